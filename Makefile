@@ -1,0 +1,50 @@
+PYTHON ?= python3
+CORES ?= all
+CONFIG ?= config/config.yaml
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := run
+.PHONY: run test lint format check clean help
+
+run: .venv/run  ## Install, then run the quick configuration (or CONFIG=...)
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+
+test: .venv/test lint  ## Install what tests need, then lint and test
+	$(BIN)/pytest
+
+lint: .venv/test  ## Style, types and Snakemake's own checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+format: .venv/test  ## Format all code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
+
+check: .venv/run  ## Validate CONFIG in seconds, without running anything
+	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.check $(CONFIG)
+
+clean:  ## Remove the environment and caches, never results
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+
+help:  ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+.venv/created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/run: .venv/created envs/requirements.lock envs/torch.txt
+	$(PIP) --no-deps --require-hashes -r envs/requirements.lock
+	$(PIP) -r envs/torch.txt
+	touch $@
+
+.venv/test: .venv/run envs/requirements-test.lock
+	$(PIP) --no-deps --require-hashes -r envs/requirements-test.lock
+	touch $@

@@ -1,0 +1,127 @@
+import ast
+import hashlib
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(workflow.basedir, "workflow_scripts")
+sys.path.insert(0, str(SCRIPTS))
+
+from whatwhere.config import SIMULATED, cells, read, validate
+from whatwhere.errors import UserError
+from whatwhere.recordings import input_files
+from whatwhere.sweep import CLOSED_FORM, TRAINED
+
+
+def validated(config):
+    """Check the configuration; a mistake ends the run with one line, before the DAG is built."""
+    try:
+        sources = [(str(path), read(path)) for path in dict.fromkeys(workflow.configfiles)]
+        validate(config, [*sources, ("--config", config)])
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(1)
+    return config
+
+
+config = validated(config)
+
+RUN = f"results/{config['run']}"
+EXPERIMENTS = {experiment["name"]: experiment for experiment in config["experiments"]}
+CELL = "{experiment}/{dataset}/n{n_neurons}-d{n_images}"
+FIT = "{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}"
+
+
+wildcard_constraints:
+    experiment="[a-z0-9_]+",
+    dataset="[a-z0-9_]+",
+    model="[a-z0-9_]+",
+    n_neurons="all|[0-9]+",
+    n_images="all|[0-9]+",
+
+
+def code_of(script):
+    """Digest of a script and of the library modules it imports, directly or not.
+
+    As a param it makes an edit rerun exactly the rules that use the edited file.
+    """
+    pending, seen = [SCRIPTS / f"{script}.py"], set()
+    while pending:
+        path = pending.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            for name in names:
+                source = SCRIPTS.joinpath(*name.split("."))
+                pending += [p for p in (source.with_suffix(".py"), source / "__init__.py") if p.is_file()]
+    digest = hashlib.sha256()
+    for path in sorted(seen):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def datasets_of(simulated):
+    """Pattern of the names of simulated or of recorded datasets."""
+    names = [
+        name
+        for name, definition in config["datasets"].items()
+        if (definition["kind"] in SIMULATED) == simulated
+    ]
+    return "|".join(names) or "none"
+
+
+def families(*wanted):
+    """Pattern of the names of models of some families."""
+    names = [name for name, model in config["models"].items() if model["family"] in wanted]
+    return "|".join(names) or "none"
+
+
+def cell_files(pattern):
+    """Input function: a file of every cell of one experiment, dataset and model."""
+
+    def files(wildcards):
+        return [
+            pattern.format(**wildcards, n_neurons=n_neurons, n_images=n_images)
+            for n_neurons, n_images in cells(EXPERIMENTS[wildcards.experiment])
+        ]
+
+    return files
+
+
+def fitted(pattern, keep=lambda model: True):
+    """A file of every experiment, dataset and model whose definition is wanted."""
+    return [
+        pattern.format(experiment=name, dataset=dataset, model=model)
+        for name, experiment in EXPERIMENTS.items()
+        for dataset in experiment["datasets"]
+        for model in experiment["models"]
+        if keep(config["models"][model])
+    ]
+
+
+def has_barcodes(model):
+    """Whether the feature weights of a model are clustered."""
+    return model["family"] == "cnn_factorized"
+
+
+def all_targets():
+    """What a plain run makes."""
+    tables = ["scores", "summary"]
+    if any(has_barcodes(config["models"][m]) for e in EXPERIMENTS.values() for m in e["models"]):
+        tables += ["barcodes", "barcode_scores"]
+    figures = [e["figure"] for e in EXPERIMENTS.values() if e["figure"]]
+    figures += [f"recording_{name}" for name in recorded_datasets()]
+    return [f"{RUN}/tables/{name}.csv" for name in tables] + [
+        f"{RUN}/figures/{name}.svg" for name in figures
+    ]
+
+
+def recorded_datasets():
+    """Recorded datasets that an experiment uses."""
+    used = {name for experiment in EXPERIMENTS.values() for name in experiment["datasets"]}
+    return sorted(name for name in used if config["datasets"][name]["kind"] not in SIMULATED)

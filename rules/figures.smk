@@ -1,0 +1,118 @@
+def model_of(experiment, family):
+    """The first model of a family in an experiment, or None."""
+    names = (m for m in experiment["models"] if config["models"][m]["family"] == family)
+    return next(names, None)
+
+
+def largest(pattern, experiment, dataset, model):
+    """A file of the last cell of an experiment, the largest one if sizes are listed in rising order."""
+    n_neurons, n_images = cells(experiment)[-1]
+    return pattern.format(
+        experiment=experiment["name"],
+        dataset=dataset,
+        model=model,
+        n_neurons=n_neurons,
+        n_images=n_images,
+    )
+
+
+def figure_file(figure, pattern):
+    """Input function: a file of the first dataset and factorised model of a figure's experiment."""
+
+    def file(wildcards):
+        experiment = next(e for e in EXPERIMENTS.values() if e["figure"] == figure)
+        model = model_of(experiment, "cnn_factorized")
+        return largest(pattern, experiment, experiment["datasets"][0], model)
+
+    return file
+
+
+def recording_experiment(dataset):
+    """The first experiment on a dataset."""
+    return next(e for e in EXPERIMENTS.values() if dataset in e["datasets"])
+
+
+def recording_files(pattern):
+    """Input function: a file of every model of the first experiment on a recorded dataset."""
+
+    def files(wildcards):
+        experiment = recording_experiment(wildcards.dataset)
+        return [
+            largest(pattern, experiment, wildcards.dataset, model) for model in experiment["models"]
+        ]
+
+    return files
+
+
+def recording_model(pattern):
+    """Input function: a file of its first factorised model; nothing if there is none."""
+
+    def files(wildcards):
+        experiment = recording_experiment(wildcards.dataset)
+        model = model_of(experiment, "cnn_factorized")
+        return largest(pattern, experiment, wildcards.dataset, model) if model else []
+
+    return files
+
+
+rule plot_fig4:
+    input:
+        dataset=figure_file("fig4", f"{RUN}/data/{{dataset}}.nc"),
+        fits=figure_file("fig4", f"{RUN}/fits/{FIT}/fits.pt"),
+        selection=figure_file("fig4", f"{RUN}/selection/{{experiment}}/{{dataset}}/{{model}}.csv"),
+        scores=figure_file("fig4", f"{RUN}/scores/{{experiment}}/{{dataset}}/{{model}}.csv"),
+        barcodes=figure_file("fig4", f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}.csv"),
+        barcode_scores=figure_file(
+            "fig4", f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}_scores.csv"
+        ),
+        reference=f"{workflow.basedir}/config/reference/fig4.csv",
+    output:
+        svg=report(
+            f"{RUN}/figures/fig4.svg", caption="captions/fig4.rst", category="Figure 4"
+        ),
+        png=f"{RUN}/figures/fig4.png",
+    log:
+        f"{RUN}/logs/plot_fig4.log",
+    benchmark:
+        f"{RUN}/benchmarks/plot_fig4.tsv"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        code=code_of("plot_fig4"),
+    message:
+        "Draw Figure 4"
+    script:
+        "../workflow_scripts/plot_fig4.py"
+
+
+rule plot_recording:
+    input:
+        dataset=f"{RUN}/data/{{dataset}}.nc",
+        sta=recording_model(f"{RUN}/sta/{CELL}.nc"),
+        fits=recording_model(f"{RUN}/fits/{FIT}/fits.pt"),
+        selection=recording_model(f"{RUN}/selection/{{experiment}}/{{dataset}}/{{model}}.csv"),
+        scores=recording_files(f"{RUN}/scores/{{experiment}}/{{dataset}}/{{model}}.csv"),
+        predictions=recording_files(f"{RUN}/predictions/{{experiment}}/{{dataset}}/{{model}}.nc"),
+    output:
+        svg=report(
+            f"{RUN}/figures/recording_{{dataset}}.svg",
+            caption="captions/recording.rst",
+            category="Recordings",
+            labels={"dataset": "{dataset}"},
+        ),
+        png=f"{RUN}/figures/recording_{{dataset}}.png",
+    log:
+        f"{RUN}/logs/plot_recording/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/plot_recording/{{dataset}}.tsv"
+    wildcard_constraints:
+        dataset=datasets_of(simulated=False),
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        model=lambda wildcards: model_of(recording_experiment(wildcards.dataset), "cnn_factorized"),
+        code=code_of("plot_recording"),
+    message:
+        "Draw the recording {wildcards.dataset}"
+    script:
+        "../workflow_scripts/plot_recording.py"

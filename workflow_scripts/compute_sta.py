@@ -1,0 +1,45 @@
+"""Spike-triggered averages of the training images of every seed of a cell: dataset.nc -> sta.nc."""
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from whatwhere import sta
+from whatwhere.config import size
+from whatwhere.dataset import fit_data, open_dataset
+from whatwhere.files import write_netcdf
+from whatwhere.logs import logged
+
+
+def main(
+    dataset: str | Path,
+    n_neurons: str,
+    n_images: str,
+    seeds: list[int],
+    smoothing: int,
+    output: str | Path,
+) -> None:
+    """Write raw, smoothed and smoothed squared averages, (seed, neuron, y, x), to ``output``."""
+    averages = []
+    with open_dataset(dataset) as data:
+        for seed in seeds:
+            fit = fit_data(data, size(n_neurons), size(n_images), seed)
+            raw = sta.spike_triggered_average(fit.train_images, fit.train_responses)
+            averages.append((raw, sta.smooth(raw, smoothing), sta.smooth_square(raw)))
+    dims = ("seed", "neuron", "y", "x")
+    by_name = zip(sta.AVERAGES, zip(*averages, strict=True), strict=True)
+    variables = {name: (dims, np.stack(parts)) for name, parts in by_name}
+    write_netcdf(xr.Dataset(variables, coords={"seed": seeds}), output)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            dataset=snakemake.input.dataset,
+            n_neurons=snakemake.wildcards.n_neurons,
+            n_images=snakemake.wildcards.n_images,
+            seeds=snakemake.params.seeds,
+            smoothing=snakemake.params.smoothing,
+            output=snakemake.output.sta,
+        )

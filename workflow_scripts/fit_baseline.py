@@ -1,0 +1,42 @@
+"""Fit every setting and seed of a closed-form baseline: dataset.nc -> fits.pt, validation.nc."""
+
+from pathlib import Path
+from typing import Any
+
+from whatwhere.config import size
+from whatwhere.dataset import fit_data, open_dataset
+from whatwhere.files import write_netcdf, write_tensors
+from whatwhere.logs import logged
+from whatwhere.sweep import fit_seed, to_tensors, to_validation
+
+
+def main(
+    dataset: str | Path,
+    n_neurons: str,
+    n_images: str,
+    definition: dict[str, Any],
+    seeds: list[int],
+    fits: str | Path,
+    validation: str | Path,
+) -> None:
+    """Fit a sweep and write it to ``fits`` and ``validation``."""
+    with open_dataset(dataset) as data:
+        candidates = [
+            fit_seed(definition, seed, fit_data(data, size(n_neurons), size(n_images), seed))
+            for seed in seeds
+        ]
+    write_netcdf(to_validation(definition, candidates), validation)
+    write_tensors(to_tensors(definition, candidates), fits)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            dataset=snakemake.input.dataset,
+            n_neurons=snakemake.wildcards.n_neurons,
+            n_images=snakemake.wildcards.n_images,
+            definition=snakemake.params.definition,
+            seeds=snakemake.params.seeds,
+            fits=snakemake.output.fits,
+            validation=snakemake.output.validation,
+        )

@@ -1,0 +1,109 @@
+"""Figure 4: two cell types, the kernels learned, feature weights as barcodes, and performance."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from whatwhere import plotting
+from whatwhere.dataset import open_dataset
+from whatwhere.files import read_table, read_tensors
+from whatwhere.logs import logged
+from whatwhere.sweep import load_fit
+
+
+def _fields(axes: list[Axes], kernels: list[np.ndarray], titles: list[str]) -> None:
+    for ax, kernel, title in zip(axes, kernels, titles, strict=True):
+        plotting.show_field(ax, kernel)
+        ax.set_title(title)
+
+
+def _weights(ax: Axes, barcodes: pd.DataFrame, ari: float) -> None:
+    raw = barcodes[["weight_0", "weight_1"]].mul(barcodes["norm"], axis=0)
+    for (cell_type, cluster), rows in raw.groupby([barcodes.cell_type, barcodes.cluster]):
+        ax.scatter(
+            rows.weight_0,
+            rows.weight_1,
+            s=7,
+            color=plotting.PALETTE[cell_type],
+            marker=plotting.MARKERS[cluster % len(plotting.MARKERS)],
+            label=f"type {cell_type + 1}, cluster {cluster + 1}",
+            alpha=0.6,
+            linewidth=0,
+        )
+    ax.axhline(0, color="0.8", zorder=0)
+    ax.axvline(0, color="0.8", zorder=0)
+    ax.set(xlabel="weight of kernel 1", ylabel="weight of kernel 2", title=f"ARI {ari:.3f}")
+    ax.legend(markerscale=1.5, handletextpad=0.2)
+
+
+def _histogram(ax: Axes, scores: pd.DataFrame, barcodes: pd.DataFrame, reference: float) -> None:
+    merged = scores.merge(barcodes[["neuron", "cell_type"]], on="neuron")
+    bins = np.linspace(min(0.5, merged.feve.min()), 1, 41)
+    groups = [rows.feve for _, rows in merged.groupby("cell_type")]
+    labels = [f"type {cell_type + 1}" for cell_type in sorted(merged.cell_type.unique())]
+    ax.hist(groups, bins, stacked=True, color=plotting.PALETTE[: len(groups)], label=labels)
+    mean = merged.feve.mean()
+    ax.axvline(mean, color="black", linewidth=1, label=f"mean {mean:.3f}")
+    ax.axvline(
+        reference, color=plotting.REFERENCE, linewidth=1, linestyle="--", label=f"paper {reference:.3f}"
+    )
+    ax.set(xlabel="FEVE", ylabel="neurons")
+    ax.legend(loc="upper left")
+
+
+def main(
+    dataset: str | Path,
+    fits: str | Path,
+    selection: str | Path,
+    scores: str | Path,
+    barcodes: str | Path,
+    barcode_scores: str | Path,
+    reference: str | Path,
+    svg: str | Path,
+    png: str | Path,
+) -> None:
+    """Draw the first fit of the experiment's factorised model with two kernels."""
+    plotting.use_style()
+    codes, rated = read_table(barcodes), read_table(scores)
+    agreement = read_table(barcode_scores).iloc[0]
+    rated = rated[(rated.seed == agreement.seed) & (rated.selection == agreement.selection)]
+    codes = codes[(codes.seed == agreement.seed) & (codes.selection == agreement.selection)]
+    setting = int(read_table(selection)["setting"].mode()[0])
+    encoder = load_fit(read_tensors(fits), int(agreement.seed), setting).encoder
+    kernels = encoder.core.layers[0].constrained_kernels().detach().numpy()[:, 0]
+    with open_dataset(dataset) as data:
+        types = data["cell_type"].values
+        fields = [data["receptive_field"].values[types == t][0] for t in np.unique(types)]
+    expected = read_table(reference).set_index("quantity").value["feve"]
+
+    figure = plt.figure(figsize=(plotting.PAGE, 2.6))
+    outer = figure.add_gridspec(1, 3, width_ratios=[1, 1.15, 1.15])
+    images = outer[0].subgridspec(2, 2)
+    top = [figure.add_subplot(images[0, i]) for i in range(2)]
+    bottom = [figure.add_subplot(images[1, i]) for i in range(2)]
+    _fields(top, fields, ["type 1", "type 2"])
+    _fields(bottom, list(kernels), ["kernel 1", "kernel 2"])
+    scatter, histogram = figure.add_subplot(outer[1]), figure.add_subplot(outer[2])
+    _weights(scatter, codes, agreement.ari)
+    _histogram(histogram, rated, codes, expected)
+    for letter, ax in zip("abcd", (top[0], bottom[0], scatter, histogram), strict=True):
+        plotting.panel_letter(ax, letter)
+    plotting.save(figure, svg, png)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            dataset=snakemake.input.dataset,
+            fits=snakemake.input.fits,
+            selection=snakemake.input.selection,
+            scores=snakemake.input.scores,
+            barcodes=snakemake.input.barcodes,
+            barcode_scores=snakemake.input.barcode_scores,
+            reference=snakemake.input.reference,
+            svg=snakemake.output.svg,
+            png=snakemake.output.png,
+        )

@@ -1,0 +1,133 @@
+"""A recorded dataset: averages and masks, predictions of single neurons, correlation per model."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import xarray as xr
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
+
+from whatwhere import plotting
+from whatwhere.dataset import open_dataset, repeat_mean
+from whatwhere.files import read_netcdf, read_table, read_tensors
+from whatwhere.logs import logged
+from whatwhere.sweep import load_fit
+
+QUANTILES = {"good": 0.9, "median": 0.5, "bad": 0.1}
+
+
+def examples(scores: pd.DataFrame) -> dict[str, int]:
+    """A good, a median and a bad neuron by correlation of one model."""
+    ranked = scores.groupby("neuron").correlation.mean().sort_values()
+    return {
+        label: int(ranked.index[round(quantile * (len(ranked) - 1))])
+        for label, quantile in QUANTILES.items()
+    }
+
+
+def _average_and_mask(ax: Axes, average: np.ndarray, mask: np.ndarray) -> None:
+    plotting.show_field(ax, average)
+    top, left = ((full - part) // 2 for full, part in zip(average.shape, mask.shape, strict=True))
+    smooth = np.abs(mask)
+    y, x = np.arange(mask.shape[0]) + top, np.arange(mask.shape[1]) + left
+    ax.contour(x, y, smooth, levels=[smooth.max() / 2], colors="black", linewidths=0.8)
+
+
+def _scatter(ax: Axes, predicted: np.ndarray, measured: np.ndarray) -> None:
+    ax.scatter(predicted, measured, s=5, alpha=0.6, linewidth=0)
+    r = np.corrcoef(predicted, measured)[0, 1]
+    ax.annotate(f"r = {r:.2f}", (0.05, 0.97), xycoords="axes fraction", va="top")
+    ax.set(ylabel="measured")
+
+
+def _examples(
+    panel: SubFigure,
+    chosen: dict[str, int],
+    averages: xr.Dataset,
+    masks: np.ndarray,
+    neurons: np.ndarray,
+    predictions: xr.Dataset,
+    measured: np.ndarray,
+) -> None:
+    axes = panel.subplots(2, len(chosen), height_ratios=[1, 1])
+    for column, (label, neuron) in enumerate(chosen.items()):
+        position = int(np.flatnonzero(neurons == neuron)[0])
+        _average_and_mask(axes[0, column], averages["sta"][0, position].values, masks[position])
+        axes[0, column].set_title(f"{label} (neuron {neuron})")
+        predicted = predictions["predictions"].sel(neuron=neuron).values
+        _scatter(axes[1, column], predicted, measured[:, position])
+        axes[1, column].set_xlabel("predicted")
+    plotting.panel_letter(axes[0, 0], "a")
+
+
+def _models(ax: Axes, scores: pd.DataFrame) -> None:
+    neurons = scores.groupby(["model", "neuron"], sort=False).correlation.mean().reset_index()
+    sns.stripplot(neurons, x="correlation", y="model", ax=ax, size=2.5, color="0.6", zorder=0)
+    sns.pointplot(
+        neurons,
+        x="correlation",
+        y="model",
+        ax=ax,
+        errorbar="se",
+        linestyle="none",
+        color=plotting.PALETTE[0],
+        capsize=0.2,
+    )
+    ax.axvline(0, color="0.8", zorder=-1)
+    ax.set(xlabel="correlation with repeat mean", ylabel="")
+    plotting.panel_letter(ax, "b")
+
+
+def main(
+    dataset: str | Path,
+    averages: str | Path,
+    fits: str | Path,
+    selection: str | Path,
+    scores: list[str],
+    predictions: list[str],
+    model: str,
+    svg: str | Path,
+    png: str | Path,
+) -> None:
+    """Draw the figure; neurons are shown for ``model``, correlations for all models."""
+    plotting.use_style()
+    tables = [read_table(path) for path in scores]
+    rated = pd.concat(tables, ignore_index=True)
+    rated = rated[(rated.selection == rated.selection.iloc[0]) & (rated.n_images == rated.n_images.max())]
+    mine = rated[rated.model == model]
+    index = next(i for i, table in enumerate(tables) if table.model.iloc[0] == model)
+    with (
+        open_dataset(dataset) as data,
+        read_netcdf(predictions[index]) as predicted,
+        read_netcdf(averages) as stored,
+    ):
+        seed = int(predicted.attrs["seed"])
+        setting = int(read_table(selection).query("seed == @seed")["setting"].mode()[0])
+        fitted = load_fit(read_tensors(fits), seed, setting)
+        masks = fitted.encoder.readout.mask.detach().numpy()
+        measured = repeat_mean(data, predicted["image"].values, fitted.neurons)
+        figure = plt.figure(figsize=(plotting.PAGE, 3.4))
+        left, right = figure.subfigures(1, 2, width_ratios=[1.7, 1])
+        _examples(
+            left, examples(mine), stored.load(), masks, fitted.neurons, predicted.load(), measured
+        )
+    _models(right.subplots(), rated)
+    plotting.save(figure, svg, png)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            dataset=snakemake.input.dataset,
+            averages=snakemake.input.sta,
+            fits=snakemake.input.fits,
+            selection=snakemake.input.selection,
+            scores=list(snakemake.input.scores),
+            predictions=list(snakemake.input.predictions),
+            model=snakemake.params.model,
+            svg=snakemake.output.svg,
+            png=snakemake.output.png,
+        )

@@ -1,0 +1,59 @@
+"""Choose hyper-parameters on validation data, cell by cell: validation.nc -> selection.csv."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from whatwhere.files import read_netcdf, write_table
+from whatwhere.logs import logged
+from whatwhere.selection import MEAN_RESPONSE, select
+
+
+
+def main(
+    validation: list[str], cells: list[tuple[str, str]], rules: list[str], output: str | Path
+) -> None:
+    """Write one row per cell, rule, seed and neuron with the chosen setting to ``output``."""
+    parts = [
+        _table(path, cell, rule)
+        for path, cell in zip(validation, cells, strict=True)
+        for rule in rules
+    ]
+    write_table(pd.concat(parts, ignore_index=True), output)
+
+
+def _table(path: str, cell: tuple[str, str], rule: str) -> pd.DataFrame:
+    with read_netcdf(path) as content:
+        chosen = select(content, rule)
+        loss = content["validation_loss"].values
+        of_mean = content["validation_loss_of_mean"].values
+        seed, neuron = np.indices(chosen.shape)
+        picked = np.where(chosen == MEAN_RESPONSE, of_mean, loss[seed, chosen, neuron])
+        settings = {
+            name: np.where(chosen == MEAN_RESPONSE, np.nan, values.values[chosen]).ravel()
+            for name, values in content.coords.items()
+            if values.dims == ("setting",)
+        }
+        return pd.DataFrame(
+            {
+                "cell_neurons": cell[0],
+                "cell_images": cell[1],
+                "selection": rule,
+                "seed": content["seed"].values[seed.ravel()],
+                "neuron": content["neuron_index"].values[seed.ravel(), neuron.ravel()],
+                "setting": chosen.ravel(),
+                "validation_loss": picked.ravel(),
+                **settings,
+            }
+        )
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            validation=list(snakemake.input.validation),
+            cells=snakemake.params.cells,
+            rules=snakemake.params.rules,
+            output=snakemake.output.selection,
+        )

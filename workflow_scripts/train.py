@@ -1,0 +1,83 @@
+"""Train every setting and seed of one cell: dataset.nc, sta.nc -> fits.pt, validation.nc."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from whatwhere import sta
+from whatwhere.checkpoint import Checkpoint
+from whatwhere.config import size
+from whatwhere.dataset import fit_data, open_dataset
+from whatwhere.files import read_netcdf, write_netcdf, write_tensors
+from whatwhere.logs import logged
+from whatwhere.sweep import (
+    checkpoint_path,
+    fingerprint,
+    settings,
+    to_tensors,
+    to_validation,
+    train_seed,
+)
+from whatwhere.training import choose_device
+
+
+def main(
+    dataset: str | Path,
+    averages: str | Path,
+    n_neurons: str,
+    n_images: str,
+    definition: dict[str, Any],
+    seeds: list[int],
+    device: str,
+    threads: int,
+    checkpoint_seconds: float,
+    code: str,
+    fits: str | Path,
+    validation: str | Path,
+) -> None:
+    """Train a sweep, or continue an interrupted one, and write it to ``fits`` and ``validation``."""
+    torch.set_num_threads(threads)
+    where = choose_device(device)
+    with open_dataset(dataset) as data, read_netcdf(averages) as stored:
+        cell = [fit_data(data, size(n_neurons), size(n_images), seed) for seed in seeds]
+        kernel = data["receptive_field"].values[0] if "receptive_field" in data else None
+        checkpoint = Checkpoint(
+            checkpoint_path(fits),
+            fingerprint(definition, code, cell),
+            checkpoint_seconds,
+            len(seeds) * len(settings(definition)),
+        )
+        candidates = [
+            train_seed(
+                definition,
+                seed,
+                one,
+                {name: stored[name].sel(seed=seed).values for name in sta.AVERAGES},
+                kernel,
+                where,
+                checkpoint,
+            )
+            for seed, one in zip(seeds, cell, strict=True)
+        ]
+    write_netcdf(to_validation(definition, candidates), validation)
+    write_tensors(to_tensors(definition, candidates), fits)
+    checkpoint.remove()
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            dataset=snakemake.input.dataset,
+            averages=snakemake.input.sta,
+            n_neurons=snakemake.wildcards.n_neurons,
+            n_images=snakemake.wildcards.n_images,
+            definition=snakemake.params.definition,
+            seeds=snakemake.params.seeds,
+            device=snakemake.params.device,
+            threads=snakemake.threads,
+            checkpoint_seconds=snakemake.params.checkpoint_seconds,
+            code=snakemake.params.code,
+            fits=snakemake.output.fits,
+            validation=snakemake.output.validation,
+        )

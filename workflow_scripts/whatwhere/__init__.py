@@ -1,0 +1,1 @@
+"""Convolutional models of large neural populations that separate 'what' and 'where'."""

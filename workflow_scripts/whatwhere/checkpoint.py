@@ -1,0 +1,160 @@
+"""Progress of a sweep: what is logged, what is saved, and how an interrupted job continues."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from whatwhere.errors import UserError
+from whatwhere.files import read_tensors, write_tensors
+from whatwhere.training import Fit, Training
+
+logger = logging.getLogger(__name__)
+
+_LOG_SECONDS = 20.0
+
+
+class Checkpoint:
+    """Saves the state of a sweep at intervals and when the job is told to stop.
+
+    Parameters
+    ----------
+    path
+        The file; it exists only while the sweep is unfinished.
+    fingerprint
+        Identifies configuration, data and code. A file with another fingerprint is ignored.
+    seconds
+        Time between two saves.
+    n_fits
+        Number of fits in the sweep.
+    """
+
+    def __init__(self, path: Path, fingerprint: str, seconds: float, n_fits: int) -> None:
+        self.path = path
+        self.fingerprint = fingerprint
+        self.seconds = seconds
+        self.n_fits = n_fits
+        self.finished: list[dict[str, Any]] = []
+        self.current: dict[str, Any] | None = None
+        self._stop: int | None = None
+        self._started = self._saved = self._logged = time.monotonic()
+        if path.exists():
+            self._read()
+        self._resumed = len(self.finished)
+        self._taken = 0
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _read(self) -> None:
+        try:
+            content = read_tensors(self.path)
+        except UserError:
+            logger.warning("%s: damaged checkpoint, starting over", self.path)
+            return
+        if content.get("fingerprint") != self.fingerprint:
+            logger.info("the checkpoint belongs to another configuration: starting over")
+            return
+        self.finished, self.current = content["finished"], content["current"]
+        logger.info("continuing after %d of %d fits", len(self.finished), self.n_fits)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        # Only noted here: the state is complete between two steps, not at any moment.
+        self._stop = number
+
+    def resume(self, training: Training) -> None:
+        """Put a training into the saved state, if one was interrupted."""
+        if self.current is not None:
+            training.load_state_dict(self.current)
+            self.current = None
+
+    def __call__(self, training: Training) -> None:
+        """After a step: save if it is time to, log if it is time to, end if asked to.
+
+        Raises
+        ------
+        UserError
+            After SIGTERM or SIGINT, once everything is saved.
+        """
+        now = time.monotonic()
+        if self._stop is not None:
+            self._save(training)
+            name = signal.Signals(self._stop).name
+            raise UserError(f"stopped by {name}: progress is saved, run again to continue")
+        if now - self._saved >= self.seconds:
+            self._save(training)
+            self._saved = now
+        if now - self._logged >= _LOG_SECONDS and training.history:
+            self._log(training, now)
+            self._logged = now
+
+    def _save(self, training: Training | None) -> None:
+        content = {
+            "fingerprint": self.fingerprint,
+            "finished": self.finished,
+            "current": None if training is None else training.state_dict(),
+        }
+        write_tensors(content, self.path)
+
+    def _log(self, training: Training, now: float) -> None:
+        done = len(self.finished) + training.step / training.config["max_steps"]
+        left = (now - self._started) * (self.n_fits - done) / (done - self._resumed)
+        step, objective, validation = training.history[-1]
+        logger.info(
+            "fit %d of %d, step %d: objective %.5g, validation %.5g; at most %s left",
+            len(self.finished) + 1,
+            self.n_fits,
+            step,
+            objective,
+            validation,
+            clock(left),
+        )
+
+    def take(self) -> tuple[Fit, dict[str, Tensor]] | None:
+        """Return the next fit that an earlier job finished, or None if it must be trained."""
+        if self._taken == self._resumed:
+            return None
+        self._taken += 1
+        return _unpack(self.finished[self._taken - 1])
+
+    def add(self, fit: Fit, parameters: dict[str, Tensor]) -> tuple[Fit, dict[str, Tensor]]:
+        """Keep a finished fit, and save if it is time to; return both arguments."""
+        self.finished.append(
+            {
+                "validation_loss": torch.from_numpy(fit.validation_loss),
+                "best_step": fit.best_step,
+                "last_step": fit.last_step,
+                "history": torch.from_numpy(fit.history),
+                "parameters": parameters,
+            }
+        )
+        if time.monotonic() - self._saved >= self.seconds:
+            self._save(None)
+            self._saved = time.monotonic()
+        return fit, parameters
+
+    def remove(self) -> None:
+        """Delete the file, once the results are written."""
+        self.path.unlink(missing_ok=True)
+
+
+def _unpack(finished: dict[str, Any]) -> tuple[Fit, dict[str, Tensor]]:
+    fit = Fit(
+        finished["validation_loss"].numpy(),
+        finished["best_step"],
+        finished["last_step"],
+        finished["history"].numpy(),
+    )
+    return fit, finished["parameters"]
+
+
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"

@@ -1,0 +1,205 @@
+"""Reading and validating configurations before anything runs.
+
+Files are merged in order as Snakemake does it: mappings key by key, everything else replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from whatwhere.errors import UserError
+
+Config = dict[str, Any]
+SIMULATED = ("simulated_dog",)
+"""Kinds of datasets that are simulated; all others are recordings."""
+
+SCHEMAS = Path(__file__).parents[2] / "config" / "schemas"
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML (no objects) that refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        repeated = next((key for key in keys if keys.count(key) > 1), None)
+        if repeated is not None:
+            raise yaml.YAMLError(f"key '{repeated}' is given twice, line {node.start_mark.line + 1}")
+        return super().construct_mapping(node, deep)
+
+
+def read(path: str | Path) -> Config:
+    """Read one YAML file.
+
+    Raises
+    ------
+    UserError
+        If it is missing, not YAML, repeats a key or is not a mapping.
+    """
+    try:
+        with open(path, encoding="utf-8") as stream:
+            content = yaml.load(stream, _StrictLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: must be a mapping of keys, see config/README.md")
+    return content
+
+
+def merge(base: Config, update: Config) -> Config:
+    """Merge mappings key by key; any other value of ``update`` replaces that of ``base``."""
+    merged = dict(base)
+    for key, value in update.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def validate(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
+    """Refuse a configuration that does not fulfil the schemas or contradicts itself.
+
+    Parameters
+    ----------
+    config
+        The merged configuration.
+    sources
+        Name and content of what was merged, in order, to name the culprit in messages.
+
+    Raises
+    ------
+    UserError
+        With one line that names file and key, what is wrong and what is allowed.
+    """
+    _check_schema(config, "config", (), sources)
+    for section in ("datasets", "models"):
+        for name, definition in config[section].items():
+            _check_schema(definition, section, (section, name), sources)
+    for name, definition in config["models"].items():
+        _check_cores(definition, ("models", name, "cores"), sources)
+    _check_experiments(config, sources)
+
+
+def size(wildcard: str) -> int | None:
+    """A population or data size as it stands in paths; None for ``all``."""
+    return None if wildcard == "all" else int(wildcard)
+
+
+def cells(experiment: Config) -> list[tuple[str, str]]:
+    """Population and data sizes of an experiment as they stand in paths, in the order of the config."""
+    return [
+        (str(n_neurons), str(n_images))
+        for n_neurons in experiment["n_neurons"]
+        for n_images in experiment["n_images"]
+    ]
+
+
+def _fail(
+    path: Iterable[str | int], message: str, sources: Sequence[tuple[str, Config]]
+) -> UserError:
+    path = tuple(path)
+    key = ".".join(map(str, path)) or "top level"
+    return UserError(f"{_culprit(path, sources)}: {key}: {message}")
+
+
+def _culprit(path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]]) -> str:
+    """The last source that holds the longest part of the path."""
+
+    def depth(content: Any) -> int:
+        for reached, key in enumerate(path):
+            try:
+                content = content[key]
+            except (KeyError, IndexError, TypeError):
+                return reached
+        return len(path)
+
+    return max(reversed(sources), key=lambda source: depth(source[1]))[0]
+
+
+def _check_schema(
+    value: Any, schema: str, path: tuple[str, ...], sources: Sequence[tuple[str, Config]]
+) -> None:
+    with open(SCHEMAS / f"{schema}.schema.yaml", encoding="utf-8") as stream:
+        validator = jsonschema.Draft202012Validator(yaml.safe_load(stream))
+    errors = sorted(validator.iter_errors(value), key=lambda error: len(error.path), reverse=True)
+    if not errors:
+        return
+    # The deepest error is the most specific one.
+    error = errors[0]
+    raise _fail((*path, *error.path), _explain(error), sources)
+
+
+def _explain(error: jsonschema.ValidationError) -> str:
+    given, expected = error.instance, error.validator_value
+    if error.validator == "additionalProperties":
+        allowed = ", ".join(error.schema["properties"])
+        unknown = ", ".join(repr(key) for key in given if key not in error.schema["properties"])
+        return f"unknown key {unknown}; allowed are {allowed}"
+    if error.validator == "required":
+        missing = next(key for key in expected if key not in given)
+        return f"key '{missing}' is missing"
+    if error.validator == "enum":
+        return f"{given!r} is not allowed; use one of {', '.join(map(_plain, expected))}"
+    if error.validator == "const":
+        return f"{given!r} is not allowed; it must be {_plain(expected)}"
+    if error.validator == "type":
+        types = expected if isinstance(expected, list) else [expected]
+        return f"{given!r} has the wrong type; it must be {' or '.join(map(str, types))}"
+    if error.validator == "oneOf":
+        options = " or ".join(_option(option) for option in expected)
+        return f"{given!r} is not allowed; it must be {options}"
+    if error.validator == "pattern":
+        return f"{given!r} may hold only lower-case letters, digits and underscores"
+    if error.validator == "minItems":
+        return f"{given!r} needs at least {expected} element(s)"
+    if error.validator == "uniqueItems":
+        return f"{given!r} names something twice"
+    return " ".join(error.message.split())
+
+
+def _plain(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def _option(schema: dict[str, Any]) -> str:
+    if "const" in schema:
+        return _plain(schema["const"])
+    if "enum" in schema:
+        return " or ".join(map(_plain, schema["enum"]))
+    bounds = {"minimum": "at least", "exclusiveMinimum": "above"}
+    limits = "".join(f" {word} {schema[key]}" for key, word in bounds.items() if key in schema)
+    return f"{schema['type']}{limits}"
+
+
+def _check_cores(
+    definition: Config, path: tuple[str, ...], sources: Sequence[tuple[str, Config]]
+) -> None:
+    for index, core in enumerate(definition.get("cores", [])):
+        n_layers = len(core["channels"])
+        for key in ("kernels", "padding", "smooth_layers", "sparse_layers"):
+            if len(core[key]) != n_layers:
+                message = f"has {len(core[key])} elements but 'channels' has {n_layers}: one per layer"
+                raise _fail((*path, index, key), message, sources)
+
+
+def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
+    seen: dict[str, set[str]] = {"name": set(), "figure": set()}
+    for index, experiment in enumerate(config["experiments"]):
+        path = ("experiments", index)
+        for section in ("datasets", "models"):
+            for position, name in enumerate(experiment[section]):
+                if name not in config[section]:
+                    defined = ", ".join(sorted(config[section]))
+                    message = f"'{name}' is not defined under '{section}'; defined are {defined}"
+                    raise _fail((*path, section, position), message, sources)
+        for key, values in seen.items():
+            value = experiment[key]
+            if value in values:
+                raise _fail((*path, key), f"'{value}' is used by an earlier experiment", sources)
+            if value is not None:
+                values.add(value)

@@ -1,0 +1,230 @@
+"""Convolutional cores: the feature space that all neurons share (sections C.1, C.2 and G.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+
+class Exponential(nn.Module):
+    """exp(x), the nonlinearity of the LNP model."""
+
+    def forward(self, drive: Tensor) -> Tensor:
+        """Element by element."""
+        return drive.exp()
+
+
+ACTIVATIONS = {
+    "identity": nn.Identity,
+    "relu": nn.ReLU,
+    "softplus": nn.Softplus,
+    "exp": Exponential,
+}
+
+_LAPLACE = torch.tensor([[0.25, 0.5, 0.25], [0.5, -3.0, 0.5], [0.25, 0.5, 0.25]])
+
+
+def normal_(tensor: Tensor, sd: float, truncated: bool, generator: torch.Generator) -> None:
+    """Fill with N(0, sd), optionally resampled beyond two sd, in place."""
+    with torch.no_grad():
+        if truncated:
+            nn.init.trunc_normal_(tensor, 0.0, sd, -2 * sd, 2 * sd, generator=generator)
+        else:
+            tensor.normal_(0.0, sd, generator=generator)
+
+
+def correlate_by_fft(images: Tensor, kernels: Tensor) -> Tensor:
+    """Valid cross-correlation through the Fourier domain; five to ten times faster for large kernels.
+
+    Parameters
+    ----------
+    images
+        (batch, in_channel, y, x).
+    kernels
+        (out_channel, in_channel, ky, kx).
+
+    Returns
+    -------
+    (batch, out_channel, y - ky + 1, x - kx + 1).
+    """
+    size = images.shape[-2:]
+    # The circular correlation is wrong only where the kernel wraps around, which the crop removes.
+    spectrum = torch.fft.rfft2(images).unsqueeze(1)
+    product = (spectrum * torch.fft.rfft2(kernels, s=size).conj()).sum(2)
+    height, width = (n - k + 1 for n, k in zip(size, kernels.shape[-2:], strict=True))
+    return torch.fft.irfft2(product, s=size)[..., :height, :width]
+
+
+def laplace_smoothness(kernels: Tensor) -> Tensor:
+    """Sum over (out, in) filters of ||W * L||^2 / ||W||^2, L the Laplacian of section G.2; a scalar."""
+    flat = kernels.reshape(-1, 1, *kernels.shape[-2:])
+    rough = functional.conv2d(flat, _LAPLACE.to(kernels)[None, None], padding=1)
+    # An all-zero filter is perfectly smooth; the small constant keeps it from being 0 / 0.
+    return (rough.square().sum((1, 2, 3)) / (flat.square().sum((1, 2, 3)) + 1e-12)).sum()
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation without gain (section C.2).
+
+    Parameters
+    ----------
+    size
+        Number of normalised features.
+    decay
+        Of the moving averages, which start at mean 0 and variance 1.
+    shift
+        Whether a shift is learned.
+    over_width
+        Normalise every image column over batch, channels and rows instead of every channel. This is what
+        the published Figure 5 baselines did by accident (section F.5, pitfall P10); ``size`` is then the
+        width of the feature maps.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, size: int, decay: float, shift: bool, over_width: bool = False) -> None:
+        super().__init__()
+        self.momentum = 1 - decay
+        self.over_width = over_width
+        self.shift = nn.Parameter(torch.zeros(size)) if shift else None
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("variance", torch.ones(size))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Normalise (batch, channel, y, x) to the same shape."""
+        if self.over_width:
+            features = features.transpose(1, 3)
+        normalized = functional.batch_norm(
+            features,
+            self.mean,
+            self.variance,
+            bias=self.shift,
+            training=self.training,
+            momentum=self.momentum,
+            eps=1e-3,
+        )
+        return normalized.transpose(1, 3) if self.over_width else normalized
+
+
+class ConvLayer(nn.Module):
+    """Convolution without bias, then batch normalisation and an activation.
+
+    Parameters
+    ----------
+    in_shape
+        (channel, y, x) of the input.
+    channels, kernel
+        Number of filters and their width in pixels.
+    same
+        Zero-pad to the input size; an even kernel pads one pixel more below and right (section G.2).
+    unit_norm
+        Divide every filter by its L2 norm (section C.3).
+    batch_norm
+        Keyword arguments of :class:`BatchNorm` but its size, or None.
+    activation
+        A key of :data:`ACTIVATIONS`.
+    """
+
+    def __init__(
+        self,
+        in_shape: tuple[int, int, int],
+        channels: int,
+        kernel: int,
+        same: bool,
+        unit_norm: bool,
+        batch_norm: dict[str, Any] | None,
+        activation: str,
+    ) -> None:
+        super().__init__()
+        self.kernels = nn.Parameter(torch.zeros(channels, in_shape[0], kernel, kernel))
+        self.same = same
+        self.unit_norm = unit_norm
+        lost = 0 if same else kernel - 1
+        self.out_shape = (channels, in_shape[1] - lost, in_shape[2] - lost)
+        # Measured on CPU: below 9 px, or with many pairs of channels, direct convolution wins.
+        self.use_fft = kernel >= 9 and in_shape[0] * channels <= 16
+        self.norm: nn.Module = nn.Identity()
+        if batch_norm is not None:
+            over_width = batch_norm.get("over_width", False)
+            self.norm = BatchNorm(self.out_shape[2 if over_width else 0], **batch_norm)
+        self.activation = ACTIVATIONS[activation]()
+
+    def constrained_kernels(self) -> Tensor:
+        """Filters as they are applied, (out_channel, in_channel, y, x)."""
+        if not self.unit_norm:
+            return self.kernels
+        return self.kernels / (1e-5 + self.kernels.norm(dim=(2, 3), keepdim=True))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (batch, in_channel, y, x) to (batch, channel, y, x)."""
+        if self.same:
+            before = (self.kernels.shape[-1] - 1) // 2
+            after = self.kernels.shape[-1] - 1 - before
+            features = functional.pad(features, (before, after, before, after))
+        correlate = correlate_by_fft if self.use_fft else functional.conv2d
+        return self.activation(self.norm(correlate(features, self.constrained_kernels())))
+
+
+class ConvCore(nn.Module):
+    """A stack of convolutional layers.
+
+    Parameters
+    ----------
+    image_shape
+        (channel, y, x).
+    config
+        An element of a model's ``cores`` list; its keys are described in ``config/README.md``.
+
+    Attributes
+    ----------
+    out_shape
+        (channel, y, x) of the features.
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], config: dict[str, Any]) -> None:
+        super().__init__()
+        self.config = config
+        self.layers = nn.ModuleList()
+        shape = image_shape
+        n_layers = len(config["channels"])
+        for index in range(n_layers):
+            last = index == n_layers - 1
+            layer = ConvLayer(
+                shape,
+                config["channels"][index],
+                config["kernels"][index],
+                same=config["padding"][index] == "same",
+                unit_norm=config["unit_norm"],
+                batch_norm=config["batch_norm"],
+                activation=config["last_activation" if last else "activation"],
+            )
+            self.layers.append(layer)
+            shape = layer.out_shape
+        self.out_shape = shape
+
+    def initialize(self, generator: torch.Generator) -> None:
+        """Draw all filters (section B)."""
+        for layer in self.layers:
+            normal_(layer.kernels, self.config["kernel_sd"], self.config["truncated"], generator)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features of images: (batch, channel, y, x) to (batch, channel, y, x)."""
+        for layer in self.layers:
+            images = layer(images)
+        return images
+
+    def smoothness(self) -> Tensor:
+        """Laplacian penalty of section G.2, layers weighted by ``smooth_layers``; a scalar."""
+        parts = zip(self.config["smooth_layers"], self.layers, strict=True)
+        return sum(weight * laplace_smoothness(layer.kernels) for weight, layer in parts if weight)
+
+    def group_sparsity(self) -> Tensor:
+        """Sum of the L2 norms of all filters, layers weighted by ``sparse_layers``; a scalar."""
+        parts = zip(self.config["sparse_layers"], self.layers, strict=True)
+        # torch's norm has gradient 0 at 0, where the square root of the paper has none (pitfall P14).
+        return sum(weight * layer.kernels.norm(dim=(2, 3)).sum() for weight, layer in parts if weight)

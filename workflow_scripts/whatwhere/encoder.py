@@ -1,0 +1,103 @@
+"""Encoders: core, readout and output nonlinearity, from images to predicted responses."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from torch import Tensor, nn
+
+from whatwhere.cores import ACTIVATIONS, ConvCore
+from whatwhere.readouts import (
+    FactorizedReadout,
+    FixedMaskReadout,
+    FullyConnectedReadout,
+    Penalties,
+    Start,
+)
+from whatwhere.sta import crop_to_mask
+
+READOUTS = {
+    "cnn_factorized": FactorizedReadout,
+    "cnn_known_kernel": FactorizedReadout,
+    "cnn_fixed_mask": FixedMaskReadout,
+    "cnn_fully_connected": FullyConnectedReadout,
+}
+
+
+class Encoder(nn.Module):
+    """A convolutional network with one output per neuron.
+
+    Parameters
+    ----------
+    core, readout
+        The two parts.
+    nonlinearity
+        A key of :data:`whatwhere.cores.ACTIVATIONS`.
+    """
+
+    def __init__(
+        self,
+        core: ConvCore,
+        readout: FactorizedReadout | FullyConnectedReadout,
+        nonlinearity: str,
+    ) -> None:
+        super().__init__()
+        self.core = core
+        self.readout = readout
+        self.nonlinearity = ACTIVATIONS[nonlinearity]()
+
+    def initialize(self, start: Start) -> None:
+        """Set all parameters to their initial values (section B)."""
+        self.core.initialize(start.generator)
+        _, height, width = self.core.out_shape
+        cropped = {
+            name: crop_to_mask(average, (height, width))
+            for name, average in start.averages.items()
+        }
+        self.readout.initialize(dataclasses.replace(start, averages=cropped))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
+        return self.nonlinearity(self.readout(self.core(images)))
+
+    def penalties(self) -> Penalties:
+        """Penalties by their name in a model's grid."""
+        return {
+            "smoothness": self.core.smoothness,
+            "group_sparsity": self.core.group_sparsity,
+            **self.readout.penalties(),
+        }
+
+
+class KnownKernelEncoder(Encoder):
+    """An encoder whose only filter is the true receptive field and stays fixed (Figure 3)."""
+
+    def initialize(self, start: Start) -> None:
+        """Set all parameters; the filter to ``start.known_kernel``."""
+        super().initialize(start)
+        (layer,) = self.core.layers
+        layer.kernels.data.copy_(start.known_kernel)
+        layer.kernels.requires_grad_(False)
+
+
+def build_cnn(
+    definition: dict[str, Any], core: int, image_shape: tuple[int, int, int], n_neurons: int
+) -> Encoder:
+    """Construct an uninitialised network.
+
+    Parameters
+    ----------
+    definition
+        A model of the config with one of the families in :data:`READOUTS`.
+    core
+        Index into its ``cores``.
+    image_shape
+        (channel, y, x).
+    n_neurons
+        Size of the population.
+    """
+    conv_core = ConvCore(image_shape, definition["cores"][core])
+    readout = READOUTS[definition["family"]](conv_core.out_shape, n_neurons, definition["readout"])
+    kind = KnownKernelEncoder if definition["family"] == "cnn_known_kernel" else Encoder
+    return kind(conv_core, readout, definition["nonlinearity"])

@@ -1,0 +1,53 @@
+"""Losses and the objective that training minimises (sections C.4 and G.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def squared_error(predictions: Tensor, responses: Tensor) -> Tensor:
+    """Mean over the batch of squared residuals, (batch, neuron) twice to (neuron,)."""
+    return (predictions - responses).square().mean(0)
+
+
+def poisson_loss(predictions: Tensor, responses: Tensor) -> Tensor:
+    """Poisson loss without its constant, mean over the batch, (batch, neuron) twice to (neuron,)."""
+    return (predictions - responses * torch.log(predictions + 1e-5)).mean(0)
+
+
+LOSSES = {"mse": squared_error, "poisson": poisson_loss}
+REDUCTIONS = {"mean": torch.mean, "sum": torch.sum}
+
+
+class Objective:
+    """Loss plus weighted penalties.
+
+    Parameters
+    ----------
+    loss
+        A key of :data:`LOSSES`.
+    reduction
+        How losses and penalties that have a value per neuron are combined: ``mean`` (section C.4) or
+        ``sum`` (section G.2).
+    strengths
+        Penalty name to strength; strength 0 costs nothing.
+    """
+
+    def __init__(self, loss: str, reduction: str, strengths: dict[str, float]) -> None:
+        self.loss = LOSSES[loss]
+        self.reduce = REDUCTIONS[reduction]
+        self.strengths = {name: value for name, value in strengths.items() if value}
+
+    def __call__(self, encoder: nn.Module, images: Tensor, responses: Tensor) -> Tensor:
+        """Value to minimise on one batch, a scalar."""
+        predictions = encoder(images)
+        total = self.reduce(self.loss(predictions, responses))
+        available = encoder.penalties()
+        for name, strength in self.strengths.items():
+            if name == "activity_l1":
+                penalty = predictions.abs().mean(0)
+            else:
+                penalty = available[name]()
+            total = total + strength * (self.reduce(penalty) if penalty.ndim else penalty)
+        return total

@@ -1,0 +1,198 @@
+"""Readouts: from shared features to one drive per neuron (sections C.1, F.5, G.2 and G.3).
+
+Penalties return one value per neuron, so that the objective reduces them over neurons exactly as it
+reduces the loss; their strengths then mean the same for any population size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from whatwhere.cores import normal_
+
+Penalties = dict[str, Callable[[], Tensor]]
+
+
+@dataclass(frozen=True)
+class Start:
+    """What initial values are made of.
+
+    Attributes
+    ----------
+    generator
+        Random stream of the initial values.
+    response_sd
+        (neuron,) scale of the responses.
+    response_mean
+        (neuron,) mean training response.
+    averages
+        By name (``sta``, ``smoothed_sta``, ``squared_sta``): (neuron, y, x), cropped to the mask for readouts;
+        masks start at the largest absolute value.
+    known_kernel
+        (y, x) true receptive field of a simulated homogeneous population, else None.
+    """
+
+    generator: torch.Generator
+    response_sd: Tensor
+    response_mean: Tensor
+    averages: dict[str, np.ndarray]
+    known_kernel: Tensor | None = None
+
+
+def _mask_start(config: dict[str, Any], mask: Tensor, start: Start) -> None:
+    """Fill a mask (neuron, y, x): noise, then one pixel at the peak of an average (section B)."""
+    normal_(mask, config["noise_sd"], config["truncated"], start.generator)
+    if config["position"] == "random":
+        return
+    average = start.averages[config["position"]]
+    peak = np.abs(average.reshape(len(average), -1)).argmax(1)
+    height = start.response_sd if config["height"] == "response_sd" else config["height"]
+    with torch.no_grad():
+        flat = mask.view(len(mask), -1)
+        flat[torch.arange(len(mask)), peak] = torch.as_tensor(height, dtype=flat.dtype).expand(len(mask))
+
+
+def _feature_start(config: dict[str, Any], weights: Tensor, start: Start) -> None:
+    """Fill feature weights (neuron, channel) with N(mean, sd) (section B)."""
+    means = {
+        "response_sd": float(start.response_sd.mean()),
+        "inverse_channels": 1 / weights.shape[1],
+    }
+    normal_(weights, config["sd"], config["truncated"], start.generator)
+    with torch.no_grad():
+        weights.add_(means.get(config["mean"], config["mean"]))
+
+
+def _inverse_softplus(response: Tensor) -> Tensor:
+    # Silent neurons would start at minus infinity.
+    return torch.log(torch.expm1(response.clamp(min=1e-4)))
+
+
+class FactorizedReadout(nn.Module):
+    """A spatial mask ("where") times feature weights ("what") for every neuron.
+
+    With a single channel there is nothing to weigh and the feature weights are fixed at 1 (section C.1).
+
+    Parameters
+    ----------
+    feature_shape
+        (channel, y, x).
+    n_neurons
+        Size of the population.
+    config
+        A model's ``readout``; its keys are described in ``config/README.md``.
+    """
+
+    trains_mask = True
+
+    def __init__(
+        self, feature_shape: tuple[int, int, int], n_neurons: int, config: dict[str, Any]
+    ) -> None:
+        super().__init__()
+        self.config = config
+        channels, height, width = feature_shape
+        self.raw_mask = nn.Parameter(
+            torch.zeros(n_neurons, height, width), requires_grad=self.trains_mask
+        )
+        self.raw_feature_weights = nn.Parameter(
+            torch.ones(n_neurons, channels), requires_grad=channels > 1
+        )
+        self.bias = nn.Parameter(torch.zeros(n_neurons)) if config["bias"] else None
+
+    def initialize(self, start: Start) -> None:
+        """Set all parameters (section B)."""
+        _mask_start(self.config["mask_start"], self.raw_mask, start)
+        if self.raw_feature_weights.requires_grad:
+            _feature_start(self.config["feature_start"], self.raw_feature_weights, start)
+        if self.bias is not None:
+            self.bias.data.copy_(_inverse_softplus(start.response_mean))
+
+    @property
+    def mask(self) -> Tensor:
+        """Masks as they are applied, (neuron, y, x)."""
+        return self.raw_mask.abs() if self.config["positive_mask"] else self.raw_mask
+
+    @property
+    def feature_weights(self) -> Tensor:
+        """Feature weights as they are applied, (neuron, channel)."""
+        weights = self.raw_feature_weights
+        return weights.abs() if self.config["positive_features"] else weights
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""
+        pooled = features.flatten(2) @ self.mask.flatten(1).T  # (batch, channel, neuron)
+        drive = (pooled * self.feature_weights.T).sum(1)
+        return drive if self.bias is None else drive + self.bias
+
+    def mask_l1(self) -> Tensor:
+        """Sum of absolute mask values (section C.4), (neuron,)."""
+        return self.raw_mask.abs().sum((1, 2))
+
+    def feature_l1(self) -> Tensor:
+        """Sum of absolute feature weights (section C.4), (neuron,)."""
+        return self.raw_feature_weights.abs().sum(1)
+
+    def joint_l1(self) -> Tensor:
+        """Product of both sums, the L1 norm of mask times weights (section G.2), (neuron,)."""
+        return self.mask_l1() * self.feature_l1()
+
+    def penalties(self) -> Penalties:
+        """Penalties by their name in a model's grid."""
+        return {"mask_l1": self.mask_l1, "feature_l1": self.feature_l1, "joint_l1": self.joint_l1}
+
+
+class FixedMaskReadout(FactorizedReadout):
+    """Feature weights at one pixel, which is taken from an average and never trained (F.5, G.3)."""
+
+    trains_mask = False
+
+
+class FullyConnectedReadout(nn.Module):
+    """One weight per neuron, channel and pixel.
+
+    Parameters
+    ----------
+    feature_shape
+        (channel, y, x).
+    n_neurons
+        Size of the population.
+    config
+        A model's ``readout``; its keys are described in ``config/README.md``.
+    """
+
+    def __init__(
+        self, feature_shape: tuple[int, int, int], n_neurons: int, config: dict[str, Any]
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.weights = nn.Parameter(torch.zeros(n_neurons, *feature_shape))
+        self.bias = nn.Parameter(torch.zeros(n_neurons)) if config["bias"] else None
+        self.dropout = nn.Dropout(config["dropout"])
+
+    def initialize(self, start: Start) -> None:
+        """Draw the weights, Xavier-uniform (section G.3) or N(0, sd) (section F.5), and set the bias."""
+        if self.config["weight_sd"] == "xavier":
+            nn.init.xavier_uniform_(self.weights.data.view(len(self.weights), -1), generator=start.generator)
+        else:
+            normal_(self.weights, self.config["weight_sd"], False, start.generator)
+        if self.bias is not None:
+            self.bias.data.copy_(_inverse_softplus(start.response_mean))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""
+        drive = self.dropout(features.flatten(1)) @ self.weights.flatten(1).T
+        return drive if self.bias is None else drive + self.bias
+
+    def readout_l2(self) -> Tensor:
+        """Sum of squared weights (section F.5), (neuron,)."""
+        return self.weights.square().sum((1, 2, 3))
+
+    def penalties(self) -> Penalties:
+        """Penalties by their name in a model's grid."""
+        return {"readout_l2": self.readout_l2}

@@ -1,0 +1,88 @@
+"""Macaque V4 responses to natural images (Cowley, Stan, Pillow & Smith 2023)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from whatwhere.errors import UserError
+from whatwhere.recordings.archive import decode_image, open_zip, read_member
+from whatwhere.recordings.arrays import read_array
+from whatwhere.recordings.fetch import PublishedFile, fetch
+from whatwhere.recordings.recording import Recording
+
+_COMMIT = "f4552ad9d34a466ebc66658f72a08a8e5038f1cf"
+ADDRESS = f"https://raw.githubusercontent.com/cowleygroup/V4_compact_models/{_COMMIT}"
+_SOURCE = (
+    "Cowley, Stan, Pillow & Smith 2023, Compact deep neural network models of visual cortex, bioRxiv; "
+    f"cowleygroup/V4_compact_models at {_COMMIT[:8]}"
+)
+_FOLDER = "data_V4_responses"
+
+SESSIONS = {
+    "201025": {
+        "images": "3abb63679107665eab7220bdeaf7863832a1df943bf3d7792501f5082a55b2e8",
+        "responses_repeat_averaged": (
+            "f729f3dc0d29aa38bd380c0da9e39aba916f9e2580949929b65d1714e7217a8a"
+        ),
+    },
+    "210325": {
+        "images": "992774eca3508a2ad01accb1a31f5f3e3d90248c49f4eec314f2a915a263e454",
+        "responses_raw": "4008dbbf31a47d9b1b8d8da609f4a7a3433c7071f0e45c611c220b217dd75b76",
+    },
+}
+"""Checksums by session: single trials where they were published, averages over repeats elsewhere."""
+
+
+def load(definition: dict[str, Any], downloads: Path, mirror: str | None) -> Recording:
+    """Load one session.
+
+    Parameters
+    ----------
+    definition
+        ``session``: a key of :data:`SESSIONS`.
+    downloads
+        Folder that keeps downloaded files.
+    mirror
+        Where to take them from instead of the public address, or None.
+
+    Returns
+    -------
+    Recording
+        Images (image, 3, 112, 112) uint8 and spike counts per 100 ms.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be had or is not what was published.
+    """
+    session = definition["session"]
+    checksums = SESSIONS[session]
+    kind = "responses_raw" if "responses_raw" in checksums else "responses_repeat_averaged"
+
+    def get(path: str, checksum: str) -> Path:
+        file = PublishedFile(f"{_FOLDER}/{path}", checksum)
+        return fetch(file, ADDRESS, mirror, downloads / "cowley2023")
+
+    responses = read_array(get(f"{kind}/responses_{session}.npy", checksums[kind]))
+    # (neuron, image, repeat), or (neuron, image) for averages
+    responses = np.atleast_3d(responses).transpose(2, 1, 0).astype(np.float32)
+    images = _images(get(f"images/images_{session}.zip", checksums["images"]))
+    if len(images) != responses.shape[1]:
+        raise UserError(
+            f"cowley2023 {session}: {len(images)} images but responses to {responses.shape[1]}"
+        )
+    return Recording(
+        images, responses, _SOURCE, repeat_averages=kind == "responses_repeat_averaged"
+    )
+
+
+def _images(path: Path) -> np.ndarray:
+    with open_zip(path) as archive:
+        # imageNNNN.jpg: sorting by name is sorting by number, and row i of the responses is image i.
+        names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))
+        return np.stack(
+            [decode_image(read_member(archive, name), f"{path}: {name}") for name in names]
+        )

@@ -1,0 +1,49 @@
+"""Choosing hyper-parameters on validation data: one setting per fit, per population or per neuron."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+MEAN_RESPONSE = -1
+"""In place of a setting: the mean training response predicts better than any fit (section F.3)."""
+
+
+def _population(loss: np.ndarray, of_mean: np.ndarray) -> np.ndarray:
+    best = loss.mean(2).argmin(1)
+    return np.broadcast_to(best[:, None], loss[:, 0].shape)
+
+
+def _median(loss: np.ndarray, of_mean: np.ndarray) -> np.ndarray:
+    best = int(np.median(loss.mean(2).argmin(1)))
+    return np.full(loss[:, 0].shape, best)
+
+
+def _neuron(loss: np.ndarray, of_mean: np.ndarray) -> np.ndarray:
+    best = loss.argmin(1)
+    return np.where(loss.min(1) < of_mean, best, MEAN_RESPONSE)
+
+
+RULES = {"population": _population, "median": _median, "neuron": _neuron}
+
+
+def select(validation: xr.Dataset, rule: str) -> np.ndarray:
+    """Index of the chosen setting for every seed and neuron, or :data:`MEAN_RESPONSE`.
+
+    Parameters
+    ----------
+    validation
+        ``validation_loss`` (seed, setting, neuron) and ``validation_loss_of_mean`` (seed, neuron).
+    rule
+        ``population``: per seed, the lowest mean loss over neurons. ``median``: for all seeds, the median
+        over seeds of that index, rounded down (section D). ``neuron``: for every neuron its own lowest
+        loss, or the mean training response if that is lower (section F.3).
+
+    Returns
+    -------
+    (seed, neuron) integers.
+    """
+    # A fit that diverged has a loss that is not finite and must never win.
+    loss = validation["validation_loss"].values.astype(np.float64)
+    loss = np.where(np.isfinite(loss), loss, np.inf)
+    return RULES[rule](loss, validation["validation_loss_of_mean"].values)

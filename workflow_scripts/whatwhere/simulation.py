@@ -1,0 +1,274 @@
+"""Simulated populations with difference-of-Gaussians receptive fields (paper, Figures 3 and 4).
+
+Stimuli are Gaussian white noise, neurons are linear, and the noise has the variance of the rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from whatwhere.dataset import TEST, TRAIN, VALIDATION, n_validation
+
+MEAN_ABSOLUTE_RATE = 0.1
+"""E|rate| of every neuron for white-noise stimuli (section A.1, step 10)."""
+
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class ReceptiveFields:
+    """A population of receptive fields.
+
+    Attributes
+    ----------
+    kernels
+        (neuron, y, x) patches with norm 0.1 sqrt(pi/2).
+    corner
+        (neuron, 2) integer row and column of each patch's top-left pixel in the image.
+    offset
+        (neuron, 2) sub-pixel shift (y, x) of the centre, in pixels.
+    cell_type
+        (neuron,) type, from 0.
+    """
+
+    kernels: np.ndarray
+    corner: np.ndarray
+    offset: np.ndarray
+    cell_type: np.ndarray
+
+    @property
+    def location(self) -> np.ndarray:
+        """True centre of every receptive field in image pixels, (neuron, 2) as (y, x)."""
+        return self.corner + self.kernels.shape[1] // 2 + self.offset
+
+
+def difference_of_gaussians(
+    patch: int,
+    centre_covariance: np.ndarray,
+    surround_covariance: np.ndarray,
+    offset: np.ndarray,
+) -> np.ndarray:
+    """Centre minus twice the surround, normalised to E|rate| = 0.1 (section A.1, steps 9 and 10).
+
+    Parameters
+    ----------
+    patch
+        Width and height in pixels, odd.
+    centre_covariance, surround_covariance
+        (neuron, 2, 2) in pixels squared, rows first.
+    offset
+        (neuron, 2) centre (y, x) relative to the middle pixel.
+
+    Returns
+    -------
+    (neuron, y, x) kernels. The centre weight cancels in the normalisation, so it is not a parameter.
+    """
+    half = patch // 2
+    axis = np.arange(-half, half + 1)
+    grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1)
+    distance = grid[None] - offset[:, None, None, :]
+
+    def density(covariance: np.ndarray) -> np.ndarray:
+        exponent = np.einsum("nyxi,nij,nyxj->nyx", distance, np.linalg.inv(covariance), distance)
+        scale = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
+        return np.exp(-exponent / 2) / scale[:, None, None]
+
+    kernels = density(centre_covariance) - 2 * density(surround_covariance)
+    norm = np.linalg.norm(kernels, axis=(1, 2), keepdims=True)
+    return kernels * (MEAN_ABSOLUTE_RATE / np.sqrt(2 / np.pi)) / norm
+
+
+def receptive_fields(
+    scales: list[float],
+    n_per_type: int,
+    variation: float,
+    centered: bool,
+    image_size: int,
+    patch: int,
+    rng_seed: np.random.SeedSequence,
+) -> ReceptiveFields:
+    """Draw a population, type by type (section A.1).
+
+    Every type uses the same random stream, as in the paper: neuron i of one type has the position and the
+    random factors of neuron i of every other type, and only the scale differs.
+
+    Parameters
+    ----------
+    scales
+        One scale T of both variances per cell type.
+    n_per_type
+        Neurons of each type.
+    variation
+        v of section A.1: relative spread of shape parameters, 0 for identical neurons.
+    centered
+        Whether centres fall on pixels; otherwise they are shifted by U(-0.5, 0.5).
+    image_size, patch
+        In pixels.
+    rng_seed
+        Random stream of the neurons.
+    """
+    half = (patch - 1) / 2
+
+    def one_type(scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(rng_seed)
+        low, high = 1 - variation, 1 + variation
+        aspect, centre, surround = (rng.uniform(low, high, n_per_type) for _ in range(3))
+        tilt = rng.uniform(-0.3, 0.3, n_per_type) if variation else np.zeros(n_per_type)
+        offset = np.zeros((n_per_type, 2))
+        if not centered:
+            offset = rng.uniform(-0.5, 0.5, (n_per_type, 2))
+        corner = rng.integers(0, image_size - patch + 1, (n_per_type, 2))
+
+        def covariance(size: np.ndarray) -> np.ndarray:
+            first = aspect * size * scale
+            second = first / aspect**2
+            off_diagonal = tilt * np.minimum(first, second)
+            rows = [[first, off_diagonal], [off_diagonal, second]]
+            return half * np.moveaxis(np.array(rows), -1, 0)
+
+        kernels = difference_of_gaussians(patch, covariance(centre / 4), covariance(surround), offset)
+        return kernels, corner, offset
+
+    kernels, corners, offsets = zip(*(one_type(scale) for scale in scales), strict=True)
+    return ReceptiveFields(
+        kernels=np.concatenate(kernels),
+        corner=np.concatenate(corners),
+        offset=np.concatenate(offsets),
+        cell_type=np.repeat(np.arange(len(scales)), n_per_type),
+    )
+
+
+def linear_rates(fields: ReceptiveFields, images: np.ndarray) -> np.ndarray:
+    """Inner product of every receptive field with every image.
+
+    Parameters
+    ----------
+    fields
+        The population.
+    images
+        (image, 1, y, x).
+
+    Returns
+    -------
+    (image, neuron), float32.
+    """
+    size = images.shape[-1]
+    full = np.zeros((len(fields.kernels), size, size), np.float32)
+    patch = fields.kernels.shape[-1]
+    for field, (row, column), kernel in zip(full, fields.corner, fields.kernels, strict=True):
+        field[row : row + patch, column : column + patch] = kernel
+    return images.reshape(len(images), -1) @ full.reshape(len(full), -1).T
+
+
+def add_noise(rates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Add Gaussian noise whose variance is the absolute rate (section A.2), float32."""
+    noise = rng.standard_normal(rates.shape, np.float32)
+    return rates + noise * np.sqrt(np.abs(rates))
+
+
+def response_sd(fields: ReceptiveFields, image_size: int, seed: np.random.SeedSequence) -> np.ndarray:
+    """Sd over 100 fresh stimuli of responses averaged over 30 noisy repeats (section B), (neuron,)."""
+    rng = np.random.default_rng(seed)
+    images = rng.standard_normal((100, 1, image_size, image_size), np.float32)
+    rates = linear_rates(fields, images)
+    averages = np.mean([add_noise(rates, rng) for _ in range(30)], axis=0)
+    return averages.std(0)
+
+
+def simulate(
+    name: str,
+    *,
+    scales: list[float],
+    n_neurons: int,
+    variation: float,
+    centered: bool,
+    image_size: int,
+    patch: int,
+    n_images: int,
+    n_test: int,
+    validation_fraction: float,
+    validation_max: int,
+    seed: int,
+) -> xr.Dataset:
+    """Simulate a dataset that fulfils the contract of :mod:`whatwhere.dataset`.
+
+    Parameters
+    ----------
+    name
+        Name of the dataset.
+    scales
+        One scale T per cell type.
+    n_neurons
+        All types together, a multiple of the number of types.
+    variation, centered, image_size, patch
+        As in :func:`receptive_fields`.
+    n_images
+        Training and validation images with noisy responses.
+    n_test
+        Test images with noiseless responses.
+    validation_fraction, validation_max
+        As in :func:`whatwhere.dataset.n_validation`.
+    seed
+        Neurons, training images, training noise, test images and the response scale have a random stream
+        each, so more images do not change the neurons, nor the first images.
+    """
+    streams = np.random.SeedSequence(seed).spawn(5)
+    neuron_seed, image_seed, noise_seed, test_seed, scale_seed = streams
+    fields = receptive_fields(
+        scales, n_neurons // len(scales), variation, centered, image_size, patch, neuron_seed
+    )
+    total = n_images + n_test
+    images = np.empty((total, 1, image_size, image_size), np.float32)
+    rates = np.empty((total, len(fields.kernels)), np.float32)
+    image_rng, test_rng = np.random.default_rng(image_seed), np.random.default_rng(test_seed)
+    # Drawn in place, piece by piece: the same stream whatever the piece, at bounded memory.
+    for first, last, rng in ((0, n_images, image_rng), (n_images, total, test_rng)):
+        for start in range(first, last, _CHUNK):
+            piece = slice(start, min(start + _CHUNK, last))
+            rng.standard_normal(out=images[piece], dtype=np.float32)
+            rates[piece] = linear_rates(fields, images[piece])
+    responses = rates.copy()
+    noise_rng = np.random.default_rng(noise_seed)
+    for start in range(0, n_images, _CHUNK):
+        piece = slice(start, min(start + _CHUNK, n_images))
+        responses[piece] = add_noise(rates[piece], noise_rng)
+
+    split = np.full(total, TRAIN, np.int8)
+    split[n_images - n_validation(n_images, validation_fraction, validation_max) : n_images] = (
+        VALIDATION
+    )
+    split[n_images:] = TEST
+    dataset = xr.Dataset(
+        {
+            "images": (("image", "channel", "y", "x"), images, {"units": "sd of the white noise"}),
+            "responses": (("repeat", "image", "neuron"), responses[None], {"units": "a.u."}),
+            "split": (("fold", "image"), split[None], {"meaning": "0 train, 1 validation, 2 test"}),
+            "rates": (("image", "neuron"), rates, {"units": "a.u."}),
+            "location": (
+                ("neuron", "axis"),
+                fields.location.astype(np.float32),
+                {"units": "px", "axis": "y, x"},
+            ),
+            "cell_type": (("neuron",), fields.cell_type.astype(np.int16)),
+            "response_sd": (
+                ("neuron",),
+                response_sd(fields, image_size, scale_seed).astype(np.float32),
+                {"units": "a.u."},
+            ),
+            "receptive_field": (("neuron", "ry", "rx"), fields.kernels.astype(np.float32)),
+        },
+        attrs={
+            "name": name,
+            "kind": "simulated",
+            "source": f"difference-of-Gaussians population, scales {scales}, seed {seed}",
+            "normalize": "none",
+            "noise_free_test": 1,
+            "repeat_averages": 0,
+            "validation_fraction": validation_fraction,
+            "validation_max": validation_max,
+        },
+    )
+    return dataset

@@ -1,0 +1,69 @@
+"""Spike-triggered averages and the mask positions taken from them (section B)."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.signal import fftconvolve
+
+AVERAGES = ("sta", "smoothed_sta", "squared_sta")
+"""Names of the averages from which masks can start."""
+
+_CHUNK = 2048
+
+
+def spike_triggered_average(images: np.ndarray, responses: np.ndarray) -> np.ndarray:
+    """Response-weighted mean image, without mean subtraction or whitening.
+
+    Parameters
+    ----------
+    images
+        (image, channel, y, x); channels are averaged first.
+    responses
+        (image, neuron).
+
+    Returns
+    -------
+    (neuron, y, x), float32. Memory beyond the result stays below a few thousand images.
+    """
+    n_images, _, height, width = images.shape
+    total = np.zeros((responses.shape[1], height * width))
+    for start in range(0, n_images, _CHUNK):
+        grey = images[start : start + _CHUNK].mean(1).reshape(-1, height * width)
+        total += responses[start : start + _CHUNK].T @ grey
+    return (total / n_images).reshape(-1, height, width).astype(np.float32)
+
+
+def smoothing_kernel(size: int) -> np.ndarray:
+    """Radial normal density with sd size**0.25, (size, size), peak not renormalised (section B)."""
+    axis = np.arange(size) - (size - 1) / 2
+    radius = np.hypot(axis[:, None], axis[None, :])
+    sd = size**0.25
+    return np.exp(-(radius**2) / (2 * sd**2)) / (sd * np.sqrt(2 * np.pi))
+
+
+def smooth(sta: np.ndarray, size: int) -> np.ndarray:
+    """Convolve every STA (neuron, y, x) with :func:`smoothing_kernel`, zero-padded to the same size."""
+    return fftconvolve(sta, smoothing_kernel(size)[None], mode="same", axes=(1, 2)).astype(np.float32)
+
+
+def smooth_square(sta: np.ndarray) -> np.ndarray:
+    """Squared deviation of every STA (neuron, y, x) from its median, smoothed (section G.3).
+
+    The window is 25 x 25 px, exp(-(u^2 + v^2) / 2) with u, v from -2.5 to 2.5.
+    """
+    axis = np.linspace(-2.5, 2.5, 25)
+    window = np.exp(-(axis[:, None] ** 2 + axis[None, :] ** 2) / 2)
+    centered = sta - np.median(sta, axis=(1, 2), keepdims=True)
+    return fftconvolve(centered**2, window[None], mode="same", axes=(1, 2)).astype(np.float32)
+
+
+def crop_to_mask(sta: np.ndarray, mask_shape: tuple[int, int]) -> np.ndarray:
+    """Central part of every STA (neuron, y, x) that the mask covers, offset int((image - mask) / 2)."""
+    top, left = ((size - mask) // 2 for size, mask in zip(sta.shape[1:], mask_shape, strict=True))
+    return sta[:, top : top + mask_shape[0], left : left + mask_shape[1]]
+
+
+def peak(sta: np.ndarray) -> np.ndarray:
+    """Position (y, x) of the largest absolute value of every STA (neuron, y, x), (neuron, 2)."""
+    flat = np.abs(sta).reshape(len(sta), -1).argmax(1)
+    return np.stack(np.unravel_index(flat, sta.shape[1:]), 1)

@@ -1,0 +1,327 @@
+"""All fits of one cell (dataset, model, population and data size): every setting of the grid, every seed."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from whatwhere.checkpoint import Checkpoint
+from whatwhere.dataset import FitData, Standardizer
+from whatwhere.encoder import READOUTS, build_cnn
+from whatwhere.linear import LinearEncoder, fit_mean, fit_ridge
+from whatwhere.losses import LOSSES, Objective
+from whatwhere.readouts import Start
+from whatwhere.training import Fit, Tensors, Training, predict
+
+logger = logging.getLogger(__name__)
+
+CLOSED_FORM = ("mean", "ridge")
+TRAINED = tuple(READOUTS)
+
+Setting = dict[str, float]
+ImageShape = tuple[int, int, int]
+
+
+def settings(definition: dict[str, Any]) -> list[Setting]:
+    """Every combination of hyper-parameters of a model, in a fixed order.
+
+    ``grid`` is a list of blocks; a block lists the values of every penalty and stands for their product.
+    Networks with several ``cores`` repeat the grid for each, under the key ``core``.
+    """
+    combinations = [
+        dict(zip(block, values, strict=True))
+        for block in definition["grid"]
+        for values in itertools.product(*block.values())
+    ]
+    cores = range(len(definition["cores"])) if "cores" in definition else [0]
+    return [{"core": core, **combination} for core in cores for combination in combinations]
+
+
+def build(
+    definition: dict[str, Any], setting: Setting, image_shape: ImageShape, n_neurons: int
+) -> nn.Module:
+    """Construct the uninitialised model of one setting."""
+    if definition["family"] in CLOSED_FORM:
+        return LinearEncoder(image_shape, n_neurons, "identity")
+    return build_cnn(definition, int(setting["core"]), image_shape, n_neurons)
+
+
+@dataclass
+class Candidates:
+    """The fits of one seed: one per setting, to be chosen from by validation.
+
+    Attributes
+    ----------
+    seed
+        Its seed.
+    neurons
+        (neuron,) indices into the dataset.
+    standardize
+        What to do with images before prediction.
+    parameters
+        One state dict per setting.
+    fits
+        One per setting.
+    validation_loss_of_mean
+        (neuron,) validation loss of predicting the mean training response.
+    response_mean
+        (neuron,) that mean.
+    n_images
+        Number of training plus validation images.
+    """
+
+    seed: int
+    neurons: np.ndarray
+    standardize: Standardizer
+    parameters: list[dict[str, Tensor]]
+    fits: list[Fit]
+    validation_loss_of_mean: np.ndarray
+    response_mean: np.ndarray
+    n_images: int
+
+
+def _candidates(
+    seed: int, data: FitData, loss: str, parameters: list[dict[str, Tensor]], fits: list[Fit]
+) -> Candidates:
+    mean = data.train_responses.mean(0)
+    responses = torch.from_numpy(data.validation_responses)
+    return Candidates(
+        seed=seed,
+        neurons=data.draw.neurons,
+        standardize=data.standardize,
+        parameters=parameters,
+        fits=fits,
+        validation_loss_of_mean=LOSSES[loss](
+            torch.from_numpy(mean).expand_as(responses), responses
+        ).numpy(),
+        response_mean=mean,
+        n_images=len(data.train_images) + len(data.validation_images),
+    )
+
+
+def _seeds(seed: int) -> tuple[int, int, int]:
+    """Independent streams for initial values, batch order and dropout."""
+    children = np.random.SeedSequence([seed, 1]).spawn(3)
+    first, second, third = (int(child.generate_state(1, np.uint64)[0] >> 1) for child in children)
+    return first, second, third
+
+
+def _start(
+    data: FitData,
+    averages: dict[str, np.ndarray],
+    known_kernel: np.ndarray | None,
+    seed: int,
+) -> Start:
+    return Start(
+        generator=torch.Generator().manual_seed(seed),
+        response_sd=torch.from_numpy(data.response_sd),
+        response_mean=torch.from_numpy(data.train_responses.mean(0)),
+        averages=averages,
+        known_kernel=None if known_kernel is None else torch.from_numpy(known_kernel),
+    )
+
+
+def fingerprint(definition: dict[str, Any], code: str, data: list[FitData]) -> str:
+    """Digest of everything that determines the fits of a cell."""
+    digest = hashlib.sha256(json.dumps([definition, code], sort_keys=True).encode())
+    for one in data:
+        for array in (one.train_images, one.train_responses, one.validation_responses):
+            digest.update(np.ascontiguousarray(array))
+        digest.update(one.draw.neurons.tobytes())
+    return digest.hexdigest()
+
+
+def train_seed(
+    definition: dict[str, Any],
+    seed: int,
+    data: FitData,
+    averages: dict[str, np.ndarray],
+    known_kernel: np.ndarray | None,
+    device: torch.device,
+    checkpoint: Checkpoint,
+) -> Candidates:
+    """Train every setting of a model for one seed.
+
+    Parameters
+    ----------
+    definition
+        A model of the config.
+    seed
+        All settings of a seed share data, initial values and batch order.
+    data
+        What the fits may see.
+    averages
+        By name: (neuron, y, x) spike-triggered averages of ``data``.
+    known_kernel
+        (y, x) true receptive field, for ``cnn_known_kernel``.
+    device
+        Where to train.
+    checkpoint
+        Holds the fits that an interrupted job finished; takes the new ones.
+    """
+    combinations = settings(definition)
+    tensors = Tensors(
+        *(
+            torch.from_numpy(array).to(device)
+            for array in (
+                data.train_images,
+                data.train_responses,
+                data.validation_images,
+                data.validation_responses,
+            )
+        )
+    )
+    init_seed, order_seed, dropout_seed = _seeds(seed)
+    parameters, fits = [], []
+    for setting in combinations:
+        done = checkpoint.take()
+        if done is None:
+            encoder = build(
+                definition, setting, data.train_images.shape[1:], data.train_responses.shape[1]
+            )
+            encoder.initialize(_start(data, averages, known_kernel, init_seed))
+            torch.manual_seed(dropout_seed)
+            strengths = {name: value for name, value in setting.items() if name != "core"}
+            objective = Objective(definition["loss"], definition["reduction"], strengths)
+            order = torch.Generator().manual_seed(order_seed)
+            training = Training(
+                encoder.to(device), tensors, objective, definition["training"], order
+            )
+            checkpoint.resume(training)
+            fit = training.run(checkpoint)
+            state = {name: value.cpu() for name, value in encoder.state_dict().items()}
+            done = checkpoint.add(fit, state)
+            logger.info(
+                "seed %d %s: validation %.6g at step %d of %d",
+                seed,
+                setting,
+                fit.validation_loss.mean(),
+                fit.best_step,
+                fit.last_step,
+            )
+        fits.append(done[0])
+        parameters.append(done[1])
+    return _candidates(seed, data, definition["loss"], parameters, fits)
+
+
+def fit_seed(definition: dict[str, Any], seed: int, data: FitData) -> Candidates:
+    """Fit every setting of a closed-form baseline; parameters as in :func:`train_seed`."""
+    combinations = settings(definition)
+    if definition["family"] == "mean":
+        parameters = [fit_mean(data)]
+    else:
+        parameters = fit_ridge(data, [setting["ridge_l2"] for setting in combinations])
+    images = torch.from_numpy(data.validation_images)
+    responses = torch.from_numpy(data.validation_responses)
+    fits = []
+    for setting, state in zip(combinations, parameters, strict=True):
+        encoder = build(definition, setting, images.shape[1:], responses.shape[1])
+        encoder.load_state_dict(state)
+        loss = LOSSES["mse"](predict(encoder, images), responses).numpy()
+        logger.info("seed %d %s: validation %.6g", seed, setting, loss.mean())
+        fits.append(Fit(loss, 0, 0, np.empty((0, 3))))
+    return _candidates(seed, data, "mse", parameters, fits)
+
+
+def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict[str, Any]:
+    """Content of ``fits.pt``: what is needed to predict with every fit of a cell."""
+    return {
+        "definition": definition,
+        "seeds": {
+            one.seed: {
+                "neurons": torch.from_numpy(one.neurons),
+                "input_mean": torch.from_numpy(one.standardize.mean),
+                "input_sd": torch.from_numpy(one.standardize.sd),
+                "parameters": one.parameters,
+                "response_mean": torch.from_numpy(one.response_mean),
+                "n_images": one.n_images,
+            }
+            for one in candidates
+        },
+    }
+
+
+def to_validation(definition: dict[str, Any], candidates: list[Candidates]) -> xr.Dataset:
+    """Content of ``validation.nc``: what selection may see.
+
+    Variables ``validation_loss`` (seed, setting, neuron), ``validation_loss_of_mean`` (seed, neuron),
+    ``best_step`` and ``last_step`` (seed, setting), ``neuron_index`` (seed, neuron), and every
+    hyper-parameter along ``setting``.
+    """
+    combinations = settings(definition)
+    names = sorted({name for setting in combinations for name in setting})
+    fits = [one.fits for one in candidates]
+    return xr.Dataset(
+        {
+            "validation_loss": (
+                ("seed", "setting", "neuron"),
+                np.array([[fit.validation_loss for fit in row] for row in fits]),
+            ),
+            "validation_loss_of_mean": (
+                ("seed", "neuron"),
+                np.array([one.validation_loss_of_mean for one in candidates]),
+            ),
+            "best_step": (("seed", "setting"), np.array([[f.best_step for f in row] for row in fits])),
+            "last_step": (("seed", "setting"), np.array([[f.last_step for f in row] for row in fits])),
+            "neuron_index": (("seed", "neuron"), np.array([one.neurons for one in candidates])),
+        },
+        coords={
+            "seed": [one.seed for one in candidates],
+            **{
+                name: ("setting", [float(setting.get(name, 0.0)) for setting in combinations])
+                for name in names
+            },
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One fit, ready to predict.
+
+    Attributes
+    ----------
+    encoder
+        The model, on the CPU.
+    neurons
+        (neuron,) indices into the dataset.
+    standardize
+        Applied to images before the model.
+    """
+
+    encoder: nn.Module
+    neurons: np.ndarray
+    standardize: Standardizer
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Predicted responses, (image, channel, y, x) in stored units to (image, neuron)."""
+        return predict(self.encoder, torch.from_numpy(self.standardize(images))).numpy()
+
+
+def load_fit(fits: dict[str, Any], seed: int, setting: int) -> Fitted:
+    """Rebuild one fit from the content of ``fits.pt``."""
+    stored, definition = fits["seeds"][seed], fits["definition"]
+    standardize = Standardizer(stored["input_mean"].numpy(), stored["input_sd"].numpy())
+    encoder = build(
+        definition,
+        settings(definition)[setting],
+        tuple(stored["input_mean"].shape),
+        len(stored["neurons"]),
+    )
+    encoder.load_state_dict(stored["parameters"][setting])
+    return Fitted(encoder, stored["neurons"].numpy(), standardize)
+
+
+def checkpoint_path(fits: str | Path) -> Path:
+    """Where the checkpoint of a cell lies: beside its results."""
+    return Path(fits).with_name("checkpoint.pt")
