@@ -23,8 +23,7 @@ def examples(scores: pd.DataFrame) -> dict[str, int]:
     """A good, a median and a bad neuron by correlation of one model."""
     ranked = scores.groupby("neuron").correlation.mean().sort_values()
     return {
-        label: int(ranked.index[round(quantile * (len(ranked) - 1))])
-        for label, quantile in QUANTILES.items()
+        label: int(ranked.index[round(quantile * (len(ranked) - 1))]) for label, quantile in QUANTILES.items()
     }
 
 
@@ -111,9 +110,7 @@ def main(
         measured = repeat_mean(data, predicted["image"].values, fitted.neurons)
         figure = plt.figure(figsize=(plotting.PAGE, 3.4))
         left, right = figure.subfigures(1, 2, width_ratios=[1.7, 1])
-        _examples(
-            left, examples(mine), stored.load(), masks, fitted.neurons, predicted.load(), measured
-        )
+        _examples(left, examples(mine), stored.load(), masks, fitted.neurons, predicted.load(), measured)
     _models(right.subplots(), rated)
     plotting.save(figure, svg, png)
 

@@ -16,9 +16,7 @@ from whatwhere.selection import MEAN_RESPONSE
 from whatwhere.sweep import load_fit
 
 
-def predict_selected(
-    fits: dict[str, Any], seed: int, settings: np.ndarray, images: np.ndarray
-) -> np.ndarray:
+def predict_selected(fits: dict[str, Any], seed: int, settings: np.ndarray, images: np.ndarray) -> np.ndarray:
     """Predictions of the setting chosen for every neuron, (image, neuron)."""
     mean = fits["seeds"][seed]["response_mean"].numpy()
     predictions = np.repeat(mean[None], len(images), axis=0)
@@ -36,9 +34,7 @@ def score_seed(
     neurons = fits["seeds"][seed]["neurons"].numpy()
     predictions = predict_selected(fits, seed, settings, select_images(data, test))
     responses = data["responses"].values[:, test][:, :, neurons]
-    table = pd.DataFrame(
-        scores(predictions, responses, noise_free=bool(data.attrs["noise_free_test"]))
-    )
+    table = pd.DataFrame(scores(predictions, responses, noise_free=bool(data.attrs["noise_free_test"])))
     table.insert(0, "n_neurons", len(neurons))
     table.insert(1, "n_images", fits["seeds"][seed]["n_images"])
     table.insert(2, "seed", seed)

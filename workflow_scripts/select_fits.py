@@ -10,16 +10,9 @@ from whatwhere.logs import logged
 from whatwhere.selection import MEAN_RESPONSE, select
 
 
-
-def main(
-    validation: list[str], cells: list[tuple[str, str]], rules: list[str], output: str | Path
-) -> None:
+def main(validation: list[str], cells: list[tuple[str, str]], rules: list[str], output: str | Path) -> None:
     """Write one row per cell, rule, seed and neuron with the chosen setting to ``output``."""
-    parts = [
-        _table(path, cell, rule)
-        for path, cell in zip(validation, cells, strict=True)
-        for rule in rules
-    ]
+    parts = [_table(path, cell, rule) for path, cell in zip(validation, cells, strict=True) for rule in rules]
     write_table(pd.concat(parts, ignore_index=True), output)
 
 

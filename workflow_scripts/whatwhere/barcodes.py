@@ -55,9 +55,7 @@ def silhouettes(barcodes: np.ndarray, seed: int) -> dict[int, float]:
     sample = min(len(barcodes), _SILHOUETTE_SAMPLE)
     return {
         count: float(
-            silhouette_score(
-                barcodes, cluster(barcodes, count, seed), sample_size=sample, random_state=seed
-            )
+            silhouette_score(barcodes, cluster(barcodes, count, seed), sample_size=sample, random_state=seed)
         )
         for count in counts
     }

@@ -82,6 +82,9 @@ def validate(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
             _check_schema(definition, section, (section, name), sources)
     for name, definition in config["models"].items():
         _check_cores(definition, ("models", name, "cores"), sources)
+    for name, definition in config["datasets"].items():
+        if definition["kind"] in SIMULATED:
+            _check_simulation(definition, ("datasets", name), sources)
     _check_experiments(config, sources)
 
 
@@ -99,9 +102,7 @@ def cells(experiment: Config) -> list[tuple[str, str]]:
     ]
 
 
-def _fail(
-    path: Iterable[str | int], message: str, sources: Sequence[tuple[str, Config]]
-) -> UserError:
+def _fail(path: Iterable[str | int], message: str, sources: Sequence[tuple[str, Config]]) -> UserError:
     path = tuple(path)
     key = ".".join(map(str, path)) or "top level"
     return UserError(f"{_culprit(path, sources)}: {key}: {message}")
@@ -135,10 +136,14 @@ def _check_schema(
 
 
 def _explain(error: jsonschema.ValidationError) -> str:
-    given, expected = error.instance, error.validator_value
+    given: Any = error.instance
+    schema: Any = error.schema
+    expected: Any = error.validator_value
+    if "propertyNames" in error.schema_path and error.validator == "pattern":
+        return f"{given!r} may hold only lower-case letters, digits and underscores"
     if error.validator == "additionalProperties":
-        allowed = ", ".join(error.schema["properties"])
-        unknown = ", ".join(repr(key) for key in given if key not in error.schema["properties"])
+        allowed = ", ".join(schema["properties"])
+        unknown = ", ".join(repr(key) for key in given if key not in schema["properties"])
         return f"unknown key {unknown}; allowed are {allowed}"
     if error.validator == "required":
         missing = next(key for key in expected if key not in given)
@@ -176,15 +181,55 @@ def _option(schema: dict[str, Any]) -> str:
     return f"{schema['type']}{limits}"
 
 
-def _check_cores(
-    definition: Config, path: tuple[str, ...], sources: Sequence[tuple[str, Config]]
-) -> None:
+def _check_cores(definition: Config, path: tuple[str, ...], sources: Sequence[tuple[str, Config]]) -> None:
     for index, core in enumerate(definition.get("cores", [])):
         n_layers = len(core["channels"])
         for key in ("kernels", "padding", "smooth_layers", "sparse_layers"):
             if len(core[key]) != n_layers:
                 message = f"has {len(core[key])} elements but 'channels' has {n_layers}: one per layer"
                 raise _fail((*path, index, key), message, sources)
+
+
+def _check_simulation(
+    definition: Config, path: tuple[str, ...], sources: Sequence[tuple[str, Config]]
+) -> None:
+    n_neurons, n_types = definition["n_neurons"], len(definition["scales"])
+    patch, image = definition["patch"], definition["image_size"]
+    if n_neurons % n_types:
+        raise _fail((*path, "n_neurons"), f"{n_neurons} is no multiple of the {n_types} scales", sources)
+    if patch > image:
+        message = f"a receptive field of {patch} px does not fit into {image} px"
+        raise _fail((*path, "patch"), message, sources)
+    if patch % 2 == 0:
+        raise _fail((*path, "patch"), f"{patch} must be odd", sources)
+
+
+def _check_sizes(config: Config, index: int, dataset: str, sources: Sequence[tuple[str, Config]]) -> None:
+    """What can be said of the cells of a simulation before it exists."""
+    experiment, definition = config["experiments"][index], config["datasets"][dataset]
+    for key, what in (("n_neurons", "neurons"), ("n_images", "images")):
+        for position, value in enumerate(experiment[key]):
+            if value != "all" and value > definition[key]:
+                message = f"{value} is more than the {definition[key]} {what} of '{dataset}'"
+                raise _fail(("experiments", index, key, position), message, sources)
+    for position, value in enumerate(experiment["n_images"]):
+        if value != "all" and int(value * definition["validation_fraction"]) < 1:
+            message = f"{value} leaves no image to validate on"
+            raise _fail(("experiments", index, "n_images", position), message, sources)
+    for model in experiment["models"]:
+        for number, core in enumerate(config["models"][model].get("cores", [])):
+            _check_kernels(core, definition["image_size"], ("models", model, "cores", number), sources)
+
+
+def _check_kernels(
+    core: Config, image: int, path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]]
+) -> None:
+    size = image
+    for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
+        if kernel > size:
+            message = f"a kernel of {kernel} px does not fit into {size} px (images of {image} px)"
+            raise _fail((*path, "kernels"), message, sources)
+        size -= (kernel - 1) * (padding == "valid")
 
 
 def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
@@ -197,6 +242,9 @@ def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) ->
                     defined = ", ".join(sorted(config[section]))
                     message = f"'{name}' is not defined under '{section}'; defined are {defined}"
                     raise _fail((*path, section, position), message, sources)
+        for dataset in experiment["datasets"]:
+            if config["datasets"][dataset]["kind"] in SIMULATED:
+                _check_sizes(config, index, dataset, sources)
         for key, values in seen.items():
             value = experiment[key]
             if value in values:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from whatwhere.errors import UserError
+from whatwhere.model import ImageShape
 
 
 class Exponential(nn.Module):
@@ -132,7 +134,7 @@ class ConvLayer(nn.Module):
 
     def __init__(
         self,
-        in_shape: tuple[int, int, int],
+        in_shape: ImageShape,
         channels: int,
         kernel: int,
         same: bool,
@@ -145,7 +147,12 @@ class ConvLayer(nn.Module):
         self.same = same
         self.unit_norm = unit_norm
         lost = 0 if same else kernel - 1
-        self.out_shape = (channels, in_shape[1] - lost, in_shape[2] - lost)
+        self.out_shape: ImageShape = (channels, in_shape[1] - lost, in_shape[2] - lost)
+        if min(self.out_shape) < 1:
+            raise UserError(
+                f"cores: a kernel of {kernel} px does not fit into {in_shape[1]} x {in_shape[2]} px: "
+                "use smaller kernels or larger images"
+            )
         # Measured on CPU: below 9 px, or with many pairs of channels, direct convolution wins.
         self.use_fft = kernel >= 9 and in_shape[0] * channels <= 16
         self.norm: nn.Module = nn.Identity()
@@ -186,7 +193,7 @@ class ConvCore(nn.Module):
         (channel, y, x) of the features.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], config: dict[str, Any]) -> None:
+    def __init__(self, image_shape: ImageShape, config: dict[str, Any]) -> None:
         super().__init__()
         self.config = config
         self.layers = nn.ModuleList()
@@ -207,9 +214,13 @@ class ConvCore(nn.Module):
             shape = layer.out_shape
         self.out_shape = shape
 
+    def conv_layers(self) -> list[ConvLayer]:
+        """All layers, first to last."""
+        return cast(list[ConvLayer], list(self.layers))
+
     def initialize(self, generator: torch.Generator) -> None:
         """Draw all filters (section B)."""
-        for layer in self.layers:
+        for layer in self.conv_layers():
             normal_(layer.kernels, self.config["kernel_sd"], self.config["truncated"], generator)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -220,11 +231,11 @@ class ConvCore(nn.Module):
 
     def smoothness(self) -> Tensor:
         """Laplacian penalty of section G.2, layers weighted by ``smooth_layers``; a scalar."""
-        parts = zip(self.config["smooth_layers"], self.layers, strict=True)
-        return sum(weight * laplace_smoothness(layer.kernels) for weight, layer in parts if weight)
+        parts = zip(self.config["smooth_layers"], self.conv_layers(), strict=True)
+        return torch.stack([weight * laplace_smoothness(layer.kernels) for weight, layer in parts]).sum()
 
     def group_sparsity(self) -> Tensor:
         """Sum of the L2 norms of all filters, layers weighted by ``sparse_layers``; a scalar."""
-        parts = zip(self.config["sparse_layers"], self.layers, strict=True)
+        parts = zip(self.config["sparse_layers"], self.conv_layers(), strict=True)
         # torch's norm has gradient 0 at 0, where the square root of the paper has none (pitfall P14).
-        return sum(weight * layer.kernels.norm(dim=(2, 3)).sum() for weight, layer in parts if weight)
+        return torch.stack([weight * layer.kernels.norm(dim=(2, 3)).sum() for weight, layer in parts]).sum()

@@ -151,9 +151,7 @@ def duplicate_groups(images: np.ndarray) -> np.ndarray:
         (image, channel, y, x) or any array with images first.
     """
     seen: dict[bytes, int] = {}
-    groups = [
-        seen.setdefault(np.ascontiguousarray(image).tobytes(), len(seen)) for image in images
-    ]
+    groups = [seen.setdefault(np.ascontiguousarray(image).tobytes(), len(seen)) for image in images]
     return np.array(groups)
 
 
@@ -184,9 +182,7 @@ def n_validation(n_images: int, fraction: float, maximum: int) -> int:
     return min(size, maximum) if maximum else size
 
 
-def draw(
-    dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int
-) -> Draw:
+def draw(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int) -> Draw:
     """Draw the neurons and the images of one fit; nested, so that a larger draw holds the smaller ones.
 
     Parameters
@@ -229,9 +225,7 @@ def draw(
     return Draw(_draw_neurons(dataset, n_neurons, neuron_rng), *pools)
 
 
-def _draw_neurons(
-    dataset: xr.Dataset, n_neurons: int | None, rng: np.random.Generator
-) -> np.ndarray:
+def _draw_neurons(dataset: xr.Dataset, n_neurons: int | None, rng: np.random.Generator) -> np.ndarray:
     name, available = dataset.attrs["name"], dataset.sizes["neuron"]
     if n_neurons is None:
         return np.arange(available)
@@ -273,9 +267,9 @@ def standardizer(images: np.ndarray, normalize: str) -> Standardizer:
     """Statistics of training images (image, channel, y, x): none, one pair, or one pair per pixel."""
     shape = images.shape[1:]
     if normalize == "none":
-        mean, sd = np.float64(0), np.float64(1)
+        mean, sd = np.zeros(()), np.ones(())
     elif normalize == "global":
-        mean, sd = images.mean(dtype=np.float64), images.std(dtype=np.float64)
+        mean, sd = np.asarray(images.mean(dtype=np.float64)), np.asarray(images.std(dtype=np.float64))
     else:
         mean, sd = images.mean(0, dtype=np.float64), images.std(0, dtype=np.float64)
     sd = np.where(sd > 1e-12 * (1 + np.abs(mean)), sd, 1.0)
@@ -328,12 +322,10 @@ def repeat_mean(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray) ->
     """Mean over the repeats that exist, (image, neuron), float32."""
     responses = dataset["responses"].values[:, images][:, :, neurons]
     mean = responses[0] if len(responses) == 1 else np.nanmean(responses, axis=0, dtype=np.float64)
-    return mean.astype(np.float32, copy=False)
+    return np.asarray(mean, np.float32)
 
 
-def fit_data(
-    dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int
-) -> FitData:
+def fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int) -> FitData:
     """Draw and load what a fit may see; parameters as in :func:`draw`."""
     drawn = draw(dataset, n_neurons, n_images, seed)
     train = select_images(dataset, drawn.train)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from whatwhere.cores import ACTIVATIONS, ConvCore
+from whatwhere.errors import UserError
+from whatwhere.model import ImageShape, Model, Penalties, Start
 from whatwhere.readouts import (
     FactorizedReadout,
     FixedMaskReadout,
     FullyConnectedReadout,
-    Penalties,
-    Start,
 )
 from whatwhere.sta import crop_to_mask
 
-READOUTS = {
+READOUTS: dict[str, type[FactorizedReadout | FullyConnectedReadout]] = {
     "cnn_factorized": FactorizedReadout,
     "cnn_known_kernel": FactorizedReadout,
     "cnn_fixed_mask": FixedMaskReadout,
@@ -25,7 +25,7 @@ READOUTS = {
 }
 
 
-class Encoder(nn.Module):
+class Encoder(Model):
     """A convolutional network with one output per neuron.
 
     Parameters
@@ -51,10 +51,7 @@ class Encoder(nn.Module):
         """Set all parameters to their initial values (section B)."""
         self.core.initialize(start.generator)
         _, height, width = self.core.out_shape
-        cropped = {
-            name: crop_to_mask(average, (height, width))
-            for name, average in start.averages.items()
-        }
+        cropped = {name: crop_to_mask(average, (height, width)) for name, average in start.averages.items()}
         self.readout.initialize(dataclasses.replace(start, averages=cropped))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -76,14 +73,14 @@ class KnownKernelEncoder(Encoder):
     def initialize(self, start: Start) -> None:
         """Set all parameters; the filter to ``start.known_kernel``."""
         super().initialize(start)
-        (layer,) = self.core.layers
+        if start.known_kernel is None:
+            raise UserError("cnn_known_kernel needs a simulated dataset with known receptive fields")
+        (layer,) = self.core.conv_layers()
         layer.kernels.data.copy_(start.known_kernel)
         layer.kernels.requires_grad_(False)
 
 
-def build_cnn(
-    definition: dict[str, Any], core: int, image_shape: tuple[int, int, int], n_neurons: int
-) -> Encoder:
+def build_cnn(definition: dict[str, Any], core: int, image_shape: ImageShape, n_neurons: int) -> Encoder:
     """Construct an uninitialised network.
 
     Parameters

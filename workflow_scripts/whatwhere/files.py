@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,9 @@ def read_tensors(path: str | Path) -> dict[str, Any]:
     import torch
 
     try:
+        # torch.save writes a zip file; anything else would be parsed as a bare pickle first.
+        if not zipfile.is_zipfile(path):
+            raise EOFError
         return torch.load(path, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(f"{path}: not a readable file of fitted models: delete it and rerun") from error

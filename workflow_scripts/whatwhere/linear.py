@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from whatwhere.cores import ACTIVATIONS
 from whatwhere.dataset import FitData
-from whatwhere.readouts import Penalties
+from whatwhere.model import ImageShape, Model, Penalties
 
 
-class LinearEncoder(nn.Module):
+class LinearEncoder(Model):
     """One filter of image size per neuron, a bias and a nonlinearity.
 
     Parameters
@@ -24,9 +24,7 @@ class LinearEncoder(nn.Module):
         A key of :data:`whatwhere.cores.ACTIVATIONS`.
     """
 
-    def __init__(
-        self, image_shape: tuple[int, int, int], n_neurons: int, nonlinearity: str
-    ) -> None:
+    def __init__(self, image_shape: ImageShape, n_neurons: int, nonlinearity: str) -> None:
         super().__init__()
         self.filters = nn.Parameter(torch.zeros(n_neurons, *image_shape))
         self.bias = nn.Parameter(torch.zeros(n_neurons))

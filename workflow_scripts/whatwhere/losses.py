@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from whatwhere.model import Model
 
 
 def squared_error(predictions: Tensor, responses: Tensor) -> Tensor:
@@ -16,8 +20,8 @@ def poisson_loss(predictions: Tensor, responses: Tensor) -> Tensor:
     return (predictions - responses * torch.log(predictions + 1e-5)).mean(0)
 
 
-LOSSES = {"mse": squared_error, "poisson": poisson_loss}
-REDUCTIONS = {"mean": torch.mean, "sum": torch.sum}
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": squared_error, "poisson": poisson_loss}
+REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": Tensor.mean, "sum": Tensor.sum}
 
 
 class Objective:
@@ -39,15 +43,12 @@ class Objective:
         self.reduce = REDUCTIONS[reduction]
         self.strengths = {name: value for name, value in strengths.items() if value}
 
-    def __call__(self, encoder: nn.Module, images: Tensor, responses: Tensor) -> Tensor:
+    def __call__(self, encoder: Model, images: Tensor, responses: Tensor) -> Tensor:
         """Value to minimise on one batch, a scalar."""
         predictions = encoder(images)
         total = self.reduce(self.loss(predictions, responses))
-        available = encoder.penalties()
+        available = encoder.penalties() | {"activity_l1": lambda: predictions.abs().mean(0)}
         for name, strength in self.strengths.items():
-            if name == "activity_l1":
-                penalty = predictions.abs().mean(0)
-            else:
-                penalty = available[name]()
+            penalty = available[name]()
             total = total + strength * (self.reduce(penalty) if penalty.ndim else penalty)
         return total

@@ -106,9 +106,7 @@ def cc_max(responses: np.ndarray) -> np.ndarray:
     return np.sqrt(ratio)
 
 
-def scores(
-    predictions: np.ndarray, responses: np.ndarray, noise_free: bool
-) -> dict[str, np.ndarray]:
+def scores(predictions: np.ndarray, responses: np.ndarray, noise_free: bool) -> dict[str, np.ndarray]:
     """All scores of one fit by column name, (neuron,) each.
 
     Parameters
@@ -126,9 +124,7 @@ def scores(
     return {
         "correlation": against_mean,
         "correlation_single_trial": correlation_single_trial(predictions, responses),
-        "feve": feve_noise_free(predictions, responses[0])
-        if noise_free
-        else feve(predictions, responses),
+        "feve": feve_noise_free(predictions, responses[0]) if noise_free else feve(predictions, responses),
         "mse": mse(predictions, responses),
         "cc_max": ceiling,
         "cc_norm": against_mean / ceiling,

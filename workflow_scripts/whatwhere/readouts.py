@@ -6,8 +6,6 @@ reduces the loss; their strengths then mean the same for any population size.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,34 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from whatwhere.cores import normal_
-
-Penalties = dict[str, Callable[[], Tensor]]
-
-
-@dataclass(frozen=True)
-class Start:
-    """What initial values are made of.
-
-    Attributes
-    ----------
-    generator
-        Random stream of the initial values.
-    response_sd
-        (neuron,) scale of the responses.
-    response_mean
-        (neuron,) mean training response.
-    averages
-        By name (``sta``, ``smoothed_sta``, ``squared_sta``): (neuron, y, x), cropped to the mask for readouts;
-        masks start at the largest absolute value.
-    known_kernel
-        (y, x) true receptive field of a simulated homogeneous population, else None.
-    """
-
-    generator: torch.Generator
-    response_sd: Tensor
-    response_mean: Tensor
-    averages: dict[str, np.ndarray]
-    known_kernel: Tensor | None = None
+from whatwhere.model import ImageShape, Penalties, Start
 
 
 def _mask_start(config: dict[str, Any], mask: Tensor, start: Start) -> None:
@@ -91,18 +62,12 @@ class FactorizedReadout(nn.Module):
 
     trains_mask = True
 
-    def __init__(
-        self, feature_shape: tuple[int, int, int], n_neurons: int, config: dict[str, Any]
-    ) -> None:
+    def __init__(self, feature_shape: ImageShape, n_neurons: int, config: dict[str, Any]) -> None:
         super().__init__()
         self.config = config
         channels, height, width = feature_shape
-        self.raw_mask = nn.Parameter(
-            torch.zeros(n_neurons, height, width), requires_grad=self.trains_mask
-        )
-        self.raw_feature_weights = nn.Parameter(
-            torch.ones(n_neurons, channels), requires_grad=channels > 1
-        )
+        self.raw_mask = nn.Parameter(torch.zeros(n_neurons, height, width), requires_grad=self.trains_mask)
+        self.raw_feature_weights = nn.Parameter(torch.ones(n_neurons, channels), requires_grad=channels > 1)
         self.bias = nn.Parameter(torch.zeros(n_neurons)) if config["bias"] else None
 
     def initialize(self, start: Start) -> None:
@@ -166,9 +131,7 @@ class FullyConnectedReadout(nn.Module):
         A model's ``readout``; its keys are described in ``config/README.md``.
     """
 
-    def __init__(
-        self, feature_shape: tuple[int, int, int], n_neurons: int, config: dict[str, Any]
-    ) -> None:
+    def __init__(self, feature_shape: ImageShape, n_neurons: int, config: dict[str, Any]) -> None:
         super().__init__()
         self.config = config
         self.weights = nn.Parameter(torch.zeros(n_neurons, *feature_shape))

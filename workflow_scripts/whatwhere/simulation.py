@@ -237,9 +237,7 @@ def simulate(
         responses[piece] = add_noise(rates[piece], noise_rng)
 
     split = np.full(total, TRAIN, np.int8)
-    split[n_images - n_validation(n_images, validation_fraction, validation_max) : n_images] = (
-        VALIDATION
-    )
+    split[n_images - n_validation(n_images, validation_fraction, validation_max) : n_images] = VALIDATION
     split[n_images:] = TEST
     dataset = xr.Dataset(
         {

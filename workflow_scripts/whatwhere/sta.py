@@ -61,9 +61,3 @@ def crop_to_mask(sta: np.ndarray, mask_shape: tuple[int, int]) -> np.ndarray:
     """Central part of every STA (neuron, y, x) that the mask covers, offset int((image - mask) / 2)."""
     top, left = ((size - mask) // 2 for size, mask in zip(sta.shape[1:], mask_shape, strict=True))
     return sta[:, top : top + mask_shape[0], left : left + mask_shape[1]]
-
-
-def peak(sta: np.ndarray) -> np.ndarray:
-    """Position (y, x) of the largest absolute value of every STA (neuron, y, x), (neuron, 2)."""
-    flat = np.abs(sta).reshape(len(sta), -1).argmax(1)
-    return np.stack(np.unravel_index(flat, sta.shape[1:]), 1)

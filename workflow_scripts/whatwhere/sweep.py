@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor, nn
+from torch import Tensor
 
 from whatwhere.checkpoint import Checkpoint
 from whatwhere.dataset import FitData, Standardizer
 from whatwhere.encoder import READOUTS, build_cnn
 from whatwhere.linear import LinearEncoder, fit_mean, fit_ridge
 from whatwhere.losses import LOSSES, Objective
-from whatwhere.readouts import Start
+from whatwhere.model import ImageShape, Model, Start
 from whatwhere.training import Fit, Tensors, Training, predict
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,6 @@ CLOSED_FORM = ("mean", "ridge")
 TRAINED = tuple(READOUTS)
 
 Setting = dict[str, float]
-ImageShape = tuple[int, int, int]
 
 
 def settings(definition: dict[str, Any]) -> list[Setting]:
@@ -47,9 +46,7 @@ def settings(definition: dict[str, Any]) -> list[Setting]:
     return [{"core": core, **combination} for core in cores for combination in combinations]
 
 
-def build(
-    definition: dict[str, Any], setting: Setting, image_shape: ImageShape, n_neurons: int
-) -> nn.Module:
+def build(definition: dict[str, Any], setting: Setting, image_shape: ImageShape, n_neurons: int) -> Model:
     """Construct the uninitialised model of one setting."""
     if definition["family"] in CLOSED_FORM:
         return LinearEncoder(image_shape, n_neurons, "identity")
@@ -101,9 +98,7 @@ def _candidates(
         standardize=data.standardize,
         parameters=parameters,
         fits=fits,
-        validation_loss_of_mean=LOSSES[loss](
-            torch.from_numpy(mean).expand_as(responses), responses
-        ).numpy(),
+        validation_loss_of_mean=LOSSES[loss](torch.from_numpy(mean).expand_as(responses), responses).numpy(),
         response_mean=mean,
         n_images=len(data.train_images) + len(data.validation_images),
     )
@@ -136,7 +131,7 @@ def fingerprint(definition: dict[str, Any], code: str, data: list[FitData]) -> s
     digest = hashlib.sha256(json.dumps([definition, code], sort_keys=True).encode())
     for one in data:
         for array in (one.train_images, one.train_responses, one.validation_responses):
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).data)
         digest.update(one.draw.neurons.tobytes())
     return digest.hexdigest()
 
@@ -186,17 +181,13 @@ def train_seed(
     for setting in combinations:
         done = checkpoint.take()
         if done is None:
-            encoder = build(
-                definition, setting, data.train_images.shape[1:], data.train_responses.shape[1]
-            )
+            encoder = build(definition, setting, data.train_images.shape[1:], data.train_responses.shape[1])
             encoder.initialize(_start(data, averages, known_kernel, init_seed))
             torch.manual_seed(dropout_seed)
             strengths = {name: value for name, value in setting.items() if name != "core"}
             objective = Objective(definition["loss"], definition["reduction"], strengths)
             order = torch.Generator().manual_seed(order_seed)
-            training = Training(
-                encoder.to(device), tensors, objective, definition["training"], order
-            )
+            training = Training(encoder.to(device), tensors, objective, definition["training"], order)
             checkpoint.resume(training)
             fit = training.run(checkpoint)
             state = {name: value.cpu() for name, value in encoder.state_dict().items()}
@@ -225,7 +216,7 @@ def fit_seed(definition: dict[str, Any], seed: int, data: FitData) -> Candidates
     responses = torch.from_numpy(data.validation_responses)
     fits = []
     for setting, state in zip(combinations, parameters, strict=True):
-        encoder = build(definition, setting, images.shape[1:], responses.shape[1])
+        encoder = build(definition, setting, data.train_images.shape[1:], responses.shape[1])
         encoder.load_state_dict(state)
         loss = LOSSES["mse"](predict(encoder, images), responses).numpy()
         logger.info("seed %d %s: validation %.6g", seed, setting, loss.mean())
@@ -299,7 +290,7 @@ class Fitted:
         Applied to images before the model.
     """
 
-    encoder: nn.Module
+    encoder: Model
     neurons: np.ndarray
     standardize: Standardizer
 
@@ -312,10 +303,11 @@ def load_fit(fits: dict[str, Any], seed: int, setting: int) -> Fitted:
     """Rebuild one fit from the content of ``fits.pt``."""
     stored, definition = fits["seeds"][seed], fits["definition"]
     standardize = Standardizer(stored["input_mean"].numpy(), stored["input_sd"].numpy())
+    channel, height, width = stored["input_mean"].shape
     encoder = build(
         definition,
         settings(definition)[setting],
-        tuple(stored["input_mean"].shape),
+        (channel, height, width),
         len(stored["neurons"]),
     )
     encoder.load_state_dict(stored["parameters"][setting])

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from whatwhere.errors import UserError
 from whatwhere.losses import Objective
+from whatwhere.model import Model
 
 _EVALUATION_CHUNK = 1024
 
@@ -85,9 +86,7 @@ class Batches:
         Random stream of the order.
     """
 
-    def __init__(
-        self, n_images: int, size: int, drop_incomplete: bool, generator: torch.Generator
-    ) -> None:
+    def __init__(self, n_images: int, size: int, drop_incomplete: bool, generator: torch.Generator) -> None:
         self.generator = generator
         self.size = min(size, n_images)
         self.usable = n_images - n_images % self.size if drop_incomplete else n_images
@@ -119,7 +118,7 @@ class Batches:
 
 @dataclass(frozen=True)
 class Tensors:
-    """Training and validation data on the device: images (image, channel, y, x), responses (image, neuron)."""
+    """Data on the device: images (image, channel, y, x), responses (image, neuron)."""
 
     train_images: Tensor
     train_responses: Tensor
@@ -162,14 +161,14 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def predict(encoder: nn.Module, images: Tensor) -> Tensor:
+def predict(encoder: Model, images: Tensor) -> Tensor:
     """Predicted responses in evaluation mode, (image, channel, y, x) to (image, neuron)."""
     encoder.eval()
     with torch.inference_mode():
         return torch.cat([encoder(chunk) for chunk in images.split(_EVALUATION_CHUNK)])
 
 
-def evaluate(encoder: nn.Module, objective: Objective, images: Tensor, responses: Tensor) -> Tensor:
+def evaluate(encoder: Model, objective: Objective, images: Tensor, responses: Tensor) -> Tensor:
     """Loss of every neuron without penalties, (neuron,)."""
     return objective.loss(predict(encoder, images), responses)
 
@@ -193,7 +192,7 @@ class Training:
 
     def __init__(
         self,
-        encoder: nn.Module,
+        encoder: Model,
         data: Tensors,
         objective: Objective,
         config: dict[str, Any],
@@ -277,7 +276,7 @@ class Training:
             raise FloatingPointError(f"the objective is {training_value} at step {self.step}")
         if self.stopping.update(validation):
             self.best, self.best_step = self._snapshot(), self.step
-        if self.stopping.stage_ends():
+        if self.stopping.stage_ends() and not self.stopping.finished:
             rate = self.optimizer.param_groups[0]["lr"] * self.config["factor"]
             if self.config["restore"]:
                 self._restore(rate)

@@ -74,9 +74,8 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     """
     try:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "TIFF")) as image:
-            if image.mode not in ("L", "RGB", "I;16"):
-                image = image.convert("RGB")
-            pixels = np.asarray(image)
+            plain = image.mode in ("L", "RGB", "I;16")
+            pixels = np.asarray(image if plain else image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{name}: not a readable PNG, JPEG or TIFF image") from error
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)

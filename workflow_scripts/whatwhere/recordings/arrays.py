@@ -71,9 +71,7 @@ def _choose(path: Path, inside: str | None, names: list[str]) -> str:
     if inside is None and len(names) == 1:
         return names[0]
     if inside is None or inside not in names:
-        raise UserError(
-            f"{path}: write {path.name}:NAME with one of the arrays in it: {', '.join(names)}"
-        )
+        raise UserError(f"{path}: write {path.name}:NAME with one of the arrays in it: {', '.join(names)}")
     return inside
 
 

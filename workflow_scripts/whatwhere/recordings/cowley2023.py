@@ -24,9 +24,7 @@ _FOLDER = "data_V4_responses"
 SESSIONS = {
     "201025": {
         "images": "3abb63679107665eab7220bdeaf7863832a1df943bf3d7792501f5082a55b2e8",
-        "responses_repeat_averaged": (
-            "f729f3dc0d29aa38bd380c0da9e39aba916f9e2580949929b65d1714e7217a8a"
-        ),
+        "responses_repeat_averaged": ("f729f3dc0d29aa38bd380c0da9e39aba916f9e2580949929b65d1714e7217a8a"),
     },
     "210325": {
         "images": "992774eca3508a2ad01accb1a31f5f3e3d90248c49f4eec314f2a915a263e454",
@@ -71,18 +69,12 @@ def load(definition: dict[str, Any], downloads: Path, mirror: str | None) -> Rec
     responses = np.atleast_3d(responses).transpose(2, 1, 0).astype(np.float32)
     images = _images(get(f"images/images_{session}.zip", checksums["images"]))
     if len(images) != responses.shape[1]:
-        raise UserError(
-            f"cowley2023 {session}: {len(images)} images but responses to {responses.shape[1]}"
-        )
-    return Recording(
-        images, responses, _SOURCE, repeat_averages=kind == "responses_repeat_averaged"
-    )
+        raise UserError(f"cowley2023 {session}: {len(images)} images but responses to {responses.shape[1]}")
+    return Recording(images, responses, _SOURCE, repeat_averages=kind == "responses_repeat_averaged")
 
 
 def _images(path: Path) -> np.ndarray:
     with open_zip(path) as archive:
         # imageNNNN.jpg: sorting by name is sorting by number, and row i of the responses is image i.
         names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))
-        return np.stack(
-            [decode_image(read_member(archive, name), f"{path}: {name}") for name in names]
-        )
+        return np.stack([decode_image(read_member(archive, name), f"{path}: {name}") for name in names])

@@ -96,9 +96,7 @@ def _download(url: str, file: PublishedFile, path: Path) -> None:
             )
             shutil.move(received, temporary)
     except ValueError as error:
-        raise UserError(
-            f"{url}: wrong checksum: truncated or another version; {advice}"
-        ) from error
+        raise UserError(f"{url}: wrong checksum: truncated or another version; {advice}") from error
     except requests.RequestException as error:
         reason = type(error).__name__
         if isinstance(error, requests.HTTPError) and error.response is not None:

@@ -10,9 +10,7 @@ from whatwhere.dataset import SPLITS, TEST, TRAIN, VALIDATION
 from whatwhere.errors import UserError
 
 
-def assign(
-    groups: np.ndarray, given: np.ndarray | None, config: dict[str, Any], name: str
-) -> np.ndarray:
+def assign(groups: np.ndarray, given: np.ndarray | None, config: dict[str, Any], name: str) -> np.ndarray:
     """Draw the folds: every one a complete random assignment.
 
     Parameters

@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+REPOSITORY = Path(__file__).parents[1]
+SHARED = REPOSITORY.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def cowley_folder():
+    folder = SHARED / "cowley2023"
+    if not folder.is_dir():
+        pytest.skip(f"needs the published files in {folder}")
+    return folder
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def tiny_dataset(rng):
+    """A recording with y != x, three channels, unequal repeats and two folds."""
+    n_images, n_neurons = 60, 5
+    images = rng.normal(3, 2, (n_images, 3, 9, 11)).astype(np.float32)
+    responses = rng.poisson(2.0, (4, n_images, n_neurons)).astype(np.float32)
+    responses[2:, ::3] = np.nan
+    split = np.zeros((2, n_images), np.int8)
+    for fold in split:
+        fold[rng.permutation(n_images)[:20]] = np.repeat([1, 2], 10)
+    return xr.Dataset(
+        {
+            "images": (("image", "channel", "y", "x"), images),
+            "responses": (("repeat", "image", "neuron"), responses),
+            "split": (("fold", "image"), split),
+        },
+        attrs={
+            "name": "tiny",
+            "kind": "recorded",
+            "source": "random numbers",
+            "normalize": "per_pixel",
+            "noise_free_test": 0,
+            "repeat_averages": 0,
+            "validation_fraction": 0.2,
+            "validation_max": 0,
+        },
+    )
+
+
+def small_core(**changes):
+    core = {
+        "channels": [4],
+        "kernels": [3],
+        "padding": ["valid"],
+        "unit_norm": False,
+        "batch_norm": None,
+        "activation": "relu",
+        "last_activation": "identity",
+        "kernel_sd": 0.01,
+        "truncated": True,
+        "smooth_layers": [1],
+        "sparse_layers": [1],
+    }
+    return core | changes
+
+
+def small_training(**changes):
+    training = {
+        "batch_size": 16,
+        "drop_incomplete_batch": False,
+        "learning_rate": 0.01,
+        "max_steps": 60,
+        "evaluate_every": 5,
+        "patience": 2,
+        "burn_in": 0,
+        "n_stages": 2,
+        "factor": 0.1,
+        "restore": False,
+    }
+    return training | changes
+
+
+def factorized(**changes):
+    definition = {
+        "family": "cnn_factorized",
+        "cores": [small_core()],
+        "readout": {
+            "positive_mask": False,
+            "positive_features": False,
+            "bias": True,
+            "mask_start": {"position": "sta", "height": 1, "noise_sd": 0.001, "truncated": False},
+            "feature_start": {"mean": "inverse_channels", "sd": 0.01, "truncated": False},
+        },
+        "nonlinearity": "softplus",
+        "loss": "poisson",
+        "reduction": "mean",
+        "grid": [{"mask_l1": [0.001, 0.01], "feature_l1": [0.01]}],
+        "training": small_training(),
+    }
+    return definition | changes

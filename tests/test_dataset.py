@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whatwhere.dataset import (
+    TEST,
+    check,
+    draw,
+    duplicate_groups,
+    fit_data,
+    n_validation,
+    select_images,
+    standardizer,
+)
+from whatwhere.errors import UserError
+
+
+def test_a_correct_dataset_passes(tiny_dataset):
+    check(tiny_dataset, "tiny")
+
+
+def broken(dataset, change):
+    dataset = dataset.copy(deep=True)
+    return change(dataset) or dataset
+
+
+BROKEN = {
+    "NaN pixel": (lambda d: d["images"].values.__setitem__((3, 0, 1, 1), np.nan), "image 3"),
+    "infinite response": (lambda d: d["responses"].values.__setitem__((0, 4, 1), np.inf), "image 4"),
+    "never presented": (lambda d: d["responses"].values.__setitem__((slice(None), 5, 2), np.nan), "neuron 2"),
+    "missing variable": (lambda d: d.drop_vars("split"), "'split' is missing"),
+    "swapped axes": (lambda d: d.transpose("neuron", "repeat", ...), "dims"),
+    "double precision": (lambda d: d.astype(float), "dtype"),
+    "unknown split": (lambda d: d["split"].values.__setitem__((0, 0), 7), "'split' must be"),
+    "no test images": (lambda d: d["split"].values.__setitem__(d["split"].values == TEST, 0), "test images"),
+    "no neurons": (lambda d: d.isel(neuron=slice(0)), "empty"),
+    "unknown normalisation": (lambda d: d.attrs.__setitem__("normalize", "zca"), "normalize"),
+    "missing attribute": (lambda d: d.attrs.pop("kind") and None, "'kind' is missing"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_dataset_is_refused_in_one_line(tiny_dataset, case):
+    change, expected = BROKEN[case]
+    with pytest.raises(UserError) as error:
+        check(broken(tiny_dataset, change), "data.nc")
+    message = str(error.value)
+    assert message.startswith("data.nc")
+    assert expected in message
+    assert "\n" not in message
+
+
+def test_draws_are_nested_and_disjoint(tiny_dataset):
+    small, large = draw(tiny_dataset, 2, 20, 0), draw(tiny_dataset, 4, 30, 0)
+    assert set(small.neurons) <= set(large.neurons)
+    assert list(small.train) == list(large.train[: len(small.train)])
+    assert (len(large.train), len(large.validation)) == (24, 6)
+    assert not set(large.train) & set(large.validation)
+
+
+def test_a_draw_never_holds_test_images(tiny_dataset):
+    for seed in range(4):
+        drawn = draw(tiny_dataset, None, None, seed)
+        split = tiny_dataset["split"].values[seed % 2]
+        assert not (split[np.concatenate([drawn.train, drawn.validation])] == TEST).any()
+        assert len(drawn.train) + len(drawn.validation) == 50
+
+
+def test_types_are_drawn_in_equal_numbers_at_equal_ranks(tiny_dataset):
+    typed = tiny_dataset.isel(neuron=[0, 1, 2, 3]).assign(
+        cell_type=("neuron", np.array([0, 0, 1, 1], np.int16))
+    )
+    neurons = draw(typed, 2, None, 1).neurons
+    assert neurons[1] == neurons[0] + 2
+
+
+@pytest.mark.parametrize(
+    ("n_neurons", "n_images", "expected"),
+    [(9, None, "n_neurons 9"), (None, 500, "n_images 500"), (None, 3, "no image to validate")],
+)
+def test_too_large_draws_are_refused(tiny_dataset, n_neurons, n_images, expected):
+    with pytest.raises(UserError, match=expected):
+        draw(tiny_dataset, n_neurons, n_images, 0)
+
+
+def test_validation_sizes_follow_the_paper():
+    assert [n_validation(n, 0.2, 10_000) for n in (64, 8192, 2**18)] == [12, 1638, 10_000]
+    assert [n_validation(n, 1 / 8, 1024) for n in (512, 4096, 65536)] == [64, 512, 1024]
+
+
+def test_images_come_in_the_order_asked_for(tiny_dataset):
+    wanted = np.array([40, 2, 59, 2])
+    np.testing.assert_array_equal(select_images(tiny_dataset, wanted), tiny_dataset["images"].values[wanted])
+
+
+def test_statistics_come_from_training_images_only(tiny_dataset):
+    data = fit_data(tiny_dataset, None, None, 0)
+    np.testing.assert_allclose(data.train_images.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(data.train_images.std(0), 1, atol=1e-5)
+    assert np.abs(data.validation_images.mean(0)).max() > 0.1
+
+
+def test_a_constant_pixel_stays_finite():
+    images = np.full((5, 1, 2, 2), 7, np.float32)
+    np.testing.assert_array_equal(standardizer(images, "per_pixel")(images), 0)
+
+
+def test_responses_are_averaged_over_the_repeats_there_are(tiny_dataset):
+    data = fit_data(tiny_dataset, None, None, 0)
+    image = data.draw.train[0]
+    expected = np.nanmean(tiny_dataset["responses"].values[:, image], axis=0)
+    np.testing.assert_allclose(data.train_responses[0], expected, rtol=1e-6)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=30))
+def test_groups_are_equal_exactly_for_equal_images(contents):
+    images = np.array(contents, np.float32)[:, None, None, None]
+    groups = duplicate_groups(images)
+    same = groups[:, None] == groups[None]
+    np.testing.assert_array_equal(same, images.ravel()[:, None] == images.ravel()[None])

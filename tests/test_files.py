@@ -1,0 +1,78 @@
+import stat
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+
+from whatwhere.errors import UserError
+from whatwhere.files import (
+    atomic,
+    read_netcdf,
+    read_table,
+    read_tensors,
+    write_netcdf,
+    write_table,
+    write_tensors,
+)
+
+
+def test_an_interrupted_write_leaves_what_was_there(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic(path) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_finished_write_has_ordinary_permissions(tmp_path):
+    with atomic(tmp_path / "new" / "a.txt") as temporary:
+        temporary.write_text("x")
+    assert stat.S_IMODE((tmp_path / "new" / "a.txt").stat().st_mode) & 0o444 == 0o444
+
+
+def test_an_unwritable_place_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(UserError, match=r"file/a.csv: cannot be written") as error:
+        write_table(pd.DataFrame({"a": [1]}), tmp_path / "file" / "a.csv")
+    assert "\n" not in str(error.value)
+
+
+def test_a_full_disk_is_one_line():
+    with pytest.raises(UserError, match="cannot be written"), atomic("/dev/full") as temporary:
+        temporary.write_text("x")
+
+
+def test_round_trips(tmp_path):
+    dataset = xr.Dataset({"a": (("x",), np.arange(3.0))}, attrs={"name": "ä"})
+    write_netcdf(dataset, tmp_path / "a.nc")
+    with read_netcdf(tmp_path / "a.nc") as content:
+        assert content.identical(dataset)
+    table = pd.DataFrame({"a": [1.5, np.nan], "b": ["x", "y"]})
+    write_table(table, tmp_path / "a.csv")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "a.csv"), table)
+    write_tensors({"a": {1: torch.ones(2)}}, tmp_path / "a.pt")
+    assert torch.equal(read_tensors(tmp_path / "a.pt")["a"][1], torch.ones(2))
+
+
+@pytest.mark.parametrize("content", [b"", b"half a file", b"PK\x03\x04 truncated"])
+def test_damaged_files_are_one_line(tmp_path, content):
+    for reader, name in ((read_netcdf, "a.nc"), (read_tensors, "a.pt")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match="delete it and rerun"):
+            reader(tmp_path / name)
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+def test_a_tensor_file_cannot_execute_code(tmp_path, capsys):
+    torch.save({"a": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(UserError, match=r"evil.pt"):
+        read_tensors(tmp_path / "evil.pt")
+    assert "executed" not in capsys.readouterr().out

@@ -1,0 +1,34 @@
+import numpy as np
+
+from whatwhere import sta
+
+
+def test_average_is_the_response_weighted_mean_image(rng):
+    images, responses = rng.normal(size=(5000, 2, 4, 3)), rng.normal(size=(5000, 6))
+    expected = np.einsum("icyx,in->nyx", images, responses) / 2 / 5000
+    np.testing.assert_allclose(sta.spike_triggered_average(images, responses), expected, atol=1e-6)
+
+
+def test_smoothing_kernel_has_the_derived_values():
+    kernel = sta.smoothing_kernel(17)
+    np.testing.assert_allclose([kernel.max(), kernel.sum()], [0.19647, 5.0896], rtol=1e-4)
+
+
+def test_smoothing_a_point_gives_the_kernel():
+    point = np.zeros((1, 33, 35))
+    point[0, 16, 17] = 1
+    np.testing.assert_allclose(sta.smooth(point, 17)[0, 8:25, 9:26], sta.smoothing_kernel(17), atol=1e-6)
+
+
+def test_crop_keeps_the_centre():
+    images = np.arange(48.0)[None, :, None] * np.ones((1, 1, 48))
+    cropped = sta.crop_to_mask(images, (32, 32))
+    assert cropped.shape == (1, 32, 32)
+    assert (cropped[0, 0, 0], cropped[0, -1, 0]) == (8, 39)
+
+
+def test_squared_average_peaks_at_the_largest_deviation():
+    average = np.zeros((1, 31, 31))
+    average[0, 20, 10] = -3.0
+    peak = np.unravel_index(sta.smooth_square(average)[0].argmax(), (31, 31))
+    assert peak == (20, 10)

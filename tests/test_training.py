@@ -1,0 +1,219 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from conftest import factorized, small_core, small_training
+
+from whatwhere.checkpoint import Checkpoint, clock
+from whatwhere.dataset import fit_data
+from whatwhere.errors import UserError
+from whatwhere.losses import Objective
+from whatwhere.model import Model
+from whatwhere.sta import AVERAGES, spike_triggered_average
+from whatwhere.sweep import fit_seed, load_fit, settings, to_tensors, to_validation, train_seed
+from whatwhere.training import Batches, EarlyStopping, Tensors, Training
+
+
+def stops_at(config, losses):
+    """Evaluations at which stages end, the last one being the stop."""
+    stopping, ends = EarlyStopping(config), []
+    for evaluation, loss in enumerate(losses, 1):
+        stopping.update(loss)
+        if stopping.stage_ends():
+            ends.append(evaluation)
+        if stopping.finished:
+            return ends
+    return ends
+
+
+@pytest.mark.parametrize(
+    ("patience", "n_stages", "burn_in", "best", "expected"),
+    [
+        (5, 3, 0, 7, [12, 17, 22]),
+        (5, 2, 10, 20, [25, 30]),
+        (5, 3, 0, 1, [6, 11, 16]),
+        (5, 3, 10, 1, [15, 20, 25]),
+    ],
+)
+def test_schedule_stops_where_the_published_logs_do(patience, n_stages, burn_in, best, expected):
+    config = small_training(patience=patience, n_stages=n_stages, burn_in=burn_in)
+    losses = [abs(evaluation - best) + 1.0 for evaluation in range(1, 100)]
+    assert stops_at(config, losses) == expected
+
+
+def test_a_tie_is_no_improvement():
+    assert stops_at(small_training(patience=3, n_stages=1), [1.0] * 10) == [4]
+
+
+def test_first_epoch_is_in_stored_order_and_every_epoch_is_complete():
+    batches = iter(Batches(10, 4, False, torch.Generator().manual_seed(0)))
+    epochs = [torch.cat([next(batches) for _ in range(3)]) for _ in range(3)]
+    assert epochs[0].tolist() == list(range(10))
+    assert epochs[1].tolist() != epochs[2].tolist()
+    assert all(sorted(epoch.tolist()) == list(range(10)) for epoch in epochs)
+
+
+def test_incomplete_batches_can_be_dropped_but_never_the_only_one():
+    batches = iter(Batches(10, 4, True, torch.Generator()))
+    assert [len(next(batches)) for _ in range(4)] == [4, 4, 4, 4]
+    assert len(next(iter(Batches(3, 4, True, torch.Generator())))) == 3
+
+
+class Line(Model):
+    """A single weight, whose path can be computed by hand."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, images):
+        return images.flatten(1) * self.weight
+
+    def penalties(self):
+        return {}
+
+
+def line_training(**changes):
+    ones = torch.ones(4, 1, 1, 1)
+    data = Tensors(ones, 2 * torch.ones(4, 1), ones, torch.ones(4, 1))
+    config = small_training(batch_size=4, learning_rate=0.1, max_steps=200, evaluate_every=1, **changes)
+    return Training(Line(), data, Objective("mse", "mean", {}), config, torch.Generator())
+
+
+@pytest.mark.parametrize("restore", [False, True])
+def test_the_best_validation_weights_are_restored(restore):
+    # Training pulls the weight to 2, validation is best at 1 on the way.
+    training = line_training(patience=3, n_stages=2, restore=restore)
+    fit = training.run(lambda _: None)
+    assert abs(training.encoder.weight.item() - 1) < 0.06
+    assert fit.validation_loss[0] == min(row[2] for row in fit.history)
+
+
+def test_weights_roll_back_between_stages_only_if_asked_to():
+    weights = {}
+    for restore in (False, True):
+        training = line_training(patience=3, n_stages=2, restore=restore)
+        trace = []
+        training.run(lambda t, trace=trace: trace.append((t.stopping.stage, t.encoder.weight.item())))
+        weights[restore] = next(weight for stage, weight in trace if stage == 1)
+    assert weights[False] > 1.2
+    assert abs(weights[True] - 1) < 0.06
+
+
+def test_learning_rate_falls_by_the_factor():
+    training = line_training(patience=3, n_stages=3)
+    rates = []
+    training.run(lambda t: rates.append(t.optimizer.param_groups[0]["lr"]))
+    assert sorted(set(np.round(rates, 6)), reverse=True) == [0.1, 0.01, 0.001]
+
+
+def cell(tiny_dataset):
+    data = fit_data(tiny_dataset, None, None, 0)
+    average = spike_triggered_average(data.train_images, data.train_responses)
+    return data, dict.fromkeys(AVERAGES, average)
+
+
+def sweep(definition, tiny_dataset, checkpoint):
+    data, averages = cell(tiny_dataset)
+    return train_seed(definition, 0, data, averages, None, torch.device("cpu"), checkpoint)
+
+
+def new_checkpoint(folder, fingerprint="same", seconds=1e9):
+    return Checkpoint(folder / "checkpoint.pt", fingerprint, seconds, 2)
+
+
+def assert_same(first, second):
+    for one, two in zip(first.parameters, second.parameters, strict=True):
+        assert all(torch.equal(one[name], two[name]) for name in one)
+    for one, two in zip(first.fits, second.fits, strict=True):
+        np.testing.assert_array_equal(one.validation_loss, two.validation_loss)
+        np.testing.assert_array_equal(one.history, two.history)
+        assert (one.best_step, one.last_step) == (two.best_step, two.last_step)
+
+
+def test_a_sweep_repeats_bit_by_bit(tiny_dataset, tmp_path):
+    definition = factorized()
+    first = sweep(definition, tiny_dataset, new_checkpoint(tmp_path))
+    assert_same(first, sweep(definition, tiny_dataset, new_checkpoint(tmp_path)))
+    assert len(first.fits) == len(settings(definition)) == 2
+
+
+DROPOUT = factorized(
+    family="cnn_fully_connected",
+    readout={"weight_sd": "xavier", "dropout": 0.5, "bias": True},
+    grid=[{"readout_l2": [0.01, 0.1]}],
+    cores=[small_core(batch_norm={"decay": 0.9, "shift": True})],
+    training=small_training(restore=True, learning_rate=0.003),
+)
+
+
+@pytest.mark.parametrize("stop_after", [1, 7, 12, 33, 61, 90])
+def test_a_stopped_sweep_continues_bit_by_bit(tiny_dataset, tmp_path, stop_after):
+    undisturbed = sweep(DROPOUT, tiny_dataset, new_checkpoint(tmp_path / "a"))
+    total = sum(fit.last_step for fit in undisturbed.fits)
+    checkpoint = new_checkpoint(tmp_path / "b")
+    steps, original = 0, checkpoint.__class__.__call__
+
+    class Stopping(Checkpoint):
+        def __call__(self, training):
+            nonlocal steps
+            steps += 1
+            if steps == stop_after:
+                self._on_signal(15, None)
+            original(self, training)
+
+    if stop_after < total:
+        with pytest.raises(UserError, match="SIGTERM: progress is saved"):
+            sweep(DROPOUT, tiny_dataset, Stopping(checkpoint.path, "same", 1e9, 2))
+    continued = new_checkpoint(tmp_path / "b")
+    assert continued.current is not None
+    assert_same(undisturbed, sweep(DROPOUT, tiny_dataset, continued))
+
+
+def test_a_checkpoint_of_another_configuration_is_ignored(tiny_dataset, tmp_path):
+    checkpoint = new_checkpoint(tmp_path, seconds=0)
+    sweep(factorized(), tiny_dataset, checkpoint)
+    assert len(new_checkpoint(tmp_path).finished) == 2
+    assert new_checkpoint(tmp_path, "other").finished == []
+
+
+def test_a_damaged_checkpoint_is_ignored_with_a_warning(tiny_dataset, tmp_path, caplog):
+    (tmp_path / "checkpoint.pt").write_bytes(b"half a file")
+    assert new_checkpoint(tmp_path).finished == []
+    assert "damaged checkpoint" in caplog.text
+
+
+def test_stored_fits_predict_as_they_did(tiny_dataset, tmp_path):
+    definition = factorized()
+    candidates = sweep(definition, tiny_dataset, new_checkpoint(tmp_path))
+    data, _ = cell(tiny_dataset)
+    stored = to_tensors(definition, [candidates])
+    fitted = load_fit(copy.deepcopy(stored), 0, 1)
+    predictions = fitted.predict(tiny_dataset["images"].values[data.draw.validation])
+    loss = (predictions - data.validation_responses * np.log(predictions + 1e-5)).mean(0)
+    np.testing.assert_allclose(loss, candidates.fits[1].validation_loss, rtol=1e-4)
+
+
+def test_validation_file_names_every_hyper_parameter(tiny_dataset, tmp_path):
+    definition = factorized()
+    content = to_validation(definition, [sweep(definition, tiny_dataset, new_checkpoint(tmp_path))])
+    assert content["validation_loss"].dims == ("seed", "setting", "neuron")
+    assert content["mask_l1"].values.tolist() == [0.001, 0.01]
+    assert content["feature_l1"].values.tolist() == [0.01, 0.01]
+
+
+def test_mean_predicts_the_mean_training_response(tiny_dataset):
+    data, _ = cell(tiny_dataset)
+    definition = {"family": "mean", "grid": [{}]}
+    candidates = fit_seed(definition, 0, data)
+    fitted = load_fit(to_tensors(definition, [candidates]), 0, 0)
+    predictions = fitted.predict(tiny_dataset["images"].values[:3])
+    np.testing.assert_allclose(predictions, np.tile(data.train_responses.mean(0), (3, 1)), rtol=1e-5)
+    np.testing.assert_allclose(
+        candidates.fits[0].validation_loss, candidates.validation_loss_of_mean, rtol=1e-5
+    )
+
+
+def test_clock_counts_hours_minutes_and_seconds():
+    assert clock(3725.4) == "1:02:05"

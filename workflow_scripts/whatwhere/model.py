@@ -1,0 +1,54 @@
+"""What every model is: a module that starts somewhere, predicts, and has penalties."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+ImageShape = tuple[int, int, int]
+"""(channel, y, x)."""
+
+Penalties = dict[str, Callable[[], Tensor]]
+"""Penalty by its name in a model's grid: a scalar, or (neuron,) to be reduced as the loss is."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What initial values are made of.
+
+    Attributes
+    ----------
+    generator
+        Random stream of the initial values.
+    response_sd
+        (neuron,) scale of the responses.
+    response_mean
+        (neuron,) mean training response.
+    averages
+        By name (``sta``, ``smoothed_sta``, ``squared_sta``): (neuron, y, x), cropped to the mask for
+        readouts; masks start at the largest absolute value.
+    known_kernel
+        (y, x) true receptive field of a simulated homogeneous population, else None.
+    """
+
+    generator: torch.Generator
+    response_sd: Tensor
+    response_mean: Tensor
+    averages: dict[str, np.ndarray]
+    known_kernel: Tensor | None = None
+
+
+class Model(nn.Module):
+    """Predicts responses: called with images (batch, channel, y, x), returns (batch, neuron)."""
+
+    def initialize(self, start: Start) -> None:
+        """Set all parameters to their initial values."""
+        raise NotImplementedError
+
+    def penalties(self) -> Penalties:
+        """Return the penalties that a grid may name."""
+        raise NotImplementedError
