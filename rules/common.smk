@@ -15,7 +15,9 @@ from whatwhere.sweep import CLOSED_FORM, TRAINED
 def validated(config):
     """Check the configuration; a mistake ends the run with one line, before the DAG is built."""
     try:
-        sources = [(str(path), read(path)) for path in dict.fromkeys(workflow.configfiles)]
+        sources = [
+            (str(path), read(path)) for path in dict.fromkeys(workflow.configfiles)
+        ]
         validate(config, [*sources, ("--config", config)])
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -58,7 +60,11 @@ def code_of(script):
                 names = [alias.name for alias in node.names]
             for name in names:
                 source = SCRIPTS.joinpath(*name.split("."))
-                pending += [p for p in (source.with_suffix(".py"), source / "__init__.py") if p.is_file()]
+                pending += [
+                    p
+                    for p in (source.with_suffix(".py"), source / "__init__.py")
+                    if p.is_file()
+                ]
     digest = hashlib.sha256()
     for path in sorted(seen):
         digest.update(path.read_bytes())
@@ -77,31 +83,10 @@ def datasets_of(simulated):
 
 def families(*wanted):
     """Pattern of the names of models of some families."""
-    names = [name for name, model in config["models"].items() if model["family"] in wanted]
-    return "|".join(names) or "none"
-
-
-def cell_files(pattern):
-    """Input function: a file of every cell of one experiment, dataset and model."""
-
-    def files(wildcards):
-        return [
-            pattern.format(**wildcards, n_neurons=n_neurons, n_images=n_images)
-            for n_neurons, n_images in cells(EXPERIMENTS[wildcards.experiment])
-        ]
-
-    return files
-
-
-def fitted(pattern, keep=lambda model: True):
-    """A file of every experiment, dataset and model whose definition is wanted."""
-    return [
-        pattern.format(experiment=name, dataset=dataset, model=model)
-        for name, experiment in EXPERIMENTS.items()
-        for dataset in experiment["datasets"]
-        for model in experiment["models"]
-        if keep(config["models"][model])
+    names = [
+        name for name, model in config["models"].items() if model["family"] in wanted
     ]
+    return "|".join(names) or "none"
 
 
 def has_barcodes(model):
@@ -112,7 +97,11 @@ def has_barcodes(model):
 def all_targets():
     """What a plain run makes."""
     tables = ["scores", "summary"]
-    if any(has_barcodes(config["models"][m]) for e in EXPERIMENTS.values() for m in e["models"]):
+    if any(
+        has_barcodes(config["models"][m])
+        for e in EXPERIMENTS.values()
+        for m in e["models"]
+    ):
         tables += ["barcodes", "barcode_scores"]
     figures = [e["figure"] for e in EXPERIMENTS.values() if e["figure"]]
     figures += [f"recording_{name}" for name in recorded_datasets()]
@@ -123,5 +112,9 @@ def all_targets():
 
 def recorded_datasets():
     """Recorded datasets that an experiment uses."""
-    used = {name for experiment in EXPERIMENTS.values() for name in experiment["datasets"]}
-    return sorted(name for name in used if config["datasets"][name]["kind"] not in SIMULATED)
+    used = {
+        name for experiment in EXPERIMENTS.values() for name in experiment["datasets"]
+    }
+    return sorted(
+        name for name in used if config["datasets"][name]["kind"] not in SIMULATED
+    )

@@ -70,9 +70,12 @@ rule cluster_barcodes:
 
 rule collect_barcodes:
     input:
-        barcodes=fitted(f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}.csv", has_barcodes),
+        barcodes=fitted(
+            f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}.csv", has_barcodes
+        ),
         scores=fitted(
-            f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}_scores.csv", has_barcodes
+            f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}_scores.csv",
+            has_barcodes,
         ),
     output:
         barcodes=f"{RUN}/tables/barcodes.csv",

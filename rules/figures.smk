@@ -1,67 +1,16 @@
-def model_of(experiment, family):
-    """The first model of a family in an experiment, or None."""
-    names = (m for m in experiment["models"] if config["models"][m]["family"] == family)
-    return next(names, None)
-
-
-def largest(pattern, experiment, dataset, model):
-    """A file of the last cell of an experiment, the largest one if sizes are listed in rising order."""
-    n_neurons, n_images = cells(experiment)[-1]
-    return pattern.format(
-        experiment=experiment["name"],
-        dataset=dataset,
-        model=model,
-        n_neurons=n_neurons,
-        n_images=n_images,
-    )
-
-
-def figure_file(figure, pattern):
-    """Input function: a file of the first dataset and factorised model of a figure's experiment."""
-
-    def file(wildcards):
-        experiment = next(e for e in EXPERIMENTS.values() if e["figure"] == figure)
-        model = model_of(experiment, "cnn_factorized")
-        return largest(pattern, experiment, experiment["datasets"][0], model)
-
-    return file
-
-
-def recording_experiment(dataset):
-    """The first experiment on a dataset."""
-    return next(e for e in EXPERIMENTS.values() if dataset in e["datasets"])
-
-
-def recording_files(pattern):
-    """Input function: a file of every model of the first experiment on a recorded dataset."""
-
-    def files(wildcards):
-        experiment = recording_experiment(wildcards.dataset)
-        return [
-            largest(pattern, experiment, wildcards.dataset, model) for model in experiment["models"]
-        ]
-
-    return files
-
-
-def recording_model(pattern):
-    """Input function: a file of its first factorised model; nothing if there is none."""
-
-    def files(wildcards):
-        experiment = recording_experiment(wildcards.dataset)
-        model = model_of(experiment, "cnn_factorized")
-        return largest(pattern, experiment, wildcards.dataset, model) if model else []
-
-    return files
-
-
 rule plot_fig4:
     input:
         dataset=figure_file("fig4", f"{RUN}/data/{{dataset}}.nc"),
         fits=figure_file("fig4", f"{RUN}/fits/{FIT}/fits.pt"),
-        selection=figure_file("fig4", f"{RUN}/selection/{{experiment}}/{{dataset}}/{{model}}.csv"),
-        scores=figure_file("fig4", f"{RUN}/scores/{{experiment}}/{{dataset}}/{{model}}.csv"),
-        barcodes=figure_file("fig4", f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}.csv"),
+        selection=figure_file(
+            "fig4", f"{RUN}/selection/{{experiment}}/{{dataset}}/{{model}}.csv"
+        ),
+        scores=figure_file(
+            "fig4", f"{RUN}/scores/{{experiment}}/{{dataset}}/{{model}}.csv"
+        ),
+        barcodes=figure_file(
+            "fig4", f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}.csv"
+        ),
         barcode_scores=figure_file(
             "fig4", f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}_scores.csv"
         ),
@@ -90,9 +39,13 @@ rule plot_recording:
         dataset=f"{RUN}/data/{{dataset}}.nc",
         sta=recording_model(f"{RUN}/sta/{CELL}.nc"),
         fits=recording_model(f"{RUN}/fits/{FIT}/fits.pt"),
-        selection=recording_model(f"{RUN}/selection/{{experiment}}/{{dataset}}/{{model}}.csv"),
+        selection=recording_model(
+            f"{RUN}/selection/{{experiment}}/{{dataset}}/{{model}}.csv"
+        ),
         scores=recording_files(f"{RUN}/scores/{{experiment}}/{{dataset}}/{{model}}.csv"),
-        predictions=recording_files(f"{RUN}/predictions/{{experiment}}/{{dataset}}/{{model}}.nc"),
+        predictions=recording_files(
+            f"{RUN}/predictions/{{experiment}}/{{dataset}}/{{model}}.nc"
+        ),
     output:
         svg=report(
             f"{RUN}/figures/recording_{{dataset}}.svg",
@@ -110,7 +63,9 @@ rule plot_recording:
     conda:
         "../envs/whatwhere.yaml"
     params:
-        model=lambda wildcards: model_of(recording_experiment(wildcards.dataset), "cnn_factorized"),
+        model=lambda wildcards: model_of(
+            recording_experiment(wildcards.dataset), "cnn_factorized"
+        ),
         code=code_of("plot_recording"),
     message:
         "Draw the recording {wildcards.dataset}"

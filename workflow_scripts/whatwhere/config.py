@@ -25,7 +25,7 @@ class _StrictLoader(yaml.SafeLoader):
     """Safe YAML (no objects) that refuses a key given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         repeated = next((key for key in keys if keys.count(key) > 1), None)
         if repeated is not None:
             raise yaml.YAMLError(f"key '{repeated}' is given twice, line {node.start_mark.line + 1}")

@@ -10,31 +10,59 @@ import numpy as np
 import xarray as xr
 
 from whatwhere.dataset import check, duplicate_groups
-from whatwhere.recordings import arrays, cowley2023
+from whatwhere.recordings import antolik2016, arrays, cowley2023, images, sensorium
+from whatwhere.recordings.array_files import split_location
 from whatwhere.recordings.preprocess import preprocess
 from whatwhere.recordings.recording import Recording
-from whatwhere.recordings.splits import assign
+from whatwhere.recordings.splits import assign, validation_share
 
 logger = logging.getLogger(__name__)
 
 
 def input_files(definition: dict[str, Any]) -> list[str]:
-    """Files of the user that a dataset is made from; changing one remakes it."""
-    if definition["kind"] != "arrays":
-        return []
-    locations = (definition["images"], definition["responses"])
-    return [str(arrays.split_location(location)[0]) for location in locations]
+    """Files of the user that a dataset is made from; changing one remakes it.
+
+    Image files of a folder are listed one by one. Of a Sensorium folder, the list of trials and the two
+    folders of trials stand for thousands of files. A missing folder is listed itself, so that Snakemake
+    names it.
+    """
+    kind = definition["kind"]
+    if kind == "arrays":
+        keys = [key for key in ("images", "responses", "splits_from") if key in definition]
+        return [str(split_location(definition[key])[0]) for key in keys]
+    if kind == "images":
+        folder = Path(definition["images"])
+        found = sorted(
+            str(path) for path in folder.rglob("*") if path.is_file() and images.is_image(path.name)
+        )
+        return [*(found or [str(folder)]), str(split_location(definition["responses"])[0])]
+    if kind == "sensorium":
+        path = Path(definition["path"])
+        tracked = [part for name in sensorium.TRACKED for part in sorted(path.rglob(name))]
+        return [str(part) for part in tracked or [path]]
+    return []
 
 
 def read(name: str, definition: dict[str, Any], downloads: Path, mirror: str | None) -> Recording:
     """Load a recording as it is stored; parameters as in :func:`load`."""
-    if definition["kind"] == "cowley2023":
+    key = f"datasets.{name}"
+    kind = definition["kind"]
+    if kind == "cowley2023":
         return cowley2023.load(definition, downloads, mirror)
-    return arrays.load(definition, f"datasets.{name}")
+    if kind == "antolik2016":
+        return antolik2016.load(definition, downloads, mirror)
+    if kind == "sensorium":
+        return sensorium.load(definition)
+    if kind == "images":
+        return images.load(definition, key)
+    return arrays.load(definition, key)
 
 
 def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | None) -> xr.Dataset:
     """Load a recording and bring it into the form of :mod:`whatwhere.dataset`.
+
+    Neurons that the publisher or owner names carry these names in the coordinate ``neuron_id``, and the
+    attribute ``citation`` says what to cite.
 
     Parameters
     ----------
@@ -52,16 +80,15 @@ def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
     """
     key = f"datasets.{name}"
     recording = read(name, definition, downloads, mirror)
-    groups = duplicate_groups(recording.images)
-    images = preprocess(recording.images, definition["image"], key)
-    split = assign(groups, recording.given_split, definition["split"], key)
-    _warn(key, groups, recording.responses)
-    shares = definition["split"]
+    prepared = preprocess(recording.images, definition["image"], key)
+    groups = duplicate_groups(prepared)
+    shares = definition.get("split")
+    split = assign(groups, recording.split, shares, key)
     dataset = xr.Dataset(
         {
             "images": (
                 ("image", "channel", "y", "x"),
-                images,
+                prepared,
                 {"units": "as stored, after colour, crop and size"},
             ),
             "responses": (("repeat", "image", "neuron"), recording.responses, {"units": "as stored"}),
@@ -71,14 +98,18 @@ def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
             "name": name,
             "kind": "recorded",
             "source": recording.source,
+            "citation": recording.citation,
             "normalize": definition["image"]["normalize"],
             "noise_free_test": 0,
             "repeat_averages": int(recording.repeat_averages),
-            "validation_fraction": shares["validation"] / (1 - shares["test"]),
+            "validation_fraction": validation_share(split, recording.split, shares),
             "validation_max": 0,
         },
     )
+    if recording.neurons is not None:
+        dataset = dataset.assign_coords(neuron_id=("neuron", recording.neurons))
     check(dataset, key)
+    _warn(key, groups, recording.responses)
     return dataset
 
 

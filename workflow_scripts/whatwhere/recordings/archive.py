@@ -1,20 +1,42 @@
-"""Zip archives, read in memory and never unpacked to disk."""
+"""Folders and zip archives, read alike; archives are read in memory and never unpacked to disk."""
 
 from __future__ import annotations
 
-import io
+import contextlib
+import lzma
+import re
+import struct
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from PIL import Image
 
 from whatwhere.errors import UserError
 
 MAX_MEMBER = 2 << 30
+"""Largest file that is read, bytes."""
 MAX_TOTAL = 64 << 30
-_MAX_RATIO = 1000
+"""Largest sum of the sizes in an archive, bytes."""
+MAX_RATIO = 1000
+"""Largest compression of anything above a megabyte; only constant data come near it."""
+_SMALL = 1 << 20
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+)
+
+
+def is_absurd(size: int, stored: int) -> bool:
+    """Whether content of ``size`` bytes in a file of ``stored`` bytes can only be an attack or an error."""
+    return size > _SMALL and size > MAX_RATIO * max(stored, 1)
 
 
 def open_zip(path: str | Path) -> zipfile.ZipFile:
@@ -23,29 +45,38 @@ def open_zip(path: str | Path) -> zipfile.ZipFile:
     Raises
     ------
     UserError
-        If it is not a zip file, a name leaves the archive, or it would unpack to absurd sizes.
+        If it is not a zip file, is encrypted, a name leaves the archive or stands there twice, or it
+        would unpack to absurd sizes.
     """
     try:
         archive = zipfile.ZipFile(path)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
-    except (zipfile.BadZipFile, OSError) as error:
+    except _UNREADABLE as error:
         raise UserError(f"{path}: not a readable zip file, perhaps truncated: get it again") from error
-    total = 0
-    for member in archive.infolist():
-        total += member.file_size
-        absurd = member.file_size > max(member.compress_size, 1) * _MAX_RATIO
-        if member.file_size > MAX_MEMBER or total > MAX_TOTAL or (absurd and member.file_size > 1e6):
-            archive.close()
-            raise UserError(f"{path}: '{member.filename}' unpacks to an absurd size: refused")
-        parts = Path(member.filename.replace("\\", "/")).parts
-        if ".." in parts or member.filename.startswith(("/", "\\")):
-            archive.close()
-            raise UserError(f"{path}: the name '{member.filename}' leaves the archive: refused")
-        if member.flag_bits & 0x1:
-            archive.close()
-            raise UserError(f"{path}: is encrypted: provide it without a password")
+    try:
+        _check_members(archive, path)
+    except UserError:
+        archive.close()
+        raise
     return archive
+
+
+def _check_members(archive: zipfile.ZipFile, path: str | Path) -> None:
+    total, seen = 0, set()
+    for member in archive.infolist():
+        name = member.filename
+        total += member.file_size
+        too_large = member.file_size > MAX_MEMBER or total > MAX_TOTAL
+        if too_large or is_absurd(member.file_size, member.compress_size):
+            raise UserError(f"{path}: {name!r} unpacks to an absurd size: refused")
+        if ".." in re.split(r"[/\\]", name) or re.match(r"[/\\]|[A-Za-z]:", name):
+            raise UserError(f"{path}: the name {name!r} leaves the archive: refused")
+        if member.flag_bits & 0x1:
+            raise UserError(f"{path}: {name!r} is encrypted: provide it without a password")
+        if name in seen:
+            raise UserError(f"{path}: {name!r} stands in it twice: remove one of them")
+        seen.add(name)
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -60,22 +91,63 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
         return archive.read(name)
     except KeyError as error:
         raise UserError(f"{archive.filename}: holds no '{name}'") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+    except _UNREADABLE as error:
         raise UserError(f"{archive.filename}: '{name}' is damaged: get the file again") from error
 
 
-def decode_image(content: bytes, name: str) -> np.ndarray:
-    """Decode PNG, JPEG or TIFF to uint8 or uint16, (channel, y, x) with 1 or 3 channels.
+@dataclass(frozen=True)
+class Tree:
+    """The files of a folder or of a zip archive.
+
+    Attributes
+    ----------
+    path
+        The folder or archive.
+    names
+        Sorted paths of its files, with forward slashes; hidden ones are left out.
+    read
+        Returns the content of a file; UserError if it is damaged.
+    """
+
+    path: Path
+    names: list[str]
+    read: Callable[[str], bytes]
+
+    def label(self, name: str) -> str:
+        """How to call one of the files in messages."""
+        return f"{self.path}: {name}"
+
+
+@contextlib.contextmanager
+def open_tree(path: str | Path) -> Iterator[Tree]:
+    """Open a folder or a zip archive for reading.
 
     Raises
     ------
     UserError
-        If the content is no such image.
+        If there is neither, or the archive is refused by :func:`open_zip`.
     """
+    path = Path(path)
+    if path.is_dir():
+        found = (file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+        yield Tree(path, _visible(found), lambda name: _read_file(path / name))
+        return
+    if not path.exists():
+        raise UserError(f"{path}: no such folder or zip file")
+    with open_zip(path) as archive:
+        members = (name for name in archive.namelist() if not name.endswith("/"))
+        yield Tree(path, _visible(members), lambda name: read_member(archive, name))
+
+
+def _visible(names: Iterator[str]) -> list[str]:
+    # Desktops leave .DS_Store, ._name and __MACOSX/ behind.
+    return sorted(n for n in names if not any(p.startswith((".", "__MACOSX")) for p in n.split("/")))
+
+
+def _read_file(path: Path) -> bytes:
     try:
-        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "TIFF")) as image:
-            plain = image.mode in ("L", "RGB", "I;16")
-            pixels = np.asarray(image if plain else image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{name}: not a readable PNG, JPEG or TIFF image") from error
-    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+        if path.stat().st_size > MAX_MEMBER:
+            raise UserError(f"{path}: is larger than {MAX_MEMBER >> 30} GiB: refused")
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error

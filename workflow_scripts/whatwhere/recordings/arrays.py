@@ -1,78 +1,68 @@
-"""Images and responses in array files: .npy, .npz, netCDF and HDF5 (kind ``arrays``)."""
+"""Images and responses in array files (kind ``arrays``)."""
 
 from __future__ import annotations
 
-import zipfile
-from pathlib import Path
 from typing import Any
 
-import netCDF4
 import numpy as np
 
+from whatwhere.dataset import SPLITS
 from whatwhere.errors import UserError
-from whatwhere.recordings.recording import Recording
-
-_SUFFIXES = (".npy", ".npz", ".nc", ".h5", ".hdf5")
-
-
-def split_location(location: str) -> tuple[Path, str | None]:
-    """Divide ``file.npz:name`` into the file and the array inside it, None if it is not named."""
-    path, colon, inside = location.rpartition(":")
-    if colon and path.endswith(_SUFFIXES):
-        return Path(path), inside
-    return Path(location), None
+from whatwhere.recordings.array_files import read_any_array, read_array
+from whatwhere.recordings.recording import Recording, to_float32
 
 
-def read_array(location: str | Path) -> np.ndarray:
-    """Read one numeric array; a file with several needs the name: ``file.npz:name``.
+def read_labels(location: str) -> np.ndarray:
+    """Splits of images from an array file: their names, or 0, 1, 2 in their order and -1 for none.
 
     Raises
     ------
     UserError
-        If the file is missing or damaged, or holds anything but numbers. Pickled objects are refused.
+        If the file is unreadable or no list of names or such numbers.
     """
-    path, inside = split_location(str(location))
-    if path.suffix not in _SUFFIXES:
-        raise UserError(f"{path}: unknown type of file; use one of {', '.join(_SUFFIXES)}")
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        array = _read_netcdf(path, inside) if path.suffix[1:] in ("nc", "h5", "hdf5") else None
-        if array is None:
-            array = _read_numpy(path, inside)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
-        if "pickle" in str(error) or "Object arrays" in str(error):
-            reason = "holds pickled objects, which could execute code: save numbers"
-        else:
-            reason = "is damaged or truncated: write it again"
-        raise UserError(f"{path}: {reason}") from error
-    if array.dtype.kind not in "biuf":
-        raise UserError(f"{location}: holds {array.dtype}, expected numbers")
-    return array
+    array = read_any_array(location)
+    if array.ndim != 1:
+        raise UserError(f"{location}: has shape {array.shape}, expected one split per image")
+    if array.dtype.kind in "biu":
+        if not np.isin(array, (-1, 0, 1, 2)).all():
+            raise UserError(f"{location}: numbers must be 0 (train), 1 (validation), 2 (test) or -1 (none)")
+        return np.array([*SPLITS, ""])[array.astype(int)]
+    if array.dtype.kind == "S":
+        return np.char.decode(array, "latin-1")
+    if array.dtype.kind == "U" or all(isinstance(value, str) for value in array.tolist()):
+        return array.astype(str)
+    raise UserError(f"{location}: holds {array.dtype}, expected names of splits")
 
 
-def _read_numpy(path: Path, inside: str | None) -> np.ndarray:
-    content = np.load(path, allow_pickle=False)
-    if isinstance(content, np.ndarray):
-        return content
-    with content:
-        return content[_choose(path, inside, list(content.keys()))]
+def shape_responses(responses: np.ndarray, n_images: int, label: str) -> np.ndarray:
+    """Responses as (repeat, image, neuron) float32.
 
+    Parameters
+    ----------
+    responses
+        (image, neuron) or (repeat, image, neuron).
+    n_images
+        How many images there are.
+    label
+        The file, for messages.
 
-def _read_netcdf(path: Path, inside: str | None) -> np.ndarray:
-    # netCDF-4 files are HDF5 files, so one library reads both.
-    with netCDF4.Dataset(path) as content:
-        content.set_auto_mask(False)
-        name = _choose(path, inside, list(content.variables))
-        return np.asarray(content[name][:])
-
-
-def _choose(path: Path, inside: str | None, names: list[str]) -> str:
-    if inside is None and len(names) == 1:
-        return names[0]
-    if inside is None or inside not in names:
-        raise UserError(f"{path}: write {path.name}:NAME with one of the arrays in it: {', '.join(names)}")
-    return inside
+    Raises
+    ------
+    UserError
+        If the shape is neither; transposed axes are pointed out.
+    """
+    if responses.ndim not in (2, 3):
+        raise UserError(
+            f"{label}: has shape {responses.shape}, expected (image, neuron) or (repeat, image, neuron)"
+        )
+    if responses.shape[-2] != n_images:
+        transposed = n_images in responses.shape
+        hint = ": the axes look transposed" if transposed else ": one row per image is needed"
+        raise UserError(
+            f"{label}: has shape {responses.shape[-2:]} for (image, neuron) but there are "
+            f"{n_images} images{hint}"
+        )
+    return to_float32(responses if responses.ndim == 3 else responses[None])
 
 
 def load(definition: dict[str, Any], name: str) -> Recording:
@@ -83,6 +73,7 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     definition
         ``images``: (image, y, x), or with ``layout`` nchw (image, channel, y, x) or nhwc (image, y, x,
         channel). ``responses``: (image, neuron) or (repeat, image, neuron), NaN for missing repeats.
+        ``splits_from``: optional, see :func:`read_labels`.
     name
         The dataset's key, for messages.
 
@@ -91,29 +82,42 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     UserError
         If a file is unreadable or the shapes do not belong together.
     """
-    images = read_array(definition["images"])
-    responses = read_array(definition["responses"])
+    images = _shape_images(read_array(definition["images"]), definition, name)
+    location = definition["responses"]
+    responses = shape_responses(read_array(location), len(images), location)
+    split = None
+    if "splits_from" in definition:
+        split = read_labels(definition["splits_from"])
+        if len(split) != len(images):
+            raise UserError(f"{definition['splits_from']}: has {len(split)} splits for {len(images)} images")
+    return Recording(
+        images=images,
+        responses=responses,
+        split=split,
+        neurons=None,
+        source=f"files {definition['images']} and {location}",
+        citation="",
+        repeat_averages=False,
+    )
+
+
+def _shape_images(images: np.ndarray, definition: dict[str, Any], name: str) -> np.ndarray:
+    location = definition["images"]
+    if images.ndim not in (3, 4):
+        raise UserError(
+            f"{location}: has shape {images.shape}, expected (image, y, x) or four axes with channels"
+        )
+    if 0 in images.shape:
+        raise UserError(f"{location}: is empty, shape {images.shape}")
     if images.ndim == 3:
-        images = images[:, None]
-    elif images.ndim == 4 and definition["layout"] == "nhwc":
-        images = np.moveaxis(images, -1, 1)
-    elif images.ndim != 4:
+        return images[:, None]
+    if "layout" not in definition:
         raise UserError(
-            f"{definition['images']}: has shape {images.shape}, expected (image, y, x) or four axes"
+            f"{name}.layout: is missing: say whether the four axes of {location} are nchw or nhwc"
         )
-    if responses.ndim == 2:
-        responses = responses[None]
-    elif responses.ndim != 3:
-        raise UserError(
-            f"{definition['responses']}: has shape {responses.shape}, expected (image, neuron) or "
-            "(repeat, image, neuron)"
-        )
-    if responses.shape[1] != len(images):
-        hint = ""
-        if len(images) in responses.shape:
-            hint = ": the axes look transposed"
-        raise UserError(
-            f"{definition['responses']}: has shape {responses.shape[-2:]} for (image, neuron) but "
-            f"{name}.images holds {len(images)} images{hint}"
-        )
-    return Recording(images, responses.astype(np.float32), f"files {definition['images']}")
+    channels_last = definition["layout"] == "nhwc"
+    here, other = (-1, 1) if channels_last else (1, -1)
+    if images.shape[here] not in (1, 3) and images.shape[other] in (1, 3):
+        better = "nchw" if channels_last else "nhwc"
+        raise UserError(f"{name}.layout: {location} has shape {images.shape}, which looks like {better}")
+    return np.moveaxis(images, -1, 1) if channels_last else images

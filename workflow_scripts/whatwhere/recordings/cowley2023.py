@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.archive import decode_image, open_zip, read_member
-from whatwhere.recordings.arrays import read_array
+from whatwhere.recordings.archive import open_tree
+from whatwhere.recordings.array_files import read_array
 from whatwhere.recordings.fetch import PublishedFile, fetch
-from whatwhere.recordings.recording import Recording
+from whatwhere.recordings.images import decode_image, in_numeric_order, is_image
+from whatwhere.recordings.recording import Recording, to_float32
 
 _COMMIT = "f4552ad9d34a466ebc66658f72a08a8e5038f1cf"
 ADDRESS = f"https://raw.githubusercontent.com/cowleygroup/V4_compact_models/{_COMMIT}"
-_SOURCE = (
-    "Cowley, Stan, Pillow & Smith 2023, Compact deep neural network models of visual cortex, bioRxiv; "
-    f"cowleygroup/V4_compact_models at {_COMMIT[:8]}"
+_CITATION = (
+    "Cowley, Stan, Pillow & Smith 2023, Compact deep neural network models of visual cortex, bioRxiv, "
+    "doi:10.1101/2023.11.22.568315"
 )
 _FOLDER = "data_V4_responses"
 
@@ -66,15 +67,23 @@ def load(definition: dict[str, Any], downloads: Path, mirror: str | None) -> Rec
 
     responses = read_array(get(f"{kind}/responses_{session}.npy", checksums[kind]))
     # (neuron, image, repeat), or (neuron, image) for averages
-    responses = np.atleast_3d(responses).transpose(2, 1, 0).astype(np.float32)
+    responses = np.atleast_3d(responses).transpose(2, 1, 0)
     images = _images(get(f"images/images_{session}.zip", checksums["images"]))
     if len(images) != responses.shape[1]:
         raise UserError(f"cowley2023 {session}: {len(images)} images but responses to {responses.shape[1]}")
-    return Recording(images, responses, _SOURCE, repeat_averages=kind == "responses_repeat_averaged")
+    return Recording(
+        images=images,
+        responses=to_float32(responses),
+        split=None,
+        neurons=None,
+        source=f"{ADDRESS}, session {session}",
+        citation=_CITATION,
+        repeat_averages=kind == "responses_repeat_averaged",
+    )
 
 
 def _images(path: Path) -> np.ndarray:
-    with open_zip(path) as archive:
-        # imageNNNN.jpg: sorting by name is sorting by number, and row i of the responses is image i.
-        names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))
-        return np.stack([decode_image(read_member(archive, name), f"{path}: {name}") for name in names])
+    with open_tree(path) as tree:
+        # Row i of the responses belongs to imageNNNN.jpg with the i-th smallest number.
+        names = in_numeric_order([name for name in tree.names if is_image(name)])
+        return np.stack([decode_image(tree.read(name), tree.label(name)) for name in names])

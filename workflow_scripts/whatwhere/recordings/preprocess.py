@@ -8,54 +8,79 @@ import numpy as np
 from PIL import Image
 
 from whatwhere.errors import UserError
+from whatwhere.recordings.recording import to_float32
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMA = (0.299, 0.587, 0.114)
 
 
-def preprocess(images: np.ndarray, config: dict[str, Any], name: str) -> np.ndarray:
+def preprocess(images: np.ndarray | list[np.ndarray], config: dict[str, Any], name: str) -> np.ndarray:
     """Convert to grey or colour, crop, and resize.
 
     Parameters
     ----------
     images
-        (image, channel, y, x) with 1 or 3 channels.
+        (image, channel, y, x) with 1 or 3 channels, or a list of (channel, y, x) of different sizes.
     config
         ``color`` (grey: luma of ITU-R BT.601, or rgb), ``crop`` (null or top, left, height and width in
-        pixels), ``size`` (null or height and width in pixels, after the crop).
+        pixels), ``size`` (null, or height and width in pixels after the crop, one number for squares).
     name
         The dataset's key, for messages.
 
     Returns
     -------
-    (image, channel, y, x), float32, in the units of ``images``.
+    (image, channel, y, x), float32, in the units of ``images``. Equal images remain equal.
 
     Raises
     ------
     UserError
-        If there are no such channels or the crop leaves the image.
+        If there are no such channels, the crop leaves the image or sizes still differ.
     """
+    if isinstance(images, np.ndarray):
+        return _prepare(images, config, name)
+    prepared = [_prepare(image[None], config, name) for image in images]
+    for index, image in enumerate(prepared):
+        if image.shape != prepared[0].shape:
+            raise UserError(
+                f"{name}.images: images 0 and {index} have shapes {prepared[0].shape[1:]} and "
+                f"{image.shape[1:]} (channel, y, x): set image.size"
+            )
+    return np.concatenate(prepared)
+
+
+def _prepare(images: np.ndarray, config: dict[str, Any], name: str) -> np.ndarray:
     channels = images.shape[1]
     if channels not in (1, 3):
         raise UserError(f"{name}.images: have {channels} channels, expected 1 (grey) or 3 (colour)")
-    if config["crop"] is not None:
-        top, left, height, width = config["crop"]
-        if top + height > images.shape[2] or left + width > images.shape[3]:
-            raise UserError(
-                f"{name}.image.crop: {config['crop']} leaves the image of {images.shape[2]} x "
-                f"{images.shape[3]} px: the order is top, left, height, width"
-            )
-        images = images[:, :, top : top + height, left : left + width]
-    images = images.astype(np.float32)
-    if config["color"] == "grey" and channels == 3:
-        images = np.tensordot(images, _LUMA, (1, 0))[:, None]
-    elif config["color"] == "rgb" and channels == 1:
+    if config["color"] == "rgb" and channels == 1:
         raise UserError(f"{name}.image.color: rgb is set but the images are grey: set grey")
-    if config["size"] is not None and tuple(config["size"]) != images.shape[2:]:
-        images = _resize(images, tuple(config["size"]))
+    if config["crop"] is not None:
+        images = _crop(images, config["crop"], name)
+    images = to_float32(images)
+    if config["color"] == "grey" and channels == 3:
+        # Pixel by pixel: a matrix product may round equal images differently.
+        red, green, blue = (np.float32(weight) * images[:, [i]] for i, weight in enumerate(_LUMA))
+        images = red + green + blue
+    size = config["size"]
+    if size is not None:
+        size = (size, size) if isinstance(size, int) else tuple(size)
+        images = _resize(images, size)
     return np.ascontiguousarray(images)
 
 
+def _crop(images: np.ndarray, crop: list[int], name: str) -> np.ndarray:
+    top, left, height, width = crop
+    y, x = images.shape[2:]
+    if min(top, left) < 0 or min(height, width) < 1 or top + height > y or left + width > x:
+        raise UserError(
+            f"{name}.image.crop: {crop} leaves the image of {y} x {x} px: "
+            "the order is top, left, height, width"
+        )
+    return images[:, :, top : top + height, left : left + width]
+
+
 def _resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if size == images.shape[2:]:
+        return images
     resized = np.empty((*images.shape[:2], *size), np.float32)
     for index in np.ndindex(images.shape[:2]):
         # Pillow widens the filter when it shrinks, so that fine detail does not alias.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,20 +14,54 @@ class Recording:
     Attributes
     ----------
     images
-        (image, channel, y, x), any numeric type.
+        (image, channel, y, x), any numeric type; a list of (channel, y, x) if their sizes differ.
     responses
         (repeat, image, neuron) float32, NaN for missing repeats.
+    split
+        (image,) ``train``, ``validation``, ``test`` or the empty string for images that are still to be
+        assigned; None if all are.
+    neurons
+        (neuron,) names that the publisher or owner gives, or None.
     source
-        Where the data come from, with citation.
-    given_split
-        (image,) ``train``, ``validation``, ``test`` or ``pool``; images of the pool are divided as the
-        config says. None if all are.
+        Where the data were taken from.
+    citation
+        What to cite, empty if unknown.
     repeat_averages
         Whether responses are published averages, so that single trials are unknown.
     """
 
-    images: np.ndarray
+    images: np.ndarray | list[np.ndarray]
     responses: np.ndarray
+    split: np.ndarray | None
+    neurons: np.ndarray | None
     source: str
-    given_split: np.ndarray | None = field(default=None)
-    repeat_averages: bool = False
+    citation: str
+    repeat_averages: bool
+
+
+def to_float32(array: np.ndarray) -> np.ndarray:
+    """Array as float32; what is too large becomes infinite, which the data contract refuses."""
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)
+
+
+def stack_repeats(image_of_trial: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    """Sort single presentations by image.
+
+    Parameters
+    ----------
+    image_of_trial
+        (trial,) index of the image shown, each of 0 to n - 1 at least once.
+    trials
+        (trial, neuron) responses.
+
+    Returns
+    -------
+    (repeat, image, neuron) float32, repeats in the order of the trials, NaN where an image had fewer.
+    """
+    counts = np.bincount(image_of_trial)
+    order = np.argsort(image_of_trial, kind="stable")
+    repeat = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    stacked = np.full((counts.max(), len(counts), trials.shape[1]), np.nan, np.float32)
+    stacked[repeat, image_of_trial[order]] = to_float32(trials[order])
+    return stacked

@@ -9,8 +9,12 @@ import numpy as np
 from whatwhere.dataset import SPLITS, TEST, TRAIN, VALIDATION
 from whatwhere.errors import UserError
 
+_OPEN = -1
 
-def assign(groups: np.ndarray, given: np.ndarray | None, config: dict[str, Any], name: str) -> np.ndarray:
+
+def assign(
+    groups: np.ndarray, given: np.ndarray | None, config: dict[str, Any] | None, name: str
+) -> np.ndarray:
     """Draw the folds: every one a complete random assignment.
 
     Parameters
@@ -18,11 +22,12 @@ def assign(groups: np.ndarray, given: np.ndarray | None, config: dict[str, Any],
     groups
         (image,) group numbers; a group, such as the copies of one image, is never divided.
     given
-        (image,) ``train``, ``validation``, ``test`` or ``pool``, or None for a pool of all images. What is
-        given stays in every fold. If a test set is given, the pool is divided into training and
-        validation only, with ``validation`` relative to the pool.
+        (image,) ``train``, ``validation``, ``test`` or empty, or None for all empty. What is given stays
+        in every fold, and copies of it join it; empty images are assigned. If a test set is given they
+        are divided into training and validation only, with ``validation`` relative to their number.
     config
-        ``validation`` and ``test`` (shares of the pool), ``folds``, ``seed``.
+        ``validation`` and ``test`` (shares of the images to assign), ``folds``, ``seed``; None for one
+        fold if everything is given.
     name
         The dataset's key, for messages.
 
@@ -33,34 +38,72 @@ def assign(groups: np.ndarray, given: np.ndarray | None, config: dict[str, Any],
     Raises
     ------
     UserError
-        If copies of one image are given different splits.
+        If the shares leave nothing to train on, a given split is unknown, or copies of one image are
+        given different splits.
     """
-    given = np.full(len(groups), "pool") if given is None else given
-    fixed = np.full(len(groups), -1, np.int8)
-    for code, label in enumerate(SPLITS):
-        fixed[given == label] = code
-    for group in np.unique(groups[fixed >= 0]):
-        members = np.flatnonzero(groups == group)
-        codes = np.unique(fixed[members][fixed[members] >= 0])
-        if len(codes) > 1:
-            raise UserError(
-                f"{name}: image {members[0]} and its copy {members[-1]} are given different splits: "
-                "remove one of them"
-            )
-        fixed[members] = codes[0]
-    shares = {
-        VALIDATION: 0.0 if (fixed == VALIDATION).any() else config["validation"],
-        TEST: 0.0 if (fixed == TEST).any() else config["test"],
-    }
+    fixed = _spread(groups, _codes(given, len(groups), name), name)
+    if config is None:
+        if (fixed == _OPEN).any():
+            raise UserError(f"{name}: image {np.argmin(fixed)} has no split: give it one")
+        return fixed[None]
+    shares = {code: 0.0 if (fixed == code).any() else config[SPLITS[code]] for code in (VALIDATION, TEST)}
+    if sum(shares.values()) >= 1:
+        raise UserError(f"{name}.split: validation and test add up to 1 or more: leave images to train on")
     rng = np.random.default_rng(config["seed"])
     return np.stack([_fold(groups, fixed, shares, rng) for _ in range(config["folds"])])
+
+
+def validation_share(split: np.ndarray, given: np.ndarray | None, config: dict[str, Any] | None) -> float:
+    """Share of the images of a fit that validate: as configured, or as it came out if splits are given.
+
+    Parameters
+    ----------
+    split
+        (fold, image) as returned by :func:`assign`.
+    given, config
+        As for :func:`assign`.
+    """
+    if given is None and config is not None:
+        return config["validation"] / (1 - config["test"])
+    fitted = split[0][split[0] != TEST]
+    return float((fitted == VALIDATION).mean()) if len(fitted) else 0.0
+
+
+def _codes(given: np.ndarray | None, n_images: int, name: str) -> np.ndarray:
+    codes = np.full(n_images, _OPEN, np.int8)
+    if given is None:
+        return codes
+    unknown = np.flatnonzero(~np.isin(given, (*SPLITS, "")))
+    if len(unknown):
+        raise UserError(
+            f"{name}: image {unknown[0]} is given the split {str(given[unknown[0]])!r}, "
+            f"expected {', '.join(SPLITS)} or empty"
+        )
+    for code, label in enumerate(SPLITS):
+        codes[given == label] = code
+    return codes
+
+
+def _spread(groups: np.ndarray, codes: np.ndarray, name: str) -> np.ndarray:
+    """Give every copy the split of the one image of its group that has one."""
+    n_groups = int(groups.max(initial=-1)) + 1
+    of_group = np.full(n_groups, _OPEN, np.int8)
+    given = np.flatnonzero(codes != _OPEN)
+    of_group[groups[given]] = codes[given]
+    torn = given[of_group[groups[given]] != codes[given]]
+    if len(torn):
+        other = given[(groups[given] == groups[torn[0]]) & (codes[given] != codes[torn[0]])][0]
+        raise UserError(
+            f"{name}: image {torn[0]} and its copy {other} are given different splits: remove one of them"
+        )
+    return of_group[groups]
 
 
 def _fold(
     groups: np.ndarray, fixed: np.ndarray, shares: dict[int, float], rng: np.random.Generator
 ) -> np.ndarray:
     split = fixed.copy()
-    pool = fixed < 0
+    pool = fixed == _OPEN
     order, counts = np.unique(groups[pool], return_counts=True)
     shuffled = rng.permutation(len(order))
     # Whole groups in random order: first test until it is full, then validation, the rest trains.

@@ -1,0 +1,79 @@
+def cell_files(pattern):
+    """Input function: a file of every cell of one experiment, dataset and model."""
+
+    def files(wildcards):
+        return [
+            pattern.format(**wildcards, n_neurons=n_neurons, n_images=n_images)
+            for n_neurons, n_images in cells(EXPERIMENTS[wildcards.experiment])
+        ]
+
+    return files
+
+
+def fitted(pattern, keep=lambda model: True):
+    """A file of every experiment, dataset and model whose definition is wanted."""
+    return [
+        pattern.format(experiment=name, dataset=dataset, model=model)
+        for name, experiment in EXPERIMENTS.items()
+        for dataset in experiment["datasets"]
+        for model in experiment["models"]
+        if keep(config["models"][model])
+    ]
+
+
+def model_of(experiment, family):
+    """The first model of a family in an experiment, or None."""
+    names = (m for m in experiment["models"] if config["models"][m]["family"] == family)
+    return next(names, None)
+
+
+def largest(pattern, experiment, dataset, model):
+    """A file of the last cell of an experiment, the largest one if sizes are listed in rising order."""
+    n_neurons, n_images = cells(experiment)[-1]
+    return pattern.format(
+        experiment=experiment["name"],
+        dataset=dataset,
+        model=model,
+        n_neurons=n_neurons,
+        n_images=n_images,
+    )
+
+
+def figure_file(figure, pattern):
+    """Input function: a file of the first dataset and factorised model of a figure's experiment."""
+
+    def file(wildcards):
+        experiment = next(e for e in EXPERIMENTS.values() if e["figure"] == figure)
+        model = model_of(experiment, "cnn_factorized")
+        return largest(pattern, experiment, experiment["datasets"][0], model)
+
+    return file
+
+
+def recording_experiment(dataset):
+    """The first experiment on a dataset."""
+    return next(e for e in EXPERIMENTS.values() if dataset in e["datasets"])
+
+
+def recording_files(pattern):
+    """Input function: a file of every model of the first experiment on a recorded dataset."""
+
+    def files(wildcards):
+        experiment = recording_experiment(wildcards.dataset)
+        return [
+            largest(pattern, experiment, wildcards.dataset, model)
+            for model in experiment["models"]
+        ]
+
+    return files
+
+
+def recording_model(pattern):
+    """Input function: a file of its first factorised model; nothing if there is none."""
+
+    def files(wildcards):
+        experiment = recording_experiment(wildcards.dataset)
+        model = model_of(experiment, "cnn_factorized")
+        return largest(pattern, experiment, wildcards.dataset, model) if model else []
+
+    return files

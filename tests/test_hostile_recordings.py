@@ -1,0 +1,546 @@
+"""Broken and hostile input: one line that names the file or key, and nothing half-written."""
+
+import io
+import struct
+import warnings
+import zipfile
+import zlib
+
+import netCDF4
+import numpy as np
+import pytest
+from PIL import Image
+from recording_files import (
+    IMAGE,
+    N_IMAGES,
+    N_NEURONS,
+    SPLIT,
+    WRITERS,
+    responses,
+    served,
+    stimuli,
+    write_antolik,
+    write_zip,
+    zip_folder,
+)
+
+from load_recording import main
+from whatwhere.errors import UserError
+from whatwhere.recordings import antolik2016
+
+
+def refuse(definition, folder, expected, mirror=None):
+    """Assert what issue 5 asks for: one line, the culprit named, no output."""
+    before = {path for path in folder.rglob("*") if path.is_file()}
+    output = folder / "results" / "data.nc"
+    with pytest.raises(UserError) as error:
+        main("mine", definition, folder / "downloads", mirror, str(output))
+    message = str(error.value)
+    assert expected in message
+    assert "\n" not in message
+    assert any(name in message for name in (str(folder), "datasets.mine", str(mirror)))
+    assert {path for path in folder.rglob("*") if path.is_file()} == before
+
+
+def save(name, array):
+    return lambda folder, _: np.save(folder / name, array)
+
+
+def write(name, content):
+    return lambda folder, _: (folder / name).write_bytes(content)
+
+
+def put(**keys):
+    """Change keys of the dataset; a string starting with / is a file in the folder of the test."""
+
+    def change(folder, definition):
+        for key, value in keys.items():
+            definition[key] = f"{folder}{value}" if str(value).startswith("/") else value
+
+    return change
+
+
+def both(*changes):
+    def change(folder, definition):
+        for one in changes:
+            one(folder, definition)
+
+    return change
+
+
+def npy(array):
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=True)
+    return stream.getvalue()
+
+
+def npy_header(text):
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
+
+
+def with_value(array, index, value):
+    array = array.astype(float)
+    array[index] = value
+    return array
+
+
+def with_netcdf(dims, dtype, name="a.nc"):
+    def change(folder, definition):
+        with netCDF4.Dataset(folder / name, "w") as content:
+            for axis, size in enumerate(dims):
+                content.createDimension(f"d{axis}", size)
+            content.createVariable("x", dtype, [f"d{axis}" for axis in range(len(dims))], chunksizes=None)
+        definition["images"] = str(folder / name)
+
+    return change
+
+
+def truncate(name, size):
+    def change(folder, _):
+        path = folder / name
+        path.write_bytes(path.read_bytes()[:size])
+
+    return change
+
+
+def with_npz(**arrays):
+    return lambda folder, _: np.savez(folder / "a.npz", **arrays)
+
+
+IMAGES, TRIALS = stimuli(), responses(3, N_IMAGES)
+COLOUR = np.stack([IMAGES] * 3, 1)
+SPLITS = np.array(["train"] * 20 + ["validation"] * 10 + ["test"] * 10)
+
+ARRAYS = {
+    "pickled images": (write("images.npy", npy(np.array([{"a": 1}], object))), "could execute code"),
+    "pickled responses": (write("responses.npy", npy(np.array([print], object))), "could execute code"),
+    "text": (save("images.npy", np.array(["a", "b"])), "expected numbers"),
+    "complex responses": (save("responses.npy", TRIALS * 1j), "expected numbers"),
+    "dates": (save("images.npy", np.zeros((9, 2, 2), "M8[s]")), "expected numbers"),
+    "records": (save("images.npy", np.zeros(40, "f4,i4")), "expected numbers"),
+    "fewer images": (save("images.npy", IMAGES[:30]), "there are 30 images: one row per image"),
+    "no image": (save("images.npy", IMAGES[:0]), "is empty"),
+    "one image": (
+        both(save("images.npy", IMAGES[:1]), save("responses.npy", TRIALS[:, :1])),
+        "fewer than two",
+    ),
+    "too few images": (
+        both(save("images.npy", IMAGES[:8]), save("responses.npy", TRIALS[:, :8])),
+        "fewer than",
+    ),
+    "only copies": (save("images.npy", IMAGES * 0), "fewer than two"),
+    "images of one axis": (save("images.npy", IMAGES.reshape(N_IMAGES, -1)), "expected (image, y, x)"),
+    "images of five axes": (save("images.npy", IMAGES[:, None, None]), "expected (image, y, x)"),
+    "no layout": (save("images.npy", COLOUR), "datasets.mine.layout: is missing"),
+    "wrong layout": (both(save("images.npy", COLOUR), put(layout="nhwc")), "looks like nchw"),
+    "four channels": (both(save("images.npy", np.stack([IMAGES] * 4, 1)), put(layout="nchw")), "4 channels"),
+    "NaN pixel": (save("images.npy", with_value(IMAGES, (7, 0, 0), np.nan)), "image 7 holds NaN"),
+    "infinite pixel": (save("images.npy", with_value(IMAGES, (7, 0, 0), np.inf)), "image 7 holds NaN or inf"),
+    "pixel beyond single precision": (
+        save("images.npy", with_value(IMAGES, (7, 0, 0), 1e300)),
+        "image 7 holds",
+    ),
+    "truncated npy": (truncate("images.npy", 500), "damaged or truncated"),
+    "npy without data": (truncate("images.npy", 6), "damaged or truncated"),
+    "empty npy": (write("images.npy", b""), "damaged or truncated"),
+    "npy of another format": (write("images.npy", b"GIF89a" * 99), "damaged or truncated"),
+    "npy of a huge shape": (
+        write(
+            "images.npy",
+            npy_header("{'descr': '<f8', 'fortran_order': False, 'shape': (999999, 999999), }\n"),
+        ),
+        "damaged or truncated",
+    ),
+    "npy of a negative shape": (
+        write("images.npy", npy_header("{'descr': '<f8', 'fortran_order': False, 'shape': (-1, 5), }\n")),
+        "damaged or truncated",
+    ),
+    "npy with code for a header": (write("images.npy", npy_header("__import__('os').abort()\n")), "damaged"),
+    "named array of npy": (put(images="/images.npy:x"), "leave ':x' out"),
+    "npz of two arrays": (both(with_npz(a=IMAGES, b=IMAGES), put(images="/a.npz")), "arrays in it: a, b"),
+    "npz without that array": (both(with_npz(a=IMAGES), put(images="/a.npz:c")), "arrays in it: a"),
+    "npz without arrays": (both(with_npz(), put(images="/a.npz")), "holds no array"),
+    "truncated npz": (both(with_npz(a=IMAGES), truncate("a.npz", 300), put(images="/a.npz")), "a.npz: not a"),
+    "pickles in npz": (
+        both(lambda f, _: write_zip(f / "a.npz", {"a.npy": npy(np.array([None]))}), put(images="/a.npz")),
+        "could execute code",
+    ),
+    "npz bomb": (
+        both(lambda f, _: write_zip(f / "a.npz", {"a.npy": bytes(50_000_000)}), put(images="/a.npz")),
+        "absurd size",
+    ),
+    "no netCDF": (both(write("a.nc", b"no netCDF"), put(images="/a.nc")), "not netCDF-4 or HDF5"),
+    "truncated netCDF": (both(with_netcdf((40, 9, 9), "f4"), truncate("a.nc", 3000)), "not netCDF-4 or HDF5"),
+    "netCDF of a huge shape": (with_netcdf((100_000, 1000, 1000), "f4"), "absurd size"),
+    "text in HDF5": (with_netcdf((3, 2, 2), str, "a.h5"), "expected numbers"),
+    "file is missing": (put(images="/none.npy"), "none.npy: no such file"),
+    "file is a folder": (both(lambda f, _: (f / "a.npy").mkdir(), put(images="/a.npy")), "no such file"),
+    "unknown type of file": (put(images="/images.mat"), "unknown type of file; use one of .npy"),
+    "infinite response": (
+        save("responses.npy", with_value(TRIALS, (0, 3, 1), np.inf)),
+        "to image 3 are infinite",
+    ),
+    "never presented": (
+        save("responses.npy", with_value(TRIALS, (slice(None), 3, 1), np.nan)),
+        "neuron 1 has no response to image 3",
+    ),
+    "only NaN responses": (save("responses.npy", TRIALS * np.nan), "neuron 0 has no response to image 0"),
+    "transposed responses": (save("responses.npy", TRIALS.transpose(0, 2, 1)), "look transposed"),
+    "transposed pair": (save("responses.npy", TRIALS[0].T), "look transposed"),
+    "repeats last": (save("responses.npy", TRIALS.transpose(1, 2, 0)), "look transposed"),
+    "one axis of responses": (save("responses.npy", TRIALS[0, :, 0]), "expected (image, neuron)"),
+    "four axes of responses": (save("responses.npy", TRIALS[None]), "expected (image, neuron)"),
+    "no neuron": (save("responses.npy", TRIALS[:, :, :0]), "'responses' is empty"),
+    "no repeat": (save("responses.npy", TRIALS[:0]), "'responses' is empty"),
+    "a split too few": (both(save("s.npy", SPLITS[:-1]), put(splits_from="/s.npy")), "39 splits for 40"),
+    "unknown split": (
+        both(save("s.npy", np.char.replace(SPLITS, "test", "val")), put(splits_from="/s.npy")),
+        "image 30 is given the split 'val'",
+    ),
+    "unknown number of a split": (
+        both(save("s.npy", np.full(40, 3)), put(splits_from="/s.npy")),
+        "must be 0",
+    ),
+    "fractional splits": (
+        both(save("s.npy", np.full(40, 0.5)), put(splits_from="/s.npy")),
+        "names of splits",
+    ),
+    "splits of two axes": (both(save("s.npy", SPLITS[:, None]), put(splits_from="/s.npy")), "one split per"),
+    "pickled splits": (
+        both(write("s.npy", npy(SPLITS.astype(object))), put(splits_from="/s.npy")),
+        "could execute code",
+    ),
+    "an image in two splits": (
+        both(
+            save("images.npy", np.concatenate([IMAGES[:39], IMAGES[:1]])),
+            save("s.npy", SPLITS),
+            put(splits_from="/s.npy"),
+        ),
+        "image 0 and its copy 39 are given different splits",
+    ),
+    "nothing to train on": (
+        both(save("s.npy", np.char.replace(SPLITS, "train", "test")), put(splits_from="/s.npy")),
+        "fewer than two train images",
+    ),
+    "shares above one": (put(split=SPLIT | {"validation": 0.6, "test": 0.5}), "datasets.mine.split"),
+    "crop outside": (put(image=IMAGE | {"crop": [0, 5, 10, 10]}), "datasets.mine.image.crop"),
+    "crop before the corner": (put(image=IMAGE | {"crop": [-3, 0, 4, 4]}), "datasets.mine.image.crop"),
+    "empty crop": (put(image=IMAGE | {"crop": [0, 0, 0, 4]}), "datasets.mine.image.crop"),
+    "colour of grey images": (put(image=IMAGE | {"color": "rgb"}), "datasets.mine.image.color"),
+}
+
+
+def picture(mode="L", size=(12, 10), form="PNG", **options):
+    stream = io.BytesIO()
+    Image.new(mode, size).save(stream, form, **options)
+    return stream.getvalue()
+
+
+def huge_png():
+    """A PNG of a few bytes that claims 60000 x 60000 pixels."""
+    content = bytearray(picture())
+    content[16:24] = struct.pack(">II", 60000, 60000)
+    content[29:33] = struct.pack(">I", zlib.crc32(bytes(content[12:29])))
+    return bytes(content)
+
+
+PAGES = picture(form="TIFF", save_all=True, append_images=[Image.new("L", (12, 10))])
+ROWS = "".join(f"{number}.png,1,2,3,4\n" for number in range(1, N_IMAGES + 1))
+
+
+def table(text, encoding="utf-8"):
+    return write("responses.csv", text.encode(encoding))
+
+
+def archive(change=None):
+    """The pictures as a zip file, changed."""
+
+    def apply(folder, definition):
+        path = zip_folder(folder / "pictures", folder / "p.zip")
+        definition["images"] = str(path)
+        if change:
+            change(path)
+
+    return apply
+
+
+def add(name, content=b"x"):
+    def change(path):
+        with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as members, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a duplicate name, which is the point
+            members.writestr(name, content)
+
+    return change
+
+
+def patch(offset_in_entry, value):
+    """Overwrite bytes of the first entry of the table of contents."""
+
+    def change(path):
+        content = bytearray(path.read_bytes())
+        start = content.index(b"PK\x01\x02") + offset_in_entry
+        content[start : start + len(value)] = value
+        path.write_bytes(content)
+
+    return change
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[60] ^= 0xFF
+    path.write_bytes(content)
+
+
+IMAGES_CASES = {
+    "no folder": (put(images="/none"), "none: no such folder or zip file"),
+    "folder without images": (
+        both(lambda f, _: (f / "empty").mkdir(), put(images="/empty")),
+        "holds no PNG, JPEG or TIFF",
+    ),
+    "no image inside": (write("pictures/3.png", b"no image"), "3.png: not a readable PNG"),
+    "empty image": (write("pictures/3.png", b""), "3.png: not a readable PNG"),
+    "truncated PNG": (truncate("pictures/3.png", 60), "3.png: not a readable PNG"),
+    "truncated JPEG": (
+        write("pictures/3.png", picture("RGB", (99, 99), "JPEG")[:-200]),
+        "3.png: not a readable",
+    ),
+    "other format": (write("pictures/3.png", picture("P", form="GIF")), "3.png: not a readable PNG"),
+    "image of absurd size": (write("pictures/3.png", huge_png()), "3.png: not a readable PNG"),
+    "several pages": (write("pictures/3.png", PAGES), "3.png: holds 2 pages"),
+    "mixed sizes": (write("pictures/3.png", picture(size=(9, 9))), "3.png: has shape (1, 9, 9)"),
+    "mixed sizes after the crop": (
+        both(write("pictures/3.png", picture(size=(9, 9))), put(image=IMAGE | {"crop": [0, 0, 10, 10]})),
+        "datasets.mine.image.crop",
+    ),
+    "mixed depth": (write("pictures/3.png", picture("I;16")), "3.png: has uint16 pixels"),
+    "mixed colours": (
+        both(write("pictures/3.png", picture("RGB")), put(image=IMAGE | {"color": "rgb", "size": 5})),
+        "datasets.mine.image.color",
+    ),
+    "no table": (put(responses="/none.csv"), "none.csv: no such file"),
+    "empty table": (table(""), "responses.csv: is empty"),
+    "only a header": (table("image,a\n"), "responses.csv: is not a CSV table"),
+    "only names": (table("image\n" + ROWS.replace(",1,2,3,4", "")), "no column of responses"),
+    "text for a response": (table("image,a,b,c,d\n" + ROWS.replace("1,2", "x,2", 1)), "line 2, column 'a'"),
+    "infinite response in the table": (
+        table("image,a,b,c,d\n" + ROWS.replace("1,2", "inf,2", 1)),
+        "infinite",
+    ),
+    "a missing field": (table("image,a,b,c,d\n" + ROWS[:-3]), "line 41 has 4 fields"),
+    "a field too many": (table("image,a,b,c,d\n" + ROWS + "1.png,1,2,3,4,5\n"), "line 42 has 6 fields"),
+    "two columns of one name": (table("image,a,b,a,d\n" + ROWS), "two columns are named 'a'"),
+    "no header": (table(ROWS), "the first line must name the columns"),
+    "semicolons": (table(("image,a,b,c,d\n" + ROWS).replace(",", ";")), "separate the columns by commas"),
+    "row numbers": (
+        table(",a,b,c,d\n" + ROWS.replace(".png", "")),
+        "looks like row numbers",
+    ),
+    "an unknown image": (table("image,a,b,c,d\n" + ROWS + "x.png,1,2,3,4\n"), "there is no image 'x.png'"),
+    "an image without a row": (table("image,a,b,c,d\n" + ROWS[14:]), "no row for image '1.png'"),
+    "rows by order too few": (table("a,b\n" + "1,2\n" * 39), "there are 40 images"),
+    "table not in UTF-8": (table("image,\xe9,b,c,d\n" + ROWS, "latin-1"), "not a CSV table in UTF-8"),
+    "open quotes": (table('image,a,b,c,d\n"' + ROWS), "not a CSV table"),
+    "array of responses too short": (
+        both(save("r.npy", responses(39)), put(responses="/r.npy")),
+        "there are 40 images",
+    ),
+    "two images of one name": (
+        both(
+            lambda f, _: (f / "pictures" / "more").mkdir(),
+            write("pictures/more/1.png", picture()),
+        ),
+        "two images are named '1.png'",
+    ),
+    "zip slip": (archive(add("../evil.png")), "leaves the archive"),
+    "absolute name in the zip": (archive(add("/etc/evil.png")), "leaves the archive"),
+    "name of another drive in the zip": (archive(add("C:\\evil.png")), "leaves the archive"),
+    "zip bomb": (archive(add("bomb.png", bytes(50_000_000))), "absurd size"),
+    "name twice in the zip": (archive(add("1.png")), "stands in it twice"),
+    "encrypted zip": (archive(patch(8, b"\x01")), "is encrypted"),
+    "unknown compression": (archive(patch(10, b"\x63")), "is damaged"),
+    "damaged zip": (archive(flip), "is damaged"),
+    "truncated zip": (archive(lambda path: path.write_bytes(path.read_bytes()[:-300])), "not a readable zip"),
+    "no zip": (archive(lambda path: path.write_bytes(b"no zip")), "not a readable zip"),
+}
+
+
+def in_session(change):
+    return lambda folder, definition: change(folder / "session", definition)
+
+
+def remove(name):
+    return in_session(lambda folder, _: (folder / name).unlink())
+
+
+def store(name, array):
+    return in_session(save(name, array))
+
+
+def add_second_session(folder, _):
+    (folder / "b/meta/trials").mkdir(parents=True)
+    np.save(folder / "b/meta/trials/tiers.npy", TIERS)
+
+
+TIERS = np.array(["test"] * 10 + ["validation"] * 10 + ["train"] * 20 + ["test"] * 10)
+
+SENSORIUM = {
+    "no session": (put(path="/none"), "none: no such folder or zip file"),
+    "no tiers": (remove("meta/trials/tiers.npy"), "holds no meta/trials/tiers.npy"),
+    "two sessions": (in_session(add_second_session), "holds 2 times meta/trials/tiers.npy"),
+    "unknown tier": (
+        store("meta/trials/tiers.npy", np.where(TIERS == "test", "final_test", TIERS)),
+        "unknown tier final_test (20 trials); allowed are train, validation, test",
+    ),
+    "pickled tiers": (
+        in_session(write("meta/trials/tiers.npy", npy(TIERS.astype(object)))),
+        "could execute code",
+    ),
+    "fewer tiers": (store("meta/trials/tiers.npy", TIERS[:-1]), "trial 49 is too many"),
+    "more tiers": (store("meta/trials/tiers.npy", np.append(TIERS, "train")), "trial 50 is missing"),
+    "one tier for an image, another for its repeat": (
+        store("meta/trials/tiers.npy", np.append(TIERS[:-1], "train")),
+        "trials 9 and 49 show one image",
+    ),
+    "no ids": (remove("meta/trials/frame_image_id.npy"), "frame_image_id.npy"),
+    "fractional ids": (store("meta/trials/frame_image_id.npy", np.zeros(50)), "whole number per trial"),
+    "fewer ids": (store("meta/trials/frame_image_id.npy", np.arange(49)), "50 tiers but 49 image ids"),
+    "classes of another length": (store("meta/trials/frame_image_class.npy", TIERS[:9]), "another length"),
+    "ids of other images": (
+        store("meta/trials/frame_image_id.npy", np.append(np.arange(49), 48 - 40)),
+        "differs from trial 8",
+    ),
+    "no responses of a trial": (remove("data/responses/7.npy"), "trial 7 is missing"),
+    "no image of a trial": (remove("data/images/7.npy"), "trial 7 is missing"),
+    "a file without a number": (store("data/images/mean.npy", IMAGES[0][None]), "the number of a trial"),
+    "a trial with fewer neurons": (store("data/responses/7.npy", np.ones(3)), "7.npy: has shape (3,)"),
+    "a scalar response": (store("data/responses/0.npy", np.array(1.0)), "expected (neuron)"),
+    "an image without channels": (store("data/images/0.npy", IMAGES[0]), "expected (channel, y, x)"),
+    "an image of another size": (
+        store("data/images/7.npy", np.ones((1, 9, 9))),
+        "7.npy: has shape (1, 9, 9)",
+    ),
+    "a video": (store("data/images/0.npy", np.ones((1, 9, 9, 5))), "expected (channel, y, x)"),
+    "text for an image": (store("data/images/7.npy", np.array("abc")), "expected numbers"),
+    "withheld responses": (
+        store("data/responses/12.npy", np.full(N_NEURONS, np.nan)),
+        "no response to image 12",
+    ),
+    "a truncated trial": (in_session(truncate("data/images/7.npy", 200)), "7.npy: is damaged"),
+    "other neurons": (store("meta/neurons/unit_ids.npy", np.arange(9)), "there are 4 neurons"),
+}
+
+ANTOLIK = {
+    "no training images": ("training_inputs.npy", None, "Data/region2/training_inputs.npy"),
+    "flat responses": ("raw_validation_set.npy", np.ones((10, N_NEURONS)), "expected inputs (image, pixel)"),
+    "no square": ("training_inputs.npy", np.ones((60, 960)), "no equal squares"),
+    "other test images": ("validation_inputs.npy", np.ones((10, 900)), "no equal squares"),
+    "fewer responses": ("training_set.npy", np.ones((59, N_NEURONS)), "do not belong to 60 and 10 images"),
+    "other neurons": ("training_set.npy", np.ones((60, 9)), "do not belong to 60 and 10 images"),
+    "no repeats": ("raw_validation_set.npy", np.ones((0, 10, N_NEURONS)), "do not belong to"),
+    "text": ("training_set.npy", np.array([["a"]]), "expected numbers"),
+}
+
+CASES = {
+    f"{kind}: {name}": (kind, *case)
+    for kind, cases in (("arrays", ARRAYS), ("images", IMAGES_CASES), ("sensorium", SENSORIUM))
+    for name, case in cases.items()
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_hostile_input_is_refused_in_one_line_without_output(tmp_path, case):
+    kind, change, expected = CASES[case]
+    definition = WRITERS[kind](tmp_path)
+    change(tmp_path, definition)
+    refuse(definition, tmp_path, expected)
+
+
+@pytest.mark.parametrize("case", ANTOLIK)
+def test_a_broken_supplement_is_refused(tmp_path, case):
+    name, array, expected = ANTOLIK[case]
+    definition = write_antolik(tmp_path)
+    path = tmp_path / "mirror" / "Data" / "region2" / name
+    path.unlink() if array is None else np.save(path, array)
+    refuse(definition, tmp_path, expected, str(tmp_path / "mirror"))
+
+
+def test_another_version_of_the_supplement_is_refused(tmp_path):
+    definition = write_antolik(tmp_path) | {"checksums": True}
+    refuse(definition, tmp_path, "wrong checksum", str(tmp_path / "mirror"))
+    supplement = zip_folder(tmp_path / "mirror", tmp_path / "a.zip")
+    refuse(definition, tmp_path, "wrong checksum", str(supplement))
+    refuse(definition, tmp_path, "no such folder or zip file", str(tmp_path / "none"))
+
+
+V4 = {"kind": "cowley2023", "session": "210325", "image": IMAGE, "split": SPLIT}
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("/none", "HTTP status 404"),
+        ("/loop", "redirects without end"),
+        ("/short", "the transfer broke off"),
+        ("/wrong", "wrong checksum"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["cowley2023", "antolik2016"])
+def test_a_failed_download_says_what_to_do_and_keeps_nothing(tmp_path, kind, place, expected):
+    definition = V4 if kind == "cowley2023" else write_antolik(tmp_path) | {"checksums": True}
+    paths = ["data_V4_responses/responses_raw/responses_210325.npy", "Data/region2/training_inputs.npy"]
+    for path in paths:
+        (tmp_path / "wrong" / path).parent.mkdir(parents=True)
+        (tmp_path / "wrong" / path).write_bytes(b"other content")
+    with served(tmp_path) as (url, _):
+        refuse(definition, tmp_path, expected, url + place)
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("/none.zip", "HTTP status 404"),
+        ("/loop.zip", "redirects without end"),
+        ("/short.zip", "the transfer broke off"),
+        ("/page.zip", "not a readable zip file"),
+        ("/other.zip", "holds no Data/region2/training_inputs.npy"),
+    ],
+)
+def test_a_failed_download_of_the_supplement_keeps_nothing(tmp_path, place, expected):
+    definition = write_antolik(tmp_path)
+    (tmp_path / "page.zip").write_text("<html>Sign in</html>")
+    write_zip(tmp_path / "other.zip", {"README": b"x"})
+    with served(tmp_path) as (url, _):
+        refuse(definition, tmp_path, expected, url + place)
+
+
+@pytest.mark.parametrize(
+    ("mirror", "expected"),
+    [
+        ("http://127.0.0.1:1", "no connection"),
+        ("ftp://127.0.0.1", "not an http or https address"),
+        ("http://", "not a valid address"),
+        ("none", "'mirror' must hold the publisher's layout"),
+    ],
+)
+def test_a_mirror_that_is_not_there_is_named(tmp_path, mirror, expected):
+    refuse(V4, tmp_path, expected, mirror)
+
+
+def test_a_wrong_file_in_a_mirror_folder_is_left_alone(tmp_path):
+    path = tmp_path / "data_V4_responses/responses_raw/responses_210325.npy"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x")
+    refuse(V4, tmp_path, "wrong checksum", str(tmp_path))
+    assert path.read_bytes() == b"x"
+
+
+def test_the_public_address_is_named_when_there_is_no_network(tmp_path, monkeypatch):
+    monkeypatch.setattr(antolik2016, "ADDRESS", "http://127.0.0.1:1/s001")
+    definition = write_antolik(tmp_path) | {"checksums": True}
+    kept = tmp_path / "downloads" / "antolik2016" / antolik2016.ZIP
+    refuse(
+        definition,
+        tmp_path,
+        f"http://127.0.0.1:1/s001: cannot be downloaded (no connection); download it "
+        f"elsewhere and put it at {kept}",
+    )

@@ -1,0 +1,435 @@
+import functools
+import hashlib
+import io
+import logging
+import shutil
+import zipfile
+
+import jsonschema
+import netCDF4
+import numpy as np
+import pytest
+import yaml
+from conftest import REPOSITORY, SHARED
+from PIL import Image
+from recording_files import (
+    IMAGE,
+    N_IMAGES,
+    SPLIT,
+    WRITERS,
+    responses,
+    served,
+    stimuli,
+    write_antolik,
+    write_arrays,
+    write_images,
+    write_sensorium,
+    zip_folder,
+)
+
+from load_recording import main
+from whatwhere.dataset import TEST, TRAIN, check, fit_data, open_dataset
+from whatwhere.errors import UserError
+from whatwhere.linear import fit_ridge
+from whatwhere.metrics import correlation
+from whatwhere.recordings import antolik2016, cowley2023, input_files, load
+from whatwhere.recordings.array_files import read_array, split_location
+from whatwhere.recordings.fetch import PublishedFile, fetch
+from whatwhere.recordings.images import decode_image, in_numeric_order
+from whatwhere.recordings.preprocess import preprocess
+from whatwhere.recordings.splits import assign
+
+SMALL = IMAGE | {"size": [12, 12]}
+
+
+def v4(session, **image):
+    return {"kind": "cowley2023", "session": session, "image": SMALL | image, "split": SPLIT}
+
+
+@functools.cache
+def recording(session, folder):
+    return cowley2023.load({"session": session}, folder, str(folder))
+
+
+@pytest.mark.parametrize(
+    ("session", "shape", "averages"), [("210325", (10, 640, 50), False), ("201025", (1, 1200, 89), True)]
+)
+def test_published_sessions_have_their_published_shapes(cowley_folder, session, shape, averages):
+    data = recording(session, cowley_folder)
+    assert data.responses.shape == shape
+    assert data.images.shape == (shape[1], 3, 112, 112)
+    assert data.repeat_averages == averages
+
+
+def test_single_trials_average_to_the_published_means(cowley_folder):
+    responses = recording("210325", cowley_folder).responses
+    path = cowley_folder / "data_V4_responses" / "responses_repeat_averaged" / "responses_210325.npy"
+    np.testing.assert_allclose(np.nanmean(responses, axis=0).T, np.load(path), atol=1e-4)
+    repeats = (~np.isnan(responses)).sum(0)
+    assert (repeats.min(), repeats.max()) == (6, 10)
+
+
+def test_images_are_in_numeric_order(cowley_folder):
+    path = cowley_folder / "data_V4_responses" / "images" / "images_210325.zip"
+    with zipfile.ZipFile(path) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("image0123.jpg"))
+        expected = decode_image(archive.read(name), name)
+    np.testing.assert_array_equal(recording("210325", cowley_folder).images[122], expected)
+
+
+def test_shuffled_pairs_destroy_the_score(cowley_folder, tmp_path):
+    dataset = load("v4", v4("210325"), tmp_path, str(cowley_folder))
+    shuffled = dataset.copy(deep=True)
+    order = np.random.default_rng(0).permutation(dataset.sizes["image"])
+    shuffled["responses"].values[:] = dataset["responses"].values[:, order]
+
+    def score(data):
+        fit = fit_data(data, None, None, 0)
+        (ridge,) = fit_ridge(fit, [3000.0])
+        test = data["split"].values[0] == TEST
+        images = fit.standardize(data["images"].values[test]).reshape(test.sum(), -1)
+        predictions = images @ ridge["filters"].flatten(1).numpy().T + ridge["bias"].numpy()
+        return correlation(predictions, data["responses"].values[:, test]).mean()
+
+    assert score(dataset) > 0.2
+    assert abs(score(shuffled)) < 0.07
+
+
+def test_a_dataset_keeps_trials_folds_and_the_share_that_validates(cowley_folder, tmp_path):
+    dataset = load("v4", v4("210325", color="rgb"), tmp_path, str(cowley_folder))
+    assert dataset["images"].shape == (640, 3, 12, 12)
+    assert dataset.sizes["repeat"] == 10
+    assert [np.bincount(fold).tolist() for fold in dataset["split"].values] == [[426, 107, 107]] * 2
+    assert abs(dataset.attrs["validation_fraction"] - 0.2) < 1e-12
+
+
+def test_grey_is_luma_and_resizing_averages():
+    images = np.zeros((1, 3, 8, 8), np.uint8)
+    images[:, 1] = 100
+    grey = preprocess(images, IMAGE, "x")
+    np.testing.assert_allclose(grey, 58.7, rtol=1e-6)
+    checks = np.indices((16, 16)).sum(0)[None, None] % 2 * 200.0
+    small = preprocess(checks, IMAGE | {"size": [4, 4]}, "x")
+    np.testing.assert_allclose(small, 100, atol=8)
+
+
+def test_crop_is_top_left_height_width():
+    images = np.arange(30.0).reshape(1, 1, 5, 6)
+    cropped = preprocess(images, IMAGE | {"crop": [1, 2, 3, 4]}, "x")
+    np.testing.assert_array_equal(cropped[0, 0], images[0, 0, 1:4, 2:6])
+
+
+@pytest.mark.parametrize("size", [5, [5, 5]])
+def test_one_number_is_the_size_of_a_square(size):
+    images = stimuli()[:, None]
+    assert preprocess(images, IMAGE | {"size": size}, "x").shape == (N_IMAGES, 1, 5, 5)
+
+
+def test_given_splits_are_kept_and_the_rest_is_divided():
+    given = np.array(["test"] * 5 + [""] * 20)
+    folds = assign(np.arange(25), given, SPLIT | {"validation": 0.2}, "x")
+    assert (folds[:, :5] == TEST).all()
+    assert [np.bincount(fold[5:], minlength=3).tolist() for fold in folds] == [[16, 4, 0]] * 2
+    assert (folds[0] != folds[1]).any()
+    assert (folds[0] == TRAIN).sum() == 16
+
+
+def test_arrays_of_every_type_give_the_same_dataset(tmp_path):
+    definition = write_arrays(tmp_path)
+    renamed = shutil.move(definition["images"], tmp_path / "images é 1.npy")
+    definition["images"] = str(renamed)
+    images, trials = stimuli(), responses(3, N_IMAGES)
+    np.savez(tmp_path / "both.npz", images=images, responses=trials)
+    for name, group in (("both.nc", ""), ("both.h5", "session/")):
+        with netCDF4.Dataset(tmp_path / name, "w") as content:
+            for key, array in (("images", images), ("responses", trials)):
+                place = content.createGroup(group) if group else content
+                dims = [f"{key}{axis}" for axis in range(array.ndim)]
+                for dim, size in zip(dims, array.shape, strict=True):
+                    place.createDimension(dim, size)
+                place.createVariable(key, array.dtype, dims)[:] = array
+    reference = load("mine", definition, tmp_path, None)
+    assert input_files(definition) == [definition["images"], definition["responses"]]
+    np.testing.assert_array_equal(reference["images"].values[:, 0], images)
+    for name, prefix in (("both.npz", ""), ("both.nc", ""), ("both.h5", "session/")):
+        files = {key: f"{tmp_path / name}:{prefix}{key}" for key in ("images", "responses")}
+        assert load("mine", definition | files, tmp_path, None).equals(reference)
+        assert input_files(definition | files) == [str(tmp_path / name)] * 2
+
+
+def test_missing_values_of_netcdf_are_missing_responses(tmp_path):
+    with netCDF4.Dataset(tmp_path / "a.nc", "w") as content:
+        content.createDimension("image", 3)
+        variable = content.createVariable("counts", "i2", ("image",), fill_value=-9)
+        variable[:] = np.ma.array([1, 2, 3], mask=[False, True, False])
+    np.testing.assert_array_equal(read_array(tmp_path / "a.nc"), [1, np.nan, 3])
+
+
+def test_channels_last_become_channels_first(tmp_path):
+    definition = write_arrays(tmp_path)
+    colour = np.stack([stimuli(), stimuli() // 2, stimuli() // 3], -1)
+    np.save(tmp_path / "images.npy", colour)
+    np.save(tmp_path / "responses.npy", responses(N_IMAGES))
+    definition |= {"layout": "nhwc", "image": IMAGE | {"color": "rgb"}}
+    dataset = load("mine", definition, tmp_path, None)
+    np.testing.assert_array_equal(dataset["images"].values, np.moveaxis(colour, -1, 1))
+    assert dataset["responses"].shape == (1, N_IMAGES, 4)
+
+
+@pytest.mark.parametrize("as_numbers", [True, False])
+def test_a_file_may_give_the_splits(tmp_path, as_numbers):
+    labels = np.array(["test"] * 10 + ["train"] * 5 + [""] * 25)
+    codes = np.array([2] * 10 + [0] * 5 + [-1] * 25)
+    np.save(tmp_path / "splits.npy", codes if as_numbers else labels)
+    definition = write_arrays(tmp_path) | {"splits_from": str(tmp_path / "splits.npy")}
+    dataset = load("mine", definition, tmp_path, None)
+    for fold in dataset["split"].values:
+        assert (fold[:10] == TEST).all()
+        assert (fold[10:15] == TRAIN).all()
+        assert np.bincount(fold[15:]).tolist() == [21, 4]
+    assert dataset.attrs["validation_fraction"] == pytest.approx(4 / 30)
+    assert str(tmp_path / "splits.npy") in input_files(definition)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_images_are_matched_to_rows_by_name(tmp_path, zipped):
+    definition = write_images(tmp_path)
+    table = tmp_path / "responses.csv"
+    header, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([header, *rows[::-1]]))
+    if zipped:
+        definition["images"] = str(zip_folder(tmp_path / "pictures", tmp_path / "p.zip", "folder/"))
+    dataset = load("mine", definition, tmp_path, None)
+    np.testing.assert_array_equal(dataset["images"].values[:, 0], stimuli())
+    assert dataset["neuron_id"].values.tolist() == ["a", "b", "c", "d"]
+    expected = np.full((2, N_IMAGES, 4), np.nan)
+    expected[0] = responses(N_IMAGES)
+    expected[:, 6] = [[1, 2, 3, 4], expected[0, 6].copy()]
+    np.testing.assert_allclose(dataset["responses"], expected, rtol=1e-6)
+    assert input_files(definition)[-1] == str(table)
+    assert len(input_files(definition)) == (2 if zipped else N_IMAGES + 1)
+
+
+def test_rows_without_names_follow_the_numbers_in_the_names(tmp_path):
+    definition = write_images(tmp_path)
+    np.savetxt(tmp_path / "responses.csv", responses(N_IMAGES), delimiter=",", header="a,b,c,d", comments="")
+    np.save(tmp_path / "responses.npy", responses(N_IMAGES))
+    dataset = load("mine", definition, tmp_path, None)
+    np.testing.assert_array_equal(dataset["images"].values[:, 0], stimuli())
+    np.testing.assert_allclose(dataset["responses"][0], responses(N_IMAGES), rtol=1e-6)
+    from_array = load("mine", definition | {"responses": str(tmp_path / "responses.npy")}, tmp_path, None)
+    np.testing.assert_allclose(from_array["responses"], dataset["responses"], rtol=1e-6)
+
+
+def test_images_of_different_sizes_and_colours_become_equal(tmp_path):
+    definition = write_images(tmp_path)
+    Image.new("RGB", (30, 20), (50, 50, 50)).save(tmp_path / "pictures" / "3.png")
+    definition["image"] = IMAGE | {"size": [8, 6]}
+    images = load("mine", definition, tmp_path, None)["images"].values
+    assert images.shape == (N_IMAGES, 1, 8, 6)
+    np.testing.assert_allclose(images[2], 50, rtol=1e-5)
+    definition["image"] = IMAGE | {"crop": [0, 0, 9, 9]}
+    assert load("mine", definition, tmp_path, None)["images"].shape == (N_IMAGES, 1, 9, 9)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix", "dtype", "channels"),
+    [
+        ("L", "png", "uint8", 1),
+        ("RGB", "jpg", "uint8", 3),
+        ("RGBA", "png", "uint8", 3),
+        ("P", "png", "uint8", 3),
+        ("LA", "png", "uint8", 1),
+        ("1", "tif", "uint8", 1),
+        ("I;16", "tif", "uint16", 1),
+        ("F", "tif", "float32", 1),
+    ],
+)
+def test_every_type_of_image_is_decoded_without_loss_of_depth(mode, suffix, dtype, channels):
+    stream = io.BytesIO()
+    Image.new(mode, (4, 3)).save(stream, {"jpg": "JPEG", "tif": "TIFF", "png": "PNG"}[suffix])
+    pixels = decode_image(stream.getvalue(), f"a.{suffix}")
+    assert (pixels.dtype, pixels.shape) == (dtype, (channels, 3, 4))
+
+
+def test_numbers_in_names_are_sorted_by_value():
+    assert in_numeric_order(["a10.png", "a2.png", "7.png", "a2b.png"]) == [
+        "7.png",
+        "a2.png",
+        "a2b.png",
+        "a10.png",
+    ]
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "zip with a folder"])
+def test_trials_of_one_image_become_its_repeats(tmp_path, form):
+    definition = write_sensorium(tmp_path)
+    if form != "folder":
+        prefix = "static20457-5-9-preproc0/" if "with" in form else ""
+        definition["path"] = str(zip_folder(tmp_path / "session", tmp_path / "s.zip", prefix))
+    dataset = load("mouse", definition, tmp_path, None)
+    trials = responses(50).astype(np.float32)
+    assert dataset["responses"].shape == (2, N_IMAGES, 4)
+    np.testing.assert_array_equal(dataset["responses"][0], trials[:40])
+    np.testing.assert_array_equal(dataset["responses"][1, :10], trials[40:])
+    assert np.isnan(dataset["responses"][1, 10:]).all()
+    np.testing.assert_array_equal(dataset["images"].values[:, 0], stimuli())
+    assert dataset["split"].values.tolist() == [[2] * 10 + [1] * 10 + [0] * 20]
+    assert dataset.attrs["validation_fraction"] == pytest.approx(1 / 3)
+    assert dataset["neuron_id"].values.tolist() == ["7", "8", "9", "10"]
+    assert len(input_files(definition)) == (3 if form == "folder" else 1)
+
+
+def test_equal_ids_of_different_classes_are_different_images(tmp_path):
+    definition = write_sensorium(tmp_path)
+    trials = tmp_path / "session/meta/trials"
+    ids = np.load(trials / "frame_image_id.npy")
+    np.save(trials / "colorframeprojector_image_id.npy", ids % 20)
+    np.save(trials / "colorframeprojector_image_class.npy", np.where(ids % 1000 < 20, "a", "b"))
+    assert load("mouse", definition, tmp_path, None)["responses"].shape == (2, N_IMAGES, 4)
+
+
+def test_training_images_that_are_missing_are_named_with_their_source(tmp_path):
+    folder = SHARED / "antolik2016"
+    if not folder.is_dir() or (folder / "Data/region1/training_inputs.npy").is_file():
+        pytest.skip(f"needs {folder} without the training images")
+    definition = write_antolik(tmp_path) | {"region": 1, "checksums": True}
+    with pytest.raises(UserError) as error:
+        load("region1", definition, tmp_path, str(folder))
+    message = str(error.value)
+    for part in (
+        "https://doi.org/10.1371/journal.pcbi.1004927.s001",
+        f"{folder}/Data/region1/training_inputs.npy",
+    ):
+        assert part in message
+
+
+@pytest.mark.parametrize("region", [1, 2, 3])
+def test_published_test_sets_have_the_checksums_and_repeats_of_their_region(region):
+    folder = SHARED / "antolik2016" / "Data" / f"region{region}"
+    if not folder.is_dir():
+        pytest.skip(f"needs the published files in {folder}")
+    for name, checksum in antolik2016.REGIONS[region].items():
+        path = folder / f"{name}.npy"
+        if path.is_file() and len(checksum) == 64:
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == checksum
+    single = np.load(folder / "raw_validation_set.npy")
+    assert single.shape[:2] == ({1: 10, 2: 8, 3: 12}[region], 50)
+    np.testing.assert_allclose(single.mean(0), np.load(folder / "validation_set.npy"), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "form", ["folder", "zip file", "folder with the zip", "zip at a URL", "files at a URL"]
+)
+def test_a_stand_in_for_the_supplement_is_read_from_every_kind_of_mirror(tmp_path, form):
+    definition = write_antolik(tmp_path)
+    folder, other = tmp_path / "mirror", tmp_path / "other"
+    other.mkdir()
+    supplement = zip_folder(folder, other / antolik2016.ZIP)
+    with served(other if "zip" in form else folder) as (url, _):
+        mirror = {
+            "folder": str(folder),
+            "zip file": str(supplement),
+            "folder with the zip": str(other),
+            "zip at a URL": f"{url}/{antolik2016.ZIP}",
+            "files at a URL": url,
+        }[form]
+        dataset = load("region2", definition, tmp_path / "downloads", mirror)
+    data = folder / "Data" / "region2"
+    assert dataset["images"].shape == (70, 1, 31, 31)
+    np.testing.assert_allclose(
+        dataset["images"][60:].values.reshape(10, -1), np.load(data / "validation_inputs.npy"), rtol=1e-6
+    )
+    np.testing.assert_allclose(dataset["responses"][0, :60], np.load(data / "training_set.npy"), rtol=1e-6)
+    np.testing.assert_allclose(
+        dataset["responses"][:, 60:], np.load(data / "raw_validation_set.npy"), rtol=1e-6
+    )
+    assert np.isnan(dataset["responses"][1:, :60]).all()
+    assert [np.bincount(fold).tolist() for fold in dataset["split"].values] == [[48, 12, 10]] * 2
+    assert (dataset["split"].values[:, 60:] == TEST).all()
+    assert dataset.attrs["validation_fraction"] == pytest.approx(0.2)
+
+
+def test_the_supplement_is_downloaded_once_and_again_when_damaged(tmp_path, monkeypatch):
+    definition = write_antolik(tmp_path) | {"checksums": True}
+    data = tmp_path / "mirror" / "Data" / "region2"
+    blob = {}
+    for name in antolik2016.REGIONS[2]:
+        content = (data / f"{name}.npy").read_bytes()
+        blob[name] = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    monkeypatch.setitem(antolik2016.REGIONS, 2, blob)
+    (tmp_path / "served").mkdir()
+    zip_folder(tmp_path / "mirror", tmp_path / "served" / "s001")
+    kept = tmp_path / "downloads" / "antolik2016" / antolik2016.ZIP
+    with served(tmp_path / "served") as (url, requested):
+        monkeypatch.setattr(antolik2016, "ADDRESS", f"{url}/s001")
+        first = load("region2", definition, tmp_path / "downloads", None)
+        load("region2", definition, tmp_path / "downloads", None)
+        assert len(requested) == 1
+        kept.write_bytes(kept.read_bytes()[:1000])
+        assert load("region2", definition, tmp_path / "downloads", None).equals(first)
+        assert len(requested) == 2
+
+
+def test_a_file_is_downloaded_once_checked_and_repaired(tmp_path):
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "a b" / "é.bin").write_bytes(b"content")
+    file = PublishedFile("a b/é.bin", hashlib.sha256(b"content").hexdigest())
+    with served(tmp_path) as (url, requested):
+        path = fetch(file, url, None, tmp_path / "kept")
+        assert path.read_bytes() == b"content"
+        assert fetch(file, url, None, tmp_path / "kept") == path
+        assert len(requested) == 1
+        path.write_bytes(b"damaged")
+        assert fetch(file, "http://127.0.0.1:1", url, tmp_path / "kept").read_bytes() == b"content"
+
+
+def test_a_mirror_folder_is_read_in_place(tmp_path):
+    (tmp_path / "a").write_bytes(b"x")
+    file = PublishedFile("a", hashlib.sha1(b"blob 1\0x").hexdigest())
+    assert fetch(file, "", str(tmp_path), tmp_path / "kept") == tmp_path / "a"
+    assert not (tmp_path / "kept").exists()
+
+
+def test_suspicious_recordings_warn(tmp_path, caplog):
+    definition = write_arrays(tmp_path)
+    images, trials = stimuli(), responses(3, N_IMAGES)
+    images[1] = images[0]
+    trials[..., 2] = 0
+    trials[0, 0, 1] = -1
+    np.save(tmp_path / "images.npy", images)
+    np.save(tmp_path / "responses.npy", trials)
+    with caplog.at_level(logging.WARNING):
+        dataset = load("mine", definition, tmp_path, None)
+    assert "1 images repeat earlier ones" in caplog.text
+    assert "1 neurons never respond: [2]" in caplog.text
+    assert "1 neurons have negative responses" in caplog.text
+    assert (dataset["split"][:, 0] == dataset["split"][:, 1]).all()
+
+
+def test_one_neuron_is_enough(tmp_path):
+    definition = write_arrays(tmp_path)
+    np.save(tmp_path / "responses.npy", responses(N_IMAGES)[:, :1])
+    assert load("mine", definition, tmp_path, None).sizes["neuron"] == 1
+
+
+def test_locations_may_name_an_array():
+    assert [str(part) for part in split_location("a:b/c.npz:d")] == ["a:b/c.npz", "d"]
+    assert split_location("a:b.npy")[1] is None
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_the_script_writes_what_the_contract_wants_and_the_schema_knows_the_keys(tmp_path, kind):
+    definition = WRITERS[kind](tmp_path)
+    main("mine", definition, tmp_path / "downloads", str(tmp_path / "mirror"), str(tmp_path / "out" / "d.nc"))
+    with open_dataset(tmp_path / "out" / "d.nc") as dataset:
+        check(dataset, "d.nc")
+        assert dataset.attrs["normalize"] == "per_pixel"
+    schema = yaml.safe_load((REPOSITORY / "config/schemas/datasets.schema.yaml").read_text())
+    validator = jsonschema.Draft202012Validator(schema)
+    validator.validate(definition)
+    for key in set(definition) - {"kind", "checksums"}:
+        assert not validator.is_valid({k: v for k, v in definition.items() if k != key})
+    assert not validator.is_valid(definition | {"imagess": 1})
+    assert not validator.is_valid(definition | {"image": IMAGE | {"size": 0}})
+    assert not validator.is_valid(definition | {"image": IMAGE | {"crop": [0, 0, 0, 5]}})
