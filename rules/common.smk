@@ -8,8 +8,8 @@ sys.path.insert(0, str(SCRIPTS))
 
 from whatwhere.config import SIMULATED, cells, read, validate
 from whatwhere.errors import UserError
+from whatwhere.families import CLOSED_FORM, TRAINED
 from whatwhere.recordings import input_files
-from whatwhere.sweep import CLOSED_FORM, TRAINED
 
 
 def validated(config):

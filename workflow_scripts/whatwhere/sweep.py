@@ -17,18 +17,12 @@ from torch import Tensor
 
 from whatwhere.checkpoint import Checkpoint
 from whatwhere.dataset import FitData, Standardizer
-from whatwhere.encoder import READOUTS, build_cnn
-from whatwhere.linear import LinearEncoder, fit_mean, fit_ridge
+from whatwhere.families import FAMILIES, Setting
 from whatwhere.losses import LOSSES, Objective
 from whatwhere.model import ImageShape, Model, Start
 from whatwhere.training import Fit, Tensors, Training, predict
 
 logger = logging.getLogger(__name__)
-
-CLOSED_FORM = ("mean", "ridge")
-TRAINED = tuple(READOUTS)
-
-Setting = dict[str, float]
 
 
 def settings(definition: dict[str, Any]) -> list[Setting]:
@@ -48,9 +42,7 @@ def settings(definition: dict[str, Any]) -> list[Setting]:
 
 def build(definition: dict[str, Any], setting: Setting, image_shape: ImageShape, n_neurons: int) -> Model:
     """Construct the uninitialised model of one setting."""
-    if definition["family"] in CLOSED_FORM:
-        return LinearEncoder(image_shape, n_neurons, "identity")
-    return build_cnn(definition, int(setting["core"]), image_shape, n_neurons)
+    return FAMILIES[definition["family"]].build(definition, setting, image_shape, n_neurons)
 
 
 @dataclass
@@ -208,20 +200,20 @@ def train_seed(
 def fit_seed(definition: dict[str, Any], seed: int, data: FitData) -> Candidates:
     """Fit every setting of a closed-form baseline; parameters as in :func:`train_seed`."""
     combinations = settings(definition)
-    if definition["family"] == "mean":
-        parameters = [fit_mean(data)]
-    else:
-        parameters = fit_ridge(data, [setting["ridge_l2"] for setting in combinations])
+    family = FAMILIES[definition["family"]]
+    if family.fit is None:
+        raise ValueError(f"{definition['family']} has no closed form")
+    parameters = family.fit(definition, combinations, data)
     images = torch.from_numpy(data.validation_images)
     responses = torch.from_numpy(data.validation_responses)
     fits = []
     for setting, state in zip(combinations, parameters, strict=True):
         encoder = build(definition, setting, data.train_images.shape[1:], responses.shape[1])
         encoder.load_state_dict(state)
-        loss = LOSSES["mse"](predict(encoder, images), responses).numpy()
+        loss = LOSSES[family.loss](predict(encoder, images), responses).numpy()
         logger.info("seed %d %s: validation %.6g", seed, setting, loss.mean())
         fits.append(Fit(loss, 0, 0, np.empty((0, 3))))
-    return _candidates(seed, data, "mse", parameters, fits)
+    return _candidates(seed, data, family.loss, parameters, fits)
 
 
 def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict[str, Any]:
