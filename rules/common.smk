@@ -71,6 +71,11 @@ def code_of(script):
     return digest.hexdigest()[:12]
 
 
+def growing(amount):
+    """A resource that grows with every attempt, for jobs that ran out of memory (MB) or time (minutes)."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 def datasets_of(simulated):
     """Pattern of the names of simulated or of recorded datasets."""
     names = [

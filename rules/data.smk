@@ -10,8 +10,8 @@ rule simulate:
     conda:
         "../envs/whatwhere.yaml"
     resources:
-        mem_mb=8000,
-        runtime="1h",
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         definition=lambda wildcards: config["datasets"][wildcards.dataset],
         code=code_of("simulate"),
@@ -35,8 +35,8 @@ rule load_recording:
     conda:
         "../envs/whatwhere.yaml"
     resources:
-        mem_mb=8000,
-        runtime="1h",
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         definition=lambda wildcards: config["datasets"][wildcards.dataset],
         mirror=config["mirror"],
@@ -60,8 +60,8 @@ rule compute_sta:
     conda:
         "../envs/whatwhere.yaml"
     resources:
-        mem_mb=8000,
-        runtime="30m",
+        mem_mb=growing(8000),
+        runtime=growing(30),
     params:
         seeds=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seeds"],
         smoothing=config["sta_smoothing"],

@@ -10,6 +10,7 @@ import yaml
 from conftest import REPOSITORY, factorized, small_core, small_training
 
 RUN = "results/tiny"
+SNAKEMAKE = (sys.executable, "-m", "snakemake")
 
 DATASET = {
     "kind": "simulated_dog",
@@ -62,7 +63,7 @@ def write_config(folder, config):
     return path
 
 
-def command(folder, *arguments, program=(sys.executable, "-m", "snakemake")):
+def command(folder, *arguments, program=SNAKEMAKE):
     """Command line of a run in `folder`, which holds mine.yaml."""
     return [
         *program,
@@ -84,17 +85,16 @@ def environment(**changes):
     )
 
 
-def snakemake(folder, *arguments, **options):
+def snakemake(folder, *arguments, program=SNAKEMAKE):
     """Run to the end; returns the completed process with all output in `stdout`."""
     return subprocess.run(
-        command(folder, *(arguments or ("--cores", "1"))),
+        command(folder, *(arguments or ("--cores", "1")), program=program),
         env=environment(),
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         timeout=240,
         check=False,
-        **options,
     )
 
 
