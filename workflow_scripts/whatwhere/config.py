@@ -102,6 +102,30 @@ def cells(experiment: Config) -> list[tuple[str, str]]:
     ]
 
 
+def check_kernels(
+    core: Config, image: int, path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]]
+) -> None:
+    """Refuse a core whose kernels do not fit into images of ``image`` px.
+
+    Parameters
+    ----------
+    core
+        One of the cores of a model.
+    image
+        Height or width of the images, the smaller one.
+    path
+        The core's place in the config, for the message.
+    sources
+        As for :func:`validate`.
+    """
+    size = image
+    for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
+        if kernel > size:
+            message = f"a kernel of {kernel} px does not fit into {size} px (images of {image} px)"
+            raise _fail((*path, "kernels"), message, sources)
+        size -= (kernel - 1) * (padding == "valid")
+
+
 def _fail(path: Iterable[str | int], message: str, sources: Sequence[tuple[str, Config]]) -> UserError:
     path = tuple(path)
     key = ".".join(map(str, path)) or "top level"
@@ -218,18 +242,7 @@ def _check_sizes(config: Config, index: int, dataset: str, sources: Sequence[tup
             raise _fail(("experiments", index, "n_images", position), message, sources)
     for model in experiment["models"]:
         for number, core in enumerate(config["models"][model].get("cores", [])):
-            _check_kernels(core, definition["image_size"], ("models", model, "cores", number), sources)
-
-
-def _check_kernels(
-    core: Config, image: int, path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]]
-) -> None:
-    size = image
-    for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
-        if kernel > size:
-            message = f"a kernel of {kernel} px does not fit into {size} px (images of {image} px)"
-            raise _fail((*path, "kernels"), message, sources)
-        size -= (kernel - 1) * (padding == "valid")
+            check_kernels(core, definition["image_size"], ("models", model, "cores", number), sources)
 
 
 def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
