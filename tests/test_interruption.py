@@ -28,11 +28,11 @@ LOCKED = "Directory cannot be locked"
 
 
 def settings():
-    """Two fits of a few seconds, saved five times a second."""
-    config = configuration(checkpoint_seconds=0.2, experiments=[experiment(seeds=[0, 1])])
+    """Two fits of a few seconds, saved twice a second."""
+    config = configuration(checkpoint_seconds=0.5, experiments=[experiment(seeds=[0, 1])])
     config["models"]["factorized"]["training"] |= {
-        "max_steps": 1500,
-        "patience": 1500,
+        "max_steps": 1000,
+        "patience": 1000,
         "evaluate_every": 20,
         "n_stages": 1,
     }

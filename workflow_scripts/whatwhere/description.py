@@ -61,13 +61,15 @@ def drift(responses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     correlation
         (neuron,) of the number of the repeat with the response less that of the other repeats.
     by_repeat
-        (repeat, neuron) mean of these differences in standard deviations of the neuron's responses.
+        (repeat, neuron) mean of these differences in standard deviations of the neuron's responses; NaN
+        where less than a tenth of the repeated images were shown so often.
     """
     change = responses - _mean_of_others(responses)
     number = np.where(np.isnan(change), np.nan, np.arange(len(responses))[:, None, None])
     sd = _sd(responses)
-    counts = np.maximum((~np.isnan(change)).sum(1), 1)
-    by_repeat = np.nansum(change, axis=1) / counts / np.where(sd > 0, sd, np.nan)
+    counts = (~np.isnan(change)).sum(1)
+    enough = np.where(counts >= np.maximum(1, counts.max(0) / 10), counts, np.nan)
+    by_repeat = np.nansum(change, axis=1) / enough / np.where(sd > 0, sd, np.nan)
     return _correlation(number, change), by_repeat
 
 
