@@ -15,10 +15,14 @@ from whatwhere.recordings import input_files
 def validated(config):
     """Check the configuration; a mistake ends the run with one line, before the DAG is built."""
     try:
-        sources = [
-            (str(path), read(path)) for path in dict.fromkeys(workflow.configfiles)
-        ]
-        validate(config, [*sources, ("--config", config)])
+        # Snakemake lists the default last although all others override it.
+        default = f"{workflow.basedir}/config/config.yaml"
+        files = dict.fromkeys([default, *map(str, workflow.configfiles)])
+        sources = [(path, read(path)) for path in files]
+        given = dict(workflow.config_settings.config)
+        if given:
+            sources.append(("--config", given))
+        validate(config, sources)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)

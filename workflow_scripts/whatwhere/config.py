@@ -5,6 +5,8 @@ Files are merged in order as Snakemake does it: mappings key by key, everything 
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,20 @@ SIMULATED = ("simulated_dog",)
 """Kinds of datasets that are simulated; all others are recordings."""
 
 SCHEMAS = Path(__file__).parents[2] / "config" / "schemas"
+
+
+# JSON Schema takes 8.0 for an integer, and every comparison with NaN for fulfilled.
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+            "number": lambda _, value: (
+                isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            ),
+        }
+    ),
+)
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -45,7 +61,7 @@ def read(path: str | Path) -> Config:
             content = yaml.load(stream, _StrictLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: must be a mapping of keys, see config/README.md")
@@ -77,6 +93,8 @@ def validate(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
         With one line that names file and key, what is wrong and what is allowed.
     """
     _check_schema(config, "config", (), sources)
+    if config["sta_smoothing"] % 2 == 0:
+        raise _fail(("sta_smoothing",), f"{config['sta_smoothing']} must be odd", sources)
     for section in ("datasets", "models"):
         for name, definition in config[section].items():
             _check_schema(definition, section, (section, name), sources)
@@ -128,8 +146,7 @@ def check_kernels(
 
 def _fail(path: Iterable[str | int], message: str, sources: Sequence[tuple[str, Config]]) -> UserError:
     path = tuple(path)
-    key = ".".join(map(str, path)) or "top level"
-    return UserError(f"{_culprit(path, sources)}: {key}: {message}")
+    return UserError(f"{_culprit(path, sources)}: {'.'.join(map(str, path))}: {message}")
 
 
 def _culprit(path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]]) -> str:
@@ -146,17 +163,30 @@ def _culprit(path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]])
     return max(reversed(sources), key=lambda source: depth(source[1]))[0]
 
 
+_INSIDE = ("required", "additionalProperties")
+"""What is wrong inside a mapping rather than with its being one."""
+
+
+@functools.cache
+def _validator(schema: str) -> Any:
+    with open(SCHEMAS / f"{schema}.schema.yaml", encoding="utf-8") as stream:
+        return _Validator(yaml.safe_load(stream))
+
+
 def _check_schema(
     value: Any, schema: str, path: tuple[str, ...], sources: Sequence[tuple[str, Config]]
 ) -> None:
-    with open(SCHEMAS / f"{schema}.schema.yaml", encoding="utf-8") as stream:
-        validator = jsonschema.Draft202012Validator(yaml.safe_load(stream))
-    errors = sorted(validator.iter_errors(value), key=lambda error: len(error.path), reverse=True)
+    errors = sorted(_validator(schema).iter_errors(value), key=lambda error: len(error.path), reverse=True)
     if not errors:
         return
-    # The deepest error is the most specific one.
+    # The deepest error is the most specific one; of alternatives, that of the one which was meant.
     error = errors[0]
-    raise _fail((*path, *error.path), _explain(error), sources)
+    meant = (inner for inner in error.context or () if inner.path or inner.validator in _INSIDE)
+    error = next(meant, error)
+    place = (*path, *error.absolute_path)
+    unknown = _unknown(error)[:1] if error.validator == "additionalProperties" else []
+    key = ".".join(map(str, place)) or "top level"
+    raise UserError(f"{_culprit((*place, *unknown), sources)}: {key}: {_explain(error)}")
 
 
 def _explain(error: jsonschema.ValidationError) -> str:
@@ -167,7 +197,7 @@ def _explain(error: jsonschema.ValidationError) -> str:
         return f"{given!r} may hold only lower-case letters, digits and underscores"
     if error.validator == "additionalProperties":
         allowed = ", ".join(schema["properties"])
-        unknown = ", ".join(repr(key) for key in given if key not in schema["properties"])
+        unknown = ", ".join(map(repr, _unknown(error)))
         return f"unknown key {unknown}; allowed are {allowed}"
     if error.validator == "required":
         missing = next(key for key in expected if key not in given)
@@ -189,6 +219,12 @@ def _explain(error: jsonschema.ValidationError) -> str:
     if error.validator == "uniqueItems":
         return f"{given!r} names something twice"
     return " ".join(error.message.split())
+
+
+def _unknown(error: jsonschema.ValidationError) -> list[Any]:
+    given: Any = error.instance
+    schema: Any = error.schema
+    return [key for key in given if key not in schema["properties"]]
 
 
 def _plain(value: Any) -> str:
