@@ -41,6 +41,7 @@ CONFIG = {
         },
         "images": {"kind": "images", "images": "a", "responses": "b.csv", "image": IMAGE, "split": SPLIT},
         "sensorium": {"kind": "sensorium", "path": "a", "image": IMAGE},
+        "lurz": {"kind": "lurz2020", "path": "a", "image": IMAGE},
     },
     "models": {
         "mean": {"family": "mean", "grid": [{}]},

@@ -39,7 +39,7 @@ def input_files(definition: dict[str, Any]) -> list[str]:
             str(path) for path in folder.rglob("*") if path.is_file() and images.is_image(path.name)
         )
         return [*(found or [str(folder)]), str(split_location(definition["responses"])[0])]
-    if kind == "sensorium":
+    if kind in sensorium.CITATIONS:
         path = Path(definition["path"])
         tracked = [part for name in sensorium.TRACKED for part in sorted(path.rglob(name))]
         return [str(part) for part in tracked or [path]]
@@ -54,7 +54,7 @@ def read(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
         return cowley2023.load(definition, downloads, mirror)
     if kind == "antolik2016":
         return antolik2016.load(definition, downloads, mirror)
-    if kind == "sensorium":
+    if kind in sensorium.CITATIONS:
         return sensorium.load(definition)
     if kind == "images":
         return images.load(definition, key)
