@@ -47,10 +47,7 @@ def datasets(make):
     )
     return xr.Dataset(
         {
-            "images": (
-                ("image", "channel", "y", "x"),
-                rng.normal(size=(n_images, *shape)).astype(np.float32),
-            ),
+            "images": (("image", "channel", "y", "x"), images),
             "responses": (("repeat", "image", "neuron"), responses),
             "split": (("fold", "image"), split.astype(np.int8)),
         },
