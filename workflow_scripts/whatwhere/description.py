@@ -77,6 +77,11 @@ def _sd(responses: np.ndarray) -> np.ndarray:
     return np.nanstd(responses, axis=(0, 1), dtype=np.float64)
 
 
+def _repeated(responses: np.ndarray) -> np.ndarray:
+    """Responses to the images that all neurons saw twice or more."""
+    return responses[:, (~np.isnan(responses)).all(2).sum(0) > 1]
+
+
 def neuron_table(dataset: xr.Dataset) -> pd.DataFrame:
     """One row per neuron: what its responses look like and how well repeats agree.
 
@@ -85,7 +90,7 @@ def neuron_table(dataset: xr.Dataset) -> pd.DataFrame:
     ``drift`` (see :func:`drift`). Undefined values are NaN.
     """
     responses = dataset["responses"].values
-    repeated = responses[:, (~np.isnan(responses)).all(2).sum(0) > 1]
+    repeated = _repeated(responses)
     undefined = np.full(dataset.sizes["neuron"], np.nan)
     names = dataset["neuron_id"].values if "neuron_id" in dataset.coords else np.arange(len(undefined))
     some = repeated.shape[1] > 1
@@ -141,8 +146,7 @@ def findings(dataset: xr.Dataset) -> list[str]:
     found = [*_about_images(dataset), *_about_neurons(table)]
     if not dataset.attrs["repeat_averages"] and table.cc_max.isna().all():
         found.append("no image was repeated: noise ceilings and FEVE are undefined")
-    responses = dataset["responses"].values
-    trials = (~np.isnan(responses)).any(2).sum()
+    trials = (~np.isnan(_repeated(dataset["responses"].values))).any(2).sum()
     drifting = table.neuron[table.drift.abs() * np.sqrt(trials) > DRIFT_LIMIT]
     if len(drifting):
         found.append(f"{len(drifting)} neurons drift over repeats: {_some(drifting)}")
