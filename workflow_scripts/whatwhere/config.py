@@ -163,10 +163,6 @@ def _culprit(path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]])
     return max(reversed(sources), key=lambda source: depth(source[1]))[0]
 
 
-_INSIDE = ("required", "additionalProperties")
-"""What is wrong inside a mapping rather than with its being one."""
-
-
 @functools.cache
 def _validator(schema: str) -> Any:
     with open(SCHEMAS / f"{schema}.schema.yaml", encoding="utf-8") as stream:
@@ -181,8 +177,8 @@ def _check_schema(
         return
     # The deepest error is the most specific one; of alternatives, that of the one which was meant.
     error = errors[0]
-    meant = (inner for inner in error.context or () if inner.path or inner.validator in _INSIDE)
-    error = next(meant, error)
+    inside = ("required", "additionalProperties")
+    error = next((e for e in error.context or () if e.path or e.validator in inside), error)
     place = (*path, *error.absolute_path)
     unknown = _unknown(error)[:1] if error.validator == "additionalProperties" else []
     key = ".".join(map(str, place)) or "top level"
