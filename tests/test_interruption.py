@@ -100,14 +100,20 @@ def trainer(folder):
 def test_a_run_killed_at_ten_random_moments_ends_with_the_same_bytes(undisturbed, tmp_path):
     reference, seconds = undisturbed
     write_config(tmp_path, settings())
+    locks = tmp_path / ".snakemake" / "locks"
     moments = random.Random(5)
     for _ in range(10):
         process = start(tmp_path)
+        # Locked: it knows what to do and is about to start jobs.
+        while process.poll() is None and not (locks.is_dir() and any(locks.iterdir())):
+            time.sleep(0.02)
         try:
-            process.wait(moments.uniform(0, seconds / 4))
+            process.wait(moments.uniform(0, seconds / 5))
         except subprocess.TimeoutExpired:
             kill(process)
-        unlock(tmp_path)
+        # As --unlock does, without its start.
+        for lock in locks.iterdir():
+            lock.unlink()
     done = snakemake(tmp_path)
     assert done.returncode == 0, done.stdout
     assert finished_files(tmp_path) == finished_files(reference)
