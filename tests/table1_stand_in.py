@@ -8,7 +8,6 @@ leaves FOLDER/results/table1/. The overrides are laid over config/table1.yaml, t
 """
 
 import io
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,8 +15,8 @@ import numpy as np
 import yaml
 from recording_files import served, write_zip
 from sklearn.datasets import load_sample_images
+from workflow import REPOSITORY, snakemake
 
-REPOSITORY = Path(__file__).parents[1]
 ZIP = "supplement.zip"
 SIDE = 31
 PUBLISHED = {1: (1800, 50, 10, 103), 2: (1260, 50, 8, 55), 3: (1800, 50, 12, 102)}
@@ -94,9 +93,7 @@ def override(folder, mirror):
 def run(folder, configs, *arguments):
     """Run Snakemake on config/table1.yaml and what is laid over it; results go to ``folder``."""
     table1 = REPOSITORY / "config" / "table1.yaml"
-    command = [sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile"]
-    command += ["--directory", folder, "--configfile", table1, *configs, *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    return snakemake(REPOSITORY, "--directory", folder, "--configfile", table1, *configs, *arguments)
 
 
 def main(folder, configs):

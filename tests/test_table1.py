@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import table1_stand_in as stand_in
 import yaml
-from conftest import REPOSITORY
 from recording_files import served, write_zip
+from workflow import REPOSITORY
 
 import collect_table1
 import compute_sta
