@@ -15,14 +15,10 @@ from whatwhere.recordings import input_files
 def validated(config):
     """Check the configuration; a mistake ends the run with one line, before the DAG is built."""
     try:
-        # Snakemake lists the default last although all others override it.
-        default = f"{workflow.basedir}/config/config.yaml"
-        files = dict.fromkeys([default, *map(str, workflow.configfiles)])
-        sources = [(path, read(path)) for path in files]
-        given = dict(workflow.config_settings.config)
-        if given:
-            sources.append(("--config", given))
-        validate(config, sources)
+        command_line = workflow.config_settings
+        files = [workflow.configfiles[-1], *command_line.configfiles]
+        sources = [(str(path), read(path)) for path in files]
+        validate(config, [*sources, ("--config", dict(command_line.config))])
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)

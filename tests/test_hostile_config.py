@@ -10,10 +10,14 @@ from conftest import REPOSITORY, factorized
 from recording_files import IMAGE, SPLIT, WRITERS
 from workflow_runs import configuration, experiment, finished_files, snakemake, write_config
 
-from whatwhere.config import read, validate
+from whatwhere.config import merge, read, validate
 from whatwhere.errors import UserError
 
 DEFAULT = read(REPOSITORY / "config" / "config.yaml")
+CONFIGS = [merge(DEFAULT, read(path)) for path in sorted((REPOSITORY / "config").glob("*.yaml"))]
+FAMILIES = {
+    model["family"]: model for config in CONFIGS for model in config["models"].values() if "family" in model
+}
 FULLY_CONNECTED = factorized(
     family="cnn_fully_connected",
     readout={"weight_sd": 0.01, "dropout": 0.5, "bias": True},
@@ -43,9 +47,8 @@ CONFIG = {
         "sensorium": {"kind": "sensorium", "path": "a", "image": IMAGE},
         "lurz": {"kind": "lurz2020", "path": "a", "image": IMAGE},
     },
-    "models": {
-        "mean": {"family": "mean", "grid": [{}]},
-        "ridge": DEFAULT["models"]["ridge"],
+    "models": FAMILIES
+    | {
         "factorized": DEFAULT["models"]["factorized_three_layers"],
         "fixed": factorized(family="cnn_fixed_mask", grid=[{"feature_l1": [0.1]}]),
         "full": FULLY_CONNECTED,

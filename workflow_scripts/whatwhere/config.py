@@ -144,9 +144,16 @@ def check_kernels(
         size -= (kernel - 1) * (padding == "valid")
 
 
-def _fail(path: Iterable[str | int], message: str, sources: Sequence[tuple[str, Config]]) -> UserError:
+def _fail(
+    path: Iterable[str | int],
+    message: str,
+    sources: Sequence[tuple[str, Config]],
+    inside: Iterable[str] = (),
+) -> UserError:
+    """Error about the key at ``path``, in the source that holds the key ``inside`` it."""
     path = tuple(path)
-    return UserError(f"{_culprit(path, sources)}: {'.'.join(map(str, path))}: {message}")
+    key = ".".join(map(str, path)) or "top level"
+    return UserError(f"{_culprit((*path, *inside), sources)}: {key}: {message}")
 
 
 def _culprit(path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]]) -> str:
@@ -179,10 +186,15 @@ def _check_schema(
     error = errors[0]
     inside = ("required", "additionalProperties")
     error = next((e for e in error.context or () if e.path or e.validator in inside), error)
-    place = (*path, *error.absolute_path)
-    unknown = _unknown(error)[:1] if error.validator == "additionalProperties" else []
-    key = ".".join(map(str, place)) or "top level"
-    raise UserError(f"{_culprit((*place, *unknown), sources)}: {key}: {_explain(error)}")
+    raise _fail((*path, *error.absolute_path), _explain(error), sources, _unknown_keys(error)[:1])
+
+
+def _unknown_keys(error: jsonschema.ValidationError) -> list[str]:
+    if error.validator != "additionalProperties":
+        return []
+    given: Any = error.instance
+    schema: Any = error.schema
+    return [key for key in given if key not in schema["properties"]]
 
 
 def _explain(error: jsonschema.ValidationError) -> str:
@@ -193,7 +205,7 @@ def _explain(error: jsonschema.ValidationError) -> str:
         return f"{given!r} may hold only lower-case letters, digits and underscores"
     if error.validator == "additionalProperties":
         allowed = ", ".join(schema["properties"])
-        unknown = ", ".join(map(repr, _unknown(error)))
+        unknown = ", ".join(map(repr, _unknown_keys(error)))
         return f"unknown key {unknown}; allowed are {allowed}"
     if error.validator == "required":
         missing = next(key for key in expected if key not in given)
@@ -215,12 +227,6 @@ def _explain(error: jsonschema.ValidationError) -> str:
     if error.validator == "uniqueItems":
         return f"{given!r} names something twice"
     return " ".join(error.message.split())
-
-
-def _unknown(error: jsonschema.ValidationError) -> list[Any]:
-    given: Any = error.instance
-    schema: Any = error.schema
-    return [key for key in given if key not in schema["properties"]]
 
 
 def _plain(value: Any) -> str:
@@ -277,6 +283,19 @@ def _check_sizes(config: Config, index: int, dataset: str, sources: Sequence[tup
             check_kernels(core, definition["image_size"], ("models", model, "cores", number), sources)
 
 
+def _check_known_patches(
+    config: Config, index: int, dataset: str, sources: Sequence[tuple[str, Config]]
+) -> None:
+    if config["datasets"][dataset]["kind"] == "simulated_dog":
+        return
+    for model in config["experiments"][index]["models"]:
+        if config["models"][model].get("input") == "known_patch":
+            message = (
+                f"a known patch needs a dataset of kind simulated_dog, which '{dataset}' is not: set image"
+            )
+            raise _fail(("models", model, "input"), message, sources)
+
+
 def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
     seen: dict[str, set[str]] = {"name": set(), "figure": set()}
     for index, experiment in enumerate(config["experiments"]):
@@ -290,6 +309,7 @@ def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) ->
         for dataset in experiment["datasets"]:
             if config["datasets"][dataset]["kind"] in SIMULATED:
                 _check_sizes(config, index, dataset, sources)
+            _check_known_patches(config, index, dataset, sources)
         for key, values in seen.items():
             value = experiment[key]
             if value in values:
