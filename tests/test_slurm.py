@@ -19,6 +19,7 @@ from workflow_runs import (
     environment,
     experiment,
     finished_files,
+    process_of,
     write_config,
 )
 
@@ -106,17 +107,6 @@ def wait_for(condition, process):
     return found
 
 
-def trainer(folder):
-    """Process id of the training script of a folder, or None."""
-    found = subprocess.run(
-        ["pgrep", "-f", f"python {folder}/.snakemake/scripts/.*train.py"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return int(found.stdout.split()[0]) if found.stdout else None
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """Folder of a whole run on the cluster."""
@@ -140,7 +130,7 @@ def hanging(finished, tmp_path_factory):
     folder = half_done(finished, tmp_path_factory.mktemp("hanging"))
     process = start(folder, "--set-resources", "train:runtime=attempt", "--", f"{FIT}/fits.pt")
     wait_for((folder / FIT / "checkpoint.pt").exists, process)
-    os.kill(trainer(folder), signal.SIGSTOP)
+    os.kill(process_of("train", folder), signal.SIGSTOP)
     return folder, process
 
 
