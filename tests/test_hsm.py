@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import small_training
+from scipy.ndimage import gaussian_filter
 
 from whatwhere.checkpoint import Checkpoint
 from whatwhere.dataset import fit_data
@@ -11,6 +12,7 @@ from whatwhere.hsm import HSM, LARGEST_RATIO, SMALLEST
 from whatwhere.losses import Objective
 from whatwhere.model import Start
 from whatwhere.sweep import load_fit, to_tensors, train_seed
+from whatwhere.training import Tensors, Training, predict
 
 DEFINITION = {
     "family": "hsm",
@@ -135,3 +137,28 @@ def test_a_stored_fit_predicts_as_it_did(tiny_dataset, tmp_path):
     predictions = fitted.predict(tiny_dataset["images"].values[data.draw.validation])
     loss = (predictions - data.validation_responses * np.log(predictions + 1e-5)).mean(0)
     np.testing.assert_allclose(loss, candidates.fits[1].validation_loss, rtol=1e-4)
+
+
+def test_an_hsm_population_is_recovered_by_the_start_that_validates_best():
+    rng = np.random.default_rng(4)
+    images = gaussian_filter(rng.standard_normal((2500, 1, 15, 15)), (0, 0, 1.5, 1.5)).astype(np.float32)
+    images = torch.from_numpy(images / images.std())
+    true = HSM((1, 15, 15), 20, 3, 0.2)
+    true.initialize(start(torch.ones(20), seed=11))
+    with torch.no_grad():
+        true.hidden_weights.mul_(8)
+        true.output_weights.mul_(2)
+        rates = true(images)
+    counts = torch.poisson(rates, generator=torch.Generator().manual_seed(5))
+    data = Tensors(images[:1600], counts[:1600], images[1600:2000], counts[1600:2000])
+    config = small_training(batch_size=400, learning_rate=0.03, max_steps=500, evaluate_every=20, patience=8)
+    fits = []
+    for seed in range(3):
+        model = HSM((1, 15, 15), 20, 3, 0.2)
+        model.initialize(start(counts[:1600].mean(0), seed))
+        training = Training(model, data, Objective("poisson", "sum", {}), config, torch.Generator())
+        fits.append((training.run(lambda _: None).validation_loss.sum(), model))
+    _, best = min(fits, key=lambda fit: fit[0])
+    predicted = predict(best, images[2000:])
+    explained = 1 - (predicted - rates[2000:]).square().mean(0) / rates[2000:].var(0)
+    assert explained.median() > 0.9

@@ -7,9 +7,15 @@ import xarray as xr
 
 from whatwhere import sta
 from whatwhere.config import size
-from whatwhere.dataset import fit_data, open_dataset, select_images, standardizer
+from whatwhere.dataset import FitData, fit_data, open_dataset, select_images, standardizer
 from whatwhere.files import write_netcdf
 from whatwhere.logs import logged
+
+
+def _evenly_scaled_average(data: xr.Dataset, fit: FitData) -> np.ndarray:
+    """STA of globally z-scored images (section G.3), for fits that see every pixel on its own scale."""
+    stored = select_images(data, fit.draw.train)
+    return sta.spike_triggered_average(standardizer(stored, "global")(stored), fit.train_responses)
 
 
 def main(
@@ -20,19 +26,14 @@ def main(
     smoothing: int,
     output: str | Path,
 ) -> None:
-    """Write raw, smoothed and smoothed squared averages, (seed, neuron, y, x), to ``output``.
-
-    The first two are of images as the fits see them, the last of globally z-scored images (section G.3).
-    """
+    """Write raw, smoothed and smoothed squared averages, (seed, neuron, y, x), to ``output``."""
     averages = []
     with open_dataset(dataset) as data:
         for seed in seeds:
             fit = fit_data(data, size(n_neurons), size(n_images), seed)
             raw = sta.spike_triggered_average(fit.train_images, fit.train_responses)
-            stored = select_images(data, fit.draw.train)
-            z_scored = standardizer(stored, "global")(stored)
-            squared = sta.smooth_square(sta.spike_triggered_average(z_scored, fit.train_responses))
-            averages.append((raw, sta.smooth(raw, smoothing), squared))
+            even = _evenly_scaled_average(data, fit) if data.attrs["normalize"] == "per_pixel" else raw
+            averages.append((raw, sta.smooth(raw, smoothing), sta.smooth_square(even)))
     dims = ("seed", "neuron", "y", "x")
     by_name = zip(sta.AVERAGES, zip(*averages, strict=True), strict=True)
     variables = {name: (dims, np.stack(parts)) for name, parts in by_name}

@@ -49,7 +49,7 @@ def smooth(sta: np.ndarray, size: int) -> np.ndarray:
 def smooth_square(sta: np.ndarray) -> np.ndarray:
     """Squared deviation of every STA (neuron, y, x) from its median, smoothed (section G.3).
 
-    The STA is that of globally z-scored images: scaling every pixel by its own sd would move the peak.
+    All pixels of the STA must be on one scale, that of globally z-scored images in the paper.
     The window is 25 x 25 px, exp(-(u^2 + v^2) / 2) with u, v from -2.5 to 2.5.
     """
     axis = np.linspace(-2.5, 2.5, 25)
