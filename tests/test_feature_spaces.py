@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional
 
 from whatwhere.dataset import TEST, VALIDATION, Standardizer, check
 from whatwhere.dead_leaves import dead_leaves
@@ -100,7 +99,7 @@ def test_weights_need_the_right_checksum(checkpoint, tmp_path):
     assert fetch_weights(str(checkpoint), sha256(checkpoint), tmp_path) == checkpoint
     with pytest.raises(UserError, match="SHA-256 is not 0000"):
         fetch_weights(str(checkpoint), "0" * 64, tmp_path)
-    with pytest.raises(UserError, match="no such file: feature_space.weights"):
+    with pytest.raises(UserError, match=r"no such file: feature_space\.weights"):
         fetch_weights(str(tmp_path / "none.pth"), "0" * 64, tmp_path)
 
 
@@ -176,7 +175,9 @@ def test_v1_maps_are_sparse_as_the_units_of_the_paper(bank, leaves):
     assert maps.shape == (96, 8, 16, 16)
     assert (maps >= 0).all()
     flat = maps.transpose(0, 1).flatten(1)
-    torch.testing.assert_close(flat.var(1) / flat.mean(1) ** 2, torch.full((8,), SQUARED_CV), rtol=1e-3, atol=0)
+    torch.testing.assert_close(
+        flat.var(1) / flat.mean(1) ** 2, torch.full((8,), SQUARED_CV), rtol=1e-3, atol=0
+    )
 
 
 def test_v1_types_are_distinct_and_nested(bank, leaves):
