@@ -16,8 +16,8 @@ rule train:
     threads: config["threads_per_fit"]
     resources:
         gpu=int(config["device"] != "cpu"),
-        mem_mb=16000,
-        runtime="8h",
+        mem_mb=growing(16000),
+        runtime=growing(480),
     params:
         definition=lambda wildcards: config["models"][wildcards.model],
         seeds=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seeds"],
@@ -46,8 +46,8 @@ rule fit_baseline:
         "../envs/whatwhere.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
-        runtime="2h",
+        mem_mb=growing(16000),
+        runtime=growing(120),
     params:
         definition=lambda wildcards: config["models"][wildcards.model],
         seeds=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seeds"],

@@ -142,6 +142,12 @@ def test_the_file_that_holds_the_mistake_is_named():
     mine = {"models": {"ridge": {"grid": [{"ridge_l2": [-1]}]}}}
     with pytest.raises(UserError, match=r"^mine.yaml: models.ridge.grid.0.ridge_l2.0"):
         validate(merge(DEFAULT, mine), [("config.yaml", DEFAULT), ("mine.yaml", mine)])
+    unknown = {"models": {"ridge": {"grids": []}}}
+    with pytest.raises(UserError, match=r"^mine.yaml: models.ridge: unknown key 'grids'"):
+        validate(
+            merge(DEFAULT, unknown),
+            [("config.yaml", DEFAULT), ("mine.yaml", unknown), ("--config", {"run": "a"})],
+        )
     broken = changed(("device",), "gpu")
     with pytest.raises(UserError, match=r"^config.yaml: device"):
         validate(broken, [("config.yaml", broken), ("mine.yaml", {})])
