@@ -5,6 +5,8 @@ Files are merged in order as Snakemake does it: mappings key by key, everything 
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,27 @@ import yaml
 from whatwhere.errors import UserError
 
 Config = dict[str, Any]
-SIMULATED = ("simulated_dog",)
+SIMULATED = ("simulated_dog", "simulated_v1", "simulated_features")
 """Kinds of datasets that are simulated; all others are recordings."""
 
+MAX_PHOTOGRAPH_CROPS = 1024
+"""Most training and validation crops of two photographs; more would show the same pixels over and over."""
+
 SCHEMAS = Path(__file__).parents[2] / "config" / "schemas"
+
+
+# JSON Schema takes 8.0 for an integer, and every comparison with NaN for fulfilled.
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+            "number": lambda _, value: (
+                isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            ),
+        }
+    ),
+)
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -45,7 +64,7 @@ def read(path: str | Path) -> Config:
             content = yaml.load(stream, _StrictLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: must be a mapping of keys, see config/README.md")
@@ -77,6 +96,8 @@ def validate(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
         With one line that names file and key, what is wrong and what is allowed.
     """
     _check_schema(config, "config", (), sources)
+    if config["sta_smoothing"] % 2 == 0:
+        raise _fail(("sta_smoothing",), f"{config['sta_smoothing']} must be odd", sources)
     for section in ("datasets", "models"):
         for name, definition in config[section].items():
             _check_schema(definition, section, (section, name), sources)
@@ -85,6 +106,8 @@ def validate(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
     for name, definition in config["datasets"].items():
         if definition["kind"] in SIMULATED:
             _check_simulation(definition, ("datasets", name), sources)
+        if "stimuli" in definition:
+            _check_stimuli(config, name, sources)
     _check_experiments(config, sources)
 
 
@@ -100,6 +123,30 @@ def cells(experiment: Config) -> list[tuple[str, str]]:
         for n_neurons in experiment["n_neurons"]
         for n_images in experiment["n_images"]
     ]
+
+
+def check_kernels(
+    core: Config, image: int, path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]]
+) -> None:
+    """Refuse a core whose kernels do not fit into images of ``image`` px.
+
+    Parameters
+    ----------
+    core
+        One of the cores of a model.
+    image
+        Height or width of the images, the smaller one.
+    path
+        The core's place in the config, for the message.
+    sources
+        As for :func:`validate`.
+    """
+    size = image
+    for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
+        if kernel > size:
+            message = f"a kernel of {kernel} px does not fit into {size} px (images of {image} px)"
+            raise _fail((*path, "kernels"), message, sources)
+        size -= (kernel - 1) * (padding == "valid")
 
 
 def _fail(
@@ -128,17 +175,23 @@ def _culprit(path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]])
     return max(reversed(sources), key=lambda source: depth(source[1]))[0]
 
 
+@functools.cache
+def _validator(schema: str) -> Any:
+    with open(SCHEMAS / f"{schema}.schema.yaml", encoding="utf-8") as stream:
+        return _Validator(yaml.safe_load(stream))
+
+
 def _check_schema(
     value: Any, schema: str, path: tuple[str, ...], sources: Sequence[tuple[str, Config]]
 ) -> None:
-    with open(SCHEMAS / f"{schema}.schema.yaml", encoding="utf-8") as stream:
-        validator = jsonschema.Draft202012Validator(yaml.safe_load(stream))
-    errors = sorted(validator.iter_errors(value), key=lambda error: len(error.path), reverse=True)
+    errors = sorted(_validator(schema).iter_errors(value), key=lambda error: len(error.path), reverse=True)
     if not errors:
         return
-    # The deepest error is the most specific one.
+    # The deepest error is the most specific one; of alternatives, that of the one which was meant.
     error = errors[0]
-    raise _fail((*path, *error.path), _explain(error), sources, _unknown_keys(error)[:1])
+    inside = ("required", "additionalProperties")
+    error = next((e for e in error.context or () if e.path or e.validator in inside), error)
+    raise _fail((*path, *error.absolute_path), _explain(error), sources, _unknown_keys(error)[:1])
 
 
 def _unknown_keys(error: jsonschema.ValidationError) -> list[str]:
@@ -207,15 +260,52 @@ def _check_cores(definition: Config, path: tuple[str, ...], sources: Sequence[tu
 def _check_simulation(
     definition: Config, path: tuple[str, ...], sources: Sequence[tuple[str, Config]]
 ) -> None:
-    n_neurons, n_types = definition["n_neurons"], len(definition["scales"])
-    patch, image = definition["patch"], definition["image_size"]
-    if n_neurons % n_types:
-        raise _fail((*path, "n_neurons"), f"{n_neurons} is no multiple of the {n_types} scales", sources)
+    n_neurons, image = definition["n_neurons"], definition["image_size"]
+    if definition["kind"] == "simulated_features":
+        _check_types(n_neurons, definition["n_types"], "types", path, sources)
+        units, places = n_neurons // definition["n_types"], (image - 12) ** 2
+        if units > places:
+            message = f"{units} units per type are more than the {places} locations in {image} px"
+            raise _fail((*path, "n_neurons"), message, sources)
+        if definition["feature_space"]["name"] == "vgg19" and definition["color"] != "rgb":
+            raise _fail((*path, "color"), "must be rgb for feature_space vgg19", sources)
+        return
+    if definition["kind"] == "simulated_dog":
+        _check_types(n_neurons, len(definition["scales"]), "scales", path, sources)
+    elif definition["n_simple_types"] + definition["n_complex_types"] == 0:
+        raise _fail((*path, "n_simple_types"), "there must be a simple or a complex type", sources)
+    patch = definition["patch"]
     if patch > image:
         message = f"a receptive field of {patch} px does not fit into {image} px"
         raise _fail((*path, "patch"), message, sources)
     if patch % 2 == 0:
         raise _fail((*path, "patch"), f"{patch} must be odd", sources)
+
+
+def _check_types(
+    n_neurons: int, n_types: int, what: str, path: tuple[str, ...], sources: Sequence[tuple[str, Config]]
+) -> None:
+    if n_neurons % n_types:
+        raise _fail((*path, "n_neurons"), f"{n_neurons} is no multiple of the {n_types} {what}", sources)
+
+
+def _check_stimuli(config: Config, name: str, sources: Sequence[tuple[str, Config]]) -> None:
+    definition, path = config["datasets"][name], ("datasets", name, "stimuli")
+    stimuli = definition["stimuli"]
+    if stimuli.get("validation", 0) + stimuli.get("test", 0) >= 1:
+        message = "validation and test add up to 1 or more: leave images to train on"
+        raise _fail(path, message, sources)
+    if stimuli["source"] == "photographs" and definition["n_images"] > MAX_PHOTOGRAPH_CROPS:
+        message = (
+            f"two photographs give at most {MAX_PHOTOGRAPH_CROPS} images but n_images is "
+            f"{definition['n_images']}: use source generated, images or recording"
+        )
+        raise _fail((*path, "source"), message, sources)
+    if stimuli["source"] == "recording":
+        other = config["datasets"].get(stimuli["dataset"])
+        if other is None or other["kind"] in SIMULATED:
+            message = f"'{stimuli['dataset']}' is no recorded dataset of this config"
+            raise _fail((*path, "dataset"), message, sources)
 
 
 def _check_sizes(config: Config, index: int, dataset: str, sources: Sequence[tuple[str, Config]]) -> None:
@@ -232,7 +322,7 @@ def _check_sizes(config: Config, index: int, dataset: str, sources: Sequence[tup
             raise _fail(("experiments", index, "n_images", position), message, sources)
     for model in experiment["models"]:
         for number, core in enumerate(config["models"][model].get("cores", [])):
-            _check_kernels(core, definition["image_size"], ("models", model, "cores", number), sources)
+            check_kernels(core, definition["image_size"], ("models", model, "cores", number), sources)
 
 
 def _check_known_patches(
@@ -246,17 +336,6 @@ def _check_known_patches(
                 f"a known patch needs a dataset of kind simulated_dog, which '{dataset}' is not: set image"
             )
             raise _fail(("models", model, "input"), message, sources)
-
-
-def _check_kernels(
-    core: Config, image: int, path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]]
-) -> None:
-    size = image
-    for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
-        if kernel > size:
-            message = f"a kernel of {kernel} px does not fit into {size} px (images of {image} px)"
-            raise _fail((*path, "kernels"), message, sources)
-        size -= (kernel - 1) * (padding == "valid")
 
 
 def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
