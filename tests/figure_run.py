@@ -4,7 +4,8 @@ import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import collect_scores
+from conftest import REPOSITORY
+
 import compute_sta
 import describe_fits
 import fit_baseline
@@ -12,8 +13,6 @@ import score
 import select_fits
 import simulate
 import train
-from conftest import REPOSITORY
-
 from whatwhere.config import read
 from whatwhere.families import CLOSED_FORM
 
@@ -24,21 +23,21 @@ POPULATION = {
     "centered": False,
     "image_size": 26,
     "patch": 9,
-    "n_images": 400,
-    "n_test": 60,
+    "n_images": 240,
+    "n_test": 40,
     "validation_fraction": 0.2,
     "validation_max": 0,
     "seed": 3,
 }
 
 
-def small(model, steps=60):
+def small(model, steps=20):
     """A model of the default config with small kernels, trained for a few steps."""
     definition = copy.deepcopy(MODELS[model])
     for core in definition.get("cores", []):
         core["kernels"] = [9]
     if "training" in definition:
-        definition["training"] |= {"max_steps": steps, "evaluate_every": 20, "batch_size": 64}
+        definition["training"] |= {"max_steps": steps, "evaluate_every": 10, "batch_size": 32}
     return definition
 
 
@@ -48,6 +47,7 @@ class Run:
 
     folder: Path
     files: dict = field(default_factory=dict)
+    scaling: tuple = ()
 
     def path(self, *parts):
         path = self.folder.joinpath(*parts)
@@ -100,11 +100,3 @@ class Run:
     def of(self, experiment, kind):
         """One kind of files of all models of an experiment."""
         return [files[kind] for (name, _), files in self.files.items() if name == experiment]
-
-    def tables(self, kind, experiments):
-        return [path for name in experiments for path in self.of(name, kind)]
-
-    def summary(self, experiments):
-        collect_scores.main(
-            self.tables("scores", experiments), self.path("tables", "scores.csv"), self.path("tables", "summary.csv")
-        )

@@ -1,0 +1,152 @@
+"""Figures are complete, legible and drawn from tables alone."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import REPOSITORY
+from figure_run import Run, small
+from matplotlib.text import Text
+from PIL import Image
+
+import cluster_barcodes
+import fit_scaling
+import plot_barcodes
+import plot_fig1
+import plot_fig3
+import plot_fig4
+import plot_scaling
+from whatwhere import plotting
+
+REFERENCE = REPOSITORY / "config" / "reference"
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    run = Run(tmp_path_factory.mktemp("run"))
+    run.simulate("homogeneous", scales=[1.0], n_neurons=12, variation=0, centered=True)
+    run.simulate("two_types", scales=[0.6, 1.0], n_neurons=16)
+    sizes = ([1, 6, 12], [80, 240], [0, 1])
+    run.fit("fig3", "homogeneous", "cnn_one_kernel", small("cnn_one_kernel"), *sizes)
+    run.fit("fig3", "homogeneous", "known_kernel", small("known_kernel"), [12], [80], [0])
+    run.fit("fig3", "homogeneous", "ridge", small("ridge"), [1], [80, 240], [0])
+    two = run.fit(
+        "fig4",
+        "two_types",
+        "factorized_two_kernels",
+        small("factorized_two_kernels"),
+        ["all"],
+        ["all"],
+        [0, 1],
+    )
+    two["barcodes"], two["barcode_scores"], two["fields"] = (
+        run.path("barcodes", name) for name in ("barcodes.csv", "scores.csv", "fields.nc")
+    )
+    cluster_barcodes.main(
+        *(two["dataset"], two["averages"][-1], two["fits"], two["selection"], two["cells"], two["names"]),
+        *(two["barcodes"], two["barcode_scores"], two["fields"]),
+    )
+    tables = run.path("tables", "scaling.csv"), run.path("tables", "exchange_rates.csv")
+    fit_scaling.main([run.files["fig3", "cnn_one_kernel"]["scores"]], *tables)
+    run.scaling = tables
+    return run
+
+
+def draw(name, run, svg, png):
+    """Draw one figure of the run."""
+    two = run.files["fig4", "factorized_two_kernels"]
+    scores, parameters, locations = (run.of("fig3", kind) for kind in ("scores", "parameters", "locations"))
+    {
+        "fig1": lambda: plot_fig1.main(two["parameters"], svg, png),
+        "fig3": lambda: plot_fig3.main(scores, parameters, locations, REFERENCE / "fig3.csv", svg, png),
+        "fig4": lambda: plot_fig4.main(
+            *(two["dataset"], two["fits"][-1], two["selection"], two["scores"]),
+            *(two["barcodes"], two["barcode_scores"], REFERENCE / "fig4.csv", svg, png),
+        ),
+        "scaling": lambda: plot_scaling.main(*run.scaling, svg, png),
+        "barcodes": lambda: plot_barcodes.main(
+            two["barcodes"], two["barcode_scores"], two["fields"], svg, png
+        ),
+    }[name]()
+
+
+FIGURES = ["fig1", "fig3", "fig4", "scaling", "barcodes"]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_has_content_in_every_panel_and_no_text_beyond_its_edge(name, run, tmp_path, monkeypatch):
+    drawn = []
+    save = plotting.save
+
+    def keep(figure, svg, png):
+        figure.canvas.draw()
+        drawn.append(figure)
+        canvas = figure.bbox.padded(1)
+        for text in figure.findobj(Text):
+            if text.get_visible() and text.get_text().strip():
+                box = text.get_window_extent()
+                corners = [(box.x0, box.y0), (box.x1, box.y1)]
+                assert all(canvas.contains(*corner) for corner in corners), text.get_text()
+        for ax in figure.axes:
+            assert not ax.axison or ax.has_data() or ax.get_label() == "<colorbar>"
+            box = ax.get_window_extent()
+            assert not ax.axison or min(box.width, box.height) > 4, "a panel has no room"
+        save(figure, svg, png)
+
+    monkeypatch.setattr(plotting, "save", keep)
+    svg, png = tmp_path / "figure.svg", tmp_path / "figure.png"
+    draw(name, run, svg, png)
+    assert len(drawn) == 1
+
+    width = float(ET.parse(svg).getroot().get("width").removesuffix("pt"))
+    assert width / 72 == pytest.approx(plotting.PAGE) or width / 72 == pytest.approx(plotting.COLUMN)
+    pixels = np.asarray(Image.open(png).convert("L"))
+    assert 0.005 < (pixels < 200).mean() < 0.7
+    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    assert (edge == 255).all(), "something is cut off at the edge"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_the_same_file_when_drawn_again(name, run, tmp_path):
+    files = [(tmp_path / f"{i}.svg", tmp_path / f"{i}.png") for i in range(2)]
+    for svg, png in files:
+        draw(name, run, svg, png)
+    (first, first_png), (second, second_png) = files
+    assert first.read_bytes() == second.read_bytes()
+    assert first_png.read_bytes() == second_png.read_bytes()
+
+
+def test_curves_differ_in_two_of_colour_marker_and_line():
+    styles = [plotting.style(index) for index in range(9)]
+    for i, first in enumerate(styles):
+        for second in styles[:i]:
+            assert sum(first[key] != second[key] for key in ("color", "marker", "linestyle")) >= 2
+
+
+def test_curves_are_means_over_seeds_of_population_means_clipped_at_0():
+    scores = pd.DataFrame(
+        {"n_images": 8, "seed": [0, 0, 1, 1, 2, 2], "feve": [0.2, 0.4, 0.5, 0.7, -3.0, 1.0]}
+    )
+    (row,) = plotting.over_seeds(scores).itertuples(index=False)
+    assert row.mean == pytest.approx((0.3 + 0.6 + 0) / 3)
+    assert row.sd == pytest.approx(np.std([0.3, 0.6, 0]))
+    assert row.n_seeds == 3
+
+
+@pytest.mark.parametrize("path", sorted(REFERENCE.glob("fig*.csv")), ids=lambda path: path.name)
+def test_reference_values_have_a_source_and_no_repeated_point(path):
+    table = pd.read_csv(path)
+    assert list(table) == ["experiment", "model", "n_neurons", "n_images", "feve", "feve_sd", "source"]
+    assert table.source.str.contains("2017").all()
+    assert not table.duplicated(["experiment", "model", "n_neurons", "n_images"]).any()
+    assert table.feve.between(-0.01, 1).all()
+    assert (table.feve_sd.dropna() > 0).all()
+
+
+def test_reference_curves_go_by_the_names_of_models_of_the_default_config():
+    from whatwhere.config import read
+
+    models = read(REPOSITORY / "config" / "config.yaml")["models"]
+    for path in REFERENCE.glob("fig[345].csv"):
+        assert set(pd.read_csv(path).model) <= set(models), path
