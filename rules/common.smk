@@ -10,6 +10,7 @@ from whatwhere.config import SIMULATED, cells, read, validate
 from whatwhere.errors import UserError
 from whatwhere.families import CLOSED_FORM, TRAINED
 from whatwhere.recordings import input_files
+from whatwhere.simulation_inputs import simulation_inputs
 
 
 def validated(config):

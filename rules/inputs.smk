@@ -115,3 +115,12 @@ def recording_model(pattern):
         return largest(pattern, experiment, wildcards.dataset, model) if model else []
 
     return files
+
+
+def stimulus_files(wildcards):
+    """Input function: files that a simulation takes its images and feature space from, by role."""
+    definition = config["datasets"][wildcards.dataset]
+    return {
+        role: f"{RUN}/data/{source}.nc" if role == "recording" else source
+        for role, source in simulation_inputs(definition).items()
+    }

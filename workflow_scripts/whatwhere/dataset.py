@@ -23,6 +23,7 @@ no single trials), ``validation_fraction`` and ``validation_max`` (how many of n
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,13 +143,13 @@ def open_dataset(path: str | Path) -> xr.Dataset:
     return dataset
 
 
-def duplicate_groups(images: np.ndarray) -> np.ndarray:
+def duplicate_groups(images: Iterable[np.ndarray]) -> np.ndarray:
     """Group number of every image, equal for images with identical content.
 
     Parameters
     ----------
     images
-        (image, channel, y, x) or any array with images first.
+        (image, channel, y, x) or any array with images first, or a list of images.
     """
     seen: dict[bytes, int] = {}
     groups = [seen.setdefault(np.ascontiguousarray(image).tobytes(), len(seen)) for image in images]
