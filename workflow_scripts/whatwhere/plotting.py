@@ -12,7 +12,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from whatwhere.files import atomic
@@ -135,23 +135,29 @@ def image_axis(ax: Axes, sizes: Iterable[int]) -> None:
     ax.set_xlabel("images (training + validation)")
 
 
-def legend_below(ax: Axes, columns: int, *, paper: bool) -> None:
-    """Legend under the axes, with an entry for the paper's curves if there are any."""
+def _entries(ax: Axes, paper: bool) -> tuple[list[Any], list[str]]:
+    """Handles and names of a legend, with an entry for the paper's curves if there are any."""
     handles, names = ax.get_legend_handles_labels()
     if paper:
         handles.append(Line2D([], [], color=REFERENCE, linestyle=(0, (1, 1.5)), linewidth=1))
         names.append("paper")
-    ax.legend(
-        handles,
-        names,
-        ncols=columns,
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.28),
-        fontsize=6.5,
-        columnspacing=1.0,
-        handlelength=2.6,
-        borderaxespad=0,
-    )
+    return handles, names
+
+
+_LEGEND: dict[str, Any] = {"fontsize": 6.5, "columnspacing": 1.0, "handlelength": 2.6}
+
+
+def legend_below(ax: Axes, columns: int, *, paper: bool) -> None:
+    """Legend under the axes."""
+    handles, names = _entries(ax, paper)
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.28), "borderaxespad": 0}
+    ax.legend(handles, names, ncols=columns, **place, **_LEGEND)
+
+
+def figure_legend(figure: Figure | SubFigure, ax: Axes, columns: int, *, paper: bool) -> None:
+    """One legend under all axes of a figure, with the entries of one of them."""
+    handles, names = _entries(ax, paper)
+    figure.legend(handles, names, ncols=columns, loc="outside lower center", **_LEGEND)
 
 
 def panel_letter(ax: Axes, letter: str) -> None:
