@@ -6,32 +6,42 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
-from figure_run import Run, small
+from figure_run import FEATURES, GAUSSIANS, MODELS, Run, small
 from matplotlib.text import Text
 from PIL import Image
 
-import cluster_barcodes
 import fit_scaling
 import plot_barcodes
 import plot_fig1
+import plot_fig2
 import plot_fig3
 import plot_fig4
+import plot_fig5
 import plot_scaling
 from whatwhere import plotting
 
 REFERENCE = REPOSITORY / "config" / "reference"
 
 
+FIGURES = ["fig1", "fig2", "fig3", "fig4", "fig5", "scaling", "barcodes"]
+
+
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
     run = Run(tmp_path_factory.mktemp("run"))
-    run.simulate("homogeneous", scales=[1.0], n_neurons=12, variation=0, centered=True)
-    run.simulate("two_types", scales=[0.6, 1.0], n_neurons=16)
+    run.simulate("homogeneous", **GAUSSIANS, scales=[1.0], n_neurons=12)
+    run.simulate(
+        "two_types", **GAUSSIANS | {"variation": 0.05, "centered": False}, scales=[0.6, 1.0], n_neurons=16
+    )
+    run.simulate("four_features", **FEATURES, n_types=4, n_neurons=16)
+    run.fit("fig2_one", "homogeneous", "ridge_patch", small("ridge_patch"), [1], [80, 240], [0, 1])
+    run.fit("fig2", "homogeneous", "ridge_patch", small("ridge_patch"), [6], [80, 240], [0, 1])
+    run.fit("fig2", "homogeneous", "ridge_shared_patch", small("ridge_shared_patch"), [6], [80, 240], [0, 1])
     sizes = ([1, 6, 12], [80, 240], [0, 1])
-    run.fit("fig3", "homogeneous", "cnn_one_kernel", small("cnn_one_kernel"), *sizes)
+    one = run.fit("fig3", "homogeneous", "cnn_one_kernel", small("cnn_one_kernel"), *sizes)
     run.fit("fig3", "homogeneous", "known_kernel", small("known_kernel"), [12], [80], [0])
-    run.fit("fig3", "homogeneous", "ridge", small("ridge"), [1], [80, 240], [0])
-    two = run.fit(
+    run.fit("fig3", "homogeneous", "lasso_patch", small("lasso_patch"), [1], [80, 240], [0])
+    run.fit(
         "fig4",
         "two_types",
         "factorized_two_kernels",
@@ -40,38 +50,38 @@ def run(tmp_path_factory):
         ["all"],
         [0, 1],
     )
-    two["barcodes"], two["barcode_scores"], two["fields"] = (
-        run.path("barcodes", name) for name in ("barcodes.csv", "scores.csv", "fields.nc")
-    )
-    cluster_barcodes.main(
-        *(two["dataset"], two["averages"][-1], two["fits"], two["selection"], two["cells"], two["names"]),
-        *(two["barcodes"], two["barcode_scores"], two["fields"]),
-    )
-    tables = run.path("tables", "scaling.csv"), run.path("tables", "exchange_rates.csv")
-    fit_scaling.main([run.files["fig3", "cnn_one_kernel"]["scores"]], *tables)
-    run.scaling = tables
+    both = {"seeds": [0], "rules": ("population", "neuron")}
+    run.fit("fig5", "four_features", "factorized_relu", small("factorized_relu"), [4, 16], [80, 240], **both)
+    for model in ("fixed_mask_relu", "fully_connected_relu"):
+        run.fit("fig5", "four_features", model, small(model), [16], [80, 240], **both)
+    run.scaling = run.path("tables", "scaling.csv"), run.path("tables", "exchange_rates.csv")
+    fit_scaling.main([one["scores"]], *run.scaling)
     return run
 
 
 def draw(name, run, svg, png):
     """Draw one figure of the run."""
-    two = run.files["fig4", "factorized_two_kernels"]
+    two = {key[0]: files for key, files in run.files.items()}["fig4"]
+    barcodes = two["barcodes"], two["barcode_scores"]
     scores, parameters, locations = (run.of("fig3", kind) for kind in ("scores", "parameters", "locations"))
+    families = {name: model["family"] for name, model in MODELS.items()}
     {
         "fig1": lambda: plot_fig1.main(two["parameters"], svg, png),
+        "fig2": lambda: plot_fig2.main(
+            run.of("fig2_one", "scores") + run.of("fig2", "scores"), families, svg, png
+        ),
         "fig3": lambda: plot_fig3.main(scores, parameters, locations, REFERENCE / "fig3.csv", svg, png),
         "fig4": lambda: plot_fig4.main(
             *(two["dataset"], two["fits"][-1], two["selection"], two["scores"]),
-            *(two["barcodes"], two["barcode_scores"], REFERENCE / "fig4.csv", svg, png),
+            *(*barcodes, REFERENCE / "fig4.csv", svg, png),
+        ),
+        "fig5": lambda: plot_fig5.main(
+            *(run.of("fig5", kind) for kind in ("scores", "barcodes", "barcode_scores")),
+            *(REFERENCE / "fig5.csv", svg, png),
         ),
         "scaling": lambda: plot_scaling.main(*run.scaling, svg, png),
-        "barcodes": lambda: plot_barcodes.main(
-            two["barcodes"], two["barcode_scores"], two["fields"], svg, png
-        ),
+        "barcodes": lambda: plot_barcodes.main(*barcodes, two["fields"], svg, png),
     }[name]()
-
-
-FIGURES = ["fig1", "fig3", "fig4", "scaling", "barcodes"]
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -145,8 +155,5 @@ def test_reference_values_have_a_source_and_no_repeated_point(path):
 
 
 def test_reference_curves_go_by_the_names_of_models_of_the_default_config():
-    from whatwhere.config import read
-
-    models = read(REPOSITORY / "config" / "config.yaml")["models"]
     for path in REFERENCE.glob("fig[345].csv"):
-        assert set(pd.read_csv(path).model) <= set(models), path
+        assert set(pd.read_csv(path).model) <= set(MODELS), path

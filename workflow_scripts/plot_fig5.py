@@ -12,12 +12,8 @@ from whatwhere.files import read_table
 from whatwhere.logs import logged
 
 RULES = {"population": "one setting per population", "neuron": "one setting per neuron, or the mean"}
-# The rule of the paper's curves (sections F.3 and F.5).
-PAPER_RULE = {
-    "factorized_relu": "neuron",
-    "fixed_mask_relu": "population",
-    "fully_connected_relu": "population",
-}
+PER_NEURON_IN_PAPER = "factorized_relu"
+"""The model whose settings the paper chose per neuron; for all others, per population (F.3, F.5)."""
 
 
 def curves(axes: list[Axes], scores: pd.DataFrame, reference: pd.DataFrame) -> None:
@@ -77,7 +73,7 @@ def types(ax: Axes, scores: pd.DataFrame, n_types: dict[str, int], reference: pd
     ax.axhline(0, color="0.8", linewidth=0.6, zorder=0)
     ax.set_xticks(range(len(counts)), counts)
     ax.set(xlabel="cell types", ylabel="FEVE", xlim=(-0.6, len(counts) - 0.4))
-    ax.legend(fontsize=6.5, loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=2, borderaxespad=0)
+    plotting.legend_below(ax, 2, paper=False)
 
 
 def main(

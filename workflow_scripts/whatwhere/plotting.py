@@ -24,7 +24,8 @@ PAGE = 7.0
 PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000"]
 """Okabe and Ito's colours, told apart by colour-blind readers."""
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
-LINES = ["-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1))]
+LINES = ["-", "--", "-.", (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1))]
+"""Line styles of curves; dotted lines are the paper's."""
 LINE_COLORS = [*PALETTE[:6], PALETTE[7], "#882255", "#999933"]
 """Colours of curves: the palette without yellow, which is lost on white."""
 REFERENCE = "0.35"
@@ -138,6 +139,9 @@ def image_axis(ax: Axes, sizes: Iterable[int]) -> None:
 def _entries(ax: Axes, paper: bool) -> tuple[list[Any], list[str]]:
     """Handles and names of a legend, with an entry for the paper's curves if there are any."""
     handles, names = ax.get_legend_handles_labels()
+    # Curves with error bars first, in the order in which they were drawn.
+    order = sorted(range(len(handles)), key=lambda index: isinstance(handles[index], Line2D))
+    handles, names = [handles[index] for index in order], [names[index] for index in order]
     if paper:
         handles.append(Line2D([], [], color=REFERENCE, linestyle=(0, (1, 1.5)), linewidth=1))
         names.append("paper")
