@@ -36,7 +36,8 @@ def run(tmp_path_factory):
     run.simulate("four_features", **FEATURES, n_types=4, n_neurons=16)
     run.fit("fig2_one", "homogeneous", "ridge_patch", small("ridge_patch"), [1], [80, 240], [0, 1])
     run.fit("fig2", "homogeneous", "ridge_patch", small("ridge_patch"), [6], [80, 240], [0, 1])
-    run.fit("fig2", "homogeneous", "ridge_shared_patch", small("ridge_shared_patch"), [6], [80, 240], [0, 1])
+    joint = small("ridge_shared_patch")
+    run.fit("fig2", "homogeneous", "ridge_shared_patch", joint, [6], [80, 240], [0, 1])
     sizes = ([1, 6, 12], [80, 240], [0, 1])
     one = run.fit("fig3", "homogeneous", "cnn_one_kernel", small("cnn_one_kernel"), *sizes)
     run.fit("fig3", "homogeneous", "known_kernel", small("known_kernel"), [12], [80], [0])
@@ -64,12 +65,11 @@ def draw(name, run, svg, png):
     two = {key[0]: files for key, files in run.files.items()}["fig4"]
     barcodes = two["barcodes"], two["barcode_scores"]
     scores, parameters, locations = (run.of("fig3", kind) for kind in ("scores", "parameters", "locations"))
+    shared = [*run.of("fig2_one", "scores"), *run.of("fig2", "scores")]
     families = {name: model["family"] for name, model in MODELS.items()}
     {
         "fig1": lambda: plot_fig1.main(two["parameters"], svg, png),
-        "fig2": lambda: plot_fig2.main(
-            run.of("fig2_one", "scores") + run.of("fig2", "scores"), families, svg, png
-        ),
+        "fig2": lambda: plot_fig2.main(shared, families, svg, png),
         "fig3": lambda: plot_fig3.main(scores, parameters, locations, REFERENCE / "fig3.csv", svg, png),
         "fig4": lambda: plot_fig4.main(
             *(two["dataset"], two["fits"][-1], two["selection"], two["scores"]),

@@ -45,7 +45,7 @@ class Canvas:
 
     def __init__(self, height: float) -> None:
         self.height = height
-        self.figure = plt.figure(figsize=(plotting.PAGE, height), layout="none")
+        self.figure = plt.figure(figsize=(plotting.PAGE, height))
         self.figure.set_layout_engine("none")
 
     def axes(self, left: float, middle: float, width: float, height: float) -> Axes:

@@ -40,11 +40,10 @@ def errors(ax: Axes, locations: pd.DataFrame) -> None:
         index += 1
     masks = locations[locations.source == "mask"].dropna(subset="error")
     for (model, n_neurons), part in masks.groupby(["model", "n_neurons"], sort=False):
-        name = f"mask: {plotting.label(model, n_neurons)}"
-        plotting.draw_curve(ax, plotting.over_seeds(part, "error"), index, name)
+        plotting.draw_curve(ax, plotting.over_seeds(part, "error"), index, plotting.label(model, n_neurons))
         index += 1
     plotting.image_axis(ax, locations.n_images)
-    ax.set(ylabel="localisation\nerror / px", ylim=(0, None))
+    ax.set(ylabel="distance / px", ylim=(0, None))
     plotting.legend_below(ax, 2, paper=False)
 
 

@@ -32,9 +32,9 @@ REFERENCE = "0.35"
 """Grey of the paper's values."""
 
 LABELS = {
-    "ols_patch": "OLS, known patch",
-    "lasso_patch": "lasso, known patch",
-    "ridge_patch": "ridge, known patch",
+    "ols_patch": "OLS on patch",
+    "lasso_patch": "lasso on patch",
+    "ridge_patch": "ridge on patch",
     "ridge_shared_patch": "ridge, shared filter",
     "known_kernel": "kernel known",
     "cnn_one_kernel": "CNN",
