@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
+from matplotlib.ticker import MaxNLocator
 
 from whatwhere import plotting
 from whatwhere.files import groups_of, read_netcdf, read_table
@@ -44,6 +45,7 @@ def errors(ax: Axes, locations: pd.DataFrame) -> None:
         index += 1
     plotting.image_axis(ax, locations.n_images)
     ax.set(ylabel="distance / px", ylim=(0, None))
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     plotting.legend_below(ax, 2, paper=False)
 
 

@@ -55,6 +55,8 @@ def types(ax: Axes, scores: pd.DataFrame, n_types: dict[str, int], reference: pd
     counts = sorted(set(n_types.values()))
     last = scores.groupby("dataset")[["n_neurons", "n_images"]].transform("max")
     largest = scores[(scores.n_neurons == last.n_neurons) & (scores.n_images == last.n_images)]
+    # Networks with one feature per type are named after their number.
+    largest = largest.assign(model=largest.model.str.replace(r"_\d+$", "", regex=True))
     models = list(largest.model.unique())
     for index, model in enumerate(models):
         part = largest[largest.model == model]
