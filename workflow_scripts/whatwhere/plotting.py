@@ -181,6 +181,8 @@ def panel_letter(ax: Axes, letter: str) -> None:
 
 def save(figure: Figure, svg: str | Path, png: str | Path) -> None:
     """Write a figure as SVG and as PNG (200 dpi) and close it."""
+    # Legends outside the axes move with them: the layout needs a first pass to know their room.
+    figure.canvas.draw()
     with atomic(svg) as path:
         figure.savefig(path, metadata={"Date": None})
     with atomic(png) as path:
