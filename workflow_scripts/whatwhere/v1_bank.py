@@ -19,7 +19,9 @@ SQUARED_CV = 6.5
 
 _SIZE = 5
 _ORIENTATIONS = 4
-_WEIGHTS = (1.0, 1.0, -1.0)
+# Weight, and whether both signs of a filter enter alike: one input that keeps the sign, one input and one
+# suppression that do not.
+_INPUTS = ((1.0, False), (0.5, True), (-0.7, True))
 _CANDIDATES = 40
 _POOLING_SD = 1.0
 # Luminance, yellow-blue and red-green contrast of (red, green, blue).
@@ -86,12 +88,12 @@ class V1Bank:
         return functional.conv2d(pooled, rows, groups=n_maps)
 
     def _choose(self, pooled: Tensor, rng: np.random.Generator) -> None:
-        n_maps = pooled.shape[1]
+        n_filters = len(self._first)
         kernels: list[Tensor] = []
         thresholds: list[float] = []
         chosen: list[Tensor] = []
         for _ in range(self.n_types):
-            candidates = torch.stack([_combination(n_maps, rng) for _ in range(_CANDIDATES)])
+            candidates = torch.stack([_combination(n_filters, rng) for _ in range(_CANDIDATES)])
             drives = functional.conv2d(pooled, candidates).transpose(0, 1).flatten(1)
             levels = [_threshold(drive) for drive in drives]
             maps = functional.relu(drives - torch.tensor(levels)[:, None])
@@ -113,13 +115,16 @@ def _first_stage(channels: int) -> np.ndarray:
     return filters.reshape(-1, channels, _SIZE, _SIZE).astype(np.float32)
 
 
-def _combination(n_maps: int, rng: np.random.Generator) -> Tensor:
-    """Weights on different pooled maps, each at an offset of its own, (map, y, x)."""
-    kernel = torch.zeros(n_maps, _SIZE, _SIZE)
-    for weight, index in zip(_WEIGHTS, rng.permutation(n_maps), strict=False):
+def _combination(n_filters: int, rng: np.random.Generator) -> Tensor:
+    """Weights on pooled maps of different filters, each at an offset of its own, (map, y, x)."""
+    kernel = torch.zeros(2, n_filters, _SIZE, _SIZE)
+    for (weight, both_signs), index in zip(_INPUTS, rng.permutation(n_filters), strict=False):
         y, x = rng.integers(0, _SIZE, 2)
-        kernel[index, y, x] = weight
-    return kernel
+        if both_signs:
+            kernel[:, index, y, x] = weight
+        else:
+            kernel[rng.integers(2), index, y, x] = weight
+    return kernel.flatten(0, 1)
 
 
 def _threshold(drive: Tensor) -> float:
