@@ -176,7 +176,9 @@ def test_v1_maps_are_sparse_as_the_units_of_the_paper(bank, leaves):
     assert maps.shape == (96, 8, 16, 16)
     assert (maps >= 0).all()
     flat = maps.transpose(0, 1).flatten(1)
-    torch.testing.assert_close(flat.var(1) / flat.mean(1) ** 2, torch.full((8,), SQUARED_CV), rtol=1e-3, atol=0)
+    torch.testing.assert_close(
+        flat.var(1) / flat.mean(1) ** 2, torch.full((8,), SQUARED_CV), rtol=1e-3, atol=0
+    )
 
 
 def test_v1_types_are_distinct_and_nested(bank, leaves):

@@ -33,7 +33,13 @@ def recording(**changes):
 def like_mouse():
     """A recording of the size of region 1 of Table 1."""
     return recording(
-        n_simple_types=4, n_complex_types=4, n_neurons=103, n_repeats=10, n_images=1800, n_test=50, image_size=31
+        n_simple_types=4,
+        n_complex_types=4,
+        n_neurons=103,
+        n_repeats=10,
+        n_images=1800,
+        n_test=50,
+        image_size=31,
     )
 
 
@@ -131,7 +137,9 @@ def test_locations_are_the_centres_of_receptive_fields():
         inside = np.zeros(images.shape[1:], bool)
         inside[y - 6 : y + 7, x - 6 : x + 7] = True
         sta = np.einsum("i,iyx->yx", rates[:, neuron] - rates[:, neuron].mean(), images - images.mean(0))
-        laplace = np.abs(sta[1:-1, 1:-1] * 4 - sta[:-2, 1:-1] - sta[2:, 1:-1] - sta[1:-1, :-2] - sta[1:-1, 2:])
+        laplace = np.abs(
+            sta[1:-1, 1:-1] * 4 - sta[:-2, 1:-1] - sta[2:, 1:-1] - sta[1:-1, :-2] - sta[1:-1, 2:]
+        )
         edge = inside[1:-1, 1:-1]
         assert laplace[edge].mean() > laplace[~edge].mean()
 

@@ -277,6 +277,19 @@ def _check_sizes(config: Config, index: int, dataset: str, sources: Sequence[tup
             _check_kernels(core, definition["image_size"], ("models", model, "cores", number), sources)
 
 
+def _check_known_patches(
+    config: Config, index: int, dataset: str, sources: Sequence[tuple[str, Config]]
+) -> None:
+    if config["datasets"][dataset]["kind"] == "simulated_dog":
+        return
+    for model in config["experiments"][index]["models"]:
+        if config["models"][model].get("input") == "known_patch":
+            message = (
+                f"a known patch needs a dataset of kind simulated_dog, which '{dataset}' is not: set image"
+            )
+            raise _fail(("models", model, "input"), message, sources)
+
+
 def _check_kernels(
     core: Config, image: int, path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]]
 ) -> None:
@@ -301,6 +314,7 @@ def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) ->
         for dataset in experiment["datasets"]:
             if config["datasets"][dataset]["kind"] in SIMULATED:
                 _check_sizes(config, index, dataset, sources)
+            _check_known_patches(config, index, dataset, sources)
         name = experiment["name"]
         if name in names:
             raise _fail((*path, "name"), f"'{name}' is used by an earlier experiment", sources)
