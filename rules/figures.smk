@@ -113,10 +113,8 @@ rule plot_fig3:
 
 rule plot_fig4:
     input:
-        dataset=figure_file("fig4", f"{RUN}/data/{{dataset}}.nc"),
-        fits=figure_file("fig4", f"{RUN}/fits/{FIT}/fits.pt"),
-        selection=figure_file(
-            "fig4", f"{RUN}/selection/{{experiment}}/{{dataset}}/{{model}}.csv"
+        parameters=figure_file(
+            "fig4", f"{RUN}/parameters/{{experiment}}/{{dataset}}/{{model}}.nc"
         ),
         scores=figure_file(
             "fig4", f"{RUN}/scores/{{experiment}}/{{dataset}}/{{model}}.csv"

@@ -73,8 +73,7 @@ def draw(name, run, svg, png):
         "fig2": lambda: plot_fig2.main(shared, families, svg, png),
         "fig3": lambda: plot_fig3.main(scores, parameters, locations, REFERENCE / "fig3.csv", svg, png),
         "fig4": lambda: plot_fig4.main(
-            *(two["dataset"], two["fits"][-1], two["selection"], two["scores"]),
-            *(*barcodes, REFERENCE / "fig4.csv", svg, png),
+            *(two["parameters"], two["scores"], *barcodes, REFERENCE / "fig4.csv", svg, png)
         ),
         "fig5": lambda: plot_fig5.main(
             *(run.of("fig5", kind) for kind in ("scores", "barcodes", "barcode_scores")),

@@ -26,11 +26,12 @@ def parameters(fitted: Fitted, data: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     fitted
-        The fit; at most 200 neurons are kept.
+        The fit; at most 200 neurons are kept, spread over the population.
     data
         Its dataset; the example is the first training image.
     """
-    model, keep = fitted.encoder, slice(0, MAX_NEURONS)
+    model, n_neurons = fitted.encoder, len(fitted.neurons)
+    keep = np.linspace(0, n_neurons - 1, min(n_neurons, MAX_NEURONS)).astype(int)
     image = data["images"][int(np.flatnonzero(data["split"].values[0] == TRAIN)[0])].values
     arrays: dict[str, tuple[tuple[str, ...], np.ndarray]] = {"image": (("channel", "y", "x"), image)}
     if isinstance(model, Encoder):

@@ -87,14 +87,9 @@ def main(
 ) -> None:
     """Draw the first seed and selection rule of the last cell."""
     plotting.use_style()
-    codes, rated = read_table(barcodes), read_table(scores)
-    last = rated.iloc[-1]
-    rated = rated[(rated.n_neurons == last.n_neurons) & (rated.n_images == last.n_images)]
-    keys = ["selection", "n_neurons", "n_images", "seed"]
-    score = rated.iloc[0]
-    codes = codes[(codes[keys] == score[keys]).all(axis=1)]
+    codes, rated = (plotting.example(read_table(path)) for path in (barcodes, scores))
     figure = plt.figure(figsize=(plotting.PAGE, 2.8))
-    figure.suptitle(title(score), fontsize=7.5)
+    figure.suptitle(title(rated.iloc[0]), fontsize=7.5)
     left, right = figure.subfigures(1, 2, width_ratios=[1.9, 1])
     first = heat_map(left, codes)
     with read_netcdf(averages) as stored:
