@@ -339,7 +339,7 @@ def _check_known_patches(
 
 
 def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
-    seen: dict[str, set[str]] = {"name": set(), "figure": set()}
+    names: set[str] = set()
     for index, experiment in enumerate(config["experiments"]):
         path = ("experiments", index)
         for section in ("datasets", "models"):
@@ -352,9 +352,7 @@ def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) ->
             if config["datasets"][dataset]["kind"] in SIMULATED:
                 _check_sizes(config, index, dataset, sources)
             _check_known_patches(config, index, dataset, sources)
-        for key, values in seen.items():
-            value = experiment[key]
-            if value in values:
-                raise _fail((*path, key), f"'{value}' is used by an earlier experiment", sources)
-            if value is not None:
-                values.add(value)
+        name = experiment["name"]
+        if name in names:
+            raise _fail((*path, "name"), f"'{name}' is used by an earlier experiment", sources)
+        names.add(name)
