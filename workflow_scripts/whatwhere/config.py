@@ -18,7 +18,11 @@ Config = dict[str, Any]
 SIMULATED = ("simulated_dog",)
 """Kinds of datasets that are simulated; all others are recordings."""
 
-SCHEMAS = Path(__file__).parents[2] / "config" / "schemas"
+_HERE = Path(__file__).parent
+# A checkout has them beside the workflow, an installed package takes them along.
+FOLDER = next(folder for folder in (_HERE / "defaults", _HERE.parents[1] / "config") if folder.is_dir())
+"""Folder of ``config.yaml`` and ``schemas/``."""
+SCHEMAS = FOLDER / "schemas"
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -86,6 +90,13 @@ def validate(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
         if definition["kind"] in SIMULATED:
             _check_simulation(definition, ("datasets", name), sources)
     _check_experiments(config, sources)
+
+
+def validate_model(definition: Config) -> None:
+    """Refuse a model that does not fulfil its schema; errors as in :func:`validate`."""
+    sources = [("definition", {"models": {"model": definition}})]
+    _check_schema(definition, "models", ("models", "model"), sources)
+    _check_cores(definition, ("models", "model", "cores"), sources)
 
 
 def size(wildcard: str) -> int | None:

@@ -57,6 +57,20 @@ def smooth_square(sta: np.ndarray) -> np.ndarray:
     return fftconvolve(centered**2, window[None], mode="same", axes=(1, 2)).astype(np.float32)
 
 
+def averages(images: np.ndarray, responses: np.ndarray, smoothing: int) -> dict[str, np.ndarray]:
+    """All :data:`AVERAGES` by name, (neuron, y, x) each.
+
+    Parameters
+    ----------
+    images, responses
+        As for :func:`spike_triggered_average`.
+    smoothing
+        Size of :func:`smoothing_kernel`.
+    """
+    raw = spike_triggered_average(images, responses)
+    return dict(zip(AVERAGES, (raw, smooth(raw, smoothing), smooth_square(raw)), strict=True))
+
+
 def crop_to_mask(sta: np.ndarray, mask_shape: tuple[int, int]) -> np.ndarray:
     """Central part of every STA (neuron, y, x) that the mask covers, offset int((image - mask) / 2)."""
     top, left = ((size - mask) // 2 for size, mask in zip(sta.shape[1:], mask_shape, strict=True))
