@@ -89,22 +89,29 @@ def families(*wanted):
     return "|".join(names) or "none"
 
 
+def has_masks(model):
+    """Whether a model learns where every neuron looks."""
+    return model["family"] in ("cnn_factorized", "cnn_known_kernel")
+
+
 def has_barcodes(model):
-    """Whether the feature weights of a model are clustered."""
-    return model["family"] == "cnn_factorized"
+    """Whether a model has feature weights to cluster: a single feature has none."""
+    features = [core["channels"][-1] for core in model.get("cores", [])]
+    return model["family"] == "cnn_factorized" and min(features) > 1
 
 
 def all_targets():
     """What a plain run makes."""
     tables = ["scores", "summary"]
-    if any(
-        has_barcodes(config["models"][m])
-        for e in EXPERIMENTS.values()
-        for m in e["models"]
-    ):
-        tables += ["barcodes", "barcode_scores"]
-    figures = [e["figure"] for e in EXPERIMENTS.values() if e["figure"]]
+    figures = sorted({e["figure"] for e in EXPERIMENTS.values() if e["figure"]})
     figures += [f"recording_{name}" for name in recorded_datasets()]
+    if scaling_files(""):
+        tables += ["scaling", "exchange_rates"]
+        figures += ["scaling"]
+    if fits_of(EXPERIMENTS.values(), has_barcodes):
+        tables += ["barcodes", "barcode_scores"]
+        figures += ["fig1"]
+        figures += fitted("barcodes/{experiment}/{dataset}/{model}", has_barcodes)
     return [f"{RUN}/tables/{name}.csv" for name in tables] + [
         f"{RUN}/figures/{name}.svg" for name in figures
     ]

@@ -109,11 +109,13 @@ def test_the_file_that_holds_the_mistake_is_named():
         validate(broken, [("config.yaml", broken), ("mine.yaml", {})])
 
 
-def test_names_of_experiments_and_figures_are_unique():
+def test_names_of_experiments_are_unique_but_figures_may_be_shared():
     config = copy.deepcopy(DEFAULT)
     config["experiments"].append(copy.deepcopy(config["experiments"][0]))
     with pytest.raises(UserError, match="used by an earlier experiment"):
         validate(config, [("mine.yaml", config)])
+    config["experiments"][-1]["name"] = "another"
+    validate(config, [("mine.yaml", config)])
 
 
 @pytest.mark.parametrize(

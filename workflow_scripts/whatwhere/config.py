@@ -244,7 +244,7 @@ def _check_kernels(
 
 
 def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
-    seen: dict[str, set[str]] = {"name": set(), "figure": set()}
+    names: set[str] = set()
     for index, experiment in enumerate(config["experiments"]):
         path = ("experiments", index)
         for section in ("datasets", "models"):
@@ -256,9 +256,7 @@ def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) ->
         for dataset in experiment["datasets"]:
             if config["datasets"][dataset]["kind"] in SIMULATED:
                 _check_sizes(config, index, dataset, sources)
-        for key, values in seen.items():
-            value = experiment[key]
-            if value in values:
-                raise _fail((*path, key), f"'{value}' is used by an earlier experiment", sources)
-            if value is not None:
-                values.add(value)
+        name = experiment["name"]
+        if name in names:
+            raise _fail((*path, "name"), f"'{name}' is used by an earlier experiment", sources)
+        names.add(name)

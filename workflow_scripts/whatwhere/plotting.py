@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from whatwhere.files import atomic
 
@@ -20,8 +24,27 @@ PAGE = 7.0
 PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000"]
 """Okabe and Ito's colours, told apart by colour-blind readers."""
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
+LINES = ["-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1))]
+LINE_COLORS = [*PALETTE[:6], PALETTE[7], "#882255", "#999933"]
+"""Colours of curves: the palette without yellow, which is lost on white."""
 REFERENCE = "0.35"
 """Grey of the paper's values."""
+
+LABELS = {
+    "ols_patch": "OLS, known patch",
+    "lasso_patch": "lasso, known patch",
+    "ridge_patch": "ridge, known patch",
+    "ridge_shared_patch": "ridge, shared filter",
+    "known_kernel": "kernel known",
+    "cnn_one_kernel": "CNN",
+    "cnn_one_kernel_smoothed": "CNN, smoothed start",
+    "factorized_relu": "factorized",
+    "fixed_mask_relu": "fixed mask",
+    "fully_connected_relu": "fully connected",
+    "factorized_two_kernels": "factorized",
+    "factorized_three_layers": "factorized",
+}
+"""What figures call models; others go by their name in the config."""
 
 
 def use_style() -> None:
@@ -45,6 +68,90 @@ def show_field(ax: Axes, field: np.ndarray, limit: float | None = None) -> None:
     ax.imshow(field, cmap="RdBu_r", vmin=-limit or None, vmax=limit or None)
     ax.set(xticks=[], yticks=[])
     sns.despine(ax=ax, left=True, bottom=True)
+
+
+def label(model: str, n_neurons: int | None = None) -> str:
+    """Name of a curve: the model, and the population size if it is given."""
+    name = LABELS.get(model, model.replace("_", " "))
+    return name if n_neurons is None else f"{name}, N = {n_neurons}"
+
+
+def style(index: int) -> dict[str, Any]:
+    """Colour, marker and line style of curve number ``index``, distinct in greyscale too."""
+    return {
+        "color": LINE_COLORS[index % len(LINE_COLORS)],
+        "marker": MARKERS[index % len(MARKERS)],
+        "linestyle": LINES[index % len(LINES)],
+        "markersize": 3.5,
+        "linewidth": 1.1,
+    }
+
+
+def over_seeds(scores: pd.DataFrame, value: str = "feve") -> pd.DataFrame:
+    """Mean and sd over seeds of the mean over neurons, by ``n_images``, clipped at 0 as in the paper.
+
+    Returns
+    -------
+    Columns ``n_images``, ``mean``, ``sd`` (ddof 0, as in the paper; 0 for a single seed) and ``n_seeds``.
+    """
+    population = scores.groupby(["n_images", "seed"])[value].mean().clip(lower=0)
+    groups = population.groupby("n_images")
+    table = pd.DataFrame({"mean": groups.mean(), "sd": groups.std(ddof=0), "n_seeds": groups.size()})
+    return table.reset_index()
+
+
+def draw_curve(ax: Axes, table: pd.DataFrame, index: int, name: str) -> None:
+    """Draw a table of :func:`over_seeds` with error bars."""
+    ax.errorbar(
+        table.n_images,
+        table["mean"],
+        table["sd"],
+        capsize=1.8,
+        elinewidth=0.8,
+        markeredgewidth=0,
+        label=name,
+        **style(index),
+    )
+
+
+def draw_reference(ax: Axes, reference: pd.DataFrame, index: int) -> None:
+    """Draw the paper's curve (columns ``n_images``, ``feve``): the colour of ours, dotted, lighter."""
+    ax.plot(
+        reference.n_images,
+        reference.feve,
+        color=LINE_COLORS[index % len(LINE_COLORS)],
+        linestyle=(0, (1, 1.5)),
+        linewidth=1,
+        alpha=0.55,
+        zorder=0,
+    )
+
+
+def image_axis(ax: Axes, sizes: Iterable[int]) -> None:
+    """Logarithmic axis of data sizes with powers of two."""
+    sizes = sorted(set(sizes))
+    ax.set_xscale("log", base=2)
+    ax.set_xlim(sizes[0] / 1.3, sizes[-1] * 1.3)
+    ax.set_xlabel("images (training + validation)")
+
+
+def legend_below(ax: Axes, columns: int, *, paper: bool) -> None:
+    """Legend under the axes, with an entry for the paper's curves if there are any."""
+    handles, names = ax.get_legend_handles_labels()
+    if paper:
+        handles.append(Line2D([], [], color=REFERENCE, linestyle=(0, (1, 1.5)), linewidth=1))
+        names.append("paper")
+    ax.legend(
+        handles,
+        names,
+        ncols=columns,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.28),
+        fontsize=6.5,
+        columnspacing=1.0,
+        handlelength=2.6,
+        borderaxespad=0,
+    )
 
 
 def panel_letter(ax: Axes, letter: str) -> None:
