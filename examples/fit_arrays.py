@@ -7,7 +7,7 @@ from whatwhere.api import definition, fit
 # A stand-in for a recording: five cells of one kind at five places, 1200 images shown once.
 rng = np.random.default_rng(0)
 y, x = np.mgrid[-3:4, -3:4]
-field = np.cos(1.2 * x) * np.exp(-(x**2 + y**2) / 4)
+field = np.exp(-(x**2 + y**2) / 3)
 corners = rng.integers(0, 14, (5, 2))
 images = rng.normal(size=(1200, 20, 20))
 drive = np.stack([(images[:, i : i + 7, j : j + 7] * field).sum((1, 2)) for i, j in corners], axis=1)
@@ -17,7 +17,7 @@ responses = rng.poisson(np.log1p(np.exp(drive)))
 model = definition("factorized_three_layers")
 model["cores"][0] |= {"channels": [4], "kernels": [7], "padding": ["valid"]}
 model["cores"][0] |= {"smooth_layers": [1], "sparse_layers": [0]}
-model["grid"] = [{"smoothness": [0.003], "joint_l1": [0.02, 0.2]}]
+model["grid"] = [{"smoothness": [0.003], "joint_l1": [0.02, 0.05]}]
 model["training"] |= {"learning_rate": 0.01, "max_steps": 200}
 
 fitted = fit(images, responses, model=model)

@@ -106,5 +106,7 @@ class Run:
 
     def summary(self, experiments):
         collect_scores.main(
-            self.tables("scores", experiments), self.path("tables", "scores.csv"), self.path("tables", "summary.csv")
+            self.tables("scores", experiments),
+            self.path("tables", "scores.csv"),
+            self.path("tables", "summary.csv"),
         )

@@ -36,6 +36,18 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class _PlainDumper(yaml.SafeDumper):
+    """Writes what is used twice twice, without anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def dump(config: Config) -> str:
+    """A configuration as YAML, in its order."""
+    return yaml.dump(config, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
+
+
 def read(path: str | Path) -> Config:
     """Read one YAML file.
 

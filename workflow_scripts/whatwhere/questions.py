@@ -1,0 +1,232 @@
+"""The paper's five questions, answered by the tables of a run.
+
+Every answer is a mean of paired differences with its 95 % confidence interval from Student's t distribution:
+over seeds where populations of different size are compared, over neurons (each the mean of its seeds) where
+models are. It says where it comes from, and a run that lacks the experiment says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t
+
+QUESTIONS = {
+    1: "Does a feature space shared by many neurons help?",
+    2: "Does separating what from where help in data efficiency and scale?",
+    3: "Do factorized readouts beat fully-connected ones and models without convolution?",
+    4: "Are feature weights barcodes of cell types?",
+    5: "More neurons or longer recordings?",
+}
+ABSENT = "not part of this run"
+COLUMNS = [
+    "question",
+    "text",
+    "comparison",
+    "dataset",
+    "selection",
+    "n_neurons",
+    "n_images",
+    "measure",
+    "value",
+    "low",
+    "high",
+    "n",
+    "unit",
+    "paper",
+    "source",
+]
+
+_FACTORIZED = "cnn_factorized"
+_JOINT_READOUTS = ("cnn_fixed_mask", "cnn_fully_connected")
+_DATA = ["dataset", "selection"]
+_CELL = [*_DATA, "n_neurons", "n_images"]
+
+Row = dict[str, Any]
+
+
+def interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Mean of values (n,) and its 95 % confidence interval; NaN bounds below two values."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, np.nan, np.nan
+    half = float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return mean, mean - half, mean + half
+
+
+def answers(
+    scores: pd.DataFrame,
+    barcode_scores: pd.DataFrame | None,
+    exchange_rates: pd.DataFrame | None,
+    families: dict[str, str],
+    reference: pd.DataFrame,
+) -> pd.DataFrame:
+    """All answers of a run.
+
+    Parameters
+    ----------
+    scores
+        ``tables/scores.csv``.
+    barcode_scores, exchange_rates
+        Tables of the same name, or None where the run lacks them.
+    families
+        Family of every model, in the order of the configuration.
+    reference
+        Values of the paper: columns model, n_neurons, n_images, feve.
+
+    Returns
+    -------
+    Columns as in :data:`COLUMNS`; ``value`` is NaN and ``comparison`` :data:`ABSENT` where a question
+    cannot be answered.
+    """
+    scores = _measured(scores).assign(family=scores["model"].map(families))
+    found = {
+        1: list(_shared_features(scores, reference)),
+        2: list(_against(scores, _JOINT_READOUTS, reference)),
+        3: list(_largest(_against(scores, tuple(set(families.values()) - {_FACTORIZED}), reference))),
+        4: [] if barcode_scores is None else list(_barcodes(barcode_scores)),
+        5: [] if exchange_rates is None else list(_exchange(exchange_rates)),
+    }
+    rows = [
+        {"question": number, "text": QUESTIONS[number], **row}
+        for number, some in found.items()
+        for row in some or [{"comparison": ABSENT}]
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _measured(scores: pd.DataFrame) -> pd.DataFrame:
+    """Scores with ``value`` and ``measure``: FEVE, or correlation for datasets without single trials."""
+    has_feve = scores["feve"].notna().groupby(scores["dataset"]).transform("any")
+    return scores.assign(
+        measure=np.where(has_feve, "feve", "correlation"),
+        value=np.where(has_feve, scores["feve"], scores["correlation"]),
+    ).dropna(subset="value")
+
+
+def _row(
+    comparison: str, names: Row, values: np.ndarray, unit: str, paper: float, measure: str, source: str
+) -> Row:
+    mean, low, high = interval(values)
+    return {
+        "comparison": comparison,
+        **names,
+        "measure": measure,
+        "value": mean,
+        "low": low,
+        "high": high,
+        "n": len(values),
+        "unit": unit,
+        "paper": paper,
+        "source": source,
+    }
+
+
+def _published(reference: pd.DataFrame, model: str, n_neurons: int, n_images: int) -> float:
+    same = (reference.model == model) & (reference.n_neurons == n_neurons) & (reference.n_images == n_images)
+    return float(reference.loc[same, "feve"].mean())
+
+
+def _source(part: pd.DataFrame) -> str:
+    return f"tables/scores.csv, {', '.join(part['experiment'].unique())}"
+
+
+def _shared_features(scores: pd.DataFrame, reference: pd.DataFrame) -> Iterator[Row]:
+    """The same factorized model fitted to many and to few neurons, over the same seeds."""
+    network = scores[scores.family == _FACTORIZED]
+    for key, part in network.groupby([*_DATA, "model", "n_images"], sort=False):
+        means = part.groupby(["n_neurons", "seed"])["value"].mean().unstack(0)
+        if len(means.columns) < 2:
+            continue
+        few, many = means.columns.min(), means.columns.max()
+        difference = (means[many] - means[few]).dropna().to_numpy()
+        if not len(difference):
+            continue
+        names = dict(zip([*_DATA, "model", "n_images"], key, strict=True))
+        model, n_images = names.pop("model"), names["n_images"]
+        paper = _published(reference, model, many, n_images) - _published(reference, model, few, n_images)
+        comparison = f"{model}: {many} neurons fitted jointly minus {few}"
+        yield _row(
+            comparison,
+            names | {"n_neurons": many},
+            difference,
+            "seeds",
+            paper,
+            part["measure"].iloc[0],
+            _source(part),
+        )
+
+
+def _against(scores: pd.DataFrame, families: tuple[str, ...], reference: pd.DataFrame) -> Iterator[Row]:
+    """The factorized model minus every model of some families, neuron by neuron, at equal sizes."""
+    for key, part in scores.groupby(_CELL, sort=False):
+        neurons = part.groupby(["model", "neuron"], sort=False)["value"].mean().unstack(0)
+        factorized = part.loc[part.family == _FACTORIZED, "model"].unique()
+        others = part.loc[part.family.isin(families), "model"].unique()
+        names = dict(zip(_CELL, key, strict=True))
+        for other in others if len(factorized) else []:
+            ours = factorized[0]
+            difference = (neurons[ours] - neurons[other]).dropna().to_numpy()
+            if not len(difference):
+                continue
+            sizes = (names["n_neurons"], names["n_images"])
+            paper = _published(reference, ours, *sizes) - _published(reference, other, *sizes)
+            used = part[part.model.isin((ours, other))]
+            yield _row(
+                f"{ours} minus {other}",
+                names,
+                difference,
+                "neurons",
+                paper,
+                part["measure"].iloc[0],
+                _source(used),
+            )
+
+
+def _largest(rows: Iterator[Row]) -> Iterator[Row]:
+    """Of every comparison on a dataset, the one at the largest sizes."""
+    largest: dict[tuple[str, ...], Row] = {}
+    for row in rows:
+        key = (row["dataset"], row["selection"], row["comparison"])
+        before = largest.get(key)
+        if before is None or (row["n_neurons"], row["n_images"]) > (before["n_neurons"], before["n_images"]):
+            largest[key] = row
+    yield from largest.values()
+
+
+def _barcodes(barcode_scores: pd.DataFrame) -> Iterator[Row]:
+    """Agreement of clustered feature weights with the true types of simulated cells."""
+    known = barcode_scores.dropna(subset="ari")
+    for key, part in known.groupby([*_CELL, "model", "experiment"], sort=False):
+        names = dict(zip([*_CELL, "model", "experiment"], key, strict=True))
+        model, experiment = names.pop("model"), names.pop("experiment")
+        yield _row(
+            f"{model}: clusters of feature weights against true types",
+            names,
+            part["ari"].to_numpy(),
+            "seeds",
+            np.nan,
+            "ari",
+            f"tables/barcode_scores.csv, {experiment}",
+        )
+
+
+def _exchange(rates: pd.DataFrame) -> Iterator[Row]:
+    """How many doublings of images one doubling of neurons is worth."""
+    for rate in rates.to_dict("records"):
+        sizes = f"{rate['neurons_from']:.0f} to {rate['neurons_to']:.0f} neurons"
+        yield {
+            "comparison": f"{rate['model']}: a doubling of neurons in doublings of images, {sizes}",
+            "dataset": rate["dataset"],
+            "selection": rate["selection"],
+            "measure": f"exchange rate of {rate['measure']}",
+            "value": rate["rate"],
+            "low": rate["low"],
+            "high": rate["high"],
+            "n": rate["n_cells"],
+            "unit": "cells",
+            "source": "tables/exchange_rates.csv",
+        }
