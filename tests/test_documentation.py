@@ -16,7 +16,9 @@ def test_every_key_is_documented_as_the_schemas_describe_it():
 
 
 def test_no_key_lacks_its_description():
-    rows = [line for line in update(REPOSITORY / "config" / "README.md").splitlines() if line.startswith("| `")]
+    rows = [
+        line for line in update(REPOSITORY / "config" / "README.md").splitlines() if line.startswith("| `")
+    ]
     empty = [row for row in rows if not row.split("|")[-2].strip()]
     assert len(rows) > 100
     assert empty == []

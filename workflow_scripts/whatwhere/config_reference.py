@@ -55,12 +55,16 @@ def _keys(schema: Schema, definitions: Schema, prefix: str) -> list[tuple[str, s
         if not prop:
             continue
         path = f"{prefix}{name}"
-        optional = "" if name in schema.get("required", [name]) else "Optional. "
-        text = prop.get("description", "").removeprefix("Optional. ")
-        rows.append((path, _value(prop, definitions), optional + " ".join(text.split())))
+        below = []
         for one in (prop, *prop.get("oneOf", [])):
             items = _resolve(one.get("items", {}), definitions)
-            rows += _keys(one, definitions, f"{path}.") + _keys(items, definitions, f"{path}[].")
+            below += _keys(one, definitions, f"{path}.") + _keys(items, definitions, f"{path}[].")
+        optional = "" if name in schema.get("required", [name]) else "Optional. "
+        text = " ".join(prop.get("description", "").removeprefix("Optional. ").split())
+        # A mapping without words of its own is described by its keys.
+        if text or not below:
+            rows.append((path, _value(prop, definitions), optional + text))
+        rows += below
     return rows
 
 

@@ -1,0 +1,152 @@
+"""The report of a small run, made by Snakemake and read in a browser without network."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import REPOSITORY
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+from whatwhere.config import merge, read
+
+pytestmark = pytest.mark.slow
+
+# A proxy that refuses every connection: whoever wants the network here fails.
+OFFLINE = {f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https")}
+CONFIG = REPOSITORY / "tests" / "report.yaml"
+FLAGS = [
+    "headless",
+    "no-sandbox",
+    "disable-gpu",
+    "disable-quic",
+    "no-first-run",
+    "disable-background-networking",
+]
+FLAGS += ["disable-component-update", "disable-sync", "window-size=1400,1000"]
+
+
+def snakemake(folder, *arguments):
+    command = [sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--cores", "2"]
+    command += ["--directory", folder, "--configfile", CONFIG, *arguments]
+    return subprocess.run(command, env=os.environ | OFFLINE, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    done = snakemake(folder, "all", "build_report")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def report(run_folder):
+    return run_folder / "results" / "report" / "report.html"
+
+
+@pytest.fixture
+def browser(report, tmp_path):
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("needs chromium and chromium-driver (Debian packages)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"user-data-dir={tmp_path}"):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as chrome:
+        chrome.set_page_load_timeout(120)
+        chrome.get(report.as_uri())
+        yield chrome
+
+
+def wait(browser, condition):
+    return WebDriverWait(browser, 60).until(condition)
+
+
+def click(browser, element):
+    # The menu slides in: a click by coordinates could miss.
+    browser.execute_script("arguments[0].click()", element)
+
+
+def open_category(browser, name):
+    """Go to a category by the menu, whatever is shown."""
+    click(browser, wait(browser, lambda b: b.find_element(By.CSS_SELECTOR, "nav nav a")))
+    click(browser, wait(browser, lambda b: b.find_element(By.XPATH, f"//li/a[span='{name}']")))
+    return wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, "nav tbody tr"))
+
+
+def results(browser):
+    return browser.execute_script("return results")
+
+
+def test_the_report_shows_every_figure_and_page(browser):
+    shown = 0
+    for category in browser.execute_script("return Object.keys(categories)"):
+        for row in open_category(browser, category):
+            click(browser, row.find_element(By.CSS_SELECTOR, "td:last-child a"))
+            picture = wait(
+                browser, lambda b: b.find_elements(By.CSS_SELECTOR, "#app img[src^=data], iframe")
+            )[-1]
+            if picture.tag_name == "img":
+                wait(browser, lambda b, img=picture: img.get_property("naturalWidth") > 100)
+            else:
+                browser.switch_to.frame(picture)
+                assert len(wait(browser, lambda b: b.find_element(By.TAG_NAME, "h1")).text) > 5
+                browser.switch_to.default_content()
+            shown += 1
+    figures = list((REPOSITORY / "rules" / "captions").glob("*.rst"))
+    assert shown == len(results(browser)) >= 7
+    assert figures
+
+
+def test_every_result_has_a_caption_that_says_what_to_see(browser):
+    for path, result in results(browser).items():
+        text = re.sub("<[^>]*>", "", result["caption"]).strip()
+        assert len(text) > 60, path
+        assert "{{" not in text
+
+
+def test_a_caption_and_the_code_of_its_rule_can_be_opened(browser):
+    row = open_category(browser, "Answers")[0]
+    click(browser, row.find_elements(By.CSS_SELECTOR, "td:last-child a")[1])
+    wait(browser, lambda b: "the paper's own value" in b.find_element(By.TAG_NAME, "body").text)
+    click(browser, wait(browser, lambda b: b.find_element(By.XPATH, "//a[contains(., 'answer_questions')]")))
+    wait(browser, lambda b: "Answer the paper's five questions" in b.find_element(By.TAG_NAME, "body").text)
+
+
+def test_the_front_page_and_the_statistics_draw(browser):
+    wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, "#app canvas, #app svg.marks"))
+    assert "Klindt, Ecker, Euler & Bethge" in browser.find_element(By.TAG_NAME, "body").text
+    click(browser, browser.find_element(By.XPATH, "//li/a[span='Statistics']"))
+    wait(browser, lambda b: len(b.find_elements(By.CSS_SELECTOR, "#app canvas, #app svg.marks")) >= 2)
+
+
+def test_the_browser_reports_no_error_and_asks_the_network_for_nothing(browser):
+    for category in ("Answers", "Run", "Tables"):
+        row = open_category(browser, category)[0]
+        click(browser, row.find_element(By.CSS_SELECTOR, "td:last-child a"))
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    requested = [
+        m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"
+    ]
+    assert requested
+    assert [url for url in requested if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_a_finished_run_and_its_report_are_not_made_again(run_folder):
+    again = snakemake(run_folder, "all", "build_report")
+    assert again.returncode == 0, again.stderr
+    assert "Nothing to be done" in again.stderr
+
+
+def test_the_configuration_beside_the_report_is_the_merged_one(run_folder):
+    merged = merge(read(REPOSITORY / "config" / "config.yaml"), read(CONFIG))
+    assert read(run_folder / "results" / "report" / "config.yaml") == merged
