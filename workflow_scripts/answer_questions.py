@@ -11,9 +11,9 @@ from whatwhere.questions import ABSENT, QUESTIONS, answers
 
 INTRODUCTION = (
     "Differences are means over paired seeds or neurons with their 95 % confidence interval (Student's t); "
-    "exchange rates carry that of a bootstrap. FEVE is the fraction of explainable variance explained. Sizes: "
-    "neurons fitted jointly, and training plus validation images. The last columns name the paper's "
-    "value, where it published one at these sizes, and the table of this run."
+    "exchange rates carry that of a bootstrap. FEVE is the fraction of explainable variance explained. "
+    "Sizes are neurons fitted jointly, and training plus validation images. The last columns give the "
+    "paper's value, where it published one at these sizes, and the table of this run."
 )
 
 

@@ -107,83 +107,60 @@ def _measured(scores: pd.DataFrame) -> pd.DataFrame:
     ).dropna(subset="value")
 
 
-def _row(
-    comparison: str, names: Row, values: np.ndarray, unit: str, paper: float, measure: str, source: str
-) -> Row:
+def _estimate(values: np.ndarray, unit: str) -> Row:
     mean, low, high = interval(values)
-    return {
-        "comparison": comparison,
-        **names,
-        "measure": measure,
-        "value": mean,
-        "low": low,
-        "high": high,
-        "n": len(values),
-        "unit": unit,
-        "paper": paper,
-        "source": source,
-    }
+    return {"value": mean, "low": low, "high": high, "n": len(values), "unit": unit}
 
 
-def _published(reference: pd.DataFrame, model: str, n_neurons: int, n_images: int) -> float:
-    same = (reference.model == model) & (reference.n_neurons == n_neurons) & (reference.n_images == n_images)
-    return float(reference.loc[same, "feve"].mean())
+def _origin(scores: pd.DataFrame) -> Row:
+    experiments = ", ".join(scores["experiment"].unique())
+    return {"measure": scores["measure"].iloc[0], "source": f"tables/scores.csv, {experiments}"}
 
 
-def _source(part: pd.DataFrame) -> str:
-    return f"tables/scores.csv, {', '.join(part['experiment'].unique())}"
+def _published(reference: pd.DataFrame, first: tuple[Any, ...], second: tuple[Any, ...]) -> Row:
+    """The paper's difference of two (model, n_neurons, n_images); NaN if it lacks one of them."""
+    table = reference.groupby(["model", "n_neurons", "n_images"])["feve"].mean()
+    return {"paper": table.get(first, np.nan) - table.get(second, np.nan)}
 
 
 def _shared_features(scores: pd.DataFrame, reference: pd.DataFrame) -> Iterator[Row]:
     """The same factorized model fitted to many and to few neurons, over the same seeds."""
     network = scores[scores.family == _FACTORIZED]
-    for key, part in network.groupby([*_DATA, "model", "n_images"], sort=False):
-        means = part.groupby(["n_neurons", "seed"])["value"].mean().unstack(0)
-        if len(means.columns) < 2:
-            continue
-        few, many = means.columns.min(), means.columns.max()
-        difference = (means[many] - means[few]).dropna().to_numpy()
-        if not len(difference):
-            continue
-        names = dict(zip([*_DATA, "model", "n_images"], key, strict=True))
+    keys = [*_DATA, "n_images", "model"]
+    for values, part in network.groupby(keys, sort=False):
+        names: Row = dict(zip(keys, values, strict=True))
         model, n_images = names.pop("model"), names["n_images"]
-        paper = _published(reference, model, many, n_images) - _published(reference, model, few, n_images)
-        comparison = f"{model}: {many} neurons fitted jointly minus {few}"
-        yield _row(
-            comparison,
-            names | {"n_neurons": many},
-            difference,
-            "seeds",
-            paper,
-            part["measure"].iloc[0],
-            _source(part),
-        )
+        means = part.groupby(["seed", "n_neurons"])["value"].mean().unstack().sort_index(axis=1)
+        few, many = means.columns[[0, -1]]
+        difference = (means[many] - means[few]).dropna().to_numpy()
+        if few < many and len(difference):
+            yield {
+                "comparison": f"{model}: {many} neurons fitted jointly minus {few}",
+                **names,
+                "n_neurons": many,
+                **_estimate(difference, "seeds"),
+                **_published(reference, (model, many, n_images), (model, few, n_images)),
+                **_origin(part),
+            }
 
 
 def _against(scores: pd.DataFrame, families: tuple[str, ...], reference: pd.DataFrame) -> Iterator[Row]:
-    """The factorized model minus every model of some families, neuron by neuron, at equal sizes."""
-    for key, part in scores.groupby(_CELL, sort=False):
+    """The first factorized model minus every model of some families, neuron by neuron, at equal sizes."""
+    for values, part in scores.groupby(_CELL, sort=False):
+        names: Row = dict(zip(_CELL, values, strict=True))
+        sizes = (names["n_neurons"], names["n_images"])
         neurons = part.groupby(["model", "neuron"], sort=False)["value"].mean().unstack(0)
-        factorized = part.loc[part.family == _FACTORIZED, "model"].unique()
-        others = part.loc[part.family.isin(families), "model"].unique()
-        names = dict(zip(_CELL, key, strict=True))
-        for other in others if len(factorized) else []:
-            ours = factorized[0]
-            difference = (neurons[ours] - neurons[other]).dropna().to_numpy()
-            if not len(difference):
-                continue
-            sizes = (names["n_neurons"], names["n_images"])
-            paper = _published(reference, ours, *sizes) - _published(reference, other, *sizes)
-            used = part[part.model.isin((ours, other))]
-            yield _row(
-                f"{ours} minus {other}",
-                names,
-                difference,
-                "neurons",
-                paper,
-                part["measure"].iloc[0],
-                _source(used),
-            )
+        for ours in part.loc[part.family == _FACTORIZED, "model"].unique()[:1]:
+            for other in part.loc[part.family.isin(families), "model"].unique():
+                difference = (neurons[ours] - neurons[other]).dropna().to_numpy()
+                if len(difference):
+                    yield {
+                        "comparison": f"{ours} minus {other}",
+                        **names,
+                        **_estimate(difference, "neurons"),
+                        **_published(reference, (ours, *sizes), (other, *sizes)),
+                        **_origin(part[part.model.isin((ours, other))]),
+                    }
 
 
 def _largest(rows: Iterator[Row]) -> Iterator[Row]:
@@ -199,19 +176,16 @@ def _largest(rows: Iterator[Row]) -> Iterator[Row]:
 
 def _barcodes(barcode_scores: pd.DataFrame) -> Iterator[Row]:
     """Agreement of clustered feature weights with the true types of simulated cells."""
-    known = barcode_scores.dropna(subset="ari")
-    for key, part in known.groupby([*_CELL, "model", "experiment"], sort=False):
-        names = dict(zip([*_CELL, "model", "experiment"], key, strict=True))
-        model, experiment = names.pop("model"), names.pop("experiment")
-        yield _row(
-            f"{model}: clusters of feature weights against true types",
-            names,
-            part["ari"].to_numpy(),
-            "seeds",
-            np.nan,
-            "ari",
-            f"tables/barcode_scores.csv, {experiment}",
-        )
+    keys = [*_CELL, "model", "experiment"]
+    for values, part in barcode_scores.dropna(subset="ari").groupby(keys, sort=False):
+        names: Row = dict(zip(keys, values, strict=True))
+        yield {
+            "comparison": f"{names.pop('model')}: clusters of feature weights against true types",
+            "source": f"tables/barcode_scores.csv, {names.pop('experiment')}",
+            **names,
+            "measure": "ari",
+            **_estimate(part["ari"].to_numpy(), "seeds"),
+        }
 
 
 def _exchange(rates: pd.DataFrame) -> Iterator[Row]:
