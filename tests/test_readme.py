@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 
@@ -10,20 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
+from workflow import copy_repository
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\S+)(?: (\S+))?\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-COPIED = ("Snakefile", "Makefile", "rules", "envs", "config", "profiles", "workflow_scripts", "examples")
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """The tracked folders of the repository, with the files that the README names and a small recording."""
-    folder = tmp_path_factory.mktemp("clone")
-    for name in COPIED:
-        source = REPOSITORY / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, folder / name)
+    """A copy of the repository with the files that the README names and a small recording."""
+    folder = copy_repository(tmp_path_factory.mktemp("clone"))
     for _, option, text in BLOCKS:
         if option.startswith("file="):
             (folder / option.removeprefix("file=")).write_text(text)

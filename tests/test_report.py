@@ -1,25 +1,21 @@
 """The report of a small run, made by Snakemake and read in a browser without network."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 
+import pandas as pd
 import pytest
 from conftest import REPOSITORY
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
+from workflow import CONFIG, snakemake
 
 from whatwhere.config import merge, read
 
 pytestmark = pytest.mark.slow
 
-# A proxy that refuses every connection: whoever wants the network here fails.
-OFFLINE = {f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https")}
-CONFIG = REPOSITORY / "tests" / "report.yaml"
 FLAGS = [
     "headless",
     "no-sandbox",
@@ -31,23 +27,9 @@ FLAGS = [
 FLAGS += ["disable-component-update", "disable-sync", "window-size=1400,1000"]
 
 
-def snakemake(folder, *arguments):
-    command = [sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--cores", "2"]
-    command += [*arguments, "--directory", folder, "--configfile", CONFIG]
-    return subprocess.run(command, env=os.environ | OFFLINE, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(scope="session")
-def run_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("report")
-    done = snakemake(folder, "all", "build_report")
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-@pytest.fixture(scope="session")
-def report(run_folder):
-    return run_folder / "results" / "report" / "report.html"
+@pytest.fixture
+def report(finished):
+    return finished / "results" / "test" / "report.html"
 
 
 @pytest.fixture
@@ -141,12 +123,36 @@ def test_the_browser_reports_no_error_and_asks_the_network_for_nothing(browser):
     assert [url for url in urls if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
-def test_a_finished_run_and_its_report_are_not_made_again(run_folder):
-    again = snakemake(run_folder, "all", "build_report")
+def test_a_report_is_not_written_again(finished):
+    again = snakemake(finished, "all", "build_report", *CONFIG)
     assert again.returncode == 0, again.stderr
     assert "Nothing to be done" in again.stderr
 
 
-def test_the_configuration_beside_the_report_is_the_merged_one(run_folder):
-    merged = merge(read(REPOSITORY / "config" / "config.yaml"), read(CONFIG))
-    assert read(run_folder / "results" / "report" / "config.yaml") == merged
+def test_the_configuration_beside_the_report_is_the_merged_one(finished):
+    merged = merge(read(REPOSITORY / "config" / "config.yaml"), read(REPOSITORY / "config" / "test.yaml"))
+    assert read(finished / "results" / "test" / "config.yaml") == merged
+
+
+def test_the_last_job_of_every_rule_is_timed(finished):
+    times = pd.read_csv(finished / "results" / "test" / "tables" / "run_times.csv", index_col="rule")
+    assert times.loc["train", "n_jobs"] == 2
+    assert {"simulate", "score", "plot_fig4", "answer_questions"} <= set(times.index)
+    assert times["seconds"].iloc[-1] == pytest.approx(times["seconds"].iloc[:-1].sum())
+
+
+def test_the_answers_of_the_run_are_those_of_its_tables(finished):
+    tables = finished / "results" / "test" / "tables"
+    answers, scores = (pd.read_csv(tables / f"{name}.csv") for name in ("answers", "scores"))
+    (row,) = answers[
+        (answers.question == 3)
+        & (answers.comparison == "factorized_small minus ridge")
+        & (answers.selection == "neuron")
+    ].to_dict("records")
+    cell = scores[(scores.n_images == row["n_images"]) & (scores.selection == "neuron")]
+    means = cell.groupby("model").feve.mean()
+    assert row["value"] == pytest.approx(means["factorized_small"] - means["ridge"])
+    assert row["low"] < row["value"] < row["high"]
+    assert row["n_images"] == scores.n_images.max()
+    (absent,) = answers[answers.question == 1].to_dict("records")
+    assert absent["comparison"] == "not part of this run"
