@@ -15,6 +15,7 @@ include: "rules/data.smk"
 include: "rules/fit.smk"
 include: "rules/evaluate.smk"
 include: "rules/figures.smk"
+include: "rules/tables.smk"
 include: "rules/report.smk"
 
 

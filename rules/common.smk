@@ -10,6 +10,7 @@ from whatwhere.config import SIMULATED, cells, read, validate
 from whatwhere.errors import UserError
 from whatwhere.families import CLOSED_FORM, TRAINED
 from whatwhere.recordings import input_files
+from whatwhere.simulation_inputs import simulation_inputs
 
 
 def validated(config):
@@ -105,6 +106,8 @@ def all_targets():
     tables = ["scores", "summary"]
     figures = sorted({e["figure"] for e in EXPERIMENTS.values() if e["figure"]})
     figures += [f"recording_{name}" for name in recorded_datasets()]
+    if "table1" in figures:
+        tables += ["table1"]
     if scaling_files(""):
         tables += ["scaling", "exchange_rates"]
         figures += ["scaling"]

@@ -51,6 +51,33 @@ rule plot_fig1:
         "../workflow_scripts/plot_fig1.py"
 
 
+rule plot_fig2:
+    input:
+        scores=figure_files(
+            "fig2", f"{RUN}/scores/{{experiment}}/{{dataset}}/{{model}}.csv"
+        ),
+    output:
+        svg=report(
+            f"{RUN}/figures/fig2.svg",
+            caption="captions/fig2.rst",
+            category="Figure 2",
+        ),
+        png=f"{RUN}/figures/fig2.png",
+    log:
+        f"{RUN}/logs/plot_fig2.log",
+    benchmark:
+        f"{RUN}/benchmarks/plot_fig2.tsv"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        families={name: model["family"] for name, model in config["models"].items()},
+        code=code_of("plot_fig2"),
+    message:
+        "Draw Figure 2"
+    script:
+        "../workflow_scripts/plot_fig2.py"
+
+
 rule plot_fig3:
     input:
         scores=figure_files(
@@ -118,6 +145,43 @@ rule plot_fig4:
         "Draw Figure 4"
     script:
         "../workflow_scripts/plot_fig4.py"
+
+
+rule plot_fig5:
+    input:
+        scores=figure_files(
+            "fig5", f"{RUN}/scores/{{experiment}}/{{dataset}}/{{model}}.csv"
+        ),
+        barcodes=figure_files(
+            "fig5",
+            f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}.csv",
+            has_barcodes,
+        ),
+        barcode_scores=figure_files(
+            "fig5",
+            f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}_scores.csv",
+            has_barcodes,
+        ),
+        reference=f"{workflow.basedir}/config/reference/fig5.csv",
+    output:
+        svg=report(
+            f"{RUN}/figures/fig5.svg",
+            caption="captions/fig5.rst",
+            category="Figure 5",
+        ),
+        png=f"{RUN}/figures/fig5.png",
+    log:
+        f"{RUN}/logs/plot_fig5.log",
+    benchmark:
+        f"{RUN}/benchmarks/plot_fig5.tsv"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        code=code_of("plot_fig5"),
+    message:
+        "Draw Figure 5"
+    script:
+        "../workflow_scripts/plot_fig5.py"
 
 
 rule fit_scaling:

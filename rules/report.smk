@@ -62,6 +62,7 @@ rule answer_questions:
         "../envs/whatwhere.yaml"
     params:
         families={name: model["family"] for name, model in config["models"].items()},
+        figures={name: one["figure"] for name, one in EXPERIMENTS.items()},
         code=code_of("answer_questions"),
     message:
         "Answer the paper's questions"

@@ -4,7 +4,9 @@ import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import collect_scores
+from conftest import REPOSITORY
+
+import cluster_barcodes
 import compute_sta
 import describe_fits
 import fit_baseline
@@ -12,33 +14,35 @@ import score
 import select_fits
 import simulate
 import train
-from conftest import REPOSITORY
-
 from whatwhere.config import read
 from whatwhere.families import CLOSED_FORM
 
 MODELS = read(REPOSITORY / "config" / "config.yaml")["models"]
-POPULATION = {
-    "kind": "simulated_dog",
-    "variation": 0.05,
-    "centered": False,
-    "image_size": 26,
-    "patch": 9,
-    "n_images": 400,
-    "n_test": 60,
+GAUSSIANS = {"kind": "simulated_dog", "variation": 0, "centered": True, "image_size": 26, "patch": 9}
+FEATURES = {
+    "kind": "simulated_features",
+    "feature_space": {"name": "v1"},
+    "stimuli": {"source": "generated"},
+    "color": "rgb",
+    "image_size": 20,
+    "normalize": "global",
+}
+SIZES = {
+    "n_images": 240,
+    "n_test": 40,
     "validation_fraction": 0.2,
     "validation_max": 0,
     "seed": 3,
 }
 
 
-def small(model, steps=60):
-    """A model of the default config with small kernels, trained for a few steps."""
+def small(model, steps=20):
+    """A model of the default config with smaller kernels or fewer features, trained for a few steps."""
     definition = copy.deepcopy(MODELS[model])
     for core in definition.get("cores", []):
-        core["kernels"] = [9]
+        core |= {"channels": [2, 3, 4]} if len(core["kernels"]) == 3 else {"kernels": [9]}
     if "training" in definition:
-        definition["training"] |= {"max_steps": steps, "evaluate_every": 20, "batch_size": 64}
+        definition["training"] |= {"max_steps": steps, "evaluate_every": 10, "batch_size": 32}
     return definition
 
 
@@ -48,6 +52,7 @@ class Run:
 
     folder: Path
     files: dict = field(default_factory=dict)
+    scaling: tuple = ()
 
     def path(self, *parts):
         path = self.folder.joinpath(*parts)
@@ -55,9 +60,10 @@ class Run:
         return str(path)
 
     def simulate(self, dataset, **changes):
-        simulate.main(dataset, POPULATION | changes, self.path("data", f"{dataset}.nc"))
+        output = self.path("data", f"{dataset}.nc")
+        simulate.main(dataset, SIZES | changes, None, self.folder, output)
 
-    def fit(self, experiment, dataset, model, definition, n_neurons, n_images, seeds):
+    def fit(self, experiment, dataset, model, definition, n_neurons, n_images, seeds, rules=("population",)):
         """Fit, select, score and describe one model in every cell."""
         names = {"experiment": experiment, "dataset": dataset, "model": model}
         data = self.path("data", f"{dataset}.nc")
@@ -89,24 +95,19 @@ class Run:
             "parameters": self.path("parameters", f"{experiment}-{dataset}-{model}.nc"),
             "locations": self.path("locations", f"{experiment}-{dataset}-{model}.csv"),
         }
-        select_fits.main(validation, cells, ["population"], files["selection"])
+        select_fits.main(validation, cells, rules, files["selection"])
         selected = (fits, files["selection"], cells, names)
         score.main(data, *selected, 1, files["scores"], files["predictions"])
         described = averages if definition["family"] in ("cnn_factorized", "cnn_known_kernel") else []
         describe_fits.main(data, described, *selected, files["parameters"], files["locations"])
-        self.files[experiment, model] = files
+        if definition["family"] == "cnn_factorized" and definition["cores"][0]["channels"][-1] > 1:
+            for kind, name in (("barcodes", ".csv"), ("barcode_scores", "_scores.csv"), ("fields", ".nc")):
+                files[kind] = self.path("barcodes", f"{experiment}-{dataset}-{model}{name}")
+            outputs = files["barcodes"], files["barcode_scores"], files["fields"]
+            cluster_barcodes.main(data, averages[-1], *selected, *outputs)
+        self.files[experiment, model, dataset, n_neurons[-1]] = files
         return files
 
     def of(self, experiment, kind):
-        """One kind of files of all models of an experiment."""
-        return [files[kind] for (name, _), files in self.files.items() if name == experiment]
-
-    def tables(self, kind, experiments):
-        return [path for name in experiments for path in self.of(name, kind)]
-
-    def summary(self, experiments):
-        collect_scores.main(
-            self.tables("scores", experiments),
-            self.path("tables", "scores.csv"),
-            self.path("tables", "summary.csv"),
-        )
+        """One kind of files of all models of an experiment that have it."""
+        return [files[kind] for key, files in self.files.items() if key[0] == experiment and kind in files]

@@ -75,3 +75,11 @@ DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), *RE
 def test_links_between_documents_lead_somewhere(path):
     broken = [link for link in links(path.read_text(encoding="utf-8")) if not (path.parent / link).exists()]
     assert broken == []
+
+
+def test_every_table_has_a_caption():
+    rules = "".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
+    made = set(re.findall(r"/tables/(\w+)\.csv", rules)) - {"answers", "run_times", "software"}
+    caption = (REPOSITORY / "rules" / "captions" / "table.rst").read_text(encoding="utf-8")
+    assert len(made) >= 6
+    assert [name for name in made if f'"{name}": "' not in caption] == []

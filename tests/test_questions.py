@@ -8,7 +8,8 @@ from whatwhere.files import read_table
 from whatwhere.questions import ABSENT, COLUMNS, QUESTIONS, answers, interval
 
 FAMILIES = {"ridge": "ridge", "cnn": "cnn_factorized", "dense": "cnn_fully_connected"}
-NO_REFERENCE = pd.DataFrame(columns=["model", "n_neurons", "n_images", "feve"])
+FIGURES = {"fig": "fig3"}
+NO_REFERENCE = pd.DataFrame(columns=["experiment", "model", "n_neurons", "n_images", "feve"])
 
 
 def score_table(cells, feve=True):
@@ -34,7 +35,13 @@ def score_table(cells, feve=True):
 
 
 def ask(scores, question, **changes):
-    tables = {"barcode_scores": None, "exchange_rates": None, "families": FAMILIES, "reference": NO_REFERENCE}
+    tables = {
+        "barcode_scores": None,
+        "exchange_rates": None,
+        "families": FAMILIES,
+        "figures": FIGURES,
+        "reference": NO_REFERENCE,
+    }
     found = answers(scores, **(tables | changes))
     return found[found.question == question]
 
@@ -90,14 +97,16 @@ def test_recordings_without_single_trials_are_compared_by_correlation():
     assert (row["measure"], row["value"]) == ("correlation", pytest.approx(0.2))
 
 
-def test_the_value_of_the_paper_is_given_only_at_the_same_sizes():
-    reference = pd.DataFrame(
-        [("cnn", 9, 64, 0.7), ("cnn", 1, 64, 0.2)], columns=["model", "n_neurons", "n_images", "feve"]
-    )
+def test_the_value_of_the_paper_is_given_only_in_its_figure_and_at_its_sizes():
+    rows = [("fig3", "cnn", 9, 64, 0.7), ("fig3_demo", "cnn", 1, 64, 0.2), ("fig5", "cnn", 1, 128, 0.1)]
+    columns = ["experiment", "model", "n_neurons", "n_images", "feve"]
+    reference = pd.DataFrame([*rows, ("fig5", "cnn", 9, 128, 0.9)], columns=columns)
     cells = [("cnn", n, d, s, [0.5] * n) for n in (1, 9) for d in (64, 128) for s in (0, 1)]
-    rows = ask(score_table(cells), 1, reference=reference).set_index("n_images")
-    assert rows.loc[64, "paper"] == pytest.approx(0.5)
-    assert np.isnan(rows.loc[128, "paper"])
+    found = ask(score_table(cells), 1, reference=reference).set_index("n_images")
+    assert found.loc[64, "paper"] == pytest.approx(0.5)
+    assert np.isnan(found.loc[128, "paper"])
+    elsewhere = ask(score_table(cells), 1, reference=reference, figures={"fig": None})
+    assert elsewhere["paper"].isna().all()
 
 
 def test_barcodes_and_exchange_rates_come_from_their_tables():
@@ -136,7 +145,7 @@ def test_what_a_run_lacks_is_said_and_never_invented(tmp_path):
     NO_REFERENCE.to_csv(tmp_path / "reference.csv", index=False)
     paths = {name: tmp_path / name for name in ("answers.csv", "answers.html")}
     answer_questions.main(
-        tmp_path / "scores.csv", None, None, [tmp_path / "reference.csv"], FAMILIES, *paths.values()
+        tmp_path / "scores.csv", None, None, [tmp_path / "reference.csv"], FAMILIES, FIGURES, *paths.values()
     )
     table = read_table(paths["answers.csv"])
     assert table.columns.tolist() == COLUMNS

@@ -68,6 +68,6 @@ def test_every_rule_and_make_target_the_readme_names_exists():
     named = [name for cell in table for name in re.findall(r"`(\w+)`", cell)]
     assert len(named) > 8
     assert [name for name in named if f"rule {name}:" not in rules] == []
-    targets = re.findall(r"`?make (\w+)", README)
+    targets = re.findall(r"(?:`|^)make ([a-z]+)", README, re.MULTILINE)
     makefile = (REPOSITORY / "Makefile").read_text()
     assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []

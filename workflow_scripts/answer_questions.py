@@ -39,13 +39,14 @@ def main(
     exchange_rates: str | Path | None,
     reference: list[str],
     families: dict[str, str],
+    figures: dict[str, str | None],
     output: str | Path,
     page: str | Path,
 ) -> None:
     """Write the answers to ``output`` and, to be read, to ``page``."""
     optional = [read_table(path) if path else None for path in (barcode_scores, exchange_rates)]
     published = pd.concat([read_table(path) for path in reference], ignore_index=True)
-    found = answers(read_table(scores), *optional, families, published)
+    found = answers(read_table(scores), *optional, families, figures, published)
     write_table(found, output)
     sections = [part for question, rows in found.groupby("question") for part in section(int(question), rows)]
     write_page("Answers to the paper's questions", [paragraph(INTRODUCTION), *sections], page)
@@ -59,6 +60,7 @@ if __name__ == "__main__":
             exchange_rates=snakemake.input.get("exchange_rates"),
             reference=list(snakemake.input.reference),
             families=snakemake.params.families,
+            figures=snakemake.params.figures,
             output=snakemake.output.answers,
             page=snakemake.output.page,
         )

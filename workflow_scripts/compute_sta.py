@@ -7,7 +7,7 @@ import xarray as xr
 
 from whatwhere import sta
 from whatwhere.config import size
-from whatwhere.dataset import fit_data, open_dataset
+from whatwhere.dataset import fit_data, open_dataset, select_images, standardizer
 from whatwhere.files import write_netcdf
 from whatwhere.logs import logged
 
@@ -20,12 +20,17 @@ def main(
     smoothing: int,
     output: str | Path,
 ) -> None:
-    """Write raw, smoothed and smoothed squared averages, (seed, neuron, y, x), to ``output``."""
+    """Write raw, smoothed and smoothed squared averages, (seed, neuron, y, x), to ``output``.
+
+    The first two are of images as the fits see them, the last of globally z-scored images (section G.3).
+    """
     averages = []
     with open_dataset(dataset) as data:
         for seed in seeds:
             fit = fit_data(data, size(n_neurons), size(n_images), seed)
-            averages.append(sta.averages(fit.train_images, fit.train_responses, smoothing))
+            stored = select_images(data, fit.draw.train)
+            z_scored = standardizer(stored, "global")(stored)
+            averages.append(sta.averages(fit.train_images, z_scored, fit.train_responses, smoothing))
     dims = ("seed", "neuron", "y", "x")
     variables = {name: (dims, np.stack([one[name] for one in averages])) for name in sta.AVERAGES}
     write_netcdf(xr.Dataset(variables, coords={"seed": seeds}), output)

@@ -32,7 +32,9 @@ def _strip(ax: Axes, values: np.ndarray, name: str) -> None:
     edges = [0, *(np.flatnonzero(np.diff(values)) + 1), len(values)]
     for start, stop in pairwise(edges):
         if stop - start > len(values) / 40:
-            ax.text((start + stop - 1) / 2, 0, str(values[start] + 1), ha="center", va="center", fontsize=6)
+            dark = rgb[start].mean() < 0.5
+            style = {"color": "white" if dark else "black", "ha": "center", "va": "center", "fontsize": 6}
+            ax.text((start + stop - 1) / 2, 0, str(values[start] + 1), **style)
     ax.set(xticks=[], yticks=[0], yticklabels=[name])
     ax.tick_params(length=0)
 

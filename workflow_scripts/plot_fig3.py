@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
+from matplotlib.ticker import MaxNLocator
 
 from whatwhere import plotting
 from whatwhere.files import groups_of, read_netcdf, read_table
@@ -33,19 +34,18 @@ def curves(ax: Axes, scores: pd.DataFrame, reference: pd.DataFrame) -> None:
 
 def errors(ax: Axes, locations: pd.DataFrame) -> None:
     """Mean localisation error of the averages and of the masks, one curve per model and population size."""
-    masks = locations[locations.source == "mask"].dropna(subset="error")
-    largest = locations[locations.n_neurons == locations.n_neurons.max()]
     index = 0
     for source, name in SOURCES.items():
-        start = largest[(largest.source == source) & (largest.model == largest.model.iloc[0])]
-        plotting.draw_curve(ax, plotting.over_seeds(start, "error"), index, name)
+        start = plotting.over_seeds(locations[locations.source == source], "error")
+        plotting.draw_curve(ax, start, index, name)
         index += 1
+    masks = locations[locations.source == "mask"].dropna(subset="error")
     for (model, n_neurons), part in masks.groupby(["model", "n_neurons"], sort=False):
-        name = f"mask: {plotting.label(model, n_neurons)}"
-        plotting.draw_curve(ax, plotting.over_seeds(part, "error"), index, name)
+        plotting.draw_curve(ax, plotting.over_seeds(part, "error"), index, plotting.label(model, n_neurons))
         index += 1
     plotting.image_axis(ax, locations.n_images)
-    ax.set(ylabel="localisation error / px", ylim=(0, None))
+    ax.set(ylabel="distance / px", ylim=(0, None))
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     plotting.legend_below(ax, 2, paper=False)
 
 

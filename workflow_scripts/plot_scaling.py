@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 
 from whatwhere import plotting
 from whatwhere.files import read_table
@@ -27,7 +28,7 @@ def _curves(ax: Axes, scores: pd.DataFrame, measure: str, curve: Curve | None) -
             )
     plotting.image_axis(ax, scores.n_images)
     ax.set(ylabel=NAMES[measure], ylim=(0, None))
-    ax.legend(fontsize=6.5, handlelength=2.6)
+    plotting.legend_below(ax, 2, paper=False)
 
 
 def _map(ax: Axes, scores: pd.DataFrame, measure: str, curve: Curve | None) -> None:
@@ -37,10 +38,10 @@ def _map(ax: Axes, scores: pd.DataFrame, measure: str, curve: Curve | None) -> N
     y = np.geomspace(cells.n_neurons.min() / 1.6, cells.n_neurons.max() * 1.6, 80)
     for total in 2.0 ** np.arange(0, 41, 4):
         ax.plot(x, total / x, color="0.75", linewidth=0.6, linestyle="--", zorder=0)
+    norm = Normalize(0, cells[measure].max())
     if curve is not None:
-        drawn = ax.contour(x, y, curve(y[:, None], x[None]), LEVELS, colors="0.3", linewidths=0.7)
-        ax.clabel(drawn, fontsize=5.5, fmt="%.1f")
-    style = {"s": 38, "cmap": "viridis", "vmin": 0, "edgecolor": "white", "zorder": 3}
+        ax.contour(x, y, curve(y[:, None], x[None]), LEVELS, norm=norm, cmap="viridis", linewidths=0.8)
+    style = {"s": 38, "cmap": "viridis", "norm": norm, "edgecolor": "white", "zorder": 3}
     points = ax.scatter(cells.n_images, cells.n_neurons, c=cells[measure], **style)
     plotting.image_axis(ax, scores.n_images)
     ax.set_yscale("log", base=2)
@@ -50,7 +51,9 @@ def _map(ax: Axes, scores: pd.DataFrame, measure: str, curve: Curve | None) -> N
 
 def _rates(ax: Axes, rates: pd.DataFrame) -> None:
     """Exchange rates with their confidence intervals, over all sizes and between neighbours."""
-    names = [f"{low} to {high}" for low, high in zip(rates.neurons_from, rates.neurons_to, strict=True)]
+    names = [
+        f"{low} to {high}\nneurons" for low, high in zip(rates.neurons_from, rates.neurons_to, strict=True)
+    ]
     position = np.arange(len(rates))[::-1]
     below, above = (rates.rate - rates.low).clip(lower=0), (rates.high - rates.rate).clip(lower=0)
     style = {"fmt": "o", "color": plotting.PALETTE[0], "capsize": 2, "markersize": 4}
@@ -59,11 +62,10 @@ def _rates(ax: Axes, rates: pd.DataFrame) -> None:
         ax.annotate(f"{value:.2f}", (value, y), (0, 4), textcoords="offset points", ha="center", fontsize=6.5)
     for value in (0, 1):
         ax.axvline(value, color="0.75", linewidth=0.8, linestyle="--", zorder=0)
-    names[0] = "all sizes" if len(names) > 1 else names[0]
+    names[0] = "all" if len(names) > 1 else names[0]
     ax.set_yticks(position, names)
     ax.set(
-        xlabel="doublings of images that\none doubling of neurons is worth",
-        ylabel="neurons",
+        xlabel="doublings of images\nper doubling of N",
         xlim=(min(-0.1, rates.low.min() - 0.1), max(1.1, rates.high.max() + 0.1)),
         ylim=(-0.6, len(rates) - 0.4),
     )
@@ -76,7 +78,7 @@ def main(scaling: str | Path, rates: str | Path, svg: str | Path, png: str | Pat
     scores = scores[scores.selection == scores.selection.iloc[0]]
     fitted = fitted[fitted.selection == scores.selection.iloc[0]]
     groups = list(scores.groupby(["dataset", "model"], sort=False))
-    figure = plt.figure(figsize=(plotting.PAGE, 2.5 * len(groups)))
+    figure = plt.figure(figsize=(plotting.PAGE, 2.8 * len(groups)))
     rows = figure.subfigures(len(groups), 1, squeeze=False)[:, 0]
     for row, ((dataset, model), part) in zip(rows, groups, strict=True):
         mine = fitted[(fitted.dataset == dataset) & (fitted.model == model)]

@@ -14,7 +14,7 @@ from torch import Tensor
 from whatwhere import sta
 from whatwhere.checkpoint import Checkpoint
 from whatwhere.config import FOLDER, read, validate_model
-from whatwhere.dataset import TEST, fit_data, select_images
+from whatwhere.dataset import TEST, fit_data, select_images, standardizer
 from whatwhere.encoder import Encoder
 from whatwhere.errors import UserError
 from whatwhere.families import FAMILIES
@@ -173,8 +173,12 @@ def fit(
     if model["loss"] == "poisson" and (data["responses"] < 0).any():
         raise UserError("responses: a poisson loss cannot fit negative responses: set the loss to mse")
     seen = fit_data(data, None, None, seed)
+    stored = select_images(data, seen.draw.train)
     averages = sta.averages(
-        seen.train_images, seen.train_responses, read(FOLDER / "config.yaml")["sta_smoothing"]
+        seen.train_images,
+        standardizer(stored, "global")(stored),
+        seen.train_responses,
+        read(FOLDER / "config.yaml")["sta_smoothing"],
     )
     candidates = [train_seed(model, seed, seen, averages, None, choose_device(device), _Unsaved())]
     (chosen,) = np.unique(select(to_validation(model, candidates), "population"))

@@ -12,7 +12,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from whatwhere.files import atomic
@@ -24,16 +24,17 @@ PAGE = 7.0
 PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000"]
 """Okabe and Ito's colours, told apart by colour-blind readers."""
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
-LINES = ["-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1))]
+LINES = ["-", "--", "-.", (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1))]
+"""Line styles of curves; dotted lines are the paper's."""
 LINE_COLORS = [*PALETTE[:6], PALETTE[7], "#882255", "#999933"]
 """Colours of curves: the palette without yellow, which is lost on white."""
 REFERENCE = "0.35"
 """Grey of the paper's values."""
 
 LABELS = {
-    "ols_patch": "OLS, known patch",
-    "lasso_patch": "lasso, known patch",
-    "ridge_patch": "ridge, known patch",
+    "ols_patch": "OLS on patch",
+    "lasso_patch": "lasso on patch",
+    "ridge_patch": "ridge on patch",
     "ridge_shared_patch": "ridge, shared filter",
     "known_kernel": "kernel known",
     "cnn_one_kernel": "CNN",
@@ -135,23 +136,32 @@ def image_axis(ax: Axes, sizes: Iterable[int]) -> None:
     ax.set_xlabel("images (training + validation)")
 
 
-def legend_below(ax: Axes, columns: int, *, paper: bool) -> None:
-    """Legend under the axes, with an entry for the paper's curves if there are any."""
+def _entries(ax: Axes, paper: bool) -> tuple[list[Any], list[str]]:
+    """Handles and names of a legend, with an entry for the paper's curves if there are any."""
     handles, names = ax.get_legend_handles_labels()
+    # Curves with error bars first, in the order in which they were drawn.
+    order = sorted(range(len(handles)), key=lambda index: isinstance(handles[index], Line2D))
+    handles, names = [handles[index] for index in order], [names[index] for index in order]
     if paper:
         handles.append(Line2D([], [], color=REFERENCE, linestyle=(0, (1, 1.5)), linewidth=1))
         names.append("paper")
-    ax.legend(
-        handles,
-        names,
-        ncols=columns,
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.28),
-        fontsize=6.5,
-        columnspacing=1.0,
-        handlelength=2.6,
-        borderaxespad=0,
-    )
+    return handles, names
+
+
+_LEGEND: dict[str, Any] = {"fontsize": 6.5, "columnspacing": 1.0, "handlelength": 2.6}
+
+
+def legend_below(ax: Axes, columns: int, *, paper: bool) -> None:
+    """Legend under the axes."""
+    handles, names = _entries(ax, paper)
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.28), "borderaxespad": 0}
+    ax.legend(handles, names, ncols=columns, **place, **_LEGEND)
+
+
+def figure_legend(figure: Figure | SubFigure, ax: Axes, columns: int, *, paper: bool) -> None:
+    """One legend under all axes of a figure, with the entries of one of them."""
+    handles, names = _entries(ax, paper)
+    figure.legend(handles, names, ncols=columns, loc="outside lower center", **_LEGEND)
 
 
 def panel_letter(ax: Axes, letter: str) -> None:
@@ -171,6 +181,8 @@ def panel_letter(ax: Axes, letter: str) -> None:
 
 def save(figure: Figure, svg: str | Path, png: str | Path) -> None:
     """Write a figure as SVG and as PNG (200 dpi) and close it."""
+    # Legends outside the axes move with them: the layout needs a first pass to know their room.
+    figure.canvas.draw()
     with atomic(svg) as path:
         figure.savefig(path, metadata={"Date": None})
     with atomic(png) as path:

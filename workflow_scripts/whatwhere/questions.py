@@ -62,6 +62,7 @@ def answers(
     barcode_scores: pd.DataFrame | None,
     exchange_rates: pd.DataFrame | None,
     families: dict[str, str],
+    figures: dict[str, str | None],
     reference: pd.DataFrame,
 ) -> pd.DataFrame:
     """All answers of a run.
@@ -73,16 +74,22 @@ def answers(
     barcode_scores, exchange_rates
         Tables of the same name, or None where the run lacks them.
     families
-        Family of every model, in the order of the configuration.
+        Family of every model.
+    figures
+        The paper's figure that an experiment reproduces, or None.
     reference
-        Values of the paper: columns model, n_neurons, n_images, feve.
+        Values of the paper: columns experiment (the figure, with details after an underscore), model,
+        n_neurons, n_images, feve.
 
     Returns
     -------
     Columns as in :data:`COLUMNS`; ``value`` is NaN and ``comparison`` :data:`ABSENT` where a question
     cannot be answered.
     """
-    scores = _measured(scores).assign(family=scores["model"].map(families))
+    scores = _measured(scores).assign(
+        family=scores["model"].map(families), figure=scores["experiment"].map(figures)
+    )
+    reference = reference.assign(figure=reference["experiment"].str.split("_").str[0])
     found = {
         1: list(_shared_features(scores, reference)),
         2: list(_against(scores, _JOINT_READOUTS, reference)),
@@ -117,9 +124,12 @@ def _origin(scores: pd.DataFrame) -> Row:
     return {"measure": scores["measure"].iloc[0], "source": f"tables/scores.csv, {experiments}"}
 
 
-def _published(reference: pd.DataFrame, first: tuple[Any, ...], second: tuple[Any, ...]) -> Row:
-    """The paper's difference of two (model, n_neurons, n_images); NaN if it lacks one of them."""
-    table = reference.groupby(["model", "n_neurons", "n_images"])["feve"].mean()
+def _published(
+    reference: pd.DataFrame, scores: pd.DataFrame, first: tuple[Any, ...], second: tuple[Any, ...]
+) -> Row:
+    """The paper's difference of two (model, n_neurons, n_images) in the figure that scores belong to, or NaN."""
+    same = reference[reference["figure"].isin(scores["figure"])]
+    table = same.groupby(["model", "n_neurons", "n_images"])["feve"].mean()
     return {"paper": table.get(first, np.nan) - table.get(second, np.nan)}
 
 
@@ -139,7 +149,7 @@ def _shared_features(scores: pd.DataFrame, reference: pd.DataFrame) -> Iterator[
                 **names,
                 "n_neurons": many,
                 **_estimate(difference, "seeds"),
-                **_published(reference, (model, many, n_images), (model, few, n_images)),
+                **_published(reference, part, (model, many, n_images), (model, few, n_images)),
                 **_origin(part),
             }
 
@@ -158,7 +168,7 @@ def _against(scores: pd.DataFrame, families: tuple[str, ...], reference: pd.Data
                         "comparison": f"{ours} minus {other}",
                         **names,
                         **_estimate(difference, "neurons"),
-                        **_published(reference, (ours, *sizes), (other, *sizes)),
+                        **_published(reference, part, (ours, *sizes), (other, *sizes)),
                         **_origin(part[part.model.isin((ours, other))]),
                     }
 

@@ -12,6 +12,9 @@ from scipy.special import expit
 MIN_CELLS = 5
 """One more than the parameters of :class:`Curve`."""
 
+MIN_PERFORMANCE = 0.05
+"""Best performance below which there is nothing to compare."""
+
 _LOWER = (-2.0, 0.0, 0.02, -40.0)
 _UPPER = (4.0, 1.0, 6.0, 80.0)
 
@@ -51,7 +54,7 @@ def _performance(parameters: np.ndarray, log_neurons: np.ndarray, log_images: np
 
 
 def fit_curve(n_neurons: np.ndarray, n_images: np.ndarray, performance: np.ndarray) -> Curve | None:
-    """Least-squares fit of a :class:`Curve`; None if the sizes do not identify it.
+    """Least-squares fit of a :class:`Curve`; None if sizes and performance do not identify its rate.
 
     Parameters
     ----------
@@ -73,6 +76,8 @@ def fit_curve(n_neurons: np.ndarray, n_images: np.ndarray, performance: np.ndarr
         best = result if best is None or result.cost < best.cost else best
     assert best is not None
     rate, top, slope, midpoint = map(float, best.x)
+    if not _LOWER[0] < rate < _UPPER[0] or target.max() < MIN_PERFORMANCE:
+        return None
     return Curve(rate, top, slope, midpoint, rmse=float(np.sqrt(np.mean(best.fun**2))))
 
 
