@@ -126,7 +126,7 @@ def test_the_default_model_is_the_one_of_the_configuration_and_a_copy():
         ({"split": ["train"] * 5}, "split: has shape (5,) for 60 images"),
         ({"split": ["train"] * 59 + ["tset"]}, "image 59 is given the split 'tset'"),
         ({"normalize": "zscore"}, "attribute 'normalize' must be one of"),
-        ({"model": {"family": "mean", "grid": [{}]}}, "mean is no network"),
+        ({"model": {"family": "mean", "grid": [{}], "loss": "mse"}}, "mean is no network"),
         ({"model": factorized(los="mse")}, "unknown key 'los'"),
     ],
 )

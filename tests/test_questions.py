@@ -5,7 +5,7 @@ from scipy.stats import ttest_1samp
 
 import answer_questions
 from whatwhere.files import read_table
-from whatwhere.questions import ABSENT, COLUMNS, QUESTIONS, answers, interval
+from whatwhere.questions import ABSENT, COLUMNS, QUESTIONS, answers, images_saved, interval
 
 FAMILIES = {"ridge": "ridge", "cnn": "cnn_factorized", "dense": "cnn_fully_connected"}
 FIGURES = {"fig": "fig3"}
@@ -107,6 +107,26 @@ def test_the_value_of_the_paper_is_given_only_in_its_figure_and_at_its_sizes():
     assert np.isnan(found.loc[128, "paper"])
     elsewhere = ask(score_table(cells), 1, reference=reference, figures={"fig": None})
     assert elsewhere["paper"].isna().all()
+
+
+def test_saved_images_are_read_off_both_curves():
+    images, steps = np.array([64, 128, 256, 512]), np.array([0.1, 0.2, 0.3, 0.4])
+    assert images_saved(images, steps + 0.15, steps) == pytest.approx(1.5)
+    assert images_saved(images, steps, steps + 0.15) == pytest.approx(-1.5)
+    assert images_saved(images, steps, steps) == 0
+    assert images_saved(images, steps + 1, steps) == 3  # never more than the range
+
+
+def test_saved_images_are_estimated_over_seeds():
+    cells = [
+        (model, 2, images, seed, [np.log2(images) / 10 + better * (0.1 + 0.1 * seed)] * 2)
+        for model, better in (("cnn", 1), ("dense", 0))
+        for images in (64, 128, 256, 512)
+        for seed in (0, 1)
+    ]
+    rows = ask(score_table(cells), 2)
+    (row,) = rows[rows.unit == "seeds"].to_dict("records")
+    assert (row["value"], row["n"], row["n_images"]) == (pytest.approx(1.5), 2, 512)
 
 
 def test_barcodes_and_exchange_rates_come_from_their_tables():

@@ -92,7 +92,7 @@ def answers(
     reference = reference.assign(figure=reference["experiment"].str.split("_").str[0])
     found = {
         1: list(_shared_features(scores, reference)),
-        2: list(_against(scores, _JOINT_READOUTS, reference)),
+        2: [*_against(scores, _JOINT_READOUTS, reference), *_images_saved(scores)],
         3: list(_largest(_against(scores, tuple(set(families.values()) - {_FACTORIZED}), reference))),
         4: [] if barcode_scores is None else list(_barcodes(barcode_scores)),
         5: [] if exchange_rates is None else list(_exchange(exchange_rates)),
@@ -127,7 +127,7 @@ def _origin(scores: pd.DataFrame) -> Row:
 def _published(
     reference: pd.DataFrame, scores: pd.DataFrame, first: tuple[Any, ...], second: tuple[Any, ...]
 ) -> Row:
-    """The paper's difference of two (model, n_neurons, n_images) in the figure that scores belong to, or NaN."""
+    """The paper's difference of two (model, n_neurons, n_images) in the figure of these scores, or NaN."""
     same = reference[reference["figure"].isin(scores["figure"])]
     table = same.groupby(["model", "n_neurons", "n_images"])["feve"].mean()
     return {"paper": table.get(first, np.nan) - table.get(second, np.nan)}
@@ -170,6 +170,50 @@ def _against(scores: pd.DataFrame, families: tuple[str, ...], reference: pd.Data
                         **_estimate(difference, "neurons"),
                         **_published(reference, part, (ours, *sizes), (other, *sizes)),
                         **_origin(part[part.model.isin((ours, other))]),
+                    }
+
+
+def images_saved(images: np.ndarray, ours: np.ndarray, other: np.ndarray) -> float:
+    """Doublings of images that one model saves until it is as good as another with all images.
+
+    Negative if the other model saves them. Scores are made to rise with the images and interpolated over
+    their logarithm, and no saving is larger than the range of sizes.
+
+    Parameters
+    ----------
+    images
+        (size,) rising.
+    ours, other
+        (size,) scores.
+    """
+    sizes = np.log2(images)
+    rising = [np.maximum.accumulate(scores) for scores in (ours, other)]
+    sign, better, level = (1, rising[0], rising[1][-1])
+    if rising[0][-1] < rising[1][-1]:
+        sign, better, level = (-1, rising[1], rising[0][-1])
+    return float(sign * (sizes[-1] - np.interp(level, better, sizes)))
+
+
+def _images_saved(scores: pd.DataFrame) -> Iterator[Row]:
+    """:func:`images_saved` by the first factorized model against other joint readouts, over seeds."""
+    keys = [*_DATA, "n_neurons"]
+    for values, part in scores.groupby(keys, sort=False):
+        names: Row = dict(zip(keys, values, strict=True))
+        means = part.groupby(["model", "seed", "n_images"])["value"].mean()
+        for ours in part.loc[part.family == _FACTORIZED, "model"].unique()[:1]:
+            for other in part.loc[part.family.isin(_JOINT_READOUTS), "model"].unique():
+                # Sizes that both models were fitted to with all seeds.
+                curves = pd.concat([means[ours], means[other]], axis=1, join="inner").unstack("seed").dropna()
+                if len(curves) > 1:
+                    seeds = [curves.xs(seed, axis=1, level="seed") for seed in curves.columns.unique("seed")]
+                    saved = [images_saved(curves.index.to_numpy(), *seed.to_numpy().T) for seed in seeds]
+                    yield {
+                        "comparison": f"doublings of images that {ours} saves against {other}",
+                        **names,
+                        "n_images": curves.index.max(),
+                        **_estimate(np.array(saved), "seeds"),
+                        **_origin(part[part.model.isin((ours, other))]),
+                        "measure": f"doublings of images for equal {part['measure'].iloc[0]}",
                     }
 
 
