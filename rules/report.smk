@@ -105,6 +105,7 @@ rule build_report:
     conda:
         "../envs/whatwhere.yaml"
     params:
+        python=sys.executable,
         snakefile=workflow.main_snakefile,
         config=config,
         code=code_of("build_report"),

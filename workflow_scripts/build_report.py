@@ -1,7 +1,6 @@
 """The report of a finished run, one HTML file: all figures, tables and pages -> report.html."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 from whatwhere.config import dump
@@ -10,10 +9,12 @@ from whatwhere.files import atomic
 from whatwhere.logs import logged
 
 
-def main(snakefile: str | Path, configuration: str | Path, log: str | Path, output: str | Path) -> None:
+def main(
+    python: str, snakefile: str | Path, configuration: str | Path, log: str | Path, output: str | Path
+) -> None:
     """Let Snakemake write the report of the run with this configuration to ``output``."""
     with atomic(output) as temporary, open(log, "a", encoding="utf-8") as stream:
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile)]
+        command = [python, "-m", "snakemake", "--snakefile", str(snakefile)]
         command += ["--configfile", str(configuration), "--report", str(temporary), "--nolock"]
         if subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT, check=False).returncode:
             raise UserError(f"{output}: Snakemake could not write the report, see {log}")
@@ -24,4 +25,11 @@ if __name__ == "__main__":
         settings = Path(snakemake.output.configuration)
         with atomic(settings) as path:
             path.write_text(dump(snakemake.config), encoding="utf-8")
-        main(snakemake.params.snakefile, settings, snakemake.log[0], snakemake.output.report)
+        main(
+            # This job may run in an environment of its own, without Snakemake.
+            python=snakemake.params.python,
+            snakefile=snakemake.params.snakefile,
+            configuration=settings,
+            log=snakemake.log[0],
+            output=snakemake.output.report,
+        )

@@ -87,7 +87,10 @@ def main(
     parts = [
         paragraph("Software and machine are those of the job that wrote this page, the last of the run."),
         heading("Run times"),
-        paragraph("Sums over all jobs of a rule; seconds of wall-clock time, memory in MB."),
+        paragraph(
+            "Sums over the jobs of a rule, those of earlier configurations of this run included; seconds are "
+            "wall-clock time, memory is in MB."
+        ),
         table(read_table(run_times)),
         heading("Machine"),
         table(machine()),
