@@ -39,7 +39,7 @@ def machine() -> pd.DataFrame:
     """Processor, memory, graphics card and system of the machine this runs on."""
     rows = {
         "processor": _processor(),
-        "cores available": str(len(os.sched_getaffinity(0))),
+        "cores": str(os.cpu_count()),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB",
         "graphics card": _graphics_card(),
         "system": platform.platform(),
