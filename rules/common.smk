@@ -8,7 +8,6 @@ sys.path.insert(0, str(SCRIPTS))
 
 from whatwhere.config import SIMULATED, cells, read, validate
 from whatwhere.errors import UserError
-from whatwhere.families import CLOSED_FORM, TRAINED
 from whatwhere.recordings import input_files
 from whatwhere.simulation_inputs import simulation_inputs
 
@@ -82,10 +81,13 @@ def datasets_of(simulated):
     return "|".join(names) or "none"
 
 
-def families(*wanted):
-    """Pattern of the names of models of some families."""
+def models_of(trained):
+    """Pattern of the names of models that are trained by gradient descent, or of all others."""
+    # The key tells: to ask whatwhere.families would cost every call of snakemake the import of torch.
     names = [
-        name for name, model in config["models"].items() if model["family"] in wanted
+        name
+        for name, model in config["models"].items()
+        if ("training" in model) == trained
     ]
     return "|".join(names) or "none"
 
