@@ -113,6 +113,8 @@ def all_targets():
     tables = ["scores", "summary"]
     figures = sorted({e["figure"] for e in EXPERIMENTS.values() if e["figure"]})
     figures += [f"recording_{name}" for name in recorded_datasets()]
+    if "table1" in figures:
+        tables += ["table1"]
     if scaling_files(""):
         tables += ["scaling", "exchange_rates"]
         figures += ["scaling"]
@@ -141,3 +143,27 @@ def recorded_datasets():
     return sorted(
         name for name in used if config["datasets"][name]["kind"] not in SIMULATED
     )
+
+
+REFERENCES = sorted(
+    map(str, Path(workflow.basedir, "config", "reference").glob("*.csv"))
+)
+
+
+def table_names():
+    """Names of the tables of a plain run."""
+    return [Path(path).stem for path in all_targets() if "/tables/" in path]
+
+
+def question_tables(wildcards):
+    """Input function: the tables of a run that can answer the paper's questions."""
+    wanted = ("scores", "barcode_scores", "exchange_rates")
+    return {
+        name: f"{RUN}/tables/{name}.csv" for name in wanted if name in table_names()
+    }
+
+
+def report_pages():
+    """What the report shows besides figures."""
+    pages = ["answers", "run", *(f"tables/{name}" for name in table_names())]
+    return [f"{RUN}/pages/{page}.html" for page in pages]
