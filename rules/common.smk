@@ -8,7 +8,6 @@ sys.path.insert(0, str(SCRIPTS))
 
 from whatwhere.config import SIMULATED, cells, read, validate
 from whatwhere.errors import UserError
-from whatwhere.families import CLOSED_FORM, TRAINED
 from whatwhere.recordings import input_files
 from whatwhere.simulation_inputs import simulation_inputs
 
@@ -16,10 +15,10 @@ from whatwhere.simulation_inputs import simulation_inputs
 def validated(config):
     """Check the configuration; a mistake ends the run with one line, before the DAG is built."""
     try:
-        sources = [
-            (str(path), read(path)) for path in dict.fromkeys(workflow.configfiles)
-        ]
-        validate(config, [*sources, ("--config", config)])
+        command_line = workflow.config_settings
+        files = [workflow.configfiles[-1], *command_line.configfiles]
+        sources = [(str(path), read(path)) for path in files]
+        validate(config, [*sources, ("--config", dict(command_line.config))])
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)
@@ -72,6 +71,11 @@ def code_of(script):
     return digest.hexdigest()[:12]
 
 
+def growing(amount):
+    """A resource that grows with every attempt, for jobs that ran out of memory (MB) or time (minutes)."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 def datasets_of(simulated):
     """Pattern of the names of simulated or of recorded datasets."""
     names = [
@@ -82,10 +86,13 @@ def datasets_of(simulated):
     return "|".join(names) or "none"
 
 
-def families(*wanted):
-    """Pattern of the names of models of some families."""
+def models_of(trained):
+    """Pattern of the names of models that are trained by gradient descent, or of all others."""
+    # The key tells: to ask whatwhere.families would cost every call of snakemake the import of torch.
     names = [
-        name for name, model in config["models"].items() if model["family"] in wanted
+        name
+        for name, model in config["models"].items()
+        if ("training" in model) == trained
     ]
     return "|".join(names) or "none"
 
@@ -106,9 +113,17 @@ def all_targets():
         tables += ["barcodes", "barcode_scores"]
     figures = [e["figure"] for e in EXPERIMENTS.values() if e["figure"]]
     figures += [f"recording_{name}" for name in recorded_datasets()]
-    return [f"{RUN}/tables/{name}.csv" for name in tables] + [
-        f"{RUN}/figures/{name}.svg" for name in figures
-    ]
+    return (
+        [f"{RUN}/tables/{name}.csv" for name in tables]
+        + [f"{RUN}/figures/{name}.svg" for name in figures]
+        + dataset_pages()
+    )
+
+
+def dataset_pages():
+    """Pages of all datasets that an experiment uses."""
+    used = {name for e in EXPERIMENTS.values() for name in e["datasets"]}
+    return [f"{RUN}/datasets/{name}.html" for name in sorted(used)]
 
 
 def recorded_datasets():

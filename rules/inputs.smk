@@ -68,13 +68,39 @@ def recording_files(pattern):
     return files
 
 
+def shown_model(dataset):
+    """The model whose neurons the figure of a recording shows: factorised, or else the last one."""
+    experiment = recording_experiment(dataset)
+    return model_of(experiment, "cnn_factorized") or experiment["models"][-1]
+
+
 def recording_model(pattern):
-    """Input function: a file of its first factorised model; nothing if there is none."""
+    """Input function: a file of the shown model."""
+
+    def file(wildcards):
+        dataset = wildcards.dataset
+        return largest(
+            pattern, recording_experiment(dataset), dataset, shown_model(dataset)
+        )
+
+    return file
+
+
+def table1_experiment():
+    """The experiment that Table 1 is made of."""
+    return next(e for e in EXPERIMENTS.values() if e["figure"] == "table1")
+
+
+def table1_files(pattern):
+    """Input function: a file of every dataset and model of Table 1."""
 
     def files(wildcards):
-        experiment = recording_experiment(wildcards.dataset)
-        model = model_of(experiment, "cnn_factorized")
-        return largest(pattern, experiment, wildcards.dataset, model) if model else []
+        experiment = table1_experiment()
+        return [
+            pattern.format(experiment=experiment["name"], dataset=dataset, model=model)
+            for dataset in experiment["datasets"]
+            for model in experiment["models"]
+        ]
 
     return files
 

@@ -79,6 +79,8 @@ def small_training(**changes):
         "n_stages": 2,
         "factor": 0.1,
         "restore": False,
+        "fits_at_once": 1,
+        "precision": "float32",
     }
     return training | changes
 

@@ -1,4 +1,5 @@
 import copy
+import functools
 
 import pytest
 import yaml
@@ -8,13 +9,16 @@ from whatwhere.config import merge, read, validate
 from whatwhere.errors import UserError
 
 CONFIGS = sorted((REPOSITORY / "config").glob("*.yaml"))
+OVERLAYS = {"table1_full.yaml": ["table1.yaml"]}
+"""Configs that only make sense on top of others."""
 DEFAULT = read(REPOSITORY / "config" / "config.yaml")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_every_config_of_the_project_is_valid(path):
-    update = read(path)
-    validate(merge(DEFAULT, update), [("config.yaml", DEFAULT), (path.name, update)])
+    names = ["config.yaml", *OVERLAYS.get(path.name, []), path.name]
+    sources = [(name, read(REPOSITORY / "config" / name)) for name in names]
+    validate(functools.reduce(merge, (content for _, content in sources)), sources)
 
 
 def changed(path, value):
@@ -30,6 +34,7 @@ def changed(path, value):
 
 
 MODEL = ("models", "factorized_two_kernels")
+RIDGE = ("models", "ridge")
 CORE = (*MODEL, "cores", 0)
 DATA = ("datasets", "two_types")
 CELLS = ("datasets", "v1_like")
@@ -58,6 +63,11 @@ MISTAKES = [
     ((*DATA, "patch"), 49, "a receptive field of 49 px does not fit into 48 px"),
     ((*DATA, "patch"), 16, "must be odd"),
     ((*DATA, "validation_fraction"), 1.0, "datasets.two_types.validation_fraction"),
+    ((*RIDGE, "input"), "patch", "models.ridge.input: 'patch' is not allowed; use one of image, known_patch"),
+    ((*RIDGE, "loss"), KeyError, "models.ridge: key 'loss' is missing"),
+    ((*RIDGE, "grid"), [{"lasso_l1": [1]}], "unknown key 'lasso_l1'; allowed are ridge_l2"),
+    ((*RIDGE, "grid"), [{}], "key 'ridge_l2' is missing"),
+    (("models", "mean", "grid"), [{"ridge_l2": [1]}], "models.mean.grid"),
     ((*CELLS, "patch"), 33, "a receptive field of 33 px does not fit into 31 px"),
     ((*CELLS, "patch"), 12, "12 must be odd"),
     ((*CELLS, "mean_count"), 0, "datasets.v1_like.mean_count"),
@@ -132,9 +142,47 @@ def test_the_file_that_holds_the_mistake_is_named():
     mine = {"models": {"ridge": {"grid": [{"ridge_l2": [-1]}]}}}
     with pytest.raises(UserError, match=r"^mine.yaml: models.ridge.grid.0.ridge_l2.0"):
         validate(merge(DEFAULT, mine), [("config.yaml", DEFAULT), ("mine.yaml", mine)])
+    unknown = {"models": {"ridge": {"grids": []}}}
+    with pytest.raises(UserError, match=r"^mine.yaml: models.ridge: unknown key 'grids'"):
+        validate(
+            merge(DEFAULT, unknown),
+            [("config.yaml", DEFAULT), ("mine.yaml", unknown), ("--config", {"run": "a"})],
+        )
     broken = changed(("device",), "gpu")
     with pytest.raises(UserError, match=r"^config.yaml: device"):
         validate(broken, [("config.yaml", broken), ("mine.yaml", {})])
+
+
+LASSO = {"family": "lasso", "input": "known_patch", "loss": "mse", "grid": [{"lasso_l1": [0.1]}]}
+TABLE1 = read(REPOSITORY / "config" / "table1.yaml")["models"]
+
+
+@pytest.mark.parametrize(
+    ("definition", "expected"),
+    [
+        (LASSO | {"grid": [{"lasso_l1": [0]}]}, "models.new.grid.0.lasso_l1.0"),
+        (LASSO | {"family": "ols"}, "models.new.grid"),
+        (TABLE1["lnp"] | {"bias_start": None}, "models.new.bias_start"),
+        (TABLE1["lnp"] | {"grid": [{"mask_l1": [1]}]}, "allowed are filter_l1, smoothness"),
+        (TABLE1["hsm"] | {"n_filters": 0}, "models.new.n_filters"),
+        (TABLE1["hsm"] | {"hidden_ratio": 0}, "models.new.hidden_ratio"),
+        (TABLE1["hsm"] | {"grid": [{"start": [-1]}]}, "models.new.grid.0.start.0"),
+        (TABLE1["hsm"] | {"nonlinearity": "relu"}, "unknown key 'nonlinearity'"),
+    ],
+)
+def test_a_mistake_in_a_baseline_is_found(definition, expected):
+    config = changed(("models", "new"), definition)
+    with pytest.raises(UserError) as error:
+        validate(config, [("mine.yaml", config)])
+    assert expected in str(error.value)
+
+
+def test_a_known_patch_of_a_recording_is_refused():
+    config = changed(("models", "new"), LASSO)
+    config["datasets"]["v4"] = read(REPOSITORY / "config" / "v4.yaml")["datasets"]["v4_201025"]
+    config["experiments"][0] |= {"datasets": ["v4"], "models": ["new"]}
+    with pytest.raises(UserError, match=r"models.new.input: a known patch needs .* 'v4' is not: set image"):
+        validate(config, [("mine.yaml", config)])
 
 
 def test_units_of_vgg19_need_colour():

@@ -7,7 +7,7 @@ import xarray as xr
 
 from whatwhere import sta
 from whatwhere.config import size
-from whatwhere.dataset import fit_data, open_dataset
+from whatwhere.dataset import fit_data, open_dataset, select_images, standardizer
 from whatwhere.files import write_netcdf
 from whatwhere.logs import logged
 
@@ -20,13 +20,19 @@ def main(
     smoothing: int,
     output: str | Path,
 ) -> None:
-    """Write raw, smoothed and smoothed squared averages, (seed, neuron, y, x), to ``output``."""
+    """Write raw, smoothed and smoothed squared averages, (seed, neuron, y, x), to ``output``.
+
+    The first two are of images as the fits see them, the last of globally z-scored images (section G.3).
+    """
     averages = []
     with open_dataset(dataset) as data:
         for seed in seeds:
             fit = fit_data(data, size(n_neurons), size(n_images), seed)
             raw = sta.spike_triggered_average(fit.train_images, fit.train_responses)
-            averages.append((raw, sta.smooth(raw, smoothing), sta.smooth_square(raw)))
+            stored = select_images(data, fit.draw.train)
+            z_scored = standardizer(stored, "global")(stored)
+            squared = sta.smooth_square(sta.spike_triggered_average(z_scored, fit.train_responses))
+            averages.append((raw, sta.smooth(raw, smoothing), squared))
     dims = ("seed", "neuron", "y", "x")
     by_name = zip(sta.AVERAGES, zip(*averages, strict=True), strict=True)
     variables = {name: (dims, np.stack(parts)) for name, parts in by_name}

@@ -5,6 +5,8 @@ Files are merged in order as Snakemake does it: mappings key by key, everything 
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,20 @@ MAX_PHOTOGRAPH_CROPS = 1024
 """Most training and validation crops of two photographs; more would show the same pixels over and over."""
 
 SCHEMAS = Path(__file__).parents[2] / "config" / "schemas"
+
+
+# JSON Schema takes 8.0 for an integer, and every comparison with NaN for fulfilled.
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+            "number": lambda _, value: (
+                isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            ),
+        }
+    ),
+)
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -48,7 +64,7 @@ def read(path: str | Path) -> Config:
             content = yaml.load(stream, _StrictLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: must be a mapping of keys, see config/README.md")
@@ -80,6 +96,8 @@ def validate(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
         With one line that names file and key, what is wrong and what is allowed.
     """
     _check_schema(config, "config", (), sources)
+    if config["sta_smoothing"] % 2 == 0:
+        raise _fail(("sta_smoothing",), f"{config['sta_smoothing']} must be odd", sources)
     for section in ("datasets", "models"):
         for name, definition in config[section].items():
             _check_schema(definition, section, (section, name), sources)
@@ -107,10 +125,40 @@ def cells(experiment: Config) -> list[tuple[str, str]]:
     ]
 
 
-def _fail(path: Iterable[str | int], message: str, sources: Sequence[tuple[str, Config]]) -> UserError:
+def check_kernels(
+    core: Config, image: int, path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]]
+) -> None:
+    """Refuse a core whose kernels do not fit into images of ``image`` px.
+
+    Parameters
+    ----------
+    core
+        One of the cores of a model.
+    image
+        Height or width of the images, the smaller one.
+    path
+        The core's place in the config, for the message.
+    sources
+        As for :func:`validate`.
+    """
+    size = image
+    for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
+        if kernel > size:
+            message = f"a kernel of {kernel} px does not fit into {size} px (images of {image} px)"
+            raise _fail((*path, "kernels"), message, sources)
+        size -= (kernel - 1) * (padding == "valid")
+
+
+def _fail(
+    path: Iterable[str | int],
+    message: str,
+    sources: Sequence[tuple[str, Config]],
+    inside: Iterable[str] = (),
+) -> UserError:
+    """Error about the key at ``path``, in the source that holds the key ``inside`` it."""
     path = tuple(path)
     key = ".".join(map(str, path)) or "top level"
-    return UserError(f"{_culprit(path, sources)}: {key}: {message}")
+    return UserError(f"{_culprit((*path, *inside), sources)}: {key}: {message}")
 
 
 def _culprit(path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]]) -> str:
@@ -127,17 +175,31 @@ def _culprit(path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]])
     return max(reversed(sources), key=lambda source: depth(source[1]))[0]
 
 
+@functools.cache
+def _validator(schema: str) -> Any:
+    with open(SCHEMAS / f"{schema}.schema.yaml", encoding="utf-8") as stream:
+        return _Validator(yaml.safe_load(stream))
+
+
 def _check_schema(
     value: Any, schema: str, path: tuple[str, ...], sources: Sequence[tuple[str, Config]]
 ) -> None:
-    with open(SCHEMAS / f"{schema}.schema.yaml", encoding="utf-8") as stream:
-        validator = jsonschema.Draft202012Validator(yaml.safe_load(stream))
-    errors = sorted(validator.iter_errors(value), key=lambda error: len(error.path), reverse=True)
+    errors = sorted(_validator(schema).iter_errors(value), key=lambda error: len(error.path), reverse=True)
     if not errors:
         return
-    # The deepest error is the most specific one.
+    # The deepest error is the most specific one; of alternatives, that of the one which was meant.
     error = errors[0]
-    raise _fail((*path, *error.path), _explain(error), sources)
+    inside = ("required", "additionalProperties")
+    error = next((e for e in error.context or () if e.path or e.validator in inside), error)
+    raise _fail((*path, *error.absolute_path), _explain(error), sources, _unknown_keys(error)[:1])
+
+
+def _unknown_keys(error: jsonschema.ValidationError) -> list[str]:
+    if error.validator != "additionalProperties":
+        return []
+    given: Any = error.instance
+    schema: Any = error.schema
+    return [key for key in given if key not in schema["properties"]]
 
 
 def _explain(error: jsonschema.ValidationError) -> str:
@@ -148,7 +210,7 @@ def _explain(error: jsonschema.ValidationError) -> str:
         return f"{given!r} may hold only lower-case letters, digits and underscores"
     if error.validator == "additionalProperties":
         allowed = ", ".join(schema["properties"])
-        unknown = ", ".join(repr(key) for key in given if key not in schema["properties"])
+        unknown = ", ".join(map(repr, _unknown_keys(error)))
         return f"unknown key {unknown}; allowed are {allowed}"
     if error.validator == "required":
         missing = next(key for key in expected if key not in given)
@@ -260,18 +322,20 @@ def _check_sizes(config: Config, index: int, dataset: str, sources: Sequence[tup
             raise _fail(("experiments", index, "n_images", position), message, sources)
     for model in experiment["models"]:
         for number, core in enumerate(config["models"][model].get("cores", [])):
-            _check_kernels(core, definition["image_size"], ("models", model, "cores", number), sources)
+            check_kernels(core, definition["image_size"], ("models", model, "cores", number), sources)
 
 
-def _check_kernels(
-    core: Config, image: int, path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]]
+def _check_known_patches(
+    config: Config, index: int, dataset: str, sources: Sequence[tuple[str, Config]]
 ) -> None:
-    size = image
-    for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
-        if kernel > size:
-            message = f"a kernel of {kernel} px does not fit into {size} px (images of {image} px)"
-            raise _fail((*path, "kernels"), message, sources)
-        size -= (kernel - 1) * (padding == "valid")
+    if config["datasets"][dataset]["kind"] == "simulated_dog":
+        return
+    for model in config["experiments"][index]["models"]:
+        if config["models"][model].get("input") == "known_patch":
+            message = (
+                f"a known patch needs a dataset of kind simulated_dog, which '{dataset}' is not: set image"
+            )
+            raise _fail(("models", model, "input"), message, sources)
 
 
 def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
@@ -287,6 +351,7 @@ def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) ->
         for dataset in experiment["datasets"]:
             if config["datasets"][dataset]["kind"] in SIMULATED:
                 _check_sizes(config, index, dataset, sources)
+            _check_known_patches(config, index, dataset, sources)
         for key, values in seen.items():
             value = experiment[key]
             if value in values:

@@ -296,6 +296,9 @@ class FitData:
         What was done to the images.
     draw
         Where they come from.
+    patch_corner, patch_size
+        (neuron, 2) row and column of the top-left pixel of every neuron's true receptive field, and the
+        width of its patch; None unless the dataset tells.
     """
 
     train_images: np.ndarray
@@ -305,6 +308,8 @@ class FitData:
     response_sd: np.ndarray
     standardize: Standardizer
     draw: Draw
+    patch_corner: np.ndarray | None
+    patch_size: int | None
 
 
 def select_images(dataset: xr.Dataset, images: np.ndarray) -> np.ndarray:
@@ -328,6 +333,22 @@ def repeat_mean(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray) ->
     return np.asarray(mean, np.float32)
 
 
+def known_patches(dataset: xr.Dataset) -> tuple[np.ndarray | None, int | None]:
+    """Top-left pixels (neuron, 2) and width of the patches that hold the true receptive fields.
+
+    None twice where the dataset does not tell, or where a patch is not square or leaves the image.
+    """
+    if not {"receptive_field", "location"} <= set(dataset.variables):
+        return None, None
+    height, width = dataset.sizes["ry"], dataset.sizes["rx"]
+    # Centres lie at most half a pixel from the middle pixel of their patch.
+    corner = np.rint(dataset["location"].values).astype(int) - height // 2
+    last = np.array([dataset.sizes["y"], dataset.sizes["x"]]) - height
+    if height != width or (corner < 0).any() or (corner > last).any():
+        return None, None
+    return corner, height
+
+
 def fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int) -> FitData:
     """Draw and load what a fit may see; parameters as in :func:`draw`."""
     drawn = draw(dataset, n_neurons, n_images, seed)
@@ -338,6 +359,7 @@ def fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, s
         response_sd = dataset["response_sd"].values[drawn.neurons]
     else:
         response_sd = responses[0].std(0)
+    corner, size = known_patches(dataset)
     return FitData(
         train_images=standardize(train),
         train_responses=responses[0],
@@ -346,4 +368,6 @@ def fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, s
         response_sd=response_sd,
         standardize=standardize,
         draw=drawn,
+        patch_corner=None if corner is None else corner[drawn.neurons],
+        patch_size=size,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from torch import Tensor
@@ -15,7 +14,6 @@ from whatwhere.readouts import (
     FixedMaskReadout,
     FullyConnectedReadout,
 )
-from whatwhere.sta import crop_to_mask
 
 READOUTS: dict[str, type[FactorizedReadout | FullyConnectedReadout]] = {
     "cnn_factorized": FactorizedReadout,
@@ -50,9 +48,7 @@ class Encoder(Model):
     def initialize(self, start: Start) -> None:
         """Set all parameters to their initial values (section B)."""
         self.core.initialize(start.generator)
-        _, height, width = self.core.out_shape
-        cropped = {name: crop_to_mask(average, (height, width)) for name, average in start.averages.items()}
-        self.readout.initialize(dataclasses.replace(start, averages=cropped))
+        self.readout.initialize(start)
 
     def forward(self, images: Tensor) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""

@@ -29,8 +29,8 @@ class Start:
     response_mean
         (neuron,) mean training response.
     averages
-        By name (``sta``, ``smoothed_sta``, ``squared_sta``): (neuron, y, x), cropped to the mask for
-        readouts; masks start at the largest absolute value.
+        By name (``sta``, ``smoothed_sta``, ``squared_sta``): (neuron, y, x), of image size; masks start
+        where they peak.
     known_kernel
         (y, x) true receptive field of a simulated homogeneous population, else None.
     """
@@ -40,6 +40,11 @@ class Start:
     response_mean: Tensor
     averages: dict[str, np.ndarray]
     known_kernel: Tensor | None = None
+
+
+def inverse_softplus(response: Tensor) -> Tensor:
+    """Drive whose softplus is a mean response; a silent neuron would start at minus infinity."""
+    return torch.log(torch.expm1(response.clamp(min=1e-4)))
 
 
 class Model(nn.Module):

@@ -24,6 +24,11 @@ from whatwhere.training import Fit, Tensors, Training, predict
 
 logger = logging.getLogger(__name__)
 
+_STRUCTURE = ("core",)
+"""Hyper-parameters that change the model itself; fits that agree in them train together."""
+_NO_PENALTY = (*_STRUCTURE, "start")
+"""Keys of a setting that are not the strength of a penalty."""
+
 
 def settings(definition: dict[str, Any]) -> list[Setting]:
     """Every combination of hyper-parameters of a model, in a fixed order.
@@ -38,6 +43,14 @@ def settings(definition: dict[str, Any]) -> list[Setting]:
     ]
     cores = range(len(definition["cores"])) if "cores" in definition else [0]
     return [{"core": core, **combination} for core in cores for combination in combinations]
+
+
+def _groups(definition: dict[str, Any]) -> list[list[Setting]]:
+    """Settings that train together: the same model with other penalties, at most ``fits_at_once``."""
+    at_once = definition["training"]["fits_at_once"]
+    same = itertools.groupby(settings(definition), lambda setting: [setting.get(key) for key in _STRUCTURE])
+    groups = [list(group) for _, group in same]
+    return [group[i : i + at_once] for group in groups for i in range(0, len(group), at_once)]
 
 
 def build(definition: dict[str, Any], setting: Setting, image_shape: ImageShape, n_neurons: int) -> Model:
@@ -96,11 +109,16 @@ def _candidates(
     )
 
 
-def _seeds(seed: int) -> tuple[int, int, int]:
-    """Independent streams for initial values, batch order and dropout."""
-    children = np.random.SeedSequence([seed, 1]).spawn(3)
-    first, second, third = (int(child.generate_state(1, np.uint64)[0] >> 1) for child in children)
-    return first, second, third
+def _seeds(seed: int, start: int) -> tuple[int, int, int]:
+    """Independent streams for initial values, batch order and dropout.
+
+    ``start`` counts random starts of one seed, which differ only in initial values.
+    """
+    initial, order, dropout = (
+        child.generate_state(start + 1, np.uint64) >> 1
+        for child in np.random.SeedSequence([seed, 1]).spawn(3)
+    )
+    return int(initial[start]), int(order[0]), int(dropout[0])
 
 
 def _start(
@@ -144,7 +162,8 @@ def train_seed(
     definition
         A model of the config.
     seed
-        All settings of a seed share data, initial values and batch order.
+        All settings of a seed share data, batch order and, unless they name another ``start``, initial
+        values.
     data
         What the fits may see.
     averages
@@ -156,7 +175,6 @@ def train_seed(
     checkpoint
         Holds the fits that an interrupted job finished; takes the new ones.
     """
-    combinations = settings(definition)
     tensors = Tensors(
         *(
             torch.from_numpy(array).to(device)
@@ -168,22 +186,29 @@ def train_seed(
             )
         )
     )
-    init_seed, order_seed, dropout_seed = _seeds(seed)
-    parameters, fits = [], []
-    for setting in combinations:
-        done = checkpoint.take()
-        if done is None:
+    _, order_seed, dropout_seed = _seeds(seed, 0)
+    done: list[tuple[Fit, dict[str, Tensor]]] = []
+    for group in _groups(definition):
+        finished = [one for one in (checkpoint.take() for _ in group) if one is not None]
+        if finished:
+            done += finished
+            continue
+        encoders, objectives = [], []
+        for setting in group:
             encoder = build(definition, setting, data.train_images.shape[1:], data.train_responses.shape[1])
+            init_seed = _seeds(seed, int(setting.get("start", 0)))[0]
             encoder.initialize(_start(data, averages, known_kernel, init_seed))
-            torch.manual_seed(dropout_seed)
-            strengths = {name: value for name, value in setting.items() if name != "core"}
-            objective = Objective(definition["loss"], definition["reduction"], strengths)
-            order = torch.Generator().manual_seed(order_seed)
-            training = Training(encoder.to(device), tensors, objective, definition["training"], order)
-            checkpoint.resume(training)
-            fit = training.run(checkpoint)
-            state = {name: value.cpu() for name, value in encoder.state_dict().items()}
-            done = checkpoint.add(fit, state)
+            encoders.append(encoder.to(device))
+            strengths = {name: value for name, value in setting.items() if name not in _NO_PENALTY}
+            objectives.append(Objective(definition["loss"], definition["reduction"], strengths))
+        torch.manual_seed(dropout_seed)
+        order = torch.Generator().manual_seed(order_seed)
+        training = Training(encoders, tensors, objectives, definition["training"], order)
+        checkpoint.resume(training)
+        for setting, encoder, fit in zip(group, encoders, training.run(checkpoint), strict=True):
+            # Copies, because a model that was trained with others shares its memory with them.
+            state = {name: value.cpu().clone() for name, value in encoder.state_dict().items()}
+            done.append(checkpoint.add(fit, state))
             logger.info(
                 "seed %d %s: validation %.6g at step %d of %d",
                 seed,
@@ -192,17 +217,16 @@ def train_seed(
                 fit.best_step,
                 fit.last_step,
             )
-        fits.append(done[0])
-        parameters.append(done[1])
+    fits, parameters = (list(part) for part in zip(*done, strict=True))
     return _candidates(seed, data, definition["loss"], parameters, fits)
 
 
 def fit_seed(definition: dict[str, Any], seed: int, data: FitData) -> Candidates:
-    """Fit every setting of a closed-form baseline; parameters as in :func:`train_seed`."""
+    """Fit every setting of a model that is not trained; parameters as in :func:`train_seed`."""
     combinations = settings(definition)
     family = FAMILIES[definition["family"]]
     if family.fit is None:
-        raise ValueError(f"{definition['family']} has no closed form")
+        raise ValueError(f"{definition['family']} is trained by gradient descent")
     parameters = family.fit(definition, combinations, data)
     images = torch.from_numpy(data.validation_images)
     responses = torch.from_numpy(data.validation_responses)
@@ -210,10 +234,14 @@ def fit_seed(definition: dict[str, Any], seed: int, data: FitData) -> Candidates
     for setting, state in zip(combinations, parameters, strict=True):
         encoder = build(definition, setting, data.train_images.shape[1:], responses.shape[1])
         encoder.load_state_dict(state)
-        loss = LOSSES[family.loss](predict(encoder, images), responses).numpy()
+        predictions = predict(encoder, images)
+        if definition["loss"] == "poisson":
+            # A linear prediction can be negative where a rate cannot.
+            predictions = predictions.clamp(min=0)
+        loss = LOSSES[definition["loss"]](predictions, responses).numpy()
         logger.info("seed %d %s: validation %.6g", seed, setting, loss.mean())
         fits.append(Fit(loss, 0, 0, np.empty((0, 3))))
-    return _candidates(seed, data, family.loss, parameters, fits)
+    return _candidates(seed, data, definition["loss"], parameters, fits)
 
 
 def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict[str, Any]:

@@ -6,10 +6,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from whatwhere.dataset import check, duplicate_groups
+from whatwhere.description import findings
 from whatwhere.recordings import antolik2016, arrays, cowley2023, images, sensorium
 from whatwhere.recordings.array_files import split_location
 from whatwhere.recordings.preprocess import preprocess
@@ -17,6 +17,9 @@ from whatwhere.recordings.recording import Recording
 from whatwhere.recordings.splits import assign, validation_share
 
 logger = logging.getLogger(__name__)
+
+PUBLISHED = ("cowley2023", "antolik2016")
+"""Kinds whose files are downloaded."""
 
 
 def input_files(definition: dict[str, Any]) -> list[str]:
@@ -36,7 +39,7 @@ def input_files(definition: dict[str, Any]) -> list[str]:
             str(path) for path in folder.rglob("*") if path.is_file() and images.is_image(path.name)
         )
         return [*(found or [str(folder)]), str(split_location(definition["responses"])[0])]
-    if kind == "sensorium":
+    if kind in sensorium.CITATIONS:
         path = Path(definition["path"])
         tracked = [part for name in sensorium.TRACKED for part in sorted(path.rglob(name))]
         return [str(part) for part in tracked or [path]]
@@ -51,7 +54,7 @@ def read(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
         return cowley2023.load(definition, downloads, mirror)
     if kind == "antolik2016":
         return antolik2016.load(definition, downloads, mirror)
-    if kind == "sensorium":
+    if kind in sensorium.CITATIONS:
         return sensorium.load(definition)
     if kind == "images":
         return images.load(definition, key)
@@ -109,19 +112,6 @@ def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
     if recording.neurons is not None:
         dataset = dataset.assign_coords(neuron_id=("neuron", recording.neurons))
     check(dataset, key)
-    _warn(key, groups, recording.responses)
+    for finding in findings(dataset):
+        logger.warning("%s: %s", key, finding)
     return dataset
-
-
-def _warn(key: str, groups: np.ndarray, responses: np.ndarray) -> None:
-    copies = len(groups) - len(np.unique(groups))
-    if copies:
-        logger.warning("%s: %d images repeat earlier ones; copies share a split", key, copies)
-    dead = np.flatnonzero(np.nanmax(np.abs(responses), axis=(0, 1)) == 0)
-    if len(dead):
-        logger.warning("%s: %d neurons never respond: %s", key, len(dead), dead.tolist())
-    negative = int((responses < 0).any((0, 1)).sum())
-    if negative:
-        logger.warning(
-            "%s: %d neurons have negative responses, which a poisson loss cannot fit", key, negative
-        )
