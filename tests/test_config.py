@@ -89,7 +89,7 @@ MISTAKES = [
     ((*CELLS, "stimuli"), {"source": "recording", "dataset": "v4"}, "'v4' is no recorded dataset"),
     ((*CELLS, "stimuli"), {"source": "recording", "dataset": "two_types"}, "is no recorded dataset"),
     ((*UNITS, "n_neurons"), 102, "102 is no multiple of the 4 types"),
-    ((*UNITS, "n_neurons"), 4100, "1025 units per type are more than the 1024 locations in 44 px"),
+    ((*UNITS, "n_neurons"), 1028, "257 units per type are more than the 256 locations in 28 px"),
     ((*UNITS, "image_size"), 12, "datasets.four_features.image_size"),
     ((*UNITS, "feature_space", "name"), "vgg16", "use one of v1, vgg19"),
     ((*UNITS, "feature_space"), {"name": "vgg19", "layer": "conv2_2"}, "key 'weights' is missing"),
@@ -200,11 +200,13 @@ def test_cells_without_types_are_refused():
         validate(config, [("mine.yaml", config)])
 
 
-def test_names_of_experiments_and_figures_are_unique():
+def test_names_of_experiments_are_unique_but_figures_may_be_shared():
     config = copy.deepcopy(DEFAULT)
     config["experiments"].append(copy.deepcopy(config["experiments"][0]))
     with pytest.raises(UserError, match="used by an earlier experiment"):
         validate(config, [("mine.yaml", config)])
+    config["experiments"][-1]["name"] = "another"
+    validate(config, [("mine.yaml", config)])
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,12 @@ from whatwhere.files import write_netcdf
 from whatwhere.logs import logged
 
 
-def _evenly_scaled_average(data: xr.Dataset, fit: FitData) -> np.ndarray:
-    """STA of globally z-scored images (section G.3), for fits that see every pixel on its own scale."""
+def _evenly_scaled_images(data: xr.Dataset, fit: FitData) -> np.ndarray:
+    """Training images with all pixels on one scale, z-scored if fits see every pixel on its own."""
+    if data.attrs["normalize"] != "per_pixel":
+        return fit.train_images
     stored = select_images(data, fit.draw.train)
-    return sta.spike_triggered_average(standardizer(stored, "global")(stored), fit.train_responses)
+    return standardizer(stored, "global")(stored)
 
 
 def main(
@@ -31,12 +33,10 @@ def main(
     with open_dataset(dataset) as data:
         for seed in seeds:
             fit = fit_data(data, size(n_neurons), size(n_images), seed)
-            raw = sta.spike_triggered_average(fit.train_images, fit.train_responses)
-            even = _evenly_scaled_average(data, fit) if data.attrs["normalize"] == "per_pixel" else raw
-            averages.append((raw, sta.smooth(raw, smoothing), sta.smooth_square(even)))
+            even = _evenly_scaled_images(data, fit)
+            averages.append(sta.averages(fit.train_images, even, fit.train_responses, smoothing))
     dims = ("seed", "neuron", "y", "x")
-    by_name = zip(sta.AVERAGES, zip(*averages, strict=True), strict=True)
-    variables = {name: (dims, np.stack(parts)) for name, parts in by_name}
+    variables = {name: (dims, np.stack([one[name] for one in averages])) for name in sta.AVERAGES}
     write_netcdf(xr.Dataset(variables, coords={"seed": seeds}), output)
 
 

@@ -23,7 +23,11 @@ SIMULATED = ("simulated_dog", "simulated_v1", "simulated_features")
 MAX_PHOTOGRAPH_CROPS = 1024
 """Most training and validation crops of two photographs; more would show the same pixels over and over."""
 
-SCHEMAS = Path(__file__).parents[2] / "config" / "schemas"
+_HERE = Path(__file__).parent
+# A checkout has them beside the workflow, an installed package takes them along.
+FOLDER = next(folder for folder in (_HERE / "defaults", _HERE.parents[1] / "config") if folder.is_dir())
+"""Folder of ``config.yaml`` and ``schemas/``."""
+SCHEMAS = FOLDER / "schemas"
 
 
 # JSON Schema takes 8.0 for an integer, and every comparison with NaN for fulfilled.
@@ -49,6 +53,18 @@ class _StrictLoader(yaml.SafeLoader):
         if repeated is not None:
             raise yaml.YAMLError(f"key '{repeated}' is given twice, line {node.start_mark.line + 1}")
         return super().construct_mapping(node, deep)
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Writes what is used twice twice, without anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def dump(config: Config) -> str:
+    """A configuration as YAML, in its order."""
+    return yaml.dump(config, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
 
 
 def read(path: str | Path) -> Config:
@@ -109,6 +125,13 @@ def validate(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
         if "stimuli" in definition:
             _check_stimuli(config, name, sources)
     _check_experiments(config, sources)
+
+
+def validate_model(definition: Config) -> None:
+    """Refuse a model that does not fulfil its schema; errors as in :func:`validate`."""
+    sources = [("definition", {"models": {"model": definition}})]
+    _check_schema(definition, "models", ("models", "model"), sources)
+    _check_cores(definition, ("models", "model", "cores"), sources)
 
 
 def size(wildcard: str) -> int | None:
@@ -339,7 +362,7 @@ def _check_known_patches(
 
 
 def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
-    seen: dict[str, set[str]] = {"name": set(), "figure": set()}
+    names: set[str] = set()
     for index, experiment in enumerate(config["experiments"]):
         path = ("experiments", index)
         for section in ("datasets", "models"):
@@ -352,9 +375,7 @@ def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) ->
             if config["datasets"][dataset]["kind"] in SIMULATED:
                 _check_sizes(config, index, dataset, sources)
             _check_known_patches(config, index, dataset, sources)
-        for key, values in seen.items():
-            value = experiment[key]
-            if value in values:
-                raise _fail((*path, key), f"'{value}' is used by an earlier experiment", sources)
-            if value is not None:
-                values.add(value)
+        name = experiment["name"]
+        if name in names:
+            raise _fail((*path, "name"), f"'{name}' is used by an earlier experiment", sources)
+        names.add(name)

@@ -14,6 +14,7 @@ from whatwhere.hsm import HSM
 from whatwhere.linear import LinearEncoder, Solver, fit_linear, fit_mean, solve_lasso, solve_ridge
 from whatwhere.lnp import LNP
 from whatwhere.model import ImageShape, Model
+from whatwhere.shared_filter import fit_shared
 
 Definition = dict[str, Any]
 """A model of the config."""
@@ -69,6 +70,9 @@ FAMILIES: dict[str, Family] = {
     "mean": Family(_linear, lambda definition, settings, data: [fit_mean(data)]),
     "ols": _regression(solve_ridge, None),
     "ridge": _regression(solve_ridge, "ridge_l2"),
+    "ridge_shared": Family(
+        _linear, lambda definition, settings, data: fit_shared(data, [s["ridge_l2"] for s in settings])
+    ),
     "lasso": _regression(solve_lasso, "lasso_l1"),
     "lnp": Family(_lnp),
     "hsm": Family(_hsm),

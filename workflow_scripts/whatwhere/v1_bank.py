@@ -8,10 +8,14 @@ layers of 5 x 5 px can represent every map.
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+logger = logging.getLogger(__name__)
 
 RECEPTIVE_FIELD = 13
 """Filter, pooling and offsets span 5 px each, as three layers of 5 x 5 px do."""
@@ -59,6 +63,11 @@ class V1Bank:
         (image, channel, y, x) standardized images that set scales and thresholds.
     seed
         Random stream of the combinations.
+
+    Attributes
+    ----------
+    correlations
+        (type, type) between maps, over ``images`` and places.
     """
 
     receptive_field = RECEPTIVE_FIELD
@@ -108,6 +117,7 @@ class V1Bank:
         self._second = torch.stack(kernels)
         self._threshold = torch.tensor(thresholds)
         self.correlations = torch.stack(chosen) @ torch.stack(chosen).T
+        logger.info("correlations of the types:\n%s", self.correlations.numpy().round(2))
 
 
 def _first_stage(channels: int) -> np.ndarray:
