@@ -65,7 +65,8 @@ def population(n_images: int, shape: ImageShape, n_neurons: int, seed: int) -> t
     """White-noise images and positive responses of random local filters, with noise."""
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(n_images, *shape, generator=generator)
-    centers = torch.rand(n_neurons, 2, generator=generator) * torch.tensor([shape[1] - 9.0, shape[2] - 9.0]) + 4
+    room = torch.tensor([shape[1] - 9.0, shape[2] - 9.0])
+    centers = torch.rand(n_neurons, 2, generator=generator) * room + 4
     y, x = torch.arange(shape[1])[:, None], torch.arange(shape[2])[None]
     distance = (y - centers[:, 0, None, None]) ** 2 + (x - centers[:, 1, None, None]) ** 2
     center, surround = torch.exp(-distance / 4), torch.exp(-distance / 16)

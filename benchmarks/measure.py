@@ -61,7 +61,8 @@ class Row:
         verdict = "" if pd.isna(self.target) else ("met" if self.met else "MISSED")
         return (
             f"({self.case}) {self.what}: {self.ratio:.3g} [{self.lowest:.3g}, {self.highest:.3g}] {target} "
-            f"{verdict} | ours {self.ours:.3g} s, reference {self.reference:.3g} s ({self.measured}) {self.note}"
+            f"{verdict} | ours {self.ours:.3g} s, "
+            f"reference {self.reference:.3g} s ({self.measured}) {self.note}"
         )
 
 
