@@ -198,6 +198,8 @@ TRAINING = {
     "n_stages": 2,
     "factor": 0.1,
     "restore": True,
+    "fits_at_once": 1,
+    "precision": "float32",
 }
 
 
@@ -231,7 +233,7 @@ def test_neurons_that_share_two_features_are_recovered(family, readout, penalty)
         encoder.readout.raw_mask[torch.arange(len(places)), rows, columns] = 1
     data = Tensors(images[:2000], responses[:2000], images[2000:2400], responses[2000:2400])
     torch.manual_seed(0)
-    training = Training(encoder, data, Objective("poisson", "mean", penalty), TRAINING, rng)
+    training = Training([encoder], data, [Objective("poisson", "mean", penalty)], TRAINING, rng)
     training.run(lambda _: None)
     predicted, true = predict(encoder, images[2400:]), rates[2400:]
     explained = 1 - (predicted - true).square().mean(0) / true.var(0)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional
 
 from whatwhere.dataset import TEST, VALIDATION, Standardizer, check
 from whatwhere.dead_leaves import dead_leaves
@@ -100,7 +99,7 @@ def test_weights_need_the_right_checksum(checkpoint, tmp_path):
     assert fetch_weights(str(checkpoint), sha256(checkpoint), tmp_path) == checkpoint
     with pytest.raises(UserError, match="SHA-256 is not 0000"):
         fetch_weights(str(checkpoint), "0" * 64, tmp_path)
-    with pytest.raises(UserError, match="no such file: feature_space.weights"):
+    with pytest.raises(UserError, match=r"no such file: feature_space\.weights"):
         fetch_weights(str(tmp_path / "none.pth"), "0" * 64, tmp_path)
 
 

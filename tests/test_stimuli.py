@@ -1,5 +1,6 @@
 import io
 import zipfile
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -32,8 +33,7 @@ def numbered(heights, width=20):
     """Crops of pictures in which every pixel has a value of its own."""
     sizes = np.cumsum([0, *(height * width for height in heights)])
     pictures = [
-        np.arange(start, stop, dtype=np.float32).reshape(1, -1, width)
-        for start, stop in zip(sizes, sizes[1:], strict=False)
+        np.arange(start, stop, dtype=np.float32).reshape(1, -1, width) for start, stop in pairwise(sizes)
     ]
     return Crops("numbers", pictures, np.array([TRAIN, VALIDATION, TEST]))
 

@@ -28,14 +28,11 @@ def main(
     with open_dataset(dataset) as data:
         for seed in seeds:
             fit = fit_data(data, size(n_neurons), size(n_images), seed)
-            raw = sta.spike_triggered_average(fit.train_images, fit.train_responses)
             stored = select_images(data, fit.draw.train)
             z_scored = standardizer(stored, "global")(stored)
-            squared = sta.smooth_square(sta.spike_triggered_average(z_scored, fit.train_responses))
-            averages.append((raw, sta.smooth(raw, smoothing), squared))
+            averages.append(sta.averages(fit.train_images, z_scored, fit.train_responses, smoothing))
     dims = ("seed", "neuron", "y", "x")
-    by_name = zip(sta.AVERAGES, zip(*averages, strict=True), strict=True)
-    variables = {name: (dims, np.stack(parts)) for name, parts in by_name}
+    variables = {name: (dims, np.stack([one[name] for one in averages])) for name in sta.AVERAGES}
     write_netcdf(xr.Dataset(variables, coords={"seed": seeds}), output)
 
 

@@ -11,6 +11,7 @@ from whatwhere.config import size
 from whatwhere.dataset import fit_data, open_dataset
 from whatwhere.files import read_netcdf, write_netcdf, write_tensors
 from whatwhere.logs import logged
+from whatwhere.memory import keep_freed_memory
 from whatwhere.sweep import (
     checkpoint_path,
     fingerprint,
@@ -38,6 +39,7 @@ def main(
 ) -> None:
     """Train a sweep, or continue an interrupted one, and write it to ``fits`` and ``validation``."""
     torch.set_num_threads(threads)
+    keep_freed_memory()
     where = choose_device(device)
     with open_dataset(dataset) as data, read_netcdf(averages) as stored:
         cell = [fit_data(data, size(n_neurons), size(n_images), seed) for seed in seeds]

@@ -19,6 +19,8 @@ of every neuron. Attributes: ``name``, ``source``, ``kind`` (simulated or record
 global or per_pixel; applied with statistics of the training images of each fit), ``noise_free_test`` (1: the
 test responses are rates without noise), ``repeat_averages`` (1: responses are published averages and hold
 no single trials), ``validation_fraction`` and ``validation_max`` (how many of n images a fit validates on).
+Simulations with natural stimuli add ``independent_pixels_train``, ``_validation`` and ``_test``: how many
+different pixels of the source the images of a split show, fewer than their pixels where crops overlap.
 """
 
 from __future__ import annotations

@@ -80,4 +80,3 @@ FAMILIES: dict[str, Family] = {
 }
 
 CLOSED_FORM = tuple(name for name, family in FAMILIES.items() if family.fit is not None)
-TRAINED = tuple(name for name in FAMILIES if name not in CLOSED_FORM)

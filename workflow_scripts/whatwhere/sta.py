@@ -58,6 +58,25 @@ def smooth_square(sta: np.ndarray) -> np.ndarray:
     return fftconvolve(centered**2, window[None], mode="same", axes=(1, 2)).astype(np.float32)
 
 
+def averages(
+    images: np.ndarray, z_scored: np.ndarray, responses: np.ndarray, smoothing: int
+) -> dict[str, np.ndarray]:
+    """All :data:`AVERAGES` by name, (neuron, y, x) each.
+
+    Parameters
+    ----------
+    images, responses
+        As for :func:`spike_triggered_average`.
+    z_scored
+        The same images globally z-scored, of which the squared average is taken (section G.3).
+    smoothing
+        Size of :func:`smoothing_kernel`.
+    """
+    raw = spike_triggered_average(images, responses)
+    squared = smooth_square(spike_triggered_average(z_scored, responses))
+    return dict(zip(AVERAGES, (raw, smooth(raw, smoothing), squared), strict=True))
+
+
 def crop_to_mask(sta: np.ndarray, mask_shape: tuple[int, int]) -> np.ndarray:
     """Central part of every STA (neuron, y, x) that the mask covers, offset int((image - mask) / 2)."""
     top, left = _offset(sta, mask_shape)
