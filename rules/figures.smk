@@ -70,7 +70,10 @@ rule plot_fig2:
     conda:
         "../envs/whatwhere.yaml"
     params:
-        families={name: model["family"] for name, model in config["models"].items()},
+        families={
+            name: config["models"][name]["family"]
+            for name in figure_files("fig2", "{model}")
+        },
         code=code_of("plot_fig2"),
     message:
         "Draw Figure 2"

@@ -210,6 +210,34 @@ def test_names_of_experiments_are_unique_but_figures_may_be_shared():
 
 
 @pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"figure": "fig3", "datasets": ["four_features"]},
+            "fig3 needs datasets of kind simulated_dog, which",
+        ),
+        (
+            {"figure": "fig3", "models": ["ridge"]},
+            "fig3 needs a model of family cnn_factorized with 1 features",
+        ),
+        (
+            {"figure": "fig4", "models": ["cnn_one_kernel"]},
+            "fig4 needs a model of family cnn_factorized with 2",
+        ),
+        (
+            {"figure": "fig5", "models": ["cnn_one_kernel"]},
+            "fig5 needs a model of family cnn_factorized with 2",
+        ),
+    ],
+)
+def test_experiments_that_do_not_make_their_figure_are_refused(changes, expected):
+    config = copy.deepcopy(DEFAULT)
+    config["experiments"] = [config["experiments"][0] | changes]
+    with pytest.raises(UserError, match=expected):
+        validate(config, [("mine.yaml", config)])
+
+
+@pytest.mark.parametrize(
     ("content", "expected"),
     [
         ("run: [", "not valid YAML"),

@@ -24,7 +24,17 @@ from whatwhere.sweep import load_fit
 REFERENCE = REPOSITORY / "config" / "reference"
 
 
-FIGURES = ["fig1", "fig2", "fig3", "fig4", "fig5", "scaling", "barcodes"]
+FIGURES = [
+    "fig1",
+    "fig1 of three layers",
+    "fig2",
+    "fig3",
+    "fig4",
+    "fig5",
+    "scaling",
+    "barcodes",
+    "barcodes of three layers",
+]
 
 
 @pytest.fixture(scope="session")
@@ -64,12 +74,14 @@ def run(tmp_path_factory):
 def draw(name, run, svg, png):
     """Draw one figure of the run."""
     two = {key[0]: files for key, files in run.files.items()}["fig4"]
+    deep = next(files for key, files in run.files.items() if key[1] == "factorized_relu")
     barcodes = two["barcodes"], two["barcode_scores"]
     scores, parameters, locations = (run.of("fig3", kind) for kind in ("scores", "parameters", "locations"))
     shared = [*run.of("fig2_one", "scores"), *run.of("fig2", "scores")]
     families = {name: model["family"] for name, model in MODELS.items()}
     {
         "fig1": lambda: plot_fig1.main(two["parameters"], svg, png),
+        "fig1 of three layers": lambda: plot_fig1.main(deep["parameters"], svg, png),
         "fig2": lambda: plot_fig2.main(shared, families, svg, png),
         "fig3": lambda: plot_fig3.main(scores, parameters, locations, REFERENCE / "fig3.csv", svg, png),
         "fig4": lambda: plot_fig4.main(
@@ -81,6 +93,9 @@ def draw(name, run, svg, png):
         ),
         "scaling": lambda: plot_scaling.main(*run.scaling, svg, png),
         "barcodes": lambda: plot_barcodes.main(*barcodes, two["fields"], svg, png),
+        "barcodes of three layers": lambda: plot_barcodes.main(
+            deep["barcodes"], deep["barcode_scores"], deep["fields"], svg, png
+        ),
     }[name]()
 
 

@@ -42,7 +42,8 @@ def _strip(ax: Axes, values: np.ndarray, name: str) -> None:
 def heat_map(panel: SubFigure, table: pd.DataFrame) -> Axes:
     """Weights (feature, neuron) over strips of clusters and, where known, true types."""
     ordered = sort_neurons(table)
-    weights = ordered.filter(like="weight_").to_numpy().T
+    # Fits of other cores have more features.
+    weights = ordered.filter(like="weight_").dropna(axis=1, how="all").to_numpy().T
     known = bool((ordered.cell_type >= 0).all())
     strips = ["cluster", *(["cell_type"] if known else [])]
     axes = panel.subplots(1 + len(strips), 1, height_ratios=[12, *([1] * len(strips))])

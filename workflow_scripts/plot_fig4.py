@@ -12,10 +12,10 @@ from whatwhere.files import groups_of, read_netcdf, read_table
 from whatwhere.logs import logged
 
 
-def _fields(axes: list[Axes], kernels: list[np.ndarray], titles: list[str]) -> None:
-    for ax, kernel, title in zip(axes, kernels, titles, strict=True):
+def _fields(axes: list[Axes], kernels: list[np.ndarray], name: str) -> None:
+    for index, (ax, kernel) in enumerate(zip(axes, kernels, strict=True)):
         plotting.show_field(ax, kernel)
-        ax.set_title(title)
+        ax.set_title(f"{name} {index + 1}")
 
 
 def _weights(ax: Axes, barcodes: pd.DataFrame, ari: float) -> None:
@@ -73,11 +73,11 @@ def main(
 
     figure = plt.figure(figsize=(plotting.PAGE, 2.6))
     outer = figure.add_gridspec(1, 3, width_ratios=[1, 1.15, 1.15])
-    images = outer[0].subgridspec(2, 2)
-    top = [figure.add_subplot(images[0, i]) for i in range(2)]
-    bottom = [figure.add_subplot(images[1, i]) for i in range(2)]
-    _fields(top, fields, ["type 1", "type 2"])
-    _fields(bottom, kernels, ["kernel 1", "kernel 2"])
+    images = outer[0].subgridspec(2, max(len(fields), len(kernels)))
+    top = [figure.add_subplot(images[0, index]) for index in range(len(fields))]
+    bottom = [figure.add_subplot(images[1, index]) for index in range(len(kernels))]
+    _fields(top, fields, "type")
+    _fields(bottom, kernels, "kernel")
     scatter, histogram = figure.add_subplot(outer[1]), figure.add_subplot(outer[2])
     _weights(scatter, codes, agreement.ari)
     _histogram(histogram, rated, codes, expected)

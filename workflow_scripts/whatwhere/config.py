@@ -20,6 +20,14 @@ Config = dict[str, Any]
 SIMULATED = ("simulated_dog", "simulated_v1", "simulated_features")
 """Kinds of datasets that are simulated; all others are recordings."""
 
+FIGURES: dict[str, tuple[tuple[str, ...], int | None]] = {
+    "fig2": (SIMULATED, None),
+    "fig3": (("simulated_dog",), 1),
+    "fig4": (("simulated_dog",), 2),
+    "fig5": (SIMULATED, 2),
+}
+"""What figures need: kinds of datasets, and the fewest features of a factorised model (None: no model)."""
+
 MAX_PHOTOGRAPH_CROPS = 1024
 """Most training and validation crops of two photographs; more would show the same pixels over and over."""
 
@@ -125,6 +133,8 @@ def validate(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
         if "stimuli" in definition:
             _check_stimuli(config, name, sources)
     _check_experiments(config, sources)
+    for figure in FIGURES:
+        _check_figure(config, figure, sources)
 
 
 def validate_model(definition: Config) -> None:
@@ -379,3 +389,22 @@ def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) ->
         if name in names:
             raise _fail((*path, "name"), f"'{name}' is used by an earlier experiment", sources)
         names.add(name)
+
+
+def _check_figure(config: Config, figure: str, sources: Sequence[tuple[str, Config]]) -> None:
+    """Refuse experiments from which a figure cannot be drawn."""
+    kinds, fewest = FIGURES[figure]
+    drawn = [index for index, one in enumerate(config["experiments"]) if one["figure"] == figure]
+    features = []
+    for index in drawn:
+        experiment = config["experiments"][index]
+        for dataset in experiment["datasets"]:
+            if config["datasets"][dataset]["kind"] not in kinds:
+                message = f"{figure} needs datasets of kind {' or '.join(kinds)}, which '{dataset}' is not"
+                raise _fail(("experiments", index, "figure"), message, sources)
+        models = [config["models"][name] for name in experiment["models"]]
+        factorized = [model for model in models if model["family"] == "cnn_factorized"]
+        features += [min(core["channels"][-1] for core in model["cores"]) for model in factorized]
+    if drawn and fewest is not None and max(features, default=0) < fewest:
+        message = f"{figure} needs a model of family cnn_factorized with {fewest} features or more"
+        raise _fail(("experiments", drawn[0], "figure"), message, sources)
