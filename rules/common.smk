@@ -8,8 +8,8 @@ sys.path.insert(0, str(SCRIPTS))
 
 from whatwhere.config import SIMULATED, cells, read, validate
 from whatwhere.errors import UserError
-from whatwhere.families import CLOSED_FORM, TRAINED
 from whatwhere.recordings import input_files
+from whatwhere.simulation_inputs import simulation_inputs
 
 
 def validated(config):
@@ -86,30 +86,42 @@ def datasets_of(simulated):
     return "|".join(names) or "none"
 
 
-def families(*wanted):
-    """Pattern of the names of models of some families."""
+def models_of(trained):
+    """Pattern of the names of models that are trained by gradient descent, or of all others."""
+    # The key tells: to ask whatwhere.families would cost every call of snakemake the import of torch.
     names = [
-        name for name, model in config["models"].items() if model["family"] in wanted
+        name
+        for name, model in config["models"].items()
+        if ("training" in model) == trained
     ]
     return "|".join(names) or "none"
 
 
+def has_masks(model):
+    """Whether a model learns where every neuron looks."""
+    return model["family"] in ("cnn_factorized", "cnn_known_kernel")
+
+
 def has_barcodes(model):
-    """Whether the feature weights of a model are clustered."""
-    return model["family"] == "cnn_factorized"
+    """Whether a model has feature weights to cluster: a single feature has none."""
+    features = [core["channels"][-1] for core in model.get("cores", [])]
+    return model["family"] == "cnn_factorized" and min(features) > 1
 
 
 def all_targets():
     """What a plain run makes."""
     tables = ["scores", "summary"]
-    if any(
-        has_barcodes(config["models"][m])
-        for e in EXPERIMENTS.values()
-        for m in e["models"]
-    ):
-        tables += ["barcodes", "barcode_scores"]
-    figures = [e["figure"] for e in EXPERIMENTS.values() if e["figure"]]
+    figures = sorted({e["figure"] for e in EXPERIMENTS.values() if e["figure"]})
     figures += [f"recording_{name}" for name in recorded_datasets()]
+    if "table1" in figures:
+        tables += ["table1"]
+    if scaling_files(""):
+        tables += ["scaling", "exchange_rates"]
+        figures += ["scaling"]
+    if fits_of(EXPERIMENTS.values(), has_barcodes):
+        tables += ["barcodes", "barcode_scores"]
+        figures += ["fig1"]
+        figures += fitted("barcodes/{experiment}/{dataset}/{model}", has_barcodes)
     return (
         [f"{RUN}/tables/{name}.csv" for name in tables]
         + [f"{RUN}/figures/{name}.svg" for name in figures]
@@ -131,3 +143,27 @@ def recorded_datasets():
     return sorted(
         name for name in used if config["datasets"][name]["kind"] not in SIMULATED
     )
+
+
+REFERENCES = sorted(
+    map(str, Path(workflow.basedir, "config", "reference").glob("*.csv"))
+)
+
+
+def table_names():
+    """Names of the tables of a plain run."""
+    return [Path(path).stem for path in all_targets() if "/tables/" in path]
+
+
+def question_tables(wildcards):
+    """Input function: the tables of a run that can answer the paper's questions."""
+    wanted = ("scores", "barcode_scores", "exchange_rates")
+    return {
+        name: f"{RUN}/tables/{name}.csv" for name in wanted if name in table_names()
+    }
+
+
+def report_pages():
+    """What the report shows besides figures."""
+    pages = ["answers", "run", *(f"tables/{name}" for name in table_names())]
+    return [f"{RUN}/pages/{page}.html" for page in pages]

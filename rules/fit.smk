@@ -10,7 +10,7 @@ rule train:
     benchmark:
         f"{RUN}/benchmarks/train/{FIT}.tsv"
     wildcard_constraints:
-        model=families(*TRAINED),
+        model=models_of(trained=True),
     conda:
         "../envs/whatwhere.yaml"
     threads: config["threads_per_fit"]
@@ -41,7 +41,7 @@ rule fit_baseline:
     benchmark:
         f"{RUN}/benchmarks/fit_baseline/{FIT}.tsv"
     wildcard_constraints:
-        model=families(*CLOSED_FORM),
+        model=models_of(trained=False),
     conda:
         "../envs/whatwhere.yaml"
     threads: 1

@@ -37,6 +37,8 @@ MODEL = ("models", "factorized_two_kernels")
 RIDGE = ("models", "ridge")
 CORE = (*MODEL, "cores", 0)
 DATA = ("datasets", "two_types")
+CELLS = ("datasets", "v1_like")
+UNITS = ("datasets", "four_features")
 FIRST = ("experiments", 0)
 
 MISTAKES = [
@@ -66,6 +68,32 @@ MISTAKES = [
     ((*RIDGE, "grid"), [{"lasso_l1": [1]}], "unknown key 'lasso_l1'; allowed are ridge_l2"),
     ((*RIDGE, "grid"), [{}], "key 'ridge_l2' is missing"),
     (("models", "mean", "grid"), [{"ridge_l2": [1]}], "models.mean.grid"),
+    ((*CELLS, "patch"), 33, "a receptive field of 33 px does not fit into 31 px"),
+    ((*CELLS, "patch"), 12, "12 must be odd"),
+    ((*CELLS, "mean_count"), 0, "datasets.v1_like.mean_count"),
+    ((*CELLS, "n_repeats"), KeyError, "key 'n_repeats' is missing"),
+    ((*CELLS, "normalize"), "pixel", "'pixel' is not allowed; use one of none, global, per_pixel"),
+    ((*CELLS, "stimuli", "source"), "noise", "use one of generated, photographs, images, recording"),
+    ((*CELLS, "stimuli"), {"source": "generated", "path": "a"}, "unknown key 'path'; allowed are source"),
+    ((*CELLS, "stimuli"), {"source": "photographs", "test": 0.2}, "key 'validation' is missing"),
+    (
+        (*CELLS, "stimuli"),
+        {"source": "photographs", "validation": 0.2, "test": 0.2},
+        "datasets.v1_like.stimuli.source: two photographs give at most 1024 images but n_images is 1800",
+    ),
+    (
+        (*CELLS, "stimuli"),
+        {"source": "images", "path": "a", "validation": 0.5, "test": 0.5, "seed": 0},
+        "validation and test add up to 1 or more",
+    ),
+    ((*CELLS, "stimuli"), {"source": "recording", "dataset": "v4"}, "'v4' is no recorded dataset"),
+    ((*CELLS, "stimuli"), {"source": "recording", "dataset": "two_types"}, "is no recorded dataset"),
+    ((*UNITS, "n_neurons"), 102, "102 is no multiple of the 4 types"),
+    ((*UNITS, "n_neurons"), 1028, "257 units per type are more than the 256 locations in 28 px"),
+    ((*UNITS, "image_size"), 12, "datasets.four_features.image_size"),
+    ((*UNITS, "feature_space", "name"), "vgg16", "use one of v1, vgg19"),
+    ((*UNITS, "feature_space"), {"name": "vgg19", "layer": "conv2_2"}, "key 'weights' is missing"),
+    ((*UNITS, "feature_space"), {"name": "v1", "layer": "conv2_2"}, "unknown key 'layer'"),
     ((*MODEL, "family"), "cnn", "models.factorized_two_kernels.family: 'cnn' is not allowed"),
     ((*MODEL, "grid"), [], "models.factorized_two_kernels.grid: [] needs at least 1"),
     ((*MODEL, "grid", 0, "mask_l1"), [-0.1], "grid.0.mask_l1.0"),
@@ -157,10 +185,55 @@ def test_a_known_patch_of_a_recording_is_refused():
         validate(config, [("mine.yaml", config)])
 
 
-def test_names_of_experiments_and_figures_are_unique():
+def test_units_of_vgg19_need_colour():
+    config = changed((*UNITS, "color"), "grey")
+    space = {"name": "vgg19", "layer": "conv2_2", "weights": "vgg19.pth", "sha256": "0" * 64}
+    config["datasets"]["four_features"]["feature_space"] = space
+    with pytest.raises(UserError, match="color: must be rgb for feature_space vgg19"):
+        validate(config, [("mine.yaml", config)])
+
+
+def test_cells_without_types_are_refused():
+    config = changed((*CELLS, "n_simple_types"), 0)
+    config["datasets"]["v1_like"]["n_complex_types"] = 0
+    with pytest.raises(UserError, match="n_simple_types: there must be a simple or a complex type"):
+        validate(config, [("mine.yaml", config)])
+
+
+def test_names_of_experiments_are_unique_but_figures_may_be_shared():
     config = copy.deepcopy(DEFAULT)
     config["experiments"].append(copy.deepcopy(config["experiments"][0]))
     with pytest.raises(UserError, match="used by an earlier experiment"):
+        validate(config, [("mine.yaml", config)])
+    config["experiments"][-1]["name"] = "another"
+    validate(config, [("mine.yaml", config)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"figure": "fig3", "datasets": ["four_features"]},
+            "fig3 needs datasets of kind simulated_dog, which",
+        ),
+        (
+            {"figure": "fig3", "models": ["ridge"]},
+            "fig3 needs a model of family cnn_factorized with 1 features",
+        ),
+        (
+            {"figure": "fig4", "models": ["cnn_one_kernel"]},
+            "fig4 needs a model of family cnn_factorized with 2",
+        ),
+        (
+            {"figure": "fig5", "models": ["cnn_one_kernel"]},
+            "fig5 needs a model of family cnn_factorized with 2",
+        ),
+    ],
+)
+def test_experiments_that_do_not_make_their_figure_are_refused(changes, expected):
+    config = copy.deepcopy(DEFAULT)
+    config["experiments"] = [config["experiments"][0] | changes]
+    with pytest.raises(UserError, match=expected):
         validate(config, [("mine.yaml", config)])
 
 

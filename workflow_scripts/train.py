@@ -11,6 +11,7 @@ from whatwhere.config import size
 from whatwhere.dataset import fit_data, open_dataset
 from whatwhere.files import read_netcdf, write_netcdf, write_tensors
 from whatwhere.logs import logged
+from whatwhere.memory import keep_freed_memory
 from whatwhere.sweep import (
     checkpoint_path,
     fingerprint,
@@ -38,13 +39,13 @@ def main(
 ) -> None:
     """Train a sweep, or continue an interrupted one, and write it to ``fits`` and ``validation``."""
     torch.set_num_threads(threads)
+    keep_freed_memory()
     where = choose_device(device)
     with open_dataset(dataset) as data, read_netcdf(averages) as stored:
-        cell = [fit_data(data, size(n_neurons), size(n_images), seed) for seed in seeds]
         kernel = data["receptive_field"].values[0] if "receptive_field" in data else None
         checkpoint = Checkpoint(
             checkpoint_path(fits),
-            fingerprint(definition, code, cell),
+            fingerprint([definition, code, n_neurons, n_images, seeds], [dataset, averages]),
             checkpoint_seconds,
             len(seeds) * len(settings(definition)),
         )
@@ -52,13 +53,13 @@ def main(
             train_seed(
                 definition,
                 seed,
-                one,
+                fit_data(data, size(n_neurons), size(n_images), seed),
                 {name: stored[name].sel(seed=seed).values for name in sta.AVERAGES},
                 kernel,
                 where,
                 checkpoint,
             )
-            for seed, one in zip(seeds, cell, strict=True)
+            for seed in seeds
         ]
     write_netcdf(to_validation(definition, candidates), validation)
     write_tensors(to_tensors(definition, candidates), fits)

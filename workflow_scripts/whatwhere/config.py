@@ -17,10 +17,25 @@ import yaml
 from whatwhere.errors import UserError
 
 Config = dict[str, Any]
-SIMULATED = ("simulated_dog",)
+SIMULATED = ("simulated_dog", "simulated_v1", "simulated_features")
 """Kinds of datasets that are simulated; all others are recordings."""
 
-SCHEMAS = Path(__file__).parents[2] / "config" / "schemas"
+FIGURES: dict[str, tuple[tuple[str, ...], int | None]] = {
+    "fig2": (SIMULATED, None),
+    "fig3": (("simulated_dog",), 1),
+    "fig4": (("simulated_dog",), 2),
+    "fig5": (SIMULATED, 2),
+}
+"""What figures need: kinds of datasets, and the fewest features of a factorised model (None: no model)."""
+
+MAX_PHOTOGRAPH_CROPS = 1024
+"""Most training and validation crops of two photographs; more would show the same pixels over and over."""
+
+_HERE = Path(__file__).parent
+# A checkout has them beside the workflow, an installed package takes them along.
+FOLDER = next(folder for folder in (_HERE / "defaults", _HERE.parents[1] / "config") if folder.is_dir())
+"""Folder of ``config.yaml`` and ``schemas/``."""
+SCHEMAS = FOLDER / "schemas"
 
 
 # JSON Schema takes 8.0 for an integer, and every comparison with NaN for fulfilled.
@@ -46,6 +61,18 @@ class _StrictLoader(yaml.SafeLoader):
         if repeated is not None:
             raise yaml.YAMLError(f"key '{repeated}' is given twice, line {node.start_mark.line + 1}")
         return super().construct_mapping(node, deep)
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Writes what is used twice twice, without anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def dump(config: Config) -> str:
+    """A configuration as YAML, in its order."""
+    return yaml.dump(config, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
 
 
 def read(path: str | Path) -> Config:
@@ -103,7 +130,18 @@ def validate(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
     for name, definition in config["datasets"].items():
         if definition["kind"] in SIMULATED:
             _check_simulation(definition, ("datasets", name), sources)
+        if "stimuli" in definition:
+            _check_stimuli(config, name, sources)
     _check_experiments(config, sources)
+    for figure in FIGURES:
+        _check_figure(config, figure, sources)
+
+
+def validate_model(definition: Config) -> None:
+    """Refuse a model that does not fulfil its schema; errors as in :func:`validate`."""
+    sources = [("definition", {"models": {"model": definition}})]
+    _check_schema(definition, "models", ("models", "model"), sources)
+    _check_cores(definition, ("models", "model", "cores"), sources)
 
 
 def size(wildcard: str) -> int | None:
@@ -255,15 +293,52 @@ def _check_cores(definition: Config, path: tuple[str, ...], sources: Sequence[tu
 def _check_simulation(
     definition: Config, path: tuple[str, ...], sources: Sequence[tuple[str, Config]]
 ) -> None:
-    n_neurons, n_types = definition["n_neurons"], len(definition["scales"])
-    patch, image = definition["patch"], definition["image_size"]
-    if n_neurons % n_types:
-        raise _fail((*path, "n_neurons"), f"{n_neurons} is no multiple of the {n_types} scales", sources)
+    n_neurons, image = definition["n_neurons"], definition["image_size"]
+    if definition["kind"] == "simulated_features":
+        _check_types(n_neurons, definition["n_types"], "types", path, sources)
+        units, places = n_neurons // definition["n_types"], (image - 12) ** 2
+        if units > places:
+            message = f"{units} units per type are more than the {places} locations in {image} px"
+            raise _fail((*path, "n_neurons"), message, sources)
+        if definition["feature_space"]["name"] == "vgg19" and definition["color"] != "rgb":
+            raise _fail((*path, "color"), "must be rgb for feature_space vgg19", sources)
+        return
+    if definition["kind"] == "simulated_dog":
+        _check_types(n_neurons, len(definition["scales"]), "scales", path, sources)
+    elif definition["n_simple_types"] + definition["n_complex_types"] == 0:
+        raise _fail((*path, "n_simple_types"), "there must be a simple or a complex type", sources)
+    patch = definition["patch"]
     if patch > image:
         message = f"a receptive field of {patch} px does not fit into {image} px"
         raise _fail((*path, "patch"), message, sources)
     if patch % 2 == 0:
         raise _fail((*path, "patch"), f"{patch} must be odd", sources)
+
+
+def _check_types(
+    n_neurons: int, n_types: int, what: str, path: tuple[str, ...], sources: Sequence[tuple[str, Config]]
+) -> None:
+    if n_neurons % n_types:
+        raise _fail((*path, "n_neurons"), f"{n_neurons} is no multiple of the {n_types} {what}", sources)
+
+
+def _check_stimuli(config: Config, name: str, sources: Sequence[tuple[str, Config]]) -> None:
+    definition, path = config["datasets"][name], ("datasets", name, "stimuli")
+    stimuli = definition["stimuli"]
+    if stimuli.get("validation", 0) + stimuli.get("test", 0) >= 1:
+        message = "validation and test add up to 1 or more: leave images to train on"
+        raise _fail(path, message, sources)
+    if stimuli["source"] == "photographs" and definition["n_images"] > MAX_PHOTOGRAPH_CROPS:
+        message = (
+            f"two photographs give at most {MAX_PHOTOGRAPH_CROPS} images but n_images is "
+            f"{definition['n_images']}: use source generated, images or recording"
+        )
+        raise _fail((*path, "source"), message, sources)
+    if stimuli["source"] == "recording":
+        other = config["datasets"].get(stimuli["dataset"])
+        if other is None or other["kind"] in SIMULATED:
+            message = f"'{stimuli['dataset']}' is no recorded dataset of this config"
+            raise _fail((*path, "dataset"), message, sources)
 
 
 def _check_sizes(config: Config, index: int, dataset: str, sources: Sequence[tuple[str, Config]]) -> None:
@@ -297,7 +372,7 @@ def _check_known_patches(
 
 
 def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
-    seen: dict[str, set[str]] = {"name": set(), "figure": set()}
+    names: set[str] = set()
     for index, experiment in enumerate(config["experiments"]):
         path = ("experiments", index)
         for section in ("datasets", "models"):
@@ -310,9 +385,26 @@ def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) ->
             if config["datasets"][dataset]["kind"] in SIMULATED:
                 _check_sizes(config, index, dataset, sources)
             _check_known_patches(config, index, dataset, sources)
-        for key, values in seen.items():
-            value = experiment[key]
-            if value in values:
-                raise _fail((*path, key), f"'{value}' is used by an earlier experiment", sources)
-            if value is not None:
-                values.add(value)
+        name = experiment["name"]
+        if name in names:
+            raise _fail((*path, "name"), f"'{name}' is used by an earlier experiment", sources)
+        names.add(name)
+
+
+def _check_figure(config: Config, figure: str, sources: Sequence[tuple[str, Config]]) -> None:
+    """Refuse experiments from which a figure cannot be drawn."""
+    kinds, fewest = FIGURES[figure]
+    drawn = [index for index, one in enumerate(config["experiments"]) if one["figure"] == figure]
+    features = []
+    for index in drawn:
+        experiment = config["experiments"][index]
+        for dataset in experiment["datasets"]:
+            if config["datasets"][dataset]["kind"] not in kinds:
+                message = f"{figure} needs datasets of kind {' or '.join(kinds)}, which '{dataset}' is not"
+                raise _fail(("experiments", index, "figure"), message, sources)
+        models = [config["models"][name] for name in experiment["models"]]
+        factorized = [model for model in models if model["family"] == "cnn_factorized"]
+        features += [min(core["channels"][-1] for core in model["cores"]) for model in factorized]
+    if drawn and fewest is not None and max(features, default=0) < fewest:
+        message = f"{figure} needs a model of family cnn_factorized with {fewest} features or more"
+        raise _fail(("experiments", drawn[0], "figure"), message, sources)

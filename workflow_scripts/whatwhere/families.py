@@ -1,4 +1,4 @@
-"""Every family of models: how it is built, and how it is fitted if it has a closed form."""
+"""Every family of models: how it is built, and how it is fitted if not by gradient descent."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from torch import Tensor
 
 from whatwhere.dataset import FitData
 from whatwhere.encoder import READOUTS, build_cnn
-from whatwhere.hsm import build_hsm
+from whatwhere.hsm import HSM
 from whatwhere.linear import LinearEncoder, Solver, fit_linear, fit_mean, solve_lasso, solve_ridge
 from whatwhere.lnp import LNP
 from whatwhere.model import ImageShape, Model
+from whatwhere.shared_filter import fit_shared
 
 Definition = dict[str, Any]
 """A model of the config."""
@@ -58,7 +59,7 @@ def _lnp(definition: Definition, setting: Setting, shape: ImageShape, n_neurons:
 
 
 def _hsm(definition: Definition, setting: Setting, shape: ImageShape, n_neurons: int) -> Model:
-    return build_hsm(definition, shape, n_neurons)
+    return HSM(shape, n_neurons, definition["n_filters"], definition["hidden_ratio"])
 
 
 def _cnn(definition: Definition, setting: Setting, shape: ImageShape, n_neurons: int) -> Model:
@@ -69,6 +70,9 @@ FAMILIES: dict[str, Family] = {
     "mean": Family(_linear, lambda definition, settings, data: [fit_mean(data)]),
     "ols": _regression(solve_ridge, None),
     "ridge": _regression(solve_ridge, "ridge_l2"),
+    "ridge_shared": Family(
+        _linear, lambda definition, settings, data: fit_shared(data, [s["ridge_l2"] for s in settings])
+    ),
     "lasso": _regression(solve_lasso, "lasso_l1"),
     "lnp": Family(_lnp),
     "hsm": Family(_hsm),
@@ -76,4 +80,3 @@ FAMILIES: dict[str, Family] = {
 }
 
 CLOSED_FORM = tuple(name for name, family in FAMILIES.items() if family.fit is not None)
-TRAINED = tuple(name for name in FAMILIES if name not in CLOSED_FORM)

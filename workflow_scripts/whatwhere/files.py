@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import pandas as pd
 import xarray as xr
 
@@ -43,8 +44,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def write_netcdf(dataset: xr.Dataset, path: str | Path) -> None:
-    """Write a dataset as netCDF-4, uncompressed: white noise and responses hardly shrink."""
+def write_netcdf(dataset: xr.Dataset | xr.DataTree, path: str | Path) -> None:
+    """Write a dataset or a tree of groups as netCDF-4, uncompressed: white noise hardly shrinks."""
     with atomic(path) as temporary:
         try:
             dataset.to_netcdf(temporary, format="NETCDF4", engine="netcdf4")
@@ -53,8 +54,8 @@ def write_netcdf(dataset: xr.Dataset, path: str | Path) -> None:
             raise UserError(f"{path}: cannot be written: is the disk full?") from error
 
 
-def read_netcdf(path: str | Path) -> xr.Dataset:
-    """Open a netCDF-4 file lazily; the caller closes it, best in a ``with`` statement.
+def read_netcdf(path: str | Path, group: str | None = None) -> xr.Dataset:
+    """Open a netCDF-4 file, or one group of it, lazily; the caller closes it, best in a ``with`` statement.
 
     Raises
     ------
@@ -62,11 +63,17 @@ def read_netcdf(path: str | Path) -> xr.Dataset:
         If the file is missing, truncated or not netCDF.
     """
     try:
-        return xr.open_dataset(path, engine="netcdf4")
+        return xr.open_dataset(path, engine="netcdf4", group=group)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable netCDF-4 file: delete it and rerun") from error
+
+
+def groups_of(path: str | Path) -> list[str]:
+    """Names of the groups of a netCDF-4 file, in the order in which they were written."""
+    with netCDF4.Dataset(path) as stored:
+        return list(stored.groups)
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:

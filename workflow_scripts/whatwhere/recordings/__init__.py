@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from whatwhere.dataset import check, duplicate_groups
@@ -84,8 +86,35 @@ def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
     key = f"datasets.{name}"
     recording = read(name, definition, downloads, mirror)
     prepared = preprocess(recording.images, definition["image"], key)
+    recording = dataclasses.replace(recording, images=prepared)
+    return to_contract(recording, name, key, definition["image"]["normalize"], definition.get("split"))
+
+
+def to_contract(
+    recording: Recording, name: str, key: str, normalize: str, shares: dict[str, Any] | None
+) -> xr.Dataset:
+    """Bring a recording into the form of :mod:`whatwhere.dataset`.
+
+    Parameters
+    ----------
+    recording
+        With prepared images, (image, channel, y, x) float32.
+    name
+        Of the dataset.
+    key
+        What to call it in messages.
+    normalize
+        One of :data:`whatwhere.dataset.NORMALIZATIONS`.
+    shares
+        How open images are divided, see :func:`whatwhere.recordings.splits.assign`.
+
+    Raises
+    ------
+    UserError
+        If the recording breaks the contract.
+    """
+    prepared = np.asarray(recording.images)
     groups = duplicate_groups(prepared)
-    shares = definition.get("split")
     split = assign(groups, recording.split, shares, key)
     dataset = xr.Dataset(
         {
@@ -102,7 +131,7 @@ def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
             "kind": "recorded",
             "source": recording.source,
             "citation": recording.citation,
-            "normalize": definition["image"]["normalize"],
+            "normalize": normalize,
             "noise_free_test": 0,
             "repeat_averages": int(recording.repeat_averages),
             "validation_fraction": validation_share(split, recording.split, shares),
