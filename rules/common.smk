@@ -8,7 +8,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from whatwhere.config import SIMULATED, cells, read, validate
 from whatwhere.errors import UserError
-from whatwhere.families import CLOSED_FORM, TRAINED
+from whatwhere.families import CLOSED_FORM, LOCALIZING, TRAINED
 from whatwhere.recordings import input_files
 
 

@@ -58,6 +58,35 @@ rule fit_baseline:
         "../workflow_scripts/fit_baseline.py"
 
 
+rule localize:
+    input:
+        dataset=f"{RUN}/data/{{dataset}}.nc",
+    output:
+        fits=f"{RUN}/fits/{FIT}/fits.pt",
+        validation=f"{RUN}/fits/{FIT}/validation.nc",
+        starts=f"{RUN}/fits/{FIT}/starts.pt",
+    log:
+        f"{RUN}/logs/localize/{FIT}.log",
+    benchmark:
+        f"{RUN}/benchmarks/localize/{FIT}.tsv"
+    wildcard_constraints:
+        model=families(*LOCALIZING),
+    conda:
+        "../envs/whatwhere.yaml"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime="2h",
+    params:
+        definition=lambda wildcards: config["models"][wildcards.model],
+        seeds=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seeds"],
+        code=code_of("localize"),
+    message:
+        "Locate the receptive fields of {wildcards.dataset}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"
+    script:
+        "../workflow_scripts/localize.py"
+
+
 rule select_fits:
     input:
         validation=cell_files(f"{RUN}/fits/{FIT}/validation.nc"),

@@ -11,6 +11,7 @@ from torch import Tensor
 from whatwhere.dataset import FitData
 from whatwhere.encoder import READOUTS, build_cnn
 from whatwhere.linear import LinearEncoder, fit_mean, fit_ridge
+from whatwhere.localized import build_localized, fit_localized
 from whatwhere.model import ImageShape, Model
 
 Definition = dict[str, Any]
@@ -33,11 +34,14 @@ class Family:
         the family is trained by gradient descent.
     loss
         Closed-form families: the key of :data:`whatwhere.losses.LOSSES` that validates them.
+    localizes
+        Whether rule ``localize`` fits it, which also keeps what networks can start from.
     """
 
     build: Callable[[Definition, Setting, ImageShape, int], Model]
     fit: Callable[[Definition, list[Setting], FitData], list[dict[str, Tensor]]] | None = None
     loss: str = "mse"
+    localizes: bool = False
 
 
 def _linear(definition: Definition, setting: Setting, shape: ImageShape, n_neurons: int) -> Model:
@@ -53,8 +57,12 @@ FAMILIES: dict[str, Family] = {
     "ridge": Family(
         _linear, lambda definition, settings, data: fit_ridge(data, [s["ridge_l2"] for s in settings])
     ),
+    "localization": Family(build_localized, fit_localized, localizes=True),
     **{name: Family(_cnn) for name in READOUTS},
 }
 
-CLOSED_FORM = tuple(name for name, family in FAMILIES.items() if family.fit is not None)
-TRAINED = tuple(name for name in FAMILIES if name not in CLOSED_FORM)
+LOCALIZING = tuple(name for name, family in FAMILIES.items() if family.localizes)
+CLOSED_FORM = tuple(
+    name for name, family in FAMILIES.items() if family.fit is not None and not family.localizes
+)
+TRAINED = tuple(name for name, family in FAMILIES.items() if family.fit is None)
