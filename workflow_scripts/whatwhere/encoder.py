@@ -49,7 +49,7 @@ class Encoder(Model):
 
     def initialize(self, start: Start) -> None:
         """Set all parameters to their initial values (section B)."""
-        self.core.initialize(start.generator)
+        self.core.initialize(start.generator, None if start.localized is None else start.localized.kernels)
         _, height, width = self.core.out_shape
         cropped = {name: crop_to_mask(average, (height, width)) for name, average in start.averages.items()}
         self.readout.initialize(dataclasses.replace(start, averages=cropped))

@@ -33,7 +33,7 @@ class Localization:
     Attributes
     ----------
     kernels
-        (kernel, y, x) posterior means, scaled to L2 norm 1.
+        (kernel, y, x) posterior means, scaled to L2 norm 1, signed so that amplitudes are positive on average.
     posterior
         (neuron, kernel, y, x) probability of kernel and of the location of its top-left pixel.
     amplitude
@@ -218,7 +218,9 @@ def _result(averages: Averages, run: Run, prior: KernelPrior) -> Localization:
     kernels = np.stack([kernel.mean for kernel in run.population.kernels])
     norm = np.linalg.norm(kernels, axis=1)
     posterior, evidence = neurons.posterior, neurons.evidence
-    amplitude = posterior * neurons.amplitude * norm.astype(np.float32)[:, None, None]
+    # Sign and scale of a kernel are free: unit norm, and amplitudes that are positive on average.
+    scale = np.where(run.population.amplitude_mean < 0, -norm, norm)
+    amplitude = posterior * neurons.amplitude * scale.astype(np.float32)[:, None, None]
     if run.bound <= 0:
         logger.warning("no receptive field is identifiable: the mean response is predicted")
         posterior = np.full_like(posterior, 1 / posterior[0].size)
@@ -234,5 +236,6 @@ def _result(averages: Averages, run: Run, prior: KernelPrior) -> Localization:
         lengths,
         np.round(run.population.share, 3),
     )
-    unit = (kernels / np.maximum(norm, 1e-12)[:, None]).reshape(-1, prior.patch, prior.patch)
+    unit = np.divide(kernels, scale[:, None], out=np.zeros_like(kernels), where=scale[:, None] != 0)
+    unit = unit.reshape(-1, prior.patch, prior.patch)
     return Localization(unit, posterior, amplitude, evidence, run.bound, run.n_iterations, run.converged)

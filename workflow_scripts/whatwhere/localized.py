@@ -15,7 +15,7 @@ from whatwhere.errors import UserError
 from whatwhere.kernel_prior import KernelPrior, stimulus_covariance
 from whatwhere.localization import Localization, Search, localize
 from whatwhere.mixture import Averages
-from whatwhere.model import ImageShape, Model, Penalties
+from whatwhere.model import ImageShape, LocalizedStart, Model, Penalties
 from whatwhere.sta import spike_triggered_average
 
 
@@ -156,3 +156,37 @@ def with_validation(data: FitData) -> FitData:
         train_images=np.concatenate([data.train_images, data.validation_images]),
         train_responses=np.concatenate([data.train_responses, data.validation_responses]),
     )
+
+
+def best_setting(definition: dict[str, Any], validation_loss: np.ndarray, n_kernels: int | None) -> int:
+    """Setting of a localizer with the lowest mean validation loss.
+
+    Parameters
+    ----------
+    definition
+        The localizer of the config.
+    validation_loss
+        (setting, neuron).
+    n_kernels
+        Only settings with this number of kernels count; None: all.
+    """
+    counts = np.array([setting["n_kernels"] for setting in settings(definition)])
+    loss = validation_loss.mean(1)
+    return int(np.where((n_kernels is None) | (counts == n_kernels), loss, np.inf).argmin())
+
+
+def localized_start(encoder: LocalizedEncoder) -> tuple[LocalizedStart, dict[str, np.ndarray]]:
+    """What a network can start from: kernels and feature weights, and maps in the frame of the image.
+
+    Returns
+    -------
+    The start, and by name (neuron, y, x) maps of image size: ``posterior``, the probability that the middle
+    of the receptive field lies on a pixel, and ``amplitude``, the mask on the kernels' outputs.
+    """
+    readout = encoder.readout
+    patch = encoder.kernels.shape[-1]
+    before = (patch - 1) // 2
+    border = (before, patch - 1 - before, before, patch - 1 - before)
+    maps = {"posterior": readout.posterior.sum(1), "amplitude": readout.mask.detach()}
+    framed = {name: torch.nn.functional.pad(one, border).numpy() for name, one in maps.items()}
+    return LocalizedStart(encoder.kernels.detach(), readout.feature_weights.detach()), framed

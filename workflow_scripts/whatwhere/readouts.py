@@ -17,9 +17,16 @@ from whatwhere.model import ImageShape, Penalties, Start
 
 
 def _mask_start(config: dict[str, Any], mask: Tensor, start: Start) -> None:
-    """Fill a mask (neuron, y, x): noise, then one pixel at the peak of an average (section B)."""
+    """Fill a mask (neuron, y, x): noise, then one pixel at the peak of an average (section B).
+
+    From inferred locations, the whole posterior is added, or the expected amplitude at every location.
+    """
     normal_(mask, config["noise_sd"], config["truncated"], start.generator)
     if config["position"] == "random":
+        return
+    if config["position"] == "posterior":
+        with torch.no_grad():
+            mask.add_(_posterior_mask(config["height"], start))
         return
     average = start.averages[config["position"]]
     peak = np.abs(average.reshape(len(average), -1)).argmax(1)
@@ -29,11 +36,19 @@ def _mask_start(config: dict[str, Any], mask: Tensor, start: Start) -> None:
         flat[torch.arange(len(mask)), peak] = torch.as_tensor(height, dtype=flat.dtype).expand(len(mask))
 
 
+def _posterior_mask(height: str | float, start: Start) -> Tensor:
+    if height == "amplitude":
+        return torch.from_numpy(start.averages["amplitude"])
+    scale = start.response_sd[:, None, None] if height == "response_sd" else float(height)
+    return torch.from_numpy(start.averages["posterior"]) * scale
+
+
 def _feature_start(config: dict[str, Any], weights: Tensor, start: Start) -> None:
     """Fill feature weights (neuron, channel) with N(mean, sd) (section B)."""
-    means = {
+    means: dict[Any, Any] = {
         "response_sd": float(start.response_sd.mean()),
         "inverse_channels": 1 / weights.shape[1],
+        "posterior": None if start.localized is None else start.localized.feature_weights,
     }
     normal_(weights, config["sd"], config["truncated"], start.generator)
     with torch.no_grad():
