@@ -15,10 +15,10 @@ from whatwhere.recordings import input_files
 def validated(config):
     """Check the configuration; a mistake ends the run with one line, before the DAG is built."""
     try:
-        sources = [
-            (str(path), read(path)) for path in dict.fromkeys(workflow.configfiles)
-        ]
-        validate(config, [*sources, ("--config", config)])
+        command_line = workflow.config_settings
+        files = [workflow.configfiles[-1], *command_line.configfiles]
+        sources = [(str(path), read(path)) for path in files]
+        validate(config, [*sources, ("--config", dict(command_line.config))])
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -63,9 +63,7 @@ rule plot_recording:
     conda:
         "../envs/whatwhere.yaml"
     params:
-        model=lambda wildcards: model_of(
-            recording_experiment(wildcards.dataset), "cnn_factorized"
-        ),
+        model=lambda wildcards: shown_model(wildcards.dataset),
         code=code_of("plot_recording"),
     message:
         "Draw the recording {wildcards.dataset}"

@@ -68,12 +68,19 @@ def recording_files(pattern):
     return files
 
 
+def shown_model(dataset):
+    """The model whose neurons the figure of a recording shows: factorised, or else the last one."""
+    experiment = recording_experiment(dataset)
+    return model_of(experiment, "cnn_factorized") or experiment["models"][-1]
+
+
 def recording_model(pattern):
-    """Input function: a file of its first factorised model; nothing if there is none."""
+    """Input function: a file of the shown model."""
 
-    def files(wildcards):
-        experiment = recording_experiment(wildcards.dataset)
-        model = model_of(experiment, "cnn_factorized")
-        return largest(pattern, experiment, wildcards.dataset, model) if model else []
+    def file(wildcards):
+        dataset = wildcards.dataset
+        return largest(
+            pattern, recording_experiment(dataset), dataset, shown_model(dataset)
+        )
 
-    return files
+    return file

@@ -102,10 +102,16 @@ def cells(experiment: Config) -> list[tuple[str, str]]:
     ]
 
 
-def _fail(path: Iterable[str | int], message: str, sources: Sequence[tuple[str, Config]]) -> UserError:
+def _fail(
+    path: Iterable[str | int],
+    message: str,
+    sources: Sequence[tuple[str, Config]],
+    inside: Iterable[str] = (),
+) -> UserError:
+    """Error about the key at ``path``, in the source that holds the key ``inside`` it."""
     path = tuple(path)
     key = ".".join(map(str, path)) or "top level"
-    return UserError(f"{_culprit(path, sources)}: {key}: {message}")
+    return UserError(f"{_culprit((*path, *inside), sources)}: {key}: {message}")
 
 
 def _culprit(path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]]) -> str:
@@ -132,7 +138,15 @@ def _check_schema(
         return
     # The deepest error is the most specific one.
     error = errors[0]
-    raise _fail((*path, *error.path), _explain(error), sources)
+    raise _fail((*path, *error.path), _explain(error), sources, _unknown_keys(error)[:1])
+
+
+def _unknown_keys(error: jsonschema.ValidationError) -> list[str]:
+    if error.validator != "additionalProperties":
+        return []
+    given: Any = error.instance
+    schema: Any = error.schema
+    return [key for key in given if key not in schema["properties"]]
 
 
 def _explain(error: jsonschema.ValidationError) -> str:
@@ -143,7 +157,7 @@ def _explain(error: jsonschema.ValidationError) -> str:
         return f"{given!r} may hold only lower-case letters, digits and underscores"
     if error.validator == "additionalProperties":
         allowed = ", ".join(schema["properties"])
-        unknown = ", ".join(repr(key) for key in given if key not in schema["properties"])
+        unknown = ", ".join(map(repr, _unknown_keys(error)))
         return f"unknown key {unknown}; allowed are {allowed}"
     if error.validator == "required":
         missing = next(key for key in expected if key not in given)
