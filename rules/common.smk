@@ -91,7 +91,9 @@ def families(*wanted):
 
 def has_barcodes(model):
     """Whether the feature weights of a model are clustered."""
-    return model["family"] == "cnn_factorized"
+    return model["family"] == "cnn_factorized" or any(
+        max(block.get("n_kernels", [1])) > 1 for block in model["grid"]
+    )
 
 
 def all_targets():

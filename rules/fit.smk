@@ -2,6 +2,9 @@ rule train:
     input:
         dataset=f"{RUN}/data/{{dataset}}.nc",
         sta=f"{RUN}/sta/{CELL}.nc",
+        localizer=localizer_files(
+            f"{RUN}/fits/{FIT}/starts.pt", f"{RUN}/fits/{FIT}/validation.nc"
+        ),
     output:
         fits=f"{RUN}/fits/{FIT}/fits.pt",
         validation=f"{RUN}/fits/{FIT}/validation.nc",

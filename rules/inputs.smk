@@ -10,6 +10,17 @@ def cell_files(pattern):
     return files
 
 
+def localizer_files(*patterns):
+    """Input function: files of the model from which a model starts, for the same cell; else nothing."""
+
+    def files(wildcards):
+        localizer = config["models"][wildcards.model].get("localizer")
+        keys = dict(wildcards.items()) | {"model": localizer}
+        return [pattern.format(**keys) for pattern in patterns] if localizer else []
+
+    return files
+
+
 def fitted(pattern, keep=lambda model: True):
     """A file of every experiment, dataset and model whose definition is wanted."""
     return [

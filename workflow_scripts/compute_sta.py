@@ -18,15 +18,20 @@ def main(
     n_images: str,
     seeds: list[int],
     smoothing: int,
+    whitening: float,
     output: str | Path,
 ) -> None:
-    """Write raw, smoothed and smoothed squared averages, (seed, neuron, y, x), to ``output``."""
+    """Write raw, smoothed, smoothed squared and whitened averages, (seed, neuron, y, x), to ``output``."""
     averages = []
     with open_dataset(dataset) as data:
         for seed in seeds:
             fit = fit_data(data, size(n_neurons), size(n_images), seed)
             raw = sta.spike_triggered_average(fit.train_images, fit.train_responses)
-            averages.append((raw, sta.smooth(raw, smoothing), sta.smooth_square(raw)))
+            # Means off: the mean image would dominate once weak directions are amplified.
+            centered = fit.train_responses - fit.train_responses.mean(0)
+            covariance = sta.spike_triggered_average(fit.train_images, centered)
+            whitened = sta.whiten(covariance, fit.train_images, whitening)
+            averages.append((raw, sta.smooth(raw, smoothing), sta.smooth_square(raw), whitened))
     dims = ("seed", "neuron", "y", "x")
     by_name = zip(sta.AVERAGES, zip(*averages, strict=True), strict=True)
     variables = {name: (dims, np.stack(parts)) for name, parts in by_name}
@@ -41,5 +46,6 @@ if __name__ == "__main__":
             n_images=snakemake.wildcards.n_images,
             seeds=snakemake.params.seeds,
             smoothing=snakemake.params.smoothing,
+            whitening=snakemake.params.whitening,
             output=snakemake.output.sta,
         )

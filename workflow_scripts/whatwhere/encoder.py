@@ -9,6 +9,7 @@ from torch import Tensor
 
 from whatwhere.cores import ACTIVATIONS, ConvCore
 from whatwhere.errors import UserError
+from whatwhere.gaussian_readout import GaussianReadout
 from whatwhere.model import ImageShape, Model, Penalties, Start
 from whatwhere.readouts import (
     FactorizedReadout,
@@ -17,11 +18,14 @@ from whatwhere.readouts import (
 )
 from whatwhere.sta import crop_to_mask
 
-READOUTS: dict[str, type[FactorizedReadout | FullyConnectedReadout]] = {
+Readout = FactorizedReadout | FullyConnectedReadout | GaussianReadout
+
+READOUTS: dict[str, type[Readout]] = {
     "cnn_factorized": FactorizedReadout,
     "cnn_known_kernel": FactorizedReadout,
     "cnn_fixed_mask": FixedMaskReadout,
     "cnn_fully_connected": FullyConnectedReadout,
+    "cnn_gaussian": GaussianReadout,
 }
 
 
@@ -39,7 +43,7 @@ class Encoder(Model):
     def __init__(
         self,
         core: ConvCore,
-        readout: FactorizedReadout | FullyConnectedReadout,
+        readout: Readout,
         nonlinearity: str,
     ) -> None:
         super().__init__()

@@ -33,7 +33,7 @@ class Localization:
     Attributes
     ----------
     kernels
-        (kernel, y, x) posterior means, scaled to L2 norm 1, signed so that amplitudes are positive on average.
+        (kernel, y, x) posterior means of L2 norm 1, signed so that amplitudes are positive on average.
     posterior
         (neuron, kernel, y, x) probability of kernel and of the location of its top-left pixel.
     amplitude

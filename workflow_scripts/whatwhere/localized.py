@@ -158,23 +158,6 @@ def with_validation(data: FitData) -> FitData:
     )
 
 
-def best_setting(definition: dict[str, Any], validation_loss: np.ndarray, n_kernels: int | None) -> int:
-    """Setting of a localizer with the lowest mean validation loss.
-
-    Parameters
-    ----------
-    definition
-        The localizer of the config.
-    validation_loss
-        (setting, neuron).
-    n_kernels
-        Only settings with this number of kernels count; None: all.
-    """
-    counts = np.array([setting["n_kernels"] for setting in settings(definition)])
-    loss = validation_loss.mean(1)
-    return int(np.where((n_kernels is None) | (counts == n_kernels), loss, np.inf).argmin())
-
-
 def localized_start(encoder: LocalizedEncoder) -> tuple[LocalizedStart, dict[str, np.ndarray]]:
     """What a network can start from: kernels and feature weights, and maps in the frame of the image.
 

@@ -43,7 +43,7 @@ def _posterior_mask(height: str | float, start: Start) -> Tensor:
     return torch.from_numpy(start.averages["posterior"]) * scale
 
 
-def _feature_start(config: dict[str, Any], weights: Tensor, start: Start) -> None:
+def feature_start_(config: dict[str, Any], weights: Tensor, start: Start) -> None:
     """Fill feature weights (neuron, channel) with N(mean, sd) (section B)."""
     means: dict[Any, Any] = {
         "response_sd": float(start.response_sd.mean()),
@@ -55,7 +55,8 @@ def _feature_start(config: dict[str, Any], weights: Tensor, start: Start) -> Non
         weights.add_(means.get(config["mean"], config["mean"]))
 
 
-def _inverse_softplus(response: Tensor) -> Tensor:
+def inverse_softplus(response: Tensor) -> Tensor:
+    """Drive that gives a response after a softplus; silent neurons start just above 0."""
     # Silent neurons would start at minus infinity.
     return torch.log(torch.expm1(response.clamp(min=1e-4)))
 
@@ -89,9 +90,9 @@ class FactorizedReadout(nn.Module):
         """Set all parameters (section B)."""
         _mask_start(self.config["mask_start"], self.raw_mask, start)
         if self.raw_feature_weights.requires_grad:
-            _feature_start(self.config["feature_start"], self.raw_feature_weights, start)
+            feature_start_(self.config["feature_start"], self.raw_feature_weights, start)
         if self.bias is not None:
-            self.bias.data.copy_(_inverse_softplus(start.response_mean))
+            self.bias.data.copy_(inverse_softplus(start.response_mean))
 
     @property
     def mask(self) -> Tensor:
@@ -160,7 +161,7 @@ class FullyConnectedReadout(nn.Module):
         else:
             normal_(self.weights, self.config["weight_sd"], False, start.generator)
         if self.bias is not None:
-            self.bias.data.copy_(_inverse_softplus(start.response_mean))
+            self.bias.data.copy_(inverse_softplus(start.response_mean))
 
     def forward(self, features: Tensor) -> Tensor:
         """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""

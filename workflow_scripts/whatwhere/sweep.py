@@ -19,7 +19,7 @@ from whatwhere.checkpoint import Checkpoint
 from whatwhere.dataset import FitData, Standardizer
 from whatwhere.families import FAMILIES, Setting
 from whatwhere.losses import LOSSES, Objective
-from whatwhere.model import ImageShape, Model, Start
+from whatwhere.model import ImageShape, LocalizedStart, Model, Start
 from whatwhere.training import Fit, Tensors, Training, predict
 
 logger = logging.getLogger(__name__)
@@ -107,6 +107,7 @@ def _start(
     data: FitData,
     averages: dict[str, np.ndarray],
     known_kernel: np.ndarray | None,
+    localized: LocalizedStart | None,
     seed: int,
 ) -> Start:
     return Start(
@@ -115,6 +116,7 @@ def _start(
         response_mean=torch.from_numpy(data.train_responses.mean(0)),
         averages=averages,
         known_kernel=None if known_kernel is None else torch.from_numpy(known_kernel),
+        localized=localized,
     )
 
 
@@ -134,6 +136,7 @@ def train_seed(
     data: FitData,
     averages: dict[str, np.ndarray],
     known_kernel: np.ndarray | None,
+    localized: LocalizedStart | None,
     device: torch.device,
     checkpoint: Checkpoint,
 ) -> Candidates:
@@ -151,6 +154,8 @@ def train_seed(
         By name: (neuron, y, x) spike-triggered averages of ``data``.
     known_kernel
         (y, x) true receptive field, for ``cnn_known_kernel``.
+    localized
+        What the model's ``localizer`` found; its maps are among ``averages``.
     device
         Where to train.
     checkpoint
@@ -174,12 +179,14 @@ def train_seed(
         done = checkpoint.take()
         if done is None:
             encoder = build(definition, setting, data.train_images.shape[1:], data.train_responses.shape[1])
-            encoder.initialize(_start(data, averages, known_kernel, init_seed))
+            encoder.initialize(_start(data, averages, known_kernel, localized, init_seed))
             torch.manual_seed(dropout_seed)
             strengths = {name: value for name, value in setting.items() if name != "core"}
             objective = Objective(definition["loss"], definition["reduction"], strengths)
             order = torch.Generator().manual_seed(order_seed)
             training = Training(encoder.to(device), tensors, objective, definition["training"], order)
+            if localized is not None:
+                training.include_start()
             checkpoint.resume(training)
             fit = training.run(checkpoint)
             state = {name: value.cpu() for name, value in encoder.state_dict().items()}

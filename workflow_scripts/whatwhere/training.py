@@ -226,6 +226,20 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
 
+    def include_start(self) -> None:
+        """Let the initial weights compete for the lowest validation loss: training can only improve them.
+
+        They do not count as an evaluation of the early-stopping schedule.
+        """
+        self.stopping.best = float(
+            evaluate(
+                self.encoder,
+                self.objective,
+                self.data.validation_images,
+                self.data.validation_responses,
+            ).mean()
+        )
+
     def run(self, after_step: Callable[[Training], None]) -> Fit:
         """Train to the end and restore the weights with the lowest validation loss.
 
