@@ -12,6 +12,7 @@ include: "rules/data.smk"
 include: "rules/fit.smk"
 include: "rules/evaluate.smk"
 include: "rules/figures.smk"
+include: "rules/tables.smk"
 
 
 rule all:

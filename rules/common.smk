@@ -10,6 +10,7 @@ from whatwhere.config import SIMULATED, cells, read, validate
 from whatwhere.errors import UserError
 from whatwhere.families import CLOSED_FORM, LOCALIZING, TRAINED
 from whatwhere.recordings import input_files
+from whatwhere.simulation_inputs import simulation_inputs
 
 
 def validated(config):
@@ -89,24 +90,31 @@ def families(*wanted):
     return "|".join(names) or "none"
 
 
+def has_masks(model):
+    """Whether a model learns where every neuron looks."""
+    return model["family"] in ("cnn_factorized", "cnn_known_kernel")
+
+
 def has_barcodes(model):
-    """Whether the feature weights of a model are clustered."""
-    return model["family"] == "cnn_factorized" or any(
-        max(block.get("n_kernels", [1])) > 1 for block in model["grid"]
-    )
+    """Whether a model has feature weights to cluster: a single feature has none."""
+    features = [core["channels"][-1] for core in model.get("cores", [])]
+    kernels = [n for block in model["grid"] for n in block.get("n_kernels", [])]
+    families = ("cnn_factorized", "cnn_gaussian", "localization")
+    return model["family"] in families and min(features + kernels) > 1
 
 
 def all_targets():
     """What a plain run makes."""
     tables = ["scores", "summary"]
-    if any(
-        has_barcodes(config["models"][m])
-        for e in EXPERIMENTS.values()
-        for m in e["models"]
-    ):
-        tables += ["barcodes", "barcode_scores"]
-    figures = [e["figure"] for e in EXPERIMENTS.values() if e["figure"]]
+    figures = sorted({e["figure"] for e in EXPERIMENTS.values() if e["figure"]})
     figures += [f"recording_{name}" for name in recorded_datasets()]
+    if scaling_files(""):
+        tables += ["scaling", "exchange_rates"]
+        figures += ["scaling"]
+    if fits_of(EXPERIMENTS.values(), has_barcodes):
+        tables += ["barcodes", "barcode_scores"]
+        figures += ["fig1"]
+        figures += fitted("barcodes/{experiment}/{dataset}/{model}", has_barcodes)
     return [f"{RUN}/tables/{name}.csv" for name in tables] + [
         f"{RUN}/figures/{name}.svg" for name in figures
     ]

@@ -1,4 +1,6 @@
 rule simulate:
+    input:
+        unpack(stimulus_files),
     output:
         dataset=f"{RUN}/data/{{dataset}}.nc",
     log:
@@ -14,6 +16,7 @@ rule simulate:
         runtime="1h",
     params:
         definition=lambda wildcards: config["datasets"][wildcards.dataset],
+        downloads="results/downloads",
         code=code_of("simulate"),
     message:
         "Simulate {wildcards.dataset}"

@@ -48,11 +48,13 @@ rule collect_scores:
 rule cluster_barcodes:
     input:
         dataset=f"{RUN}/data/{{dataset}}.nc",
+        averages=last_cell_file(f"{RUN}/sta/{CELL}.nc"),
         fits=cell_files(f"{RUN}/fits/{FIT}/fits.pt"),
         selection=f"{RUN}/selection/{{experiment}}/{{dataset}}/{{model}}.csv",
     output:
         barcodes=f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}.csv",
         scores=f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}_scores.csv",
+        fields=f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}_fields.nc",
     log:
         f"{RUN}/logs/cluster_barcodes/{{experiment}}/{{dataset}}/{{model}}.log",
     benchmark:

@@ -1,7 +1,9 @@
-def cell_files(pattern):
-    """Input function: a file of every cell of one experiment, dataset and model."""
+def cell_files(pattern, keep=lambda model: True):
+    """Input function: a file of every cell of one experiment, dataset and model, if its definition is wanted."""
 
     def files(wildcards):
+        if "model" in wildcards.keys() and not keep(config["models"][wildcards.model]):
+            return []
         return [
             pattern.format(**wildcards, n_neurons=n_neurons, n_images=n_images)
             for n_neurons, n_images in cells(EXPERIMENTS[wildcards.experiment])
@@ -21,15 +23,31 @@ def localizer_files(*patterns):
     return files
 
 
-def fitted(pattern, keep=lambda model: True):
-    """A file of every experiment, dataset and model whose definition is wanted."""
+def last_cell_file(pattern):
+    """Input function: a file of the last cell of one experiment and dataset."""
+    return lambda wildcards: cell_files(pattern)(wildcards)[-1]
+
+
+def fits_of(experiments, keep=lambda model: True):
+    """Experiment, dataset and model of everything that is fitted and whose definition is wanted."""
     return [
-        pattern.format(experiment=name, dataset=dataset, model=model)
-        for name, experiment in EXPERIMENTS.items()
+        {"experiment": experiment["name"], "dataset": dataset, "model": model}
+        for experiment in experiments
         for dataset in experiment["datasets"]
         for model in experiment["models"]
         if keep(config["models"][model])
     ]
+
+
+def fitted(pattern, keep=lambda model: True):
+    """A file of every experiment, dataset and model whose definition is wanted."""
+    return [pattern.format(**names) for names in fits_of(EXPERIMENTS.values(), keep)]
+
+
+def figure_files(figure, pattern, keep=lambda model: True):
+    """A file of everything that is fitted for one figure."""
+    experiments = [e for e in EXPERIMENTS.values() if e["figure"] == figure]
+    return [pattern.format(**names) for names in fits_of(experiments, keep)]
 
 
 def model_of(experiment, family):
@@ -59,6 +77,26 @@ def figure_file(figure, pattern):
         return largest(pattern, experiment, experiment["datasets"][0], model)
 
     return file
+
+
+def example_file(pattern):
+    """Input function: a file of the run's first factorised model with several features."""
+
+    def file(wildcards):
+        return pattern.format(**fits_of(EXPERIMENTS.values(), has_barcodes)[0])
+
+    return file
+
+
+def varied_experiments():
+    """Experiments with several population or data sizes."""
+    return [e for e in EXPERIMENTS.values() if len(cells(e)) > 1]
+
+
+def scaling_files(pattern):
+    """A file of every factorised model that is fitted at several sizes."""
+    names = fits_of(varied_experiments(), lambda m: m["family"] == "cnn_factorized")
+    return [pattern.format(**one) for one in names]
 
 
 def recording_experiment(dataset):
@@ -95,3 +133,12 @@ def recording_model(pattern):
         )
 
     return file
+
+
+def stimulus_files(wildcards):
+    """Input function: files that a simulation takes its images and feature space from, by role."""
+    definition = config["datasets"][wildcards.dataset]
+    return {
+        role: f"{RUN}/data/{source}.nc" if role == "recording" else source
+        for role, source in simulation_inputs(definition).items()
+    }

@@ -1,4 +1,5 @@
 import copy
+import functools
 
 import pytest
 import yaml
@@ -8,13 +9,16 @@ from whatwhere.config import merge, read, validate
 from whatwhere.errors import UserError
 
 CONFIGS = sorted((REPOSITORY / "config").glob("*.yaml"))
+OVERLAYS = {"table1_full.yaml": ["table1.yaml"]}
+"""Configs that only make sense on top of others."""
 DEFAULT = read(REPOSITORY / "config" / "config.yaml")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_every_config_of_the_project_is_valid(path):
-    update = read(path)
-    validate(merge(DEFAULT, update), [("config.yaml", DEFAULT), (path.name, update)])
+    names = ["config.yaml", *OVERLAYS.get(path.name, []), path.name]
+    sources = [(name, read(REPOSITORY / "config" / name)) for name in names]
+    validate(functools.reduce(merge, (content for _, content in sources)), sources)
 
 
 def changed(path, value):
@@ -109,11 +113,13 @@ def test_the_file_that_holds_the_mistake_is_named():
         validate(broken, [("config.yaml", broken), ("mine.yaml", {})])
 
 
-def test_names_of_experiments_and_figures_are_unique():
+def test_names_of_experiments_are_unique_but_figures_may_be_shared():
     config = copy.deepcopy(DEFAULT)
     config["experiments"].append(copy.deepcopy(config["experiments"][0]))
     with pytest.raises(UserError, match="used by an earlier experiment"):
         validate(config, [("mine.yaml", config)])
+    config["experiments"][-1]["name"] = "another"
+    validate(config, [("mine.yaml", config)])
 
 
 @pytest.mark.parametrize(

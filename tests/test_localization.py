@@ -25,6 +25,7 @@ SEARCH = Search(random_starts=2, max_iterations=200, tolerance=1e-3, seed=0)
 def definition(**changes):
     return {
         "family": "localization",
+        "loss": "mse",
         "kernel": PATCH,
         "smoothness": [0.7, 1.0, 2.0],
         "extent": [1.5, 3.0],

@@ -30,7 +30,7 @@ from recording_files import (
 from load_recording import main
 from whatwhere.dataset import TEST, TRAIN, check, fit_data, open_dataset
 from whatwhere.errors import UserError
-from whatwhere.linear import fit_ridge
+from whatwhere.linear import fit_linear, solve_ridge
 from whatwhere.metrics import correlation
 from whatwhere.recordings import antolik2016, cowley2023, input_files, load
 from whatwhere.recordings.array_files import read_array, split_location
@@ -85,7 +85,7 @@ def test_shuffled_pairs_destroy_the_score(cowley_folder, tmp_path):
 
     def score(data):
         fit = fit_data(data, None, None, 0)
-        (ridge,) = fit_ridge(fit, [3000.0])
+        (ridge,) = fit_linear(solve_ridge, [3000.0], fit, "image")
         test = data["split"].values[0] == TEST
         images = fit.standardize(data["images"].values[test]).reshape(test.sum(), -1)
         predictions = images @ ridge["filters"].flatten(1).numpy().T + ridge["bias"].numpy()

@@ -205,7 +205,7 @@ def test_validation_file_names_every_hyper_parameter(tiny_dataset, tmp_path):
 
 def test_mean_predicts_the_mean_training_response(tiny_dataset):
     data, _ = cell(tiny_dataset)
-    definition = {"family": "mean", "grid": [{}]}
+    definition = {"family": "mean", "loss": "mse", "grid": [{}]}
     candidates = fit_seed(definition, 0, data)
     fitted = load_fit(to_tensors(definition, [candidates]), 0, 0)
     predictions = fitted.predict(tiny_dataset["images"].values[:3])

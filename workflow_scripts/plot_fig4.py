@@ -77,7 +77,7 @@ def main(
     with open_dataset(dataset) as data:
         types = data["cell_type"].values
         fields = [data["receptive_field"].values[types == t][0] for t in np.unique(types)]
-    expected = read_table(reference).set_index("quantity").value["feve"]
+    expected = float(read_table(reference).feve.iloc[0])
 
     figure = plt.figure(figsize=(plotting.PAGE, 2.6))
     outer = figure.add_gridspec(1, 3, width_ratios=[1, 1.15, 1.15])

@@ -15,8 +15,11 @@ import yaml
 from whatwhere.errors import UserError
 
 Config = dict[str, Any]
-SIMULATED = ("simulated_dog",)
+SIMULATED = ("simulated_dog", "simulated_v1", "simulated_features")
 """Kinds of datasets that are simulated; all others are recordings."""
+
+MAX_PHOTOGRAPH_CROPS = 1024
+"""Most training and validation crops of two photographs; more would show the same pixels over and over."""
 
 SCHEMAS = Path(__file__).parents[2] / "config" / "schemas"
 
@@ -86,6 +89,8 @@ def validate(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
     for name, definition in config["datasets"].items():
         if definition["kind"] in SIMULATED:
             _check_simulation(definition, ("datasets", name), sources)
+        if "stimuli" in definition:
+            _check_stimuli(config, name, sources)
     _check_experiments(config, sources)
 
 
@@ -248,15 +253,52 @@ def _check_localizer(config: Config, name: str, sources: Sequence[tuple[str, Con
 def _check_simulation(
     definition: Config, path: tuple[str, ...], sources: Sequence[tuple[str, Config]]
 ) -> None:
-    n_neurons, n_types = definition["n_neurons"], len(definition["scales"])
-    patch, image = definition["patch"], definition["image_size"]
-    if n_neurons % n_types:
-        raise _fail((*path, "n_neurons"), f"{n_neurons} is no multiple of the {n_types} scales", sources)
+    n_neurons, image = definition["n_neurons"], definition["image_size"]
+    if definition["kind"] == "simulated_features":
+        _check_types(n_neurons, definition["n_types"], "types", path, sources)
+        units, places = n_neurons // definition["n_types"], (image - 12) ** 2
+        if units > places:
+            message = f"{units} units per type are more than the {places} locations in {image} px"
+            raise _fail((*path, "n_neurons"), message, sources)
+        if definition["feature_space"]["name"] == "vgg19" and definition["color"] != "rgb":
+            raise _fail((*path, "color"), "must be rgb for feature_space vgg19", sources)
+        return
+    if definition["kind"] == "simulated_dog":
+        _check_types(n_neurons, len(definition["scales"]), "scales", path, sources)
+    elif definition["n_simple_types"] + definition["n_complex_types"] == 0:
+        raise _fail((*path, "n_simple_types"), "there must be a simple or a complex type", sources)
+    patch = definition["patch"]
     if patch > image:
         message = f"a receptive field of {patch} px does not fit into {image} px"
         raise _fail((*path, "patch"), message, sources)
     if patch % 2 == 0:
         raise _fail((*path, "patch"), f"{patch} must be odd", sources)
+
+
+def _check_types(
+    n_neurons: int, n_types: int, what: str, path: tuple[str, ...], sources: Sequence[tuple[str, Config]]
+) -> None:
+    if n_neurons % n_types:
+        raise _fail((*path, "n_neurons"), f"{n_neurons} is no multiple of the {n_types} {what}", sources)
+
+
+def _check_stimuli(config: Config, name: str, sources: Sequence[tuple[str, Config]]) -> None:
+    definition, path = config["datasets"][name], ("datasets", name, "stimuli")
+    stimuli = definition["stimuli"]
+    if stimuli.get("validation", 0) + stimuli.get("test", 0) >= 1:
+        message = "validation and test add up to 1 or more: leave images to train on"
+        raise _fail(path, message, sources)
+    if stimuli["source"] == "photographs" and definition["n_images"] > MAX_PHOTOGRAPH_CROPS:
+        message = (
+            f"two photographs give at most {MAX_PHOTOGRAPH_CROPS} images but n_images is "
+            f"{definition['n_images']}: use source generated, images or recording"
+        )
+        raise _fail((*path, "source"), message, sources)
+    if stimuli["source"] == "recording":
+        other = config["datasets"].get(stimuli["dataset"])
+        if other is None or other["kind"] in SIMULATED:
+            message = f"'{stimuli['dataset']}' is no recorded dataset of this config"
+            raise _fail((*path, "dataset"), message, sources)
 
 
 def _check_sizes(config: Config, index: int, dataset: str, sources: Sequence[tuple[str, Config]]) -> None:
@@ -288,7 +330,7 @@ def _check_kernels(
 
 
 def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
-    seen: dict[str, set[str]] = {"name": set(), "figure": set()}
+    names: set[str] = set()
     for index, experiment in enumerate(config["experiments"]):
         path = ("experiments", index)
         for section in ("datasets", "models"):
@@ -300,9 +342,7 @@ def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) ->
         for dataset in experiment["datasets"]:
             if config["datasets"][dataset]["kind"] in SIMULATED:
                 _check_sizes(config, index, dataset, sources)
-        for key, values in seen.items():
-            value = experiment[key]
-            if value in values:
-                raise _fail((*path, key), f"'{value}' is used by an earlier experiment", sources)
-            if value is not None:
-                values.add(value)
+        name = experiment["name"]
+        if name in names:
+            raise _fail((*path, "name"), f"'{name}' is used by an earlier experiment", sources)
+        names.add(name)

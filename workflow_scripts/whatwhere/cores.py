@@ -61,12 +61,18 @@ def correlate_by_fft(images: Tensor, kernels: Tensor) -> Tensor:
     return torch.fft.irfft2(product, s=size)[..., :height, :width]
 
 
-def laplace_smoothness(kernels: Tensor) -> Tensor:
-    """Sum over (out, in) filters of ||W * L||^2 / ||W||^2, L the Laplacian of section G.2; a scalar."""
+def filter_roughness(kernels: Tensor) -> Tensor:
+    """||W * L||^2 / ||W||^2 of every filter, L the Laplacian of section G.2; (out, in, y, x) to (out, in)."""
     flat = kernels.reshape(-1, 1, *kernels.shape[-2:])
     rough = functional.conv2d(flat, _LAPLACE.to(kernels)[None, None], padding=1)
     # An all-zero filter is perfectly smooth; the small constant keeps it from being 0 / 0.
-    return (rough.square().sum((1, 2, 3)) / (flat.square().sum((1, 2, 3)) + 1e-12)).sum()
+    ratio = rough.square().sum((1, 2, 3)) / (flat.square().sum((1, 2, 3)) + 1e-12)
+    return ratio.view(kernels.shape[:2])
+
+
+def laplace_smoothness(kernels: Tensor) -> Tensor:
+    """Sum of :func:`filter_roughness` over all filters; a scalar."""
+    return filter_roughness(kernels).sum()
 
 
 class BatchNorm(nn.Module):

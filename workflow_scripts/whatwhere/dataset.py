@@ -23,6 +23,7 @@ no single trials), ``validation_fraction`` and ``validation_max`` (how many of n
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,13 +143,13 @@ def open_dataset(path: str | Path) -> xr.Dataset:
     return dataset
 
 
-def duplicate_groups(images: np.ndarray) -> np.ndarray:
+def duplicate_groups(images: Iterable[np.ndarray]) -> np.ndarray:
     """Group number of every image, equal for images with identical content.
 
     Parameters
     ----------
     images
-        (image, channel, y, x) or any array with images first.
+        (image, channel, y, x) or any array with images first, or a list of images.
     """
     seen: dict[bytes, int] = {}
     groups = [seen.setdefault(np.ascontiguousarray(image).tobytes(), len(seen)) for image in images]
@@ -293,6 +294,9 @@ class FitData:
         What was done to the images.
     draw
         Where they come from.
+    patch_corner, patch_size
+        (neuron, 2) row and column of the top-left pixel of every neuron's true receptive field, and the
+        width of its patch; None unless the dataset tells.
     """
 
     train_images: np.ndarray
@@ -302,6 +306,8 @@ class FitData:
     response_sd: np.ndarray
     standardize: Standardizer
     draw: Draw
+    patch_corner: np.ndarray | None
+    patch_size: int | None
 
 
 def select_images(dataset: xr.Dataset, images: np.ndarray) -> np.ndarray:
@@ -325,6 +331,22 @@ def repeat_mean(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray) ->
     return np.asarray(mean, np.float32)
 
 
+def known_patches(dataset: xr.Dataset) -> tuple[np.ndarray | None, int | None]:
+    """Top-left pixels (neuron, 2) and width of the patches that hold the true receptive fields.
+
+    None twice where the dataset does not tell, or where a patch is not square or leaves the image.
+    """
+    if not {"receptive_field", "location"} <= set(dataset.variables):
+        return None, None
+    height, width = dataset.sizes["ry"], dataset.sizes["rx"]
+    # Centres lie at most half a pixel from the middle pixel of their patch.
+    corner = np.rint(dataset["location"].values).astype(int) - height // 2
+    last = np.array([dataset.sizes["y"], dataset.sizes["x"]]) - height
+    if height != width or (corner < 0).any() or (corner > last).any():
+        return None, None
+    return corner, height
+
+
 def fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int) -> FitData:
     """Draw and load what a fit may see; parameters as in :func:`draw`."""
     drawn = draw(dataset, n_neurons, n_images, seed)
@@ -335,6 +357,7 @@ def fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, s
         response_sd = dataset["response_sd"].values[drawn.neurons]
     else:
         response_sd = responses[0].std(0)
+    corner, size = known_patches(dataset)
     return FitData(
         train_images=standardize(train),
         train_responses=responses[0],
@@ -343,4 +366,6 @@ def fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, s
         response_sd=response_sd,
         standardize=standardize,
         draw=drawn,
+        patch_corner=None if corner is None else corner[drawn.neurons],
+        patch_size=size,
     )

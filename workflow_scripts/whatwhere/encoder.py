@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from torch import Tensor
@@ -16,7 +15,6 @@ from whatwhere.readouts import (
     FixedMaskReadout,
     FullyConnectedReadout,
 )
-from whatwhere.sta import crop_to_mask
 
 Readout = FactorizedReadout | FullyConnectedReadout | GaussianReadout
 
@@ -54,9 +52,7 @@ class Encoder(Model):
     def initialize(self, start: Start) -> None:
         """Set all parameters to their initial values (section B)."""
         self.core.initialize(start.generator, None if start.localized is None else start.localized.kernels)
-        _, height, width = self.core.out_shape
-        cropped = {name: crop_to_mask(average, (height, width)) for name, average in start.averages.items()}
-        self.readout.initialize(dataclasses.replace(start, averages=cropped))
+        self.readout.initialize(start)
 
     def forward(self, images: Tensor) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""

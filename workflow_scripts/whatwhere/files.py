@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import pandas as pd
 import xarray as xr
 
@@ -51,14 +52,14 @@ def _umask() -> int:
     return mask
 
 
-def write_netcdf(dataset: xr.Dataset, path: str | Path) -> None:
-    """Write a dataset as netCDF-4, uncompressed: white noise and responses hardly shrink."""
+def write_netcdf(dataset: xr.Dataset | xr.DataTree, path: str | Path) -> None:
+    """Write a dataset or a tree of groups as netCDF-4, uncompressed: white noise hardly shrinks."""
     with atomic(path) as temporary:
         dataset.to_netcdf(temporary, format="NETCDF4", engine="netcdf4")
 
 
-def read_netcdf(path: str | Path) -> xr.Dataset:
-    """Open a netCDF-4 file lazily; the caller closes it, best in a ``with`` statement.
+def read_netcdf(path: str | Path, group: str | None = None) -> xr.Dataset:
+    """Open a netCDF-4 file, or one group of it, lazily; the caller closes it, best in a ``with`` statement.
 
     Raises
     ------
@@ -66,11 +67,17 @@ def read_netcdf(path: str | Path) -> xr.Dataset:
         If the file is missing, truncated or not netCDF.
     """
     try:
-        return xr.open_dataset(path, engine="netcdf4")
+        return xr.open_dataset(path, engine="netcdf4", group=group)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable netCDF-4 file: delete it and rerun") from error
+
+
+def groups_of(path: str | Path) -> list[str]:
+    """Names of the groups of a netCDF-4 file, in the order in which they were written."""
+    with netCDF4.Dataset(path) as stored:
+        return list(stored.groups)
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:

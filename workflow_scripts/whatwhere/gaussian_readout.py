@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whatwhere.model import ImageShape, Penalties, Start
-from whatwhere.readouts import feature_start_, inverse_softplus
+from whatwhere.model import ImageShape, Penalties, Start, inverse_softplus
+from whatwhere.readouts import feature_start_
+from whatwhere.sta import mask_peak
 
 
 class GaussianReadout(nn.Module):
@@ -49,16 +50,17 @@ class GaussianReadout(nn.Module):
             self.mean.uniform_(-0.5, 0.5, generator=start.generator)
             if self.config["position"] != "random":
                 average = start.averages[self.config["position"]]
-                peak = np.abs(average.reshape(len(average), -1)).argmax(1)
+                shape = (self.height, self.width)
+                peak = mask_peak(average, shape, crop=self.config["position"] != "squared_sta")
                 self.place(torch.arange(len(peak)), torch.from_numpy(peak))
             if self.bias is not None:
                 self.bias.copy_(inverse_softplus(start.response_mean))
         feature_start_(self.config["feature_start"], self.raw_feature_weights, start)
 
     def place(self, neurons: Tensor, pixels: Tensor) -> None:
-        """Put neurons (index,) on pixels of the feature maps, flat indices (index,)."""
+        """Put neurons (index,) on pixels (index, 2) of the feature maps, row and column."""
         last = torch.tensor([max(self.height - 1, 1), max(self.width - 1, 1)])
-        position = torch.stack([pixels // self.width, pixels % self.width], 1) / last * 2 - 1
+        position = pixels.cpu() / last * 2 - 1
         with torch.no_grad():
             self.mean[neurons] = position.to(self.mean)
 

@@ -45,9 +45,9 @@ class Start:
     response_mean
         (neuron,) mean training response.
     averages
-        By name (``sta``, ``smoothed_sta``, ``squared_sta``): (neuron, y, x), cropped to the mask for
-        readouts; masks start at the largest absolute value. With ``localized`` also ``posterior``, the
-        probability of the receptive field's centre, and ``amplitude``, the mask for ``localized.kernels``.
+        By name (``sta``, ``smoothed_sta``, ``squared_sta``, ``whitened_sta``): (neuron, y, x), of image size;
+        masks start where they peak. With ``localized`` also ``posterior``, the probability of the receptive
+        field's centre, and ``amplitude``, the mask for ``localized.kernels``.
     known_kernel
         (y, x) true receptive field of a simulated homogeneous population, else None.
     localized
@@ -60,6 +60,11 @@ class Start:
     averages: dict[str, np.ndarray]
     known_kernel: Tensor | None = None
     localized: LocalizedStart | None = None
+
+
+def inverse_softplus(response: Tensor) -> Tensor:
+    """Drive whose softplus is a mean response; a silent neuron would start at minus infinity."""
+    return torch.log(torch.expm1(response.clamp(min=1e-4)))
 
 
 class Model(nn.Module):

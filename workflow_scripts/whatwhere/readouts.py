@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from whatwhere.cores import normal_
-from whatwhere.model import ImageShape, Penalties, Start
+from whatwhere.model import ImageShape, Penalties, Start, inverse_softplus
+from whatwhere.sta import crop_to_mask, mask_peak
 
 
 def _mask_start(config: dict[str, Any], mask: Tensor, start: Start) -> None:
-    """Fill a mask (neuron, y, x): noise, then one pixel at the peak of an average (section B).
+    """Fill a mask (neuron, y, x): noise, then one pixel at the peak of an average (sections B and G.3).
 
     From inferred locations, the whole posterior is added, or the expected amplitude at every location.
     """
@@ -26,21 +27,21 @@ def _mask_start(config: dict[str, Any], mask: Tensor, start: Start) -> None:
         return
     if config["position"] == "posterior":
         with torch.no_grad():
-            mask.add_(_posterior_mask(config["height"], start))
+            mask.add_(_posterior_mask(config["height"], start, (mask.shape[1], mask.shape[2])))
         return
     average = start.averages[config["position"]]
-    peak = np.abs(average.reshape(len(average), -1)).argmax(1)
-    height = start.response_sd if config["height"] == "response_sd" else config["height"]
+    _, height, width = mask.shape
+    row, column = mask_peak(average, (height, width), crop=config["position"] != "squared_sta").T
+    value = start.response_sd if config["height"] == "response_sd" else config["height"]
     with torch.no_grad():
-        flat = mask.view(len(mask), -1)
-        flat[torch.arange(len(mask)), peak] = torch.as_tensor(height, dtype=flat.dtype).expand(len(mask))
+        mask[np.arange(len(mask)), row, column] = torch.as_tensor(value, dtype=mask.dtype)
 
 
-def _posterior_mask(height: str | float, start: Start) -> Tensor:
+def _posterior_mask(height: str | float, start: Start, shape: tuple[int, int]) -> Tensor:
     if height == "amplitude":
-        return torch.from_numpy(start.averages["amplitude"])
+        return torch.from_numpy(crop_to_mask(start.averages["amplitude"], shape))
     scale = start.response_sd[:, None, None] if height == "response_sd" else float(height)
-    return torch.from_numpy(start.averages["posterior"]) * scale
+    return torch.from_numpy(crop_to_mask(start.averages["posterior"], shape)) * scale
 
 
 def feature_start_(config: dict[str, Any], weights: Tensor, start: Start) -> None:
@@ -53,12 +54,6 @@ def feature_start_(config: dict[str, Any], weights: Tensor, start: Start) -> Non
     normal_(weights, config["sd"], config["truncated"], start.generator)
     with torch.no_grad():
         weights.add_(means.get(config["mean"], config["mean"]))
-
-
-def inverse_softplus(response: Tensor) -> Tensor:
-    """Drive that gives a response after a softplus; silent neurons start just above 0."""
-    # Silent neurons would start at minus infinity.
-    return torch.log(torch.expm1(response.clamp(min=1e-4)))
 
 
 class FactorizedReadout(nn.Module):

@@ -77,6 +77,7 @@ def smooth(sta: np.ndarray, size: int) -> np.ndarray:
 def smooth_square(sta: np.ndarray) -> np.ndarray:
     """Squared deviation of every STA (neuron, y, x) from its median, smoothed (section G.3).
 
+    The STA is that of globally z-scored images: scaling every pixel by its own sd would move the peak.
     The window is 25 x 25 px, exp(-(u^2 + v^2) / 2) with u, v from -2.5 to 2.5.
     """
     axis = np.linspace(-2.5, 2.5, 25)
@@ -87,5 +88,33 @@ def smooth_square(sta: np.ndarray) -> np.ndarray:
 
 def crop_to_mask(sta: np.ndarray, mask_shape: tuple[int, int]) -> np.ndarray:
     """Central part of every STA (neuron, y, x) that the mask covers, offset int((image - mask) / 2)."""
-    top, left = ((size - mask) // 2 for size, mask in zip(sta.shape[1:], mask_shape, strict=True))
+    top, left = _offset(sta, mask_shape)
     return sta[:, top : top + mask_shape[0], left : left + mask_shape[1]]
+
+
+def mask_peak(sta: np.ndarray, mask_shape: tuple[int, int], crop: bool) -> np.ndarray:
+    """Row and column in the mask of the largest absolute value of every STA.
+
+    Parameters
+    ----------
+    sta
+        (neuron, y, x), of image size.
+    mask_shape
+        (y, x).
+    crop
+        Whether only the part that the mask covers counts (section B); otherwise a peak outside of the mask
+        moves to the nearest pixel inside (section G.3).
+
+    Returns
+    -------
+    (neuron, 2).
+    """
+    seen = crop_to_mask(sta, mask_shape) if crop else sta
+    flat = np.abs(seen.reshape(len(seen), -1)).argmax(1)
+    peak = np.stack(np.unravel_index(flat, seen.shape[1:]), 1)
+    return peak if crop else np.clip(peak - _offset(sta, mask_shape), 0, np.array(mask_shape) - 1)
+
+
+def _offset(sta: np.ndarray, mask_shape: tuple[int, int]) -> tuple[int, int]:
+    height, width = sta.shape[1:]
+    return (height - mask_shape[0]) // 2, (width - mask_shape[1]) // 2

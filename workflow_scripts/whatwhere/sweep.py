@@ -24,6 +24,9 @@ from whatwhere.training import Fit, Tensors, Training, predict
 
 logger = logging.getLogger(__name__)
 
+_NO_PENALTY = ("core", "start")
+"""Keys of a setting that are not the strength of a penalty."""
+
 
 def settings(definition: dict[str, Any]) -> list[Setting]:
     """Every combination of hyper-parameters of a model, in a fixed order.
@@ -96,11 +99,16 @@ def _candidates(
     )
 
 
-def _seeds(seed: int) -> tuple[int, int, int]:
-    """Independent streams for initial values, batch order and dropout."""
-    children = np.random.SeedSequence([seed, 1]).spawn(3)
-    first, second, third = (int(child.generate_state(1, np.uint64)[0] >> 1) for child in children)
-    return first, second, third
+def _seeds(seed: int, start: int) -> tuple[int, int, int]:
+    """Independent streams for initial values, batch order and dropout.
+
+    ``start`` counts random starts of one seed, which differ only in initial values.
+    """
+    initial, order, dropout = (
+        child.generate_state(start + 1, np.uint64) >> 1
+        for child in np.random.SeedSequence([seed, 1]).spawn(3)
+    )
+    return int(initial[start]), int(order[0]), int(dropout[0])
 
 
 def _start(
@@ -147,7 +155,8 @@ def train_seed(
     definition
         A model of the config.
     seed
-        All settings of a seed share data, initial values and batch order.
+        All settings of a seed share data, batch order and, unless they name another ``start``, initial
+        values.
     data
         What the fits may see.
     averages
@@ -173,15 +182,15 @@ def train_seed(
             )
         )
     )
-    init_seed, order_seed, dropout_seed = _seeds(seed)
     parameters, fits = [], []
     for setting in combinations:
         done = checkpoint.take()
         if done is None:
+            init_seed, order_seed, dropout_seed = _seeds(seed, int(setting.get("start", 0)))
             encoder = build(definition, setting, data.train_images.shape[1:], data.train_responses.shape[1])
             encoder.initialize(_start(data, averages, known_kernel, localized, init_seed))
             torch.manual_seed(dropout_seed)
-            strengths = {name: value for name, value in setting.items() if name != "core"}
+            strengths = {name: value for name, value in setting.items() if name not in _NO_PENALTY}
             objective = Objective(definition["loss"], definition["reduction"], strengths)
             order = torch.Generator().manual_seed(order_seed)
             training = Training(encoder.to(device), tensors, objective, definition["training"], order)
@@ -205,11 +214,11 @@ def train_seed(
 
 
 def fit_seed(definition: dict[str, Any], seed: int, data: FitData) -> Candidates:
-    """Fit every setting of a closed-form baseline; parameters as in :func:`train_seed`."""
+    """Fit every setting of a model that is not trained; parameters as in :func:`train_seed`."""
     combinations = settings(definition)
     family = FAMILIES[definition["family"]]
     if family.fit is None:
-        raise ValueError(f"{definition['family']} has no closed form")
+        raise ValueError(f"{definition['family']} is trained by gradient descent")
     parameters = family.fit(definition, combinations, data)
     images = torch.from_numpy(data.validation_images)
     responses = torch.from_numpy(data.validation_responses)
@@ -217,10 +226,14 @@ def fit_seed(definition: dict[str, Any], seed: int, data: FitData) -> Candidates
     for setting, state in zip(combinations, parameters, strict=True):
         encoder = build(definition, setting, data.train_images.shape[1:], responses.shape[1])
         encoder.load_state_dict(state)
-        loss = LOSSES[family.loss](predict(encoder, images), responses).numpy()
+        predictions = predict(encoder, images)
+        if definition["loss"] == "poisson":
+            # A linear prediction can be negative where a rate cannot.
+            predictions = predictions.clamp(min=0)
+        loss = LOSSES[definition["loss"]](predictions, responses).numpy()
         logger.info("seed %d %s: validation %.6g", seed, setting, loss.mean())
         fits.append(Fit(loss, 0, 0, np.empty((0, 3))))
-    return _candidates(seed, data, family.loss, parameters, fits)
+    return _candidates(seed, data, definition["loss"], parameters, fits)
 
 
 def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict[str, Any]:
