@@ -30,6 +30,10 @@ config = validated(config)
 
 RUN = f"results/{config['run']}"
 EXPERIMENTS = {experiment["name"]: experiment for experiment in config["experiments"]}
+PAPER_CURVES = [
+    f"{workflow.basedir}/config/reference/{name}.csv"
+    for name in ("fig3", "fig4", "fig5")
+]
 CELL = "{experiment}/{dataset}/n{n_neurons}-d{n_images}"
 FIT = "{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}"
 
@@ -92,7 +96,8 @@ def families(*wanted):
 
 def has_masks(model):
     """Whether a model learns where every neuron looks."""
-    return model["family"] in ("cnn_factorized", "cnn_known_kernel")
+    families = ("cnn_factorized", "cnn_known_kernel", "cnn_gaussian", "localization")
+    return model["family"] in families
 
 
 def has_barcodes(model):
@@ -111,6 +116,8 @@ def all_targets():
     if scaling_files(""):
         tables += ["scaling", "exchange_rates"]
         figures += ["scaling"]
+    if "data_efficiency" in figures:
+        tables += ["data_efficiency"]
     if fits_of(EXPERIMENTS.values(), has_barcodes):
         tables += ["barcodes", "barcode_scores"]
         figures += ["fig1"]
