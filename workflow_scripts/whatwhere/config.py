@@ -224,6 +224,9 @@ def _check_localizer(config: Config, name: str, sources: Sequence[tuple[str, Con
     if mask_start.get("height") == "amplitude" and mask_start["position"] != "posterior":
         message = "amplitude needs 'position: posterior'"
         raise _fail((*path, "readout", "mask_start", "height"), message, sources)
+    if "relocation" in definition and definition["family"] not in ("cnn_factorized", "cnn_gaussian"):
+        message = f"neurons of a {definition['family']} cannot move: only cnn_factorized and cnn_gaussian can"
+        raise _fail((*path, "relocation"), message, sources)
     if "localizer" not in definition:
         for key, needs in wanted.items():
             if needs:

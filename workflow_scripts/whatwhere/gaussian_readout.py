@@ -64,6 +64,12 @@ class GaussianReadout(nn.Module):
         with torch.no_grad():
             self.mean[neurons] = position.to(self.mean)
 
+    def move(self, neurons: Tensor, pixels: Tensor, weights: Tensor) -> None:
+        """Put neurons (index,) on pixels (index, 2) with new feature weights (index, channel)."""
+        self.place(neurons, pixels)
+        with torch.no_grad():
+            self.raw_feature_weights[neurons] = weights
+
     @property
     def feature_weights(self) -> Tensor:
         """Feature weights as they are applied, (neuron, channel)."""

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from whatwhere.dataset import FitData, Standardizer
 from whatwhere.families import FAMILIES, Setting
 from whatwhere.losses import LOSSES, Objective
 from whatwhere.model import ImageShape, LocalizedStart, Model, Start
+from whatwhere.relocation import relocate
 from whatwhere.training import Fit, Tensors, Training, predict
 
 logger = logging.getLogger(__name__)
@@ -138,6 +140,19 @@ def fingerprint(definition: dict[str, Any], code: str, data: list[FitData]) -> s
     return digest.hexdigest()
 
 
+def _after_step(definition: dict[str, Any], checkpoint: Checkpoint) -> Callable[[Training], None]:
+    """What happens after every step: neurons are relocated when it is time to, and progress is saved."""
+    relocation = definition.get("relocation")
+
+    def after_step(training: Training) -> None:
+        if relocation and training.step <= relocation["last"] and training.step % relocation["every"] == 0:
+            moved = relocate(training.encoder, training.data.train_images, training.data.train_responses)
+            logger.info("step %d: %d neurons moved", training.step, len(moved))
+        checkpoint(training)
+
+    return after_step
+
+
 def train_seed(
     definition: dict[str, Any],
     seed: int,
@@ -197,7 +212,7 @@ def train_seed(
             if localized is not None:
                 training.include_start()
             checkpoint.resume(training)
-            fit = training.run(checkpoint)
+            fit = training.run(_after_step(definition, checkpoint))
             state = {name: value.cpu() for name, value in encoder.state_dict().items()}
             done = checkpoint.add(fit, state)
             logger.info(
