@@ -18,7 +18,7 @@ import train
 from load_recording import main as load_recording
 from whatwhere.config import merge, read
 from whatwhere.dataset import open_dataset
-from whatwhere.families import CLOSED_FORM
+from whatwhere.families import FAMILIES
 
 TINY = {1: (60, 10, 3, 6), 2: (50, 10, 2, 3), 3: (60, 12, 3, 4)}
 REFERENCE = REPOSITORY / "config" / "reference" / "table1.csv"
@@ -143,7 +143,7 @@ def fit(model, folder, dataset, averages):
     )
     common = {"n_neurons": "all", "n_images": "all", "definition": definition, "seeds": [0]}
     common |= {"dataset": dataset, "fits": fits, "validation": validation}
-    if definition["family"] in CLOSED_FORM:
+    if FAMILIES[definition["family"]].fit is not None:
         fit_baseline.main(**common)
     else:
         train.main(**common, averages=averages, device="cpu", threads=1, checkpoint_seconds=1e9, code="same")

@@ -44,6 +44,12 @@ LABELS = {
     "fully_connected_relu": "fully connected",
     "factorized_two_kernels": "factorized",
     "factorized_three_layers": "factorized",
+    "localized_one_kernel": "inferred",
+    "localized_two_kernels": "inferred",
+    "localized_features": "inferred",
+    "cnn_one_kernel_localized": "CNN, inferred start",
+    "factorized_two_localized": "factorized, inferred start",
+    "factorized_relu_localized": "factorized, inferred start",
 }
 """What figures call models; others go by their name in the config."""
 
