@@ -76,10 +76,6 @@ def kill(process):
     process.wait()
 
 
-def unlock(folder):
-    assert snakemake(folder, "--unlock").returncode == 0
-
-
 def wait_for(path, process):
     while not path.exists():
         assert process.poll() is None, f"the run ended before it wrote {path}"
@@ -114,15 +110,16 @@ def test_a_run_killed_at_ten_random_moments_ends_with_the_same_bytes(undisturbed
 
 
 def test_a_killed_training_continues_where_it_was(undisturbed, half_done):
-    process = start(half_done)
+    training = ("--cores", "1", f"{FIT}/fits.pt")
+    process = start(half_done, *training)
     wait_for(half_done / FIT / "checkpoint.pt", process)
     kill(process)
-    refused = snakemake(half_done)
+    refused = snakemake(half_done, *training)
     assert refused.returncode != 0
     assert LOCKED in refused.stdout
     assert "--unlock" in refused.stdout
-    unlock(half_done)
-    done = snakemake(half_done)
+    assert snakemake(half_done, "--unlock").returncode == 0
+    done = snakemake(half_done, *training)
     assert done.returncode == 0, done.stdout
     assert "continuing after" in (half_done / TRAIN_LOG).read_text()
     assert finished_files(half_done) == finished_files(undisturbed[0])

@@ -83,7 +83,7 @@ def start(folder, *arguments):
 
 def end(process):
     """Exit code and output."""
-    output = process.communicate(timeout=900)[0]
+    output = process.communicate(timeout=1800)[0]
     return process.returncode, output
 
 

@@ -93,7 +93,7 @@ def snakemake(folder, *arguments, program=SNAKEMAKE):
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=900,
+        timeout=1800,
         check=False,
     )
 
