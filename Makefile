@@ -5,10 +5,13 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint format check clean help
+.PHONY: run report test lint format docs check bench bench-scaling clean help
 
 run: .venv/run  ## Install, then run the quick configuration (or CONFIG=...)
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+
+report: .venv/run  ## Write results/<run>/report.html of CONFIG, after running what is missing
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) -- all build_report
 
 test: .venv/test lint  ## Install what tests need, then lint and test
 	$(BIN)/pytest
@@ -25,14 +28,23 @@ format: .venv/test  ## Format all code
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
+docs: .venv/run  ## Bring config/README.md up to date with the schemas
+	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.config_reference config/README.md
+
 check: .venv/run  ## Validate CONFIG in seconds, without running anything
 	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.check $(CONFIG)
+
+bench: .venv/test  ## Time against the plain way; results in benchmarks/results
+	OMP_NUM_THREADS=1 PYTHONPATH=workflow_scripts $(BIN)/python benchmarks/bench.py
+
+bench-scaling: .venv/test  ## Time and memory against neurons, images and image size
+	OMP_NUM_THREADS=1 PYTHONPATH=workflow_scripts $(BIN)/python benchmarks/scaling.py
 
 clean:  ## Remove the environment and caches, never results
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 .venv/created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

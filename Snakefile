@@ -6,6 +6,9 @@ min_version("9.0")
 configfile: f"{workflow.basedir}/config/config.yaml"
 
 
+report: "rules/captions/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/inputs.smk"
 include: "rules/data.smk"
@@ -13,9 +16,11 @@ include: "rules/fit.smk"
 include: "rules/evaluate.smk"
 include: "rules/figures.smk"
 include: "rules/tables.smk"
+include: "rules/report.smk"
 
 
 rule all:
     default_target: True
     input:
         all_targets(),
+        report_pages(),

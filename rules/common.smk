@@ -8,7 +8,6 @@ sys.path.insert(0, str(SCRIPTS))
 
 from whatwhere.config import SIMULATED, cells, read, validate
 from whatwhere.errors import UserError
-from whatwhere.families import CLOSED_FORM, LOCALIZING, TRAINED
 from whatwhere.recordings import input_files
 from whatwhere.simulation_inputs import simulation_inputs
 
@@ -76,6 +75,11 @@ def code_of(script):
     return digest.hexdigest()[:12]
 
 
+def growing(amount):
+    """A resource that grows with every attempt, for jobs that ran out of memory (MB) or time (minutes)."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 def datasets_of(simulated):
     """Pattern of the names of simulated or of recorded datasets."""
     names = [
@@ -86,10 +90,17 @@ def datasets_of(simulated):
     return "|".join(names) or "none"
 
 
-def families(*wanted):
-    """Pattern of the names of models of some families."""
+def models_of(rule):
+    """Pattern of the names of models that a rule fits: train, localize or fit_baseline."""
+
+    # The keys tell: to ask whatwhere.families would cost every call of snakemake the import of torch.
+    def fitted_by(model):
+        if "training" in model:
+            return "train"
+        return "localize" if "search" in model else "fit_baseline"
+
     names = [
-        name for name, model in config["models"].items() if model["family"] in wanted
+        name for name, model in config["models"].items() if fitted_by(model) == rule
     ]
     return "|".join(names) or "none"
 
@@ -113,6 +124,8 @@ def all_targets():
     tables = ["scores", "summary"]
     figures = sorted({e["figure"] for e in EXPERIMENTS.values() if e["figure"]})
     figures += [f"recording_{name}" for name in recorded_datasets()]
+    if "table1" in figures:
+        tables += ["table1"]
     if scaling_files(""):
         tables += ["scaling", "exchange_rates"]
         figures += ["scaling"]
@@ -122,9 +135,17 @@ def all_targets():
         tables += ["barcodes", "barcode_scores"]
         figures += ["fig1"]
         figures += fitted("barcodes/{experiment}/{dataset}/{model}", has_barcodes)
-    return [f"{RUN}/tables/{name}.csv" for name in tables] + [
-        f"{RUN}/figures/{name}.svg" for name in figures
-    ]
+    return (
+        [f"{RUN}/tables/{name}.csv" for name in tables]
+        + [f"{RUN}/figures/{name}.svg" for name in figures]
+        + dataset_pages()
+    )
+
+
+def dataset_pages():
+    """Pages of all datasets that an experiment uses."""
+    used = {name for e in EXPERIMENTS.values() for name in e["datasets"]}
+    return [f"{RUN}/datasets/{name}.html" for name in sorted(used)]
 
 
 def recorded_datasets():
@@ -135,3 +156,27 @@ def recorded_datasets():
     return sorted(
         name for name in used if config["datasets"][name]["kind"] not in SIMULATED
     )
+
+
+REFERENCES = sorted(
+    map(str, Path(workflow.basedir, "config", "reference").glob("*.csv"))
+)
+
+
+def table_names():
+    """Names of the tables of a plain run."""
+    return [Path(path).stem for path in all_targets() if "/tables/" in path]
+
+
+def question_tables(wildcards):
+    """Input function: the tables of a run that can answer the paper's questions."""
+    wanted = ("scores", "barcode_scores", "exchange_rates")
+    return {
+        name: f"{RUN}/tables/{name}.csv" for name in wanted if name in table_names()
+    }
+
+
+def report_pages():
+    """What the report shows besides figures."""
+    pages = ["answers", "run", *(f"tables/{name}" for name in table_names())]
+    return [f"{RUN}/pages/{page}.html" for page in pages]

@@ -14,8 +14,8 @@ rule score:
         "../envs/whatwhere.yaml"
     threads: config["threads_per_fit"]
     resources:
-        mem_mb=8000,
-        runtime="2h",
+        mem_mb=growing(8000),
+        runtime=growing(120),
     params:
         cells=lambda wildcards: cells(EXPERIMENTS[wildcards.experiment]),
         code=code_of("score"),

@@ -13,14 +13,14 @@ rule train:
     benchmark:
         f"{RUN}/benchmarks/train/{FIT}.tsv"
     wildcard_constraints:
-        model=families(*TRAINED),
+        model=models_of("train"),
     conda:
         "../envs/whatwhere.yaml"
     threads: config["threads_per_fit"]
     resources:
         gpu=int(config["device"] != "cpu"),
-        mem_mb=16000,
-        runtime="8h",
+        mem_mb=growing(16000),
+        runtime=growing(480),
     params:
         definition=lambda wildcards: config["models"][wildcards.model],
         seeds=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seeds"],
@@ -44,13 +44,13 @@ rule fit_baseline:
     benchmark:
         f"{RUN}/benchmarks/fit_baseline/{FIT}.tsv"
     wildcard_constraints:
-        model=families(*CLOSED_FORM),
+        model=models_of("fit_baseline"),
     conda:
         "../envs/whatwhere.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
-        runtime="2h",
+        mem_mb=growing(16000),
+        runtime=growing(120),
     params:
         definition=lambda wildcards: config["models"][wildcards.model],
         seeds=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seeds"],
@@ -73,13 +73,13 @@ rule localize:
     benchmark:
         f"{RUN}/benchmarks/localize/{FIT}.tsv"
     wildcard_constraints:
-        model=families(*LOCALIZING),
+        model=models_of("localize"),
     conda:
         "../envs/whatwhere.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
-        runtime="2h",
+        mem_mb=growing(16000),
+        runtime=growing(120),
     params:
         definition=lambda wildcards: config["models"][wildcards.model],
         seeds=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seeds"],

@@ -142,3 +142,22 @@ def stimulus_files(wildcards):
         role: f"{RUN}/data/{source}.nc" if role == "recording" else source
         for role, source in simulation_inputs(definition).items()
     }
+
+
+def table1_experiment():
+    """The experiment that Table 1 is made of."""
+    return next(e for e in EXPERIMENTS.values() if e["figure"] == "table1")
+
+
+def table1_files(pattern):
+    """Input function: a file of every dataset and model of Table 1."""
+
+    def files(wildcards):
+        experiment = table1_experiment()
+        return [
+            pattern.format(experiment=experiment["name"], dataset=dataset, model=model)
+            for dataset in experiment["datasets"]
+            for model in experiment["models"]
+        ]
+
+    return files

@@ -1,22 +1,3 @@
-def table1_experiment():
-    """The experiment that Table 1 is made of."""
-    return next(e for e in EXPERIMENTS.values() if e["figure"] == "table1")
-
-
-def table1_files(pattern):
-    """Input function: a file of every dataset and model of Table 1."""
-
-    def files(wildcards):
-        experiment = table1_experiment()
-        return [
-            pattern.format(experiment=experiment["name"], dataset=dataset, model=model)
-            for dataset in experiment["datasets"]
-            for model in experiment["models"]
-        ]
-
-    return files
-
-
 rule collect_table1:
     input:
         scores=table1_files(f"{RUN}/scores/{{experiment}}/{{dataset}}/{{model}}.csv"),
@@ -56,6 +37,7 @@ rule plot_table1:
             f"{RUN}/figures/table1.svg",
             caption="captions/table1.rst",
             category="Table 1",
+            labels={"figure": "mouse V1"},
         ),
         png=f"{RUN}/figures/table1.png",
     log:

@@ -16,6 +16,17 @@ def cowley_folder():
     return folder
 
 
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A copy of the repository in which config/test.yaml has run and its report was written."""
+    from workflow import CONFIG, OFFLINE, copy_repository, snakemake
+
+    repository = copy_repository(tmp_path_factory.mktemp("workflow"))
+    run = snakemake(repository, "all", "build_report", *CONFIG, **OFFLINE)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return repository
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
@@ -79,6 +90,8 @@ def small_training(**changes):
         "n_stages": 2,
         "factor": 0.1,
         "restore": False,
+        "fits_at_once": 1,
+        "precision": "float32",
     }
     return training | changes
 

@@ -18,11 +18,23 @@ import plot_fig4
 import plot_fig5
 import plot_scaling
 from whatwhere import plotting
+from whatwhere.files import groups_of, read_netcdf, read_tensors
+from whatwhere.sweep import load_fit
 
 REFERENCE = REPOSITORY / "config" / "reference"
 
 
-FIGURES = ["fig1", "fig2", "fig3", "fig4", "fig5", "scaling", "barcodes"]
+FIGURES = [
+    "fig1",
+    "fig1 of three layers",
+    "fig2",
+    "fig3",
+    "fig4",
+    "fig5",
+    "scaling",
+    "barcodes",
+    "barcodes of three layers",
+]
 
 
 @pytest.fixture(scope="session")
@@ -62,17 +74,18 @@ def run(tmp_path_factory):
 def draw(name, run, svg, png):
     """Draw one figure of the run."""
     two = {key[0]: files for key, files in run.files.items()}["fig4"]
+    deep = next(files for key, files in run.files.items() if key[1] == "factorized_relu")
     barcodes = two["barcodes"], two["barcode_scores"]
     scores, parameters, locations = (run.of("fig3", kind) for kind in ("scores", "parameters", "locations"))
     shared = [*run.of("fig2_one", "scores"), *run.of("fig2", "scores")]
     families = {name: model["family"] for name, model in MODELS.items()}
     {
         "fig1": lambda: plot_fig1.main(two["parameters"], svg, png),
+        "fig1 of three layers": lambda: plot_fig1.main(deep["parameters"], svg, png),
         "fig2": lambda: plot_fig2.main(shared, families, svg, png),
         "fig3": lambda: plot_fig3.main(scores, parameters, locations, REFERENCE / "fig3.csv", svg, png),
         "fig4": lambda: plot_fig4.main(
-            *(two["dataset"], two["fits"][-1], two["selection"], two["scores"]),
-            *(*barcodes, REFERENCE / "fig4.csv", svg, png),
+            *(two["parameters"], two["scores"], *barcodes, REFERENCE / "fig4.csv", svg, png)
         ),
         "fig5": lambda: plot_fig5.main(
             *(run.of("fig5", kind) for kind in ("scores", "barcodes", "barcode_scores")),
@@ -80,6 +93,9 @@ def draw(name, run, svg, png):
         ),
         "scaling": lambda: plot_scaling.main(*run.scaling, svg, png),
         "barcodes": lambda: plot_barcodes.main(*barcodes, two["fields"], svg, png),
+        "barcodes of three layers": lambda: plot_barcodes.main(
+            deep["barcodes"], deep["barcode_scores"], deep["fields"], svg, png
+        ),
     }[name]()
 
 
@@ -154,3 +170,58 @@ def test_reference_values_have_a_source_and_no_repeated_point(path):
 def test_reference_curves_go_by_the_names_of_models_of_the_default_config():
     for path in REFERENCE.glob("fig[345].csv"):
         assert set(pd.read_csv(path).model) <= set(MODELS), path
+
+
+def test_tables_of_a_figure_hold_every_fit_once(run):
+    files = {key[:2]: files for key, files in run.files.items()}
+    codes, rated = (
+        pd.read_csv(files["fig5", "factorized_relu"][kind]) for kind in ("barcodes", "barcode_scores")
+    )
+    keys = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images", "seed"]
+    assert not rated.duplicated(keys).any()
+    assert not codes.duplicated([*keys, "neuron"]).any()
+    assert len(rated) == 2 * 2 * 2  # population sizes, data sizes, selection rules
+    assert set(rated.n_types) == {4}
+    assert codes.cell_type.between(0, 3).all()
+    weights = codes.filter(like="weight_").to_numpy()
+    norms = np.linalg.norm(weights, axis=1)
+    assert np.all(np.isclose(norms, 1) | (norms == 0))
+
+
+def test_only_fits_of_several_seeds_have_a_stability_over_seeds(run):
+    files = {key[:2]: files for key, files in run.files.items()}
+    two_seeds = pd.read_csv(files["fig4", "factorized_two_kernels"]["barcode_scores"])
+    one_seed = pd.read_csv(files["fig5", "factorized_relu"]["barcode_scores"])
+    assert two_seeds.stability_seeds.between(-1, 1).all()
+    assert one_seed.stability_seeds.isna().all()
+
+
+def test_locations_are_those_of_masks_and_averages_of_every_fit(run):
+    files = {key[:2]: files for key, files in run.files.items()}
+    table = pd.read_csv(files["fig3", "cnn_one_kernel"]["locations"])
+    assert len(table) == 3 * 2 * 2 * (1 + 6 + 12)  # sources, data sizes, seeds, neurons
+    alone = table[(table.source == "mask") & (table.n_neurons == 1)]
+    assert alone.error.isna().all()
+    assert table.drop(alone.index).error.between(0, 26 * 2**0.5).all()
+    assert pd.read_csv(files["fig3", "lasso_patch"]["locations"]).empty
+
+
+def test_parameters_of_a_cell_predict_what_the_fit_predicts(run):
+    files = {key[:2]: files for key, files in run.files.items()}["fig4", "factorized_two_kernels"]
+    with read_netcdf(files["parameters"], groups_of(files["parameters"])[0]) as stored:
+        pooled = np.einsum("cyx,nyx->nc", stored["features"], stored["masks"])
+        drive = (pooled * stored["feature_weights"].values).sum(1)
+        image, neurons = stored["image"].values, stored["neuron"].values
+    fitted = load_fit(read_tensors(files["fits"][0]), 0, 0)
+    np.testing.assert_array_equal(neurons, fitted.neurons)
+    np.testing.assert_allclose(drive, fitted.predict(image[None])[0], rtol=1e-4, atol=1e-6)
+
+
+def test_scaling_holds_the_mean_over_neurons_of_every_seed(run):
+    files = {key[:2]: files for key, files in run.files.items()}["fig3", "cnn_one_kernel"]
+    table, scores = pd.read_csv(run.scaling[0]), pd.read_csv(files["scores"])
+    assert len(table) == 3 * 2 * 2
+    row = table[(table.n_neurons == 6) & (table.n_images == 240) & (table.seed == 1)].iloc[0]
+    mine = scores[(scores.n_neurons == 6) & (scores.n_images == 240) & (scores.seed == 1)]
+    assert row.feve == pytest.approx(mine.feve.mean())
+    assert row.correlation == pytest.approx(mine.correlation.mean())

@@ -20,6 +20,8 @@ TRAINING = {
     "n_stages": 1,
     "factor": 0.1,
     "restore": True,
+    "fits_at_once": 1,
+    "precision": "float32",
 }
 
 
@@ -96,7 +98,7 @@ def test_an_lnp_population_is_recovered():
     model.initialize(start(3))
     data = Tensors(images[:2400], counts[:2400], images[2400:], counts[2400:])
     objective = Objective("poisson", "sum", {"smoothness": 0.01, "filter_l1": 0.01})
-    Training(model, data, objective, TRAINING, torch.Generator().manual_seed(0)).run(lambda _: None)
+    Training([model], data, [objective], TRAINING, torch.Generator().manual_seed(0)).run(lambda _: None)
     for learned, field in zip(model.filters.detach()[:, 0], true, strict=True):
         assert np.corrcoef(learned.flatten(), field.flatten())[0, 1] > 0.95
     predicted = predict(model, images[2400:])

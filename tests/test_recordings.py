@@ -280,6 +280,13 @@ def test_trials_of_one_image_become_its_repeats(tmp_path, form):
     assert len(input_files(definition)) == (3 if form == "folder" else 1)
 
 
+def test_the_published_session_of_this_layout_is_cited(tmp_path):
+    definition = write_sensorium(tmp_path)
+    assert load("mine", definition, tmp_path, None).attrs["citation"] == ""
+    named = load("mine", definition | {"kind": "lurz2020"}, tmp_path, None)
+    assert named.attrs["citation"].startswith("Lurz et al. 2021")
+
+
 def test_equal_ids_of_different_classes_are_different_images(tmp_path):
     definition = write_sensorium(tmp_path)
     trials = tmp_path / "session/meta/trials"

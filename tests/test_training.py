@@ -10,9 +10,12 @@ from whatwhere.dataset import fit_data
 from whatwhere.errors import UserError
 from whatwhere.losses import Objective
 from whatwhere.model import Model
+from whatwhere.schedule import Batches, EarlyStopping
 from whatwhere.sta import AVERAGES, spike_triggered_average
-from whatwhere.sweep import fit_seed, load_fit, settings, to_tensors, to_validation, train_seed
-from whatwhere.training import Batches, EarlyStopping, Tensors, Training
+from whatwhere.sweep import _groups, fit_seed, load_fit, settings, to_tensors, to_validation, train_seed
+from whatwhere.training import Tensors, Training
+
+CPU = torch.device("cpu")
 
 
 def stops_at(config, losses):
@@ -47,7 +50,7 @@ def test_a_tie_is_no_improvement():
 
 
 def test_first_epoch_is_in_stored_order_and_every_epoch_is_complete():
-    batches = iter(Batches(10, 4, False, torch.Generator().manual_seed(0)))
+    batches = iter(Batches(10, 4, False, torch.Generator().manual_seed(0), CPU))
     epochs = [torch.cat([next(batches) for _ in range(3)]) for _ in range(3)]
     assert epochs[0].tolist() == list(range(10))
     assert epochs[1].tolist() != epochs[2].tolist()
@@ -55,9 +58,9 @@ def test_first_epoch_is_in_stored_order_and_every_epoch_is_complete():
 
 
 def test_incomplete_batches_can_be_dropped_but_never_the_only_one():
-    batches = iter(Batches(10, 4, True, torch.Generator()))
+    batches = iter(Batches(10, 4, True, torch.Generator(), CPU))
     assert [len(next(batches)) for _ in range(4)] == [4, 4, 4, 4]
-    assert len(next(iter(Batches(3, 4, True, torch.Generator())))) == 3
+    assert len(next(iter(Batches(3, 4, True, torch.Generator(), CPU)))) == 3
 
 
 class Line(Model):
@@ -78,15 +81,20 @@ def line_training(**changes):
     ones = torch.ones(4, 1, 1, 1)
     data = Tensors(ones, 2 * torch.ones(4, 1), ones, torch.ones(4, 1))
     config = small_training(batch_size=4, learning_rate=0.1, max_steps=200, evaluate_every=1, **changes)
-    return Training(Line(), data, Objective("mse", "mean", {}), config, torch.Generator())
+    return Training([Line()], data, [Objective("mse", "mean", {})], config, torch.Generator())
+
+
+def position(training):
+    (run,) = training.runs
+    return run.stopping.stage, run.encoder.weight.item()
 
 
 @pytest.mark.parametrize("restore", [False, True])
 def test_the_best_validation_weights_are_restored(restore):
     # Training pulls the weight to 2, validation is best at 1 on the way.
     training = line_training(patience=3, n_stages=2, restore=restore)
-    fit = training.run(lambda _: None)
-    assert abs(training.encoder.weight.item() - 1) < 0.06
+    (fit,) = training.run(lambda _: None)
+    assert abs(training.runs[0].encoder.weight.item() - 1) < 0.06
     assert fit.validation_loss[0] == min(row[2] for row in fit.history)
 
 
@@ -95,7 +103,7 @@ def test_weights_roll_back_between_stages_only_if_asked_to():
     for restore in (False, True):
         training = line_training(patience=3, n_stages=2, restore=restore)
         trace = []
-        training.run(lambda t, trace=trace: trace.append((t.stopping.stage, t.encoder.weight.item())))
+        training.run(lambda t, trace=trace: trace.append(position(t)))
         weights[restore] = next(weight for stage, weight in trace if stage == 1)
     assert weights[False] > 1.2
     assert abs(weights[True] - 1) < 0.06
@@ -104,7 +112,7 @@ def test_weights_roll_back_between_stages_only_if_asked_to():
 def test_learning_rate_falls_by_the_factor():
     training = line_training(patience=3, n_stages=3)
     rates = []
-    training.run(lambda t: rates.append(t.optimizer.param_groups[0]["lr"]))
+    training.run(lambda t: rates.append(t.runs[0].optimizer.param_groups[0]["lr"]))
     assert sorted(set(np.round(rates, 6)), reverse=True) == [0.1, 0.01, 0.001]
 
 
@@ -148,12 +156,17 @@ DROPOUT = factorized(
 )
 
 
-@pytest.mark.parametrize("stop_after", [1, 7, 12, 33, 61, 90])
-def test_a_stopped_sweep_continues_bit_by_bit(tiny_dataset, tmp_path, stop_after):
-    undisturbed = sweep(DROPOUT, tiny_dataset, new_checkpoint(tmp_path / "a"))
-    total = sum(fit.last_step for fit in undisturbed.fits)
-    checkpoint = new_checkpoint(tmp_path / "b")
-    steps, original = 0, checkpoint.__class__.__call__
+def together(definition, fits_at_once):
+    return definition | {"training": definition["training"] | {"fits_at_once": fits_at_once}}
+
+
+@pytest.mark.parametrize(
+    ("stop_after", "fits_at_once"), [(1, 1), (33, 1), (61, 1), (90, 1), (1, 2), (12, 2), (47, 2)]
+)
+def test_a_stopped_sweep_continues_bit_by_bit(tiny_dataset, tmp_path, stop_after, fits_at_once):
+    definition = together(DROPOUT, fits_at_once)
+    undisturbed = sweep(definition, tiny_dataset, new_checkpoint(tmp_path / "a"))
+    steps, original = 0, Checkpoint.__call__
 
     class Stopping(Checkpoint):
         def __call__(self, training):
@@ -163,18 +176,27 @@ def test_a_stopped_sweep_continues_bit_by_bit(tiny_dataset, tmp_path, stop_after
                 self._on_signal(15, None)
             original(self, training)
 
-    if stop_after < total:
-        with pytest.raises(UserError, match="SIGTERM: progress is saved"):
-            sweep(DROPOUT, tiny_dataset, Stopping(checkpoint.path, "same", 1e9, 2))
+    checkpoint = Stopping(tmp_path / "b" / "checkpoint.pt", "same", 1e9, 2)
+    with pytest.raises(UserError, match="SIGTERM: progress is saved"):
+        sweep(definition, tiny_dataset, checkpoint)
     continued = new_checkpoint(tmp_path / "b")
     assert continued.current is not None
-    assert_same(undisturbed, sweep(DROPOUT, tiny_dataset, continued))
+    assert_same(undisturbed, sweep(definition, tiny_dataset, continued))
+
+
+def test_settings_train_together_only_where_the_model_is_the_same():
+    definition = together(factorized(cores=[small_core(), small_core(channels=[2])]), 3)
+    definition["grid"] = [{"mask_l1": [0.0, 0.1, 0.2, 0.3]}]
+    groups = [[(setting["core"], setting["mask_l1"]) for setting in group] for group in _groups(definition)]
+    assert groups == [[(0, 0.0), (0, 0.1), (0, 0.2)], [(0, 0.3)], [(1, 0.0), (1, 0.1), (1, 0.2)], [(1, 0.3)]]
 
 
 def test_a_checkpoint_of_another_configuration_is_ignored(tiny_dataset, tmp_path):
     checkpoint = new_checkpoint(tmp_path, seconds=0)
     sweep(factorized(), tiny_dataset, checkpoint)
-    assert len(new_checkpoint(tmp_path).finished) == 2
+    saved = new_checkpoint(tmp_path)
+    assert len(saved.finished) == 1
+    assert saved.current is not None
     assert new_checkpoint(tmp_path, "other").finished == []
 
 

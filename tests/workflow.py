@@ -8,6 +8,10 @@ from pathlib import Path
 
 from conftest import REPOSITORY
 
+# A proxy that refuses every connection: whatever wants the network fails.
+OFFLINE = {f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https")}
+CONFIG = ("--cores", "2", "--configfile", "config/test.yaml")
+
 
 def copy_repository(target):
     """Copy what git tracks or would add, without results and caches."""

@@ -7,9 +7,17 @@ import xarray as xr
 
 from whatwhere import sta
 from whatwhere.config import size
-from whatwhere.dataset import fit_data, open_dataset, select_images, standardizer
+from whatwhere.dataset import FitData, fit_data, open_dataset, select_images, standardizer
 from whatwhere.files import write_netcdf
 from whatwhere.logs import logged
+
+
+def _evenly_scaled_images(data: xr.Dataset, fit: FitData) -> np.ndarray:
+    """Training images with all pixels on one scale, z-scored if fits see every pixel on its own."""
+    if data.attrs["normalize"] != "per_pixel":
+        return fit.train_images
+    stored = select_images(data, fit.draw.train)
+    return standardizer(stored, "global")(stored)
 
 
 def main(
@@ -21,26 +29,15 @@ def main(
     whitening: float,
     output: str | Path,
 ) -> None:
-    """Write raw, smoothed, smoothed squared and whitened averages, (seed, neuron, y, x), to ``output``.
-
-    They are of images as the fits see them, but the squared ones of globally z-scored images (section G.3).
-    """
+    """Write raw, smoothed, smoothed squared and whitened averages, (seed, neuron, y, x), to ``output``."""
     averages = []
     with open_dataset(dataset) as data:
         for seed in seeds:
             fit = fit_data(data, size(n_neurons), size(n_images), seed)
-            raw = sta.spike_triggered_average(fit.train_images, fit.train_responses)
-            stored = select_images(data, fit.draw.train)
-            z_scored = standardizer(stored, "global")(stored)
-            squared = sta.smooth_square(sta.spike_triggered_average(z_scored, fit.train_responses))
-            # Means off: the mean image would dominate once weak directions are amplified.
-            centered = fit.train_responses - fit.train_responses.mean(0)
-            covariance = sta.spike_triggered_average(fit.train_images, centered)
-            whitened = sta.whiten(covariance, fit.train_images, whitening)
-            averages.append((raw, sta.smooth(raw, smoothing), squared, whitened))
+            even = _evenly_scaled_images(data, fit)
+            averages.append(sta.averages(fit.train_images, even, fit.train_responses, smoothing, whitening))
     dims = ("seed", "neuron", "y", "x")
-    by_name = zip(sta.AVERAGES, zip(*averages, strict=True), strict=True)
-    variables = {name: (dims, np.stack(parts)) for name, parts in by_name}
+    variables = {name: (dims, np.stack([one[name] for one in averages])) for name in sta.AVERAGES}
     write_netcdf(xr.Dataset(variables, coords={"seed": seeds}), output)
 
 

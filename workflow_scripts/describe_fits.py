@@ -27,18 +27,22 @@ def parameters(fitted: Fitted, data: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     fitted
-        The fit; at most 200 neurons are kept.
+        The fit; at most 200 neurons are kept, spread over the population.
     data
         Its dataset; the example is the first training image.
     """
-    model, keep = fitted.encoder, slice(0, MAX_NEURONS)
+    model, n_neurons = fitted.encoder, len(fitted.neurons)
+    keep = np.linspace(0, n_neurons - 1, min(n_neurons, MAX_NEURONS)).astype(int)
     image = data["images"][int(np.flatnonzero(data["split"].values[0] == TRAIN)[0])].values
     arrays: dict[str, tuple[tuple[str, ...], np.ndarray]] = {"image": (("channel", "y", "x"), image)}
+    attributes: dict[str, int] = {}
     if isinstance(model, Encoder):
         with torch.inference_mode():
             standardized = torch.from_numpy(fitted.standardize(image[None]))
             arrays["features"] = (("feature", "fy", "fx"), model.core(standardized)[0].numpy())
-            kernels = model.core.conv_layers()[0].constrained_kernels().numpy()
+            layers = model.core.conv_layers()
+            kernels = layers[0].constrained_kernels().numpy()
+            attributes["n_layers"] = len(layers)
             arrays["kernels"] = (("kernel", "channel", "ky", "kx"), kernels)
             if hasattr(model.readout, "mask"):
                 arrays["masks"] = (("neuron", "fy", "fx"), model.readout.mask[keep].numpy())
@@ -52,7 +56,7 @@ def parameters(fitted: Fitted, data: xr.Dataset) -> xr.Dataset:
     for name in ("location", "receptive_field", "cell_type"):
         if name in data:
             arrays[name] = (data[name].dims, data[name].values[fitted.neurons[keep]])
-    return xr.Dataset(arrays, coords={"neuron": fitted.neurons[keep]})
+    return xr.Dataset(arrays, coords={"neuron": fitted.neurons[keep]}, attrs=attributes)
 
 
 def errors_of_masks(fitted: Fitted, data: xr.Dataset) -> np.ndarray:

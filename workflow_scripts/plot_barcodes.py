@@ -42,7 +42,8 @@ def _strip(ax: Axes, values: np.ndarray, name: str) -> None:
 def heat_map(panel: SubFigure, table: pd.DataFrame) -> Axes:
     """Weights (feature, neuron) over strips of clusters and, where known, true types."""
     ordered = sort_neurons(table)
-    weights = ordered.filter(like="weight_").to_numpy().T
+    # Fits of other cores have more features.
+    weights = ordered.filter(like="weight_").dropna(axis=1, how="all").to_numpy().T
     known = bool((ordered.cell_type >= 0).all())
     strips = ["cluster", *(["cell_type"] if known else [])]
     axes = panel.subplots(1 + len(strips), 1, height_ratios=[12, *([1] * len(strips))])
@@ -87,14 +88,9 @@ def main(
 ) -> None:
     """Draw the first seed and selection rule of the last cell."""
     plotting.use_style()
-    codes, rated = read_table(barcodes), read_table(scores)
-    last = rated.iloc[-1]
-    rated = rated[(rated.n_neurons == last.n_neurons) & (rated.n_images == last.n_images)]
-    keys = ["selection", "n_neurons", "n_images", "seed"]
-    score = rated.iloc[0]
-    codes = codes[(codes[keys] == score[keys]).all(axis=1)]
+    codes, rated = (plotting.example(read_table(path)) for path in (barcodes, scores))
     figure = plt.figure(figsize=(plotting.PAGE, 2.8))
-    figure.suptitle(title(score), fontsize=7.5)
+    figure.suptitle(title(rated.iloc[0]), fontsize=7.5)
     left, right = figure.subfigures(1, 2, width_ratios=[1.9, 1])
     first = heat_map(left, codes)
     with read_netcdf(averages) as stored:

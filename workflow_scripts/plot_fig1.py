@@ -108,7 +108,7 @@ def draw(fit: xr.Dataset) -> Figure:
     strength = np.abs(weights[neurons]).max(0)
     shown = np.sort(np.argsort(-strength, kind="stable")[:MAX_FEATURES])
     names = [str(index + 1) for index in shown]
-    one_layer = fit.sizes["kernel"] == fit.sizes["feature"]
+    one_layer = int(fit.attrs["n_layers"]) == 1
     kernels = fit["kernels"].values[shown] if one_layer else fit["kernels"].values[:MAX_FEATURES]
 
     row, top = 1.35, 0.5
@@ -116,9 +116,9 @@ def draw(fit: xr.Dataset) -> Figure:
     canvas = Canvas(top + body + 0.25)
     centre = top + body / 2
     columns = {"stimulus": (0.08, 1.05), "kernels": (1.45, 0.45), "features": (2.3, 0.82)}
-    columns |= {"mask": (3.6, 0.95), "weights": (4.9, 0.65), "response": (6.08, 0.85)}
+    columns |= {"mask": (3.6, 0.95), "weights": (4.9, 0.65), "drive": (6.08, 0.85)}
     titles = ["stimulus", "kernels" if one_layer else "kernels of\nfirst layer", "feature maps"]
-    titles += ["mask\n(“where”)", "feature weights\n(“what”)", "response"]
+    titles += ["mask\n(“where”)", "feature weights\n(“what”)", "drive"]
     for (left, width), title in zip(columns.values(), titles, strict=True):
         canvas.title(left, width, title)
 
@@ -149,12 +149,12 @@ def draw(fit: xr.Dataset) -> Figure:
         where.set_title(f"neuron {int(fit['neuron'][neuron]) + 1}", color=color, fontsize=7, pad=2)
         what = canvas.axes(columns["weights"][0], middle, columns["weights"][1], 0.75)
         _weights(what, weights[neuron, shown], names, color)
-        drive = canvas.axes(columns["response"][0], middle, columns["response"][1], 0.75)
+        drive = canvas.axes(columns["drive"][0], middle, columns["drive"][1], 0.75)
         pooled = (features * masks[neuron]).sum((1, 2))
         _response(drive, (pooled * weights[neuron])[shown], names, color)
         canvas.arrow((left + width + 0.05, centre), (columns["mask"][0] - 0.04, middle), color)
         canvas.arrow((columns["mask"][0] + 1.0, middle), (columns["weights"][0] - 0.17, middle), color)
-        canvas.arrow((columns["weights"][0] + 0.7, middle), (columns["response"][0] - 0.33, middle), color)
+        canvas.arrow((columns["weights"][0] + 0.7, middle), (columns["drive"][0] - 0.33, middle), color)
     what.set_xlabel("weight", fontsize=6.5, labelpad=1)
     drive.set_xlabel("feature", fontsize=6.5, labelpad=1)
     return canvas.figure

@@ -95,11 +95,7 @@ def main(
     )
     paper = read_table(reference)
     first = table.dataset.iloc[0]
-    shown = agreement[(agreement.dataset == first)]
-    shown = shown.sort_values(["n_neurons", "n_images"], kind="stable").iloc[::-1]
-    largest = shown[(shown.n_neurons == shown.n_neurons.iloc[0]) & (shown.n_images == shown.n_images.iloc[0])]
-    score = largest.sort_values("seed", kind="stable").iloc[0]
-    keys = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images", "seed"]
+    shown, score = (plotting.example(one[one.dataset == first]) for one in (codes, agreement))
     n_types = agreement.groupby("dataset").n_types.first().astype(int).to_dict()
     main_rule = table[table.selection == "population"]
 
@@ -110,7 +106,7 @@ def main(
     curves(axes, mine, paper)
     plotting.figure_legend(top, axes[-1], 3, paper=True)
     left, right = bottom.subplots(1, 2, width_ratios=[1.5, 1])
-    barcodes_by_type(left, codes[(codes[keys] == score[keys]).all(axis=1)], score)
+    barcodes_by_type(left, shown, score.iloc[0])
     types(right, main_rule, n_types, paper)
     for letter, ax in zip("abcd", [*axes, left, right], strict=False):
         plotting.panel_letter(ax, letter)

@@ -72,12 +72,14 @@ def _rates(ax: Axes, rates: pd.DataFrame) -> None:
 
 
 def main(scaling: str | Path, rates: str | Path, svg: str | Path, png: str | Path) -> None:
-    """Draw one row of panels for every dataset and model, for the first selection rule."""
+    """Draw one row of panels for every dataset and model of several sizes, for the first selection rule."""
     plotting.use_style()
     scores, fitted = read_table(scaling), read_table(rates)
     scores = scores[scores.selection == scores.selection.iloc[0]]
     fitted = fitted[fitted.selection == scores.selection.iloc[0]]
     groups = list(scores.groupby(["dataset", "model"], sort=False))
+    # A model of a single population size says nothing about neurons; it is drawn if there is no other.
+    groups = [(names, part) for names, part in groups if part.n_neurons.nunique() > 1] or groups
     figure = plt.figure(figsize=(plotting.PAGE, 2.8 * len(groups)))
     rows = figure.subfigures(len(groups), 1, squeeze=False)[:, 0]
     for row, ((dataset, model), part) in zip(rows, groups, strict=True):

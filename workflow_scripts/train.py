@@ -12,6 +12,7 @@ from whatwhere.dataset import fit_data, open_dataset
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf, write_tensors
 from whatwhere.localizer import start_from
 from whatwhere.logs import logged
+from whatwhere.memory import keep_freed_memory
 from whatwhere.sweep import (
     checkpoint_path,
     fingerprint,
@@ -43,20 +44,18 @@ def main(
     ``localizer`` holds ``starts.pt`` and ``validation.nc`` of the model that this one starts from, if any.
     """
     torch.set_num_threads(threads)
+    keep_freed_memory()
     where = choose_device(device)
     with open_dataset(dataset) as data, read_netcdf(averages) as stored:
-        cell = [fit_data(data, size(n_neurons), size(n_images), seed) for seed in seeds]
         kernel = data["receptive_field"].values[0] if "receptive_field" in data else None
         found: dict[int, Any] = dict.fromkeys(seeds, (None, {}))
-        origin = definition
         if localizer:
             starts = read_tensors(localizer[0])
             with read_netcdf(localizer[1]) as rated:
                 found = {seed: start_from(starts, rated, definition, seed) for seed in seeds}
-            origin = definition | {"localizer": starts["definition"]}
         checkpoint = Checkpoint(
             checkpoint_path(fits),
-            fingerprint(origin, code, cell),
+            fingerprint([definition, code, n_neurons, n_images, seeds], [dataset, averages, *localizer]),
             checkpoint_seconds,
             len(seeds) * len(settings(definition)),
         )
@@ -64,14 +63,14 @@ def main(
             train_seed(
                 definition,
                 seed,
-                one,
+                fit_data(data, size(n_neurons), size(n_images), seed),
                 {name: stored[name].sel(seed=seed).values for name in sta.AVERAGES} | found[seed][1],
                 kernel,
                 found[seed][0],
                 where,
                 checkpoint,
             )
-            for seed, one in zip(seeds, cell, strict=True)
+            for seed in seeds
         ]
     write_netcdf(to_validation(definition, candidates), validation)
     write_tensors(to_tensors(definition, candidates), fits)

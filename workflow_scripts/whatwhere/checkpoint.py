@@ -90,29 +90,29 @@ class Checkpoint:
         if now - self._saved >= self.seconds:
             self._save(training)
             self._saved = now
-        if now - self._logged >= _LOG_SECONDS and training.history:
+        if now - self._logged >= _LOG_SECONDS and training.active():
             self._log(training, now)
             self._logged = now
 
-    def _save(self, training: Training | None) -> None:
+    def _save(self, training: Training) -> None:
         content = {
             "fingerprint": self.fingerprint,
             "finished": self.finished,
-            "current": None if training is None else training.state_dict(),
+            "current": training.state_dict(),
         }
         write_tensors(content, self.path)
 
     def _log(self, training: Training, now: float) -> None:
-        done = len(self.finished) + training.step / training.config["max_steps"]
+        first, n_together = len(self.finished) + 1, len(training.runs)
+        done = len(self.finished) + n_together * training.step / training.config["max_steps"]
         left = (now - self._started) * (self.n_fits - done) / (done - self._resumed)
-        step, objective, validation = training.history[-1]
         logger.info(
-            "fit %d of %d, step %d: objective %.5g, validation %.5g; at most %s left",
-            len(self.finished) + 1,
+            "fit %s of %d, step %d (%d unfinished): best validation %.5g; at most %s left",
+            first if n_together == 1 else f"{first}-{first + n_together - 1}",
             self.n_fits,
-            step,
-            objective,
-            validation,
+            training.step,
+            len(training.active()),
+            min(run.stopping.best for run in training.runs),
             clock(left),
         )
 
@@ -124,7 +124,7 @@ class Checkpoint:
         return _unpack(self.finished[self._taken - 1])
 
     def add(self, fit: Fit, parameters: dict[str, Tensor]) -> tuple[Fit, dict[str, Tensor]]:
-        """Keep a finished fit, and save if it is time to; return both arguments."""
+        """Keep a finished fit; return both arguments."""
         self.finished.append(
             {
                 "validation_loss": torch.from_numpy(fit.validation_loss),
@@ -134,9 +134,6 @@ class Checkpoint:
                 "parameters": parameters,
             }
         )
-        if time.monotonic() - self._saved >= self.seconds:
-            self._save(None)
-            self._saved = time.monotonic()
         return fit, parameters
 
     def remove(self) -> None:

@@ -5,6 +5,8 @@ Files are merged in order as Snakemake does it: mappings key by key, everything 
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,36 @@ Config = dict[str, Any]
 SIMULATED = ("simulated_dog", "simulated_v1", "simulated_features")
 """Kinds of datasets that are simulated; all others are recordings."""
 
+FIGURES: dict[str, tuple[tuple[str, ...], int | None]] = {
+    "fig2": (SIMULATED, None),
+    "fig3": (("simulated_dog",), 1),
+    "fig4": (("simulated_dog",), 2),
+    "fig5": (SIMULATED, 2),
+}
+"""What figures need: kinds of datasets, and the fewest features of a factorised model (None: no model)."""
+
 MAX_PHOTOGRAPH_CROPS = 1024
 """Most training and validation crops of two photographs; more would show the same pixels over and over."""
 
-SCHEMAS = Path(__file__).parents[2] / "config" / "schemas"
+_HERE = Path(__file__).parent
+# A checkout has them beside the workflow, an installed package takes them along.
+FOLDER = next(folder for folder in (_HERE / "defaults", _HERE.parents[1] / "config") if folder.is_dir())
+"""Folder of ``config.yaml`` and ``schemas/``."""
+SCHEMAS = FOLDER / "schemas"
+
+
+# JSON Schema takes 8.0 for an integer, and every comparison with NaN for fulfilled.
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+            "number": lambda _, value: (
+                isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            ),
+        }
+    ),
+)
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -33,6 +61,18 @@ class _StrictLoader(yaml.SafeLoader):
         if repeated is not None:
             raise yaml.YAMLError(f"key '{repeated}' is given twice, line {node.start_mark.line + 1}")
         return super().construct_mapping(node, deep)
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Writes what is used twice twice, without anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def dump(config: Config) -> str:
+    """A configuration as YAML, in its order."""
+    return yaml.dump(config, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
 
 
 def read(path: str | Path) -> Config:
@@ -48,7 +88,7 @@ def read(path: str | Path) -> Config:
             content = yaml.load(stream, _StrictLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: must be a mapping of keys, see config/README.md")
@@ -80,6 +120,8 @@ def validate(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
         With one line that names file and key, what is wrong and what is allowed.
     """
     _check_schema(config, "config", (), sources)
+    if config["sta_smoothing"] % 2 == 0:
+        raise _fail(("sta_smoothing",), f"{config['sta_smoothing']} must be odd", sources)
     for section in ("datasets", "models"):
         for name, definition in config[section].items():
             _check_schema(definition, section, (section, name), sources)
@@ -92,6 +134,15 @@ def validate(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
         if "stimuli" in definition:
             _check_stimuli(config, name, sources)
     _check_experiments(config, sources)
+    for figure in FIGURES:
+        _check_figure(config, figure, sources)
+
+
+def validate_model(definition: Config) -> None:
+    """Refuse a model that does not fulfil its schema; errors as in :func:`validate`."""
+    sources = [("definition", {"models": {"model": definition}})]
+    _check_schema(definition, "models", ("models", "model"), sources)
+    _check_cores(definition, ("models", "model", "cores"), sources)
 
 
 def size(wildcard: str) -> int | None:
@@ -106,6 +157,30 @@ def cells(experiment: Config) -> list[tuple[str, str]]:
         for n_neurons in experiment["n_neurons"]
         for n_images in experiment["n_images"]
     ]
+
+
+def check_kernels(
+    core: Config, image: int, path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]]
+) -> None:
+    """Refuse a core whose kernels do not fit into images of ``image`` px.
+
+    Parameters
+    ----------
+    core
+        One of the cores of a model.
+    image
+        Height or width of the images, the smaller one.
+    path
+        The core's place in the config, for the message.
+    sources
+        As for :func:`validate`.
+    """
+    size = image
+    for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
+        if kernel > size:
+            message = f"a kernel of {kernel} px does not fit into {size} px (images of {image} px)"
+            raise _fail((*path, "kernels"), message, sources)
+        size -= (kernel - 1) * (padding == "valid")
 
 
 def _fail(
@@ -134,17 +209,23 @@ def _culprit(path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]])
     return max(reversed(sources), key=lambda source: depth(source[1]))[0]
 
 
+@functools.cache
+def _validator(schema: str) -> Any:
+    with open(SCHEMAS / f"{schema}.schema.yaml", encoding="utf-8") as stream:
+        return _Validator(yaml.safe_load(stream))
+
+
 def _check_schema(
     value: Any, schema: str, path: tuple[str, ...], sources: Sequence[tuple[str, Config]]
 ) -> None:
-    with open(SCHEMAS / f"{schema}.schema.yaml", encoding="utf-8") as stream:
-        validator = jsonschema.Draft202012Validator(yaml.safe_load(stream))
-    errors = sorted(validator.iter_errors(value), key=lambda error: len(error.path), reverse=True)
+    errors = sorted(_validator(schema).iter_errors(value), key=lambda error: len(error.path), reverse=True)
     if not errors:
         return
-    # The deepest error is the most specific one.
+    # The deepest error is the most specific one; of alternatives, that of the one which was meant.
     error = errors[0]
-    raise _fail((*path, *error.path), _explain(error), sources, _unknown_keys(error)[:1])
+    inside = ("required", "additionalProperties")
+    error = next((e for e in error.context or () if e.path or e.validator in inside), error)
+    raise _fail((*path, *error.absolute_path), _explain(error), sources, _unknown_keys(error)[:1])
 
 
 def _unknown_keys(error: jsonschema.ValidationError) -> list[str]:
@@ -318,18 +399,20 @@ def _check_sizes(config: Config, index: int, dataset: str, sources: Sequence[tup
             raise _fail(("experiments", index, "n_images", position), message, sources)
     for model in experiment["models"]:
         for number, core in enumerate(config["models"][model].get("cores", [])):
-            _check_kernels(core, definition["image_size"], ("models", model, "cores", number), sources)
+            check_kernels(core, definition["image_size"], ("models", model, "cores", number), sources)
 
 
-def _check_kernels(
-    core: Config, image: int, path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]]
+def _check_known_patches(
+    config: Config, index: int, dataset: str, sources: Sequence[tuple[str, Config]]
 ) -> None:
-    size = image
-    for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
-        if kernel > size:
-            message = f"a kernel of {kernel} px does not fit into {size} px (images of {image} px)"
-            raise _fail((*path, "kernels"), message, sources)
-        size -= (kernel - 1) * (padding == "valid")
+    if config["datasets"][dataset]["kind"] == "simulated_dog":
+        return
+    for model in config["experiments"][index]["models"]:
+        if config["models"][model].get("input") == "known_patch":
+            message = (
+                f"a known patch needs a dataset of kind simulated_dog, which '{dataset}' is not: set image"
+            )
+            raise _fail(("models", model, "input"), message, sources)
 
 
 def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
@@ -345,7 +428,27 @@ def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) ->
         for dataset in experiment["datasets"]:
             if config["datasets"][dataset]["kind"] in SIMULATED:
                 _check_sizes(config, index, dataset, sources)
+            _check_known_patches(config, index, dataset, sources)
         name = experiment["name"]
         if name in names:
             raise _fail((*path, "name"), f"'{name}' is used by an earlier experiment", sources)
         names.add(name)
+
+
+def _check_figure(config: Config, figure: str, sources: Sequence[tuple[str, Config]]) -> None:
+    """Refuse experiments from which a figure cannot be drawn."""
+    kinds, fewest = FIGURES[figure]
+    drawn = [index for index, one in enumerate(config["experiments"]) if one["figure"] == figure]
+    features = []
+    for index in drawn:
+        experiment = config["experiments"][index]
+        for dataset in experiment["datasets"]:
+            if config["datasets"][dataset]["kind"] not in kinds:
+                message = f"{figure} needs datasets of kind {' or '.join(kinds)}, which '{dataset}' is not"
+                raise _fail(("experiments", index, "figure"), message, sources)
+        models = [config["models"][name] for name in experiment["models"]]
+        factorized = [model for model in models if model["family"] == "cnn_factorized"]
+        features += [min(core["channels"][-1] for core in model["cores"]) for model in factorized]
+    if drawn and fewest is not None and max(features, default=0) < fewest:
+        message = f"{figure} needs a model of family cnn_factorized with {fewest} features or more"
+        raise _fail(("experiments", drawn[0], "figure"), message, sources)

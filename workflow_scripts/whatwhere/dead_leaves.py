@@ -4,6 +4,11 @@ Photographs hold objects that hide what is behind them. Discs with a density of 
 painted one over the other, share with photographs the scale-invariant amplitude spectrum, about 1 / f, and
 what Gaussian noise of the same spectrum lacks: edges, hence heavy-tailed responses of oriented filters
 (Ruderman 1997, Vision Research 37:3385; Lee, Mumford & Huang 2001, IJCV 41:35).
+
+Measured on 44 x 44 px: exponent of the amplitude spectrum, excess kurtosis of oriented filters, and
+coefficient of variation of the contrast of images. Generated -1.66, 6.5, .33; crops of 1,200
+photographs (Cowley et al. 2023) at 112 px and 56 px -1.53, 8.8, .40 and -1.35, 6.0, .30; Gaussian
+1 / f noise -1.01, 0.0, .10.
 """
 
 from __future__ import annotations

@@ -120,7 +120,8 @@ def fit_localized(
     patch, counts = definition["kernel"], [int(setting["n_kernels"]) for setting in settings]
     if max(counts) > data.train_responses.shape[1]:
         raise UserError(
-            f"n_kernels: {max(counts)} kernels for {data.train_responses.shape[1]} neurons: take fewer kernels"
+            f"n_kernels: {max(counts)} kernels for {data.train_responses.shape[1]} neurons: "
+            "take fewer kernels"
         )
     grey = data.train_images.mean(1, dtype=np.float64)
     responses = data.train_responses.astype(np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -45,10 +45,16 @@ class Objective:
 
     def __call__(self, encoder: Model, images: Tensor, responses: Tensor) -> Tensor:
         """Value to minimise on one batch, a scalar."""
+        return self.value(encoder, images, responses, self.strengths)
+
+    def value(
+        self, encoder: Model, images: Tensor, responses: Tensor, strengths: Mapping[str, float | Tensor]
+    ) -> Tensor:
+        """The same with other strengths, which may be tensors (scalars)."""
         predictions = encoder(images)
         total = self.reduce(self.loss(predictions, responses))
         available = encoder.penalties() | {"activity_l1": lambda: predictions.abs().mean(0)}
-        for name, strength in self.strengths.items():
+        for name, strength in strengths.items():
             penalty = available[name]()
             total = total + strength * (self.reduce(penalty) if penalty.ndim else penalty)
         return total

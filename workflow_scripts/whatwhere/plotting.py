@@ -107,6 +107,21 @@ def over_seeds(scores: pd.DataFrame, value: str = "feve") -> pd.DataFrame:
     return table.reset_index()
 
 
+def example(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the fit that stands for a model: first rule and seed of the last cell, the largest one.
+
+    Parameters
+    ----------
+    table
+        Of one experiment, dataset and model, with columns ``selection``, ``n_neurons``, ``n_images`` and
+        ``seed``, in the order of the config.
+    """
+    last = table.iloc[-1]
+    cell = table[(table.n_neurons == last.n_neurons) & (table.n_images == last.n_images)]
+    first = cell.iloc[0]
+    return cell[(cell.selection == first.selection) & (cell.seed == first.seed)]
+
+
 def draw_curve(ax: Axes, table: pd.DataFrame, index: int, name: str) -> None:
     """Draw a table of :func:`over_seeds` with error bars."""
     ax.errorbar(

@@ -56,6 +56,31 @@ def feature_start_(config: dict[str, Any], weights: Tensor, start: Start) -> Non
         weights.add_(means.get(config["mean"], config["mean"]))
 
 
+class _KeepLayout(torch.autograd.Function):
+    """Identity whose gradient has the memory layout of its input.
+
+    Without it the gradient of flattened channels-last features arrives channels-first, and batch
+    normalisation is three times slower where layouts differ.
+    """
+
+    @staticmethod
+    def forward(features: Tensor) -> Tensor:
+        return features.view_as(features)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        last = output.is_contiguous(memory_format=torch.channels_last)
+        ctx.layout = torch.channels_last if last else torch.contiguous_format
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.contiguous(memory_format=ctx.layout)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None], features: Tensor) -> tuple[Tensor, int | None]:
+        return features, in_dims[0]
+
+
 class FactorizedReadout(nn.Module):
     """A spatial mask ("where") times feature weights ("what") for every neuron.
 
@@ -116,7 +141,8 @@ class FactorizedReadout(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""
-        pooled = features.flatten(2) @ self.mask.flatten(1).T  # (batch, channel, neuron)
+        flat = _KeepLayout.apply(features).flatten(2).flatten(0, 1)  # (batch * channel, pixel)
+        pooled = (flat @ self.mask.flatten(1).T).unflatten(0, features.shape[:2])
         drive = (pooled * self.feature_weights.T).sum(1)
         return drive if self.bias is None else drive + self.bias
 

@@ -77,13 +77,42 @@ def smooth(sta: np.ndarray, size: int) -> np.ndarray:
 def smooth_square(sta: np.ndarray) -> np.ndarray:
     """Squared deviation of every STA (neuron, y, x) from its median, smoothed (section G.3).
 
-    The STA is that of globally z-scored images: scaling every pixel by its own sd would move the peak.
+    All pixels of the STA must be on one scale, that of globally z-scored images in the paper.
     The window is 25 x 25 px, exp(-(u^2 + v^2) / 2) with u, v from -2.5 to 2.5.
     """
     axis = np.linspace(-2.5, 2.5, 25)
     window = np.exp(-(axis[:, None] ** 2 + axis[None, :] ** 2) / 2)
     centered = sta - np.median(sta, axis=(1, 2), keepdims=True)
     return fftconvolve(centered**2, window[None], mode="same", axes=(1, 2)).astype(np.float32)
+
+
+def averages(
+    images: np.ndarray,
+    evenly_scaled: np.ndarray,
+    responses: np.ndarray,
+    smoothing: int,
+    whitening: float,
+) -> dict[str, np.ndarray]:
+    """All :data:`AVERAGES` by name, (neuron, y, x) each.
+
+    Parameters
+    ----------
+    images, responses
+        As for :func:`spike_triggered_average`.
+    evenly_scaled
+        The same images with all pixels on one scale, as globally z-scored images are, of which the squared
+        average is taken (section G.3).
+    smoothing
+        Size of :func:`smoothing_kernel`.
+    whitening
+        Strength of :func:`whiten`.
+    """
+    raw = spike_triggered_average(images, responses)
+    squared = smooth_square(spike_triggered_average(evenly_scaled, responses))
+    # Means off: the mean image would dominate once weak directions are amplified.
+    covariance = spike_triggered_average(images, responses - responses.mean(0))
+    whitened = whiten(covariance, images, whitening)
+    return dict(zip(AVERAGES, (raw, smooth(raw, smoothing), squared, whitened), strict=True))
 
 
 def crop_to_mask(sta: np.ndarray, mask_shape: tuple[int, int]) -> np.ndarray:

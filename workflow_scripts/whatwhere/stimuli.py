@@ -90,7 +90,8 @@ class Crops:
         """Draw crops, see :class:`Stimuli`; UserError if there are not as many different ones."""
         size = images.shape[-1]
         pictures = [self.pictures[index] for index in np.flatnonzero(self.split == split)]
-        corners = np.array([[max(side - size + 1, 0) for side in p.shape[1:]] for p in pictures])
+        sides = np.array([picture.shape[1:] for picture in pictures]).reshape(-1, 2)
+        corners = np.maximum(sides - size + 1, 0)
         first = np.concatenate([[0], np.cumsum(corners.prod(1))])
         if first[-1] < len(images):
             raise UserError(

@@ -26,7 +26,9 @@ from whatwhere.training import Fit, Tensors, Training, predict
 
 logger = logging.getLogger(__name__)
 
-_NO_PENALTY = ("core", "start")
+_STRUCTURE = ("core",)
+"""Hyper-parameters that change the model itself; fits that agree in them train together."""
+_NO_PENALTY = (*_STRUCTURE, "start")
 """Keys of a setting that are not the strength of a penalty."""
 
 
@@ -43,6 +45,14 @@ def settings(definition: dict[str, Any]) -> list[Setting]:
     ]
     cores = range(len(definition["cores"])) if "cores" in definition else [0]
     return [{"core": core, **combination} for core in cores for combination in combinations]
+
+
+def _groups(definition: dict[str, Any]) -> list[list[Setting]]:
+    """Settings that train together: the same model with other penalties, at most ``fits_at_once``."""
+    at_once = definition["training"]["fits_at_once"]
+    same = itertools.groupby(settings(definition), lambda setting: [setting.get(key) for key in _STRUCTURE])
+    groups = [list(group) for _, group in same]
+    return [group[i : i + at_once] for group in groups for i in range(0, len(group), at_once)]
 
 
 def build(definition: dict[str, Any], setting: Setting, image_shape: ImageShape, n_neurons: int) -> Model:
@@ -130,13 +140,12 @@ def _start(
     )
 
 
-def fingerprint(definition: dict[str, Any], code: str, data: list[FitData]) -> str:
-    """Digest of everything that determines the fits of a cell."""
-    digest = hashlib.sha256(json.dumps([definition, code], sort_keys=True).encode())
-    for one in data:
-        for array in (one.train_images, one.train_responses, one.validation_responses):
-            digest.update(np.ascontiguousarray(array).data)
-        digest.update(one.draw.neurons.tobytes())
+def fingerprint(cell: list[Any], files: list[str | Path]) -> str:
+    """Digest of everything that determines the fits of a cell: its definition and the files it reads."""
+    digest = hashlib.sha256(json.dumps(cell, sort_keys=True).encode())
+    for path in files:
+        with open(path, "rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
 
 
@@ -146,8 +155,9 @@ def _after_step(definition: dict[str, Any], checkpoint: Checkpoint) -> Callable[
 
     def after_step(training: Training) -> None:
         if relocation and training.step <= relocation["last"] and training.step % relocation["every"] == 0:
-            moved = relocate(training.encoder, training.data.train_images, training.data.train_responses)
-            logger.info("step %d: %d neurons moved", training.step, len(moved))
+            for run in training.active():
+                moved = relocate(run.encoder, training.data.train_images, training.data.train_responses)
+                logger.info("step %d: %d neurons moved", training.step, len(moved))
         checkpoint(training)
 
     return after_step
@@ -185,7 +195,6 @@ def train_seed(
     checkpoint
         Holds the fits that an interrupted job finished; takes the new ones.
     """
-    combinations = settings(definition)
     tensors = Tensors(
         *(
             torch.from_numpy(array).to(device)
@@ -197,24 +206,32 @@ def train_seed(
             )
         )
     )
-    parameters, fits = [], []
-    for setting in combinations:
-        done = checkpoint.take()
-        if done is None:
-            init_seed, order_seed, dropout_seed = _seeds(seed, int(setting.get("start", 0)))
+    _, order_seed, dropout_seed = _seeds(seed, 0)
+    done: list[tuple[Fit, dict[str, Tensor]]] = []
+    for group in _groups(definition):
+        finished = [one for one in (checkpoint.take() for _ in group) if one is not None]
+        if finished:
+            done += finished
+            continue
+        encoders, objectives = [], []
+        for setting in group:
             encoder = build(definition, setting, data.train_images.shape[1:], data.train_responses.shape[1])
+            init_seed = _seeds(seed, int(setting.get("start", 0)))[0]
             encoder.initialize(_start(data, averages, known_kernel, localized, init_seed))
-            torch.manual_seed(dropout_seed)
+            encoders.append(encoder.to(device))
             strengths = {name: value for name, value in setting.items() if name not in _NO_PENALTY}
-            objective = Objective(definition["loss"], definition["reduction"], strengths)
-            order = torch.Generator().manual_seed(order_seed)
-            training = Training(encoder.to(device), tensors, objective, definition["training"], order)
-            if localized is not None:
-                training.include_start()
-            checkpoint.resume(training)
-            fit = training.run(_after_step(definition, checkpoint))
-            state = {name: value.cpu() for name, value in encoder.state_dict().items()}
-            done = checkpoint.add(fit, state)
+            objectives.append(Objective(definition["loss"], definition["reduction"], strengths))
+        torch.manual_seed(dropout_seed)
+        order = torch.Generator().manual_seed(order_seed)
+        training = Training(encoders, tensors, objectives, definition["training"], order)
+        if localized is not None:
+            training.include_start()
+        checkpoint.resume(training)
+        results = training.run(_after_step(definition, checkpoint))
+        for setting, encoder, fit in zip(group, encoders, results, strict=True):
+            # Copies, because a model that was trained with others shares its memory with them.
+            state = {name: value.cpu().clone() for name, value in encoder.state_dict().items()}
+            done.append(checkpoint.add(fit, state))
             logger.info(
                 "seed %d %s: validation %.6g at step %d of %d",
                 seed,
@@ -223,8 +240,7 @@ def train_seed(
                 fit.best_step,
                 fit.last_step,
             )
-        fits.append(done[0])
-        parameters.append(done[1])
+    fits, parameters = (list(part) for part in zip(*done, strict=True))
     return _candidates(seed, data, definition["loss"], parameters, fits)
 
 

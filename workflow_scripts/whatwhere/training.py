@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,106 +14,10 @@ from torch import Tensor
 from whatwhere.errors import UserError
 from whatwhere.losses import Objective
 from whatwhere.model import Model
+from whatwhere.schedule import Batches, EarlyStopping
+from whatwhere.stack import EVALUATION_CHUNK, Stack
 
-_EVALUATION_CHUNK = 1024
-
-
-class EarlyStopping:
-    """Learning-rate stages that end when the validation loss stops improving.
-
-    After ``patience`` evaluations in a row without a new best value a stage ends: the learning rate is
-    multiplied by ``factor``, and after ``n_stages`` stages training stops. The first ``burn_in`` evaluations
-    never count against patience. With ``restore`` a new stage starts from the best weights (section G.2),
-    otherwise from the current ones (section C.5).
-
-    Parameters
-    ----------
-    config
-        ``patience``, ``n_stages``, ``factor``, ``burn_in`` and ``restore`` of a model's ``training``.
-    """
-
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.config = config
-        self.n_evaluations = 0
-        self.best = np.inf
-        self.waited = 0
-        self.stage = 0
-
-    def update(self, value: float) -> bool:
-        """Take a validation loss; tell whether it is the best so far (ties: the first wins)."""
-        self.n_evaluations += 1
-        improved = value < self.best
-        if improved:
-            self.best = value
-        counts = not improved and self.n_evaluations > self.config["burn_in"]
-        self.waited = self.waited + 1 if counts else 0
-        return improved
-
-    def stage_ends(self) -> bool:
-        """Whether patience has run out; advances to the next stage if so."""
-        if self.waited < self.config["patience"]:
-            return False
-        self.waited = 0
-        self.stage += 1
-        return True
-
-    @property
-    def finished(self) -> bool:
-        """Whether all stages are over."""
-        return self.stage >= self.config["n_stages"]
-
-    def state_dict(self) -> dict[str, float]:
-        """Counters, for a checkpoint."""
-        return {name: value for name, value in vars(self).items() if name != "config"}
-
-    def load_state_dict(self, state: dict[str, float]) -> None:
-        """Continue from :meth:`state_dict`."""
-        vars(self).update(state)
-
-
-class Batches:
-    """Endless batches of indices: stored order in the first epoch, reshuffled before every other one.
-
-    Parameters
-    ----------
-    n_images
-        Number of training images.
-    size
-        Images per batch; the last batch of an epoch may hold fewer.
-    drop_incomplete
-        Skip that last batch, unless it is the only one (section G.1).
-    generator
-        Random stream of the order.
-    """
-
-    def __init__(self, n_images: int, size: int, drop_incomplete: bool, generator: torch.Generator) -> None:
-        self.generator = generator
-        self.size = min(size, n_images)
-        self.usable = n_images - n_images % self.size if drop_incomplete else n_images
-        self.order = torch.arange(n_images)
-        self.position = 0
-
-    def __iter__(self) -> Iterator[Tensor]:
-        """Yield indices, (batch,)."""
-        while True:
-            if self.position >= self.usable:
-                self.order = torch.randperm(len(self.order), generator=self.generator)
-                self.position = 0
-            start, self.position = self.position, self.position + self.size
-            yield self.order[start : min(start + self.size, self.usable)]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Order, position and random state, for a checkpoint."""
-        return {
-            "order": self.order,
-            "position": self.position,
-            "generator": self.generator.get_state(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
-        self.order, self.position = state["order"], state["position"]
-        self.generator.set_state(state["generator"])
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -165,25 +69,82 @@ def predict(encoder: Model, images: Tensor) -> Tensor:
     """Predicted responses in evaluation mode, (image, channel, y, x) to (image, neuron)."""
     encoder.eval()
     with torch.inference_mode():
-        return torch.cat([encoder(chunk) for chunk in images.split(_EVALUATION_CHUNK)])
+        return torch.cat([encoder(chunk) for chunk in images.split(EVALUATION_CHUNK)])
 
 
-def evaluate(encoder: Model, objective: Objective, images: Tensor, responses: Tensor) -> Tensor:
-    """Loss of every neuron without penalties, (neuron,)."""
-    return objective.loss(predict(encoder, images), responses)
+class _Run:
+    """One fit in training: model, optimizer, early stopping and best weights."""
+
+    def __init__(self, encoder: Model, objective: Objective, config: dict[str, Any]) -> None:
+        self.encoder = encoder
+        self.objective = objective
+        self.config = config
+        trainable = [p for p in encoder.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(trainable, lr=config["learning_rate"], fused=True)
+        self.stopping = EarlyStopping(config)
+        self.best_step = self.last_step = 0
+        self.best: dict[str, Any] = self._snapshot()
+        self.history: list[tuple[int, float, float]] = []
+
+    def _snapshot(self) -> dict[str, Any]:
+        # Parameters may be views of a stack, which deepcopy would copy whole.
+        snapshot: dict[str, Any] = {
+            "encoder": {name: value.clone() for name, value in self.encoder.state_dict().items()}
+        }
+        if self.config["restore"]:
+            snapshot["optimizer"] = copy.deepcopy(self.optimizer.state_dict())
+        return snapshot
+
+    def update(self, training_value: float, validation: float) -> None:
+        """Take the objective of the last batch and the mean validation loss."""
+        self.history.append((self.last_step, training_value, validation))
+        if not np.isfinite(training_value):
+            raise FloatingPointError(f"the objective is {training_value} at step {self.last_step}")
+        if self.stopping.update(validation):
+            self.best, self.best_step = self._snapshot(), self.last_step
+        if self.stopping.stage_ends() and not self.stopping.finished:
+            rate = self.optimizer.param_groups[0]["lr"] * self.config["factor"]
+            if self.config["restore"]:
+                self.encoder.load_state_dict(self.best["encoder"])
+                self.optimizer.load_state_dict(copy.deepcopy(self.best["optimizer"]))
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes, for a checkpoint."""
+        return {
+            "encoder": self.encoder.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "stopping": self.stopping.state_dict(),
+            "best_step": self.best_step,
+            "last_step": self.last_step,
+            "best": self.best,
+            "history": self.history,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+        self.encoder.load_state_dict(state["encoder"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.stopping.load_state_dict(state["stopping"])
+        self.best_step, self.last_step = state["best_step"], state["last_step"]
+        self.best, self.history = state["best"], [tuple(row) for row in state["history"]]
 
 
 class Training:
-    """One training run; everything that changes during it is in :meth:`state_dict`.
+    """Fits that train together on the same batches; everything that changes is in :meth:`state_dict`.
+
+    Every fit has its own optimizer, early stopping and best weights, and leaves the batched program when it
+    is finished, so that it ends as it would have alone, up to the rounding of batched products.
 
     Parameters
     ----------
-    encoder
-        Initialised model; trained in place.
+    encoders
+        Initialised models of one architecture; trained in place.
     data
-        Training and validation data on the encoder's device.
-    objective
-        What is minimised; validation uses its loss alone.
+        Training and validation data on the models' device.
+    objectives
+        What is minimised, one per model, differing only in strengths; validation uses the loss alone.
     config
         A model's ``training``.
     generator
@@ -192,55 +153,41 @@ class Training:
 
     def __init__(
         self,
-        encoder: Model,
+        encoders: list[Model],
         data: Tensors,
-        objective: Objective,
+        objectives: list[Objective],
         config: dict[str, Any],
         generator: torch.Generator,
     ) -> None:
-        self.encoder = encoder
         self.data = data
-        self.objective = objective
         self.config = config
+        self.precision = PRECISIONS[config["precision"]]
         self.batches = Batches(
-            len(data.train_images), config["batch_size"], config["drop_incomplete_batch"], generator
+            len(data.train_images),
+            config["batch_size"],
+            config["drop_incomplete_batch"],
+            generator,
+            data.train_images.device,
         )
-        trainable = [p for p in encoder.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(trainable, lr=config["learning_rate"])
-        self.stopping = EarlyStopping(config)
+        self.runs = [_Run(*pair, config) for pair in zip(encoders, objectives, strict=True)]
         self.step = 0
-        self.best_step = 0
-        self.best: dict[str, Any] = self._snapshot()
-        self.history: list[tuple[int, float, float]] = []
 
-    def _snapshot(self) -> dict[str, Any]:
-        snapshot = {"encoder": copy.deepcopy(self.encoder.state_dict())}
-        if self.config["restore"]:
-            snapshot["optimizer"] = copy.deepcopy(self.optimizer.state_dict())
-        return snapshot
-
-    def _restore(self, learning_rate: float) -> None:
-        self.encoder.load_state_dict(self.best["encoder"])
-        if self.config["restore"]:
-            self.optimizer.load_state_dict(copy.deepcopy(self.best["optimizer"]))
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+    def active(self) -> list[_Run]:
+        """Fits that are not finished."""
+        if self.step >= self.config["max_steps"]:
+            return []
+        return [run for run in self.runs if not run.stopping.finished]
 
     def include_start(self) -> None:
         """Let the initial weights compete for the lowest validation loss: training can only improve them.
 
         They do not count as an evaluation of the early-stopping schedule.
         """
-        self.stopping.best = float(
-            evaluate(
-                self.encoder,
-                self.objective,
-                self.data.validation_images,
-                self.data.validation_responses,
-            ).mean()
-        )
+        losses = _stack(self.runs).losses(self.data.validation_images, self.data.validation_responses)
+        for run, loss in zip(self.runs, losses.mean(1).tolist(), strict=True):
+            run.stopping.best = loss
 
-    def run(self, after_step: Callable[[Training], None]) -> Fit:
+    def run(self, after_step: Callable[[Training], None]) -> list[Fit]:
         """Train to the end and restore the weights with the lowest validation loss.
 
         Parameters
@@ -251,72 +198,50 @@ class Training:
         Raises
         ------
         FloatingPointError
-            If the objective is no longer finite.
+            If an objective is no longer finite.
         """
         batches = iter(self.batches)
-        while self.step < self.config["max_steps"] and not self.stopping.finished:
-            batch = next(batches)
-            self.encoder.train()
-            self.optimizer.zero_grad(set_to_none=True)
-            value = self.objective(
-                self.encoder, self.data.train_images[batch], self.data.train_responses[batch]
-            )
-            value.backward()
-            self.optimizer.step()
-            self.step += 1
-            if self.step % self.config["evaluate_every"] == 0:
-                self._evaluate(value.item())
-            after_step(self)
-        self.encoder.load_state_dict(self.best["encoder"])
-        loss = evaluate(
-            self.encoder,
-            self.objective,
-            self.data.validation_images,
-            self.data.validation_responses,
-        )
-        return Fit(loss.cpu().numpy(), self.best_step, self.step, np.array(self.history))
+        while runs := self.active():
+            stack = _stack(runs)
+            while len(self.active()) == len(runs):
+                self._take_step(stack, runs, next(batches))
+                after_step(self)
+        return [self._finish(run) for run in self.runs]
 
-    def _evaluate(self, training_value: float) -> None:
-        validation = float(
-            evaluate(
-                self.encoder,
-                self.objective,
-                self.data.validation_images,
-                self.data.validation_responses,
-            ).mean()
-        )
-        self.history.append((self.step, training_value, validation))
-        if not np.isfinite(training_value):
-            raise FloatingPointError(f"the objective is {training_value} at step {self.step}")
-        if self.stopping.update(validation):
-            self.best, self.best_step = self._snapshot(), self.step
-        if self.stopping.stage_ends() and not self.stopping.finished:
-            rate = self.optimizer.param_groups[0]["lr"] * self.config["factor"]
-            if self.config["restore"]:
-                self._restore(rate)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
+    def _take_step(self, stack: Stack, runs: list[_Run], batch: Tensor) -> None:
+        images, responses = self.data.train_images[batch], self.data.train_responses[batch]
+        values = stack.differentiate(images, responses, self.precision)
+        self.step += 1
+        for run in runs:
+            run.optimizer.step()
+            run.last_step = self.step
+        if self.step % self.config["evaluate_every"] == 0:
+            losses = stack.losses(self.data.validation_images, self.data.validation_responses).mean(1)
+            for run, value, loss in zip(runs, values.tolist(), losses.tolist(), strict=True):
+                run.update(value, loss)
+
+    def _finish(self, run: _Run) -> Fit:
+        run.encoder.load_state_dict(run.best["encoder"])
+        (loss,) = _stack([run]).losses(self.data.validation_images, self.data.validation_responses)
+        return Fit(loss.cpu().numpy(), run.best_step, run.last_step, np.array(run.history))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to continue bit by bit, for a checkpoint."""
         return {
-            "encoder": self.encoder.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "stopping": self.stopping.state_dict(),
+            "step": self.step,
             "batches": self.batches.state_dict(),
             "torch_rng": torch.get_rng_state(),
-            "step": self.step,
-            "best_step": self.best_step,
-            "best": self.best,
-            "history": self.history,
+            "runs": [run.state_dict() for run in self.runs],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from :meth:`state_dict`."""
-        self.encoder.load_state_dict(state["encoder"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.stopping.load_state_dict(state["stopping"])
+        self.step = state["step"]
         self.batches.load_state_dict(state["batches"])
         torch.set_rng_state(state["torch_rng"])
-        self.step, self.best_step = state["step"], state["best_step"]
-        self.best, self.history = state["best"], [tuple(row) for row in state["history"]]
+        for run, saved in zip(self.runs, state["runs"], strict=True):
+            run.load_state_dict(saved)
+
+
+def _stack(runs: list[_Run]) -> Stack:
+    return Stack([run.encoder for run in runs], [run.objective for run in runs])

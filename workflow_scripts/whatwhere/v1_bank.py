@@ -2,15 +2,20 @@
 
 Stage 1 filters the image with oriented, even and odd, and with blob-like filters in luminance and opponent
 colours, rectifies both signs apart, and pools. Stage 2 adds and subtracts a few pooled maps at small
-offsets, as cells that respond to corners, ends and texture do, and rectifies above a high threshold.
+offsets, as cells that respond to corners, ends and texture do, and rectifies above a high threshold. Three
+layers of 5 x 5 px can represent every map.
 """
 
 from __future__ import annotations
+
+import logging
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+logger = logging.getLogger(__name__)
 
 RECEPTIVE_FIELD = 13
 """Filter, pooling and offsets span 5 px each, as three layers of 5 x 5 px do."""
@@ -19,7 +24,10 @@ SQUARED_CV = 6.5
 
 _SIZE = 5
 _ORIENTATIONS = 4
-_WEIGHTS = (1.0, 1.0, -1.0)
+N_SPATIAL = 2 * _ORIENTATIONS + 1
+"""Number of filters of one colour: even and odd ones, and a blob."""
+_BOTH_SIGNS = (0.5, -0.7)
+"""Weights of an input and a suppression that both signs of a filter drive, relative to one sign's input."""
 _CANDIDATES = 40
 _POOLING_SD = 1.0
 # Luminance, yellow-blue and red-green contrast of (red, green, blue).
@@ -55,6 +63,11 @@ class V1Bank:
         (image, channel, y, x) standardized images that set scales and thresholds.
     seed
         Random stream of the combinations.
+
+    Attributes
+    ----------
+    correlations
+        (type, type) between maps, over ``images`` and places.
     """
 
     receptive_field = RECEPTIVE_FIELD
@@ -86,12 +99,12 @@ class V1Bank:
         return functional.conv2d(pooled, rows, groups=n_maps)
 
     def _choose(self, pooled: Tensor, rng: np.random.Generator) -> None:
-        n_maps = pooled.shape[1]
+        n_filters = len(self._first)
         kernels: list[Tensor] = []
         thresholds: list[float] = []
         chosen: list[Tensor] = []
         for _ in range(self.n_types):
-            candidates = torch.stack([_combination(n_maps, rng) for _ in range(_CANDIDATES)])
+            candidates = torch.stack([_combination(n_filters, rng) for _ in range(_CANDIDATES)])
             drives = functional.conv2d(pooled, candidates).transpose(0, 1).flatten(1)
             levels = [_threshold(drive) for drive in drives]
             maps = functional.relu(drives - torch.tensor(levels)[:, None])
@@ -104,6 +117,7 @@ class V1Bank:
         self._second = torch.stack(kernels)
         self._threshold = torch.tensor(thresholds)
         self.correlations = torch.stack(chosen) @ torch.stack(chosen).T
+        logger.info("correlations of the types:\n%s", self.correlations.numpy().round(2))
 
 
 def _first_stage(channels: int) -> np.ndarray:
@@ -113,13 +127,21 @@ def _first_stage(channels: int) -> np.ndarray:
     return filters.reshape(-1, channels, _SIZE, _SIZE).astype(np.float32)
 
 
-def _combination(n_maps: int, rng: np.random.Generator) -> Tensor:
-    """Weights on different pooled maps, each at an offset of its own, (map, y, x)."""
-    kernel = torch.zeros(n_maps, _SIZE, _SIZE)
-    for weight, index in zip(_WEIGHTS, rng.permutation(n_maps), strict=False):
+def _combination(n_filters: int, rng: np.random.Generator) -> Tensor:
+    """Weights on pooled maps of different filters, each at an offset of its own, (map, y, x).
+
+    One sign of a luminance filter enters, because the mean of the images that excite a unit must show where
+    it is; of two filters of any colour both signs enter, because no linear model may predict a unit.
+    """
+    kernel = torch.zeros(2, n_filters, _SIZE, _SIZE)
+    luminance = rng.integers(N_SPATIAL)
+    others = rng.permutation(np.delete(np.arange(n_filters), luminance))
+    y, x = rng.integers(0, _SIZE, 2)
+    kernel[rng.integers(2), luminance, y, x] = 1
+    for weight, index in zip(_BOTH_SIGNS, others, strict=False):
         y, x = rng.integers(0, _SIZE, 2)
-        kernel[index, y, x] = weight
-    return kernel
+        kernel[:, index, y, x] = weight
+    return kernel.flatten(0, 1)
 
 
 def _threshold(drive: Tensor) -> float:

@@ -1,0 +1,118 @@
+"""When training stops and which images every step sees (sections C.5 and G.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class EarlyStopping:
+    """Learning-rate stages that end when the validation loss stops improving.
+
+    After ``patience`` evaluations in a row without a new best value a stage ends: the learning rate is
+    multiplied by ``factor``, and after ``n_stages`` stages training stops. The first ``burn_in`` evaluations
+    never count against patience. With ``restore`` a new stage starts from the best weights (section G.2),
+    otherwise from the current ones (section C.5).
+
+    Parameters
+    ----------
+    config
+        ``patience``, ``n_stages``, ``factor``, ``burn_in`` and ``restore`` of a model's ``training``.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+        self.n_evaluations = 0
+        self.best = np.inf
+        self.waited = 0
+        self.stage = 0
+
+    def update(self, value: float) -> bool:
+        """Take a validation loss; tell whether it is the best so far (ties: the first wins)."""
+        self.n_evaluations += 1
+        improved = value < self.best
+        if improved:
+            self.best = value
+        counts = not improved and self.n_evaluations > self.config["burn_in"]
+        self.waited = self.waited + 1 if counts else 0
+        return improved
+
+    def stage_ends(self) -> bool:
+        """Whether patience has run out; advances to the next stage if so."""
+        if self.waited < self.config["patience"]:
+            return False
+        self.waited = 0
+        self.stage += 1
+        return True
+
+    @property
+    def finished(self) -> bool:
+        """Whether all stages are over."""
+        return self.stage >= self.config["n_stages"]
+
+    def state_dict(self) -> dict[str, float]:
+        """Counters, for a checkpoint."""
+        return {name: value for name, value in vars(self).items() if name != "config"}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Continue from :meth:`state_dict`."""
+        vars(self).update(state)
+
+
+class Batches:
+    """Endless batches of indices: stored order in the first epoch, reshuffled before every other one.
+
+    Parameters
+    ----------
+    n_images
+        Number of training images.
+    size
+        Images per batch; the last batch of an epoch may hold fewer.
+    drop_incomplete
+        Skip that last batch, unless it is the only one (section G.1).
+    generator
+        Random stream of the order, on the CPU.
+    device
+        Where the indices are needed; they are moved once per epoch, so that no step waits for them.
+    """
+
+    def __init__(
+        self,
+        n_images: int,
+        size: int,
+        drop_incomplete: bool,
+        generator: torch.Generator,
+        device: torch.device,
+    ) -> None:
+        self.generator = generator
+        self.device = device
+        self.size = min(size, n_images)
+        self.usable = n_images - n_images % self.size if drop_incomplete else n_images
+        self.order = torch.arange(n_images, device=device)
+        self.position = 0
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Yield indices, (batch,)."""
+        while True:
+            if self.position >= self.usable:
+                self.order = torch.randperm(len(self.order), generator=self.generator).to(self.device)
+                self.position = 0
+            start, self.position = self.position, self.position + self.size
+            yield self.order[start : min(start + self.size, self.usable)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Order, position and random state, for a checkpoint."""
+        return {
+            "order": self.order,
+            "position": self.position,
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+        self.order, self.position = state["order"].to(self.device), state["position"]
+        self.generator.set_state(state["generator"])

@@ -1,0 +1,131 @@
+"""Several models of one architecture, run as one batched program."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from whatwhere.losses import Objective
+from whatwhere.model import Model
+
+EVALUATION_CHUNK = 256
+
+
+class _Objective(nn.Module):
+    """An objective as a module, so that its model's parameters can be exchanged."""
+
+    def __init__(self, encoder: Model, objective: Objective) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.objective = objective
+
+    def forward(self, images: Tensor, responses: Tensor, strengths: dict[str, Tensor]) -> Tensor:
+        return self.objective.value(self.encoder, images, responses, strengths)
+
+
+class Stack:
+    """Models that see the same images, as one program with a leading fit axis.
+
+    Parameters and buffers of the models become views of common tensors (fit, ...): whatever changes a model
+    in place, such as an optimizer or ``load_state_dict``, changes the stack, and nothing is copied in a step.
+    What does not depend on the fit, such as the Fourier transform of the images, is computed once. A single
+    model runs as it is.
+
+    Parameters
+    ----------
+    encoders
+        Models that differ in nothing but parameters and buffers.
+    objectives
+        One per model, differing in nothing but strengths.
+    """
+
+    def __init__(self, encoders: list[Model], objectives: list[Objective]) -> None:
+        self.encoders = encoders
+        self.objectives = objectives
+        first = encoders[0]
+        trained = [name for name, value in first.named_parameters() if value.requires_grad]
+        # (parameter, fit): where an optimizer looks for gradients.
+        self._views = [[encoder.get_parameter(name) for encoder in encoders] for name in trained]
+        self._leaves: list[Tensor] = [views[0] for views in self._views]
+        if len(encoders) > 1:
+            self._tensors = _share([dict(encoder.named_parameters()) for encoder in encoders])
+            self._tensors |= _share([dict(encoder.named_buffers()) for encoder in encoders])
+            self._leaves = [self._tensors[name].requires_grad_() for name in trained]
+            names = sorted({name for objective in objectives for name in objective.strengths})
+            like = next(first.parameters())
+            self._strengths = {
+                name: like.new_tensor([objective.strengths.get(name, 0.0) for objective in objectives])
+                for name in names
+            }
+            self._module = _Objective(first, objectives[0])
+
+    def differentiate(self, images: Tensor, responses: Tensor, precision: torch.dtype) -> Tensor:
+        """Set the gradients of all models in training mode.
+
+        Parameters
+        ----------
+        images, responses
+            One batch, (batch, channel, y, x) and (batch, neuron).
+        precision
+            bfloat16: products of matrices and convolutions are computed in it where torch's autocast says
+            so; parameters, sums and losses stay in float32.
+
+        Returns
+        -------
+        (fit,) objectives.
+        """
+        for encoder in self.encoders:
+            encoder.train()
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == torch.bfloat16):
+            values = self._objectives(images, responses)
+        for leaf in self._leaves:
+            leaf.grad = None
+        # Unlike torch.autograd.grad, backward gives gradients the layout of their parameters, without which
+        # the fused optimizer pairs the wrong elements.
+        values.sum().backward()
+        for leaf, parameters in zip(self._leaves, self._views, strict=True):
+            if len(parameters) > 1:
+                for fit, parameter in enumerate(parameters):
+                    parameter.grad = None if leaf.grad is None else leaf.grad[fit]
+        return values.detach()
+
+    def _objectives(self, images: Tensor, responses: Tensor) -> Tensor:
+        if len(self.encoders) == 1:
+            return self.objectives[0](self.encoders[0], images, responses)[None]
+
+        def one(tensors: dict[str, Tensor], strengths: dict[str, Tensor]) -> Tensor:
+            named = {f"encoder.{name}": value for name, value in tensors.items()}
+            return functional_call(self._module, named, (images, responses, strengths))
+
+        return torch.vmap(one, randomness="same")(self._tensors, self._strengths)
+
+    def losses(self, images: Tensor, responses: Tensor) -> Tensor:
+        """Losses without penalties in evaluation mode, (fit, neuron)."""
+        predictions = self.predict(images)
+        return torch.stack([self.objectives[0].loss(one, responses) for one in predictions])
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Predicted responses in evaluation mode, (image, channel, y, x) to (fit, image, neuron)."""
+        for encoder in self.encoders:
+            encoder.eval()
+        with torch.no_grad():
+            return torch.cat([self._predict(chunk) for chunk in images.split(EVALUATION_CHUNK)], 1)
+
+    def _predict(self, images: Tensor) -> Tensor:
+        if len(self.encoders) == 1:
+            return self.encoders[0](images)[None]
+        one = functools.partial(functional_call, self.encoders[0])
+        return torch.vmap(one, in_dims=(0, None))(self._tensors, images)
+
+
+def _share(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Stack the tensors of several models by name and make the originals views of the result."""
+    stacked = {}
+    for name in states[0]:
+        stacked[name] = torch.stack([state[name].detach() for state in states])
+        for state, view in zip(states, stacked[name].unbind(), strict=True):
+            state[name].data = view
+    return stacked
