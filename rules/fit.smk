@@ -78,8 +78,8 @@ rule localize:
         "../envs/whatwhere.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
-        runtime="2h",
+        mem_mb=growing(16000),
+        runtime=growing(120),
     params:
         definition=lambda wildcards: config["models"][wildcards.model],
         seeds=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seeds"],

@@ -30,6 +30,7 @@ CONFIG = {
     "threads_per_fit": 1,
     "checkpoint_seconds": 60,
     "sta_smoothing": 17,
+    "sta_whitening": 0.1,
     "datasets": {
         "simulated": DEFAULT["datasets"]["two_types"],
         "cowley": {"kind": "cowley2023", "session": "201025", "image": IMAGE, "split": SPLIT},

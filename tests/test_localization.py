@@ -9,6 +9,7 @@ from scipy.stats import norm
 from sklearn.metrics import adjusted_rand_score
 
 from whatwhere.dataset import fit_data
+from whatwhere.errors import UserError
 from whatwhere.kernel_prior import KernelPosterior, KernelPrior, stimulus_covariance
 from whatwhere.localization import Search, localize
 from whatwhere.localized import fit_localized, shrunken_means, with_validation
@@ -303,6 +304,11 @@ def test_a_second_run_is_identical():
     first, second = (fit(dataset, grid=[{"n_kernels": [1, 2]}]) for _ in range(2))
     for one, other in zip(first, second, strict=True):
         assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_more_kernels_than_neurons_are_refused():
+    with pytest.raises(UserError, match="3 kernels for 2 neurons: take fewer kernels"):
+        fit(population(30, 2), grid=[{"n_kernels": [1, 3]}])
 
 
 def test_means_are_shrunk_as_far_as_they_are_noise(rng):

@@ -49,15 +49,13 @@ def main(
     with open_dataset(dataset) as data, read_netcdf(averages) as stored:
         kernel = data["receptive_field"].values[0] if "receptive_field" in data else None
         found: dict[int, Any] = dict.fromkeys(seeds, (None, {}))
-        origin = definition
         if localizer:
             starts = read_tensors(localizer[0])
             with read_netcdf(localizer[1]) as rated:
                 found = {seed: start_from(starts, rated, definition, seed) for seed in seeds}
-            origin = definition | {"localizer": starts["definition"]}
         checkpoint = Checkpoint(
             checkpoint_path(fits),
-            fingerprint([origin, code, n_neurons, n_images, seeds], [dataset, averages, *localizer]),
+            fingerprint([definition, code, n_neurons, n_images, seeds], [dataset, averages, *localizer]),
             checkpoint_seconds,
             len(seeds) * len(settings(definition)),
         )

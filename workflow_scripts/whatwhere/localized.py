@@ -110,8 +110,19 @@ def shrunken_means(responses: np.ndarray) -> np.ndarray:
 def fit_localized(
     definition: dict[str, Any], settings: list[dict[str, float]], data: FitData
 ) -> list[dict[str, Tensor]]:
-    """Parameters of a :class:`LocalizedEncoder` for every setting, from the training images alone."""
-    patch = definition["kernel"]
+    """Parameters of a :class:`LocalizedEncoder` for every setting, from the training images alone.
+
+    Raises
+    ------
+    UserError
+        If there are fewer neurons than kernels.
+    """
+    patch, counts = definition["kernel"], [int(setting["n_kernels"]) for setting in settings]
+    if max(counts) > data.train_responses.shape[1]:
+        raise UserError(
+            f"n_kernels: {max(counts)} kernels for {data.train_responses.shape[1]} neurons: "
+            "take fewer kernels"
+        )
     grey = data.train_images.mean(1, dtype=np.float64)
     responses = data.train_responses.astype(np.float64)
     image_mean = np.zeros(grey.shape[1:])
@@ -127,7 +138,7 @@ def fit_localized(
         averages,
         KernelPrior(patch, definition["smoothness"], definition["extent"], covariance),
         covariance,
-        [int(setting["n_kernels"]) for setting in settings],
+        counts,
         Search(**definition["search"]),
     )
     offset = shrunken_means(responses) if definition["bias"] else response_mean
