@@ -1,4 +1,5 @@
 import ast
+import functools
 import hashlib
 import sys
 from pathlib import Path
@@ -45,6 +46,22 @@ wildcard_constraints:
     n_images="all|[0-9]+",
 
 
+@functools.cache
+def imports_of(path):
+    """Files of the library that a file imports, anywhere in it."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            source = SCRIPTS.joinpath(*name.split("."))
+            found += [source.with_suffix(".py"), source / "__init__.py"]
+    return [file for file in found if file.is_file()]
+
+
 def code_of(script):
     """Digest of a script and of the library modules it imports, directly or not.
 
@@ -53,22 +70,9 @@ def code_of(script):
     pending, seen = [SCRIPTS / f"{script}.py"], set()
     while pending:
         path = pending.pop()
-        if path in seen:
-            continue
-        seen.add(path)
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = []
-            if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-                names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
-            elif isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            for name in names:
-                source = SCRIPTS.joinpath(*name.split("."))
-                pending += [
-                    p
-                    for p in (source.with_suffix(".py"), source / "__init__.py")
-                    if p.is_file()
-                ]
+        if path not in seen:
+            seen.add(path)
+            pending += imports_of(path)
     digest = hashlib.sha256()
     for path in sorted(seen):
         digest.update(path.read_bytes())
