@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := run
-.PHONY: run report test lint format docs check clean help
+.PHONY: run report test lint format docs check bench bench-scaling clean help
 
 run: .venv/run  ## Install, then run the quick configuration (or CONFIG=...)
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
@@ -34,11 +34,17 @@ docs: .venv/run  ## Bring config/README.md up to date with the schemas
 check: .venv/run  ## Validate CONFIG in seconds, without running anything
 	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.check $(CONFIG)
 
+bench: .venv/test  ## Time against the plain way; results in benchmarks/results
+	OMP_NUM_THREADS=1 PYTHONPATH=workflow_scripts $(BIN)/python benchmarks/bench.py
+
+bench-scaling: .venv/test  ## Time and memory against neurons, images and image size
+	OMP_NUM_THREADS=1 PYTHONPATH=workflow_scripts $(BIN)/python benchmarks/scaling.py
+
 clean:  ## Remove the environment and caches, never results
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 .venv/created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -35,6 +35,7 @@ rule plot_fig1:
             f"{RUN}/figures/fig1.svg",
             caption="captions/fig1.rst",
             category="Figure 1",
+            labels={"figure": "the model"},
         ),
         png=f"{RUN}/figures/fig1.png",
     log:
@@ -61,6 +62,7 @@ rule plot_fig2:
             f"{RUN}/figures/fig2.svg",
             caption="captions/fig2.rst",
             category="Figure 2",
+            labels={"figure": "sharing features"},
         ),
         png=f"{RUN}/figures/fig2.png",
     log:
@@ -98,6 +100,7 @@ rule plot_fig3:
             f"{RUN}/figures/fig3.svg",
             caption="captions/fig3.rst",
             category="Figure 3",
+            labels={"figure": "models over data sizes"},
         ),
         png=f"{RUN}/figures/fig3.png",
     log:
@@ -131,7 +134,10 @@ rule plot_fig4:
         reference=f"{workflow.basedir}/config/reference/fig4.csv",
     output:
         svg=report(
-            f"{RUN}/figures/fig4.svg", caption="captions/fig4.rst", category="Figure 4"
+            f"{RUN}/figures/fig4.svg",
+            caption="captions/fig4.rst",
+            category="Figure 4",
+            labels={"figure": "two cell types"},
         ),
         png=f"{RUN}/figures/fig4.png",
     log:
@@ -169,6 +175,7 @@ rule plot_fig5:
             f"{RUN}/figures/fig5.svg",
             caption="captions/fig5.rst",
             category="Figure 5",
+            labels={"figure": "nonlinear feature spaces"},
         ),
         png=f"{RUN}/figures/fig5.png",
     log:
@@ -214,6 +221,7 @@ rule plot_scaling:
             f"{RUN}/figures/scaling.svg",
             caption="captions/scaling.rst",
             category="Data scaling",
+            labels={"figure": "neurons against images"},
         ),
         png=f"{RUN}/figures/scaling.png",
     log:

@@ -37,6 +37,7 @@ rule plot_table1:
             f"{RUN}/figures/table1.svg",
             caption="captions/table1.rst",
             category="Table 1",
+            labels={"figure": "mouse V1"},
         ),
         png=f"{RUN}/figures/table1.png",
     log:

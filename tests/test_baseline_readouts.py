@@ -86,14 +86,15 @@ def test_the_joint_penalty_of_a_one_pixel_mask_is_that_of_the_feature_weights():
     torch.testing.assert_close(readout.joint_l1(), readout.raw_feature_weights.abs().sum(1))
 
 
-def test_squared_averages_are_those_of_globally_standardized_images(tmp_path, rng):
+@pytest.mark.parametrize("normalize", ["none", "global", "per_pixel"])
+def test_squared_averages_are_those_of_globally_standardized_images(tmp_path, rng, normalize):
     """The sd of the pixels rises from left to right, which standardization by pixel would undo."""
     n_images, shape = 400, (27, 29)
     sd = np.linspace(0.2, 3, shape[1])
     images = (100 + sd * rng.standard_normal((n_images, 1, *shape))).astype(np.float32)
     responses = (images[:, 0, [5, 20], [6, 22]] - 95).astype(np.float32)
     split = np.repeat(np.array([0, 1, 2], np.int8), [360, 20, 20])
-    attrs = {"name": "a", "normalize": "per_pixel", "validation_fraction": 0.1, "validation_max": 0}
+    attrs = {"name": "a", "normalize": normalize, "validation_fraction": 0.1, "validation_max": 0}
     dataset = xr.Dataset(
         {
             "images": (("image", "channel", "y", "x"), images),
@@ -109,7 +110,9 @@ def test_squared_averages_are_those_of_globally_standardized_images(tmp_path, rn
     train = images[:360]
     z_scored = (train - train.mean()) / train.std()
     expected = smooth_square(spike_triggered_average(z_scored, responses[:360]))
-    np.testing.assert_allclose(squared, expected, rtol=1e-3, atol=1e-5 * expected.max())
+    # Up to a factor, which does not move the peak.
+    squared, expected = squared / squared.max(), expected / expected.max()
+    np.testing.assert_allclose(squared, expected, atol=1e-3)
 
 
 def test_dense_weights_start_uniform_within_the_limit_of_glorot_and_bengio():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import small_training
+from scipy.ndimage import gaussian_filter
 
 from whatwhere.checkpoint import Checkpoint
 from whatwhere.dataset import fit_data
@@ -11,6 +12,7 @@ from whatwhere.hsm import HSM, LARGEST_RATIO, SMALLEST
 from whatwhere.losses import Objective
 from whatwhere.model import Start
 from whatwhere.sweep import load_fit, to_tensors, train_seed
+from whatwhere.training import Tensors, Training, predict
 
 DEFINITION = {
     "family": "hsm",
@@ -122,10 +124,10 @@ def test_starts_differ_only_in_initial_values_and_the_first_is_the_plain_fit(tin
     plain = train(DEFINITION | {"grid": [{}]}, tiny_dataset, tmp_path)
     alone = train(DEFINITION | {"grid": [{"start": [2]}]}, tiny_dataset, tmp_path)
     losses = [fit.validation_loss for fit in starts.fits]
-    np.testing.assert_array_equal(losses[0], plain.fits[0].validation_loss)
-    np.testing.assert_array_equal(losses[2], alone.fits[0].validation_loss)
-    assert not np.allclose(losses[0], losses[1])
-    assert not np.allclose(losses[1], losses[2])
+    np.testing.assert_allclose(losses[0], plain.fits[0].validation_loss, rtol=1e-4)
+    np.testing.assert_allclose(losses[2], alone.fits[0].validation_loss, rtol=1e-4)
+    assert not np.allclose(losses[0], losses[1], rtol=1e-3)
+    assert not np.allclose(losses[1], losses[2], rtol=1e-3)
 
 
 def test_a_stored_fit_predicts_as_it_did(tiny_dataset, tmp_path):
@@ -135,3 +137,27 @@ def test_a_stored_fit_predicts_as_it_did(tiny_dataset, tmp_path):
     predictions = fitted.predict(tiny_dataset["images"].values[data.draw.validation])
     loss = (predictions - data.validation_responses * np.log(predictions + 1e-5)).mean(0)
     np.testing.assert_allclose(loss, candidates.fits[1].validation_loss, rtol=1e-4)
+
+
+def test_an_hsm_population_is_recovered_by_the_start_that_validates_best():
+    rng = np.random.default_rng(4)
+    images = gaussian_filter(rng.standard_normal((2500, 1, 15, 15)), (0, 0, 1.5, 1.5)).astype(np.float32)
+    images = torch.from_numpy(images / images.std())
+    true = HSM((1, 15, 15), 20, 3, 0.2)
+    true.initialize(start(torch.ones(20), seed=11))
+    with torch.no_grad():
+        true.hidden_weights.mul_(8)
+        true.output_weights.mul_(2)
+        rates = true(images)
+    counts = torch.poisson(rates, generator=torch.Generator().manual_seed(5))
+    data = Tensors(images[:1600], counts[:1600], images[1600:2000], counts[1600:2000])
+    config = small_training(batch_size=400, learning_rate=0.03, max_steps=500, evaluate_every=20, patience=8)
+    models = [HSM((1, 15, 15), 20, 3, 0.2) for _ in range(3)]
+    for seed, model in enumerate(models):
+        model.initialize(start(counts[:1600].mean(0), seed))
+    objectives = [Objective("poisson", "sum", {})] * 3
+    fits = Training(models, data, objectives, config, torch.Generator()).run(lambda _: None)
+    best = int(np.argmin([fit.validation_loss.sum() for fit in fits]))
+    predicted = predict(models[best], images[2000:])
+    explained = 1 - (predicted - rates[2000:]).square().mean(0) / rates[2000:].var(0)
+    assert explained.median() > 0.9

@@ -16,6 +16,7 @@ from workflow_runs import (
     environment,
     experiment,
     finished_files,
+    process_of,
     snakemake,
     write_config,
 )
@@ -89,14 +90,6 @@ def partial_files(folder):
     return [path for path in Path(folder, "results").rglob("*") if path.name.startswith(".partial-")]
 
 
-def trainer(folder):
-    """Process id of the training job of a run."""
-    found = subprocess.run(
-        ["pgrep", "-f", f"{folder}/.*train.py"], capture_output=True, text=True, check=False
-    )
-    return [int(number) for number in found.stdout.split()]
-
-
 def test_a_run_killed_at_ten_random_moments_ends_with_the_same_bytes(undisturbed, tmp_path):
     reference, seconds = undisturbed
     write_config(tmp_path, settings())
@@ -139,8 +132,7 @@ def test_a_killed_training_continues_where_it_was(undisturbed, half_done):
 def test_a_training_told_to_stop_saves_and_says_so(undisturbed, half_done, number):
     process = start(half_done, "--cores", "1", f"{FIT}/fits.pt")
     wait_for(half_done / FIT / "checkpoint.pt", process)
-    for identity in trainer(half_done):
-        os.kill(identity, number)
+    os.kill(process_of("train", half_done), number)
     assert process.wait() != 0
     assert f"stopped by {number.name}: progress is saved" in (half_done / TRAIN_LOG).read_text()
     assert [path.name for path in (half_done / FIT).iterdir()] == ["checkpoint.pt"]

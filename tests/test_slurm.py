@@ -19,6 +19,8 @@ from workflow_runs import (
     environment,
     experiment,
     finished_files,
+    process_of,
+    snakemake,
     write_config,
 )
 
@@ -106,17 +108,6 @@ def wait_for(condition, process):
     return found
 
 
-def trainer(folder):
-    """Process id of the training script of a folder, or None."""
-    found = subprocess.run(
-        ["pgrep", "-f", f"python {folder}/.snakemake/scripts/.*train.py"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return int(found.stdout.split()[0]) if found.stdout else None
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """Folder of a whole run on the cluster."""
@@ -127,20 +118,32 @@ def finished(tmp_path_factory):
     return folder
 
 
-def half_done(finished, folder):
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    """Folder of a run on this machine up to the training."""
+    folder = tmp_path_factory.mktemp("local")
+    write_config(folder, settings())
+    done = snakemake(folder, "--cores", "1", "--", f"{FIT}/fits.pt")
+    assert done.returncode == 0, done.stdout
+    return folder
+
+
+def half_done(local, folder):
     """A copy of the run in which the training is still to be done."""
-    shutil.copytree(finished, folder, dirs_exist_ok=True)
+    shutil.copytree(local, folder, dirs_exist_ok=True)
     shutil.rmtree(folder / FIT)
     return folder
 
 
 @pytest.fixture(scope="module")
-def hanging(finished, tmp_path_factory):
+def hanging(local, tmp_path_factory):
     """A run whose training stands still, so that its minute runs out while other tests go on."""
-    folder = half_done(finished, tmp_path_factory.mktemp("hanging"))
-    process = start(folder, "--set-resources", "train:runtime=attempt", "--", f"{FIT}/fits.pt")
+    folder = half_done(local, tmp_path_factory.mktemp("hanging"))
+    # More retries than the profile's: on a slow machine the first minutes may not reach a checkpoint.
+    more = ("--retries", "5", "--set-resources", "train:runtime=attempt")
+    process = start(folder, *more, "--", f"{FIT}/fits.pt")
     wait_for((folder / FIT / "checkpoint.pt").exists, process)
-    os.kill(trainer(folder), signal.SIGSTOP)
+    os.kill(process_of("train", folder), signal.SIGSTOP)
     return folder, process
 
 
@@ -158,6 +161,11 @@ def test_everything_runs_in_jobs_and_small_ones_share_them(finished):
     ]
 
 
+def test_the_cluster_trains_the_same_bytes_as_this_machine(finished, local):
+    files = finished_files(finished)
+    assert finished_files(local).items() <= files.items()
+
+
 def test_training_alone_gets_a_gpu_in_the_partition_that_has_them(finished):
     for job in jobs(finished):
         trains = job["Comment"].startswith("rule_train")
@@ -172,8 +180,8 @@ def test_jobs_ask_for_the_memory_and_time_of_their_rules(finished):
 
 
 @pytest.mark.usefixtures("hanging")
-def test_a_job_without_memory_or_cancelled_is_tried_again_and_ends_with_the_same_bytes(finished, tmp_path):
-    folder = half_done(finished, tmp_path / "run")
+def test_a_job_without_memory_or_cancelled_is_tried_again_and_ends_with_the_same_bytes(local, tmp_path):
+    folder = half_done(local, tmp_path / "run")
     process = start(folder, "--set-resources", "train:mem_mb=400*attempt**2", "--", f"{FIT}/fits.pt")
     wait_for((folder / FIT / "checkpoint.pt").exists, process)
     assert [job["JobState"] for job in jobs(folder, "train")] == ["FAILED", "RUNNING"]
@@ -182,12 +190,12 @@ def test_a_job_without_memory_or_cancelled_is_tried_again_and_ends_with_the_same
     assert code == 0, output
     assert [job["JobState"] for job in jobs(folder, "train")] == ["FAILED", "CANCELLED", "COMPLETED"]
     assert "continuing after" in (folder / TRAIN_LOG).read_text()
-    assert finished_files(folder) == finished_files(finished)
+    assert finished_files(folder) == finished_files(local)
 
 
 @pytest.mark.usefixtures("hanging")
-def test_a_job_that_fails_is_one_line_and_others_go_on(finished, tmp_path):
-    folder = half_done(finished, tmp_path / "run")
+def test_a_job_that_fails_is_one_line_and_others_go_on(local, tmp_path):
+    folder = half_done(local, tmp_path / "run")
     config = settings(experiments=[experiment(models=["factorized", "mean"])])
     config["models"]["mean"] = {"family": "mean", "grid": [{}]}
     write_config(folder, config | {"device": "cuda"})
@@ -201,12 +209,13 @@ def test_a_job_that_fails_is_one_line_and_others_go_on(finished, tmp_path):
     assert not list((folder / FIT).glob("*"))
 
 
-def test_a_job_beyond_its_time_is_tried_again_with_more_and_continues(hanging, finished):
+def test_a_job_beyond_its_time_is_tried_again_with_more_and_continues(hanging, local):
     folder, process = hanging
     code, output = end(process)
     assert code == 0, output
     train = jobs(folder, "train")
-    assert [job["JobState"] for job in train] == ["TIMEOUT", "COMPLETED"]
-    assert [job["TimeLimit"] for job in train] == ["00:01:00", "00:02:00"]
+    assert [job["JobState"] for job in train] == ["TIMEOUT"] * (len(train) - 1) + ["COMPLETED"]
+    assert [job["TimeLimit"] for job in train] == [f"00:0{n}:00" for n in range(1, len(train) + 1)]
+    assert len(train) > 1
     assert "continuing after" in (folder / TRAIN_LOG).read_text()
-    assert finished_files(folder) == finished_files(finished)
+    assert finished_files(folder) == finished_files(local)

@@ -17,6 +17,7 @@ import select_fits
 import train
 from load_recording import main as load_recording
 from whatwhere.config import merge, read
+from whatwhere.dataset import open_dataset
 from whatwhere.families import CLOSED_FORM
 
 TINY = {1: (60, 10, 3, 6), 2: (50, 10, 2, 3), 3: (60, 12, 3, 4)}
@@ -105,6 +106,24 @@ def test_the_stand_in_has_the_published_shapes():
         assert np.load(published / "training_set.npy", "r").shape == (n_images, n_neurons)
         assert np.load(published / "validation_inputs.npy", "r").shape == (n_test, stand_in.SIDE**2)
         assert np.load(published / "raw_validation_set.npy", "r").shape == (n_repeats, n_test, n_neurons)
+
+
+def test_a_supplement_of_the_published_size_is_downloaded_and_divided(tmp_path):
+    (tmp_path / "site").mkdir()
+    write_zip(tmp_path / "site" / stand_in.ZIP, stand_in.supplement(stand_in.PUBLISHED))
+    with served(tmp_path / "site") as (url, _):
+        for region, (n_images, n_test, n_repeats, n_neurons) in stand_in.PUBLISHED.items():
+            name = f"antolik_region{region}"
+            definition = TABLE1["datasets"][name] | {"checksums": False}
+            path = tmp_path / f"{name}.nc"
+            load_recording(name, definition, tmp_path, f"{url}/{stand_in.ZIP}", str(path))
+            with open_dataset(path) as data:
+                assert data["images"].shape == (n_images + n_test, 1, 31, 31)
+                assert data["responses"].shape == (n_repeats, n_images + n_test, n_neurons)
+                assert data.attrs["normalize"] == "per_pixel"
+                sizes = [np.bincount(fold).tolist() for fold in data["split"].values]
+            # Copies of a crop share a split, so that the shares are met to an image or two.
+            np.testing.assert_allclose(sizes, [[0.8 * n_images, 0.2 * n_images, n_test]] * 5, atol=3)
 
 
 @pytest.fixture(scope="module")

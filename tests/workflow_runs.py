@@ -106,3 +106,9 @@ def finished_files(folder):
         for path in sorted(results.rglob("*"))
         if path.is_file() and path.relative_to(results).parts[0] not in ("logs", "benchmarks")
     }
+
+
+def process_of(script, folder):
+    """Process id of a running script of a run, not of the shell that started it."""
+    pattern = rf"^\S+ {folder}/.snakemake/scripts/\S*{script}.py$"
+    return int(subprocess.check_output(["pgrep", "-f", pattern], text=True))

@@ -7,9 +7,17 @@ import xarray as xr
 
 from whatwhere import sta
 from whatwhere.config import size
-from whatwhere.dataset import fit_data, open_dataset, select_images, standardizer
+from whatwhere.dataset import FitData, fit_data, open_dataset, select_images, standardizer
 from whatwhere.files import write_netcdf
 from whatwhere.logs import logged
+
+
+def _evenly_scaled_images(data: xr.Dataset, fit: FitData) -> np.ndarray:
+    """Training images with all pixels on one scale, z-scored if fits see every pixel on its own."""
+    if data.attrs["normalize"] != "per_pixel":
+        return fit.train_images
+    stored = select_images(data, fit.draw.train)
+    return standardizer(stored, "global")(stored)
 
 
 def main(
@@ -20,17 +28,13 @@ def main(
     smoothing: int,
     output: str | Path,
 ) -> None:
-    """Write raw, smoothed and smoothed squared averages, (seed, neuron, y, x), to ``output``.
-
-    The first two are of images as the fits see them, the last of globally z-scored images (section G.3).
-    """
+    """Write raw, smoothed and smoothed squared averages, (seed, neuron, y, x), to ``output``."""
     averages = []
     with open_dataset(dataset) as data:
         for seed in seeds:
             fit = fit_data(data, size(n_neurons), size(n_images), seed)
-            stored = select_images(data, fit.draw.train)
-            z_scored = standardizer(stored, "global")(stored)
-            averages.append(sta.averages(fit.train_images, z_scored, fit.train_responses, smoothing))
+            even = _evenly_scaled_images(data, fit)
+            averages.append(sta.averages(fit.train_images, even, fit.train_responses, smoothing))
     dims = ("seed", "neuron", "y", "x")
     variables = {name: (dims, np.stack([one[name] for one in averages])) for name in sta.AVERAGES}
     write_netcdf(xr.Dataset(variables, coords={"seed": seeds}), output)

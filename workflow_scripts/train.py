@@ -42,11 +42,10 @@ def main(
     keep_freed_memory()
     where = choose_device(device)
     with open_dataset(dataset) as data, read_netcdf(averages) as stored:
-        cell = [fit_data(data, size(n_neurons), size(n_images), seed) for seed in seeds]
         kernel = data["receptive_field"].values[0] if "receptive_field" in data else None
         checkpoint = Checkpoint(
             checkpoint_path(fits),
-            fingerprint(definition, code, cell),
+            fingerprint([definition, code, n_neurons, n_images, seeds], [dataset, averages]),
             checkpoint_seconds,
             len(seeds) * len(settings(definition)),
         )
@@ -54,13 +53,13 @@ def main(
             train_seed(
                 definition,
                 seed,
-                one,
+                fit_data(data, size(n_neurons), size(n_images), seed),
                 {name: stored[name].sel(seed=seed).values for name in sta.AVERAGES},
                 kernel,
                 where,
                 checkpoint,
             )
-            for seed, one in zip(seeds, cell, strict=True)
+            for seed in seeds
         ]
     write_netcdf(to_validation(definition, candidates), validation)
     write_tensors(to_tensors(definition, candidates), fits)

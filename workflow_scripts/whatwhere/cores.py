@@ -228,7 +228,11 @@ class ConvCore(nn.Module):
         """Draw all filters (section B)."""
         for layer in self.conv_layers():
             normal_(layer.kernels, self.config["kernel_sd"], self.config["truncated"], generator)
-            # Features take the layout of the kernels; channels-last convolutions are 1.4 times faster on CPU.
+        self.use_fast_layout()
+
+    def use_fast_layout(self) -> None:
+        """Store filters channels-last; features follow, and convolutions are 1.4 times faster on CPU."""
+        for layer in self.conv_layers():
             layer.kernels.data = layer.kernels.data.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ different pixels of the source the images of a split show, fewer than their pixe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -263,7 +263,9 @@ class Standardizer:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Return (images - mean) / sd as float32, (image, channel, y, x)."""
-        return ((images - self.mean) / self.sd).astype(np.float32, copy=False)
+        standardized = images - self.mean
+        standardized /= self.sd
+        return standardized.astype(np.float32, copy=False)
 
 
 def standardizer(images: np.ndarray, normalize: str) -> Standardizer:
@@ -312,25 +314,35 @@ class FitData:
     patch_size: int | None
 
 
-def select_images(dataset: xr.Dataset, images: np.ndarray) -> np.ndarray:
-    """Images by index, (image, channel, y, x).
+def _pieces(variable: xr.DataArray, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Positions in ``images`` and the values of a variable there, a bounded number at a time.
 
     Read in contiguous pieces: netCDF files answer scattered indices one by one, hundreds of times slower.
     """
-    stored = dataset["images"]
-    selected = np.empty((len(images), *stored.shape[1:]), stored.dtype)
-    for start in range(0, len(stored), _CHUNK):
+    axis = variable.get_axis_num("image")
+    for start in range(0, variable.sizes["image"], _CHUNK):
         inside = np.flatnonzero((images >= start) & (images < start + _CHUNK))
         if len(inside):
-            selected[inside] = stored[start : start + _CHUNK].values[images[inside] - start]
+            piece = variable.isel(image=slice(start, start + _CHUNK)).values
+            yield inside, piece.take(images[inside] - start, axis)
+
+
+def select_images(dataset: xr.Dataset, images: np.ndarray) -> np.ndarray:
+    """Images by index, (image, channel, y, x)."""
+    stored = dataset["images"]
+    selected = np.empty((len(images), *stored.shape[1:]), stored.dtype)
+    for inside, piece in _pieces(stored, images):
+        selected[inside] = piece
     return selected
 
 
 def repeat_mean(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray) -> np.ndarray:
     """Mean over the repeats that exist, (image, neuron), float32."""
-    responses = dataset["responses"].values[:, images][:, :, neurons]
-    mean = responses[0] if len(responses) == 1 else np.nanmean(responses, axis=0, dtype=np.float64)
-    return np.asarray(mean, np.float32)
+    mean = np.empty((len(images), len(neurons)), np.float32)
+    for inside, piece in _pieces(dataset["responses"], images):
+        mine = piece[:, :, neurons]
+        mean[inside] = mine[0] if len(mine) == 1 else np.nanmean(mine, axis=0, dtype=np.float64)
+    return mean
 
 
 def known_patches(dataset: xr.Dataset) -> tuple[np.ndarray | None, int | None]:

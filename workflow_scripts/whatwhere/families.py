@@ -1,4 +1,4 @@
-"""Every family of models: how it is built, and how it is fitted if it has a closed form."""
+"""Every family of models: how it is built, and how it is fitted if not by gradient descent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from whatwhere.dataset import FitData
 from whatwhere.encoder import READOUTS, build_cnn
-from whatwhere.hsm import build_hsm
+from whatwhere.hsm import HSM
 from whatwhere.linear import LinearEncoder, Solver, fit_linear, fit_mean, solve_lasso, solve_ridge
 from whatwhere.lnp import LNP
 from whatwhere.model import ImageShape, Model
@@ -59,7 +59,7 @@ def _lnp(definition: Definition, setting: Setting, shape: ImageShape, n_neurons:
 
 
 def _hsm(definition: Definition, setting: Setting, shape: ImageShape, n_neurons: int) -> Model:
-    return build_hsm(definition, shape, n_neurons)
+    return HSM(shape, n_neurons, definition["n_filters"], definition["hidden_ratio"])
 
 
 def _cnn(definition: Definition, setting: Setting, shape: ImageShape, n_neurons: int) -> Model:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +62,7 @@ class HSM(Model):
             # Uniform over the inner 80 percent of the image, and over the logarithm of the sizes.
             for raw in (self.raw_center, self.raw_sd, self.raw_ratio):
                 raw.uniform_(0.1, 0.9, generator=generator).logit_()
-            self.raw_weights.fill_(_INVERSE_SOFTPLUS_OF_ONE)
+            self.raw_weights.copy_(inverse_softplus(torch.ones_like(self.raw_weights)))
             for weights in (self.hidden_weights, self.output_weights):
                 weights.normal_(0, 1 / math.sqrt(weights.shape[1]), generator=generator)
             self.hidden_threshold.zero_()
@@ -107,11 +106,3 @@ class HSM(Model):
     def penalties(self) -> Penalties:
         """No penalties: the few filters and early stopping regularise."""
         return {}
-
-
-_INVERSE_SOFTPLUS_OF_ONE = math.log(math.expm1(1))
-
-
-def build_hsm(definition: dict[str, Any], image_shape: ImageShape, n_neurons: int) -> HSM:
-    """Construct an uninitialised model from a definition of the config."""
-    return HSM(image_shape, n_neurons, definition["n_filters"], definition["hidden_ratio"])

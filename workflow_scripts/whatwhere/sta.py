@@ -49,7 +49,7 @@ def smooth(sta: np.ndarray, size: int) -> np.ndarray:
 def smooth_square(sta: np.ndarray) -> np.ndarray:
     """Squared deviation of every STA (neuron, y, x) from its median, smoothed (section G.3).
 
-    The STA is that of globally z-scored images: scaling every pixel by its own sd would move the peak.
+    All pixels of the STA must be on one scale, that of globally z-scored images in the paper.
     The window is 25 x 25 px, exp(-(u^2 + v^2) / 2) with u, v from -2.5 to 2.5.
     """
     axis = np.linspace(-2.5, 2.5, 25)
@@ -59,7 +59,7 @@ def smooth_square(sta: np.ndarray) -> np.ndarray:
 
 
 def averages(
-    images: np.ndarray, z_scored: np.ndarray, responses: np.ndarray, smoothing: int
+    images: np.ndarray, evenly_scaled: np.ndarray, responses: np.ndarray, smoothing: int
 ) -> dict[str, np.ndarray]:
     """All :data:`AVERAGES` by name, (neuron, y, x) each.
 
@@ -67,13 +67,14 @@ def averages(
     ----------
     images, responses
         As for :func:`spike_triggered_average`.
-    z_scored
-        The same images globally z-scored, of which the squared average is taken (section G.3).
+    evenly_scaled
+        The same images with all pixels on one scale, as globally z-scored images are, of which the squared
+        average is taken (section G.3).
     smoothing
         Size of :func:`smoothing_kernel`.
     """
     raw = spike_triggered_average(images, responses)
-    squared = smooth_square(spike_triggered_average(z_scored, responses))
+    squared = smooth_square(spike_triggered_average(evenly_scaled, responses))
     return dict(zip(AVERAGES, (raw, smooth(raw, smoothing), squared), strict=True))
 
 

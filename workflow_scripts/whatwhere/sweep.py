@@ -136,13 +136,12 @@ def _start(
     )
 
 
-def fingerprint(definition: dict[str, Any], code: str, data: list[FitData]) -> str:
-    """Digest of everything that determines the fits of a cell."""
-    digest = hashlib.sha256(json.dumps([definition, code], sort_keys=True).encode())
-    for one in data:
-        for array in (one.train_images, one.train_responses, one.validation_responses):
-            digest.update(np.ascontiguousarray(array).data)
-        digest.update(one.draw.neurons.tobytes())
+def fingerprint(cell: list[Any], files: list[str | Path]) -> str:
+    """Digest of everything that determines the fits of a cell: its definition and the files it reads."""
+    digest = hashlib.sha256(json.dumps(cell, sort_keys=True).encode())
+    for path in files:
+        with open(path, "rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
 
 

@@ -1,0 +1,358 @@
+"""Time this project against the plain way, print and store the ratios; exit code 1 where a target is missed.
+
+    python benchmarks/bench.py [CASE ...]
+
+All cases run by default. Where a reference would take too long, a stated part of it is timed and scaled.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import plain
+import torch
+from cases import Case, nonlinear_features, one_kernel, population, three_layers, two_kernels
+from measure import DEVICE, Row, compare, hardware, seconds, table
+from paper_grid import write_grid
+from sklearn.linear_model import LinearRegression, Ridge
+
+from whatwhere import sta
+from whatwhere.dataset import FitData, fit_data
+from whatwhere.families import FAMILIES
+from whatwhere.files import read_table, write_table
+from whatwhere.memory import keep_freed_memory
+from whatwhere.model import ImageShape, Model, Start
+from whatwhere.simulation import simulate
+from whatwhere.sweep import settings
+from whatwhere.training import Tensors, predict
+
+RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parents[1]
+NAN = float("nan")
+
+
+def random_case(definition: dict, shape: ImageShape, n_neurons: int, n_train: int, n_validation: int) -> Case:
+    """A case with the data of :func:`cases.population`."""
+    images, responses = population(n_train + n_validation, shape, n_neurons, seed=0)
+    parts = (images[:n_train], responses[:n_train], images[n_train:], responses[n_train:])
+    return Case(definition, Tensors(*(part.to(DEVICE) for part in parts)))
+
+
+def plain_steps(case: Case, n_steps: int, n_fits: int = 1) -> Callable[[], None]:
+    """Steps of the plain loop for the first settings, one after the other."""
+
+    def task() -> None:
+        size = case.definition["training"]["batch_size"]
+        for encoder, strengths in list(zip(case.encoders(), case.strengths(), strict=True))[:n_fits]:
+            network = case.plain(encoder)
+            trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+            optimizer = torch.optim.Adam(trained, lr=1e-3)
+            for step in range(n_steps):
+                batch = torch.arange(step * size, (step + 1) * size) % len(case.data.train_images)
+                images, responses = case.data.train_images[batch], case.data.train_responses[batch]
+                plain.step(network, optimizer, images, responses, strengths)
+
+    return task
+
+
+def training_step() -> Iterator[Row]:
+    """(a) One step of the network of section G.2, and what bfloat16 does to its validation loss."""
+    small = random_case(three_layers(), (1, 31, 31), 103, 512, 2)
+    for precision, target in (("float32", 0.95), ("bfloat16", 0.5)):
+        times = compare(
+            lambda precision=precision: small.train(1, max_steps=3, precision=precision),
+            plain_steps(small, 3),
+            repeats=4,
+        )
+        yield Row("a", f"step of the G.2 network, {precision}", **times, measured="all", target=target)
+    case = random_case(three_layers(), (1, 31, 31), 103, 1536, 264)
+    keep_freed_memory(True)
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        (fit,) = case.train(1, max_steps=90, evaluate_every=30, precision=precision)
+        losses[precision] = fit.history[:, 2]
+    first, last = losses["float32"][[0, -1]]
+    rise = float(losses["bfloat16"][-1] - last) / abs(last)
+    yield Row(
+        *("a", "relative rise of the validation loss by bfloat16 after 90 steps"),
+        *(NAN, NAN, "all"),
+        *(rise, rise, rise),
+        0.002,
+        f"{losses['bfloat16'][-1]:.5f} instead of {last:.5f}, from {first:.5f} at step 30",
+    )
+
+
+def neuralpredictors_step() -> Iterator[Row]:
+    """(a) The same step in the published library, where it is installed."""
+    if importlib.util.find_spec("neuralpredictors") is None:
+        print("(a) neuralpredictors is not installed: not compared", flush=True)
+        return
+    from published import published_steps
+
+    case = random_case(three_layers(), (1, 31, 31), 103, 512, 2)
+    times = compare(lambda: case.train(1, max_steps=3), published_steps(case.data, 256, 3), repeats=4)
+    what = "step of the G.2 network against neuralpredictors 0.3.0"
+    yield Row("a", what, **times, measured="all", target=NAN)
+
+
+def two_types() -> tuple[Case, FitData, np.ndarray, np.ndarray]:
+    """The data of Figure 4, a case of it, and its test images and rates."""
+    data = simulate(
+        "two_types",
+        scales=[0.6, 1.0],
+        n_neurons=1000,
+        variation=0.05,
+        centered=False,
+        image_size=48,
+        patch=17,
+        n_images=2**13,
+        n_test=5000,
+        validation_fraction=0.2,
+        validation_max=0,
+        seed=1,
+    )
+    fit = fit_data(data, None, None, 0)
+    arrays = (fit.train_images, fit.train_responses, fit.validation_images, fit.validation_responses)
+    tensors = Tensors(*(torch.from_numpy(array).to(DEVICE) for array in arrays))
+    test = data["split"].values[0] == 2
+    return Case(two_kernels(), tensors), fit, data["images"].values[test], data["rates"].values[test]
+
+
+class Started(Case):
+    """A case whose models start at the spike-triggered averages, as in the workflow."""
+
+    def __init__(self, case: Case, data: FitData) -> None:
+        super().__init__(case.definition, case.data)
+        self.start = data
+        self.averages = sta.spike_triggered_average(data.train_images, data.train_responses)
+        self.last: Model | None = None
+
+    def encoders(self) -> list[Model]:
+        """One model per setting, initialised as in the workflow."""
+        encoders = super().encoders()
+        for encoder in encoders:
+            encoder.cpu().initialize(
+                Start(
+                    generator=torch.Generator().manual_seed(0),
+                    response_sd=torch.from_numpy(self.start.response_sd),
+                    response_mean=torch.from_numpy(self.start.train_responses.mean(0)),
+                    averages=dict.fromkeys(sta.AVERAGES, self.averages),
+                )
+            )
+            encoder.to(DEVICE)
+        self.last = encoders[-1]
+        return encoders
+
+
+def figure_4() -> Iterator[Row]:
+    """(b) The fit of Figure 4 to the end, and the performance it reaches."""
+    random, data, images, rates = two_types()
+    case = Started(random, data)
+    test = torch.from_numpy(images).to(DEVICE)
+    n_pieces = 100
+
+    def reference() -> None:
+        network = case.plain(case.encoders()[0])
+        case.definition["training"]["max_steps"] = n_pieces
+        history = plain.fit(
+            network,
+            (case.data.train_images, case.data.train_responses),
+            (case.data.validation_images, case.data.validation_responses),
+            case.strengths()[0],
+            torch.Generator().manual_seed(1),
+        )
+        plain_loss.append(history[-1][2])
+
+    plain_loss: list[float] = []
+    n_steps, feves = 0, {}
+    for precision, target in (("float32", 0.6), ("bfloat16", 0.35)):
+        times = compare(
+            lambda precision=precision: case.train(1, max_steps=n_pieces, precision=precision), reference, 2
+        )
+        keep_freed_memory(True)
+        fits = []
+        total = seconds(
+            lambda precision=precision, fits=fits: fits.extend(
+                case.train(1, max_steps=9999, precision=precision)
+            )
+        )
+        predictions = predict(case.last, test).cpu().numpy()
+        feve = float((1 - ((predictions - rates) ** 2).mean(0) / rates.var(0)).mean())
+        feves[precision] = feve
+        n_steps = n_steps or fits[0].last_step
+        whole = times["reference"] * n_steps / n_pieces
+        factor = total / whole / times["ratio"]
+        drift = abs(fits[0].history[0, 2] / plain_loss[-1] - 1)
+        yield Row(
+            "b",
+            f"fit of Figure 4, {precision}",
+            *(total, whole, f"{n_pieces} of {n_steps} steps"),
+            *(times[name] * factor for name in ("ratio", "lowest", "highest")),
+            target,
+            f"FEVE {feve:.4f}, {fits[0].last_step} steps; validation loss {drift:.1g} from plain at step 100",
+        )
+    difference = abs(feves["bfloat16"] - feves["float32"])
+    yield Row(
+        "b",
+        "FEVE of bfloat16 against float32",
+        NAN,
+        NAN,
+        "all",
+        *([difference] * 3),
+        0.003,
+        f"{feves['bfloat16']:.4f} and {feves['float32']:.4f}",
+    )
+
+
+def sweeps() -> Iterator[Row]:
+    """(c) Ten penalties and two seeds of a cell of Figure 3 and of Figure 5."""
+    linear = random_case(one_kernel(), (1, 48, 48), 100, 819, 205)
+    n_steps = 100
+
+    def sweep(case: Case, together: int, **changes: object) -> None:
+        for _ in range(2):
+            case.train(together, **changes)
+
+    for together in (1, 10):
+        times = compare(
+            lambda together=together: sweep(linear, together, max_steps=n_steps),
+            plain_steps(linear, n_steps, n_fits=1),
+            repeats=2,
+            scale=20,
+        )
+        what = f"20 fits of a Fig 3 cell (N 100, D 2^10), {together} at once"
+        yield Row("c", what, **times, measured=f"1 of 20 fits, {n_steps} steps each", target=0.33)
+    features = random_case(nonlinear_features(), (3, 44, 44), 100, 896, 2)
+    for precision, target in (("float32", 0.7), ("bfloat16", NAN)):
+        times = compare(
+            lambda precision=precision: sweep(features, 1, max_steps=2, precision=precision),
+            plain_steps(features, 2, n_fits=4),
+            repeats=2,
+            scale=5,
+        )
+        what = f"20 fits of a Fig 5 cell (N 100, D 2^10), {precision}"
+        yield Row("c", what, **times, measured="4 of 20 fits, 2 steps each", target=target)
+
+
+def linear_models() -> Iterator[Row]:
+    """(d) Ridge and OLS of 1000 neurons and 13 penalties on 48 x 48 px."""
+    penalties = [10, 100, 300, 1000, 1500, 2000, 2500, 3000, 5000, 8000, 10000, 15000, 20000]
+    rng = np.random.default_rng(0)
+    data = simulate(
+        "ridge",
+        scales=[1.0],
+        n_neurons=1000,
+        variation=0.0,
+        centered=True,
+        image_size=48,
+        patch=17,
+        n_images=2**12,
+        n_test=2,
+        validation_fraction=0.2,
+        validation_max=0,
+        seed=int(rng.integers(100)),
+    )
+    fit = fit_data(data, None, None, 0)
+    images = fit.train_images.reshape(len(fit.train_images), -1)
+    for name, strengths, make, scale in (
+        ("ridge", penalties, lambda: [Ridge(alpha=penalty) for penalty in penalties[:2]], 13 / 2 * 1000),
+        ("OLS", [0], lambda: [LinearRegression()], 1000),
+    ):
+        definition = {"family": "ridge", "input": "image", "grid": [{"ridge_l2": strengths}]}
+        times = compare(
+            lambda definition=definition: FAMILIES["ridge"].fit(definition, settings(definition), fit),
+            lambda make=make: [model.fit(images, fit.train_responses[:, 0]) for model in make()],
+            repeats=1,
+            scale=scale,
+        )
+        what = f"{name}, 1000 neurons x {len(strengths)} penalties, 3277 images"
+        yield Row("d", what, **times, measured=f"1 of {scale:g} parts", target=0.02)
+
+
+def averages() -> Iterator[Row]:
+    """(e) Spike-triggered averages of 1000 neurons over 2^16 images, against the bare product."""
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((2**16, 1, 48, 48), np.float32)
+    responses = rng.standard_normal((2**16, 1000), np.float32)
+    left, right = np.ascontiguousarray(responses[:4096].T), images[:4096].reshape(4096, -1)
+    times = compare(
+        lambda: sta.spike_triggered_average(images, responses), lambda: left @ right, repeats=4, scale=16
+    )
+    operations = 2 * images.size * 1000
+    note = (
+        f"{operations / times['ours'] / 1e9:.0f} Gflop/s of {operations / times['reference'] / 1e9:.0f} "
+        f"at the peak: {1 / times['ratio']:.0%}"
+    )
+    yield Row("e", "STA, 1000 neurons, 2^16 images", **times, measured="1/16", target=1.5, note=note)
+
+
+def dag() -> Iterator[Row]:
+    """(f) A dry run of all cells of Figures 3 to 5."""
+    config = ROOT / "config" / "paper.yaml"
+    if not config.exists():
+        config = write_grid(RESULTS / "paper_grid.yaml")
+    command = [sys.executable, "-m", "snakemake", "-n", "--configfile", str(config)]
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        times.append(time.perf_counter() - start)
+    jobs = int(re.findall(r"^total\s+(\d+)", done.stdout, re.MULTILINE)[-1])
+    middle = float(np.median(times))
+    what = f"dry run of {config.name}"
+    yield Row("f", f"{what}, s", middle, NAN, "all", middle, min(times), max(times), 15.0)
+    yield Row("f", f"{what}, jobs", NAN, NAN, "all", jobs, jobs, jobs, 400)
+
+
+CASES = {
+    "step": training_step,
+    "neuralpredictors": neuralpredictors_step,
+    "figure_4": figure_4,
+    "sweeps": sweeps,
+    "linear": linear_models,
+    "sta": averages,
+    "dag": dag,
+}
+
+
+def _store(name: str, rows: list[Row]) -> None:
+    """Put the rows of one case into the table of this kind of device, in place of its earlier ones."""
+    path = RESULTS / f"bench_{DEVICE.type}.csv"
+    parts = [table(rows).assign(benchmark=name)] if rows else []
+    if path.exists():
+        earlier = read_table(path)
+        parts.insert(0, earlier[earlier.benchmark != name])
+    if parts:
+        write_table(pd.concat(parts, ignore_index=True), path)
+
+
+def main(names: list[str]) -> int:
+    """Run the named cases; return 1 if a target is missed."""
+    torch.set_num_threads(1)
+    print(", ".join(f"{name} {value}" for name, value in hardware().items()), flush=True)
+    rows = []
+    for name in names:
+        mine = []
+        for row in CASES[name]():
+            mine.append(row)
+            print(row.line(), flush=True)
+        _store(name, mine)
+        rows += mine
+    missed = [row for row in rows if not row.met]
+    targets = sum(row.target == row.target for row in rows)
+    print(
+        f"{targets - len(missed)} of {targets} targets met" + "".join(f"; missed: {r.what}" for r in missed)
+    )
+    return int(bool(missed))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or list(CASES)))

@@ -1,0 +1,133 @@
+"""The networks and data that are timed, at the sizes of the paper."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from plain import PlainNetwork
+
+from whatwhere.config import read
+from whatwhere.losses import Objective
+from whatwhere.model import ImageShape, Model
+from whatwhere.sweep import build, settings
+from whatwhere.training import Fit, Tensors, Training
+
+CONFIG = Path(__file__).parents[1] / "config"
+
+
+def two_kernels() -> dict[str, Any]:
+    """Section E: the network of Figure 4."""
+    return copy.deepcopy(read(CONFIG / "config.yaml")["models"]["factorized_two_kernels"])
+
+
+def one_kernel() -> dict[str, Any]:
+    """Section D: the network of Figure 3 with its ten penalties."""
+    definition = two_kernels()
+    norm = {"decay": 0.998, "shift": False}
+    definition["cores"][0].update(channels=[1], unit_norm=False, batch_norm=norm, truncated=False)
+    definition["grid"] = [{"mask_l1": [round(10 ** (exponent / 3), 6) for exponent in range(-9, 1)]}]
+    definition["training"].update(batch_size=256, patience=5, n_stages=3, burn_in=0)
+    return definition
+
+
+def three_layers() -> dict[str, Any]:
+    """Section G.2: the network of Table 1 with 13, 3 and 3 px and 48 channels."""
+    definition = copy.deepcopy(read(CONFIG / "config.yaml")["models"]["factorized_three_layers"])
+    definition["cores"][0].update(channels=[48] * 3, kernels=[13, 3, 3])
+    definition["grid"] = [{"smoothness": [0.03], "group_sparsity": [0.05], "joint_l1": [0.02]}]
+    return definition
+
+
+def nonlinear_features() -> dict[str, Any]:
+    """Section F.2: the network of Figure 5, with ten pairs of penalties."""
+    definition = three_layers()
+    definition["cores"][0].update(
+        channels=[32, 64, 4],
+        kernels=[5, 5, 5],
+        padding=["valid"] * 3,
+        batch_norm={"decay": 0.998, "shift": True},
+        activation="relu",
+        last_activation="relu",
+    )
+    definition["readout"].update(positive_mask=False, bias=False)
+    definition.update(nonlinearity="identity", loss="mse", reduction="mean")
+    weights = [0.003, 0.01, 0.03, 0.1, 0.3]
+    definition["grid"] = [{"mask_l1": [0.001, 0.003], "feature_l1": weights}]
+    definition["training"].update(batch_size=64, drop_incomplete_batch=False, restore=False, patience=5)
+    return definition
+
+
+def population(n_images: int, shape: ImageShape, n_neurons: int, seed: int) -> tuple[torch.Tensor, ...]:
+    """White-noise images and positive responses of random local filters, with noise."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(n_images, *shape, generator=generator)
+    room = torch.tensor([shape[1] - 9.0, shape[2] - 9.0])
+    centers = torch.rand(n_neurons, 2, generator=generator) * room + 4
+    y, x = torch.arange(shape[1])[:, None], torch.arange(shape[2])[None]
+    distance = (y - centers[:, 0, None, None]) ** 2 + (x - centers[:, 1, None, None]) ** 2
+    center, surround = torch.exp(-distance / 4), torch.exp(-distance / 16)
+    fields = center / center.sum((1, 2), keepdim=True) - surround / surround.sum((1, 2), keepdim=True)
+    rates = 4 * (images.mean(1).flatten(1) @ fields.flatten(1).T)
+    return images, torch.poisson(torch.nn.functional.softplus(rates), generator=generator)
+
+
+@dataclass
+class Case:
+    """A network and its data, for both ways to train it.
+
+    Attributes
+    ----------
+    definition
+        A model of the config.
+    data
+        Training and validation data, on the device.
+    """
+
+    definition: dict[str, Any]
+    data: Tensors
+
+    def encoders(self) -> list[Model]:
+        """One initialised model per setting; all start from the same values."""
+        encoders = []
+        for setting in settings(self.definition):
+            shape = tuple(self.data.train_images.shape[1:])
+            encoder = build(self.definition, setting, shape, self.data.train_responses.shape[1])
+            generator = torch.Generator().manual_seed(0)
+            with torch.no_grad():
+                for name, parameter in encoder.named_parameters():
+                    if parameter.requires_grad and not name.endswith("shift"):
+                        # In the order of rows, whatever the memory layout.
+                        parameter.copy_(0.01 * torch.randn(parameter.shape, generator=generator))
+            encoder.core.use_fast_layout()
+            encoders.append(encoder.to(self.data.train_images.device))
+        return encoders
+
+    def strengths(self) -> list[dict[str, float]]:
+        """Penalties of every setting."""
+        return [
+            {name: value for name, value in setting.items() if name != "core"}
+            for setting in settings(self.definition)
+        ]
+
+    def train(self, together: int, **changes: Any) -> list[Fit]:
+        """Train every setting with this project, ``together`` at once, with changes of ``training``."""
+        encoders, config = self.encoders(), self.definition["training"] | changes
+        objectives = [
+            Objective(self.definition["loss"], self.definition["reduction"], strengths)
+            for strengths in self.strengths()
+        ]
+        fits = []
+        for first in range(0, len(encoders), together):
+            part = slice(first, first + together)
+            order = torch.Generator().manual_seed(1)
+            training = Training(encoders[part], self.data, objectives[part], config, order)
+            fits += training.run(lambda _: None)
+        return fits
+
+    def plain(self, encoder: Model) -> PlainNetwork:
+        """The plain network with the values of an encoder."""
+        return PlainNetwork(self.definition, encoder).to(self.data.train_images.device)

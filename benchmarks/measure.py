@@ -1,0 +1,136 @@
+"""Timing two ways to do the same thing, and the table of what came out."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from whatwhere.memory import keep_freed_memory
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@dataclass
+class Row:
+    """One line of the table.
+
+    Attributes
+    ----------
+    case, what
+        Letter of the target, and what is measured.
+    ours, reference
+        Seconds: medians, both for the whole task.
+    measured
+        Which part of the reference was timed and scaled up.
+    ratio, lowest, highest
+        ours / reference: median, and range over repetitions.
+    target
+        Largest ratio (or value) that is good; NaN: only reported.
+    note
+        What else belongs to the number.
+    """
+
+    case: str
+    what: str
+    ours: float
+    reference: float
+    measured: str
+    ratio: float
+    lowest: float
+    highest: float
+    target: float
+    note: str = ""
+
+    @property
+    def met(self) -> bool:
+        """Whether the target is met."""
+        return not self.ratio > self.target
+
+    def line(self) -> str:
+        """The row for a terminal."""
+        target = "reported" if pd.isna(self.target) else f"target {self.target:g}"
+        verdict = "" if pd.isna(self.target) else ("met" if self.met else "MISSED")
+        return (
+            f"({self.case}) {self.what}: {self.ratio:.3g} [{self.lowest:.3g}, {self.highest:.3g}] {target} "
+            f"{verdict} | ours {self.ours:.3g} s, "
+            f"reference {self.reference:.3g} s ({self.measured}) {self.note}"
+        )
+
+
+def seconds(task: Callable[[], Any]) -> float:
+    """Time of a task: of this process on a CPU, so that other programs disturb less; elapsed on a GPU."""
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        task()
+        torch.cuda.synchronize()
+        return time.perf_counter() - start
+    start = time.process_time()
+    task()
+    return time.process_time() - start
+
+
+def compare(
+    ours: Callable[[], Any],
+    reference: Callable[[], Any],
+    repeats: int,
+    scale: float = 1.0,
+) -> dict[str, float]:
+    """Time two tasks in turn, after a warm-up of each.
+
+    Parameters
+    ----------
+    ours, reference
+        The tasks. Ours runs with :func:`whatwhere.memory.keep_freed_memory` as in rule ``train``.
+    repeats
+        Repetitions.
+    scale
+        How many times the reference would have to run to do what ours does.
+    """
+    pairs = []
+    for repetition in range(repeats + 1):
+        keep_freed_memory(True)
+        mine = seconds(ours)
+        keep_freed_memory(False)
+        theirs = seconds(reference) * scale
+        if repetition:
+            pairs.append((mine, theirs))
+    ratios = [mine / theirs for mine, theirs in pairs]
+    return {
+        "ours": statistics.median(mine for mine, _ in pairs),
+        "reference": statistics.median(theirs for _, theirs in pairs),
+        "ratio": statistics.median(ratios),
+        "lowest": min(ratios),
+        "highest": max(ratios),
+    }
+
+
+def hardware() -> dict[str, str]:
+    """What the numbers were measured on."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line]
+        cpu = f"{names[0]}, {len(names)} cores" if names else cpu
+    return {
+        "cpu": cpu,
+        "gpu": torch.cuda.get_device_name() if DEVICE.type == "cuda" else "none",
+        "threads": str(torch.get_num_threads()),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def table(rows: list[Row]) -> pd.DataFrame:
+    """All rows with the hardware in every one of them."""
+    return pd.DataFrame([{**asdict(row), "met": row.met, **hardware()} for row in rows])
