@@ -89,7 +89,7 @@ MISTAKES = [
     ((*CELLS, "stimuli"), {"source": "recording", "dataset": "v4"}, "'v4' is no recorded dataset"),
     ((*CELLS, "stimuli"), {"source": "recording", "dataset": "two_types"}, "is no recorded dataset"),
     ((*UNITS, "n_neurons"), 102, "102 is no multiple of the 4 types"),
-    ((*UNITS, "n_neurons"), 580, "145 units per type are more than the 144 locations in 24 px"),
+    ((*UNITS, "n_neurons"), 1028, "257 units per type are more than the 256 locations in 28 px"),
     ((*UNITS, "image_size"), 12, "datasets.four_features.image_size"),
     ((*UNITS, "feature_space", "name"), "vgg16", "use one of v1, vgg19"),
     ((*UNITS, "feature_space"), {"name": "vgg19", "layer": "conv2_2"}, "key 'weights' is missing"),

@@ -72,7 +72,8 @@ def use_style() -> None:
 def show_field(ax: Axes, field: np.ndarray, limit: float | None = None) -> None:
     """Draw a signed map (y, x): red positive, blue negative, white zero, no ticks."""
     limit = float(np.abs(field).max()) if limit is None else limit
-    ax.imshow(field, cmap="RdBu_r", vmin=-limit or None, vmax=limit or None)
+    limit = limit or 1.0  # a field of zeros is white
+    ax.imshow(field, cmap="RdBu_r", vmin=-limit, vmax=limit)
     ax.set(xticks=[], yticks=[])
     sns.despine(ax=ax, left=True, bottom=True)
 
