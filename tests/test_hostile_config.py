@@ -60,7 +60,7 @@ CONFIG = {
 }
 # Without shared parts, so that every place can be changed alone.
 VALID = json.loads(json.dumps(CONFIG))
-OPTIONAL = {"layout", "splits_from", "checksums"}
+OPTIONAL = {"layout", "splits_from", "checksums", "localizer", "relocation", "kernel_start"}
 
 
 def places(value, path=()):

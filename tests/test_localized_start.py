@@ -6,10 +6,14 @@ import torch
 from conftest import factorized, small_core, small_training
 from test_localization import PATCH, SIZE, definition, population
 
+import compute_sta
+import localize
+import train
 from whatwhere.checkpoint import Checkpoint
 from whatwhere.config import _check_localizer
 from whatwhere.dataset import fit_data
 from whatwhere.errors import UserError
+from whatwhere.files import read_netcdf, read_tensors, write_netcdf
 from whatwhere.localizer import best_setting, kernels_needed, start_from
 from whatwhere.model import Start
 from whatwhere.sta import AVERAGES, spike_triggered_average
@@ -177,3 +181,20 @@ def test_a_start_that_cannot_be_is_refused_with_its_key(mistake, message):
     config = {"models": {"network": model, "localized": localizer}}
     with pytest.raises(UserError, match=f"config.yaml: models.network.*{message}"):
         _check_localizer(config, "network", [("config.yaml", config)])
+
+
+def test_the_scripts_hand_the_start_from_rule_to_rule(tmp_path):
+    names = ("data.nc", "sta.nc", "starts.pt", "localized.pt", "localized.nc", "fits.pt", "validation.nc")
+    data, averages, starts, localized, rated, fits, validation = (tmp_path / name for name in names)
+    write_netcdf(population(120, 8), data)
+    cell = ("all", "all")
+    compute_sta.main(data, *cell, [0, 1], 9, 0.1, averages)
+    localize.main(data, *cell, definition(), [0, 1], localized, rated, starts)
+    model = network(training=small_training(max_steps=5))
+    train.main(data, averages, [starts, rated], *cell, model, [0, 1], "cpu", 1, 1e9, "code", fits, validation)
+    with read_netcdf(validation) as trained, read_netcdf(rated) as inferred:
+        loss = trained["validation_loss"].mean("neuron").values
+        assert (loss <= inferred["validation_loss"].mean("neuron").values * (1 + 1e-4)).all()
+    content = [read_tensors(path)["seeds"][0]["parameters"][0] for path in (starts, localized)]
+    # The refit has seen the validation images, the start has not.
+    assert not torch.equal(content[0]["readout.amplitude"], content[1]["readout.amplitude"])
