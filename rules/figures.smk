@@ -14,8 +14,8 @@ rule describe_fits:
     conda:
         "../envs/whatwhere.yaml"
     resources:
-        mem_mb=8000,
-        runtime="30m",
+        mem_mb=growing(8000),
+        runtime=growing(30),
     params:
         cells=lambda wildcards: cells(EXPERIMENTS[wildcards.experiment]),
         code=code_of("describe_fits"),

@@ -124,7 +124,7 @@ def test_names_of_the_owner_cannot_break_the_page(tmp_path, tiny_dataset):
 
 
 def test_a_simulation_has_a_page_too(tmp_path):
-    simulate.main("small", DATASET, tmp_path / "data.nc")
+    simulate.main("small", DATASET, None, tmp_path, tmp_path / "data.nc")
     page = describe(tmp_path)["html"].read_text()
     assert "Nothing suspicious was found" in page
     assert "test responses without noise" in page

@@ -18,6 +18,7 @@ CONFIGS = [merge(DEFAULT, read(path)) for path in sorted((REPOSITORY / "config")
 FAMILIES = {
     model["family"]: model for config in CONFIGS for model in config["models"].values() if "family" in model
 }
+KINDS = {one["kind"]: one for config in CONFIGS for one in config["datasets"].values() if "kind" in one}
 FULLY_CONNECTED = factorized(
     family="cnn_fully_connected",
     readout={"weight_sd": 0.01, "dropout": 0.5, "bias": True},
@@ -31,7 +32,8 @@ CONFIG = {
     "checkpoint_seconds": 60,
     "sta_smoothing": 17,
     "sta_whitening": 0.1,
-    "datasets": {
+    "datasets": KINDS
+    | {
         "simulated": DEFAULT["datasets"]["two_types"],
         "cowley": {"kind": "cowley2023", "session": "201025", "image": IMAGE, "split": SPLIT},
         "antolik": {"kind": "antolik2016", "region": 1, "checksums": True, "image": IMAGE, "split": SPLIT},
@@ -80,8 +82,18 @@ def at(config, path):
     return config
 
 
+def own_copy(path):
+    """The config to change at a path, without the datasets and models that have no part in it."""
+    few = {"datasets": {"simulated"}, "models": {"mean"}}
+    config = {
+        key: {name: value[name] for name in value if name in few[key] | {*path}} if key in few else value
+        for key, value in VALID.items()
+    }
+    return copy.deepcopy(config)
+
+
 def changed(path, value):
-    config = copy.deepcopy(VALID)
+    config = own_copy(path)
     at(config, path[:-1])[path[-1]] = value
     return config
 
@@ -125,7 +137,7 @@ def test_every_key_refuses_a_mapping_with_unknown_keys(path):
 
 @pytest.mark.parametrize("path", [path for path in KEYS if path not in FREE], ids=key_of)
 def test_every_required_key_is_missed_by_name(path):
-    config = copy.deepcopy(VALID)
+    config = own_copy(path)
     del at(config, path[:-1])[path[-1]]
     message = refusal(config)
     assert f"key '{path[-1]}' is missing" in message

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from whatwhere import plotting
 from whatwhere.dataset import open_dataset, select_images
-from whatwhere.description import drift, findings, neuron_table, overview, split_sizes
+from whatwhere.description import drift, findings, neuron_table, overview, repeated, split_sizes
 from whatwhere.files import atomic, write_table
 from whatwhere.logs import logged
 
@@ -107,11 +107,12 @@ def _agreement(ax: Axes, table: pd.DataFrame) -> None:
 
 
 def _drift(ax: Axes, responses: np.ndarray) -> None:
-    by_repeat = drift(responses)[1]
-    known = ~np.isnan(by_repeat).all(1)
-    if not known.any():
+    again = repeated(responses)
+    if not again.size:
         _nothing(ax, "no repeats of single trials")
         return
+    by_repeat = drift(again)[1]
+    known = ~np.isnan(by_repeat).all(1)
     by_repeat, number = by_repeat[known], np.flatnonzero(known) + 1
     ax.plot(number, by_repeat, color="0.8", linewidth=0.5)
     ax.plot(number, np.nanmean(by_repeat, axis=1), color=plotting.PALETTE[0], label="mean of neurons")

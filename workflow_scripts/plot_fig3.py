@@ -74,7 +74,7 @@ def filters(panel: SubFigure, rows: list[tuple[str, int, str | Path]], sizes: li
             field = filter_of(path, f"n{n_neurons}-d{n_images}")
             if field is None:
                 ax.set(xticks=[], yticks=[])
-                sns.despine(ax=ax, left=True, bottom=True)
+                ax.spines[:].set_visible(False)
             else:
                 plotting.show_field(ax, field)
         name = plotting.label(model, n_neurons).replace(", ", "\n")

@@ -12,6 +12,7 @@ import xarray as xr
 from whatwhere.dataset import SPLITS, duplicate_groups
 from whatwhere.metrics import cc_max
 
+_BLOCK = 64
 DRIFT_LIMIT = 5.0
 """Standard errors of a correlation with the number of the repeat beyond which a neuron drifts."""
 
@@ -77,8 +78,8 @@ def _sd(responses: np.ndarray) -> np.ndarray:
     return np.nanstd(responses, axis=(0, 1), dtype=np.float64)
 
 
-def _repeated(responses: np.ndarray) -> np.ndarray:
-    """Responses to the images that all neurons saw twice or more."""
+def repeated(responses: np.ndarray) -> np.ndarray:
+    """Responses to the images that all neurons saw twice or more, (repeat, image, neuron)."""
     return responses[:, (~np.isnan(responses)).all(2).sum(0) > 1]
 
 
@@ -89,22 +90,31 @@ def neuron_table(dataset: xr.Dataset) -> pd.DataFrame:
     ``oracle_correlation``, ``cc_max`` (highest correlation with the repeat mean that noise allows) and
     ``drift`` (see :func:`drift`). Undefined values are NaN.
     """
-    responses = dataset["responses"].values
-    repeated = _repeated(responses)
-    undefined = np.full(dataset.sizes["neuron"], np.nan)
-    names = dataset["neuron_id"].values if "neuron_id" in dataset.coords else np.arange(len(undefined))
-    some = repeated.shape[1] > 1
+    names = dataset["neuron_id"].values if "neuron_id" in dataset.coords else None
+    # In blocks: intermediate results are several times larger than the responses.
+    blocks = [
+        _rows(dataset["responses"].values[:, :, start : start + _BLOCK])
+        for start in range(0, dataset.sizes["neuron"], _BLOCK)
+    ]
+    table = pd.concat(blocks, ignore_index=True)
+    table.insert(0, "neuron", np.arange(len(table)))
+    table.insert(1, "neuron_id", table.neuron if names is None else names)
+    return table
+
+
+def _rows(responses: np.ndarray) -> pd.DataFrame:
+    again = repeated(responses)
+    undefined = np.full(responses.shape[2], np.nan)
+    some = again.shape[1] > 1
     return pd.DataFrame(
         {
-            "neuron": np.arange(len(undefined)),
-            "neuron_id": names,
             "mean": np.nanmean(responses, axis=(0, 1), dtype=np.float64),
             "sd": _sd(responses),
             "minimum": np.nanmin(responses, axis=(0, 1)),
             "maximum": np.nanmax(responses, axis=(0, 1)),
-            "oracle_correlation": oracle_correlation(repeated) if some else undefined,
-            "cc_max": cc_max(repeated) if some else undefined,
-            "drift": drift(repeated)[0] if some else undefined,
+            "oracle_correlation": oracle_correlation(again) if some else undefined,
+            "cc_max": cc_max(again) if some else undefined,
+            "drift": drift(again)[0] if some else undefined,
         }
     )
 
@@ -146,7 +156,7 @@ def findings(dataset: xr.Dataset) -> list[str]:
     found = [*_about_images(dataset), *_about_neurons(table)]
     if not dataset.attrs["repeat_averages"] and table.cc_max.isna().all():
         found.append("no image was repeated: noise ceilings and FEVE are undefined")
-    trials = (~np.isnan(_repeated(dataset["responses"].values))).any(2).sum()
+    trials = (~np.isnan(repeated(dataset["responses"].values))).any(2).sum()
     drifting = table.neuron[table.drift.abs() * np.sqrt(trials) > DRIFT_LIMIT]
     if len(drifting):
         found.append(f"{len(drifting)} neurons drift over repeats: {_some(drifting)}")
