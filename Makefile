@@ -14,7 +14,7 @@ report: .venv/run  ## Write results/<run>/report.html of CONFIG, after running w
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) -- all build_report
 
 test: .venv/test lint  ## Install what tests need, then lint and test
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: .venv/test  ## Style, types and Snakemake's own checks
 	$(BIN)/ruff check .

@@ -71,8 +71,12 @@ def population(n_images: int, shape: ImageShape, n_neurons: int, seed: int) -> t
     distance = (y - centers[:, 0, None, None]) ** 2 + (x - centers[:, 1, None, None]) ** 2
     center, surround = torch.exp(-distance / 4), torch.exp(-distance / 16)
     fields = center / center.sum((1, 2), keepdim=True) - surround / surround.sum((1, 2), keepdim=True)
-    rates = 4 * (images.mean(1).flatten(1) @ fields.flatten(1).T)
-    return images, torch.poisson(torch.nn.functional.softplus(rates), generator=generator)
+    responses = torch.empty(n_images, n_neurons)
+    for start in range(0, n_images, 4096):
+        part = slice(start, start + 4096)
+        rates = 4 * (images[part].mean(1).flatten(1) @ fields.flatten(1).T)
+        responses[part] = torch.poisson(torch.nn.functional.softplus(rates), generator=generator)
+    return images, responses
 
 
 @dataclass

@@ -21,7 +21,7 @@ from measure import hardware, seconds
 from whatwhere.files import atomic, write_table
 from whatwhere.memory import keep_freed_memory
 
-N_STEPS = 4
+N_STEPS = 2
 LIMIT = {"n_neurons": 5000, "n_images": 5000, "height": 36, "width": 64, "network": "three_layers"}
 BASE = {"n_neurons": 100, "n_images": 1024, "height": 48, "width": 48, "network": "two_kernels"}
 SIZES = [

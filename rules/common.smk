@@ -1,4 +1,5 @@
 import ast
+import functools
 import hashlib
 import sys
 from pathlib import Path
@@ -29,6 +30,10 @@ config = validated(config)
 
 RUN = f"results/{config['run']}"
 EXPERIMENTS = {experiment["name"]: experiment for experiment in config["experiments"]}
+PAPER_CURVES = [
+    f"{workflow.basedir}/config/reference/{name}.csv"
+    for name in ("fig3", "fig4", "fig5")
+]
 CELL = "{experiment}/{dataset}/n{n_neurons}-d{n_images}"
 FIT = "{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}"
 
@@ -41,6 +46,22 @@ wildcard_constraints:
     n_images="all|[0-9]+",
 
 
+@functools.cache
+def imports_of(path):
+    """Files of the library that a file imports, anywhere in it."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            source = SCRIPTS.joinpath(*name.split("."))
+            found += [source.with_suffix(".py"), source / "__init__.py"]
+    return [file for file in found if file.is_file()]
+
+
 def code_of(script):
     """Digest of a script and of the library modules it imports, directly or not.
 
@@ -49,22 +70,9 @@ def code_of(script):
     pending, seen = [SCRIPTS / f"{script}.py"], set()
     while pending:
         path = pending.pop()
-        if path in seen:
-            continue
-        seen.add(path)
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = []
-            if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-                names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
-            elif isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            for name in names:
-                source = SCRIPTS.joinpath(*name.split("."))
-                pending += [
-                    p
-                    for p in (source.with_suffix(".py"), source / "__init__.py")
-                    if p.is_file()
-                ]
+        if path not in seen:
+            seen.add(path)
+            pending += imports_of(path)
     digest = hashlib.sha256()
     for path in sorted(seen):
         digest.update(path.read_bytes())
@@ -86,26 +94,34 @@ def datasets_of(simulated):
     return "|".join(names) or "none"
 
 
-def models_of(trained):
-    """Pattern of the names of models that are trained by gradient descent, or of all others."""
-    # The key tells: to ask whatwhere.families would cost every call of snakemake the import of torch.
+def fitting_rule(model):
+    """The rule that fits a model."""
+    # Keys tell: to ask whatwhere.families would cost every call of snakemake the import of torch.
+    if model["family"] == "localization":
+        return "localize"
+    return "train" if "training" in model else "fit_baseline"
+
+
+def models_of(rule):
+    """Pattern of the names of the models that a rule fits."""
     names = [
-        name
-        for name, model in config["models"].items()
-        if ("training" in model) == trained
+        name for name, model in config["models"].items() if fitting_rule(model) == rule
     ]
     return "|".join(names) or "none"
 
 
 def has_masks(model):
     """Whether a model learns where every neuron looks."""
-    return model["family"] in ("cnn_factorized", "cnn_known_kernel")
+    families = ("cnn_factorized", "cnn_known_kernel", "cnn_gaussian", "localization")
+    return model["family"] in families
 
 
 def has_barcodes(model):
     """Whether a model has feature weights to cluster: a single feature has none."""
     features = [core["channels"][-1] for core in model.get("cores", [])]
-    return model["family"] == "cnn_factorized" and min(features) > 1
+    kernels = [n for block in model["grid"] for n in block.get("n_kernels", [])]
+    families = ("cnn_factorized", "cnn_gaussian", "localization")
+    return model["family"] in families and min(features + kernels) > 1
 
 
 def all_targets():
@@ -118,6 +134,8 @@ def all_targets():
     if scaling_files(""):
         tables += ["scaling", "exchange_rates"]
         figures += ["scaling"]
+    if "data_efficiency" in figures:
+        tables += ["data_efficiency"]
     if fits_of(EXPERIMENTS.values(), has_barcodes):
         tables += ["barcodes", "barcode_scores"]
         figures += ["fig1"]

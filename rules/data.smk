@@ -68,6 +68,7 @@ rule compute_sta:
     params:
         seeds=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seeds"],
         smoothing=config["sta_smoothing"],
+        whitening=config["sta_whitening"],
         code=code_of("compute_sta"),
     message:
         "Spike-triggered averages of {wildcards.dataset}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"

@@ -94,3 +94,34 @@ rule collect_barcodes:
         "Collect all barcodes"
     script:
         "../workflow_scripts/collect_barcodes.py"
+
+
+rule collect_data_efficiency:
+    input:
+        scores=figure_files(
+            "data_efficiency", f"{RUN}/scores/{{experiment}}/{{dataset}}/{{model}}.csv"
+        ),
+        locations=figure_files(
+            "data_efficiency",
+            f"{RUN}/locations/{{experiment}}/{{dataset}}/{{model}}.csv",
+        ),
+        barcode_scores=figure_files(
+            "data_efficiency",
+            f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}_scores.csv",
+            has_barcodes,
+        ),
+        reference=PAPER_CURVES,
+    output:
+        table=f"{RUN}/tables/data_efficiency.csv",
+    log:
+        f"{RUN}/logs/collect_data_efficiency.log",
+    benchmark:
+        f"{RUN}/benchmarks/collect_data_efficiency.tsv"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        code=code_of("collect_data_efficiency"),
+    message:
+        "Collect data efficiency"
+    script:
+        "../workflow_scripts/collect_data_efficiency.py"

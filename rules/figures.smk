@@ -304,3 +304,28 @@ rule plot_barcodes:
         "Draw the barcodes of {wildcards.model} on {wildcards.dataset}"
     script:
         "../workflow_scripts/plot_barcodes.py"
+
+
+rule plot_data_efficiency:
+    input:
+        table=f"{RUN}/tables/data_efficiency.csv",
+        reference=PAPER_CURVES,
+    output:
+        svg=report(
+            f"{RUN}/figures/data_efficiency.svg",
+            caption="captions/data_efficiency.rst",
+            category="Data efficiency",
+        ),
+        png=f"{RUN}/figures/data_efficiency.png",
+    log:
+        f"{RUN}/logs/plot_data_efficiency.log",
+    benchmark:
+        f"{RUN}/benchmarks/plot_data_efficiency.tsv"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        code=code_of("plot_data_efficiency"),
+    message:
+        "Draw data efficiency"
+    script:
+        "../workflow_scripts/plot_data_efficiency.py"

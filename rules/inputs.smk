@@ -12,6 +12,17 @@ def cell_files(pattern, keep=lambda model: True):
     return files
 
 
+def localizer_files(*patterns):
+    """Input function: files of the model from which a model starts, for the same cell; else nothing."""
+
+    def files(wildcards):
+        localizer = config["models"][wildcards.model].get("localizer")
+        keys = dict(wildcards.items()) | {"model": localizer}
+        return [pattern.format(**keys) for pattern in patterns] if localizer else []
+
+    return files
+
+
 def last_cell_file(pattern):
     """Input function: a file of the last cell of one experiment and dataset."""
     return lambda wildcards: cell_files(pattern)(wildcards)[-1]

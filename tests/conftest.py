@@ -2,7 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
+
+# Fits repeat bit by bit only with the same number of threads.
+torch.set_num_threads(1)
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared" / "data"

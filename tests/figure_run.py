@@ -15,7 +15,7 @@ import select_fits
 import simulate
 import train
 from whatwhere.config import read
-from whatwhere.families import CLOSED_FORM
+from whatwhere.families import FAMILIES
 
 MODELS = read(REPOSITORY / "config" / "config.yaml")["models"]
 GAUSSIANS = {"kind": "simulated_dog", "variation": 0, "centered": True, "image_size": 26, "patch": 9}
@@ -69,7 +69,7 @@ class Run:
         data = self.path("data", f"{dataset}.nc")
         cells = [(str(n), str(d)) for n in n_neurons for d in n_images]
         fits, validation, averages = [], [], []
-        closed = definition["family"] in CLOSED_FORM
+        closed = FAMILIES[definition["family"]].fit is not None
         for n, d in cells:
             where = ("fits", experiment, dataset, model, f"n{n}-d{d}")
             fits.append(self.path(*where, "fits.pt"))
@@ -78,9 +78,9 @@ class Run:
                 fit_baseline.main(data, n, d, definition, seeds, fits[-1], validation[-1])
                 continue
             averages.append(self.path("sta", experiment, dataset, f"n{n}-d{d}.nc"))
-            compute_sta.main(data, n, d, seeds, 9, averages[-1])
+            compute_sta.main(data, n, d, seeds, 9, 0.1, averages[-1])
             train.main(
-                *(data, averages[-1], n, d, definition, seeds, "cpu", 1, 60.0, "code"),
+                *(data, averages[-1], [], n, d, definition, seeds, "cpu", 1, 60.0, "code"),
                 *(fits[-1], validation[-1]),
             )
         files = {

@@ -104,7 +104,7 @@ MISTAKES = [
     ((*MODEL, "training", "patience"), KeyError, "key 'patience' is missing"),
     ((*MODEL, "training", "learning_rate"), "fast", "must be number"),
     ((*MODEL, "readout", "bias"), "yes", "readout.bias"),
-    ((*MODEL, "readout", "mask_start", "height"), "tall", "it must be response_sd or number"),
+    ((*MODEL, "readout", "mask_start", "height"), "tall", "it must be response_sd or amplitude or number"),
     ((*MODEL, "readout", "mask_start", "position"), "center", "use one of sta, smoothed_sta"),
     ((*CORE, "kernels"), [17, 3], "kernels: has 2 elements but 'channels' has 1"),
     ((*CORE, "kernels"), [49], "a kernel of 49 px"),

@@ -31,6 +31,7 @@ CONFIG = {
     "threads_per_fit": 1,
     "checkpoint_seconds": 60,
     "sta_smoothing": 17,
+    "sta_whitening": 0.1,
     "datasets": KINDS
     | {
         "simulated": DEFAULT["datasets"]["two_types"],
@@ -61,7 +62,7 @@ CONFIG = {
 }
 # Without shared parts, so that every place can be changed alone.
 VALID = json.loads(json.dumps(CONFIG))
-OPTIONAL = {"layout", "splits_from", "checksums"}
+OPTIONAL = {"layout", "splits_from", "checksums", "localizer", "relocation", "kernel_start"}
 
 
 def places(value, path=()):

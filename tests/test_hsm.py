@@ -116,7 +116,7 @@ def test_gradients_agree_with_finite_differences():
 def train(definition, dataset, folder):
     data = fit_data(dataset, None, None, 0)
     checkpoint = Checkpoint(folder / "checkpoint.pt", "same", 1e9, 3)
-    return train_seed(definition, 0, data, {}, None, torch.device("cpu"), checkpoint)
+    return train_seed(definition, 0, data, {}, None, None, torch.device("cpu"), checkpoint)
 
 
 def test_starts_differ_only_in_initial_values_and_the_first_is_the_plain_fit(tiny_dataset, tmp_path):

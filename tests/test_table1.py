@@ -18,7 +18,7 @@ import train
 from load_recording import main as load_recording
 from whatwhere.config import merge, read
 from whatwhere.dataset import open_dataset
-from whatwhere.families import CLOSED_FORM
+from whatwhere.families import FAMILIES
 
 TINY = {1: (60, 10, 3, 6), 2: (50, 10, 2, 3), 3: (60, 12, 3, 4)}
 REFERENCE = REPOSITORY / "config" / "reference" / "table1.csv"
@@ -143,10 +143,18 @@ def fit(model, folder, dataset, averages):
     )
     common = {"n_neurons": "all", "n_images": "all", "definition": definition, "seeds": [0]}
     common |= {"dataset": dataset, "fits": fits, "validation": validation}
-    if definition["family"] in CLOSED_FORM:
+    if FAMILIES[definition["family"]].fit is not None:
         fit_baseline.main(**common)
     else:
-        train.main(**common, averages=averages, device="cpu", threads=1, checkpoint_seconds=1e9, code="same")
+        train.main(
+            **common,
+            averages=averages,
+            localizer=[],
+            device="cpu",
+            threads=1,
+            checkpoint_seconds=1e9,
+            code="same",
+        )
     cells = [("all", "all")]
     select_fits.main([str(validation)], cells, ["population"], selection)
     names = {"experiment": "table1", "dataset": "antolik_region1", "model": model}
@@ -159,7 +167,7 @@ def test_every_model_is_fitted_scored_and_drawn(site, tmp_path):
     dataset, averages = tmp_path / "data.nc", tmp_path / "sta.nc"
     definition = TABLE1["datasets"]["antolik_region1"] | {"checksums": False}
     load_recording("antolik_region1", definition, tmp_path, site, str(dataset))
-    compute_sta.main(dataset, "all", "all", [0], 17, averages)
+    compute_sta.main(dataset, "all", "all", [0], 17, 0.1, averages)
     files = [fit(model, tmp_path, dataset, averages) for model in MODELS]
     table = tmp_path / "table1.csv"
     losses = {name: TABLE1["models"][name]["loss"] for name in MODELS}

@@ -124,7 +124,7 @@ def cell(tiny_dataset):
 
 def sweep(definition, tiny_dataset, checkpoint):
     data, averages = cell(tiny_dataset)
-    return train_seed(definition, 0, data, averages, None, torch.device("cpu"), checkpoint)
+    return train_seed(definition, 0, data, averages, None, None, torch.device("cpu"), checkpoint)
 
 
 def new_checkpoint(folder, fingerprint="same", seconds=1e9):

@@ -26,15 +26,16 @@ def main(
     n_images: str,
     seeds: list[int],
     smoothing: int,
+    whitening: float,
     output: str | Path,
 ) -> None:
-    """Write raw, smoothed and smoothed squared averages, (seed, neuron, y, x), to ``output``."""
+    """Write raw, smoothed, smoothed squared and whitened averages, (seed, neuron, y, x), to ``output``."""
     averages = []
     with open_dataset(dataset) as data:
         for seed in seeds:
             fit = fit_data(data, size(n_neurons), size(n_images), seed)
             even = _evenly_scaled_images(data, fit)
-            averages.append(sta.averages(fit.train_images, even, fit.train_responses, smoothing))
+            averages.append(sta.averages(fit.train_images, even, fit.train_responses, smoothing, whitening))
     dims = ("seed", "neuron", "y", "x")
     variables = {name: (dims, np.stack([one[name] for one in averages])) for name in sta.AVERAGES}
     write_netcdf(xr.Dataset(variables, coords={"seed": seeds}), output)
@@ -48,5 +49,6 @@ if __name__ == "__main__":
             n_images=snakemake.wildcards.n_images,
             seeds=snakemake.params.seeds,
             smoothing=snakemake.params.smoothing,
+            whitening=snakemake.params.whitening,
             output=snakemake.output.sta,
         )

@@ -11,6 +11,7 @@ from whatwhere.dataset import TRAIN, open_dataset
 from whatwhere.encoder import Encoder
 from whatwhere.files import read_netcdf, read_table, read_tensors, write_netcdf, write_table
 from whatwhere.linear import LinearEncoder
+from whatwhere.localized import LocalizedEncoder
 from whatwhere.locations import location_errors, peaks
 from whatwhere.logs import logged
 from whatwhere.selection import most_frequent
@@ -47,6 +48,9 @@ def parameters(fitted: Fitted, data: xr.Dataset) -> xr.Dataset:
                 arrays["masks"] = (("neuron", "fy", "fx"), model.readout.mask[keep].numpy())
                 weights = model.readout.feature_weights[keep].numpy()
                 arrays["feature_weights"] = (("neuron", "feature"), weights)
+    elif isinstance(model, LocalizedEncoder):
+        arrays["kernels"] = (("kernel", "channel", "ky", "kx"), model.kernels.detach()[:, None].numpy())
+        arrays["masks"] = (("neuron", "fy", "fx"), model.readout.mask.detach()[keep].numpy())
     elif isinstance(model, LinearEncoder):
         arrays["filters"] = (("neuron", "channel", "y", "x"), model.filters.detach()[keep].numpy())
     for name in ("location", "receptive_field", "cell_type"):

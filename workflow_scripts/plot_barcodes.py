@@ -66,7 +66,7 @@ def fields(panel: SubFigure, averages: np.ndarray, counts: np.ndarray) -> Axes:
     axes = panel.subplots(int(np.ceil(len(largest) / columns)), columns, squeeze=False).ravel()
     for ax, cluster in zip(axes, largest, strict=False):
         plotting.show_field(ax, averages[cluster], float(np.nanmax(np.abs(averages[cluster]))))
-        ax.set_title(f"cluster {cluster + 1} (n = {counts[cluster]})", fontsize=6.5)
+        ax.set_title(f"{cluster + 1} (n = {counts[cluster]})", fontsize=6.5)
     for ax in axes[len(largest) :]:
         ax.axis("off")
     return axes[0]

@@ -73,7 +73,8 @@ def filters(panel: SubFigure, rows: list[tuple[str, int, str | Path]], sizes: li
         for ax, n_images in zip(line, sizes, strict=True):
             field = filter_of(path, f"n{n_neurons}-d{n_images}")
             if field is None:
-                ax.axis("off")
+                ax.set(xticks=[], yticks=[])
+                ax.spines[:].set_visible(False)
             else:
                 plotting.show_field(ax, field)
         name = plotting.label(model, n_neurons).replace(", ", "\n")

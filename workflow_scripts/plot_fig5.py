@@ -11,7 +11,11 @@ from whatwhere import plotting
 from whatwhere.files import read_table
 from whatwhere.logs import logged
 
-RULES = {"population": "one setting per population", "neuron": "one setting per neuron, or the mean"}
+RULES = {
+    "population": "one setting per population",
+    "median": "one setting for all seeds",
+    "neuron": "one setting per neuron, or the mean",
+}
 PER_NEURON_IN_PAPER = "factorized_relu"
 """The model whose settings the paper chose per neuron; for all others, per population (F.3, F.5)."""
 
@@ -97,7 +101,7 @@ def main(
     first = table.dataset.iloc[0]
     shown, score = (plotting.example(one[one.dataset == first]) for one in (codes, agreement))
     n_types = agreement.groupby("dataset").n_types.first().astype(int).to_dict()
-    main_rule = table[table.selection == "population"]
+    main_rule = table[table.selection == table.selection.iloc[0]]
 
     figure = plt.figure(figsize=(plotting.PAGE, 5.6))
     top, bottom = figure.subfigures(2, 1, height_ratios=[1.15, 1])

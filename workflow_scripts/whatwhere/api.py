@@ -169,18 +169,22 @@ def fit(
     validate_model(model)
     if FAMILIES[model["family"]].fit is not None:
         raise UserError(f"model: {model['family']} is no network: use a family that is trained")
+    if "localizer" in model:
+        raise UserError("model: a localizer is another model of a config: start masks at an average instead")
     data = _dataset(images, responses, split, normalize, seed)
     if model["loss"] == "poisson" and (data["responses"] < 0).any():
         raise UserError("responses: a poisson loss cannot fit negative responses: set the loss to mse")
     seen = fit_data(data, None, None, seed)
     stored = select_images(data, seen.draw.train)
+    defaults = read(FOLDER / "config.yaml")
     averages = sta.averages(
         seen.train_images,
         standardizer(stored, "global")(stored),
         seen.train_responses,
-        read(FOLDER / "config.yaml")["sta_smoothing"],
+        defaults["sta_smoothing"],
+        defaults["sta_whitening"],
     )
-    candidates = [train_seed(model, seed, seen, averages, None, choose_device(device), _Unsaved())]
+    candidates = [train_seed(model, seed, seen, averages, None, None, choose_device(device), _Unsaved())]
     (chosen,) = np.unique(select(to_validation(model, candidates), "population"))
     fitted = load_fit(to_tensors(model, candidates), seed, int(chosen))
     return FittedModel(_score(data, fitted), settings(model)[int(chosen)], data, fitted)

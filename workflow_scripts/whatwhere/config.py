@@ -127,6 +127,7 @@ def validate(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
             _check_schema(definition, section, (section, name), sources)
     for name, definition in config["models"].items():
         _check_cores(definition, ("models", name, "cores"), sources)
+        _check_localizer(config, name, sources)
     for name, definition in config["datasets"].items():
         if definition["kind"] in SIMULATED:
             _check_simulation(definition, ("datasets", name), sources)
@@ -288,6 +289,49 @@ def _check_cores(definition: Config, path: tuple[str, ...], sources: Sequence[tu
             if len(core[key]) != n_layers:
                 message = f"has {len(core[key])} elements but 'channels' has {n_layers}: one per layer"
                 raise _fail((*path, index, key), message, sources)
+
+
+def _check_localizer(config: Config, name: str, sources: Sequence[tuple[str, Config]]) -> None:
+    """What starts from inferred locations needs a localizer that fits it."""
+    definition, path = config["models"][name], ("models", name)
+    readout = definition.get("readout", {})
+    mask_start = readout.get("mask_start", {})
+    wanted = {
+        "readout.mask_start.position": mask_start.get("position") == "posterior",
+        "readout.position": readout.get("position") == "posterior",
+        "readout.feature_start.mean": readout.get("feature_start", {}).get("mean") == "posterior",
+        "cores": any(core.get("kernel_start") == "posterior" for core in definition.get("cores", [])),
+    }
+    if mask_start.get("height") == "amplitude" and mask_start["position"] != "posterior":
+        message = "amplitude needs 'position: posterior'"
+        raise _fail((*path, "readout", "mask_start", "height"), message, sources)
+    if "relocation" in definition and definition["family"] not in ("cnn_factorized", "cnn_gaussian"):
+        message = f"neurons of a {definition['family']} cannot move: only cnn_factorized and cnn_gaussian can"
+        raise _fail((*path, "relocation"), message, sources)
+    if "localizer" not in definition:
+        for key, needs in wanted.items():
+            if needs:
+                raise _fail((*path, *key.split(".")), "posterior needs the key 'localizer'", sources)
+        return
+    localizer = config["models"].get(definition["localizer"], {})
+    if localizer.get("family") != "localization":
+        known = [n for n, model in config["models"].items() if model["family"] == "localization"]
+        message = f"'{definition['localizer']}' is no model of family localization; there are {known}"
+        raise _fail((*path, "localizer"), message, sources)
+    counts = {count for block in localizer["grid"] for count in block["n_kernels"]}
+    for index, core in enumerate(definition["cores"]):
+        if core.get("kernel_start") != "posterior":
+            continue
+        here = (*path, "cores", index)
+        if len(core["channels"]) != 1 or core["channels"] != definition["cores"][0]["channels"]:
+            message = "kernel_start: posterior is for single layers of the same number of channels"
+            raise _fail((*here, "channels"), message, sources)
+        if core["channels"][0] not in counts:
+            message = f"{core['channels'][0]} is not among the n_kernels of '{definition['localizer']}'"
+            raise _fail((*here, "channels", 0), message, sources)
+        if core["kernels"][0] != localizer["kernel"]:
+            message = f"{core['kernels'][0]} px, but '{definition['localizer']}' has {localizer['kernel']} px"
+            raise _fail((*here, "kernels", 0), message, sources)
 
 
 def _check_simulation(

@@ -224,10 +224,14 @@ class ConvCore(nn.Module):
         """All layers, first to last."""
         return cast(list[ConvLayer], list(self.layers))
 
-    def initialize(self, generator: torch.Generator) -> None:
-        """Draw all filters (section B)."""
+    def initialize(self, generator: torch.Generator, localized: Tensor | None = None) -> None:
+        """Draw all filters (section B), or take those of the only layer from ``localized`` (kernel, y, x)."""
         for layer in self.conv_layers():
             normal_(layer.kernels, self.config["kernel_sd"], self.config["truncated"], generator)
+        if self.config.get("kernel_start") == "posterior" and localized is not None:
+            (layer,) = self.conv_layers()
+            # Localization saw the mean over the image channels.
+            layer.kernels.data.copy_(localized[:, None] / layer.kernels.shape[1])
         self.use_fast_layout()
 
     def use_fast_layout(self) -> None:

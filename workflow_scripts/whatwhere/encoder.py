@@ -8,6 +8,7 @@ from torch import Tensor
 
 from whatwhere.cores import ACTIVATIONS, ConvCore
 from whatwhere.errors import UserError
+from whatwhere.gaussian_readout import GaussianReadout
 from whatwhere.model import ImageShape, Model, Penalties, Start
 from whatwhere.readouts import (
     FactorizedReadout,
@@ -15,11 +16,14 @@ from whatwhere.readouts import (
     FullyConnectedReadout,
 )
 
-READOUTS: dict[str, type[FactorizedReadout | FullyConnectedReadout]] = {
+Readout = FactorizedReadout | FullyConnectedReadout | GaussianReadout
+
+READOUTS: dict[str, type[Readout]] = {
     "cnn_factorized": FactorizedReadout,
     "cnn_known_kernel": FactorizedReadout,
     "cnn_fixed_mask": FixedMaskReadout,
     "cnn_fully_connected": FullyConnectedReadout,
+    "cnn_gaussian": GaussianReadout,
 }
 
 
@@ -37,7 +41,7 @@ class Encoder(Model):
     def __init__(
         self,
         core: ConvCore,
-        readout: FactorizedReadout | FullyConnectedReadout,
+        readout: Readout,
         nonlinearity: str,
     ) -> None:
         super().__init__()
@@ -47,7 +51,7 @@ class Encoder(Model):
 
     def initialize(self, start: Start) -> None:
         """Set all parameters to their initial values (section B)."""
-        self.core.initialize(start.generator)
+        self.core.initialize(start.generator, None if start.localized is None else start.localized.kernels)
         self.readout.initialize(start)
 
     def forward(self, images: Tensor) -> Tensor:

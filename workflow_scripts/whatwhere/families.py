@@ -13,6 +13,7 @@ from whatwhere.encoder import READOUTS, build_cnn
 from whatwhere.hsm import HSM
 from whatwhere.linear import LinearEncoder, Solver, fit_linear, fit_mean, solve_lasso, solve_ridge
 from whatwhere.lnp import LNP
+from whatwhere.localized import build_localized, fit_localized
 from whatwhere.model import ImageShape, Model
 from whatwhere.shared_filter import fit_shared
 
@@ -76,7 +77,6 @@ FAMILIES: dict[str, Family] = {
     "lasso": _regression(solve_lasso, "lasso_l1"),
     "lnp": Family(_lnp),
     "hsm": Family(_hsm),
+    "localization": Family(build_localized, fit_localized),
     **{name: Family(_cnn) for name in READOUTS},
 }
-
-CLOSED_FORM = tuple(name for name, family in FAMILIES.items() if family.fit is not None)

@@ -44,6 +44,12 @@ LABELS = {
     "fully_connected_relu": "fully connected",
     "factorized_two_kernels": "factorized",
     "factorized_three_layers": "factorized",
+    "localized_one_kernel": "inferred",
+    "localized_two_kernels": "inferred",
+    "localized_features": "inferred",
+    "cnn_one_kernel_localized": "CNN, inferred start",
+    "factorized_two_localized": "factorized, inferred start",
+    "factorized_relu_localized": "factorized, inferred start",
 }
 """What figures call models; others go by their name in the config."""
 
@@ -66,7 +72,8 @@ def use_style() -> None:
 def show_field(ax: Axes, field: np.ndarray, limit: float | None = None) -> None:
     """Draw a signed map (y, x): red positive, blue negative, white zero, no ticks."""
     limit = float(np.abs(field).max()) if limit is None else limit
-    ax.imshow(field, cmap="RdBu_r", vmin=-limit or None, vmax=limit or None)
+    limit = limit or 1.0  # a field of zeros is white
+    ax.imshow(field, cmap="RdBu_r", vmin=-limit, vmax=limit)
     ax.set(xticks=[], yticks=[])
     sns.despine(ax=ax, left=True, bottom=True)
 

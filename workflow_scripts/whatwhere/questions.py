@@ -94,7 +94,7 @@ def answers(
         1: list(_shared_features(scores, reference)),
         2: [*_against(scores, _JOINT_READOUTS, reference), *_images_saved(scores)],
         3: list(_largest(_against(scores, tuple(set(families.values()) - {_FACTORIZED}), reference))),
-        4: [] if barcode_scores is None else list(_barcodes(barcode_scores)),
+        4: [] if barcode_scores is None else list(_largest(_barcodes(barcode_scores))),
         5: [] if exchange_rates is None else list(_exchange(exchange_rates)),
     }
     rows = [

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.signal import fftconvolve
 
-AVERAGES = ("sta", "smoothed_sta", "squared_sta")
+AVERAGES = ("sta", "smoothed_sta", "squared_sta", "whitened_sta")
 """Names of the averages from which masks can start."""
 
 _CHUNK = 2048
+_WHITENING_IMAGES = 8192
 
 
 def spike_triggered_average(images: np.ndarray, responses: np.ndarray) -> np.ndarray:
@@ -31,6 +32,33 @@ def spike_triggered_average(images: np.ndarray, responses: np.ndarray) -> np.nda
         grey = images[start : start + _CHUNK].mean(1).reshape(-1, height * width)
         total += responses[start : start + _CHUNK].T @ grey
     return (total / n_images).reshape(-1, height, width).astype(np.float32)
+
+
+def whiten(sta: np.ndarray, images: np.ndarray, strength: float) -> np.ndarray:
+    """Correct averages for the correlations of the stimulus: (C + s I)^-1 STA, a ridge regression.
+
+    Parameters
+    ----------
+    sta
+        (neuron, y, x).
+    images
+        (image, channel, y, x) from which they were taken; C is the covariance of their mean channel,
+        estimated from at most 8192 of them.
+    strength
+        s in units of the mean variance of a pixel, positive. Directions of the stimulus with less variance
+        than that are not amplified, because they hold mostly noise.
+
+    Returns
+    -------
+    (neuron, y, x), float32.
+    """
+    grey = images[:: -(-len(images) // _WHITENING_IMAGES)].mean(1)
+    flat = grey.reshape(len(grey), -1) - grey.mean(0).ravel()
+    covariance = (flat.T @ flat).astype(np.float64) / len(flat)
+    pixels = np.arange(len(covariance))
+    covariance[pixels, pixels] += strength * covariance.trace() / len(pixels)
+    whitened = np.linalg.solve(covariance, sta.reshape(len(sta), -1).T).T
+    return whitened.reshape(sta.shape).astype(np.float32)
 
 
 def smoothing_kernel(size: int) -> np.ndarray:
@@ -59,7 +87,7 @@ def smooth_square(sta: np.ndarray) -> np.ndarray:
 
 
 def averages(
-    images: np.ndarray, evenly_scaled: np.ndarray, responses: np.ndarray, smoothing: int
+    images: np.ndarray, evenly_scaled: np.ndarray, responses: np.ndarray, smoothing: int, whitening: float
 ) -> dict[str, np.ndarray]:
     """All :data:`AVERAGES` by name, (neuron, y, x) each.
 
@@ -72,10 +100,15 @@ def averages(
         average is taken (section G.3).
     smoothing
         Size of :func:`smoothing_kernel`.
+    whitening
+        Strength of :func:`whiten`.
     """
     raw = spike_triggered_average(images, responses)
     squared = smooth_square(spike_triggered_average(evenly_scaled, responses))
-    return dict(zip(AVERAGES, (raw, smooth(raw, smoothing), squared), strict=True))
+    # Means off: the mean image would dominate once weak directions are amplified.
+    covariance = spike_triggered_average(images, responses - responses.mean(0))
+    whitened = whiten(covariance, images, whitening)
+    return dict(zip(AVERAGES, (raw, smooth(raw, smoothing), squared, whitened), strict=True))
 
 
 def crop_to_mask(sta: np.ndarray, mask_shape: tuple[int, int]) -> np.ndarray:

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from whatwhere.checkpoint import Checkpoint
 from whatwhere.dataset import FitData, Standardizer
 from whatwhere.families import FAMILIES, Setting
 from whatwhere.losses import LOSSES, Objective
-from whatwhere.model import ImageShape, Model, Start
+from whatwhere.model import ImageShape, LocalizedStart, Model, Start
+from whatwhere.relocation import relocate
 from whatwhere.training import Fit, Tensors, Training, predict
 
 logger = logging.getLogger(__name__)
@@ -125,6 +127,7 @@ def _start(
     data: FitData,
     averages: dict[str, np.ndarray],
     known_kernel: np.ndarray | None,
+    localized: LocalizedStart | None,
     seed: int,
 ) -> Start:
     return Start(
@@ -133,6 +136,7 @@ def _start(
         response_mean=torch.from_numpy(data.train_responses.mean(0)),
         averages=averages,
         known_kernel=None if known_kernel is None else torch.from_numpy(known_kernel),
+        localized=localized,
     )
 
 
@@ -145,12 +149,27 @@ def fingerprint(cell: list[Any], files: list[str | Path]) -> str:
     return digest.hexdigest()
 
 
+def _after_step(definition: dict[str, Any], checkpoint: Checkpoint) -> Callable[[Training], None]:
+    """What happens after every step: neurons are relocated when it is time to, and progress is saved."""
+    relocation = definition.get("relocation")
+
+    def after_step(training: Training) -> None:
+        if relocation and training.step <= relocation["last"] and training.step % relocation["every"] == 0:
+            for run in training.active():
+                moved = relocate(run.encoder, training.data.train_images, training.data.train_responses)
+                logger.info("step %d: %d neurons moved", training.step, len(moved))
+        checkpoint(training)
+
+    return after_step
+
+
 def train_seed(
     definition: dict[str, Any],
     seed: int,
     data: FitData,
     averages: dict[str, np.ndarray],
     known_kernel: np.ndarray | None,
+    localized: LocalizedStart | None,
     device: torch.device,
     checkpoint: Checkpoint,
 ) -> Candidates:
@@ -169,6 +188,8 @@ def train_seed(
         By name: (neuron, y, x) spike-triggered averages of ``data``.
     known_kernel
         (y, x) true receptive field, for ``cnn_known_kernel``.
+    localized
+        What the model's ``localizer`` found; its maps are among ``averages``.
     device
         Where to train.
     checkpoint
@@ -196,15 +217,18 @@ def train_seed(
         for setting in group:
             encoder = build(definition, setting, data.train_images.shape[1:], data.train_responses.shape[1])
             init_seed = _seeds(seed, int(setting.get("start", 0)))[0]
-            encoder.initialize(_start(data, averages, known_kernel, init_seed))
+            encoder.initialize(_start(data, averages, known_kernel, localized, init_seed))
             encoders.append(encoder.to(device))
             strengths = {name: value for name, value in setting.items() if name not in _NO_PENALTY}
             objectives.append(Objective(definition["loss"], definition["reduction"], strengths))
         torch.manual_seed(dropout_seed)
         order = torch.Generator().manual_seed(order_seed)
         training = Training(encoders, tensors, objectives, definition["training"], order)
+        if localized is not None:
+            training.include_start()
         checkpoint.resume(training)
-        for setting, encoder, fit in zip(group, encoders, training.run(checkpoint), strict=True):
+        after_step = _after_step(definition, checkpoint)
+        for setting, encoder, fit in zip(group, encoders, training.run(after_step), strict=True):
             # Copies, because a model that was trained with others shares its memory with them.
             state = {name: value.cpu().clone() for name, value in encoder.state_dict().items()}
             done.append(checkpoint.add(fit, state))
