@@ -52,7 +52,7 @@ def cluster():
     """Start SLURM, for this module's processes too; jobs are killed when they exceed their memory."""
     # Unix sockets want short paths.
     folder = tempfile.mkdtemp(prefix="whatwhere-slurm-", dir="/tmp")
-    claims = {"SLURM_TEST_MEM": "64000", "SLURM_TEST_CPUS": "8", "SLURM_TEST_MEMKILL": "1"}
+    claims = {"SLURM_TEST_MEM": "200000", "SLURM_TEST_CPUS": "8", "SLURM_TEST_MEMKILL": "1"}
     subprocess.run(["bash", CLUSTER / "slurm-up.sh", folder], env=os.environ | claims, check=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SLURM_CONF", f"{folder}/etc/slurm.conf")
@@ -139,8 +139,8 @@ def half_done(local, folder):
 def hanging(local, tmp_path_factory):
     """A run whose training stands still, so that its minute runs out while other tests go on."""
     folder = half_done(local, tmp_path_factory.mktemp("hanging"))
-    # More retries than the profile's: on a slow machine the first minutes may not reach a checkpoint.
-    more = ("--retries", "5", "--set-resources", "train:runtime=attempt")
+    # Fast growth: on a slow machine the first minute may not even reach a checkpoint.
+    more = ("--retries", "3", "--set-resources", "train:runtime=attempt**2", "train:mem_mb=4000")
     process = start(folder, *more, "--", f"{FIT}/fits.pt")
     wait_for((folder / FIT / "checkpoint.pt").exists, process)
     os.kill(process_of("train", folder), signal.SIGSTOP)
@@ -215,7 +215,9 @@ def test_a_job_beyond_its_time_is_tried_again_with_more_and_continues(hanging, l
     assert code == 0, output
     train = jobs(folder, "train")
     assert [job["JobState"] for job in train] == ["TIMEOUT"] * (len(train) - 1) + ["COMPLETED"]
-    assert [job["TimeLimit"] for job in train] == [f"00:0{n}:00" for n in range(1, len(train) + 1)]
+    assert [job["TimeLimit"] for job in train] == ["00:01:00", "00:04:00", "00:09:00", "00:16:00"][
+        : len(train)
+    ]
     assert len(train) > 1
     assert "continuing after" in (folder / TRAIN_LOG).read_text()
     assert finished_files(folder) == finished_files(local)
