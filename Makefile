@@ -5,10 +5,13 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint format check bench bench-scaling clean help
+.PHONY: run report test lint format docs check bench bench-scaling clean help
 
 run: .venv/run  ## Install, then run the quick configuration (or CONFIG=...)
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+
+report: .venv/run  ## Write results/<run>/report.html of CONFIG, after running what is missing
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) -- all build_report
 
 test: .venv/test lint  ## Install what tests need, then lint and test
 	$(BIN)/pytest
@@ -24,6 +27,9 @@ format: .venv/test  ## Format all code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
+
+docs: .venv/run  ## Bring config/README.md up to date with the schemas
+	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.config_reference config/README.md
 
 check: .venv/run  ## Validate CONFIG in seconds, without running anything
 	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.check $(CONFIG)

@@ -10,15 +10,16 @@ sys.path.insert(0, str(SCRIPTS))
 from whatwhere.config import SIMULATED, cells, read, validate
 from whatwhere.errors import UserError
 from whatwhere.recordings import input_files
+from whatwhere.simulation_inputs import simulation_inputs
 
 
 def validated(config):
     """Check the configuration; a mistake ends the run with one line, before the DAG is built."""
     try:
-        sources = [
-            (str(path), read(path)) for path in dict.fromkeys(workflow.configfiles)
-        ]
-        validate(config, [*sources, ("--config", config)])
+        command_line = workflow.config_settings
+        files = [workflow.configfiles[-1], *command_line.configfiles]
+        sources = [(str(path), read(path)) for path in files]
+        validate(config, [*sources, ("--config", dict(command_line.config))])
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)
@@ -29,6 +30,10 @@ config = validated(config)
 
 RUN = f"results/{config['run']}"
 EXPERIMENTS = {experiment["name"]: experiment for experiment in config["experiments"]}
+PAPER_CURVES = [
+    f"{workflow.basedir}/config/reference/{name}.csv"
+    for name in ("fig3", "fig4", "fig5")
+]
 CELL = "{experiment}/{dataset}/n{n_neurons}-d{n_images}"
 FIT = "{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}"
 
@@ -74,6 +79,11 @@ def code_of(script):
     return digest.hexdigest()[:12]
 
 
+def growing(amount):
+    """A resource that grows with every attempt, for jobs that ran out of memory (MB) or time (minutes)."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 def datasets_of(simulated):
     """Pattern of the names of simulated or of recorded datasets."""
     names = [
@@ -84,36 +94,63 @@ def datasets_of(simulated):
     return "|".join(names) or "none"
 
 
-def models_of(trained):
-    """Pattern of the names of models that are trained by gradient descent, or of all others."""
-    # The key tells: to ask whatwhere.families would cost every call of snakemake the import of torch.
+def fitting_rule(model):
+    """The rule that fits a model."""
+    # Keys tell: to ask whatwhere.families would cost every call of snakemake the import of torch.
+    if model["family"] == "localization":
+        return "localize"
+    return "train" if "training" in model else "fit_baseline"
+
+
+def models_of(rule):
+    """Pattern of the names of the models that a rule fits."""
     names = [
-        name
-        for name, model in config["models"].items()
-        if ("training" in model) == trained
+        name for name, model in config["models"].items() if fitting_rule(model) == rule
     ]
     return "|".join(names) or "none"
 
 
+def has_masks(model):
+    """Whether a model learns where every neuron looks."""
+    families = ("cnn_factorized", "cnn_known_kernel", "cnn_gaussian", "localization")
+    return model["family"] in families
+
+
 def has_barcodes(model):
-    """Whether the feature weights of a model are clustered."""
-    return model["family"] == "cnn_factorized"
+    """Whether a model has feature weights to cluster: a single feature has none."""
+    features = [core["channels"][-1] for core in model.get("cores", [])]
+    kernels = [n for block in model["grid"] for n in block.get("n_kernels", [])]
+    families = ("cnn_factorized", "cnn_gaussian", "localization")
+    return model["family"] in families and min(features + kernels) > 1
 
 
 def all_targets():
     """What a plain run makes."""
     tables = ["scores", "summary"]
-    if any(
-        has_barcodes(config["models"][m])
-        for e in EXPERIMENTS.values()
-        for m in e["models"]
-    ):
-        tables += ["barcodes", "barcode_scores"]
-    figures = [e["figure"] for e in EXPERIMENTS.values() if e["figure"]]
+    figures = sorted({e["figure"] for e in EXPERIMENTS.values() if e["figure"]})
     figures += [f"recording_{name}" for name in recorded_datasets()]
-    return [f"{RUN}/tables/{name}.csv" for name in tables] + [
-        f"{RUN}/figures/{name}.svg" for name in figures
-    ]
+    if "table1" in figures:
+        tables += ["table1"]
+    if scaling_files(""):
+        tables += ["scaling", "exchange_rates"]
+        figures += ["scaling"]
+    if "data_efficiency" in figures:
+        tables += ["data_efficiency"]
+    if fits_of(EXPERIMENTS.values(), has_barcodes):
+        tables += ["barcodes", "barcode_scores"]
+        figures += ["fig1"]
+        figures += fitted("barcodes/{experiment}/{dataset}/{model}", has_barcodes)
+    return (
+        [f"{RUN}/tables/{name}.csv" for name in tables]
+        + [f"{RUN}/figures/{name}.svg" for name in figures]
+        + dataset_pages()
+    )
+
+
+def dataset_pages():
+    """Pages of all datasets that an experiment uses."""
+    used = {name for e in EXPERIMENTS.values() for name in e["datasets"]}
+    return [f"{RUN}/datasets/{name}.html" for name in sorted(used)]
 
 
 def recorded_datasets():
@@ -124,3 +161,27 @@ def recorded_datasets():
     return sorted(
         name for name in used if config["datasets"][name]["kind"] not in SIMULATED
     )
+
+
+REFERENCES = sorted(
+    map(str, Path(workflow.basedir, "config", "reference").glob("*.csv"))
+)
+
+
+def table_names():
+    """Names of the tables of a plain run."""
+    return [Path(path).stem for path in all_targets() if "/tables/" in path]
+
+
+def question_tables(wildcards):
+    """Input function: the tables of a run that can answer the paper's questions."""
+    wanted = ("scores", "barcode_scores", "exchange_rates")
+    return {
+        name: f"{RUN}/tables/{name}.csv" for name in wanted if name in table_names()
+    }
+
+
+def report_pages():
+    """What the report shows besides figures."""
+    pages = ["answers", "run", *(f"tables/{name}" for name in table_names())]
+    return [f"{RUN}/pages/{page}.html" for page in pages]

@@ -1,4 +1,6 @@
 rule simulate:
+    input:
+        unpack(stimulus_files),
     output:
         dataset=f"{RUN}/data/{{dataset}}.nc",
     log:
@@ -10,10 +12,11 @@ rule simulate:
     conda:
         "../envs/whatwhere.yaml"
     resources:
-        mem_mb=8000,
-        runtime="1h",
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         definition=lambda wildcards: config["datasets"][wildcards.dataset],
+        downloads="results/downloads",
         code=code_of("simulate"),
     message:
         "Simulate {wildcards.dataset}"
@@ -35,8 +38,8 @@ rule load_recording:
     conda:
         "../envs/whatwhere.yaml"
     resources:
-        mem_mb=8000,
-        runtime="1h",
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         definition=lambda wildcards: config["datasets"][wildcards.dataset],
         mirror=config["mirror"],
@@ -60,13 +63,49 @@ rule compute_sta:
     conda:
         "../envs/whatwhere.yaml"
     resources:
-        mem_mb=8000,
-        runtime="30m",
+        mem_mb=growing(8000),
+        runtime=growing(30),
     params:
         seeds=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seeds"],
         smoothing=config["sta_smoothing"],
+        whitening=config["sta_whitening"],
         code=code_of("compute_sta"),
     message:
         "Spike-triggered averages of {wildcards.dataset}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"
     script:
         "../workflow_scripts/compute_sta.py"
+
+
+rule describe_dataset:
+    input:
+        dataset=f"{RUN}/data/{{dataset}}.nc",
+    output:
+        page=report(
+            f"{RUN}/datasets/{{dataset}}.html",
+            caption="captions/dataset.rst",
+            category="Datasets",
+            labels={"dataset": "{dataset}"},
+        ),
+        neurons=f"{RUN}/datasets/{{dataset}}.csv",
+        svg=f"{RUN}/datasets/{{dataset}}.svg",
+        png=f"{RUN}/datasets/{{dataset}}.png",
+    log:
+        f"{RUN}/logs/describe_dataset/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/describe_dataset/{{dataset}}.tsv"
+    conda:
+        "../envs/whatwhere.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(30),
+    params:
+        code=code_of("describe_dataset"),
+    message:
+        "Describe {wildcards.dataset}"
+    script:
+        "../workflow_scripts/describe_dataset.py"
+
+
+rule describe_datasets:
+    input:
+        dataset_pages(),

@@ -14,8 +14,8 @@ rule score:
         "../envs/whatwhere.yaml"
     threads: config["threads_per_fit"]
     resources:
-        mem_mb=8000,
-        runtime="2h",
+        mem_mb=growing(8000),
+        runtime=growing(120),
     params:
         cells=lambda wildcards: cells(EXPERIMENTS[wildcards.experiment]),
         code=code_of("score"),
@@ -48,11 +48,13 @@ rule collect_scores:
 rule cluster_barcodes:
     input:
         dataset=f"{RUN}/data/{{dataset}}.nc",
+        averages=last_cell_file(f"{RUN}/sta/{CELL}.nc"),
         fits=cell_files(f"{RUN}/fits/{FIT}/fits.pt"),
         selection=f"{RUN}/selection/{{experiment}}/{{dataset}}/{{model}}.csv",
     output:
         barcodes=f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}.csv",
         scores=f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}_scores.csv",
+        fields=f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}_fields.nc",
     log:
         f"{RUN}/logs/cluster_barcodes/{{experiment}}/{{dataset}}/{{model}}.log",
     benchmark:
@@ -92,3 +94,34 @@ rule collect_barcodes:
         "Collect all barcodes"
     script:
         "../workflow_scripts/collect_barcodes.py"
+
+
+rule collect_data_efficiency:
+    input:
+        scores=figure_files(
+            "data_efficiency", f"{RUN}/scores/{{experiment}}/{{dataset}}/{{model}}.csv"
+        ),
+        locations=figure_files(
+            "data_efficiency",
+            f"{RUN}/locations/{{experiment}}/{{dataset}}/{{model}}.csv",
+        ),
+        barcode_scores=figure_files(
+            "data_efficiency",
+            f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}_scores.csv",
+            has_barcodes,
+        ),
+        reference=PAPER_CURVES,
+    output:
+        table=f"{RUN}/tables/data_efficiency.csv",
+    log:
+        f"{RUN}/logs/collect_data_efficiency.log",
+    benchmark:
+        f"{RUN}/benchmarks/collect_data_efficiency.tsv"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        code=code_of("collect_data_efficiency"),
+    message:
+        "Collect data efficiency"
+    script:
+        "../workflow_scripts/collect_data_efficiency.py"

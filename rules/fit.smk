@@ -2,6 +2,9 @@ rule train:
     input:
         dataset=f"{RUN}/data/{{dataset}}.nc",
         sta=f"{RUN}/sta/{CELL}.nc",
+        localizer=localizer_files(
+            f"{RUN}/fits/{FIT}/starts.pt", f"{RUN}/fits/{FIT}/validation.nc"
+        ),
     output:
         fits=f"{RUN}/fits/{FIT}/fits.pt",
         validation=f"{RUN}/fits/{FIT}/validation.nc",
@@ -10,14 +13,14 @@ rule train:
     benchmark:
         f"{RUN}/benchmarks/train/{FIT}.tsv"
     wildcard_constraints:
-        model=models_of(trained=True),
+        model=models_of("train"),
     conda:
         "../envs/whatwhere.yaml"
     threads: config["threads_per_fit"]
     resources:
         gpu=int(config["device"] != "cpu"),
-        mem_mb=16000,
-        runtime="8h",
+        mem_mb=growing(16000),
+        runtime=growing(480),
     params:
         definition=lambda wildcards: config["models"][wildcards.model],
         seeds=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seeds"],
@@ -41,13 +44,13 @@ rule fit_baseline:
     benchmark:
         f"{RUN}/benchmarks/fit_baseline/{FIT}.tsv"
     wildcard_constraints:
-        model=models_of(trained=False),
+        model=models_of("fit_baseline"),
     conda:
         "../envs/whatwhere.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
-        runtime="2h",
+        mem_mb=growing(16000),
+        runtime=growing(120),
     params:
         definition=lambda wildcards: config["models"][wildcards.model],
         seeds=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seeds"],
@@ -56,6 +59,35 @@ rule fit_baseline:
         "Fit {wildcards.model} to {wildcards.dataset}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"
     script:
         "../workflow_scripts/fit_baseline.py"
+
+
+rule localize:
+    input:
+        dataset=f"{RUN}/data/{{dataset}}.nc",
+    output:
+        fits=f"{RUN}/fits/{FIT}/fits.pt",
+        validation=f"{RUN}/fits/{FIT}/validation.nc",
+        starts=f"{RUN}/fits/{FIT}/starts.pt",
+    log:
+        f"{RUN}/logs/localize/{FIT}.log",
+    benchmark:
+        f"{RUN}/benchmarks/localize/{FIT}.tsv"
+    wildcard_constraints:
+        model=models_of("localize"),
+    conda:
+        "../envs/whatwhere.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(120),
+    params:
+        definition=lambda wildcards: config["models"][wildcards.model],
+        seeds=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seeds"],
+        code=code_of("localize"),
+    message:
+        "Locate the receptive fields of {wildcards.dataset}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"
+    script:
+        "../workflow_scripts/localize.py"
 
 
 rule select_fits:

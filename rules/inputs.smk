@@ -1,7 +1,9 @@
-def cell_files(pattern):
-    """Input function: a file of every cell of one experiment, dataset and model."""
+def cell_files(pattern, keep=lambda model: True):
+    """Input function: a file of every cell of one experiment, dataset and model, if its definition is wanted."""
 
     def files(wildcards):
+        if "model" in wildcards.keys() and not keep(config["models"][wildcards.model]):
+            return []
         return [
             pattern.format(**wildcards, n_neurons=n_neurons, n_images=n_images)
             for n_neurons, n_images in cells(EXPERIMENTS[wildcards.experiment])
@@ -10,15 +12,42 @@ def cell_files(pattern):
     return files
 
 
-def fitted(pattern, keep=lambda model: True):
-    """A file of every experiment, dataset and model whose definition is wanted."""
+def localizer_files(*patterns):
+    """Input function: files of the model from which a model starts, for the same cell; else nothing."""
+
+    def files(wildcards):
+        localizer = config["models"][wildcards.model].get("localizer")
+        keys = dict(wildcards.items()) | {"model": localizer}
+        return [pattern.format(**keys) for pattern in patterns] if localizer else []
+
+    return files
+
+
+def last_cell_file(pattern):
+    """Input function: a file of the last cell of one experiment and dataset."""
+    return lambda wildcards: cell_files(pattern)(wildcards)[-1]
+
+
+def fits_of(experiments, keep=lambda model: True):
+    """Experiment, dataset and model of everything that is fitted and whose definition is wanted."""
     return [
-        pattern.format(experiment=name, dataset=dataset, model=model)
-        for name, experiment in EXPERIMENTS.items()
+        {"experiment": experiment["name"], "dataset": dataset, "model": model}
+        for experiment in experiments
         for dataset in experiment["datasets"]
         for model in experiment["models"]
         if keep(config["models"][model])
     ]
+
+
+def fitted(pattern, keep=lambda model: True):
+    """A file of every experiment, dataset and model whose definition is wanted."""
+    return [pattern.format(**names) for names in fits_of(EXPERIMENTS.values(), keep)]
+
+
+def figure_files(figure, pattern, keep=lambda model: True):
+    """A file of everything that is fitted for one figure."""
+    experiments = [e for e in EXPERIMENTS.values() if e["figure"] == figure]
+    return [pattern.format(**names) for names in fits_of(experiments, keep)]
 
 
 def model_of(experiment, family):
@@ -50,6 +79,26 @@ def figure_file(figure, pattern):
     return file
 
 
+def example_file(pattern):
+    """Input function: a file of the run's first factorised model with several features."""
+
+    def file(wildcards):
+        return pattern.format(**fits_of(EXPERIMENTS.values(), has_barcodes)[0])
+
+    return file
+
+
+def varied_experiments():
+    """Experiments with several population or data sizes."""
+    return [e for e in EXPERIMENTS.values() if len(cells(e)) > 1]
+
+
+def scaling_files(pattern):
+    """A file of every factorised model that is fitted at several sizes."""
+    names = fits_of(varied_experiments(), lambda m: m["family"] == "cnn_factorized")
+    return [pattern.format(**one) for one in names]
+
+
 def recording_experiment(dataset):
     """The first experiment on a dataset."""
     return next(e for e in EXPERIMENTS.values() if dataset in e["datasets"])
@@ -68,12 +117,47 @@ def recording_files(pattern):
     return files
 
 
+def shown_model(dataset):
+    """The model whose neurons the figure of a recording shows: factorised, or else the last one."""
+    experiment = recording_experiment(dataset)
+    return model_of(experiment, "cnn_factorized") or experiment["models"][-1]
+
+
 def recording_model(pattern):
-    """Input function: a file of its first factorised model; nothing if there is none."""
+    """Input function: a file of the shown model."""
+
+    def file(wildcards):
+        dataset = wildcards.dataset
+        return largest(
+            pattern, recording_experiment(dataset), dataset, shown_model(dataset)
+        )
+
+    return file
+
+
+def stimulus_files(wildcards):
+    """Input function: files that a simulation takes its images and feature space from, by role."""
+    definition = config["datasets"][wildcards.dataset]
+    return {
+        role: f"{RUN}/data/{source}.nc" if role == "recording" else source
+        for role, source in simulation_inputs(definition).items()
+    }
+
+
+def table1_experiment():
+    """The experiment that Table 1 is made of."""
+    return next(e for e in EXPERIMENTS.values() if e["figure"] == "table1")
+
+
+def table1_files(pattern):
+    """Input function: a file of every dataset and model of Table 1."""
 
     def files(wildcards):
-        experiment = recording_experiment(wildcards.dataset)
-        model = model_of(experiment, "cnn_factorized")
-        return largest(pattern, experiment, wildcards.dataset, model) if model else []
+        experiment = table1_experiment()
+        return [
+            pattern.format(experiment=experiment["name"], dataset=dataset, model=model)
+            for dataset in experiment["datasets"]
+            for model in experiment["models"]
+        ]
 
     return files

@@ -2,7 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
+
+# Fits repeat bit by bit only with the same number of threads.
+torch.set_num_threads(1)
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared" / "data"
@@ -14,6 +18,17 @@ def cowley_folder():
     if not folder.is_dir():
         pytest.skip(f"needs the published files in {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A copy of the repository in which config/test.yaml has run and its report was written."""
+    from workflow import CONFIG, OFFLINE, copy_repository, snakemake
+
+    repository = copy_repository(tmp_path_factory.mktemp("workflow"))
+    run = snakemake(repository, "all", "build_report", *CONFIG, **OFFLINE)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return repository
 
 
 @pytest.fixture

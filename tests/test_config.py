@@ -1,4 +1,5 @@
 import copy
+import functools
 
 import pytest
 import yaml
@@ -8,13 +9,16 @@ from whatwhere.config import merge, read, validate
 from whatwhere.errors import UserError
 
 CONFIGS = sorted((REPOSITORY / "config").glob("*.yaml"))
+OVERLAYS = {"table1_full.yaml": ["table1.yaml"]}
+"""Configs that only make sense on top of others."""
 DEFAULT = read(REPOSITORY / "config" / "config.yaml")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_every_config_of_the_project_is_valid(path):
-    update = read(path)
-    validate(merge(DEFAULT, update), [("config.yaml", DEFAULT), (path.name, update)])
+    names = ["config.yaml", *OVERLAYS.get(path.name, []), path.name]
+    sources = [(name, read(REPOSITORY / "config" / name)) for name in names]
+    validate(functools.reduce(merge, (content for _, content in sources)), sources)
 
 
 def changed(path, value):
@@ -30,8 +34,11 @@ def changed(path, value):
 
 
 MODEL = ("models", "factorized_two_kernels")
+RIDGE = ("models", "ridge")
 CORE = (*MODEL, "cores", 0)
 DATA = ("datasets", "two_types")
+CELLS = ("datasets", "v1_like")
+UNITS = ("datasets", "four_features")
 FIRST = ("experiments", 0)
 
 MISTAKES = [
@@ -56,6 +63,37 @@ MISTAKES = [
     ((*DATA, "patch"), 49, "a receptive field of 49 px does not fit into 48 px"),
     ((*DATA, "patch"), 16, "must be odd"),
     ((*DATA, "validation_fraction"), 1.0, "datasets.two_types.validation_fraction"),
+    ((*RIDGE, "input"), "patch", "models.ridge.input: 'patch' is not allowed; use one of image, known_patch"),
+    ((*RIDGE, "loss"), KeyError, "models.ridge: key 'loss' is missing"),
+    ((*RIDGE, "grid"), [{"lasso_l1": [1]}], "unknown key 'lasso_l1'; allowed are ridge_l2"),
+    ((*RIDGE, "grid"), [{}], "key 'ridge_l2' is missing"),
+    (("models", "mean", "grid"), [{"ridge_l2": [1]}], "models.mean.grid"),
+    ((*CELLS, "patch"), 33, "a receptive field of 33 px does not fit into 31 px"),
+    ((*CELLS, "patch"), 12, "12 must be odd"),
+    ((*CELLS, "mean_count"), 0, "datasets.v1_like.mean_count"),
+    ((*CELLS, "n_repeats"), KeyError, "key 'n_repeats' is missing"),
+    ((*CELLS, "normalize"), "pixel", "'pixel' is not allowed; use one of none, global, per_pixel"),
+    ((*CELLS, "stimuli", "source"), "noise", "use one of generated, photographs, images, recording"),
+    ((*CELLS, "stimuli"), {"source": "generated", "path": "a"}, "unknown key 'path'; allowed are source"),
+    ((*CELLS, "stimuli"), {"source": "photographs", "test": 0.2}, "key 'validation' is missing"),
+    (
+        (*CELLS, "stimuli"),
+        {"source": "photographs", "validation": 0.2, "test": 0.2},
+        "datasets.v1_like.stimuli.source: two photographs give at most 1024 images but n_images is 1800",
+    ),
+    (
+        (*CELLS, "stimuli"),
+        {"source": "images", "path": "a", "validation": 0.5, "test": 0.5, "seed": 0},
+        "validation and test add up to 1 or more",
+    ),
+    ((*CELLS, "stimuli"), {"source": "recording", "dataset": "v4"}, "'v4' is no recorded dataset"),
+    ((*CELLS, "stimuli"), {"source": "recording", "dataset": "two_types"}, "is no recorded dataset"),
+    ((*UNITS, "n_neurons"), 102, "102 is no multiple of the 4 types"),
+    ((*UNITS, "n_neurons"), 580, "145 units per type are more than the 144 locations in 24 px"),
+    ((*UNITS, "image_size"), 12, "datasets.four_features.image_size"),
+    ((*UNITS, "feature_space", "name"), "vgg16", "use one of v1, vgg19"),
+    ((*UNITS, "feature_space"), {"name": "vgg19", "layer": "conv2_2"}, "key 'weights' is missing"),
+    ((*UNITS, "feature_space"), {"name": "v1", "layer": "conv2_2"}, "unknown key 'layer'"),
     ((*MODEL, "family"), "cnn", "models.factorized_two_kernels.family: 'cnn' is not allowed"),
     ((*MODEL, "grid"), [], "models.factorized_two_kernels.grid: [] needs at least 1"),
     ((*MODEL, "grid", 0, "mask_l1"), [-0.1], "grid.0.mask_l1.0"),
@@ -66,7 +104,7 @@ MISTAKES = [
     ((*MODEL, "training", "patience"), KeyError, "key 'patience' is missing"),
     ((*MODEL, "training", "learning_rate"), "fast", "must be number"),
     ((*MODEL, "readout", "bias"), "yes", "readout.bias"),
-    ((*MODEL, "readout", "mask_start", "height"), "tall", "it must be response_sd or number"),
+    ((*MODEL, "readout", "mask_start", "height"), "tall", "it must be response_sd or amplitude or number"),
     ((*MODEL, "readout", "mask_start", "position"), "center", "use one of sta, smoothed_sta"),
     ((*CORE, "kernels"), [17, 3], "kernels: has 2 elements but 'channels' has 1"),
     ((*CORE, "kernels"), [49], "a kernel of 49 px"),
@@ -104,15 +142,98 @@ def test_the_file_that_holds_the_mistake_is_named():
     mine = {"models": {"ridge": {"grid": [{"ridge_l2": [-1]}]}}}
     with pytest.raises(UserError, match=r"^mine.yaml: models.ridge.grid.0.ridge_l2.0"):
         validate(merge(DEFAULT, mine), [("config.yaml", DEFAULT), ("mine.yaml", mine)])
+    unknown = {"models": {"ridge": {"grids": []}}}
+    with pytest.raises(UserError, match=r"^mine.yaml: models.ridge: unknown key 'grids'"):
+        validate(
+            merge(DEFAULT, unknown),
+            [("config.yaml", DEFAULT), ("mine.yaml", unknown), ("--config", {"run": "a"})],
+        )
     broken = changed(("device",), "gpu")
     with pytest.raises(UserError, match=r"^config.yaml: device"):
         validate(broken, [("config.yaml", broken), ("mine.yaml", {})])
 
 
-def test_names_of_experiments_and_figures_are_unique():
+LASSO = {"family": "lasso", "input": "known_patch", "loss": "mse", "grid": [{"lasso_l1": [0.1]}]}
+TABLE1 = read(REPOSITORY / "config" / "table1.yaml")["models"]
+
+
+@pytest.mark.parametrize(
+    ("definition", "expected"),
+    [
+        (LASSO | {"grid": [{"lasso_l1": [0]}]}, "models.new.grid.0.lasso_l1.0"),
+        (LASSO | {"family": "ols"}, "models.new.grid"),
+        (TABLE1["lnp"] | {"bias_start": None}, "models.new.bias_start"),
+        (TABLE1["lnp"] | {"grid": [{"mask_l1": [1]}]}, "allowed are filter_l1, smoothness"),
+        (TABLE1["hsm"] | {"n_filters": 0}, "models.new.n_filters"),
+        (TABLE1["hsm"] | {"hidden_ratio": 0}, "models.new.hidden_ratio"),
+        (TABLE1["hsm"] | {"grid": [{"start": [-1]}]}, "models.new.grid.0.start.0"),
+        (TABLE1["hsm"] | {"nonlinearity": "relu"}, "unknown key 'nonlinearity'"),
+    ],
+)
+def test_a_mistake_in_a_baseline_is_found(definition, expected):
+    config = changed(("models", "new"), definition)
+    with pytest.raises(UserError) as error:
+        validate(config, [("mine.yaml", config)])
+    assert expected in str(error.value)
+
+
+def test_a_known_patch_of_a_recording_is_refused():
+    config = changed(("models", "new"), LASSO)
+    config["datasets"]["v4"] = read(REPOSITORY / "config" / "v4.yaml")["datasets"]["v4_201025"]
+    config["experiments"][0] |= {"datasets": ["v4"], "models": ["new"]}
+    with pytest.raises(UserError, match=r"models.new.input: a known patch needs .* 'v4' is not: set image"):
+        validate(config, [("mine.yaml", config)])
+
+
+def test_units_of_vgg19_need_colour():
+    config = changed((*UNITS, "color"), "grey")
+    space = {"name": "vgg19", "layer": "conv2_2", "weights": "vgg19.pth", "sha256": "0" * 64}
+    config["datasets"]["four_features"]["feature_space"] = space
+    with pytest.raises(UserError, match="color: must be rgb for feature_space vgg19"):
+        validate(config, [("mine.yaml", config)])
+
+
+def test_cells_without_types_are_refused():
+    config = changed((*CELLS, "n_simple_types"), 0)
+    config["datasets"]["v1_like"]["n_complex_types"] = 0
+    with pytest.raises(UserError, match="n_simple_types: there must be a simple or a complex type"):
+        validate(config, [("mine.yaml", config)])
+
+
+def test_names_of_experiments_are_unique_but_figures_may_be_shared():
     config = copy.deepcopy(DEFAULT)
     config["experiments"].append(copy.deepcopy(config["experiments"][0]))
     with pytest.raises(UserError, match="used by an earlier experiment"):
+        validate(config, [("mine.yaml", config)])
+    config["experiments"][-1]["name"] = "another"
+    validate(config, [("mine.yaml", config)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"figure": "fig3", "datasets": ["four_features"]},
+            "fig3 needs datasets of kind simulated_dog, which",
+        ),
+        (
+            {"figure": "fig3", "models": ["ridge"]},
+            "fig3 needs a model of family cnn_factorized with 1 features",
+        ),
+        (
+            {"figure": "fig4", "models": ["cnn_one_kernel"]},
+            "fig4 needs a model of family cnn_factorized with 2",
+        ),
+        (
+            {"figure": "fig5", "models": ["cnn_one_kernel"]},
+            "fig5 needs a model of family cnn_factorized with 2",
+        ),
+    ],
+)
+def test_experiments_that_do_not_make_their_figure_are_refused(changes, expected):
+    config = copy.deepcopy(DEFAULT)
+    config["experiments"] = [config["experiments"][0] | changes]
+    with pytest.raises(UserError, match=expected):
         validate(config, [("mine.yaml", config)])
 
 

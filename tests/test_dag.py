@@ -4,7 +4,7 @@ import sys
 from conftest import REPOSITORY
 
 from whatwhere.config import read
-from whatwhere.families import CLOSED_FORM
+from whatwhere.families import FAMILIES
 
 
 def test_what_the_snakefile_imports_does_not_import_torch():
@@ -19,12 +19,18 @@ def test_what_the_snakefile_imports_does_not_import_torch():
     assert subprocess.run([sys.executable, "-c", program], cwd=folder).returncode == 0
 
 
+def families(condition):
+    """Families that a condition of the schema names."""
+    return condition.get("enum", [condition.get("const")])
+
+
 def test_models_have_training_exactly_if_they_have_no_closed_form():
     schema = read(REPOSITORY / "config" / "schemas" / "models.schema.yaml")
     trained = {
         family
         for branch in schema["allOf"]
         if "training" in branch["then"].get("required", [])
-        for family in branch["if"]["properties"]["family"].get("enum", [])
+        for family in families(branch["if"]["properties"]["family"])
     }
-    assert trained == set(schema["properties"]["family"]["enum"]) - set(CLOSED_FORM)
+    assert set(schema["properties"]["family"]["enum"]) == set(FAMILIES)
+    assert trained == {name for name, family in FAMILIES.items() if family.fit is None}

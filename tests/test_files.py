@@ -1,4 +1,5 @@
 import errno
+import resource
 import stat
 
 import numpy as np
@@ -55,6 +56,51 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
     with pytest.raises(UserError, match=r"a.txt: cannot be written: No space left on device"):
         write()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def small_disk():
+    """No file may exceed 10 kB, as if the disk were full then."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.usefixtures("small_disk")
+@pytest.mark.parametrize(
+    ("write", "content"),
+    [
+        (write_netcdf, xr.Dataset({"a": ("x", np.arange(10_000.0))})),
+        (write_tensors, {"a": torch.arange(10_000.0)}),
+        (write_table, pd.DataFrame({"a": np.arange(10_000.0)})),
+    ],
+)
+def test_every_writer_says_when_the_disk_is_full_and_leaves_nothing(tmp_path, write, content):
+    with pytest.raises(UserError, match="out: cannot be written") as error:
+        write(content, tmp_path / "out")
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("write", "content"),
+    [
+        (write_netcdf, xr.Dataset({"a": ("x", np.arange(4.0))})),
+        (write_tensors, {"a": torch.arange(4.0), "b": {"c": 1}}),
+        (write_table, pd.DataFrame({"a": [1.5, np.nan]})),
+    ],
+)
+def test_equal_content_gives_equal_bytes(tmp_path, write, content):
+    for name in ("first", "second"):
+        write(content, tmp_path / name)
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+
+
+def test_what_a_killed_writer_left_is_overwritten(tmp_path):
+    (tmp_path / ".partial-table.csv").write_text("half")
+    write_table(pd.DataFrame({"a": [1]}), tmp_path / "table.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
 
 
 def test_round_trips(tmp_path):

@@ -30,7 +30,7 @@ from recording_files import (
 from load_recording import main
 from whatwhere.dataset import TEST, TRAIN, check, fit_data, open_dataset
 from whatwhere.errors import UserError
-from whatwhere.linear import fit_ridge
+from whatwhere.linear import fit_linear, solve_ridge
 from whatwhere.metrics import correlation
 from whatwhere.recordings import antolik2016, cowley2023, input_files, load
 from whatwhere.recordings.array_files import read_array, split_location
@@ -85,7 +85,7 @@ def test_shuffled_pairs_destroy_the_score(cowley_folder, tmp_path):
 
     def score(data):
         fit = fit_data(data, None, None, 0)
-        (ridge,) = fit_ridge(fit, [3000.0])
+        (ridge,) = fit_linear(solve_ridge, [3000.0], fit, "image")
         test = data["split"].values[0] == TEST
         images = fit.standardize(data["images"].values[test]).reshape(test.sum(), -1)
         predictions = images @ ridge["filters"].flatten(1).numpy().T + ridge["bias"].numpy()
@@ -278,6 +278,13 @@ def test_trials_of_one_image_become_its_repeats(tmp_path, form):
     assert dataset.attrs["validation_fraction"] == pytest.approx(1 / 3)
     assert dataset["neuron_id"].values.tolist() == ["7", "8", "9", "10"]
     assert len(input_files(definition)) == (3 if form == "folder" else 1)
+
+
+def test_the_published_session_of_this_layout_is_cited(tmp_path):
+    definition = write_sensorium(tmp_path)
+    assert load("mine", definition, tmp_path, None).attrs["citation"] == ""
+    named = load("mine", definition | {"kind": "lurz2020"}, tmp_path, None)
+    assert named.attrs["citation"].startswith("Lurz et al. 2021")
 
 
 def test_equal_ids_of_different_classes_are_different_images(tmp_path):

@@ -136,7 +136,7 @@ def cell(tiny_dataset):
 
 def sweep(definition, tiny_dataset, checkpoint):
     data, averages = cell(tiny_dataset)
-    return train_seed(definition, 0, data, averages, None, torch.device("cpu"), checkpoint)
+    return train_seed(definition, 0, data, averages, None, None, torch.device("cpu"), checkpoint)
 
 
 def new_checkpoint(folder, fingerprint="same", seconds=1e9):
@@ -239,7 +239,7 @@ def test_validation_file_names_every_hyper_parameter(tiny_dataset, tmp_path):
 
 def test_mean_predicts_the_mean_training_response(tiny_dataset):
     data, _ = cell(tiny_dataset)
-    definition = {"family": "mean", "grid": [{}]}
+    definition = {"family": "mean", "loss": "mse", "grid": [{}]}
     candidates = fit_seed(definition, 0, data)
     fitted = load_fit(to_tensors(definition, [candidates]), 0, 0)
     predictions = fitted.predict(tiny_dataset["images"].values[:3])

@@ -7,9 +7,17 @@ import xarray as xr
 
 from whatwhere import sta
 from whatwhere.config import size
-from whatwhere.dataset import fit_data, open_dataset
+from whatwhere.dataset import FitData, fit_data, open_dataset, select_images, standardizer
 from whatwhere.files import write_netcdf
 from whatwhere.logs import logged
+
+
+def _evenly_scaled_images(data: xr.Dataset, fit: FitData) -> np.ndarray:
+    """Training images with all pixels on one scale, z-scored if fits see every pixel on its own."""
+    if data.attrs["normalize"] != "per_pixel":
+        return fit.train_images
+    stored = select_images(data, fit.draw.train)
+    return standardizer(stored, "global")(stored)
 
 
 def main(
@@ -18,18 +26,18 @@ def main(
     n_images: str,
     seeds: list[int],
     smoothing: int,
+    whitening: float,
     output: str | Path,
 ) -> None:
-    """Write raw, smoothed and smoothed squared averages, (seed, neuron, y, x), to ``output``."""
+    """Write raw, smoothed, smoothed squared and whitened averages, (seed, neuron, y, x), to ``output``."""
     averages = []
     with open_dataset(dataset) as data:
         for seed in seeds:
             fit = fit_data(data, size(n_neurons), size(n_images), seed)
-            raw = sta.spike_triggered_average(fit.train_images, fit.train_responses)
-            averages.append((raw, sta.smooth(raw, smoothing), sta.smooth_square(raw)))
+            even = _evenly_scaled_images(data, fit)
+            averages.append(sta.averages(fit.train_images, even, fit.train_responses, smoothing, whitening))
     dims = ("seed", "neuron", "y", "x")
-    by_name = zip(sta.AVERAGES, zip(*averages, strict=True), strict=True)
-    variables = {name: (dims, np.stack(parts)) for name, parts in by_name}
+    variables = {name: (dims, np.stack([one[name] for one in averages])) for name in sta.AVERAGES}
     write_netcdf(xr.Dataset(variables, coords={"seed": seeds}), output)
 
 
@@ -41,5 +49,6 @@ if __name__ == "__main__":
             n_images=snakemake.wildcards.n_images,
             seeds=snakemake.params.seeds,
             smoothing=snakemake.params.smoothing,
+            whitening=snakemake.params.whitening,
             output=snakemake.output.sta,
         )

@@ -1,4 +1,4 @@
-"""Fit every setting and seed of a closed-form baseline: dataset.nc -> fits.pt, validation.nc."""
+"""Fit every setting and seed of a linear baseline: dataset.nc -> fits.pt, validation.nc."""
 
 from pathlib import Path
 from typing import Any

@@ -8,16 +8,14 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from whatwhere import plotting
-from whatwhere.dataset import open_dataset
-from whatwhere.files import read_table, read_tensors
+from whatwhere.files import groups_of, read_netcdf, read_table
 from whatwhere.logs import logged
-from whatwhere.sweep import load_fit
 
 
-def _fields(axes: list[Axes], kernels: list[np.ndarray], titles: list[str]) -> None:
-    for ax, kernel, title in zip(axes, kernels, titles, strict=True):
+def _fields(axes: list[Axes], kernels: list[np.ndarray], name: str) -> None:
+    for index, (ax, kernel) in enumerate(zip(axes, kernels, strict=True)):
         plotting.show_field(ax, kernel)
-        ax.set_title(title)
+        ax.set_title(f"{name} {index + 1}")
 
 
 def _weights(ax: Axes, barcodes: pd.DataFrame, ari: float) -> None:
@@ -55,9 +53,7 @@ def _histogram(ax: Axes, scores: pd.DataFrame, barcodes: pd.DataFrame, reference
 
 
 def main(
-    dataset: str | Path,
-    fits: str | Path,
-    selection: str | Path,
+    parameters: str | Path,
     scores: str | Path,
     barcodes: str | Path,
     barcode_scores: str | Path,
@@ -65,27 +61,23 @@ def main(
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draw the first fit of the experiment's factorised model with two kernels."""
+    """Draw the first seed of the last cell of the experiment's factorised model with two kernels."""
     plotting.use_style()
-    codes, rated = read_table(barcodes), read_table(scores)
-    agreement = read_table(barcode_scores).iloc[0]
-    rated = rated[(rated.seed == agreement.seed) & (rated.selection == agreement.selection)]
-    codes = codes[(codes.seed == agreement.seed) & (codes.selection == agreement.selection)]
-    setting = int(read_table(selection)["setting"].mode()[0])
-    encoder = load_fit(read_tensors(fits), int(agreement.seed), setting).encoder
-    kernels = encoder.core.layers[0].constrained_kernels().detach().numpy()[:, 0]
-    with open_dataset(dataset) as data:
-        types = data["cell_type"].values
-        fields = [data["receptive_field"].values[types == t][0] for t in np.unique(types)]
-    expected = read_table(reference).set_index("quantity").value["feve"]
+    codes, rated = (plotting.example(read_table(path)) for path in (barcodes, scores))
+    agreement = plotting.example(read_table(barcode_scores)).iloc[0]
+    with read_netcdf(parameters, groups_of(parameters)[-1]) as fit:
+        kernels = list(fit["kernels"].values[:, 0])
+        _, first = np.unique(fit["cell_type"].values, return_index=True)
+        fields = list(fit["receptive_field"].values[first])
+    expected = float(read_table(reference).feve.iloc[0])
 
     figure = plt.figure(figsize=(plotting.PAGE, 2.6))
     outer = figure.add_gridspec(1, 3, width_ratios=[1, 1.15, 1.15])
-    images = outer[0].subgridspec(2, 2)
-    top = [figure.add_subplot(images[0, i]) for i in range(2)]
-    bottom = [figure.add_subplot(images[1, i]) for i in range(2)]
-    _fields(top, fields, ["type 1", "type 2"])
-    _fields(bottom, list(kernels), ["kernel 1", "kernel 2"])
+    images = outer[0].subgridspec(2, max(len(fields), len(kernels)))
+    top = [figure.add_subplot(images[0, index]) for index in range(len(fields))]
+    bottom = [figure.add_subplot(images[1, index]) for index in range(len(kernels))]
+    _fields(top, fields, "type")
+    _fields(bottom, kernels, "kernel")
     scatter, histogram = figure.add_subplot(outer[1]), figure.add_subplot(outer[2])
     _weights(scatter, codes, agreement.ari)
     _histogram(histogram, rated, codes, expected)
@@ -97,9 +89,7 @@ def main(
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
-            dataset=snakemake.input.dataset,
-            fits=snakemake.input.fits,
-            selection=snakemake.input.selection,
+            parameters=snakemake.input.parameters,
             scores=snakemake.input.scores,
             barcodes=snakemake.input.barcodes,
             barcode_scores=snakemake.input.barcode_scores,

@@ -14,6 +14,9 @@ from whatwhere import plotting
 from whatwhere.dataset import open_dataset, repeat_mean
 from whatwhere.files import read_netcdf, read_table, read_tensors
 from whatwhere.logs import logged
+from whatwhere.model import Model
+from whatwhere.readouts import FactorizedReadout
+from whatwhere.selection import MEAN_RESPONSE
 from whatwhere.sweep import load_fit
 
 QUANTILES = {"good": 0.9, "median": 0.5, "bad": 0.1}
@@ -27,12 +30,17 @@ def examples(scores: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _average_and_mask(ax: Axes, average: np.ndarray, mask: np.ndarray) -> None:
-    plotting.show_field(ax, average)
-    top, left = ((full - part) // 2 for full, part in zip(average.shape, mask.shape, strict=True))
-    smooth = np.abs(mask)
+def masks_of(encoder: Model) -> np.ndarray | None:
+    """Masks (neuron, y, x) of a factorized encoder; None for models without masks."""
+    readout = getattr(encoder, "readout", None)
+    return readout.mask.detach().numpy() if isinstance(readout, FactorizedReadout) else None
+
+
+def _outline(ax: Axes, mask: np.ndarray, image_shape: tuple[int, ...]) -> None:
+    top, left = ((full - part) // 2 for full, part in zip(image_shape, mask.shape, strict=True))
+    size = np.abs(mask)
     y, x = np.arange(mask.shape[0]) + top, np.arange(mask.shape[1]) + left
-    ax.contour(x, y, smooth, levels=[smooth.max() / 2], colors="black", linewidths=0.8)
+    ax.contour(x, y, size, levels=[size.max() / 2], colors="black", linewidths=0.8)
 
 
 def _scatter(ax: Axes, predicted: np.ndarray, measured: np.ndarray) -> None:
@@ -46,7 +54,7 @@ def _examples(
     panel: SubFigure,
     chosen: dict[str, int],
     averages: xr.Dataset,
-    masks: np.ndarray,
+    masks: np.ndarray | None,
     neurons: np.ndarray,
     predictions: xr.Dataset,
     measured: np.ndarray,
@@ -54,7 +62,10 @@ def _examples(
     axes = panel.subplots(2, len(chosen), height_ratios=[1, 1])
     for column, (label, neuron) in enumerate(chosen.items()):
         position = int(np.flatnonzero(neurons == neuron)[0])
-        _average_and_mask(axes[0, column], averages["sta"][0, position].values, masks[position])
+        average = averages["sta"][0, position].values
+        plotting.show_field(axes[0, column], average)
+        if masks is not None and masks[position].any():
+            _outline(axes[0, column], masks[position], average.shape)
         axes[0, column].set_title(f"{label} (neuron {neuron})")
         predicted = predictions["predictions"].sel(neuron=neuron).values
         _scatter(axes[1, column], predicted, measured[:, position])
@@ -104,13 +115,21 @@ def main(
         read_netcdf(averages) as stored,
     ):
         seed = int(predicted.attrs["seed"])
-        setting = int(read_table(selection).query("seed == @seed")["setting"].mode()[0])
-        fitted = load_fit(read_tensors(fits), seed, setting)
-        masks = fitted.encoder.readout.mask.detach().numpy()
+        chosen = read_table(selection)
+        chosen = chosen[(chosen.seed == seed) & (chosen.setting != MEAN_RESPONSE)]
+        fitted = load_fit(read_tensors(fits), seed, int(chosen.setting.mode().get(0, 0)))
         measured = repeat_mean(data, predicted["image"].values, fitted.neurons)
         figure = plt.figure(figsize=(plotting.PAGE, 3.4))
         left, right = figure.subfigures(1, 2, width_ratios=[1.7, 1])
-        _examples(left, examples(mine), stored.load(), masks, fitted.neurons, predicted.load(), measured)
+        _examples(
+            left,
+            examples(mine),
+            stored.load(),
+            masks_of(fitted.encoder),
+            fitted.neurons,
+            predicted.load(),
+            measured,
+        )
     _models(right.subplots(), rated)
     plotting.save(figure, svg, png)
 

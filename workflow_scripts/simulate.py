@@ -1,21 +1,44 @@
-"""Simulate a dataset: config entry -> dataset.nc."""
+"""Simulate a dataset: config entry, files with stimuli -> dataset.nc."""
 
 from pathlib import Path
 from typing import Any
 
+from whatwhere import simulated_features, simulated_v1, simulation
 from whatwhere.dataset import check
 from whatwhere.files import write_netcdf
 from whatwhere.logs import logged
-from whatwhere.simulation import simulate
 
 
-def main(name: str, definition: dict[str, Any], output: str | Path) -> None:
-    """Simulate the dataset ``name`` of the config and write it to ``output``."""
-    dataset = simulate(name, **{key: value for key, value in definition.items() if key != "kind"})
+def main(
+    name: str,
+    definition: dict[str, Any],
+    recording: str | Path | None,
+    downloads: str | Path,
+    output: str | Path,
+) -> None:
+    """Simulate the dataset ``name`` of the config and write it to ``output``.
+
+    ``recording`` is the file of the recorded dataset that lends its images, or None.
+    """
+    arguments = {key: value for key, value in definition.items() if key != "kind"}
+    if definition["kind"] == "simulated_dog":
+        dataset = simulation.simulate(name, **arguments)
+    elif definition["kind"] == "simulated_v1":
+        dataset = simulated_v1.simulate(name, **arguments, recording=recording)
+    else:
+        dataset = simulated_features.simulate(
+            name, **arguments, recording=recording, downloads=Path(downloads)
+        )
     check(dataset, f"datasets.{name}")
     write_netcdf(dataset, output)
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(snakemake.wildcards.dataset, snakemake.params.definition, snakemake.output.dataset)
+        main(
+            name=snakemake.wildcards.dataset,
+            definition=snakemake.params.definition,
+            recording=snakemake.input.get("recording"),
+            downloads=snakemake.params.downloads,
+            output=snakemake.output.dataset,
+        )

@@ -1,4 +1,4 @@
-"""Train every setting and seed of one cell: dataset.nc, sta.nc -> fits.pt, validation.nc."""
+"""Train every setting and seed of one cell: dataset.nc, sta.nc (, starts.pt) -> fits.pt, validation.nc."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ from whatwhere import sta
 from whatwhere.checkpoint import Checkpoint
 from whatwhere.config import size
 from whatwhere.dataset import fit_data, open_dataset
-from whatwhere.files import read_netcdf, write_netcdf, write_tensors
+from whatwhere.files import read_netcdf, read_tensors, write_netcdf, write_tensors
+from whatwhere.localizer import start_from
 from whatwhere.logs import logged
 from whatwhere.memory import keep_freed_memory
 from whatwhere.sweep import (
@@ -26,6 +27,7 @@ from whatwhere.training import choose_device
 def main(
     dataset: str | Path,
     averages: str | Path,
+    localizer: list[str],
     n_neurons: str,
     n_images: str,
     definition: dict[str, Any],
@@ -37,15 +39,23 @@ def main(
     fits: str | Path,
     validation: str | Path,
 ) -> None:
-    """Train a sweep, or continue an interrupted one, and write it to ``fits`` and ``validation``."""
+    """Train a sweep, or continue an interrupted one, and write it to ``fits`` and ``validation``.
+
+    ``localizer`` holds ``starts.pt`` and ``validation.nc`` of the model that this one starts from, if any.
+    """
     torch.set_num_threads(threads)
     keep_freed_memory()
     where = choose_device(device)
     with open_dataset(dataset) as data, read_netcdf(averages) as stored:
         kernel = data["receptive_field"].values[0] if "receptive_field" in data else None
+        found: dict[int, Any] = dict.fromkeys(seeds, (None, {}))
+        if localizer:
+            starts = read_tensors(localizer[0])
+            with read_netcdf(localizer[1]) as rated:
+                found = {seed: start_from(starts, rated, definition, seed) for seed in seeds}
         checkpoint = Checkpoint(
             checkpoint_path(fits),
-            fingerprint([definition, code, n_neurons, n_images, seeds], [dataset, averages]),
+            fingerprint([definition, code, n_neurons, n_images, seeds], [dataset, averages, *localizer]),
             checkpoint_seconds,
             len(seeds) * len(settings(definition)),
         )
@@ -54,8 +64,9 @@ def main(
                 definition,
                 seed,
                 fit_data(data, size(n_neurons), size(n_images), seed),
-                {name: stored[name].sel(seed=seed).values for name in sta.AVERAGES},
+                {name: stored[name].sel(seed=seed).values for name in sta.AVERAGES} | found[seed][1],
                 kernel,
+                found[seed][0],
                 where,
                 checkpoint,
             )
@@ -71,6 +82,7 @@ if __name__ == "__main__":
         main(
             dataset=snakemake.input.dataset,
             averages=snakemake.input.sta,
+            localizer=list(snakemake.input.localizer),
             n_neurons=snakemake.wildcards.n_neurons,
             n_images=snakemake.wildcards.n_images,
             definition=snakemake.params.definition,

@@ -5,6 +5,8 @@ Files are merged in order as Snakemake does it: mappings key by key, everything 
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,39 @@ import yaml
 from whatwhere.errors import UserError
 
 Config = dict[str, Any]
-SIMULATED = ("simulated_dog",)
+SIMULATED = ("simulated_dog", "simulated_v1", "simulated_features")
 """Kinds of datasets that are simulated; all others are recordings."""
 
-SCHEMAS = Path(__file__).parents[2] / "config" / "schemas"
+FIGURES: dict[str, tuple[tuple[str, ...], int | None]] = {
+    "fig2": (SIMULATED, None),
+    "fig3": (("simulated_dog",), 1),
+    "fig4": (("simulated_dog",), 2),
+    "fig5": (SIMULATED, 2),
+}
+"""What figures need: kinds of datasets, and the fewest features of a factorised model (None: no model)."""
+
+MAX_PHOTOGRAPH_CROPS = 1024
+"""Most training and validation crops of two photographs; more would show the same pixels over and over."""
+
+_HERE = Path(__file__).parent
+# A checkout has them beside the workflow, an installed package takes them along.
+FOLDER = next(folder for folder in (_HERE / "defaults", _HERE.parents[1] / "config") if folder.is_dir())
+"""Folder of ``config.yaml`` and ``schemas/``."""
+SCHEMAS = FOLDER / "schemas"
+
+
+# JSON Schema takes 8.0 for an integer, and every comparison with NaN for fulfilled.
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+            "number": lambda _, value: (
+                isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            ),
+        }
+    ),
+)
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -30,6 +61,18 @@ class _StrictLoader(yaml.SafeLoader):
         if repeated is not None:
             raise yaml.YAMLError(f"key '{repeated}' is given twice, line {node.start_mark.line + 1}")
         return super().construct_mapping(node, deep)
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Writes what is used twice twice, without anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def dump(config: Config) -> str:
+    """A configuration as YAML, in its order."""
+    return yaml.dump(config, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
 
 
 def read(path: str | Path) -> Config:
@@ -45,7 +88,7 @@ def read(path: str | Path) -> Config:
             content = yaml.load(stream, _StrictLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: must be a mapping of keys, see config/README.md")
@@ -77,15 +120,29 @@ def validate(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
         With one line that names file and key, what is wrong and what is allowed.
     """
     _check_schema(config, "config", (), sources)
+    if config["sta_smoothing"] % 2 == 0:
+        raise _fail(("sta_smoothing",), f"{config['sta_smoothing']} must be odd", sources)
     for section in ("datasets", "models"):
         for name, definition in config[section].items():
             _check_schema(definition, section, (section, name), sources)
     for name, definition in config["models"].items():
         _check_cores(definition, ("models", name, "cores"), sources)
+        _check_localizer(config, name, sources)
     for name, definition in config["datasets"].items():
         if definition["kind"] in SIMULATED:
             _check_simulation(definition, ("datasets", name), sources)
+        if "stimuli" in definition:
+            _check_stimuli(config, name, sources)
     _check_experiments(config, sources)
+    for figure in FIGURES:
+        _check_figure(config, figure, sources)
+
+
+def validate_model(definition: Config) -> None:
+    """Refuse a model that does not fulfil its schema; errors as in :func:`validate`."""
+    sources = [("definition", {"models": {"model": definition}})]
+    _check_schema(definition, "models", ("models", "model"), sources)
+    _check_cores(definition, ("models", "model", "cores"), sources)
 
 
 def size(wildcard: str) -> int | None:
@@ -102,10 +159,40 @@ def cells(experiment: Config) -> list[tuple[str, str]]:
     ]
 
 
-def _fail(path: Iterable[str | int], message: str, sources: Sequence[tuple[str, Config]]) -> UserError:
+def check_kernels(
+    core: Config, image: int, path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]]
+) -> None:
+    """Refuse a core whose kernels do not fit into images of ``image`` px.
+
+    Parameters
+    ----------
+    core
+        One of the cores of a model.
+    image
+        Height or width of the images, the smaller one.
+    path
+        The core's place in the config, for the message.
+    sources
+        As for :func:`validate`.
+    """
+    size = image
+    for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
+        if kernel > size:
+            message = f"a kernel of {kernel} px does not fit into {size} px (images of {image} px)"
+            raise _fail((*path, "kernels"), message, sources)
+        size -= (kernel - 1) * (padding == "valid")
+
+
+def _fail(
+    path: Iterable[str | int],
+    message: str,
+    sources: Sequence[tuple[str, Config]],
+    inside: Iterable[str] = (),
+) -> UserError:
+    """Error about the key at ``path``, in the source that holds the key ``inside`` it."""
     path = tuple(path)
     key = ".".join(map(str, path)) or "top level"
-    return UserError(f"{_culprit(path, sources)}: {key}: {message}")
+    return UserError(f"{_culprit((*path, *inside), sources)}: {key}: {message}")
 
 
 def _culprit(path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]]) -> str:
@@ -122,17 +209,31 @@ def _culprit(path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]])
     return max(reversed(sources), key=lambda source: depth(source[1]))[0]
 
 
+@functools.cache
+def _validator(schema: str) -> Any:
+    with open(SCHEMAS / f"{schema}.schema.yaml", encoding="utf-8") as stream:
+        return _Validator(yaml.safe_load(stream))
+
+
 def _check_schema(
     value: Any, schema: str, path: tuple[str, ...], sources: Sequence[tuple[str, Config]]
 ) -> None:
-    with open(SCHEMAS / f"{schema}.schema.yaml", encoding="utf-8") as stream:
-        validator = jsonschema.Draft202012Validator(yaml.safe_load(stream))
-    errors = sorted(validator.iter_errors(value), key=lambda error: len(error.path), reverse=True)
+    errors = sorted(_validator(schema).iter_errors(value), key=lambda error: len(error.path), reverse=True)
     if not errors:
         return
-    # The deepest error is the most specific one.
+    # The deepest error is the most specific one; of alternatives, that of the one which was meant.
     error = errors[0]
-    raise _fail((*path, *error.path), _explain(error), sources)
+    inside = ("required", "additionalProperties")
+    error = next((e for e in error.context or () if e.path or e.validator in inside), error)
+    raise _fail((*path, *error.absolute_path), _explain(error), sources, _unknown_keys(error)[:1])
+
+
+def _unknown_keys(error: jsonschema.ValidationError) -> list[str]:
+    if error.validator != "additionalProperties":
+        return []
+    given: Any = error.instance
+    schema: Any = error.schema
+    return [key for key in given if key not in schema["properties"]]
 
 
 def _explain(error: jsonschema.ValidationError) -> str:
@@ -143,7 +244,7 @@ def _explain(error: jsonschema.ValidationError) -> str:
         return f"{given!r} may hold only lower-case letters, digits and underscores"
     if error.validator == "additionalProperties":
         allowed = ", ".join(schema["properties"])
-        unknown = ", ".join(repr(key) for key in given if key not in schema["properties"])
+        unknown = ", ".join(map(repr, _unknown_keys(error)))
         return f"unknown key {unknown}; allowed are {allowed}"
     if error.validator == "required":
         missing = next(key for key in expected if key not in given)
@@ -190,18 +291,98 @@ def _check_cores(definition: Config, path: tuple[str, ...], sources: Sequence[tu
                 raise _fail((*path, index, key), message, sources)
 
 
+def _check_localizer(config: Config, name: str, sources: Sequence[tuple[str, Config]]) -> None:
+    """What starts from inferred locations needs a localizer that fits it."""
+    definition, path = config["models"][name], ("models", name)
+    readout = definition.get("readout", {})
+    mask_start = readout.get("mask_start", {})
+    wanted = {
+        "readout.mask_start.position": mask_start.get("position") == "posterior",
+        "readout.position": readout.get("position") == "posterior",
+        "readout.feature_start.mean": readout.get("feature_start", {}).get("mean") == "posterior",
+        "cores": any(core.get("kernel_start") == "posterior" for core in definition.get("cores", [])),
+    }
+    if mask_start.get("height") == "amplitude" and mask_start["position"] != "posterior":
+        message = "amplitude needs 'position: posterior'"
+        raise _fail((*path, "readout", "mask_start", "height"), message, sources)
+    if "relocation" in definition and definition["family"] not in ("cnn_factorized", "cnn_gaussian"):
+        message = f"neurons of a {definition['family']} cannot move: only cnn_factorized and cnn_gaussian can"
+        raise _fail((*path, "relocation"), message, sources)
+    if "localizer" not in definition:
+        for key, needs in wanted.items():
+            if needs:
+                raise _fail((*path, *key.split(".")), "posterior needs the key 'localizer'", sources)
+        return
+    localizer = config["models"].get(definition["localizer"], {})
+    if localizer.get("family") != "localization":
+        known = [n for n, model in config["models"].items() if model["family"] == "localization"]
+        message = f"'{definition['localizer']}' is no model of family localization; there are {known}"
+        raise _fail((*path, "localizer"), message, sources)
+    counts = {count for block in localizer["grid"] for count in block["n_kernels"]}
+    for index, core in enumerate(definition["cores"]):
+        if core.get("kernel_start") != "posterior":
+            continue
+        here = (*path, "cores", index)
+        if len(core["channels"]) != 1 or core["channels"] != definition["cores"][0]["channels"]:
+            message = "kernel_start: posterior is for single layers of the same number of channels"
+            raise _fail((*here, "channels"), message, sources)
+        if core["channels"][0] not in counts:
+            message = f"{core['channels'][0]} is not among the n_kernels of '{definition['localizer']}'"
+            raise _fail((*here, "channels", 0), message, sources)
+        if core["kernels"][0] != localizer["kernel"]:
+            message = f"{core['kernels'][0]} px, but '{definition['localizer']}' has {localizer['kernel']} px"
+            raise _fail((*here, "kernels", 0), message, sources)
+
+
 def _check_simulation(
     definition: Config, path: tuple[str, ...], sources: Sequence[tuple[str, Config]]
 ) -> None:
-    n_neurons, n_types = definition["n_neurons"], len(definition["scales"])
-    patch, image = definition["patch"], definition["image_size"]
-    if n_neurons % n_types:
-        raise _fail((*path, "n_neurons"), f"{n_neurons} is no multiple of the {n_types} scales", sources)
+    n_neurons, image = definition["n_neurons"], definition["image_size"]
+    if definition["kind"] == "simulated_features":
+        _check_types(n_neurons, definition["n_types"], "types", path, sources)
+        units, places = n_neurons // definition["n_types"], (image - 12) ** 2
+        if units > places:
+            message = f"{units} units per type are more than the {places} locations in {image} px"
+            raise _fail((*path, "n_neurons"), message, sources)
+        if definition["feature_space"]["name"] == "vgg19" and definition["color"] != "rgb":
+            raise _fail((*path, "color"), "must be rgb for feature_space vgg19", sources)
+        return
+    if definition["kind"] == "simulated_dog":
+        _check_types(n_neurons, len(definition["scales"]), "scales", path, sources)
+    elif definition["n_simple_types"] + definition["n_complex_types"] == 0:
+        raise _fail((*path, "n_simple_types"), "there must be a simple or a complex type", sources)
+    patch = definition["patch"]
     if patch > image:
         message = f"a receptive field of {patch} px does not fit into {image} px"
         raise _fail((*path, "patch"), message, sources)
     if patch % 2 == 0:
         raise _fail((*path, "patch"), f"{patch} must be odd", sources)
+
+
+def _check_types(
+    n_neurons: int, n_types: int, what: str, path: tuple[str, ...], sources: Sequence[tuple[str, Config]]
+) -> None:
+    if n_neurons % n_types:
+        raise _fail((*path, "n_neurons"), f"{n_neurons} is no multiple of the {n_types} {what}", sources)
+
+
+def _check_stimuli(config: Config, name: str, sources: Sequence[tuple[str, Config]]) -> None:
+    definition, path = config["datasets"][name], ("datasets", name, "stimuli")
+    stimuli = definition["stimuli"]
+    if stimuli.get("validation", 0) + stimuli.get("test", 0) >= 1:
+        message = "validation and test add up to 1 or more: leave images to train on"
+        raise _fail(path, message, sources)
+    if stimuli["source"] == "photographs" and definition["n_images"] > MAX_PHOTOGRAPH_CROPS:
+        message = (
+            f"two photographs give at most {MAX_PHOTOGRAPH_CROPS} images but n_images is "
+            f"{definition['n_images']}: use source generated, images or recording"
+        )
+        raise _fail((*path, "source"), message, sources)
+    if stimuli["source"] == "recording":
+        other = config["datasets"].get(stimuli["dataset"])
+        if other is None or other["kind"] in SIMULATED:
+            message = f"'{stimuli['dataset']}' is no recorded dataset of this config"
+            raise _fail((*path, "dataset"), message, sources)
 
 
 def _check_sizes(config: Config, index: int, dataset: str, sources: Sequence[tuple[str, Config]]) -> None:
@@ -218,22 +399,24 @@ def _check_sizes(config: Config, index: int, dataset: str, sources: Sequence[tup
             raise _fail(("experiments", index, "n_images", position), message, sources)
     for model in experiment["models"]:
         for number, core in enumerate(config["models"][model].get("cores", [])):
-            _check_kernels(core, definition["image_size"], ("models", model, "cores", number), sources)
+            check_kernels(core, definition["image_size"], ("models", model, "cores", number), sources)
 
 
-def _check_kernels(
-    core: Config, image: int, path: tuple[str | int, ...], sources: Sequence[tuple[str, Config]]
+def _check_known_patches(
+    config: Config, index: int, dataset: str, sources: Sequence[tuple[str, Config]]
 ) -> None:
-    size = image
-    for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
-        if kernel > size:
-            message = f"a kernel of {kernel} px does not fit into {size} px (images of {image} px)"
-            raise _fail((*path, "kernels"), message, sources)
-        size -= (kernel - 1) * (padding == "valid")
+    if config["datasets"][dataset]["kind"] == "simulated_dog":
+        return
+    for model in config["experiments"][index]["models"]:
+        if config["models"][model].get("input") == "known_patch":
+            message = (
+                f"a known patch needs a dataset of kind simulated_dog, which '{dataset}' is not: set image"
+            )
+            raise _fail(("models", model, "input"), message, sources)
 
 
 def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) -> None:
-    seen: dict[str, set[str]] = {"name": set(), "figure": set()}
+    names: set[str] = set()
     for index, experiment in enumerate(config["experiments"]):
         path = ("experiments", index)
         for section in ("datasets", "models"):
@@ -245,9 +428,27 @@ def _check_experiments(config: Config, sources: Sequence[tuple[str, Config]]) ->
         for dataset in experiment["datasets"]:
             if config["datasets"][dataset]["kind"] in SIMULATED:
                 _check_sizes(config, index, dataset, sources)
-        for key, values in seen.items():
-            value = experiment[key]
-            if value in values:
-                raise _fail((*path, key), f"'{value}' is used by an earlier experiment", sources)
-            if value is not None:
-                values.add(value)
+            _check_known_patches(config, index, dataset, sources)
+        name = experiment["name"]
+        if name in names:
+            raise _fail((*path, "name"), f"'{name}' is used by an earlier experiment", sources)
+        names.add(name)
+
+
+def _check_figure(config: Config, figure: str, sources: Sequence[tuple[str, Config]]) -> None:
+    """Refuse experiments from which a figure cannot be drawn."""
+    kinds, fewest = FIGURES[figure]
+    drawn = [index for index, one in enumerate(config["experiments"]) if one["figure"] == figure]
+    features = []
+    for index in drawn:
+        experiment = config["experiments"][index]
+        for dataset in experiment["datasets"]:
+            if config["datasets"][dataset]["kind"] not in kinds:
+                message = f"{figure} needs datasets of kind {' or '.join(kinds)}, which '{dataset}' is not"
+                raise _fail(("experiments", index, "figure"), message, sources)
+        models = [config["models"][name] for name in experiment["models"]]
+        factorized = [model for model in models if model["family"] == "cnn_factorized"]
+        features += [min(core["channels"][-1] for core in model["cores"]) for model in factorized]
+    if drawn and fewest is not None and max(features, default=0) < fewest:
+        message = f"{figure} needs a model of family cnn_factorized with {fewest} features or more"
+        raise _fail(("experiments", drawn[0], "figure"), message, sources)

@@ -61,12 +61,18 @@ def correlate_by_fft(images: Tensor, kernels: Tensor) -> Tensor:
     return torch.fft.irfft2(product, s=size)[..., :height, :width]
 
 
-def laplace_smoothness(kernels: Tensor) -> Tensor:
-    """Sum over (out, in) filters of ||W * L||^2 / ||W||^2, L the Laplacian of section G.2; a scalar."""
+def filter_roughness(kernels: Tensor) -> Tensor:
+    """||W * L||^2 / ||W||^2 of every filter, L the Laplacian of section G.2; (out, in, y, x) to (out, in)."""
     flat = kernels.reshape(-1, 1, *kernels.shape[-2:])
     rough = functional.conv2d(flat, _LAPLACE.to(kernels)[None, None], padding=1)
     # An all-zero filter is perfectly smooth; the small constant keeps it from being 0 / 0.
-    return (rough.square().sum((1, 2, 3)) / (flat.square().sum((1, 2, 3)) + 1e-12)).sum()
+    ratio = rough.square().sum((1, 2, 3)) / (flat.square().sum((1, 2, 3)) + 1e-12)
+    return ratio.view(kernels.shape[:2])
+
+
+def laplace_smoothness(kernels: Tensor) -> Tensor:
+    """Sum of :func:`filter_roughness` over all filters; a scalar."""
+    return filter_roughness(kernels).sum()
 
 
 class BatchNorm(nn.Module):
@@ -218,10 +224,14 @@ class ConvCore(nn.Module):
         """All layers, first to last."""
         return cast(list[ConvLayer], list(self.layers))
 
-    def initialize(self, generator: torch.Generator) -> None:
-        """Draw all filters (section B)."""
+    def initialize(self, generator: torch.Generator, localized: Tensor | None = None) -> None:
+        """Draw all filters (section B), or take those of the only layer from ``localized`` (kernel, y, x)."""
         for layer in self.conv_layers():
             normal_(layer.kernels, self.config["kernel_sd"], self.config["truncated"], generator)
+        if self.config.get("kernel_start") == "posterior" and localized is not None:
+            (layer,) = self.conv_layers()
+            # Localization saw the mean over the image channels.
+            layer.kernels.data.copy_(localized[:, None] / layer.kernels.shape[1])
         self.use_fast_layout()
 
     def use_fast_layout(self) -> None:

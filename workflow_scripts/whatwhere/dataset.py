@@ -19,11 +19,13 @@ of every neuron. Attributes: ``name``, ``source``, ``kind`` (simulated or record
 global or per_pixel; applied with statistics of the training images of each fit), ``noise_free_test`` (1: the
 test responses are rates without noise), ``repeat_averages`` (1: responses are published averages and hold
 no single trials), ``validation_fraction`` and ``validation_max`` (how many of n images a fit validates on).
+Simulations with natural stimuli add ``independent_pixels_train``, ``_validation`` and ``_test``: how many
+different pixels of the source the images of a split show, fewer than their pixels where crops overlap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,13 +145,13 @@ def open_dataset(path: str | Path) -> xr.Dataset:
     return dataset
 
 
-def duplicate_groups(images: np.ndarray) -> np.ndarray:
+def duplicate_groups(images: Iterable[np.ndarray]) -> np.ndarray:
     """Group number of every image, equal for images with identical content.
 
     Parameters
     ----------
     images
-        (image, channel, y, x) or any array with images first.
+        (image, channel, y, x) or any array with images first, or a list of images.
     """
     seen: dict[bytes, int] = {}
     groups = [seen.setdefault(np.ascontiguousarray(image).tobytes(), len(seen)) for image in images]
@@ -296,6 +298,9 @@ class FitData:
         What was done to the images.
     draw
         Where they come from.
+    patch_corner, patch_size
+        (neuron, 2) row and column of the top-left pixel of every neuron's true receptive field, and the
+        width of its patch; None unless the dataset tells.
     """
 
     train_images: np.ndarray
@@ -305,6 +310,8 @@ class FitData:
     response_sd: np.ndarray
     standardize: Standardizer
     draw: Draw
+    patch_corner: np.ndarray | None
+    patch_size: int | None
 
 
 def _pieces(variable: xr.DataArray, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -338,6 +345,22 @@ def repeat_mean(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray) ->
     return mean
 
 
+def known_patches(dataset: xr.Dataset) -> tuple[np.ndarray | None, int | None]:
+    """Top-left pixels (neuron, 2) and width of the patches that hold the true receptive fields.
+
+    None twice where the dataset does not tell, or where a patch is not square or leaves the image.
+    """
+    if not {"receptive_field", "location"} <= set(dataset.variables):
+        return None, None
+    height, width = dataset.sizes["ry"], dataset.sizes["rx"]
+    # Centres lie at most half a pixel from the middle pixel of their patch.
+    corner = np.rint(dataset["location"].values).astype(int) - height // 2
+    last = np.array([dataset.sizes["y"], dataset.sizes["x"]]) - height
+    if height != width or (corner < 0).any() or (corner > last).any():
+        return None, None
+    return corner, height
+
+
 def fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int) -> FitData:
     """Draw and load what a fit may see; parameters as in :func:`draw`."""
     drawn = draw(dataset, n_neurons, n_images, seed)
@@ -348,6 +371,7 @@ def fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, s
         response_sd = dataset["response_sd"].values[drawn.neurons]
     else:
         response_sd = responses[0].std(0)
+    corner, size = known_patches(dataset)
     return FitData(
         train_images=standardize(train),
         train_responses=responses[0],
@@ -356,4 +380,6 @@ def fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, s
         response_sd=response_sd,
         standardize=standardize,
         draw=drawn,
+        patch_corner=None if corner is None else corner[drawn.neurons],
+        patch_size=size,
     )

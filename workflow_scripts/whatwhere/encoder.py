@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from torch import Tensor
 
 from whatwhere.cores import ACTIVATIONS, ConvCore
 from whatwhere.errors import UserError
+from whatwhere.gaussian_readout import GaussianReadout
 from whatwhere.model import ImageShape, Model, Penalties, Start
 from whatwhere.readouts import (
     FactorizedReadout,
     FixedMaskReadout,
     FullyConnectedReadout,
 )
-from whatwhere.sta import crop_to_mask
 
-READOUTS: dict[str, type[FactorizedReadout | FullyConnectedReadout]] = {
+Readout = FactorizedReadout | FullyConnectedReadout | GaussianReadout
+
+READOUTS: dict[str, type[Readout]] = {
     "cnn_factorized": FactorizedReadout,
     "cnn_known_kernel": FactorizedReadout,
     "cnn_fixed_mask": FixedMaskReadout,
     "cnn_fully_connected": FullyConnectedReadout,
+    "cnn_gaussian": GaussianReadout,
 }
 
 
@@ -39,7 +41,7 @@ class Encoder(Model):
     def __init__(
         self,
         core: ConvCore,
-        readout: FactorizedReadout | FullyConnectedReadout,
+        readout: Readout,
         nonlinearity: str,
     ) -> None:
         super().__init__()
@@ -49,10 +51,8 @@ class Encoder(Model):
 
     def initialize(self, start: Start) -> None:
         """Set all parameters to their initial values (section B)."""
-        self.core.initialize(start.generator)
-        _, height, width = self.core.out_shape
-        cropped = {name: crop_to_mask(average, (height, width)) for name, average in start.averages.items()}
-        self.readout.initialize(dataclasses.replace(start, averages=cropped))
+        self.core.initialize(start.generator, None if start.localized is None else start.localized.kernels)
+        self.readout.initialize(start)
 
     def forward(self, images: Tensor) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""

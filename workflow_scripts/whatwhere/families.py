@@ -1,4 +1,4 @@
-"""Every family of models: how it is built, and how it is fitted if it has a closed form."""
+"""Every family of models: how it is built, and how it is fitted if not by gradient descent."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from torch import Tensor
 
 from whatwhere.dataset import FitData
 from whatwhere.encoder import READOUTS, build_cnn
-from whatwhere.linear import LinearEncoder, fit_mean, fit_ridge
+from whatwhere.hsm import HSM
+from whatwhere.linear import LinearEncoder, Solver, fit_linear, fit_mean, solve_lasso, solve_ridge
+from whatwhere.lnp import LNP
+from whatwhere.localized import build_localized, fit_localized
 from whatwhere.model import ImageShape, Model
+from whatwhere.shared_filter import fit_shared
 
 Definition = dict[str, Any]
 """A model of the config."""
@@ -29,19 +33,34 @@ class Family:
         Constructs the uninitialised model of one setting: (definition, setting, image shape, number of
         neurons).
     fit
-        Closed-form families: state dicts for a list of settings, which share what can be shared. None:
-        the family is trained by gradient descent.
-    loss
-        Closed-form families: the key of :data:`whatwhere.losses.LOSSES` that validates them.
+        Families that are not trained by gradient descent: state dicts for a list of settings, which share
+        what can be shared. None for all others.
     """
 
     build: Callable[[Definition, Setting, ImageShape, int], Model]
     fit: Callable[[Definition, list[Setting], FitData], list[dict[str, Tensor]]] | None = None
-    loss: str = "mse"
 
 
 def _linear(definition: Definition, setting: Setting, shape: ImageShape, n_neurons: int) -> Model:
     return LinearEncoder(shape, n_neurons, "identity")
+
+
+def _regression(solve: Solver, penalty: str | None) -> Family:
+    """A linear family: its solver, and the name of its penalty in a grid (None: no penalty)."""
+
+    def fit(definition: Definition, settings: list[Setting], data: FitData) -> list[dict[str, Tensor]]:
+        penalties = [setting[penalty] if penalty else 0.0 for setting in settings]
+        return fit_linear(solve, penalties, data, definition["input"])
+
+    return Family(_linear, fit)
+
+
+def _lnp(definition: Definition, setting: Setting, shape: ImageShape, n_neurons: int) -> Model:
+    return LNP(shape, n_neurons, definition)
+
+
+def _hsm(definition: Definition, setting: Setting, shape: ImageShape, n_neurons: int) -> Model:
+    return HSM(shape, n_neurons, definition["n_filters"], definition["hidden_ratio"])
 
 
 def _cnn(definition: Definition, setting: Setting, shape: ImageShape, n_neurons: int) -> Model:
@@ -50,10 +69,14 @@ def _cnn(definition: Definition, setting: Setting, shape: ImageShape, n_neurons:
 
 FAMILIES: dict[str, Family] = {
     "mean": Family(_linear, lambda definition, settings, data: [fit_mean(data)]),
-    "ridge": Family(
-        _linear, lambda definition, settings, data: fit_ridge(data, [s["ridge_l2"] for s in settings])
+    "ols": _regression(solve_ridge, None),
+    "ridge": _regression(solve_ridge, "ridge_l2"),
+    "ridge_shared": Family(
+        _linear, lambda definition, settings, data: fit_shared(data, [s["ridge_l2"] for s in settings])
     ),
+    "lasso": _regression(solve_lasso, "lasso_l1"),
+    "lnp": Family(_lnp),
+    "hsm": Family(_hsm),
+    "localization": Family(build_localized, fit_localized),
     **{name: Family(_cnn) for name in READOUTS},
 }
-
-CLOSED_FORM = tuple(name for name, family in FAMILIES.items() if family.fit is not None)

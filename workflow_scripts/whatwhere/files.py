@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import pandas as pd
 import xarray as xr
 
@@ -20,45 +20,42 @@ from whatwhere.errors import UserError
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it into place only if the block succeeds.
 
+    What a killed process left under the temporary name, ``.partial-`` and the name of the file, is
+    overwritten by the next attempt.
+
     Raises
     ------
     UserError
         If the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    temporary = None
+    # The suffix is kept because writers such as savefig choose the format by it.
+    temporary = path.with_name(f".partial-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The suffix is kept because writers such as savefig choose the format by it.
-        handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        try:
+            yield temporary
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def write_netcdf(dataset: xr.Dataset, path: str | Path) -> None:
-    """Write a dataset as netCDF-4, uncompressed: white noise and responses hardly shrink."""
+def write_netcdf(dataset: xr.Dataset | xr.DataTree, path: str | Path) -> None:
+    """Write a dataset or a tree of groups as netCDF-4, uncompressed: white noise hardly shrinks."""
     with atomic(path) as temporary:
-        dataset.to_netcdf(temporary, format="NETCDF4", engine="netcdf4")
+        try:
+            dataset.to_netcdf(temporary, format="NETCDF4", engine="netcdf4")
+        except RuntimeError as error:
+            # The library has no exception of its own for a write that failed, nor does it say why.
+            raise UserError(f"{path}: cannot be written: is the disk full?") from error
 
 
-def read_netcdf(path: str | Path) -> xr.Dataset:
-    """Open a netCDF-4 file lazily; the caller closes it, best in a ``with`` statement.
+def read_netcdf(path: str | Path, group: str | None = None) -> xr.Dataset:
+    """Open a netCDF-4 file, or one group of it, lazily; the caller closes it, best in a ``with`` statement.
 
     Raises
     ------
@@ -66,11 +63,17 @@ def read_netcdf(path: str | Path) -> xr.Dataset:
         If the file is missing, truncated or not netCDF.
     """
     try:
-        return xr.open_dataset(path, engine="netcdf4")
+        return xr.open_dataset(path, engine="netcdf4", group=group)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable netCDF-4 file: delete it and rerun") from error
+
+
+def groups_of(path: str | Path) -> list[str]:
+    """Names of the groups of a netCDF-4 file, in the order in which they were written."""
+    with netCDF4.Dataset(path) as stored:
+        return list(stored.groups)
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
@@ -85,11 +88,15 @@ def read_table(path: str | Path) -> pd.DataFrame:
 
 
 def write_tensors(content: dict[str, Any], path: str | Path) -> None:
-    """Write nested dictionaries of tensors, numbers and strings."""
+    """Write nested dictionaries of tensors, numbers and strings; equal content gives equal bytes."""
     import torch
 
-    with atomic(path) as temporary:
-        torch.save(content, temporary)
+    with atomic(path) as temporary, open(temporary, "wb") as stream:
+        try:
+            # Given a path, it would store the random name of the temporary file.
+            torch.save(content, stream)
+        except RuntimeError as error:
+            raise UserError(f"{path}: cannot be written: is the disk full?") from error
 
 
 def read_tensors(path: str | Path) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from whatwhere.errors import UserError
 def logged(path: str | Path) -> Iterator[None]:
     """Send log records, warnings and uncaught exceptions of the block to the file ``path``.
 
-    A :class:`UserError` ends the process with exit code 1 after one line on the terminal; any other
-    exception is a bug and keeps its traceback, in the file and on the terminal.
+    A :class:`UserError` or a lack of memory ends the process with exit code 1 after one line on the
+    terminal; any other exception is a bug and keeps its traceback, in the file and on the terminal.
     """
     handler = logging.FileHandler(path, mode="w")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -31,6 +31,9 @@ def logged(path: str | Path) -> Iterator[None]:
         yield
     except UserError as error:
         logging.error("%s", error)
+        sys.exit(1)
+    except MemoryError as error:
+        logging.error("not enough memory: take fewer images or neurons, or more memory (%s)", error)
         sys.exit(1)
     except Exception:
         logging.exception("this is a bug: please report it with this file")

@@ -17,6 +17,22 @@ Penalties = dict[str, Callable[[], Tensor]]
 
 
 @dataclass(frozen=True)
+class LocalizedStart:
+    """What inference found, for networks that start from it.
+
+    Attributes
+    ----------
+    kernels
+        (kernel, y, x), L2 norm 1.
+    feature_weights
+        (neuron, kernel) share of the kernels in a neuron's amplitude, unit vectors.
+    """
+
+    kernels: Tensor
+    feature_weights: Tensor
+
+
+@dataclass(frozen=True)
 class Start:
     """What initial values are made of.
 
@@ -29,10 +45,13 @@ class Start:
     response_mean
         (neuron,) mean training response.
     averages
-        By name (``sta``, ``smoothed_sta``, ``squared_sta``): (neuron, y, x), cropped to the mask for
-        readouts; masks start at the largest absolute value.
+        By name (``sta``, ``smoothed_sta``, ``squared_sta``, ``whitened_sta``): (neuron, y, x), of image size;
+        masks start where they peak. With ``localized`` also ``posterior``, the probability of the receptive
+        field's centre, and ``amplitude``, the mask for ``localized.kernels``.
     known_kernel
         (y, x) true receptive field of a simulated homogeneous population, else None.
+    localized
+        Result of the model's ``localizer``, if it names one.
     """
 
     generator: torch.Generator
@@ -40,6 +59,12 @@ class Start:
     response_mean: Tensor
     averages: dict[str, np.ndarray]
     known_kernel: Tensor | None = None
+    localized: LocalizedStart | None = None
+
+
+def inverse_softplus(response: Tensor) -> Tensor:
+    """Drive whose softplus is a mean response; a silent neuron would start at minus infinity."""
+    return torch.log(torch.expm1(response.clamp(min=1e-4)))
 
 
 class Model(nn.Module):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
 
 from whatwhere.files import atomic
 
@@ -20,8 +24,34 @@ PAGE = 7.0
 PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000"]
 """Okabe and Ito's colours, told apart by colour-blind readers."""
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
+LINES = ["-", "--", "-.", (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1))]
+"""Line styles of curves; dotted lines are the paper's."""
+LINE_COLORS = [*PALETTE[:6], PALETTE[7], "#882255", "#999933"]
+"""Colours of curves: the palette without yellow, which is lost on white."""
 REFERENCE = "0.35"
 """Grey of the paper's values."""
+
+LABELS = {
+    "ols_patch": "OLS on patch",
+    "lasso_patch": "lasso on patch",
+    "ridge_patch": "ridge on patch",
+    "ridge_shared_patch": "ridge, shared filter",
+    "known_kernel": "kernel known",
+    "cnn_one_kernel": "CNN",
+    "cnn_one_kernel_smoothed": "CNN, smoothed start",
+    "factorized_relu": "factorized",
+    "fixed_mask_relu": "fixed mask",
+    "fully_connected_relu": "fully connected",
+    "factorized_two_kernels": "factorized",
+    "factorized_three_layers": "factorized",
+    "localized_one_kernel": "inferred",
+    "localized_two_kernels": "inferred",
+    "localized_features": "inferred",
+    "cnn_one_kernel_localized": "CNN, inferred start",
+    "factorized_two_localized": "factorized, inferred start",
+    "factorized_relu_localized": "factorized, inferred start",
+}
+"""What figures call models; others go by their name in the config."""
 
 
 def use_style() -> None:
@@ -47,6 +77,114 @@ def show_field(ax: Axes, field: np.ndarray, limit: float | None = None) -> None:
     sns.despine(ax=ax, left=True, bottom=True)
 
 
+def label(model: str, n_neurons: int | None = None) -> str:
+    """Name of a curve: the model, and the population size if it is given."""
+    name = LABELS.get(model, model.replace("_", " "))
+    return name if n_neurons is None else f"{name}, N = {n_neurons}"
+
+
+def style(index: int) -> dict[str, Any]:
+    """Colour, marker and line style of curve number ``index``, distinct in greyscale too."""
+    return {
+        "color": LINE_COLORS[index % len(LINE_COLORS)],
+        "marker": MARKERS[index % len(MARKERS)],
+        "linestyle": LINES[index % len(LINES)],
+        "markersize": 3.5,
+        "linewidth": 1.1,
+    }
+
+
+def over_seeds(scores: pd.DataFrame, value: str = "feve") -> pd.DataFrame:
+    """Mean and sd over seeds of the mean over neurons, by ``n_images``, clipped at 0 as in the paper.
+
+    Returns
+    -------
+    Columns ``n_images``, ``mean``, ``sd`` (ddof 0, as in the paper; 0 for a single seed) and ``n_seeds``.
+    """
+    population = scores.groupby(["n_images", "seed"])[value].mean().clip(lower=0)
+    groups = population.groupby("n_images")
+    table = pd.DataFrame({"mean": groups.mean(), "sd": groups.std(ddof=0), "n_seeds": groups.size()})
+    return table.reset_index()
+
+
+def example(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the fit that stands for a model: first rule and seed of the last cell, the largest one.
+
+    Parameters
+    ----------
+    table
+        Of one experiment, dataset and model, with columns ``selection``, ``n_neurons``, ``n_images`` and
+        ``seed``, in the order of the config.
+    """
+    last = table.iloc[-1]
+    cell = table[(table.n_neurons == last.n_neurons) & (table.n_images == last.n_images)]
+    first = cell.iloc[0]
+    return cell[(cell.selection == first.selection) & (cell.seed == first.seed)]
+
+
+def draw_curve(ax: Axes, table: pd.DataFrame, index: int, name: str) -> None:
+    """Draw a table of :func:`over_seeds` with error bars."""
+    ax.errorbar(
+        table.n_images,
+        table["mean"],
+        table["sd"],
+        capsize=1.8,
+        elinewidth=0.8,
+        markeredgewidth=0,
+        label=name,
+        **style(index),
+    )
+
+
+def draw_reference(ax: Axes, reference: pd.DataFrame, index: int) -> None:
+    """Draw the paper's curve (columns ``n_images``, ``feve``): the colour of ours, dotted, lighter."""
+    ax.plot(
+        reference.n_images,
+        reference.feve,
+        color=LINE_COLORS[index % len(LINE_COLORS)],
+        linestyle=(0, (1, 1.5)),
+        linewidth=1,
+        alpha=0.55,
+        zorder=0,
+    )
+
+
+def image_axis(ax: Axes, sizes: Iterable[int]) -> None:
+    """Logarithmic axis of data sizes with powers of two."""
+    sizes = sorted(set(sizes))
+    ax.set_xscale("log", base=2)
+    ax.set_xlim(sizes[0] / 1.3, sizes[-1] * 1.3)
+    ax.set_xlabel("images (training + validation)")
+
+
+def _entries(ax: Axes, paper: bool) -> tuple[list[Any], list[str]]:
+    """Handles and names of a legend, with an entry for the paper's curves if there are any."""
+    handles, names = ax.get_legend_handles_labels()
+    # Curves with error bars first, in the order in which they were drawn.
+    order = sorted(range(len(handles)), key=lambda index: isinstance(handles[index], Line2D))
+    handles, names = [handles[index] for index in order], [names[index] for index in order]
+    if paper:
+        handles.append(Line2D([], [], color=REFERENCE, linestyle=(0, (1, 1.5)), linewidth=1))
+        names.append("paper")
+    return handles, names
+
+
+_LEGEND: dict[str, Any] = {"fontsize": 6.5, "columnspacing": 1.0, "handlelength": 2.6}
+
+
+def legend_below(ax: Axes, columns: int, *, paper: bool) -> None:
+    """Legend under the axes."""
+    handles, names = _entries(ax, paper)
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.28), "borderaxespad": 0}
+    ax.legend(handles, names, ncols=columns, **place, **_LEGEND)
+
+
+def figure_legend(figure: Figure | SubFigure, ax: Axes, columns: int, *, paper: bool) -> None:
+    """One legend under all axes of a figure, with the entries of one of them."""
+    handles, names = _entries(ax, paper)
+    figure.legend(handles, names, ncols=columns, loc="outside lower center", **_LEGEND)
+
+
 def panel_letter(ax: Axes, letter: str) -> None:
     """Name a panel in its upper left corner."""
     ax.annotate(
@@ -64,6 +202,8 @@ def panel_letter(ax: Axes, letter: str) -> None:
 
 def save(figure: Figure, svg: str | Path, png: str | Path) -> None:
     """Write a figure as SVG and as PNG (200 dpi) and close it."""
+    # Legends outside the axes move with them: the layout needs a first pass to know their room.
+    figure.canvas.draw()
     with atomic(svg) as path:
         figure.savefig(path, metadata={"Date": None})
     with atomic(png) as path:

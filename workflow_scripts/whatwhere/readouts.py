@@ -13,36 +13,47 @@ import torch
 from torch import Tensor, nn
 
 from whatwhere.cores import normal_
-from whatwhere.model import ImageShape, Penalties, Start
+from whatwhere.model import ImageShape, Penalties, Start, inverse_softplus
+from whatwhere.sta import crop_to_mask, mask_peak
 
 
 def _mask_start(config: dict[str, Any], mask: Tensor, start: Start) -> None:
-    """Fill a mask (neuron, y, x): noise, then one pixel at the peak of an average (section B)."""
+    """Fill a mask (neuron, y, x): noise, then one pixel at the peak of an average (sections B and G.3).
+
+    From inferred locations, the whole posterior is added, or the expected amplitude at every location.
+    """
     normal_(mask, config["noise_sd"], config["truncated"], start.generator)
     if config["position"] == "random":
         return
+    if config["position"] == "posterior":
+        with torch.no_grad():
+            mask.add_(_posterior_mask(config["height"], start, (mask.shape[1], mask.shape[2])))
+        return
     average = start.averages[config["position"]]
-    peak = np.abs(average.reshape(len(average), -1)).argmax(1)
-    height = start.response_sd if config["height"] == "response_sd" else config["height"]
+    _, height, width = mask.shape
+    row, column = mask_peak(average, (height, width), crop=config["position"] != "squared_sta").T
+    value = start.response_sd if config["height"] == "response_sd" else config["height"]
     with torch.no_grad():
-        flat = mask.view(len(mask), -1)
-        flat[torch.arange(len(mask)), peak] = torch.as_tensor(height, dtype=flat.dtype).expand(len(mask))
+        mask[np.arange(len(mask)), row, column] = torch.as_tensor(value, dtype=mask.dtype)
 
 
-def _feature_start(config: dict[str, Any], weights: Tensor, start: Start) -> None:
+def _posterior_mask(height: str | float, start: Start, shape: tuple[int, int]) -> Tensor:
+    if height == "amplitude":
+        return torch.from_numpy(crop_to_mask(start.averages["amplitude"], shape))
+    scale = start.response_sd[:, None, None] if height == "response_sd" else float(height)
+    return torch.from_numpy(crop_to_mask(start.averages["posterior"], shape)) * scale
+
+
+def feature_start_(config: dict[str, Any], weights: Tensor, start: Start) -> None:
     """Fill feature weights (neuron, channel) with N(mean, sd) (section B)."""
-    means = {
+    means: dict[Any, Any] = {
         "response_sd": float(start.response_sd.mean()),
         "inverse_channels": 1 / weights.shape[1],
+        "posterior": None if start.localized is None else start.localized.feature_weights,
     }
     normal_(weights, config["sd"], config["truncated"], start.generator)
     with torch.no_grad():
         weights.add_(means.get(config["mean"], config["mean"]))
-
-
-def _inverse_softplus(response: Tensor) -> Tensor:
-    # Silent neurons would start at minus infinity.
-    return torch.log(torch.expm1(response.clamp(min=1e-4)))
 
 
 class _KeepLayout(torch.autograd.Function):
@@ -99,9 +110,23 @@ class FactorizedReadout(nn.Module):
         """Set all parameters (section B)."""
         _mask_start(self.config["mask_start"], self.raw_mask, start)
         if self.raw_feature_weights.requires_grad:
-            _feature_start(self.config["feature_start"], self.raw_feature_weights, start)
+            feature_start_(self.config["feature_start"], self.raw_feature_weights, start)
         if self.bias is not None:
-            self.bias.data.copy_(_inverse_softplus(start.response_mean))
+            self.bias.data.copy_(inverse_softplus(start.response_mean))
+
+    def move(self, neurons: Tensor, pixels: Tensor, weights: Tensor) -> None:
+        """Put neurons (index,) on single pixels (index, 2) with new feature weights (index, channel).
+
+        Masks keep their sum of absolute values, and take the scale of the weights out of them.
+        """
+        with torch.no_grad():
+            height = self.raw_mask[neurons].abs().sum((1, 2)).clamp(min=1e-3)
+            self.raw_mask[neurons] = 0
+            if self.raw_feature_weights.requires_grad:
+                self.raw_feature_weights[neurons] = weights / height[:, None]
+            else:
+                height = weights[:, 0]
+            self.raw_mask[neurons, pixels[:, 0], pixels[:, 1]] = height
 
     @property
     def mask(self) -> Tensor:
@@ -171,7 +196,7 @@ class FullyConnectedReadout(nn.Module):
         else:
             normal_(self.weights, self.config["weight_sd"], False, start.generator)
         if self.bias is not None:
-            self.bias.data.copy_(_inverse_softplus(start.response_mean))
+            self.bias.data.copy_(inverse_softplus(start.response_mean))
 
     def forward(self, features: Tensor) -> Tensor:
         """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""

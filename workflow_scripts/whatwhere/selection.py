@@ -47,3 +47,12 @@ def select(validation: xr.Dataset, rule: str) -> np.ndarray:
     loss = validation["validation_loss"].values.astype(np.float64)
     loss = np.where(np.isfinite(loss), loss, np.inf)
     return RULES[rule](loss, validation["validation_loss_of_mean"].values)
+
+
+def most_frequent(settings: np.ndarray) -> int:
+    """The setting that most neurons of a fit were given, (neuron,); the first if all got the mean response.
+
+    Figures show this fit as a whole: the parameters of different fits are not comparable.
+    """
+    chosen, counts = np.unique(settings[settings != MEAN_RESPONSE], return_counts=True)
+    return int(chosen[counts.argmax()]) if len(chosen) else 0

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.signal import fftconvolve
 
-AVERAGES = ("sta", "smoothed_sta", "squared_sta")
+AVERAGES = ("sta", "smoothed_sta", "squared_sta", "whitened_sta")
 """Names of the averages from which masks can start."""
 
 _CHUNK = 2048
+_WHITENING_IMAGES = 8192
 
 
 def spike_triggered_average(images: np.ndarray, responses: np.ndarray) -> np.ndarray:
@@ -33,6 +34,33 @@ def spike_triggered_average(images: np.ndarray, responses: np.ndarray) -> np.nda
     return (total / n_images).reshape(-1, height, width).astype(np.float32)
 
 
+def whiten(sta: np.ndarray, images: np.ndarray, strength: float) -> np.ndarray:
+    """Correct averages for the correlations of the stimulus: (C + s I)^-1 STA, a ridge regression.
+
+    Parameters
+    ----------
+    sta
+        (neuron, y, x).
+    images
+        (image, channel, y, x) from which they were taken; C is the covariance of their mean channel,
+        estimated from at most 8192 of them.
+    strength
+        s in units of the mean variance of a pixel, positive. Directions of the stimulus with less variance
+        than that are not amplified, because they hold mostly noise.
+
+    Returns
+    -------
+    (neuron, y, x), float32.
+    """
+    grey = images[:: -(-len(images) // _WHITENING_IMAGES)].mean(1)
+    flat = grey.reshape(len(grey), -1) - grey.mean(0).ravel()
+    covariance = (flat.T @ flat).astype(np.float64) / len(flat)
+    pixels = np.arange(len(covariance))
+    covariance[pixels, pixels] += strength * covariance.trace() / len(pixels)
+    whitened = np.linalg.solve(covariance, sta.reshape(len(sta), -1).T).T
+    return whitened.reshape(sta.shape).astype(np.float32)
+
+
 def smoothing_kernel(size: int) -> np.ndarray:
     """Radial normal density with sd size**0.25, (size, size), peak not renormalised (section B)."""
     axis = np.arange(size) - (size - 1) / 2
@@ -49,6 +77,7 @@ def smooth(sta: np.ndarray, size: int) -> np.ndarray:
 def smooth_square(sta: np.ndarray) -> np.ndarray:
     """Squared deviation of every STA (neuron, y, x) from its median, smoothed (section G.3).
 
+    All pixels of the STA must be on one scale, that of globally z-scored images in the paper.
     The window is 25 x 25 px, exp(-(u^2 + v^2) / 2) with u, v from -2.5 to 2.5.
     """
     axis = np.linspace(-2.5, 2.5, 25)
@@ -57,7 +86,60 @@ def smooth_square(sta: np.ndarray) -> np.ndarray:
     return fftconvolve(centered**2, window[None], mode="same", axes=(1, 2)).astype(np.float32)
 
 
+def averages(
+    images: np.ndarray, evenly_scaled: np.ndarray, responses: np.ndarray, smoothing: int, whitening: float
+) -> dict[str, np.ndarray]:
+    """All :data:`AVERAGES` by name, (neuron, y, x) each.
+
+    Parameters
+    ----------
+    images, responses
+        As for :func:`spike_triggered_average`.
+    evenly_scaled
+        The same images with all pixels on one scale, as globally z-scored images are, of which the squared
+        average is taken (section G.3).
+    smoothing
+        Size of :func:`smoothing_kernel`.
+    whitening
+        Strength of :func:`whiten`.
+    """
+    raw = spike_triggered_average(images, responses)
+    squared = smooth_square(spike_triggered_average(evenly_scaled, responses))
+    # Means off: the mean image would dominate once weak directions are amplified.
+    covariance = spike_triggered_average(images, responses - responses.mean(0))
+    whitened = whiten(covariance, images, whitening)
+    return dict(zip(AVERAGES, (raw, smooth(raw, smoothing), squared, whitened), strict=True))
+
+
 def crop_to_mask(sta: np.ndarray, mask_shape: tuple[int, int]) -> np.ndarray:
     """Central part of every STA (neuron, y, x) that the mask covers, offset int((image - mask) / 2)."""
-    top, left = ((size - mask) // 2 for size, mask in zip(sta.shape[1:], mask_shape, strict=True))
+    top, left = _offset(sta, mask_shape)
     return sta[:, top : top + mask_shape[0], left : left + mask_shape[1]]
+
+
+def mask_peak(sta: np.ndarray, mask_shape: tuple[int, int], crop: bool) -> np.ndarray:
+    """Row and column in the mask of the largest absolute value of every STA.
+
+    Parameters
+    ----------
+    sta
+        (neuron, y, x), of image size.
+    mask_shape
+        (y, x).
+    crop
+        Whether only the part that the mask covers counts (section B); otherwise a peak outside of the mask
+        moves to the nearest pixel inside (section G.3).
+
+    Returns
+    -------
+    (neuron, 2).
+    """
+    seen = crop_to_mask(sta, mask_shape) if crop else sta
+    flat = np.abs(seen.reshape(len(seen), -1)).argmax(1)
+    peak = np.stack(np.unravel_index(flat, seen.shape[1:]), 1)
+    return peak if crop else np.clip(peak - _offset(sta, mask_shape), 0, np.array(mask_shape) - 1)
+
+
+def _offset(sta: np.ndarray, mask_shape: tuple[int, int]) -> tuple[int, int]:
+    height, width = sta.shape[1:]
+    return (height - mask_shape[0]) // 2, (width - mask_shape[1]) // 2

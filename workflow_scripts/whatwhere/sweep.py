@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,16 @@ from whatwhere.checkpoint import Checkpoint
 from whatwhere.dataset import FitData, Standardizer
 from whatwhere.families import FAMILIES, Setting
 from whatwhere.losses import LOSSES, Objective
-from whatwhere.model import ImageShape, Model, Start
+from whatwhere.model import ImageShape, LocalizedStart, Model, Start
+from whatwhere.relocation import relocate
 from whatwhere.training import Fit, Tensors, Training, predict
 
 logger = logging.getLogger(__name__)
 
 _STRUCTURE = ("core",)
-"""Hyper-parameters that change the model itself; all others are strengths of penalties."""
+"""Hyper-parameters that change the model itself; fits that agree in them train together."""
+_NO_PENALTY = (*_STRUCTURE, "start")
+"""Keys of a setting that are not the strength of a penalty."""
 
 
 def settings(definition: dict[str, Any]) -> list[Setting]:
@@ -107,17 +111,23 @@ def _candidates(
     )
 
 
-def _seeds(seed: int) -> tuple[int, int, int]:
-    """Independent streams for initial values, batch order and dropout."""
-    children = np.random.SeedSequence([seed, 1]).spawn(3)
-    first, second, third = (int(child.generate_state(1, np.uint64)[0] >> 1) for child in children)
-    return first, second, third
+def _seeds(seed: int, start: int) -> tuple[int, int, int]:
+    """Independent streams for initial values, batch order and dropout.
+
+    ``start`` counts random starts of one seed, which differ only in initial values.
+    """
+    initial, order, dropout = (
+        child.generate_state(start + 1, np.uint64) >> 1
+        for child in np.random.SeedSequence([seed, 1]).spawn(3)
+    )
+    return int(initial[start]), int(order[0]), int(dropout[0])
 
 
 def _start(
     data: FitData,
     averages: dict[str, np.ndarray],
     known_kernel: np.ndarray | None,
+    localized: LocalizedStart | None,
     seed: int,
 ) -> Start:
     return Start(
@@ -126,6 +136,7 @@ def _start(
         response_mean=torch.from_numpy(data.train_responses.mean(0)),
         averages=averages,
         known_kernel=None if known_kernel is None else torch.from_numpy(known_kernel),
+        localized=localized,
     )
 
 
@@ -138,12 +149,27 @@ def fingerprint(cell: list[Any], files: list[str | Path]) -> str:
     return digest.hexdigest()
 
 
+def _after_step(definition: dict[str, Any], checkpoint: Checkpoint) -> Callable[[Training], None]:
+    """What happens after every step: neurons are relocated when it is time to, and progress is saved."""
+    relocation = definition.get("relocation")
+
+    def after_step(training: Training) -> None:
+        if relocation and training.step <= relocation["last"] and training.step % relocation["every"] == 0:
+            for run in training.active():
+                moved = relocate(run.encoder, training.data.train_images, training.data.train_responses)
+                logger.info("step %d: %d neurons moved", training.step, len(moved))
+        checkpoint(training)
+
+    return after_step
+
+
 def train_seed(
     definition: dict[str, Any],
     seed: int,
     data: FitData,
     averages: dict[str, np.ndarray],
     known_kernel: np.ndarray | None,
+    localized: LocalizedStart | None,
     device: torch.device,
     checkpoint: Checkpoint,
 ) -> Candidates:
@@ -154,13 +180,16 @@ def train_seed(
     definition
         A model of the config.
     seed
-        All settings of a seed share data, initial values and batch order.
+        All settings of a seed share data, batch order and, unless they name another ``start``, initial
+        values.
     data
         What the fits may see.
     averages
         By name: (neuron, y, x) spike-triggered averages of ``data``.
     known_kernel
         (y, x) true receptive field, for ``cnn_known_kernel``.
+    localized
+        What the model's ``localizer`` found; its maps are among ``averages``.
     device
         Where to train.
     checkpoint
@@ -177,7 +206,7 @@ def train_seed(
             )
         )
     )
-    init_seed, order_seed, dropout_seed = _seeds(seed)
+    _, order_seed, dropout_seed = _seeds(seed, 0)
     done: list[tuple[Fit, dict[str, Tensor]]] = []
     for group in _groups(definition):
         finished = [one for one in (checkpoint.take() for _ in group) if one is not None]
@@ -187,15 +216,19 @@ def train_seed(
         encoders, objectives = [], []
         for setting in group:
             encoder = build(definition, setting, data.train_images.shape[1:], data.train_responses.shape[1])
-            encoder.initialize(_start(data, averages, known_kernel, init_seed))
+            init_seed = _seeds(seed, int(setting.get("start", 0)))[0]
+            encoder.initialize(_start(data, averages, known_kernel, localized, init_seed))
             encoders.append(encoder.to(device))
-            strengths = {name: value for name, value in setting.items() if name not in _STRUCTURE}
+            strengths = {name: value for name, value in setting.items() if name not in _NO_PENALTY}
             objectives.append(Objective(definition["loss"], definition["reduction"], strengths))
         torch.manual_seed(dropout_seed)
         order = torch.Generator().manual_seed(order_seed)
         training = Training(encoders, tensors, objectives, definition["training"], order)
+        if localized is not None:
+            training.include_start()
         checkpoint.resume(training)
-        for setting, encoder, fit in zip(group, encoders, training.run(checkpoint), strict=True):
+        after_step = _after_step(definition, checkpoint)
+        for setting, encoder, fit in zip(group, encoders, training.run(after_step), strict=True):
             # Copies, because a model that was trained with others shares its memory with them.
             state = {name: value.cpu().clone() for name, value in encoder.state_dict().items()}
             done.append(checkpoint.add(fit, state))
@@ -212,11 +245,11 @@ def train_seed(
 
 
 def fit_seed(definition: dict[str, Any], seed: int, data: FitData) -> Candidates:
-    """Fit every setting of a closed-form baseline; parameters as in :func:`train_seed`."""
+    """Fit every setting of a model that is not trained; parameters as in :func:`train_seed`."""
     combinations = settings(definition)
     family = FAMILIES[definition["family"]]
     if family.fit is None:
-        raise ValueError(f"{definition['family']} has no closed form")
+        raise ValueError(f"{definition['family']} is trained by gradient descent")
     parameters = family.fit(definition, combinations, data)
     images = torch.from_numpy(data.validation_images)
     responses = torch.from_numpy(data.validation_responses)
@@ -224,10 +257,14 @@ def fit_seed(definition: dict[str, Any], seed: int, data: FitData) -> Candidates
     for setting, state in zip(combinations, parameters, strict=True):
         encoder = build(definition, setting, data.train_images.shape[1:], responses.shape[1])
         encoder.load_state_dict(state)
-        loss = LOSSES[family.loss](predict(encoder, images), responses).numpy()
+        predictions = predict(encoder, images)
+        if definition["loss"] == "poisson":
+            # A linear prediction can be negative where a rate cannot.
+            predictions = predictions.clamp(min=0)
+        loss = LOSSES[definition["loss"]](predictions, responses).numpy()
         logger.info("seed %d %s: validation %.6g", seed, setting, loss.mean())
         fits.append(Fit(loss, 0, 0, np.empty((0, 3))))
-    return _candidates(seed, data, family.loss, parameters, fits)
+    return _candidates(seed, data, definition["loss"], parameters, fits)
 
 
 def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict[str, Any]:

@@ -178,6 +178,15 @@ class Training:
             return []
         return [run for run in self.runs if not run.stopping.finished]
 
+    def include_start(self) -> None:
+        """Let the initial weights compete for the lowest validation loss: training can only improve them.
+
+        They do not count as an evaluation of the early-stopping schedule.
+        """
+        losses = _stack(self.runs).losses(self.data.validation_images, self.data.validation_responses)
+        for run, loss in zip(self.runs, losses.mean(1).tolist(), strict=True):
+            run.stopping.best = loss
+
     def run(self, after_step: Callable[[Training], None]) -> list[Fit]:
         """Train to the end and restore the weights with the lowest validation loss.
 

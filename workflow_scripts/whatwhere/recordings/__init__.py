@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from whatwhere.dataset import check, duplicate_groups
+from whatwhere.description import findings
 from whatwhere.recordings import antolik2016, arrays, cowley2023, images, sensorium
 from whatwhere.recordings.array_files import split_location
 from whatwhere.recordings.preprocess import preprocess
@@ -17,6 +19,9 @@ from whatwhere.recordings.recording import Recording
 from whatwhere.recordings.splits import assign, validation_share
 
 logger = logging.getLogger(__name__)
+
+PUBLISHED = ("cowley2023", "antolik2016")
+"""Kinds whose files are downloaded."""
 
 
 def input_files(definition: dict[str, Any]) -> list[str]:
@@ -36,7 +41,7 @@ def input_files(definition: dict[str, Any]) -> list[str]:
             str(path) for path in folder.rglob("*") if path.is_file() and images.is_image(path.name)
         )
         return [*(found or [str(folder)]), str(split_location(definition["responses"])[0])]
-    if kind == "sensorium":
+    if kind in sensorium.CITATIONS:
         path = Path(definition["path"])
         tracked = [part for name in sensorium.TRACKED for part in sorted(path.rglob(name))]
         return [str(part) for part in tracked or [path]]
@@ -51,7 +56,7 @@ def read(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
         return cowley2023.load(definition, downloads, mirror)
     if kind == "antolik2016":
         return antolik2016.load(definition, downloads, mirror)
-    if kind == "sensorium":
+    if kind in sensorium.CITATIONS:
         return sensorium.load(definition)
     if kind == "images":
         return images.load(definition, key)
@@ -81,8 +86,35 @@ def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
     key = f"datasets.{name}"
     recording = read(name, definition, downloads, mirror)
     prepared = preprocess(recording.images, definition["image"], key)
+    recording = dataclasses.replace(recording, images=prepared)
+    return to_contract(recording, name, key, definition["image"]["normalize"], definition.get("split"))
+
+
+def to_contract(
+    recording: Recording, name: str, key: str, normalize: str, shares: dict[str, Any] | None
+) -> xr.Dataset:
+    """Bring a recording into the form of :mod:`whatwhere.dataset`.
+
+    Parameters
+    ----------
+    recording
+        With prepared images, (image, channel, y, x) float32.
+    name
+        Of the dataset.
+    key
+        What to call it in messages.
+    normalize
+        One of :data:`whatwhere.dataset.NORMALIZATIONS`.
+    shares
+        How open images are divided, see :func:`whatwhere.recordings.splits.assign`.
+
+    Raises
+    ------
+    UserError
+        If the recording breaks the contract.
+    """
+    prepared = np.asarray(recording.images)
     groups = duplicate_groups(prepared)
-    shares = definition.get("split")
     split = assign(groups, recording.split, shares, key)
     dataset = xr.Dataset(
         {
@@ -99,7 +131,7 @@ def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
             "kind": "recorded",
             "source": recording.source,
             "citation": recording.citation,
-            "normalize": definition["image"]["normalize"],
+            "normalize": normalize,
             "noise_free_test": 0,
             "repeat_averages": int(recording.repeat_averages),
             "validation_fraction": validation_share(split, recording.split, shares),
@@ -109,19 +141,6 @@ def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
     if recording.neurons is not None:
         dataset = dataset.assign_coords(neuron_id=("neuron", recording.neurons))
     check(dataset, key)
-    _warn(key, groups, recording.responses)
+    for finding in findings(dataset):
+        logger.warning("%s: %s", key, finding)
     return dataset
-
-
-def _warn(key: str, groups: np.ndarray, responses: np.ndarray) -> None:
-    copies = len(groups) - len(np.unique(groups))
-    if copies:
-        logger.warning("%s: %d images repeat earlier ones; copies share a split", key, copies)
-    dead = np.flatnonzero(np.nanmax(np.abs(responses), axis=(0, 1)) == 0)
-    if len(dead):
-        logger.warning("%s: %d neurons never respond: %s", key, len(dead), dead.tolist())
-    negative = int((responses < 0).any((0, 1)).sum())
-    if negative:
-        logger.warning(
-            "%s: %d neurons have negative responses, which a poisson loss cannot fit", key, negative
-        )

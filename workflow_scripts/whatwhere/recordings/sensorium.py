@@ -1,4 +1,4 @@
-"""The file tree of Lurz et al. 2020 and the Sensorium 2022 challenge (kind ``sensorium``)."""
+"""The file tree of Lurz et al. 2020 and the Sensorium 2022 challenge (``lurz2020``, ``sensorium``)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,15 @@ from whatwhere.recordings.recording import Recording, stack_repeats
 _TIERS = "meta/trials/tiers.npy"
 _IDS = ("colorframeprojector_image", "frame_image")
 """What comes before ``_id.npy`` and ``_class.npy`` in meta/trials/, by precedence."""
+
+CITATIONS = {
+    "sensorium": "",
+    "lurz2020": (
+        "Lurz et al. 2021, Generalization in data-driven models of primary visual cortex, ICLR, "
+        "doi:10.1101/2020.10.05.326256"
+    ),
+}
+"""What to cite by kind; empty for what may be anybody's."""
 
 TRACKED = (_TIERS, "data/images", "data/responses")
 """Parts of a folder whose change means that a session changed."""
@@ -62,7 +71,7 @@ def load(definition: dict[str, Any]) -> Recording:
         split=tiers[firsts],
         neurons=neurons,
         source=f"files {definition['path']}",
-        citation="",
+        citation=CITATIONS[definition["kind"]],
         repeat_averages=False,
     )
 

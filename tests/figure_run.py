@@ -1,0 +1,113 @@
+"""A small run made by the scripts themselves, in one process: what figures are drawn from."""
+
+import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from conftest import REPOSITORY
+
+import cluster_barcodes
+import compute_sta
+import describe_fits
+import fit_baseline
+import score
+import select_fits
+import simulate
+import train
+from whatwhere.config import read
+from whatwhere.families import FAMILIES
+
+MODELS = read(REPOSITORY / "config" / "config.yaml")["models"]
+GAUSSIANS = {"kind": "simulated_dog", "variation": 0, "centered": True, "image_size": 26, "patch": 9}
+FEATURES = {
+    "kind": "simulated_features",
+    "feature_space": {"name": "v1"},
+    "stimuli": {"source": "generated"},
+    "color": "rgb",
+    "image_size": 20,
+    "normalize": "global",
+}
+SIZES = {
+    "n_images": 240,
+    "n_test": 40,
+    "validation_fraction": 0.2,
+    "validation_max": 0,
+    "seed": 3,
+}
+
+
+def small(model, steps=20):
+    """A model of the default config with smaller kernels or fewer features, trained for a few steps."""
+    definition = copy.deepcopy(MODELS[model])
+    for core in definition.get("cores", []):
+        core |= {"channels": [2, 3, 4]} if len(core["kernels"]) == 3 else {"kernels": [9]}
+    if "training" in definition:
+        definition["training"] |= {"max_steps": steps, "evaluate_every": 10, "batch_size": 32}
+    return definition
+
+
+@dataclass
+class Run:
+    """Files of a run below a folder, as the rules lay them out."""
+
+    folder: Path
+    files: dict = field(default_factory=dict)
+    scaling: tuple = ()
+
+    def path(self, *parts):
+        path = self.folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return str(path)
+
+    def simulate(self, dataset, **changes):
+        output = self.path("data", f"{dataset}.nc")
+        simulate.main(dataset, SIZES | changes, None, self.folder, output)
+
+    def fit(self, experiment, dataset, model, definition, n_neurons, n_images, seeds, rules=("population",)):
+        """Fit, select, score and describe one model in every cell."""
+        names = {"experiment": experiment, "dataset": dataset, "model": model}
+        data = self.path("data", f"{dataset}.nc")
+        cells = [(str(n), str(d)) for n in n_neurons for d in n_images]
+        fits, validation, averages = [], [], []
+        closed = FAMILIES[definition["family"]].fit is not None
+        for n, d in cells:
+            where = ("fits", experiment, dataset, model, f"n{n}-d{d}")
+            fits.append(self.path(*where, "fits.pt"))
+            validation.append(self.path(*where, "validation.nc"))
+            if closed:
+                fit_baseline.main(data, n, d, definition, seeds, fits[-1], validation[-1])
+                continue
+            averages.append(self.path("sta", experiment, dataset, f"n{n}-d{d}.nc"))
+            compute_sta.main(data, n, d, seeds, 9, 0.1, averages[-1])
+            train.main(
+                *(data, averages[-1], [], n, d, definition, seeds, "cpu", 1, 60.0, "code"),
+                *(fits[-1], validation[-1]),
+            )
+        files = {
+            "dataset": data,
+            "averages": averages,
+            "fits": fits,
+            "cells": cells,
+            "names": names,
+            "selection": self.path("selection", f"{experiment}-{dataset}-{model}.csv"),
+            "scores": self.path("scores", f"{experiment}-{dataset}-{model}.csv"),
+            "predictions": self.path("predictions", f"{experiment}-{dataset}-{model}.nc"),
+            "parameters": self.path("parameters", f"{experiment}-{dataset}-{model}.nc"),
+            "locations": self.path("locations", f"{experiment}-{dataset}-{model}.csv"),
+        }
+        select_fits.main(validation, cells, rules, files["selection"])
+        selected = (fits, files["selection"], cells, names)
+        score.main(data, *selected, 1, files["scores"], files["predictions"])
+        described = averages if definition["family"] in ("cnn_factorized", "cnn_known_kernel") else []
+        describe_fits.main(data, described, *selected, files["parameters"], files["locations"])
+        if definition["family"] == "cnn_factorized" and definition["cores"][0]["channels"][-1] > 1:
+            for kind, name in (("barcodes", ".csv"), ("barcode_scores", "_scores.csv"), ("fields", ".nc")):
+                files[kind] = self.path("barcodes", f"{experiment}-{dataset}-{model}{name}")
+            outputs = files["barcodes"], files["barcode_scores"], files["fields"]
+            cluster_barcodes.main(data, averages[-1], *selected, *outputs)
+        self.files[experiment, model, dataset, n_neurons[-1]] = files
+        return files
+
+    def of(self, experiment, kind):
+        """One kind of files of all models of an experiment that have it."""
+        return [files[kind] for key, files in self.files.items() if key[0] == experiment and kind in files]

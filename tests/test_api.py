@@ -1,0 +1,180 @@
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import REPOSITORY, factorized, small_training
+
+import compute_sta
+import score
+import select_fits
+import train
+from whatwhere.api import definition, fit
+from whatwhere.errors import UserError
+from whatwhere.files import write_netcdf
+from whatwhere.metrics import pearson
+
+
+def small_model(**changes):
+    return factorized(training=small_training(max_steps=15), **changes)
+
+
+@pytest.fixture
+def arrays(rng):
+    """Sixty images of two channels, y != x, and four neurons with two repeats."""
+    return rng.normal(size=(60, 2, 9, 11)), rng.poisson(2.0, (2, 60, 4)).astype(float)
+
+
+def workflow_scores(data, model, folder):
+    """Scores of the same fit by the scripts of the workflow."""
+    paths = {name: folder / name for name in ("data.nc", "sta.nc", "fits.pt", "validation.nc")}
+    write_netcdf(data, paths["data.nc"])
+    compute_sta.main(paths["data.nc"], "all", "all", [0], 17, 0.1, paths["sta.nc"])
+    train.main(
+        paths["data.nc"],
+        paths["sta.nc"],
+        [],
+        "all",
+        "all",
+        model,
+        [0],
+        "cpu",
+        1,
+        1e9,
+        "code",
+        paths["fits.pt"],
+        paths["validation.nc"],
+    )
+    select_fits.main([paths["validation.nc"]], [("all", "all")], ["population"], folder / "selection.csv")
+    names = {"experiment": "e", "dataset": "d", "model": "m"}
+    score.main(
+        paths["data.nc"],
+        [paths["fits.pt"]],
+        folder / "selection.csv",
+        [("all", "all")],
+        names,
+        1,
+        folder / "scores.csv",
+        folder / "predictions.nc",
+    )
+    return pd.read_csv(folder / "scores.csv")
+
+
+def test_the_library_gives_what_the_workflow_gives(arrays, tmp_path):
+    fitted = fit(*arrays, model=small_model(), device="cpu")
+    expected = workflow_scores(fitted.dataset, small_model(), tmp_path)
+    for column in fitted.scores:
+        np.testing.assert_allclose(fitted.scores[column], expected[column], rtol=1e-8)
+
+
+def test_everything_has_the_promised_shape(arrays):
+    images, responses = arrays
+    fitted = fit(images, responses, model=small_model())
+    assert fitted.masks.shape == (4, 7, 9)
+    assert fitted.feature_weights.shape == (4, 4)
+    assert fitted.predict(images[:5]).shape == (5, 4)
+    assert fitted.scores["neuron"].tolist() == [0, 1, 2, 3]
+    assert fitted.setting in [{"core": 0, "mask_l1": m, "feature_l1": 0.01} for m in (0.001, 0.01)]
+
+
+def test_scores_are_those_of_the_given_test_images(arrays):
+    images, responses = arrays
+    split = np.repeat(["train", "validation", "test"], 20)
+    fitted = fit(images, responses, model=small_model(), split=split)
+    predicted = fitted.predict(images[40:])
+    expected = pearson(predicted, responses[:, 40:].astype(np.float32).mean(0))
+    np.testing.assert_allclose(fitted.scores["correlation"], expected, rtol=1e-5)
+
+
+def test_test_responses_change_nothing_but_the_scores(arrays):
+    images, responses = arrays
+    split = np.repeat(["train", "validation", "test"], 20)
+    other = responses.copy()
+    other[:, 40:] = other[:, 40:][:, ::-1]
+    first, second = (fit(images, r, model=small_model(), split=split) for r in (responses, other))
+    np.testing.assert_array_equal(first.masks, second.masks)
+    assert first.setting == second.setting
+    assert not np.allclose(first.scores["correlation"], second.scores["correlation"])
+
+
+def test_a_seed_repeats_bit_by_bit_and_another_does_not(arrays):
+    first, again, other = (fit(*arrays, model=small_model(), seed=seed).masks for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_the_default_model_is_the_one_of_the_configuration_and_a_copy():
+    model = definition()
+    model["cores"][0]["channels"][0] = 1
+    assert definition()["cores"][0]["channels"] == [32, 32, 32]
+    assert definition()["loss"] == "poisson"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": np.zeros((60, 9))}, "images: have shape (60, 9)"),
+        ({"responses": np.ones((59, 4))}, "responses: has shape (59, 4)"),
+        ({"responses": np.ones((4, 60))}, "the axes look transposed"),
+        ({"responses": np.full((60, 4), np.nan)}, "neuron 0 has no response to image 0"),
+        ({"responses": -np.ones((60, 4))}, "a poisson loss cannot fit negative responses"),
+        ({"images": np.full((60, 9, 11), np.inf)}, "image 0 holds NaN or infinite pixels"),
+        ({"split": ["train"] * 5}, "split: has shape (5,) for 60 images"),
+        ({"split": ["train"] * 59 + ["tset"]}, "image 59 is given the split 'tset'"),
+        ({"normalize": "zscore"}, "attribute 'normalize' must be one of"),
+        ({"model": {"family": "mean", "grid": [{}], "loss": "mse"}}, "mean is no network"),
+        ({"model": factorized(los="mse")}, "unknown key 'los'"),
+    ],
+)
+def test_a_bad_argument_is_named_in_one_line(arrays, changes, message):
+    arguments = {"images": arrays[0], "responses": arrays[1], "model": small_model()} | changes
+    with pytest.raises(UserError) as error:
+        fit(**arguments)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_prediction_refuses_images_of_another_size(arrays):
+    fitted = fit(*arrays, model=small_model())
+    with pytest.raises(UserError, match=r"expected \(2, 9, 11\)"):
+        fitted.predict(arrays[0][:, :, :8])
+
+
+def test_a_fully_connected_model_has_no_masks(arrays):
+    readout = {"weight_sd": "xavier", "dropout": 0.0, "bias": True}
+    model = small_model(family="cnn_fully_connected", readout=readout, grid=[{"readout_l2": [0.01]}])
+    with pytest.raises(UserError, match="no masks"):
+        _ = fit(*arrays, model=model).masks
+
+
+def run_python(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, *arguments], env=os.environ | environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_the_example_finds_where_every_cell_sees():
+    output = run_python(
+        str(REPOSITORY / "examples" / "fit_arrays.py"), PYTHONPATH=str(REPOSITORY / "workflow_scripts")
+    )
+    offsets = np.array(ast.literal_eval(output.splitlines()[-1].removeprefix("mask peak minus true corner")))
+    assert np.abs(offsets - np.median(offsets, axis=0)).max() <= 1
+
+
+def test_an_installed_package_brings_its_schemas_and_defaults(tmp_path):
+    source = tmp_path / "source"
+    for folder in ("workflow_scripts", "config"):
+        shutil.copytree(REPOSITORY / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / file, source)
+    run_python("-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, source)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        wheel.extractall(tmp_path / "installed")
+    code = "import whatwhere.api as a; a.validate_model(a.definition()); print(a.__file__)"
+    where = run_python("-c", code, PYTHONPATH=str(tmp_path / "installed"))
+    assert where.startswith(str(tmp_path))

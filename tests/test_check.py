@@ -1,0 +1,92 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+from conftest import REPOSITORY, factorized
+from recording_files import WRITERS, write_arrays
+from workflow_runs import configuration, experiment
+
+from whatwhere.check import main
+
+SCRIPTS = REPOSITORY / "workflow_scripts"
+
+
+def mine(folder, definition, **changes):
+    """Path of a config with one recorded dataset and one model."""
+    config = configuration(
+        datasets={"mine": definition},
+        models={"factorized": factorized()},
+        experiments=[experiment(datasets=["mine"])],
+    )
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump(config | changes))
+    return str(path)
+
+
+@pytest.mark.parametrize("kind", sorted(set(WRITERS) - {"antolik2016"}))
+def test_what_is_understood_of_every_kind_of_recording_is_printed(tmp_path, capsys, kind):
+    assert main([mine(tmp_path, WRITERS[kind](tmp_path))]) == 0
+    printed = capsys.readouterr().out
+    assert "dataset mine" in printed
+    assert "Images: 40 of 1 x 10 x 12 (channel, y, x)" in printed
+    assert "Neurons: 4" in printed
+    assert not (tmp_path / "results").exists()
+
+
+def test_published_files_are_read_from_a_mirror_and_never_downloaded(tmp_path, capsys):
+    definition = WRITERS["antolik2016"](tmp_path)
+    assert main([mine(tmp_path, definition)]) == 0
+    assert "downloaded by the workflow" in capsys.readouterr().out
+    assert main([mine(tmp_path, definition, mirror=str(tmp_path / "mirror"))]) == 0
+    assert "Presentations per image: 1 to 5" in capsys.readouterr().out
+    assert main([mine(tmp_path, definition, mirror=str(tmp_path / "none"))]) == 1
+    assert "none" in capsys.readouterr().err
+
+
+def test_the_quick_configuration_is_checked_without_arguments(capsys):
+    assert main([]) == 0
+    assert "simulated_dog: 200 neurons" in capsys.readouterr().out
+
+
+def test_what_is_suspicious_is_a_warning(tmp_path):
+    definition = write_arrays(tmp_path)
+    trials = np.random.default_rng(3).random((3, 40, 4))
+    trials[..., 1] = 0
+    np.save(tmp_path / "responses.npy", trials)
+    path = mine(tmp_path, definition)
+    done = subprocess.run(
+        [sys.executable, "-m", "whatwhere.check", path],
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "warning: datasets.mine: 1 neurons never respond: [1]" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"n_neurons": [5]}, "n_neurons 5 is more than the 4 there are"),
+        ({"n_images": [39]}, "n_images 39 needs"),
+        ({"n_images": [1]}, "leaves no image to validate on"),
+    ],
+)
+def test_sizes_that_the_data_cannot_give_are_refused(tmp_path, capsys, changes, expected):
+    path = mine(tmp_path, write_arrays(tmp_path), experiments=[experiment(datasets=["mine"], **changes)])
+    assert main([path]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"Error: {path}: experiments.0: ")
+    assert expected in error
+    assert error.count("\n") == 1
+
+
+def test_kernels_larger_than_the_recorded_images_are_refused(tmp_path, capsys):
+    model = factorized()
+    model["cores"][0]["kernels"] = [11]
+    path = mine(tmp_path, write_arrays(tmp_path), models={"factorized": model})
+    assert main([path]) == 1
+    assert "models.factorized.cores.0.kernels: a kernel of 11 px does not fit" in capsys.readouterr().err

@@ -1,0 +1,93 @@
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import REPOSITORY
+
+from collect_data_efficiency import images_needed, octaves_gained
+from collect_data_efficiency import main as collect
+from plot_data_efficiency import main as plot
+
+CURVE = pd.DataFrame({"n_images": [64, 256, 1024, 4096], "feve": [0.0, 0.4, 0.8, 0.9]})
+
+
+def test_a_curve_is_interpolated_in_octaves():
+    needed = images_needed(CURVE, np.array([0.4, 0.6, 0.85]))
+    np.testing.assert_allclose(needed, [256, 512, 2048])
+
+
+def test_nothing_is_said_beyond_a_curve():
+    assert np.isnan(images_needed(CURVE, np.array([-0.1, 0.95]))).all()
+
+
+def test_a_flat_or_falling_part_counts_as_its_end_with_fewer_images():
+    curve = pd.DataFrame({"n_images": [64, 128, 256, 512, 1024], "feve": [0.0, 0.5, 0.45, 0.5, 0.7]})
+    np.testing.assert_allclose(images_needed(curve, np.array([0.5, 0.6])), [128, 2 ** (7 + 0.5 * 3)])
+
+
+def test_octaves_are_counted_against_the_papers_curve_of_the_same_population():
+    rows = [("cnn", 100, 256, 0.4), ("inferred", 100, 256, 0.8), ("inferred", 10, 256, 0.8)]
+    table = pd.DataFrame(rows, columns=["model", "n_neurons", "n_images", "feve"]).assign(dataset="one")
+    reference = CURVE.assign(model="cnn", n_neurons=100)
+    gained = octaves_gained(table, reference)
+    np.testing.assert_allclose(gained[:2], [0, 2])
+    assert np.isnan(gained[2])
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """Scores, locations and barcode scores of two models, as their rules write them."""
+    rng = np.random.default_rng(0)
+    keys = {"experiment": "fig3_trained", "dataset": "homogeneous", "selection": "population"}
+    paths = {"scores": [], "locations": [], "barcode_scores": []}
+    for model, feve in (("cnn_one_kernel", 0.4), ("cnn_one_kernel_localized", 0.8)):
+        index = pd.MultiIndex.from_product(
+            [[256, 1024], [0, 1], range(100)], names=["n_images", "seed", "neuron"]
+        )
+        rows = index.to_frame(index=False).assign(**keys, model=model, n_neurons=100)
+        scores = rows.assign(feve=feve + 0.1 * (rows.n_images > 256) + 0.02 * rng.normal(size=len(rows)))
+        both = [rows.assign(source=source, error=error) for source, error in (("sta", 9.0), ("mask", 2.0))]
+        agreement = rows.drop_duplicates(["n_images", "seed"]).drop(columns="neuron")
+        agreement = agreement.assign(n_clusters=3, ari=0.5, ari_known_number=1.0)
+        for name, table in (
+            ("scores", scores),
+            ("locations", pd.concat(both)),
+            ("barcode_scores", agreement),
+        ):
+            paths[name].append(tmp_path / f"{model}_{name}.csv")
+            table.to_csv(paths[name][-1], index=False)
+    return paths
+
+
+REFERENCE = [REPOSITORY / "config" / "reference" / f"fig{number}.csv" for number in (3, 4, 5)]
+
+
+def test_the_table_has_a_row_per_cell_with_means_over_seeds(tables, tmp_path):
+    collect(**tables, reference=REFERENCE, output=tmp_path / "table.csv")
+    table = pd.read_csv(tmp_path / "table.csv")
+    assert len(table) == 4
+    assert (table.n_seeds == 2).all()
+    assert (table.location_error == 2).all()
+    assert (table.ari == 1).all()
+    assert (table.ari_any_number == 0.5).all()
+    plain, started = (table[table.model == m] for m in table.model.unique())
+    assert abs(plain.octaves_gained.iloc[0]) < 0.1
+    # Between .40 at 2^8 and .837 at 2^10 the paper's curve passes .80.
+    assert 1.5 < started.octaves_gained.iloc[0] < 2
+
+
+def test_populations_without_types_have_no_rand_index(tables, tmp_path):
+    collect(**(tables | {"barcode_scores": []}), reference=REFERENCE, output=tmp_path / "table.csv")
+    assert "ari" not in pd.read_csv(tmp_path / "table.csv")
+
+
+def test_the_figure_names_every_curve_and_every_quantity(tables, tmp_path):
+    collect(**tables, reference=REFERENCE, output=tmp_path / "table.csv")
+    outputs = {name: tmp_path / f"figure.{name}" for name in ("svg", "png")}
+    plot(tmp_path / "table.csv", REFERENCE, **outputs)
+    text = outputs["svg"].read_text()
+    for word in ("CNN, inferred start, N = 100", "CNN, N = 100", "FEVE", "adjusted Rand index", "paper"):
+        assert word in text
+    assert outputs["png"].stat().st_size > 10_000
+    first = outputs["svg"].read_bytes()
+    plot(tmp_path / "table.csv", REFERENCE, **outputs)
+    assert outputs["svg"].read_bytes() == first

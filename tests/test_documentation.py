@@ -1,0 +1,85 @@
+import re
+
+import pytest
+import yaml
+from conftest import REPOSITORY
+
+from whatwhere.config import read
+from whatwhere.config_reference import update
+
+ENVIRONMENTS = REPOSITORY / "envs"
+
+
+def test_every_key_is_documented_as_the_schemas_describe_it():
+    readme = REPOSITORY / "config" / "README.md"
+    assert readme.read_text(encoding="utf-8") == update(readme), "run make docs"
+
+
+def test_no_key_lacks_its_description():
+    rows = [
+        line for line in update(REPOSITORY / "config" / "README.md").splitlines() if line.startswith("| `")
+    ]
+    empty = [row for row in rows if not row.split("|")[-2].strip()]
+    assert len(rows) > 100
+    assert empty == []
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "config").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_configuration_is_listed(path):
+    assert f"`{path.name}`" in (REPOSITORY / "config" / "README.md").read_text(encoding="utf-8")
+
+
+def pins(text):
+    """Version of every pinned package of a requirements file; of several, the one of Python 3.12."""
+    found = re.findall(r"^([\w.-]+)==([\w.]+)(?: ; (.*?))? ?\\?$", text, re.MULTILINE)
+    return {name: version for name, version, marker in found if ">= '3.14'" not in marker}
+
+
+LOCKED = {
+    name: version
+    for file in ("requirements.lock", "torch.txt")
+    for name, version in pins((ENVIRONMENTS / file).read_text()).items()
+}
+
+
+def test_the_conda_environment_has_the_pins_of_the_lock():
+    environment = yaml.safe_load((ENVIRONMENTS / "whatwhere.yaml").read_text())
+    (packages,) = (entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    stated = pins("\n".join(packages))
+    assert len(stated) == len(packages)
+    assert stated == {name: LOCKED[name] for name in stated}
+
+
+def test_the_conda_environment_has_everything_the_library_imports():
+    environment = (ENVIRONMENTS / "whatwhere.yaml").read_text()
+    direct = re.findall(r'^  "([\w-]+)', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
+    assert set(direct) >= {"numpy", "torch"}
+    assert [name for name in direct if f"- {name}==" not in environment] == []
+
+
+def test_versions_agree():
+    stated = re.search(r'^version = "(.*)"', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)[1]
+    citation = read(REPOSITORY / "CITATION.cff")
+    latest = re.search(r"^## (\S+)", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
+    assert stated == citation["version"] == latest
+
+
+def links(text):
+    return [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+
+
+DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("config/*.md")])
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_links_between_documents_lead_somewhere(path):
+    broken = [link for link in links(path.read_text(encoding="utf-8")) if not (path.parent / link).exists()]
+    assert broken == []
+
+
+def test_every_table_has_a_caption():
+    rules = "".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
+    made = set(re.findall(r"/tables/(\w+)\.csv", rules)) - {"answers", "run_times", "software"}
+    caption = (REPOSITORY / "rules" / "captions" / "table.rst").read_text(encoding="utf-8")
+    assert len(made) >= 6
+    assert [name for name in made if f'"{name}": "' not in caption] == []

@@ -1,0 +1,227 @@
+"""Figures are complete, legible and drawn from tables alone."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import REPOSITORY
+from figure_run import FEATURES, GAUSSIANS, MODELS, Run, small
+from PIL import Image
+
+import fit_scaling
+import plot_barcodes
+import plot_fig1
+import plot_fig2
+import plot_fig3
+import plot_fig4
+import plot_fig5
+import plot_scaling
+from whatwhere import plotting
+from whatwhere.files import groups_of, read_netcdf, read_tensors
+from whatwhere.sweep import load_fit
+
+REFERENCE = REPOSITORY / "config" / "reference"
+
+
+FIGURES = [
+    "fig1",
+    "fig1 of three layers",
+    "fig2",
+    "fig3",
+    "fig4",
+    "fig5",
+    "scaling",
+    "barcodes",
+    "barcodes of three layers",
+]
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    run = Run(tmp_path_factory.mktemp("run"))
+    run.simulate("homogeneous", **GAUSSIANS, scales=[1.0], n_neurons=12)
+    run.simulate(
+        "two_types", **GAUSSIANS | {"variation": 0.05, "centered": False}, scales=[0.6, 1.0], n_neurons=16
+    )
+    run.simulate("four_features", **FEATURES, n_types=4, n_neurons=16)
+    run.fit("fig2_one", "homogeneous", "ridge_patch", small("ridge_patch"), [1], [80, 240], [0, 1])
+    run.fit("fig2", "homogeneous", "ridge_patch", small("ridge_patch"), [6], [80, 240], [0, 1])
+    joint = small("ridge_shared_patch")
+    run.fit("fig2", "homogeneous", "ridge_shared_patch", joint, [6], [80, 240], [0, 1])
+    sizes = ([1, 6, 12], [80, 240], [0, 1])
+    one = run.fit("fig3", "homogeneous", "cnn_one_kernel", small("cnn_one_kernel"), *sizes)
+    run.fit("fig3", "homogeneous", "known_kernel", small("known_kernel"), [12], [80], [0])
+    run.fit("fig3", "homogeneous", "lasso_patch", small("lasso_patch"), [1], [80, 240], [0])
+    run.fit(
+        "fig4",
+        "two_types",
+        "factorized_two_kernels",
+        small("factorized_two_kernels"),
+        ["all"],
+        ["all"],
+        [0, 1],
+    )
+    both = {"seeds": [0], "rules": ("population", "neuron")}
+    run.fit("fig5", "four_features", "factorized_relu", small("factorized_relu"), [4, 16], [80, 240], **both)
+    for model in ("fixed_mask_relu", "fully_connected_relu"):
+        run.fit("fig5", "four_features", model, small(model), [16], [80, 240], **both)
+    run.scaling = run.path("tables", "scaling.csv"), run.path("tables", "exchange_rates.csv")
+    fit_scaling.main([one["scores"]], *run.scaling)
+    return run
+
+
+def draw(name, run, svg, png):
+    """Draw one figure of the run."""
+    two = {key[0]: files for key, files in run.files.items()}["fig4"]
+    deep = next(files for key, files in run.files.items() if key[1] == "factorized_relu")
+    barcodes = two["barcodes"], two["barcode_scores"]
+    scores, parameters, locations = (run.of("fig3", kind) for kind in ("scores", "parameters", "locations"))
+    shared = [*run.of("fig2_one", "scores"), *run.of("fig2", "scores")]
+    families = {name: model["family"] for name, model in MODELS.items()}
+    {
+        "fig1": lambda: plot_fig1.main(two["parameters"], svg, png),
+        "fig1 of three layers": lambda: plot_fig1.main(deep["parameters"], svg, png),
+        "fig2": lambda: plot_fig2.main(shared, families, svg, png),
+        "fig3": lambda: plot_fig3.main(scores, parameters, locations, REFERENCE / "fig3.csv", svg, png),
+        "fig4": lambda: plot_fig4.main(
+            *(two["parameters"], two["scores"], *barcodes, REFERENCE / "fig4.csv", svg, png)
+        ),
+        "fig5": lambda: plot_fig5.main(
+            *(run.of("fig5", kind) for kind in ("scores", "barcodes", "barcode_scores")),
+            *(REFERENCE / "fig5.csv", svg, png),
+        ),
+        "scaling": lambda: plot_scaling.main(*run.scaling, svg, png),
+        "barcodes": lambda: plot_barcodes.main(*barcodes, two["fields"], svg, png),
+        "barcodes of three layers": lambda: plot_barcodes.main(
+            deep["barcodes"], deep["barcode_scores"], deep["fields"], svg, png
+        ),
+    }[name]()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_has_content_in_every_panel_and_nothing_beyond_its_edge(name, run, tmp_path, monkeypatch):
+    drawn = []
+    save = plotting.save
+
+    def keep(figure, svg, png):
+        drawn.append(figure)
+        save(figure, svg, png)
+        drawn_inches = figure.get_tightbbox()
+        width, height = figure.get_size_inches()
+        assert min(drawn_inches.x0, drawn_inches.y0) > -0.01, "something lies left of or below the canvas"
+        assert drawn_inches.x1 < width + 0.01, "something lies right of the canvas"
+        assert drawn_inches.y1 < height + 0.01, "something lies above the canvas"
+        for ax in figure.axes:
+            assert not ax.axison or ax.has_data() or ax.get_label() == "<colorbar>"
+            box = ax.get_window_extent()
+            assert not ax.axison or min(box.width, box.height) > 4, "a panel has no room"
+
+    monkeypatch.setattr(plotting, "save", keep)
+    svg, png = tmp_path / "figure.svg", tmp_path / "figure.png"
+    draw(name, run, svg, png)
+    assert len(drawn) == 1
+
+    width = float(ET.parse(svg).getroot().get("width").removesuffix("pt"))
+    assert width / 72 == pytest.approx(plotting.PAGE) or width / 72 == pytest.approx(plotting.COLUMN)
+    pixels = np.asarray(Image.open(png).convert("L"))
+    assert 0.005 < (pixels < 200).mean() < 0.7
+    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    assert (edge == 255).all(), "something is cut off at the edge"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_the_same_file_when_drawn_again(name, run, tmp_path):
+    files = [(tmp_path / f"{i}.svg", tmp_path / f"{i}.png") for i in range(2)]
+    for svg, png in files:
+        draw(name, run, svg, png)
+    (first, first_png), (second, second_png) = files
+    assert first.read_bytes() == second.read_bytes()
+    assert first_png.read_bytes() == second_png.read_bytes()
+
+
+def test_curves_differ_in_two_of_colour_marker_and_line():
+    styles = [plotting.style(index) for index in range(9)]
+    for i, first in enumerate(styles):
+        for second in styles[:i]:
+            assert sum(first[key] != second[key] for key in ("color", "marker", "linestyle")) >= 2
+
+
+def test_curves_are_means_over_seeds_of_population_means_clipped_at_0():
+    scores = pd.DataFrame(
+        {"n_images": 8, "seed": [0, 0, 1, 1, 2, 2], "feve": [0.2, 0.4, 0.5, 0.7, -3.0, 1.0]}
+    )
+    (row,) = plotting.over_seeds(scores).itertuples(index=False)
+    assert row.mean == pytest.approx((0.3 + 0.6 + 0) / 3)
+    assert row.sd == pytest.approx(np.std([0.3, 0.6, 0]))
+    assert row.n_seeds == 3
+
+
+@pytest.mark.parametrize("path", sorted(REFERENCE.glob("fig*.csv")), ids=lambda path: path.name)
+def test_reference_values_have_a_source_and_no_repeated_point(path):
+    table = pd.read_csv(path)
+    assert list(table) == ["experiment", "model", "n_neurons", "n_images", "feve", "feve_sd", "source"]
+    assert table.source.str.contains("2017").all()
+    assert not table.duplicated(["experiment", "model", "n_neurons", "n_images"]).any()
+    assert table.feve.between(-0.01, 1).all()
+    assert (table.feve_sd.dropna() > 0).all()
+
+
+def test_reference_curves_go_by_the_names_of_models_of_the_default_config():
+    for path in REFERENCE.glob("fig[345].csv"):
+        assert set(pd.read_csv(path).model) <= set(MODELS), path
+
+
+def test_tables_of_a_figure_hold_every_fit_once(run):
+    files = {key[:2]: files for key, files in run.files.items()}
+    codes, rated = (
+        pd.read_csv(files["fig5", "factorized_relu"][kind]) for kind in ("barcodes", "barcode_scores")
+    )
+    keys = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images", "seed"]
+    assert not rated.duplicated(keys).any()
+    assert not codes.duplicated([*keys, "neuron"]).any()
+    assert len(rated) == 2 * 2 * 2  # population sizes, data sizes, selection rules
+    assert set(rated.n_types) == {4}
+    assert codes.cell_type.between(0, 3).all()
+    weights = codes.filter(like="weight_").to_numpy()
+    norms = np.linalg.norm(weights, axis=1)
+    assert np.all(np.isclose(norms, 1) | (norms == 0))
+
+
+def test_only_fits_of_several_seeds_have_a_stability_over_seeds(run):
+    files = {key[:2]: files for key, files in run.files.items()}
+    two_seeds = pd.read_csv(files["fig4", "factorized_two_kernels"]["barcode_scores"])
+    one_seed = pd.read_csv(files["fig5", "factorized_relu"]["barcode_scores"])
+    assert two_seeds.stability_seeds.between(-1, 1).all()
+    assert one_seed.stability_seeds.isna().all()
+
+
+def test_locations_are_those_of_masks_and_averages_of_every_fit(run):
+    files = {key[:2]: files for key, files in run.files.items()}
+    table = pd.read_csv(files["fig3", "cnn_one_kernel"]["locations"])
+    assert len(table) == 3 * 2 * 2 * (1 + 6 + 12)  # sources, data sizes, seeds, neurons
+    alone = table[(table.source == "mask") & (table.n_neurons == 1)]
+    assert alone.error.isna().all()
+    assert table.drop(alone.index).error.between(0, 26 * 2**0.5).all()
+    assert pd.read_csv(files["fig3", "lasso_patch"]["locations"]).empty
+
+
+def test_parameters_of_a_cell_predict_what_the_fit_predicts(run):
+    files = {key[:2]: files for key, files in run.files.items()}["fig4", "factorized_two_kernels"]
+    with read_netcdf(files["parameters"], groups_of(files["parameters"])[0]) as stored:
+        pooled = np.einsum("cyx,nyx->nc", stored["features"], stored["masks"])
+        drive = (pooled * stored["feature_weights"].values).sum(1)
+        image, neurons = stored["image"].values, stored["neuron"].values
+    fitted = load_fit(read_tensors(files["fits"][0]), 0, 0)
+    np.testing.assert_array_equal(neurons, fitted.neurons)
+    np.testing.assert_allclose(drive, fitted.predict(image[None])[0], rtol=1e-4, atol=1e-6)
+
+
+def test_scaling_holds_the_mean_over_neurons_of_every_seed(run):
+    files = {key[:2]: files for key, files in run.files.items()}["fig3", "cnn_one_kernel"]
+    table, scores = pd.read_csv(run.scaling[0]), pd.read_csv(files["scores"])
+    assert len(table) == 3 * 2 * 2
+    row = table[(table.n_neurons == 6) & (table.n_images == 240) & (table.seed == 1)].iloc[0]
+    mine = scores[(scores.n_neurons == 6) & (scores.n_images == 240) & (scores.seed == 1)]
+    assert row.feve == pytest.approx(mine.feve.mean())
+    assert row.correlation == pytest.approx(mine.correlation.mean())

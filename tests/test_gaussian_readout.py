@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+import torch
+from conftest import factorized
+
+from whatwhere.gaussian_readout import GaussianReadout
+from whatwhere.model import Start
+from whatwhere.sweep import build, settings
+
+
+def config(**changes):
+    return {
+        "positive_features": False,
+        "bias": True,
+        "position": "sta",
+        "sd": 0.1,
+        "feature_start": {"mean": 1, "sd": 0.1, "truncated": False},
+    } | changes
+
+
+def readout(shape=(3, 6, 9), n_neurons=4, **changes):
+    return GaussianReadout(shape, n_neurons, config(**changes))
+
+
+def start(n_neurons=4, image=(8, 11), **changes):
+    generator = torch.Generator().manual_seed(0)
+    rng = np.random.default_rng(0)
+    average = rng.normal(size=(n_neurons, *image)).astype(np.float32)
+    return Start(
+        generator=generator,
+        response_sd=torch.ones(n_neurons),
+        response_mean=torch.ones(n_neurons),
+        averages={"sta": average, "squared_sta": average} | changes,
+    )
+
+
+def test_on_a_pixel_the_readout_takes_its_features(rng):
+    module = readout().eval()
+    module.initialize(start())
+    pixels = torch.tensor([[0, 0], [5, 8], [2, 7], [4, 1]])
+    module.place(torch.arange(4), pixels)
+    features = torch.randn(5, 3, 6, 9)
+    weights = module.feature_weights
+    expected = [features[:, :, y, x] @ weights[n] for n, (y, x) in enumerate(pixels.tolist())]
+    torch.testing.assert_close(module(features) - module.bias, torch.stack(expected, 1))
+
+
+def test_between_pixels_features_are_interpolated():
+    module = readout(n_neurons=1, bias=False).eval()
+    features = torch.randn(2, 3, 6, 9)
+    with torch.no_grad():
+        module.mean.copy_(torch.tensor([[2.25, 6.5]]) / torch.tensor([5.0, 8.0]) * 2 - 1)
+    rows = 0.75 * features[:, :, 2] + 0.25 * features[:, :, 3]
+    expected = (rows[:, :, 6] + rows[:, :, 7]).sum(1) / 2
+    torch.testing.assert_close(module(features)[:, 0], expected)
+
+
+def test_training_draws_locations_with_the_learned_mean_and_width():
+    module = readout((1, 41, 41), 1, bias=False).train()
+    with torch.no_grad():
+        module.mean.copy_(torch.tensor([[0.1, -0.2]]))
+        module.log_sd.fill_(np.log(0.15))
+    ramp = torch.linspace(-1, 1, 41)
+    torch.manual_seed(0)
+    for axis, mean in ((0, 0.1), (1, -0.2)):
+        plane = ramp[:, None].expand(41, 41) if axis == 0 else ramp.expand(41, 41)
+        drawn = module(plane.expand(20000, 1, 41, 41))[:, 0].detach()
+        assert abs(drawn.mean() - mean) < 0.005
+        assert abs(drawn.std() - 0.15) < 0.005
+
+
+def test_mean_and_width_have_gradients_in_training_and_the_test_is_deterministic():
+    module = readout()
+    features = torch.randn(5, 3, 6, 9)
+    module.train()(features).square().sum().backward()
+    assert module.mean.grad.abs().min() > 0
+    assert module.log_sd.grad.abs().min() > 0
+    module.eval()
+    assert torch.equal(module(features), module(features))
+
+
+@pytest.mark.parametrize(("position", "image"), [("sta", (8, 11)), ("squared_sta", (8, 11))])
+def test_locations_start_at_the_peak_of_the_average(position, image):
+    average = np.zeros((2, *image), np.float32)
+    average[0, 3, 4] = average[1, 6, 9] = -2
+    module = readout(n_neurons=2, position=position)
+    module.initialize(start(2, **{position: average}))
+    peaks = module.mask.detach().flatten(1).argmax(1)
+    assert [divmod(int(peak), 9) for peak in peaks] == [(2, 3), (5, 8)]
+
+
+def test_the_mask_is_a_density_around_the_mean():
+    module = readout((2, 31, 31), 1, sd=0.2)
+    module.initialize(start(1, position=None))
+    module.place(torch.arange(1), torch.tensor([[15, 15]]))
+    mask = module.mask.detach()[0]
+    assert mask.sum() == pytest.approx(1)
+    axis = torch.linspace(-1, 1, 31)
+    assert (mask.sum(1) * axis**2).sum().sqrt() == pytest.approx(0.2, abs=0.005)
+
+
+def test_random_starts_lie_in_the_middle_and_depend_on_the_seed_alone():
+    modules = [readout(n_neurons=4, position="random") for _ in range(2)]
+    for module in modules:
+        module.initialize(start())
+    assert torch.equal(modules[0].mean, modules[1].mean)
+    assert modules[0].mean.abs().max() <= 0.5
+    assert len(modules[0].mean.unique()) == 8
+
+
+def test_a_network_with_this_readout_has_its_penalties():
+    model = factorized(family="cnn_gaussian", readout=config(), grid=[{"feature_l1": [0.01]}])
+    encoder = build(model, settings(model)[0], (1, 8, 11), 4)
+    encoder.initialize(start())
+    assert encoder(torch.randn(2, 1, 8, 11)).shape == (2, 4)
+    assert encoder.penalties()["feature_l1"]().shape == (4,)
+
+
+def test_positive_weights_are_applied_as_absolute_values():
+    module = readout(positive_features=True, feature_start={"mean": -1, "sd": 0.1, "truncated": False})
+    module.initialize(start())
+    assert (module.raw_feature_weights < 0).all()
+    assert (module.feature_weights > 0).all()

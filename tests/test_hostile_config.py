@@ -1,0 +1,267 @@
+"""Every key of every kind of config, given everything it must not hold; some through the real command."""
+
+import copy
+import json
+import math
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY, factorized
+from recording_files import IMAGE, SPLIT, WRITERS
+from workflow_runs import configuration, experiment, finished_files, snakemake, write_config
+
+from whatwhere.config import merge, read, validate
+from whatwhere.errors import UserError
+
+DEFAULT = read(REPOSITORY / "config" / "config.yaml")
+CONFIGS = [merge(DEFAULT, read(path)) for path in sorted((REPOSITORY / "config").glob("*.yaml"))]
+FAMILIES = {
+    model["family"]: model for config in CONFIGS for model in config["models"].values() if "family" in model
+}
+FULLY_CONNECTED = factorized(
+    family="cnn_fully_connected",
+    readout={"weight_sd": 0.01, "dropout": 0.5, "bias": True},
+    grid=[{"readout_l2": [0.1], "activity_l1": [0.1], "smoothness": [0.1], "group_sparsity": [0.1]}],
+)
+CONFIG = {
+    "run": "mine",
+    "mirror": None,
+    "device": "auto",
+    "threads_per_fit": 1,
+    "checkpoint_seconds": 60,
+    "sta_smoothing": 17,
+    "sta_whitening": 0.1,
+    "datasets": {
+        "simulated": DEFAULT["datasets"]["two_types"],
+        "cowley": {"kind": "cowley2023", "session": "201025", "image": IMAGE, "split": SPLIT},
+        "antolik": {"kind": "antolik2016", "region": 1, "checksums": True, "image": IMAGE, "split": SPLIT},
+        "arrays": {
+            "kind": "arrays",
+            "images": "a.npy",
+            "responses": "b.npy",
+            "layout": "nchw",
+            "splits_from": "c.npy",
+            "image": IMAGE | {"crop": [0, 0, 10, 10], "size": [5, 5]},
+            "split": SPLIT,
+        },
+        "images": {"kind": "images", "images": "a", "responses": "b.csv", "image": IMAGE, "split": SPLIT},
+        "sensorium": {"kind": "sensorium", "path": "a", "image": IMAGE},
+        "lurz": {"kind": "lurz2020", "path": "a", "image": IMAGE},
+    },
+    "models": FAMILIES
+    | {
+        "factorized": DEFAULT["models"]["factorized_three_layers"],
+        "fixed": factorized(family="cnn_fixed_mask", grid=[{"feature_l1": [0.1]}]),
+        "full": FULLY_CONNECTED,
+    },
+    "experiments": [
+        experiment(datasets=["simulated"], models=["mean"], n_neurons=["all", 10], n_images=[500])
+    ],
+}
+# Without shared parts, so that every place can be changed alone.
+VALID = json.loads(json.dumps(CONFIG))
+OPTIONAL = {"layout", "splits_from", "checksums"}
+
+
+def places(value, path=()):
+    """Path of every key below a value; elements of lists are left to those who check lists."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield (*path, key)
+            yield from places(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from places(inner, (*path, index))
+
+
+def at(config, path):
+    for key in path:
+        config = config[key]
+    return config
+
+
+def changed(path, value):
+    config = copy.deepcopy(VALID)
+    at(config, path[:-1])[path[-1]] = value
+    return config
+
+
+def refusal(config):
+    """The one line that a config is refused with."""
+    with pytest.raises(UserError) as error:
+        validate(config, [("mine.yaml", config)])
+    message = str(error.value)
+    assert message.startswith("mine.yaml: ")
+    assert "\n" not in message
+    return message
+
+
+def key_of(path):
+    return ".".join(map(str, path))
+
+
+KEYS = list(places(VALID))
+NUMBERS = [path for path in KEYS if type(at(VALID, path)) in (int, float)]
+# Names that are the user's choice, and blocks of a grid, in which every penalty is a choice.
+FREE = [
+    path
+    for path in KEYS
+    if path[:-1] in (("datasets",), ("models",)) or "grid" in path[:-1] or path[-1] in OPTIONAL
+]
+
+
+def test_the_config_that_is_broken_below_is_valid():
+    validate(VALID, [("mine.yaml", VALID)])
+    assert len(KEYS) > 150
+
+
+@pytest.mark.parametrize("path", KEYS, ids=key_of)
+def test_every_key_refuses_a_mapping_with_unknown_keys(path):
+    message = refusal(changed(path, {"surprise": 1}))
+    named = key_of(path[: next((i for i, key in enumerate(path) if isinstance(key, int)), len(path))])
+    assert named.rpartition(".")[0] in message
+    assert "surprise" in message or named in message
+
+
+@pytest.mark.parametrize("path", [path for path in KEYS if path not in FREE], ids=key_of)
+def test_every_required_key_is_missed_by_name(path):
+    config = copy.deepcopy(VALID)
+    del at(config, path[:-1])[path[-1]]
+    message = refusal(config)
+    assert f"key '{path[-1]}' is missing" in message
+    assert (key_of(path[:-1]) or "top level") in message
+
+
+@pytest.mark.parametrize("path", NUMBERS, ids=key_of)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "7", True], ids=str)
+def test_every_number_refuses_what_is_no_finite_number(path, value):
+    assert key_of(path) in refusal(changed(path, value))
+
+
+WHOLE = [
+    path
+    for path in NUMBERS
+    if path[-1] in ("threads_per_fit", "sta_smoothing", "region", "folds", "seed", "patch", "image_size")
+    or path[-1] in ("n_neurons", "n_images", "n_test", "validation_max")
+    or (path[-2:-1] == ("training",) and path[-1] not in ("learning_rate", "factor"))
+]
+
+
+@pytest.mark.parametrize("path", WHOLE, ids=key_of)
+@pytest.mark.parametrize("value", [8.0, 1.5, -1])
+def test_every_count_is_a_whole_number(path, value):
+    assert key_of(path) in refusal(changed(path, value))
+
+
+@pytest.mark.parametrize("path", [path for path in WHOLE if path[-1] == "seed"], ids=key_of)
+def test_a_seed_that_no_file_could_hold_is_refused(path):
+    assert key_of(path) in refusal(changed(path, 10**30))
+
+
+ELEMENTS = {
+    ("datasets", "simulated", "scales", 0): [0, -1, "wide", None],
+    ("datasets", "arrays", "image", "crop", 2): [0, -1, 1.5, None],
+    ("datasets", "arrays", "image", "size", 0): [0, 5000, 1.5, None],
+    ("models", "ridge", "grid", 0, "ridge_l2", 0): [-1, math.nan, "strong", None],
+    ("models", "factorized", "grid", 0, "joint_l1", 0): [-0.1, math.inf, None],
+    ("models", "factorized", "cores", 0, "channels", 0): [0, -3, 2.5, None],
+    ("models", "factorized", "cores", 0, "kernels", 0): [0, -3, 2.5, None],
+    ("models", "factorized", "cores", 0, "padding", 0): ["full", 0, None],
+    ("models", "factorized", "cores", 0, "smooth_layers", 0): [-1, math.nan, None],
+    ("experiments", 0, "datasets", 0): ["none", 1, None],
+    ("experiments", 0, "models", 0): ["none", 1, None],
+    ("experiments", 0, "seeds", 0): ["a", None],
+    ("experiments", 0, "n_neurons", 0): ["some", 0, None],
+    ("experiments", 0, "n_images", 0): ["some", 0, 10**9, None],
+    ("experiments", 0, "selection", 0): ["best", None],
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [(path, value) for path, values in ELEMENTS.items() for value in values], ids=str
+)
+def test_every_list_refuses_wrong_elements(path, value):
+    assert key_of(path[:2]) in refusal(changed(path, value))
+
+
+NAMES = ["", "A", "a b", "a/b", "../a", "é", "a\n", "a" * 101, "a.b", "{a}", "$HOME"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("place", ["run", "dataset", "model", "experiment"])
+def test_names_that_make_bad_paths_are_refused(place, name):
+    config = copy.deepcopy(VALID)
+    if place == "run":
+        config["run"] = name
+    elif place == "experiment":
+        config["experiments"][0]["name"] = name
+    else:
+        config[f"{place}s"][name] = next(iter(config[f"{place}s"].values()))
+    assert repr(name)[1:-1][:50] in refusal(config)
+
+
+@pytest.mark.parametrize("key", [1, None, True, 1.5], ids=str)
+@pytest.mark.parametrize("section", ["datasets", "models"])
+def test_names_that_are_no_text_are_refused(section, key):
+    config = copy.deepcopy(VALID)
+    config[section][key] = next(iter(config[section].values()))
+    assert section in refusal(config)
+
+
+YAML = {
+    "deep": "[" * 3000,
+    "recursive": "a: &a [*a]\n? *a\n: 1",
+    "binary": "a: \x00",
+    "a list for a key": "? [a]\n: 1",
+    "code": "a: !!python/name:os.system",
+}
+
+
+@pytest.mark.parametrize("content", YAML.values(), ids=YAML)
+def test_hostile_yaml_is_one_line(tmp_path, content):
+    (tmp_path / "bad.yaml").write_text(content)
+    with pytest.raises(UserError) as error:
+        read(tmp_path / "bad.yaml")
+    assert str(error.value).startswith(f"{tmp_path}/bad.yaml: ")
+    assert "\n" not in str(error.value)
+
+
+def unknown_key(folder):
+    return configuration(devise="cpu"), "mine.yaml: top level: unknown key 'devise'"
+
+
+def bad_name(folder):
+    return configuration(run="../elsewhere"), "mine.yaml: run: '../elsewhere' may hold only"
+
+
+def missing_file(folder):
+    definition = WRITERS["arrays"](folder)
+    (folder / "images.npy").unlink()
+    return configuration(datasets={"small": definition}), f"{folder}/images.npy"
+
+
+def broken_data(folder):
+    definition = WRITERS["arrays"](folder)
+    np.save(folder / "responses.npy", np.zeros((3, 4)))
+    return configuration(datasets={"small": definition}), f"ERROR: {folder}/responses.npy: has shape (3, 4)"
+
+
+def large_kernel(folder):
+    config = configuration(datasets={"small": WRITERS["arrays"](folder)})
+    config["models"]["factorized"]["cores"][0]["kernels"] = [11]
+    return config, "ERROR: cores: a kernel of 11 px does not fit into 10 x 12 px"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mistake", [unknown_key, bad_name, missing_file, broken_data, large_kernel])
+def test_the_command_ends_with_the_line_and_without_results(tmp_path, mistake):
+    config, expected = mistake(tmp_path)
+    write_config(tmp_path, config)
+    done = snakemake(tmp_path)
+    assert done.returncode != 0
+    assert expected in done.stdout
+    assert "Traceback" not in done.stdout
+    made = finished_files(tmp_path)
+    assert not [name for name in made if not name.startswith(("data/", "datasets/", "sta/"))]
+    if mistake is not large_kernel:
+        assert not made

@@ -1,0 +1,179 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from conftest import factorized, small_core, small_training
+from test_localization import PATCH, SIZE, definition, population
+
+from whatwhere.checkpoint import Checkpoint
+from whatwhere.config import _check_localizer
+from whatwhere.dataset import fit_data
+from whatwhere.errors import UserError
+from whatwhere.localizer import best_setting, kernels_needed, start_from
+from whatwhere.model import Start
+from whatwhere.sta import AVERAGES, spike_triggered_average
+from whatwhere.sweep import build, fit_seed, load_fit, settings, to_tensors, to_validation, train_seed
+
+
+def network(**changes):
+    core = small_core(channels=[1], kernels=[PATCH], last_activation="identity", kernel_start="posterior")
+    readout = {
+        "positive_mask": False,
+        "positive_features": False,
+        "bias": False,
+        "mask_start": {"position": "posterior", "height": "amplitude", "noise_sd": 0, "truncated": False},
+        "feature_start": {"mean": "posterior", "sd": 0, "truncated": False},
+    }
+    model = factorized(
+        cores=[core], readout=readout, nonlinearity="identity", loss="mse", grid=[{"mask_l1": [0.0, 0.01]}]
+    )
+    return model | {"localizer": "localized"} | changes
+
+
+def located(dataset, model, **changes):
+    """What ``localize`` and ``train`` do for one seed: data, start and maps."""
+    localizer = definition(**changes)
+    data = fit_data(dataset, None, None, 0)
+    candidates = fit_seed(localizer, 0, data)
+    starts, validation = to_tensors(localizer, [candidates]), to_validation(localizer, [candidates])
+    return data, starts, *start_from(starts, validation, model, 0)
+
+
+def initialized(model, data, localized, maps):
+    encoder = build(model, settings(model)[0], data.train_images.shape[1:], data.train_responses.shape[1])
+    average = spike_triggered_average(data.train_images, data.train_responses)
+    encoder.initialize(
+        Start(
+            generator=torch.Generator().manual_seed(0),
+            response_sd=torch.from_numpy(data.response_sd),
+            response_mean=torch.from_numpy(data.train_responses.mean(0)),
+            averages=dict.fromkeys(AVERAGES, average) | maps,
+            localized=localized,
+        )
+    )
+    return encoder.eval()
+
+
+@pytest.mark.parametrize("unit_norm", [False, True])
+def test_a_network_starts_with_the_predictions_of_inference(unit_norm):
+    dataset = population(400, 15)
+    model = network()
+    model["cores"][0]["unit_norm"] = unit_norm
+    data, starts, localized, maps = located(dataset, model)
+    encoder = initialized(model, data, localized, maps)
+    images = torch.from_numpy(data.validation_images)
+    with torch.no_grad():
+        expected = load_fit(starts, 0, 0).predict(data.validation_images)
+        torch.testing.assert_close(encoder(images).numpy(), expected, atol=1e-4, rtol=1e-3)
+
+
+def test_two_kernels_start_with_nearly_the_predictions_of_inference():
+    dataset = population(3000, 30, 1, (0.4, 1.0), variation=0.05)
+    model = network()
+    model["cores"][0]["channels"] = [2]
+    data, starts, localized, maps = located(dataset, model, grid=[{"n_kernels": [1, 2]}])
+    encoder = initialized(model, data, localized, maps)
+    with torch.no_grad():
+        predicted = encoder(torch.from_numpy(data.validation_images)).numpy()
+    expected = load_fit(starts, 0, 1).predict(data.validation_images)
+    r = [np.corrcoef(one, other)[0, 1] for one, other in zip(predicted.T, expected.T, strict=True)]
+    assert np.median(r) > 0.99
+
+
+def test_training_is_never_worse_on_validation_than_its_start(tmp_path):
+    dataset = population(200, 15)
+    model = network(training=small_training(learning_rate=0.3, max_steps=20))
+    data, starts, localized, maps = located(dataset, model)
+    average = spike_triggered_average(data.train_images, data.train_responses)
+    fits = train_seed(
+        model,
+        0,
+        data,
+        dict.fromkeys(AVERAGES, average) | maps,
+        None,
+        localized,
+        torch.device("cpu"),
+        Checkpoint(tmp_path / "checkpoint.pt", "x", 1e9, 2),
+    ).fits
+    predicted = load_fit(starts, 0, 0).predict(data.validation_images)
+    loss_of_start = ((predicted - data.validation_responses) ** 2).mean()
+    # Steps this large ruin the weights, so that the start must be what is kept.
+    assert fits[0].best_step == 0
+    for fit in fits:
+        assert fit.validation_loss.mean() <= loss_of_start * (1 + 1e-4)
+
+
+def test_maps_of_locations_lie_where_the_receptive_fields_do():
+    dataset = population(1500, 15)
+    model = network()
+    _, _, _, maps = located(dataset, model)
+    flat = maps["posterior"].reshape(15, -1).argmax(1)
+    found = np.stack(np.divmod(flat, SIZE), 1)
+    np.testing.assert_allclose(found, dataset["location"].values, atol=1)
+    np.testing.assert_allclose(maps["posterior"].sum((1, 2)), 1, rtol=1e-4)
+
+
+def test_the_localizer_setting_is_chosen_by_validation_among_those_that_fit():
+    localizer = definition(grid=[{"n_kernels": [1, 2, 3]}])
+    loss = np.array([[3.0, 3.0], [1.0, 1.0], [2.0, 2.0]])
+    assert best_setting(localizer, loss, None) == 1
+    assert best_setting(localizer, loss, 3) == 2
+    assert kernels_needed(network()) == 1
+    assert kernels_needed(factorized()) is None
+
+
+def test_other_cores_can_start_at_the_places_found():
+    dataset = population(1500, 15)
+    model = network(cores=[small_core(channels=[3], kernels=[5])])
+    model["readout"]["mask_start"] = {
+        "position": "posterior",
+        "height": 0.5,
+        "noise_sd": 0.001,
+        "truncated": False,
+    }
+    model["readout"]["feature_start"] = {"mean": "inverse_channels", "sd": 0.01, "truncated": False}
+    data, _, localized, maps = located(dataset, model)
+    mask = initialized(model, data, localized, maps).readout.mask.detach()
+    peak = mask.flatten(1).argmax(1).numpy()
+    found = np.stack(np.divmod(peak, mask.shape[-1]), 1) + 2
+    np.testing.assert_allclose(found, dataset["location"].values, atol=1)
+    assert 0.1 < mask.amax((1, 2)).median() <= 0.51
+
+
+def without_localizer(model, localizer):
+    del model["localizer"]
+
+
+def unknown_localizer(model, localizer):
+    model["localizer"] = "network"
+
+
+def other_number_of_kernels(model, localizer):
+    model["cores"][0]["channels"] = [2]
+
+
+def other_size(model, localizer):
+    localizer["kernel"] = 7
+
+
+def amplitude_elsewhere(model, localizer):
+    model["readout"]["mask_start"]["position"] = "sta"
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        (without_localizer, "needs the key 'localizer'"),
+        (unknown_localizer, "no model of family localization"),
+        (other_number_of_kernels, "2 is not among the n_kernels of 'localized'"),
+        (other_size, "9 px, but 'localized' has 7 px"),
+        (amplitude_elsewhere, "amplitude needs 'position: posterior'"),
+    ],
+)
+def test_a_start_that_cannot_be_is_refused_with_its_key(mistake, message):
+    model, localizer = copy.deepcopy(network()), definition()
+    mistake(model, localizer)
+    config = {"models": {"network": model, "localized": localizer}}
+    with pytest.raises(UserError, match=f"config.yaml: models.network.*{message}"):
+        _check_localizer(config, "network", [("config.yaml", config)])

@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+
+from whatwhere.locations import location_errors, peaks
+
+
+def test_peaks_are_in_image_pixels_and_ignore_the_sign():
+    masks = np.zeros((2, 4, 6))
+    masks[0, 1, 5], masks[1, 3, 0] = -2, 1
+    np.testing.assert_array_equal(peaks(masks, (10, 12)), [[4, 8], [6, 3]])
+
+
+def test_a_map_of_image_size_has_no_margin():
+    average = np.zeros((1, 9, 11))
+    average[0, 8, 2] = 1
+    np.testing.assert_array_equal(peaks(average, (9, 11)), [[8, 2]])
+
+
+def test_the_shift_that_neurons_of_one_kernel_share_is_no_error(rng):
+    truth = rng.uniform(0, 30, (12, 2))
+    groups = np.repeat([0, 1], 6)
+    shifted = truth + np.array([[3.0, -1.0], [0.0, 2.0]])[groups]
+    shifted[0] += [3, 4]
+    errors = location_errors(shifted, truth, groups)
+    assert errors[0] == pytest.approx(5)
+    assert errors[1:] == pytest.approx(0)
+
+
+def test_the_error_of_too_few_neurons_is_undefined(rng):
+    errors = location_errors(rng.normal(size=(7, 2)), np.zeros((7, 2)), np.array([0, 0, 0, 0, 0, 1, 1]))
+    assert np.isfinite(errors[:5]).all()
+    assert np.isnan(errors[5:]).all()

@@ -1,0 +1,67 @@
+import html
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import REPOSITORY
+
+import collect_benchmarks
+import describe_run
+import render_table
+from whatwhere.config import read
+from whatwhere.files import read_table
+from whatwhere.pages import MAX_ROWS, table
+
+HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+
+
+@pytest.fixture
+def benchmarks(tmp_path):
+    folder = tmp_path / "benchmarks"
+    (folder / "train" / "a").mkdir(parents=True)
+    (folder / "train" / "a" / "n1.tsv").write_text(HEADER + "10\t0:00:10\t50\t1\t1\t1\t0\t0\t90\t9\n")
+    (folder / "train" / "a" / "n2.tsv").write_text(HEADER + "20\t0:00:20\t80\t1\t1\t1\t0\t0\t90\t18\n")
+    (folder / "collect_scores.tsv").write_text(HEADER + "0.1\t0:00:00\t-\t-\t-\t-\t-\t-\t-\t0.1\n")
+    return folder
+
+
+def test_run_times_are_sums_over_the_jobs_of_a_rule(benchmarks, tmp_path):
+    collect_benchmarks.main(benchmarks, tmp_path / "run_times.csv")
+    times = read_table(tmp_path / "run_times.csv").set_index("rule")
+    assert times.index.tolist() == ["train", "collect_scores", "all rules"]
+    assert times.loc["train"].tolist() == [2, 30, 20, 27, 80]
+    assert times.loc["all rules", ["n_jobs", "max_memory_mb"]].tolist() == [3, 80]
+    assert pd.isna(times.loc["collect_scores", "max_memory_mb"])
+
+
+def test_the_run_page_holds_configuration_seeds_and_versions(benchmarks, tmp_path):
+    config = read(REPOSITORY / "config" / "config.yaml")
+    collect_benchmarks.main(benchmarks, tmp_path / "run_times.csv")
+    paths = [tmp_path / name for name in ("run_times.csv", "software.csv", "run.html")]
+    describe_run.main(config, REPOSITORY, *paths)
+    page = paths[2].read_text()
+    shown = page.partition("<pre>")[2].partition("</pre>")[0]
+    assert yaml.safe_load(html.unescape(shown)) == config
+    versions = read_table(paths[1]).set_index("package")["version"]
+    assert versions["torch"].startswith("2.")
+    assert set(versions.index) >= {"numpy", "snakemake", "python", "whatwhere (this workflow)"}
+    seeds = describe_run.seeds(config)
+    assert ("experiments", "fig4", "seeds", "0") in seeds.itertuples(index=False, name=None)
+    assert ("datasets", "two_types", "seed", "1") in seeds.itertuples(index=False, name=None)
+
+
+def test_a_page_escapes_what_it_shows(tmp_path):
+    pd.DataFrame({"name": ["<script>alert(1)</script>"], "value": [None]}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    render_table.main(tmp_path / "t.csv", "t", tmp_path / "t.html")
+    page = (tmp_path / "t.html").read_text()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert "NaN" not in page
+
+
+def test_long_tables_are_cut_and_say_so():
+    page = table(pd.DataFrame({"neuron": range(MAX_ROWS + 1)}))
+    assert page.count("<tr") == MAX_ROWS + 1
+    assert f"Rows 1 to {MAX_ROWS} of {MAX_ROWS + 1}." in page

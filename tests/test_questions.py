@@ -1,0 +1,175 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import ttest_1samp
+
+import answer_questions
+from whatwhere.files import read_table
+from whatwhere.questions import ABSENT, COLUMNS, QUESTIONS, answers, images_saved, interval
+
+FAMILIES = {"ridge": "ridge", "cnn": "cnn_factorized", "dense": "cnn_fully_connected"}
+FIGURES = {"fig": "fig3"}
+NO_REFERENCE = pd.DataFrame(columns=["experiment", "model", "n_neurons", "n_images", "feve"])
+
+
+def score_table(cells, feve=True):
+    """Scores of cells (model, n_neurons, n_images, seed, values of neurons)."""
+    parts = [
+        pd.DataFrame(
+            {
+                "experiment": "fig",
+                "dataset": "data",
+                "model": model,
+                "selection": "population",
+                "n_neurons": n_neurons,
+                "n_images": n_images,
+                "seed": seed,
+                "neuron": np.arange(len(values)),
+                "feve": values if feve else np.nan,
+                "correlation": values,
+            }
+        )
+        for model, n_neurons, n_images, seed, values in cells
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def ask(scores, question, **changes):
+    tables = {
+        "barcode_scores": None,
+        "exchange_rates": None,
+        "families": FAMILIES,
+        "figures": FIGURES,
+        "reference": NO_REFERENCE,
+    }
+    found = answers(scores, **(tables | changes))
+    return found[found.question == question]
+
+
+@pytest.mark.parametrize("n", [2, 5, 300])
+def test_intervals_are_those_of_the_t_test(rng, n):
+    values = rng.normal(0.3, 1, n)
+    expected = ttest_1samp(values, 0).confidence_interval()
+    np.testing.assert_allclose(interval(values)[1:], expected)
+
+
+def test_one_value_has_no_interval():
+    assert np.isnan(interval(np.array([0.4]))[1:]).all()
+
+
+def test_shared_features_compare_the_largest_with_the_smallest_population_seed_by_seed():
+    cells = [("cnn", 1, 64, seed, [0.1 * seed]) for seed in (1, 2)]
+    cells += [("cnn", 9, 64, seed, [0.1 * seed + 0.2 + 0.1 * seed] * 9) for seed in (1, 2)]
+    (row,) = ask(score_table(cells), 1).to_dict("records")
+    assert row["value"] == pytest.approx(0.35)
+    assert (row["n"], row["unit"], row["n_neurons"], row["n_images"]) == (2, "seeds", 9, 64)
+    assert row["comparison"] == "cnn: 9 neurons fitted jointly minus 1"
+
+
+def test_models_are_compared_neuron_by_neuron_at_equal_sizes():
+    cells = [("cnn", 3, 64, 0, [0.5, 0.6, 0.9]), ("dense", 3, 64, 0, [0.4, 0.4, 0.6])]
+    cells += [("dense", 3, 128, 0, [9.0, 9.0, 9.0])]
+    (row,) = ask(score_table(cells), 2).to_dict("records")
+    assert row["value"] == pytest.approx(0.2)
+    assert (row["n"], row["unit"], row["comparison"]) == (3, "neurons", "cnn minus dense")
+
+
+def test_seeds_of_a_neuron_count_once():
+    cells = [(m, 2, 64, s, [v, v]) for s in (0, 1) for m, v in (("cnn", 0.5 + s), ("dense", 0.1))]
+    (row,) = ask(score_table(cells), 2).to_dict("records")
+    assert (row["n"], row["value"]) == (2, pytest.approx(0.9))
+
+
+def test_the_third_question_takes_the_largest_sizes_of_every_other_model():
+    cells = [
+        (m, 2, d, 0, [v + d / 1000] * 2)
+        for d in (64, 128)
+        for m, v in (("cnn", 0.5), ("dense", 0.3), ("ridge", 0.1))
+    ]
+    rows = ask(score_table(cells), 3)
+    assert rows["n_images"].tolist() == [128, 128]
+    np.testing.assert_allclose(sorted(rows["value"]), [0.2, 0.4])
+
+
+def test_recordings_without_single_trials_are_compared_by_correlation():
+    cells = [("cnn", 2, 64, 0, [0.5, 0.7]), ("dense", 2, 64, 0, [0.4, 0.4])]
+    (row,) = ask(score_table(cells, feve=False), 2).to_dict("records")
+    assert (row["measure"], row["value"]) == ("correlation", pytest.approx(0.2))
+
+
+def test_the_value_of_the_paper_is_given_only_in_its_figure_and_at_its_sizes():
+    rows = [("fig3", "cnn", 9, 64, 0.7), ("fig3_demo", "cnn", 1, 64, 0.2), ("fig5", "cnn", 1, 128, 0.1)]
+    columns = ["experiment", "model", "n_neurons", "n_images", "feve"]
+    reference = pd.DataFrame([*rows, ("fig5", "cnn", 9, 128, 0.9)], columns=columns)
+    cells = [("cnn", n, d, s, [0.5] * n) for n in (1, 9) for d in (64, 128) for s in (0, 1)]
+    found = ask(score_table(cells), 1, reference=reference).set_index("n_images")
+    assert found.loc[64, "paper"] == pytest.approx(0.5)
+    assert np.isnan(found.loc[128, "paper"])
+    elsewhere = ask(score_table(cells), 1, reference=reference, figures={"fig": None})
+    assert elsewhere["paper"].isna().all()
+
+
+def test_saved_images_are_read_off_both_curves():
+    images, steps = np.array([64, 128, 256, 512]), np.array([0.1, 0.2, 0.3, 0.4])
+    assert images_saved(images, steps + 0.15, steps) == pytest.approx(1.5)
+    assert images_saved(images, steps, steps + 0.15) == pytest.approx(-1.5)
+    assert images_saved(images, steps, steps) == 0
+    assert images_saved(images, steps + 1, steps) == 3  # never more than the range
+
+
+def test_saved_images_are_estimated_over_seeds():
+    cells = [
+        (model, 2, images, seed, [np.log2(images) / 10 + better * (0.1 + 0.1 * seed)] * 2)
+        for model, better in (("cnn", 1), ("dense", 0))
+        for images in (64, 128, 256, 512)
+        for seed in (0, 1)
+    ]
+    rows = ask(score_table(cells), 2)
+    (row,) = rows[rows.unit == "seeds"].to_dict("records")
+    assert (row["value"], row["n"], row["n_images"]) == (pytest.approx(1.5), 2, 512)
+
+
+def test_barcodes_and_exchange_rates_come_from_their_tables():
+    scores = score_table([("cnn", 2, 64, 0, [0.5, 0.7])])
+    keys = {"dataset": "data", "selection": "population", "model": "cnn"}
+    barcodes = pd.DataFrame(
+        [
+            keys | {"experiment": "fig", "n_neurons": 2, "n_images": 64, "seed": s, "ari": a}
+            for s, a in ((0, 1.0), (1, 0.8))
+        ]
+    )
+    rates = pd.DataFrame(
+        [
+            keys
+            | {
+                "measure": "feve",
+                "neurons_from": 1,
+                "neurons_to": 8,
+                "rate": 0.6,
+                "low": 0.5,
+                "high": 0.7,
+                "n_cells": 6,
+            }
+        ]
+    )
+    tables = {"barcode_scores": barcodes, "exchange_rates": rates}
+    (four,), (five,) = (ask(scores, q, **tables).to_dict("records") for q in (4, 5))
+    assert (four["value"], four["n"], four["measure"]) == (pytest.approx(0.9), 2, "ari")
+    assert (five["value"], five["low"], five["high"]) == (0.6, 0.5, 0.7)
+    assert "1 to 8 neurons" in five["comparison"]
+
+
+def test_what_a_run_lacks_is_said_and_never_invented(tmp_path):
+    scores = score_table([("cnn", 2, 64, 0, [0.5, 0.7])])
+    scores.to_csv(tmp_path / "scores.csv", index=False)
+    NO_REFERENCE.to_csv(tmp_path / "reference.csv", index=False)
+    paths = {name: tmp_path / name for name in ("answers.csv", "answers.html")}
+    answer_questions.main(
+        tmp_path / "scores.csv", None, None, [tmp_path / "reference.csv"], FAMILIES, FIGURES, *paths.values()
+    )
+    table = read_table(paths["answers.csv"])
+    assert table.columns.tolist() == COLUMNS
+    assert table["question"].tolist() == list(QUESTIONS)
+    assert (table["comparison"] == ABSENT).all()
+    assert table["value"].isna().all()
+    assert paths["answers.html"].read_text().count(ABSENT.capitalize()) == len(QUESTIONS)

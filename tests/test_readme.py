@@ -1,0 +1,73 @@
+"""What the README says is done here: its marked blocks become files and commands."""
+
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import REPOSITORY
+from workflow import copy_repository
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\S+)(?: (\S+))?\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A copy of the repository with the files that the README names and a small recording."""
+    folder = copy_repository(tmp_path_factory.mktemp("clone"))
+    for _, option, text in BLOCKS:
+        if option.startswith("file="):
+            (folder / option.removeprefix("file=")).write_text(text)
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(90, 12, 12))
+    drive = images[:, 3:8, 4:9].sum((1, 2))[:, None] * [1.0, -1.0]
+    (folder / "data").mkdir()
+    np.save(folder / "data" / "images.npy", images)
+    np.save(folder / "data" / "responses.npy", rng.poisson(np.exp(0.2 * drive), (3, 90, 2)))
+    return folder
+
+
+def shell(command, folder):
+    environment = os.environ | {"PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_the_marked_commands_do_what_the_readme_promises(clone):
+    commands = [text for language, option, text in BLOCKS if (language, option) == ("bash", "run")]
+    assert len(commands) == 2
+    for command in commands:
+        done = shell(command, clone)
+        assert done.returncode == 0, done.stderr
+    summary = pd.read_csv(clone / "results" / "mine" / "tables" / "summary.csv")
+    assert set(summary["model"]) == {"mean", "ridge", "factorized_three_layers"}
+    assert (clone / "results" / "mine" / "figures" / "recording_mine.svg").is_file()
+
+
+def test_every_configuration_the_readme_names_is_valid_and_every_file_exists():
+    named = set(re.findall(r"[\w./-]+/[\w./-]+\.(?:yaml|py|md|txt|cff|png)", README))
+    missing = [name for name in named if not (REPOSITORY / name).exists() and "config/mine.yaml" not in name]
+    assert len(named) > 8
+    assert missing == []
+
+
+def test_every_rule_and_make_target_the_readme_names_exists():
+    rules = "".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
+    table = [row.split("|")[2] for row in README.splitlines() if row.startswith("| ") and row.count("|") == 5]
+    named = [name for cell in table for name in re.findall(r"`(\w+)`", cell)]
+    assert len(named) > 8
+    assert [name for name in named if f"rule {name}:" not in rules] == []
+    targets = re.findall(r"(?:`|^)make ([a-z]+)", README, re.MULTILINE)
+    makefile = (REPOSITORY / "Makefile").read_text()
+    assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []

@@ -1,0 +1,158 @@
+"""The report of a small run, made by Snakemake and read in a browser without network."""
+
+import json
+import re
+import shutil
+
+import pandas as pd
+import pytest
+from conftest import REPOSITORY
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+from workflow import CONFIG, snakemake
+
+from whatwhere.config import merge, read
+
+pytestmark = pytest.mark.slow
+
+FLAGS = [
+    "headless",
+    "no-sandbox",
+    "disable-gpu",
+    "disable-quic",
+    "no-first-run",
+    "disable-background-networking",
+]
+FLAGS += ["disable-component-update", "disable-sync", "window-size=1400,1000"]
+
+
+@pytest.fixture
+def report(finished):
+    return finished / "results" / "test" / "report.html"
+
+
+@pytest.fixture
+def browser(report, tmp_path):
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("needs chromium and chromium-driver (Debian packages)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"user-data-dir={tmp_path}"):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as chrome:
+        chrome.set_page_load_timeout(120)
+        chrome.get(report.as_uri())
+        yield chrome
+
+
+def wait(browser, condition):
+    return WebDriverWait(browser, 60).until(condition)
+
+
+def click(browser, element):
+    # The menu slides in: a click by coordinates could miss.
+    browser.execute_script("arguments[0].click()", element)
+
+
+def open_category(browser, name):
+    """Go to a category by the menu, whatever is shown."""
+    click(browser, wait(browser, lambda b: b.find_element(By.CSS_SELECTOR, "nav nav a")))
+    click(browser, wait(browser, lambda b: b.find_element(By.XPATH, f"//li/a[span='{name}']")))
+    return wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, "nav tbody tr"))
+
+
+def results(browser):
+    return browser.execute_script("return results")
+
+
+def test_the_report_shows_every_figure_and_page(browser):
+    shown = 0
+    for category in browser.execute_script("return Object.keys(categories)"):
+        for row in open_category(browser, category):
+            click(browser, row.find_element(By.CSS_SELECTOR, "td:last-child a"))
+            picture = wait(
+                browser, lambda b: b.find_elements(By.CSS_SELECTOR, "#app img[src^=data], iframe")
+            )[-1]
+            if picture.tag_name == "img":
+                wait(browser, lambda b, img=picture: img.get_property("naturalWidth") > 100)
+            else:
+                browser.switch_to.frame(picture)
+                assert len(wait(browser, lambda b: b.find_element(By.TAG_NAME, "h1")).text) > 5
+                browser.switch_to.default_content()
+            shown += 1
+    assert shown == len(results(browser))
+    kinds = {path.rsplit(".", 1)[1] for path in results(browser)}
+    assert kinds == {"svg", "html"}
+
+
+def test_every_result_has_a_caption_that_says_what_to_see(browser):
+    for path, result in results(browser).items():
+        text = re.sub("<[^>]*>", "", result["caption"]).strip()
+        assert len(text) > 60, path
+        assert "{{" not in text
+
+
+def test_a_caption_and_the_code_of_its_rule_can_be_opened(browser):
+    row = open_category(browser, "Answers")[0]
+    click(browser, row.find_elements(By.CSS_SELECTOR, "td:last-child a")[1])
+    wait(browser, lambda b: "the paper's own value" in b.find_element(By.TAG_NAME, "body").text)
+    click(browser, wait(browser, lambda b: b.find_element(By.XPATH, "//span[span='answer_questions']/a")))
+    wait(browser, lambda b: "Answer the paper's five questions" in b.find_element(By.TAG_NAME, "body").text)
+
+
+def test_the_front_page_and_the_statistics_draw(browser):
+    wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, "#app canvas, #app svg.marks"))
+    assert "Klindt, Ecker, Euler & Bethge" in browser.find_element(By.TAG_NAME, "body").text
+    click(browser, browser.find_element(By.XPATH, "//li/a[span='Statistics']"))
+    wait(browser, lambda b: len(b.find_elements(By.CSS_SELECTOR, "#app canvas, #app svg.marks")) >= 2)
+
+
+def test_the_browser_reports_no_error_and_asks_the_network_for_nothing(browser):
+    for category in ("Answers", "Run", "Tables"):
+        row = open_category(browser, category)[0]
+        click(browser, row.find_element(By.CSS_SELECTOR, "td:last-child a"))
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    requests = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    # The empty first tab is the browser's own.
+    urls = [r["request"]["url"] for r in requests if not r["documentURL"].startswith("chrome:")]
+    assert any(url.endswith("report.html") for url in urls)
+    assert [url for url in urls if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_a_report_is_not_written_again(finished):
+    again = snakemake(finished, "all", "build_report", *CONFIG)
+    assert again.returncode == 0, again.stderr
+    assert "Nothing to be done" in again.stderr
+
+
+def test_the_configuration_beside_the_report_is_the_merged_one(finished):
+    merged = merge(read(REPOSITORY / "config" / "config.yaml"), read(REPOSITORY / "config" / "test.yaml"))
+    assert read(finished / "results" / "test" / "config.yaml") == merged
+
+
+def test_the_last_job_of_every_rule_is_timed(finished):
+    times = pd.read_csv(finished / "results" / "test" / "tables" / "run_times.csv", index_col="rule")
+    assert times.loc["train", "n_jobs"] == 2
+    assert {"simulate", "score", "plot_fig4", "answer_questions"} <= set(times.index)
+    assert times["seconds"].iloc[-1] == pytest.approx(times["seconds"].iloc[:-1].sum())
+
+
+def test_the_answers_of_the_run_are_those_of_its_tables(finished):
+    tables = finished / "results" / "test" / "tables"
+    answers, scores = (pd.read_csv(tables / f"{name}.csv") for name in ("answers", "scores"))
+    (row,) = answers[
+        (answers.question == 3)
+        & (answers.comparison == "factorized_small minus ridge")
+        & (answers.selection == "neuron")
+    ].to_dict("records")
+    cell = scores[(scores.n_images == row["n_images"]) & (scores.selection == "neuron")]
+    means = cell.groupby("model").feve.mean()
+    assert row["value"] == pytest.approx(means["factorized_small"] - means["ridge"])
+    assert row["low"] < row["value"] < row["high"]
+    assert row["n_images"] == scores.n_images.max()
+    (absent,) = answers[answers.question == 1].to_dict("records")
+    assert absent["comparison"] == "not part of this run"

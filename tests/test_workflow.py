@@ -1,0 +1,140 @@
+"""The workflow end to end, through the command that users type."""
+
+import re
+
+import pandas as pd
+import pytest
+import yaml
+from workflow import CONFIG, snakemake
+
+from whatwhere.files import read_netcdf
+from whatwhere.metrics import SCORES
+
+pytestmark = pytest.mark.slow
+
+
+def planned(repository):
+    """Rules that Snakemake would run now."""
+    run = snakemake(repository, *CONFIG, "--dry-run")
+    assert run.returncode == 0, run.stderr
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", run.stdout + run.stderr, re.MULTILINE))
+    return set(counts) - {"total"}
+
+
+def table(repository, name):
+    return pd.read_csv(repository / "results" / "test" / "tables" / f"{name}.csv")
+
+
+def test_scores_are_tidy_and_in_the_expected_order(finished):
+    scores = table(finished, "scores")
+    keys = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images", "seed", "neuron"]
+    assert list(scores) == [*keys, *SCORES]
+    assert not scores.duplicated(keys).any()
+    assert len(scores) == 3 * 2 * 2 * 2 * 20  # models, selections, sizes, seeds, neurons
+    feve = scores[scores.n_images == 2048].groupby("model").feve.mean()
+    assert feve["mean"] < 0.01
+    assert feve["mean"] < feve["ridge"] < feve["factorized_small"]
+    # Of what a perfect model explains; the kernels and places must have been found.
+    assert feve["factorized_small"] > 0.75
+    # The test responses are noiseless rates without repeats.
+    assert scores[["correlation_single_trial", "cc_max", "cc_norm"]].isna().all(axis=None)
+    constant = scores[scores.model == "mean"]
+    assert (constant.correlation == 0).all()
+
+
+def test_the_summary_holds_the_means_of_the_scores(finished):
+    scores, summary = table(finished, "scores"), table(finished, "summary")
+    keys = ["model", "selection", "n_images"]
+    expected = scores.groupby(keys).feve.mean()
+    pd.testing.assert_series_equal(summary.set_index(keys).feve.sort_index(), expected, rtol=1e-6)
+
+
+def test_feature_weights_identify_the_two_types(finished):
+    scores = table(finished, "barcode_scores")
+    assert (scores[scores.n_images == 2048].ari == 1).all()
+    barcodes = table(finished, "barcodes")
+    assert {"neuron", "cell_type", "cluster"} <= set(barcodes)
+
+
+def test_everything_lies_in_the_folder_of_the_run(finished):
+    results = finished / "results"
+    assert sorted(path.name for path in results.iterdir()) == ["README.md", "test"]
+    assert not list(results.rglob(".partial-*"))
+    assert not list(results.rglob("checkpoint.pt"))
+    figure = results / "test" / "figures" / "fig4.svg"
+    assert figure.stat().st_size > 10_000
+    assert figure.with_suffix(".png").stat().st_size > 10_000
+    with read_netcdf(results / "test" / "data" / "two_types_small.nc") as data:
+        assert data.sizes["neuron"] == 20
+
+
+def test_a_second_call_does_nothing(finished):
+    assert planned(finished) == set()
+
+
+def test_an_edited_library_file_reruns_the_rules_that_use_it(finished):
+    library = finished / "workflow_scripts" / "whatwhere"
+    for module, expected in {
+        "barcodes": {"cluster_barcodes", "collect_barcodes", "plot_fig4"},
+        "selection": {"select_fits", "score", "cluster_barcodes"},
+        "simulation": {"simulate", "compute_sta", "train", "fit_baseline"},
+    }.items():
+        path = library / f"{module}.py"
+        before = path.read_text()
+        path.write_text(before + "\n")
+        try:
+            rules = planned(finished)
+        finally:
+            path.write_text(before)
+        assert expected <= rules, module
+        if module == "barcodes":
+            assert not rules & {"simulate", "compute_sta", "train", "fit_baseline", "select_fits", "score"}
+    assert planned(finished) == set()
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ({"devise": "cpu"}, "devise"),
+        ({"device": "gpu"}, "device"),
+        ({"experiments": [{"name": "a"}]}, "experiments.0"),
+        ({"datasets": {"two_types_small": {"n_neurons": "many"}}}, "datasets.two_types_small.n_neurons"),
+    ],
+)
+def test_a_mistake_in_the_config_is_one_line(tmp_path, finished, override, key):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(override))
+    run = snakemake(finished, "--cores", "1", "--configfile", "config/test.yaml", str(path))
+    assert run.returncode != 0
+    (line,) = [line for line in run.stderr.splitlines() if line.startswith("Error: ")]
+    assert str(path) in line
+    assert key in line
+    assert "Traceback" not in run.stderr
+
+
+def test_a_real_recording_goes_to_its_figure(tmp_path, finished, cowley_folder):
+    path = tmp_path / "v4.yaml"
+    experiment = {
+        "name": "recording",
+        "datasets": ["v4_210325"],
+        "models": ["mean", "ridge_pixels"],
+        "n_neurons": ["all"],
+        "n_images": ["all"],
+        "seeds": [0],
+        "selection": ["population"],
+        "figure": None,
+    }
+    path.write_text(yaml.safe_dump({"run": "v4_test", "experiments": [experiment]}))
+    run = snakemake(
+        finished,
+        *("--cores", "2", "--configfile", "config/v4.yaml", str(path)),
+        *("--config", f"mirror={cowley_folder}"),
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    scores = pd.read_csv(finished / "results" / "v4_test" / "tables" / "scores.csv")
+    ridge = scores[scores.model == "ridge_pixels"]
+    assert len(ridge) == 50
+    # Ridge on pixels reaches about .29 on this session; shuffled pairs would give 0.
+    assert ridge.correlation.mean() > 0.2
+    assert ridge[["correlation_single_trial", "cc_max", "cc_norm"]].notna().all(axis=None)
+    assert (finished / "results" / "v4_test" / "figures" / "recording_v4_210325.png").is_file()

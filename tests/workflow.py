@@ -1,0 +1,42 @@
+"""Running the real workflow from tests."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import REPOSITORY
+
+# A proxy that refuses every connection: whatever wants the network fails.
+OFFLINE = {f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https")}
+CONFIG = ("--cores", "2", "--configfile", "config/test.yaml")
+
+
+def copy_repository(target):
+    """Copy what git tracks or would add, without results and caches."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=True,
+    ).stdout
+    for name in filter(None, listed.decode().split("\0")):
+        source = REPOSITORY / name
+        if source.is_file() and not source.is_symlink():
+            copied = Path(target, name)
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, copied)
+    return Path(target)
+
+
+def snakemake(repository, *arguments, **environment):
+    """Run Snakemake in a repository; returns the finished process with its output as text."""
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments],
+        cwd=repository,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -1,0 +1,114 @@
+"""Runs of the real `snakemake` command on a tiny configuration."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from conftest import REPOSITORY, factorized, small_core, small_training
+
+RUN = "results/tiny"
+SNAKEMAKE = (sys.executable, "-m", "snakemake")
+
+DATASET = {
+    "kind": "simulated_dog",
+    "scales": [0.6, 1.0],
+    "n_neurons": 8,
+    "variation": 0.05,
+    "centered": False,
+    "image_size": 20,
+    "patch": 17,
+    "n_images": 200,
+    "n_test": 40,
+    "validation_fraction": 0.2,
+    "validation_max": 0,
+    "seed": 1,
+}
+
+
+def experiment(**changes):
+    defaults = {
+        "name": "tiny",
+        "datasets": ["small"],
+        "models": ["factorized"],
+        "n_neurons": ["all"],
+        "n_images": ["all"],
+        "seeds": [0],
+        "selection": ["population"],
+        "figure": None,
+    }
+    return defaults | changes
+
+
+def configuration(**changes):
+    """A whole simulation with one trained model in seconds."""
+    model = factorized(
+        cores=[small_core(kernels=[5])], training=small_training(max_steps=100), grid=[{"mask_l1": [0.01]}]
+    )
+    defaults = {
+        "run": "tiny",
+        "device": "cpu",
+        "datasets": {"small": DATASET},
+        "models": {"factorized": model},
+        "experiments": [experiment()],
+    }
+    return defaults | changes
+
+
+def write_config(folder, config):
+    path = Path(folder, "mine.yaml")
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def command(folder, *arguments, program=SNAKEMAKE):
+    """Command line of a run in `folder`, which holds mine.yaml."""
+    return [
+        *program,
+        "--snakefile",
+        str(REPOSITORY / "Snakefile"),
+        "--directory",
+        str(folder),
+        "--configfile",
+        str(Path(folder, "mine.yaml")),
+        *arguments,
+    ]
+
+
+def environment(**changes):
+    return (
+        os.environ
+        | {"OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        | changes
+    )
+
+
+def snakemake(folder, *arguments, program=SNAKEMAKE):
+    """Run to the end; returns the completed process with all output in `stdout`."""
+    return subprocess.run(
+        command(folder, *(arguments or ("--cores", "1")), program=program),
+        env=environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=1800,
+        check=False,
+    )
+
+
+def finished_files(folder):
+    """SHA-256 of every result by path; logs and benchmarks tell when and are left out."""
+    results = Path(folder, RUN)
+    return {
+        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(results.rglob("*"))
+        if path.is_file() and path.relative_to(results).parts[0] not in ("logs", "benchmarks")
+    }
+
+
+def process_of(script, folder):
+    """Process id of a running script of a run, not of the shell that started it."""
+    pattern = rf"^\S+ {folder}/.snakemake/scripts/\S*{script}.py$"
+    return int(subprocess.check_output(["pgrep", "-f", pattern], text=True))

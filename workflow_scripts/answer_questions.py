@@ -1,0 +1,66 @@
+"""Answer the paper's five questions from the tables of a run: tables/*.csv -> answers.csv, answers.html."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from whatwhere.files import read_table, write_table
+from whatwhere.logs import logged
+from whatwhere.pages import heading, number, paragraph, table, write_page
+from whatwhere.questions import ABSENT, QUESTIONS, answers
+
+INTRODUCTION = (
+    "Differences are means over paired seeds or neurons with their 95 % confidence interval (Student's t); "
+    "exchange rates carry that of a bootstrap. FEVE is the fraction of explainable variance explained. "
+    "Sizes are neurons fitted jointly, and training plus validation images. The last columns give the "
+    "paper's value, where it published one at these sizes, and the table of this run."
+)
+
+
+def section(question: int, rows: pd.DataFrame) -> list[str]:
+    """One question with its answers as they are read."""
+    title = heading(f"{question}. {QUESTIONS[question]}")
+    if (rows["comparison"] == ABSENT).all():
+        return [title, paragraph(f"{ABSENT.capitalize()}.")]
+    shown = rows.drop(columns=["question", "text", "low", "high", "selection"])
+    bounds = [
+        "" if pd.isna(low) else f"{number(low)} to {number(high)}"
+        for low, high in zip(rows.low, rows.high, strict=True)
+    ]
+    shown.insert(shown.columns.get_loc("value") + 1, "95 % interval", bounds)
+    for column in ("n_neurons", "n_images", "n"):
+        shown[column] = shown[column].astype("Int64")
+    return [title, table(shown.dropna(axis=1, how="all"))]
+
+
+def main(
+    scores: str | Path,
+    barcode_scores: str | Path | None,
+    exchange_rates: str | Path | None,
+    reference: list[str],
+    families: dict[str, str],
+    figures: dict[str, str | None],
+    output: str | Path,
+    page: str | Path,
+) -> None:
+    """Write the answers to ``output`` and, to be read, to ``page``."""
+    optional = [read_table(path) if path else None for path in (barcode_scores, exchange_rates)]
+    published = pd.concat([read_table(path) for path in reference], ignore_index=True)
+    found = answers(read_table(scores), *optional, families, figures, published)
+    write_table(found, output)
+    sections = [part for question, rows in found.groupby("question") for part in section(int(question), rows)]
+    write_page("Answers to the paper's questions", [paragraph(INTRODUCTION), *sections], page)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            scores=snakemake.input.scores,
+            barcode_scores=snakemake.input.get("barcode_scores"),
+            exchange_rates=snakemake.input.get("exchange_rates"),
+            reference=list(snakemake.input.reference),
+            families=snakemake.params.families,
+            figures=snakemake.params.figures,
+            output=snakemake.output.answers,
+            page=snakemake.output.page,
+        )

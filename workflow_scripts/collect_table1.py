@@ -1,0 +1,108 @@
+"""Table 1: performance of every model in every region, beside the paper: scores/*.csv -> table1.csv."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from whatwhere.files import read_table, write_table
+from whatwhere.logs import logged
+
+AVERAGE = "average"
+"""In place of a region: the mean over regions, weighted by their numbers of neurons."""
+
+
+def region_row(scores: pd.DataFrame, selection: pd.DataFrame, loss: str) -> dict[str, float]:
+    """Performance of one model in one region, for the first selection rule and the largest cell.
+
+    Correlation is the mean over neurons with its standard error, FEVE the median over neurons, because that
+    of a neuron with hardly any explainable variance has no lower bound. The validation loss is the Poisson
+    loss summed over neurons, as in the paper; it is missing for a model that was validated by another loss.
+    Values of several seeds are averaged.
+    """
+    scores = scores[scores.selection == scores.selection.iloc[0]]
+    scores = scores[(scores.n_neurons == scores.n_neurons.max()) & (scores.n_images == scores.n_images.max())]
+    last = selection.iloc[-1]
+    chosen = selection[
+        (selection.selection == scores.selection.iloc[0])
+        & (selection.cell_neurons == last.cell_neurons)
+        & (selection.cell_images == last.cell_images)
+    ]
+    neurons = scores.groupby("neuron")
+    correlation = neurons.correlation.mean()
+    losses = chosen.groupby("seed").validation_loss.sum()
+    return {
+        "n_neurons": len(correlation),
+        "n_seeds": scores.seed.nunique(),
+        "correlation": correlation.mean(),
+        "correlation_sem": correlation.sem(),
+        "feve": neurons.feve.mean().median(),
+        "validation_loss": losses.mean() if loss == "poisson" else np.nan,
+    }
+
+
+def average_row(regions: pd.DataFrame) -> dict[str, float]:
+    """Mean over regions weighted by the number of neurons; losses of different neurons have none."""
+    weight = regions.n_neurons / regions.n_neurons.sum()
+    return {
+        "n_neurons": regions.n_neurons.sum(),
+        "n_seeds": regions.n_seeds.min(),
+        "correlation": (weight * regions.correlation).sum(),
+        "correlation_sem": np.sqrt(((weight * regions.correlation_sem) ** 2).sum()),
+        "feve": (weight * regions.feve).sum(),
+        "validation_loss": np.nan,
+    }
+
+
+def main(
+    scores: list[str],
+    selection: list[str],
+    reference: str | Path,
+    regions: dict[str, str],
+    losses: dict[str, str],
+    output: str | Path,
+) -> None:
+    """Write one row per model and region, and per model one for their average, to ``output``.
+
+    Parameters
+    ----------
+    scores, selection
+        Files of every dataset and model, in the same order.
+    reference
+        The paper's values: columns ``model``, ``region``, ``correlation``, ``validation_loss``.
+    regions
+        Region by dataset.
+    losses
+        By model, the loss that validated it.
+    output
+        The table.
+    """
+    rows = []
+    for scored, chosen in zip(map(read_table, scores), map(read_table, selection), strict=True):
+        model, dataset = scored.model.iloc[0], scored.dataset.iloc[0]
+        names = {"model": model, "region": regions[dataset]}
+        rows.append(names | region_row(scored, chosen, losses[model]))
+    table = pd.DataFrame(rows)
+    averages = [
+        {"model": model, "region": AVERAGE} | average_row(part)
+        for model, part in table.groupby("model", sort=False)
+    ]
+    table = pd.concat([table, pd.DataFrame(averages)], ignore_index=True)
+    paper = read_table(reference).astype({"region": str}).drop(columns="source")
+    paper = paper.rename(columns={"correlation": "paper", "validation_loss": "paper_validation_loss"})
+    table = table.merge(paper, on=["model", "region"], how="left")
+    order = {model: position for position, model in enumerate(losses)}
+    table = table.sort_values("model", key=lambda names: names.map(order), kind="stable")
+    write_table(table, output)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            scores=list(snakemake.input.scores),
+            selection=list(snakemake.input.selection),
+            reference=snakemake.input.reference,
+            regions=dict(snakemake.params.regions),
+            losses=dict(snakemake.params.losses),
+            output=snakemake.output.table,
+        )

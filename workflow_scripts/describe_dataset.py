@@ -1,0 +1,176 @@
+"""The page of a dataset: what was understood and what is suspicious, before anything is trained."""
+
+import html
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
+from matplotlib.ticker import MaxNLocator
+
+from whatwhere import plotting
+from whatwhere.dataset import open_dataset, select_images
+from whatwhere.description import drift, findings, neuron_table, overview, split_sizes
+from whatwhere.files import atomic, write_table
+from whatwhere.logs import logged
+
+N_EXAMPLES = 8
+MAX_COUNT = 100
+"""Whole numbers up to this range have a bar each."""
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Dataset {name}</title>
+<style>
+body {{ font-family: sans-serif; max-width: 48em; margin: 2em auto; }}
+th {{ text-align: left; vertical-align: top; padding-right: 1em; font-weight: normal; color: #555; }}
+svg {{ width: 100%; height: auto; }}
+</style>
+<h1>Dataset {name}</h1>
+<table>
+{overview}
+</table>
+<h2>To look at</h2>
+{findings}
+{figure}
+<p>Responses of all images count here, those of the test set too; nothing of this chooses or scores a model.
+Values per neuron are in {table}.</p>
+</html>
+"""
+
+
+def _show_examples(panel: SubFigure, dataset: xr.Dataset) -> None:
+    chosen = np.unique(np.linspace(0, dataset.sizes["image"] - 1, N_EXAMPLES).round().astype(int))
+    images = select_images(dataset, chosen)
+    lowest, highest = images.min(), images.max()
+    # Black to white, or colour; units are the owner's.
+    shown = np.moveaxis((images - lowest) / (highest - lowest or 1), 1, -1)
+    axes = panel.subplots(1, N_EXAMPLES)
+    for ax in axes:
+        ax.set_axis_off()
+    for ax, image, index in zip(axes, shown, chosen, strict=False):
+        ax.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=1)
+        ax.set_title(str(index))
+    plotting.panel_letter(axes[0], "a")
+
+
+def _nothing(ax: Axes, why: str) -> None:
+    ax.annotate(why, (0.5, 0.5), xycoords="axes fraction", ha="center", va="center", color=plotting.REFERENCE)
+    ax.set_axis_off()
+
+
+def _histogram(ax: Axes, responses: np.ndarray) -> None:
+    present = responses[~np.isnan(responses)]
+    counts = np.ptp(present) <= MAX_COUNT and (present == present.round()).all()
+    bins = np.arange(present.min() - 0.5, present.max() + 1) if counts else 50
+    ax.hist(present, bins=bins, color=plotting.PALETTE[0])
+    ax.set(yscale="log", xlabel="response", ylabel="presentations")
+
+
+def _presentations(ax: Axes, dataset: xr.Dataset) -> None:
+    counts = (~np.isnan(dataset["responses"].values)).any(2).sum(0)
+    split = dataset["split"].values[0]
+    for code, (label, size) in enumerate(split_sizes(dataset).items()):
+        numbers, frequency = np.unique(counts[split == code], return_counts=True)
+        ax.bar(
+            numbers + 0.27 * (code - 1),
+            frequency,
+            0.25,
+            color=plotting.PALETTE[code],
+            label=f"{label} ({size})",
+        )
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.set(xlabel="presentations of an image", ylabel="images")
+    ax.set_ylim(top=1.7 * ax.get_ylim()[1])
+    ax.legend(loc="upper left", borderaxespad=0)
+
+
+def _agreement(ax: Axes, table: pd.DataFrame) -> None:
+    if table.oracle_correlation.isna().all():
+        _nothing(ax, "no repeats of single trials")
+        return
+    rank = np.arange(1, len(table) + 1)
+    for column, label, color in (
+        ("cc_max", "noise ceiling of means", plotting.PALETTE[1]),
+        ("oracle_correlation", "trial with other repeats", plotting.PALETTE[0]),
+    ):
+        ax.plot(rank, np.sort(table[column]), label=label, color=color)
+    ax.axhline(0, color="0.8", zorder=-1)
+    ax.set(xlabel="neuron by rank", ylabel="correlation", yticks=[0, 0.5, 1])
+    ax.set_ylim(min(-0.05, table.oracle_correlation.min()), 1.6)
+    ax.legend(loc="upper left", borderaxespad=0)
+
+
+def _drift(ax: Axes, responses: np.ndarray) -> None:
+    by_repeat = drift(responses)[1]
+    known = ~np.isnan(by_repeat).all(1)
+    if not known.any():
+        _nothing(ax, "no repeats of single trials")
+        return
+    by_repeat, number = by_repeat[known], np.flatnonzero(known) + 1
+    ax.plot(number, by_repeat, color="0.8", linewidth=0.5)
+    ax.plot(number, np.nanmean(by_repeat, axis=1), color=plotting.PALETTE[0], label="mean of neurons")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.set(xlabel="repeat", ylabel="response less that of\nother repeats (sd)")
+    ax.legend(loc="upper left", borderaxespad=0)
+
+
+def draw(dataset: xr.Dataset, table: pd.DataFrame, svg: str | Path, png: str | Path) -> None:
+    """Examples, responses, presentations, agreement of repeats and drift."""
+    responses = dataset["responses"].values
+    figure = plt.figure(figsize=(plotting.PAGE, 4.6))
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1, 3.4])
+    _show_examples(top, dataset)
+    axes = bottom.subplots(2, 2).flat
+    _histogram(axes[0], responses)
+    _presentations(axes[1], dataset)
+    _agreement(axes[2], table)
+    _drift(axes[3], responses)
+    for ax, letter in zip(axes, "bcde", strict=True):
+        plotting.panel_letter(ax, letter)
+    plotting.save(figure, svg, png)
+
+
+def write_page(dataset: xr.Dataset, figure: str | Path, table: str | Path, page: str | Path) -> None:
+    """Write one HTML file that holds everything, the figure too."""
+    rows = (
+        f"<tr><th>{html.escape(term)}</th><td>{html.escape(value)}</td></tr>"
+        for term, value in overview(dataset).items()
+    )
+    items = "".join(f"<li>{html.escape(text)}</li>" for text in findings(dataset))
+    drawing = Path(figure).read_text(encoding="utf-8")
+    content = PAGE.format(
+        name=html.escape(dataset.attrs["name"]),
+        overview="\n".join(rows),
+        findings=f"<ul>{items}</ul>" if items else "<p>Nothing suspicious was found.</p>",
+        figure=drawing[re.search("<svg", drawing).start() :],
+        table=html.escape(Path(table).name),
+    )
+    with atomic(page) as temporary:
+        temporary.write_text(content, encoding="utf-8")
+
+
+def main(dataset: str | Path, table: str | Path, svg: str | Path, png: str | Path, page: str | Path) -> None:
+    """Describe a dataset in a table of its neurons, a figure and a page."""
+    plotting.use_style()
+    with open_dataset(dataset) as data:
+        neurons = neuron_table(data)
+        write_table(neurons, table)
+        draw(data, neurons, svg, png)
+        write_page(data, svg, table, page)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            dataset=snakemake.input.dataset,
+            table=snakemake.output.neurons,
+            svg=snakemake.output.svg,
+            png=snakemake.output.png,
+            page=snakemake.output.page,
+        )

@@ -1,0 +1,48 @@
+"""Figure 2: neurons with the same receptive field, fitted alone, one by one, and jointly."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib import pyplot as plt
+
+from whatwhere import plotting
+from whatwhere.files import read_table
+from whatwhere.logs import logged
+
+SHARED = "ridge_shared"
+
+
+def main(scores: list[str], families: dict[str, str], svg: str | Path, png: str | Path) -> None:
+    """Draw the figure; ``families`` tells which models share a filter (family ``ridge_shared``)."""
+    plotting.use_style()
+    table = pd.concat([read_table(path) for path in scores], ignore_index=True)
+    figure, ax = plt.subplots(figsize=(plotting.COLUMN, 3.3))
+    for index, ((model, n_neurons), part) in enumerate(table.groupby(["model", "n_neurons"], sort=False)):
+        how = "fitted jointly" if families[model] == SHARED else "fitted one by one"
+        name = "one neuron" if n_neurons == 1 else f"{n_neurons} neurons, {how}"
+        curve = plotting.over_seeds(part)
+        plotting.draw_curve(ax, curve, index, name)
+        if families[model] == SHARED:
+            ax.plot(
+                curve.n_images * n_neurons,
+                curve["mean"],
+                color=plotting.REFERENCE,
+                linestyle=(0, (1, 1.5)),
+                linewidth=1,
+                zorder=0,
+                label=f"jointly, against {n_neurons} times the images",
+            )
+    plotting.image_axis(ax, table.n_images)
+    ax.set(ylabel="FEVE", ylim=(-0.02, 1.02))
+    plotting.legend_below(ax, 1, paper=False)
+    plotting.save(figure, svg, png)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            list(snakemake.input.scores),
+            snakemake.params.families,
+            snakemake.output.svg,
+            snakemake.output.png,
+        )

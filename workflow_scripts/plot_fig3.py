@@ -1,0 +1,126 @@
+"""Figure 3: model comparison over images, localisation errors, and learned filters."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
+from matplotlib.ticker import MaxNLocator
+
+from whatwhere import plotting
+from whatwhere.files import groups_of, read_netcdf, read_table
+from whatwhere.logs import logged
+
+N_SIZES = 3
+SOURCES = {"sta": "raw STA", "smoothed_sta": "smoothed STA"}
+
+
+def curves(ax: Axes, scores: pd.DataFrame, reference: pd.DataFrame) -> None:
+    """FEVE over images, one curve per model and population size, the paper's beside it."""
+    drawn = False
+    for index, ((model, n_neurons), part) in enumerate(scores.groupby(["model", "n_neurons"], sort=False)):
+        plotting.draw_curve(ax, plotting.over_seeds(part), index, plotting.label(model, n_neurons))
+        mine = reference[(reference.model == model) & (reference.n_neurons == n_neurons)]
+        mine = mine[mine.n_images.between(scores.n_images.min(), scores.n_images.max())]
+        if len(mine):
+            plotting.draw_reference(ax, mine, index)
+            drawn = True
+    plotting.image_axis(ax, scores.n_images)
+    ax.set(ylabel="FEVE", ylim=(-0.02, 1.02))
+    plotting.legend_below(ax, 2, paper=drawn)
+
+
+def errors(ax: Axes, locations: pd.DataFrame) -> None:
+    """Mean localisation error of the averages and of the masks, one curve per model and population size."""
+    index = 0
+    for source, name in SOURCES.items():
+        start = plotting.over_seeds(locations[locations.source == source], "error")
+        plotting.draw_curve(ax, start, index, name)
+        index += 1
+    masks = locations[locations.source == "mask"].dropna(subset="error")
+    for (model, n_neurons), part in masks.groupby(["model", "n_neurons"], sort=False):
+        plotting.draw_curve(ax, plotting.over_seeds(part, "error"), index, plotting.label(model, n_neurons))
+        index += 1
+    plotting.image_axis(ax, locations.n_images)
+    ax.set(ylabel="distance / px", ylim=(0, None))
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    plotting.legend_below(ax, 2, paper=False)
+
+
+def filter_of(path: str | Path, group: str) -> np.ndarray | None:
+    """The kernel of a network, or the filter of a linear model around the true location, (y, x).
+
+    The sign is the one with which the mask applies it. None if the cell was not fitted.
+    """
+    if group not in groups_of(path):
+        return None
+    with read_netcdf(path, group) as stored:
+        if "kernels" in stored:
+            kernel = stored["kernels"].values[0, 0]
+            mask = stored["masks"].values[0]
+            return kernel * np.sign(mask.flat[np.abs(mask).argmax()])
+        field, size = stored["filters"].values[0, 0], stored.sizes["ry"]
+        top, left = np.round(stored["location"].values[0]).astype(int) - size // 2
+        return field[top : top + size, left : left + size]
+
+
+def filters(panel: SubFigure, rows: list[tuple[str, int, str | Path]], sizes: list[int]) -> list[Axes]:
+    """Learned filters, one row per model and population size and one column per data size."""
+    axes = panel.subplots(len(rows), len(sizes), squeeze=False)
+    for line, (model, n_neurons, path) in zip(axes, rows, strict=True):
+        for ax, n_images in zip(line, sizes, strict=True):
+            field = filter_of(path, f"n{n_neurons}-d{n_images}")
+            if field is None:
+                ax.axis("off")
+            else:
+                plotting.show_field(ax, field)
+        name = plotting.label(model, n_neurons).replace(", ", "\n")
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=6.5)
+    for ax, n_images in zip(axes[0], sizes, strict=True):
+        ax.set_title(f"D = {n_images}", fontsize=7)
+    return list(axes[:, 0])
+
+
+def main(
+    scores: list[str],
+    parameters: list[str],
+    locations: list[str],
+    reference: str | Path,
+    svg: str | Path,
+    png: str | Path,
+) -> None:
+    """Draw the figure from the tables of all its experiments; files are in the same order."""
+    plotting.use_style()
+    tables = [read_table(path) for path in scores]
+    table = pd.concat(tables, ignore_index=True)
+    sizes = sorted(table.n_images.unique())
+    shown = [sizes[i] for i in np.unique(np.linspace(0, len(sizes) - 1, N_SIZES).round().astype(int))]
+    rows = {
+        (model, n_neurons): path
+        for one, path in zip(tables, parameters, strict=True)
+        for model, n_neurons in one.groupby(["model", "n_neurons"], sort=False).groups
+        if model != "known_kernel"
+    }
+    figure = plt.figure(figsize=(plotting.PAGE, 6.4))
+    left, right = figure.subfigures(1, 2, width_ratios=[1.25, 1])
+    first, second = left.subplots(2, 1)
+    curves(first, table, read_table(reference))
+    errors(second, pd.concat([read_table(path) for path in locations], ignore_index=True))
+    (third, *_) = filters(right, [(*key, path) for key, path in rows.items()], shown)
+    for letter, ax in zip("abc", (first, second, third), strict=True):
+        plotting.panel_letter(ax, letter)
+    plotting.save(figure, svg, png)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            scores=list(snakemake.input.scores),
+            parameters=list(snakemake.input.parameters),
+            locations=list(snakemake.input.locations),
+            reference=snakemake.input.reference,
+            svg=snakemake.output.svg,
+            png=snakemake.output.png,
+        )

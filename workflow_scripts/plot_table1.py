@@ -1,0 +1,68 @@
+"""Table 1 as a figure: correlation of every model in every region beside the paper's: table1.csv -> svg."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from whatwhere import plotting
+from whatwhere.files import read_table
+from whatwhere.logs import logged
+
+
+def _region(ax: Axes, rows: pd.DataFrame, title: str) -> None:
+    places = np.arange(len(rows))
+    ax.errorbar(
+        rows.correlation,
+        places,
+        xerr=rows.correlation_sem,
+        fmt="o",
+        markersize=4,
+        linewidth=1,
+        capsize=2,
+        color=plotting.PALETTE[0],
+        label="this run",
+    )
+    ax.plot(
+        rows.paper,
+        places,
+        "D",
+        markersize=4.5,
+        markerfacecolor="none",
+        color=plotting.REFERENCE,
+        label="paper",
+    )
+    ax.hlines(places, 0, 1, transform=ax.get_yaxis_transform(), color="0.93", linewidth=0.6, zorder=0)
+    ax.set(xlabel="correlation", title=title)
+
+
+def main(table: str | Path, svg: str | Path, png: str | Path) -> None:
+    """Draw one panel per region and one for their average."""
+    plotting.use_style()
+    content = read_table(table).astype({"region": str})
+    models, regions = content.model.unique(), content.region.unique()
+    figure, axes = plt.subplots(
+        1,
+        len(regions),
+        figsize=(plotting.PAGE, 1.0 + 0.19 * len(models)),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
+    for ax, region in zip(axes[0], regions, strict=True):
+        rows = content[content.region == region].set_index("model").loc[models]
+        name = f"region {region}" if region.isdigit() else region.replace("_", " ")
+        _region(ax, rows, f"{name} ({rows.n_neurons.iloc[0]} neurons)")
+    first = axes[0, 0]
+    first.set_yticks(range(len(models)), [model.replace("_", " ") for model in models])
+    first.invert_yaxis()
+    handles, labels = first.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    plotting.save(figure, svg, png)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(snakemake.input.table, snakemake.output.svg, snakemake.output.png)

@@ -1,0 +1,18 @@
+"""A table as a page of the report: table.csv -> table.html."""
+
+from pathlib import Path
+
+from whatwhere.files import read_table
+from whatwhere.logs import logged
+from whatwhere.pages import paragraph, table, write_page
+
+
+def main(path: str | Path, name: str, page: str | Path) -> None:
+    """Write the table ``path`` to ``page``."""
+    note = f"The file is {path}; undefined values are empty."
+    write_page(f"Table {name}", [paragraph(note), table(read_table(path))], page)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(snakemake.input.table, snakemake.wildcards.table, snakemake.output.page)

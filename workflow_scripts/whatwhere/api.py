@@ -1,0 +1,225 @@
+"""The model as a library: fit it to arrays, with the code and the defaults of the workflow."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from torch import Tensor
+
+from whatwhere import sta
+from whatwhere.checkpoint import Checkpoint
+from whatwhere.config import FOLDER, read, validate_model
+from whatwhere.dataset import TEST, fit_data, select_images, standardizer
+from whatwhere.encoder import Encoder
+from whatwhere.errors import UserError
+from whatwhere.families import FAMILIES
+from whatwhere.metrics import scores
+from whatwhere.readouts import FactorizedReadout
+from whatwhere.recordings import to_contract
+from whatwhere.recordings.arrays import shape_responses
+from whatwhere.recordings.recording import Recording, to_float32
+from whatwhere.selection import select
+from whatwhere.sweep import Fitted, load_fit, settings, to_tensors, to_validation, train_seed
+from whatwhere.training import Training, choose_device
+
+DEFAULT_MODEL = "factorized_three_layers"
+"""The model of ``config/config.yaml`` that :func:`fit` takes unless told otherwise."""
+SPLIT = {"validation": 1 / 6, "test": 1 / 6, "folds": 1}
+"""Shares of the images that validate and test if none are given."""
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A fitted factorized model.
+
+    Attributes
+    ----------
+    scores
+        One row per neuron with the columns of :data:`whatwhere.metrics.SCORES`, on the test images, which
+        neither training nor the choice of hyper-parameters saw.
+    setting
+        The hyper-parameters that validation chose from the grid.
+    dataset
+        What was fitted, as :mod:`whatwhere.dataset` describes it; its ``split`` says which images tested.
+    fitted
+        The encoder and what it needs to predict.
+    """
+
+    scores: pd.DataFrame
+    setting: dict[str, float]
+    dataset: xr.Dataset
+    fitted: Fitted
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Predicted responses to images in the units and the shape of those fitted.
+
+        Parameters
+        ----------
+        images
+            (image, y, x) or (image, channel, y, x).
+
+        Returns
+        -------
+        (image, neuron), float32.
+
+        Raises
+        ------
+        UserError
+            If the images have another shape than those fitted.
+        """
+        shaped, expected = _shape_images(images), self.dataset["images"].shape[1:]
+        if shaped.shape[1:] != expected:
+            raise UserError(f"images: have shape {shaped.shape[1:]} (channel, y, x), expected {expected}")
+        return self.fitted.predict(shaped)
+
+    @property
+    def masks(self) -> np.ndarray:
+        """Masks ("where"), (neuron, y, x)."""
+        return self._readout.mask.detach().numpy()
+
+    @property
+    def feature_weights(self) -> np.ndarray:
+        """Feature weights ("what"), (neuron, channel)."""
+        return self._readout.feature_weights.detach().numpy()
+
+    @property
+    def _readout(self) -> FactorizedReadout:
+        encoder = self.fitted.encoder
+        if not isinstance(encoder, Encoder) or not isinstance(encoder.readout, FactorizedReadout):
+            raise UserError("this model has no masks and no feature weights: fit a factorized one")
+        return encoder.readout
+
+
+class _Unsaved(Checkpoint):
+    """Progress of a fit that an interactive session neither saves nor resumes."""
+
+    def __init__(self) -> None:
+        pass
+
+    def take(self) -> None:
+        return None
+
+    def resume(self, training: Training) -> None:
+        pass
+
+    def __call__(self, training: Training) -> None:
+        pass
+
+    def add(self, fit: Any, parameters: dict[str, Tensor]) -> tuple[Any, dict[str, Tensor]]:
+        return fit, parameters
+
+
+def definition(name: str = DEFAULT_MODEL) -> dict[str, Any]:
+    """A model of ``config/config.yaml`` to start from, a copy: change it and pass it to :func:`fit`.
+
+    Raises
+    ------
+    UserError
+        If there is no such model.
+    """
+    models = read(FOLDER / "config.yaml")["models"]
+    if name not in models:
+        raise UserError(f"model: '{name}' is not defined; defined are {', '.join(sorted(models))}")
+    return copy.deepcopy(models[name])
+
+
+def fit(
+    images: np.ndarray,
+    responses: np.ndarray,
+    *,
+    split: np.ndarray | None = None,
+    model: dict[str, Any] | None = None,
+    normalize: str = "per_pixel",
+    seed: int = 0,
+    device: str = "auto",
+) -> FittedModel:
+    """Fit a model to a recording and score it on images it has not seen.
+
+    Every setting of the model's grid is trained; the lowest mean validation loss decides.
+
+    Parameters
+    ----------
+    images
+        (image, y, x) or (image, channel, y, x), finite.
+    responses
+        (image, neuron) or (repeat, image, neuron) with NaN for missing repeats.
+    split
+        (image,) ``train``, ``validation``, ``test``, or empty for images that are still to be assigned. None
+        assigns all at random, with the shares of :data:`SPLIT`; copies of an image stay together.
+    model
+        As under ``models`` in the configuration; None takes :func:`definition`.
+    normalize
+        ``none``, ``global`` or ``per_pixel``: subtract the mean and divide by the sd of the training images.
+    seed
+        Of the split, the initial values and the order of batches.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    UserError
+        With one line on what is wrong with an argument.
+    """
+    model = definition() if model is None else model
+    validate_model(model)
+    if FAMILIES[model["family"]].fit is not None:
+        raise UserError(f"model: {model['family']} is no network: use a family that is trained")
+    if "localizer" in model:
+        raise UserError("model: a localizer is another model of a config: start masks at an average instead")
+    data = _dataset(images, responses, split, normalize, seed)
+    if model["loss"] == "poisson" and (data["responses"] < 0).any():
+        raise UserError("responses: a poisson loss cannot fit negative responses: set the loss to mse")
+    seen = fit_data(data, None, None, seed)
+    stored = select_images(data, seen.draw.train)
+    defaults = read(FOLDER / "config.yaml")
+    averages = sta.averages(
+        seen.train_images,
+        standardizer(stored, "global")(stored),
+        seen.train_responses,
+        defaults["sta_smoothing"],
+        defaults["sta_whitening"],
+    )
+    candidates = [train_seed(model, seed, seen, averages, None, None, choose_device(device), _Unsaved())]
+    (chosen,) = np.unique(select(to_validation(model, candidates), "population"))
+    fitted = load_fit(to_tensors(model, candidates), seed, int(chosen))
+    return FittedModel(_score(data, fitted), settings(model)[int(chosen)], data, fitted)
+
+
+def _dataset(
+    images: np.ndarray, responses: np.ndarray, split: np.ndarray | None, normalize: str, seed: int
+) -> xr.Dataset:
+    shaped = _shape_images(images)
+    if split is not None and np.shape(split) != (len(shaped),):
+        raise UserError(f"split: has shape {np.shape(split)} for {len(shaped)} images: give one per image")
+    recording = Recording(
+        images=shaped,
+        responses=shape_responses(np.asarray(responses), len(shaped), "responses"),
+        split=None if split is None else np.asarray(split, str),
+        neurons=None,
+        source="arrays in memory",
+        citation="",
+        repeat_averages=False,
+    )
+    return to_contract(recording, "arrays", "arrays", normalize, SPLIT | {"seed": seed})
+
+
+def _shape_images(images: np.ndarray) -> np.ndarray:
+    images = np.asarray(images)
+    if images.ndim not in (3, 4) or 0 in images.shape:
+        raise UserError(
+            f"images: have shape {images.shape}, expected (image, y, x) or (image, channel, y, x)"
+        )
+    return to_float32(images[:, None] if images.ndim == 3 else images)
+
+
+def _score(data: xr.Dataset, fitted: Fitted) -> pd.DataFrame:
+    test = np.flatnonzero(data["split"].values[0] == TEST)
+    predictions = fitted.predict(select_images(data, test))
+    table = pd.DataFrame(scores(predictions, data["responses"].values[:, test], noise_free=False))
+    table.insert(0, "neuron", fitted.neurons)
+    return table

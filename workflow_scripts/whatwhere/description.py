@@ -1,0 +1,188 @@
+"""What a dataset holds and what is suspicious about it, before anything is trained.
+
+All images count, those of the test set too: nothing of this chooses or scores a model.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from whatwhere.dataset import SPLITS, duplicate_groups
+from whatwhere.metrics import cc_max
+
+DRIFT_LIMIT = 5.0
+"""Standard errors of a correlation with the number of the repeat beyond which a neuron drifts."""
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Pearson r over repeats and images, (repeat, image, neuron) twice to (neuron,); NaN is left out."""
+    present = ~(np.isnan(first) | np.isnan(second))
+    counts = np.maximum(present.sum((0, 1)), 1)
+
+    def centered(values: np.ndarray) -> np.ndarray:
+        mean = np.where(present, values, 0).sum((0, 1), dtype=np.float64) / counts
+        return np.where(present, values - mean, 0)
+
+    first, second = centered(first), centered(second)
+    norm = np.sqrt((first**2).sum((0, 1)) * (second**2).sum((0, 1)))
+    return np.where(norm > 0, (first * second).sum((0, 1)) / np.where(norm > 0, norm, 1), np.nan)
+
+
+def _mean_of_others(responses: np.ndarray) -> np.ndarray:
+    """Mean of the other repeats at every presentation; NaN where there are none."""
+    others = (~np.isnan(responses)).sum(0) - 1
+    total = np.nansum(responses, axis=0, dtype=np.float64)
+    return np.where(others > 0, (total - responses) / np.maximum(others, 1), np.nan)
+
+
+def oracle_correlation(responses: np.ndarray) -> np.ndarray:
+    """Correlation of each presentation with the mean of the other repeats of its image, (neuron,).
+
+    Parameters
+    ----------
+    responses
+        (repeat, image, neuron), NaN for missing repeats; NaN is returned if no image was repeated.
+    """
+    return _correlation(responses, _mean_of_others(responses))
+
+
+def drift(responses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Change of responses from repeat to repeat that the images do not explain.
+
+    Parameters
+    ----------
+    responses
+        (repeat, image, neuron), NaN for missing repeats.
+
+    Returns
+    -------
+    correlation
+        (neuron,) of the number of the repeat with the response less that of the other repeats.
+    by_repeat
+        (repeat, neuron) mean of these differences in standard deviations of the neuron's responses; NaN
+        where less than a tenth of the repeated images were shown so often.
+    """
+    change = responses - _mean_of_others(responses)
+    number = np.where(np.isnan(change), np.nan, np.arange(len(responses))[:, None, None])
+    sd = _sd(responses)
+    counts = (~np.isnan(change)).sum(1)
+    enough = np.where(counts >= np.maximum(1, counts.max(0) / 10), counts, np.nan)
+    by_repeat = np.nansum(change, axis=1) / enough / np.where(sd > 0, sd, np.nan)
+    return _correlation(number, change), by_repeat
+
+
+def _sd(responses: np.ndarray) -> np.ndarray:
+    return np.nanstd(responses, axis=(0, 1), dtype=np.float64)
+
+
+def _repeated(responses: np.ndarray) -> np.ndarray:
+    """Responses to the images that all neurons saw twice or more."""
+    return responses[:, (~np.isnan(responses)).all(2).sum(0) > 1]
+
+
+def neuron_table(dataset: xr.Dataset) -> pd.DataFrame:
+    """One row per neuron: what its responses look like and how well repeats agree.
+
+    Columns ``neuron``, ``neuron_id`` (the owner's name), ``mean``, ``sd``, ``minimum``, ``maximum``,
+    ``oracle_correlation``, ``cc_max`` (highest correlation with the repeat mean that noise allows) and
+    ``drift`` (see :func:`drift`). Undefined values are NaN.
+    """
+    responses = dataset["responses"].values
+    repeated = _repeated(responses)
+    undefined = np.full(dataset.sizes["neuron"], np.nan)
+    names = dataset["neuron_id"].values if "neuron_id" in dataset.coords else np.arange(len(undefined))
+    some = repeated.shape[1] > 1
+    return pd.DataFrame(
+        {
+            "neuron": np.arange(len(undefined)),
+            "neuron_id": names,
+            "mean": np.nanmean(responses, axis=(0, 1), dtype=np.float64),
+            "sd": _sd(responses),
+            "minimum": np.nanmin(responses, axis=(0, 1)),
+            "maximum": np.nanmax(responses, axis=(0, 1)),
+            "oracle_correlation": oracle_correlation(repeated) if some else undefined,
+            "cc_max": cc_max(repeated) if some else undefined,
+            "drift": drift(repeated)[0] if some else undefined,
+        }
+    )
+
+
+def split_sizes(dataset: xr.Dataset) -> dict[str, int]:
+    """Number of training, validation and test images of the first fold."""
+    codes = dataset["split"].values[0]
+    return {label: int((codes == code).sum()) for code, label in enumerate(SPLITS)}
+
+
+def overview(dataset: xr.Dataset) -> dict[str, str]:
+    """What was understood, as pairs of a term and its value."""
+    sizes = dataset.sizes
+    presentations = (~np.isnan(dataset["responses"].values)).any(2).sum(0)
+    fewest, most = int(presentations.min()), int(presentations.max())
+    repeats = f"{most}" if fewest == most else f"{fewest} to {most}"
+    if dataset.attrs["repeat_averages"]:
+        repeats = "averages, single trials unknown"
+    elif dataset.attrs["noise_free_test"]:
+        repeats += ", test responses without noise"
+    rows = {
+        "Source": dataset.attrs["source"],
+        "Cite": dataset.attrs.get("citation", ""),
+        "Images": f"{sizes['image']} of {sizes['channel']} x {sizes['y']} x {sizes['x']} (channel, y, x)",
+        "Neurons": f"{sizes['neuron']}",
+        "Presentations per image": repeats,
+        "Splits": ", ".join(f"{size} {label}" for label, size in split_sizes(dataset).items()),
+        "Folds": f"{sizes['fold']}",
+        "Normalization": dataset.attrs["normalize"],
+    }
+    return {term: value for term, value in rows.items() if value}
+
+
+def findings(dataset: xr.Dataset) -> list[str]:
+    """What is legal but suspicious about a recording, one line each; nothing for simulations."""
+    if dataset.attrs["kind"] == "simulated":
+        return []
+    table = neuron_table(dataset)
+    found = [*_about_images(dataset), *_about_neurons(table)]
+    if not dataset.attrs["repeat_averages"] and table.cc_max.isna().all():
+        found.append("no image was repeated: noise ceilings and FEVE are undefined")
+    trials = (~np.isnan(_repeated(dataset["responses"].values))).any(2).sum()
+    drifting = table.neuron[table.drift.abs() * np.sqrt(trials) > DRIFT_LIMIT]
+    if len(drifting):
+        found.append(f"{len(drifting)} neurons drift over repeats: {_some(drifting)}")
+    return found
+
+
+def _about_images(dataset: xr.Dataset) -> list[str]:
+    images = dataset["images"].values
+    copies = len(images) - len(np.unique(duplicate_groups(images)))
+    blank = np.flatnonzero(np.ptp(images.reshape(len(images), -1), axis=1) == 0)
+    found = []
+    if copies:
+        found.append(f"{copies} images repeat earlier ones; copies share a split")
+    if len(blank):
+        found.append(f"{len(blank)} images are uniform: {_some(blank)}")
+    return found
+
+
+def _about_neurons(table: pd.DataFrame) -> list[str]:
+    dead = (table.minimum == 0) & (table.maximum == 0)
+    constant = (table.sd == 0) & ~dead
+    noisy = table.oracle_correlation.notna() & table.cc_max.isna()
+    kinds = {
+        "never respond": dead,
+        "always respond alike": constant,
+        "have negative responses, which a poisson loss cannot fit": table.minimum < 0,
+        "have no variance beyond noise": noisy,
+    }
+    return [
+        f"{which.sum()} neurons {what}: {_some(table.neuron[which])}"
+        for what, which in kinds.items()
+        if which.any()
+    ]
+
+
+def _some(numbers: pd.Series | np.ndarray) -> str:
+    """The first few of many numbers."""
+    listed = [int(number) for number in numbers]
+    return f"{listed[:10]}" if len(listed) <= 10 else f"{listed[:10]} and {len(listed) - 10} more"

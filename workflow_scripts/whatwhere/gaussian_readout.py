@@ -1,0 +1,105 @@
+"""Gaussian position readout: a learned mean and width per neuron instead of a mask (Lurz et al. 2021).
+
+Lurz, Bashiri, Willeke, ..., Sinz: Generalization in data-driven models of primary visual cortex, ICLR 2021.
+In training, the location of a neuron is drawn anew for every image from its normal distribution, and the
+gradient reaches mean and width through the draw (reparametrisation). At test it is the mean.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from whatwhere.model import ImageShape, Penalties, Start, inverse_softplus
+from whatwhere.readouts import feature_start_
+from whatwhere.sta import mask_peak
+
+
+class GaussianReadout(nn.Module):
+    """Feature weights at one location per neuron, between pixels.
+
+    Locations are (y, x) from -1 to 1, the middles of the outermost pixels of the feature maps.
+
+    Parameters
+    ----------
+    feature_shape
+        (channel, y, x).
+    n_neurons
+        Size of the population.
+    config
+        A model's ``readout``; its keys are described in ``config/README.md``.
+    """
+
+    def __init__(self, feature_shape: ImageShape, n_neurons: int, config: dict[str, Any]) -> None:
+        super().__init__()
+        self.config = config
+        channels, self.height, self.width = feature_shape
+        self.mean = nn.Parameter(torch.zeros(n_neurons, 2))
+        self.log_sd = nn.Parameter(torch.zeros(n_neurons))
+        self.raw_feature_weights = nn.Parameter(torch.ones(n_neurons, channels))
+        self.bias = nn.Parameter(torch.zeros(n_neurons)) if config["bias"] else None
+
+    def initialize(self, start: Start) -> None:
+        """Set all parameters: the mean to the peak of an average, or drawn from the middle half."""
+        with torch.no_grad():
+            self.log_sd.fill_(float(np.log(self.config["sd"])))
+            self.mean.uniform_(-0.5, 0.5, generator=start.generator)
+            if self.config["position"] != "random":
+                average = start.averages[self.config["position"]]
+                shape = (self.height, self.width)
+                peak = mask_peak(average, shape, crop=self.config["position"] != "squared_sta")
+                self.place(torch.arange(len(peak)), torch.from_numpy(peak))
+            if self.bias is not None:
+                self.bias.copy_(inverse_softplus(start.response_mean))
+        feature_start_(self.config["feature_start"], self.raw_feature_weights, start)
+
+    def place(self, neurons: Tensor, pixels: Tensor) -> None:
+        """Put neurons (index,) on pixels (index, 2) of the feature maps, row and column."""
+        last = torch.tensor([max(self.height - 1, 1), max(self.width - 1, 1)])
+        position = pixels.cpu() / last * 2 - 1
+        with torch.no_grad():
+            self.mean[neurons] = position.to(self.mean)
+
+    def move(self, neurons: Tensor, pixels: Tensor, weights: Tensor) -> None:
+        """Put neurons (index,) on pixels (index, 2) with new feature weights (index, channel)."""
+        self.place(neurons, pixels)
+        with torch.no_grad():
+            self.raw_feature_weights[neurons] = weights
+
+    @property
+    def feature_weights(self) -> Tensor:
+        """Feature weights as they are applied, (neuron, channel)."""
+        weights = self.raw_feature_weights
+        return weights.abs() if self.config["positive_features"] else weights
+
+    @property
+    def mask(self) -> Tensor:
+        """Normal density of the location on the pixels, sum 1, (neuron, y, x)."""
+        y, x = (torch.linspace(-1, 1, size).to(self.mean) for size in (self.height, self.width))
+        squared = (y[:, None] - self.mean[:, 0, None, None]) ** 2 + (x - self.mean[:, 1, None, None]) ** 2
+        log_density = -squared / (2 * self.log_sd.exp()[:, None, None] ** 2)
+        return log_density.flatten(1).softmax(1).view(len(self.mean), self.height, self.width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""
+        location = self.mean.clamp(-1, 1).expand(len(features), -1, -1)
+        if self.training:
+            noise = torch.randn_like(location)
+            location = (location + noise * self.log_sd.exp()[:, None]).clamp(-1, 1)
+        # grid_sample takes (x, y).
+        grid = location.flip(-1)[:, :, None]
+        sampled = functional.grid_sample(features, grid, align_corners=True)[..., 0]
+        drive = (sampled * self.feature_weights.T).sum(1)
+        return drive if self.bias is None else drive + self.bias
+
+    def feature_l1(self) -> Tensor:
+        """Sum of absolute feature weights, (neuron,)."""
+        return self.raw_feature_weights.abs().sum(1)
+
+    def penalties(self) -> Penalties:
+        """Penalties by their name in a model's grid."""
+        return {"feature_l1": self.feature_l1}

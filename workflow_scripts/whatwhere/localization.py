@@ -1,0 +1,241 @@
+"""Where neurons look and what they look for, by inference instead of gradient descent.
+
+A mixture model of spike-triggered averages (:mod:`whatwhere.mixture`) is fitted from several starts.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.cluster import KMeans
+
+from whatwhere.kernel_prior import KernelPosterior, KernelPrior
+from whatwhere.mixture import Averages, Neurons, Population, Run, iterate, update_neurons
+
+logger = logging.getLogger(__name__)
+
+_TEMPERATURES = np.linspace(0.4, 1.0, 10)
+"""Exponents of the posterior over locations in the first iterations (deterministic annealing)."""
+_FIRST_AMPLITUDE = 0.3
+_EXPLORED = 512
+"""Starts are compared on at most this many neurons."""
+_FINALISTS = 2
+_WIDTHS = (0.7, 1.0, 1.4, 2.0, 2.8)
+"""Sd in px of the blobs and centre-surround kernels from which inference starts."""
+
+
+@dataclass(frozen=True)
+class Localization:
+    """Result of inference.
+
+    Attributes
+    ----------
+    kernels
+        (kernel, y, x) posterior means of L2 norm 1, signed so that amplitudes are positive on average.
+    posterior
+        (neuron, kernel, y, x) probability of kernel and of the location of its top-left pixel.
+    amplitude
+        (neuron, kernel, y, x) posterior mean of the amplitude of a kernel at a location, probability
+        included: the prediction of standardised responses is sum of amplitude times (kernel * image).
+    evidence
+        (neuron,) log of how much likelier the average is with a receptive field than without.
+    bound
+        Lower bound on the log evidence of the whole population, nats; at most 0: not identifiable.
+    n_iterations
+        Of the best start.
+    converged
+        Whether the tolerance was reached.
+    """
+
+    kernels: np.ndarray
+    posterior: np.ndarray
+    amplitude: np.ndarray
+    evidence: np.ndarray
+    bound: float
+    n_iterations: int
+    converged: bool
+
+
+def _start(kernels: np.ndarray, prior: KernelPrior, covariance: np.ndarray) -> Population:
+    """Population with given kernels (kernel, y, x) and a broad amplitude prior."""
+    flat = kernels.reshape(len(kernels), -1).astype(np.float64)
+    flat = flat / np.sqrt((flat * (flat @ covariance)).sum(1, keepdims=True))
+    fill = np.ones(len(kernels))
+    return Population(
+        [KernelPosterior(kernel, 1.0, 0.0, np.nan, np.nan) for kernel in flat],
+        _FIRST_AMPLITUDE * fill,
+        _FIRST_AMPLITUDE**2 / 4 * fill,
+        fill / len(kernels),
+    )
+
+
+def _recenter(population: Population, prior: KernelPrior, covariance: np.ndarray) -> Population | None:
+    """The same kernels shifted to the middle of the patch; None if all lie there.
+
+    A kernel and all its locations can shift together; the prior prefers the middle, but only slightly,
+    and locations near the border are lost to a shifted kernel.
+    """
+    patch = prior.patch
+    axis = np.arange(patch) - (patch - 1) / 2
+    kernels, shifted = [], False
+    for kernel in population.kernels:
+        field = kernel.mean.reshape(patch, patch)
+        mass = field**2 / (field**2).sum()
+        shift = [-round(float(mass.sum(other) @ axis)) for other in (1, 0)]
+        kernels.append(np.roll(field, shift, (0, 1)))
+        shifted = shifted or any(shift)
+    if not shifted:
+        return None
+    start = _start(np.stack(kernels), prior, covariance)
+    return replace(
+        start,
+        amplitude_mean=population.amplitude_mean,
+        amplitude_variance=population.amplitude_variance,
+        share=population.share,
+    )
+
+
+def _first_kernels(prior: KernelPrior, n_random: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Blobs, centre-surround kernels and draws from the prior, (y, x) each."""
+    axis = np.arange(prior.patch) - (prior.patch - 1) / 2
+    squared = axis[:, None] ** 2 + axis**2
+
+    def blob(sd: float) -> np.ndarray:
+        values = np.exp(-squared / (2 * sd**2))
+        return values / values.sum()
+
+    blobs = [blob(sd) for sd in _WIDTHS]
+    surrounds = [blob(sd) - blob(2 * sd) for sd in _WIDTHS]
+    return [*blobs, *surrounds, *(prior.draw(rng) for _ in range(n_random))]
+
+
+def _clustered_kernels(
+    averages: Averages, neurons: Neurons, prior: KernelPrior, n_kernels: int, seed: int
+) -> np.ndarray:
+    """Kernels for several groups of neurons: k-means of their averages, aligned by a single kernel."""
+    weighted = neurons.posterior * neurons.amplitude
+    aligned = averages.patches(weighted, prior.patch, per_neuron=True)[:, 0]
+    flat = aligned.reshape(len(aligned), -1)
+    # The smoothest prior's directions hold the signal; the others would only add noise to the distances.
+    basis = prior.bases[-1].basis
+    directions = np.linalg.qr(basis)[0]
+    coordinates = flat @ directions
+    coordinates /= np.linalg.norm(coordinates, axis=1, keepdims=True) + 1e-12
+    centers = KMeans(n_kernels, n_init=4, random_state=seed).fit(coordinates).cluster_centers_
+    return (centers @ directions.T).reshape(n_kernels, prior.patch, prior.patch)
+
+
+@dataclass(frozen=True)
+class Search:
+    """How inference is run; the keys of a model's ``search``.
+
+    Attributes
+    ----------
+    random_starts
+        Draws from the prior beside the fixed set of blobs and centre-surround kernels; with several kernels,
+        the number of k-means starts.
+    max_iterations
+        Per start.
+    tolerance
+        Growth of the bound in nats per neuron below which iterations stop.
+    seed
+        Of random starts and k-means.
+    """
+
+    random_starts: int
+    max_iterations: int
+    tolerance: float
+    seed: int
+
+
+def localize(
+    averages: Averages,
+    prior: KernelPrior,
+    covariance: np.ndarray,
+    n_kernels: list[int],
+    search: Search,
+) -> list[Localization]:
+    """Infer kernels and locations, once for every number of kernels.
+
+    Parameters
+    ----------
+    averages
+        Standardised spike-triggered averages of the population.
+    prior
+        Prior on kernels.
+    covariance
+        (y * x, y * x) covariance of the stimulus within a patch.
+    n_kernels
+        Numbers of shared kernels.
+    search
+        Starts and convergence.
+    """
+    rng = np.random.default_rng(search.seed)
+    first = _first_kernels(prior, search.random_starts, rng)
+    starts = [_start(kernel[None], prior, covariance) for kernel in first]
+    single = _best(averages, starts, prior, covariance, search)
+    neurons = update_neurons(averages, single.population, 1.0)
+    results = []
+    for count in n_kernels:
+        run = single
+        if count > 1:
+            starts = [
+                _start(
+                    _clustered_kernels(averages, neurons, prior, count, search.seed + i), prior, covariance
+                )
+                for i in range(max(search.random_starts, 1))
+            ]
+            run = _best(averages, starts, prior, covariance, search)
+        results.append(_result(averages, run, prior))
+    return results
+
+
+def _best(
+    averages: Averages, starts: list[Population], prior: KernelPrior, covariance: np.ndarray, search: Search
+) -> Run:
+    """Run all starts on some neurons, finish the best of them on all."""
+    some = averages.subset(_EXPLORED)
+
+    def run(data: Averages, start: Population, temperatures: np.ndarray) -> Run:
+        found = iterate(data, start, prior, temperatures, search.max_iterations, search.tolerance)
+        middle = _recenter(found.population, prior, covariance)
+        if middle is None:
+            return found
+        shifted = iterate(data, middle, prior, np.ones(0), search.max_iterations, search.tolerance)
+        return max(found, shifted, key=lambda r: r.bound)
+
+    explored = sorted((run(some, start, _TEMPERATURES) for start in starts), key=lambda r: -r.bound)
+    if len(some.spectrum) == len(averages.spectrum):
+        return explored[0]
+    finished = [run(averages, found.population, np.ones(0)) for found in explored[:_FINALISTS]]
+    return max(finished, key=lambda r: r.bound)
+
+
+def _result(averages: Averages, run: Run, prior: KernelPrior) -> Localization:
+    neurons = update_neurons(averages, run.population, 1.0)
+    kernels = np.stack([kernel.mean for kernel in run.population.kernels])
+    norm = np.linalg.norm(kernels, axis=1)
+    posterior, evidence = neurons.posterior, neurons.evidence
+    # Sign and scale of a kernel are free: unit norm, and amplitudes that are positive on average.
+    scale = np.where(run.population.amplitude_mean < 0, -norm, norm)
+    amplitude = posterior * neurons.amplitude * scale.astype(np.float32)[:, None, None]
+    if run.bound <= 0:
+        logger.warning("no receptive field is identifiable: the mean response is predicted")
+        posterior = np.full_like(posterior, 1 / posterior[0].size)
+        amplitude, evidence = np.zeros_like(amplitude), np.zeros_like(evidence)
+    if not run.converged:
+        logger.warning("not converged after %d iterations: raise search.max_iterations", run.n_iterations)
+    lengths = ", ".join(f"{k.smoothness:g}/{k.extent:g}" for k in run.population.kernels)
+    logger.info(
+        "%d kernels: bound %.1f after %d iterations, smoothness/extent %s px, shares %s",
+        len(kernels),
+        run.bound,
+        run.n_iterations,
+        lengths,
+        np.round(run.population.share, 3),
+    )
+    unit = np.divide(kernels, scale[:, None], out=np.zeros_like(kernels), where=scale[:, None] != 0)
+    unit = unit.reshape(-1, prior.patch, prior.patch)
+    return Localization(unit, posterior, amplitude, evidence, run.bound, run.n_iterations, run.converged)

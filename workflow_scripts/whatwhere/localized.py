@@ -1,0 +1,186 @@
+"""The localization family: responses predicted by the posterior mean of kernels and locations."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from whatwhere.cores import correlate_by_fft
+from whatwhere.dataset import FitData
+from whatwhere.errors import UserError
+from whatwhere.kernel_prior import KernelPrior, stimulus_covariance
+from whatwhere.localization import Localization, Search, localize
+from whatwhere.mixture import Averages
+from whatwhere.model import ImageShape, LocalizedStart, Model, Penalties
+from whatwhere.sta import spike_triggered_average
+
+
+class LocalizedReadout(nn.Module):
+    """Expected amplitude of every kernel at every location, for every neuron.
+
+    Parameters
+    ----------
+    n_neurons, n_kernels
+        Sizes.
+    map_shape
+        (y, x) locations.
+    """
+
+    posterior: Tensor
+
+    def __init__(self, n_neurons: int, n_kernels: int, map_shape: tuple[int, int]) -> None:
+        super().__init__()
+        self.amplitude = nn.Parameter(torch.zeros(n_neurons, n_kernels, *map_shape))
+        self.bias = nn.Parameter(torch.zeros(n_neurons))
+        self.register_buffer("posterior", torch.zeros(n_neurons, n_kernels, *map_shape))
+
+    @property
+    def feature_weights(self) -> Tensor:
+        """Share of the kernels in the amplitude, unit vectors (neuron, kernel); zeros without amplitude."""
+        total = self.amplitude.sum((2, 3))
+        return total / total.norm(dim=1, keepdim=True).clamp(min=1e-12)
+
+    @property
+    def mask(self) -> Tensor:
+        """Masks that with :attr:`feature_weights` come closest to the amplitudes, (neuron, y, x)."""
+        return (self.amplitude * self.feature_weights[:, :, None, None]).sum(1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Drive of every neuron, (batch, kernel, y, x) to (batch, neuron)."""
+        return features.flatten(1) @ self.amplitude.flatten(1).T + self.bias
+
+
+class LocalizedEncoder(Model):
+    """Shared kernels and a posterior over locations for every neuron; linear in the grey image.
+
+    Parameters
+    ----------
+    image_shape
+        (channel, y, x); channels are averaged.
+    n_neurons, n_kernels
+        Sizes.
+    patch
+        Width and height of the kernels, px.
+    """
+
+    def __init__(self, image_shape: ImageShape, n_neurons: int, n_kernels: int, patch: int) -> None:
+        super().__init__()
+        height, width = (size - patch + 1 for size in image_shape[1:])
+        if min(height, width) < 1:
+            raise UserError(
+                f"kernel: {patch} px do not fit into images of {image_shape[1]} x {image_shape[2]} px: "
+                "use smaller kernels or larger images"
+            )
+        self.kernels = nn.Parameter(torch.zeros(n_kernels, patch, patch))
+        self.readout = LocalizedReadout(n_neurons, n_kernels, (height, width))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
+        grey = images.mean(1, keepdim=True)
+        return self.readout(correlate_by_fft(grey, self.kernels[:, None]))
+
+    def penalties(self) -> Penalties:
+        """No penalties: nothing is trained by gradient descent."""
+        return {}
+
+
+def build_localized(
+    definition: dict[str, Any], setting: dict[str, float], image_shape: ImageShape, n_neurons: int
+) -> LocalizedEncoder:
+    """Construct the model of one setting."""
+    return LocalizedEncoder(image_shape, n_neurons, int(setting["n_kernels"]), definition["kernel"])
+
+
+def shrunken_means(responses: np.ndarray) -> np.ndarray:
+    """Mean response of every neuron, shrunk towards that of the population (empirical Bayes), (neuron,).
+
+    The true means are taken as normal; their variance is that of the sample means beyond sampling error.
+    """
+    mean = responses.mean(0)
+    error = responses.var(0) / len(responses)
+    spread = max(float(mean.var() - error.mean()), 0.0)
+    weight = np.divide(spread, spread + error, out=np.ones_like(error), where=error > 0)
+    return mean.mean() + weight * (mean - mean.mean())
+
+
+def fit_localized(
+    definition: dict[str, Any], settings: list[dict[str, float]], data: FitData
+) -> list[dict[str, Tensor]]:
+    """Parameters of a :class:`LocalizedEncoder` for every setting, from the training images alone.
+
+    Raises
+    ------
+    UserError
+        If there are fewer neurons than kernels.
+    """
+    patch, counts = definition["kernel"], [int(setting["n_kernels"]) for setting in settings]
+    if max(counts) > data.train_responses.shape[1]:
+        raise UserError(
+            f"n_kernels: {max(counts)} kernels for {data.train_responses.shape[1]} neurons: "
+            "take fewer kernels"
+        )
+    grey = data.train_images.mean(1, dtype=np.float64)
+    responses = data.train_responses.astype(np.float64)
+    image_mean = np.zeros(grey.shape[1:])
+    response_mean = np.zeros(responses.shape[1])
+    if definition["bias"]:
+        image_mean, response_mean = grey.mean(0), responses.mean(0)
+    centered = grey - image_mean
+    sd = responses.std(0)
+    standardized = (responses - response_mean) / np.where(sd > 0, sd, 1)
+    averages = Averages.of(spike_triggered_average(centered[:, None], standardized), len(grey))
+    covariance = stimulus_covariance(centered, patch)
+    results = localize(
+        averages,
+        KernelPrior(patch, definition["smoothness"], definition["extent"], covariance),
+        covariance,
+        counts,
+        Search(**definition["search"]),
+    )
+    offset = shrunken_means(responses) if definition["bias"] else response_mean
+    return [_parameters(result, sd, offset, image_mean) for result in results]
+
+
+def _parameters(
+    result: Localization, sd: np.ndarray, offset: np.ndarray, image_mean: np.ndarray
+) -> dict[str, Tensor]:
+    kernels = torch.from_numpy(result.kernels.astype(np.float32))
+    amplitude = torch.from_numpy(result.amplitude * sd.astype(np.float32)[:, None, None, None])
+    mean_image = torch.from_numpy(image_mean.astype(np.float32))[None, None]
+    of_mean = correlate_by_fft(mean_image, kernels[:, None]).flatten(1) @ amplitude.flatten(1).T
+    return {
+        "kernels": kernels,
+        "readout.amplitude": amplitude,
+        "readout.posterior": torch.from_numpy(result.posterior),
+        "readout.bias": torch.from_numpy(offset.astype(np.float32)) - of_mean[0],
+    }
+
+
+def with_validation(data: FitData) -> FitData:
+    """The same data with the validation images among the training images, for a refit after selection."""
+    return dataclasses.replace(
+        data,
+        train_images=np.concatenate([data.train_images, data.validation_images]),
+        train_responses=np.concatenate([data.train_responses, data.validation_responses]),
+    )
+
+
+def localized_start(encoder: LocalizedEncoder) -> tuple[LocalizedStart, dict[str, np.ndarray]]:
+    """What a network can start from: kernels and feature weights, and maps in the frame of the image.
+
+    Returns
+    -------
+    The start, and by name (neuron, y, x) maps of image size: ``posterior``, the probability that the middle
+    of the receptive field lies on a pixel, and ``amplitude``, the mask on the kernels' outputs.
+    """
+    readout = encoder.readout
+    patch = encoder.kernels.shape[-1]
+    before = (patch - 1) // 2
+    border = (before, patch - 1 - before, before, patch - 1 - before)
+    maps = {"posterior": readout.posterior.sum(1), "amplitude": readout.mask.detach()}
+    framed = {name: torch.nn.functional.pad(one, border).numpy() for name, one in maps.items()}
+    return LocalizedStart(encoder.kernels.detach(), readout.feature_weights.detach()), framed

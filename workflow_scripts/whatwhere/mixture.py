@@ -1,0 +1,203 @@
+"""Where neurons look and what they look for, by inference instead of gradient descent.
+
+The location of a receptive field is a discrete latent variable. Given neuron n's kernel k, location l and
+amplitude a, its standardised response is a (k * x)(l) plus noise. Then the spike-triggered average (STA) is
+all that the data say: with c_nkl the inner product of kernel k and the STA at location l, D images and
+e_k = k' C k the variance of the kernel's output, the log-likelihood is D (a c_nkl - a^2 e_k / 2) up to a
+constant (responses have variance 1, which is noise plus signal: an STA's error contains both).
+
+Variational EM with three factors, which all have closed forms:
+
+- neurons: posterior over kernel and location, amplitude integrated out under a normal prior per kernel,
+- kernels: normal posterior under a smooth Gaussian-process prior (:mod:`whatwhere.kernel_prior`),
+- amplitude priors and kernel shares: maximum likelihood.
+
+The bound it maximises is relative to neurons without receptive field: below 0 nothing is identifiable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import fft
+
+from whatwhere.kernel_prior import KernelPosterior, KernelPrior
+
+
+@dataclass(frozen=True)
+class Averages:
+    """Standardised spike-triggered averages.
+
+    Attributes
+    ----------
+    spectrum
+        (neuron, y, frequency) real Fourier transform of the averages.
+    image_size
+        (y, x) px.
+    n_images
+        Number of images averaged over.
+    """
+
+    spectrum: np.ndarray
+    image_size: tuple[int, int]
+    n_images: int
+
+    @classmethod
+    def of(cls, sta: np.ndarray, n_images: int) -> Averages:
+        """From averages (neuron, y, x) of responses with variance 1."""
+        return cls(fft.rfft2(sta.astype(np.float32)), (sta.shape[1], sta.shape[2]), n_images)
+
+    def subset(self, size: int) -> Averages:
+        """At most ``size`` neurons, spread evenly over the population."""
+        step = -(-len(self.spectrum) // size)
+        return replace(self, spectrum=self.spectrum[::step])
+
+    def correlate(self, kernels: np.ndarray) -> np.ndarray:
+        """Inner products of kernels (kernel, y, x) and averages, (neuron, kernel, y, x), valid locations."""
+        height, width = (n - k + 1 for n, k in zip(self.image_size, kernels.shape[1:], strict=True))
+        spectrum = fft.rfft2(kernels.astype(np.float32), s=self.image_size).conj()
+        product = self.spectrum[:, None] * spectrum
+        return fft.irfft2(product, s=self.image_size)[..., :height, :width]
+
+    def patches(self, weights: np.ndarray, patch: int, per_neuron: bool) -> np.ndarray:
+        """Sum of the averages around all locations, weighted by (neuron, kernel, y, x).
+
+        Returns
+        -------
+        (kernel, patch, patch), or (neuron, kernel, patch, patch) if not summed over neurons.
+        """
+        spectrum = fft.rfft2(weights.astype(np.float32), s=self.image_size).conj() * self.spectrum[:, None]
+        if not per_neuron:
+            spectrum = spectrum.sum(0)
+        return fft.irfft2(spectrum, s=self.image_size)[..., :patch, :patch]
+
+
+@dataclass(frozen=True)
+class Population:
+    """What neurons share.
+
+    Attributes
+    ----------
+    kernels
+        One posterior per kernel.
+    amplitude_mean, amplitude_variance
+        (kernel,) normal prior of amplitudes.
+    share
+        (kernel,) share of neurons.
+    """
+
+    kernels: list[KernelPosterior]
+    amplitude_mean: np.ndarray
+    amplitude_variance: np.ndarray
+    share: np.ndarray
+
+
+@dataclass(frozen=True)
+class Neurons:
+    """Posterior over kernel and location, moments of the amplitude, (neuron, kernel, y, x); evidence."""
+
+    posterior: np.ndarray
+    amplitude: np.ndarray
+    squared_amplitude: np.ndarray
+    evidence: np.ndarray
+
+
+def update_neurons(averages: Averages, population: Population, temperature: float) -> Neurons:
+    """Posterior of every neuron given the population.
+
+    Parameters
+    ----------
+    averages
+        Of the neurons.
+    population
+        Kernels and priors.
+    temperature
+        Exponent of the posterior, below 1 while annealing; the evidence is not tempered.
+    """
+    patch = int(np.sqrt(len(population.kernels[0].mean)))
+    kernels = np.stack([kernel.mean for kernel in population.kernels]).reshape(-1, patch, patch)
+    correlation = averages.correlate(kernels)
+    energy = np.array([kernel.energy for kernel in population.kernels])
+    n, mean, variance = averages.n_images, population.amplitude_mean, population.amplitude_variance
+    precision = n * energy + 1 / variance
+    prior = (
+        np.log(population.share / np.prod(correlation.shape[2:]))
+        - mean**2 / (2 * variance)
+        - np.log(variance * precision) / 2
+    )
+
+    def along(values: np.ndarray) -> np.ndarray:
+        return values.astype(np.float32)[:, None, None]
+
+    amplitude = correlation * along(n / precision) + along(mean / variance / precision)
+    log_joint = amplitude**2 * along(precision / 2) + along(prior)
+    flat = log_joint.reshape(len(log_joint), -1)
+    evidence = _log_sum_exp(flat)
+    normalizer = evidence if temperature == 1 else _log_sum_exp(temperature * flat)
+    posterior = np.exp(temperature * flat - normalizer[:, None]).reshape(log_joint.shape)
+    return Neurons(posterior, amplitude, amplitude**2 + along(1 / precision), evidence)
+
+
+def _log_sum_exp(flat: np.ndarray) -> np.ndarray:
+    largest = flat.max(1)
+    return largest + np.log(np.exp(flat - largest[:, None]).sum(1))
+
+
+def update_population(averages: Averages, neurons: Neurons, prior: KernelPrior) -> Population:
+    """Kernels and priors given the posterior of every neuron."""
+    pooled = (0, 2, 3)
+    weighted = neurons.posterior * neurons.amplitude
+    count = neurons.posterior.sum(pooled, dtype=np.float64) + 1e-6
+    first = weighted.sum(pooled, dtype=np.float64)
+    second = (neurons.posterior * neurons.squared_amplitude).sum(pooled, dtype=np.float64)
+    targets = averages.patches(weighted, prior.patch, per_neuron=False)
+    n = averages.n_images
+    mean = first / count
+    return Population(
+        kernels=[
+            prior.posterior(n * float(energy), n * target.ravel().astype(np.float64))
+            for energy, target in zip(second, targets, strict=True)
+        ],
+        amplitude_mean=mean,
+        amplitude_variance=np.maximum(second / count - mean**2, 1e-6),
+        share=count / count.sum(),
+    )
+
+
+def _bound(neurons: Neurons, population: Population) -> float:
+    divergence = sum(kernel.divergence for kernel in population.kernels)
+    return float(neurons.evidence.sum(dtype=np.float64)) - divergence
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where the iterations of one start ended."""
+
+    population: Population
+    bound: float
+    n_iterations: int
+    converged: bool
+
+
+def iterate(
+    averages: Averages,
+    population: Population,
+    prior: KernelPrior,
+    temperatures: np.ndarray,
+    max_iterations: int,
+    tolerance: float,
+) -> Run:
+    """Alternate both updates until the bound grows by less than ``tolerance`` nats per neuron."""
+    for temperature in temperatures:
+        neurons = update_neurons(averages, population, float(temperature))
+        population = update_population(averages, neurons, prior)
+    bound = -np.inf
+    for iteration in range(1, max_iterations + 1):
+        neurons = update_neurons(averages, population, 1.0)
+        previous, bound = bound, _bound(neurons, population)
+        if bound - previous < tolerance * len(neurons.evidence):
+            return Run(population, bound, iteration, True)
+        population = update_population(averages, neurons, prior)
+    bound = _bound(update_neurons(averages, population, 1.0), population)
+    return Run(population, bound, max_iterations, False)

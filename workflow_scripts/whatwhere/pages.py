@@ -1,0 +1,61 @@
+"""Pages of the report: tables and facts as self-contained HTML."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+
+from whatwhere.files import atomic
+
+MAX_ROWS = 500
+"""A browser opens a page of the report only up to 2 MB, so longer tables are cut, and say so."""
+
+_STYLE = """
+body { font: 14px/1.5 system-ui, sans-serif; margin: 2rem; color: #1e293b; max-width: 75rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }
+th, td { padding: .2rem .7rem; text-align: left; border-bottom: 1px solid #e2e8f0; vertical-align: top; }
+th { border-bottom: 2px solid #475569; position: sticky; top: 0; background: white; }
+pre { background: #f1f5f9; padding: 1rem; overflow-x: auto; font-size: 12px; }
+"""
+
+
+def paragraph(text: str) -> str:
+    """A paragraph of plain text."""
+    return f"<p>{escape(text)}</p>"
+
+
+def heading(text: str) -> str:
+    """A heading within a page."""
+    return f"<h2>{escape(text)}</h2>"
+
+
+def code(text: str) -> str:
+    """Preformatted text."""
+    return f"<pre>{escape(text)}</pre>"
+
+
+def number(value: float) -> str:
+    """Four significant digits; an empty cell where nothing is defined."""
+    return "" if pd.isna(value) else f"{value:.4g}"
+
+
+def table(frame: pd.DataFrame) -> str:
+    """The first :data:`MAX_ROWS` rows of a table; missing values are empty."""
+    shown = frame.head(MAX_ROWS)
+    body = shown.to_html(index=False, border=0, na_rep="", float_format=number, escape=True)
+    rest = f"Rows 1 to {len(shown)} of {len(frame)}." if len(shown) < len(frame) else ""
+    return body + paragraph(rest)
+
+
+def write_page(title: str, parts: list[str], path: str | Path) -> None:
+    """Write a page of HTML parts under a title."""
+    body = "\n".join(parts)
+    with atomic(path) as temporary:
+        temporary.write_text(
+            f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+            f"<style>{_STYLE}</style></head>\n<body><h1>{escape(title)}</h1>\n{body}\n</body></html>\n",
+            encoding="utf-8",
+        )

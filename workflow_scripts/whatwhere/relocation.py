@@ -1,0 +1,150 @@
+"""Global re-estimation of where neurons look, from the feature maps of a network in training.
+
+Gradients move a mask only to pixels that already help. Here the best feature weights are found at every
+location, by ridge regression of the responses on the features there, and a neuron whose best location
+explains the responses far better than the neighbourhood of its current one moves to it: the same E-step as in
+:mod:`whatwhere.mixture`, in the learned feature space.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from whatwhere.encoder import Encoder
+from whatwhere.gaussian_readout import GaussianReadout
+from whatwhere.model import Model
+from whatwhere.readouts import FactorizedReadout
+
+_CHUNK = 256
+_RIDGE = 0.01
+"""Ridge in units of the mean variance of a feature."""
+_NEAR = 2
+"""Distance in pixels within which training finds the way by itself."""
+
+
+def _features(encoder: Encoder, images: Tensor) -> Iterator[Tensor]:
+    """Feature maps in evaluation mode, chunk by chunk, (image, channel, location)."""
+    encoder.eval()
+    with torch.inference_mode():
+        for chunk in images.split(_CHUNK):
+            yield encoder.core(chunk).flatten(2).double()
+
+
+@dataclass(frozen=True)
+class Everywhere:
+    """What the features of every location know of every neuron.
+
+    Attributes
+    ----------
+    explained
+        (location, neuron) squared correlation of the responses with the best weighted features.
+    weights
+        (location, channel, neuron) those weights.
+    mean
+        (location, channel) mean features.
+    """
+
+    explained: Tensor
+    weights: Tensor
+    mean: Tensor
+
+
+def explained_everywhere(encoder: Encoder, images: Tensor, responses: Tensor, positive: bool) -> Everywhere:
+    """Regress the responses on the features of every location.
+
+    Parameters
+    ----------
+    encoder
+        The network.
+    images, responses
+        (image, channel, y, x) and (image, neuron).
+    positive
+        Whether feature weights must not be negative: negative ones of the regression are set to 0.
+    """
+    channels, height, width = encoder.core.out_shape
+    like = torch.zeros((), dtype=torch.float64, device=images.device)
+    total = like.new_zeros(channels, height * width)
+    products = like.new_zeros(height * width, channels, channels)
+    cross = like.new_zeros(height * width, channels, responses.shape[1])
+    centered = responses.double() - responses.mean(0, dtype=torch.float64)
+    for features, responded in zip(_features(encoder, images), centered.split(_CHUNK), strict=True):
+        total += features.sum(0)
+        products += torch.einsum("icl,idl->lcd", features, features)
+        cross += torch.einsum("icl,in->lcn", features, responded)
+    mean = total.T / len(images)
+    covariance = products / len(images) - mean[:, :, None] * mean[:, None, :]
+    cross /= len(images)
+    ridge = _RIDGE * covariance.diagonal(dim1=1, dim2=2).mean() + torch.finfo(torch.float64).tiny
+    weights = torch.linalg.solve(covariance + ridge * torch.eye(channels).to(like), cross)
+    if positive:
+        weights = weights.clamp(min=0)
+    explained = (weights * cross).sum(1).clamp(min=0) ** 2
+    power = (weights * torch.einsum("lcd,ldn->lcn", covariance, weights)).sum(1)
+    scale = power * centered.square().mean(0)
+    return Everywhere(torch.where(scale > 0, explained / scale, 0.0), weights, mean)
+
+
+def relocate(encoder: Model, images: Tensor, responses: Tensor) -> Tensor:
+    """Move neurons whose best location is far from their current one and clearly better.
+
+    Clearly means that the log-likelihood gained exceeds twice the logarithm of the number of locations,
+    which noise alone does not reach. The mean drive does not change if the readout has a bias.
+
+    Parameters
+    ----------
+    encoder
+        The network with a factorized or Gaussian readout, which is changed in place.
+    images, responses
+        Training data, (image, channel, y, x) and (image, neuron).
+
+    Returns
+    -------
+    (moved,) indices of the neurons that moved.
+    """
+    readout = getattr(encoder, "readout", None)
+    if not isinstance(encoder, Encoder) or not isinstance(readout, FactorizedReadout | GaussianReadout):
+        raise TypeError(f"{type(encoder).__name__} with {type(readout).__name__} has no locations")
+    found = explained_everywhere(encoder, images, responses, readout.config["positive_features"])
+    n_locations, n_neurons = found.explained.shape
+    width = encoder.core.out_shape[2]
+    neurons = torch.arange(n_neurons, device=images.device)
+    every = torch.arange(n_locations, device=images.device)[:, None]
+    with torch.no_grad():
+        current = readout.mask.abs().flatten(1).argmax(1)
+    rows, columns = every // width - current // width, every % width - current % width
+    near = torch.maximum(rows.abs(), columns.abs()) <= _NEAR
+    here = torch.where(near, found.explained, 0.0).amax(0)
+    best, place = found.explained.max(0)
+    gain = len(images) / 2 * (torch.log1p(-here) - torch.log1p(-best.clamp(max=1 - 1e-9)))
+    moved = neurons[(gain > 2 * math.log(n_locations)) & ~near[place, neurons]]
+    if len(moved):
+        position = torch.stack([place // width, place % width], 1)[moved]
+        weights = found.weights[place[moved], :, moved]
+        _move(encoder, images, moved, position, weights.to(images), readout)
+    return moved
+
+
+def _move(
+    encoder: Encoder,
+    images: Tensor,
+    moved: Tensor,
+    position: Tensor,
+    weights: Tensor,
+    readout: FactorizedReadout | GaussianReadout,
+) -> None:
+    def mean_drive() -> Tensor:
+        encoder.eval()
+        with torch.inference_mode():
+            parts = [readout(encoder.core(chunk)).sum(0) for chunk in images.split(_CHUNK)]
+        return torch.stack(parts).sum(0)[moved] / len(images)
+
+    before = mean_drive() if readout.bias is not None else None
+    with torch.no_grad():
+        readout.move(moved, position, weights)
+        if readout.bias is not None and before is not None:
+            readout.bias[moved] += before - mean_drive()

@@ -1,0 +1,292 @@
+"""A simulated recording of primary visual cortex: simple and complex cells, natural images, Poisson counts.
+
+It stands in for the recordings of Table 1. Cells of one type share their filters and differ in place. A
+simple cell is one Gabor filter; a complex cell is the energy of two in quadrature (Adelson & Bergen 1985),
+which no model of one filter can be. Both have a threshold, a spontaneous rate, and a mean count of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.lib.stride_tricks import sliding_window_view
+
+from whatwhere.dataset import TEST, TRAIN, VALIDATION, Standardizer, n_validation, standardizer
+from whatwhere.metrics import cc_max, noise_variance
+from whatwhere.stimuli import draw_images, open_stimuli
+
+logger = logging.getLogger(__name__)
+
+N_CALIBRATION = 256
+"""Images of their own random stream that set thresholds and mean rates."""
+WAVELENGTHS = (5.0, 8.0)
+"""Range of the wavelengths of Gabor filters, px."""
+ENVELOPE = 0.4
+"""Sd of the envelope across the stripes in wavelengths: a bandwidth of about 1.4 octaves."""
+ASPECT_RATIOS = (1.0, 1.6)
+"""Range of the length of the envelope along the stripes, relative to its width."""
+ACTIVE = {"simple": 0.4, "complex": 0.6}
+"""Share of images above the threshold of a cell."""
+SPONTANEOUS = (0.3, 0.8)
+"""Range of the spontaneous share of the mean rate."""
+MEAN_COUNT_SPREAD = 0.18
+"""Sd of the logarithm of mean counts over neurons."""
+
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class CellTypes:
+    """Filters and thresholds by type.
+
+    Attributes
+    ----------
+    filters
+        (type, phase, y, x) even and odd Gabor filters, zero mean, unit norm.
+    is_complex
+        (type,) whether cells respond to the energy of both rather than to the first.
+    threshold, mean
+        (type,) threshold of the drive, and mean of what exceeds it.
+    """
+
+    filters: np.ndarray
+    is_complex: np.ndarray
+    threshold: np.ndarray
+    mean: np.ndarray
+
+
+def gabor(size: int, orientation: float, wavelength: float, phase: float, aspect_ratio: float) -> np.ndarray:
+    """Gabor filter with zero mean and unit norm, (y, x).
+
+    Parameters
+    ----------
+    size
+        Height and width, px, odd.
+    orientation
+        Direction across the stripes, rad from the x axis.
+    wavelength
+        In px.
+    phase
+        Of the stripes at the centre, rad; 0 is even.
+    aspect_ratio
+        Length of the envelope along the stripes, relative to its width.
+    """
+    axis = np.arange(size) - size // 2
+    y, x = np.meshgrid(axis, axis, indexing="ij")
+    across = x * np.cos(orientation) + y * np.sin(orientation)
+    along = y * np.cos(orientation) - x * np.sin(orientation)
+    sd = ENVELOPE * wavelength
+    envelope = np.exp(-(across**2 + (along / aspect_ratio) ** 2) / (2 * sd**2))
+    stripes = envelope * np.cos(2 * np.pi * across / wavelength + phase)
+    centered = stripes - envelope * (stripes.sum() / envelope.sum())
+    return centered / np.linalg.norm(centered)
+
+
+def drives(filters: np.ndarray, is_complex: np.ndarray, patches: np.ndarray) -> np.ndarray:
+    """Drive of cells: the first filter's output, or the root of the energy of both.
+
+    Parameters
+    ----------
+    filters
+        (neuron, phase, y, x).
+    is_complex
+        (neuron,).
+    patches
+        (image, neuron, y, x) what every cell sees, or (image, 1, y, x) the same for all.
+
+    Returns
+    -------
+    (image, neuron).
+    """
+    if patches.shape[1] == 1:
+        outputs = np.einsum("npyx,iyx->pin", filters, patches[:, 0], optimize=True)
+    else:
+        outputs = np.einsum("npyx,inyx->pin", filters, patches)
+    return np.where(is_complex, np.hypot(*outputs), outputs[0])
+
+
+def cell_types(
+    n_simple: int, n_complex: int, patch: int, images: np.ndarray, seed: np.random.SeedSequence
+) -> CellTypes:
+    """Draw the types and set thresholds and means from standardized images (image, 1, y, x)."""
+    rng = np.random.default_rng(seed)
+    filters = []
+    for count in (n_simple, n_complex):
+        # Orientations spread evenly from a random first one, so that types differ.
+        for orientation in (rng.random() + np.arange(count)) * np.pi / max(count, 1):
+            wavelength, aspect = rng.uniform(*WAVELENGTHS), rng.uniform(*ASPECT_RATIOS)
+            phase = rng.uniform(0, 2 * np.pi)
+            filters.append(
+                [gabor(patch, orientation, wavelength, phase + shift, aspect) for shift in (0, np.pi / 2)]
+            )
+    bank = np.array(filters, np.float32)
+    is_complex = np.repeat([False, True], [n_simple, n_complex])
+    middle = (images.shape[-1] - patch) // 2
+    corners = np.unique([0, middle, images.shape[-1] - patch])
+    patches = np.concatenate([images[:, :, y : y + patch, x : x + patch] for y in corners for x in corners])
+    drive = drives(bank, is_complex, patches)
+    active = np.where(is_complex, ACTIVE["complex"], ACTIVE["simple"])
+    threshold = np.array([np.quantile(d, 1 - share) for d, share in zip(drive.T, active, strict=True)])
+    return CellTypes(bank, is_complex, threshold, np.maximum(drive - threshold, 0).mean(0))
+
+
+def relative_rates(
+    types: CellTypes,
+    cell_type: np.ndarray,
+    corner: np.ndarray,
+    spontaneous: np.ndarray,
+    images: np.ndarray,
+    standardize: Standardizer,
+) -> np.ndarray:
+    """Rates of cells relative to their mean, (image, neuron) float32.
+
+    Parameters
+    ----------
+    types
+        The types.
+    cell_type, corner, spontaneous
+        (neuron,) type, (neuron, 2) top-left pixel (y, x) of the receptive field, (neuron,) share of the
+        mean rate that does not depend on the image.
+    images
+        (image, 1, y, x), as stored.
+    standardize
+        Applied to the images.
+    """
+    patch = types.filters.shape[-1]
+    rates = np.empty((len(images), len(cell_type)), np.float32)
+    filters, is_complex = types.filters[cell_type], types.is_complex[cell_type]
+    for start in range(0, len(images), _CHUNK):
+        chunk = standardize(images[start : start + _CHUNK])[:, 0]
+        windows = sliding_window_view(chunk, (patch, patch), axis=(1, 2))
+        drive = drives(filters, is_complex, windows[:, corner[:, 0], corner[:, 1]])
+        excess = np.maximum(drive - types.threshold[cell_type], 0) / types.mean[cell_type]
+        rates[start : start + _CHUNK] = spontaneous + (1 - spontaneous) * excess
+    return rates
+
+
+def simulate(
+    name: str,
+    *,
+    n_simple_types: int,
+    n_complex_types: int,
+    n_neurons: int,
+    patch: int,
+    mean_count: float,
+    n_repeats: int,
+    stimuli: dict[str, Any],
+    image_size: int,
+    normalize: str,
+    n_images: int,
+    n_test: int,
+    validation_fraction: float,
+    validation_max: int,
+    seed: int,
+    recording: str | Path | None,
+) -> xr.Dataset:
+    """Simulate a dataset that fulfils the contract of :mod:`whatwhere.dataset`.
+
+    Neurons are sorted by type, simple types first; types have the same number of neurons or one more.
+    Training and validation images are shown once, test images ``n_repeats`` times.
+
+    Parameters
+    ----------
+    name
+        Name of the dataset.
+    n_simple_types, n_complex_types
+        Cell types, at least one together.
+    n_neurons
+        All types together.
+    patch
+        Height and width of receptive fields, px, odd.
+    mean_count
+        Geometric mean over neurons of the mean spike count.
+    n_repeats
+        Presentations of every test image.
+    stimuli, recording
+        As in :func:`whatwhere.stimuli.open_stimuli`; images are grey.
+    image_size
+        Height and width, px.
+    normalize
+        Attribute of the dataset: how fits standardize the images.
+    n_images
+        Training and validation images.
+    n_test
+        Test images.
+    validation_fraction, validation_max
+        As in :func:`whatwhere.dataset.n_validation`.
+    seed
+        Types, cells, calibration, the images of every split and the spikes of every split have a random
+        stream each, so more images leave neurons and first images as they are.
+    """
+    streams = np.random.SeedSequence(seed).spawn(8)
+    type_seed, cell_seed, calibration_seed = streams[:3]
+    source = open_stimuli(stimuli, "grey", recording, f"datasets.{name}")
+    calibration = np.empty((N_CALIBRATION, 1, image_size, image_size), np.float32)
+    source.fill(calibration, TRAIN, calibration_seed)
+    standardize = standardizer(calibration, "global")
+    types = cell_types(n_simple_types, n_complex_types, patch, standardize(calibration), type_seed)
+
+    rng = np.random.default_rng(cell_seed)
+    cell_type = np.sort(np.arange(n_neurons) % len(types.filters))
+    corner = rng.integers(0, image_size - patch + 1, (n_neurons, 2))
+    spontaneous = rng.uniform(*SPONTANEOUS, n_neurons)
+    counts = mean_count * np.exp(MEAN_COUNT_SPREAD * rng.standard_normal(n_neurons))
+
+    validation = n_validation(n_images, validation_fraction, validation_max)
+    images, split, independent = draw_images(
+        source,
+        (1, image_size, image_size),
+        {TRAIN: n_images - validation, VALIDATION: validation, TEST: n_test},
+        dict(zip((TRAIN, VALIDATION, TEST), streams[3:6], strict=True)),
+    )
+    rates = relative_rates(types, cell_type, corner, spontaneous, images, standardize)
+    rates *= counts.astype(np.float32)
+    responses = np.full((n_repeats, *rates.shape), np.nan, np.float32)
+    once, repeated = (np.random.default_rng(stream) for stream in streams[6:])
+    responses[0, :n_images] = once.poisson(rates[:n_images])
+    responses[:, n_images:] = repeated.poisson(rates[n_images:], (n_repeats, n_test, n_neurons))
+    _report(responses, rates, n_images)
+    return xr.Dataset(
+        {
+            "images": (("image", "channel", "y", "x"), images, {"units": "as stored by the source"}),
+            "responses": (("repeat", "image", "neuron"), responses, {"units": "spikes per image"}),
+            "split": (("fold", "image"), split[None], {"meaning": "0 train, 1 validation, 2 test"}),
+            "rates": (("image", "neuron"), rates, {"units": "spikes per image"}),
+            "location": (
+                ("neuron", "axis"),
+                (corner + patch // 2).astype(np.float32),
+                {"units": "px", "axis": "y, x"},
+            ),
+            "cell_type": (("neuron",), cell_type.astype(np.int16)),
+        },
+        attrs={
+            "name": name,
+            "kind": "simulated",
+            "source": (
+                f"{n_simple_types} types of simple and {n_complex_types} of complex cells, {source.source}, "
+                f"seed {seed}"
+            ),
+            "normalize": normalize,
+            "noise_free_test": 0,
+            "repeat_averages": 0,
+            "validation_fraction": validation_fraction,
+            "validation_max": validation_max,
+            **independent,
+        },
+    )
+
+
+def _report(responses: np.ndarray, rates: np.ndarray, n_images: int) -> None:
+    """Log what recordings of mouse V1 are compared by."""
+    signal = rates[n_images:].var(0, ddof=1)
+    logger.info("mean count: median over neurons %.2f", np.median(rates.mean(0)))
+    logger.info("single-trial signal fraction: median %.2f", np.median(signal / (signal + rates.mean(0))))
+    if len(responses) > 1:
+        test = responses[:, n_images:]
+        logger.info("noise variance of one trial: median %.2f", np.median(noise_variance(test)))
+        logger.info("cc_max: median %.2f", np.nanmedian(cc_max(test)))

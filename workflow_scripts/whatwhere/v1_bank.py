@@ -1,0 +1,157 @@
+"""The ``v1`` feature space: a fixed bank of two stages that needs no download.
+
+Stage 1 filters the image with oriented, even and odd, and with blob-like filters in luminance and opponent
+colours, rectifies both signs apart, and pools. Stage 2 adds and subtracts a few pooled maps at small
+offsets, as cells that respond to corners, ends and texture do, and rectifies above a high threshold. Three
+layers of 5 x 5 px can represent every map.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+logger = logging.getLogger(__name__)
+
+RECEPTIVE_FIELD = 13
+"""Filter, pooling and offsets span 5 px each, as three layers of 5 x 5 px do."""
+SQUARED_CV = 6.5
+"""Variance over squared mean of every map, as of the paper's units: .054 to .079 at mean .1 (section F.1)."""
+
+_SIZE = 5
+_ORIENTATIONS = 4
+N_SPATIAL = 2 * _ORIENTATIONS + 1
+"""Number of filters of one colour: even and odd ones, and a blob."""
+_BOTH_SIGNS = (0.5, -0.7)
+"""Weights of an input and a suppression that both signs of a filter drive, relative to one sign's input."""
+_CANDIDATES = 40
+_POOLING_SD = 1.0
+# Luminance, yellow-blue and red-green contrast of (red, green, blue).
+_COLORS = np.array([[1, 1, 1], [0.5, 0.5, -1], [1, -1, 0]])
+
+
+def spatial_filters() -> np.ndarray:
+    """Even and odd filters of four orientations and one blob, (filter, y, x), unit norm."""
+    axis = np.arange(_SIZE) - _SIZE // 2
+    y, x = np.meshgrid(axis, axis, indexing="ij")
+    window = np.exp(-(x**2 + y**2) / (2 * 1.2**2))
+    filters = []
+    for angle in np.arange(_ORIENTATIONS) * np.pi / _ORIENTATIONS:
+        across = 2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / 4.5
+        even = window * np.cos(across)
+        filters += [even - window * (even.sum() / window.sum()), window * np.sin(across)]
+    filters.append(window)
+    stacked = np.array(filters)
+    return stacked / np.linalg.norm(stacked, axis=(1, 2), keepdims=True)
+
+
+class V1Bank:
+    """Feature maps of the bank, see the module.
+
+    Types are chosen one after the other, each the one of many random combinations whose map correlates
+    least with those chosen before; so the types of a smaller bank are the first ones of a larger one.
+
+    Parameters
+    ----------
+    n_types
+        Number of feature maps.
+    images
+        (image, channel, y, x) standardized images that set scales and thresholds.
+    seed
+        Random stream of the combinations.
+
+    Attributes
+    ----------
+    correlations
+        (type, type) between maps, over ``images`` and places.
+    """
+
+    receptive_field = RECEPTIVE_FIELD
+
+    def __init__(self, n_types: int, images: np.ndarray, seed: np.random.SeedSequence) -> None:
+        self.n_types = n_types
+        self._first = torch.from_numpy(_first_stage(images.shape[1]))
+        axis = torch.arange(_SIZE) - _SIZE // 2
+        pooling = torch.exp(-(axis**2) / (2 * _POOLING_SD**2))
+        self._pooling = pooling / pooling.sum()
+        with torch.no_grad():
+            pooled = self._unscaled(torch.from_numpy(images))
+            self._scale = pooled.std((0, 2, 3))
+            self._choose(pooled / self._scale[:, None, None], np.random.default_rng(seed))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Feature maps, (image, channel, y, x) to (image, type, y - 12, x - 12)."""
+        pooled = self._unscaled(images) / self._scale[:, None, None]
+        drive = functional.conv2d(pooled, self._second)
+        return functional.relu(drive - self._threshold[:, None, None])
+
+    def _unscaled(self, images: Tensor) -> Tensor:
+        filtered = functional.conv2d(images, self._first)
+        rectified = torch.cat([functional.relu(filtered), functional.relu(-filtered)], 1)
+        n_maps = rectified.shape[1]
+        columns = self._pooling.expand(n_maps, 1, 1, -1)
+        rows = columns.transpose(2, 3)
+        pooled = functional.conv2d(rectified, columns, groups=n_maps)
+        return functional.conv2d(pooled, rows, groups=n_maps)
+
+    def _choose(self, pooled: Tensor, rng: np.random.Generator) -> None:
+        n_filters = len(self._first)
+        kernels: list[Tensor] = []
+        thresholds: list[float] = []
+        chosen: list[Tensor] = []
+        for _ in range(self.n_types):
+            candidates = torch.stack([_combination(n_filters, rng) for _ in range(_CANDIDATES)])
+            drives = functional.conv2d(pooled, candidates).transpose(0, 1).flatten(1)
+            levels = [_threshold(drive) for drive in drives]
+            maps = functional.relu(drives - torch.tensor(levels)[:, None])
+            maps = functional.normalize(maps - maps.mean(1, keepdim=True), dim=1)
+            worst = torch.stack([(maps @ other).abs() for other in chosen] or [torch.zeros(_CANDIDATES)])
+            best = int(worst.max(0).values.argmin())
+            kernels.append(candidates[best])
+            thresholds.append(levels[best])
+            chosen.append(maps[best].clone())
+        self._second = torch.stack(kernels)
+        self._threshold = torch.tensor(thresholds)
+        self.correlations = torch.stack(chosen) @ torch.stack(chosen).T
+        logger.info("correlations of the types:\n%s", self.correlations.numpy().round(2))
+
+
+def _first_stage(channels: int) -> np.ndarray:
+    colors = _COLORS if channels == 3 else np.ones((1, 1))
+    colors = colors / np.linalg.norm(colors, axis=1, keepdims=True)
+    filters = np.einsum("kc,fyx->kfcyx", colors, spatial_filters())
+    return filters.reshape(-1, channels, _SIZE, _SIZE).astype(np.float32)
+
+
+def _combination(n_filters: int, rng: np.random.Generator) -> Tensor:
+    """Weights on pooled maps of different filters, each at an offset of its own, (map, y, x).
+
+    One sign of a luminance filter enters, because the mean of the images that excite a unit must show where
+    it is; of two filters of any colour both signs enter, because no linear model may predict a unit.
+    """
+    kernel = torch.zeros(2, n_filters, _SIZE, _SIZE)
+    luminance = rng.integers(N_SPATIAL)
+    others = rng.permutation(np.delete(np.arange(n_filters), luminance))
+    y, x = rng.integers(0, _SIZE, 2)
+    kernel[rng.integers(2), luminance, y, x] = 1
+    for weight, index in zip(_BOTH_SIGNS, others, strict=False):
+        y, x = rng.integers(0, _SIZE, 2)
+        kernel[:, index, y, x] = weight
+    return kernel.flatten(0, 1)
+
+
+def _threshold(drive: Tensor) -> float:
+    """Where rectification leaves a map of squared coefficient of variation :data:`SQUARED_CV`."""
+    low, high = float(drive.min()), float(drive.max())
+    for _ in range(30):
+        middle = (low + high) / 2
+        rate = functional.relu(drive - middle)
+        if rate.var() < SQUARED_CV * rate.mean() ** 2:
+            low = middle
+        else:
+            high = middle
+    return low
