@@ -21,7 +21,6 @@ import plain
 import torch
 from cases import Case, nonlinear_features, one_kernel, population, three_layers, two_kernels
 from measure import DEVICE, Row, compare, hardware, seconds, table
-from paper_grid import write_grid
 from sklearn.linear_model import LinearRegression, Ridge
 
 from whatwhere import sta
@@ -295,10 +294,8 @@ def averages() -> Iterator[Row]:
 
 
 def dag() -> Iterator[Row]:
-    """(f) A dry run of all cells of Figures 3 to 5."""
+    """(f) A dry run of the configuration of the paper."""
     config = ROOT / "config" / "paper.yaml"
-    if not config.exists():
-        config = write_grid(RESULTS / "paper_grid.yaml")
     command = [sys.executable, "-m", "snakemake", "-n", "--configfile", str(config)]
     times = []
     for _ in range(3):

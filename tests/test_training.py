@@ -5,14 +5,26 @@ import pytest
 import torch
 from conftest import factorized, small_core, small_training
 
+import compute_sta
+import train
 from whatwhere.checkpoint import Checkpoint, clock
 from whatwhere.dataset import fit_data
 from whatwhere.errors import UserError
+from whatwhere.files import read_netcdf, read_tensors, write_netcdf
 from whatwhere.losses import Objective
 from whatwhere.model import Model
 from whatwhere.schedule import Batches, EarlyStopping
 from whatwhere.sta import AVERAGES, spike_triggered_average
-from whatwhere.sweep import _groups, fit_seed, load_fit, settings, to_tensors, to_validation, train_seed
+from whatwhere.sweep import (
+    _groups,
+    fingerprint,
+    fit_seed,
+    load_fit,
+    settings,
+    to_tensors,
+    to_validation,
+    train_seed,
+)
 from whatwhere.training import Tensors, Training
 
 CPU = torch.device("cpu")
@@ -239,3 +251,38 @@ def test_mean_predicts_the_mean_training_response(tiny_dataset):
 
 def test_clock_counts_hours_minutes_and_seconds():
     assert clock(3725.4) == "1:02:05"
+
+
+def test_the_script_trains_every_seed_and_leaves_no_checkpoint(tiny_dataset, tmp_path):
+    path, averages = tmp_path / "dataset.nc", tmp_path / "sta.nc"
+    write_netcdf(tiny_dataset, path)
+    compute_sta.main(path, "all", "all", [0, 1], 5, averages)
+    definition = together(factorized(), 2)
+    train.main(
+        path,
+        averages,
+        n_neurons="all",
+        n_images="all",
+        definition=definition,
+        seeds=[0, 1],
+        device="cpu",
+        threads=1,
+        checkpoint_seconds=0.0,
+        code="",
+        fits=tmp_path / "fits.pt",
+        validation=tmp_path / "validation.nc",
+    )
+    assert list(read_tensors(tmp_path / "fits.pt")["seeds"]) == [0, 1]
+    with read_netcdf(tmp_path / "validation.nc") as content:
+        assert content["validation_loss"].shape == (2, 2, 5)
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_a_fingerprint_changes_with_the_cell_and_with_what_is_in_its_files(tmp_path):
+    file = tmp_path / "dataset.nc"
+    file.write_bytes(b"one")
+    first = fingerprint([{"grid": 1}], [file])
+    assert first == fingerprint([{"grid": 1}], [file])
+    assert first != fingerprint([{"grid": 2}], [file])
+    file.write_bytes(b"two")
+    assert first != fingerprint([{"grid": 1}], [file])
