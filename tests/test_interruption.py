@@ -101,7 +101,7 @@ def test_a_run_killed_at_ten_random_moments_ends_with_the_same_bytes(undisturbed
         except subprocess.TimeoutExpired:
             kill(process)
         # As --unlock does, without its start.
-        for lock in locks.iterdir():
+        for lock in locks.glob("*"):
             lock.unlink()
     done = snakemake(tmp_path)
     assert done.returncode == 0, done.stdout

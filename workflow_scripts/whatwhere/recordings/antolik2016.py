@@ -12,7 +12,7 @@ import numpy as np
 from whatwhere.errors import UserError
 from whatwhere.recordings.archive import open_tree
 from whatwhere.recordings.array_files import numeric, parse_npy
-from whatwhere.recordings.fetch import PublishedFile, download, fetch, has_checksum, is_url
+from whatwhere.recordings.fetch import PublishedFile, download, fetch, has_checksum, is_url, one_at_a_time
 from whatwhere.recordings.recording import Recording, to_float32
 
 logger = logging.getLogger(__name__)
@@ -97,14 +97,15 @@ def _files(
         inside = Path(mirror, ZIP)
         return _read(inside if inside.is_file() else Path(mirror), region, checksums)
     supplement = downloads / ZIP
-    if None in checksums.values() or not supplement.is_file():
-        fault: str | None = "not here"
-    else:
-        # The checksum of the zip file is not known, those of the files in it are.
-        fault = _fault(supplement, region, checksums)
-    if fault is not None:
-        logger.info("%s: %s", supplement, fault)
-        download(mirror or ADDRESS, supplement, lambda received: _fault(received, region, checksums))
+    with one_at_a_time(supplement):
+        if None in checksums.values() or not supplement.is_file():
+            fault: str | None = "not here"
+        else:
+            # The checksum of the zip file is not known, those of the files in it are.
+            fault = _fault(supplement, region, checksums)
+        if fault is not None:
+            logger.info("%s: %s", supplement, fault)
+            download(mirror or ADDRESS, supplement, lambda received: _fault(received, region, checksums))
     return _read(supplement, region, checksums)
 
 

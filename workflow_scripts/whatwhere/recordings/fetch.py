@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import pooch
 import requests
+from filelock import FileLock
 
 from whatwhere.errors import UserError
 from whatwhere.files import atomic
@@ -99,10 +101,30 @@ def fetch(file: PublishedFile, address: str, mirror: str | None, downloads: Path
             raise UserError(f"{path}: {_DAMAGED}: get it again")
         return path
     path = downloads / file.path
-    if file.checksum is None or not (path.is_file() and _is_published(path, file)):
-        url = f"{(mirror or address).rstrip('/')}/{file.path}"
-        download(url, path, lambda received: None if _is_published(received, file) else _DAMAGED)
+    with one_at_a_time(path):
+        if file.checksum is None or not (path.is_file() and _is_published(path, file)):
+            url = f"{(mirror or address).rstrip('/')}/{file.path}"
+            download(url, path, lambda received: None if _is_published(received, file) else _DAMAGED)
     return path
+
+
+@contextlib.contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Let only one process look for a file and download it: jobs of several sessions may share it.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_name(f".{path.name}.lock")).acquire()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    # The proxy that acquire() returns releases the lock at the end of the block.
+    with lock:
+        yield
 
 
 def download(url: str, path: Path, find_fault: Callable[[Path], str | None]) -> None:
