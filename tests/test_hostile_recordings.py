@@ -35,7 +35,7 @@ def content(folder):
 
 
 def refuse(definition, folder, expected, mirror=None):
-    """Assert what issue 5 asks for: one line, the culprit named, no output."""
+    """Assert a refusal: one line, the culprit named, no output."""
     before = content(folder)
     output = folder / "results" / "data.nc"
     with pytest.raises(UserError) as error:
