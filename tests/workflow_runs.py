@@ -98,13 +98,17 @@ def snakemake(folder, *arguments, program=SNAKEMAKE):
     )
 
 
+TIMES = ("logs", "benchmarks", "tables/run_times.csv", "pages/run.html")
+"""What tells when and how long a run took, and differs from run to run."""
+
+
 def finished_files(folder):
-    """SHA-256 of every result by path; logs and benchmarks tell when and are left out."""
+    """SHA-256 of every result by path, but for :data:`TIMES`."""
     results = Path(folder, RUN)
     return {
         str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(results.rglob("*"))
-        if path.is_file() and path.relative_to(results).parts[0] not in ("logs", "benchmarks")
+        if path.is_file() and not str(path.relative_to(results)).startswith(TIMES)
     }
 
 
