@@ -20,7 +20,7 @@ import pandas as pd
 import plain
 import torch
 from cases import Case, nonlinear_features, one_kernel, population, three_layers, two_kernels
-from measure import DEVICE, Row, compare, hardware, seconds, table
+from measure import DEVICE, Row, compare, default_memory, hardware, seconds, table
 from sklearn.linear_model import LinearRegression, Ridge
 
 from whatwhere import sta
@@ -31,11 +31,13 @@ from whatwhere.memory import keep_freed_memory
 from whatwhere.model import ImageShape, Model, Start
 from whatwhere.simulation import simulate
 from whatwhere.sweep import settings
-from whatwhere.training import Fit, Tensors, predict
+from whatwhere.training import PRECISIONS, Fit, Tensors, predict
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[1]
 NAN = float("nan")
+# Multiplications and additions of a step of 64 images: three products per layer, but no gradient of the images.
+FIGURE_5_OPERATIONS = 2 * 64 * (2 * 40**2 * 32 * 75 + 3 * (36**2 * 64 * 800 + 32**2 * 4 * (1600 + 100)))
 
 
 def random_case(definition: dict, shape: ImageShape, n_neurons: int, n_train: int, n_validation: int) -> Case:
@@ -73,7 +75,7 @@ def training_step() -> Iterator[Row]:
         )
         yield Row("a", f"step of the G.2 network, {precision}", **times, measured="all", target=target)
     case = random_case(three_layers(), (1, 31, 31), 103, 1536, 264)
-    keep_freed_memory(True)
+    keep_freed_memory()
     losses = {}
     for precision in ("float32", "bfloat16"):
         (fit,) = case.train(1, max_steps=90, evaluate_every=30, precision=precision)
@@ -175,9 +177,9 @@ def figure_4() -> Iterator[Row]:
     random, data, images, rates = two_types()
     case = Started(random, data)
     test = torch.from_numpy(images).to(DEVICE)
-    keep_freed_memory(False)
+    default_memory()
     pieces = [_plain_piece(case) for _ in range(2)]
-    keep_freed_memory(True)
+    keep_freed_memory()
     n_steps, feves = 0, {}
     for precision, target in (("float32", 0.6), ("bfloat16", 0.35)):
         fits: list[Fit] = []
@@ -238,7 +240,16 @@ def sweeps() -> Iterator[Row]:
             scale=5,
         )
         what = f"20 fits of a Fig 5 cell (N 100, D 2^10), {precision}"
-        yield Row("c", what, **times, measured="4 of 20 fits, 2 steps each", target=target)
+        rate = FIGURE_5_OPERATIONS * 20 * 2 / times["ours"] / 1e9
+        note = f"{rate:.0f} Gflop/s in {precision}, where a product of matrices reaches {peak(precision):.0f}"
+        yield Row("c", what, **times, measured="4 of 20 fits, 2 steps each", target=target, note=note)
+
+
+def peak(precision: str) -> float:
+    """Gflop/s of a large product of matrices."""
+    size = 2048
+    left = torch.randn(size, size, device=DEVICE).to(PRECISIONS[precision])
+    return 2 * size**3 / min(seconds(lambda: left @ left) for _ in range(4)) / 1e9
 
 
 def linear_models() -> Iterator[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
 import statistics
 import time
@@ -79,6 +80,14 @@ def seconds(task: Callable[[], Any]) -> float:
     return time.process_time() - start
 
 
+def default_memory() -> None:
+    """Undo :func:`whatwhere.memory.keep_freed_memory`: the values to which glibc adapts by itself."""
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        for parameter, value in ((-4, 65536), (-3, 32 * 2**20), (-1, 64 * 2**20)):
+            libc.mallopt(parameter, value)
+
+
 def compare(
     ours: Callable[[], Any],
     reference: Callable[[], Any],
@@ -98,9 +107,9 @@ def compare(
     """
     pairs = []
     for repetition in range(repeats + 1):
-        keep_freed_memory(True)
+        keep_freed_memory()
         mine = seconds(ours)
-        keep_freed_memory(False)
+        default_memory()
         theirs = seconds(reference) * scale
         if repetition:
             pairs.append((mine, theirs))
