@@ -38,7 +38,9 @@ class PlainNetwork(nn.Module):
         self.core = definition["cores"][0]
         values = {name: value.detach().clone() for name, value in encoder.state_dict().items()}
         n_layers = len(self.core["channels"])
-        kernels = [values[f"core.layers.{i}.kernels"].contiguous() for i in range(n_layers)]
+        # In torch's default layout; contiguous() keeps another one where there is only one channel.
+        stored = [values[f"core.layers.{index}.kernels"] for index in range(n_layers)]
+        kernels = [torch.empty(kernel.shape, dtype=kernel.dtype).copy_(kernel) for kernel in stored]
         self.kernels = nn.ParameterList(kernels)
         self.norms = nn.ModuleList()
         for kernel in kernels if self.core["batch_norm"] else []:
