@@ -74,24 +74,6 @@ def training_step(precision: str, target: float) -> Iterator[Row]:
     yield Row("a", f"step of the G.2 network, {precision}", **times, measured="all", target=target)
 
 
-def validation_loss() -> Iterator[Row]:
-    """(a) What bfloat16 does to the validation loss of the network of section G.2."""
-    case = random_case(three_layers(), (1, 31, 31), 103, 1536, 264)
-    losses = {}
-    for precision in ("float32", "bfloat16"):
-        (fit,) = case.train(1, max_steps=90, evaluate_every=30, precision=precision)
-        losses[precision] = fit.history[:, 2]
-    first, last = losses["float32"][[0, -1]]
-    rise = float(losses["bfloat16"][-1] - last) / abs(last)
-    yield Row(
-        *("a", "relative rise of the validation loss by bfloat16 after 90 steps"),
-        *(NAN, NAN, "all"),
-        *(rise, rise, rise),
-        0.002,
-        f"{losses['bfloat16'][-1]:.5f} instead of {last:.5f}, from {first:.5f} at step 30",
-    )
-
-
 def neuralpredictors_step() -> Iterator[Row]:
     """(a) The same step in the published library, where it is installed."""
     if importlib.util.find_spec("neuralpredictors") is None:
@@ -321,7 +303,6 @@ def dag() -> Iterator[Row]:
 CASES: dict[str, Callable[[], Iterator[Row]]] = {
     "step_float32": partial(training_step, "float32", 0.95),
     "step_bfloat16": partial(training_step, "bfloat16", 0.5),
-    "validation_loss": validation_loss,
     "neuralpredictors": neuralpredictors_step,
     "figure_4": figure_4,
     "figure_3_sweep_1": partial(figure_3_sweep, 1),
