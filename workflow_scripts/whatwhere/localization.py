@@ -9,7 +9,6 @@ import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.cluster import KMeans
 
 from whatwhere.kernel_prior import KernelPosterior, KernelPrior
 from whatwhere.mixture import Averages, Neurons, Population, Run, iterate, update_neurons
@@ -123,6 +122,9 @@ def _clustered_kernels(
     directions = np.linalg.qr(basis)[0]
     coordinates = flat @ directions
     coordinates /= np.linalg.norm(coordinates, axis=1, keepdims=True) + 1e-12
+    # Imported where it is needed: half a second for every job that only knows this family.
+    from sklearn.cluster import KMeans
+
     centers = KMeans(n_kernels, n_init=4, random_state=seed).fit(coordinates).cluster_centers_
     return (centers @ directions.T).reshape(n_kernels, prior.patch, prior.patch)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import fftconvolve
+from scipy.ndimage import convolve1d
 
 AVERAGES = ("sta", "smoothed_sta", "squared_sta", "whitened_sta")
 """Names of the averages from which masks can start."""
@@ -63,15 +63,20 @@ def whiten(sta: np.ndarray, images: np.ndarray, strength: float) -> np.ndarray:
 
 def smoothing_kernel(size: int) -> np.ndarray:
     """Radial normal density with sd size**0.25, (size, size), peak not renormalised (section B)."""
+    profile = _smoothing_profile(size)
+    return np.outer(profile, profile)
+
+
+def _smoothing_profile(size: int) -> np.ndarray:
+    """Factor of :func:`smoothing_kernel` along one axis, (size,)."""
     axis = np.arange(size) - (size - 1) / 2
-    radius = np.hypot(axis[:, None], axis[None, :])
-    sd = size**0.25
-    return np.exp(-(radius**2) / (2 * sd**2)) / (sd * np.sqrt(2 * np.pi))
+    variance = size**0.5
+    return np.exp(-(axis**2) / (2 * variance)) / (2 * np.pi * variance) ** 0.25
 
 
 def smooth(sta: np.ndarray, size: int) -> np.ndarray:
     """Convolve every STA (neuron, y, x) with :func:`smoothing_kernel`, zero-padded to the same size."""
-    return fftconvolve(sta, smoothing_kernel(size)[None], mode="same", axes=(1, 2)).astype(np.float32)
+    return _convolve(sta, _smoothing_profile(size))
 
 
 def smooth_square(sta: np.ndarray) -> np.ndarray:
@@ -80,10 +85,15 @@ def smooth_square(sta: np.ndarray) -> np.ndarray:
     All pixels of the STA must be on one scale, that of globally z-scored images in the paper.
     The window is 25 x 25 px, exp(-(u^2 + v^2) / 2) with u, v from -2.5 to 2.5.
     """
-    axis = np.linspace(-2.5, 2.5, 25)
-    window = np.exp(-(axis[:, None] ** 2 + axis[None, :] ** 2) / 2)
+    profile = np.exp(-(np.linspace(-2.5, 2.5, 25) ** 2) / 2)
     centered = sta - np.median(sta, axis=(1, 2), keepdims=True)
-    return fftconvolve(centered**2, window[None], mode="same", axes=(1, 2)).astype(np.float32)
+    return _convolve(centered**2, profile)
+
+
+def _convolve(sta: np.ndarray, profile: np.ndarray) -> np.ndarray:
+    """Convolve rows and columns of every STA (neuron, y, x) with a profile (pixel,)."""
+    rows = convolve1d(sta.astype(np.float64), profile, axis=1, mode="constant")
+    return convolve1d(rows, profile, axis=2, mode="constant").astype(np.float32)
 
 
 def averages(
