@@ -27,14 +27,14 @@ from measure import DEVICE, Row, compare, hardware, seconds, table
 from sklearn.linear_model import LinearRegression, Ridge
 
 from whatwhere import sta
-from whatwhere.dataset import FitData, fit_data
-from whatwhere.families import FAMILIES
 from whatwhere.files import read_table, write_table
+from whatwhere.fit_data import FitData, fit_data
 from whatwhere.memory import keep_freed_memory
-from whatwhere.model import ImageShape, Model, Start
-from whatwhere.simulation import simulate
-from whatwhere.sweep import settings
-from whatwhere.training import PRECISIONS, Fit, Tensors, predict
+from whatwhere.models.base import ImageShape, Model, Start
+from whatwhere.models.families import FAMILIES
+from whatwhere.simulations.difference_of_gaussians import simulate
+from whatwhere.training.fits import settings
+from whatwhere.training.loop import PRECISIONS, Fit, Tensors, predict
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[1]

@@ -11,10 +11,10 @@ import torch
 from plain import PlainNetwork
 
 from whatwhere.config import read
-from whatwhere.losses import Objective
-from whatwhere.model import ImageShape, Model
-from whatwhere.sweep import build, settings
-from whatwhere.training import Fit, Tensors, Training
+from whatwhere.models.base import ImageShape, Model
+from whatwhere.training.fits import build, settings
+from whatwhere.training.loop import Fit, Tensors, Training
+from whatwhere.training.losses import Objective
 
 CONFIG = Path(__file__).parents[1] / "config"
 

@@ -7,10 +7,11 @@ from pathlib import Path
 SCRIPTS = Path(workflow.basedir, "workflow_scripts")
 sys.path.insert(0, str(SCRIPTS))
 
-from whatwhere.config import SIMULATED, cells, read, validate
+from whatwhere.config import SIMULATED, cells, read
+from whatwhere.validation import validate
 from whatwhere.errors import UserError
 from whatwhere.recordings import input_files
-from whatwhere.simulation_inputs import simulation_inputs
+from whatwhere.simulations.inputs import simulation_inputs
 
 
 def validated(config):
@@ -96,7 +97,7 @@ def datasets_of(simulated):
 
 def fitting_rule(model):
     """The rule that fits a model."""
-    # Keys tell: to ask whatwhere.families would cost every call of snakemake the import of torch.
+    # Keys tell: to ask whatwhere.models.families would cost every call of snakemake the import of torch.
     if model["family"] == "localization":
         return "localize"
     return "train" if "training" in model else "fit_baseline"

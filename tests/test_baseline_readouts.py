@@ -7,14 +7,14 @@ import xarray as xr
 from conftest import factorized, small_core
 
 import compute_sta
-from whatwhere.cores import ConvCore
-from whatwhere.encoder import build_cnn
 from whatwhere.files import read_netcdf, write_netcdf
-from whatwhere.losses import Objective
-from whatwhere.model import Start
-from whatwhere.readouts import FixedMaskReadout, FullyConnectedReadout
+from whatwhere.models.base import Start
+from whatwhere.models.cores import ConvCore
+from whatwhere.models.encoder import build_cnn
+from whatwhere.models.readouts import FixedMaskReadout, FullyConnectedReadout
 from whatwhere.sta import mask_peak, smooth_square, spike_triggered_average
-from whatwhere.training import Tensors, Training, predict
+from whatwhere.training.loop import Tensors, Training, predict
+from whatwhere.training.losses import Objective
 
 MASK = {"position": "squared_sta", "height": 1, "noise_sd": 0, "truncated": False}
 FIXED = {

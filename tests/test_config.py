@@ -5,8 +5,9 @@ import pytest
 import yaml
 from conftest import REPOSITORY
 
-from whatwhere.config import merge, read, validate
+from whatwhere.config import merge, read
 from whatwhere.errors import UserError
+from whatwhere.validation import validate
 
 CONFIGS = sorted((REPOSITORY / "config").glob("*.yaml"))
 OVERLAYS = {"table1_full.yaml": ["table1.yaml"]}

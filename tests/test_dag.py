@@ -4,7 +4,7 @@ import sys
 from conftest import REPOSITORY
 
 from whatwhere.config import read
-from whatwhere.families import FAMILIES
+from whatwhere.models.families import FAMILIES
 
 
 def test_what_the_snakefile_imports_does_not_import_torch():

@@ -3,17 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whatwhere.dataset import (
-    TEST,
-    check,
-    draw,
-    duplicate_groups,
-    fit_data,
-    n_validation,
-    select_images,
-    standardizer,
-)
+from whatwhere.dataset import TEST, check, duplicate_groups, select_images
 from whatwhere.errors import UserError
+from whatwhere.fit_data import draw, fit_data, n_validation, standardizer
 
 
 def test_a_correct_dataset_passes(tiny_dataset):

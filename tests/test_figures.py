@@ -19,7 +19,7 @@ import plot_fig5
 import plot_scaling
 from whatwhere import plotting
 from whatwhere.files import groups_of, read_netcdf, read_tensors
-from whatwhere.sweep import load_fit
+from whatwhere.training.fits import load_fit
 
 REFERENCE = REPOSITORY / "config" / "reference"
 

@@ -3,9 +3,9 @@ import pytest
 import torch
 from conftest import factorized
 
-from whatwhere.gaussian_readout import GaussianReadout
-from whatwhere.model import Start
-from whatwhere.sweep import build, settings
+from whatwhere.models.base import Start
+from whatwhere.models.gaussian_readout import GaussianReadout
+from whatwhere.training.fits import build, settings
 
 
 def config(**changes):

@@ -10,8 +10,9 @@ from conftest import REPOSITORY, factorized
 from recording_files import IMAGE, SPLIT, WRITERS
 from workflow_runs import configuration, experiment, finished_files, snakemake, write_config
 
-from whatwhere.config import merge, read, validate
+from whatwhere.config import merge, read
 from whatwhere.errors import UserError
+from whatwhere.validation import validate
 
 DEFAULT = read(REPOSITORY / "config" / "config.yaml")
 CONFIGS = [merge(DEFAULT, read(path)) for path in sorted((REPOSITORY / "config").glob("*.yaml"))]

@@ -6,13 +6,14 @@ import torch
 from conftest import small_training
 from scipy.ndimage import gaussian_filter
 
-from whatwhere.checkpoint import Checkpoint
-from whatwhere.dataset import fit_data
-from whatwhere.hsm import HSM, LARGEST_RATIO, SMALLEST
-from whatwhere.losses import Objective
-from whatwhere.model import Start
-from whatwhere.sweep import load_fit, to_tensors, train_seed
-from whatwhere.training import Tensors, Training, predict
+from whatwhere.fit_data import fit_data
+from whatwhere.models.base import Start
+from whatwhere.models.hsm import HSM, LARGEST_RATIO, SMALLEST
+from whatwhere.training.checkpoint import Checkpoint
+from whatwhere.training.fits import load_fit, to_tensors
+from whatwhere.training.loop import Tensors, Training, predict
+from whatwhere.training.losses import Objective
+from whatwhere.training.sweep import train_seed
 
 DEFINITION = {
     "family": "hsm",

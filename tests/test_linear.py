@@ -3,11 +3,12 @@ import pytest
 import torch
 from sklearn.linear_model import Lasso, LinearRegression, Ridge
 
-from whatwhere.dataset import fit_data
 from whatwhere.errors import UserError
-from whatwhere.linear import fit_linear, solve_lasso, solve_ridge
-from whatwhere.simulation import simulate
-from whatwhere.sweep import fit_seed, load_fit, to_tensors
+from whatwhere.fit_data import fit_data
+from whatwhere.models.linear import fit_linear, solve_lasso, solve_ridge
+from whatwhere.simulations.difference_of_gaussians import simulate
+from whatwhere.training.fits import load_fit, to_tensors
+from whatwhere.training.sweep import fit_seed
 
 
 def simulated(n_images=1500, **changes):

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from whatwhere.cores import laplace_smoothness
-from whatwhere.lnp import LNP
-from whatwhere.losses import Objective
-from whatwhere.model import Start
-from whatwhere.training import Tensors, Training, predict
+from whatwhere.models.base import Start
+from whatwhere.models.cores import laplace_smoothness
+from whatwhere.models.lnp import LNP
+from whatwhere.training.loop import Tensors, Training, predict
+from whatwhere.training.losses import Objective
 
 CONFIG = {"filter_start": {"sd": 0.01, "truncated": True}, "bias_start": -1}
 TRAINING = {

@@ -8,16 +8,17 @@ from scipy.signal import lfilter
 from scipy.stats import norm
 from sklearn.metrics import adjusted_rand_score
 
-from whatwhere.dataset import fit_data
 from whatwhere.errors import UserError
-from whatwhere.kernel_prior import KernelPosterior, KernelPrior, stimulus_covariance
-from whatwhere.localization import Search, localize
-from whatwhere.localized import fit_localized, shrunken_means, with_validation
+from whatwhere.fit_data import fit_data
+from whatwhere.localization.inference import Search, localize
+from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior, stimulus_covariance
+from whatwhere.localization.localized import fit_localized, shrunken_means, with_validation
+from whatwhere.localization.mixture import Averages, Population, _bound, update_neurons, update_population
 from whatwhere.metrics import feve_noise_free
-from whatwhere.mixture import Averages, Population, _bound, update_neurons, update_population
-from whatwhere.model import Model
-from whatwhere.simulation import add_noise, difference_of_gaussians, simulate
-from whatwhere.sweep import fit_seed, load_fit, to_tensors
+from whatwhere.models.base import Model
+from whatwhere.simulations.difference_of_gaussians import add_noise, difference_of_gaussians, simulate
+from whatwhere.training.fits import load_fit, to_tensors
+from whatwhere.training.sweep import fit_seed
 
 SIZE, PATCH = 20, 9
 SEARCH = Search(random_starts=2, max_iterations=200, tolerance=1e-3, seed=0)

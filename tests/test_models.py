@@ -4,12 +4,12 @@ import torch
 from conftest import factorized, small_core
 from torch.nn import functional
 
-from whatwhere.cores import BatchNorm, ConvCore, ConvLayer, correlate_by_fft, laplace_smoothness
-from whatwhere.encoder import build_cnn
 from whatwhere.errors import UserError
-from whatwhere.losses import Objective, poisson_loss, squared_error
-from whatwhere.model import Start
-from whatwhere.readouts import FactorizedReadout, FixedMaskReadout, FullyConnectedReadout
+from whatwhere.models.base import Start
+from whatwhere.models.cores import BatchNorm, ConvCore, ConvLayer, correlate_by_fft, laplace_smoothness
+from whatwhere.models.encoder import build_cnn
+from whatwhere.models.readouts import FactorizedReadout, FixedMaskReadout, FullyConnectedReadout
+from whatwhere.training.losses import Objective, poisson_loss, squared_error
 
 READOUT = factorized()["readout"]
 FULL = {"weight_sd": 0.01, "dropout": 0.5, "bias": True}

@@ -28,10 +28,11 @@ from recording_files import (
 )
 
 from load_recording import main
-from whatwhere.dataset import TEST, TRAIN, check, fit_data, open_dataset
+from whatwhere.dataset import TEST, TRAIN, check, open_dataset
 from whatwhere.errors import UserError
-from whatwhere.linear import fit_linear, solve_ridge
+from whatwhere.fit_data import fit_data
 from whatwhere.metrics import correlation
+from whatwhere.models.linear import fit_linear, solve_ridge
 from whatwhere.recordings import antolik2016, cowley2023, input_files, load
 from whatwhere.recordings.array_files import read_array, split_location
 from whatwhere.recordings.fetch import PublishedFile, fetch

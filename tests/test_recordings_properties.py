@@ -15,8 +15,9 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from recording_files import IMAGE, served
 
-from whatwhere.dataset import SPLITS, TEST, TRAIN, VALIDATION, check, duplicate_groups, fit_data
+from whatwhere.dataset import SPLITS, TEST, TRAIN, VALIDATION, check, duplicate_groups
 from whatwhere.errors import UserError
+from whatwhere.fit_data import fit_data
 from whatwhere.recordings import load
 from whatwhere.recordings.archive import open_zip, read_member
 from whatwhere.recordings.array_files import parse_npy

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from whatwhere.dataset import fit_data
 from whatwhere.errors import UserError
-from whatwhere.linear import fit_linear, solve_ridge
-from whatwhere.shared_filter import fit_shared
-from whatwhere.simulation import simulate
+from whatwhere.fit_data import fit_data
+from whatwhere.models.linear import fit_linear, solve_ridge
+from whatwhere.models.shared_filter import fit_shared
+from whatwhere.simulations.difference_of_gaussians import simulate
 
 
 @pytest.fixture

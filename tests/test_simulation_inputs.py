@@ -4,7 +4,7 @@ from PIL import Image
 
 from simulate import main
 from whatwhere.dataset import open_dataset
-from whatwhere.simulation_inputs import simulation_inputs
+from whatwhere.simulations.inputs import simulation_inputs
 
 CELLS = {
     "kind": "simulated_v1",

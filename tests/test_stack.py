@@ -9,10 +9,10 @@ import torch
 from conftest import factorized, small_core, small_training
 from plain import PlainNetwork, fit
 
-from whatwhere.losses import Objective
-from whatwhere.stack import Stack
-from whatwhere.sweep import build, settings
-from whatwhere.training import Tensors, Training, predict
+from whatwhere.training.fits import build, settings
+from whatwhere.training.loop import Tensors, Training, predict
+from whatwhere.training.losses import Objective
+from whatwhere.training.stack import Stack
 
 SHAPE, NEURONS = (1, 14, 13), 6
 

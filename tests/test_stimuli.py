@@ -9,11 +9,11 @@ from scipy.stats import kurtosis
 from sklearn.datasets import load_sample_images
 
 from whatwhere.dataset import TEST, TRAIN, VALIDATION
-from whatwhere.dead_leaves import dead_leaves
 from whatwhere.errors import UserError
 from whatwhere.recordings import load
-from whatwhere.simulated_v1 import gabor
-from whatwhere.stimuli import Crops, Generated, draw_images, open_stimuli
+from whatwhere.simulations.dead_leaves import dead_leaves
+from whatwhere.simulations.stimuli import Crops, Generated, draw_images, open_stimuli
+from whatwhere.simulations.v1_cells import gabor
 
 PHOTOGRAPHS = {"source": "photographs", "validation": 0.2, "test": 0.2}
 

@@ -7,25 +7,17 @@ from conftest import factorized, small_core, small_training
 
 import compute_sta
 import train
-from whatwhere.checkpoint import Checkpoint, clock
-from whatwhere.dataset import fit_data
 from whatwhere.errors import UserError
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf
-from whatwhere.losses import Objective
-from whatwhere.model import Model
-from whatwhere.schedule import Batches, EarlyStopping
+from whatwhere.fit_data import fit_data
+from whatwhere.models.base import Model
 from whatwhere.sta import AVERAGES, spike_triggered_average
-from whatwhere.sweep import (
-    _groups,
-    fingerprint,
-    fit_seed,
-    load_fit,
-    settings,
-    to_tensors,
-    to_validation,
-    train_seed,
-)
-from whatwhere.training import Tensors, Training
+from whatwhere.training.checkpoint import Checkpoint, clock
+from whatwhere.training.fits import load_fit, settings, to_tensors, to_validation
+from whatwhere.training.loop import Tensors, Training
+from whatwhere.training.losses import Objective
+from whatwhere.training.schedule import Batches, EarlyStopping
+from whatwhere.training.sweep import _groups, fingerprint, fit_seed, train_seed
 
 CPU = torch.device("cpu")
 

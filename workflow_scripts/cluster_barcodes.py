@@ -14,7 +14,7 @@ from whatwhere.files import read_netcdf, read_table, read_tensors, write_netcdf,
 from whatwhere.locations import peaks
 from whatwhere.logs import logged
 from whatwhere.selection import most_frequent
-from whatwhere.sweep import Fitted, load_fit
+from whatwhere.training.fits import Fitted, load_fit
 
 N_BOOTSTRAPS = 20
 HALF_WIDTH = 10

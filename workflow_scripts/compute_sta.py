@@ -7,8 +7,9 @@ import xarray as xr
 
 from whatwhere import sta
 from whatwhere.config import size
-from whatwhere.dataset import FitData, fit_data, open_dataset, select_images, standardizer
+from whatwhere.dataset import open_dataset, select_images
 from whatwhere.files import write_netcdf
+from whatwhere.fit_data import FitData, fit_data, standardizer
 from whatwhere.logs import logged
 
 

@@ -8,14 +8,14 @@ import torch
 import xarray as xr
 
 from whatwhere.dataset import TRAIN, open_dataset
-from whatwhere.encoder import Encoder
 from whatwhere.files import read_netcdf, read_table, read_tensors, write_netcdf, write_table
-from whatwhere.linear import LinearEncoder
-from whatwhere.localized import LocalizedEncoder
+from whatwhere.localization.localized import LocalizedEncoder
 from whatwhere.locations import location_errors, peaks
 from whatwhere.logs import logged
+from whatwhere.models.encoder import Encoder
+from whatwhere.models.linear import LinearEncoder
 from whatwhere.selection import most_frequent
-from whatwhere.sweep import Fitted, load_fit
+from whatwhere.training.fits import Fitted, load_fit
 
 MAX_NEURONS = 200
 COLUMNS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images", "seed", "neuron"]

@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from whatwhere.config import size
-from whatwhere.dataset import fit_data, open_dataset
+from whatwhere.dataset import open_dataset
 from whatwhere.files import write_netcdf, write_tensors
+from whatwhere.fit_data import fit_data
 from whatwhere.logs import logged
-from whatwhere.sweep import fit_seed, to_tensors, to_validation
+from whatwhere.training.fits import to_tensors, to_validation
+from whatwhere.training.sweep import fit_seed
 
 
 def main(

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from whatwhere.config import size
-from whatwhere.dataset import fit_data, open_dataset
+from whatwhere.dataset import open_dataset
 from whatwhere.files import write_netcdf, write_tensors
-from whatwhere.localized import fit_localized, with_validation
+from whatwhere.fit_data import fit_data
+from whatwhere.localization.localized import fit_localized, with_validation
 from whatwhere.logs import logged
-from whatwhere.sweep import fit_seed, settings, to_tensors, to_validation
+from whatwhere.training.fits import settings, to_tensors, to_validation
+from whatwhere.training.sweep import fit_seed
 
 
 def main(

@@ -14,10 +14,10 @@ from whatwhere import plotting
 from whatwhere.dataset import open_dataset, repeat_mean
 from whatwhere.files import read_netcdf, read_table, read_tensors
 from whatwhere.logs import logged
-from whatwhere.model import Model
-from whatwhere.readouts import FactorizedReadout
+from whatwhere.models.base import Model
+from whatwhere.models.readouts import FactorizedReadout
 from whatwhere.selection import MEAN_RESPONSE
-from whatwhere.sweep import load_fit
+from whatwhere.training.fits import load_fit
 
 QUANTILES = {"good": 0.9, "median": 0.5, "bad": 0.1}
 

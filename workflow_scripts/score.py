@@ -13,7 +13,7 @@ from whatwhere.files import read_table, read_tensors, write_netcdf, write_table
 from whatwhere.logs import logged
 from whatwhere.metrics import scores
 from whatwhere.selection import MEAN_RESPONSE
-from whatwhere.sweep import load_fit
+from whatwhere.training.fits import load_fit
 
 
 def predict_selected(fits: dict[str, Any], seed: int, settings: np.ndarray, images: np.ndarray) -> np.ndarray:

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from whatwhere import simulated_features, simulated_v1, simulation
 from whatwhere.dataset import check
 from whatwhere.files import write_netcdf
 from whatwhere.logs import logged
+from whatwhere.simulations import difference_of_gaussians, feature_units, v1_cells
 
 
 def main(
@@ -22,13 +22,11 @@ def main(
     """
     arguments = {key: value for key, value in definition.items() if key != "kind"}
     if definition["kind"] == "simulated_dog":
-        dataset = simulation.simulate(name, **arguments)
+        dataset = difference_of_gaussians.simulate(name, **arguments)
     elif definition["kind"] == "simulated_v1":
-        dataset = simulated_v1.simulate(name, **arguments, recording=recording)
+        dataset = v1_cells.simulate(name, **arguments, recording=recording)
     else:
-        dataset = simulated_features.simulate(
-            name, **arguments, recording=recording, downloads=Path(downloads)
-        )
+        dataset = feature_units.simulate(name, **arguments, recording=recording, downloads=Path(downloads))
     check(dataset, f"datasets.{name}")
     write_netcdf(dataset, output)
 

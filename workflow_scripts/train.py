@@ -6,22 +6,17 @@ from typing import Any
 import torch
 
 from whatwhere import sta
-from whatwhere.checkpoint import Checkpoint
 from whatwhere.config import size
-from whatwhere.dataset import fit_data, open_dataset
+from whatwhere.dataset import open_dataset
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf, write_tensors
-from whatwhere.localizer import start_from
+from whatwhere.fit_data import fit_data
+from whatwhere.localization.starts import start_from
 from whatwhere.logs import logged
 from whatwhere.memory import keep_freed_memory
-from whatwhere.sweep import (
-    checkpoint_path,
-    fingerprint,
-    settings,
-    to_tensors,
-    to_validation,
-    train_seed,
-)
-from whatwhere.training import choose_device
+from whatwhere.training.checkpoint import Checkpoint
+from whatwhere.training.fits import settings, to_tensors, to_validation
+from whatwhere.training.loop import choose_device
+from whatwhere.training.sweep import checkpoint_path, fingerprint, train_seed
 
 
 def main(

@@ -12,20 +12,23 @@ import xarray as xr
 from torch import Tensor
 
 from whatwhere import sta
-from whatwhere.checkpoint import Checkpoint
-from whatwhere.config import FOLDER, read, validate_model
-from whatwhere.dataset import TEST, fit_data, select_images, standardizer
-from whatwhere.encoder import Encoder
+from whatwhere.config import FOLDER, read
+from whatwhere.dataset import TEST, select_images
 from whatwhere.errors import UserError
-from whatwhere.families import FAMILIES
+from whatwhere.fit_data import fit_data, standardizer
 from whatwhere.metrics import scores
-from whatwhere.readouts import FactorizedReadout
+from whatwhere.models.encoder import Encoder
+from whatwhere.models.families import FAMILIES
+from whatwhere.models.readouts import FactorizedReadout
 from whatwhere.recordings import to_contract
 from whatwhere.recordings.arrays import shape_responses
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.selection import select
-from whatwhere.sweep import Fitted, load_fit, settings, to_tensors, to_validation, train_seed
-from whatwhere.training import Training, choose_device
+from whatwhere.training.checkpoint import Checkpoint
+from whatwhere.training.fits import Fitted, load_fit, settings, to_tensors, to_validation
+from whatwhere.training.loop import Training, choose_device
+from whatwhere.training.sweep import train_seed
+from whatwhere.validation import validate_model
 
 DEFAULT_MODEL = "factorized_three_layers"
 """The model of ``config/config.yaml`` that :func:`fit` takes unless told otherwise."""

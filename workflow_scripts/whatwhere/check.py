@@ -9,12 +9,13 @@ from pathlib import Path
 
 import xarray as xr
 
-from whatwhere.config import SIMULATED, Config, cells, check_kernels, merge, read, size, validate
-from whatwhere.dataset import draw
+from whatwhere.config import SIMULATED, Config, cells, merge, read, size
 from whatwhere.description import overview
 from whatwhere.errors import UserError
+from whatwhere.fit_data import draw
 from whatwhere.recordings import PUBLISHED, load
 from whatwhere.recordings.fetch import is_url
+from whatwhere.validation import check_kernels, validate
 
 DEFAULT = Path(__file__).parents[2] / "config" / "config.yaml"
 DOWNLOADS = Path("results", "downloads")

@@ -9,7 +9,8 @@ constant (responses have variance 1, which is noise plus signal: an STA's error 
 Variational EM with three factors, which all have closed forms:
 
 - neurons: posterior over kernel and location, amplitude integrated out under a normal prior per kernel,
-- kernels: normal posterior under a smooth Gaussian-process prior (:mod:`whatwhere.kernel_prior`),
+- kernels: normal posterior under a smooth Gaussian-process prior
+  (:mod:`whatwhere.localization.kernel_prior`),
 - amplitude priors and kernel shares: maximum likelihood.
 
 The bound it maximises is relative to neurons without receptive field: below 0 nothing is identifiable.
@@ -22,7 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import fft
 
-from whatwhere.kernel_prior import KernelPosterior, KernelPrior
+from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior
 
 
 @dataclass(frozen=True)

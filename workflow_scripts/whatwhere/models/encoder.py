@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import Tensor
 
-from whatwhere.cores import ACTIVATIONS, ConvCore
 from whatwhere.errors import UserError
-from whatwhere.gaussian_readout import GaussianReadout
-from whatwhere.model import ImageShape, Model, Penalties, Start
-from whatwhere.readouts import (
+from whatwhere.models.base import ImageShape, Model, Penalties, Start
+from whatwhere.models.cores import ACTIVATIONS, ConvCore
+from whatwhere.models.gaussian_readout import GaussianReadout
+from whatwhere.models.readouts import (
     FactorizedReadout,
     FixedMaskReadout,
     FullyConnectedReadout,
@@ -35,7 +35,7 @@ class Encoder(Model):
     core, readout
         The two parts.
     nonlinearity
-        A key of :data:`whatwhere.cores.ACTIVATIONS`.
+        A key of :data:`whatwhere.models.cores.ACTIVATIONS`.
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 Gradients move a mask only to pixels that already help. Here the best feature weights are found at every
 location, by ridge regression of the responses on the features there, and a neuron whose best location
 explains the responses far better than the neighbourhood of its current one moves to it: the same E-step as in
-:mod:`whatwhere.mixture`, in the learned feature space.
+:mod:`whatwhere.localization.mixture`, in the learned feature space.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from whatwhere.encoder import Encoder
-from whatwhere.gaussian_readout import GaussianReadout
-from whatwhere.model import Model
-from whatwhere.readouts import FactorizedReadout
+from whatwhere.models.base import Model
+from whatwhere.models.encoder import Encoder
+from whatwhere.models.gaussian_readout import GaussianReadout
+from whatwhere.models.readouts import FactorizedReadout
 
 _CHUNK = 256
 _RIDGE = 0.01

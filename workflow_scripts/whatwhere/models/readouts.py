@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from whatwhere.cores import normal_
-from whatwhere.model import ImageShape, Penalties, Start, inverse_softplus
+from whatwhere.models.base import ImageShape, Penalties, Start, inverse_softplus
+from whatwhere.models.cores import normal_
 from whatwhere.sta import crop_to_mask, mask_peak
 
 

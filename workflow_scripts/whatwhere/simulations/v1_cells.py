@@ -16,9 +16,10 @@ import numpy as np
 import xarray as xr
 from numpy.lib.stride_tricks import sliding_window_view
 
-from whatwhere.dataset import TEST, TRAIN, VALIDATION, Standardizer, n_validation, standardizer
+from whatwhere.dataset import TEST, TRAIN, VALIDATION
+from whatwhere.fit_data import Standardizer, n_validation, standardizer
 from whatwhere.metrics import cc_max, noise_variance
-from whatwhere.stimuli import draw_images, open_stimuli
+from whatwhere.simulations.stimuli import draw_images, open_stimuli
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +209,7 @@ def simulate(
     n_repeats
         Presentations of every test image.
     stimuli, recording
-        As in :func:`whatwhere.stimuli.open_stimuli`; images are grey.
+        As in :func:`whatwhere.simulations.stimuli.open_stimuli`; images are grey.
     image_size
         Height and width, px.
     normalize

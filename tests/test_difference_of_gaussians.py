@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from whatwhere.dataset import check
-from whatwhere.simulation import linear_rates, receptive_fields, simulate
+from whatwhere.simulations.difference_of_gaussians import linear_rates, receptive_fields, simulate
 
 
 def identical(scale):

@@ -8,14 +8,14 @@ from typing import Any
 
 from torch import Tensor
 
-from whatwhere.dataset import FitData
-from whatwhere.encoder import READOUTS, build_cnn
-from whatwhere.hsm import HSM
-from whatwhere.linear import LinearEncoder, Solver, fit_linear, fit_mean, solve_lasso, solve_ridge
-from whatwhere.lnp import LNP
-from whatwhere.localized import build_localized, fit_localized
-from whatwhere.model import ImageShape, Model
-from whatwhere.shared_filter import fit_shared
+from whatwhere.fit_data import FitData
+from whatwhere.localization.localized import build_localized, fit_localized
+from whatwhere.models.base import ImageShape, Model
+from whatwhere.models.encoder import READOUTS, build_cnn
+from whatwhere.models.hsm import HSM
+from whatwhere.models.linear import LinearEncoder, Solver, fit_linear, fit_mean, solve_lasso, solve_ridge
+from whatwhere.models.lnp import LNP
+from whatwhere.models.shared_filter import fit_shared
 
 Definition = dict[str, Any]
 """A model of the config."""

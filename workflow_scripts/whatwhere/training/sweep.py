@@ -7,22 +7,21 @@ import itertools
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import xarray as xr
 from torch import Tensor
 
-from whatwhere.checkpoint import Checkpoint
-from whatwhere.dataset import FitData, Standardizer
-from whatwhere.families import FAMILIES, Setting
-from whatwhere.losses import LOSSES, Objective
-from whatwhere.model import ImageShape, LocalizedStart, Model, Start
-from whatwhere.relocation import relocate
-from whatwhere.training import Fit, Tensors, Training, predict
+from whatwhere.fit_data import FitData
+from whatwhere.localization.relocation import relocate
+from whatwhere.models.base import LocalizedStart, Start
+from whatwhere.models.families import FAMILIES, Setting
+from whatwhere.training.checkpoint import Checkpoint
+from whatwhere.training.fits import Candidates, build, settings
+from whatwhere.training.loop import Fit, Tensors, Training, predict
+from whatwhere.training.losses import LOSSES, Objective
 
 logger = logging.getLogger(__name__)
 
@@ -32,66 +31,12 @@ _NO_PENALTY = (*_STRUCTURE, "start")
 """Keys of a setting that are not the strength of a penalty."""
 
 
-def settings(definition: dict[str, Any]) -> list[Setting]:
-    """Every combination of hyper-parameters of a model, in a fixed order.
-
-    ``grid`` is a list of blocks; a block lists the values of every penalty and stands for their product.
-    Networks with several ``cores`` repeat the grid for each, under the key ``core``.
-    """
-    combinations = [
-        dict(zip(block, values, strict=True))
-        for block in definition["grid"]
-        for values in itertools.product(*block.values())
-    ]
-    cores = range(len(definition["cores"])) if "cores" in definition else [0]
-    return [{"core": core, **combination} for core in cores for combination in combinations]
-
-
 def _groups(definition: dict[str, Any]) -> list[list[Setting]]:
     """Settings that train together: the same model with other penalties, at most ``fits_at_once``."""
     at_once = definition["training"]["fits_at_once"]
     same = itertools.groupby(settings(definition), lambda setting: [setting.get(key) for key in _STRUCTURE])
     groups = [list(group) for _, group in same]
     return [group[i : i + at_once] for group in groups for i in range(0, len(group), at_once)]
-
-
-def build(definition: dict[str, Any], setting: Setting, image_shape: ImageShape, n_neurons: int) -> Model:
-    """Construct the uninitialised model of one setting."""
-    return FAMILIES[definition["family"]].build(definition, setting, image_shape, n_neurons)
-
-
-@dataclass
-class Candidates:
-    """The fits of one seed: one per setting, to be chosen from by validation.
-
-    Attributes
-    ----------
-    seed
-        Its seed.
-    neurons
-        (neuron,) indices into the dataset.
-    standardize
-        What to do with images before prediction.
-    parameters
-        One state dict per setting.
-    fits
-        One per setting.
-    validation_loss_of_mean
-        (neuron,) validation loss of predicting the mean training response.
-    response_mean
-        (neuron,) that mean.
-    n_images
-        Number of training plus validation images.
-    """
-
-    seed: int
-    neurons: np.ndarray
-    standardize: Standardizer
-    parameters: list[dict[str, Tensor]]
-    fits: list[Fit]
-    validation_loss_of_mean: np.ndarray
-    response_mean: np.ndarray
-    n_images: int
 
 
 def _candidates(
@@ -265,96 +210,6 @@ def fit_seed(definition: dict[str, Any], seed: int, data: FitData) -> Candidates
         logger.info("seed %d %s: validation %.6g", seed, setting, loss.mean())
         fits.append(Fit(loss, 0, 0, np.empty((0, 3))))
     return _candidates(seed, data, definition["loss"], parameters, fits)
-
-
-def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict[str, Any]:
-    """Content of ``fits.pt``: what is needed to predict with every fit of a cell."""
-    return {
-        "definition": definition,
-        "seeds": {
-            one.seed: {
-                "neurons": torch.from_numpy(one.neurons),
-                "input_mean": torch.from_numpy(one.standardize.mean),
-                "input_sd": torch.from_numpy(one.standardize.sd),
-                "parameters": one.parameters,
-                "response_mean": torch.from_numpy(one.response_mean),
-                "n_images": one.n_images,
-            }
-            for one in candidates
-        },
-    }
-
-
-def to_validation(definition: dict[str, Any], candidates: list[Candidates]) -> xr.Dataset:
-    """Content of ``validation.nc``: what selection may see.
-
-    Variables ``validation_loss`` (seed, setting, neuron), ``validation_loss_of_mean`` (seed, neuron),
-    ``best_step`` and ``last_step`` (seed, setting), ``neuron_index`` (seed, neuron), and every
-    hyper-parameter along ``setting``.
-    """
-    combinations = settings(definition)
-    names = sorted({name for setting in combinations for name in setting})
-    fits = [one.fits for one in candidates]
-    return xr.Dataset(
-        {
-            "validation_loss": (
-                ("seed", "setting", "neuron"),
-                np.array([[fit.validation_loss for fit in row] for row in fits]),
-            ),
-            "validation_loss_of_mean": (
-                ("seed", "neuron"),
-                np.array([one.validation_loss_of_mean for one in candidates]),
-            ),
-            "best_step": (("seed", "setting"), np.array([[f.best_step for f in row] for row in fits])),
-            "last_step": (("seed", "setting"), np.array([[f.last_step for f in row] for row in fits])),
-            "neuron_index": (("seed", "neuron"), np.array([one.neurons for one in candidates])),
-        },
-        coords={
-            "seed": [one.seed for one in candidates],
-            **{
-                name: ("setting", [float(setting.get(name, 0.0)) for setting in combinations])
-                for name in names
-            },
-        },
-    )
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """One fit, ready to predict.
-
-    Attributes
-    ----------
-    encoder
-        The model, on the CPU.
-    neurons
-        (neuron,) indices into the dataset.
-    standardize
-        Applied to images before the model.
-    """
-
-    encoder: Model
-    neurons: np.ndarray
-    standardize: Standardizer
-
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Predicted responses, (image, channel, y, x) in stored units to (image, neuron)."""
-        return predict(self.encoder, torch.from_numpy(self.standardize(images))).numpy()
-
-
-def load_fit(fits: dict[str, Any], seed: int, setting: int) -> Fitted:
-    """Rebuild one fit from the content of ``fits.pt``."""
-    stored, definition = fits["seeds"][seed], fits["definition"]
-    standardize = Standardizer(stored["input_mean"].numpy(), stored["input_sd"].numpy())
-    channel, height, width = stored["input_mean"].shape
-    encoder = build(
-        definition,
-        settings(definition)[setting],
-        (channel, height, width),
-        len(stored["neurons"]),
-    )
-    encoder.load_state_dict(stored["parameters"][setting])
-    return Fitted(encoder, stored["neurons"].numpy(), standardize)
 
 
 def checkpoint_path(fits: str | Path) -> Path:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from whatwhere.dataset import TEST, TRAIN, VALIDATION, n_validation, standardizer
+from whatwhere.dataset import TEST, TRAIN, VALIDATION
 from whatwhere.errors import UserError
-from whatwhere.feature_spaces import FeatureSpace, centres, n_locations, unit_responses
-from whatwhere.simulation import add_noise
-from whatwhere.stimuli import draw_images, open_stimuli
-from whatwhere.v1_bank import V1Bank
-from whatwhere.vgg19 import VGG19, fetch_weights
+from whatwhere.fit_data import n_validation, standardizer
+from whatwhere.simulations.difference_of_gaussians import add_noise
+from whatwhere.simulations.feature_spaces import FeatureSpace, centres, n_locations, unit_responses
+from whatwhere.simulations.stimuli import draw_images, open_stimuli
+from whatwhere.simulations.v1_bank import V1Bank
+from whatwhere.simulations.vgg19 import VGG19, fetch_weights
 
 logger = logging.getLogger(__name__)
 
@@ -52,14 +53,14 @@ def simulate(
     name
         Name of the dataset.
     feature_space
-        ``name``: v1 (:mod:`whatwhere.v1_bank`) or vgg19 (:mod:`whatwhere.vgg19`) with ``layer``,
-        ``weights`` and ``sha256``.
+        ``name``: v1 (:mod:`whatwhere.simulations.v1_bank`), or vgg19 (:mod:`whatwhere.simulations.vgg19`)
+        with ``layer``, ``weights`` and ``sha256``.
     n_types
         Number of feature maps.
     n_neurons
         All types together, a multiple of ``n_types``; the units of a type have different locations.
     stimuli, color, recording
-        As in :func:`whatwhere.stimuli.open_stimuli`.
+        As in :func:`whatwhere.simulations.stimuli.open_stimuli`.
     image_size
         Height and width, px.
     normalize

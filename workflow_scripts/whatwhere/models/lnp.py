@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from whatwhere.cores import filter_roughness, normal_
-from whatwhere.linear import LinearEncoder
-from whatwhere.model import ImageShape, Penalties, Start
+from whatwhere.models.base import ImageShape, Penalties, Start
+from whatwhere.models.cores import filter_roughness, normal_
+from whatwhere.models.linear import LinearEncoder
 
 
 class LNP(LinearEncoder):

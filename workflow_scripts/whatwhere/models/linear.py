@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from whatwhere.cores import ACTIVATIONS
-from whatwhere.dataset import FitData
 from whatwhere.errors import UserError
-from whatwhere.model import ImageShape, Model, Penalties
+from whatwhere.fit_data import FitData
+from whatwhere.models.base import ImageShape, Model, Penalties
+from whatwhere.models.cores import ACTIVATIONS
 
 Solver = Callable[[np.ndarray, np.ndarray, list[float]], np.ndarray]
 """Weights (penalty, pixel, neuron) of centred images (image, pixel), responses (image, neuron), penalties."""
@@ -29,7 +29,7 @@ class LinearEncoder(Model):
     n_neurons
         Size of the population.
     nonlinearity
-        A key of :data:`whatwhere.cores.ACTIVATIONS`.
+        A key of :data:`whatwhere.models.cores.ACTIVATIONS`.
     """
 
     def __init__(self, image_shape: ImageShape, n_neurons: int, nonlinearity: str) -> None:

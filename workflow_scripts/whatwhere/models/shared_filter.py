@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from whatwhere.dataset import FitData
 from whatwhere.errors import UserError
-from whatwhere.linear import solve_ridge
+from whatwhere.fit_data import FitData
+from whatwhere.models.linear import solve_ridge
 
 
 def fit_shared(data: FitData, penalties: list[float]) -> list[dict[str, Tensor]]:
@@ -26,7 +26,7 @@ def fit_shared(data: FitData, penalties: list[float]) -> list[dict[str, Tensor]]
 
     Returns
     -------
-    Parameters of a :class:`whatwhere.linear.LinearEncoder` for every penalty.
+    Parameters of a :class:`whatwhere.models.linear.LinearEncoder` for every penalty.
 
     Raises
     ------

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from whatwhere.localized import LocalizedEncoder, localized_start
-from whatwhere.model import LocalizedStart
-from whatwhere.sweep import load_fit, settings
+from whatwhere.localization.localized import LocalizedEncoder, localized_start
+from whatwhere.models.base import LocalizedStart
+from whatwhere.training.fits import load_fit, settings
 
 
 def best_setting(definition: dict[str, Any], validation_loss: np.ndarray, n_kernels: int | None) -> int:
@@ -38,7 +38,7 @@ def kernels_needed(definition: dict[str, Any]) -> int | None:
 def start_from(
     starts: dict[str, Any], validation: xr.Dataset, definition: dict[str, Any], seed: int
 ) -> tuple[LocalizedStart, dict[str, np.ndarray]]:
-    """Start of one seed of a network, as :func:`whatwhere.localized.localized_start` returns it.
+    """Start of one seed of a network, as :func:`whatwhere.localization.localized.localized_start` returns it.
 
     Parameters
     ----------

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from whatwhere.losses import Objective
-from whatwhere.model import Model
+from whatwhere.models.base import Model
+from whatwhere.training.losses import Objective
 
 EVALUATION_CHUNK = 256
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whatwhere.model import ImageShape, Model, Penalties, Start, inverse_softplus
+from whatwhere.models.base import ImageShape, Model, Penalties, Start, inverse_softplus
 
 SMALLEST = 0.5
 """Smallest sd of a centre, px: below it a Gaussian is narrower than a pixel."""

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from whatwhere.cores import correlate_by_fft
-from whatwhere.dataset import FitData
 from whatwhere.errors import UserError
-from whatwhere.kernel_prior import KernelPrior, stimulus_covariance
-from whatwhere.localization import Localization, Search, localize
-from whatwhere.mixture import Averages
-from whatwhere.model import ImageShape, LocalizedStart, Model, Penalties
+from whatwhere.fit_data import FitData
+from whatwhere.localization.inference import Localization, Search, localize
+from whatwhere.localization.kernel_prior import KernelPrior, stimulus_covariance
+from whatwhere.localization.mixture import Averages
+from whatwhere.models.base import ImageShape, LocalizedStart, Model, Penalties
+from whatwhere.models.cores import correlate_by_fft
 from whatwhere.sta import spike_triggered_average
 
 

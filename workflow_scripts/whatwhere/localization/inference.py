@@ -1,6 +1,7 @@
 """Where neurons look and what they look for, by inference instead of gradient descent.
 
-A mixture model of spike-triggered averages (:mod:`whatwhere.mixture`) is fitted from several starts.
+A mixture model of spike-triggered averages (:mod:`whatwhere.localization.mixture`) is fitted from several
+starts.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from whatwhere.kernel_prior import KernelPosterior, KernelPrior
-from whatwhere.mixture import Averages, Neurons, Population, Run, iterate, update_neurons
+from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior
+from whatwhere.localization.mixture import Averages, Neurons, Population, Run, iterate, update_neurons
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from whatwhere.errors import UserError
-from whatwhere.model import ImageShape
+from whatwhere.models.base import ImageShape
 
 
 class Exponential(nn.Module):

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from whatwhere.dataset import TEST, TRAIN, VALIDATION, n_validation
+from whatwhere.dataset import TEST, TRAIN, VALIDATION
+from whatwhere.fit_data import n_validation
 
 MEAN_ABSOLUTE_RATE = 0.1
 """E|rate| of every neuron for white-noise stimuli (section A.1, step 10)."""

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from whatwhere.errors import UserError
-from whatwhere.losses import Objective
-from whatwhere.model import Model
-from whatwhere.schedule import Batches, EarlyStopping
-from whatwhere.stack import EVALUATION_CHUNK, Stack
+from whatwhere.models.base import Model
+from whatwhere.training.losses import Objective
+from whatwhere.training.schedule import Batches, EarlyStopping
+from whatwhere.training.stack import EVALUATION_CHUNK, Stack
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

@@ -3,9 +3,18 @@ import logging
 import numpy as np
 import pytest
 
-from whatwhere.dataset import TEST, TRAIN, VALIDATION, Standardizer, check
+from whatwhere.dataset import TEST, TRAIN, VALIDATION, check
+from whatwhere.fit_data import Standardizer
 from whatwhere.metrics import cc_max, noise_variance
-from whatwhere.simulated_v1 import ACTIVE, CellTypes, cell_types, drives, gabor, relative_rates, simulate
+from whatwhere.simulations.v1_cells import (
+    ACTIVE,
+    CellTypes,
+    cell_types,
+    drives,
+    gabor,
+    relative_rates,
+    simulate,
+)
 
 
 def recording(**changes):

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whatwhere.model import ImageShape, Penalties, Start, inverse_softplus
-from whatwhere.readouts import feature_start_
+from whatwhere.models.base import ImageShape, Penalties, Start, inverse_softplus
+from whatwhere.models.readouts import feature_start_
 from whatwhere.sta import mask_peak
 
 

@@ -15,12 +15,12 @@ import numpy as np
 from sklearn.datasets import load_sample_images
 
 from whatwhere.dataset import SPLITS, TEST, TRAIN, VALIDATION, duplicate_groups, open_dataset
-from whatwhere.dead_leaves import dead_leaves
 from whatwhere.errors import UserError
 from whatwhere.recordings.archive import open_tree
 from whatwhere.recordings.images import decode_image, in_numeric_order, is_image
 from whatwhere.recordings.preprocess import preprocess
 from whatwhere.recordings.splits import assign
+from whatwhere.simulations.dead_leaves import dead_leaves
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Stimuli(Protocol):
 
 @dataclass(frozen=True)
 class Generated:
-    """Dead leaves, see :mod:`whatwhere.dead_leaves`; every image is new."""
+    """Dead leaves, see :mod:`whatwhere.simulations.dead_leaves`; every image is new."""
 
     source: str = "generated dead leaves"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from whatwhere.model import Model
+from whatwhere.models.base import Model
 
 
 def squared_error(predictions: Tensor, responses: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from whatwhere.errors import UserError
 from whatwhere.files import read_tensors, write_tensors
-from whatwhere.training import Fit, Training
+from whatwhere.training.loop import Fit, Training
 
 logger = logging.getLogger(__name__)
 

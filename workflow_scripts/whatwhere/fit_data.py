@@ -1,0 +1,191 @@
+"""What one fit may see: its neurons, its training and validation images, standardised, and no test data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from whatwhere.dataset import SPLITS, TRAIN, VALIDATION, known_patches, repeat_mean, select_images
+from whatwhere.errors import UserError
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Which neurons and images one fit uses: indices into the dataset.
+
+    Attributes
+    ----------
+    neurons
+        (neuron,) sorted indices.
+    train, validation
+        (image,) indices, in the order in which a fit of this seed stores its images.
+    """
+
+    neurons: np.ndarray
+    train: np.ndarray
+    validation: np.ndarray
+
+
+def n_validation(n_images: int, fraction: float, maximum: int) -> int:
+    """Size of the validation set among ``n_images`` (sections A.2 and F.1): int(fraction n), capped.
+
+    ``maximum`` 0 means no cap.
+    """
+    # The small term keeps e.g. 0.2 * 35 = 7.000000000000001 or 6.999999 from flipping a count.
+    size = int(fraction * n_images + 1e-9)
+    return min(size, maximum) if maximum else size
+
+
+def draw(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int) -> Draw:
+    """Draw the neurons and the images of one fit; nested, so that a larger draw holds the smaller ones.
+
+    Parameters
+    ----------
+    dataset
+        A dataset that fulfils the contract.
+    n_neurons
+        Size of the population; None takes all. With known cell types every type gives the same number.
+    n_images
+        Training plus validation images; None takes all.
+    seed
+        Chooses the fold, the neurons and the images, each from its own random stream.
+
+    Raises
+    ------
+    UserError
+        If the dataset has too few neurons or images.
+    """
+    name = dataset.attrs["name"]
+    neuron_rng, image_rng = (
+        np.random.default_rng(child) for child in np.random.SeedSequence([seed, 0]).spawn(2)
+    )
+    split = dataset["split"].values[seed % dataset.sizes["fold"]]
+    pools = [image_rng.permutation(np.flatnonzero(split == code)) for code in (TRAIN, VALIDATION)]
+    if n_images is not None:
+        validation = n_validation(
+            n_images,
+            float(dataset.attrs["validation_fraction"]),
+            int(dataset.attrs["validation_max"]),
+        )
+        sizes = (n_images - validation, validation)
+        if min(sizes) < 1:
+            raise UserError(f"{name}: n_images {n_images} leaves no image to validate on")
+        for pool, size, label in zip(pools, sizes, SPLITS, strict=False):
+            if size > len(pool):
+                raise UserError(
+                    f"{name}: n_images {n_images} needs {size} {label} images but there are {len(pool)}"
+                )
+        pools = [pool[:size] for pool, size in zip(pools, sizes, strict=True)]
+    return Draw(_draw_neurons(dataset, n_neurons, neuron_rng), *pools)
+
+
+def _draw_neurons(dataset: xr.Dataset, n_neurons: int | None, rng: np.random.Generator) -> np.ndarray:
+    name, available = dataset.attrs["name"], dataset.sizes["neuron"]
+    if n_neurons is None:
+        return np.arange(available)
+    if n_neurons > available:
+        raise UserError(f"{name}: n_neurons {n_neurons} is more than the {available} there are")
+    if "cell_type" not in dataset:
+        return np.sort(rng.permutation(available)[:n_neurons])
+    types, counts = np.unique(dataset["cell_type"].values, return_counts=True)
+    each, rest = divmod(n_neurons, len(types))
+    if rest and n_neurons > len(types):
+        raise UserError(f"{name}: n_neurons {n_neurons} is no multiple of its {len(types)} cell types")
+    if rest:
+        return np.sort(rng.permutation(available)[:n_neurons])
+    # The same ranks in every type (section F.1): types are compared at the same positions.
+    ranks = rng.permutation(counts.min())[:each]
+    members = (np.flatnonzero(dataset["cell_type"].values == t) for t in types)
+    return np.sort(np.concatenate([member[ranks] for member in members]))
+
+
+@dataclass(frozen=True)
+class Standardizer:
+    """Pixel statistics of the training images of one fit, applied to all images it sees.
+
+    Attributes
+    ----------
+    mean, sd
+        (channel, y, x); ``sd`` is 1 where the training images do not vary.
+    """
+
+    mean: np.ndarray
+    sd: np.ndarray
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Return (images - mean) / sd as float32, (image, channel, y, x)."""
+        standardized = images - self.mean
+        standardized /= self.sd
+        return standardized.astype(np.float32, copy=False)
+
+
+def standardizer(images: np.ndarray, normalize: str) -> Standardizer:
+    """Statistics of training images (image, channel, y, x): none, one pair, or one pair per pixel."""
+    shape = images.shape[1:]
+    if normalize == "none":
+        mean, sd = np.zeros(()), np.ones(())
+    elif normalize == "global":
+        mean, sd = np.asarray(images.mean(dtype=np.float64)), np.asarray(images.std(dtype=np.float64))
+    else:
+        mean, sd = images.mean(0, dtype=np.float64), images.std(0, dtype=np.float64)
+    sd = np.where(sd > 1e-12 * (1 + np.abs(mean)), sd, 1.0)
+    full = (np.broadcast_to(np.asarray(value, np.float32), shape).copy() for value in (mean, sd))
+    return Standardizer(*full)
+
+
+@dataclass(frozen=True)
+class FitData:
+    """Everything one fit may see: standardized images and repeat-averaged responses, no test data.
+
+    Attributes
+    ----------
+    train_images, validation_images
+        (image, channel, y, x), float32.
+    train_responses, validation_responses
+        (image, neuron), float32, averaged over repeats.
+    response_sd
+        (neuron,) scale of the responses for initial values (section B).
+    standardize
+        What was done to the images.
+    draw
+        Where they come from.
+    patch_corner, patch_size
+        (neuron, 2) row and column of the top-left pixel of every neuron's true receptive field, and the
+        width of its patch; None unless the dataset tells.
+    """
+
+    train_images: np.ndarray
+    train_responses: np.ndarray
+    validation_images: np.ndarray
+    validation_responses: np.ndarray
+    response_sd: np.ndarray
+    standardize: Standardizer
+    draw: Draw
+    patch_corner: np.ndarray | None
+    patch_size: int | None
+
+
+def fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int) -> FitData:
+    """Draw and load what a fit may see; parameters as in :func:`draw`."""
+    drawn = draw(dataset, n_neurons, n_images, seed)
+    train = select_images(dataset, drawn.train)
+    standardize = standardizer(train, dataset.attrs["normalize"])
+    responses = [repeat_mean(dataset, part, drawn.neurons) for part in (drawn.train, drawn.validation)]
+    if "response_sd" in dataset:
+        response_sd = dataset["response_sd"].values[drawn.neurons]
+    else:
+        response_sd = responses[0].std(0)
+    corner, size = known_patches(dataset)
+    return FitData(
+        train_images=standardize(train),
+        train_responses=responses[0],
+        validation_images=standardize(select_images(dataset, drawn.validation)),
+        validation_responses=responses[1],
+        response_sd=response_sd,
+        standardize=standardize,
+        draw=drawn,
+        patch_corner=None if corner is None else corner[drawn.neurons],
+        patch_size=size,
+    )

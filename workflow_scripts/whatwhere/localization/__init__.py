@@ -1,0 +1,1 @@
+"""Where neurons look, by inference: locations, starts for networks, and relocation during training."""

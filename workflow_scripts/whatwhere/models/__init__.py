@@ -1,0 +1,1 @@
+"""Models of a population, from images to predicted responses."""

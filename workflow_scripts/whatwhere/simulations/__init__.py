@@ -1,0 +1,1 @@
+"""Simulated populations: what they see, their receptive fields, types, responses and noise."""

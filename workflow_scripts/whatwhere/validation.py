@@ -1,0 +1,246 @@
+"""Validating configurations before anything runs: schemas, and what they cannot say."""
+
+from __future__ import annotations
+
+from whatwhere.config import SIMULATED, Config
+from whatwhere.schema import Sources, check_schema, fail
+
+FIGURES: dict[str, tuple[tuple[str, ...], int | None]] = {
+    "fig2": (SIMULATED, None),
+    "fig3": (("simulated_dog",), 1),
+    "fig4": (("simulated_dog",), 2),
+    "fig5": (SIMULATED, 2),
+}
+"""What figures need: kinds of datasets, and the fewest features of a factorised model (None: no model)."""
+
+MAX_PHOTOGRAPH_CROPS = 1024
+"""Most training and validation crops of two photographs; more would show the same pixels over and over."""
+
+
+def validate(config: Config, sources: Sources) -> None:
+    """Refuse a configuration that does not fulfil the schemas or contradicts itself.
+
+    Parameters
+    ----------
+    config
+        The merged configuration.
+    sources
+        Name and content of what was merged, in order, to name the culprit in messages.
+
+    Raises
+    ------
+    UserError
+        With one line that names file and key, what is wrong and what is allowed.
+    """
+    check_schema(config, "config", (), sources)
+    if config["sta_smoothing"] % 2 == 0:
+        raise fail(("sta_smoothing",), f"{config['sta_smoothing']} must be odd", sources)
+    for section in ("datasets", "models"):
+        for name, definition in config[section].items():
+            check_schema(definition, section, (section, name), sources)
+    for name, definition in config["models"].items():
+        _check_cores(definition, ("models", name, "cores"), sources)
+        _check_localizer(config, name, sources)
+    for name, definition in config["datasets"].items():
+        if definition["kind"] in SIMULATED:
+            _check_simulation(definition, ("datasets", name), sources)
+        if "stimuli" in definition:
+            _check_stimuli(config, name, sources)
+    _check_experiments(config, sources)
+    for figure in FIGURES:
+        _check_figure(config, figure, sources)
+
+
+def validate_model(definition: Config) -> None:
+    """Refuse a model that does not fulfil its schema; errors as in :func:`validate`."""
+    sources: Sources = [("definition", {"models": {"model": definition}})]
+    check_schema(definition, "models", ("models", "model"), sources)
+    _check_cores(definition, ("models", "model", "cores"), sources)
+
+
+def check_kernels(core: Config, image: int, path: tuple[str | int, ...], sources: Sources) -> None:
+    """Refuse a core whose kernels do not fit into images of ``image`` px.
+
+    Parameters
+    ----------
+    core
+        One of the cores of a model.
+    image
+        Height or width of the images, the smaller one.
+    path
+        The core's place in the config, for the message.
+    sources
+        As for :func:`validate`.
+    """
+    size = image
+    for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
+        if kernel > size:
+            message = f"a kernel of {kernel} px does not fit into {size} px (images of {image} px)"
+            raise fail((*path, "kernels"), message, sources)
+        size -= (kernel - 1) * (padding == "valid")
+
+
+def _check_cores(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
+    for index, core in enumerate(definition.get("cores", [])):
+        n_layers = len(core["channels"])
+        for key in ("kernels", "padding", "smooth_layers", "sparse_layers"):
+            if len(core[key]) != n_layers:
+                message = f"has {len(core[key])} elements but 'channels' has {n_layers}: one per layer"
+                raise fail((*path, index, key), message, sources)
+
+
+def _check_localizer(config: Config, name: str, sources: Sources) -> None:
+    """What starts from inferred locations needs a localizer that fits it."""
+    definition, path = config["models"][name], ("models", name)
+    readout = definition.get("readout", {})
+    mask_start = readout.get("mask_start", {})
+    wanted = {
+        "readout.mask_start.position": mask_start.get("position") == "posterior",
+        "readout.position": readout.get("position") == "posterior",
+        "readout.feature_start.mean": readout.get("feature_start", {}).get("mean") == "posterior",
+        "cores": any(core.get("kernel_start") == "posterior" for core in definition.get("cores", [])),
+    }
+    if mask_start.get("height") == "amplitude" and mask_start["position"] != "posterior":
+        message = "amplitude needs 'position: posterior'"
+        raise fail((*path, "readout", "mask_start", "height"), message, sources)
+    if "relocation" in definition and definition["family"] not in ("cnn_factorized", "cnn_gaussian"):
+        message = f"neurons of a {definition['family']} cannot move: only cnn_factorized and cnn_gaussian can"
+        raise fail((*path, "relocation"), message, sources)
+    if "localizer" not in definition:
+        for key, needs in wanted.items():
+            if needs:
+                raise fail((*path, *key.split(".")), "posterior needs the key 'localizer'", sources)
+        return
+    localizer = config["models"].get(definition["localizer"], {})
+    if localizer.get("family") != "localization":
+        known = [n for n, model in config["models"].items() if model["family"] == "localization"]
+        message = f"'{definition['localizer']}' is no model of family localization; there are {known}"
+        raise fail((*path, "localizer"), message, sources)
+    counts = {count for block in localizer["grid"] for count in block["n_kernels"]}
+    for index, core in enumerate(definition["cores"]):
+        if core.get("kernel_start") != "posterior":
+            continue
+        here = (*path, "cores", index)
+        if len(core["channels"]) != 1 or core["channels"] != definition["cores"][0]["channels"]:
+            message = "kernel_start: posterior is for single layers of the same number of channels"
+            raise fail((*here, "channels"), message, sources)
+        if core["channels"][0] not in counts:
+            message = f"{core['channels'][0]} is not among the n_kernels of '{definition['localizer']}'"
+            raise fail((*here, "channels", 0), message, sources)
+        if core["kernels"][0] != localizer["kernel"]:
+            message = f"{core['kernels'][0]} px, but '{definition['localizer']}' has {localizer['kernel']} px"
+            raise fail((*here, "kernels", 0), message, sources)
+
+
+def _check_simulation(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
+    n_neurons, image = definition["n_neurons"], definition["image_size"]
+    if definition["kind"] == "simulated_features":
+        _check_types(n_neurons, definition["n_types"], "types", path, sources)
+        units, places = n_neurons // definition["n_types"], (image - 12) ** 2
+        if units > places:
+            message = f"{units} units per type are more than the {places} locations in {image} px"
+            raise fail((*path, "n_neurons"), message, sources)
+        if definition["feature_space"]["name"] == "vgg19" and definition["color"] != "rgb":
+            raise fail((*path, "color"), "must be rgb for feature_space vgg19", sources)
+        return
+    if definition["kind"] == "simulated_dog":
+        _check_types(n_neurons, len(definition["scales"]), "scales", path, sources)
+    elif definition["n_simple_types"] + definition["n_complex_types"] == 0:
+        raise fail((*path, "n_simple_types"), "there must be a simple or a complex type", sources)
+    patch = definition["patch"]
+    if patch > image:
+        message = f"a receptive field of {patch} px does not fit into {image} px"
+        raise fail((*path, "patch"), message, sources)
+    if patch % 2 == 0:
+        raise fail((*path, "patch"), f"{patch} must be odd", sources)
+
+
+def _check_types(n_neurons: int, n_types: int, what: str, path: tuple[str, ...], sources: Sources) -> None:
+    if n_neurons % n_types:
+        raise fail((*path, "n_neurons"), f"{n_neurons} is no multiple of the {n_types} {what}", sources)
+
+
+def _check_stimuli(config: Config, name: str, sources: Sources) -> None:
+    definition, path = config["datasets"][name], ("datasets", name, "stimuli")
+    stimuli = definition["stimuli"]
+    if stimuli.get("validation", 0) + stimuli.get("test", 0) >= 1:
+        message = "validation and test add up to 1 or more: leave images to train on"
+        raise fail(path, message, sources)
+    if stimuli["source"] == "photographs" and definition["n_images"] > MAX_PHOTOGRAPH_CROPS:
+        message = (
+            f"two photographs give at most {MAX_PHOTOGRAPH_CROPS} images but n_images is "
+            f"{definition['n_images']}: use source generated, images or recording"
+        )
+        raise fail((*path, "source"), message, sources)
+    if stimuli["source"] == "recording":
+        other = config["datasets"].get(stimuli["dataset"])
+        if other is None or other["kind"] in SIMULATED:
+            message = f"'{stimuli['dataset']}' is no recorded dataset of this config"
+            raise fail((*path, "dataset"), message, sources)
+
+
+def _check_sizes(config: Config, index: int, dataset: str, sources: Sources) -> None:
+    """What can be said of the cells of a simulation before it exists."""
+    experiment, definition = config["experiments"][index], config["datasets"][dataset]
+    for key, what in (("n_neurons", "neurons"), ("n_images", "images")):
+        for position, value in enumerate(experiment[key]):
+            if value != "all" and value > definition[key]:
+                message = f"{value} is more than the {definition[key]} {what} of '{dataset}'"
+                raise fail(("experiments", index, key, position), message, sources)
+    for position, value in enumerate(experiment["n_images"]):
+        if value != "all" and int(value * definition["validation_fraction"]) < 1:
+            message = f"{value} leaves no image to validate on"
+            raise fail(("experiments", index, "n_images", position), message, sources)
+    for model in experiment["models"]:
+        for number, core in enumerate(config["models"][model].get("cores", [])):
+            check_kernels(core, definition["image_size"], ("models", model, "cores", number), sources)
+
+
+def _check_known_patches(config: Config, index: int, dataset: str, sources: Sources) -> None:
+    if config["datasets"][dataset]["kind"] == "simulated_dog":
+        return
+    for model in config["experiments"][index]["models"]:
+        if config["models"][model].get("input") == "known_patch":
+            message = (
+                f"a known patch needs a dataset of kind simulated_dog, which '{dataset}' is not: set image"
+            )
+            raise fail(("models", model, "input"), message, sources)
+
+
+def _check_experiments(config: Config, sources: Sources) -> None:
+    names: set[str] = set()
+    for index, experiment in enumerate(config["experiments"]):
+        path = ("experiments", index)
+        for section in ("datasets", "models"):
+            for position, name in enumerate(experiment[section]):
+                if name not in config[section]:
+                    defined = ", ".join(sorted(config[section]))
+                    message = f"'{name}' is not defined under '{section}'; defined are {defined}"
+                    raise fail((*path, section, position), message, sources)
+        for dataset in experiment["datasets"]:
+            if config["datasets"][dataset]["kind"] in SIMULATED:
+                _check_sizes(config, index, dataset, sources)
+            _check_known_patches(config, index, dataset, sources)
+        name = experiment["name"]
+        if name in names:
+            raise fail((*path, "name"), f"'{name}' is used by an earlier experiment", sources)
+        names.add(name)
+
+
+def _check_figure(config: Config, figure: str, sources: Sources) -> None:
+    """Refuse experiments from which a figure cannot be drawn."""
+    kinds, fewest = FIGURES[figure]
+    drawn = [index for index, one in enumerate(config["experiments"]) if one["figure"] == figure]
+    features = []
+    for index in drawn:
+        experiment = config["experiments"][index]
+        for dataset in experiment["datasets"]:
+            if config["datasets"][dataset]["kind"] not in kinds:
+                message = f"{figure} needs datasets of kind {' or '.join(kinds)}, which '{dataset}' is not"
+                raise fail(("experiments", index, "figure"), message, sources)
+        models = [config["models"][name] for name in experiment["models"]]
+        factorized = [model for model in models if model["family"] == "cnn_factorized"]
+        features += [min(core["channels"][-1] for core in model["cores"]) for model in factorized]
+    if drawn and fewest is not None and max(features, default=0) < fewest:
+        message = f"{figure} needs a model of family cnn_factorized with {fewest} features or more"
+        raise fail(("experiments", drawn[0], "figure"), message, sources)
