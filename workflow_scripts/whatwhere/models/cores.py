@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -53,11 +54,11 @@ def correlate_by_fft(images: Tensor, kernels: Tensor) -> Tensor:
     -------
     (batch, out_channel, y - ky + 1, x - kx + 1).
     """
-    size = images.shape[-2:]
+    size = [next_fast_len(n) for n in images.shape[-2:]]
     # The circular correlation is wrong only where the kernel wraps around, which the crop removes.
-    spectrum = torch.fft.rfft2(images).unsqueeze(1)
+    spectrum = torch.fft.rfft2(images, s=size).unsqueeze(1)
     product = (spectrum * torch.fft.rfft2(kernels, s=size).conj()).sum(2)
-    height, width = (n - k + 1 for n, k in zip(size, kernels.shape[-2:], strict=True))
+    height, width = (n - k + 1 for n, k in zip(images.shape[-2:], kernels.shape[-2:], strict=True))
     return torch.fft.irfft2(product, s=size)[..., :height, :width]
 
 
@@ -159,8 +160,8 @@ class ConvLayer(nn.Module):
                 f"cores: a kernel of {kernel} px does not fit into {in_shape[1]} x {in_shape[2]} px: "
                 "use smaller kernels or larger images"
             )
-        # Measured on CPU: below 9 px, or with many pairs of channels, direct convolution wins.
-        self.use_fft = kernel >= 9 and in_shape[0] * channels <= 16
+        # Measured on CPU, where transforms cost by the pair of channels and products by the area of the kernel.
+        self.use_fft = 25 * in_shape[0] * channels <= kernel**2
         self.norm: nn.Module = nn.Identity()
         if batch_norm is not None:
             over_width = batch_norm.get("over_width", False)
