@@ -23,7 +23,7 @@ def cowley_folder():
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A copy of the repository in which config/test.yaml has run and its report was written."""
-    from workflow import CONFIG, OFFLINE, copy_repository, snakemake
+    from repository_copy import CONFIG, OFFLINE, copy_repository, snakemake
 
     repository = copy_repository(tmp_path_factory.mktemp("workflow"))
     run = snakemake(repository, "all", "build_report", *CONFIG, **OFFLINE)

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 from recording_files import served, write_zip
+from repository_copy import REPOSITORY, snakemake
 from sklearn.datasets import load_sample_images
-from workflow import REPOSITORY, snakemake
 
 ZIP = "supplement.zip"
 SIDE = 31

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from conftest import REPOSITORY, factorized
 from recording_files import WRITERS, write_arrays
-from workflow_runs import configuration, experiment
+from tiny_run import configuration, experiment
 
 from whatwhere.check import main
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from recording_files import WRITERS
-from workflow_runs import DATASET
+from tiny_run import DATASET
 
 import describe_dataset
 import simulate

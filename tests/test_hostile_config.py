@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY, factorized
 from recording_files import IMAGE, SPLIT, WRITERS
-from workflow_runs import configuration, experiment, finished_files, snakemake, write_config
+from tiny_run import configuration, experiment, finished_files, snakemake, write_config
 
 from whatwhere.config import merge, read
 from whatwhere.errors import UserError

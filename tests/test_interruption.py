@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from workflow_runs import (
+from tiny_run import (
     RUN,
     command,
     configuration,

@@ -6,7 +6,7 @@ import pytest
 from conftest import factorized, small_core, small_training
 from PIL import Image
 from recording_files import IMAGE, SPLIT
-from workflow_runs import RUN, configuration, experiment, snakemake, write_config
+from tiny_run import RUN, configuration, experiment, snakemake, write_config
 
 pytestmark = pytest.mark.slow
 

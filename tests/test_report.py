@@ -7,10 +7,10 @@ import shutil
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
+from repository_copy import CONFIG, snakemake
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
-from workflow import CONFIG, snakemake
 
 from whatwhere.config import merge, read
 

@@ -6,7 +6,7 @@ import pytest
 import table1_stand_in as stand_in
 import yaml
 from recording_files import served, write_zip
-from workflow import REPOSITORY
+from repository_copy import REPOSITORY
 
 import collect_table1
 import compute_sta

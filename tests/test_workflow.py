@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 import yaml
-from workflow import CONFIG, snakemake
+from repository_copy import CONFIG, snakemake
 
 from whatwhere.files import read_netcdf
 from whatwhere.metrics import SCORES

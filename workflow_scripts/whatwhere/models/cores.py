@@ -160,7 +160,7 @@ class ConvLayer(nn.Module):
                 f"cores: a kernel of {kernel} px does not fit into {in_shape[1]} x {in_shape[2]} px: "
                 "use smaller kernels or larger images"
             )
-        # Measured on CPU, where transforms cost by the pair of channels and products by the area of the kernel.
+        # Measured on CPU: transforms cost by the pair of channels, products by the area of the kernel.
         self.use_fft = 25 * in_shape[0] * channels <= kernel**2
         self.norm: nn.Module = nn.Identity()
         if batch_norm is not None:

@@ -63,8 +63,8 @@ def write_config(folder, config):
     return path
 
 
-def command(folder, *arguments, program=SNAKEMAKE):
-    """Command line of a run in `folder`, which holds mine.yaml."""
+def command(folder, *arguments, program=SNAKEMAKE, config="mine.yaml"):
+    """Command line of a run in `folder`, which holds mine.yaml unless another file is given."""
     return [
         *program,
         "--snakefile",
@@ -72,7 +72,7 @@ def command(folder, *arguments, program=SNAKEMAKE):
         "--directory",
         str(folder),
         "--configfile",
-        str(Path(folder, "mine.yaml")),
+        str(Path(folder, config)),
         *arguments,
     ]
 
@@ -102,9 +102,9 @@ TIMES = ("logs", "benchmarks", "tables/run_times.csv", "pages/run.html")
 """What tells when and how long a run took, and differs from run to run."""
 
 
-def finished_files(folder):
+def finished_files(folder, run=RUN):
     """SHA-256 of every result by path, but for :data:`TIMES`."""
-    results = Path(folder, RUN)
+    results = Path(folder, run)
     return {
         str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(results.rglob("*"))
