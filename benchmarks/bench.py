@@ -22,23 +22,22 @@ import numpy as np
 import pandas as pd
 import plain
 import torch
-from cases import Case, nonlinear_features, one_kernel, population, three_layers, two_kernels
-from measure import DEVICE, Row, compare, hardware, seconds, table
+from cases import Case, nonlinear_features, one_kernel, population, three_layers
+from measure import DEVICE, NAN, Row, compare, hardware, seconds, table
 from sklearn.linear_model import LinearRegression, Ridge
+from whole_fits import equal_loss, figure_4
 
 from whatwhere import sta
 from whatwhere.files import read_table, write_table
-from whatwhere.fit_data import FitData, fit_data
-from whatwhere.memory import keep_freed_memory
-from whatwhere.models.base import ImageShape, Model, Start
+from whatwhere.fit_data import fit_data
+from whatwhere.models.base import ImageShape
 from whatwhere.models.families import FAMILIES
 from whatwhere.simulations.difference_of_gaussians import simulate
 from whatwhere.training.fits import settings
-from whatwhere.training.loop import PRECISIONS, Fit, Tensors, predict
+from whatwhere.training.loop import PRECISIONS, Tensors
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[1]
-NAN = float("nan")
 # Of a step of 64 images: three products per layer, but no gradient of the images.
 FIGURE_5_OPERATIONS = 2 * 64 * (2 * 40**2 * 32 * 75 + 3 * (36**2 * 64 * 800 + 32**2 * 4 * (1600 + 100)))
 
@@ -85,114 +84,6 @@ def neuralpredictors_step() -> Iterator[Row]:
     times = compare(lambda: case.train(1, max_steps=3), published_steps(case.data, 256, 3), repeats=4)
     what = "step of the G.2 network against neuralpredictors 0.3.0"
     yield Row("a", what, **times, measured="all", target=NAN)
-
-
-def two_types() -> tuple[Case, FitData, np.ndarray, np.ndarray]:
-    """The data of Figure 4, a case of it, and its test images and rates."""
-    data = simulate(
-        "two_types",
-        scales=[0.6, 1.0],
-        n_neurons=1000,
-        variation=0.05,
-        centered=False,
-        image_size=48,
-        patch=17,
-        n_images=2**13,
-        n_test=5000,
-        validation_fraction=0.2,
-        validation_max=0,
-        seed=1,
-    )
-    fit = fit_data(data, None, None, 0)
-    arrays = (fit.train_images, fit.train_responses, fit.validation_images, fit.validation_responses)
-    tensors = Tensors(*(torch.from_numpy(array).to(DEVICE) for array in arrays))
-    test = data["split"].values[0] == 2
-    return Case(two_kernels(), tensors), fit, data["images"].values[test], data["rates"].values[test]
-
-
-class Started(Case):
-    """A case whose models start at the spike-triggered averages, as in the workflow."""
-
-    def __init__(self, case: Case, data: FitData) -> None:
-        super().__init__(case.definition, case.data)
-        self.start = data
-        self.averages = sta.spike_triggered_average(data.train_images, data.train_responses)
-        self.last: Model | None = None
-
-    def encoders(self) -> list[Model]:
-        """One model per setting, initialised as in the workflow."""
-        encoders = super().encoders()
-        for encoder in encoders:
-            encoder.cpu().initialize(
-                Start(
-                    generator=torch.Generator().manual_seed(0),
-                    response_sd=torch.from_numpy(self.start.response_sd),
-                    response_mean=torch.from_numpy(self.start.train_responses.mean(0)),
-                    averages=dict.fromkeys(sta.AVERAGES, self.averages),
-                )
-            )
-            encoder.to(DEVICE)
-        self.last = encoders[-1]
-        return encoders
-
-
-def _plain_piece(case: Case) -> tuple[float, float]:
-    """Time and validation loss of the first 100 steps of the plain loop."""
-    network = case.plain(case.encoders()[0])
-    network.definition = case.definition | {"training": case.definition["training"] | {"max_steps": 100}}
-    data, history = case.data, []
-    time_taken = seconds(
-        lambda: history.extend(
-            plain.fit(
-                network,
-                (data.train_images, data.train_responses),
-                (data.validation_images, data.validation_responses),
-                case.strengths()[0],
-                torch.Generator().manual_seed(1),
-            )
-        )
-    )
-    return time_taken, history[-1][2]
-
-
-def figure_4() -> Iterator[Row]:
-    """(b) The fit of Figure 4 to the end, and the performance it reaches."""
-    random, data, images, rates = two_types()
-    case = Started(random, data)
-    test = torch.from_numpy(images).to(DEVICE)
-    pieces = [_plain_piece(case) for _ in range(2)]
-    keep_freed_memory()
-    n_steps, feves = 0, {}
-    for precision, target in (("float32", 0.6), ("bfloat16", 0.35)):
-        fits: list[Fit] = []
-        ours = seconds(lambda precision=precision, fits=fits: fits.extend(case.train(1, precision=precision)))
-        (fit,) = fits
-        # The plain loop takes the path of float32 and so as many steps.
-        n_steps = n_steps or fit.last_step
-        ratios = [ours / (piece * n_steps / 100) for piece, _ in pieces]
-        predictions = predict(case.last, test).cpu().numpy()
-        feves[precision] = float((1 - ((predictions - rates) ** 2).mean(0) / rates.var(0)).mean())
-        drift = abs(fit.history[0, 2] / pieces[0][1] - 1)
-        yield Row(
-            "b",
-            f"fit of Figure 4, {precision}",
-            *(ours, ours / float(np.mean(ratios)), f"100 of {n_steps} steps"),
-            *(float(np.mean(ratios)), min(ratios), max(ratios)),
-            target,
-            f"FEVE {feves[precision]:.4f}, {fit.last_step} steps; "
-            f"validation loss {drift:.1g} from plain at step 100",
-        )
-    difference = abs(feves["bfloat16"] - feves["float32"])
-    yield Row(
-        "b",
-        "FEVE of bfloat16 against float32",
-        NAN,
-        NAN,
-        "all",
-        *([difference] * 3),
-        0.003,
-        f"{feves['bfloat16']:.4f} and {feves['float32']:.4f}",
-    )
 
 
 def sweep(case: Case, together: int, **changes: Any) -> None:
@@ -303,6 +194,7 @@ def dag() -> Iterator[Row]:
 CASES: dict[str, Callable[[], Iterator[Row]]] = {
     "step_float32": partial(training_step, "float32", 0.95),
     "step_bfloat16": partial(training_step, "bfloat16", 0.5),
+    "equal_loss": equal_loss,
     "neuralpredictors": neuralpredictors_step,
     "figure_4": figure_4,
     "figure_3_sweep_1": partial(figure_3_sweep, 1),

@@ -16,6 +16,7 @@ import torch
 
 from whatwhere.memory import keep_freed_memory
 
+NAN = float("nan")
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
