@@ -33,9 +33,10 @@ def random_readout(n_neurons=4, channels=3, **changes):
     return readout
 
 
-def test_fourier_and_direct_correlation_agree():
+@pytest.mark.parametrize("size", [(20, 25), (31, 23)], ids=["fast", "prime"])
+def test_fourier_and_direct_correlation_agree(size):
     torch.manual_seed(0)
-    images, kernels = torch.randn(3, 2, 20, 25), torch.randn(4, 2, 9, 11)
+    images, kernels = torch.randn(3, 2, *size), torch.randn(4, 2, 9, 11)
     torch.testing.assert_close(
         correlate_by_fft(images, kernels), functional.conv2d(images, kernels), atol=1e-4, rtol=1e-5
     )
