@@ -2,7 +2,8 @@ PYTHON ?= python3
 CORES ?= all
 CONFIG ?= config/config.yaml
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Bytecode is written when it is first needed: compiling all of torch takes longer than a short run saves.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := run
 .PHONY: run report test lint format docs check bench bench-scaling clean help

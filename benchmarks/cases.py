@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from plain import PlainNetwork
 
-from whatwhere.config import read
+from whatwhere.config import merge, read
 from whatwhere.models.base import ImageShape, Model
 from whatwhere.training.fits import build, settings
 from whatwhere.training.loop import Fit, Tensors, Training
@@ -21,7 +21,8 @@ CONFIG = Path(__file__).parents[1] / "config"
 
 def two_kernels() -> dict[str, Any]:
     """Section E: the network of Figure 4."""
-    return copy.deepcopy(read(CONFIG / "config.yaml")["models"]["factorized_two_kernels"])
+    config = merge(read(CONFIG / "config.yaml"), read(CONFIG / "fig4.yaml"))
+    return copy.deepcopy(config["models"]["factorized_two_kernels"])
 
 
 def one_kernel() -> dict[str, Any]:

@@ -17,10 +17,14 @@ N_SIZES = 3
 SOURCES = {"sta": "raw STA", "smoothed_sta": "smoothed STA"}
 
 
-def curves(ax: Axes, scores: pd.DataFrame, reference: pd.DataFrame) -> None:
-    """FEVE over images, one curve per model and population size, the paper's beside it."""
-    drawn = False
+def curves(ax: Axes, scores: pd.DataFrame, reference: pd.DataFrame) -> dict[tuple[str, int], int]:
+    """FEVE over images, one curve per model and population size, the paper's beside it.
+
+    Returns the number of the line style of each.
+    """
+    drawn, styles = False, {}
     for index, ((model, n_neurons), part) in enumerate(scores.groupby(["model", "n_neurons"], sort=False)):
+        styles[model, n_neurons] = index
         plotting.draw_curve(ax, plotting.over_seeds(part), index, plotting.label(model, n_neurons))
         mine = reference[(reference.model == model) & (reference.n_neurons == n_neurons)]
         mine = mine[mine.n_images.between(scores.n_images.min(), scores.n_images.max())]
@@ -30,19 +34,18 @@ def curves(ax: Axes, scores: pd.DataFrame, reference: pd.DataFrame) -> None:
     plotting.image_axis(ax, scores.n_images)
     ax.set(ylabel="FEVE", ylim=(-0.02, 1.02))
     plotting.legend_below(ax, 2, paper=drawn)
+    return styles
 
 
-def errors(ax: Axes, locations: pd.DataFrame) -> None:
+def errors(ax: Axes, locations: pd.DataFrame, styles: dict[tuple[str, int], int]) -> None:
     """Mean localisation error of the averages and of the masks, one curve per model and population size."""
-    index = 0
-    for source, name in SOURCES.items():
+    # Linear models have no masks, which leaves their styles to the averages.
+    for index, (source, name) in enumerate(SOURCES.items()):
         start = plotting.over_seeds(locations[locations.source == source], "error")
         plotting.draw_curve(ax, start, index, name)
-        index += 1
     masks = locations[locations.source == "mask"].dropna(subset="error")
-    for (model, n_neurons), part in masks.groupby(["model", "n_neurons"], sort=False):
-        plotting.draw_curve(ax, plotting.over_seeds(part, "error"), index, plotting.label(model, n_neurons))
-        index += 1
+    for key, part in masks.groupby(["model", "n_neurons"], sort=False):
+        plotting.draw_curve(ax, plotting.over_seeds(part, "error"), styles[key], plotting.label(*key))
     plotting.image_axis(ax, locations.n_images)
     ax.set(ylabel="distance / px", ylim=(0, None))
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -52,15 +55,13 @@ def errors(ax: Axes, locations: pd.DataFrame) -> None:
 def filter_of(path: str | Path, group: str) -> np.ndarray | None:
     """The kernel of a network, or the filter of a linear model around the true location, (y, x).
 
-    The sign is the one with which the mask applies it. None if the cell was not fitted.
+    The sign is the one with which most masks apply it. None if the cell was not fitted.
     """
     if group not in groups_of(path):
         return None
     with read_netcdf(path, group) as stored:
         if "kernels" in stored:
-            kernel = stored["kernels"].values[0, 0]
-            mask = stored["masks"].values[0]
-            return kernel * np.sign(mask.flat[np.abs(mask).argmax()])
+            return stored["kernels"].values[0, 0] * np.sign(stored["masks"].values.sum())
         field, size = stored["filters"].values[0, 0], stored.sizes["ry"]
         top, left = np.round(stored["location"].values[0]).astype(int) - size // 2
         return field[top : top + size, left : left + size]
@@ -107,8 +108,8 @@ def main(
     figure = plt.figure(figsize=(plotting.PAGE, 6.4))
     left, right = figure.subfigures(1, 2, width_ratios=[1.25, 1])
     first, second = left.subplots(2, 1)
-    curves(first, table, read_table(reference))
-    errors(second, pd.concat([read_table(path) for path in locations], ignore_index=True))
+    styles = curves(first, table, read_table(reference))
+    errors(second, pd.concat([read_table(path) for path in locations], ignore_index=True), styles)
     (third, *_) = filters(right, [(*key, path) for key, path in rows.items()], shown)
     for letter, ax in zip("abc", (first, second, third), strict=True):
         plotting.panel_letter(ax, letter)
