@@ -77,7 +77,7 @@ def test_an_edited_library_file_reruns_the_rules_that_use_it(finished):
     for module, expected in {
         "barcodes": {"cluster_barcodes", "collect_barcodes", "plot_fig4"},
         "selection": {"select_fits", "score", "cluster_barcodes"},
-        "simulation": {"simulate", "compute_sta", "train", "fit_baseline"},
+        "simulations/difference_of_gaussians": {"simulate", "compute_sta", "train", "fit_baseline"},
     }.items():
         path = library / f"{module}.py"
         before = path.read_text()
@@ -117,7 +117,7 @@ def test_a_real_recording_goes_to_its_figure(tmp_path, finished, cowley_folder):
     experiment = {
         "name": "recording",
         "datasets": ["v4_210325"],
-        "models": ["mean", "ridge_pixels"],
+        "models": ["mean_rate", "ridge_rate"],
         "n_neurons": ["all"],
         "n_images": ["all"],
         "seeds": [0],
@@ -132,7 +132,7 @@ def test_a_real_recording_goes_to_its_figure(tmp_path, finished, cowley_folder):
     )
     assert run.returncode == 0, run.stdout + run.stderr
     scores = pd.read_csv(finished / "results" / "v4_test" / "tables" / "scores.csv")
-    ridge = scores[scores.model == "ridge_pixels"]
+    ridge = scores[scores.model == "ridge_rate"]
     assert len(ridge) == 50
     # Ridge on pixels reaches about .29 on this session; shuffled pairs would give 0.
     assert ridge.correlation.mean() > 0.2
