@@ -1,5 +1,6 @@
 import re
 
+import pandas as pd
 import pytest
 import yaml
 from conftest import REPOSITORY
@@ -83,3 +84,12 @@ def test_every_table_has_a_caption():
     caption = (REPOSITORY / "rules" / "captions" / "table.rst").read_text(encoding="utf-8")
     assert len(made) >= 6
     assert [name for name in made if f'"{name}": "' not in caption] == []
+
+
+def test_timings_of_the_readme_are_those_of_the_benchmark():
+    measured = pd.read_csv(REPOSITORY / "benchmarks" / "results" / "bench_cpu.csv").set_index("what").ratio
+    section = (REPOSITORY / "README.md").read_text().split("## How fast it is")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| ([0-9.]+) \|", section, re.MULTILINE)
+    assert len(rows) > 8
+    for what, ratio in rows:
+        assert float(ratio) == pytest.approx(measured[what], rel=0.05), what
