@@ -1,3 +1,4 @@
+import pkgutil
 import re
 
 import pandas as pd
@@ -93,3 +94,15 @@ def test_timings_of_the_readme_are_those_of_the_benchmark():
     assert len(rows) > 8
     for what, ratio in rows:
         assert float(ratio) == pytest.approx(measured[what], rel=0.05), what
+
+
+def test_references_in_docstrings_lead_somewhere():
+    sources = sorted((REPOSITORY / "workflow_scripts").rglob("*.py"))
+    names = {
+        name
+        for source in sources
+        for name in re.findall(r":(?:func|class|mod|data):`(whatwhere[\w.]*)`", source.read_text())
+    }
+    assert len(names) > 20
+    for name in names:
+        pkgutil.resolve_name(name)

@@ -211,7 +211,7 @@ def simulate(
     n_test
         Test images with noiseless responses.
     validation_fraction, validation_max
-        As in :func:`whatwhere.dataset.n_validation`.
+        As in :func:`whatwhere.fit_data.n_validation`.
     seed
         Neurons, training images, training noise, test images and the response scale have a random stream
         each, so more images do not change the neurons, nor the first images.

@@ -70,7 +70,7 @@ def simulate(
     n_test
         Test images.
     validation_fraction, validation_max
-        As in :func:`whatwhere.dataset.n_validation`.
+        As in :func:`whatwhere.fit_data.n_validation`.
     seed
         Types, locations, noise, calibration and the images of every split have a random stream each, so
         more neurons or images leave the first ones as they are, up to the scale of the mean rate.

@@ -219,7 +219,7 @@ def simulate(
     n_test
         Test images.
     validation_fraction, validation_max
-        As in :func:`whatwhere.dataset.n_validation`.
+        As in :func:`whatwhere.fit_data.n_validation`.
     seed
         Types, cells, calibration, the images of every split and the spikes of every split have a random
         stream each, so more images leave neurons and first images as they are.
