@@ -60,15 +60,26 @@ def half_done(undisturbed, tmp_path):
     return folder
 
 
-def start(folder, *arguments):
-    """Start a run as the leader of its own process group."""
-    return subprocess.Popen(
-        command(folder, *(arguments or ("--cores", "1"))),
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+@pytest.fixture
+def start():
+    """Function that starts a run as the leader of its own process group, which does not outlive the test."""
+    processes = []
+
+    def start_run(folder, *arguments):
+        process = subprocess.Popen(
+            command(folder, *(arguments or ("--cores", "1"))),
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start_run
+    for process in processes:
+        if process.poll() is None:
+            kill(process)
 
 
 def kill(process):
@@ -86,7 +97,7 @@ def partial_files(folder):
     return [path for path in Path(folder, "results").rglob("*") if path.name.startswith(".partial-")]
 
 
-def test_a_run_killed_at_ten_random_moments_ends_with_the_same_bytes(undisturbed, tmp_path):
+def test_a_run_killed_at_ten_random_moments_ends_with_the_same_bytes(undisturbed, start, tmp_path):
     reference, seconds = undisturbed
     write_config(tmp_path, settings())
     locks = tmp_path / ".snakemake" / "locks"
@@ -109,7 +120,7 @@ def test_a_run_killed_at_ten_random_moments_ends_with_the_same_bytes(undisturbed
     assert not partial_files(tmp_path)
 
 
-def test_a_killed_training_continues_where_it_was(undisturbed, half_done):
+def test_a_killed_training_continues_where_it_was(undisturbed, half_done, start):
     training = ("--cores", "1", f"{FIT}/fits.pt")
     process = start(half_done, *training)
     wait_for(half_done / FIT / "checkpoint.pt", process)
@@ -126,7 +137,7 @@ def test_a_killed_training_continues_where_it_was(undisturbed, half_done):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_training_told_to_stop_saves_and_says_so(undisturbed, half_done, number):
+def test_a_training_told_to_stop_saves_and_says_so(undisturbed, half_done, start, number):
     process = start(half_done, "--cores", "1", f"{FIT}/fits.pt")
     wait_for(half_done / FIT / "checkpoint.pt", process)
     os.kill(process_of("train", half_done), number)
@@ -140,12 +151,16 @@ def test_a_training_told_to_stop_saves_and_says_so(undisturbed, half_done, numbe
         assert (half_done / FIT / name).read_bytes() == (undisturbed[0] / FIT / name).read_bytes()
 
 
-def test_a_second_run_in_the_same_folder_is_refused_while_the_first_goes_on(undisturbed, half_done):
+def test_a_second_run_in_the_same_folder_is_refused_while_the_first_goes_on(undisturbed, half_done, start):
     process = start(half_done, "--cores", "1", f"{FIT}/fits.pt")
     wait_for(half_done / FIT / "checkpoint.pt", process)
+    training = process_of("train", half_done)
+    # Held still, or it may end before the second run has looked.
+    os.kill(training, signal.SIGSTOP)
     second = snakemake(half_done, "--cores", "1", f"{FIT}/fits.pt")
     assert second.returncode != 0
     assert LOCKED in second.stdout
+    os.kill(training, signal.SIGCONT)
     assert process.wait() == 0
     assert (half_done / FIT / "fits.pt").read_bytes() == (undisturbed[0] / FIT / "fits.pt").read_bytes()
 
