@@ -125,3 +125,30 @@ rule collect_data_efficiency:
         "Collect data efficiency"
     script:
         "../workflow_scripts/collect_data_efficiency.py"
+
+
+rule describe_fits:
+    input:
+        dataset=f"{RUN}/data/{{dataset}}.nc",
+        averages=cell_files(f"{RUN}/sta/{CELL}.nc", has_masks),
+        fits=cell_files(f"{RUN}/fits/{FIT}/fits.pt"),
+        selection=f"{RUN}/selection/{{experiment}}/{{dataset}}/{{model}}.csv",
+    output:
+        parameters=f"{RUN}/parameters/{{experiment}}/{{dataset}}/{{model}}.nc",
+        locations=f"{RUN}/locations/{{experiment}}/{{dataset}}/{{model}}.csv",
+    log:
+        f"{RUN}/logs/describe_fits/{{experiment}}/{{dataset}}/{{model}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/describe_fits/{{experiment}}/{{dataset}}/{{model}}.tsv"
+    conda:
+        "../envs/whatwhere.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(30),
+    params:
+        cells=lambda wildcards: cells(EXPERIMENTS[wildcards.experiment]),
+        code=code_of("describe_fits"),
+    message:
+        "Describe the fits of {wildcards.model} on {wildcards.dataset}"
+    script:
+        "../workflow_scripts/describe_fits.py"

@@ -7,7 +7,11 @@ import threading
 import zipfile
 
 import numpy as np
+import pytest
 from PIL import Image
+
+from load_recording import main
+from whatwhere.errors import UserError
 
 IMAGE = {"color": "grey", "crop": None, "size": None, "normalize": "per_pixel"}
 SPLIT = {"validation": 1 / 6, "test": 1 / 6, "folds": 2, "seed": 1}
@@ -140,3 +144,21 @@ def served(folder):
         finally:
             server.shutdown()
             thread.join()
+
+
+def content(folder):
+    """All files but the locks of downloads, which are empty and stay."""
+    return {path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"}
+
+
+def refuse(definition, folder, expected, mirror=None):
+    """Assert a refusal: one line, the culprit named, no output."""
+    before = content(folder)
+    output = folder / "results" / "data.nc"
+    with pytest.raises(UserError) as error:
+        main("mine", definition, folder / "downloads", mirror, str(output))
+    message = str(error.value)
+    assert expected in message
+    assert "\n" not in message
+    assert any(name in message for name in (str(folder), "datasets.mine", str(mirror)))
+    assert content(folder) == before
