@@ -58,20 +58,24 @@ class Localization:
     converged: bool
 
 
-def _start(kernels: np.ndarray, prior: KernelPrior, covariance: np.ndarray) -> Population:
+def _start(kernels: np.ndarray, prior: KernelPrior) -> Population:
     """Population with given kernels (kernel, y, x) and a broad amplitude prior."""
-    flat = kernels.reshape(len(kernels), -1).astype(np.float64)
-    flat = flat / np.sqrt((flat * (flat @ covariance)).sum(1, keepdims=True))
+    starts = []
+    for flat in kernels.reshape(len(kernels), -1).astype(np.float64):
+        energy = prior.stimulus.output_variance(np.outer(flat, flat))
+        # A kernel that no neuron takes can be zero, and stays so.
+        scale = energy.mean() or 1.0
+        starts.append(KernelPosterior(flat / np.sqrt(scale), energy / scale, 0.0, np.nan, np.nan))
     fill = np.ones(len(kernels))
     return Population(
-        [KernelPosterior(kernel, 1.0, 0.0, np.nan, np.nan) for kernel in flat],
+        starts,
         _FIRST_AMPLITUDE * fill,
         _FIRST_AMPLITUDE**2 / 4 * fill,
         fill / len(kernels),
     )
 
 
-def _recenter(population: Population, prior: KernelPrior, covariance: np.ndarray) -> Population | None:
+def _recenter(population: Population, prior: KernelPrior) -> Population | None:
     """The same kernels shifted to the middle of the patch; None if all lie there.
 
     A kernel and all its locations can shift together; the prior prefers the middle, but only slightly,
@@ -82,13 +86,13 @@ def _recenter(population: Population, prior: KernelPrior, covariance: np.ndarray
     kernels, shifted = [], False
     for kernel in population.kernels:
         field = kernel.mean.reshape(patch, patch)
-        mass = field**2 / (field**2).sum()
+        mass = field**2 / max((field**2).sum(), np.finfo(float).tiny)
         shift = [-round(float(mass.sum(other) @ axis)) for other in (1, 0)]
         kernels.append(np.roll(field, shift, (0, 1)))
         shifted = shifted or any(shift)
     if not shifted:
         return None
-    start = _start(np.stack(kernels), prior, covariance)
+    start = _start(np.stack(kernels), prior)
     return replace(
         start,
         amplitude_mean=population.amplitude_mean,
@@ -156,7 +160,6 @@ class Search:
 def localize(
     averages: Averages,
     prior: KernelPrior,
-    covariance: np.ndarray,
     n_kernels: list[int],
     search: Search,
 ) -> list[Localization]:
@@ -168,8 +171,6 @@ def localize(
         Standardised spike-triggered averages of the population.
     prior
         Prior on kernels.
-    covariance
-        (y * x, y * x) covariance of the stimulus within a patch.
     n_kernels
         Numbers of shared kernels.
     search
@@ -177,33 +178,29 @@ def localize(
     """
     rng = np.random.default_rng(search.seed)
     first = _first_kernels(prior, search.random_starts, rng)
-    starts = [_start(kernel[None], prior, covariance) for kernel in first]
-    single = _best(averages, starts, prior, covariance, search)
+    starts = [_start(kernel[None], prior) for kernel in first]
+    single = _best(averages, starts, prior, search)
     neurons = update_neurons(averages, single.population, 1.0)
     results = []
     for count in n_kernels:
         run = single
         if count > 1:
             starts = [
-                _start(
-                    _clustered_kernels(averages, neurons, prior, count, search.seed + i), prior, covariance
-                )
+                _start(_clustered_kernels(averages, neurons, prior, count, search.seed + i), prior)
                 for i in range(max(search.random_starts, 1))
             ]
-            run = _best(averages, starts, prior, covariance, search)
+            run = _best(averages, starts, prior, search)
         results.append(_result(averages, run, prior))
     return results
 
 
-def _best(
-    averages: Averages, starts: list[Population], prior: KernelPrior, covariance: np.ndarray, search: Search
-) -> Run:
+def _best(averages: Averages, starts: list[Population], prior: KernelPrior, search: Search) -> Run:
     """Run all starts on some neurons, finish the best of them on all."""
     some = averages.subset(_EXPLORED)
 
     def run(data: Averages, start: Population, temperatures: np.ndarray) -> Run:
         found = iterate(data, start, prior, temperatures, search.max_iterations, search.tolerance)
-        middle = _recenter(found.population, prior, covariance)
+        middle = _recenter(found.population, prior)
         if middle is None:
             return found
         shifted = iterate(data, middle, prior, np.ones(0), search.max_iterations, search.tolerance)

@@ -11,6 +11,9 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import solve_triangular
+
+from whatwhere.localization.stimulus import StimulusCovariance
 
 _NEGLIGIBLE = 1e-5
 """Directions with less than this share of the largest prior variance are dropped."""
@@ -25,7 +28,7 @@ class KernelPosterior:
     mean
         (y * x,) posterior mean.
     energy
-        Expected variance of the kernel's output, mean squared plus posterior variance.
+        Expected variance of the kernel's output at every location, (y, x); (1, 1) for a stationary stimulus.
     divergence
         Kullback-Leibler divergence from the prior, nats.
     smoothness, extent
@@ -33,7 +36,7 @@ class KernelPosterior:
     """
 
     mean: np.ndarray
-    energy: float
+    energy: np.ndarray
     divergence: float
     smoothness: float
     extent: float
@@ -43,8 +46,8 @@ class KernelPosterior:
 class _Basis:
     """Prior of one pair of lengths: kernel = basis @ z with z standard normal.
 
-    The columns of ``basis`` (pixel, direction) are uncorrelated under the stimulus; ``variance`` (direction,)
-    are the variances of their outputs.
+    The columns of ``basis`` (pixel, direction) are uncorrelated under the average stimulus; ``variance``
+    (direction,) are the variances of their outputs.
     """
 
     basis: np.ndarray
@@ -80,40 +83,54 @@ class KernelPrior:
         Width and height of kernels, px.
     smoothness, extent
         Lengths to choose from, px.
-    covariance
-        (y * x, y * x) covariance of the stimulus within a patch.
+    stimulus
+        Covariance of the stimulus within a patch.
     """
 
     def __init__(
-        self, patch: int, smoothness: list[float], extent: list[float], covariance: np.ndarray
+        self, patch: int, smoothness: list[float], extent: list[float], stimulus: StimulusCovariance
     ) -> None:
-        self.patch = patch
-        self.bases = [_basis(patch, *pair, covariance) for pair in itertools.product(smoothness, extent)]
+        self.patch, self.stimulus = patch, stimulus
+        pairs = itertools.product(smoothness, extent)
+        self.bases = [_basis(patch, *pair, stimulus.average) for pair in pairs]
 
-    def posterior(self, precision: float, target: np.ndarray) -> KernelPosterior:
-        """Posterior given the expected log-likelihood target @ k - precision k' C k / 2.
+    def _root(self, prior: _Basis, weights: np.ndarray, pooled: np.ndarray) -> np.ndarray:
+        """Triangular root of the posterior covariance in the directions of a prior."""
+        if self.stimulus.stationary:
+            return np.diag(1 / np.sqrt(1 + weights.sum() * prior.variance))
+        n_directions = prior.basis.shape[1]
+        precision = np.eye(n_directions) + prior.basis.T @ pooled @ prior.basis
+        lower = np.linalg.cholesky(precision)
+        return solve_triangular(lower, np.eye(n_directions), lower=True).T
+
+    def posterior(self, weights: np.ndarray, target: np.ndarray) -> KernelPosterior:
+        """Posterior given the expected log-likelihood target @ k - sum of weights times k' C k / 2.
 
         Parameters
         ----------
-        precision
-            Expected number of images times squared amplitude that saw the kernel.
+        weights
+            (y, x) expected number of images times squared amplitude that saw the kernel at a location.
         target
             (y * x,) weighted sum of spike-triggered averages.
         """
+        pooled = self.stimulus.pool(weights)
         best, evidence = None, -np.inf
         for prior in self.bases:
-            projected = prior.basis.T @ target
-            sharpened = 1 + precision * prior.variance
-            value = float((projected**2 / sharpened - np.log(sharpened)).sum() / 2)
+            root = self._root(prior, weights, pooled)
+            projected = root.T @ (prior.basis.T @ target)
+            value = float(projected @ projected / 2 + np.log(np.diag(root)).sum())
             if value > evidence:
-                best, evidence = (prior, projected / sharpened, sharpened), value
+                best, evidence = (prior, root, projected), value
         if best is None:
             raise FloatingPointError("the evidence of every kernel prior is NaN")
-        prior, z, sharpened = best
+        prior, root, projected = best
+        z, factor = root @ projected, prior.basis @ root
+        mean = prior.basis @ z
+        log_determinant = 2 * np.log(np.diag(root)).sum()
         return KernelPosterior(
-            mean=prior.basis @ z,
-            energy=float((prior.variance * (z**2 + 1 / sharpened)).sum()),
-            divergence=float((z**2 + 1 / sharpened - 1 + np.log(sharpened)).sum() / 2),
+            mean=mean,
+            energy=self.stimulus.output_variance(np.outer(mean, mean) + factor @ factor.T),
+            divergence=float(z @ z + (root**2).sum() - len(z) - log_determinant) / 2,
             smoothness=prior.smoothness,
             extent=prior.extent,
         )
@@ -122,31 +139,3 @@ class KernelPrior:
         """Kernel from one of the priors, all equally likely, (y, x)."""
         prior = self.bases[rng.integers(len(self.bases))]
         return (prior.basis @ rng.standard_normal(prior.basis.shape[1])).reshape(self.patch, self.patch)
-
-
-def stimulus_covariance(images: np.ndarray, patch: int) -> np.ndarray:
-    """Covariance of the pixels of a patch, the same wherever it lies (a stationary stimulus).
-
-    Parameters
-    ----------
-    images
-        (image, y, x) with mean 0 over images.
-    patch
-        Width and height, px.
-
-    Returns
-    -------
-    (y * x, y * x). For white noise it is close to the identity.
-    """
-    _, height, width = images.shape
-    lags = patch - 1
-    padded = (height + lags, width + lags)
-    power = np.zeros((padded[0], padded[1] // 2 + 1))
-    for start in range(0, len(images), 512):
-        power += (np.abs(np.fft.rfft2(images[start : start + 512], s=padded)) ** 2).sum(0)
-    lag_sum = np.fft.irfft2(power, s=padded)
-    lag = np.arange(-lags, lags + 1)
-    overlap = np.outer(height - np.abs(lag), width - np.abs(lag)) * len(images)
-    autocovariance = lag_sum[np.ix_(lag, lag)] / overlap
-    row, column = (grid.ravel() for grid in np.indices((patch, patch)))
-    return autocovariance[row[:, None] - row + lags, column[:, None] - column + lags]

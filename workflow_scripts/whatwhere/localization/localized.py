@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,18 @@ from torch import Tensor, nn
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
 from whatwhere.localization.inference import Localization, Search, localize
-from whatwhere.localization.kernel_prior import KernelPrior, stimulus_covariance
+from whatwhere.localization.kernel_prior import KernelPrior
 from whatwhere.localization.mixture import Averages
+from whatwhere.localization.stimulus import StimulusCovariance
 from whatwhere.models.base import ImageShape, LocalizedStart, Model, Penalties
 from whatwhere.models.cores import correlate_by_fft
 from whatwhere.sta import spike_triggered_average
+from whatwhere.training.loop import predict
+
+logger = logging.getLogger(__name__)
+
+_NEGLIGIBLE_VARIANCE = 1e-3
+"""Share of the variance of the responses below which predictions count as constant."""
 
 
 class LocalizedReadout(nn.Module):
@@ -133,16 +141,22 @@ def fit_localized(
     sd = responses.std(0)
     standardized = (responses - response_mean) / np.where(sd > 0, sd, 1)
     averages = Averages.of(spike_triggered_average(centered[:, None], standardized), len(grey))
-    covariance = stimulus_covariance(centered, patch)
+    stimulus = StimulusCovariance.of(centered, patch, definition["covariance_block"])
     results = localize(
         averages,
-        KernelPrior(patch, definition["smoothness"], definition["extent"], covariance),
-        covariance,
+        KernelPrior(patch, definition["smoothness"], definition["extent"], stimulus),
         counts,
         Search(**definition["search"]),
     )
     offset = shrunken_means(responses) if definition["bias"] else response_mean
-    return [_parameters(result, sd, offset, image_mean) for result in results]
+    fits = [_parameters(result, sd, offset, image_mean) for result in results]
+    shape = data.train_images.shape[1:]
+    for setting, parameters in zip(settings, fits, strict=True):
+        encoder = build_localized(definition, setting, (shape[0], shape[1], shape[2]), len(offset))
+        encoder.load_state_dict(parameters)
+        predicted = predict(encoder, torch.from_numpy(data.train_images)).numpy()
+        _give_up_where_the_mean_is_better(parameters, predicted, responses, offset)
+    return fits
 
 
 def _parameters(
@@ -158,6 +172,30 @@ def _parameters(
         "readout.posterior": torch.from_numpy(result.posterior),
         "readout.bias": torch.from_numpy(offset.astype(np.float32)) - of_mean[0],
     }
+
+
+def _give_up_where_the_mean_is_better(
+    parameters: dict[str, Tensor], predicted: np.ndarray, responses: np.ndarray, offset: np.ndarray
+) -> None:
+    """Predict the mean for neurons whose own training responses are explained worse than by the mean.
+
+    Shrunken predictions never are if the stimulus is what the model takes it for.
+    """
+    worse = ((responses - predicted) ** 2).mean(0) > ((responses - offset) ** 2).mean(0)
+    # Rounding decides about neurons without receptive field, whose predictions are the mean anyway.
+    worse &= predicted.var(0) > _NEGLIGIBLE_VARIANCE * responses.var(0)
+    if not worse.any():
+        return
+    logger.warning(
+        "%d of %d neurons are explained worse than by their mean, which is predicted for them: the stimulus "
+        "is not everywhere alike, set covariance_block to 1 or 2",
+        worse.sum(),
+        len(worse),
+    )
+    rows = torch.from_numpy(worse)
+    parameters["readout.posterior"][rows] = 1 / parameters["readout.posterior"][0].numel()
+    parameters["readout.amplitude"][rows] = 0
+    parameters["readout.bias"][rows] = torch.from_numpy(offset[worse].astype(np.float32))
 
 
 def with_validation(data: FitData) -> FitData:

@@ -3,7 +3,7 @@
 The location of a receptive field is a discrete latent variable. Given neuron n's kernel k, location l and
 amplitude a, its standardised response is a (k * x)(l) plus noise. Then the spike-triggered average (STA) is
 all that the data say: with c_nkl the inner product of kernel k and the STA at location l, D images and
-e_k = k' C k the variance of the kernel's output, the log-likelihood is D (a c_nkl - a^2 e_k / 2) up to a
+e_kl = k' C_l k the variance of the kernel's output, the log-likelihood is D (a c_nkl - a^2 e_kl / 2) up to a
 constant (responses have variance 1, which is noise plus signal: an STA's error contains both).
 
 Variational EM with three factors, which all have closed forms:
@@ -119,25 +119,29 @@ def update_neurons(averages: Averages, population: Population, temperature: floa
     patch = int(np.sqrt(len(population.kernels[0].mean)))
     kernels = np.stack([kernel.mean for kernel in population.kernels]).reshape(-1, patch, patch)
     correlation = averages.correlate(kernels)
-    energy = np.array([kernel.energy for kernel in population.kernels])
-    n, mean, variance = averages.n_images, population.amplitude_mean, population.amplitude_variance
+    energy = np.stack([kernel.energy for kernel in population.kernels])
+    mean, variance, share = (
+        values[:, None, None]
+        for values in (population.amplitude_mean, population.amplitude_variance, population.share)
+    )
+    n = averages.n_images
     precision = n * energy + 1 / variance
     prior = (
-        np.log(population.share / np.prod(correlation.shape[2:]))
+        np.log(share / np.prod(correlation.shape[2:]))
         - mean**2 / (2 * variance)
         - np.log(variance * precision) / 2
     )
 
-    def along(values: np.ndarray) -> np.ndarray:
-        return values.astype(np.float32)[:, None, None]
+    def single(values: np.ndarray) -> np.ndarray:
+        return values.astype(np.float32)
 
-    amplitude = correlation * along(n / precision) + along(mean / variance / precision)
-    log_joint = amplitude**2 * along(precision / 2) + along(prior)
+    amplitude = correlation * single(n / precision) + single(mean / variance / precision)
+    log_joint = amplitude**2 * single(precision / 2) + single(prior)
     flat = log_joint.reshape(len(log_joint), -1)
     evidence = _log_sum_exp(flat)
     normalizer = evidence if temperature == 1 else _log_sum_exp(temperature * flat)
     posterior = np.exp(temperature * flat - normalizer[:, None]).reshape(log_joint.shape)
-    return Neurons(posterior, amplitude, amplitude**2 + along(1 / precision), evidence)
+    return Neurons(posterior, amplitude, amplitude**2 + single(1 / precision), evidence)
 
 
 def _log_sum_exp(flat: np.ndarray) -> np.ndarray:
@@ -151,17 +155,17 @@ def update_population(averages: Averages, neurons: Neurons, prior: KernelPrior) 
     weighted = neurons.posterior * neurons.amplitude
     count = neurons.posterior.sum(pooled, dtype=np.float64) + 1e-6
     first = weighted.sum(pooled, dtype=np.float64)
-    second = (neurons.posterior * neurons.squared_amplitude).sum(pooled, dtype=np.float64)
+    squared = (neurons.posterior * neurons.squared_amplitude).sum(0, dtype=np.float64)
     targets = averages.patches(weighted, prior.patch, per_neuron=False)
     n = averages.n_images
     mean = first / count
     return Population(
         kernels=[
-            prior.posterior(n * float(energy), n * target.ravel().astype(np.float64))
-            for energy, target in zip(second, targets, strict=True)
+            prior.posterior(n * weights, n * target.ravel().astype(np.float64))
+            for weights, target in zip(squared, targets, strict=True)
         ],
         amplitude_mean=mean,
-        amplitude_variance=np.maximum(second / count - mean**2, 1e-6),
+        amplitude_variance=np.maximum(squared.sum((1, 2)) / count - mean**2, 1e-6),
         share=count / count.sum(),
     )
 
