@@ -125,6 +125,11 @@ def has_barcodes(model):
     return model["family"] in families and min(features + kernels) > 1
 
 
+def has_mask_and_features(model):
+    """Whether Figure 1 can be drawn from a model."""
+    return model["family"] == "cnn_factorized" and has_barcodes(model)
+
+
 def all_targets():
     """What a plain run makes."""
     tables = ["scores", "summary"]
@@ -139,8 +144,9 @@ def all_targets():
         tables += ["data_efficiency"]
     if fits_of(EXPERIMENTS.values(), has_barcodes):
         tables += ["barcodes", "barcode_scores"]
-        figures += ["fig1"]
         figures += fitted("barcodes/{experiment}/{dataset}/{model}", has_barcodes)
+    if fits_of(EXPERIMENTS.values(), has_mask_and_features):
+        figures += ["fig1"]
     return (
         [f"{RUN}/tables/{name}.csv" for name in tables]
         + [f"{RUN}/figures/{name}.svg" for name in figures]

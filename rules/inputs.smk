@@ -83,7 +83,7 @@ def example_file(pattern):
     """Input function: a file of the run's first factorised model with several features."""
 
     def file(wildcards):
-        return pattern.format(**fits_of(EXPERIMENTS.values(), has_barcodes)[0])
+        return pattern.format(**fits_of(EXPERIMENTS.values(), has_mask_and_features)[0])
 
     return file
 

@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from conftest import REPOSITORY
+from repository_copy import REPOSITORY, snakemake
 
 from whatwhere.config import read
 from whatwhere.models.families import FAMILIES
@@ -34,3 +34,20 @@ def test_models_have_training_exactly_if_they_have_no_closed_form():
     }
     assert set(schema["properties"]["family"]["enum"]) == set(FAMILIES)
     assert trained == {name for name, family in FAMILIES.items() if family.fit is None}
+
+
+def test_figure_1_is_drawn_from_a_network_although_inference_comes_first(tmp_path):
+    configuration = str(REPOSITORY / "config" / "data_efficiency.yaml")
+    done = snakemake(
+        REPOSITORY,
+        "--dry-run",
+        "--directory",
+        str(tmp_path),
+        "--configfile",
+        configuration,
+        "--",
+        "results/data_efficiency/figures/fig1.svg",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Describe the fits of factorized_two_kernels" in done.stdout
+    assert "Describe the fits of localized_two_kernels" not in done.stdout
