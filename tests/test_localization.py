@@ -8,6 +8,7 @@ from scipy.signal import lfilter
 from scipy.stats import norm
 from sklearn.metrics import adjusted_rand_score
 
+import describe_fits
 from whatwhere.errors import UserError
 from whatwhere.fit_data import fit_data
 from whatwhere.localization.inference import Search, localize
@@ -367,3 +368,15 @@ def test_localize_needs_no_particular_number_of_starts(rng):
     search = dataclasses.replace(SEARCH, random_starts=0)
     (result,) = localize(averages, prior, [2], search)
     assert result.posterior.shape == (7, 2, SIZE - PATCH + 1, SIZE - PATCH + 3)
+
+
+def test_kernels_on_colour_images_are_described_with_their_share_of_every_channel():
+    dataset = population(300, 5)
+    colour = dataset.drop_vars("images").assign(
+        images=(dataset["images"].dims, np.repeat(dataset["images"].values, 3, axis=1))
+    )
+    candidates = fit_seed(definition(), 0, fit_data(colour, None, None, 0))
+    fitted = load_fit(to_tensors(definition(), [candidates]), 0, 0)
+    kernels = describe_fits.parameters(fitted, colour)["kernels"].values
+    assert kernels.shape == (1, 3, PATCH, PATCH)
+    np.testing.assert_allclose(kernels.sum(1), fitted.encoder.kernels.detach().numpy(), rtol=1e-6)

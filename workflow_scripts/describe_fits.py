@@ -49,7 +49,9 @@ def parameters(fitted: Fitted, data: xr.Dataset) -> xr.Dataset:
                 weights = model.readout.feature_weights[keep].numpy()
                 arrays["feature_weights"] = (("neuron", "feature"), weights)
     elif isinstance(model, LocalizedEncoder):
-        arrays["kernels"] = (("kernel", "channel", "ky", "kx"), model.kernels.detach()[:, None].numpy())
+        # It sees the mean over channels: every channel has an equal share in a kernel.
+        shares = model.kernels.detach()[:, None].expand(-1, len(image), -1, -1) / len(image)
+        arrays["kernels"] = (("kernel", "channel", "ky", "kx"), shares.numpy())
         arrays["masks"] = (("neuron", "fy", "fx"), model.readout.mask.detach()[keep].numpy())
     elif isinstance(model, LinearEncoder):
         arrays["filters"] = (("neuron", "channel", "y", "x"), model.filters.detach()[keep].numpy())
