@@ -83,3 +83,8 @@ def test_pixels_outside_all_images_are_undefined():
     np.testing.assert_array_equal(
         np.isnan(mean), [[True, True, True], [False, False, True], [False, False, True]]
     )
+
+
+def test_two_barcodes_that_all_neurons_share_exactly_are_two_clusters():
+    shared = np.repeat([[1.0, 0.0], [0.0, 1.0]], 20, axis=0)
+    assert barcodes.choose_n_clusters(shared, 0) == (2, 1.0)

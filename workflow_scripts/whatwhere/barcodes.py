@@ -53,7 +53,7 @@ def silhouettes(barcodes: np.ndarray, seed: int) -> dict[int, float]:
         Of k-means and of the sample.
     """
     distinct = len(np.unique(barcodes.round(6), axis=0))
-    counts = range(2, min(MAX_CLUSTERS, distinct - 1) + 1)
+    counts = range(2, min(MAX_CLUSTERS, distinct, len(barcodes) - 1) + 1)
     sample = min(len(barcodes), _SILHOUETTE_SAMPLE)
     return {
         count: float(
