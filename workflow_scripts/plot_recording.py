@@ -51,7 +51,7 @@ def _scatter(ax: Axes, predicted: np.ndarray, measured: np.ndarray) -> None:
     reach = max(0.55 * np.ptp(predicted), 0.05 * abs(middle), 1e-3)
     ax.set_xlim(middle - reach, middle + reach)
     r = pearson(predicted[:, None], measured[:, None])[0]
-    ax.annotate(f"r = {r:.2f}", (0.05, 0.97), xycoords="axes fraction", va="top")
+    ax.set_title(f"r = {r:.2f}")
     ax.set(ylabel="measured")
 
 
@@ -71,7 +71,7 @@ def _examples(
         plotting.show_field(axes[0, column], average)
         if masks is not None and masks[position].any():
             _outline(axes[0, column], masks[position], average.shape)
-        axes[0, column].set_title(f"{label} (neuron {neuron})")
+        axes[0, column].set_title(f"{label},\nneuron {neuron}")
         predicted = predictions["predictions"].sel(neuron=neuron).values
         _scatter(axes[1, column], predicted, measured[:, position])
         axes[1, column].set_xlabel("predicted")

@@ -188,7 +188,7 @@ def _give_up_where_the_mean_is_better(
         return
     logger.warning(
         "%d of %d neurons are explained worse than by their mean, which is predicted for them: the stimulus "
-        "is not everywhere alike, set covariance_block to 1 or 2",
+        "may differ from place to place, try a smaller covariance_block",
         worse.sum(),
         len(worse),
     )
