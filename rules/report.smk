@@ -1,7 +1,8 @@
 rule collect_benchmarks:
     input:
-        # Benchmark files are no outputs: they are complete when all results are.
+        # Benchmark files are no outputs: they are complete when all that is timed has been made.
         all_targets(),
+        f"{RUN}/tables/answers.csv",
     output:
         table=f"{RUN}/tables/run_times.csv",
     log:
