@@ -31,6 +31,12 @@ def test_the_number_of_well_separated_types_is_found(three_types):
     assert silhouette > 0.8
 
 
+def test_one_deviating_neuron_among_thousands_is_no_error(rng):
+    weights = np.tile([1.0, 0.0], (2500, 1))
+    weights[1200] = [0.0, 1.0]
+    assert barcodes.choose_n_clusters(weights, seed=0) == (2, pytest.approx(1, abs=0.001))
+
+
 def test_equal_barcodes_are_one_cluster_without_a_silhouette():
     n_clusters, silhouette = barcodes.choose_n_clusters(np.ones((10, 3)), seed=0)
     assert n_clusters == 1

@@ -51,6 +51,24 @@ def test_missing_repeats_are_left_out(trials):
     np.testing.assert_allclose(metrics.mean_noise_variance(responses), (1 / counts).mean(), rtol=0.03)
 
 
+def test_images_shown_once_do_not_bias_the_explainable_share(rng):
+    signal = rng.normal(0, 1, (3000, 2))
+    responses = signal + rng.normal(0, 1, (10, 3000, 2))
+    responses[1:, 300:] = np.nan
+    assert metrics.feve(signal, responses) == pytest.approx(1, abs=0.1)
+    # Nine in ten means have the noise of one trial, one in ten a tenth of it.
+    assert metrics.cc_max(responses) == pytest.approx(np.sqrt(1 / (1 + 0.91)), abs=0.03)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.1, 2e5])
+def test_nothing_is_said_about_a_neuron_that_always_responds_alike(rng, value):
+    responses = np.full((3, 50, 1), value, np.float32)
+    responses[2, ::2] = np.nan
+    found = metrics.scores(rng.normal(value, 1, (50, 1)).astype(np.float32), responses, noise_free=False)
+    assert [name for name, score in found.items() if np.isfinite(score[0])] == ["mse"]
+    assert np.isnan(metrics.feve_noise_free(responses[0] + 1, responses[0])).all()
+
+
 def test_without_repeats_the_noise_is_unknown(rng):
     scores = metrics.scores(rng.normal(size=(30, 2)), rng.normal(size=(1, 30, 2)), noise_free=False)
     for name in ("feve", "cc_max", "cc_norm", "correlation_single_trial"):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,8 +7,16 @@ from conftest import factorized, small_core
 from torch.nn import functional
 
 from whatwhere.errors import UserError
-from whatwhere.models.base import Start
-from whatwhere.models.cores import BatchNorm, ConvCore, ConvLayer, correlate_by_fft, laplace_smoothness
+from whatwhere.models.base import Start, inverse_softplus
+from whatwhere.models.cores import (
+    ACTIVATIONS,
+    BatchNorm,
+    ConvCore,
+    ConvLayer,
+    correlate_by_fft,
+    laplace_smoothness,
+    normal_,
+)
 from whatwhere.models.encoder import build_cnn
 from whatwhere.models.readouts import FactorizedReadout, FixedMaskReadout, FullyConnectedReadout
 from whatwhere.training.losses import Objective, poisson_loss, squared_error
@@ -167,10 +177,44 @@ def test_masks_start_at_the_peak_of_the_average_with_the_scale_of_the_responses(
     np.testing.assert_allclose(readout.mask_l1().detach(), expected, atol=0.025)
 
 
-def test_biases_start_at_the_mean_response():
-    readout, begin = FactorizedReadout((3, 7, 9), 8, READOUT), start(8)
-    readout.initialize(begin)
-    torch.testing.assert_close(functional.softplus(readout.bias), begin.response_mean)
+@pytest.mark.parametrize("family", ["cnn_factorized", "cnn_fully_connected"])
+@pytest.mark.parametrize("nonlinearity", ACTIVATIONS)
+def test_biases_start_at_the_mean_response(family, nonlinearity):
+    readout = FULL if family == "cnn_fully_connected" else READOUT
+    encoder = build_cnn(
+        factorized(family=family, readout=readout, nonlinearity=nonlinearity), 0, (1, 7, 9), 8
+    )
+    begin = replace(start(8), response_mean=torch.logspace(-2, 3, 8))
+    if nonlinearity == "exp":
+        begin = replace(begin, response_mean=begin.response_mean.clamp(max=80))
+    encoder.initialize(begin)
+    torch.testing.assert_close(encoder.nonlinearity(encoder.readout.bias), begin.response_mean)
+
+
+@pytest.mark.parametrize("response", [0.0, 1e-6, 0.3, 5.0, 88.0, 89.0, 1e6])
+def test_the_inverse_softplus_holds_at_all_rates(response):
+    drive = inverse_softplus(torch.tensor([response]))
+    torch.testing.assert_close(functional.softplus(drive), torch.tensor([max(response, 1e-4)]))
+
+
+def test_a_rectified_neuron_that_is_silent_at_first_can_still_learn():
+    encoder = build_cnn(factorized(nonlinearity="relu"), 0, (1, 7, 9), 3)
+    encoder.initialize(replace(start(3), response_mean=torch.zeros(3)))
+    encoder(torch.zeros(2, 1, 7, 9)).sum().backward()
+    assert (encoder.readout.bias.grad > 0).all()
+
+
+def test_a_truncated_start_without_noise_is_zero():
+    weights = torch.ones(3, 4)
+    normal_(weights, 0, True, torch.Generator())
+    assert not weights.any()
+
+
+def test_a_known_kernel_of_another_size_is_refused():
+    definition = factorized(family="cnn_known_kernel", cores=[small_core(channels=[1], kernels=[5])])
+    encoder = build_cnn(definition, 0, (1, 7, 9), 3)
+    with pytest.raises(UserError, match="kernel of 5 px but the true receptive field 3 px"):
+        encoder.initialize(replace(start(3), known_kernel=torch.zeros(3, 3)))
 
 
 def test_feature_weights_start_at_their_mean():

@@ -5,14 +5,22 @@ from scipy.stats import ttest_1samp
 
 import answer_questions
 from whatwhere.files import read_table
-from whatwhere.questions import ABSENT, COLUMNS, QUESTIONS, answers, images_saved, interval
+from whatwhere.questions import (
+    ABSENT,
+    COLUMNS,
+    QUESTIONS,
+    answers,
+    crossed_interval,
+    images_saved,
+    interval,
+)
 
 FAMILIES = {"ridge": "ridge", "cnn": "cnn_factorized", "dense": "cnn_fully_connected"}
 FIGURES = {"fig": "fig3"}
 NO_REFERENCE = pd.DataFrame(columns=["experiment", "model", "n_neurons", "n_images", "feve"])
 
 
-def score_table(cells, feve=True):
+def score_table(cells, noise_free=True):
     """Scores of cells (model, n_neurons, n_images, seed, values of neurons)."""
     parts = [
         pd.DataFrame(
@@ -25,7 +33,8 @@ def score_table(cells, feve=True):
                 "n_images": n_images,
                 "seed": seed,
                 "neuron": np.arange(len(values)),
-                "feve": values if feve else np.nan,
+                "feve": values,
+                "cc_max": np.nan if noise_free else 0.9,
                 "correlation": values,
             }
         )
@@ -71,13 +80,38 @@ def test_models_are_compared_neuron_by_neuron_at_equal_sizes():
     cells += [("dense", 3, 128, 0, [9.0, 9.0, 9.0])]
     (row,) = ask(score_table(cells), 2).to_dict("records")
     assert row["value"] == pytest.approx(0.2)
-    assert (row["n"], row["unit"], row["comparison"]) == (3, "neurons", "cnn minus dense")
+    assert (row["n"], row["unit"], row["comparison"]) == (3, "neurons of one fit", "cnn minus dense")
 
 
 def test_seeds_of_a_neuron_count_once():
     cells = [(m, 2, 64, s, [v, v]) for s in (0, 1) for m, v in (("cnn", 0.5 + s), ("dense", 0.1))]
     (row,) = ask(score_table(cells), 2).to_dict("records")
-    assert (row["n"], row["value"]) == (2, pytest.approx(0.9))
+    assert (row["n"], row["value"], row["unit"]) == (2, pytest.approx(0.9), "neurons, 2 seeds")
+
+
+def test_models_are_compared_only_on_seeds_that_both_have():
+    cells = [(m, 2, 64, s, [v, v]) for s in (0, 1) for m, v in (("cnn", 0.5 + s), ("dense", 0.4 + s))]
+    cells += [("cnn", 2, 64, 2, [9.0, 9.0])]
+    (row,) = ask(score_table(cells), 2).to_dict("records")
+    assert (row["value"], row["unit"]) == (pytest.approx(0.1), "neurons, 2 seeds")
+
+
+@pytest.mark.parametrize("n_seeds", [5, 10])
+def test_the_interval_over_neurons_and_seeds_holds_the_truth(n_seeds):
+    """Neurons of a fit fail together: an interval over neurons alone holds it in a third of the cases."""
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(400):
+        fits, neurons = rng.normal(0, 0.05, n_seeds), rng.normal(0, 0.1, (60, 1))
+        _, low, high = crossed_interval(0.3 + fits + neurons + rng.normal(0, 0.05, (60, n_seeds)))
+        held.append(low < 0.3 < high)
+    assert np.mean(held) == pytest.approx(0.95, abs=0.035)
+
+
+def test_populations_worse_than_their_mean_count_as_0():
+    cells = [("cnn", n, 64, seed, [value] * n) for n, value in ((1, -5.0), (9, 0.4)) for seed in (0, 1)]
+    (row,) = ask(score_table(cells), 1).to_dict("records")
+    assert row["value"] == pytest.approx(0.4)
 
 
 def test_the_third_question_takes_the_largest_sizes_of_every_other_model():
@@ -91,9 +125,9 @@ def test_the_third_question_takes_the_largest_sizes_of_every_other_model():
     np.testing.assert_allclose(sorted(rows["value"]), [0.2, 0.4])
 
 
-def test_recordings_without_single_trials_are_compared_by_correlation():
+def test_noisy_test_responses_are_compared_by_correlation():
     cells = [("cnn", 2, 64, 0, [0.5, 0.7]), ("dense", 2, 64, 0, [0.4, 0.4])]
-    (row,) = ask(score_table(cells, feve=False), 2).to_dict("records")
+    (row,) = ask(score_table(cells, noise_free=False), 2).to_dict("records")
     assert (row["measure"], row["value"]) == ("correlation", pytest.approx(0.2))
 
 

@@ -74,8 +74,23 @@ def test_a_bootstrap_draws_a_neuron_for_all_its_cells_at_once():
     table = scores(Curve(0.4, 0.95, 1.0, 11.0), 0.1)
     weights = bootstrap_weights(table, np.random.default_rng(0))
     assert table.assign(weight=weights).groupby(["seed", "neuron"]).weight.nunique().max() == 1
-    assert 0 in weights
-    assert weights.max() > 1
+    assert (weights > 0).all()
+
+
+@pytest.mark.parametrize("n_seeds", [3, 8])
+def test_bootstraps_vary_as_the_mean_over_seeds_does(n_seeds):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"n_neurons": 1, "n_images": 8, "seed": range(n_seeds), "neuron": 0, "feve": rng.normal(size=n_seeds)}
+    )
+    means = [cell_means(table, "feve", bootstrap_weights(table, rng)).value.item() for _ in range(1000)]
+    assert np.var(means) == pytest.approx(table.feve.var(ddof=1) / n_seeds, rel=0.2)
+
+
+def test_one_seed_gives_a_rate_without_an_interval():
+    found = exchange_rate(scores(Curve(0.4, 0.95, 1.0, 11.0), 0.1, n_seeds=1), "feve", 5, seed=0)
+    assert found["rate"] == pytest.approx(0.4, abs=0.1)
+    assert np.isnan([found["low"], found["high"]]).all()
 
 
 def test_cell_means_leave_out_undefined_scores_and_cells_without_weight():

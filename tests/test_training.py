@@ -120,6 +120,33 @@ def test_learning_rate_falls_by_the_factor():
     assert sorted(set(np.round(rates, 6)), reverse=True) == [0.1, 0.01, 0.001]
 
 
+def test_a_fit_that_diverges_ends_alone_and_never_wins(tiny_dataset, tmp_path, caplog):
+    definition = factorized(training=small_training(max_steps=20, evaluate_every=5, fits_at_once=2))
+    strengths = [0.01, 1e39]
+    both, one = (definition | {"grid": [{"mask_l1": some}]} for some in (strengths, strengths[:1]))
+    good, diverged = sweep(both, tiny_dataset, new_checkpoint(tmp_path)).fits
+    (alone,) = sweep(one, tiny_dataset, new_checkpoint(tmp_path / "alone")).fits
+    np.testing.assert_allclose(good.validation_loss, alone.validation_loss, rtol=1e-4)
+    assert np.isinf(diverged.validation_loss).all()
+    assert (good.last_step, diverged.last_step) == (20, 5)
+    assert "this fit is left out" in caplog.text
+
+
+def test_a_seed_of_which_every_fit_diverges_is_refused(tiny_dataset, tmp_path):
+    definition = factorized(grid=[{"mask_l1": [1e39]}], training=small_training(evaluate_every=5))
+    with pytest.raises(UserError, match="no fit of seed 0 has a finite loss: lower"):
+        sweep(definition, tiny_dataset, new_checkpoint(tmp_path))
+
+
+@pytest.mark.parametrize(("fit_one", "family"), [(train_seed, "cnn_factorized"), (fit_seed, "ridge")])
+def test_negative_responses_are_refused_for_a_poisson_loss(tiny_dataset, fit_one, family):
+    tiny_dataset["responses"][:, :, 3] -= 9
+    data, averages = cell(tiny_dataset)
+    rest = (averages, None, None, CPU, None) if fit_one is train_seed else ()
+    with pytest.raises(UserError, match=r"1 neurons have some \(\[3\]\): set the loss to mse"):
+        fit_one(factorized(family=family, loss="poisson"), 0, data, *rest)
+
+
 def cell(tiny_dataset):
     data = fit_data(tiny_dataset, None, None, 0)
     average = spike_triggered_average(data.train_images, data.train_responses)

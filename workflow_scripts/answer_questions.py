@@ -10,7 +10,8 @@ from whatwhere.pages import heading, number, paragraph, table, write_page
 from whatwhere.questions import ABSENT, QUESTIONS, answers
 
 INTRODUCTION = (
-    "Differences are means over paired seeds or neurons with their 95 % confidence interval (Student's t); "
+    "Differences are means over paired seeds, or over paired neurons and seeds, with their 95 % confidence "
+    "interval (Student's t), which for a single fit says nothing about others; "
     "exchange rates carry that of a bootstrap. FEVE is the fraction of explainable variance explained. "
     "Sizes are neurons fitted jointly, and training plus validation images. The last columns give the "
     "paper's value, where it published one at these sizes, and the table of this run."

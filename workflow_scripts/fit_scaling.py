@@ -7,7 +7,7 @@ import pandas as pd
 
 from whatwhere.files import read_table, write_table
 from whatwhere.logs import logged
-from whatwhere.scaling import exchange_rate
+from whatwhere.scaling import exchange_rate, measure_of
 
 N_BOOTSTRAPS = 200
 KEYS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images", "seed"]
@@ -32,15 +32,16 @@ def rates_of(scores: pd.DataFrame, measure: str) -> list[dict[str, float]]:
 def main(scores: list[str], scaling: str | Path, rates: str | Path) -> None:
     """Write the mean over neurons of every seed to ``scaling`` and the fitted exchange rates to ``rates``.
 
-    The rates use ``feve`` where it is defined and ``correlation`` where there are no single trials.
+    Both name the measure of the dataset (:func:`whatwhere.scaling.measure_of`), which the rates use.
     """
     table = pd.concat([read_table(path) for path in scores], ignore_index=True)
-    write_table(table.groupby(KEYS, sort=False)[["feve", "correlation"]].mean().reset_index(), scaling)
+    measures = {name: measure_of(part) for name, part in table.groupby("dataset")}
+    means = table.groupby(KEYS, sort=False)[["feve", "correlation"]].mean().reset_index()
+    write_table(means.assign(measure=means["dataset"].map(measures)), scaling)
     rows = []
     for names, part in table.groupby(["dataset", "model", "selection"], sort=False):
-        measure = "feve" if part.feve.notna().any() else "correlation"
         keys = dict(zip(["dataset", "model", "selection"], names, strict=True))
-        rows += [keys | row for row in rates_of(part, measure)]
+        rows += [keys | row for row in rates_of(part, measures[names[0]])]
     write_table(pd.DataFrame(rows) if rows else pd.DataFrame(columns=RATES), rates)
 
 

@@ -84,7 +84,7 @@ def main(scaling: str | Path, rates: str | Path, svg: str | Path, png: str | Pat
     rows = figure.subfigures(len(groups), 1, squeeze=False)[:, 0]
     for row, ((dataset, model), part) in zip(rows, groups, strict=True):
         mine = fitted[(fitted.dataset == dataset) & (fitted.model == model)]
-        measure = "feve" if part.feve.notna().any() else "correlation"
+        measure = part.measure.iloc[0]
         curve = None
         if len(mine):
             curve = Curve(*mine.iloc[0][["rate", "top", "slope", "midpoint"]])

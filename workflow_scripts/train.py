@@ -7,7 +7,7 @@ import torch
 
 from whatwhere import sta
 from whatwhere.config import size
-from whatwhere.dataset import open_dataset
+from whatwhere.dataset import open_dataset, shared_kernel
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf, write_tensors
 from whatwhere.fit_data import fit_data
 from whatwhere.localization.starts import start_from
@@ -42,7 +42,7 @@ def main(
     keep_freed_memory()
     where = choose_device(device)
     with open_dataset(dataset) as data, read_netcdf(averages) as stored:
-        kernel = data["receptive_field"].values[0] if "receptive_field" in data else None
+        kernel = shared_kernel(data)
         found: dict[int, Any] = dict.fromkeys(seeds, (None, {}))
         if localizer:
             starts = read_tensors(localizer[0])

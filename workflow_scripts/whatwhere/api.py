@@ -175,8 +175,6 @@ def fit(
     if "localizer" in model:
         raise UserError("model: a localizer is another model of a config: start masks at an average instead")
     data = _dataset(images, responses, split, normalize, seed)
-    if model["loss"] == "poisson" and (data["responses"] < 0).any():
-        raise UserError("responses: a poisson loss cannot fit negative responses: set the loss to mse")
     seen = fit_data(data, None, None, seed)
     stored = select_images(data, seen.draw.train)
     defaults = read(FOLDER / "config.yaml")

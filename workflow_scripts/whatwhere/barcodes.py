@@ -54,13 +54,15 @@ def silhouettes(barcodes: np.ndarray, seed: int) -> dict[int, float]:
     """
     distinct = len(np.unique(barcodes.round(6), axis=0))
     counts = range(2, min(MAX_CLUSTERS, distinct, len(barcodes) - 1) + 1)
-    sample = min(len(barcodes), _SILHOUETTE_SAMPLE)
-    return {
-        count: float(
-            silhouette_score(barcodes, cluster(barcodes, count, seed), sample_size=sample, random_state=seed)
-        )
-        for count in counts
-    }
+    return {count: _silhouette(barcodes, cluster(barcodes, count, seed), seed) for count in counts}
+
+
+def _silhouette(barcodes: np.ndarray, clusters: np.ndarray, seed: int) -> float:
+    """Mean silhouette over at most 2000 neurons, among them one of every cluster."""
+    order = np.random.default_rng(seed).permutation(len(barcodes))
+    _, first = np.unique(clusters[order], return_index=True)
+    sample = np.sort(order[np.union1d(np.arange(min(len(order), _SILHOUETTE_SAMPLE)), first)])
+    return float(silhouette_score(barcodes[sample], clusters[sample]))
 
 
 def choose_n_clusters(barcodes: np.ndarray, seed: int) -> tuple[int, float]:

@@ -188,6 +188,14 @@ def repeat_mean(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray) ->
     return mean
 
 
+def shared_kernel(dataset: xr.Dataset) -> np.ndarray | None:
+    """The true receptive field (y, x) of a simulated population in which all neurons have the same, else None."""
+    if "receptive_field" not in dataset:
+        return None
+    kernels = dataset["receptive_field"].values
+    return kernels[0] if (kernels == kernels[0]).all() else None
+
+
 def known_patches(dataset: xr.Dataset) -> tuple[np.ndarray | None, int | None]:
     """Top-left pixels (neuron, 2) and width of the patches that hold the true receptive fields.
 

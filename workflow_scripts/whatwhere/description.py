@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from whatwhere.dataset import SPLITS, duplicate_groups
+from whatwhere.errors import some_of
 from whatwhere.metrics import cc_max
 
 _BLOCK = 64
@@ -159,7 +160,7 @@ def findings(dataset: xr.Dataset) -> list[str]:
     trials = (~np.isnan(repeated(dataset["responses"].values))).any(2).sum()
     drifting = table.neuron[table.drift.abs() * np.sqrt(trials) > DRIFT_LIMIT]
     if len(drifting):
-        found.append(f"{len(drifting)} neurons drift over repeats: {_some(drifting)}")
+        found.append(f"{len(drifting)} neurons drift over repeats: {some_of(drifting)}")
     return found
 
 
@@ -171,7 +172,7 @@ def _about_images(dataset: xr.Dataset) -> list[str]:
     if copies:
         found.append(f"{copies} images repeat earlier ones; copies share a split")
     if len(blank):
-        found.append(f"{len(blank)} images are uniform: {_some(blank)}")
+        found.append(f"{len(blank)} images are uniform: {some_of(blank)}")
     return found
 
 
@@ -186,13 +187,7 @@ def _about_neurons(table: pd.DataFrame) -> list[str]:
         "have no variance beyond noise": noisy,
     }
     return [
-        f"{which.sum()} neurons {what}: {_some(table.neuron[which])}"
+        f"{which.sum()} neurons {what}: {some_of(table.neuron[which])}"
         for what, which in kinds.items()
         if which.any()
     ]
-
-
-def _some(numbers: pd.Series | np.ndarray) -> str:
-    """The first few of many numbers."""
-    listed = [int(number) for number in numbers]
-    return f"{listed[:10]}" if len(listed) <= 10 else f"{listed[:10]} and {len(listed) - 10} more"

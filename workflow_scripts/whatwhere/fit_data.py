@@ -83,7 +83,7 @@ def draw(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed:
 
 def _draw_neurons(dataset: xr.Dataset, n_neurons: int | None, rng: np.random.Generator) -> np.ndarray:
     name, available = dataset.attrs["name"], dataset.sizes["neuron"]
-    if n_neurons is None:
+    if n_neurons is None or n_neurons == available:
         return np.arange(available)
     if n_neurons > available:
         raise UserError(f"{name}: n_neurons {n_neurons} is more than the {available} there are")

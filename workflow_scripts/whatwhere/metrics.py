@@ -18,7 +18,20 @@ def _mean(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
     with warnings.catch_warnings():
         # An all-NaN slice is an undefined quantity, and its mean is NaN as promised.
         warnings.simplefilter("ignore", RuntimeWarning)
-        return np.nanmean(values, axis=axis)
+        return np.nanmean(values, axis=axis, dtype=np.float64)
+
+
+def _positive(variance: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """A variance (neuron,) of values (..., neuron), NaN where it is no more than what rounding leaves."""
+    largest = np.nanmax(np.abs(values), axis=tuple(range(values.ndim - 1)), initial=0)
+    return np.where(variance > 1e-12 * largest**2, variance, np.nan)
+
+
+def _trial_variance(responses: np.ndarray) -> np.ndarray:
+    """Variance over repeats, (repeat, image, neuron) to (image, neuron); NaN below two repeats."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.nanvar(responses, axis=0, ddof=1, dtype=np.float64)
 
 
 def pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -26,13 +39,13 @@ def pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
     0 where the first, the prediction, is constant (section G.4); NaN where the second is.
     """
-    first = first - first.mean(0)
-    second = second - second.mean(0)
-    norm = np.sqrt((first**2).sum(0) * (second**2).sum(0))
+    of_prediction = first - first.mean(0, dtype=np.float64)
+    of_response = second - second.mean(0, dtype=np.float64)
+    norm = np.sqrt((of_prediction**2).sum(0) * (of_response**2).sum(0))
     with np.errstate(invalid="ignore", divide="ignore"):
-        r = (first * second).sum(0) / norm
-    r = np.where(first.std(0) < 1e-5, 0.0, r)
-    return np.where((second**2).sum(0) > 0, r, np.nan)
+        r = (of_prediction * of_response).sum(0) / norm
+    r = np.where(of_prediction.std(0) < 1e-5, 0.0, r)
+    return np.where(np.isnan(_positive(of_response.var(0), second)), np.nan, r)
 
 
 def correlation(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
@@ -58,17 +71,20 @@ def correlation_single_trial(predictions: np.ndarray, responses: np.ndarray) -> 
 
 def noise_variance(responses: np.ndarray) -> np.ndarray:
     """Variance over repeats of one trial, averaged over images with two repeats or more, (neuron,)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return _mean(np.nanvar(responses, axis=0, ddof=1), 0)
+    return _mean(_trial_variance(responses), 0)
 
 
 def mean_noise_variance(responses: np.ndarray) -> np.ndarray:
-    """Variance of the mean over repeats, averaged over images (section G.4), (neuron,)."""
+    """Variance of the mean over repeats, averaged over images (section G.4), (neuron,).
+
+    Images that were shown once have the trial variance of the others: their means are the noisiest. NaN
+    where no image was repeated.
+    """
     counts = (~np.isnan(responses)).sum(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return _mean(np.nanvar(responses, axis=0, ddof=1) / counts, 0)
+    variance = _trial_variance(responses)
+    variance = np.where(np.isnan(variance), _mean(variance, 0), variance)
+    with np.errstate(divide="ignore"):
+        return (variance / counts).mean(0)
 
 
 def mse(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
@@ -84,14 +100,14 @@ def feve(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
     """
     total = _mean(responses, 0).var(0, ddof=1)
     noise = mean_noise_variance(responses)
-    explainable = np.where(total > noise, total - noise, np.nan)
+    explainable = _positive(total - noise, responses)
     return 1 - (mse(predictions, responses) - noise) / explainable
 
 
 def feve_noise_free(predictions: np.ndarray, rates: np.ndarray) -> np.ndarray:
     """FEVE against responses without noise (section A.3), (image, neuron) twice to (neuron,)."""
-    variance = rates.var(0)
-    return 1 - ((predictions - rates) ** 2).mean(0) / np.where(variance > 0, variance, np.nan)
+    variance = _positive(rates.var(0, dtype=np.float64), rates)
+    return 1 - ((predictions - rates) ** 2).mean(0, dtype=np.float64) / variance
 
 
 def cc_max(responses: np.ndarray) -> np.ndarray:
@@ -101,9 +117,8 @@ def cc_max(responses: np.ndarray) -> np.ndarray:
     NaN without repeats, or where the signal power is not positive.
     """
     total = _mean(responses, 0).var(0, ddof=1)
-    signal = total - mean_noise_variance(responses)
-    ratio = np.where((signal > 0) & (total > 0), signal, np.nan) / np.where(total > 0, total, np.nan)
-    return np.sqrt(ratio)
+    signal = _positive(total - mean_noise_variance(responses), responses)
+    return np.sqrt(signal / total)
 
 
 def scores(predictions: np.ndarray, responses: np.ndarray, noise_free: bool) -> dict[str, np.ndarray]:

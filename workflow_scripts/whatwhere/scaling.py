@@ -23,7 +23,7 @@ _UPPER = (4.0, 1.0, 6.0, 80.0)
 class Curve:
     """Performance as one function of effective images, D_eff = images x neurons ** rate.
 
-    ``top / (1 + (2 ** midpoint / D_eff) ** slope)``, slope in units of the natural logarithm per octave. A
+    ``top / (1 + exp(slope * (midpoint - log2 D_eff)))``. A
     doubling of neurons is then worth ``rate`` doublings of images: 0 if neurons share nothing, 1 if only
     the total number of recordings counts.
 
@@ -81,6 +81,16 @@ def fit_curve(n_neurons: np.ndarray, n_images: np.ndarray, performance: np.ndarr
     return Curve(rate, top, slope, midpoint, rmse=float(np.sqrt(np.mean(best.fun**2))))
 
 
+def measure_of(scores: pd.DataFrame) -> str:
+    """What the scores of a dataset are compared by: a column.
+
+    ``feve`` where test responses are free of noise, so that nothing has a ceiling. ``correlation`` elsewhere:
+    on noisy responses the FEVE of neurons with little explainable variance outweighs all others in a mean.
+    """
+    noise_free = scores["feve"].notna() & scores["cc_max"].isna()
+    return "feve" if noise_free.any() else "correlation"
+
+
 def cell_means(scores: pd.DataFrame, measure: str, weights: np.ndarray | None = None) -> pd.DataFrame:
     """Mean of a measure over seeds and neurons for every population and data size.
 
@@ -104,15 +114,17 @@ def cell_means(scores: pd.DataFrame, measure: str, weights: np.ndarray | None = 
 
 
 def bootstrap_weights(scores: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
-    """How often every row occurs when seeds and neurons are drawn with replacement, (row,).
+    """Random positive weights of seeds and neurons, (row,): a Bayesian bootstrap (Rubin 1981).
 
-    A neuron, and a seed, is drawn for all population and data sizes at once: its scores there are not
-    independent.
+    A neuron, and a seed, has one weight for all population and data sizes: its scores there are not
+    independent. Weights are positive, so that sizes with a single seed are never lost. They follow the gamma
+    distribution whose weighted means of n values vary by the unbiased variance over n.
     """
     weights = np.ones(len(scores))
     for unit in ("seed", "neuron"):
         values, position = np.unique(scores[unit], return_inverse=True)
-        weights *= rng.multinomial(len(values), np.full(len(values), 1 / len(values)))[position]
+        shape = max(len(values) - 2, 0.1) / len(values)
+        weights *= rng.gamma(shape, size=len(values))[position]
     return weights
 
 
@@ -123,20 +135,24 @@ def exchange_rate(
 
     Returns
     -------
-    ``rate``, ``low``, ``high`` (percentiles over bootstraps of seeds and neurons), the other parameters of
+    ``rate``, ``low``, ``high`` (percentiles over bootstraps of seeds and neurons; NaN for a single seed, or
+    where more than one bootstrap in twenty does not identify the rate), the other parameters of
     :class:`Curve`, its ``rmse`` and ``n_cells``; None if the sizes do not identify it.
     """
     means = cell_means(scores, measure)
     curve = fit_curve(*means.to_numpy().T)
     if curve is None:
         return None
-    rng = np.random.default_rng(seed)
-    rates = []
-    for _ in range(n_bootstraps):
-        drawn = fit_curve(*cell_means(scores, measure, bootstrap_weights(scores, rng)).to_numpy().T)
-        if drawn is not None:
-            rates.append(drawn.rate)
-    low, high = np.percentile(rates, [2.5, 97.5]) if rates else (np.nan, np.nan)
+    low, high = np.nan, np.nan
+    if scores["seed"].nunique() > 1:
+        rng = np.random.default_rng(seed)
+        drawn = (
+            fit_curve(*cell_means(scores, measure, bootstrap_weights(scores, rng)).to_numpy().T)
+            for _ in range(n_bootstraps)
+        )
+        rates = [one.rate for one in drawn if one is not None]
+        if len(rates) >= 0.95 * n_bootstraps:
+            low, high = np.percentile(rates, [2.5, 97.5])
     return {
         "rate": curve.rate,
         "low": float(low),

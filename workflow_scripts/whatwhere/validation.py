@@ -40,6 +40,7 @@ def validate(config: Config, sources: Sources) -> None:
             check_schema(definition, section, (section, name), sources)
     for name, definition in config["models"].items():
         _check_cores(definition, ("models", name, "cores"), sources)
+        _check_training(definition, ("models", name, "training"), sources)
         _check_localizer(config, name, sources)
     for name, definition in config["datasets"].items():
         if definition["kind"] in SIMULATED:
@@ -56,6 +57,7 @@ def validate_model(definition: Config) -> None:
     sources: Sources = [("definition", {"models": {"model": definition}})]
     check_schema(definition, "models", ("models", "model"), sources)
     _check_cores(definition, ("models", "model", "cores"), sources)
+    _check_training(definition, ("models", "model", "training"), sources)
 
 
 def check_kernels(core: Config, image: int, path: tuple[str | int, ...], sources: Sources) -> None:
@@ -87,6 +89,16 @@ def _check_cores(definition: Config, path: tuple[str, ...], sources: Sources) ->
             if len(core[key]) != n_layers:
                 message = f"has {len(core[key])} elements but 'channels' has {n_layers}: one per layer"
                 raise fail((*path, index, key), message, sources)
+
+
+def _check_training(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
+    training = definition.get("training")
+    if training and training["max_steps"] < training["evaluate_every"]:
+        message = (
+            f"{training['max_steps']} steps end before the first evaluation, after "
+            f"'evaluate_every' {training['evaluate_every']}"
+        )
+        raise fail((*path, "max_steps"), message, sources)
 
 
 def _check_localizer(config: Config, name: str, sources: Sources) -> None:

@@ -64,7 +64,9 @@ class Start:
 
 def inverse_softplus(response: Tensor) -> Tensor:
     """Drive whose softplus is a mean response; a silent neuron would start at minus infinity."""
-    return torch.log(torch.expm1(response.clamp(min=1e-4)))
+    response = response.clamp(min=1e-4)
+    # log(exp(r) - 1) without the overflow of exp.
+    return response + torch.log(-torch.expm1(-response))
 
 
 class Model(nn.Module):

@@ -34,7 +34,7 @@ _LAPLACE = torch.tensor([[0.25, 0.5, 0.25], [0.5, -3.0, 0.5], [0.25, 0.5, 0.25]]
 def normal_(tensor: Tensor, sd: float, truncated: bool, generator: torch.Generator) -> None:
     """Fill with N(0, sd), optionally resampled beyond two sd, in place."""
     with torch.no_grad():
-        if truncated:
+        if truncated and sd > 0:
             nn.init.trunc_normal_(tensor, 0.0, sd, -2 * sd, 2 * sd, generator=generator)
         else:
             tensor.normal_(0.0, sd, generator=generator)

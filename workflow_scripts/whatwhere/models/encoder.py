@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from whatwhere.errors import UserError
-from whatwhere.models.base import ImageShape, Model, Penalties, Start
+from whatwhere.models.base import ImageShape, Model, Penalties, Start, inverse_softplus
 from whatwhere.models.cores import ACTIVATIONS, ConvCore
 from whatwhere.models.gaussian_readout import GaussianReadout
 from whatwhere.models.readouts import (
@@ -25,6 +27,15 @@ READOUTS: dict[str, type[Readout]] = {
     "cnn_fully_connected": FullyConnectedReadout,
     "cnn_gaussian": GaussianReadout,
 }
+
+DRIVES: dict[str, Callable[[Tensor], Tensor]] = {
+    "identity": torch.clone,
+    # A silent neuron starts where the gradient does not vanish.
+    "relu": lambda response: response.clamp(min=1e-4),
+    "softplus": inverse_softplus,
+    "exp": lambda response: response.clamp(min=1e-4).log(),
+}
+"""Per output nonlinearity: the drive that gives a mean response (neuron,)."""
 
 
 class Encoder(Model):
@@ -48,11 +59,14 @@ class Encoder(Model):
         self.core = core
         self.readout = readout
         self.nonlinearity = ACTIVATIONS[nonlinearity]()
+        self.drive = DRIVES[nonlinearity]
 
     def initialize(self, start: Start) -> None:
-        """Set all parameters to their initial values (section B)."""
+        """Set all parameters to their initial values (section B); biases give the mean responses."""
         self.core.initialize(start.generator, None if start.localized is None else start.localized.kernels)
         self.readout.initialize(start)
+        if self.readout.bias is not None:
+            self.readout.bias.data.copy_(self.drive(start.response_mean))
 
     def forward(self, images: Tensor) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
@@ -74,8 +88,15 @@ class KnownKernelEncoder(Encoder):
         """Set all parameters; the filter to ``start.known_kernel``."""
         super().initialize(start)
         if start.known_kernel is None:
-            raise UserError("cnn_known_kernel needs a simulated dataset with known receptive fields")
+            raise UserError(
+                "cnn_known_kernel needs a simulated dataset whose neurons share one receptive field"
+            )
         (layer,) = self.core.conv_layers()
+        if start.known_kernel.shape != layer.kernels.shape[2:]:
+            raise UserError(
+                f"cnn_known_kernel has a kernel of {layer.kernels.shape[-1]} px "
+                f"but the true receptive field {start.known_kernel.shape[-1]} px: set 'kernels' to that"
+            )
         layer.kernels.data.copy_(start.known_kernel)
         layer.kernels.requires_grad_(False)
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whatwhere.models.base import ImageShape, Penalties, Start, inverse_softplus
+from whatwhere.models.base import ImageShape, Penalties, Start
 from whatwhere.models.readouts import feature_start_
 from whatwhere.sta import mask_peak
 
@@ -44,7 +44,7 @@ class GaussianReadout(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_neurons)) if config["bias"] else None
 
     def initialize(self, start: Start) -> None:
-        """Set all parameters: the mean to the peak of an average, or drawn from the middle half."""
+        """Set all parameters but the bias: the mean to the peak of an average, or drawn from the middle half."""
         with torch.no_grad():
             self.log_sd.fill_(float(np.log(self.config["sd"])))
             self.mean.uniform_(-0.5, 0.5, generator=start.generator)
@@ -53,8 +53,6 @@ class GaussianReadout(nn.Module):
                 shape = (self.height, self.width)
                 peak = mask_peak(average, shape, crop=self.config["position"] != "squared_sta")
                 self.place(torch.arange(len(peak)), torch.from_numpy(peak))
-            if self.bias is not None:
-                self.bias.copy_(inverse_softplus(start.response_mean))
         feature_start_(self.config["feature_start"], self.raw_feature_weights, start)
 
     def place(self, neurons: Tensor, pixels: Tensor) -> None:

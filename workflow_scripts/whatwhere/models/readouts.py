@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from whatwhere.models.base import ImageShape, Penalties, Start, inverse_softplus
+from whatwhere.models.base import ImageShape, Penalties, Start
 from whatwhere.models.cores import normal_
 from whatwhere.sta import crop_to_mask, mask_peak
 
@@ -107,12 +107,10 @@ class FactorizedReadout(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_neurons)) if config["bias"] else None
 
     def initialize(self, start: Start) -> None:
-        """Set all parameters (section B)."""
+        """Set all parameters but the bias (section B)."""
         _mask_start(self.config["mask_start"], self.raw_mask, start)
         if self.raw_feature_weights.requires_grad:
             feature_start_(self.config["feature_start"], self.raw_feature_weights, start)
-        if self.bias is not None:
-            self.bias.data.copy_(inverse_softplus(start.response_mean))
 
     def move(self, neurons: Tensor, pixels: Tensor, weights: Tensor) -> None:
         """Put neurons (index,) on single pixels (index, 2) with new feature weights (index, channel).
@@ -190,13 +188,11 @@ class FullyConnectedReadout(nn.Module):
         self.dropout = nn.Dropout(config["dropout"])
 
     def initialize(self, start: Start) -> None:
-        """Draw the weights, Xavier-uniform (section G.3) or N(0, sd) (section F.5), and set the bias."""
+        """Draw the weights, Xavier-uniform (section G.3) or N(0, sd) (section F.5)."""
         if self.config["weight_sd"] == "xavier":
             nn.init.xavier_uniform_(self.weights.data.view(len(self.weights), -1), generator=start.generator)
         else:
             normal_(self.weights, self.config["weight_sd"], False, start.generator)
-        if self.bias is not None:
-            self.bias.data.copy_(inverse_softplus(start.response_mean))
 
     def forward(self, features: Tensor) -> Tensor:
         """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from whatwhere.models.base import Model
 from whatwhere.training.losses import Objective
 from whatwhere.training.schedule import Batches, EarlyStopping
 from whatwhere.training.stack import EVALUATION_CHUNK, Stack
+
+logger = logging.getLogger(__name__)
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -37,7 +40,7 @@ class Fit:
     Attributes
     ----------
     validation_loss
-        (neuron,) loss without penalties of the restored best weights.
+        (neuron,) loss without penalties of the restored best weights; infinite if the fit diverged.
     best_step, last_step
         When they were reached, and when training stopped.
     history
@@ -83,6 +86,7 @@ class _Run:
         self.optimizer = torch.optim.Adam(trainable, lr=config["learning_rate"], fused=True)
         self.stopping = EarlyStopping(config)
         self.best_step = self.last_step = 0
+        self.diverged = False
         self.best: dict[str, Any] = self._snapshot()
         self.history: list[tuple[int, float, float]] = []
 
@@ -96,10 +100,21 @@ class _Run:
         return snapshot
 
     def update(self, training_value: float, validation: float) -> None:
-        """Take the objective of the last batch and the mean validation loss."""
+        """Take the objective of the last batch and the mean validation loss.
+
+        An objective that is not finite ends this fit, and no other.
+        """
         self.history.append((self.last_step, training_value, validation))
         if not np.isfinite(training_value):
-            raise FloatingPointError(f"the objective is {training_value} at step {self.last_step}")
+            logger.warning(
+                "%s: the objective is %s at step %d; this fit is left out: lower the learning rate or the penalty",
+                self.objective.strengths,
+                training_value,
+                self.last_step,
+            )
+            self.diverged = True
+            self.stopping.give_up()
+            return
         if self.stopping.update(validation):
             self.best, self.best_step = self._snapshot(), self.last_step
         if self.stopping.stage_ends() and not self.stopping.finished:
@@ -118,6 +133,7 @@ class _Run:
             "stopping": self.stopping.state_dict(),
             "best_step": self.best_step,
             "last_step": self.last_step,
+            "diverged": self.diverged,
             "best": self.best,
             "history": self.history,
         }
@@ -128,6 +144,7 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.stopping.load_state_dict(state["stopping"])
         self.best_step, self.last_step = state["best_step"], state["last_step"]
+        self.diverged = state["diverged"]
         self.best, self.history = state["best"], [tuple(row) for row in state["history"]]
 
 
@@ -194,11 +211,6 @@ class Training:
         ----------
         after_step
             Called after every step, for progress and checkpoints.
-
-        Raises
-        ------
-        FloatingPointError
-            If an objective is no longer finite.
         """
         batches = iter(self.batches)
         while runs := self.active():
@@ -222,7 +234,8 @@ class Training:
 
     def _finish(self, run: _Run) -> Fit:
         run.encoder.load_state_dict(run.best["encoder"])
-        (loss,) = _stack([run]).losses(self.data.validation_images, self.data.validation_responses)
+        (losses,) = _stack([run]).losses(self.data.validation_images, self.data.validation_responses)
+        loss = torch.full_like(losses, torch.inf) if run.diverged else losses
         return Fit(loss.cpu().numpy(), run.best_step, run.last_step, np.array(run.history))
 
     def state_dict(self) -> dict[str, Any]:

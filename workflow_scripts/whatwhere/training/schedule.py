@@ -49,6 +49,10 @@ class EarlyStopping:
         self.stage += 1
         return True
 
+    def give_up(self) -> None:
+        """End all stages."""
+        self.stage = self.config["n_stages"]
+
     @property
     def finished(self) -> bool:
         """Whether all stages are over."""

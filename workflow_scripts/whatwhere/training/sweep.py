@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from whatwhere.errors import UserError, some_of
 from whatwhere.fit_data import FitData
 from whatwhere.localization.relocation import relocate
 from whatwhere.models.base import LocalizedStart, Start
@@ -54,6 +55,17 @@ def _candidates(
         response_mean=mean,
         n_images=len(data.train_images) + len(data.validation_images),
     )
+
+
+def _check_responses(loss: str, data: FitData) -> None:
+    """Refuse negative responses for a Poisson loss, which falls without end where they are predicted as 0."""
+    negative = [(part < 0).any(0) for part in (data.train_responses, data.validation_responses)]
+    neurons = data.draw.neurons[np.logical_or(*negative)]
+    if loss == "poisson" and len(neurons):
+        raise UserError(
+            "responses: a poisson loss cannot fit negative responses, and "
+            f"{len(neurons)} neurons have some ({some_of(neurons)}): set the loss to mse"
+        )
 
 
 def _seeds(seed: int, start: int) -> tuple[int, int, int]:
@@ -139,7 +151,13 @@ def train_seed(
         Where to train.
     checkpoint
         Holds the fits that an interrupted job finished; takes the new ones.
+
+    Raises
+    ------
+    UserError
+        If every setting diverged, or the loss cannot fit negative responses.
     """
+    _check_responses(definition["loss"], data)
     tensors = Tensors(
         *(
             torch.from_numpy(array).to(device)
@@ -186,11 +204,16 @@ def train_seed(
                 fit.last_step,
             )
     fits, parameters = (list(part) for part in zip(*done, strict=True))
+    if not any(np.isfinite(fit.validation_loss).all() for fit in fits):
+        raise UserError(
+            f"no fit of seed {seed} has a finite loss: lower the model's learning_rate, or scale the responses down"
+        )
     return _candidates(seed, data, definition["loss"], parameters, fits)
 
 
 def fit_seed(definition: dict[str, Any], seed: int, data: FitData) -> Candidates:
-    """Fit every setting of a model that is not trained; parameters as in :func:`train_seed`."""
+    """Fit every setting of a model that is not trained; parameters and errors as in :func:`train_seed`."""
+    _check_responses(definition["loss"], data)
     combinations = settings(definition)
     family = FAMILIES[definition["family"]]
     if family.fit is None:
