@@ -35,14 +35,16 @@ PAPER_CURVES = [
     f"{workflow.basedir}/config/reference/{name}.csv"
     for name in ("fig3", "fig4", "fig5")
 ]
+NO_NAME = "(?!)"
+"""Pattern that nothing matches."""
 CELL = "{experiment}/{dataset}/n{n_neurons}-d{n_images}"
 FIT = "{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}"
 
 
 wildcard_constraints:
-    experiment="[a-z0-9_]+",
-    dataset="[a-z0-9_]+",
-    model="[a-z0-9_]+",
+    experiment="|".join(EXPERIMENTS),
+    dataset="|".join(config["datasets"]),
+    model="|".join(config["models"]),
     n_neurons="all|[0-9]+",
     n_images="all|[0-9]+",
 
@@ -92,7 +94,7 @@ def datasets_of(simulated):
         for name, definition in config["datasets"].items()
         if (definition["kind"] in SIMULATED) == simulated
     ]
-    return "|".join(names) or "none"
+    return "|".join(names) or NO_NAME
 
 
 def fitting_rule(model):
@@ -108,7 +110,7 @@ def models_of(rule):
     names = [
         name for name, model in config["models"].items() if fitting_rule(model) == rule
     ]
-    return "|".join(names) or "none"
+    return "|".join(names) or NO_NAME
 
 
 def has_masks(model):

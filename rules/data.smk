@@ -42,7 +42,6 @@ rule load_recording:
         runtime=growing(60),
     params:
         definition=lambda wildcards: config["datasets"][wildcards.dataset],
-        mirror=config["mirror"],
         downloads="results/downloads",
         code=code_of("load_recording"),
     message:

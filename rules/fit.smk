@@ -25,7 +25,6 @@ rule train:
         definition=lambda wildcards: config["models"][wildcards.model],
         seeds=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seeds"],
         device=config["device"],
-        checkpoint_seconds=config["checkpoint_seconds"],
         code=code_of("train"),
     message:
         "Train {wildcards.model} on {wildcards.dataset}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"

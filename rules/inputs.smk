@@ -69,12 +69,10 @@ def largest(pattern, experiment, dataset, model):
 
 
 def figure_file(figure, pattern):
-    """Input function: a file of the first dataset and factorised model of a figure's experiment."""
+    """Input function: a file of a figure's first factorised model with several features."""
 
     def file(wildcards):
-        experiment = next(e for e in EXPERIMENTS.values() if e["figure"] == figure)
-        model = model_of(experiment, "cnn_factorized")
-        return largest(pattern, experiment, experiment["datasets"][0], model)
+        return figure_files(figure, pattern, has_mask_and_features)[0]
 
     return file
 
@@ -144,20 +142,7 @@ def stimulus_files(wildcards):
     }
 
 
-def table1_experiment():
-    """The experiment that Table 1 is made of."""
-    return next(e for e in EXPERIMENTS.values() if e["figure"] == "table1")
-
-
-def table1_files(pattern):
-    """Input function: a file of every dataset and model of Table 1."""
-
-    def files(wildcards):
-        experiment = table1_experiment()
-        return [
-            pattern.format(experiment=experiment["name"], dataset=dataset, model=model)
-            for dataset in experiment["datasets"]
-            for model in experiment["models"]
-        ]
-
-    return files
+def table1_names(section):
+    """Datasets or models of the experiments that Table 1 is made of, in order."""
+    of_table = (e for e in EXPERIMENTS.values() if e["figure"] == "table1")
+    return list(dict.fromkeys(name for e in of_table for name in e[section]))

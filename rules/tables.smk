@@ -1,8 +1,10 @@
 rule collect_table1:
     input:
-        scores=table1_files(f"{RUN}/scores/{{experiment}}/{{dataset}}/{{model}}.csv"),
-        selection=table1_files(
-            f"{RUN}/selection/{{experiment}}/{{dataset}}/{{model}}.csv"
+        scores=figure_files(
+            "table1", f"{RUN}/scores/{{experiment}}/{{dataset}}/{{model}}.csv"
+        ),
+        selection=figure_files(
+            "table1", f"{RUN}/selection/{{experiment}}/{{dataset}}/{{model}}.csv"
         ),
         reference=f"{workflow.basedir}/config/reference/table1.csv",
     output:
@@ -16,11 +18,10 @@ rule collect_table1:
     params:
         regions=lambda wildcards: {
             name: str(config["datasets"][name].get("region", name))
-            for name in table1_experiment()["datasets"]
+            for name in table1_names("datasets")
         },
         losses=lambda wildcards: {
-            name: config["models"][name]["loss"]
-            for name in table1_experiment()["models"]
+            name: config["models"][name]["loss"] for name in table1_names("models")
         },
         code=code_of("collect_table1"),
     message:

@@ -186,6 +186,20 @@ def test_a_known_patch_of_a_recording_is_refused():
         validate(config, [("mine.yaml", config)])
 
 
+@pytest.mark.parametrize("model", ["ridge_shared_patch", "known_kernel"])
+def test_models_that_need_receptive_fields_are_refused_where_there_are_none(model):
+    config = changed((*UNITS, "color"), "rgb")
+    config["experiments"][0] |= {"datasets": ["four_features"], "models": ["mean", model]}
+    with pytest.raises(UserError, match=rf"models.1: '{model}' needs to know receptive fields"):
+        validate(config, [("mine.yaml", config)])
+
+
+def test_training_that_ends_before_its_first_evaluation_is_refused():
+    config = changed((*MODEL, "training", "max_steps"), 3)
+    with pytest.raises(UserError, match=r"training.max_steps: 3 steps end before the first evaluation"):
+        validate(config, [("mine.yaml", config)])
+
+
 def test_units_of_vgg19_need_colour():
     config = changed((*UNITS, "color"), "grey")
     space = {"name": "vgg19", "layer": "conv2_2", "weights": "vgg19.pth", "sha256": "0" * 64}

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from conftest import REPOSITORY
 
-from whatwhere.config import read
+from whatwhere.config import SCHEMAS, read
 from whatwhere.config_reference import update
 
 ENVIRONMENTS = REPOSITORY / "envs"
@@ -77,6 +77,25 @@ DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), *RE
 def test_links_between_documents_lead_somewhere(path):
     broken = [link for link in links(path.read_text(encoding="utf-8")) if not (path.parent / link).exists()]
     assert broken == []
+
+
+def keys_of(schema):
+    """Names of all properties anywhere in a schema, whatever condition they depend on."""
+    if isinstance(schema, list):
+        return set().union(*map(keys_of, schema))
+    if not isinstance(schema, dict):
+        return set()
+    named = set(schema["properties"]) if isinstance(schema.get("properties"), dict) else set()
+    return named.union(*map(keys_of, schema.values()))
+
+
+@pytest.mark.parametrize("path", sorted(SCHEMAS.glob("*.yaml")), ids=lambda path: path.name)
+def test_no_key_of_the_schemas_is_left_out(path):
+    described = (REPOSITORY / "config" / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w.\[\]]+)` \|", described, re.MULTILINE)
+    # A mapping is described by its keys, and the two that choose a section by its title.
+    named = {key for row in rows for key in re.findall(r"\w+", row)} | {"kind", "family"}
+    assert keys_of(read(path)) - named == set()
 
 
 def test_every_table_has_a_caption():

@@ -16,6 +16,7 @@ import plot_fig2
 import plot_fig3
 import plot_fig4
 import plot_fig5
+import plot_recording
 import plot_scaling
 from whatwhere import plotting
 from whatwhere.files import groups_of, read_netcdf, read_tensors
@@ -160,7 +161,8 @@ def test_curves_are_means_over_seeds_of_population_means_clipped_at_0():
 @pytest.mark.parametrize("path", sorted(REFERENCE.glob("fig*.csv")), ids=lambda path: path.name)
 def test_reference_values_have_a_source_and_no_repeated_point(path):
     table = pd.read_csv(path)
-    assert list(table) == ["experiment", "model", "n_neurons", "n_images", "feve", "feve_sd", "source"]
+    keys = ["experiment", "model", "selection", "n_neurons", "n_images"]
+    assert list(table) == [*keys, "feve", "feve_sd", "source"]
     assert table.source.str.contains("2017").all()
     assert not table.duplicated(["experiment", "model", "n_neurons", "n_images"]).any()
     assert table.feve.between(-0.01, 1).all()
@@ -225,3 +227,28 @@ def test_scaling_holds_the_mean_over_neurons_of_every_seed(run):
     mine = scores[(scores.n_neurons == 6) & (scores.n_images == 240) & (scores.seed == 1)]
     assert row.feve == pytest.approx(mine.feve.mean())
     assert row.correlation == pytest.approx(mine.correlation.mean())
+
+
+def test_the_last_cell_is_that_of_the_first_rule_and_the_last_sizes():
+    table = pd.DataFrame(
+        [(rule, n, 80, seed) for n in (4, 16) for seed in (0, 1) for rule in ("population", "neuron")],
+        columns=["selection", "n_neurons", "n_images", "seed"],
+    )
+    cell = plotting.last_cell(table)
+    assert cell.drop_duplicates().to_numpy().tolist() == [
+        ["population", 16, 80, 0],
+        ["population", 16, 80, 1],
+    ]
+    assert plotting.example(table).seed.tolist() == [0]
+
+
+def test_silent_neurons_are_no_examples_unless_all_are_silent():
+    scores = pd.DataFrame({"neuron": range(5), "correlation": [0.3, np.nan, 0.1, np.nan, 0.2]})
+    assert plot_recording.examples(scores) == {"good": 0, "median": 4, "bad": 2}
+    assert set(plot_recording.examples(scores.assign(correlation=np.nan)).values()) <= set(range(5))
+
+
+def test_figure_1_shows_a_feature_that_no_neuron_reads_to_nobody():
+    masks = np.random.default_rng(0).random((3, 5, 5))
+    assert len(plot_fig1.example_neurons(masks, np.array([[1.0, 0], [2, 0], [3, 0]]))) == 1
+    assert len(plot_fig1.example_neurons(masks, np.array([[1.0, 0], [0, 2], [3, 0]]))) == 2

@@ -58,8 +58,10 @@ def write_images(folder, rng):
     }
 
 
-@pytest.mark.parametrize("write", [write_sensorium, write_images])
-def test_files_become_figures_by_configuration_alone(tmp_path, write):
+@pytest.mark.parametrize(
+    ("write", "n_neurons", "seeds"), [(write_sensorium, "all", [0]), (write_images, 2, [0, 1, 2])]
+)
+def test_files_become_figures_by_configuration_alone(tmp_path, write, n_neurons, seeds):
     model = factorized(
         cores=[small_core(kernels=[1], smooth_layers=[0], sparse_layers=[0])],
         grid=[{"mask_l1": [0.01], "feature_l1": [0.01]}],
@@ -68,7 +70,7 @@ def test_files_become_figures_by_configuration_alone(tmp_path, write):
     config = configuration(
         datasets={"mine": write(tmp_path, np.random.default_rng(4))},
         models={"factorized": model},
-        experiments=[experiment(name="own", datasets=["mine"])],
+        experiments=[experiment(name="own", datasets=["mine"], n_neurons=[n_neurons], seeds=seeds)],
     )
     write_config(tmp_path, config)
     done = snakemake(tmp_path)
@@ -77,7 +79,7 @@ def test_files_become_figures_by_configuration_alone(tmp_path, write):
         assert (tmp_path / RUN / name).stat().st_size > 1000
     assert f"{N_IMAGES} of 1 x 8 x 10" in (tmp_path / RUN / "datasets/mine.html").read_text()
     scores = pd.read_csv(tmp_path / RUN / "tables/scores.csv")
-    assert len(scores) == N_NEURONS
+    assert len(scores) == len(seeds) * (N_NEURONS if n_neurons == "all" else n_neurons)
     # One pixel drives each neuron; single trials of Poisson counts allow no more than about .9.
     assert scores.correlation.min() > 0.8
     assert (scores.cc_max > scores.correlation - 0.1).all()

@@ -17,7 +17,7 @@ from whatwhere.questions import (
 
 FAMILIES = {"ridge": "ridge", "cnn": "cnn_factorized", "dense": "cnn_fully_connected"}
 FIGURES = {"fig": "fig3"}
-NO_REFERENCE = pd.DataFrame(columns=["experiment", "model", "n_neurons", "n_images", "feve"])
+NO_REFERENCE = pd.DataFrame(columns=["experiment", "model", "selection", "n_neurons", "n_images", "feve"])
 
 
 def score_table(cells, noise_free=True):
@@ -134,13 +134,23 @@ def test_noisy_test_responses_are_compared_by_correlation():
 def test_the_value_of_the_paper_is_given_only_in_its_figure_and_at_its_sizes():
     rows = [("fig3", "cnn", 9, 64, 0.7), ("fig3_demo", "cnn", 1, 64, 0.2), ("fig5", "cnn", 1, 128, 0.1)]
     columns = ["experiment", "model", "n_neurons", "n_images", "feve"]
-    reference = pd.DataFrame([*rows, ("fig5", "cnn", 9, 128, 0.9)], columns=columns)
+    reference = pd.DataFrame([*rows, ("fig5", "cnn", 9, 128, 0.9)], columns=columns).assign(selection=None)
     cells = [("cnn", n, d, s, [0.5] * n) for n in (1, 9) for d in (64, 128) for s in (0, 1)]
     found = ask(score_table(cells), 1, reference=reference).set_index("n_images")
     assert found.loc[64, "paper"] == pytest.approx(0.5)
     assert np.isnan(found.loc[128, "paper"])
     elsewhere = ask(score_table(cells), 1, reference=reference, figures={"fig": None})
     assert elsewhere["paper"].isna().all()
+
+
+def test_the_value_of_the_paper_stands_beside_its_own_selection_rule():
+    columns = ["experiment", "model", "selection", "n_neurons", "n_images", "feve"]
+    rows = [("fig3", "cnn", "neuron", 2, 64, 0.7), ("fig3", "dense", "population", 2, 64, 0.4)]
+    table = score_table([("cnn", 2, 64, 0, [0.5] * 2), ("dense", 2, 64, 0, [0.3] * 2)])
+    table = pd.concat([table, table.assign(selection="neuron")])
+    found = ask(table, 2, reference=pd.DataFrame(rows, columns=columns)).set_index("selection")["paper"]
+    assert found["neuron"] == pytest.approx(0.3)
+    assert np.isnan(found["population"])
 
 
 def test_saved_images_are_read_off_both_curves():

@@ -21,6 +21,7 @@ if __name__ == "__main__":
             name=snakemake.wildcards.dataset,
             definition=snakemake.params.definition,
             downloads=snakemake.params.downloads,
-            mirror=snakemake.params.mirror,
+            # No param: files are checked, and where they come from changes nothing.
+            mirror=snakemake.config["mirror"],
             output=snakemake.output.dataset,
         )

@@ -13,10 +13,17 @@ from whatwhere.logs import logged
 QUANTITIES = {"feve": "FEVE", "location_error": "localisation error / px", "ari": "adjusted Rand index"}
 
 
-def panel(ax: Axes, table: pd.DataFrame, quantity: str, reference: pd.DataFrame) -> None:
+def panel(
+    ax: Axes,
+    table: pd.DataFrame,
+    quantity: str,
+    styles: dict[tuple[str, int], int],
+    reference: pd.DataFrame,
+) -> None:
     """One quantity over images, a curve per model and population size, and the paper's FEVE."""
     drawn = False
-    for index, ((model, n_neurons), rows) in enumerate(table.groupby(["model", "n_neurons"], sort=False)):
+    for (model, n_neurons), rows in table.groupby(["model", "n_neurons"], sort=False):
+        index = styles[model, n_neurons]
         curve = rows.rename(columns={quantity: "mean", f"{quantity}_sd": "sd"}).sort_values("n_images")
         plotting.draw_curve(ax, curve, index, plotting.label(model, n_neurons))
         paper = reference[(reference.model == model) & (reference.n_neurons == n_neurons)]
@@ -32,9 +39,10 @@ def panel(ax: Axes, table: pd.DataFrame, quantity: str, reference: pd.DataFrame)
 
 
 def main(table: str | Path, reference: list[str], svg: str | Path, png: str | Path) -> None:
-    """Draw one column per dataset and one row per quantity that the dataset has."""
+    """Draw one column per dataset and one row per quantity that it has, for the first selection rule."""
     plotting.use_style()
     rows = read_table(table)
+    rows = rows[rows.selection == rows.selection.iloc[0]]
     published = pd.concat([read_table(path) for path in reference], ignore_index=True)
     datasets = list(rows.dataset.unique())
     quantities = [name for name in QUANTITIES if name in rows and rows[name].notna().any()]
@@ -43,13 +51,15 @@ def main(table: str | Path, reference: list[str], svg: str | Path, png: str | Pa
     letters = iter("abcdefghijklmnopqrstuvwxyz")
     for column, dataset in zip(axes.T, datasets, strict=True):
         mine = rows[rows.dataset == dataset]
+        curves = mine.groupby(["model", "n_neurons"], sort=False).groups
+        styles = {curve: index for index, curve in enumerate(curves)}
         column[0].set_title(dataset.replace("_", " "))
         for ax, quantity in zip(column, quantities, strict=True):
             known = mine.dropna(subset=quantity)
             if known.empty:
                 ax.axis("off")
                 continue
-            panel(ax, known, quantity, published)
+            panel(ax, known, quantity, styles, published)
             plotting.panel_letter(ax, next(letters))
     plotting.save(figure, svg, png)
 

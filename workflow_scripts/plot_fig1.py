@@ -18,7 +18,7 @@ MAX_FEATURES = 4
 
 
 def example_neurons(masks: np.ndarray, weights: np.ndarray) -> list[int]:
-    """One neuron for each of the features that most neurons read, that with the most concentrated mask.
+    """One neuron for each of up to two features that most neurons read, that with the most concentrated mask.
 
     Parameters
     ----------
@@ -30,7 +30,8 @@ def example_neurons(masks: np.ndarray, weights: np.ndarray) -> list[int]:
     strongest = np.abs(weights).argmax(1)
     size = np.abs(masks).sum((1, 2))
     concentration = np.divide(np.abs(masks).max((1, 2)), size, out=np.zeros(len(masks)), where=size > 0)
-    favourites = np.argsort(-np.bincount(strongest), kind="stable")[:N_NEURONS]
+    readers = np.bincount(strongest)
+    favourites = np.argsort(-readers, kind="stable")[: min(N_NEURONS, np.count_nonzero(readers))]
     return [int(np.where(strongest == f, concentration, -1).argmax()) for f in favourites]
 
 

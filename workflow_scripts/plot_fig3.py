@@ -1,5 +1,6 @@
 """Figure 3: model comparison over images, localisation errors, and learned filters."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +40,13 @@ def curves(ax: Axes, scores: pd.DataFrame, reference: pd.DataFrame) -> dict[tupl
 
 def errors(ax: Axes, locations: pd.DataFrame, styles: dict[tuple[str, int], int]) -> None:
     """Mean localisation error of the averages and of the masks, one curve per model and population size."""
+    masks = locations[locations.source == "mask"].dropna(subset="error")
+    shown = {styles[key] for key in masks.groupby(["model", "n_neurons"]).groups}
     # Linear models have no masks, which leaves their styles to the averages.
-    for index, (source, name) in enumerate(SOURCES.items()):
+    free = (index for index in itertools.count() if index not in shown)
+    for index, (source, name) in zip(free, SOURCES.items(), strict=False):
         start = plotting.over_seeds(locations[locations.source == source], "error")
         plotting.draw_curve(ax, start, index, name)
-    masks = locations[locations.source == "mask"].dropna(subset="error")
     for key, part in masks.groupby(["model", "n_neurons"], sort=False):
         plotting.draw_curve(ax, plotting.over_seeds(part, "error"), styles[key], plotting.label(*key))
     plotting.image_axis(ax, locations.n_images)
@@ -55,13 +58,16 @@ def errors(ax: Axes, locations: pd.DataFrame, styles: dict[tuple[str, int], int]
 def filter_of(path: str | Path, group: str) -> np.ndarray | None:
     """The kernel of a network, or the filter of a linear model around the true location, (y, x).
 
-    The sign is the one with which most masks apply it. None if the cell was not fitted.
+    The sign is the one with which most masks apply it. None if the cell was not fitted, or where a model has
+    neither.
     """
     if group not in groups_of(path):
         return None
     with read_netcdf(path, group) as stored:
-        if "kernels" in stored:
+        if {"kernels", "masks"} <= set(stored):
             return stored["kernels"].values[0, 0] * np.sign(stored["masks"].values.sum())
+        if "filters" not in stored:
+            return None
         field, size = stored["filters"].values[0, 0], stored.sizes["ry"]
         top, left = np.round(stored["location"].values[0]).astype(int) - size // 2
         return field[top : top + size, left : left + size]

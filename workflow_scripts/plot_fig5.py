@@ -12,27 +12,32 @@ from whatwhere.files import read_table
 from whatwhere.logs import logged
 
 RULES = {
-    "population": "one setting per population",
-    "median": "one setting for all seeds",
-    "neuron": "one setting per neuron, or the mean",
+    "population": "setting per population",
+    "median": "setting for all seeds",
+    "neuron": "setting per neuron, or the mean",
 }
-PER_NEURON_IN_PAPER = "factorized_relu"
-"""The model whose settings the paper chose per neuron; for all others, per population (F.3, F.5)."""
 
 
-def curves(axes: list[Axes], scores: pd.DataFrame, reference: pd.DataFrame) -> None:
-    """FEVE over images, one panel per selection rule, the paper's curves in the panel of their rule."""
+def curves(axes: list[Axes], scores: pd.DataFrame, reference: pd.DataFrame) -> bool:
+    """FEVE over images, one panel per selection rule, the paper's curves in the panel of their rule.
+
+    Returns whether there were any.
+    """
+    drawn = False
     for ax, rule in zip(axes, scores.selection.unique(), strict=True):
         groups = scores[scores.selection == rule].groupby(["model", "n_neurons"], sort=False)
         for index, ((model, n_neurons), part) in enumerate(groups):
             plotting.draw_curve(ax, plotting.over_seeds(part), index, plotting.label(model, n_neurons))
             mine = reference[(reference.model == model) & (reference.n_neurons == n_neurons)]
             mine = mine[mine.n_images.between(scores.n_images.min(), scores.n_images.max())]
-            if len(mine) and (model == PER_NEURON_IN_PAPER) == (rule == "neuron"):
+            mine = mine[mine.selection == rule]
+            if len(mine):
                 plotting.draw_reference(ax, mine, index)
+                drawn = True
         plotting.image_axis(ax, scores.n_images)
         ax.set(title=RULES[rule], ylim=(-0.02, 1.02))
     axes[0].set_ylabel("FEVE")
+    return drawn
 
 
 def barcodes_by_type(ax: Axes, barcodes: pd.DataFrame, score: pd.Series) -> None:
@@ -99,7 +104,9 @@ def main(
     )
     paper = read_table(reference)
     first = table.dataset.iloc[0]
-    shown, score = (plotting.example(one[one.dataset == first]) for one in (codes, agreement))
+    fit = ["experiment", "dataset", "model"]
+    example = agreement.loc[agreement.dataset == first, fit].iloc[0]
+    shown, score = (plotting.example(one[(one[fit] == example).all(axis=1)]) for one in (codes, agreement))
     n_types = agreement.groupby("dataset").n_types.first().astype(int).to_dict()
     main_rule = table[table.selection == table.selection.iloc[0]]
 
@@ -107,12 +114,12 @@ def main(
     top, bottom = figure.subfigures(2, 1, height_ratios=[1.15, 1])
     mine = table[table.dataset == first]
     axes = list(np.ravel(top.subplots(1, mine.selection.nunique(), sharey=True)))
-    curves(axes, mine, paper)
-    plotting.figure_legend(top, axes[-1], 3, paper=True)
+    drawn = curves(axes, mine, paper)
+    plotting.figure_legend(top, axes[-1], 3, paper=drawn)
     left, right = bottom.subplots(1, 2, width_ratios=[1.5, 1])
     barcodes_by_type(left, shown, score.iloc[0])
     types(right, main_rule, n_types, paper)
-    for letter, ax in zip("abcd", [*axes, left, right], strict=False):
+    for letter, ax in zip("abcde", [*axes, left, right], strict=False):
         plotting.panel_letter(ax, letter)
     plotting.save(figure, svg, png)
 

@@ -24,8 +24,9 @@ QUANTILES = {"good": 0.9, "median": 0.5, "bad": 0.1}
 
 
 def examples(scores: pd.DataFrame) -> dict[str, int]:
-    """A good, a median and a bad neuron by correlation of one model."""
-    ranked = scores.groupby("neuron").correlation.mean().sort_values()
+    """A good, a median and a bad neuron by correlation of one model; silent ones only if all are."""
+    means = scores.groupby("neuron").correlation.mean()
+    ranked = means.dropna().sort_values() if means.notna().any() else means
     return {
         label: int(ranked.index[round(quantile * (len(ranked) - 1))]) for label, quantile in QUANTILES.items()
     }
@@ -108,12 +109,10 @@ def main(
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draw the figure; neurons are shown for ``model``, correlations for all models."""
+    """Draw the last cell; neurons are shown for ``model``, correlations for all models."""
     plotting.use_style()
     tables = [read_table(path) for path in scores]
-    rated = pd.concat(tables, ignore_index=True)
-    rated = rated[(rated.selection == rated.selection.iloc[0]) & (rated.n_images == rated.n_images.max())]
-    mine = rated[rated.model == model]
+    rated = pd.concat([plotting.last_cell(table) for table in tables], ignore_index=True)
     index = next(i for i, table in enumerate(tables) if table.model.iloc[0] == model)
     with (
         open_dataset(dataset) as data,
@@ -121,10 +120,11 @@ def main(
         read_netcdf(averages) as stored,
     ):
         seed = int(predicted.attrs["seed"])
-        chosen = read_table(selection)
+        chosen = plotting.last_cell(read_table(selection), ["cell_neurons", "cell_images"])
         chosen = chosen[(chosen.seed == seed) & (chosen.setting != MEAN_RESPONSE)]
         fitted = load_fit(read_tensors(fits), seed, int(chosen.setting.mode().get(0, 0)))
         measured = repeat_mean(data, predicted["image"].values, fitted.neurons)
+        mine = rated[(rated.model == model) & rated.neuron.isin(fitted.neurons)]
         figure = plt.figure(figsize=(plotting.PAGE, 3.4))
         left, right = figure.subfigures(1, 2, width_ratios=[1.7, 1])
         _examples(

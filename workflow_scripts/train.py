@@ -84,7 +84,8 @@ if __name__ == "__main__":
             seeds=snakemake.params.seeds,
             device=snakemake.params.device,
             threads=snakemake.threads,
-            checkpoint_seconds=snakemake.params.checkpoint_seconds,
+            # No param: how often progress is saved changes no result.
+            checkpoint_seconds=snakemake.config["checkpoint_seconds"],
             code=snakemake.params.code,
             fits=snakemake.output.fits,
             validation=snakemake.output.validation,

@@ -27,7 +27,10 @@ def reference() -> str:
         for branch in schema["allOf"]:
             cases = _names(branch["if"]["properties"][key])
             parts += [f"### {key}: {', '.join(f'`{case}`' for case in cases)}"]
-            parts += _table({**branch["then"], "$defs": schema.get("$defs", {})}, key)
+            then = {**branch["then"], "$defs": schema.get("$defs", {})}
+            if "required" in then:
+                then["required"] = [*then["required"], *schema["required"]]
+            parts += _table(then, key)
     return "\n\n".join(parts) + "\n"
 
 
@@ -65,7 +68,17 @@ def _keys(schema: Schema, definitions: Schema, prefix: str) -> list[tuple[str, s
         if text or not below:
             rows.append((path, _value(prop, definitions), optional + text))
         rows += below
-    return rows
+    return rows + _conditional_keys(schema, definitions, prefix)
+
+
+def _conditional_keys(schema: Schema, definitions: Schema, prefix: str) -> list[tuple[str, str, str]]:
+    """Rows of keys that exist only where another key has a certain value, as the stimuli's source."""
+    cases: dict[tuple[str, str, str], list[str]] = {}
+    for branch in schema.get("allOf", []):
+        ((key, condition),) = branch["if"]["properties"].items()
+        for row in _keys(branch["then"], definitions, prefix):
+            cases.setdefault(row, []).append(f"`{key}: {condition['const']}`")
+    return [(path, value, f"With {' or '.join(some)}: {text}") for (path, value, text), some in cases.items()]
 
 
 def _resolve(schema: Schema, definitions: Schema) -> Schema:

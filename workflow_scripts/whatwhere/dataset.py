@@ -189,7 +189,7 @@ def repeat_mean(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray) ->
 
 
 def shared_kernel(dataset: xr.Dataset) -> np.ndarray | None:
-    """The true receptive field (y, x) of a simulated population in which all neurons have the same, else None."""
+    """The true receptive field (y, x) that all neurons of a simulation share, else None."""
     if "receptive_field" not in dataset:
         return None
     kernels = dataset["receptive_field"].values

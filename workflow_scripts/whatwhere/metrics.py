@@ -18,7 +18,7 @@ def _mean(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
     with warnings.catch_warnings():
         # An all-NaN slice is an undefined quantity, and its mean is NaN as promised.
         warnings.simplefilter("ignore", RuntimeWarning)
-        return np.nanmean(values, axis=axis, dtype=np.float64)
+        return np.asarray(np.nanmean(values, axis=axis, dtype=np.float64))
 
 
 def _positive(variance: np.ndarray, values: np.ndarray) -> np.ndarray:

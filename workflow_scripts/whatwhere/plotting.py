@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -89,8 +90,8 @@ def show_field(ax: Axes, field: np.ndarray, limit: float | None = None) -> None:
 
 
 def label(model: str, n_neurons: int | None = None) -> str:
-    """Name of a curve: the model, and the population size if it is given."""
-    name = LABELS.get(model, model.replace("_", " "))
+    """Name of a curve: the model, in lines where it is long, and the population size if it is given."""
+    name = LABELS.get(model) or textwrap.fill(model.replace("_", " "), 28)
     return name if n_neurons is None else f"{name}, N = {n_neurons}"
 
 
@@ -118,19 +119,32 @@ def over_seeds(scores: pd.DataFrame, value: str = "feve") -> pd.DataFrame:
     return table.reset_index()
 
 
-def example(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the fit that stands for a model: first rule and seed of the last cell, the largest one.
+def last_cell(table: pd.DataFrame, sizes: Iterable[str] = ("n_neurons", "n_images")) -> pd.DataFrame:
+    """Rows of the last cell, the largest one, for the first selection rule.
 
     Parameters
     ----------
     table
-        Of one experiment, dataset and model, with columns ``selection``, ``n_neurons``, ``n_images`` and
-        ``seed``, in the order of the config.
+        Of one experiment, dataset and model, with columns ``selection`` and ``sizes``, in the order of the
+        config.
+    sizes
+        Columns that name a cell.
     """
-    last = table.iloc[-1]
-    cell = table[(table.n_neurons == last.n_neurons) & (table.n_images == last.n_images)]
-    first = cell.iloc[0]
-    return cell[(cell.selection == first.selection) & (cell.seed == first.seed)]
+    keys = [*sizes]
+    cell = table[(table[keys] == table[keys].iloc[-1]).all(axis=1)]
+    return cell[cell.selection == cell.selection.iloc[0]]
+
+
+def example(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the fit that stands for a model: the first seed of :func:`last_cell`.
+
+    Parameters
+    ----------
+    table
+        As there, with a column ``seed``.
+    """
+    cell = last_cell(table)
+    return cell[cell.seed == cell.seed.iloc[0]]
 
 
 def draw_curve(ax: Axes, table: pd.DataFrame, index: int, name: str) -> None:

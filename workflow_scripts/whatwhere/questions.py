@@ -101,7 +101,7 @@ def answers(
         The paper's figure that an experiment reproduces, or None.
     reference
         Values of the paper: columns experiment (the figure, with details after an underscore), model,
-        n_neurons, n_images, feve.
+        selection (the rule, where the paper compares several), n_neurons, n_images, feve.
 
     Returns
     -------
@@ -155,9 +155,15 @@ def _origin(scores: pd.DataFrame) -> Row:
 def _published(
     reference: pd.DataFrame, scores: pd.DataFrame, first: tuple[Any, ...], second: tuple[Any, ...]
 ) -> Row:
-    """The paper's difference of two (model, n_neurons, n_images) in the figure of these scores, or NaN."""
+    """The paper's difference of two (model, n_neurons, n_images) in the figure of these scores, or NaN.
+
+    It stands beside the selection rule of its first model.
+    """
     same = reference[reference["figure"].isin(scores["figure"])]
-    table = same.groupby(["model", "n_neurons", "n_images"])["feve"].mean()
+    names = ["model", "n_neurons", "n_images"]
+    other = (same[names] != pd.Series(first, names)).any(axis=1)
+    same = same[other | same["selection"].isna() | same["selection"].isin(scores["selection"])]
+    table = same.groupby(names)["feve"].mean()
     return {"paper": table.get(first, np.nan) - table.get(second, np.nan)}
 
 
@@ -186,7 +192,7 @@ def _shared_features(scores: pd.DataFrame, reference: pd.DataFrame) -> Iterator[
 
 
 def _against(scores: pd.DataFrame, families: tuple[str, ...], reference: pd.DataFrame) -> Iterator[Row]:
-    """The first factorized model minus every model of some families at equal sizes, neuron and seed by seed."""
+    """The first factorized model minus all models of some families at equal sizes, by neuron and seed."""
     for values, part in scores.groupby(_CELL, sort=False):
         names: Row = dict(zip(_CELL, values, strict=True))
         sizes = (names["n_neurons"], names["n_images"])

@@ -211,12 +211,18 @@ def _check_sizes(config: Config, index: int, dataset: str, sources: Sources) -> 
 def _check_known_patches(config: Config, index: int, dataset: str, sources: Sources) -> None:
     if config["datasets"][dataset]["kind"] == "simulated_dog":
         return
-    for model in config["experiments"][index]["models"]:
-        if config["models"][model].get("input") == "known_patch":
+    for position, model in enumerate(config["experiments"][index]["models"]):
+        definition = config["models"][model]
+        if definition.get("input") == "known_patch":
             message = (
                 f"a known patch needs a dataset of kind simulated_dog, which '{dataset}' is not: set image"
             )
             raise fail(("models", model, "input"), message, sources)
+        if definition["family"] in ("ridge_shared", "cnn_known_kernel"):
+            message = (
+                f"'{model}' needs to know receptive fields, and '{dataset}' is not of kind simulated_dog"
+            )
+            raise fail(("experiments", index, "models", position), message, sources)
 
 
 def _check_experiments(config: Config, sources: Sources) -> None:

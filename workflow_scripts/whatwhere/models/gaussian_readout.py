@@ -44,7 +44,7 @@ class GaussianReadout(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_neurons)) if config["bias"] else None
 
     def initialize(self, start: Start) -> None:
-        """Set all parameters but the bias: the mean to the peak of an average, or drawn from the middle half."""
+        """Set all parameters but the bias; the mean to the peak of an average, or from the middle half."""
         with torch.no_grad():
             self.log_sd.fill_(float(np.log(self.config["sd"])))
             self.mean.uniform_(-0.5, 0.5, generator=start.generator)

@@ -107,7 +107,7 @@ class _Run:
         self.history.append((self.last_step, training_value, validation))
         if not np.isfinite(training_value):
             logger.warning(
-                "%s: the objective is %s at step %d; this fit is left out: lower the learning rate or the penalty",
+                "%s: the objective is %s at step %d; this fit is left out: lower learning rate or penalty",
                 self.objective.strengths,
                 training_value,
                 self.last_step,

@@ -59,8 +59,8 @@ def _candidates(
 
 def _check_responses(loss: str, data: FitData) -> None:
     """Refuse negative responses for a Poisson loss, which falls without end where they are predicted as 0."""
-    negative = [(part < 0).any(0) for part in (data.train_responses, data.validation_responses)]
-    neurons = data.draw.neurons[np.logical_or(*negative)]
+    responses = np.concatenate([data.train_responses, data.validation_responses])
+    neurons = data.draw.neurons[responses.min(0) < 0]
     if loss == "poisson" and len(neurons):
         raise UserError(
             "responses: a poisson loss cannot fit negative responses, and "
@@ -206,7 +206,8 @@ def train_seed(
     fits, parameters = (list(part) for part in zip(*done, strict=True))
     if not any(np.isfinite(fit.validation_loss).all() for fit in fits):
         raise UserError(
-            f"no fit of seed {seed} has a finite loss: lower the model's learning_rate, or scale the responses down"
+            f"no fit of seed {seed} has a finite loss: lower the model's learning_rate, "
+            "or scale the responses down"
         )
     return _candidates(seed, data, definition["loss"], parameters, fits)
 
