@@ -9,10 +9,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 .PHONY: run report test lint format docs check bench bench-scaling clean help
 
 run: .venv/run  ## Install, then run the quick configuration (or CONFIG=...)
-	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+	$(BIN)/snakemake --cores $(CORES) --configfile "$(CONFIG)"
 
 report: .venv/run  ## Write results/<run>/report.html of CONFIG, after running what is missing
-	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) -- all build_report
+	$(BIN)/snakemake --cores $(CORES) --configfile "$(CONFIG)" -- all build_report
 
 test: .venv/test lint  ## Install what tests need, then lint and test
 	$(BIN)/pytest -n 2 --dist loadfile
@@ -33,7 +33,7 @@ docs: .venv/run  ## Bring config/README.md up to date with the schemas
 	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.config_reference config/README.md
 
 check: .venv/run  ## Validate CONFIG in seconds, without running anything
-	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.check $(CONFIG)
+	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.check "$(CONFIG)"
 
 bench: .venv/test  ## Time against the plain way; results in benchmarks/results
 	OMP_NUM_THREADS=1 PYTHONPATH=workflow_scripts $(BIN)/python benchmarks/bench.py

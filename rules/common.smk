@@ -21,6 +21,15 @@ def validated(config):
         files = [workflow.configfiles[-1], *command_line.configfiles]
         sources = [(str(path), read(path)) for path in files]
         validate(config, [*sources, ("--config", dict(command_line.config))])
+        used = {name for e in config["experiments"] for name in e["datasets"]}
+        for name in sorted(used):
+            missing = [
+                p for p in input_files(config["datasets"][name]) if not Path(p).exists()
+            ]
+            if missing:
+                raise UserError(
+                    f"datasets.{name}: {missing[0]}: no such file or folder"
+                )
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -90,3 +90,25 @@ def test_kernels_larger_than_the_recorded_images_are_refused(tmp_path, capsys):
     path = mine(tmp_path, write_arrays(tmp_path), models={"factorized": model})
     assert main([path]) == 1
     assert "models.factorized.cores.0.kernels: a kernel of 11 px does not fit" in capsys.readouterr().err
+
+
+def test_a_localizer_larger_than_the_recorded_images_is_refused(tmp_path, capsys):
+    changed = experiment(datasets=["mine"], models=["localized_one_kernel"])
+    assert main([mine(tmp_path, write_arrays(tmp_path), experiments=[changed])]) == 1
+    assert "models.localized_one_kernel.kernel: 17 px do not fit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"loss": "poisson"}, "a poisson loss cannot fit negative responses, and 4 neurons have some"),
+        ({"loss": "mse", "nonlinearity": "softplus"}, "an output of softplus is never negative"),
+    ],
+)
+def test_models_that_cannot_predict_negative_responses_are_refused(tmp_path, capsys, changes, expected):
+    definition = write_arrays(tmp_path)
+    np.save(definition["responses"], -1 - np.load(definition["responses"]))
+    assert main([mine(tmp_path, definition, models={"factorized": factorized(**changes)})]) == 1
+    assert expected in capsys.readouterr().err
+    linear = factorized(nonlinearity="identity", loss="mse")
+    assert main([mine(tmp_path, definition, models={"factorized": linear})]) == 0

@@ -1,5 +1,6 @@
 """Broken and hostile input: one line that names the file or key, and nothing half-written."""
 
+import base64
 import io
 import struct
 import warnings
@@ -75,6 +76,18 @@ def with_netcdf(dims, dtype, name="a.nc"):
         definition["images"] = str(folder / name)
 
     return change
+
+
+FLOAT16 = (
+    "eNrr9HBx4+WS4mLm4GCAgf9Q4MAJ4RtAxWeLpTH5e7gEMTFUMAkhK4QBLiYGRgYGNh4GIMVYsRlmngcD1UDmT5kasBOAFjCaMDAwMTMy"
+    "akDlmNBoXOLMIgyMggr8UL4AAxcrAxc/kMUKdD0zFwfQZ8yMDNDQcGCEaprAMOiA8fKyXQyjYBSMglEwCkbBKKA/AAAYVCXa"
+)
+"""HDF5 file with zeros in half precision, (40, 2, 2), which netCDF4 cannot write; compressed, in base 64."""
+
+
+def with_float16(folder, definition):
+    (folder / "a.h5").write_bytes(zlib.decompress(base64.b64decode(FLOAT16)))
+    definition["images"] = str(folder / "a.h5")
 
 
 def truncate(name, size):
@@ -153,6 +166,7 @@ ARRAYS = {
     ),
     "no netCDF": (both(write("a.nc", b"no netCDF"), put(images="/a.nc")), "not netCDF-4 or HDF5"),
     "truncated netCDF": (both(with_netcdf((40, 9, 9), "f4"), truncate("a.nc", 3000)), "not netCDF-4 or HDF5"),
+    "HDF5 of float16": (with_float16, "holds text or float16, expected numbers: save float32"),
     "netCDF of a huge shape": (with_netcdf((100_000, 1000, 1000), "f4"), "absurd size"),
     "text in HDF5": (with_netcdf((3, 2, 2), str, "a.h5"), "expected numbers"),
     "file is missing": (put(images="/none.npy"), "none.npy: no such file"),
@@ -315,10 +329,14 @@ IMAGES_CASES = {
     "semicolons": (table(("image,a,b,c,d\n" + ROWS).replace(",", ";")), "separate the columns by commas"),
     "row numbers": (
         table(",a,b,c,d\n" + ROWS.replace(".png", "")),
-        "looks like row numbers",
+        "a column without a name is no neuron",
     ),
     "an unknown image": (table("image,a,b,c,d\n" + ROWS + "x.png,1,2,3,4\n"), "there is no image 'x.png'"),
-    "an image without a row": (table("image,a,b,c,d\n" + ROWS[14:]), "no row for image '1.png'"),
+    "a count of trials": (table("image,a,Trial,c,d\n" + ROWS), "the column 'Trial' is no neuron"),
+    "numbers of unknown images": (
+        table("image_id,a,b,c,d\n" + ROWS.replace(".png", "").replace("7,1,", "77,1,")),
+        "there is no image",
+    ),
     "rows by order too few": (table("a,b\n" + "1,2\n" * 39), "there are 40 images"),
     "table not in UTF-8": (table("image,\xe9,b,c,d\n" + ROWS, "latin-1"), "not a CSV table in UTF-8"),
     "open quotes": (table('image,a,b,c,d\n"' + ROWS), "not a CSV table"),
@@ -330,8 +348,9 @@ IMAGES_CASES = {
         both(
             lambda f, _: (f / "pictures" / "more").mkdir(),
             write("pictures/more/1.png", picture()),
+            lambda f, _: (f / "pictures" / "1.png").rename(f / "pictures" / "more" / "2.png"),
         ),
-        "two images are named '1.png'",
+        "two images are named '2.png'",
     ),
     "zip slip": (archive(add("../evil.png")), "leaves the archive"),
     "absolute name in the zip": (archive(add("/etc/evil.png")), "leaves the archive"),
@@ -369,16 +388,16 @@ SENSORIUM = {
     "no session": (put(path="/none"), "none: no such folder or zip file"),
     "no tiers": (remove("meta/trials/tiers.npy"), "holds no meta/trials/tiers.npy"),
     "two sessions": (in_session(add_second_session), "holds 2 times meta/trials/tiers.npy"),
-    "unknown tier": (
-        store("meta/trials/tiers.npy", np.where(TIERS == "test", "final_test", TIERS)),
-        "unknown tier final_test (20 trials); allowed are train, validation, test",
+    "only unknown tiers": (
+        store("meta/trials/tiers.npy", np.full(50, "live")),
+        "holds no tier train, validation, test",
     ),
     "pickled tiers": (
         in_session(write("meta/trials/tiers.npy", npy(TIERS.astype(object)))),
         "could execute code",
     ),
-    "fewer tiers": (store("meta/trials/tiers.npy", TIERS[:-1]), "trial 49 is too many"),
-    "more tiers": (store("meta/trials/tiers.npy", np.append(TIERS, "train")), "trial 50 is missing"),
+    "fewer tiers": (store("meta/trials/tiers.npy", TIERS[:-1]), "49 tiers but 50 image ids"),
+    "more tiers": (store("meta/trials/tiers.npy", np.append(TIERS, "train")), "51 tiers but 50 image ids"),
     "one tier for an image, another for its repeat": (
         store("meta/trials/tiers.npy", np.append(TIERS[:-1], "train")),
         "trials 9 and 49 show one image",
@@ -391,6 +410,7 @@ SENSORIUM = {
         store("meta/trials/frame_image_id.npy", np.append(np.arange(49), 48 - 40)),
         "differs from trial 8",
     ),
+    "a trial too many": (store("data/responses/50.npy", TRIALS[0, 0]), "trial 50 is too many"),
     "no responses of a trial": (remove("data/responses/7.npy"), "trial 7 is missing"),
     "no image of a trial": (remove("data/images/7.npy"), "trial 7 is missing"),
     "a file without a number": (store("data/images/mean.npy", IMAGES[0][None]), "the number of a trial"),

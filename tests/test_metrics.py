@@ -51,6 +51,13 @@ def test_missing_repeats_are_left_out(trials):
     np.testing.assert_allclose(metrics.mean_noise_variance(responses), (1 / counts).mean(), rtol=0.03)
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e6])
+def test_correlations_do_not_depend_on_units(trials, rng, unit):
+    signal, responses = trials
+    expected = metrics.correlation(signal, responses)
+    np.testing.assert_allclose(metrics.correlation(signal * unit, responses * unit), expected)
+
+
 def test_images_shown_once_do_not_bias_the_explainable_share(rng):
     signal = rng.normal(0, 1, (3000, 2))
     responses = signal + rng.normal(0, 1, (10, 3000, 2))

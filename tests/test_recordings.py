@@ -33,7 +33,7 @@ from whatwhere.errors import UserError
 from whatwhere.fit_data import fit_data
 from whatwhere.metrics import correlation
 from whatwhere.models.linear import fit_linear, solve_ridge
-from whatwhere.recordings import antolik2016, cowley2023, input_files, load
+from whatwhere.recordings import antolik2016, archive, cowley2023, input_files, load, read
 from whatwhere.recordings.array_files import read_array, split_location
 from whatwhere.recordings.fetch import PublishedFile, fetch
 from whatwhere.recordings.images import decode_image, in_numeric_order
@@ -209,6 +209,59 @@ def test_images_are_matched_to_rows_by_name(tmp_path, zipped):
     np.testing.assert_allclose(dataset["responses"], expected, rtol=1e-6)
     assert input_files(definition)[-1] == str(table)
     assert len(input_files(definition)) == (2 if zipped else N_IMAGES + 1)
+
+
+@pytest.mark.parametrize("form", ["{}", "{}.png", "pictures/{}.png"])
+def test_rows_name_images_by_number_by_file_or_by_path(tmp_path, form):
+    definition = write_images(tmp_path) | {"images": str(tmp_path)}
+    rows = [f"{form.format(number + 1)},{number},NA" for number in range(N_IMAGES)]
+    rows = [*rows[1:], f"{form.format(N_IMAGES)},5,6"]
+    (tmp_path / "responses.csv").write_text("\n".join(["image_id,left,right", *rows[::-1]]))
+    recording = read("mine", definition, tmp_path, None)
+    # The first image has no row and is left out, the last one has two.
+    np.testing.assert_array_equal(np.asarray(recording.images)[:, 0], stimuli()[1:])
+    assert recording.neurons.tolist() == ["left", "right"]
+    np.testing.assert_array_equal(recording.responses[0, :-1, 0], np.arange(1, N_IMAGES - 1))
+    assert sorted(recording.responses[:, -1, 0]) == [5, N_IMAGES - 1]
+
+
+@pytest.mark.parametrize("kind", ["nc", "h5"])
+def test_the_largest_integer_is_a_value_and_a_declared_fill_value_is_missing(tmp_path, kind):
+    path = tmp_path / f"r.{kind}"
+    with netCDF4.Dataset(path, "w") as content:
+        content.createDimension("n", 3)
+        content.createVariable("plain", "u1", ["n"])[:] = [0, 254, 255]
+        content.createVariable("filled", "u1", ["n"], fill_value=254)[:] = [0, 254, 255]
+    assert read_array(f"{path}:plain").tolist() == [0, 254, 255]
+    np.testing.assert_array_equal(read_array(f"{path}:filled"), [0, np.nan, 255])
+
+
+def test_large_arrays_that_are_not_compressed_are_no_trap(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "MAX_MEMBER", 10_000)
+    array = np.random.default_rng(0).random(5000)
+    np.savez(tmp_path / "a.npz", x=array)
+    np.testing.assert_array_equal(read_array(tmp_path / "a.npz"), array)
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros(50_000))
+    with pytest.raises(UserError, match="absurd size"):
+        read_array(tmp_path / "a.npz")
+
+
+def test_trials_of_withheld_tiers_are_left_out(tmp_path, caplog):
+    definition = write_sensorium(tmp_path)
+    whole = load("mine", definition, tmp_path, None)
+    path = tmp_path / "session/meta/trials/tiers.npy"
+    tiers = np.load(path).astype("U20")
+    withheld = np.flatnonzero(tiers == "train")[:5]
+    tiers[withheld] = "live_test"
+    np.save(path, tiers)
+    for trial in withheld:
+        (tmp_path / f"session/data/responses/{trial}.npy").unlink()
+    dataset = load("mine", definition, tmp_path, None)
+    assert "5 trials of the tier live_test are left out" in caplog.text
+    left = np.delete(np.arange(N_IMAGES), withheld)
+    for name in ("images", "responses", "split"):
+        axis = whole[name].dims.index("image")
+        np.testing.assert_array_equal(dataset[name], np.take(whole[name].values, left, axis))
 
 
 def test_rows_without_names_follow_the_numbers_in_the_names(tmp_path):

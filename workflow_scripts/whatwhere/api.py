@@ -21,6 +21,7 @@ from whatwhere.models.encoder import Encoder
 from whatwhere.models.families import FAMILIES
 from whatwhere.models.readouts import FactorizedReadout
 from whatwhere.recordings import to_contract
+from whatwhere.recordings.array_files import numeric
 from whatwhere.recordings.arrays import shape_responses
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.selection import select
@@ -30,6 +31,7 @@ from whatwhere.training.loop import Training, choose_device
 from whatwhere.training.sweep import train_seed
 from whatwhere.validation import validate_model
 
+DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_MODEL = "factorized_three_layers"
 """The model of ``config/config.yaml`` that :func:`fit` takes unless told otherwise."""
 SPLIT = {"validation": 1 / 6, "test": 1 / 6, "folds": 1}
@@ -168,6 +170,10 @@ def fit(
     UserError
         With one line on what is wrong with an argument.
     """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise UserError(f"seed: {seed!r} is no whole number from 0 on")
+    if device not in DEVICES:
+        raise UserError(f"device: {device!r} is none of {', '.join(DEVICES)}")
     model = definition() if model is None else model
     validate_model(model)
     if FAMILIES[model["family"]].fit is not None:
@@ -199,7 +205,7 @@ def _dataset(
         raise UserError(f"split: has shape {np.shape(split)} for {len(shaped)} images: give one per image")
     recording = Recording(
         images=shaped,
-        responses=shape_responses(np.asarray(responses), len(shaped), "responses"),
+        responses=shape_responses(_numbers(responses, "responses"), len(shaped), "responses"),
         split=None if split is None else np.asarray(split, str),
         neurons=None,
         source="arrays in memory",
@@ -209,8 +215,17 @@ def _dataset(
     return to_contract(recording, "arrays", "arrays", normalize, SPLIT | {"seed": seed})
 
 
+def _numbers(values: np.ndarray, name: str) -> np.ndarray:
+    try:
+        return numeric(np.asarray(values), name)
+    except ValueError as error:
+        raise UserError(f"{name}: rows differ in length: give one array") from error
+
+
 def _shape_images(images: np.ndarray) -> np.ndarray:
-    images = np.asarray(images)
+    images = _numbers(images, "images")
+    if images.ndim == 4 and images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
+        raise UserError(f"images: have shape {images.shape}, channels last: give np.moveaxis(images, -1, 1)")
     if images.ndim not in (3, 4) or 0 in images.shape:
         raise UserError(
             f"images: have shape {images.shape}, expected (image, y, x) or (image, channel, y, x)"

@@ -7,15 +7,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from whatwhere.config import SIMULATED, Config, cells, merge, read, size
+from whatwhere.dataset import repeat_mean
 from whatwhere.description import overview
 from whatwhere.errors import UserError
-from whatwhere.fit_data import draw
+from whatwhere.fit_data import check_responses, draw
 from whatwhere.recordings import PUBLISHED, load
 from whatwhere.recordings.fetch import is_url
-from whatwhere.validation import check_kernels, validate
+from whatwhere.validation import check_size, validate
 
 DEFAULT = Path(__file__).parents[2] / "config" / "config.yaml"
 DOWNLOADS = Path("results", "downloads")
@@ -69,7 +71,7 @@ def _dataset(name: str, config: Config, sources: Sources) -> list[str]:
 
 
 def _check_fits(dataset: xr.Dataset, name: str, config: Config, sources: Sources) -> None:
-    """Refuse what no job could fit: more than there is, or kernels larger than the images."""
+    """Refuse what no job could fit: more than there is, too large kernels, responses beyond a model's output."""
     smallest = min(dataset.sizes["y"], dataset.sizes["x"])
     for index, experiment in enumerate(config["experiments"]):
         if name not in experiment["datasets"]:
@@ -77,12 +79,16 @@ def _check_fits(dataset: xr.Dataset, name: str, config: Config, sources: Sources
         for n_neurons, n_images in cells(experiment):
             for seed in experiment["seeds"]:
                 try:
-                    draw(dataset, size(n_neurons), size(n_images), seed)
+                    drawn = draw(dataset, size(n_neurons), size(n_images), seed)
+                    seen = repeat_mean(
+                        dataset, np.concatenate([drawn.train, drawn.validation]), drawn.neurons
+                    )
+                    for model in experiment["models"]:
+                        check_responses(config["models"][model], seen, drawn.neurons)
                 except UserError as error:
                     raise UserError(f"{sources[-1][0]}: experiments.{index}: {error}") from error
-        for model in experiment["models"]:
-            for number, core in enumerate(config["models"][model].get("cores", [])):
-                check_kernels(core, smallest, ("models", model, "cores", number), sources)
+            for model in experiment["models"]:
+                check_size(config, model, smallest, len(drawn.neurons), sources)
 
 
 def main(paths: Sequence[str]) -> int:

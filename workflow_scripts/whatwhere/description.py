@@ -14,6 +14,8 @@ from whatwhere.errors import some_of
 from whatwhere.metrics import cc_max
 
 _BLOCK = 64
+MIN_TESTED = 10
+"""Test images below which correlations are chance."""
 DRIFT_LIMIT = 5.0
 """Standard errors of a correlation with the number of the repeat beyond which a neuron drifts."""
 
@@ -140,13 +142,21 @@ def overview(dataset: xr.Dataset) -> dict[str, str]:
         "Source": dataset.attrs["source"],
         "Cite": dataset.attrs.get("citation", ""),
         "Images": f"{sizes['image']} of {sizes['channel']} x {sizes['y']} x {sizes['x']} (channel, y, x)",
-        "Neurons": f"{sizes['neuron']}",
+        "Neurons": f"{sizes['neuron']}{_names(dataset)}",
         "Presentations per image": repeats,
         "Splits": ", ".join(f"{size} {label}" for label, size in split_sizes(dataset).items()),
         "Folds": f"{sizes['fold']}",
         "Normalization": dataset.attrs["normalize"],
     }
     return {term: value for term, value in rows.items() if value}
+
+
+def _names(dataset: xr.Dataset) -> str:
+    """The first of the owner's names of neurons, if there are any."""
+    if "neuron_id" not in dataset.coords:
+        return ""
+    names = dataset["neuron_id"].values.astype(str)
+    return f" ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
 
 
 def findings(dataset: xr.Dataset) -> list[str]:
@@ -157,6 +167,9 @@ def findings(dataset: xr.Dataset) -> list[str]:
     found = [*_about_images(dataset), *_about_neurons(table)]
     if not dataset.attrs["repeat_averages"] and table.cc_max.isna().all():
         found.append("no image was repeated: noise ceilings and FEVE are undefined")
+    tested = split_sizes(dataset)["test"]
+    if tested < MIN_TESTED:
+        found.append(f"only {tested} images test: scores say little")
     trials = (~np.isnan(repeated(dataset["responses"].values))).any(2).sum()
     drifting = table.neuron[table.drift.abs() * np.sqrt(trials) > DRIFT_LIMIT]
     if len(drifting):
@@ -170,7 +183,10 @@ def _about_images(dataset: xr.Dataset) -> list[str]:
     blank = np.flatnonzero(np.ptp(images.reshape(len(images), -1), axis=1) == 0)
     found = []
     if copies:
-        found.append(f"{copies} images repeat earlier ones; copies share a split")
+        found.append(
+            f"{copies} images repeat earlier ones; copies share a split, but are no repeats: "
+            "give responses as (repeat, image, neuron) to know the noise"
+        )
     if len(blank):
         found.append(f"{len(blank)} images are uniform: {some_of(blank)}")
     return found

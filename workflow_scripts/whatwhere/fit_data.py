@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from whatwhere.dataset import SPLITS, TRAIN, VALIDATION, known_patches, repeat_mean, select_images
-from whatwhere.errors import UserError
+from whatwhere.errors import UserError, some_of
 
 
 @dataclass(frozen=True)
@@ -189,3 +190,37 @@ def fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, s
         patch_corner=None if corner is None else corner[drawn.neurons],
         patch_size=size,
     )
+
+
+def check_responses(definition: dict[str, Any], responses: np.ndarray, neurons: np.ndarray) -> None:
+    """Refuse responses that a model cannot predict.
+
+    A Poisson loss falls without end where negative responses are predicted as 0, and an output that is never
+    negative has no gradient where responses are negative on average.
+
+    Parameters
+    ----------
+    definition
+        A model of the config.
+    responses
+        (image, neuron), training and validation.
+    neurons
+        (neuron,) what to call them.
+
+    Raises
+    ------
+    UserError
+        If there are such neurons.
+    """
+    negative, below = neurons[responses.min(0) < 0], neurons[responses.mean(0) < 0]
+    if definition["loss"] == "poisson" and len(negative):
+        raise UserError(
+            f"a poisson loss cannot fit negative responses, and {len(negative)} neurons have some "
+            f"({some_of(negative)}): set the model's loss to mse and its nonlinearity to identity"
+        )
+    output = definition.get("nonlinearity", "identity")
+    if output != "identity" and len(below):
+        raise UserError(
+            f"an output of {output} is never negative, but the mean response of {len(below)} neurons is "
+            f"({some_of(below)}): set the model's nonlinearity to identity"
+        )

@@ -37,14 +37,15 @@ def _trial_variance(responses: np.ndarray) -> np.ndarray:
 def pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Pearson correlation over images, (image, neuron) twice to (neuron,).
 
-    0 where the first, the prediction, is constant (section G.4); NaN where the second is.
+    0 where the first, the prediction, is constant (section G.4), or hardly varies beside the second; NaN
+    where the second is constant.
     """
     of_prediction = first - first.mean(0, dtype=np.float64)
     of_response = second - second.mean(0, dtype=np.float64)
     norm = np.sqrt((of_prediction**2).sum(0) * (of_response**2).sum(0))
     with np.errstate(invalid="ignore", divide="ignore"):
         r = (of_prediction * of_response).sum(0) / norm
-    r = np.where(of_prediction.std(0) < 1e-5, 0.0, r)
+    r = np.where(of_prediction.std(0) <= 1e-5 * of_response.std(0), 0.0, r)
     return np.where(np.isnan(_positive(of_response.var(0), second)), np.nan, r)
 
 

@@ -10,6 +10,7 @@ FIGURES: dict[str, tuple[tuple[str, ...], int | None]] = {
     "fig3": (("simulated_dog",), 1),
     "fig4": (("simulated_dog",), 2),
     "fig5": (SIMULATED, 2),
+    "data_efficiency": (SIMULATED, None),
 }
 """What figures need: kinds of datasets, and the fewest features of a factorised model (None: no model)."""
 
@@ -45,6 +46,10 @@ def validate(config: Config, sources: Sources) -> None:
     for name, definition in config["datasets"].items():
         if definition["kind"] in SIMULATED:
             _check_simulation(definition, ("datasets", name), sources)
+        for key in ("images", "responses", "splits_from", "path"):
+            if {"{", "}"} & set(str(definition.get(key, ""))):
+                message = f"'{definition[key]}': Snakemake reads braces as wildcards: rename file or folder"
+                raise fail(("datasets", name, key), message, sources)
         if "stimuli" in definition:
             _check_stimuli(config, name, sources)
     _check_experiments(config, sources)
@@ -60,20 +65,36 @@ def validate_model(definition: Config) -> None:
     _check_training(definition, ("models", "model", "training"), sources)
 
 
-def check_kernels(core: Config, image: int, path: tuple[str | int, ...], sources: Sources) -> None:
-    """Refuse a core whose kernels do not fit into images of ``image`` px.
+def check_size(config: Config, model: str, image: int, n_neurons: int, sources: Sources) -> None:
+    """Refuse a model whose kernels do not fit into images of ``image`` px, or outnumber the neurons.
 
     Parameters
     ----------
-    core
-        One of the cores of a model.
+    config
+        The merged configuration.
+    model
+        A name under ``models``.
     image
         Height or width of the images, the smaller one.
-    path
-        The core's place in the config, for the message.
+    n_neurons
+        Size of the population.
     sources
         As for :func:`validate`.
     """
+    definition, path = config["models"][model], ("models", model)
+    for index, core in enumerate(definition.get("cores", [])):
+        _check_kernels(core, image, (*path, "cores", index), sources)
+    if definition["family"] == "localization":
+        kernel = definition["kernel"]
+        if kernel > image:
+            raise fail((*path, "kernel"), f"{kernel} px do not fit into images of {image} px", sources)
+        for index, block in enumerate(definition["grid"]):
+            if max(block["n_kernels"]) > n_neurons:
+                message = f"{max(block['n_kernels'])} kernels are more than the {n_neurons} neurons"
+                raise fail((*path, "grid", index, "n_kernels"), message, sources)
+
+
+def _check_kernels(core: Config, image: int, path: tuple[str | int, ...], sources: Sources) -> None:
     size = image
     for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
         if kernel > size:
@@ -203,9 +224,9 @@ def _check_sizes(config: Config, index: int, dataset: str, sources: Sources) -> 
         if value != "all" and int(value * definition["validation_fraction"]) < 1:
             message = f"{value} leaves no image to validate on"
             raise fail(("experiments", index, "n_images", position), message, sources)
+    n_neurons = min(definition["n_neurons"] if n == "all" else n for n in experiment["n_neurons"])
     for model in experiment["models"]:
-        for number, core in enumerate(config["models"][model].get("cores", [])):
-            check_kernels(core, definition["image_size"], ("models", model, "cores", number), sources)
+        check_size(config, model, definition["image_size"], n_neurons, sources)
 
 
 def _check_known_patches(config: Config, index: int, dataset: str, sources: Sources) -> None:

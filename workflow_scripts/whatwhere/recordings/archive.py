@@ -15,9 +15,9 @@ from pathlib import Path
 from whatwhere.errors import UserError
 
 MAX_MEMBER = 2 << 30
-"""Largest file that is read, bytes."""
+"""Largest file that is read if it is compressed, bytes."""
 MAX_TOTAL = 64 << 30
-"""Largest sum of the sizes in an archive, bytes."""
+"""Largest sum of the sizes in a compressed archive, bytes."""
 MAX_RATIO = 1000
 """Largest compression of anything above a megabyte; only constant data come near it."""
 _SMALL = 1 << 20
@@ -63,11 +63,12 @@ def open_zip(path: str | Path) -> zipfile.ZipFile:
 
 
 def _check_members(archive: zipfile.ZipFile, path: str | Path) -> None:
-    total, seen = 0, set()
+    total, seen, stored = 0, set(), Path(path).stat().st_size
     for member in archive.infolist():
         name = member.filename
         total += member.file_size
-        too_large = member.file_size > MAX_MEMBER or total > MAX_TOTAL
+        # What takes nearly as much room in the archive is no trap.
+        too_large = (member.file_size > MAX_MEMBER or total > MAX_TOTAL) and total > 4 * stored
         if too_large or is_absurd(member.file_size, member.compress_size):
             raise UserError(f"{path}: {name!r} unpacks to an absurd size: refused")
         if ".." in re.split(r"[/\\]", name) or re.match(r"[/\\]|[A-Za-z]:", name):

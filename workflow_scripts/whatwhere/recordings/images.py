@@ -81,8 +81,9 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     ----------
     definition
         ``images``: the folder or zip; files are taken in numeric order of their names. ``responses``:
-        CSV with one row per presentation and one column per neuron, matched by the file names in its
-        first column if there are any, or else by order; or an array as in kind ``arrays``, by order.
+        CSV with one row per presentation and one column per neuron, matched by the names in its first
+        column if there are any (path within the folder, file name, or file name without its ending), or
+        else by order; or an array as in kind ``arrays``, by order. Images without a row are left out.
     name
         The dataset's key, for messages.
 
@@ -100,9 +101,13 @@ def load(definition: dict[str, Any], name: str) -> Recording:
             logger.warning("%s: %d files that are no images are left out", tree.path, others)
         images = [decode_image(tree.read(name), tree.label(name)) for name in names]
         _check_types(images, names, tree)
-        sizes = {image.shape for image in images}
-        if len(sizes) > 1 and definition["image"]["size"] is None and definition["image"]["crop"] is None:
-            odd = next(index for index, image in enumerate(images) if image.shape != images[0].shape)
+        sizes = [image.shape[1:] for image in images]
+        if (
+            len(set(sizes)) > 1
+            and definition["image"]["size"] is None
+            and definition["image"]["crop"] is None
+        ):
+            odd = next(index for index, size in enumerate(sizes) if size != sizes[0])
             raise UserError(
                 f"{tree.label(names[odd])}: has shape {images[odd].shape} but {names[0]} has "
                 f"{images[0].shape} (channel, y, x): set {name}.image.size or image.crop"
@@ -110,11 +115,12 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     location = definition["responses"]
     neurons = None
     if location.lower().endswith(".csv"):
-        responses, neurons = _responses(Path(location), names)
+        responses, neurons, shown = _responses(Path(location), names)
+        images = [images[index] for index in shown]
     else:
         responses = shape_responses(read_array(location), len(images), location)
     return Recording(
-        images=np.stack(images) if len(sizes) == 1 else images,
+        images=np.stack(images) if len({image.shape for image in images}) == 1 else images,
         responses=responses,
         split=None,
         neurons=neurons,
@@ -133,23 +139,29 @@ def _check_types(images: list[np.ndarray], names: list[str], tree: Tree) -> None
             )
 
 
-def _responses(path: Path, files: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Responses (repeat, image, neuron) and names of neurons from a table."""
+def _responses(path: Path, files: list[str]) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """Responses (repeat, image, neuron), names of neurons, and indices of the images that were shown."""
     names, neurons, trials = read_responses(path)
     if names is None:
-        logger.info("%s: rows belong to images in the order of their names", path)
-        return shape_responses(trials, len(files), str(path)), neurons
-    position: dict[str, int] = {}
-    for index, file in enumerate(files):
-        base = PurePosixPath(file).name
-        if base in position:
-            raise UserError(f"{path}: two images are named '{base}', so rows cannot be matched: rename one")
-        position[base] = index
-    unknown = next((name for name in names if name not in position), None)
-    if unknown is not None:
-        raise UserError(f"{path}: there is no image '{unknown}': give the names of image files")
-    shown = [position[name] for name in names]
-    unshown = sorted(set(range(len(files))) - set(shown))
-    if unshown:
-        raise UserError(f"{path}: has no row for image '{files[unshown[0]]}': add one or remove the image")
-    return stack_repeats(np.array(shown), trials), neurons
+        logger.warning("%s: names no images: rows belong to them in the order of their names", path)
+        return shape_responses(trials, len(files), str(path)), neurons, list(range(len(files)))
+    rows = _match(names.tolist(), files, path)
+    shown = sorted(set(rows))
+    if len(shown) < len(files):
+        logger.warning("%s: %d images have no row and are left out", path, len(files) - len(shown))
+    return stack_repeats(np.searchsorted(shown, rows), trials), neurons, shown
+
+
+def _match(names: list[str], files: list[str], path: Path) -> list[int]:
+    """Index of the file that every name means: a path, a file name, or one without its ending."""
+    forms = ([file, PurePosixPath(file).name, PurePosixPath(file).stem] for file in files)
+    for keys in zip(*forms, strict=True):
+        if set(names) <= set(keys):
+            position = {key: index for index, key in enumerate(keys)}
+            double = next((key for index, key in enumerate(keys) if position[key] != index), None)
+            if double in names:
+                raise UserError(f"{path}: two images are named '{double}': give their paths, or rename one")
+            return [position[name] for name in names]
+    known = set(files) | {PurePosixPath(file).name for file in files}
+    unknown = next((name for name in names if name not in known), names[0])
+    raise UserError(f"{path}: there is no image '{unknown}': give the names of image files")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,6 +13,8 @@ from whatwhere.errors import UserError
 from whatwhere.recordings.archive import Tree, open_tree
 from whatwhere.recordings.array_files import numeric, parse_npy
 from whatwhere.recordings.recording import Recording, stack_repeats
+
+logger = logging.getLogger(__name__)
 
 _TIERS = "meta/trials/tiers.npy"
 _IDS = ("colorframeprojector_image", "frame_image")
@@ -37,7 +40,8 @@ def load(definition: dict[str, Any]) -> Recording:
     ----------
     definition
         ``path``: folder or zip with ``data/images/N.npy`` (channel, y, x), ``data/responses/N.npy``
-        (neuron,) for trials N, ``meta/trials/tiers.npy`` and ``meta/trials/frame_image_id.npy`` or
+        (neuron,) for trials N, ``meta/trials/tiers.npy`` (train, validation or test; trials of other
+        tiers, whose responses are withheld, are left out) and ``meta/trials/frame_image_id.npy`` or
         ``colorframeprojector_image_id.npy`` (trial,), all perhaps in one folder more.
 
     Raises
@@ -49,17 +53,19 @@ def load(definition: dict[str, Any]) -> Recording:
         root = _root(tree)
         tiers = _trial_values(tree, root + _TIERS).astype(str)
         identities = _identities(tree, root)
-        images = _trial_files(tree, f"{root}data/images/", len(tiers))
-        responses = _trial_files(tree, f"{root}data/responses/", len(tiers))
         if not len(tiers) == len(identities):
             raise UserError(f"{tree.path}: {len(tiers)} tiers but {len(identities)} image ids")
-        _check_tiers(tiers, tree.label(root + _TIERS))
+        kept = _usable(tiers, tree.label(root + _TIERS))
+        images, responses = (
+            _trial_files(tree, f"{root}data/{part}/", kept, len(tiers)) for part in ("images", "responses")
+        )
+        tiers, identities = tiers[kept], [identities[trial] for trial in kept]
         image_of_trial, firsts = _group(identities)
         torn = np.flatnonzero(tiers != tiers[firsts][image_of_trial])
         if len(torn):
             trial, first = torn[0], firsts[image_of_trial[torn[0]]]
             raise UserError(
-                f"{tree.path}: trials {first} and {trial} show one image but are in tiers "
+                f"{tree.path}: trials {kept[first]} and {kept[trial]} show one image but are in tiers "
                 f"{tiers[first]} and {tiers[trial]}: give them the same"
             )
         stimuli = _read_images(tree, images, image_of_trial, firsts)
@@ -111,8 +117,8 @@ def _identities(tree: Tree, root: str) -> list[tuple[str, ...]]:
     raise UserError(f"{tree.path}: holds no {root}meta/trials/{expected}: repeats cannot be found")
 
 
-def _trial_files(tree: Tree, folder: str, n_trials: int) -> list[str]:
-    """Files of the trials in numeric order."""
+def _trial_files(tree: Tree, folder: str, trials: np.ndarray, n_trials: int) -> list[str]:
+    """Files of some of the trials."""
     found = {}
     for name in tree.names:
         path = PurePosixPath(name)
@@ -120,21 +126,22 @@ def _trial_files(tree: Tree, folder: str, n_trials: int) -> list[str]:
             if not (path.stem.isascii() and path.stem.isdigit()):
                 raise UserError(f"{tree.label(name)}: expected the number of a trial as name")
             found[int(path.stem)] = name
-    if sorted(found) != list(range(n_trials)):
-        missing = sorted(set(range(n_trials)) - set(found))
-        fault = f"trial {missing[0]} is missing" if missing else f"trial {max(found)} is too many"
+    missing = next((trial for trial in trials if trial not in found), None)
+    if missing is not None or max(found) >= n_trials:
+        fault = f"trial {max(found)} is too many" if missing is None else f"trial {missing} is missing"
         raise UserError(f"{tree.label(folder)}: {fault}: {_TIERS} lists {n_trials} trials, from 0")
-    return [found[number] for number in range(n_trials)]
+    return [found[trial] for trial in trials]
 
 
-def _check_tiers(tiers: np.ndarray, label: str) -> None:
-    names, counts = np.unique(tiers, return_counts=True)
-    unknown = [f"{name!s} ({n} trials)" for name, n in zip(names, counts, strict=True) if name not in SPLITS]
-    if unknown:
-        raise UserError(
-            f"{label}: unknown tier {', '.join(unknown)}; allowed are {', '.join(SPLITS)}: rename it, or "
-            "remove its trials if their responses are withheld"
-        )
+def _usable(tiers: np.ndarray, label: str) -> np.ndarray:
+    """Indices of the trials of known tiers; challenges withhold the responses of others."""
+    known = np.isin(tiers, SPLITS)
+    if not known.any():
+        raise UserError(f"{label}: holds no tier {', '.join(SPLITS)}")
+    names, counts = np.unique(tiers[~known], return_counts=True)
+    for name, count in zip(names, counts, strict=True):
+        logger.warning("%s: %d trials of the tier %s are left out", label, count, name)
+    return np.flatnonzero(known)
 
 
 def _group(identities: list[tuple[str, ...]]) -> tuple[np.ndarray, np.ndarray]:

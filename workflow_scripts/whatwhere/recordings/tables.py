@@ -10,6 +10,11 @@ import pandas as pd
 
 from whatwhere.errors import UserError
 
+IMAGES = ("image", "images", "image_id", "img", "file", "filename", "stimulus", "stimulus_id", "id")
+"""Headers of a first column that names images, even if by number."""
+COUNTERS = ("", "index", "row", "trial", "trial_id", "presentation", "repeat")
+"""Headers of columns that number rows: neither images nor neurons."""
+
 
 def read_responses(path: Path) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """Read one row per presentation and one column per neuron.
@@ -17,13 +22,13 @@ def read_responses(path: Path) -> tuple[np.ndarray | None, np.ndarray, np.ndarra
     Parameters
     ----------
     path
-        CSV with commas and a header; the first column may hold file names of images. Empty fields and
-        ``nan`` are missing responses.
+        CSV with commas and a header; the first column may hold names of images, which are numbers only if
+        its header is one of :data:`IMAGES`. Empty fields, ``nan`` and ``NA`` are missing responses.
 
     Returns
     -------
     names
-        (row,) file names, or None if every column holds numbers.
+        (row,) names of images, or None if every column is a neuron.
     neurons
         (neuron,) names from the header.
     responses
@@ -40,10 +45,13 @@ def read_responses(path: Path) -> tuple[np.ndarray | None, np.ndarray, np.ndarra
     except (ValueError, OSError) as error:
         raise UserError(f"{path}: is not a CSV table: {' '.join(str(error).split())}") from error
     first = table[0].str.strip()
-    names = None if _is_number(first).all() else first.to_numpy(str)
-    if names is None and header[0].strip().lower() in ("", "index"):
-        raise UserError(f"{path}: the first column looks like row numbers: leave it out or give file names")
-    skip = int(names is not None)
+    named = header[0].strip().lower() in IMAGES or not _is_number(first).all()
+    names = first.to_numpy(str) if named else None
+    skip = int(named)
+    for name in header[skip:]:
+        if name.strip().lower() in (*IMAGES, *COUNTERS):
+            what = f"the column '{name.strip()}'" if name.strip() else "a column without a name"
+            raise UserError(f"{path}: {what} is no neuron: leave it out, or put names of images first")
     neurons = np.array([name.strip() for name in header[skip:]], str)
     if not len(neurons):
         raise UserError(f"{path}: has no column of responses")
@@ -83,7 +91,7 @@ def _check_header(header: list[str], path: Path) -> None:
 
 
 def _is_number(text: pd.Series) -> pd.Series:
-    missing = text.str.strip().str.lower().isin(["", "nan"])
+    missing = text.str.strip().str.lower().isin(["", "nan", "na"])
     return missing | pd.to_numeric(text, errors="coerce").notna()
 
 

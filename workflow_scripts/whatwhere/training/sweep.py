@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from whatwhere.errors import UserError, some_of
-from whatwhere.fit_data import FitData
+from whatwhere.errors import UserError
+from whatwhere.fit_data import FitData, check_responses
 from whatwhere.localization.relocation import relocate
 from whatwhere.models.base import LocalizedStart, Start
 from whatwhere.models.families import FAMILIES, Setting
@@ -57,15 +57,10 @@ def _candidates(
     )
 
 
-def _check_responses(loss: str, data: FitData) -> None:
-    """Refuse negative responses for a Poisson loss, which falls without end where they are predicted as 0."""
-    responses = np.concatenate([data.train_responses, data.validation_responses])
-    neurons = data.draw.neurons[responses.min(0) < 0]
-    if loss == "poisson" and len(neurons):
-        raise UserError(
-            "responses: a poisson loss cannot fit negative responses, and "
-            f"{len(neurons)} neurons have some ({some_of(neurons)}): set the loss to mse"
-        )
+def _check(definition: dict[str, Any], data: FitData) -> None:
+    check_responses(
+        definition, np.concatenate([data.train_responses, data.validation_responses]), data.draw.neurons
+    )
 
 
 def _seeds(seed: int, start: int) -> tuple[int, int, int]:
@@ -157,7 +152,7 @@ def train_seed(
     UserError
         If every setting diverged, or the loss cannot fit negative responses.
     """
-    _check_responses(definition["loss"], data)
+    _check(definition, data)
     tensors = Tensors(
         *(
             torch.from_numpy(array).to(device)
@@ -214,7 +209,7 @@ def train_seed(
 
 def fit_seed(definition: dict[str, Any], seed: int, data: FitData) -> Candidates:
     """Fit every setting of a model that is not trained; parameters and errors as in :func:`train_seed`."""
-    _check_responses(definition["loss"], data)
+    _check(definition, data)
     combinations = settings(definition)
     family = FAMILIES[definition["family"]]
     if family.fit is None:
