@@ -71,7 +71,7 @@ def _dataset(name: str, config: Config, sources: Sources) -> list[str]:
 
 
 def _check_fits(dataset: xr.Dataset, name: str, config: Config, sources: Sources) -> None:
-    """Refuse what no job could fit: more than there is, too large kernels, responses beyond a model's output."""
+    """Refuse what no job could fit: too much, too large kernels, responses beyond a model's output."""
     smallest = min(dataset.sizes["y"], dataset.sizes["x"])
     for index, experiment in enumerate(config["experiments"]):
         if name not in experiment["datasets"]:
