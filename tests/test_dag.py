@@ -1,7 +1,10 @@
 import subprocess
 import sys
 
+import yaml
+from conftest import factorized, small_core
 from repository_copy import REPOSITORY, snakemake
+from tiny_run import DATASET, configuration, experiment
 
 from whatwhere.config import read
 from whatwhere.models.families import FAMILIES
@@ -36,18 +39,62 @@ def test_models_have_training_exactly_if_they_have_no_closed_form():
     assert trained == {name for name, family in FAMILIES.items() if family.fit is None}
 
 
+def plan(folder, configuration, *targets):
+    """A dry run: its process, with the jobs on stdout."""
+    arguments = ["--dry-run", "--directory", str(folder), "--configfile", str(configuration), "--", *targets]
+    return snakemake(REPOSITORY, *arguments)
+
+
+def planned(folder, config):
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return plan(folder, path, "all")
+
+
 def test_figure_1_is_drawn_from_a_network_although_inference_comes_first(tmp_path):
-    configuration = str(REPOSITORY / "config" / "data_efficiency.yaml")
-    done = snakemake(
-        REPOSITORY,
-        "--dry-run",
-        "--directory",
-        str(tmp_path),
-        "--configfile",
-        configuration,
-        "--",
-        "results/data_efficiency/figures/fig1.svg",
-    )
+    target = "results/data_efficiency/figures/fig1.svg"
+    done = plan(tmp_path, REPOSITORY / "config" / "data_efficiency.yaml", target)
     assert done.returncode == 0, done.stderr
     assert "Describe the fits of factorized_two_kernels" in done.stdout
     assert "Describe the fits of localized_two_kernels" not in done.stdout
+
+
+def test_names_may_look_like_parts_of_file_names(tmp_path):
+    config = configuration(
+        datasets={"none": DATASET, "all": DATASET},
+        models={"net_scores": factorized(cores=[small_core(channels=[2])])},
+        experiments=[experiment(datasets=["none", "all"], models=["net_scores"])],
+    )
+    done = planned(tmp_path, config)
+    assert done.returncode == 0, done.stderr
+    assert "Score net_scores on the test images of none" in done.stdout
+
+
+def test_figure_4_finds_its_network_among_several_experiments(tmp_path):
+    two = factorized(cores=[small_core(channels=[2], kernels=[5])])
+    models = {"one": factorized(cores=[small_core(channels=[1], kernels=[5])]), "two": two}
+    some = {"figure": "fig4", "datasets": ["small"]}
+    first, second = (
+        experiment(name=name, models=models, **some)
+        for name, models in (("linear", ["ridge"]), ("networks", ["one", "two"]))
+    )
+    done = planned(tmp_path, configuration(models=models, experiments=[first, second]))
+    assert done.returncode == 0, done.stderr
+    assert "scores/networks/small/two.csv" in done.stdout.split("Draw Figure 4")[0]
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path):
+    definition = {
+        "kind": "arrays",
+        "images": str(tmp_path / "images.npy"),
+        "responses": str(tmp_path / "responses.npy"),
+        "image": {"color": "grey", "crop": None, "size": None, "normalize": "per_pixel"},
+        "split": {"validation": 0.2, "test": 0.2, "folds": 1, "seed": 0},
+    }
+    config = configuration(datasets={"mine": definition}, experiments=[experiment(datasets=["mine"])])
+    done = planned(tmp_path, config)
+    assert done.returncode == 1
+    expected = f"Error: datasets.mine: {tmp_path / 'images.npy'}: no such file or folder"
+    assert done.stderr.strip().splitlines()[-1] == expected
+    config["datasets"]["mine"]["images"] = "{x}.npy"
+    assert "datasets.mine.images: '{x}.npy': Snakemake reads braces" in planned(tmp_path, config).stderr
