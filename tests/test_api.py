@@ -91,6 +91,12 @@ def test_scores_are_those_of_the_given_test_images(arrays):
     np.testing.assert_allclose(fitted.scores["correlation"], expected, rtol=1e-5)
 
 
+def test_splits_may_be_numbers(arrays):
+    names, numbers = (np.repeat(three, 20) for three in (["train", "validation", "test"], [0, 1, 2]))
+    first, second = (fit(*arrays, model=small_model(), split=split).masks for split in (names, numbers))
+    np.testing.assert_array_equal(first, second)
+
+
 def test_test_responses_change_nothing_but_the_scores(arrays):
     images, responses = arrays
     split = np.repeat(["train", "validation", "test"], 20)

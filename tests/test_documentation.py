@@ -1,6 +1,7 @@
 import pkgutil
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -125,3 +126,26 @@ def test_references_in_docstrings_lead_somewhere():
     assert len(names) > 10
     for name in names:
         pkgutil.resolve_name(name)
+
+
+RESULTS = {
+    "| model | correlation with the repeat mean |": ("v1_like", 1),
+    "| model | session 201025": ("v4", 2),
+    "| neurons | 2⁷ images": ("data_efficiency", 4),
+    "| readout and its start": ("relocation", 3),
+}
+"""Where a table of the README begins, the file that it shows, and the number of columns with our values."""
+
+
+@pytest.mark.parametrize("begin", RESULTS)
+def test_results_of_the_readme_are_those_of_the_committed_tables(begin):
+    name, n_columns = RESULTS[begin]
+    table = pd.read_csv(REPOSITORY / "docs" / "results" / f"{name}.csv")
+    measured = table[["correlation", "correlation_sem", "feve"]].to_numpy().ravel()
+    _, rows = (REPOSITORY / "README.md").read_text(encoding="utf-8").split(begin)
+    shown = [row.split("|")[2 : 2 + n_columns] for row in rows.split("\n\n")[0].splitlines()[2:]]
+    values = [value for row in shown for cell in row for value in re.findall(r"-?\d*\.\d+", cell)]
+    assert len(values) > 7
+    for value in values:
+        half = 0.5 * 10.0 ** -len(value.split(".")[1])
+        assert np.nanmin(np.abs(measured - float(value))) <= half * 1.001, value

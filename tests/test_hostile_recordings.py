@@ -166,7 +166,7 @@ ARRAYS = {
     ),
     "no netCDF": (both(write("a.nc", b"no netCDF"), put(images="/a.nc")), "not netCDF-4 or HDF5"),
     "truncated netCDF": (both(with_netcdf((40, 9, 9), "f4"), truncate("a.nc", 3000)), "not netCDF-4 or HDF5"),
-    "HDF5 of float16": (with_float16, "holds text or float16, expected numbers: save float32"),
+    "HDF5 of float16": (with_float16, "holds half precision, which cannot be read: save float32"),
     "netCDF of a huge shape": (with_netcdf((100_000, 1000, 1000), "f4"), "absurd size"),
     "text in HDF5": (with_netcdf((3, 2, 2), str, "a.h5"), "expected numbers"),
     "file is missing": (put(images="/none.npy"), "none.npy: no such file"),

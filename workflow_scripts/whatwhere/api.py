@@ -22,7 +22,7 @@ from whatwhere.models.families import FAMILIES
 from whatwhere.models.readouts import FactorizedReadout
 from whatwhere.recordings import to_contract
 from whatwhere.recordings.array_files import numeric
-from whatwhere.recordings.arrays import shape_responses
+from whatwhere.recordings.arrays import shape_responses, split_names
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.selection import select
 from whatwhere.training.checkpoint import Checkpoint
@@ -154,7 +154,8 @@ def fit(
     responses
         (image, neuron) or (repeat, image, neuron) with NaN for missing repeats.
     split
-        (image,) ``train``, ``validation``, ``test``, or empty for images that are still to be assigned. None
+        (image,) ``train``, ``validation``, ``test``, or empty for images that are still to be assigned; or 0,
+        1, 2 and -1. None
         assigns all at random, with the shares of :data:`SPLIT`; copies of an image stay together.
     model
         As under ``models`` in the configuration; None takes :func:`definition`.
@@ -206,7 +207,7 @@ def _dataset(
     recording = Recording(
         images=shaped,
         responses=shape_responses(_numbers(responses, "responses"), len(shaped), "responses"),
-        split=None if split is None else np.asarray(split, str),
+        split=None if split is None else split_names(np.asarray(split), "split"),
         neurons=None,
         source="arrays in memory",
         citation="",

@@ -115,9 +115,9 @@ def _read_netcdf(path: Path, inside: str | None) -> np.ndarray:
             size = math.prod(variable.shape) * np.dtype(variable.dtype).itemsize
             if is_absurd(size, path.stat().st_size):
                 raise UserError(f"{path}:{name}: unpacks to an absurd size, {variable.shape}: refused")
-            if variable.dtype is str and path.suffix != ".nc":
-                # The library takes float16 in HDF5 for text, and crashes.
-                raise UserError(f"{path}:{name}: holds text or float16, expected numbers: save float32")
+            # The library takes float16 in HDF5 for text, which has no byte order, and crashes.
+            if variable.dtype is str and variable.endian() != "native":
+                raise UserError(f"{path}:{name}: holds half precision, which cannot be read: save float32")
             # By default, the largest value of a type, 255 or 65535, would be taken for missing.
             variable.set_auto_mask(not {"_FillValue", "missing_value"}.isdisjoint(variable.ncattrs()))
             array = variable[...]

@@ -20,18 +20,22 @@ def read_labels(location: str) -> np.ndarray:
     UserError
         If the file is unreadable or no list of names or such numbers.
     """
-    array = read_any_array(location)
+    return split_names(read_any_array(location), location)
+
+
+def split_names(array: np.ndarray, label: str) -> np.ndarray:
+    """Names of splits, (image,), from names or numbers as in :func:`read_labels`; ``label`` is for messages."""
     if array.ndim != 1:
-        raise UserError(f"{location}: has shape {array.shape}, expected one split per image")
+        raise UserError(f"{label}: has shape {array.shape}, expected one split per image")
     if array.dtype.kind in "biu":
         if not np.isin(array, (-1, 0, 1, 2)).all():
-            raise UserError(f"{location}: numbers must be 0 (train), 1 (validation), 2 (test) or -1 (none)")
+            raise UserError(f"{label}: numbers must be 0 (train), 1 (validation), 2 (test) or -1 (none)")
         return np.array([*SPLITS, ""])[array.astype(int)]
     if array.dtype.kind == "S":
         return np.char.decode(array, "latin-1")
     if array.dtype.kind == "U" or all(isinstance(value, str) for value in array.tolist()):
         return array.astype(str)
-    raise UserError(f"{location}: holds {array.dtype}, expected names of splits")
+    raise UserError(f"{label}: holds {array.dtype}, expected names of splits")
 
 
 def shape_responses(responses: np.ndarray, n_images: int, label: str) -> np.ndarray:
