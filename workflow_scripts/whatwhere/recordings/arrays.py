@@ -24,7 +24,7 @@ def read_labels(location: str) -> np.ndarray:
 
 
 def split_names(array: np.ndarray, label: str) -> np.ndarray:
-    """Names of splits, (image,), from names or numbers as in :func:`read_labels`; ``label`` is for messages."""
+    """Names of splits, (image,), from names or numbers as in :func:`read_labels`; ``label`` names them."""
     if array.ndim != 1:
         raise UserError(f"{label}: has shape {array.shape}, expected one split per image")
     if array.dtype.kind in "biu":
