@@ -12,10 +12,11 @@ from whatwhere.files import read_netcdf, read_tensors, write_netcdf
 from whatwhere.fit_data import fit_data
 from whatwhere.models.base import Model
 from whatwhere.sta import AVERAGES, spike_triggered_average
-from whatwhere.training.checkpoint import Checkpoint, clock
+from whatwhere.training.checkpoint import Checkpoint
 from whatwhere.training.fits import load_fit, settings, to_tensors, to_validation
 from whatwhere.training.loop import Tensors, Training
 from whatwhere.training.losses import Objective
+from whatwhere.training.progress import clock
 from whatwhere.training.schedule import Batches, EarlyStopping
 from whatwhere.training.sweep import _groups, fingerprint, fit_seed, train_seed
 
@@ -143,7 +144,7 @@ def test_negative_responses_are_refused_for_a_poisson_loss(tiny_dataset, fit_one
     tiny_dataset["responses"][:, :, 3] -= 9
     data, averages = cell(tiny_dataset)
     rest = (averages, None, None, CPU, None) if fit_one is train_seed else ()
-    with pytest.raises(UserError, match=r"1 neurons have some \(\[3\]\): set the loss to mse"):
+    with pytest.raises(UserError, match=r"1 neurons have some \(\[3\]\): set the model's loss to mse"):
         fit_one(factorized(family=family, loss="poisson"), 0, data, *rest)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from torch import Tensor
 
 from whatwhere import sta
 from whatwhere.config import FOLDER, read
@@ -25,9 +24,9 @@ from whatwhere.recordings.array_files import numeric
 from whatwhere.recordings.arrays import shape_responses, split_names
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.selection import select
-from whatwhere.training.checkpoint import Checkpoint
 from whatwhere.training.fits import Fitted, load_fit, settings, to_tensors, to_validation
-from whatwhere.training.loop import Training, choose_device
+from whatwhere.training.loop import choose_device
+from whatwhere.training.progress import Progress
 from whatwhere.training.sweep import train_seed
 from whatwhere.validation import validate_model
 
@@ -100,25 +99,6 @@ class FittedModel:
         return encoder.readout
 
 
-class _Unsaved(Checkpoint):
-    """Progress of a fit that an interactive session neither saves nor resumes."""
-
-    def __init__(self) -> None:
-        pass
-
-    def take(self) -> None:
-        return None
-
-    def resume(self, training: Training) -> None:
-        pass
-
-    def __call__(self, training: Training) -> None:
-        pass
-
-    def add(self, fit: Any, parameters: dict[str, Tensor]) -> tuple[Any, dict[str, Tensor]]:
-        return fit, parameters
-
-
 def definition(name: str = DEFAULT_MODEL) -> dict[str, Any]:
     """A model of ``config/config.yaml`` to start from, a copy: change it and pass it to :func:`fit`.
 
@@ -170,6 +150,10 @@ def fit(
     ------
     UserError
         With one line on what is wrong with an argument.
+
+    Notes
+    -----
+    Progress and the time left go to the log: ``logging.basicConfig(level="INFO")`` shows them.
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise UserError(f"seed: {seed!r} is no whole number from 0 on")
@@ -192,7 +176,8 @@ def fit(
         defaults["sta_smoothing"],
         defaults["sta_whitening"],
     )
-    candidates = [train_seed(model, seed, seen, averages, None, None, choose_device(device), _Unsaved())]
+    progress = Progress(len(settings(model)))
+    candidates = [train_seed(model, seed, seen, averages, None, None, choose_device(device), progress)]
     (chosen,) = np.unique(select(to_validation(model, candidates), "population"))
     fitted = load_fit(to_tensors(model, candidates), seed, int(chosen))
     return FittedModel(_score(data, fitted), settings(model)[int(chosen)], data, fitted)

@@ -1,4 +1,4 @@
-"""Progress of a sweep: what is logged, what is saved, and how an interrupted job continues."""
+"""What is saved of a sweep, and how an interrupted job continues."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from torch import Tensor
 from whatwhere.errors import UserError
 from whatwhere.files import read_tensors, write_tensors
 from whatwhere.training.loop import Fit, Training
+from whatwhere.training.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-_LOG_SECONDS = 20.0
 
-
-class Checkpoint:
+class Checkpoint(Progress):
     """Saves the state of a sweep at intervals and when the job is told to stop.
 
     Parameters
@@ -37,17 +36,17 @@ class Checkpoint:
     """
 
     def __init__(self, path: Path, fingerprint: str, seconds: float, n_fits: int) -> None:
+        super().__init__(n_fits)
         self.path = path
         self.fingerprint = fingerprint
         self.seconds = seconds
-        self.n_fits = n_fits
         self.finished: list[dict[str, Any]] = []
         self.current: dict[str, Any] | None = None
         self._stop: int | None = None
-        self._started = self._saved = self._logged = time.monotonic()
+        self._saved = time.monotonic()
         if path.exists():
             self._read()
-        self._resumed = len(self.finished)
+        self.n_finished = self.n_resumed = len(self.finished)
         self._taken = 0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
@@ -90,9 +89,7 @@ class Checkpoint:
         if now - self._saved >= self.seconds:
             self._save(training)
             self._saved = now
-        if now - self._logged >= _LOG_SECONDS and training.active():
-            self._log(training, now)
-            self._logged = now
+        super().__call__(training)
 
     def _save(self, training: Training) -> None:
         content = {
@@ -102,23 +99,9 @@ class Checkpoint:
         }
         write_tensors(content, self.path)
 
-    def _log(self, training: Training, now: float) -> None:
-        first, n_together = len(self.finished) + 1, len(training.runs)
-        done = len(self.finished) + n_together * training.step / training.config["max_steps"]
-        left = (now - self._started) * (self.n_fits - done) / (done - self._resumed)
-        logger.info(
-            "fit %s of %d, step %d (%d unfinished): best validation %.5g; at most %s left",
-            first if n_together == 1 else f"{first}-{first + n_together - 1}",
-            self.n_fits,
-            training.step,
-            len(training.active()),
-            min(run.stopping.best for run in training.runs),
-            clock(left),
-        )
-
     def take(self) -> tuple[Fit, dict[str, Tensor]] | None:
         """Return the next fit that an earlier job finished, or None if it must be trained."""
-        if self._taken == self._resumed:
+        if self._taken == self.n_resumed:
             return None
         self._taken += 1
         return _unpack(self.finished[self._taken - 1])
@@ -134,7 +117,7 @@ class Checkpoint:
                 "parameters": parameters,
             }
         )
-        return fit, parameters
+        return super().add(fit, parameters)
 
     def remove(self) -> None:
         """Delete the file, once the results are written."""
@@ -149,9 +132,3 @@ def _unpack(finished: dict[str, Any]) -> tuple[Fit, dict[str, Tensor]]:
         finished["history"].numpy(),
     )
     return fit, finished["parameters"]
-
-
-def clock(seconds: float) -> str:
-    """Seconds as h:mm:ss."""
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"

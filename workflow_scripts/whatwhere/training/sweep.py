@@ -19,10 +19,10 @@ from whatwhere.fit_data import FitData, check_responses
 from whatwhere.localization.relocation import relocate
 from whatwhere.models.base import LocalizedStart, Start
 from whatwhere.models.families import FAMILIES, Setting
-from whatwhere.training.checkpoint import Checkpoint
 from whatwhere.training.fits import Candidates, build, settings
 from whatwhere.training.loop import Fit, Tensors, Training, predict
 from whatwhere.training.losses import LOSSES, Objective
+from whatwhere.training.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def fingerprint(cell: list[Any], files: list[str | Path]) -> str:
     return digest.hexdigest()
 
 
-def _after_step(definition: dict[str, Any], checkpoint: Checkpoint) -> Callable[[Training], None]:
+def _after_step(definition: dict[str, Any], progress: Progress) -> Callable[[Training], None]:
     """What happens after every step: neurons are relocated when it is time to, and progress is saved."""
     relocation = definition.get("relocation")
 
@@ -110,7 +110,7 @@ def _after_step(definition: dict[str, Any], checkpoint: Checkpoint) -> Callable[
             for run in training.active():
                 moved = relocate(run.encoder, training.data.train_images, training.data.train_responses)
                 logger.info("step %d: %d neurons moved", training.step, len(moved))
-        checkpoint(training)
+        progress(training)
 
     return after_step
 
@@ -123,7 +123,7 @@ def train_seed(
     known_kernel: np.ndarray | None,
     localized: LocalizedStart | None,
     device: torch.device,
-    checkpoint: Checkpoint,
+    progress: Progress,
 ) -> Candidates:
     """Train every setting of a model for one seed.
 
@@ -144,7 +144,7 @@ def train_seed(
         What the model's ``localizer`` found; its maps are among ``averages``.
     device
         Where to train.
-    checkpoint
+    progress
         Holds the fits that an interrupted job finished; takes the new ones.
 
     Raises
@@ -167,7 +167,7 @@ def train_seed(
     _, order_seed, dropout_seed = _seeds(seed, 0)
     done: list[tuple[Fit, dict[str, Tensor]]] = []
     for group in _groups(definition):
-        finished = [one for one in (checkpoint.take() for _ in group) if one is not None]
+        finished = [one for one in (progress.take() for _ in group) if one is not None]
         if finished:
             done += finished
             continue
@@ -184,12 +184,12 @@ def train_seed(
         training = Training(encoders, tensors, objectives, definition["training"], order)
         if localized is not None:
             training.include_start()
-        checkpoint.resume(training)
-        after_step = _after_step(definition, checkpoint)
+        progress.resume(training)
+        after_step = _after_step(definition, progress)
         for setting, encoder, fit in zip(group, encoders, training.run(after_step), strict=True):
             # Copies, because a model that was trained with others shares its memory with them.
             state = {name: value.cpu().clone() for name, value in encoder.state_dict().items()}
-            done.append(checkpoint.add(fit, state))
+            done.append(progress.add(fit, state))
             logger.info(
                 "seed %d %s: validation %.6g at step %d of %d",
                 seed,

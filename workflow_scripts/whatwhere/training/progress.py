@@ -1,0 +1,68 @@
+"""How far a sweep is, and how long it may still take, to the log."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from torch import Tensor
+
+from whatwhere.training.loop import Fit, Training
+
+logger = logging.getLogger(__name__)
+
+_LOG_SECONDS = 20.0
+
+
+class Progress:
+    """Logs the progress of a sweep and saves nothing; :class:`whatwhere.training.checkpoint.Checkpoint` does.
+
+    Parameters
+    ----------
+    n_fits
+        Number of fits in the sweep.
+    """
+
+    def __init__(self, n_fits: int) -> None:
+        self.n_fits = n_fits
+        self.n_finished = self.n_resumed = 0
+        self._started = self._logged = time.monotonic()
+
+    def take(self) -> tuple[Fit, dict[str, Tensor]] | None:
+        """Return the next fit that an earlier job finished, or None if it must be trained."""
+        return None
+
+    def resume(self, training: Training) -> None:
+        """Put a training into its saved state, if one was interrupted."""
+
+    def add(self, fit: Fit, parameters: dict[str, Tensor]) -> tuple[Fit, dict[str, Tensor]]:
+        """Count a finished fit; return both arguments."""
+        self.n_finished += 1
+        return fit, parameters
+
+    def __call__(self, training: Training) -> None:
+        """After a step: log if it is time to."""
+        now = time.monotonic()
+        if now - self._logged >= _LOG_SECONDS and training.active():
+            self._log(training, now)
+            self._logged = now
+
+    def _log(self, training: Training, now: float) -> None:
+        first, n_together = self.n_finished + 1, len(training.runs)
+        done = self.n_finished + n_together * training.step / training.config["max_steps"]
+        left = (now - self._started) * (self.n_fits - done) / (done - self.n_resumed)
+        logger.info(
+            "fit %s of %d, step %d (%d unfinished): best validation %.5g; at most %s left",
+            first if n_together == 1 else f"{first}-{first + n_together - 1}",
+            self.n_fits,
+            training.step,
+            len(training.active()),
+            min(run.stopping.best for run in training.runs),
+            clock(left),
+        )
+
+
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
