@@ -158,6 +158,7 @@ def test_linear_families_recover_a_linear_population(family, grid):
 def test_a_poisson_validation_loss_takes_negative_predictions_as_zero():
     definition = {"family": "ridge", "input": "image", "loss": "poisson", "grid": [{"ridge_l2": [1.0]}]}
     dataset = simulated()
+    dataset["responses"] = np.maximum(dataset["responses"], 0)
     data = fit_data(dataset, None, None, 0)
     candidates = fit_seed(definition, 0, data)
     fitted = load_fit(to_tensors(definition, [candidates]), 0, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import lzma
 import re
 import struct
@@ -63,7 +64,8 @@ def open_zip(path: str | Path) -> zipfile.ZipFile:
 
 
 def _check_members(archive: zipfile.ZipFile, path: str | Path) -> None:
-    total, seen, stored = 0, set(), Path(path).stat().st_size
+    assert archive.fp is not None  # open
+    total, seen, stored = 0, set(), archive.fp.seek(0, io.SEEK_END)
     for member in archive.infolist():
         name = member.filename
         total += member.file_size
