@@ -45,7 +45,11 @@ def experiment(**changes):
 def configuration(**changes):
     """A whole simulation with one trained model in seconds."""
     model = factorized(
-        cores=[small_core(kernels=[5])], training=small_training(max_steps=100), grid=[{"mask_l1": [0.01]}]
+        cores=[small_core(kernels=[5])],
+        training=small_training(max_steps=100),
+        grid=[{"mask_l1": [0.01]}],
+        nonlinearity="identity",
+        loss="mse",
     )
     defaults = {
         "run": "tiny",
