@@ -20,6 +20,7 @@ import plot_recording
 import plot_scaling
 from whatwhere import plotting
 from whatwhere.files import groups_of, read_netcdf, read_tensors
+from whatwhere.selection import last_cell
 from whatwhere.training.fits import load_fit
 
 REFERENCE = REPOSITORY / "config" / "reference"
@@ -234,7 +235,7 @@ def test_the_last_cell_is_that_of_the_first_rule_and_the_last_sizes():
         [(rule, n, 80, seed) for n in (4, 16) for seed in (0, 1) for rule in ("population", "neuron")],
         columns=["selection", "n_neurons", "n_images", "seed"],
     )
-    cell = plotting.last_cell(table)
+    cell = last_cell(table)
     assert cell.drop_duplicates().to_numpy().tolist() == [
         ["population", 16, 80, 0],
         ["population", 16, 80, 1],

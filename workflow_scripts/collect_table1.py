@@ -7,27 +7,22 @@ import pandas as pd
 
 from whatwhere.files import read_table, write_table
 from whatwhere.logs import logged
+from whatwhere.selection import last_cell
 
 AVERAGE = "average"
 """In place of a region: the mean over regions, weighted by their numbers of neurons."""
 
 
 def region_row(scores: pd.DataFrame, selection: pd.DataFrame, loss: str) -> dict[str, float]:
-    """Performance of one model in one region, for the first selection rule and the largest cell.
+    """Performance of one model in one region, for the first selection rule and the last cell.
 
     Correlation is the mean over neurons with its standard error, FEVE the median over neurons, because that
     of a neuron with hardly any explainable variance has no lower bound. The validation loss is the Poisson
     loss summed over neurons, as in the paper; it is missing for a model that was validated by another loss.
     Values of several seeds are averaged.
     """
-    scores = scores[scores.selection == scores.selection.iloc[0]]
-    scores = scores[(scores.n_neurons == scores.n_neurons.max()) & (scores.n_images == scores.n_images.max())]
-    last = selection.iloc[-1]
-    chosen = selection[
-        (selection.selection == scores.selection.iloc[0])
-        & (selection.cell_neurons == last.cell_neurons)
-        & (selection.cell_images == last.cell_images)
-    ]
+    scores = last_cell(scores)
+    chosen = last_cell(selection, ["cell_neurons", "cell_images"])
     neurons = scores.groupby("neuron")
     correlation = neurons.correlation.mean()
     losses = chosen.groupby("seed").validation_loss.sum()

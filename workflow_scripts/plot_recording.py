@@ -17,7 +17,7 @@ from whatwhere.logs import logged
 from whatwhere.metrics import pearson
 from whatwhere.models.base import Model
 from whatwhere.models.readouts import FactorizedReadout
-from whatwhere.selection import MEAN_RESPONSE
+from whatwhere.selection import MEAN_RESPONSE, last_cell
 from whatwhere.training.fits import load_fit
 
 QUANTILES = {"good": 0.9, "median": 0.5, "bad": 0.1}
@@ -112,7 +112,7 @@ def main(
     """Draw the last cell; neurons are shown for ``model``, correlations for all models."""
     plotting.use_style()
     tables = [read_table(path) for path in scores]
-    rated = pd.concat([plotting.last_cell(table) for table in tables], ignore_index=True)
+    rated = pd.concat([last_cell(table) for table in tables], ignore_index=True)
     index = next(i for i, table in enumerate(tables) if table.model.iloc[0] == model)
     with (
         open_dataset(dataset) as data,
@@ -120,7 +120,7 @@ def main(
         read_netcdf(averages) as stored,
     ):
         seed = int(predicted.attrs["seed"])
-        chosen = plotting.last_cell(read_table(selection), ["cell_neurons", "cell_images"])
+        chosen = last_cell(read_table(selection), ["cell_neurons", "cell_images"])
         chosen = chosen[(chosen.seed == seed) & (chosen.setting != MEAN_RESPONSE)]
         fitted = load_fit(read_tensors(fits), seed, int(chosen.setting.mode().get(0, 0)))
         measured = repeat_mean(data, predicted["image"].values, fitted.neurons)

@@ -30,7 +30,6 @@ from whatwhere.training.progress import Progress
 from whatwhere.training.sweep import train_seed
 from whatwhere.validation import validate_model
 
-DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_MODEL = "factorized_three_layers"
 """The model of ``config/config.yaml`` that :func:`fit` takes unless told otherwise."""
 SPLIT = {"validation": 1 / 6, "test": 1 / 6, "folds": 1}
@@ -157,8 +156,7 @@ def fit(
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise UserError(f"seed: {seed!r} is no whole number from 0 on")
-    if device not in DEVICES:
-        raise UserError(f"device: {device!r} is none of {', '.join(DEVICES)}")
+    where = choose_device(device)
     model = definition() if model is None else model
     validate_model(model)
     if FAMILIES[model["family"]].fit is not None:
@@ -177,7 +175,7 @@ def fit(
         defaults["sta_whitening"],
     )
     progress = Progress(len(settings(model)))
-    candidates = [train_seed(model, seed, seen, averages, None, None, choose_device(device), progress)]
+    candidates = [train_seed(model, seed, seen, averages, None, None, where, progress)]
     (chosen,) = np.unique(select(to_validation(model, candidates), "population"))
     fitted = load_fit(to_tensors(model, candidates), seed, int(chosen))
     return FittedModel(_score(data, fitted), settings(model)[int(chosen)], data, fitted)

@@ -1,4 +1,4 @@
-"""The one exception that is meant for the person who runs the workflow."""
+"""What is said to the person who runs the workflow: one exception, and lists that fit into its line."""
 
 from __future__ import annotations
 

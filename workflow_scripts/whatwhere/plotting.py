@@ -17,6 +17,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from whatwhere.files import atomic
+from whatwhere.selection import last_cell
 
 COLUMN = 3.4
 PAGE = 7.0
@@ -119,29 +120,13 @@ def over_seeds(scores: pd.DataFrame, value: str = "feve") -> pd.DataFrame:
     return table.reset_index()
 
 
-def last_cell(table: pd.DataFrame, sizes: Iterable[str] = ("n_neurons", "n_images")) -> pd.DataFrame:
-    """Rows of the last cell, the largest one, for the first selection rule.
-
-    Parameters
-    ----------
-    table
-        Of one experiment, dataset and model, with columns ``selection`` and ``sizes``, in the order of the
-        config.
-    sizes
-        Columns that name a cell.
-    """
-    keys = [*sizes]
-    cell = table[(table[keys] == table[keys].iloc[-1]).all(axis=1)]
-    return cell[cell.selection == cell.selection.iloc[0]]
-
-
 def example(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the fit that stands for a model: the first seed of :func:`last_cell`.
+    """Rows of the fit that stands for a model: the first seed of its last cell.
 
     Parameters
     ----------
     table
-        As there, with a column ``seed``.
+        As for :func:`whatwhere.selection.last_cell`, with a column ``seed``.
     """
     cell = last_cell(table)
     return cell[cell.seed == cell.seed.iloc[0]]

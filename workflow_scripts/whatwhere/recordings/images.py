@@ -158,8 +158,9 @@ def _match(names: list[str], files: list[str], path: Path) -> list[int]:
     for keys in zip(*forms, strict=True):
         if set(names) <= set(keys):
             position = {key: index for index, key in enumerate(keys)}
-            double = next((key for index, key in enumerate(keys) if position[key] != index), None)
-            if double in names:
+            doubles = {key for index, key in enumerate(keys) if position[key] != index}
+            double = next((name for name in names if name in doubles), None)
+            if double is not None:
                 raise UserError(f"{path}: two images are named '{double}': give their paths, or rename one")
             return [position[name] for name in names]
     known = set(files) | {PurePosixPath(file).name for file in files}

@@ -20,6 +20,7 @@ from whatwhere.training.stack import EVALUATION_CHUNK, Stack
 
 logger = logging.getLogger(__name__)
 
+DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -59,8 +60,10 @@ def choose_device(name: str) -> torch.device:
     Raises
     ------
     UserError
-        If ``cuda`` is asked for but there is none.
+        If it is none of :data:`DEVICES`, or ``cuda`` is asked for but there is none.
     """
+    if name not in DEVICES:
+        raise UserError(f"device: {name!r} is none of {', '.join(DEVICES)}")
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("device: cuda is set but no GPU is visible: set auto or cpu")
     if name == "auto":
