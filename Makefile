@@ -30,7 +30,7 @@ format: .venv/test  ## Format all code
 	$(BIN)/snakefmt Snakefile rules
 
 docs: .venv/run  ## Bring config/README.md up to date with the schemas
-	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.config_reference config/README.md
+	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.config.reference config/README.md
 
 check: .venv/run  ## Validate CONFIG in seconds, without running anything
 	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.check "$(CONFIG)"

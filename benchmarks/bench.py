@@ -31,8 +31,8 @@ from whatwhere import sta
 from whatwhere.files import read_table, write_table
 from whatwhere.fit_data import fit_data
 from whatwhere.models.base import ImageShape
-from whatwhere.models.families import FAMILIES
 from whatwhere.simulations.difference_of_gaussians import simulate
+from whatwhere.training.families import FAMILIES
 from whatwhere.training.fits import settings
 from whatwhere.training.loop import PRECISIONS, Tensors
 

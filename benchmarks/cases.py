@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from plain import PlainNetwork
 
-from whatwhere.config import merge, read
+from whatwhere.config.files import merge, read
 from whatwhere.models.base import ImageShape, Model
 from whatwhere.training.fits import build, settings
 from whatwhere.training.loop import Fit, Tensors, Training

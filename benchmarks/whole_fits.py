@@ -13,13 +13,13 @@ from cases import CONFIG, Case, two_kernels
 from measure import DEVICE, NAN, Row, seconds
 
 from whatwhere import sta
-from whatwhere.config import read
+from whatwhere.config.files import read
 from whatwhere.dataset import TEST
 from whatwhere.fit_data import fit_data
 from whatwhere.memory import keep_freed_memory
-from whatwhere.models.base import Model, Start
+from whatwhere.models.base import Model, Start, predict
 from whatwhere.simulations import difference_of_gaussians, v1_cells
-from whatwhere.training.loop import Fit, Tensors, predict
+from whatwhere.training.loop import Fit, Tensors
 from whatwhere.training.losses import LOSSES
 
 

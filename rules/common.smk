@@ -7,8 +7,8 @@ from pathlib import Path
 SCRIPTS = Path(workflow.basedir, "workflow_scripts")
 sys.path.insert(0, str(SCRIPTS))
 
-from whatwhere.config import SIMULATED, cells, read
-from whatwhere.validation import validate
+from whatwhere.config.files import SIMULATED, cells, read
+from whatwhere.config.validation import validate
 from whatwhere.errors import UserError
 from whatwhere.recordings import input_files
 from whatwhere.simulations.inputs import simulation_inputs
@@ -108,7 +108,7 @@ def datasets_of(simulated):
 
 def fitting_rule(model):
     """The rule that fits a model."""
-    # Keys tell: to ask whatwhere.models.families would cost every call of snakemake the import of torch.
+    # Keys tell: to ask whatwhere.training.families would cost every call of snakemake the import of torch.
     if model["family"] == "localization":
         return "localize"
     return "train" if "training" in model else "fit_baseline"

@@ -14,8 +14,8 @@ import score
 import select_fits
 import simulate
 import train
-from whatwhere.config import read
-from whatwhere.models.families import FAMILIES
+from whatwhere.config.files import read
+from whatwhere.training.families import FAMILIES
 
 MODELS = read(REPOSITORY / "config" / "config.yaml")["models"]
 GAUSSIANS = {"kind": "simulated_dog", "variation": 0, "centered": True, "image_size": 26, "patch": 9}

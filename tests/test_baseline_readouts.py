@@ -8,12 +8,12 @@ from conftest import factorized, small_core
 
 import compute_sta
 from whatwhere.files import read_netcdf, write_netcdf
-from whatwhere.models.base import Start
+from whatwhere.models.base import Start, predict
 from whatwhere.models.cores import ConvCore
 from whatwhere.models.encoder import build_cnn
 from whatwhere.models.readouts import FixedMaskReadout, FullyConnectedReadout
 from whatwhere.sta import mask_peak, smooth_square, spike_triggered_average
-from whatwhere.training.loop import Tensors, Training, predict
+from whatwhere.training.loop import Tensors, Training
 from whatwhere.training.losses import Objective
 
 MASK = {"position": "squared_sta", "height": 1, "noise_sd": 0, "truncated": False}

@@ -5,9 +5,9 @@ import pytest
 import yaml
 from conftest import REPOSITORY
 
-from whatwhere.config import merge, read
+from whatwhere.config.files import merge, read
+from whatwhere.config.validation import validate
 from whatwhere.errors import UserError
-from whatwhere.validation import validate
 
 CONFIGS = sorted((REPOSITORY / "config").glob("*.yaml"))
 OVERLAYS = {"table1_full.yaml": ["table1.yaml"]}

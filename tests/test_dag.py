@@ -6,8 +6,8 @@ from conftest import factorized, small_core
 from repository_copy import REPOSITORY, snakemake
 from tiny_run import DATASET, configuration, experiment
 
-from whatwhere.config import read
-from whatwhere.models.families import FAMILIES
+from whatwhere.config.files import read
+from whatwhere.training.families import FAMILIES
 
 
 def test_what_the_snakefile_imports_does_not_import_torch():

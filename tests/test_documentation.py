@@ -7,8 +7,8 @@ import pytest
 import yaml
 from conftest import REPOSITORY
 
-from whatwhere.config import SCHEMAS, read
-from whatwhere.config_reference import update
+from whatwhere.config.files import SCHEMAS, read
+from whatwhere.config.reference import update
 
 ENVIRONMENTS = REPOSITORY / "envs"
 

@@ -10,9 +10,9 @@ from conftest import REPOSITORY, factorized
 from recording_files import IMAGE, SPLIT, WRITERS
 from tiny_run import configuration, experiment, finished_files, snakemake, write_config
 
-from whatwhere.config import merge, read
+from whatwhere.config.files import merge, read
+from whatwhere.config.validation import validate
 from whatwhere.errors import UserError
-from whatwhere.validation import validate
 
 DEFAULT = read(REPOSITORY / "config" / "config.yaml")
 CONFIGS = [merge(DEFAULT, read(path)) for path in sorted((REPOSITORY / "config").glob("*.yaml"))]

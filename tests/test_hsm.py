@@ -7,11 +7,11 @@ from conftest import small_training
 from scipy.ndimage import gaussian_filter
 
 from whatwhere.fit_data import fit_data
-from whatwhere.models.base import Start
+from whatwhere.models.base import Start, predict
 from whatwhere.models.hsm import HSM, LARGEST_RATIO, SMALLEST
 from whatwhere.training.checkpoint import Checkpoint
 from whatwhere.training.fits import load_fit, to_tensors
-from whatwhere.training.loop import Tensors, Training, predict
+from whatwhere.training.loop import Tensors, Training
 from whatwhere.training.losses import Objective
 from whatwhere.training.sweep import train_seed
 

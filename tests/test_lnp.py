@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from whatwhere.models.base import Start
+from whatwhere.models.base import Start, predict
 from whatwhere.models.cores import laplace_smoothness
 from whatwhere.models.lnp import LNP
-from whatwhere.training.loop import Tensors, Training, predict
+from whatwhere.training.loop import Tensors, Training
 from whatwhere.training.losses import Objective
 
 CONFIG = {"filter_start": {"sd": 0.01, "truncated": True}, "bias_start": -1}

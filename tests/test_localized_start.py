@@ -9,16 +9,16 @@ from test_localization import PATCH, SIZE, definition, population
 import compute_sta
 import localize
 import train
+from whatwhere.config.validation import _check_localizer
 from whatwhere.errors import UserError
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf
 from whatwhere.fit_data import fit_data
-from whatwhere.localization.starts import best_setting, kernels_needed, start_from
 from whatwhere.models.base import Start
 from whatwhere.sta import AVERAGES, spike_triggered_average
 from whatwhere.training.checkpoint import Checkpoint
 from whatwhere.training.fits import build, load_fit, settings, to_tensors, to_validation
+from whatwhere.training.starts import best_setting, kernels_needed, start_from
 from whatwhere.training.sweep import fit_seed, train_seed
-from whatwhere.validation import _check_localizer
 
 
 def network(**changes):

@@ -8,7 +8,7 @@ from conftest import REPOSITORY
 import collect_benchmarks
 import describe_run
 import render_table
-from whatwhere.config import read
+from whatwhere.config.files import read
 from whatwhere.files import read_table
 from whatwhere.pages import MAX_ROWS, table
 

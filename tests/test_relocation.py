@@ -4,11 +4,11 @@ import torch
 from conftest import factorized, small_core
 from sklearn.linear_model import Ridge
 
+from whatwhere.config.validation import _check_localizer
 from whatwhere.errors import UserError
 from whatwhere.localization.relocation import _RIDGE, explained_everywhere, relocate
 from whatwhere.models.base import Start
 from whatwhere.training.fits import build, settings
-from whatwhere.validation import _check_localizer
 
 GAUSSIAN = {
     "positive_features": False,

@@ -12,7 +12,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from whatwhere.config import merge, read
+from whatwhere.config.files import merge, read
 
 pytestmark = pytest.mark.slow
 

@@ -16,9 +16,9 @@ import score
 import select_fits
 import train
 from load_recording import main as load_recording
-from whatwhere.config import merge, read
+from whatwhere.config.files import merge, read
 from whatwhere.dataset import open_dataset
-from whatwhere.models.families import FAMILIES
+from whatwhere.training.families import FAMILIES
 
 TINY = {1: (60, 10, 3, 6), 2: (50, 10, 2, 3), 3: (60, 12, 3, 4)}
 REFERENCE = REPOSITORY / "config" / "reference" / "table1.csv"

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from whatwhere.config import dump
+from whatwhere.config.files import dump
 from whatwhere.errors import UserError
 from whatwhere.files import atomic
 from whatwhere.logs import logged

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from whatwhere import sta
-from whatwhere.config import size
+from whatwhere.config.files import size
 from whatwhere.dataset import open_dataset, select_images
 from whatwhere.files import write_netcdf
 from whatwhere.fit_data import FitData, fit_data, standardizer

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from whatwhere.config import dump
+from whatwhere.config.files import dump
 from whatwhere.files import read_table, write_table
 from whatwhere.logs import logged
 from whatwhere.pages import code, heading, paragraph, table, write_page

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from whatwhere.config import size
+from whatwhere.config.files import size
 from whatwhere.dataset import open_dataset
 from whatwhere.files import write_netcdf, write_tensors
 from whatwhere.fit_data import fit_data

@@ -6,16 +6,16 @@ from typing import Any
 import torch
 
 from whatwhere import sta
-from whatwhere.config import size
+from whatwhere.config.files import size
 from whatwhere.dataset import open_dataset, shared_kernel
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf, write_tensors
 from whatwhere.fit_data import fit_data
-from whatwhere.localization.starts import start_from
 from whatwhere.logs import logged
 from whatwhere.memory import keep_freed_memory
 from whatwhere.training.checkpoint import Checkpoint
 from whatwhere.training.fits import settings, to_tensors, to_validation
 from whatwhere.training.loop import choose_device
+from whatwhere.training.starts import start_from
 from whatwhere.training.sweep import checkpoint_path, fingerprint, train_seed
 
 

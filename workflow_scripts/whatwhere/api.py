@@ -11,24 +11,24 @@ import pandas as pd
 import xarray as xr
 
 from whatwhere import sta
-from whatwhere.config import FOLDER, read
+from whatwhere.config.files import FOLDER, read
+from whatwhere.config.validation import validate_model
 from whatwhere.dataset import TEST, select_images
 from whatwhere.errors import UserError
 from whatwhere.fit_data import fit_data, standardizer
 from whatwhere.metrics import scores
 from whatwhere.models.encoder import Encoder
-from whatwhere.models.families import FAMILIES
 from whatwhere.models.readouts import FactorizedReadout
 from whatwhere.recordings import to_contract
 from whatwhere.recordings.array_files import numeric
 from whatwhere.recordings.arrays import shape_responses, split_names
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.selection import select
+from whatwhere.training.families import FAMILIES
 from whatwhere.training.fits import Fitted, load_fit, settings, to_tensors, to_validation
 from whatwhere.training.loop import choose_device
 from whatwhere.training.progress import Progress
 from whatwhere.training.sweep import train_seed
-from whatwhere.validation import validate_model
 
 DEFAULT_MODEL = "factorized_three_layers"
 """The model of ``config/config.yaml`` that :func:`fit` takes unless told otherwise."""

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from whatwhere.config import SIMULATED, Config, cells, merge, read, size
+from whatwhere.config.files import SIMULATED, Config, cells, merge, read, size
+from whatwhere.config.validation import check_size, validate
 from whatwhere.dataset import repeat_mean
 from whatwhere.description import overview
 from whatwhere.errors import UserError
 from whatwhere.fit_data import check_responses, draw
 from whatwhere.recordings import PUBLISHED, load
 from whatwhere.recordings.fetch import is_url
-from whatwhere.validation import check_size, validate
 
 DEFAULT = Path(__file__).parents[2] / "config" / "config.yaml"
 DOWNLOADS = Path("results", "downloads")

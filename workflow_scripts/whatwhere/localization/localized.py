@@ -16,10 +16,9 @@ from whatwhere.localization.inference import Localization, Search, localize
 from whatwhere.localization.kernel_prior import KernelPrior
 from whatwhere.localization.mixture import Averages
 from whatwhere.localization.stimulus import StimulusCovariance
-from whatwhere.models.base import ImageShape, LocalizedStart, Model, Penalties
+from whatwhere.models.base import ImageShape, LocalizedStart, Model, Penalties, predict
 from whatwhere.models.cores import correlate_by_fft
 from whatwhere.sta import spike_triggered_average
-from whatwhere.training.loop import predict
 
 logger = logging.getLogger(__name__)
 

@@ -16,6 +16,10 @@ Penalties = dict[str, Callable[[], Tensor]]
 """Penalty by its name in a model's grid: a scalar, or (neuron,) to be reduced as the loss is."""
 
 
+EVALUATION_CHUNK = 256
+"""Images that are predicted at once; bounds the memory of feature maps."""
+
+
 @dataclass(frozen=True)
 class LocalizedStart:
     """What inference found, for networks that start from it.
@@ -79,3 +83,10 @@ class Model(nn.Module):
     def penalties(self) -> Penalties:
         """Return the penalties that a grid may name."""
         raise NotImplementedError
+
+
+def predict(encoder: Model, images: Tensor) -> Tensor:
+    """Predicted responses in evaluation mode, (image, channel, y, x) to (image, neuron)."""
+    encoder.eval()
+    with torch.inference_mode():
+        return torch.cat([encoder(chunk) for chunk in images.split(EVALUATION_CHUNK)])

@@ -12,9 +12,9 @@ import xarray as xr
 from torch import Tensor
 
 from whatwhere.fit_data import Standardizer
-from whatwhere.models.base import ImageShape, Model
-from whatwhere.models.families import FAMILIES, Setting
-from whatwhere.training.loop import Fit, predict
+from whatwhere.models.base import ImageShape, Model, predict
+from whatwhere.training.families import FAMILIES, Setting
+from whatwhere.training.loop import Fit
 
 
 def settings(definition: dict[str, Any]) -> list[Setting]:

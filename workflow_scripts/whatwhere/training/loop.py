@@ -16,7 +16,7 @@ from whatwhere.errors import UserError
 from whatwhere.models.base import Model
 from whatwhere.training.losses import Objective
 from whatwhere.training.schedule import Batches, EarlyStopping
-from whatwhere.training.stack import EVALUATION_CHUNK, Stack
+from whatwhere.training.stack import Stack
 
 logger = logging.getLogger(__name__)
 
@@ -69,13 +69,6 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
-
-
-def predict(encoder: Model, images: Tensor) -> Tensor:
-    """Predicted responses in evaluation mode, (image, channel, y, x) to (image, neuron)."""
-    encoder.eval()
-    with torch.inference_mode():
-        return torch.cat([encoder(chunk) for chunk in images.split(EVALUATION_CHUNK)])
 
 
 class _Run:

@@ -8,10 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from whatwhere.models.base import Model
+from whatwhere.models.base import EVALUATION_CHUNK, Model
 from whatwhere.training.losses import Objective
-
-EVALUATION_CHUNK = 256
 
 
 class _Objective(nn.Module):

@@ -17,10 +17,10 @@ from torch import Tensor
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData, check_responses
 from whatwhere.localization.relocation import relocate
-from whatwhere.models.base import LocalizedStart, Start
-from whatwhere.models.families import FAMILIES, Setting
+from whatwhere.models.base import LocalizedStart, Start, predict
+from whatwhere.training.families import FAMILIES, Setting
 from whatwhere.training.fits import Candidates, build, settings
-from whatwhere.training.loop import Fit, Tensors, Training, predict
+from whatwhere.training.loop import Fit, Tensors, Training
 from whatwhere.training.losses import LOSSES, Objective
 from whatwhere.training.progress import Progress
 

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from whatwhere.config import SCHEMAS, Config
+from whatwhere.config.files import SCHEMAS, Config
 from whatwhere.errors import UserError
 
 Sources = Sequence[tuple[str, Config]]

@@ -1,6 +1,6 @@
 """Every key of a configuration in Markdown, written from the schemas.
 
-``python -m whatwhere.config_reference config/README.md`` brings the file up to date below its marker.
+``python -m whatwhere.config.reference config/README.md`` brings the file up to date below its marker.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from whatwhere.config import SCHEMAS
+from whatwhere.config.files import SCHEMAS
 
 MARKER = "<!-- Written by `make docs` from config/schemas; edit the descriptions there. -->"
 

@@ -17,9 +17,9 @@ Config = dict[str, Any]
 SIMULATED = ("simulated_dog", "simulated_v1", "simulated_features")
 """Kinds of datasets that are simulated; all others are recordings."""
 
-_HERE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 # A checkout has them beside the workflow, an installed package takes them along.
-FOLDER = next(folder for folder in (_HERE / "defaults", _HERE.parents[1] / "config") if folder.is_dir())
+FOLDER = next(folder for folder in (_PACKAGE / "defaults", _PACKAGE.parents[1] / "config") if folder.is_dir())
 """Folder of ``config.yaml`` and ``schemas/``."""
 SCHEMAS = FOLDER / "schemas"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from whatwhere.config import SIMULATED, Config
-from whatwhere.schema import Sources, check_schema, fail
+from whatwhere.config.files import SIMULATED, Config
+from whatwhere.config.schema import Sources, check_schema, fail
 
 FIGURES: dict[str, tuple[tuple[str, ...], int | None]] = {
     "fig2": (SIMULATED, None),
