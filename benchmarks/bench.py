@@ -29,7 +29,7 @@ from whole_fits import equal_loss, figure_4
 
 from whatwhere import sta
 from whatwhere.files import read_table, write_table
-from whatwhere.fit_data import fit_data
+from whatwhere.fit_data import load_fit_data
 from whatwhere.models.base import ImageShape
 from whatwhere.simulations.difference_of_gaussians import simulate
 from whatwhere.training.families import FAMILIES
@@ -140,7 +140,7 @@ def linear_models() -> Iterator[Row]:
         validation_max=0,
         seed=int(rng.integers(100)),
     )
-    fit = fit_data(data, None, None, 0)
+    fit = load_fit_data(data, None, None, 0)
     images = fit.train_images.reshape(len(fit.train_images), -1)
     for name, strengths, make, scale in (
         ("ridge", penalties, lambda: [Ridge(alpha=penalty) for penalty in penalties[:2]], 13 / 2 * 1000),

@@ -15,7 +15,7 @@ from measure import DEVICE, NAN, Row, seconds
 from whatwhere import sta
 from whatwhere.config.files import read
 from whatwhere.dataset import TEST
-from whatwhere.fit_data import fit_data
+from whatwhere.fit_data import load_fit_data
 from whatwhere.memory import keep_freed_memory
 from whatwhere.models.base import Model, Start, predict
 from whatwhere.simulations import difference_of_gaussians, v1_cells
@@ -35,7 +35,7 @@ class Started(Case):
     """
 
     def __init__(self, definition: dict[str, Any], dataset: xr.Dataset) -> None:
-        data = fit_data(dataset, None, None, 0)
+        data = load_fit_data(dataset, None, None, 0)
         arrays = (data.train_images, data.train_responses, data.validation_images, data.validation_responses)
         super().__init__(definition, Tensors(*(torch.from_numpy(array).to(DEVICE) for array in arrays)))
         self.start = data
@@ -51,7 +51,7 @@ class Started(Case):
                     generator=torch.Generator().manual_seed(0),
                     response_sd=torch.from_numpy(self.start.response_sd),
                     response_mean=torch.from_numpy(self.start.train_responses.mean(0)),
-                    averages=dict.fromkeys(sta.AVERAGES, self.averages),
+                    start_maps=dict.fromkeys(sta.AVERAGES, self.averages),
                 )
             )
             encoder.to(DEVICE)

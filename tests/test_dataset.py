@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from whatwhere.dataset import TEST, check, duplicate_groups, select_images
 from whatwhere.errors import UserError
-from whatwhere.fit_data import draw, fit_data, n_validation, standardizer
+from whatwhere.fit_data import draw, load_fit_data, n_validation, standardizer
 
 
 def test_a_correct_dataset_passes(tiny_dataset):
@@ -87,7 +87,7 @@ def test_images_come_in_the_order_asked_for(tiny_dataset):
 
 
 def test_statistics_come_from_training_images_only(tiny_dataset):
-    data = fit_data(tiny_dataset, None, None, 0)
+    data = load_fit_data(tiny_dataset, None, None, 0)
     np.testing.assert_allclose(data.train_images.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(data.train_images.std(0), 1, atol=1e-5)
     assert np.abs(data.validation_images.mean(0)).max() > 0.1
@@ -99,7 +99,7 @@ def test_a_constant_pixel_stays_finite():
 
 
 def test_responses_are_averaged_over_the_repeats_there_are(tiny_dataset):
-    data = fit_data(tiny_dataset, None, None, 0)
+    data = load_fit_data(tiny_dataset, None, None, 0)
     image = data.draw.train[0]
     expected = np.nanmean(tiny_dataset["responses"].values[:, image], axis=0)
     np.testing.assert_allclose(data.train_responses[0], expected, rtol=1e-6)

@@ -30,7 +30,7 @@ def start(n_neurons=4, image=(8, 11), **changes):
         generator=generator,
         response_sd=torch.ones(n_neurons),
         response_mean=torch.ones(n_neurons),
-        averages={"sta": average, "squared_sta": average} | changes,
+        start_maps={"sta": average, "squared_sta": average} | changes,
     )
 
 

@@ -6,7 +6,7 @@ import torch
 from conftest import small_training
 from scipy.ndimage import gaussian_filter
 
-from whatwhere.fit_data import fit_data
+from whatwhere.fit_data import load_fit_data
 from whatwhere.models.base import Start, predict
 from whatwhere.models.hsm import HSM, LARGEST_RATIO, SMALLEST
 from whatwhere.training.checkpoint import Checkpoint
@@ -115,7 +115,7 @@ def test_gradients_agree_with_finite_differences():
 
 
 def train(definition, dataset, folder):
-    data = fit_data(dataset, None, None, 0)
+    data = load_fit_data(dataset, None, None, 0)
     checkpoint = Checkpoint(folder / "checkpoint.pt", "same", 1e9, 3)
     return train_seed(definition, 0, data, {}, None, None, torch.device("cpu"), checkpoint)
 
@@ -134,7 +134,7 @@ def test_starts_differ_only_in_initial_values_and_the_first_is_the_plain_fit(tin
 def test_a_stored_fit_predicts_as_it_did(tiny_dataset, tmp_path):
     candidates = train(DEFINITION, tiny_dataset, tmp_path)
     fitted = load_fit(to_tensors(DEFINITION, [candidates]), 0, 1)
-    data = fit_data(tiny_dataset, None, None, 0)
+    data = load_fit_data(tiny_dataset, None, None, 0)
     predictions = fitted.predict(tiny_dataset["images"].values[data.draw.validation])
     loss = (predictions - data.validation_responses * np.log(predictions + 1e-5)).mean(0)
     np.testing.assert_allclose(loss, candidates.fits[1].validation_loss, rtol=1e-4)

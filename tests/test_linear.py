@@ -4,7 +4,7 @@ import torch
 from sklearn.linear_model import Lasso, LinearRegression, Ridge
 
 from whatwhere.errors import UserError
-from whatwhere.fit_data import fit_data
+from whatwhere.fit_data import load_fit_data
 from whatwhere.models.linear import fit_linear, solve_lasso, solve_ridge
 from whatwhere.simulations.difference_of_gaussians import simulate
 from whatwhere.training.fits import load_fit, to_tensors
@@ -36,7 +36,7 @@ def pixels(data):
 @pytest.mark.parametrize("n_images", [30, 50])
 @pytest.mark.parametrize("penalty", [0.5, 1e3])
 def test_ridge_agrees_with_scikit_learn_with_more_pixels_than_images(tiny_dataset, n_images, penalty):
-    data = fit_data(tiny_dataset, None, n_images, 0)
+    data = load_fit_data(tiny_dataset, None, n_images, 0)
     reference = Ridge(alpha=penalty).fit(pixels(data), data.train_responses)
     (fit,) = fit_linear(solve_ridge, [penalty], data, "image")
     np.testing.assert_allclose(fit["filters"].flatten(1), reference.coef_, atol=1e-5)
@@ -45,7 +45,7 @@ def test_ridge_agrees_with_scikit_learn_with_more_pixels_than_images(tiny_datase
 
 @pytest.mark.parametrize("penalty", [1.0, 300.0])
 def test_ridge_agrees_with_scikit_learn_with_more_images_than_pixels(penalty):
-    data = fit_data(simulated(), None, None, 0)
+    data = load_fit_data(simulated(), None, None, 0)
     reference = Ridge(alpha=penalty).fit(pixels(data), data.train_responses)
     (fit,) = fit_linear(solve_ridge, [penalty], data, "image")
     np.testing.assert_allclose(fit["filters"].flatten(1), reference.coef_, atol=1e-6)
@@ -53,7 +53,7 @@ def test_ridge_agrees_with_scikit_learn_with_more_images_than_pixels(penalty):
 
 
 def test_all_penalties_come_from_one_decomposition(tiny_dataset):
-    data = fit_data(tiny_dataset, None, None, 0)
+    data = load_fit_data(tiny_dataset, None, None, 0)
     together = fit_linear(solve_ridge, [1.0, 10.0], data, "image")
     for penalty, fit in zip([1.0, 10.0], together, strict=True):
         (alone,) = fit_linear(solve_ridge, [penalty], data, "image")
@@ -63,7 +63,7 @@ def test_all_penalties_come_from_one_decomposition(tiny_dataset):
 
 @pytest.mark.parametrize("n_images", [100, 1500])
 def test_least_squares_agree_with_scikit_learn_also_where_many_solutions_fit(n_images):
-    data = fit_data(simulated(n_images), None, None, 0)
+    data = load_fit_data(simulated(n_images), None, None, 0)
     reference = LinearRegression().fit(pixels(data), data.train_responses)
     (fit,) = fit_linear(solve_ridge, [0.0], data, "image")
     np.testing.assert_allclose(fit["filters"].flatten(1), reference.coef_, atol=1e-5)
@@ -80,7 +80,7 @@ def test_pixels_that_never_vary_have_no_weight(rng):
 
 @pytest.mark.parametrize("penalties", [[0.003, 0.03], [0.03, 0.003], [0.01]])
 def test_lasso_agrees_with_scikit_learn_in_any_order_of_penalties(penalties):
-    data = fit_data(simulated(), None, None, 0)
+    data = load_fit_data(simulated(), None, None, 0)
     fits = fit_linear(solve_lasso, penalties, data, "image")
     for penalty, fit in zip(penalties, fits, strict=True):
         for neuron in range(3):
@@ -103,7 +103,7 @@ def test_lasso_solutions_fulfil_the_optimality_conditions(rng):
 @pytest.mark.parametrize("solve", [solve_ridge, solve_lasso])
 def test_a_known_patch_holds_the_receptive_field_and_nothing_else_has_weight(solve):
     dataset = simulated(6000)
-    data = fit_data(dataset, None, None, 0)
+    data = load_fit_data(dataset, None, None, 0)
     (fit,) = fit_linear(solve, [0.001], data, "known_patch")
     for neuron, (row, column) in enumerate(data.patch_corner):
         patch = fit["filters"][neuron, 0, row : row + 9, column : column + 9].numpy()
@@ -113,7 +113,7 @@ def test_a_known_patch_holds_the_receptive_field_and_nothing_else_has_weight(sol
 
 
 def test_a_known_patch_is_fitted_like_a_dataset_of_that_patch():
-    data = fit_data(simulated(), None, None, 0)
+    data = load_fit_data(simulated(), None, None, 0)
     fits = fit_linear(solve_ridge, [1.0, 100.0], data, "known_patch")
     row, column = data.patch_corner[4]
     seen = data.train_images[:, 0, row : row + 9, column : column + 9].reshape(len(data.train_images), -1)
@@ -126,14 +126,14 @@ def test_a_known_patch_is_fitted_like_a_dataset_of_that_patch():
 
 def test_patches_belong_to_the_drawn_neurons_and_hold_shifted_centres():
     dataset = simulated(centered=False)
-    data = fit_data(dataset, 4, None, 0)
+    data = load_fit_data(dataset, 4, None, 0)
     centre = dataset["location"].values[data.draw.neurons]
     assert data.patch_size == 9
     assert (np.abs(data.patch_corner + 4 - centre) <= 0.5).all()
 
 
 def test_a_recording_has_no_known_patch(tiny_dataset):
-    data = fit_data(tiny_dataset, None, None, 0)
+    data = load_fit_data(tiny_dataset, None, None, 0)
     with pytest.raises(UserError, match="known_patch needs a simulated dataset"):
         fit_linear(solve_ridge, [1.0], data, "known_patch")
 
@@ -145,7 +145,7 @@ def test_a_recording_has_no_known_patch(tiny_dataset):
 def test_linear_families_recover_a_linear_population(family, grid):
     dataset = simulated(6000)
     definition = {"family": family, "input": "image", "loss": "mse", "grid": [grid]}
-    data = fit_data(dataset, None, None, 0)
+    data = load_fit_data(dataset, None, None, 0)
     candidates = fit_seed(definition, 0, data)
     losses = [fit.validation_loss.mean() for fit in candidates.fits]
     fitted = load_fit(to_tensors(definition, [candidates]), 0, int(np.argmin(losses)))
@@ -159,7 +159,7 @@ def test_a_poisson_validation_loss_takes_negative_predictions_as_zero():
     definition = {"family": "ridge", "input": "image", "loss": "poisson", "grid": [{"ridge_l2": [1.0]}]}
     dataset = simulated()
     dataset["responses"] = np.maximum(dataset["responses"], 0)
-    data = fit_data(dataset, None, None, 0)
+    data = load_fit_data(dataset, None, None, 0)
     candidates = fit_seed(definition, 0, data)
     fitted = load_fit(to_tensors(definition, [candidates]), 0, 0)
     predictions = fitted.predict(dataset["images"].values[data.draw.validation])

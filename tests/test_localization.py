@@ -10,11 +10,11 @@ from sklearn.metrics import adjusted_rand_score
 
 import describe_fits
 from whatwhere.errors import UserError
-from whatwhere.fit_data import fit_data
+from whatwhere.fit_data import load_fit_data
 from whatwhere.localization.inference import Search, localize
 from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior
 from whatwhere.localization.localized import fit_localized, shrunken_means, with_validation
-from whatwhere.localization.mixture import Averages, Population, _bound, update_neurons, update_population
+from whatwhere.localization.mixture import Population, StaSpectra, _bound, update_neurons, update_population
 from whatwhere.localization.stimulus import StimulusCovariance
 from whatwhere.metrics import feve_noise_free
 from whatwhere.models.base import Model
@@ -60,14 +60,14 @@ def population(n_images, n_neurons, seed=0, scales=(0.6,), **changes):
 
 def fit(dataset, **changes):
     model = definition(**changes)
-    data = with_validation(fit_data(dataset, None, None, 0))
+    data = with_validation(load_fit_data(dataset, None, None, 0))
     settings = [{"n_kernels": float(n)} for n in model["grid"][0]["n_kernels"]]
     return fit_localized(model, settings, data)
 
 
 def predictions(dataset, parameters, **changes):
     model = definition(**changes)
-    candidates = fit_seed(model, 0, fit_data(dataset, None, None, 0))
+    candidates = fit_seed(model, 0, load_fit_data(dataset, None, None, 0))
     fits = to_tensors(model, [dataclasses.replace(candidates, parameters=[parameters])])
     test = dataset["split"].values[0] == 2
     return load_fit(fits, 0, 0).predict(dataset["images"].values[test]), dataset["rates"].values[test]
@@ -103,7 +103,7 @@ def white_prior():
 
 
 def random_averages(rng, n_neurons=7, n_images=50):
-    return Averages.of(rng.normal(size=(n_neurons, SIZE, SIZE + 2)) / np.sqrt(n_images), n_images)
+    return StaSpectra.of(rng.normal(size=(n_neurons, SIZE, SIZE + 2)) / np.sqrt(n_images), n_images)
 
 
 def random_population(rng, n_kernels=2):
@@ -161,10 +161,10 @@ def test_evidence_chooses_the_smoothness_of_the_kernels_drawn(rng):
 
 
 def test_posterior_over_locations_is_that_of_numerical_integration(rng):
-    averages, shared = random_averages(rng), random_population(rng)
-    neurons = update_neurons(averages, shared, 1.0)
+    spectra, shared = random_averages(rng), random_population(rng)
+    neurons = update_neurons(spectra, shared, 1.0)
     kernels = np.stack([k.mean for k in shared.kernels]).reshape(-1, PATCH, PATCH)
-    correlation = averages.correlate(kernels).astype(float)
+    correlation = spectra.correlate(kernels).astype(float)
     n_locations = np.prod(correlation.shape[2:])
 
     def joint(neuron, kernel, y, x):
@@ -188,11 +188,11 @@ def test_correlation_is_the_inner_product_at_every_valid_location(rng):
     kernels = rng.normal(size=(3, PATCH, PATCH))
     windows = np.lib.stride_tricks.sliding_window_view(average, (PATCH, PATCH), (1, 2))
     expected = np.einsum("nyxij,kij->nkyx", windows, kernels)
-    averages = Averages.of(average, 1)
-    np.testing.assert_allclose(averages.correlate(kernels), expected, atol=1e-4)
+    spectra = StaSpectra.of(average, 1)
+    np.testing.assert_allclose(spectra.correlate(kernels), expected, atol=1e-4)
     weights = rng.uniform(size=expected.shape)
     patches = np.einsum("nyxij,nkyx->kij", windows, weights)
-    np.testing.assert_allclose(averages.patches(weights, PATCH, False), patches, atol=1e-3)
+    np.testing.assert_allclose(spectra.patches(weights, PATCH, False), patches, atol=1e-3)
 
 
 def test_the_bound_never_falls(rng):
@@ -200,11 +200,11 @@ def test_the_bound_never_falls(rng):
     images = dataset["images"].values[:150, 0]
     responses = dataset["responses"].values[0, :150]
     sta = np.einsum("in,iyx->nyx", responses / responses.std(0), images) / 150
-    averages, prior = Averages.of(sta, 150), white_prior()
+    spectra, prior = StaSpectra.of(sta, 150), white_prior()
     shared, bounds = random_population(rng), []
     for _ in range(30):
-        shared = update_population(averages, update_neurons(averages, shared, 1.0), prior)
-        bounds.append(_bound(update_neurons(averages, shared, 1.0), shared))
+        shared = update_population(spectra, update_neurons(spectra, shared, 1.0), prior)
+        bounds.append(_bound(update_neurons(spectra, shared, 1.0), shared))
     assert bounds[-1] > bounds[0] + 1
     assert np.diff(bounds).min() > -1e-3
 
@@ -306,7 +306,7 @@ def test_correlations_of_the_stimulus_are_corrected_for():
     dataset["responses"].values[0] = add_noise(rates.astype(np.float32), np.random.default_rng(0))
     (parameters,) = fit(dataset)
     kernel = parameters["kernels"][0].numpy().ravel()
-    data = with_validation(fit_data(dataset, None, None, 0))
+    data = with_validation(load_fit_data(dataset, None, None, 0))
     sta = np.einsum("in,iyx->nyx", data.train_responses, data.train_images[:, 0])
     patches = [s[y : y + PATCH, x : x + PATCH] for s, (y, x) in zip(sta, true_corner(dataset), strict=True)]
     average = np.mean(patches, 0).ravel()
@@ -336,7 +336,7 @@ def test_means_are_shrunk_as_far_as_they_are_noise(rng):
 
 def test_validation_images_do_not_reach_the_validated_fit():
     dataset = population(200, 10)
-    data = fit_data(dataset, None, None, 0)
+    data = load_fit_data(dataset, None, None, 0)
     changed = dataclasses.replace(data, validation_responses=data.validation_responses * -2)
     first, second = (fit_seed(definition(), 0, one).parameters[0] for one in (data, changed))
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -346,7 +346,7 @@ def test_validation_images_do_not_reach_the_validated_fit():
 def test_the_readout_factorizes_what_is_one_kernel_at_one_location():
     dataset = population(600, 10)
     model = definition()
-    candidates = fit_seed(model, 0, fit_data(dataset, None, None, 0))
+    candidates = fit_seed(model, 0, load_fit_data(dataset, None, None, 0))
     encoder = load_fit(to_tensors(model, [candidates]), 0, 0).encoder
     assert isinstance(encoder, Model)
     readout = encoder.readout
@@ -364,9 +364,9 @@ def test_difference_of_gaussians_is_what_the_prior_can_express():
 
 
 def test_localize_needs_no_particular_number_of_starts(rng):
-    averages, prior = random_averages(rng), white_prior()
+    spectra, prior = random_averages(rng), white_prior()
     search = dataclasses.replace(SEARCH, random_starts=0)
-    (result,) = localize(averages, prior, [2], search)
+    (result,) = localize(spectra, prior, [2], search)
     assert result.posterior.shape == (7, 2, SIZE - PATCH + 1, SIZE - PATCH + 3)
 
 
@@ -375,7 +375,7 @@ def test_kernels_on_colour_images_are_described_with_their_share_of_every_channe
     colour = dataset.drop_vars("images").assign(
         images=(dataset["images"].dims, np.repeat(dataset["images"].values, 3, axis=1))
     )
-    candidates = fit_seed(definition(), 0, fit_data(colour, None, None, 0))
+    candidates = fit_seed(definition(), 0, load_fit_data(colour, None, None, 0))
     fitted = load_fit(to_tensors(definition(), [candidates]), 0, 0)
     kernels = describe_fits.parameters(fitted, colour)["kernels"].values
     assert kernels.shape == (1, 3, PATCH, PATCH)

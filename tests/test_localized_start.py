@@ -12,7 +12,7 @@ import train
 from whatwhere.config.validation import _check_localizer
 from whatwhere.errors import UserError
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf
-from whatwhere.fit_data import fit_data
+from whatwhere.fit_data import load_fit_data
 from whatwhere.models.base import Start
 from whatwhere.sta import AVERAGES, spike_triggered_average
 from whatwhere.training.checkpoint import Checkpoint
@@ -39,7 +39,7 @@ def network(**changes):
 def located(dataset, model, **changes):
     """What ``localize`` and ``train`` do for one seed: data, start and maps."""
     localizer = definition(**changes)
-    data = fit_data(dataset, None, None, 0)
+    data = load_fit_data(dataset, None, None, 0)
     candidates = fit_seed(localizer, 0, data)
     starts, validation = to_tensors(localizer, [candidates]), to_validation(localizer, [candidates])
     return data, starts, *start_from(starts, validation, model, 0)
@@ -53,7 +53,7 @@ def initialized(model, data, localized, maps):
             generator=torch.Generator().manual_seed(0),
             response_sd=torch.from_numpy(data.response_sd),
             response_mean=torch.from_numpy(data.train_responses.mean(0)),
-            averages=dict.fromkeys(AVERAGES, average) | maps,
+            start_maps=dict.fromkeys(AVERAGES, average) | maps,
             localized=localized,
         )
     )

@@ -31,7 +31,7 @@ def start(n_neurons, shape=(7, 9), seed=0):
         generator=torch.Generator().manual_seed(seed),
         response_sd=torch.linspace(0.5, 2, n_neurons),
         response_mean=torch.linspace(0.1, 3, n_neurons),
-        averages={"sta": average, "smoothed_sta": average, "squared_sta": average},
+        start_maps={"sta": average, "smoothed_sta": average, "squared_sta": average},
     )
 
 
@@ -166,7 +166,7 @@ def test_masks_start_at_the_peak_of_the_average_with_the_scale_of_the_responses(
     config = READOUT | {"mask_start": READOUT["mask_start"] | {"height": "response_sd"}}
     readout, begin = FactorizedReadout((3, 7, 9), 50, config), start(50)
     readout.initialize(begin)
-    peak = np.abs(begin.averages["sta"]).reshape(50, -1).argmax(1)
+    peak = np.abs(begin.start_maps["sta"]).reshape(50, -1).argmax(1)
     flat = readout.mask.detach().flatten(1)
     torch.testing.assert_close(flat[torch.arange(50), peak], begin.response_sd)
     rest = flat.clone()

@@ -24,7 +24,7 @@ from recording_files import (
 from load_recording import main
 from whatwhere.dataset import TEST, TRAIN, check, open_dataset
 from whatwhere.errors import UserError
-from whatwhere.fit_data import fit_data
+from whatwhere.fit_data import load_fit_data
 from whatwhere.metrics import correlation
 from whatwhere.models.linear import fit_linear, solve_ridge
 from whatwhere.recordings import antolik2016, cowley2023, load
@@ -79,7 +79,7 @@ def test_shuffled_pairs_destroy_the_score(cowley_folder, tmp_path):
     shuffled["responses"].values[:] = dataset["responses"].values[:, order]
 
     def score(data):
-        fit = fit_data(data, None, None, 0)
+        fit = load_fit_data(data, None, None, 0)
         (ridge,) = fit_linear(solve_ridge, [3000.0], fit, "image")
         test = data["split"].values[0] == TEST
         images = fit.standardize(data["images"].values[test]).reshape(test.sum(), -1)

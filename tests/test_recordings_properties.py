@@ -17,7 +17,7 @@ from recording_files import IMAGE, served
 
 from whatwhere.dataset import SPLITS, TEST, TRAIN, VALIDATION, check, duplicate_groups
 from whatwhere.errors import UserError
-from whatwhere.fit_data import fit_data
+from whatwhere.fit_data import load_fit_data
 from whatwhere.recordings import load
 from whatwhere.recordings.archive import open_zip, read_member
 from whatwhere.recordings.array_files import parse_npy
@@ -228,6 +228,6 @@ def test_a_loaded_dataset_fulfils_the_contract_or_is_refused(images, trials, mis
             check(dataset, "mine")
             np.testing.assert_array_equal(dataset["responses"], trials[:, : len(images)])
             assert set(np.unique(dataset["split"])) == {TRAIN, VALIDATION, TEST}
-            data = fit_data(dataset, None, None, 0)
+            data = load_fit_data(dataset, None, None, 0)
             assert np.isfinite(data.train_responses).all()
             assert np.isfinite(data.train_images).all()

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from whatwhere.errors import UserError
-from whatwhere.fit_data import fit_data
+from whatwhere.fit_data import load_fit_data
 from whatwhere.models.linear import fit_linear, solve_ridge
 from whatwhere.models.shared_filter import fit_shared
 from whatwhere.simulations.difference_of_gaussians import simulate
@@ -28,7 +28,7 @@ def population():
 
 
 def test_one_neuron_has_nothing_to_share(population):
-    data = fit_data(population, 1, None, 0)
+    data = load_fit_data(population, 1, None, 0)
     for shared, alone in zip(
         fit_shared(data, [1.0, 100.0]),
         fit_linear(solve_ridge, [1.0, 100.0], data, "known_patch"),
@@ -39,7 +39,7 @@ def test_one_neuron_has_nothing_to_share(population):
 
 
 def test_all_neurons_have_the_same_filter_at_their_place(population):
-    data = fit_data(population, None, None, 0)
+    data = load_fit_data(population, None, None, 0)
     filters = fit_shared(data, [10.0])[0]["filters"].numpy()[:, 0]
     patches = [f[r : r + 9, c : c + 9] for f, (r, c) in zip(filters, data.patch_corner, strict=True)]
     np.testing.assert_array_equal(patches, np.broadcast_to(patches[0], (8, 9, 9)))
@@ -47,7 +47,7 @@ def test_all_neurons_have_the_same_filter_at_their_place(population):
 
 
 def test_eight_neurons_learn_the_filter_better_than_each_alone(population):
-    data = fit_data(population, None, None, 0)
+    data = load_fit_data(population, None, None, 0)
     truth = population["receptive_field"].values[0]
 
     def error(filters):
@@ -62,4 +62,4 @@ def test_eight_neurons_learn_the_filter_better_than_each_alone(population):
 
 def test_unknown_locations_are_refused(tiny_dataset):
     with pytest.raises(UserError, match="known receptive fields"):
-        fit_shared(fit_data(tiny_dataset, None, None, 0), [1.0])
+        fit_shared(load_fit_data(tiny_dataset, None, None, 0), [1.0])

@@ -148,7 +148,7 @@ def fit(model, folder, dataset, averages):
     else:
         train.main(
             **common,
-            averages=averages,
+            sta_file=averages,
             localizer=[],
             device="cpu",
             threads=1,

@@ -9,7 +9,7 @@ import compute_sta
 import train
 from whatwhere.errors import UserError
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf
-from whatwhere.fit_data import fit_data
+from whatwhere.fit_data import load_fit_data
 from whatwhere.models.base import Model
 from whatwhere.sta import AVERAGES, spike_triggered_average
 from whatwhere.training.checkpoint import Checkpoint
@@ -149,7 +149,7 @@ def test_negative_responses_are_refused_for_a_poisson_loss(tiny_dataset, fit_one
 
 
 def cell(tiny_dataset):
-    data = fit_data(tiny_dataset, None, None, 0)
+    data = load_fit_data(tiny_dataset, None, None, 0)
     average = spike_triggered_average(data.train_images, data.train_responses)
     return data, dict.fromkeys(AVERAGES, average)
 

@@ -9,7 +9,7 @@ from whatwhere import sta
 from whatwhere.config.files import size
 from whatwhere.dataset import open_dataset, select_images
 from whatwhere.files import write_netcdf
-from whatwhere.fit_data import FitData, fit_data, standardizer
+from whatwhere.fit_data import FitData, load_fit_data, standardizer
 from whatwhere.logs import logged
 
 
@@ -34,9 +34,10 @@ def main(
     averages = []
     with open_dataset(dataset) as data:
         for seed in seeds:
-            fit = fit_data(data, size(n_neurons), size(n_images), seed)
+            fit = load_fit_data(data, size(n_neurons), size(n_images), seed)
             even = _evenly_scaled_images(data, fit)
-            averages.append(sta.averages(fit.train_images, even, fit.train_responses, smoothing, whitening))
+            one = sta.all_averages(fit.train_images, even, fit.train_responses, smoothing, whitening)
+            averages.append(one)
     dims = ("seed", "neuron", "y", "x")
     variables = {name: (dims, np.stack([one[name] for one in averages])) for name in sta.AVERAGES}
     write_netcdf(xr.Dataset(variables, coords={"seed": seeds}), output)

@@ -69,18 +69,18 @@ def errors_of_masks(fitted: Fitted, data: xr.Dataset) -> np.ndarray:
     return location_errors(positions, data["location"].values[fitted.neurons], strongest)
 
 
-def errors_of_averages(averages: xr.Dataset, neurons: np.ndarray, data: xr.Dataset) -> dict[str, np.ndarray]:
+def errors_of_averages(sta: xr.Dataset, neurons: np.ndarray, data: xr.Dataset) -> dict[str, np.ndarray]:
     """Localisation error of the raw and the smoothed spike-triggered average, (neuron,) each, in pixels."""
     truth = data["location"].values[neurons]
     return {
-        name: np.linalg.norm(peaks(averages[name].values, data["images"].shape[2:]) - truth, axis=1)
+        name: np.linalg.norm(peaks(sta[name].values, data["images"].shape[2:]) - truth, axis=1)
         for name in ("sta", "smoothed_sta")
     }
 
 
 def main(
     dataset: str | Path,
-    averages: list[str],
+    sta: list[str],
     fits: list[str],
     selection: str | Path,
     cells: list[tuple[str, str]],
@@ -90,7 +90,7 @@ def main(
 ) -> None:
     """Write one group of parameters per cell (first seed) to ``output``, one row per mask to ``locations``.
 
-    ``averages`` may be empty: then, or without true locations, no location is written.
+    ``sta`` may be empty: then, or without true locations, no location is written.
     """
     chosen = read_table(selection).astype({"cell_neurons": str, "cell_images": str})
     rule = chosen.selection.iloc[0]
@@ -114,8 +114,8 @@ def main(
                 group = f"n{keys['n_neurons']}-d{keys['n_images']}"
                 if group not in groups:
                     groups[group] = parameters(fitted, data)
-                if averages and "location" in data:
-                    with read_netcdf(averages[index]) as stored:
+                if sta and "location" in data:
+                    with read_netcdf(sta[index]) as stored:
                         errors = errors_of_averages(stored.sel(seed=seed), fitted.neurons, data)
                     errors["mask"] = errors_of_masks(fitted, data)
                     rows += [
@@ -131,7 +131,7 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
             dataset=snakemake.input.dataset,
-            averages=list(snakemake.input.averages),
+            sta=list(snakemake.input.sta),
             fits=list(snakemake.input.fits),
             selection=snakemake.input.selection,
             cells=snakemake.params.cells,

@@ -6,7 +6,7 @@ from typing import Any
 from whatwhere.config.files import size
 from whatwhere.dataset import open_dataset
 from whatwhere.files import write_netcdf, write_tensors
-from whatwhere.fit_data import fit_data
+from whatwhere.fit_data import load_fit_data
 from whatwhere.logs import logged
 from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.sweep import fit_seed
@@ -24,7 +24,7 @@ def main(
     """Fit a sweep and write it to ``fits`` and ``validation``."""
     with open_dataset(dataset) as data:
         candidates = [
-            fit_seed(definition, seed, fit_data(data, size(n_neurons), size(n_images), seed))
+            fit_seed(definition, seed, load_fit_data(data, size(n_neurons), size(n_images), seed))
             for seed in seeds
         ]
     write_netcdf(to_validation(definition, candidates), validation)

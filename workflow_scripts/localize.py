@@ -7,7 +7,7 @@ from typing import Any
 from whatwhere.config.files import size
 from whatwhere.dataset import open_dataset
 from whatwhere.files import write_netcdf, write_tensors
-from whatwhere.fit_data import fit_data
+from whatwhere.fit_data import load_fit_data
 from whatwhere.localization.localized import fit_localized, with_validation
 from whatwhere.logs import logged
 from whatwhere.training.fits import settings, to_tensors, to_validation
@@ -31,7 +31,7 @@ def main(
     trained, final = [], []
     with open_dataset(dataset) as data:
         for seed in seeds:
-            cell = fit_data(data, size(n_neurons), size(n_images), seed)
+            cell = load_fit_data(data, size(n_neurons), size(n_images), seed)
             candidates = fit_seed(definition, seed, cell)
             trained.append(candidates)
             if definition["refit"]:

@@ -59,7 +59,7 @@ def _scatter(ax: Axes, predicted: np.ndarray, measured: np.ndarray) -> None:
 def _examples(
     panel: SubFigure,
     chosen: dict[str, int],
-    averages: xr.Dataset,
+    sta: xr.Dataset,
     masks: np.ndarray | None,
     neurons: np.ndarray,
     predictions: xr.Dataset,
@@ -68,7 +68,7 @@ def _examples(
     axes = panel.subplots(2, len(chosen), height_ratios=[1, 1])
     for column, (label, neuron) in enumerate(chosen.items()):
         position = int(np.flatnonzero(neurons == neuron)[0])
-        average = averages["sta"][0, position].values
+        average = sta["sta"][0, position].values
         plotting.show_field(axes[0, column], average)
         if masks is not None and masks[position].any():
             _outline(axes[0, column], masks[position], average.shape)
@@ -100,7 +100,7 @@ def _models(ax: Axes, scores: pd.DataFrame) -> None:
 
 def main(
     dataset: str | Path,
-    averages: str | Path,
+    sta: str | Path,
     fits: str | Path,
     selection: str | Path,
     scores: list[str],
@@ -117,7 +117,7 @@ def main(
     with (
         open_dataset(dataset) as data,
         read_netcdf(predictions[index]) as predicted,
-        read_netcdf(averages) as stored,
+        read_netcdf(sta) as stored,
     ):
         seed = int(predicted.attrs["seed"])
         chosen = last_cell(read_table(selection), ["cell_neurons", "cell_images"])
@@ -144,7 +144,7 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
             dataset=snakemake.input.dataset,
-            averages=snakemake.input.sta,
+            sta=snakemake.input.sta,
             fits=snakemake.input.fits,
             selection=snakemake.input.selection,
             scores=list(snakemake.input.scores),

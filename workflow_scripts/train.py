@@ -9,7 +9,7 @@ from whatwhere import sta
 from whatwhere.config.files import size
 from whatwhere.dataset import open_dataset, shared_kernel
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf, write_tensors
-from whatwhere.fit_data import fit_data
+from whatwhere.fit_data import load_fit_data
 from whatwhere.logs import logged
 from whatwhere.memory import keep_freed_memory
 from whatwhere.training.checkpoint import Checkpoint
@@ -21,7 +21,7 @@ from whatwhere.training.sweep import checkpoint_path, fingerprint, train_seed
 
 def main(
     dataset: str | Path,
-    averages: str | Path,
+    sta_file: str | Path,
     localizer: list[str],
     n_neurons: str,
     n_images: str,
@@ -41,7 +41,7 @@ def main(
     torch.set_num_threads(threads)
     keep_freed_memory()
     where = choose_device(device)
-    with open_dataset(dataset) as data, read_netcdf(averages) as stored:
+    with open_dataset(dataset) as data, read_netcdf(sta_file) as stored:
         kernel = shared_kernel(data)
         found: dict[int, Any] = dict.fromkeys(seeds, (None, {}))
         if localizer:
@@ -50,7 +50,7 @@ def main(
                 found = {seed: start_from(starts, rated, definition, seed) for seed in seeds}
         checkpoint = Checkpoint(
             checkpoint_path(fits),
-            fingerprint([definition, code, n_neurons, n_images, seeds], [dataset, averages, *localizer]),
+            fingerprint([definition, code, n_neurons, n_images, seeds], [dataset, sta_file, *localizer]),
             checkpoint_seconds,
             len(seeds) * len(settings(definition)),
         )
@@ -58,7 +58,7 @@ def main(
             train_seed(
                 definition,
                 seed,
-                fit_data(data, size(n_neurons), size(n_images), seed),
+                load_fit_data(data, size(n_neurons), size(n_images), seed),
                 {name: stored[name].sel(seed=seed).values for name in sta.AVERAGES} | found[seed][1],
                 kernel,
                 found[seed][0],
@@ -76,7 +76,7 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
             dataset=snakemake.input.dataset,
-            averages=snakemake.input.sta,
+            sta_file=snakemake.input.sta,
             localizer=list(snakemake.input.localizer),
             n_neurons=snakemake.wildcards.n_neurons,
             n_images=snakemake.wildcards.n_images,

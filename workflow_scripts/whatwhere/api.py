@@ -15,7 +15,7 @@ from whatwhere.config.files import FOLDER, read
 from whatwhere.config.validation import validate_model
 from whatwhere.dataset import TEST, select_images
 from whatwhere.errors import UserError
-from whatwhere.fit_data import fit_data, standardizer
+from whatwhere.fit_data import load_fit_data, standardizer
 from whatwhere.metrics import scores
 from whatwhere.models.encoder import Encoder
 from whatwhere.models.readouts import FactorizedReadout
@@ -164,10 +164,10 @@ def fit(
     if "localizer" in model:
         raise UserError("model: a localizer is another model of a config: start masks at an average instead")
     data = _dataset(images, responses, split, normalize, seed)
-    seen = fit_data(data, None, None, seed)
+    seen = load_fit_data(data, None, None, seed)
     stored = select_images(data, seen.draw.train)
     defaults = read(FOLDER / "config.yaml")
-    averages = sta.averages(
+    start_maps = sta.all_averages(
         seen.train_images,
         standardizer(stored, "global")(stored),
         seen.train_responses,
@@ -175,7 +175,7 @@ def fit(
         defaults["sta_whitening"],
     )
     progress = Progress(len(settings(model)))
-    candidates = [train_seed(model, seed, seen, averages, None, None, where, progress)]
+    candidates = [train_seed(model, seed, seen, start_maps, None, None, where, progress)]
     (chosen,) = np.unique(select(to_validation(model, candidates), "population"))
     fitted = load_fit(to_tensors(model, candidates), seed, int(chosen))
     return FittedModel(_score(data, fitted), settings(model)[int(chosen)], data, fitted)

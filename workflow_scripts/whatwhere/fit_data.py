@@ -168,7 +168,7 @@ class FitData:
     patch_size: int | None
 
 
-def fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int) -> FitData:
+def load_fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int) -> FitData:
     """Draw and load what a fit may see; parameters as in :func:`draw`."""
     drawn = draw(dataset, n_neurons, n_images, seed)
     train = select_images(dataset, drawn.train)

@@ -96,7 +96,7 @@ def _convolve(sta: np.ndarray, profile: np.ndarray) -> np.ndarray:
     return convolve1d(rows, profile, axis=2, mode="constant").astype(np.float32)
 
 
-def averages(
+def all_averages(
     images: np.ndarray, evenly_scaled: np.ndarray, responses: np.ndarray, smoothing: int, whitening: float
 ) -> dict[str, np.ndarray]:
     """All :data:`AVERAGES` by name, (neuron, y, x) each.

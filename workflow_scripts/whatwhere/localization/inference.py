@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior
-from whatwhere.localization.mixture import Averages, Neurons, Population, Run, iterate, update_neurons
+from whatwhere.localization.mixture import Neurons, Population, Run, StaSpectra, iterate, update_neurons
 
 logger = logging.getLogger(__name__)
 
@@ -116,11 +116,11 @@ def _first_kernels(prior: KernelPrior, n_random: int, rng: np.random.Generator) 
 
 
 def _clustered_kernels(
-    averages: Averages, neurons: Neurons, prior: KernelPrior, n_kernels: int, seed: int
+    spectra: StaSpectra, neurons: Neurons, prior: KernelPrior, n_kernels: int, seed: int
 ) -> np.ndarray:
     """Kernels for several groups of neurons: k-means of their averages, aligned by a single kernel."""
     weighted = neurons.posterior * neurons.amplitude
-    aligned = averages.patches(weighted, prior.patch, per_neuron=True)[:, 0]
+    aligned = spectra.patches(weighted, prior.patch, per_neuron=True)[:, 0]
     flat = aligned.reshape(len(aligned), -1)
     # The smoothest prior's directions hold the signal; the others would only add noise to the distances.
     basis = prior.bases[-1].basis
@@ -158,7 +158,7 @@ class Search:
 
 
 def localize(
-    averages: Averages,
+    spectra: StaSpectra,
     prior: KernelPrior,
     n_kernels: list[int],
     search: Search,
@@ -167,7 +167,7 @@ def localize(
 
     Parameters
     ----------
-    averages
+    spectra
         Standardised spike-triggered averages of the population.
     prior
         Prior on kernels.
@@ -179,26 +179,26 @@ def localize(
     rng = np.random.default_rng(search.seed)
     first = _first_kernels(prior, search.random_starts, rng)
     starts = [_start(kernel[None], prior) for kernel in first]
-    single = _best(averages, starts, prior, search)
-    neurons = update_neurons(averages, single.population, 1.0)
+    single = _best(spectra, starts, prior, search)
+    neurons = update_neurons(spectra, single.population, 1.0)
     results = []
     for count in n_kernels:
         run = single
         if count > 1:
             starts = [
-                _start(_clustered_kernels(averages, neurons, prior, count, search.seed + i), prior)
+                _start(_clustered_kernels(spectra, neurons, prior, count, search.seed + i), prior)
                 for i in range(max(search.random_starts, 1))
             ]
-            run = _best(averages, starts, prior, search)
-        results.append(_result(averages, run, prior))
+            run = _best(spectra, starts, prior, search)
+        results.append(_result(spectra, run, prior))
     return results
 
 
-def _best(averages: Averages, starts: list[Population], prior: KernelPrior, search: Search) -> Run:
+def _best(spectra: StaSpectra, starts: list[Population], prior: KernelPrior, search: Search) -> Run:
     """Run all starts on some neurons, finish the best of them on all."""
-    some = averages.subset(_EXPLORED)
+    some = spectra.subset(_EXPLORED)
 
-    def run(data: Averages, start: Population, temperatures: np.ndarray) -> Run:
+    def run(data: StaSpectra, start: Population, temperatures: np.ndarray) -> Run:
         found = iterate(data, start, prior, temperatures, search.max_iterations, search.tolerance)
         middle = _recenter(found.population, prior)
         if middle is None:
@@ -207,14 +207,14 @@ def _best(averages: Averages, starts: list[Population], prior: KernelPrior, sear
         return max(found, shifted, key=lambda r: r.bound)
 
     explored = sorted((run(some, start, _TEMPERATURES) for start in starts), key=lambda r: -r.bound)
-    if len(some.spectrum) == len(averages.spectrum):
+    if len(some.spectrum) == len(spectra.spectrum):
         return explored[0]
-    finished = [run(averages, found.population, np.ones(0)) for found in explored[:_FINALISTS]]
+    finished = [run(spectra, found.population, np.ones(0)) for found in explored[:_FINALISTS]]
     return max(finished, key=lambda r: r.bound)
 
 
-def _result(averages: Averages, run: Run, prior: KernelPrior) -> Localization:
-    neurons = update_neurons(averages, run.population, 1.0)
+def _result(spectra: StaSpectra, run: Run, prior: KernelPrior) -> Localization:
+    neurons = update_neurons(spectra, run.population, 1.0)
     kernels = np.stack([kernel.mean for kernel in run.population.kernels])
     norm = np.linalg.norm(kernels, axis=1)
     posterior, evidence = neurons.posterior, neurons.evidence

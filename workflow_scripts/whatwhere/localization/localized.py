@@ -14,7 +14,7 @@ from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
 from whatwhere.localization.inference import Localization, Search, localize
 from whatwhere.localization.kernel_prior import KernelPrior
-from whatwhere.localization.mixture import Averages
+from whatwhere.localization.mixture import StaSpectra
 from whatwhere.localization.stimulus import StimulusCovariance
 from whatwhere.models.base import ImageShape, LocalizedStart, Model, Penalties, predict
 from whatwhere.models.cores import correlate_by_fft
@@ -139,10 +139,10 @@ def fit_localized(
     centered = grey - image_mean
     sd = responses.std(0)
     standardized = (responses - response_mean) / np.where(sd > 0, sd, 1)
-    averages = Averages.of(spike_triggered_average(centered[:, None], standardized), len(grey))
+    spectra = StaSpectra.of(spike_triggered_average(centered[:, None], standardized), len(grey))
     stimulus = StimulusCovariance.of(centered, patch, definition["covariance_block"])
     results = localize(
-        averages,
+        spectra,
         KernelPrior(patch, definition["smoothness"], definition["extent"], stimulus),
         counts,
         Search(**definition["search"]),

@@ -27,7 +27,7 @@ from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior
 
 
 @dataclass(frozen=True)
-class Averages:
+class StaSpectra:
     """Standardised spike-triggered averages.
 
     Attributes
@@ -45,11 +45,11 @@ class Averages:
     n_images: int
 
     @classmethod
-    def of(cls, sta: np.ndarray, n_images: int) -> Averages:
+    def of(cls, sta: np.ndarray, n_images: int) -> StaSpectra:
         """From averages (neuron, y, x) of responses with variance 1."""
         return cls(fft.rfft2(sta.astype(np.float32)), (sta.shape[1], sta.shape[2]), n_images)
 
-    def subset(self, size: int) -> Averages:
+    def subset(self, size: int) -> StaSpectra:
         """At most ``size`` neurons, spread evenly over the population."""
         step = -(-len(self.spectrum) // size)
         return replace(self, spectrum=self.spectrum[::step])
@@ -104,12 +104,12 @@ class Neurons:
     evidence: np.ndarray
 
 
-def update_neurons(averages: Averages, population: Population, temperature: float) -> Neurons:
+def update_neurons(spectra: StaSpectra, population: Population, temperature: float) -> Neurons:
     """Posterior of every neuron given the population.
 
     Parameters
     ----------
-    averages
+    spectra
         Of the neurons.
     population
         Kernels and priors.
@@ -118,13 +118,13 @@ def update_neurons(averages: Averages, population: Population, temperature: floa
     """
     patch = int(np.sqrt(len(population.kernels[0].mean)))
     kernels = np.stack([kernel.mean for kernel in population.kernels]).reshape(-1, patch, patch)
-    correlation = averages.correlate(kernels)
+    correlation = spectra.correlate(kernels)
     energy = np.stack([kernel.energy for kernel in population.kernels])
     mean, variance, share = (
         values[:, None, None]
         for values in (population.amplitude_mean, population.amplitude_variance, population.share)
     )
-    n = averages.n_images
+    n = spectra.n_images
     precision = n * energy + 1 / variance
     prior = (
         np.log(share / np.prod(correlation.shape[2:]))
@@ -149,15 +149,15 @@ def _log_sum_exp(flat: np.ndarray) -> np.ndarray:
     return largest + np.log(np.exp(flat - largest[:, None]).sum(1))
 
 
-def update_population(averages: Averages, neurons: Neurons, prior: KernelPrior) -> Population:
+def update_population(spectra: StaSpectra, neurons: Neurons, prior: KernelPrior) -> Population:
     """Kernels and priors given the posterior of every neuron."""
     pooled = (0, 2, 3)
     weighted = neurons.posterior * neurons.amplitude
     count = neurons.posterior.sum(pooled, dtype=np.float64) + 1e-6
     first = weighted.sum(pooled, dtype=np.float64)
     squared = (neurons.posterior * neurons.squared_amplitude).sum(0, dtype=np.float64)
-    targets = averages.patches(weighted, prior.patch, per_neuron=False)
-    n = averages.n_images
+    targets = spectra.patches(weighted, prior.patch, per_neuron=False)
+    n = spectra.n_images
     mean = first / count
     return Population(
         kernels=[
@@ -186,7 +186,7 @@ class Run:
 
 
 def iterate(
-    averages: Averages,
+    spectra: StaSpectra,
     population: Population,
     prior: KernelPrior,
     temperatures: np.ndarray,
@@ -195,14 +195,14 @@ def iterate(
 ) -> Run:
     """Alternate both updates until the bound grows by less than ``tolerance`` nats per neuron."""
     for temperature in temperatures:
-        neurons = update_neurons(averages, population, float(temperature))
-        population = update_population(averages, neurons, prior)
+        neurons = update_neurons(spectra, population, float(temperature))
+        population = update_population(spectra, neurons, prior)
     bound = -np.inf
     for iteration in range(1, max_iterations + 1):
-        neurons = update_neurons(averages, population, 1.0)
+        neurons = update_neurons(spectra, population, 1.0)
         previous, bound = bound, _bound(neurons, population)
         if bound - previous < tolerance * len(neurons.evidence):
             return Run(population, bound, iteration, True)
-        population = update_population(averages, neurons, prior)
-    bound = _bound(update_neurons(averages, population, 1.0), population)
+        population = update_population(spectra, neurons, prior)
+    bound = _bound(update_neurons(spectra, population, 1.0), population)
     return Run(population, bound, max_iterations, False)

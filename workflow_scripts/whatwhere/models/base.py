@@ -48,7 +48,7 @@ class Start:
         (neuron,) scale of the responses.
     response_mean
         (neuron,) mean training response.
-    averages
+    start_maps
         By name (``sta``, ``smoothed_sta``, ``squared_sta``, ``whitened_sta``): (neuron, y, x), of image size;
         masks start where they peak. With ``localized`` also ``posterior``, the probability of the receptive
         field's centre, and ``amplitude``, the mask for ``localized.kernels``.
@@ -61,7 +61,7 @@ class Start:
     generator: torch.Generator
     response_sd: Tensor
     response_mean: Tensor
-    averages: dict[str, np.ndarray]
+    start_maps: dict[str, np.ndarray]
     known_kernel: Tensor | None = None
     localized: LocalizedStart | None = None
 

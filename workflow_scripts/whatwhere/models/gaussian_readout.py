@@ -49,7 +49,7 @@ class GaussianReadout(nn.Module):
             self.log_sd.fill_(float(np.log(self.config["sd"])))
             self.mean.uniform_(-0.5, 0.5, generator=start.generator)
             if self.config["position"] != "random":
-                average = start.averages[self.config["position"]]
+                average = start.start_maps[self.config["position"]]
                 shape = (self.height, self.width)
                 peak = mask_peak(average, shape, crop=self.config["position"] != "squared_sta")
                 self.place(torch.arange(len(peak)), torch.from_numpy(peak))

@@ -29,7 +29,7 @@ def _mask_start(config: dict[str, Any], mask: Tensor, start: Start) -> None:
         with torch.no_grad():
             mask.add_(_posterior_mask(config["height"], start, (mask.shape[1], mask.shape[2])))
         return
-    average = start.averages[config["position"]]
+    average = start.start_maps[config["position"]]
     _, height, width = mask.shape
     row, column = mask_peak(average, (height, width), crop=config["position"] != "squared_sta").T
     value = start.response_sd if config["height"] == "response_sd" else config["height"]
@@ -39,9 +39,9 @@ def _mask_start(config: dict[str, Any], mask: Tensor, start: Start) -> None:
 
 def _posterior_mask(height: str | float, start: Start, shape: tuple[int, int]) -> Tensor:
     if height == "amplitude":
-        return torch.from_numpy(crop_to_mask(start.averages["amplitude"], shape))
+        return torch.from_numpy(crop_to_mask(start.start_maps["amplitude"], shape))
     scale = start.response_sd[:, None, None] if height == "response_sd" else float(height)
-    return torch.from_numpy(crop_to_mask(start.averages["posterior"], shape)) * scale
+    return torch.from_numpy(crop_to_mask(start.start_maps["posterior"], shape)) * scale
 
 
 def feature_start_(config: dict[str, Any], weights: Tensor, start: Start) -> None:

@@ -77,7 +77,7 @@ def _seeds(seed: int, start: int) -> tuple[int, int, int]:
 
 def _start(
     data: FitData,
-    averages: dict[str, np.ndarray],
+    start_maps: dict[str, np.ndarray],
     known_kernel: np.ndarray | None,
     localized: LocalizedStart | None,
     seed: int,
@@ -86,7 +86,7 @@ def _start(
         generator=torch.Generator().manual_seed(seed),
         response_sd=torch.from_numpy(data.response_sd),
         response_mean=torch.from_numpy(data.train_responses.mean(0)),
-        averages=averages,
+        start_maps=start_maps,
         known_kernel=None if known_kernel is None else torch.from_numpy(known_kernel),
         localized=localized,
     )
@@ -119,7 +119,7 @@ def train_seed(
     definition: dict[str, Any],
     seed: int,
     data: FitData,
-    averages: dict[str, np.ndarray],
+    start_maps: dict[str, np.ndarray],
     known_kernel: np.ndarray | None,
     localized: LocalizedStart | None,
     device: torch.device,
@@ -136,12 +136,12 @@ def train_seed(
         values.
     data
         What the fits may see.
-    averages
+    start_maps
         By name: (neuron, y, x) spike-triggered averages of ``data``.
     known_kernel
         (y, x) true receptive field, for ``cnn_known_kernel``.
     localized
-        What the model's ``localizer`` found; its maps are among ``averages``.
+        What the model's ``localizer`` found; its maps are among ``start_maps``.
     device
         Where to train.
     progress
@@ -175,7 +175,7 @@ def train_seed(
         for setting in group:
             encoder = build(definition, setting, data.train_images.shape[1:], data.train_responses.shape[1])
             init_seed = _seeds(seed, int(setting.get("start", 0)))[0]
-            encoder.initialize(_start(data, averages, known_kernel, localized, init_seed))
+            encoder.initialize(_start(data, start_maps, known_kernel, localized, init_seed))
             encoders.append(encoder.to(device))
             strengths = {name: value for name, value in setting.items() if name not in _NO_PENALTY}
             objectives.append(Objective(definition["loss"], definition["reduction"], strengths))
