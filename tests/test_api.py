@@ -50,13 +50,13 @@ def workflow_scores(data, model, folder):
         paths["fits.pt"],
         paths["validation.nc"],
     )
-    select_fits.main([paths["validation.nc"]], [("all", "all")], ["population"], folder / "selection.csv")
+    select_fits.main([paths["validation.nc"]], ["nall-dall"], ["population"], folder / "selection.csv")
     names = {"experiment": "e", "dataset": "d", "model": "m"}
     score.main(
         paths["data.nc"],
         [paths["fits.pt"]],
         folder / "selection.csv",
-        [("all", "all")],
+        ["nall-dall"],
         names,
         1,
         folder / "scores.csv",

@@ -1,25 +1,25 @@
 import copy
-import functools
 
 import pytest
 import yaml
 from conftest import REPOSITORY
 
 from whatwhere.config.files import merge, read
+from whatwhere.config.load import load
+from whatwhere.config.resolve import resolve
 from whatwhere.config.validation import validate
 from whatwhere.errors import UserError
 
 CONFIGS = sorted((REPOSITORY / "config").glob("*.yaml"))
 OVERLAYS = {"table1_full.yaml": ["table1.yaml"]}
 """Configs that only make sense on top of others."""
-DEFAULT = read(REPOSITORY / "config" / "config.yaml")
+DEFAULT = load([]).config
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_every_config_of_the_project_is_valid(path):
-    names = ["config.yaml", *OVERLAYS.get(path.name, []), path.name]
-    sources = [(name, read(REPOSITORY / "config" / name)) for name in names]
-    validate(functools.reduce(merge, (content for _, content in sources)), sources)
+    loaded = load([path.with_name(name) for name in [*OVERLAYS.get(path.name, []), path.name]])
+    assert resolve(loaded.config, loaded.sources) == loaded.config
 
 
 def changed(path, value):
@@ -155,7 +155,7 @@ def test_the_file_that_holds_the_mistake_is_named():
 
 
 LASSO = {"family": "lasso", "input": "known_patch", "loss": "mse", "grid": [{"lasso_l1": [0.1]}]}
-TABLE1 = read(REPOSITORY / "config" / "table1.yaml")["models"]
+TABLE1 = load([REPOSITORY / "config" / "table1.yaml"]).config["models"]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_mistake_in_a_baseline_is_found(definition, expected):
 
 def test_a_known_patch_of_a_recording_is_refused():
     config = changed(("models", "new"), LASSO)
-    config["datasets"]["v4"] = read(REPOSITORY / "config" / "v4.yaml")["datasets"]["v4_201025"]
+    config["datasets"]["v4"] = load([REPOSITORY / "config" / "v4.yaml"]).config["datasets"]["v4_201025"]
     config["experiments"][0] |= {"datasets": ["v4"], "models": ["new"]}
     with pytest.raises(UserError, match=r"models.new.input: a known patch needs .* 'v4' is not: set image"):
         validate(config, [("mine.yaml", config)])

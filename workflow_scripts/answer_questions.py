@@ -57,8 +57,8 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
             scores=snakemake.input.scores,
-            barcode_scores=snakemake.input.get("barcode_scores"),
-            exchange_rates=snakemake.input.get("exchange_rates"),
+            barcode_scores=next(iter(snakemake.input.barcode_scores), None),
+            exchange_rates=next(iter(snakemake.input.exchange_rates), None),
             reference=list(snakemake.input.reference),
             families=snakemake.params.families,
             figures=snakemake.params.figures,

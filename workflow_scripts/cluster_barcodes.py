@@ -1,7 +1,6 @@
 """Cluster the feature weights of selected fits: fits.pt, sta.nc -> barcodes.csv, scores.csv, fields.nc."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,12 +8,12 @@ import xarray as xr
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from whatwhere import barcodes
+from whatwhere.chosen import chosen_fits
 from whatwhere.dataset import open_dataset
-from whatwhere.files import read_netcdf, read_table, read_tensors, write_netcdf, write_table
+from whatwhere.files import read_netcdf, write_netcdf, write_table
 from whatwhere.locations import peaks
 from whatwhere.logs import logged
-from whatwhere.selection import most_frequent
-from whatwhere.training.fits import Fitted, load_fit
+from whatwhere.training.fits import Fitted
 
 N_BOOTSTRAPS = 20
 HALF_WIDTH = 10
@@ -65,29 +64,12 @@ def fields_of(fitted: Fitted, clusters: np.ndarray, averages: np.ndarray) -> xr.
     )
 
 
-def cluster_cell(
-    content: dict[str, Any], cell: pd.DataFrame, keys: dict[str, Any], types: np.ndarray | None
-) -> tuple[list[pd.DataFrame], list[dict[str, Any]]]:
-    """Barcodes and scores of all seeds of one cell and selection rule, and how well the seeds agree."""
-    tables, rows = [], []
-    for seed, part in cell.groupby("seed", sort=False):
-        fitted = load_fit(content, int(seed), most_frequent(part["setting"].to_numpy()))
-        table, score = cluster_fit(fitted, int(seed), types)
-        sizes = {"n_neurons": len(table), "n_images": content["seeds"][seed]["n_images"], "seed": int(seed)}
-        tables.append(pd.concat([pd.DataFrame(keys | sizes, index=table.index), table], axis=1))
-        rows.append(keys | sizes | score)
-    neurons, clusters = ([table[name].to_numpy() for table in tables] for name in ("neuron", "cluster"))
-    for row, agreement in zip(rows, barcodes.agreement_between_fits(neurons, clusters), strict=True):
-        row["stability_seeds"] = agreement
-    return tables, rows
-
-
 def main(
     dataset: str | Path,
     averages: str | Path,
     fits: list[str],
     selection: str | Path,
-    cells: list[tuple[str, str]],
+    cells: list[str],
     names: dict[str, str],
     output: str | Path,
     scores: str | Path,
@@ -100,34 +82,39 @@ def main(
     """
     with open_dataset(dataset) as data:
         types = data["cell_type"].values if "cell_type" in data else None
-    chosen = read_table(selection).astype({"cell_neurons": str, "cell_images": str})
-    tables, rows = [], []
-    for (n_neurons, n_images), path in zip(cells, fits, strict=True):
-        content = read_tensors(path)
-        cell = chosen[(chosen.cell_neurons == n_neurons) & (chosen.cell_images == n_images)]
-        first = len(tables)
-        for rule, part in cell.groupby("selection", sort=False):
-            more, scored = cluster_cell(content, part, names | {"selection": rule}, types)
-            tables, rows = tables + more, rows + scored
-    example = tables[first]
-    seed, rule = int(example.seed.iloc[0]), example.selection.iloc[0]
-    settings = cell[(cell.seed == seed) & (cell.selection == rule)]["setting"].to_numpy()
-    with read_netcdf(averages) as stored:
-        average = stored["sta"].sel(seed=seed).values
-    fitted = load_fit(content, seed, most_frequent(settings))
-    write_netcdf(fields_of(fitted, example["cluster"].to_numpy(), average), fields)
+    tables, rows, written = [], [], False
+    for chosen in chosen_fits(selection, cells, fits):
+        fitted = chosen.fitted()
+        table, score = cluster_fit(fitted, chosen.seed, types)
+        keys = names | {"selection": chosen.rule} | chosen.sizes
+        tables.append(pd.concat([pd.DataFrame(keys, index=table.index), table], axis=1))
+        rows.append({"cell": chosen.cell} | keys | score)
+        if chosen.last and not written:
+            with read_netcdf(averages) as stored:
+                average = stored["sta"].sel(seed=chosen.seed).values
+            write_netcdf(fields_of(fitted, table["cluster"].to_numpy(), average), fields)
+            written = True
     write_table(pd.concat(tables, ignore_index=True), output)
-    write_table(pd.DataFrame(rows), scores)
+    write_table(_with_agreement(pd.DataFrame(rows), tables).drop(columns="cell"), scores)
+
+
+def _with_agreement(scores: pd.DataFrame, tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Scores of fits with the agreement between the seeds of each cell and selection rule."""
+    agreement = np.full(len(scores), np.nan)
+    for rows in scores.groupby(["cell", "selection"], sort=False).indices.values():
+        neurons, clusters = ([tables[i][name].to_numpy() for i in rows] for name in ("neuron", "cluster"))
+        agreement[rows] = barcodes.agreement_between_fits(neurons, clusters)
+    return scores.assign(stability_seeds=agreement)
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
             dataset=snakemake.input.dataset,
-            averages=snakemake.input.averages,
+            averages=snakemake.input.averages[0],
             fits=list(snakemake.input.fits),
             selection=snakemake.input.selection,
-            cells=snakemake.params.cells,
+            cells=list(snakemake.params.cells),
             names=dict(snakemake.wildcards.items()),
             output=snakemake.output.barcodes,
             scores=snakemake.output.scores,

@@ -89,10 +89,10 @@ def main(
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
-            parameters=snakemake.input.parameters,
-            scores=snakemake.input.scores,
-            barcodes=snakemake.input.barcodes,
-            barcode_scores=snakemake.input.barcode_scores,
+            parameters=snakemake.input.parameters[0],
+            scores=snakemake.input.scores[0],
+            barcodes=snakemake.input.barcodes[0],
+            barcode_scores=snakemake.input.barcode_scores[0],
             reference=snakemake.input.reference,
             svg=snakemake.output.svg,
             png=snakemake.output.png,

@@ -5,20 +5,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import seaborn as sns
+import torch
 import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from whatwhere import plotting
-from whatwhere.dataset import open_dataset, repeat_mean
-from whatwhere.files import read_netcdf, read_table, read_tensors
+from whatwhere.chosen import chosen_fits
+from whatwhere.dataset import open_dataset, repeat_mean, select_images
+from whatwhere.files import read_netcdf, read_table
 from whatwhere.logs import logged
 from whatwhere.metrics import pearson
-from whatwhere.models.base import Model
-from whatwhere.models.readouts import FactorizedReadout
-from whatwhere.selection import MEAN_RESPONSE, last_cell
-from whatwhere.training.fits import load_fit
+from whatwhere.selection import last_cell
 
 QUANTILES = {"good": 0.9, "median": 0.5, "bad": 0.1}
 
@@ -30,12 +29,6 @@ def examples(scores: pd.DataFrame) -> dict[str, int]:
     return {
         label: int(ranked.index[round(quantile * (len(ranked) - 1))]) for label, quantile in QUANTILES.items()
     }
-
-
-def masks_of(encoder: Model) -> np.ndarray | None:
-    """Masks (neuron, y, x) of a factorized encoder; None for models without masks."""
-    readout = getattr(encoder, "readout", None)
-    return readout.mask.detach().numpy() if isinstance(readout, FactorizedReadout) else None
 
 
 def _outline(ax: Axes, mask: np.ndarray, image_shape: tuple[int, ...]) -> None:
@@ -106,6 +99,7 @@ def main(
     scores: list[str],
     predictions: list[str],
     model: str,
+    cell: str,
     svg: str | Path,
     png: str | Path,
 ) -> None:
@@ -120,9 +114,9 @@ def main(
         read_netcdf(sta) as stored,
     ):
         seed = int(predicted.attrs["seed"])
-        chosen = last_cell(read_table(selection), ["cell_neurons", "cell_images"])
-        chosen = chosen[(chosen.seed == seed) & (chosen.setting != MEAN_RESPONSE)]
-        fitted = load_fit(read_tensors(fits), seed, int(chosen.setting.mode().get(0, 0)))
+        fitted = next(c for c in chosen_fits(selection, [cell], [fits]) if c.seed == seed).fitted()
+        image = select_images(data, np.array([0]))
+        parts = fitted.encoder.parts(torch.from_numpy(fitted.standardize(image)))
         measured = repeat_mean(data, predicted["image"].values, fitted.neurons)
         mine = rated[(rated.model == model) & rated.neuron.isin(fitted.neurons)]
         figure = plt.figure(figsize=(plotting.PAGE, 3.4))
@@ -131,7 +125,7 @@ def main(
             left,
             examples(mine),
             stored.load(),
-            masks_of(fitted.encoder),
+            parts["masks"][1] if "masks" in parts else None,
             fitted.neurons,
             predicted.load(),
             measured,
@@ -144,12 +138,13 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
             dataset=snakemake.input.dataset,
-            sta=snakemake.input.sta,
-            fits=snakemake.input.fits,
-            selection=snakemake.input.selection,
+            sta=snakemake.input.sta[0],
+            fits=snakemake.input.fits[0],
+            selection=snakemake.input.selection[0],
             scores=list(snakemake.input.scores),
             predictions=list(snakemake.input.predictions),
-            model=snakemake.params.model,
+            model=snakemake.params.model[0],
+            cell=snakemake.params.cell[0],
             svg=snakemake.output.svg,
             png=snakemake.output.png,
         )

@@ -11,7 +11,8 @@ import pandas as pd
 import xarray as xr
 
 from whatwhere import sta
-from whatwhere.config.files import FOLDER, read
+from whatwhere.config.load import load
+from whatwhere.config.traits import traits_of
 from whatwhere.config.validation import validate_model
 from whatwhere.dataset import TEST, select_images
 from whatwhere.errors import UserError
@@ -24,7 +25,6 @@ from whatwhere.recordings.array_files import numeric
 from whatwhere.recordings.arrays import shape_responses, split_names
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.selection import select
-from whatwhere.training.families import FAMILIES
 from whatwhere.training.fits import Fitted, load_fit, settings, to_tensors, to_validation
 from whatwhere.training.loop import choose_device
 from whatwhere.training.progress import Progress
@@ -106,7 +106,7 @@ def definition(name: str = DEFAULT_MODEL) -> dict[str, Any]:
     UserError
         If there is no such model.
     """
-    models = read(FOLDER / "config.yaml")["models"]
+    models = load([]).config["models"]
     if name not in models:
         raise UserError(f"model: '{name}' is not defined; defined are {', '.join(sorted(models))}")
     return copy.deepcopy(models[name])
@@ -159,14 +159,14 @@ def fit(
     where = choose_device(device)
     model = definition() if model is None else model
     validate_model(model)
-    if FAMILIES[model["family"]].fit is not None:
+    if traits_of(model).rule != "train":
         raise UserError(f"model: {model['family']} is no network: use a family that is trained")
     if "localizer" in model:
         raise UserError("model: a localizer is another model of a config: start masks at an average instead")
     data = _dataset(images, responses, split, normalize, seed)
     seen = load_fit_data(data, None, None, seed)
     stored = select_images(data, seen.draw.train)
-    defaults = read(FOLDER / "config.yaml")
+    defaults = load([]).config
     start_maps = sta.all_averages(
         seen.train_images,
         standardizer(stored, "global")(stored),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from whatwhere.config.files import SIMULATED, Config
 from whatwhere.config.schema import Sources, check_schema, fail
+from whatwhere.config.traits import families_that, n_features, traits_of
 
 FIGURES: dict[str, tuple[tuple[str, ...], int | None]] = {
     "fig2": (SIMULATED, None),
@@ -37,8 +38,9 @@ def validate(config: Config, sources: Sources) -> None:
     if config["sta_smoothing"] % 2 == 0:
         raise fail(("sta_smoothing",), f"{config['sta_smoothing']} must be odd", sources)
     for section in ("datasets", "models"):
-        for name, definition in config[section].items():
-            check_schema(definition, section, (section, name), sources)
+        # What others are like comes first, so that a mistake is found where it was made.
+        for name in _bases_first(section, sources, list(config[section])):
+            check_schema(config[section][name], section, (section, name), sources)
     for name, definition in config["models"].items():
         _check_cores(definition, ("models", name, "cores"), sources)
         _check_training(definition, ("models", name, "training"), sources)
@@ -55,6 +57,20 @@ def validate(config: Config, sources: Sources) -> None:
     _check_experiments(config, sources)
     for figure in FIGURES:
         _check_figure(config, figure, sources)
+
+
+def _bases_first(section: str, sources: Sources, names: list[str]) -> list[str]:
+    """Names of a section, those that others are ``like`` before these."""
+    like: dict[str, str] = {}
+    for _, content in sources:
+        for name, entry in (content.get(section) or {}).items():
+            if isinstance(entry, dict) and "like" in entry:
+                like[name] = entry["like"]
+
+    def n_bases(name: str) -> int:
+        return 1 + n_bases(like[name]) if name in like else 0
+
+    return sorted(names, key=n_bases)
 
 
 def validate_model(definition: Config) -> None:
@@ -84,7 +100,7 @@ def check_size(config: Config, model: str, image: int, n_neurons: int, sources: 
     definition, path = config["models"][model], ("models", model)
     for index, core in enumerate(definition.get("cores", [])):
         _check_kernels(core, image, (*path, "cores", index), sources)
-    if definition["family"] == "localization":
+    if traits_of(definition).rule == "localize":
         kernel = definition["kernel"]
         if kernel > image:
             raise fail((*path, "kernel"), f"{kernel} px do not fit into images of {image} px", sources)
@@ -136,17 +152,18 @@ def _check_localizer(config: Config, name: str, sources: Sources) -> None:
     if mask_start.get("height") == "amplitude" and mask_start["position"] != "posterior":
         message = "amplitude needs 'position: posterior'"
         raise fail((*path, "readout", "mask_start", "height"), message, sources)
-    if "relocation" in definition and definition["family"] not in ("cnn_factorized", "cnn_gaussian"):
-        message = f"neurons of a {definition['family']} cannot move: only cnn_factorized and cnn_gaussian can"
+    if "relocation" in definition and not traits_of(definition).moves:
+        able = " and ".join(families_that("moves"))
+        message = f"neurons of a {definition['family']} cannot move: only {able} can"
         raise fail((*path, "relocation"), message, sources)
     if "localizer" not in definition:
         for key, needs in wanted.items():
             if needs:
                 raise fail((*path, *key.split(".")), "posterior needs the key 'localizer'", sources)
         return
+    known = [n for n, model in config["models"].items() if traits_of(model).rule == "localize"]
     localizer = config["models"].get(definition["localizer"], {})
-    if localizer.get("family") != "localization":
-        known = [n for n, model in config["models"].items() if model["family"] == "localization"]
+    if definition["localizer"] not in known:
         message = f"'{definition['localizer']}' is no model of family localization; there are {known}"
         raise fail((*path, "localizer"), message, sources)
     counts = {count for block in localizer["grid"] for count in block["n_kernels"]}
@@ -239,7 +256,7 @@ def _check_known_patches(config: Config, index: int, dataset: str, sources: Sour
                 f"a known patch needs a dataset of kind simulated_dog, which '{dataset}' is not: set image"
             )
             raise fail(("models", model, "input"), message, sources)
-        if definition["family"] in ("ridge_shared", "cnn_known_kernel"):
+        if traits_of(definition).known_field:
             message = (
                 f"'{model}' needs to know receptive fields, and '{dataset}' is not of kind simulated_dog"
             )
@@ -260,6 +277,11 @@ def _check_experiments(config: Config, sources: Sources) -> None:
             if config["datasets"][dataset]["kind"] in SIMULATED:
                 _check_sizes(config, index, dataset, sources)
             _check_known_patches(config, index, dataset, sources)
+        for key in ("n_neurons", "n_images"):
+            sizes = [float("inf") if size == "all" else size for size in experiment[key]]
+            if sizes != sorted(sizes):
+                message = f"{experiment[key]} must rise, 'all' last: figures show the last, largest size"
+                raise fail((*path, key), message, sources)
         name = experiment["name"]
         if name in names:
             raise fail((*path, "name"), f"'{name}' is used by an earlier experiment", sources)
@@ -278,8 +300,7 @@ def _check_figure(config: Config, figure: str, sources: Sources) -> None:
                 message = f"{figure} needs datasets of kind {' or '.join(kinds)}, which '{dataset}' is not"
                 raise fail(("experiments", index, "figure"), message, sources)
         models = [config["models"][name] for name in experiment["models"]]
-        factorized = [model for model in models if model["family"] == "cnn_factorized"]
-        features += [min(core["channels"][-1] for core in model["cores"]) for model in factorized]
+        features += [n_features(model) for model in models if traits_of(model).factorized]
     if drawn and fewest is not None and max(features, default=0) < fewest:
         message = f"{figure} needs a model of family cnn_factorized with {fewest} features or more"
         raise fail(("experiments", drawn[0], "figure"), message, sources)

@@ -16,6 +16,9 @@ Penalties = dict[str, Callable[[], Tensor]]
 """Penalty by its name in a model's grid: a scalar, or (neuron,) to be reduced as the loss is."""
 
 
+Parts = dict[str, tuple[tuple[str, ...], np.ndarray]]
+"""Dims and values of the parts of a model by name, as xarray takes them; every neuron's along ``neuron``."""
+
 EVALUATION_CHUNK = 256
 """Images that are predicted at once; bounds the memory of feature maps."""
 
@@ -83,6 +86,16 @@ class Model(nn.Module):
     def penalties(self) -> Penalties:
         """Return the penalties that a grid may name."""
         raise NotImplementedError
+
+    def parts(self, image: Tensor) -> Parts:
+        """What figures show of the model, by name: features of an image, kernels, masks, ...
+
+        Parameters
+        ----------
+        image
+            (1, channel, y, x), standardised.
+        """
+        return {}
 
 
 def predict(encoder: Model, images: Tensor) -> Tensor:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from whatwhere.errors import UserError
-from whatwhere.models.base import ImageShape, Model, Penalties, Start, inverse_softplus
+from whatwhere.models.base import ImageShape, Model, Parts, Penalties, Start, inverse_softplus
 from whatwhere.models.cores import ACTIVATIONS, ConvCore
 from whatwhere.models.gaussian_readout import GaussianReadout
 from whatwhere.models.readouts import (
@@ -79,6 +80,20 @@ class Encoder(Model):
             "group_sparsity": self.core.group_sparsity,
             **self.readout.penalties(),
         }
+
+    @torch.inference_mode()
+    def parts(self, image: Tensor) -> Parts:
+        """Features of the image, first kernels, masks and feature weights where the readout has them."""
+        layers = self.core.conv_layers()
+        parts: Parts = {
+            "features": (("feature", "fy", "fx"), self.core(image)[0].numpy()),
+            "kernels": (("kernel", "channel", "ky", "kx"), layers[0].constrained_kernels().numpy()),
+            "n_layers": ((), np.array(len(layers))),
+        }
+        if not isinstance(self.readout, FullyConnectedReadout):
+            parts["masks"] = (("neuron", "fy", "fx"), self.readout.mask.numpy())
+            parts["feature_weights"] = (("neuron", "feature"), self.readout.feature_weights.numpy())
+        return parts
 
 
 class KnownKernelEncoder(Encoder):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
-from whatwhere.models.base import ImageShape, Model, Penalties
+from whatwhere.models.base import ImageShape, Model, Parts, Penalties
 from whatwhere.models.cores import ACTIVATIONS
 
 Solver = Callable[[np.ndarray, np.ndarray, list[float]], np.ndarray]
@@ -45,6 +45,10 @@ class LinearEncoder(Model):
     def penalties(self) -> Penalties:
         """No penalties: the fits in this module are not trained by gradient descent."""
         return {}
+
+    def parts(self, image: Tensor) -> Parts:
+        """The filters."""
+        return {"filters": (("neuron", "channel", "y", "x"), self.filters.detach().numpy())}
 
 
 def fit_mean(data: FitData) -> dict[str, Tensor]:
