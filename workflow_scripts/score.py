@@ -22,6 +22,7 @@ def score(chosen: Chosen, data: xr.Dataset) -> tuple[pd.DataFrame, xr.Dataset]:
     table = pd.DataFrame(scores(predictions, responses, noise_free=bool(data.attrs["noise_free_test"])))
     for position, (name, value) in enumerate({**chosen.sizes, "neuron": chosen.neurons}.items()):
         table.insert(position, name, value)
+    table = table.assign(finished=chosen.finished, at_edge=chosen.at_edge)
     stored = xr.Dataset(
         {"predictions": (("image", "neuron"), predictions.astype(np.float32))},
         coords={"image": test, "neuron": chosen.neurons},

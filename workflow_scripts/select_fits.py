@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from whatwhere.files import read_netcdf, write_table
 from whatwhere.logs import logged
-from whatwhere.selection import MEAN_RESPONSE, select
+from whatwhere.selection import MEAN_RESPONSE, at_edge, select
 
 
 def main(validation: list[str], cells: list[str], rules: list[str], output: str | Path) -> None:
@@ -36,9 +37,17 @@ def _table(path: str, cell: str, rule: str) -> pd.DataFrame:
                 "neuron": content["neuron_index"].values[seed.ravel(), neuron.ravel()],
                 "setting": chosen.ravel(),
                 "validation_loss": picked.ravel(),
+                "finished": _finished(content, chosen).ravel(),
+                "at_edge": at_edge(content, chosen).ravel(),
                 **settings,
             }
         )
+
+
+def _finished(validation: xr.Dataset, chosen: np.ndarray) -> np.ndarray:
+    """Whether the chosen fits ended by themselves, (seed, neuron)."""
+    seed, _ = np.indices(chosen.shape)
+    return (chosen == MEAN_RESPONSE) | validation["finished"].values[seed, chosen].astype(bool)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,9 @@ class Chosen:
     settings
         (neuron,) index of the setting chosen for every neuron, or
         :data:`whatwhere.selection.MEAN_RESPONSE`.
+    finished, at_edge
+        (neuron,) whether training of that setting ended by itself, and whether one of its penalties lies at
+        the edge of its grid.
     fits
         Content of the cell's ``fits.pt``.
     """
@@ -40,6 +43,10 @@ class Chosen:
     rule: str
     seed: int
     settings: np.ndarray
+    finished: np.ndarray
+    at_edge: np.ndarray
+    finished: np.ndarray
+    at_edge: np.ndarray
     fits: dict[str, Any]
 
     @property
@@ -83,4 +90,5 @@ def chosen_fits(selection: str | Path, cells: Sequence[str], fits: Sequence[str 
         mine = table[table["cell"] == cell]
         for _, rows in mine.groupby(["selection", "seed"], sort=False):
             rule, seed = rows["selection"].iloc[0], int(rows["seed"].iloc[0])
-            yield Chosen(cell, cell == cells[-1], rule, seed, rows["setting"].to_numpy(), content)
+            settings, finished, at_edge = (rows[n].to_numpy() for n in ("setting", "finished", "at_edge"))
+            yield Chosen(cell, cell == cells[-1], rule, seed, settings, finished, at_edge, content)

@@ -93,7 +93,7 @@ def to_validation(definition: dict[str, Any], candidates: list[Candidates]) -> x
     """Content of ``validation.nc``: what selection may see.
 
     Variables ``validation_loss`` (seed, setting, neuron), ``validation_loss_of_mean`` (seed, neuron),
-    ``best_step`` and ``last_step`` (seed, setting), ``neuron_index`` (seed, neuron), and every
+    ``best_step``, ``last_step`` and ``finished`` (seed, setting), ``neuron_index`` (seed, neuron), and every
     hyper-parameter along ``setting``.
     """
     combinations = settings(definition)
@@ -111,6 +111,7 @@ def to_validation(definition: dict[str, Any], candidates: list[Candidates]) -> x
             ),
             "best_step": (("seed", "setting"), np.array([[f.best_step for f in row] for row in fits])),
             "last_step": (("seed", "setting"), np.array([[f.last_step for f in row] for row in fits])),
+            "finished": (("seed", "setting"), np.array([[int(f.finished) for f in row] for row in fits])),
             "neuron_index": (("seed", "neuron"), np.array([one.neurons for one in candidates])),
         },
         coords={

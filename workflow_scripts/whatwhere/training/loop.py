@@ -46,12 +46,15 @@ class Fit:
         When they were reached, and when training stopped.
     history
         (evaluation, 3): step, objective of the last training batch, mean validation loss.
+    finished
+        Whether training ended by itself; False if ``max_steps`` ended it while it might have improved.
     """
 
     validation_loss: np.ndarray
     best_step: int
     last_step: int
     history: np.ndarray
+    finished: bool
 
 
 def choose_device(name: str) -> torch.device:
@@ -232,7 +235,15 @@ class Training:
         run.encoder.load_state_dict(run.best["encoder"])
         (losses,) = _stack([run]).losses(self.data.validation_images, self.data.validation_responses)
         loss = torch.full_like(losses, torch.inf) if run.diverged else losses
-        return Fit(loss.cpu().numpy(), run.best_step, run.last_step, np.array(run.history))
+        if not run.stopping.finished:
+            logger.warning(
+                "%s: not finished: max_steps %d ended it, its best validation loss was at step %d; raise max_steps",
+                run.objective.strengths,
+                self.config["max_steps"],
+                run.best_step,
+            )
+        history = np.array(run.history)
+        return Fit(loss.cpu().numpy(), run.best_step, run.last_step, history, run.stopping.finished)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to continue bit by bit, for a checkpoint."""

@@ -227,7 +227,7 @@ def fit_seed(definition: dict[str, Any], seed: int, data: FitData) -> Candidates
             predictions = predictions.clamp(min=0)
         loss = LOSSES[definition["loss"]](predictions, responses).numpy()
         logger.info("seed %d %s: validation %.6g", seed, setting, loss.mean())
-        fits.append(Fit(loss, 0, 0, np.empty((0, 3))))
+        fits.append(Fit(loss, 0, 0, np.empty((0, 3)), finished=True))
     return _candidates(seed, data, definition["loss"], parameters, fits)
 
 
