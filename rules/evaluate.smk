@@ -5,6 +5,7 @@ rule score:
         selection=f"{RUN}/selection/{{experiment}}/{{dataset}}/{{model}}.csv",
     output:
         scores=f"{RUN}/scores/{{experiment}}/{{dataset}}/{{model}}.csv",
+        summary=f"{RUN}/summaries/{{experiment}}/{{dataset}}/{{model}}.csv",
         predictions=f"{RUN}/predictions/{{experiment}}/{{dataset}}/{{model}}.nc",
     log:
         f"{RUN}/logs/score/{{experiment}}/{{dataset}}/{{model}}.log",
@@ -28,6 +29,7 @@ rule score:
 rule collect_scores:
     input:
         scores=fitted(f"{RUN}/scores/{{experiment}}/{{dataset}}/{{model}}.csv"),
+        summaries=fitted(f"{RUN}/summaries/{{experiment}}/{{dataset}}/{{model}}.csv"),
     output:
         scores=f"{RUN}/tables/scores.csv",
         summary=f"{RUN}/tables/summary.csv",
