@@ -8,6 +8,7 @@ rule score:
         selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
     output:
         scores="<results>/scores/{experiment}/{dataset}/{model}.csv",
+        summary="<results>/summaries/{experiment}/{dataset}/{model}.csv",
         predictions="<results>/predictions/{experiment}/{dataset}/{model}.nc",
     log:
         "<logs>/score/{experiment}/{dataset}/{model}.log",

@@ -1,6 +1,7 @@
 rule collect_scores:
     input:
         scores=collect("<results>/scores/{fit.path}.csv", fit=FITS.itertuples()),
+        summaries=collect("<results>/summaries/{fit.path}.csv", fit=FITS.itertuples()),
     output:
         scores="<results>/tables/scores.csv",
         summary="<results>/tables/summary.csv",

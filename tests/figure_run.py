@@ -92,13 +92,14 @@ class Run:
             "names": names,
             "selection": self.path("selection", f"{experiment}-{dataset}-{model}.csv"),
             "scores": self.path("scores", f"{experiment}-{dataset}-{model}.csv"),
+            "summary": self.path("summaries", f"{experiment}-{dataset}-{model}.csv"),
             "predictions": self.path("predictions", f"{experiment}-{dataset}-{model}.nc"),
             "parameters": self.path("parameters", f"{experiment}-{dataset}-{model}.nc"),
             "locations": self.path("locations", f"{experiment}-{dataset}-{model}.csv"),
         }
         select_fits.main(validation, cells, rules, files["selection"])
         selected = (fits, files["selection"], cells, names)
-        score.main(data, *selected, 1, files["scores"], files["predictions"])
+        score.main(data, *selected, 1, files["scores"], files["summary"], files["predictions"])
         described = averages if traits.masks else []
         describe_fits.main(data, described, *selected, files["parameters"], files["locations"])
         if n_features(definition) > 1:

@@ -60,6 +60,7 @@ def workflow_scores(data, model, folder):
         names,
         1,
         folder / "scores.csv",
+        folder / "summary.csv",
         folder / "predictions.nc",
     )
     return pd.read_csv(folder / "scores.csv")

@@ -25,7 +25,7 @@ from load_recording import main
 from whatwhere.dataset import TEST, TRAIN, check, open_dataset
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
-from whatwhere.metrics import correlation
+from whatwhere.metrics import scores
 from whatwhere.models.linear import fit_linear, solve_ridge
 from whatwhere.recordings import antolik2016, cowley2023, load
 from whatwhere.recordings.array_files import split_location
@@ -84,7 +84,7 @@ def test_shuffled_pairs_destroy_the_score(cowley_folder, tmp_path):
         test = data["split"].values[0] == TEST
         images = fit.standardize(data["images"].values[test]).reshape(test.sum(), -1)
         predictions = images @ ridge["filters"].flatten(1).numpy().T + ridge["bias"].numpy()
-        return correlation(predictions, data["responses"].values[:, test]).mean()
+        return scores(predictions, data["responses"].values[:, test], noise_free=False)["correlation"].mean()
 
     assert score(dataset) > 0.2
     assert abs(score(shuffled)) < 0.07

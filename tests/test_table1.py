@@ -157,7 +157,8 @@ def fit(model, folder, dataset, averages):
     select_fits.main([str(validation)], cells, ["population"], selection)
     names = {"experiment": "table1", "dataset": "antolik_region1", "model": model}
     predictions = folder / model / "predictions.nc"
-    score.main(dataset, [str(fits)], selection, cells, names, 1, scores, predictions)
+    summary = folder / model / "summary.csv"
+    score.main(dataset, [str(fits)], selection, cells, names, 1, scores, summary, predictions)
     return str(scores), str(selection)
 
 

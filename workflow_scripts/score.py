@@ -1,5 +1,6 @@
-"""Score the selected fits on test data, which no other rule reads: fits.pt -> scores.csv, predictions.nc."""
+"""Score the selected fits on test data, which no other rule reads: fits.pt -> scores, predictions."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +12,67 @@ from whatwhere.chosen import Chosen, chosen_fits
 from whatwhere.dataset import TEST, open_dataset, select_images
 from whatwhere.files import write_netcdf, write_table
 from whatwhere.logs import logged
-from whatwhere.metrics import scores
+from whatwhere.metrics import SCORES, scores
+from whatwhere.population import (
+    COUNTS,
+    MEANS,
+    MEDIANS,
+    POOLED,
+    Evaluation,
+    population_scores,
+    remark_if_above_ceiling,
+    standard_errors,
+)
 
 
-def score(chosen: Chosen, data: xr.Dataset) -> tuple[pd.DataFrame, xr.Dataset]:
-    """Scores of every neuron and the predictions they are based on, for one seed of a cell."""
+def evaluate(chosen: Chosen, data: xr.Dataset) -> Evaluation:
+    """Test responses of one seed of a cell and what is predicted for them."""
     test = np.flatnonzero(data["split"].values[chosen.seed % data.sizes["fold"]] == TEST)
-    predictions = chosen.predict(select_images(data, test))
-    responses = data["responses"].values[:, test][:, :, chosen.neurons]
-    table = pd.DataFrame(scores(predictions, responses, noise_free=bool(data.attrs["noise_free_test"])))
-    for position, (name, value) in enumerate({**chosen.sizes, "neuron": chosen.neurons}.items()):
-        table.insert(position, name, value)
-    table = table.assign(finished=chosen.finished, at_edge=chosen.at_edge)
-    stored = xr.Dataset(
-        {"predictions": (("image", "neuron"), predictions.astype(np.float32))},
-        coords={"image": test, "neuron": chosen.neurons},
-        attrs={"seed": chosen.seed},
+    return Evaluation(
+        seed=chosen.seed,
+        predictions=chosen.predict(select_images(data, test)),
+        responses=data["responses"].values[:, test][:, :, chosen.neurons],
+        images=test,
+        neurons=chosen.neurons,
+        noise_free=bool(data.attrs["noise_free_test"]),
     )
-    return table, stored
+
+
+def to_table(chosen: Chosen, one: Evaluation) -> pd.DataFrame:
+    """Scores of every neuron, and whether its fit was finished and its penalties inside of their grid."""
+    scored = scores(one.predictions, one.responses, one.noise_free)
+    state = {"finished": chosen.finished, "at_edge": chosen.at_edge}
+    return pd.DataFrame(chosen.sizes | {"neuron": one.neurons} | scored | state)
+
+
+def to_dataset(one: Evaluation) -> xr.Dataset:
+    """Predictions as they are stored."""
+    return xr.Dataset(
+        {"predictions": (("image", "neuron"), one.predictions.astype(np.float32))},
+        coords={"image": one.images, "neuron": one.neurons},
+        attrs={"seed": one.seed},
+    )
+
+
+def summarize(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict[str, float]:
+    """One row of the summary: the mean over the seeds of a cell, given their scores and test data.
+
+    With the sd over seeds (``_seed_sd``), and the standard error over test images and neurons (``_se``) of
+    means and pooled scores; counts are those of the first seed, ``finished`` and ``at_edge`` the shares of
+    neurons and seeds of which they hold.
+    """
+    seeds = pd.DataFrame(
+        [population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables]
+    )
+    measures = [*MEANS, *POOLED, *MEDIANS]
+    return {
+        "n_seeds": len(seeds),
+        **{name: np.mean([one[name].mean() for one in tables]) for name in ("finished", "at_edge")},
+        **seeds[COUNTS].iloc[0].to_dict(),
+        **seeds[measures].mean().to_dict(),
+        **{f"{name}_se": value for name, value in standard_errors(evaluations, seed=0).items()},
+        **seeds[measures].std().add_suffix("_seed_sd").to_dict(),
+    }
 
 
 def main(
@@ -39,22 +83,33 @@ def main(
     names: dict[str, str],
     threads: int,
     output: str | Path,
+    summary: str | Path,
     predictions: str | Path,
 ) -> None:
-    """Write the scores of all cells to ``output``.
+    """Write one row per neuron and seed of all cells to ``output``, and one per cell to ``summary``.
 
     Predictions of the first seed and selection rule of the last cell go to ``predictions`` for figures.
     """
     torch.set_num_threads(threads)
-    parts, kept = [], None
+    parts, rows, kept = [], [], None
     with open_dataset(dataset) as data:
-        for chosen in chosen_fits(selection, cells, fits):
-            table, stored = score(chosen, data)
-            parts.append(table.assign(**names, selection=chosen.rule))
-            kept = stored if kept is None and chosen.last else kept
+        of_cells = itertools.groupby(chosen_fits(selection, cells, fits), lambda one: (one.cell, one.rule))
+        for (cell, rule), seeds in of_cells:
+            tables, evaluations = [], []
+            for chosen in seeds:
+                evaluations.append(evaluate(chosen, data))
+                tables.append(to_table(chosen, evaluations[-1]).assign(**names, selection=rule))
+                kept = to_dataset(evaluations[-1]) if kept is None and chosen.last else kept
+            row = summarize(tables, evaluations)
+            remark_if_above_ceiling(f"{rule}, {cell}", row)
+            rows.append(
+                names | {"selection": rule} | tables[0][["n_neurons", "n_images"]].iloc[0].to_dict() | row
+            )
+            parts += tables
     table = pd.concat(parts, ignore_index=True)
     first = [*names, "selection"]
     write_table(table[[*first, *(name for name in table if name not in first)]], output)
+    write_table(pd.DataFrame(rows), summary)
     write_netcdf(kept, predictions)
 
 
@@ -68,5 +123,6 @@ if __name__ == "__main__":
             names=dict(snakemake.wildcards.items()),
             threads=snakemake.threads,
             output=snakemake.output.scores,
+            summary=snakemake.output.summary,
             predictions=snakemake.output.predictions,
         )

@@ -45,8 +45,6 @@ class Chosen:
     settings: np.ndarray
     finished: np.ndarray
     at_edge: np.ndarray
-    finished: np.ndarray
-    at_edge: np.ndarray
     fits: dict[str, Any]
 
     @property

@@ -195,7 +195,7 @@ def _about_images(dataset: xr.Dataset) -> list[str]:
 def _about_neurons(table: pd.DataFrame) -> list[str]:
     dead = (table.minimum == 0) & (table.maximum == 0)
     constant = (table.sd == 0) & ~dead
-    noisy = table.oracle_correlation.notna() & table.cc_max.isna()
+    noisy = table.cc_max == 0
     kinds = {
         "never respond": dead,
         "always respond alike": constant,

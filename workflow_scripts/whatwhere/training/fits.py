@@ -72,7 +72,12 @@ class Candidates:
 
 
 def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict[str, Any]:
-    """Content of ``fits.pt``: what is needed to predict with every fit of a cell."""
+    """Content of ``fits.pt``: what is needed to predict with every fit of a cell.
+
+    The seeds of a cell have one number of images, by which tables know it: folds differ by a few images where
+    copies share a split, and the fewest count.
+    """
+    n_images = min(one.n_images for one in candidates)
     return {
         "definition": definition,
         "seeds": {
@@ -82,7 +87,7 @@ def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict
                 "input_sd": torch.from_numpy(one.standardize.sd),
                 "parameters": one.parameters,
                 "response_mean": torch.from_numpy(one.response_mean),
-                "n_images": one.n_images,
+                "n_images": n_images,
             }
             for one in candidates
         },

@@ -237,7 +237,7 @@ class Training:
         loss = torch.full_like(losses, torch.inf) if run.diverged else losses
         if not run.stopping.finished:
             logger.warning(
-                "%s: not finished: max_steps %d ended it, its best validation loss was at step %d; raise max_steps",
+                "%s: not finished: ended by max_steps %d, best validation loss at step %d; raise max_steps",
                 run.objective.strengths,
                 self.config["max_steps"],
                 run.best_step,
