@@ -20,14 +20,14 @@ test: .venv/test lint  ## Install what tests need, then lint and test
 lint: .venv/test  ## Style, types and Snakemake's own checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakefmt --check Snakefile workflow rules
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
 format: .venv/test  ## Format all code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/snakefmt Snakefile rules
+	$(BIN)/snakefmt Snakefile workflow rules
 
 docs: .venv/run  ## Bring config/README.md up to date with the schemas
 	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.config.reference config/README.md

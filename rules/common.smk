@@ -7,6 +7,13 @@ from pathlib import Path
 ROOT = Path(str(workflow.current_basedir)).parent
 SCRIPTS = ROOT / "workflow_scripts"
 REFERENCE = ROOT / "config" / "reference"
+if not SCRIPTS.is_dir():
+    print(
+        f"Error: {workflow.current_basedir}: the library of this workflow must lie beside its rules: "
+        "clone the repository and name the clone's workflow/Snakefile",
+        file=sys.stderr,
+    )
+    sys.exit(1)
 sys.path.insert(0, str(SCRIPTS))
 
 from whatwhere.config import plan
