@@ -1,4 +1,4 @@
-"""The factorised readout in closed form: masks times feature weights on fixed features, by alternating ridge."""
+"""The factorised readout in closed form, on fixed features: masks times weights by alternating ridge."""
 
 from __future__ import annotations
 

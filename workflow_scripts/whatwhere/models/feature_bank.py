@@ -1,7 +1,7 @@
-"""A fixed bank of local features on which models of recordings can stand: Gabor energies and means of pixels.
+"""A fixed bank of features on which models of recordings can stand: Gabor energies and means of pixels.
 
-A few hundred noisy images do not teach a network what primary visual cortex already computes. The bank gives
-it: energies of quadrature pairs, as of complex cells (Adelson & Bergen 1985), beside local means of the pixels.
+A few hundred noisy images do not teach a network what primary visual cortex computes. The bank gives it:
+energies of quadrature pairs, as of complex cells (Adelson & Bergen 1985), beside local means of the pixels.
 """
 
 from __future__ import annotations
@@ -14,21 +14,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from whatwhere.errors import UserError
-
-ImageShape = tuple[int, int, int]
-"""(channel, y, x)."""
-
-CHUNK = 256
-"""Images whose maps are computed at once; bounds memory."""
+from whatwhere.models.base import EVALUATION_CHUNK, ImageShape
 
 
 class FeatureBank(nn.Module):
     """Energies of Gabor filters and local means, standardised on training images.
 
-    A Gabor filter of wavelength w is a plane wave under a Gaussian of sd w / 2, without mean and of unit norm.
-    The energy is the root of the sum of both squared outputs of a quadrature pair, which does not depend on
-    the phase of a grating. Energies see the mean of the colour channels; outside of the image all is 0, which
-    is the mean of standardised pixels.
+    A Gabor filter of wavelength w is a plane wave under a Gaussian of sd w / 2, without mean and of unit
+    norm. The energy is the root of the sum of both squared outputs of a quadrature pair, which does not
+    depend on the phase of a grating. Energies see the mean of the colour channels. Outside of the image all
+    is 0; images are z-scored as a whole, because one scale per pixel would distort what a filter sees.
 
     Parameters
     ----------
@@ -75,13 +70,19 @@ class FeatureBank(nn.Module):
         self.register_buffer("mean", torch.zeros(self.out_shape))
         self.register_buffer("sd", torch.ones(self.out_shape))
 
-    def standardize_on(self, images: Tensor) -> None:
-        """Take mean and sd of every value of the maps from training images (image, channel, y, x)."""
+    def standardize_on(self, images: Tensor) -> Tensor:
+        """Take mean and sd of every value of the maps from training images (image, channel, y, x).
+
+        Returns
+        -------
+        Their standardised maps.
+        """
         maps = self.raw_maps(images)
         sd, mean = torch.std_mean(maps.double(), 0, correction=0)
         self.mean.copy_(mean)
         # A value that never varies becomes 0 and stays there.
         self.sd.copy_(torch.where(sd > 1e-6 * (1 + mean.abs()), sd, 1.0))
+        return (maps - self.mean) / self.sd
 
     def forward(self, images: Tensor) -> Tensor:
         """Standardised maps, (image, channel, y, x) to (image, *out_shape)."""
@@ -89,12 +90,12 @@ class FeatureBank(nn.Module):
 
     def raw_maps(self, images: Tensor) -> Tensor:
         """Maps before they are standardised, (image, channel, y, x) to (image, *out_shape)."""
-        return torch.cat([self._maps(chunk) for chunk in images.split(CHUNK)])
+        return torch.cat([self._maps(chunk) for chunk in images.split(EVALUATION_CHUNK)])
 
     def _maps(self, images: Tensor) -> Tensor:
         grey = images.mean(1)
-        energies = [gabor_energy(grey, *pair) for pair in self.pairs]
-        maps = torch.cat([torch.stack(energies, 1), images] if self.means else [torch.stack(energies, 1)], 1)
+        energies = [gabor_energy(grey, *pair)[:, None] for pair in self.pairs]
+        maps = torch.cat([*energies, images] if self.means else energies, 1)
         return functional.avg_pool2d(maps, self.pool, ceil_mode=True, count_include_pad=False)
 
 
