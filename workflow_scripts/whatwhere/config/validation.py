@@ -44,6 +44,7 @@ def validate(config: Config, sources: Sources) -> None:
     for name, definition in config["models"].items():
         _check_cores(definition, ("models", name, "cores"), sources)
         _check_training(definition, ("models", name, "training"), sources)
+        _check_bank(definition, ("models", name), sources)
         _check_localizer(config, name, sources)
     for name, definition in config["datasets"].items():
         if definition["kind"] in SIMULATED:
@@ -79,6 +80,7 @@ def validate_model(definition: Config) -> None:
     check_schema(definition, "models", ("models", "model"), sources)
     _check_cores(definition, ("models", "model", "cores"), sources)
     _check_training(definition, ("models", "model", "training"), sources)
+    _check_bank(definition, ("models", "model"), sources)
 
 
 def check_size(config: Config, model: str, image: int, n_neurons: int, sources: Sources) -> None:
@@ -98,6 +100,13 @@ def check_size(config: Config, model: str, image: int, n_neurons: int, sources: 
         As for :func:`validate`.
     """
     definition, path = config["models"][model], ("models", model)
+    if "bank" in definition:
+        pool = definition["bank"]["pool"]
+        if pool > image:
+            message = f"squares of {pool} px do not fit into images of {image} px"
+            raise fail((*path, "bank", "pool"), message, sources)
+        # Layers see the maps of the bank.
+        image = -(-image // pool)
     for index, core in enumerate(definition.get("cores", [])):
         _check_kernels(core, image, (*path, "cores", index), sources)
     if traits_of(definition).rule == "localize":
@@ -126,11 +135,48 @@ def _check_cores(definition: Config, path: tuple[str, ...], sources: Sources) ->
             if len(core[key]) != n_layers:
                 message = f"has {len(core[key])} elements but 'channels' has {n_layers}: one per layer"
                 raise fail((*path, index, key), message, sources)
+        if core.get("side_by_side") and "valid" in core["padding"]:
+            message = "maps side by side must have one size: set padding to same"
+            raise fail((*path, index, "padding"), message, sources)
+
+
+def _check_bank(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
+    """What stands on a bank, and what cannot."""
+    if "bank" not in definition:
+        if definition.get("input") == "features":
+            raise fail((*path, "input"), "features needs the key 'bank'", sources)
+        return
+    bank = definition["bank"]
+    if not bank["wavelengths"] and not bank["means"]:
+        message = "holds no maps: name wavelengths, or set means to true"
+        raise fail((*path, "bank", "wavelengths"), message, sources)
+    if definition.get("input", "features") != "features":
+        message = f"is not seen by a model with 'input: {definition['input']}': set input to features"
+        raise fail((*path, "bank"), message, sources)
+    readout = definition.get("readout", {})
+    start = readout.get("mask_start", readout)
+    if start.get("position", "random") not in ("random", "uniform"):
+        message = f"'{start['position']}' is a place in the image, not in the maps of a bank: use random"
+        raise fail((*path, "readout"), message, sources)
+    if "localizer" in definition or definition["family"] == "cnn_known_kernel":
+        raise fail((*path, "bank"), "a model that is given its kernels cannot stand on a bank", sources)
 
 
 def _check_training(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
     training = definition.get("training")
-    if training and training["max_steps"] < training["evaluate_every"]:
+    if training is None:
+        return
+    cycle = training.get("schedule") == "one_cycle"
+    for key in ("patience", "burn_in", "n_stages", "factor", "restore"):
+        if cycle and key in training:
+            message = "belongs to learning-rate stages: leave it out with 'schedule: one_cycle'"
+            raise fail((*path, key), message, sources)
+        if not cycle and key not in training:
+            raise fail(path, f"key '{key}' is missing", sources)
+    if "weight_decay" in training and "readout" not in definition:
+        message = f"a {definition['family']} has no readout whose weights could decay: leave it out"
+        raise fail((*path, "weight_decay"), message, sources)
+    if training["max_steps"] < training["evaluate_every"]:
         message = (
             f"{training['max_steps']} steps end before the first evaluation, after "
             f"'evaluate_every' {training['evaluate_every']}"

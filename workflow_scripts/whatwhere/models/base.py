@@ -77,11 +77,29 @@ def inverse_softplus(response: Tensor) -> Tensor:
 
 
 class Model(nn.Module):
-    """Predicts responses: called with images (batch, channel, y, x), returns (batch, neuron)."""
+    """Predicts responses (batch, neuron) from what :meth:`prepare` makes of images (batch, channel, y, x).
+
+    Attributes
+    ----------
+    bank
+        Fixed features on which the model stands, or None if it sees the images themselves.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bank: nn.Module | None = None
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Return what is called with: the images, or the maps of the bank, which training computes once."""
+        return images if self.bank is None else self.bank(images)
 
     def initialize(self, start: Start) -> None:
         """Set all parameters to their initial values."""
         raise NotImplementedError
+
+    def decayed(self) -> list[nn.Parameter]:
+        """Return the parameters that weight decay shrinks; none unless a model says so."""
+        return []
 
     def penalties(self) -> Penalties:
         """Return the penalties that a grid may name."""
@@ -100,6 +118,12 @@ class Model(nn.Module):
 
 def predict(encoder: Model, images: Tensor) -> Tensor:
     """Predicted responses in evaluation mode, (image, channel, y, x) to (image, neuron)."""
+    with torch.inference_mode():
+        return predict_prepared(encoder, encoder.prepare(images))
+
+
+def predict_prepared(encoder: Model, prepared: Tensor) -> Tensor:
+    """The same from what :meth:`Model.prepare` made of the images."""
     encoder.eval()
     with torch.inference_mode():
-        return torch.cat([encoder(chunk) for chunk in images.split(EVALUATION_CHUNK)])
+        return torch.cat([encoder(chunk) for chunk in prepared.split(EVALUATION_CHUNK)])

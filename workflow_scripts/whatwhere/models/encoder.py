@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from whatwhere.errors import UserError
 from whatwhere.models.base import ImageShape, Model, Parts, Penalties, Start, inverse_softplus
@@ -72,6 +72,10 @@ class Encoder(Model):
     def forward(self, images: Tensor) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
         return self.nonlinearity(self.readout(self.core(images)))
+
+    def decayed(self) -> list[nn.Parameter]:
+        """Masks and weights of the readout."""
+        return self.readout.decayed()
 
     def penalties(self) -> Penalties:
         """Penalties by their name in a model's grid."""

@@ -72,8 +72,9 @@ def fit_linear(solve: Solver, penalties: list[float], data: FitData, view: str) 
     data
         What the fit may see.
     view
-        ``image``: every neuron sees all pixels; ``known_patch``: only the patch around its true receptive
-        field (Figure 3), and its filter is zero elsewhere.
+        ``image``: every neuron sees all pixels; ``features``: all values of the bank, which ``data`` then
+        holds in place of images; ``known_patch``: only the patch around its true receptive field (Figure 3),
+        and its filter is zero elsewhere.
 
     Returns
     -------
@@ -103,7 +104,7 @@ def fit_linear(solve: Solver, penalties: list[float], data: FitData, view: str) 
 
 def _views(data: FitData, view: str) -> Iterator[tuple[np.ndarray, slice, slice]]:
     """Neurons that see the same pixels, and the rows and columns of these pixels."""
-    if view == "image":
+    if view != "known_patch":
         yield np.arange(data.train_responses.shape[1]), slice(None), slice(None)
         return
     size = data.patch_size

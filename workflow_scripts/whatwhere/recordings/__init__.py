@@ -15,7 +15,7 @@ from whatwhere.description import findings
 from whatwhere.recordings import antolik2016, arrays, cowley2023, images, sensorium
 from whatwhere.recordings.array_files import split_location
 from whatwhere.recordings.preprocess import preprocess
-from whatwhere.recordings.recording import Recording
+from whatwhere.recordings.recording import Recording, clip_rounding
 from whatwhere.recordings.splits import assign, validation_share
 
 logger = logging.getLogger(__name__)
@@ -116,6 +116,7 @@ def to_contract(
     prepared = np.asarray(recording.images)
     groups = duplicate_groups(prepared)
     split = assign(groups, recording.split, shares, key)
+    responses = clip_rounding(recording.responses, key)
     dataset = xr.Dataset(
         {
             "images": (
@@ -123,7 +124,7 @@ def to_contract(
                 prepared,
                 {"units": "as stored, after colour, crop and size"},
             ),
-            "responses": (("repeat", "image", "neuron"), recording.responses, {"units": "as stored"}),
+            "responses": (("repeat", "image", "neuron"), responses, {"units": "as stored"}),
             "split": (("fold", "image"), split, {"meaning": "0 train, 1 validation, 2 test"}),
         },
         attrs={

@@ -12,6 +12,7 @@ from whatwhere.fit_data import FitData
 from whatwhere.localization.localized import build_localized, fit_localized
 from whatwhere.models.base import ImageShape, Model
 from whatwhere.models.encoder import READOUTS, build_cnn
+from whatwhere.models.factorized_ridge import FactorizedRidge, fit_factorized
 from whatwhere.models.hsm import HSM
 from whatwhere.models.linear import LinearEncoder, Solver, fit_linear, fit_mean, solve_lasso, solve_ridge
 from whatwhere.models.lnp import LNP
@@ -30,8 +31,8 @@ class Family:
     Attributes
     ----------
     build
-        Constructs the uninitialised model of one setting: (definition, setting, image shape, number of
-        neurons).
+        Constructs the uninitialised model of one setting: (definition, setting, shape of what it sees,
+        number of neurons). What it sees are images, or maps of its bank.
     fit
         Families that are not trained by gradient descent: state dicts for a list of settings, which share
         what can be shared. None for all others.
@@ -67,6 +68,10 @@ def _cnn(definition: Definition, setting: Setting, shape: ImageShape, n_neurons:
     return build_cnn(definition, int(setting["core"]), shape, n_neurons)
 
 
+def _factorized_ridge(definition: Definition, setting: Setting, shape: ImageShape, n_neurons: int) -> Model:
+    return FactorizedRidge(shape, n_neurons, int(setting["rank"]))
+
+
 FAMILIES: dict[str, Family] = {
     "mean": Family(_linear, lambda definition, settings, data: [fit_mean(data)]),
     "ols": _regression(solve_ridge, None),
@@ -75,6 +80,9 @@ FAMILIES: dict[str, Family] = {
         _linear, lambda definition, settings, data: fit_shared(data, [s["ridge_l2"] for s in settings])
     ),
     "lasso": _regression(solve_lasso, "lasso_l1"),
+    "factorized_ridge": Family(
+        _factorized_ridge, lambda definition, settings, data: fit_factorized(data, settings)
+    ),
     "lnp": Family(_lnp),
     "hsm": Family(_hsm),
     "localization": Family(build_localized, fit_localized),

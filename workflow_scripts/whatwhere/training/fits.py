@@ -13,6 +13,7 @@ from torch import Tensor
 
 from whatwhere.fit_data import Standardizer
 from whatwhere.models.base import ImageShape, Model, predict
+from whatwhere.models.feature_bank import FeatureBank
 from whatwhere.training.families import FAMILIES, Setting
 from whatwhere.training.loop import Fit
 
@@ -34,7 +35,11 @@ def settings(definition: dict[str, Any]) -> list[Setting]:
 
 def build(definition: dict[str, Any], setting: Setting, image_shape: ImageShape, n_neurons: int) -> Model:
     """Construct the uninitialised model of one setting."""
-    return FAMILIES[definition["family"]].build(definition, setting, image_shape, n_neurons)
+    bank = FeatureBank(image_shape, definition["bank"]) if "bank" in definition else None
+    seen = image_shape if bank is None else bank.out_shape
+    model = FAMILIES[definition["family"]].build(definition, setting, seen, n_neurons)
+    model.bank = bank
+    return model
 
 
 @dataclass
@@ -49,6 +54,8 @@ class Candidates:
         (neuron,) indices into the dataset.
     standardize
         What to do with images before prediction.
+    response_scale
+        (neuron,) what to multiply predictions by.
     parameters
         One state dict per setting.
     fits
@@ -56,7 +63,7 @@ class Candidates:
     validation_loss_of_mean
         (neuron,) validation loss of predicting the mean training response.
     response_mean
-        (neuron,) that mean.
+        (neuron,) that mean, in the units of the recording.
     n_images
         Number of training plus validation images.
     """
@@ -64,6 +71,7 @@ class Candidates:
     seed: int
     neurons: np.ndarray
     standardize: Standardizer
+    response_scale: np.ndarray
     parameters: list[dict[str, Tensor]]
     fits: list[Fit]
     validation_loss_of_mean: np.ndarray
@@ -85,6 +93,7 @@ def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict
                 "neurons": torch.from_numpy(one.neurons),
                 "input_mean": torch.from_numpy(one.standardize.mean),
                 "input_sd": torch.from_numpy(one.standardize.sd),
+                "response_scale": torch.from_numpy(one.response_scale),
                 "parameters": one.parameters,
                 "response_mean": torch.from_numpy(one.response_mean),
                 "n_images": n_images,
@@ -141,15 +150,19 @@ class Fitted:
         (neuron,) indices into the dataset.
     standardize
         Applied to images before the model.
+    response_scale
+        (neuron,) applied to what the model predicts.
     """
 
     encoder: Model
     neurons: np.ndarray
     standardize: Standardizer
+    response_scale: np.ndarray
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Predicted responses, (image, channel, y, x) in stored units to (image, neuron)."""
-        return predict(self.encoder, torch.from_numpy(self.standardize(images))).numpy()
+        """Predicted responses, (image, channel, y, x) to (image, neuron), both in stored units."""
+        scaled = predict(self.encoder, torch.from_numpy(self.standardize(images))).numpy()
+        return scaled * self.response_scale
 
 
 def load_fit(fits: dict[str, Any], seed: int, setting: int) -> Fitted:
@@ -164,4 +177,4 @@ def load_fit(fits: dict[str, Any], seed: int, setting: int) -> Fitted:
         len(stored["neurons"]),
     )
     encoder.load_state_dict(stored["parameters"][setting])
-    return Fitted(encoder, stored["neurons"].numpy(), standardize)
+    return Fitted(encoder, stored["neurons"].numpy(), standardize, stored["response_scale"].numpy())

@@ -15,7 +15,7 @@ from torch import Tensor
 from whatwhere.errors import UserError
 from whatwhere.models.base import Model
 from whatwhere.training.losses import Objective
-from whatwhere.training.schedule import Batches, EarlyStopping
+from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle
 from whatwhere.training.stack import Stack
 
 logger = logging.getLogger(__name__)
@@ -74,6 +74,20 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def _optimizer(encoder: Model, config: dict[str, Any]) -> torch.optim.Optimizer:
+    """Adam, or AdamW (Loshchilov & Hutter 2019) that decays what :meth:`Model.decayed` names."""
+    trainable = [p for p in encoder.parameters() if p.requires_grad]
+    if "weight_decay" not in config:
+        return torch.optim.Adam(trainable, lr=config["learning_rate"], fused=True)
+    decayed = [p for p in encoder.decayed() if p.requires_grad]
+    others = [p for p in trainable if all(p is not one for one in decayed)]
+    groups = [
+        {"params": decayed, "weight_decay": config["weight_decay"]},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config["learning_rate"], fused=True)
+
+
 class _Run:
     """One fit in training: model, optimizer, early stopping and best weights."""
 
@@ -81,9 +95,9 @@ class _Run:
         self.encoder = encoder
         self.objective = objective
         self.config = config
-        trainable = [p for p in encoder.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(trainable, lr=config["learning_rate"], fused=True)
-        self.stopping = EarlyStopping(config)
+        self.optimizer = _optimizer(encoder, config)
+        one_cycle = config.get("schedule") == "one_cycle"
+        self.stopping = OneCycle(config) if one_cycle else EarlyStopping(config)
         self.best_step = self.last_step = 0
         self.diverged = False
         self.best: dict[str, Any] = self._snapshot()
@@ -94,9 +108,20 @@ class _Run:
         snapshot: dict[str, Any] = {
             "encoder": {name: value.clone() for name, value in self.encoder.state_dict().items()}
         }
-        if self.config["restore"]:
+        if self.config.get("restore"):
             snapshot["optimizer"] = copy.deepcopy(self.optimizer.state_dict())
         return snapshot
+
+    def take_step(self, step: int) -> None:
+        """Change the weights by their gradients; steps count from 1."""
+        if isinstance(self.stopping, OneCycle):
+            self._set_rate(self.stopping.rate(step - 1))
+        self.optimizer.step()
+        self.last_step = step
+
+    def _set_rate(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
 
     def update(self, training_value: float, validation: float) -> None:
         """Take the objective of the last batch and the mean validation loss.
@@ -121,8 +146,7 @@ class _Run:
             if self.config["restore"]:
                 self.encoder.load_state_dict(self.best["encoder"])
                 self.optimizer.load_state_dict(copy.deepcopy(self.best["optimizer"]))
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
+            self._set_rate(rate)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that changes, for a checkpoint."""
@@ -224,8 +248,7 @@ class Training:
         values = stack.differentiate(images, responses, self.precision)
         self.step += 1
         for run in runs:
-            run.optimizer.step()
-            run.last_step = self.step
+            run.take_step(self.step)
         if self.step % self.config["evaluate_every"] == 0:
             losses = stack.losses(self.data.validation_images, self.data.validation_responses).mean(1)
             for run, value, loss in zip(runs, values.tolist(), losses.tolist(), strict=True):

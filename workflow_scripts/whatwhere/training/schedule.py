@@ -1,13 +1,19 @@
-"""When training stops and which images every step sees (sections C.5 and G.2)."""
+"""Learning rates, when training stops and which images every step sees (sections C.5 and G.2)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+_RISING = 0.3
+"""Share of the steps in which the learning rate of one cycle rises."""
+_FIRST = 1 / 25
+"""First learning rate of one cycle, relative to its peak."""
 
 
 class EarlyStopping:
@@ -65,6 +71,30 @@ class EarlyStopping:
     def load_state_dict(self, state: dict[str, float]) -> None:
         """Continue from :meth:`state_dict`."""
         vars(self).update(state)
+
+
+class OneCycle(EarlyStopping):
+    """A learning rate that rises once and falls to zero (Smith & Topin 2019): every fit takes all its steps.
+
+    It rises as a cosine from 1/25 of its peak over the first 30 % of the steps, and falls as one over the
+    rest. The weights with the lowest validation loss are kept.
+
+    Parameters
+    ----------
+    config
+        ``learning_rate``, the peak, and ``max_steps`` of a model's ``training``.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config | {"patience": math.inf, "burn_in": 0, "n_stages": 1})
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        peak, rising = self.config["learning_rate"], _RISING * self.config["max_steps"]
+        if step < rising:
+            return float(peak * (_FIRST + (1 - _FIRST) * (1 - math.cos(math.pi * step / rising)) / 2))
+        share = (step - rising) / (self.config["max_steps"] - rising)
+        return float(peak * (1 + math.cos(math.pi * share)) / 2)
 
 
 class Batches:
