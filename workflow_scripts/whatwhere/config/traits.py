@@ -14,7 +14,7 @@ class Traits:
     ----------
     rule
         The rule that fits it: ``train`` by gradient descent, ``fit_baseline`` in closed form, ``localize`` by
-        inference.
+        inference, ``combine`` from fits of other models.
     masks
         Whether it learns where every neuron looks.
     feature_weights
@@ -54,6 +54,7 @@ TRAITS: dict[str, Traits] = {
     "cnn_fixed_mask": Traits("train", joint_readout=True),
     "cnn_fully_connected": Traits("train", joint_readout=True),
     "cnn_known_kernel": Traits("train", masks=True, known_field=True),
+    "combined": Traits("combine"),
     "cnn_gaussian": Traits("train", masks=True, feature_weights=True, moves=True),
 }
 """Family to traits; the schema, this table and ``whatwhere.training.families`` name the same families."""
