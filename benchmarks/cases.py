@@ -12,7 +12,7 @@ from plain import PlainNetwork
 
 from whatwhere.config.load import load
 from whatwhere.models.base import ImageShape, Model
-from whatwhere.training.fits import build, settings
+from whatwhere.training.families import build, settings
 from whatwhere.training.loop import Fit, Tensors, Training
 from whatwhere.training.losses import Objective
 

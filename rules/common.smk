@@ -47,6 +47,7 @@ RUN = f"results/{config['run']}"
 EXPERIMENTS = {experiment["name"]: experiment for experiment in config["experiments"]}
 FITS = plan.fits(config)
 CELLS = plan.cells(config)
+MEMBERS = plan.members(config)
 EXAMPLES = FITS[FITS.example].drop_duplicates("figure")
 RESULTS = plan.results(FITS)
 PAGES = [

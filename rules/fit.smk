@@ -93,6 +93,44 @@ rule localize:
         "../workflow_scripts/localize.py"
 
 
+rule combine:
+    input:
+        dataset="<results>/data/{dataset}.nc",
+        fits=collect(
+            "<results>/fits/{row.member_path}/fits.pt",
+            row=lookup(OF_CELL, within=MEMBERS),
+        ),
+        validation=collect(
+            "<results>/fits/{row.member_path}/validation.nc",
+            row=lookup(OF_CELL, within=MEMBERS),
+        ),
+    output:
+        fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
+        validation="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/validation.nc",
+        ranking="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/ranking.csv",
+    log:
+        "<logs>/combine/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.log",
+    benchmark:
+        "<benchmarks>/combine/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.tsv"
+    wildcard_constraints:
+        model=fitted_by("combine"),
+    conda:
+        "../envs/whatwhere.yaml"
+    threads: config["threads_per_fit"]
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(60),
+    params:
+        definition=lookup(dpath="models/{model}", within=config),
+        members=lookup(OF_CELL, within=MEMBERS, cols="member"),
+        seeds=lookup(dpath="{experiment}/seeds", within=EXPERIMENTS),
+        code=code_of("combine"),
+    message:
+        "Combine fits to {wildcards.dataset} into {wildcards.model}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"
+    script:
+        "../workflow_scripts/combine.py"
+
+
 rule select_fits:
     input:
         validation=collect(

@@ -143,6 +143,34 @@ rule collect_table1:
         "../workflow_scripts/collect_table1.py"
 
 
+rule collect_panel:
+    input:
+        rankings=collect(
+            "<results>/fits/{cell.cell_path}/ranking.csv",
+            cell=lookup("rule == 'combine' and last", within=CELLS),
+        ),
+        summary="<results>/tables/summary.csv",
+    output:
+        table="<results>/tables/panel.csv",
+    log:
+        "<logs>/collect_panel.log",
+    benchmark:
+        "<benchmarks>/collect_panel.tsv"
+    group:
+        "report"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        names=FITS.query("rule == 'combine'")[
+            ["experiment", "dataset", "model"]
+        ].to_dict("records"),
+        code=code_of("collect_panel"),
+    message:
+        "Collect the candidates for recordings"
+    script:
+        "../workflow_scripts/collect_panel.py"
+
+
 rule answer_questions:
     input:
         scores="<results>/tables/scores.csv",

@@ -13,7 +13,8 @@ from whatwhere.fit_data import load_fit_data
 from whatwhere.models.base import Model
 from whatwhere.sta import AVERAGES, spike_triggered_average
 from whatwhere.training.checkpoint import Checkpoint
-from whatwhere.training.fits import load_fit, settings, to_tensors, to_validation
+from whatwhere.training.families import settings
+from whatwhere.training.fits import load_fit, to_tensors, to_validation
 from whatwhere.training.loop import Tensors, Training
 from whatwhere.training.losses import Objective
 from whatwhere.training.progress import clock

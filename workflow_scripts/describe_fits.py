@@ -41,9 +41,9 @@ def parameters(fitted: Fitted, data: xr.Dataset) -> xr.Dataset:
 
 def errors_of_masks(fitted: Fitted, data: xr.Dataset) -> np.ndarray:
     """Localisation error of every neuron's mask, (neuron,) in pixels."""
-    readout = fitted.encoder.readout
+    readout, stride = fitted.encoder.readout, fitted.encoder.stride
     strongest = readout.feature_weights.detach().abs().argmax(1).numpy()
-    positions = peaks(readout.mask.detach().numpy(), data["images"].shape[2:])
+    positions = peaks(readout.mask.detach().numpy(), data["images"].shape[2:], stride)
     return location_errors(positions, data["location"].values[fitted.neurons], strongest)
 
 

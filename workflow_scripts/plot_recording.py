@@ -15,6 +15,7 @@ from whatwhere import plotting
 from whatwhere.chosen import chosen_fits
 from whatwhere.dataset import open_dataset, repeat_mean, select_images
 from whatwhere.files import read_netcdf, read_table
+from whatwhere.locations import corner
 from whatwhere.logs import logged
 from whatwhere.metrics import pearson
 from whatwhere.selection import last_cell
@@ -31,10 +32,10 @@ def examples(scores: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _outline(ax: Axes, mask: np.ndarray, image_shape: tuple[int, ...]) -> None:
-    top, left = ((full - part) // 2 for full, part in zip(image_shape, mask.shape, strict=True))
+def _outline(ax: Axes, mask: np.ndarray, image_shape: tuple[int, ...], stride: int) -> None:
+    top, left = corner(mask.shape, image_shape, stride)
     size = np.abs(mask)
-    y, x = np.arange(mask.shape[0]) + top, np.arange(mask.shape[1]) + left
+    y, x = np.arange(mask.shape[0]) * stride + top, np.arange(mask.shape[1]) * stride + left
     ax.contour(x, y, size, levels=[size.max() / 2], colors="black", linewidths=0.8)
 
 
@@ -54,6 +55,7 @@ def _examples(
     chosen: dict[str, int],
     sta: xr.Dataset,
     masks: np.ndarray | None,
+    stride: int,
     neurons: np.ndarray,
     predictions: xr.Dataset,
     measured: np.ndarray,
@@ -64,7 +66,7 @@ def _examples(
         average = sta["sta"][0, position].values
         plotting.show_field(axes[0, column], average)
         if masks is not None and masks[position].any():
-            _outline(axes[0, column], masks[position], average.shape)
+            _outline(axes[0, column], masks[position], average.shape, stride)
         axes[0, column].set_title(f"{label},\nneuron {neuron}")
         predicted = predictions["predictions"].sel(neuron=neuron).values
         _scatter(axes[1, column], predicted, measured[:, position])
@@ -126,6 +128,7 @@ def main(
             examples(mine),
             stored.load(),
             parts["masks"][1] if "masks" in parts else None,
+            fitted.encoder.stride,
             fitted.neurons,
             predicted.load(),
             measured,

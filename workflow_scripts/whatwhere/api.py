@@ -25,7 +25,8 @@ from whatwhere.recordings.array_files import numeric
 from whatwhere.recordings.arrays import shape_responses, split_names
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.selection import select
-from whatwhere.training.fits import Fitted, load_fit, settings, to_tensors, to_validation
+from whatwhere.training.families import settings
+from whatwhere.training.fits import Fitted, load_fit, to_tensors, to_validation
 from whatwhere.training.loop import choose_device
 from whatwhere.training.progress import Progress
 from whatwhere.training.sweep import train_seed

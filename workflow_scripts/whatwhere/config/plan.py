@@ -136,6 +136,23 @@ def cells(config: Config) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*FITS, *CELLS])
 
 
+def members(config: Config) -> pd.DataFrame:
+    """What every cell of a combined model is made from, a row for every member.
+
+    Returns
+    -------
+    The columns of :func:`cells` of the combined model, ``member``, a model, and ``member_path``, the files of
+    its cell below a run's folders.
+    """
+    rows = [
+        cell
+        | {"member": member, "member_path": f"{cell['experiment']}/{cell['dataset']}/{member}/{cell['cell']}"}
+        for cell in cells(config).to_dict("records")
+        for member in config["models"][cell["model"]].get("members", [])
+    ]
+    return pd.DataFrame(rows, columns=[*FITS, *CELLS, "member", "member_path"])
+
+
 def results(planned: pd.DataFrame) -> list[str]:
     """Tables, figures and pages that a run makes, as paths below its folder.
 
@@ -154,6 +171,7 @@ def results(planned: pd.DataFrame) -> list[str]:
         "scaling": planned.scaling.any(),
         "exchange_rates": planned.scaling.any(),
         "data_efficiency": "data_efficiency" in drawn,
+        "panel": (planned.rule == "combine").any(),
         "barcodes": bool(barcodes),
         "barcode_scores": bool(barcodes),
     }

@@ -14,7 +14,7 @@ class Traits:
     ----------
     rule
         The rule that fits it: ``train`` by gradient descent, ``fit_baseline`` in closed form, ``localize`` by
-        inference.
+        inference, ``combine`` from fits of other models.
     masks
         Whether it learns where every neuron looks.
     feature_weights
@@ -47,6 +47,7 @@ TRAITS: dict[str, Traits] = {
     "ridge": Traits("fit_baseline"),
     "ridge_shared": Traits("fit_baseline", known_field=True, shares_filter=True),
     "lasso": Traits("fit_baseline"),
+    "factorized_ridge": Traits("fit_baseline", masks=True, feature_weights=True, factorized=True),
     "lnp": Traits("train"),
     "hsm": Traits("train"),
     "localization": Traits("localize", masks=True, feature_weights=True),
@@ -54,6 +55,7 @@ TRAITS: dict[str, Traits] = {
     "cnn_fixed_mask": Traits("train", joint_readout=True),
     "cnn_fully_connected": Traits("train", joint_readout=True),
     "cnn_known_kernel": Traits("train", masks=True, known_field=True),
+    "combined": Traits("combine"),
     "cnn_gaussian": Traits("train", masks=True, feature_weights=True, moves=True),
 }
 """Family to traits; the schema, this table and ``whatwhere.training.families`` name the same families."""
@@ -70,7 +72,9 @@ def n_features(model: dict[str, Any]) -> int:
         return 0
     cores = [core["channels"][-1] for core in model.get("cores", [])]
     kernels = [count for block in model["grid"] for count in block.get("n_kernels", [])]
-    return min(cores + kernels)
+    bank = model.get("bank")
+    maps = [len(bank["wavelengths"]) * bank["orientations"] + bank["means"]] if bank and not cores else []
+    return min(cores + kernels + maps)
 
 
 def families_that(trait: str) -> list[str]:

@@ -46,6 +46,7 @@ def validate(config: Config, sources: Sources) -> None:
         _check_training(definition, ("models", name, "training"), sources)
         _check_bank(definition, ("models", name), sources)
         _check_localizer(config, name, sources)
+        _check_members(config, name, sources)
     for name, definition in config["datasets"].items():
         if definition["kind"] in SIMULATED:
             _check_simulation(definition, ("datasets", name), sources)
@@ -226,6 +227,17 @@ def _check_localizer(config: Config, name: str, sources: Sources) -> None:
         if core["kernels"][0] != localizer["kernel"]:
             message = f"{core['kernels'][0]} px, but '{definition['localizer']}' has {localizer['kernel']} px"
             raise fail((*here, "kernels", 0), message, sources)
+
+
+def _check_members(config: Config, name: str, sources: Sources) -> None:
+    """A combination is made from models that are fitted, not from other combinations."""
+    for position, member in enumerate(config["models"][name].get("members", [])):
+        path = ("models", name, "members", position)
+        if member not in config["models"]:
+            defined = ", ".join(sorted(config["models"]))
+            raise fail(path, f"'{member}' is not defined under 'models'; defined are {defined}", sources)
+        if traits_of(config["models"][member]).rule == "combine":
+            raise fail(path, f"'{member}' is itself combined: name its members", sources)
 
 
 def _check_simulation(definition: Config, path: tuple[str, ...], sources: Sources) -> None:

@@ -98,7 +98,7 @@ class LocalizedEncoder(Model):
         """Kernels and masks; channels are averaged, so that each has an equal share in a kernel."""
         channels = image.shape[1]
         shares = self.kernels.detach()[:, None].expand(-1, channels, -1, -1) / channels
-        return {
+        return super().parts(image) | {
             "kernels": (("kernel", "channel", "ky", "kx"), shares.numpy()),
             "masks": (("neuron", "fy", "fx"), self.readout.mask.detach().numpy()),
         }

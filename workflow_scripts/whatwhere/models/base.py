@@ -76,6 +76,25 @@ def inverse_softplus(response: Tensor) -> Tensor:
     return response + torch.log(-torch.expm1(-response))
 
 
+class Bank(nn.Module):
+    """Fixed features on which models stand, (image, channel, y, x) to (image, *out_shape).
+
+    Attributes
+    ----------
+    out_shape
+        (channel, y, x) of the features.
+    stride
+        Pixels from one place of the features to the next.
+    """
+
+    out_shape: ImageShape
+    stride: int
+
+    def filters(self) -> Tensor:
+        """What every feature filters images with, for figures, (feature, channel, y, x)."""
+        raise NotImplementedError
+
+
 class Model(nn.Module):
     """Predicts responses (batch, neuron) from what :meth:`prepare` makes of images (batch, channel, y, x).
 
@@ -87,7 +106,12 @@ class Model(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.bank: nn.Module | None = None
+        self.bank: Bank | None = None
+
+    @property
+    def stride(self) -> int:
+        """Pixels from one place of the feature maps, and of masks, to the next."""
+        return 1 if self.bank is None else self.bank.stride
 
     def prepare(self, images: Tensor) -> Tensor:
         """Return what is called with: the images, or the maps of the bank, which training computes once."""
@@ -113,7 +137,7 @@ class Model(nn.Module):
         image
             (1, channel, y, x), standardised.
         """
-        return {}
+        return {"stride": ((), np.array(self.stride))}
 
 
 def predict(encoder: Model, images: Tensor) -> Tensor:

@@ -87,12 +87,13 @@ class Encoder(Model):
 
     @torch.inference_mode()
     def parts(self, image: Tensor) -> Parts:
-        """Features of the image, first kernels, masks and feature weights where the readout has them."""
+        """Features of the image, kernels of the first layer or bank, and the readout's masks and weights."""
         layers = self.core.conv_layers()
-        parts: Parts = {
-            "features": (("feature", "fy", "fx"), self.core(image)[0].numpy()),
-            "kernels": (("kernel", "channel", "ky", "kx"), layers[0].constrained_kernels().numpy()),
-            "n_layers": ((), np.array(len(layers))),
+        first = layers[0].constrained_kernels() if self.bank is None else self.bank.filters()
+        parts = super().parts(image) | {
+            "features": (("feature", "fy", "fx"), self.core(self.prepare(image))[0].numpy()),
+            "kernels": (("kernel", "channel", "ky", "kx"), first.numpy()),
+            "n_layers": ((), np.array(len(layers) + (self.bank is not None))),
         }
         if not isinstance(self.readout, FullyConnectedReadout):
             parts["masks"] = (("neuron", "fy", "fx"), self.readout.mask.numpy())

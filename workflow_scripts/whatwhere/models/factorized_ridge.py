@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from whatwhere.fit_data import FitData
-from whatwhere.models.base import ImageShape, Model, Penalties
+from whatwhere.models.base import ImageShape, Model, Parts, Penalties
 from whatwhere.models.readouts import FactorizedReadout
 
 _ROUNDS = 4
@@ -72,6 +73,20 @@ class FactorizedRidge(Model):
     def penalties(self) -> Penalties:
         """No penalties: nothing is trained by gradient descent."""
         return {}
+
+    @torch.inference_mode()
+    def parts(self, image: Tensor) -> Parts:
+        """Features of the image, filters of the bank, and the leading pair of mask and feature weights."""
+        if self.bank is None:
+            raise TypeError("a factorised ridge without a bank has no features to show")
+        filters = self.bank.filters()
+        return super().parts(image) | {
+            "features": (("feature", "fy", "fx"), self.prepare(image)[0].numpy()),
+            "kernels": (("kernel", "channel", "ky", "kx"), filters.numpy()),
+            "n_layers": ((), np.array(1)),
+            "masks": (("neuron", "fy", "fx"), self.readout.mask.numpy()),
+            "feature_weights": (("neuron", "feature"), self.readout.feature_weights.numpy()),
+        }
 
 
 def fit_factorized(data: FitData, settings: list[dict[str, float]]) -> list[dict[str, Tensor]]:

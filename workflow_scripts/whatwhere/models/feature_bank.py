@@ -10,14 +10,14 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from whatwhere.errors import UserError
-from whatwhere.models.base import EVALUATION_CHUNK, ImageShape
+from whatwhere.models.base import EVALUATION_CHUNK, Bank, ImageShape
 
 
-class FeatureBank(nn.Module):
+class FeatureBank(Bank):
     """Energies of Gabor filters and local means, standardised on training images.
 
     A Gabor filter of wavelength w is a plane wave under a Gaussian of sd w / 2, without mean and of unit
@@ -52,11 +52,12 @@ class FeatureBank(nn.Module):
     def __init__(self, image_shape: ImageShape, config: dict[str, Any]) -> None:
         super().__init__()
         channels, height, width = image_shape
-        self.pool: int = config["pool"]
+        self.stride = config["pool"]
+        self.n_channels = channels
         self.means: bool = config["means"]
-        if self.pool > min(height, width):
+        if self.stride > min(height, width):
             raise UserError(
-                f"bank: squares of {self.pool} px do not fit into images of {height} x {width} px"
+                f"bank: squares of {self.stride} px do not fit into images of {height} x {width} px"
             )
         self.pairs = [
             (float(wavelength), math.pi * index / config["orientations"])
@@ -66,7 +67,7 @@ class FeatureBank(nn.Module):
         n_maps = len(self.pairs) + channels * self.means
         if n_maps == 0:
             raise UserError("bank: holds no maps: name wavelengths, or set means: true")
-        self.out_shape: ImageShape = (n_maps, -(-height // self.pool), -(-width // self.pool))
+        self.out_shape = (n_maps, -(-height // self.stride), -(-width // self.stride))
         self.register_buffer("mean", torch.zeros(self.out_shape))
         self.register_buffer("sd", torch.ones(self.out_shape))
 
@@ -92,11 +93,26 @@ class FeatureBank(nn.Module):
         """Maps before they are standardised, (image, channel, y, x) to (image, *out_shape)."""
         return torch.cat([self._maps(chunk) for chunk in images.split(EVALUATION_CHUNK)])
 
+    def filters(self) -> Tensor:
+        """The even filters of the quadrature pairs, and the squares of means, (feature, channel, y, x)."""
+        reach = max([self.stride, *(math.ceil(1.5 * wavelength / 2) for wavelength, _ in self.pairs)])
+        axis = torch.arange(-reach, reach + 1, dtype=torch.float32)
+        y, x = torch.meshgrid(axis, axis, indexing="ij")
+        gabors = []
+        for wavelength, angle in self.pairs:
+            window = torch.exp(-(y**2 + x**2) / (2 * (wavelength / 2) ** 2))
+            wave = torch.cos(2 * math.pi / wavelength * (y * math.sin(angle) + x * math.cos(angle)))
+            even = window * (wave - (window * wave).sum() / window.sum())
+            gabors.append((even / even.norm()).expand(self.n_channels, -1, -1))
+        square = ((y.abs() < self.stride / 2) & (x.abs() < self.stride / 2)).float() / self.stride
+        means = [square * torch.eye(self.n_channels)[c, :, None, None] for c in range(self.n_channels)]
+        return torch.stack([*gabors, *(means if self.means else [])])
+
     def _maps(self, images: Tensor) -> Tensor:
         grey = images.mean(1)
         energies = [gabor_energy(grey, *pair)[:, None] for pair in self.pairs]
         maps = torch.cat([*energies, images] if self.means else energies, 1)
-        return functional.avg_pool2d(maps, self.pool, ceil_mode=True, count_include_pad=False)
+        return functional.avg_pool2d(maps, self.stride, ceil_mode=True, count_include_pad=False)
 
 
 def gabor_energy(images: Tensor, wavelength: float, angle: float) -> Tensor:

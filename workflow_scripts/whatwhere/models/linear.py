@@ -47,8 +47,11 @@ class LinearEncoder(Model):
         return {}
 
     def parts(self, image: Tensor) -> Parts:
-        """The filters."""
-        return {"filters": (("neuron", "channel", "y", "x"), self.filters.detach().numpy())}
+        """The filters of pixels; weights on a bank are no image."""
+        if self.bank is not None:
+            return super().parts(image)
+        filters = self.filters.detach().numpy()
+        return super().parts(image) | {"filters": (("neuron", "channel", "y", "x"), filters)}
 
 
 def fit_mean(data: FitData) -> dict[str, Tensor]:

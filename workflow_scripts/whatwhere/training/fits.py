@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,34 +11,9 @@ import xarray as xr
 from torch import Tensor
 
 from whatwhere.fit_data import Standardizer
-from whatwhere.models.base import ImageShape, Model, predict
-from whatwhere.models.feature_bank import FeatureBank
-from whatwhere.training.families import FAMILIES, Setting
+from whatwhere.models.base import Model, predict
+from whatwhere.training.families import build, settings
 from whatwhere.training.loop import Fit
-
-
-def settings(definition: dict[str, Any]) -> list[Setting]:
-    """Every combination of hyper-parameters of a model, in a fixed order.
-
-    ``grid`` is a list of blocks; a block lists the values of every penalty and stands for their product.
-    Networks with several ``cores`` repeat the grid for each, under the key ``core``.
-    """
-    combinations = [
-        dict(zip(block, values, strict=True))
-        for block in definition["grid"]
-        for values in itertools.product(*block.values())
-    ]
-    cores = range(len(definition["cores"])) if "cores" in definition else [0]
-    return [{"core": core, **combination} for core in cores for combination in combinations]
-
-
-def build(definition: dict[str, Any], setting: Setting, image_shape: ImageShape, n_neurons: int) -> Model:
-    """Construct the uninitialised model of one setting."""
-    bank = FeatureBank(image_shape, definition["bank"]) if "bank" in definition else None
-    seen = image_shape if bank is None else bank.out_shape
-    model = FAMILIES[definition["family"]].build(definition, setting, seen, n_neurons)
-    model.bank = bank
-    return model
 
 
 @dataclass

@@ -258,7 +258,8 @@ class Training:
         run.encoder.load_state_dict(run.best["encoder"])
         (losses,) = _stack([run]).losses(self.data.validation_images, self.data.validation_responses)
         loss = torch.full_like(losses, torch.inf) if run.diverged else losses
-        if not run.stopping.finished:
+        finished = run.stopping.completed(self.step)
+        if not finished:
             logger.warning(
                 "%s: not finished: ended by max_steps %d, best validation loss at step %d; raise max_steps",
                 run.objective.strengths,
@@ -266,7 +267,7 @@ class Training:
                 run.best_step,
             )
         history = np.array(run.history)
-        return Fit(loss.cpu().numpy(), run.best_step, run.last_step, history, run.stopping.finished)
+        return Fit(loss.cpu().numpy(), run.best_step, run.last_step, history, finished)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to continue bit by bit, for a checkpoint."""

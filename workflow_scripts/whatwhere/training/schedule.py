@@ -64,6 +64,10 @@ class EarlyStopping:
         """Whether all stages are over."""
         return self.stage >= self.config["n_stages"]
 
+    def completed(self, step: int) -> bool:
+        """Whether training that ended at a step went through its whole schedule."""
+        return self.finished
+
     def state_dict(self) -> dict[str, float]:
         """Counters, for a checkpoint."""
         return {name: value for name, value in vars(self).items() if name != "config"}
@@ -87,6 +91,10 @@ class OneCycle(EarlyStopping):
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config | {"patience": math.inf, "burn_in": 0, "n_stages": 1})
+
+    def completed(self, step: int) -> bool:
+        """Whether all steps were taken."""
+        return self.finished or step >= self.config["max_steps"]
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""

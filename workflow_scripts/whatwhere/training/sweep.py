@@ -20,8 +20,8 @@ from whatwhere.fit_data import FitData, check_responses, evenly_scaled, scale_re
 from whatwhere.localization.relocation import relocate
 from whatwhere.models.base import LocalizedStart, Model, Start, predict_prepared
 from whatwhere.models.feature_bank import FeatureBank
-from whatwhere.training.families import FAMILIES, Setting
-from whatwhere.training.fits import Candidates, build, settings
+from whatwhere.training.families import FAMILIES, Setting, build, settings
+from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit, Tensors, Training
 from whatwhere.training.losses import LOSSES, Objective
 from whatwhere.training.progress import Progress

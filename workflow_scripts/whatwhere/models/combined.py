@@ -1,0 +1,105 @@
+"""Several fitted models as one: for every neuron a weighted sum of their predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+from torch import Tensor, nn
+
+from whatwhere.models.base import Model, Penalties, predict
+
+
+class Member(nn.Module):
+    """One fit with what was done to its data: it takes stored images and predicts in stored units.
+
+    Parameters
+    ----------
+    model
+        Sees standardised images.
+    """
+
+    input_mean: Tensor
+    input_sd: Tensor
+    response_scale: Tensor
+
+    def __init__(self, model: Model, image_shape: tuple[int, int, int], n_neurons: int) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("input_mean", torch.zeros(image_shape))
+        self.register_buffer("input_sd", torch.ones(image_shape))
+        self.register_buffer("response_scale", torch.ones(n_neurons))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
+        return predict(self.model, (images - self.input_mean) / self.input_sd) * self.response_scale
+
+
+class Combined(Model):
+    """A weighted sum of the predictions of fits, and a bias, for every neuron.
+
+    Fits to which no neuron gives weight are neither kept nor computed.
+
+    Parameters
+    ----------
+    builders
+        Construct the member of every fit that may take part.
+    n_neurons
+        Size of the population.
+    """
+
+    weights: Tensor
+    bias: Tensor
+
+    def __init__(self, builders: Sequence[Callable[[], Member]], n_neurons: int) -> None:
+        super().__init__()
+        self.builders = builders
+        self.members = nn.ModuleDict()
+        self.register_buffer("weights", torch.zeros(len(builders), n_neurons))
+        self.register_buffer("bias", torch.zeros(n_neurons))
+
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        """Build the members that have weight, and load all."""
+        taking_part = torch.nonzero(state_dict["weights"].any(1))[:, 0].tolist()
+        self.members = nn.ModuleDict({str(index): self.builders[index]() for index in taking_part})
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Predicted responses to stored images, (batch, channel, y, x) to (batch, neuron)."""
+        total = self.bias.expand(len(images), -1)
+        for index, member in self.members.items():
+            total = total + self.weights[int(index)] * member(images)
+        return total
+
+    def penalties(self) -> Penalties:
+        """No penalties: nothing is trained by gradient descent."""
+        return {}
+
+
+def mix(predictions: np.ndarray, responses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Non-negative weights and a bias per neuron with which predictions fit responses best.
+
+    Minimises the squared error by non-negative least squares (Lawson & Hanson 1974), on predictions and
+    responses without their means. A weight of 1 on one model, and a bias, are among the choices, so that on
+    the same images no single model has a smaller error.
+
+    Parameters
+    ----------
+    predictions
+        (model, image, neuron).
+    responses
+        (image, neuron).
+
+    Returns
+    -------
+    Weights (model, neuron) and biases (neuron,).
+    """
+    mean_prediction, mean_response = predictions.mean(1), responses.mean(0)
+    weights = np.zeros(mean_prediction.shape)
+    for neuron in range(responses.shape[1]):
+        centered = predictions[:, :, neuron] - mean_prediction[:, neuron, None]
+        weights[:, neuron], _ = nnls(centered.T, responses[:, neuron] - mean_response[neuron])
+    return weights, mean_response - (weights * mean_prediction).sum(0)
