@@ -35,6 +35,7 @@ DRIVES: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": lambda response: response.clamp(min=1e-4),
     "softplus": inverse_softplus,
     "exp": lambda response: response.clamp(min=1e-4).log(),
+    "elu": lambda response: torch.where(response > 0, response, response.clamp(min=1e-4 - 1).log1p()),
 }
 """Per output nonlinearity: the drive that gives a mean response (neuron,)."""
 
