@@ -107,7 +107,7 @@ def shift(first: pd.DataFrame, second: pd.DataFrame) -> Shift | None:
     Returns
     -------
     At the measured point that lies nearest to the middle of the range of performance which both curves have.
-    None without two sizes of a curve, or where nothing is explained.
+    None without two sizes of a curve, where nothing is explained, or where nothing can be said.
     """
     if first.empty or second.empty or max(len(first), len(second)) < 2:
         return None
@@ -126,6 +126,8 @@ def shift(first: pd.DataFrame, second: pd.DataFrame) -> Shift | None:
         return None
     fixed, searched = (first, second) if which == 0 else (second, first)
     octaves, low, high = _search(fixed.to_numpy()[row], searched)
+    if np.isnan([octaves, low, high]).all():
+        return None
     here = float(np.log2(fixed.index[row]))
     if which == 0:
         return Shift(performance, here - octaves, here - high, here - low, first.shape[1])
