@@ -155,7 +155,7 @@ def _profiles(size: int, frequency: float, sd: float, like: Tensor) -> tuple[Ten
 
 def _scales(frequency: float, angle: float, sd: float) -> tuple[float, float, float]:
     """Norms of the even and the odd filter, and the share of the window that the even one has to lose."""
-    reach = math.ceil(4 * sd)
+    reach = math.ceil(6 * sd)
     axis = torch.arange(-reach, reach + 1, dtype=torch.float64)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     window = torch.exp(-(y**2 + x**2) / (2 * sd**2))
