@@ -10,7 +10,7 @@ sys.path.insert(0, str(SCRIPTS))
 from whatwhere.config.files import SIMULATED, cells, read
 from whatwhere.config.validation import validate
 from whatwhere.errors import UserError
-from whatwhere.recordings import input_files
+from whatwhere.recordings import input_files, stamp
 from whatwhere.simulations.inputs import simulation_inputs
 
 

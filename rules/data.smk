@@ -43,6 +43,7 @@ rule load_recording:
     params:
         definition=lambda wildcards: config["datasets"][wildcards.dataset],
         downloads="results/downloads",
+        files=lambda wildcards: stamp(config["datasets"][wildcards.dataset]),
         code=code_of("load_recording"),
     message:
         "Load the recording {wildcards.dataset}"
