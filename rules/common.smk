@@ -21,7 +21,7 @@ from whatwhere.config.files import SIMULATED
 from whatwhere.config.load import load
 from whatwhere.config.traits import traits_of
 from whatwhere.errors import UserError
-from whatwhere.recordings import input_files
+from whatwhere.recordings import input_files, stamp
 from whatwhere.simulations.inputs import simulation_inputs
 
 

@@ -43,6 +43,7 @@ rule load_recording:
     params:
         definition=lookup(dpath="datasets/{dataset}", within=config),
         downloads="results/downloads",
+        files=lambda wildcards: stamp(config["datasets"][wildcards.dataset]),
         code=code_of("load_recording"),
     message:
         "Load the recording {wildcards.dataset}"

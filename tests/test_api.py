@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from conftest import REPOSITORY, factorized, small_training
 
 import compute_sta
@@ -26,8 +27,9 @@ def small_model(**changes):
 
 @pytest.fixture
 def arrays(rng):
-    """Sixty images of two channels, y != x, and four neurons with two repeats."""
-    return rng.normal(size=(60, 2, 9, 11)), rng.poisson(2.0, (2, 60, 4)).astype(float)
+    """Sixty images of two channels, y != x, and four neurons with two repeats, whose axes have names."""
+    responses = rng.poisson(2.0, (2, 60, 4)).astype(float)
+    return rng.normal(size=(60, 2, 9, 11)), xr.DataArray(responses, dims=("repeat", "image", "neuron"))
 
 
 def workflow_scores(data, model, folder):
@@ -88,7 +90,7 @@ def test_scores_are_those_of_the_given_test_images(arrays):
     split = np.repeat(["train", "validation", "test"], 20)
     fitted = fit(images, responses, model=small_model(), split=split)
     predicted = fitted.predict(images[40:])
-    expected = pearson(predicted, responses[:, 40:].astype(np.float32).mean(0))
+    expected = pearson(predicted, responses.values[:, 40:].astype(np.float32).mean(0))
     np.testing.assert_allclose(fitted.scores["correlation"], expected, rtol=1e-5)
 
 

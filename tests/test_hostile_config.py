@@ -49,6 +49,7 @@ CONFIG = {
             "images": "a.npy",
             "responses": "b.npy",
             "layout": "nchw",
+            "responses_layout": ["repeat", "image", "neuron"],
             "splits_from": "c.npy",
             "image": IMAGE | {"crop": [0, 0, 10, 10], "size": [5, 5]},
             "split": SPLIT,
@@ -69,7 +70,16 @@ CONFIG = {
 }
 # Without shared parts, so that every place can be changed alone.
 VALID = json.loads(json.dumps(CONFIG))
-OPTIONAL = {"layout", "splits_from", "checksums", "localizer", "relocation", "kernel_start", *EXPERIMENT}
+OPTIONAL = {
+    "layout",
+    "responses_layout",
+    "splits_from",
+    "checksums",
+    "localizer",
+    "relocation",
+    "kernel_start",
+    *EXPERIMENT,
+}
 
 
 def places(value, path=()):

@@ -30,7 +30,7 @@ from whatwhere.models.linear import fit_linear, solve_ridge
 from whatwhere.recordings import antolik2016, cowley2023, load
 from whatwhere.recordings.array_files import split_location
 from whatwhere.recordings.fetch import PublishedFile, fetch
-from whatwhere.recordings.images import decode_image
+from whatwhere.recordings.pictures import decode_image
 from whatwhere.recordings.preprocess import preprocess
 from whatwhere.recordings.splits import assign
 
@@ -249,6 +249,7 @@ def test_suspicious_recordings_warn(tmp_path, caplog):
 
 def test_one_neuron_is_enough(tmp_path):
     definition = write_arrays(tmp_path)
+    del definition["responses_layout"]
     np.save(tmp_path / "responses.npy", responses(N_IMAGES)[:, :1])
     assert load("mine", definition, tmp_path, None).sizes["neuron"] == 1
 
@@ -268,7 +269,7 @@ def test_the_script_writes_what_the_contract_wants_and_the_schema_knows_the_keys
     schema = yaml.safe_load((REPOSITORY / "config/schemas/datasets.schema.yaml").read_text())
     validator = jsonschema.Draft202012Validator(schema)
     validator.validate(definition)
-    for key in set(definition) - {"kind", "checksums"}:
+    for key in set(definition) - {"kind", "checksums", "responses_layout"}:
         assert not validator.is_valid({k: v for k, v in definition.items() if k != key})
     assert not validator.is_valid(definition | {"imagess": 1})
     assert not validator.is_valid(definition | {"image": IMAGE | {"size": 0}})
