@@ -1,4 +1,17 @@
-"""Gradient training with early stopping (sections C.5 and G.2), resumable bit by bit."""
+"""Gradient training with early stopping (sections C.5 and G.2), resumable bit by bit.
+
+One step of all fits that train together, which share a batch and nothing else::
+
+    batch = next images in this epoch's order
+    for every fit: gradient of reduce(loss(encoder(batch), responses)) + sum of strength * penalty
+    for every fit: one step of its optimizer
+    every ``evaluate_every`` steps, for every fit:
+        loss = mean validation loss in evaluation mode, without penalties
+        if lowest so far: keep a copy of the weights
+        if ``patience`` evaluations in a row were not: lower the learning rate, or end after ``n_stages``
+
+At the end, or after ``max_steps``, every fit gets back its weights with the lowest validation loss.
+"""
 
 from __future__ import annotations
 
