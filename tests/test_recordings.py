@@ -32,6 +32,7 @@ from whatwhere.recordings.array_files import split_location
 from whatwhere.recordings.fetch import PublishedFile, fetch
 from whatwhere.recordings.pictures import decode_image
 from whatwhere.recordings.preprocess import preprocess
+from whatwhere.recordings.recording import clip_rounding
 from whatwhere.recordings.splits import assign
 
 SMALL = IMAGE | {"size": [12, 12]}
@@ -245,6 +246,19 @@ def test_suspicious_recordings_warn(tmp_path, caplog):
     assert "1 neurons never respond: [2]" in caplog.text
     assert "1 neurons have negative responses" in caplog.text
     assert (dataset["split"][:, 0] == dataset["split"][:, 1]).all()
+
+
+def test_rounding_noise_below_zero_is_clipped_with_a_warning_and_no_more_than_that(rng, caplog):
+    noisy = np.abs(rng.normal(3, 2.8, (2, 50, 3))).astype(np.float32)
+    noisy[0, :5, 0] = -5e-8
+    noisy[1, 3, 0] = np.nan
+    noisy[0, 1, 1], noisy[0, 2, 1] = -5e-8, -0.5
+    with caplog.at_level(logging.WARNING):
+        clipped = clip_rounding(noisy, "datasets.mine")
+    assert "datasets.mine: 1 neurons hold rounding noise below zero, down to -5e-08: set to 0" in caplog.text
+    np.testing.assert_array_equal(clipped[..., 1:], noisy[..., 1:])
+    np.testing.assert_array_equal(clipped[..., 0], np.maximum(noisy[..., 0], 0))
+    assert clipped.dtype == np.float32
 
 
 def test_one_neuron_is_enough(tmp_path):
