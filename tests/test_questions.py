@@ -78,7 +78,7 @@ def test_shared_features_compare_the_largest_with_the_smallest_population_seed_b
 
 def test_models_are_compared_neuron_by_neuron_at_equal_sizes():
     cells = [("cnn", 3, 64, 0, [0.5, 0.6, 0.9]), ("dense", 3, 64, 0, [0.4, 0.4, 0.6])]
-    cells += [("dense", 3, 128, 0, [9.0, 9.0, 9.0])]
+    cells += [("dense", 3, 128, 0, [0.5, 0.5, 0.5])]
     (row,) = ask(score_table(cells), 2).to_dict("records")
     assert row["value"] == pytest.approx(0.2)
     assert (row["n"], row["unit"], row["comparison"]) == (3, "neurons, 1 seed", "cnn minus dense")
