@@ -21,7 +21,7 @@ from whatwhere.config.files import SIMULATED
 from whatwhere.config.load import load
 from whatwhere.config.traits import traits_of
 from whatwhere.errors import UserError
-from whatwhere.recordings import input_files, stamp
+from whatwhere.recordings import input_files, is_downloaded, stamp
 from whatwhere.simulations.inputs import simulation_inputs
 
 
@@ -57,6 +57,7 @@ PAGES = [
 ]
 PAPER_CURVES = [f"{REFERENCE}/{name}.csv" for name in ("fig3", "fig4", "fig5")]
 SIMULATIONS = [n for n, d in config["datasets"].items() if d["kind"] in SIMULATED]
+DOWNLOADED = [n for n, d in config["datasets"].items() if is_downloaded(d)]
 RECORDINGS = [n for n in config["datasets"] if n not in SIMULATIONS]
 
 # Rows of FITS and CELLS that belong to the wildcards of a rule.

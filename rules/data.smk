@@ -1,6 +1,32 @@
+rule download:
+    output:
+        done="<results>/downloads/{dataset}.done",
+    log:
+        "<logs>/download/{dataset}.log",
+    wildcard_constraints:
+        dataset=any_of(DOWNLOADED),
+    # Compute nodes of a cluster need no internet.
+    localrule: True
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        definition=lookup(dpath="datasets/{dataset}", within=config),
+        downloads="results/downloads",
+        code=code_of("download"),
+    message:
+        "Download {wildcards.dataset}"
+    script:
+        "../workflow_scripts/download.py"
+
+
 rule simulate:
     input:
         unpack(stimulus_files),
+        downloaded=branch(
+            lambda wildcards: wildcards.dataset in DOWNLOADED,
+            then="<results>/downloads/{dataset}.done",
+            otherwise=[],
+        ),
     output:
         dataset="<results>/data/{dataset}.nc",
     log:
@@ -27,6 +53,11 @@ rule simulate:
 rule load_recording:
     input:
         files=lambda wildcards: input_files(config["datasets"][wildcards.dataset]),
+        downloaded=branch(
+            lambda wildcards: wildcards.dataset in DOWNLOADED,
+            then="<results>/downloads/{dataset}.done",
+            otherwise=[],
+        ),
     output:
         dataset="<results>/data/{dataset}.nc",
     log:

@@ -13,6 +13,7 @@ import xarray as xr
 from whatwhere.dataset import check, duplicate_groups
 from whatwhere.description import findings
 from whatwhere.recordings import antolik2016, arrays, cowley2023, images, sensorium
+from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.inputs import input_files, stamp
 from whatwhere.recordings.labels import LEFT_OUT
 from whatwhere.recordings.preprocess import preprocess
@@ -26,6 +27,12 @@ __all__ = ["PUBLISHED", "input_files", "load", "read", "stamp", "to_contract"]
 
 PUBLISHED = ("cowley2023", "antolik2016")
 """Kinds whose files are downloaded."""
+
+
+def is_downloaded(definition: dict[str, Any]) -> bool:
+    """Whether files of a dataset, simulated or recorded, come from the web, unless a mirror has them."""
+    weights = definition.get("feature_space", {}).get("weights")
+    return definition["kind"] in PUBLISHED or (weights is not None and is_url(weights))
 
 
 def read(name: str, definition: dict[str, Any], downloads: Path, mirror: str | None) -> Recording:
