@@ -34,7 +34,7 @@ def test_a_mixture_has_no_larger_error_than_the_best_model(rng):
 
 def test_a_planted_mixture_is_found(rng):
     predictions = rng.normal(size=(3, 100, 5))
-    planted = np.array([[0.5], [0.0], [1.5]]) * rng.uniform(1, 2, (1, 5))
+    planted = np.tile([[0.5], [0.0], [1.5]], 5)
     responses = (planted[:, None] * predictions).sum(0) + 2
     weights, bias = mix(predictions, responses)
     np.testing.assert_allclose(weights, planted, atol=1e-8)
@@ -61,18 +61,29 @@ def member(losses, grid):
     return MemberFits("m", {"definition": {"grid": grid}}, validation)
 
 
-def test_starts_of_the_best_setting_count_alike_for_every_neuron():
+def test_the_starts_of_the_best_setting_count_alike():
     grid = [{"ridge_l2": [1, 2], "start": [0, 1]}]
-    shares = chosen_shares(member([[3, 1], [1, 3], [2.5, 1], [2.5, 1]], grid), 0)
-    np.testing.assert_array_equal(shares, [[0.5, 0], [0.5, 0], [0, 0.5], [0, 0.5]])
+    shares = chosen_shares(member([[3, 1], [1, 4], [2, 1], [2, 3]], grid), 0)
+    np.testing.assert_array_equal(shares, [0, 0, 0.5, 0.5])
 
 
 def test_starts_that_diverged_are_left_out():
     grid = [{"start": [0, 1, 2]}]
     shares = chosen_shares(member([[1, 1], [np.inf, 2], [3, 3]], grid), 0)
-    np.testing.assert_array_equal(shares, [[0.5, 0.5], [0, 0], [0.5, 0.5]])
+    np.testing.assert_array_equal(shares, [0.5, 0, 0.5])
     with pytest.raises(UserError, match="m: no fit of seed 0 has a finite loss"):
         chosen_shares(member([[np.inf, 1]], [{}]), 0)
+
+
+def test_few_images_of_a_neuron_are_outweighed_by_the_population(rng):
+    truth = rng.normal(size=(30, 200))
+    good, useless = truth + rng.normal(size=truth.shape), rng.normal(size=truth.shape)
+    weights, _ = mix(np.stack([good, useless]), truth + 2 * rng.normal(size=truth.shape))
+    stacks = np.stack([good, useless], 2).transpose(1, 0, 2)
+    own = [np.linalg.lstsq(one, target, rcond=None)[0] for one, target in zip(stacks, truth.T, strict=True)]
+    assert weights[1].std() < np.std([one[1] for one in own])
+    assert weights[0].mean() == pytest.approx(0.5, abs=0.1)
+    assert weights[1].mean() < 0.1
 
 
 @pytest.fixture

@@ -12,6 +12,12 @@ from torch import Tensor, nn
 
 from whatwhere.models.base import Model, Penalties, predict
 
+SHRINKAGE = 1.0
+"""Of a neuron's weights towards those of the population, in units of the mean variance of its predictions.
+
+On two V4 sessions .3 to 10 are equally good, and no shrinkage costs .002 to .005 of correlation.
+"""
+
 
 class Member(nn.Module):
     """One fit with what was done to its data: it takes stored images and predicts in stored units.
@@ -80,11 +86,13 @@ class Combined(Model):
 
 
 def mix(predictions: np.ndarray, responses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Non-negative weights and a bias per neuron with which predictions fit responses best.
+    """Non-negative weights and a bias per neuron with which predictions fit responses.
 
-    Minimises the squared error by non-negative least squares (Lawson & Hanson 1974), on predictions and
-    responses without their means. A weight of 1 on one model, and a bias, are among the choices, so that on
-    the same images no single model has a smaller error.
+    The weights of a neuron minimise its squared error plus :data:`SHRINKAGE` times the squared distance from
+    the weights that fit the whole population best: a few hundred noisy images say little about a single
+    neuron. Where that leaves a neuron worse off than its best single model, its weights move as far as needed
+    towards those with the smallest error, so that on these images no single model has a smaller one. All are
+    found by non-negative least squares (Lawson & Hanson 1974), without means.
 
     Parameters
     ----------
@@ -98,8 +106,35 @@ def mix(predictions: np.ndarray, responses: np.ndarray) -> tuple[np.ndarray, np.
     Weights (model, neuron) and biases (neuron,).
     """
     mean_prediction, mean_response = predictions.mean(1), responses.mean(0)
-    weights = np.zeros(mean_prediction.shape)
-    for neuron in range(responses.shape[1]):
-        centered = predictions[:, :, neuron] - mean_prediction[:, neuron, None]
-        weights[:, neuron], _ = nnls(centered.T, responses[:, neuron] - mean_response[neuron])
+    centered = predictions - mean_prediction[:, None]
+    target = responses - mean_response
+    variance = np.where(target.any(0), (target**2).mean(0), 1.0)
+    gram = np.einsum("min,kin->nmk", centered, centered) / (len(responses) * variance[:, None, None])
+    cross = np.einsum("min,in->nm", centered, target) / (len(responses) * variance[:, None])
+    shared = _non_negative(gram.mean(0), cross.mean(0))
+    weights = np.stack([_mixed(*moments, shared) for moments in zip(gram, cross, strict=True)], 1)
     return weights, mean_response - (weights * mean_prediction).sum(0)
+
+
+def _mixed(gram: np.ndarray, cross: np.ndarray, shared: np.ndarray) -> np.ndarray:
+    """Weights (model,) of one neuron from its moments (model, model) and (model,) and those of all."""
+    strength = SHRINKAGE * np.trace(gram) / len(gram)
+    shrunk = _non_negative(gram + strength * np.eye(len(gram)), cross + strength * shared)
+    free = _non_negative(gram, cross)
+    allowed = (np.diag(gram) - 2 * cross).min()
+    # The error, without the variance of the responses, is a parabola along the way from one to the other.
+    step = free - shrunk
+    constant = shrunk @ gram @ shrunk - 2 * shrunk @ cross - allowed
+    slope, curvature = 2 * step @ (gram @ shrunk - cross), step @ gram @ step
+    if constant <= 0 or curvature <= 0:
+        return shrunk
+    root = (-slope - np.sqrt(max(slope**2 - 4 * curvature * constant, 0.0))) / (2 * curvature)
+    return np.maximum(shrunk + min(max(root, 0.0), 1.0) * step, 0.0)
+
+
+def _non_negative(gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
+    """Minimise w G w - 2 w c over weights w (model,) that are not negative."""
+    values, vectors = np.linalg.eigh(gram)
+    roots = np.sqrt(np.maximum(values, 1e-12 * max(values[-1], 1e-12)))
+    weights, _ = nnls((vectors * roots).T, (vectors / roots).T @ cross)
+    return weights

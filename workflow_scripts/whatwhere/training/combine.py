@@ -49,35 +49,32 @@ def without_start(setting: Setting) -> tuple[tuple[str, float], ...]:
 
 
 def chosen_shares(member: MemberFits, seed: int) -> np.ndarray:
-    """Share of every fit in the prediction of a model, (setting, neuron); each neuron's add up to 1.
+    """Share of every fit in the prediction of a model, (setting,); they add up to 1.
 
-    The starts of a setting count alike. Every neuron takes the setting with its lowest validation loss,
-    averaged over starts; starts that diverged are left out.
+    The setting with the lowest validation loss, averaged over neurons and starts, is taken, and its starts
+    count alike; starts that diverged are left out. One setting for all neurons: a choice per neuron would
+    fit the validation images on which models are to be compared.
     """
-    loss = member.validation["validation_loss"].sel(seed=seed).values.astype(np.float64)
-    usable = [bool(np.isfinite(row).all()) for row in loss]
+    loss = member.validation["validation_loss"].sel(seed=seed).values.astype(np.float64).mean(1)
     groups: dict[Any, list[int]] = defaultdict(list)
     for index, setting in enumerate(member.settings):
-        if usable[index]:
+        if np.isfinite(loss[index]):
             groups[without_start(setting)].append(index)
     if not groups:
         raise UserError(
             f"{member.name}: no fit of seed {seed} has a finite loss: leave it out of the members"
         )
-    shares = np.zeros(loss.shape)
-    starts = list(groups.values())
-    best = np.stack([loss[some].mean(0) for some in starts]).argmin(0)
-    for neuron, group in enumerate(best):
-        shares[starts[group], neuron] = 1 / len(starts[group])
+    best = min(groups.values(), key=lambda starts: loss[starts].mean())
+    shares = np.zeros(len(loss))
+    shares[best] = 1 / len(best)
     return shares
 
 
 def predict_shares(member: MemberFits, seed: int, shares: np.ndarray, images: np.ndarray) -> np.ndarray:
     """Prediction of a model from its fits, (image, channel, y, x) as stored to (image, neuron)."""
-    total = np.zeros((len(images), shares.shape[1]))
-    for index in np.flatnonzero(shares.any(1)):
-        total += load_fit(member.fits, seed, int(index)).predict(images) * shares[index]
-    return total
+    taking_part = np.flatnonzero(shares)
+    parts = [load_fit(member.fits, seed, int(i)).predict(images) * shares[i] for i in taking_part]
+    return np.sum(parts, axis=0, dtype=np.float64)
 
 
 def combine_seed(
@@ -143,7 +140,7 @@ def _parameters(
     members: list[MemberFits], seed: int, shares: list[np.ndarray], weights: np.ndarray, bias: np.ndarray
 ) -> dict[str, Tensor]:
     """State of a :class:`whatwhere.models.combined.Combined` of all settings of all members."""
-    of_fits = np.concatenate([share * weight for share, weight in zip(shares, weights, strict=True)])
+    of_fits = np.concatenate([np.outer(share, weight) for share, weight in zip(shares, weights, strict=True)])
     parameters = {"weights": _float32(of_fits), "bias": _float32(bias)}
     every = [(member, index) for member in members for index in range(len(member.settings))]
     for place in np.flatnonzero(of_fits.any(1)):
@@ -156,9 +153,8 @@ def _parameters(
 def _finished(members: list[MemberFits], seed: int, shares: list[np.ndarray], weights: np.ndarray) -> bool:
     """Whether all fits that take part ended by themselves."""
     for member, share, weight in zip(members, shares, weights, strict=True):
-        taking_part = (share * weight).any(1)
         finished = np.asarray(member.validation["finished"].sel(seed=seed).values)
-        if not finished[taking_part].all():
+        if weight.any() and not finished[share > 0].all():
             return False
     return True
 
