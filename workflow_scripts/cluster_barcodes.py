@@ -55,8 +55,7 @@ def cluster_fit(fitted: Fitted, seed: int, types: np.ndarray | None) -> tuple[pd
 
 def fields_of(fitted: Fitted, clusters: np.ndarray, averages: np.ndarray) -> xr.Dataset:
     """Mean spike-triggered average (neuron, y, x) of every cluster, aligned to the peaks of the masks."""
-    masks = fitted.encoder.readout.mask.detach().numpy()
-    positions = peaks(masks, averages.shape[1:])
+    positions = peaks(fitted.masks, averages.shape[1:])
     means = barcodes.aligned_means(averages, positions, clusters, HALF_WIDTH)
     offset = np.arange(-HALF_WIDTH, HALF_WIDTH + 1)
     return xr.Dataset(

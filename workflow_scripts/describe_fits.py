@@ -13,6 +13,7 @@ from whatwhere.localization.localized import LocalizedEncoder
 from whatwhere.locations import location_errors, peaks
 from whatwhere.logs import logged
 from whatwhere.models.encoder import Encoder
+from whatwhere.models.factorized_ridge import FactorizedRidge
 from whatwhere.models.linear import LinearEncoder
 from whatwhere.selection import most_frequent
 from whatwhere.training.fits import Fitted, load_fit
@@ -36,14 +37,16 @@ def parameters(fitted: Fitted, data: xr.Dataset) -> xr.Dataset:
     image = data["images"][int(np.flatnonzero(data["split"].values[0] == TRAIN)[0])].values
     arrays: dict[str, tuple[tuple[str, ...], np.ndarray]] = {"image": (("channel", "y", "x"), image)}
     attributes: dict[str, int] = {}
-    if isinstance(model, Encoder):
+    if isinstance(model, Encoder | FactorizedRidge):
         with torch.inference_mode():
-            standardized = torch.from_numpy(fitted.standardize(image[None]))
-            arrays["features"] = (("feature", "fy", "fx"), model.core(standardized)[0].numpy())
-            layers = model.core.conv_layers()
-            kernels = layers[0].constrained_kernels().numpy()
-            attributes["n_layers"] = len(layers)
-            arrays["kernels"] = (("kernel", "channel", "ky", "kx"), kernels)
+            seen = model.prepare(torch.from_numpy(fitted.standardize(image[None])))
+            layers = model.core.conv_layers() if isinstance(model, Encoder) else []
+            features = model.core(seen) if isinstance(model, Encoder) else seen
+            arrays["features"] = (("feature", "fy", "fx"), features[0].numpy())
+            bank = model.bank
+            kernels = layers[0].constrained_kernels() if bank is None else bank.filters()
+            attributes["n_layers"] = len(layers) + (bank is not None)
+            arrays["kernels"] = (("kernel", "channel", "ky", "kx"), kernels.numpy())
             if hasattr(model.readout, "mask"):
                 arrays["masks"] = (("neuron", "fy", "fx"), model.readout.mask[keep].numpy())
                 weights = model.readout.feature_weights[keep].numpy()
@@ -53,7 +56,7 @@ def parameters(fitted: Fitted, data: xr.Dataset) -> xr.Dataset:
         shares = model.kernels.detach()[:, None].expand(-1, len(image), -1, -1) / len(image)
         arrays["kernels"] = (("kernel", "channel", "ky", "kx"), shares.numpy())
         arrays["masks"] = (("neuron", "fy", "fx"), model.readout.mask.detach()[keep].numpy())
-    elif isinstance(model, LinearEncoder):
+    elif isinstance(model, LinearEncoder) and model.bank is None:
         arrays["filters"] = (("neuron", "channel", "y", "x"), model.filters.detach()[keep].numpy())
     for name in ("location", "receptive_field", "cell_type"):
         if name in data:
@@ -65,7 +68,7 @@ def errors_of_masks(fitted: Fitted, data: xr.Dataset) -> np.ndarray:
     """Localisation error of every neuron's mask, (neuron,) in pixels."""
     readout = fitted.encoder.readout
     strongest = readout.feature_weights.detach().abs().argmax(1).numpy()
-    positions = peaks(readout.mask.detach().numpy(), data["images"].shape[2:])
+    positions = peaks(fitted.masks, data["images"].shape[2:])
     return location_errors(positions, data["location"].values[fitted.neurons], strongest)
 
 

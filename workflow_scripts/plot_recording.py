@@ -15,10 +15,9 @@ from whatwhere.dataset import open_dataset, repeat_mean
 from whatwhere.files import read_netcdf, read_table, read_tensors
 from whatwhere.logs import logged
 from whatwhere.metrics import pearson
-from whatwhere.models.base import Model
 from whatwhere.models.readouts import FactorizedReadout
 from whatwhere.selection import MEAN_RESPONSE, last_cell
-from whatwhere.training.fits import load_fit
+from whatwhere.training.fits import Fitted, load_fit
 
 QUANTILES = {"good": 0.9, "median": 0.5, "bad": 0.1}
 
@@ -32,10 +31,10 @@ def examples(scores: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def masks_of(encoder: Model) -> np.ndarray | None:
-    """Masks (neuron, y, x) of a factorized encoder; None for models without masks."""
-    readout = getattr(encoder, "readout", None)
-    return readout.mask.detach().numpy() if isinstance(readout, FactorizedReadout) else None
+def masks_of(fitted: Fitted) -> np.ndarray | None:
+    """Masks (neuron, y, x) of a factorized model; None for models without masks."""
+    readout = getattr(fitted.encoder, "readout", None)
+    return fitted.masks if isinstance(readout, FactorizedReadout) else None
 
 
 def _outline(ax: Axes, mask: np.ndarray, image_shape: tuple[int, ...]) -> None:
@@ -131,7 +130,7 @@ def main(
             left,
             examples(mine),
             stored.load(),
-            masks_of(fitted.encoder),
+            masks_of(fitted),
             fitted.neurons,
             predicted.load(),
             measured,

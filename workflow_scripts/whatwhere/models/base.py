@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from whatwhere.models.feature_bank import FeatureBank
 
 ImageShape = tuple[int, int, int]
 """(channel, y, x)."""
@@ -84,7 +88,7 @@ class Model(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.bank: nn.Module | None = None
+        self.bank: FeatureBank | None = None
 
     def prepare(self, images: Tensor) -> Tensor:
         """Return what is called with: the images, or the maps of the bank, which training computes once."""

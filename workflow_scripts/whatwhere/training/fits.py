@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
+from torch.nn import functional
 
 from whatwhere.fit_data import Standardizer
 from whatwhere.models.base import ImageShape, Model, predict
@@ -152,6 +153,18 @@ class Fitted:
     neurons: np.ndarray
     standardize: Standardizer
     response_scale: np.ndarray
+
+    @property
+    def masks(self) -> np.ndarray:
+        """Masks ("where") in image pixels, (neuron, y, x): those of a bank's maps are enlarged linearly."""
+        readout: Any = self.encoder.readout
+        masks: Tensor = readout.mask.detach()
+        if self.encoder.bank is None:
+            return np.asarray(masks)
+        height, width = self.standardize.mean.shape[1:]
+        size = [places * self.encoder.bank.pool for places in masks.shape[1:]]
+        enlarged = functional.interpolate(masks[None], size, mode="bilinear")[0]
+        return enlarged[:, :height, :width].numpy()
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Predicted responses, (image, channel, y, x) to (image, neuron), both in stored units."""
