@@ -5,8 +5,10 @@ import pytest
 import torch
 from conftest import factorized, small_core, small_training
 
+import describe_fits
 from whatwhere.errors import UserError
 from whatwhere.fit_data import Standardizer, evenly_scaled, load_fit_data, scale_responses
+from whatwhere.locations import peaks
 from whatwhere.models.base import predict
 from whatwhere.models.feature_bank import FeatureBank, gabor_energy
 from whatwhere.training.fits import load_fit, to_tensors, to_validation
@@ -20,6 +22,12 @@ RIDGE = {
     "bank": BANK,
     "loss": "mse",
     "grid": [{"ridge_l2": [10, 100]}],
+}
+SUM = {
+    "family": "factorized_ridge",
+    "bank": BANK,
+    "loss": "mse",
+    "grid": [{"rank": [2], "mask_l2": [1], "feature_l2": [1]}],
 }
 PLAIN_RIDGE = {key: value for key, value in RIDGE.items() if key != "bank"} | {"input": "image"}
 NETWORK = factorized(
@@ -202,3 +210,38 @@ def test_a_model_without_a_bank_sees_the_images(tiny_dataset):
     fit = fitted(PLAIN_RIDGE, fit_seed(PLAIN_RIDGE, 0, data))
     images = torch.from_numpy(data.validation_images)
     assert torch.equal(predict(fit.encoder, images), fit.encoder(images).detach())
+
+
+def test_masks_of_a_bank_are_enlarged_to_the_pixels_they_stand_for(tiny_dataset):
+    data = load_fit_data(tiny_dataset, None, None, 0)
+    fit = fitted(NETWORK, trained(NETWORK, data))
+    with torch.no_grad():
+        fit.encoder.readout.raw_mask.zero_()
+        fit.encoder.readout.raw_mask[:, 2, 3] = 1
+    assert fit.masks.shape == (5, 9, 11)
+    # Places 2 and 3 of squares of 2 px: pixels 4 and 5, 6 and 7.
+    top, left = peaks(fit.masks, (9, 11))[0]
+    assert top in (4, 5)
+    assert left in (6, 7)
+    assert fit.masks[0, :3].sum() == 0
+
+
+def test_the_filters_of_a_bank_are_even_waves_and_squares():
+    filters = FeatureBank((3, 9, 11), BANK).filters()
+    assert filters.shape[:2] == (9, 3)
+    torch.testing.assert_close(filters[:6], filters[:6].flip(2, 3))
+    assert filters[6:].sum((2, 3)).tolist() == (4 * torch.eye(3)).tolist()
+
+
+@pytest.mark.parametrize("definition", [RIDGE, NETWORK, SUM], ids=["ridge", "network", "factorized_ridge"])
+def test_fits_on_a_bank_are_described_with_masks_and_features_of_one_size(tiny_dataset, definition):
+    data = load_fit_data(tiny_dataset, None, None, 0)
+    candidates = trained(definition, data) if definition is NETWORK else fit_seed(definition, 0, data)
+    description = describe_fits.parameters(fitted(definition, candidates), tiny_dataset)
+    if definition is RIDGE:
+        assert "filters" not in description
+        return
+    assert description["features"].shape == (9 + 4 * (definition is NETWORK), 5, 6)
+    assert description["masks"].shape == (5, 5, 6)
+    assert description["kernels"].shape[:2] == (9, 3)
+    assert description.attrs["n_layers"] == 1 + (definition is NETWORK)

@@ -51,9 +51,9 @@ class FeatureBank(Bank):
 
     def __init__(self, image_shape: ImageShape, config: dict[str, Any]) -> None:
         super().__init__()
+        self.image_shape = image_shape
         channels, height, width = image_shape
         self.stride = config["pool"]
-        self.n_channels = channels
         self.means: bool = config["means"]
         if self.stride > min(height, width):
             raise UserError(
@@ -89,24 +89,22 @@ class FeatureBank(Bank):
         """Standardised maps, (image, channel, y, x) to (image, *out_shape)."""
         return (self.raw_maps(images) - self.mean) / self.sd
 
+    def filters(self) -> Tensor:
+        """What every map sees, (map, channel, y, x): even Gabor filters, and squares of ones for means."""
+        channels = self.image_shape[0]
+        sd = max((wavelength / 2 for wavelength, _ in self.pairs), default=0)
+        reach = max(math.ceil(3 * sd), self.stride)
+        gabors = [gabor_pair(wavelength, angle, reach)[0].float() for wavelength, angle in self.pairs]
+        grey = [gabor.expand(channels, -1, -1) for gabor in gabors]
+        square = torch.zeros(2 * reach + 1, 2 * reach + 1)
+        first = reach - self.stride // 2
+        square[first : first + self.stride, first : first + self.stride] = 1
+        means = [square * one[:, None, None] for one in torch.eye(channels)] if self.means else []
+        return torch.stack([*grey, *means])
+
     def raw_maps(self, images: Tensor) -> Tensor:
         """Maps before they are standardised, (image, channel, y, x) to (image, *out_shape)."""
         return torch.cat([self._maps(chunk) for chunk in images.split(EVALUATION_CHUNK)])
-
-    def filters(self) -> Tensor:
-        """The even filters of the quadrature pairs, and the squares of means, (feature, channel, y, x)."""
-        reach = max([self.stride, *(math.ceil(1.5 * wavelength / 2) for wavelength, _ in self.pairs)])
-        axis = torch.arange(-reach, reach + 1, dtype=torch.float32)
-        y, x = torch.meshgrid(axis, axis, indexing="ij")
-        gabors = []
-        for wavelength, angle in self.pairs:
-            window = torch.exp(-(y**2 + x**2) / (2 * (wavelength / 2) ** 2))
-            wave = torch.cos(2 * math.pi / wavelength * (y * math.sin(angle) + x * math.cos(angle)))
-            even = window * (wave - (window * wave).sum() / window.sum())
-            gabors.append((even / even.norm()).expand(self.n_channels, -1, -1))
-        square = ((y.abs() < self.stride / 2) & (x.abs() < self.stride / 2)).float() / self.stride
-        means = [square * torch.eye(self.n_channels)[c, :, None, None] for c in range(self.n_channels)]
-        return torch.stack([*gabors, *(means if self.means else [])])
 
     def _maps(self, images: Tensor) -> Tensor:
         grey = images.mean(1)
@@ -137,10 +135,14 @@ def gabor_energy(images: Tensor, wavelength: float, angle: float) -> Tensor:
     frequency = 2 * math.pi / wavelength
     wave_y, window_y = _profiles(images.shape[1], frequency * math.sin(angle), wavelength / 2, images)
     wave_x, window_x = _profiles(images.shape[2], frequency * math.cos(angle), wavelength / 2, images)
-    even, odd, mean = _scales(frequency, angle, wavelength / 2)
+    even, odd, window = gabor_pair(wavelength, angle, math.ceil(3 * wavelength))
+    mean = float(even.sum() / window.sum())
     output = wave_y @ images.to(wave_y.dtype) @ wave_x.T
-    window = window_y @ images @ window_x.T
-    return torch.hypot((output.real - mean * window) / even, output.imag / odd)
+    seen = window_y @ images @ window_x.T
+    # The window that the even filter loses to have no mean.
+    return torch.hypot(
+        (output.real - mean * seen) / float((even - mean * window).norm()), output.imag / float(odd.norm())
+    )
 
 
 def _profiles(size: int, frequency: float, sd: float, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -153,13 +155,22 @@ def _profiles(size: int, frequency: float, sd: float, like: Tensor) -> tuple[Ten
     return wave.to(complex_type), window.to(like.dtype)
 
 
-def _scales(frequency: float, angle: float, sd: float) -> tuple[float, float, float]:
-    """Norms of the even and the odd filter, and the share of the window that the even one has to lose."""
-    reach = math.ceil(6 * sd)
+def gabor_pair(wavelength: float, angle: float, reach: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Even and odd wave under the window, and the window, before means and norms are set.
+
+    Parameters
+    ----------
+    wavelength, angle
+        As for :func:`gabor_energy`.
+    reach
+        Half the width, px.
+
+    Returns
+    -------
+    Three (2 * reach + 1, 2 * reach + 1).
+    """
     axis = torch.arange(-reach, reach + 1, dtype=torch.float64)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
-    window = torch.exp(-(y**2 + x**2) / (2 * sd**2))
-    phase = frequency * (y * math.sin(angle) + x * math.cos(angle))
-    even, odd = window * phase.cos(), window * phase.sin()
-    mean = float(even.sum() / window.sum())
-    return float((even - mean * window).norm()), float(odd.norm()), mean
+    window = torch.exp(-2 * (y**2 + x**2) / wavelength**2)
+    phase = 2 * math.pi / wavelength * (y * math.sin(angle) + x * math.cos(angle))
+    return window * phase.cos(), window * phase.sin(), window

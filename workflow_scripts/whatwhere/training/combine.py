@@ -74,7 +74,7 @@ def predict_shares(member: MemberFits, seed: int, shares: np.ndarray, images: np
     """Prediction of a model from its fits, (image, channel, y, x) as stored to (image, neuron)."""
     taking_part = np.flatnonzero(shares)
     parts = [load_fit(member.fits, seed, int(i)).predict(images) * shares[i] for i in taking_part]
-    return np.sum(parts, axis=0, dtype=np.float64)
+    return np.stack(parts).sum(0, dtype=np.float64)
 
 
 def combine_seed(
