@@ -18,6 +18,7 @@ SMALLEST_TYPE = 3
 LEVEL = 0.05
 N_CONTINUA = 100
 """Simulated continua of every shape that a test compares with, at most."""
+MOST_NEURONS = 1000
 CLEAR = (0.001, 0.3)
 """Outside these p-values no more continua are simulated."""
 SHAPES = {"gaussian": 0.5, "uniform": 0.0}
@@ -200,8 +201,14 @@ def compare(barcodes: np.ndarray, rng: np.random.Generator) -> TypeTest:
     """Test whether barcodes (neuron, channel) have a deeper valley than continua with the same spread.
 
     The tail of the null is a Gumbel distribution, that of maxima, with the mean and variance of the
-    simulated valleys. Continua are drawn until the answer is clear, at most :data:`N_CONTINUA`.
+    simulated valleys. Continua are drawn until the answer is clear, at most :data:`N_CONTINUA`. Of more
+    than :data:`MOST_NEURONS` neurons a sample is tested; fewer than two of the smallest types have no
+    p-value.
     """
+    if len(barcodes) < 2 * SMALLEST_TYPE:
+        return TypeTest(np.nan, 0.0, np.empty((len(SHAPES), 0)))
+    if len(barcodes) > MOST_NEURONS:
+        barcodes = barcodes[rng.permutation(len(barcodes))[:MOST_NEURONS]]
     deepest = deepest_valley(barcodes)
     continuum = fit_continuum(barcodes)
     null = np.empty((len(SHAPES), 0))
@@ -243,7 +250,7 @@ def find_types(barcodes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarr
     (neuron,) labels from 0, the largest type first, and the test of all neurons.
     """
     whole = compare(barcodes, rng)
-    if whole.p_value > LEVEL:
+    if not whole.p_value <= LEVEL:
         return np.zeros(len(barcodes), int), whole
     parts = [part for half in _halves(barcodes) for part in _pure(barcodes, half, rng)]
     parts = sorted(_joined(barcodes, parts, rng), key=len, reverse=True)
@@ -263,7 +270,7 @@ def _halves(barcodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _pure(barcodes: np.ndarray, part: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
     """Split neurons (index,) until every part is a continuum."""
     level = LEVEL * len(part) / len(barcodes)
-    if len(part) < 2 * SMALLEST_TYPE or compare(barcodes[part], rng).p_value > level:
+    if not compare(barcodes[part], rng).p_value <= level:
         return [part]
     return [pure for half in _halves(barcodes[part]) for pure in _pure(barcodes, part[half], rng)]
 
