@@ -19,6 +19,7 @@ def _fields(axes: list[Axes], kernels: list[np.ndarray], name: str) -> None:
 
 
 def _weights(ax: Axes, barcodes: pd.DataFrame, ari: float) -> None:
+    barcodes = barcodes[barcodes.cluster >= 0]
     raw = barcodes[["weight_0", "weight_1"]].mul(barcodes["norm"], axis=0)
     for (cell_type, cluster), rows in raw.groupby([barcodes.cell_type, barcodes.cluster]):
         ax.scatter(

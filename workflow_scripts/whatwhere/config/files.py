@@ -103,3 +103,9 @@ def from_command_line(value: Any) -> Any:
 def size(wildcard: str) -> int | None:
     """A population or data size as it stands in paths; None for ``all``."""
     return None if wildcard == "all" else int(wildcard)
+
+
+def cell_sizes(cell: str) -> tuple[int | None, int | None]:
+    """Population and data size of a cell from its folder, such as ``n100-dall``; None for ``all``."""
+    n_neurons, n_images = cell.split("-")
+    return size(n_neurons[1:]), size(n_images[1:])
