@@ -21,6 +21,7 @@ test responses are rates without noise), ``repeat_averages`` (1: responses are p
 no single trials), ``validation_fraction`` and ``validation_max`` (how many of n images a fit validates on).
 Simulations with natural stimuli add ``independent_pixels_train``, ``_validation`` and ``_test``: how many
 different pixels of the source the images of a split show, fewer than their pixels where crops overlap.
+Recordings add ``preparation``, see :func:`whatwhere.recordings.preprocess.preparation`.
 """
 
 from __future__ import annotations

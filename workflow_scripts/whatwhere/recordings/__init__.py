@@ -14,7 +14,7 @@ from whatwhere.dataset import check, duplicate_groups
 from whatwhere.description import findings
 from whatwhere.recordings import antolik2016, arrays, cowley2023, images, sensorium
 from whatwhere.recordings.array_files import split_location
-from whatwhere.recordings.preprocess import preprocess
+from whatwhere.recordings.preprocess import PREPARATION, preparation, preprocess
 from whatwhere.recordings.recording import Recording
 from whatwhere.recordings.splits import assign, validation_share
 
@@ -86,8 +86,10 @@ def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
     key = f"datasets.{name}"
     recording = read(name, definition, downloads, mirror)
     prepared = preprocess(recording.images, definition["image"], key)
+    kept = preparation(recording.images, definition["image"])
     recording = dataclasses.replace(recording, images=prepared)
-    return to_contract(recording, name, key, definition["image"]["normalize"], definition.get("split"))
+    dataset = to_contract(recording, name, key, definition["image"]["normalize"], definition.get("split"))
+    return dataset.assign_attrs({PREPARATION: kept})
 
 
 def to_contract(

@@ -1,0 +1,128 @@
+"""Fits of a finished run, found in its folder ``results/<run>``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from whatwhere.config.files import size
+from whatwhere.dataset import open_dataset, select_images
+from whatwhere.errors import UserError
+from whatwhere.files import read_table, read_tensors
+from whatwhere.fit_data import draw
+from whatwhere.fitted import FittedModel, Member, together
+from whatwhere.metrics import SCORES
+from whatwhere.viewing import Viewing
+
+KEYS = ("experiment", "dataset", "model", "n_neurons", "n_images", "selection", "seed")
+"""What tells the fits of a run apart."""
+
+
+def fits_of(run: str | Path) -> pd.DataFrame:
+    """One row of strings per fit of a run, with the columns :data:`KEYS`.
+
+    Raises
+    ------
+    UserError
+        If the folder holds no fits.
+    """
+    parts = []
+    for path in sorted(Path(run).glob("selection/*/*/*.csv")):
+        table = read_table(path)[["cell_neurons", "cell_images", "selection", "seed"]]
+        experiment, dataset, model = (*path.parts[-3:-1], path.stem)
+        parts.append(table.drop_duplicates().assign(experiment=experiment, dataset=dataset, model=model))
+    if not parts:
+        raise UserError(f"{run}: holds no fits: give the folder of a run, such as results/quick")
+    found = pd.concat(parts, ignore_index=True)
+    return found.rename(columns={"cell_neurons": "n_neurons", "cell_images": "n_images"})[[*KEYS]].astype(str)
+
+
+def find(run: str | Path, wanted: Mapping[str, str | int | None]) -> pd.DataFrame:
+    """The fits that are wanted: one, or those of all seeds with ``seed="all"``.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    wanted
+        Values of :data:`KEYS`; None where there is only one.
+
+    Raises
+    ------
+    UserError
+        If no fit, or more than one, is like that; the line lists what there is.
+    """
+    fits = fits_of(run)
+    for key in KEYS:
+        value = wanted[key]
+        if value is None or (key == "seed" and value == "all"):
+            continue
+        there = _choices(fits[key])
+        fits = fits[fits[key] == str(value)]
+        if fits.empty:
+            raise UserError(f"{run}: there is no {key} '{value}' here: choose from {there}")
+    open_keys = [key for key in KEYS if fits[key].nunique() > 1 and wanted[key] is None]
+    if open_keys:
+        choices = "; ".join(f"{key} from {_choices(fits[key])}" for key in open_keys)
+        raise UserError(f"{run}: {len(fits)} fits are like that: choose {choices}")
+    return fits
+
+
+def _choices(values: pd.Series) -> str:
+    return ", ".join(values.drop_duplicates())
+
+
+def load(run: str | Path, wanted: Mapping[str, str | int | None]) -> FittedModel:
+    """Load the fits that :func:`find` finds as one model."""
+    rows = find(run, wanted).to_dict("records")
+    return together(
+        [_load_one(Path(run), {str(key): str(value) for key, value in row.items()}) for row in rows]
+    )
+
+
+def _load_one(run: Path, key: dict[str, str]) -> FittedModel:
+    seed = int(key["seed"])
+    where = Path(key["experiment"], key["dataset"], key["model"])
+    cell = f"n{key['n_neurons']}-d{key['n_images']}"
+    content = read_tensors(run / "fits" / where / cell / "fits.pt")
+    chosen = read_table(run / "selection" / f"{where}.csv").astype({"cell_neurons": str, "cell_images": str})
+    chosen = chosen[
+        (chosen.cell_neurons == key["n_neurons"])
+        & (chosen.cell_images == key["n_images"])
+        & (chosen.selection == key["selection"])
+        & (chosen.seed == seed)
+    ]
+    member = Member.of(content, seed, chosen["setting"].to_numpy())
+    neurons = member.stored["neurons"].numpy()
+    with open_dataset(run / "data" / f"{key['dataset']}.nc") as data:
+        drawn = draw(data, size(key["n_neurons"]), size(key["n_images"]), seed)
+        viewing = Viewing.of(select_images(data, drawn.train), member.standardize, data.attrs)
+        split = data["split"].values[seed % data.sizes["fold"]]
+        names = data["neuron_id"].values[neurons] if "neuron_id" in data.coords else neurons
+    return FittedModel(
+        dataset=key["dataset"],
+        neurons=neurons,
+        neuron_ids=[str(name) for name in names],
+        scores=_scores(run / "scores" / f"{where}.csv", key, len(neurons), member.stored["n_images"]),
+        split=split,
+        viewing=viewing,
+        members=(member,),
+    )
+
+
+def _scores(path: Path, key: dict[str, str], n_neurons: int, n_images: int) -> pd.DataFrame:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file: finish the run first")
+    table = read_table(path)
+    mine = table[
+        (table.n_neurons == n_neurons)
+        & (table.n_images == n_images)
+        & (table.selection == key["selection"])
+        & (table.seed == int(key["seed"]))
+    ]
+    # A size that is also what "all" means has its rows twice.
+    mine = mine.drop_duplicates("neuron")[["seed", "neuron", *SCORES]]
+    return mine.reset_index(drop=True).astype(dict.fromkeys(SCORES, np.float64))
