@@ -30,10 +30,10 @@ def write(model: FittedModel, path: str | Path) -> None:
         "neuron_ids": model.neuron_ids,
         "scores": {str(name): _tensor(column) for name, column in model.scores.items()},
         "split": _tensor(model.split),
-        "viewing": dataclasses.asdict(model.viewing),
+        "viewing": dataclasses.asdict(model.viewing)
+        | {"low": _tensor(model.viewing.low), "high": _tensor(model.viewing.high)},
         "members": [
-            {"seed": one.seed, "content": one.content, "choice": _tensor(one.choice)}
-            for one in model.members
+            {"seed": one.seed, "content": one.content, "choice": _tensor(one.choice)} for one in model.members
         ],
     }
     write_tensors(content, path)
@@ -58,6 +58,7 @@ def read(path: str | Path) -> FittedModel:
             f"{VERSION}: update whatwhere"
         )
     viewing: dict[str, Any] = content["viewing"]
+    viewing |= {limit: viewing[limit].numpy() for limit in ("low", "high")}
     return FittedModel(
         dataset=content["dataset"],
         neurons=content["neurons"].numpy(),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from whatwhere.config.files import size
 from whatwhere.dataset import open_dataset, select_images
@@ -77,52 +79,70 @@ def _choices(values: pd.Series) -> str:
 
 def load(run: str | Path, wanted: Mapping[str, str | int | None]) -> FittedModel:
     """Load the fits that :func:`find` finds as one model."""
-    rows = find(run, wanted).to_dict("records")
-    return together(
-        [_load_one(Path(run), {str(key): str(value) for key, value in row.items()}) for row in rows]
-    )
+    fits = find(run, wanted)
+    return together([_load_one(Path(run), fits.loc[index].to_dict()) for index in fits.index])
 
 
 def _load_one(run: Path, key: dict[str, str]) -> FittedModel:
-    seed = int(key["seed"])
     where = Path(key["experiment"], key["dataset"], key["model"])
     cell = f"n{key['n_neurons']}-d{key['n_images']}"
-    content = read_tensors(run / "fits" / where / cell / "fits.pt")
-    chosen = read_table(run / "selection" / f"{where}.csv").astype({"cell_neurons": str, "cell_images": str})
+    chosen = read_selection(run / "selection" / f"{where}.csv")
     chosen = chosen[
         (chosen.cell_neurons == key["n_neurons"])
         & (chosen.cell_images == key["n_images"])
         & (chosen.selection == key["selection"])
-        & (chosen.seed == seed)
+        & (chosen.seed == int(key["seed"]))
     ]
+    scores = run / "scores" / f"{where}.csv"
+    if not scores.is_file():
+        raise UserError(f"{scores}: no such file: finish the run first")
+    with open_dataset(run / "data" / f"{key['dataset']}.nc") as data:
+        return assemble(
+            data, read_tensors(run / "fits" / where / cell / "fits.pt"), chosen, read_table(scores)
+        )
+
+
+def read_selection(path: str | Path) -> pd.DataFrame:
+    """Read what the rule ``select_fits`` wrote."""
+    return read_table(path).astype({"cell_neurons": str, "cell_images": str})
+
+
+def assemble(
+    data: xr.Dataset, content: dict[str, Any], chosen: pd.DataFrame, scores: pd.DataFrame
+) -> FittedModel:
+    """Put a fitted model together from the files of a run.
+
+    Parameters
+    ----------
+    data
+        The dataset.
+    content
+        Of ``fits.pt`` of the cell.
+    chosen
+        Rows of the selection of one cell, rule and seed.
+    scores
+        Of the model, with the rows of these neurons.
+    """
+    cell = chosen.iloc[0]
+    seed = int(cell.seed)
     member = Member.of(content, seed, chosen["setting"].to_numpy())
     neurons = member.stored["neurons"].numpy()
-    with open_dataset(run / "data" / f"{key['dataset']}.nc") as data:
-        drawn = draw(data, size(key["n_neurons"]), size(key["n_images"]), seed)
-        viewing = Viewing.of(select_images(data, drawn.train), member.standardize, data.attrs)
-        split = data["split"].values[seed % data.sizes["fold"]]
-        names = data["neuron_id"].values[neurons] if "neuron_id" in data.coords else neurons
-    return FittedModel(
-        dataset=key["dataset"],
-        neurons=neurons,
-        neuron_ids=[str(name) for name in names],
-        scores=_scores(run / "scores" / f"{where}.csv", key, len(neurons), member.stored["n_images"]),
-        split=split,
-        viewing=viewing,
-        members=(member,),
-    )
-
-
-def _scores(path: Path, key: dict[str, str], n_neurons: int, n_images: int) -> pd.DataFrame:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file: finish the run first")
-    table = read_table(path)
-    mine = table[
-        (table.n_neurons == n_neurons)
-        & (table.n_images == n_images)
-        & (table.selection == key["selection"])
-        & (table.seed == int(key["seed"]))
+    drawn = draw(data, size(cell.cell_neurons), size(cell.cell_images), seed)
+    mine = scores[
+        (scores.n_neurons == len(neurons))
+        & (scores.n_images == member.stored["n_images"])
+        & (scores.selection == cell.selection)
+        & (scores.seed == seed)
     ]
     # A size that is also what "all" means has its rows twice.
-    mine = mine.drop_duplicates("neuron")[["seed", "neuron", *SCORES]]
-    return mine.reset_index(drop=True).astype(dict.fromkeys(SCORES, np.float64))
+    mine = mine.drop_duplicates("neuron")[["seed", "neuron", *SCORES]].reset_index(drop=True)
+    names = data["neuron_id"].values[neurons] if "neuron_id" in data.coords else neurons
+    return FittedModel(
+        dataset=data.attrs["name"],
+        neurons=neurons,
+        neuron_ids=[str(name) for name in names],
+        scores=mine.astype(dict.fromkeys(SCORES, np.float64)),
+        split=data["split"].values[seed % data.sizes["fold"]],
+        viewing=Viewing.of(select_images(data, drawn.train), member.standardize, data.attrs),
+        members=(member,),
+    )

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from whatwhere.fitted import Member
 from whatwhere.models.base import Model
-
-CHUNK = 128
-"""Images at once; their feature maps stay in the cache of a processor."""
+from whatwhere.selection import MEAN_RESPONSE
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:
@@ -31,19 +27,20 @@ def _own_tensors(model: Model, n_neurons: int) -> dict[str, Tensor] | None:
     return own if own and rows else None
 
 
-def own_responses(model: Model, images: Tensor, neurons: Tensor) -> Tensor:
+def own_responses(model: Model, n_neurons: int, images: Tensor, neurons: Tensor) -> Tensor:
     """Response of a neuron to its own image, (image,).
 
     Parameters
     ----------
     model
         In evaluation mode.
+    n_neurons
+        Size of its population.
     images
         (image, channel, y, x), standardized.
     neurons
-        (image,) which neuron sees the image: positions in the population of the model.
+        (image,) which neuron sees the image: positions in the population.
     """
-    n_neurons = _population(model, images[:1])
     own = _own_tensors(model, n_neurons)
     if own is None:
         return model(images).gather(1, neurons[:, None])[:, 0]
@@ -53,11 +50,6 @@ def own_responses(model: Model, images: Tensor, neurons: Tensor) -> Tensor:
         return functional_call(model, alone, (image[None],))[0, 0]
 
     return vmap(respond)({name: value[neurons] for name, value in own.items()}, images)
-
-
-def _population(model: Model, image: Tensor) -> int:
-    with torch.no_grad():
-        return model(image).shape[1]
 
 
 def responses(members: tuple[Member, ...], images: Tensor, neurons: Tensor) -> Tensor:
@@ -77,19 +69,11 @@ def responses(members: tuple[Member, ...], images: Tensor, neurons: Tensor) -> T
         mean, sd = (torch.from_numpy(value) for value in (member.standardize.mean, member.standardize.sd))
         standardized = (images - mean) / sd
         choice = torch.from_numpy(member.choice)[neurons]
-        total = total + member.stored["response_mean"][neurons] * ~torch.isin(choice, _known(member))
+        constant = member.stored["response_mean"][neurons]
+        total = total + torch.where(choice == MEAN_RESPONSE, constant, 0.0)
         for setting, model in member.models.items():
             mine = torch.nonzero(choice == setting)[:, 0]
             if len(mine):
-                own = own_responses(model, standardized[mine], neurons[mine])
+                own = own_responses(model, len(member.choice), standardized[mine], neurons[mine])
                 total = total.index_add(0, mine, own)
     return total / len(members)
-
-
-def _known(member: Member) -> Tensor:
-    return torch.tensor(list(member.models))
-
-
-def chunks(n: int) -> Iterator[slice]:
-    """Slices of :data:`CHUNK`."""
-    return (slice(start, start + CHUNK) for start in range(0, n, CHUNK))

@@ -34,16 +34,18 @@ class Viewing:
         How they were made: ``color``, ``crop`` and ``size`` of the configuration, ``original`` (height and
         width before, None if images differed) and ``degrees_per_pixel`` of the original (None if unknown).
         None: images are taken as they are.
-    low, high, mean
-        Smallest, largest and mean pixel of the training images.
+    low, high
+        (channel, y, x) smallest and largest value of every pixel in the training images.
+    mean
+        Their mean over all pixels.
     norm
         Median L2 norm of the standardised training images.
     """
 
     shape: tuple[int, int, int]
     preparation: dict[str, Any] | None
-    low: float
-    high: float
+    low: np.ndarray
+    high: np.ndarray
     mean: float
     norm: float
 
@@ -56,8 +58,8 @@ class Viewing:
         return cls(
             shape=(channel, height, width),
             preparation=None if stored is None else json.loads(stored),
-            low=float(images.min()),
-            high=float(images.max()),
+            low=images.min(0),
+            high=images.max(0),
             mean=float(images.mean(dtype=np.float64)),
             norm=float(np.median(norms)),
         )
@@ -91,13 +93,14 @@ class Viewing:
         finite = np.isfinite(shaped).all((1, 2, 3))
         if not finite.all():
             raise UserError(f"images: image {np.flatnonzero(~finite)[0]} holds NaN or infinite pixels")
-        if 0 < np.ptp(shaped) < _ANOTHER_UNIT * (self.high - self.low):
+        low, high = self.low.min(), self.high.max()
+        if 0 < np.ptp(shaped) < _ANOTHER_UNIT * (high - low):
             logger.warning(
                 "images: pixels span %g to %g, those of the fit %g to %g: are the units the same?",
                 shaped.min(),
                 shaped.max(),
-                self.low,
-                self.high,
+                low,
+                high,
             )
         return shaped
 
