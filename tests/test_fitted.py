@@ -20,6 +20,7 @@ from whatwhere.files import read_tensors, write_netcdf, write_tensors
 from whatwhere.recordings import to_contract
 from whatwhere.recordings.preprocess import PREPARATION, preparation, preprocess
 from whatwhere.recordings.recording import Recording
+from whatwhere.tuning import orientation_tuning, size_tuning
 
 IMAGE = {"color": "grey", "crop": [2, 4, 24, 32], "size": [12, 16], "degrees_per_pixel": 0.1}
 
@@ -255,3 +256,14 @@ def test_a_model_without_feature_maps_says_so(rng):
 def hsm():
     model = definition("hsm")
     return model | {"training": model["training"] | {"max_steps": 5, "evaluate_every": 5}}
+
+
+def test_experiments_run_on_a_fitted_model(run):
+    fitted = load(run, model="factorized", seed="all")
+    canvas = fitted.canvas
+    assert canvas.shape == fitted.viewing.shape
+    assert fitted.viewing.low.min() <= canvas.background - canvas.amplitude
+    assert canvas.background + canvas.amplitude <= fitted.viewing.high.max()
+    table = orientation_tuning(fitted)
+    assert table["neuron"].tolist() == [0, 1, 2, 3]
+    assert len(size_tuning(fitted, diameters=[2, 4], preferred=table)) == 8

@@ -158,6 +158,13 @@ class FittedModel:
         """The hyper-parameters that validation chose from the grid, for most neurons of the first seed."""
         return self.members[0].setting
 
+    @property
+    def canvas(self) -> Canvas:
+        """What artificial stimuli are drawn on: as bright and as contrasted as the training images."""
+        viewing = self.viewing
+        room = min(viewing.mean - viewing.low.min(), viewing.high.max() - viewing.mean)
+        return Canvas(viewing.shape, viewing.mean, float(room))
+
     def predict(self, images: np.ndarray | Sequence[np.ndarray], *, preprocessed: bool = False) -> np.ndarray:
         """Predicted responses to images as the user has them.
 
