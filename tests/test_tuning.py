@@ -15,7 +15,7 @@ CANVAS = Canvas((1, 41, 45), 100.0, 50.0)
 
 @dataclass
 class Cells:
-    """Cells with two filters (cell, phase, y, x) each: they see the first, rectified, or the energy of both."""
+    """Cells of two filters (cell, phase, y, x) each; they see the first, rectified, or the energy of both."""
 
     filters: np.ndarray
     is_complex: np.ndarray

@@ -11,7 +11,7 @@ from whatwhere.runs import assemble, read_selection
 from whatwhere.selection import last_cell
 from whatwhere.synthesis import most_exciting_images
 
-STEPS = 30
+STEPS = 20
 N_STARTS = 2
 
 

@@ -20,6 +20,7 @@ from whatwhere.fit_data import Standardizer
 from whatwhere.locations import peaks
 from whatwhere.models.base import EVALUATION_CHUNK, Model, predict
 from whatwhere.selection import MEAN_RESPONSE, most_frequent
+from whatwhere.stimuli import Canvas
 from whatwhere.training.fits import Setting, load_fit, settings
 from whatwhere.viewing import Viewing
 
@@ -48,7 +49,9 @@ class Member:
         stored = content["seeds"][seed]
         kept = {*choice[choice != MEAN_RESPONSE].tolist(), most_frequent(choice)}
         parameters = {setting: stored["parameters"][setting] for setting in sorted(kept)}
-        return cls(seed, content | {"seeds": {seed: stored | {"parameters": parameters}}}, choice)
+        kept_content = content | {"seeds": {seed: stored | {"parameters": parameters}}}
+        # A copy, because a column of a table is read-only, which tensors are not.
+        return cls(seed, kept_content, np.array(choice))
 
     @property
     def stored(self) -> dict[str, Any]:
@@ -245,8 +248,8 @@ class FittedModel:
         neurons: Sequence[int] | None = None,
         *,
         norm: float | None = None,
-        steps: int = 40,
-        n_starts: int = 3,
+        steps: int = 20,
+        n_starts: int = 2,
         seed: int = 0,
         least: bool = False,
         confirm: FittedModel | None = None,
