@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from whatwhere.explorer import view, write
+from whatwhere.explorer import write
+from whatwhere.explorer_views import view
 from whatwhere.files import read_netcdf
 from whatwhere.logs import logged
 

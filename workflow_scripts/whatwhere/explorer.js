@@ -1,4 +1,6 @@
-// What the explorer does when something is chosen; the arguments are those of `layout` in explorer.py.
+// What the explorer does when something is chosen; the arguments are those of `page` in explorer.py.
+const { dataset: dataset_choice, model: model_choice, other: other_choice, range: range_choice } = controls;
+const { name: name_choice, types: types_choice, clusters: clusters_choice } = controls;
 const of = (dataset, model) => stores[keys.findIndex(([d, m]) => d === dataset && m === model)].data;
 
 function unique(values) {
@@ -32,6 +34,9 @@ function say() {
 }
 
 function change_model() {
+  // While the dataset changes, one of the models is still the old one's.
+  const models = models_of[dataset_choice.value];
+  if (!models.includes(model_choice.value) || !models.includes(other_choice.value)) return;
   const data = of(dataset_choice.value, model_choice.value);
   const compared = of(dataset_choice.value, other_choice.value);
   const place = new Map(Array.from(compared.neuron, (neuron, i) => [neuron, i]));
