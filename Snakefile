@@ -17,6 +17,7 @@ include: "rules/evaluate.smk"
 include: "rules/paper_figures.smk"
 include: "rules/figures.smk"
 include: "rules/tables.smk"
+include: "rules/explore.smk"
 include: "rules/report.smk"
 
 

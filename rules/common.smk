@@ -156,12 +156,14 @@ def all_targets():
     if fits_of(EXPERIMENTS.values(), has_barcodes):
         tables += ["barcodes", "barcode_scores"]
         figures += fitted("barcodes/{experiment}/{dataset}/{model}", has_barcodes)
+        figures += fitted("most_exciting/{experiment}/{dataset}/{model}", has_barcodes)
     if fits_of(EXPERIMENTS.values(), has_mask_and_features):
         figures += ["fig1"]
     return (
         [f"{RUN}/tables/{name}.csv" for name in tables]
         + [f"{RUN}/figures/{name}.svg" for name in figures]
         + dataset_pages()
+        + ([f"{RUN}/explore.html"] if explored_fits() else [])
     )
 
 

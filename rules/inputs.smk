@@ -146,3 +146,25 @@ def table1_names(section):
     """Datasets or models of the experiments that Table 1 is made of, in order."""
     of_table = (e for e in EXPERIMENTS.values() if e["figure"] == "table1")
     return list(dict.fromkeys(name for e in of_table for name in e[section]))
+
+
+def if_barcodes(source):
+    """Input function: a file, given as a pattern or a function, of models with barcodes; else nothing."""
+
+    def file(wildcards):
+        if not has_barcodes(config["models"][wildcards.model]):
+            return []
+        return source(wildcards) if callable(source) else source.format(**wildcards)
+
+    return file
+
+
+def explored_fits():
+    """What the explorer shows: all that is fitted to datasets of which a model has barcodes."""
+    datasets = {one["dataset"] for one in fits_of(EXPERIMENTS.values(), has_barcodes)}
+    return [one for one in fits_of(EXPERIMENTS.values()) if one["dataset"] in datasets]
+
+
+def explored(pattern):
+    """A file of everything that the explorer shows."""
+    return [pattern.format(**names) for names in explored_fits()]

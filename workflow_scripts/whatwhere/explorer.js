@@ -37,6 +37,9 @@ function change_model() {
   // While the dataset changes, one of the models is still the old one's.
   const models = models_of[dataset_choice.value];
   if (!models.includes(model_choice.value) || !models.includes(other_choice.value)) return;
+  const choice = JSON.stringify([dataset_choice.value, model_choice.value, other_choice.value]);
+  if (source.tags[0] === choice) return;
+  source.tags = [choice];
   const data = of(dataset_choice.value, model_choice.value);
   const compared = of(dataset_choice.value, other_choice.value);
   const place = new Map(Array.from(compared.neuron, (neuron, i) => [neuron, i]));
