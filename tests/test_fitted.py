@@ -10,8 +10,11 @@ import xarray as xr
 from conftest import factorized, small_training
 
 import compute_sta
+import describe_neurons
+import plot_most_exciting
 import score
 import select_fits
+import synthesize_images
 import train
 from whatwhere import fitted_file
 from whatwhere.api import definition, fit, load
@@ -267,3 +270,38 @@ def test_experiments_run_on_a_fitted_model(run):
     table = orientation_tuning(fitted)
     assert table["neuron"].tolist() == [0, 1, 2, 3]
     assert len(size_tuning(fitted, diameters=[2, 4], preferred=table)) == 8
+
+
+def test_the_scripts_tell_of_every_neuron_what_the_library_does(run, tmp_path):
+    where = "first/mine/factorized"
+    files = [run / "data" / "mine.nc", run / "fits" / where / "nall-dall" / "fits.pt"]
+    files += [run / kind / f"{where}.csv" for kind in ("selection", "scores")]
+    predictions, average = (
+        run / "predictions" / f"{where}.nc",
+        run / "sta" / "first" / "mine" / "nall-dall.nc",
+    )
+    images, neurons = tmp_path / "images.nc", tmp_path / "neurons.nc"
+    synthesize_images.main(*files, 1, images)
+    describe_neurons.main(*files, predictions, [average], [images], [], neurons)
+    fitted, second = (load(run, model="factorized", seed=seed) for seed in (0, 1))
+    with xr.open_dataset(neurons) as known:
+        expected = fitted.most_exciting_images(confirm=second)
+        np.testing.assert_array_equal(known["image"], expected["image"])
+        np.testing.assert_allclose(known["confirmed"], expected["confirmed"])
+        np.testing.assert_array_equal(known["mask"], fitted.masks)
+        np.testing.assert_array_equal(known["row"], fitted.locations["y"])
+        assert known["neuron_id"].values.tolist() == ["a", "b", "c", "d"]
+        with xr.open_dataset(predictions) as predicted:
+            np.testing.assert_array_equal(known["predicted"].T, predicted["predictions"])
+    plot_most_exciting.main(neurons, tmp_path / "images.svg", tmp_path / "images.png")
+    assert ">all<" in (tmp_path / "images.svg").read_text()
+
+
+def test_without_averages_and_images_the_rest_is_described(run, tmp_path):
+    where, neurons = "first/mine/gaussian", tmp_path / "neurons.nc"
+    files = [run / "data" / "mine.nc", run / "fits" / where / "nall-dall" / "fits.pt"]
+    files += [run / kind / f"{where}.csv" for kind in ("selection", "scores")]
+    describe_neurons.main(*files, run / "predictions" / f"{where}.nc", [], [], [], neurons)
+    with xr.open_dataset(neurons) as known:
+        assert {"average", "image", "confirmed", "cluster"}.isdisjoint(known.variables)
+        assert {"correlation", "measured", "mask", "row"} <= set(known.variables)

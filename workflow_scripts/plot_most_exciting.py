@@ -48,7 +48,7 @@ def main(neurons: str | Path, svg: str | Path, png: str | Path) -> None:
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
     for line, label in zip(axes, labels, strict=True):
-        line[0].set_ylabel(f"{name} {label + 1}")
+        line[0].set_ylabel(name if name == "all" else f"{name} {label + 1}")
         for ax, neuron in zip(line, best_first[group[best_first] == label], strict=False):
             show(ax, known["image"].values[neuron])
             if "confirmed" in known:
