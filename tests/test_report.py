@@ -2,13 +2,12 @@
 
 import json
 import re
-import shutil
 
 import pandas as pd
 import pytest
+from browser import opened
 from conftest import REPOSITORY
 from repository_copy import CONFIG, snakemake
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -16,16 +15,6 @@ from whatwhere.config.files import read
 from whatwhere.config.load import load
 
 pytestmark = pytest.mark.slow
-
-FLAGS = [
-    "headless",
-    "no-sandbox",
-    "disable-gpu",
-    "disable-quic",
-    "no-first-run",
-    "disable-background-networking",
-]
-FLAGS += ["disable-component-update", "disable-sync", "window-size=1400,1000"]
 
 
 @pytest.fixture
@@ -35,17 +24,7 @@ def report(finished):
 
 @pytest.fixture
 def browser(report, tmp_path):
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("needs chromium and chromium-driver (Debian packages)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"user-data-dir={tmp_path}"):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as chrome:
-        chrome.set_page_load_timeout(120)
-        chrome.get(report.as_uri())
+    with opened(report, tmp_path) as chrome:
         yield chrome
 
 

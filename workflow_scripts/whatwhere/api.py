@@ -1,26 +1,25 @@
-"""The model as a library: fit it to arrays, with the code and the defaults of the workflow."""
+"""The model as a library: fit it to arrays as the workflow does, or load what was fitted and saved."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from whatwhere import sta
-from whatwhere.config.load import load
+from whatwhere import fitted_file, runs, sta
+from whatwhere.config.load import load as load_config
 from whatwhere.config.traits import traits_of
 from whatwhere.config.validation import validate_model
 from whatwhere.dataset import TEST, select_images
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data, standardizer
+from whatwhere.fitted import FittedModel, Member
 from whatwhere.metrics import scores
-from whatwhere.models.encoder import Encoder
-from whatwhere.models.readouts import FactorizedReadout
 from whatwhere.recordings import to_contract
 from whatwhere.recordings.array_files import NamedArray, numeric
 from whatwhere.recordings.arrays import shape_images, shape_responses
@@ -29,77 +28,16 @@ from whatwhere.recordings.labels import split_names
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.selection import select
 from whatwhere.training.families import settings
-from whatwhere.training.fits import Fitted, load_fit, to_tensors, to_validation
+from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.loop import choose_device
 from whatwhere.training.progress import Progress
 from whatwhere.training.sweep import train_seed
+from whatwhere.viewing import Viewing
 
 DEFAULT_MODEL = "factorized_three_layers"
 """The model of ``config/config.yaml`` that :func:`fit` takes unless told otherwise."""
 SPLIT = {"validation": 1 / 6, "test": 1 / 6, "folds": 1}
 """Shares of the images that validate and test if none are given."""
-
-
-@dataclass(frozen=True)
-class FittedModel:
-    """A fitted factorized model.
-
-    Attributes
-    ----------
-    scores
-        One row per neuron with the columns of :data:`whatwhere.metrics.SCORES`, on the test images, which
-        neither training nor the choice of hyper-parameters saw.
-    setting
-        The hyper-parameters that validation chose from the grid.
-    dataset
-        What was fitted, as :mod:`whatwhere.dataset` describes it; its ``split`` says which images tested.
-    fitted
-        The encoder and what it needs to predict.
-    """
-
-    scores: pd.DataFrame
-    setting: dict[str, float]
-    dataset: xr.Dataset
-    fitted: Fitted
-
-    def predict(self, images: Any) -> np.ndarray:
-        """Predicted responses to images in the units and the shape of those fitted.
-
-        Parameters
-        ----------
-        images
-            (image, y, x) or (image, channel, y, x).
-
-        Returns
-        -------
-        (image, neuron), float32.
-
-        Raises
-        ------
-        UserError
-            If the images have another shape than those fitted.
-        """
-        shaped, expected = _shape_images(images), self.dataset["images"].shape[1:]
-        if shaped.shape[1:] != expected:
-            raise UserError(f"images: have shape {shaped.shape[1:]} (channel, y, x), expected {expected}")
-        return self.fitted.predict(shaped)
-
-    @property
-    def masks(self) -> np.ndarray:
-        """Masks ("where"), (neuron, y, x)."""
-        return self._readout.mask.detach().numpy()
-
-    @property
-    def feature_weights(self) -> np.ndarray:
-        """Feature weights ("what"), (neuron, channel)."""
-        return self._readout.feature_weights.detach().numpy()
-
-    @property
-    def _readout(self) -> FactorizedReadout:
-        encoder = self.fitted.encoder
-        if not isinstance(encoder, Encoder) or not isinstance(encoder.readout, FactorizedReadout):
-            raise UserError("this model has no masks and no feature weights: fit a factorized one")
-        return encoder.readout
 
 
 def definition(name: str = DEFAULT_MODEL) -> dict[str, Any]:
@@ -110,7 +48,7 @@ def definition(name: str = DEFAULT_MODEL) -> dict[str, Any]:
     UserError
         If there is no such model.
     """
-    models = load([]).config["models"]
+    models = load_config([]).config["models"]
     if name not in models:
         raise UserError(f"model: '{name}' is not defined; defined are {', '.join(sorted(models))}")
     return copy.deepcopy(models[name])
@@ -172,10 +110,10 @@ def fit(
         raise UserError(f"model: {model['family']} is no network: use a family that is trained")
     if "localizer" in model:
         raise UserError("model: a localizer is another model of a config: start masks at an average instead")
-    data = _dataset(images, responses, responses_layout, split, normalize, seed)
+    data = as_dataset(images, responses, responses_layout, split, normalize, seed)
     seen = load_fit_data(data, None, None, seed)
     stored = select_images(data, seen.draw.train)
-    defaults = load([]).config
+    defaults = load_config([]).config
     start_maps = sta.all_averages(
         seen.train_images,
         standardizer(stored, "global")(stored),
@@ -185,12 +123,62 @@ def fit(
     )
     progress = Progress(len(settings(model)))
     candidates = [train_seed(model, seed, seen, start_maps, None, None, where, progress)]
-    (chosen,) = np.unique(select(to_validation(model, candidates), "population"))
-    fitted = load_fit(to_tensors(model, candidates), seed, int(chosen))
-    return FittedModel(_score(data, fitted), settings(model)[int(chosen)], data, fitted)
+    (chosen,) = select(to_validation(model, candidates), "population")
+    member = Member.of(to_tensors(model, candidates), seed, chosen)
+    neurons = seen.draw.neurons
+    return FittedModel(
+        dataset=data.attrs["name"],
+        neurons=neurons,
+        neuron_ids=[str(neuron) for neuron in neurons],
+        scores=_score(data, member),
+        split=data["split"].values[0],
+        viewing=Viewing.of(stored, member.standardize, data.attrs),
+        members=(member,),
+    )
 
 
-def _dataset(
+def load(
+    path: str | Path,
+    *,
+    experiment: str | None = None,
+    dataset: str | None = None,
+    model: str | None = None,
+    n_neurons: int | str | None = None,
+    n_images: int | str | None = None,
+    selection: str | None = None,
+    seed: int | str | None = None,
+) -> FittedModel:
+    """Load a fit of a run, or what :meth:`whatwhere.fitted.FittedModel.save` wrote.
+
+    Parameters
+    ----------
+    path
+        Folder of a run, such as ``results/quick``, or a file.
+    experiment, dataset, model, n_neurons, n_images, selection
+        Which fit of a run, as the configuration names them; None where there is only one.
+    seed
+        Of the fit; ``all`` gives the mean of all seeds as one model.
+
+    Raises
+    ------
+    UserError
+        If there is no such fit, or several: the line lists what to choose from.
+
+    Examples
+    --------
+    >>> fitted = load("results/quick", dataset="v1_like", model="cnn_3_layers", seed=0)  # doctest: +SKIP
+    """
+    wanted = dict(
+        zip(runs.KEYS, (experiment, dataset, model, n_neurons, n_images, selection, seed), strict=True)
+    )
+    if Path(path).is_dir():
+        return runs.load(path, wanted)
+    if any(value is not None for value in wanted.values()):
+        raise UserError(f"{path}: is no folder of a run, so there is nothing to choose: give the path alone")
+    return fitted_file.read(path)
+
+
+def as_dataset(
     images: Any,
     responses: Any,
     responses_layout: Sequence[str] | None,
@@ -198,6 +186,7 @@ def _dataset(
     normalize: str,
     seed: int,
 ) -> xr.Dataset:
+    """Arrays in the form of :mod:`whatwhere.dataset`; parameters and errors as for :func:`fit`."""
     shaped = _shape_images(images)
     labels = None if split is None else as_array(split, "split").values
     if labels is not None and labels.shape != (len(shaped),):
@@ -232,9 +221,10 @@ def _shape_images(images: Any) -> np.ndarray:
     return to_float32(shape_images(array, "nchw", "images", "images")[0])
 
 
-def _score(data: xr.Dataset, fitted: Fitted) -> pd.DataFrame:
+def _score(data: xr.Dataset, member: Member) -> pd.DataFrame:
     test = np.flatnonzero(data["split"].values[0] == TEST)
-    predictions = fitted.predict(select_images(data, test))
+    predictions = member.predict(select_images(data, test))
     table = pd.DataFrame(scores(predictions, data["responses"].values[:, test], noise_free=False))
-    table.insert(0, "neuron", fitted.neurons)
+    table.insert(0, "seed", member.seed)
+    table.insert(1, "neuron", member.stored["neurons"].numpy())
     return table

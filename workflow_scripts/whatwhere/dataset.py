@@ -24,6 +24,7 @@ Recordings may name their neurons, images and covariates (coordinates ``neuron_i
 ``covariate_name``) and say how files were read (attribute ``reading``).
 Simulations with natural stimuli add ``independent_pixels_train``, ``_validation`` and ``_test``: how many
 different pixels of the source the images of a split show, fewer than their pixels where crops overlap.
+Recordings add ``preparation``, see :func:`whatwhere.recordings.preprocess.preparation`.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ FITS = [
     "scaling",
     "recording",
     "drawn",
+    "explored",
 ]
 """Columns of :func:`fits`."""
 CELLS = ["n_neurons", "n_images", "cell", "cell_path", "sta", "localizer", "last"]
@@ -53,7 +54,7 @@ def fits(config: Config) -> pd.DataFrame:
     several feature weights to cluster. ``example``: the paper's model with both, of which figures show one.
     ``scaling``: the paper's model fitted at several sizes. ``recording``: of the first experiment on a
     recorded dataset, whose models that dataset's figure compares. ``drawn``: the one of them whose neurons
-    it shows.
+    it shows. ``explored``: on a dataset to which a model with barcodes is fitted.
     """
     rows = []
     seen: set[str] = set()
@@ -87,7 +88,9 @@ def fits(config: Config) -> pd.DataFrame:
                         "drawn": first and not simulated and model == shown,
                     }
                 )
-    return pd.DataFrame(rows, columns=FITS)
+    planned = pd.DataFrame(rows, columns=FITS)
+    interesting = planned.dataset[planned.barcodes.astype(bool)]
+    return planned.assign(explored=planned.dataset.isin(interesting))
 
 
 def shown_model(names: Sequence[str], models: Config) -> str:
@@ -180,12 +183,14 @@ def results(planned: pd.DataFrame) -> list[str]:
         *(f"recording_{name}" for name in recorded),
         *(["scaling"] if planned.scaling.any() else []),
         *(f"barcodes/{path}" for path in barcodes),
+        *(f"most_exciting/{path}" for path in barcodes),
         *(["fig1"] if planned.example.any() else []),
     ]
     return [
         *(f"tables/{name}.csv" for name, wanted in tables.items() if wanted),
         *(f"figures/{name}.svg" for name in figures),
         *(f"datasets/{name}.html" for name in sorted(planned.dataset.unique())),
+        *(["explore.html"] if barcodes else []),
     ]
 
 

@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor, nn
 
-from whatwhere.models.base import Model, Penalties, predict
+from whatwhere.models.base import Model, Penalties
 
 SHRINKAGE = 1.0
 """Of a neuron's weights towards those of the population, in units of the mean variance of its predictions.
@@ -41,7 +41,8 @@ class Member(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
-        return predict(self.model, (images - self.input_mean) / self.input_sd) * self.response_scale
+        prepared = self.model.prepare((images - self.input_mean) / self.input_sd)
+        return self.model(prepared) * self.response_scale
 
 
 class Combined(Model):

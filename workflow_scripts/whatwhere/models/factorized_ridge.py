@@ -46,13 +46,14 @@ class FactorizedSumReadout(FactorizedReadout):
         super().__init__(feature_shape, n_neurons, signed)
         channels, height, width = feature_shape
         further = min(rank, channels, height * width) - 1
-        self.further_masks = nn.Parameter(torch.zeros(further, n_neurons, height, width))
-        self.further_feature_weights = nn.Parameter(torch.zeros(further, n_neurons, channels))
+        self.further_masks = nn.Parameter(torch.zeros(n_neurons, further, height, width))
+        self.further_feature_weights = nn.Parameter(torch.zeros(n_neurons, further, channels))
 
     def forward(self, features: Tensor) -> Tensor:
         """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""
         drive = super().forward(features)
-        for mask, weights in zip(self.further_masks, self.further_feature_weights, strict=True):
+        pairs = zip(self.further_masks.unbind(1), self.further_feature_weights.unbind(1), strict=True)
+        for mask, weights in pairs:
             pooled = features.flatten(2) @ mask.flatten(1).T
             drive = drive + (pooled * weights.T).sum(1)
         return drive
@@ -254,6 +255,6 @@ def _parameters(total: Tensor, rank: int, bias: Tensor, grid: tuple[int, int]) -
         "readout.raw_mask": masks[0].clone(),
         "readout.raw_feature_weights": weights[0].clone(),
         "readout.bias": bias,
-        "readout.further_masks": masks[1:].clone(),
-        "readout.further_feature_weights": weights[1:].clone(),
+        "readout.further_masks": masks[1:].transpose(0, 1).clone(),
+        "readout.further_feature_weights": weights[1:].transpose(0, 1).clone(),
     }

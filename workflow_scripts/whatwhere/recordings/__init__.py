@@ -16,7 +16,7 @@ from whatwhere.recordings import antolik2016, arrays, cowley2023, images, sensor
 from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.inputs import input_files, stamp
 from whatwhere.recordings.labels import LEFT_OUT
-from whatwhere.recordings.preprocess import preprocess
+from whatwhere.recordings.preprocess import PREPARATION, preparation, preprocess
 from whatwhere.recordings.presentations import Presentations
 from whatwhere.recordings.recording import Recording, clip_rounding
 from whatwhere.recordings.splits import assign, joined_groups, validation_share
@@ -73,8 +73,10 @@ def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
     key = f"datasets.{name}"
     recording = read(name, definition, downloads, mirror)
     prepared = preprocess(recording.images, definition["image"], key)
+    kept = preparation(recording.images, definition["image"])
     recording = dataclasses.replace(recording, images=prepared)
-    return to_contract(recording, name, key, definition["image"]["normalize"], definition.get("split"))
+    dataset = to_contract(recording, name, key, definition["image"]["normalize"], definition.get("split"))
+    return dataset.assign_attrs({PREPARATION: kept})
 
 
 def to_contract(

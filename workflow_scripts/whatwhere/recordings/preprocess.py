@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,9 @@ from PIL import Image
 
 from whatwhere.errors import UserError
 from whatwhere.recordings.recording import to_float32
+
+PREPARATION = "preparation"
+"""Attribute of a recorded dataset: how its images were prepared, see :func:`preparation`."""
 
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -91,3 +95,15 @@ def _resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         picture = Image.fromarray(images[index]).resize(size[::-1], Image.Resampling.LANCZOS)
         resized[index] = np.asarray(picture)
     return resized
+
+
+def preparation(images: np.ndarray | list[np.ndarray], config: dict[str, Any]) -> str:
+    """JSON of what later images need to be prepared alike, and to find a pixel in the original image.
+
+    The keys are ``color``, ``crop`` and ``size`` as in :func:`preprocess`, ``original`` (height and width of
+    the images as stored, null if they differ) and ``degrees_per_pixel`` of the original (null if unknown).
+    """
+    sizes = {image.shape[1:] for image in images}
+    kept = {key: config[key] for key in ("color", "crop", "size")}
+    original = list(sizes.pop()) if len(sizes) == 1 else None
+    return json.dumps(kept | {"original": original, "degrees_per_pixel": config.get("degrees_per_pixel")})

@@ -1,0 +1,127 @@
+rule synthesize_images:
+    input:
+        dataset="<results>/data/{dataset}.nc",
+        fits=collect(
+            "<results>/fits/{cell.cell_path}/fits.pt",
+            cell=lookup(OF_FIT + " and last", within=CELLS),
+        ),
+        selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
+        scores="<results>/scores/{experiment}/{dataset}/{model}.csv",
+    output:
+        images="<results>/most_exciting/{experiment}/{dataset}/{model}.nc",
+    log:
+        "<logs>/synthesize_images/{experiment}/{dataset}/{model}.log",
+    benchmark:
+        "<benchmarks>/synthesize_images/{experiment}/{dataset}/{model}.tsv"
+    conda:
+        "../envs/whatwhere.yaml"
+    threads: config["threads_per_fit"]
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(120),
+    params:
+        code=code_of("synthesize_images"),
+    message:
+        "Find the images that excite the neurons of {wildcards.model} on {wildcards.dataset} most"
+    script:
+        "../workflow_scripts/synthesize_images.py"
+
+
+rule plot_most_exciting:
+    input:
+        neurons="<results>/neurons/{experiment}/{dataset}/{model}.nc",
+    output:
+        svg=report(
+            "<results>/figures/most_exciting/{experiment}/{dataset}/{model}.svg",
+            caption="captions/most_exciting.rst",
+            category="Most exciting images",
+            labels={
+                "experiment": "{experiment}",
+                "dataset": "{dataset}",
+                "model": "{model}",
+            },
+        ),
+        png="<results>/figures/most_exciting/{experiment}/{dataset}/{model}.png",
+    log:
+        "<logs>/plot_most_exciting/{experiment}/{dataset}/{model}.log",
+    benchmark:
+        "<benchmarks>/plot_most_exciting/{experiment}/{dataset}/{model}.tsv"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        code=code_of("plot_most_exciting"),
+    message:
+        "Draw the images that excite the neurons of {wildcards.model} on {wildcards.dataset} most"
+    script:
+        "../workflow_scripts/plot_most_exciting.py"
+
+
+rule describe_neurons:
+    input:
+        dataset="<results>/data/{dataset}.nc",
+        fits=collect(
+            "<results>/fits/{cell.cell_path}/fits.pt",
+            cell=lookup(OF_FIT + " and last", within=CELLS),
+        ),
+        selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
+        scores="<results>/scores/{experiment}/{dataset}/{model}.csv",
+        predictions="<results>/predictions/{experiment}/{dataset}/{model}.nc",
+        averages=collect(
+            "<results>/sta/{cell.sta}.nc",
+            cell=lookup(OF_FIT + " and last and barcodes", within=CELLS),
+        ),
+        images=collect(
+            "<results>/most_exciting/{fit.path}.nc",
+            fit=lookup(OF_FIT + " and barcodes", within=FITS),
+        ),
+        barcodes=collect(
+            "<results>/barcodes/{fit.path}.csv",
+            fit=lookup(OF_FIT + " and barcodes", within=FITS),
+        ),
+    output:
+        neurons="<results>/neurons/{experiment}/{dataset}/{model}.nc",
+    log:
+        "<logs>/describe_neurons/{experiment}/{dataset}/{model}.log",
+    benchmark:
+        "<benchmarks>/describe_neurons/{experiment}/{dataset}/{model}.tsv"
+    conda:
+        "../envs/whatwhere.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(30),
+    params:
+        code=code_of("describe_neurons"),
+    message:
+        "Describe the neurons of {wildcards.dataset} as {wildcards.model} sees them"
+    script:
+        "../workflow_scripts/describe_neurons.py"
+
+
+rule build_explorer:
+    input:
+        neurons=collect(
+            "<results>/neurons/{fit.path}.nc", fit=lookup("explored", within=FITS)
+        ),
+        # No module of Python, so that `code` does not know it.
+        script=SCRIPTS / "whatwhere" / "explorer.js",
+    output:
+        page="<results>/explore.html",
+    log:
+        "<logs>/build_explorer.log",
+    benchmark:
+        "<benchmarks>/build_explorer.tsv"
+    conda:
+        "../envs/whatwhere.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(30),
+    params:
+        names=FITS.query("explored")[["experiment", "dataset", "model"]].to_dict(
+            "records"
+        ),
+        run=config["run"],
+        code=code_of("build_explorer"),
+    message:
+        "Build the explorer of all neurons"
+    script:
+        "../workflow_scripts/build_explorer.py"

@@ -1,0 +1,35 @@
+"""A page in a headless browser without network."""
+
+import contextlib
+import shutil
+
+import pytest
+from selenium import webdriver
+
+FLAGS = [
+    "headless",
+    "no-sandbox",
+    "disable-gpu",
+    "disable-quic",
+    "no-first-run",
+    "disable-background-networking",
+]
+FLAGS += ["disable-component-update", "disable-sync", "window-size=1400,1000"]
+
+
+@contextlib.contextmanager
+def opened(page, folder):
+    """Chromium that shows a file; its profile and what it downloads lie in a folder."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("needs chromium and chromium-driver (Debian packages)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"user-data-dir={folder / 'profile'}"):
+        options.add_argument(f"--{flag}")
+    options.add_experimental_option("prefs", {"download.default_directory": str(folder / "downloads")})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as chrome:
+        chrome.set_page_load_timeout(120)
+        chrome.get(page.as_uri())
+        yield chrome

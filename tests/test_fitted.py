@@ -1,0 +1,307 @@
+"""What a user does with a fitted model: load, predict, ask, save."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+from conftest import factorized, small_training
+
+import compute_sta
+import describe_neurons
+import plot_most_exciting
+import score
+import select_fits
+import synthesize_images
+import train
+from whatwhere import fitted_file
+from whatwhere.api import definition, fit, load
+from whatwhere.errors import UserError
+from whatwhere.files import read_tensors, write_netcdf, write_tensors
+from whatwhere.recordings import to_contract
+from whatwhere.recordings.preprocess import PREPARATION, preparation, preprocess
+from whatwhere.recordings.recording import Recording
+from whatwhere.tuning import orientation_tuning, size_tuning
+
+IMAGE = {"color": "grey", "crop": [2, 4, 24, 32], "size": [12, 16], "degrees_per_pixel": 0.1}
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    """Sixty colour images of 30 x 40 px as a camera gives them: (image, y, x, channel), uint8."""
+    return np.random.default_rng(1).integers(0, 256, (60, 30, 40, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def run(photographs, tmp_path_factory):
+    """A run of one dataset and two models, of which one with two seeds, laid out as the rules do it."""
+    folder = tmp_path_factory.mktemp("results") / "mine"
+    stored = np.moveaxis(photographs, -1, 1)
+    responses = np.random.default_rng(2).poisson(2.0, (2, 60, 4)).astype(np.float32)
+    recording = Recording(
+        images=preprocess(stored, IMAGE, "mine"),
+        responses=responses,
+        split=None,
+        neurons=np.array(["a", "b", "c", "d"]),
+        source="",
+        citation="",
+        repeat_averages=False,
+    )
+    shares = {"validation": 0.2, "test": 0.2, "folds": 1, "seed": 0}
+    dataset = to_contract(recording, "mine", "mine", "per_pixel", shares)
+    write_netcdf(dataset.assign_attrs({PREPARATION: preparation(stored, IMAGE)}), folder / "data" / "mine.nc")
+    for name, seeds, rules in (("factorized", [0, 1], ["population"]), ("gaussian", [0], ["neuron"])):
+        fit_model(folder, name, seeds, rules)
+    return folder
+
+
+def fit_model(folder, name, seeds, rules):
+    where, cell = f"first/mine/{name}", "nall-dall"
+    averages = folder / "sta" / "first" / "mine" / f"{cell}.nc"
+    fits, validation = (folder / "fits" / where / cell / file for file in ("fits.pt", "validation.nc"))
+    model = factorized(training=small_training(max_steps=15))
+    if name == "gaussian":
+        readout = {"position": "random", "sd": 0.3, "positive_features": False, "bias": True}
+        readout["feature_start"] = model["readout"]["feature_start"]
+        model |= {"family": "cnn_gaussian", "readout": readout, "grid": [{"feature_l1": [0.001, 0.1]}]}
+    data = folder / "data" / "mine.nc"
+    compute_sta.main(data, "all", "all", seeds, 17, 0.1, averages)
+    train.main(data, averages, [], "all", "all", model, seeds, "cpu", 1, 60.0, "code", fits, validation)
+    selection = folder / "selection" / f"{where}.csv"
+    select_fits.main([validation], [("all", "all")], rules, selection)
+    names = {"experiment": "first", "dataset": "mine", "model": name}
+    scores, predictions = (folder / kind / f"{where}.{end}" for kind, end in SCORE_FILES)
+    score.main(data, [fits], selection, [("all", "all")], names, 1, scores, predictions)
+
+
+SCORE_FILES = (("scores", "csv"), ("predictions", "nc"))
+
+
+@pytest.mark.parametrize("model", ["factorized", "gaussian"])
+def test_a_fit_of_a_run_predicts_raw_images_as_the_workflow_did(run, photographs, model):
+    fitted = load(run, model=model, seed=0)
+    with xr.open_dataset(run / "predictions" / "first" / "mine" / f"{model}.nc") as stored:
+        test, expected = stored["image"].values, stored["predictions"].values
+    np.testing.assert_array_equal(fitted.predict(photographs[test]), expected)
+    np.testing.assert_array_equal(fitted.predict(list(photographs[test])), expected)
+    np.testing.assert_array_equal(fitted.predict(np.moveaxis(photographs[test], -1, 1)), expected)
+    scores = pd.read_csv(run / "scores" / "first" / "mine" / f"{model}.csv")
+    np.testing.assert_allclose(fitted.scores["correlation"], scores["correlation"][:4])
+    assert (fitted.split[test] == 2).all()
+
+
+def test_prepared_images_are_taken_as_they_are(run, photographs):
+    fitted = load(run, model="factorized", seed=0)
+    prepared = preprocess(np.moveaxis(photographs, -1, 1), IMAGE, "mine")
+    np.testing.assert_array_equal(fitted.predict(prepared, preprocessed=True), fitted.predict(photographs))
+    with pytest.raises(UserError, match="leaves the image"):
+        fitted.predict(prepared)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (
+            {},
+            "3 fits are like that: choose model from factorized, gaussian; selection from",
+        ),
+        ({"model": "factorized"}, "2 fits are like that: choose seed from 0, 1"),
+        ({"model": "ridge"}, "there is no model 'ridge' here: choose from factorized, gaussian"),
+        ({"model": "gaussian", "seed": 1}, "there is no seed '1' here: choose from 0"),
+    ],
+)
+def test_what_is_ambiguous_or_missing_is_listed(run, wanted, message):
+    with pytest.raises(UserError, match=message) as error:
+        load(run, **wanted)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_without_fits_and_a_missing_file_are_refused(tmp_path):
+    with pytest.raises(UserError, match="holds no fits"):
+        load(tmp_path)
+    with pytest.raises(UserError, match="no such file"):
+        load(tmp_path / "model.pt")
+
+
+def test_all_seeds_are_one_model(run, photographs):
+    both, first, second = (load(run, model="factorized", seed=seed) for seed in ("all", 0, 1))
+    mean = (first.predict(photographs) + second.predict(photographs)) / 2
+    np.testing.assert_allclose(both.predict(photographs), mean, rtol=1e-6)
+    assert both.masks.shape == first.masks.shape
+    units = [one.masks / np.abs(one.masks).sum((1, 2), keepdims=True) for one in (first, second)]
+    np.testing.assert_allclose(np.abs(both.masks), np.abs(units[0] + units[1]) / 2, atol=1e-6)
+    assert both.feature_weights.shape == (4, 8)
+    assert both.features(photographs[:3]).shape == (3, 8, 10, 14)
+    np.testing.assert_allclose(np.linalg.norm(both.barcodes, axis=1), 1, rtol=1e-5)
+    assert both.scores["seed"].tolist() == [0] * 4 + [1] * 4
+
+
+def test_features_and_weights_and_masks_make_the_drive(run, photographs):
+    fitted = load(run, model="factorized", seed=0)
+    drive = np.einsum(
+        "icyx,nyx,nc->in", fitted.features(photographs), fitted.masks, fitted.feature_weights, optimize=True
+    )
+    bias = fitted.members[0].shown.readout.bias.detach().numpy()
+    np.testing.assert_allclose(np.log1p(np.exp(drive + bias)), fitted.predict(photographs), rtol=1e-4)
+
+
+def test_a_gaussian_readout_has_masks_too(run):
+    masks = load(run, model="gaussian").masks
+    assert masks.shape == (4, 10, 14)
+    np.testing.assert_allclose(masks.sum((1, 2)), 1, rtol=1e-5)
+
+
+def test_locations_are_in_pixels_and_degrees_of_the_original_image(run):
+    fitted = load(run, model="gaussian")
+    mean = torch.tensor([[0.0, 0.0], [-1, -1], [1, 1], [-1, 1]])
+    fitted.members[0].shown.readout.mean.copy_(mean)
+    # Kernels of three pixels leave a margin of one; a pixel is two wide, and the crop starts at (2, 4).
+    row, column = np.array([[1, 1], [10, 14], [1, 14]]).T
+    np.testing.assert_array_equal(fitted.positions[1:], np.stack([row, column], 1))
+    table = fitted.locations
+    np.testing.assert_allclose(table["y"][1:], 2 + 2 * (row + 0.5) - 0.5)
+    np.testing.assert_allclose(table["x"][1:], 4 + 2 * (column + 0.5) - 0.5)
+    np.testing.assert_allclose(table["y_degrees"], (table["y"] - 14.5) * 0.1)
+    np.testing.assert_allclose(table["x_degrees"], (table["x"] - 19.5) * 0.1)
+    assert table["neuron_id"].tolist() == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("model", ["factorized", "gaussian"])
+def test_a_saved_model_is_the_same_model(run, photographs, tmp_path, model):
+    fitted = load(run, model=model, seed="all")
+    path = tmp_path / "model.pt"
+    fitted.save(path)
+    again = load(path)
+    np.testing.assert_array_equal(again.predict(photographs), fitted.predict(photographs))
+    np.testing.assert_array_equal(again.barcodes, fitted.barcodes)
+    pd.testing.assert_frame_equal(again.scores, fitted.scores)
+    pd.testing.assert_frame_equal(again.locations, fitted.locations)
+    np.testing.assert_equal(dataclasses.asdict(again.viewing), dataclasses.asdict(fitted.viewing))
+    assert again.setting == fitted.setting
+    again.save(tmp_path / "again.pt")
+    assert (tmp_path / "again.pt").read_bytes() == path.read_bytes()
+
+
+def test_what_was_fitted_in_python_is_saved_too(rng, tmp_path):
+    images, responses = rng.normal(size=(60, 2, 9, 11)), rng.poisson(2.0, (60, 3)).astype(float)
+    fitted = fit(images, responses, model=factorized(training=small_training(max_steps=5)))
+    fitted.save(tmp_path / "model.pt")
+    again = load(tmp_path / "model.pt")
+    np.testing.assert_array_equal(again.predict(images), fitted.predict(images))
+    assert again.viewing.preparation is None
+    assert again.locations.columns.tolist() == ["neuron", "neuron_id", "y", "x"]
+
+
+def test_a_file_of_the_future_or_of_something_else_is_refused_in_one_line(run, tmp_path):
+    path = tmp_path / "model.pt"
+    load(run, model="gaussian").save(path)
+    content = read_tensors(path)
+    write_tensors(content | {"version": fitted_file.VERSION + 1}, path)
+    with pytest.raises(UserError, match="version 2 of the format, this software reads up to 1: update"):
+        load(path)
+    write_tensors({"kind": "something"}, path)
+    with pytest.raises(UserError, match="holds no fitted model"):
+        load(path)
+    with pytest.raises(UserError, match="is no folder of a run"):
+        load(path, seed=0)
+
+
+def test_fits_of_different_neurons_are_no_ensemble(run):
+    from whatwhere.fitted import together
+
+    fitted = load(run, model="gaussian")
+    with pytest.raises(UserError, match="different neurons"):
+        together([fitted, dataclasses.replace(fitted, neurons=fitted.neurons[::-1])])
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((30, 40, 3)), "give a single image as image"),
+        (np.zeros((5, 30, 40, 4)), r"expected \(image, y, x\)"),
+        (np.full((5, 30, 40), np.nan), "image 0 holds NaN"),
+        (np.zeros((5, 30, 40), complex), "expected numbers"),
+        (np.zeros((0, 30, 40)), r"shape \(0, 30, 40\)"),
+    ],
+)
+def test_images_that_cannot_be_meant_are_refused(run, images, message):
+    with pytest.raises(UserError, match=message):
+        load(run, model="gaussian").predict(images)
+
+
+def test_images_in_other_units_are_pointed_out(run, photographs, caplog):
+    fitted = load(run, model="gaussian")
+    fitted.predict(photographs)
+    assert caplog.records == []
+    fitted.predict(photographs / 255)
+    assert "are the units the same?" in caplog.text
+
+
+def test_images_of_different_sizes_have_no_pixel_in_common(run):
+    fitted = load(run, model="gaussian")
+    preparation = fitted.viewing.preparation | {"crop": None, "original": None}
+    unknown = dataclasses.replace(
+        fitted, viewing=dataclasses.replace(fitted.viewing, preparation=preparation)
+    )
+    with pytest.raises(UserError, match="have no pixels in common"):
+        _ = unknown.locations
+    assert unknown.positions.shape == (4, 2)
+
+
+def test_a_model_without_feature_maps_says_so(rng):
+    fitted = fit(rng.normal(size=(60, 9, 11)), rng.poisson(2.0, (60, 3)), model=hsm(), seed=1)
+    with pytest.raises(UserError, match="no feature maps"):
+        fitted.features(np.zeros((1, 9, 11)))
+
+
+def hsm():
+    model = definition("hsm")
+    return model | {"training": model["training"] | {"max_steps": 5, "evaluate_every": 5}}
+
+
+def test_experiments_run_on_a_fitted_model(run):
+    fitted = load(run, model="factorized", seed="all")
+    canvas = fitted.canvas
+    assert canvas.shape == fitted.viewing.shape
+    assert fitted.viewing.low.min() <= canvas.background - canvas.amplitude
+    assert canvas.background + canvas.amplitude <= fitted.viewing.high.max()
+    table = orientation_tuning(fitted)
+    assert table["neuron"].tolist() == [0, 1, 2, 3]
+    assert len(size_tuning(fitted, diameters=[2, 4], preferred=table)) == 8
+
+
+def test_the_scripts_tell_of_every_neuron_what_the_library_does(run, tmp_path):
+    where = "first/mine/factorized"
+    files = [run / "data" / "mine.nc", run / "fits" / where / "nall-dall" / "fits.pt"]
+    files += [run / kind / f"{where}.csv" for kind in ("selection", "scores")]
+    predictions, average = (
+        run / "predictions" / f"{where}.nc",
+        run / "sta" / "first" / "mine" / "nall-dall.nc",
+    )
+    images, neurons = tmp_path / "images.nc", tmp_path / "neurons.nc"
+    synthesize_images.main(*files, 1, images)
+    describe_neurons.main(*files, predictions, [average], [images], [], neurons)
+    fitted, second = (load(run, model="factorized", seed=seed) for seed in (0, 1))
+    with xr.open_dataset(neurons) as known:
+        expected = fitted.most_exciting_images(confirm=second)
+        np.testing.assert_array_equal(known["image"], expected["image"])
+        np.testing.assert_allclose(known["confirmed"], expected["confirmed"])
+        np.testing.assert_array_equal(known["mask"], fitted.masks)
+        np.testing.assert_array_equal(known["row"], fitted.locations["y"])
+        assert known["neuron_id"].values.tolist() == ["a", "b", "c", "d"]
+        with xr.open_dataset(predictions) as predicted:
+            np.testing.assert_array_equal(known["predicted"].T, predicted["predictions"])
+    plot_most_exciting.main(neurons, tmp_path / "images.svg", tmp_path / "images.png")
+    assert ">all<" in (tmp_path / "images.svg").read_text()
+
+
+def test_without_averages_and_images_the_rest_is_described(run, tmp_path):
+    where, neurons = "first/mine/gaussian", tmp_path / "neurons.nc"
+    files = [run / "data" / "mine.nc", run / "fits" / where / "nall-dall" / "fits.pt"]
+    files += [run / kind / f"{where}.csv" for kind in ("selection", "scores")]
+    describe_neurons.main(*files, run / "predictions" / f"{where}.nc", [], [], [], neurons)
+    with xr.open_dataset(neurons) as known:
+        assert {"average", "image", "confirmed", "cluster"}.isdisjoint(known.variables)
+        assert {"correlation", "measured", "mask", "row"} <= set(known.variables)

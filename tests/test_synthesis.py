@@ -1,0 +1,208 @@
+import numpy as np
+import pytest
+import torch
+from conftest import factorized, small_core
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from whatwhere.api import definition
+from whatwhere.errors import UserError
+from whatwhere.fitted import FittedModel, Member
+from whatwhere.selection import MEAN_RESPONSE
+from whatwhere.simulations.v1_cells import gabor
+from whatwhere.single_neurons import own_responses
+from whatwhere.synthesis import ascend, most_exciting_images, project, write_pngs
+from whatwhere.training.fits import build, settings
+from whatwhere.viewing import Viewing
+
+SHAPE = (1, 12, 15)
+
+
+def fitted_model(model, n_neurons=5, shape=SHAPE, choice=0, mean=0.0, sd=1.0, limit=4.0, change=None):
+    """An unfitted model of random parameters as if it had been fitted to images of this mean and sd."""
+    torch.manual_seed(0)
+    encoder = build(model, settings(model)[0], shape, n_neurons)
+    for parameter in encoder.parameters():
+        parameter.data.normal_(0, 0.3)
+    if change is not None:
+        change(encoder)
+    stored = {
+        "neurons": torch.arange(10, 10 + n_neurons),
+        "input_mean": torch.full(shape, mean),
+        "input_sd": torch.full(shape, sd),
+        "parameters": [encoder.state_dict()] * len(settings(model)),
+        "response_mean": torch.full((n_neurons,), 2.0),
+        "n_images": 100,
+    }
+    content = {"definition": model, "seeds": {0: stored}}
+    low, high = (np.full(shape, mean + sign * limit * sd, np.float32) for sign in (-1, 1))
+    return FittedModel(
+        dataset="made",
+        neurons=stored["neurons"].numpy(),
+        neuron_ids=[],
+        scores=None,
+        split=np.zeros(0),
+        viewing=Viewing(shape, None, low, high, mean, float(np.sqrt(np.prod(shape)))),
+        members=(Member.of(content, 0, np.broadcast_to(choice, n_neurons).copy()),),
+    )
+
+
+def network(**changes):
+    return factorized(grid=[{"mask_l1": [0.01], "feature_l1": [0.01]}], **changes)
+
+
+def found_by(fitted, **changes):
+    arguments = {"neurons": None, "norm": None, "steps": 20, "n_starts": 1, "seed": 0, "least": False}
+    return most_exciting_images(fitted, **(arguments | {"confirm": None} | changes))
+
+
+def cosine(first, second):
+    first, second = (one.reshape(len(one), -1) for one in (first, second))
+    return (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
+
+
+MODELS = {
+    "factorized": network(),
+    "padded": network(cores=[small_core(channels=[5], padding=["same"])]),
+    "fully_connected": network(
+        family="cnn_fully_connected", readout={"weight_sd": 0.1, "dropout": 0.5, "bias": True}
+    ),
+    "gaussian": network(
+        family="cnn_gaussian",
+        readout={"position": "random", "sd": 0.3, "positive_features": False, "bias": True},
+    ),
+    "lnp": definition("lnp"),
+    "hsm": definition("hsm"),
+    "ridge": definition("ridge"),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_neuron_alone_answers_as_it_does_among_all(name, rng):
+    member = fitted_model(MODELS[name]).members[0]
+    images = torch.from_numpy(rng.normal(size=(7, *SHAPE)).astype(np.float32)).requires_grad_(True)
+    neurons = torch.tensor([0, 4, 2, 2, 1, 3, 0])
+    alone = own_responses(member.shown, 5, images, neurons)
+    among = member.shown(images)[torch.arange(7), neurons]
+    torch.testing.assert_close(alone, among, rtol=1e-4, atol=1e-5)
+    first, second = (torch.autograd.grad(one.sum(), images)[0] for one in (alone, among))
+    torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-5)
+
+
+@given(st.integers(0, 10**6), st.floats(0.01, 30))
+def test_projected_images_keep_to_norm_and_limits(seed, norm):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(3, 2, 4, 5, generator=generator)
+    low, high = -torch.rand(2, 4, 5, generator=generator), torch.rand(2, 4, 5, generator=generator)
+    projected = project(images, norm, low, high)
+    assert ((projected >= low) & (projected <= high)).all()
+    length = projected.flatten(1).norm(dim=1)
+    assert (length <= norm * 1.0001).all()
+    if norm < 0.3 * high.norm():
+        free = ((projected > low) & (projected < high)).flatten(1).any(1)
+        assert (length[free] > 0.5 * norm).all()
+
+
+def test_the_image_of_a_linear_neuron_is_its_receptive_field():
+    y, x = np.mgrid[:12, :15]
+    field = [
+        np.exp(-((y - row) ** 2 + (x - column) ** 2) / 6) - 0.1 * (abs(y - row) + abs(x - column) < 6)
+        for row, column in [(4, 5), (6, 9), (7, 4), (3, 10), (8, 8)]
+    ]
+    fields = np.array(field, np.float32)[:, None]
+
+    def take_fields(encoder):
+        encoder.filters.data.copy_(torch.from_numpy(fields))
+
+    fitted = fitted_model(definition("ridge"), mean=100.0, sd=20.0, change=take_fields)
+    image = found_by(fitted)["image"].values
+    assert cosine(image - 100, fields).min() > 0.98
+    least = found_by(fitted, least=True)["image"].values
+    assert cosine(least - 100, fields).max() < -0.98
+
+
+def true_cells():
+    """Two phases of one orientation: a simple and a complex cell of 12 x 15 px."""
+    pair = [np.pad(gabor(11, 0.6, 5.0, phase, 1.3), ((0, 1), (2, 2))) for phase in (0.4, 0.4 + np.pi / 2)]
+    return torch.from_numpy(np.array(pair, np.float32))
+
+
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_a_simple_and_a_complex_cell_are_given_their_best_stimulus(is_complex):
+    filters, limit = true_cells(), torch.full(SHAPE, 4.0)
+
+    def respond(images):
+        outputs = images.flatten(1) @ filters.flatten(1).T
+        return outputs.norm(dim=1) if is_complex else outputs[:, 0].relu()
+
+    faint = project(torch.randn(6, *SHAPE, generator=torch.Generator().manual_seed(1)), 0.5, -limit, limit)
+    _, reached = ascend(respond, faint, 5.0, -limit, limit, 20)
+    # Their filters have norm 1; half of the simple cells see no gradient in their noise.
+    assert (reached > 0.98 * 5).sum() >= (6 if is_complex else 2)
+
+
+def test_images_keep_to_the_norm_and_to_the_range_of_the_training_images():
+    fitted = fitted_model(network(), mean=100.0, sd=20.0, limit=1.0)
+    found = found_by(fitted, norm=5.0)
+    image = found["image"].values
+    assert np.abs(image - 100).max() <= 20 * 1.0001
+    np.testing.assert_allclose(np.linalg.norm((image - 100).reshape(5, -1) / 20, axis=1), 5, rtol=0.02)
+    np.testing.assert_allclose(found["response"], np.diag(fitted.predict(image)), rtol=1e-4)
+    assert (found["response"].values > np.diag(fitted.predict(np.full_like(image, 100.0)))).all()
+
+
+def test_a_neuron_gets_the_same_image_whoever_else_is_asked_for():
+    fitted = fitted_model(network())
+    every, two = found_by(fitted, seed=3), found_by(fitted, seed=3, neurons=[13, 10])
+    np.testing.assert_allclose(two["image"], every["image"].sel(neuron=[13, 10]), atol=1e-4)
+    other = found_by(fitted, seed=4, neurons=[13, 10], steps=1)
+    assert not np.allclose(other["image"], found_by(fitted, seed=3, neurons=[13, 10], steps=1)["image"])
+
+
+def test_more_starts_are_never_worse():
+    fitted = fitted_model(network())
+    one, three = (found_by(fitted, n_starts=n, steps=3) for n in (1, 3))
+    np.testing.assert_allclose(three["response_of_start"][:, 0], one["response"], rtol=1e-5)
+    np.testing.assert_allclose(three["response"], three["response_of_start"].max("start"))
+
+
+def test_a_second_fit_confirms_its_share_of_the_response():
+    def halve(encoder):
+        encoder.filters.data /= 2
+        encoder.bias.data /= 2
+
+    first, second = (fitted_model(definition("ridge"), change=change) for change in (None, halve))
+    np.testing.assert_allclose(found_by(first, confirm=second)["confirmed"], 0.5, rtol=1e-4)
+
+
+def test_a_neuron_that_was_given_its_mean_response_keeps_the_mean_image():
+    fitted = fitted_model(network(), choice=[0, 0, MEAN_RESPONSE, 0, 0], mean=100.0, sd=20.0)
+    found = found_by(fitted)
+    assert (found["image"][2] == 100).all()
+    assert found["response"][2] == 2
+    assert (found["image"][1] != 100).any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"neurons": [3]}, r"neurons: \[3\] are not among the 5"),
+        ({"norm": 0.0}, "norm must be positive"),
+        ({"steps": 0}, "steps and n_starts at least 1"),
+    ],
+)
+def test_a_wish_that_makes_no_sense_is_refused(changes, message):
+    with pytest.raises(UserError, match=message):
+        found_by(fitted_model(network()), **changes)
+
+
+def test_pictures_keep_the_meaning_of_pixels_of_eight_bits(tmp_path):
+    found = found_by(fitted_model(network(), mean=100.0, sd=20.0), neurons=[12])
+    (path,) = write_pngs(found, tmp_path)
+    assert path.name == "neuron_12.png"
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), found["image"][0, 0].round())
+    stretched = found_by(fitted_model(network()), neurons=[12])
+    (path,) = write_pngs(stretched, tmp_path)
+    expected = (stretched["image"][0, 0] + 4) / 8 * 255
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), expected.round())

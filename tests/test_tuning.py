@@ -1,0 +1,179 @@
+"""Experiments on cells whose tuning is known."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from whatwhere.errors import UserError
+from whatwhere.simulations.v1_cells import gabor
+from whatwhere.stimuli import Canvas, blank, discs, gratings, sparse_noise
+from whatwhere.tuning import orientation_tuning, preferred_sizes, size_tuning, tuning
+
+CANVAS = Canvas((1, 41, 45), 100.0, 50.0)
+
+
+@dataclass
+class Cells:
+    """Cells of two filters (cell, phase, y, x) each; they see the first, rectified, or the energy of both."""
+
+    filters: np.ndarray
+    is_complex: np.ndarray
+    spontaneous: float = 0.5
+    positions: np.ndarray = None
+    canvas: Canvas = field(default=CANVAS)
+
+    @property
+    def neurons(self):
+        return np.arange(len(self.filters)) + 7
+
+    def predict(self, images, *, preprocessed):
+        assert preprocessed
+        contrast = (images[:, 0] - self.canvas.background) / self.canvas.amplitude
+        outputs = np.einsum("npyx,iyx->pin", self.filters, contrast)
+        drive = np.where(self.is_complex, np.hypot(*outputs), np.maximum(outputs[0], 0))
+        return self.spontaneous + drive
+
+
+def gabor_cells(orientation, wavelength, complexes):
+    def place(phase):
+        return np.pad(gabor(35, np.deg2rad(orientation), wavelength, phase, 1.4), ((3, 3), (5, 5)))
+
+    pair = [place(0.3), place(0.3 + np.pi / 2)]
+    middle = np.tile([20, 22], (len(complexes), 1))
+    return Cells(np.array([pair] * len(complexes)), np.array(complexes), positions=middle)
+
+
+def blob(sd_center=1.5, sd_surround=3.0, share=0.8):
+    down, right = CANVAS.distances(None)
+    squared = down**2 + right**2
+    center, surround = (
+        np.exp(-squared / (2 * sd**2)) / (2 * np.pi * sd**2) for sd in (sd_center, sd_surround)
+    )
+    pair = np.array([[center - share * surround] * 2])
+    return Cells(pair, np.array([False]), positions=np.array([[20, 22]]))
+
+
+@pytest.mark.parametrize("orientation", [0.0, 22.0, 75.0, 130.0])
+def test_the_preferred_orientation_and_frequency_are_those_of_the_filter(orientation):
+    cells = gabor_cells(orientation, 1 / 0.12, [False, True])
+    table = orientation_tuning(cells)
+    distance = (table["orientation"] - orientation + 90) % 180 - 90
+    assert np.abs(distance).max() < 1.5
+    assert table["frequency"].tolist() == [0.12, 0.12]
+    assert table["neuron"].tolist() == [7, 8]
+    assert (table["osi"] > 0.95).all()
+
+
+def test_the_modulation_ratio_tells_simple_from_complex_cells():
+    simple, complex_ = orientation_tuning(gabor_cells(30, 8, [False, True]))["modulation"]
+    # A half-wave rectified sine has a first harmonic of 1/2 and a mean of 1/pi.
+    assert simple == pytest.approx(np.pi / 2, rel=0.1)
+    assert complex_ < 0.1
+
+
+def test_selectivity_is_that_of_a_known_curve_and_none_for_a_round_field():
+    assert orientation_tuning(blob())["selectivity"][0] < 0.01
+    cells = gabor_cells(45, 8, [True])
+    table = orientation_tuning(cells, frequencies=[0.125])
+    curve = tuning(
+        cells,
+        gratings(
+            CANVAS,
+            orientations=np.arange(0, 180, 15),
+            frequencies=[0.125],
+            phases=np.arange(8) * 45,
+        ),
+    )
+    mean = curve.groupby("orientation")["response"].mean() - 0.5
+    expected = np.abs((mean * np.exp(2j * np.deg2rad(mean.index))).sum()) / mean.sum()
+    assert table["selectivity"][0] == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_silent_cell_has_no_preference():
+    cells = gabor_cells(45, 8, [False, True])
+    cells.filters[0] = 0
+    table = orientation_tuning(cells)
+    assert table.loc[0, ["orientation", "frequency", "selectivity", "osi", "modulation"]].isna().all()
+    assert table.loc[1].notna().all()
+    sizes = preferred_sizes(size_tuning(cells, diameters=[4, 8], preferred=table))
+    assert sizes.loc[0, ["diameter", "suppression"]].isna().all()
+    assert sizes.loc[1].notna().all()
+
+
+def test_size_tuning_of_a_difference_of_gaussians_is_the_closed_form():
+    diameters = np.arange(2, 22)
+    curves = size_tuning(blob(), diameters=diameters)
+    squared = (diameters / 2) ** 2
+    closed = 1 - np.exp(-squared / (2 * 1.5**2)) - 0.8 * (1 - np.exp(-squared / (2 * 3.0**2)))
+    np.testing.assert_allclose(curves["response"], closed, atol=0.01)
+    (size,) = preferred_sizes(curves).to_dict("records")
+    assert size["diameter"] == diameters[np.argmax(closed >= 0.95 * closed.max())]
+    assert size["suppression"] == pytest.approx(1 - closed[-1] / closed.max(), abs=0.02)
+
+
+def test_an_energy_cell_sums_over_its_field_and_is_not_suppressed():
+    cells = gabor_cells(60, 8, [True])
+    curves = size_tuning(cells, diameters=[4, 8, 12, 16, 24, 32], preferred=orientation_tuning(cells))
+    assert (np.diff(curves["response"]) > -0.02 * curves["response"].max()).all()
+    assert preferred_sizes(curves)["suppression"][0] < 0.02
+
+
+def test_a_grating_is_the_one_that_was_asked_for():
+    shown = gratings(CANVAS, orientations=[0, 90], frequencies=[0.125], phases=[0, 180], contrast=0.5)
+    assert shown.images.shape == (4, 1, 41, 45)
+    assert shown.parameters.columns.tolist() == ["orientation", "frequency", "phase", "diameter"]
+    vertical, opposite, horizontal = shown.images[:3, 0]
+    assert (vertical == vertical[0]).all()
+    assert vertical[0, 22] == 125
+    assert (horizontal == horizontal[:, :1]).all()
+    np.testing.assert_allclose(vertical + opposite, 200, rtol=1e-5)
+    np.testing.assert_allclose(vertical[:, :8], vertical[:, 8:16], rtol=1e-5)
+
+
+def test_a_window_leaves_the_background_outside():
+    shown = gratings(CANVAS, orientations=[30], frequencies=[0.1], phases=[0], diameters=[10], center=(12, 9))
+    down, right = CANVAS.distances((12, 9))
+    outside = np.hypot(down, right) > 5.6
+    assert (shown.images[0, 0][outside] == 100).all()
+    assert np.ptp(shown.images[0, 0][~outside]) > 50
+
+
+def test_a_disc_has_its_area_and_its_polarity():
+    shown = discs(CANVAS, diameters=[6, 11])
+    area = (shown.images[:, 0] - 100).sum((1, 2)) / 50
+    expected = [sign * np.pi * d**2 / 4 for d in (6, 11) for sign in (1, -1)]
+    np.testing.assert_allclose(area, expected, rtol=0.02)
+    assert shown.parameters["polarity"].tolist() == [1, -1, 1, -1]
+
+
+def test_sparse_noise_shows_every_place_once_and_maps_a_field():
+    shown = sparse_noise(CANVAS, size=3)
+    assert len(shown.images) == 2 * 13 * 15
+    lit = (shown.images[::2, 0] == 150).sum(0)
+    assert (lit[:39, :45] == 1).all()
+    response = tuning(blob(), shown)
+    peak = response.loc[response["response"].idxmax()]
+    assert abs(peak["y"] - 20) < 3
+    assert abs(peak["x"] - 22) < 3
+    assert peak["polarity"] == 1
+
+
+def test_colour_images_get_equal_channels():
+    assert blank(Canvas((3, 4, 5), 7.0, 1.0)).images.tolist() == np.full((1, 3, 4, 5), 7.0).tolist()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: gratings(CANVAS, orientations=[0], frequencies=[0.6], phases=[0]), "cycles per pixel"),
+        (lambda: gratings(CANVAS, orientations=[0], frequencies=[], phases=[0]), "cycles per pixel"),
+        (lambda: discs(CANVAS, diameters=[0]), "positive numbers of pixels"),
+        (lambda: discs(CANVAS, diameters=[3], contrast=2), "contrast: 2"),
+        (lambda: sparse_noise(CANVAS, size=50), "does not fit into 41 x 45 px"),
+        (lambda: orientation_tuning(blob(), orientations=[0, 10, 20, 30]), "evenly spread over 180"),
+    ],
+)
+def test_stimuli_that_cannot_be_drawn_are_refused(make, message):
+    with pytest.raises(UserError, match=message):
+        make()

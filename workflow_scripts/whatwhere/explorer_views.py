@@ -1,0 +1,64 @@
+"""What the explorer shows of one model: a row of words, numbers and small pictures per neuron."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from sklearn.decomposition import PCA
+
+from whatwhere import plotting, thumbnails
+
+TEXTS = ("neuron_id", "type", "cluster", "look", "want", "code", "color")
+NUMBERS = ("neuron", "correlation", "ceiling", "feve", "confirmed", "row", "column", "first", "second")
+LISTS = ("measured", "predicted")
+"""Columns of a view: words and pictures, numbers, and the responses to test images."""
+
+
+def view(neurons: xr.Dataset) -> pd.DataFrame:
+    """What the explorer shows of one model.
+
+    Parameters
+    ----------
+    neurons
+        Of :func:`whatwhere.neurons.describe`.
+
+    Returns
+    -------
+    One row per neuron with the columns :data:`TEXTS`, :data:`NUMBERS` and :data:`LISTS`; what is not known is
+    an empty text or NaN. ``first`` and ``second`` are the principal components of the barcodes.
+    """
+    n_neurons = neurons.sizes["neuron"]
+    table = pd.DataFrame(index=range(n_neurons), columns=[*TEXTS], data="", dtype=object)
+    table["neuron"] = neurons["neuron"].values
+    table["neuron_id"] = neurons["neuron_id"].values.astype(str)
+    names = {name: name for name in ("correlation", "feve", "confirmed", "row", "column")}
+    for column_name, variable in (names | {"ceiling": "cc_max"}).items():
+        table[column_name] = neurons[variable].values.astype(float) if variable in neurons else np.nan
+    for column_name, variable in (("type", "cell_type"), ("cluster", "cluster")):
+        if variable in neurons:
+            table[column_name] = [f"{value + 1}" for value in neurons[variable].values]
+    table["first"], table["second"] = _map_of_barcodes(neurons).T
+    for name in LISTS:
+        table[name] = [[float(f"{value:.3g}") for value in values] for values in neurons[name].values]
+    if "mask" in neurons and "average" in neurons:
+        pairs = zip(neurons["mask"].values, neurons["average"].values, strict=True)
+        table["look"] = [thumbnails.mask_on_average(*pair) for pair in pairs]
+    if "image" in neurons:
+        table["want"] = [thumbnails.picture(image) for image in neurons["image"].values]
+    if "barcode" in neurons:
+        table["code"] = [thumbnails.barcode(weights) for weights in neurons["barcode"].values]
+    groups = table["type"] if "cell_type" in neurons else table["cluster"]
+    table["color"] = [
+        plotting.LINE_COLORS[int(group or 1) % len(plotting.LINE_COLORS) - 1] for group in groups
+    ]
+    return table
+
+
+def _map_of_barcodes(neurons: xr.Dataset) -> np.ndarray:
+    """First two principal components of the barcodes, (neuron, 2)."""
+    n_neurons = neurons.sizes["neuron"]
+    places = np.full((n_neurons, 2), np.nan)
+    if "barcode" in neurons and min(neurons["barcode"].shape) > 1:
+        places[:] = PCA(2, svd_solver="full").fit_transform(neurons["barcode"].values)
+    return places

@@ -1,0 +1,140 @@
+"""Fits of a finished run, found in its folder ``results/<run>``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from whatwhere.config.files import cell_sizes
+from whatwhere.dataset import open_dataset, select_images
+from whatwhere.errors import UserError
+from whatwhere.files import read_table, read_tensors
+from whatwhere.fit_data import draw
+from whatwhere.fitted import FittedModel, Member, together
+from whatwhere.metrics import SCORES
+from whatwhere.viewing import Viewing
+
+KEYS = ("experiment", "dataset", "model", "n_neurons", "n_images", "selection", "seed")
+"""What tells the fits of a run apart."""
+
+
+def fits_of(run: str | Path) -> pd.DataFrame:
+    """One row of strings per fit of a run, with the columns :data:`KEYS`.
+
+    Raises
+    ------
+    UserError
+        If the folder holds no fits.
+    """
+    parts = []
+    for path in sorted(Path(run).glob("selection/*/*/*.csv")):
+        table = read_table(path)[["cell", "selection", "seed"]].drop_duplicates()
+        experiment, dataset, model = (*path.parts[-3:-1], path.stem)
+        sizes = table["cell"].str.extract("n(?P<n_neurons>.*)-d(?P<n_images>.*)")
+        parts.append(table.assign(experiment=experiment, dataset=dataset, model=model).join(sizes))
+    if not parts:
+        raise UserError(f"{run}: holds no fits: give the folder of a run, such as results/quick")
+    return pd.concat(parts, ignore_index=True)[[*KEYS]].astype(str)
+
+
+def find(run: str | Path, wanted: Mapping[str, str | int | None]) -> pd.DataFrame:
+    """The fits that are wanted: one, or those of all seeds with ``seed="all"``.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    wanted
+        Values of :data:`KEYS`; None where there is only one.
+
+    Raises
+    ------
+    UserError
+        If no fit, or more than one, is like that; the line lists what there is.
+    """
+    fits = fits_of(run)
+    for key in KEYS:
+        value = wanted[key]
+        if value is None or (key == "seed" and value == "all"):
+            continue
+        there = _choices(fits[key])
+        fits = fits[fits[key] == str(value)]
+        if fits.empty:
+            raise UserError(f"{run}: there is no {key} '{value}' here: choose from {there}")
+    open_keys = [key for key in KEYS if fits[key].nunique() > 1 and wanted[key] is None]
+    if open_keys:
+        choices = "; ".join(f"{key} from {_choices(fits[key])}" for key in open_keys)
+        raise UserError(f"{run}: {len(fits)} fits are like that: choose {choices}")
+    return fits
+
+
+def _choices(values: pd.Series) -> str:
+    return ", ".join(values.drop_duplicates())
+
+
+def load(run: str | Path, wanted: Mapping[str, str | int | None]) -> FittedModel:
+    """Load the fits that :func:`find` finds as one model."""
+    fits = find(run, wanted)
+    return together([_load_one(Path(run), fits.loc[index].to_dict()) for index in fits.index])
+
+
+def _load_one(run: Path, key: dict[str, str]) -> FittedModel:
+    where = Path(key["experiment"], key["dataset"], key["model"])
+    cell = f"n{key['n_neurons']}-d{key['n_images']}"
+    chosen = read_table(run / "selection" / f"{where}.csv")
+    chosen = chosen[
+        (chosen.cell == cell) & (chosen.selection == key["selection"]) & (chosen.seed == int(key["seed"]))
+    ]
+    scores = run / "scores" / f"{where}.csv"
+    if not scores.is_file():
+        raise UserError(f"{scores}: no such file: finish the run first")
+    with open_dataset(run / "data" / f"{key['dataset']}.nc") as data:
+        return assemble(
+            data, read_tensors(run / "fits" / where / cell / "fits.pt"), chosen, read_table(scores)
+        )
+
+
+def assemble(
+    data: xr.Dataset, content: dict[str, Any], chosen: pd.DataFrame, scores: pd.DataFrame
+) -> FittedModel:
+    """Put a fitted model together from the files of a run.
+
+    Parameters
+    ----------
+    data
+        The dataset.
+    content
+        Of ``fits.pt`` of the cell.
+    chosen
+        Rows of the selection of one cell, rule and seed.
+    scores
+        Of the model, with the rows of these neurons.
+    """
+    cell = chosen.iloc[0]
+    seed = int(cell.seed)
+    member = Member.of(content, seed, chosen["setting"].to_numpy())
+    neurons = member.stored["neurons"].numpy()
+    drawn = draw(data, *cell_sizes(cell.cell), seed)
+    mine = scores[
+        (scores.n_neurons == len(neurons))
+        & (scores.n_images == member.stored["n_images"])
+        & (scores.selection == cell.selection)
+        & (scores.seed == seed)
+    ]
+    # A size that is also what "all" means has its rows twice.
+    mine = mine.drop_duplicates("neuron")[["seed", "neuron", *SCORES]].reset_index(drop=True)
+    names = data["neuron_id"].values[neurons] if "neuron_id" in data.coords else neurons
+    return FittedModel(
+        dataset=data.attrs["name"],
+        neurons=neurons,
+        neuron_ids=[str(name) for name in names],
+        scores=mine.astype(dict.fromkeys(SCORES, np.float64)),
+        split=data["split"].values[seed % data.sizes["fold"]],
+        viewing=Viewing.of(select_images(data, drawn.train), member.standardize, data.attrs),
+        members=(member,),
+    )

@@ -1,0 +1,80 @@
+"""Responses of one neuron to one image each, without those of all neurons to all images."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from whatwhere.fitted import Member
+from whatwhere.models.base import Model
+from whatwhere.selection import MEAN_RESPONSE
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def _own_tensors(model: Model, n_neurons: int) -> dict[str, Tensor] | None:
+    """The tensors of which every neuron has its own row, by name; None if the model cannot be cut like that.
+
+    These are those of the readout, or of a model without a readout all: parameters have neurons first.
+    """
+    readout = getattr(model, "readout", None)
+    prefix = "" if readout is None else "readout."
+    own = {f"{prefix}{name}": value for name, value in _tensors(readout or model).items()}
+    rows = all(value.ndim and len(value) == n_neurons for value in own.values())
+    return own if own and rows else None
+
+
+def own_responses(model: Model, n_neurons: int, images: Tensor, neurons: Tensor) -> Tensor:
+    """Response of a neuron to its own image, (image,).
+
+    Parameters
+    ----------
+    model
+        In evaluation mode.
+    n_neurons
+        Size of its population.
+    images
+        (image, channel, y, x), standardized.
+    neurons
+        (image,) which neuron sees the image: positions in the population.
+    """
+    own = _own_tensors(model, n_neurons)
+    images = model.prepare(images)
+    if own is None:
+        return model(images).gather(1, neurons[:, None])[:, 0]
+
+    def respond(rows: dict[str, Tensor], image: Tensor) -> Tensor:
+        alone = {name: row[None] for name, row in rows.items()}
+        return functional_call(model, alone, (image[None],))[0, 0]
+
+    return vmap(respond)({name: value[neurons] for name, value in own.items()}, images)
+
+
+def responses(members: tuple[Member, ...], images: Tensor, neurons: Tensor) -> Tensor:
+    """Mean response of several fits to every neuron's own image, (image,).
+
+    Parameters
+    ----------
+    members
+        The fits.
+    images
+        (image, channel, y, x) in the units of the dataset.
+    neurons
+        (image,) positions in the population.
+    """
+    total = images.new_zeros(len(images))
+    for member in members:
+        mean, sd = (torch.from_numpy(value) for value in (member.standardize.mean, member.standardize.sd))
+        standardized = (images - mean) / sd
+        choice = torch.from_numpy(member.choice)[neurons]
+        constant = member.stored["response_mean"][neurons]
+        total = total + torch.where(choice == MEAN_RESPONSE, constant, 0.0)
+        for setting, model in member.models.items():
+            mine = torch.nonzero(choice == setting)[:, 0]
+            if len(mine):
+                own = own_responses(model, len(member.choice), standardized[mine], neurons[mine])
+                total = total.index_add(0, mine, own * member.stored["response_scale"][neurons[mine]])
+    return total / len(members)

@@ -1,0 +1,249 @@
+"""Most exciting images: what a model says its neurons want to see, by gradient ascent.
+
+After Walker et al. 2019 (Inception loops discover what excites neurons most using deep predictive models,
+Nature Neuroscience 22) and Bashivan, Kar & DiCarlo 2019 (Neural population control via deep image synthesis,
+Science 364): the image of a given norm, within the range of the training images, with the largest response.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import xarray as xr
+from PIL import Image
+from torch import Tensor
+
+from whatwhere.errors import UserError, some_of
+from whatwhere.files import atomic
+from whatwhere.single_neurons import responses
+
+if TYPE_CHECKING:
+    from whatwhere.fitted import FittedModel
+
+logger = logging.getLogger(__name__)
+
+Respond = Callable[[Tensor], Tensor]
+"""Response of every image's own neuron: (image, channel, y, x) to (image,)."""
+
+NORM_SHARE = 0.2
+"""Norm of the images relative to the training images: as much contrast, on a twenty-fifth of the pixels."""
+FAINT = 0.1
+"""Norm at which an ascent starts, relative to where it ends: weak noise leaves the direction to the model."""
+RATES = (1.0, 0.1)
+"""Length of the first and the last step, relative to the norm."""
+
+_CHUNK = 128
+_PROJECTIONS = 10
+
+
+def project(images: Tensor, norm: float, low: Tensor, high: Tensor) -> Tensor:
+    """Scale images to a norm within the limits of their pixels; less if the limits do not hold as much.
+
+    Parameters
+    ----------
+    images
+        (image, channel, y, x).
+    norm
+        L2 norm over channels and pixels.
+    low, high
+        (channel, y, x).
+    """
+    for _ in range(_PROJECTIONS):
+        length = images.flatten(1).norm(dim=1).clamp(min=1e-12)
+        images = (images * (norm / length)[:, None, None, None]).clamp(low, high)
+    return images
+
+
+def ascend(
+    respond: Respond, start: Tensor, norm: float, low: Tensor, high: Tensor, steps: int
+) -> tuple[Tensor, Tensor]:
+    """Projected gradient ascent with steps of shrinking length; the best image on the way counts.
+
+    The mean image is the one to beat: a neuron that nothing excites keeps it.
+
+    Parameters
+    ----------
+    respond
+        What is to be large.
+    start
+        (image, channel, y, x) faint noise.
+    norm, low, high
+        As for :func:`project`.
+    steps
+        Number of gradients.
+
+    Returns
+    -------
+    Images, and their responses (image,).
+    """
+    image, best = start, torch.zeros_like(start)
+    with torch.no_grad():
+        largest = respond(best)
+    for step in range(steps + 1):
+        image = image.detach().requires_grad_(True)
+        response = respond(image)
+        # The faint start is no candidate: its norm is another.
+        better = (response.detach() > largest) & (step > 0)
+        largest = torch.where(better, response.detach(), largest)
+        best = torch.where(better[:, None, None, None], image.detach(), best)
+        if step == steps:
+            break
+        (gradient,) = torch.autograd.grad(response.sum(), image)
+        length = gradient.flatten(1).norm(dim=1)
+        # Without gradient an image stays where it is.
+        direction = gradient / length.clamp(min=1e-30)[:, None, None, None]
+        first, last = RATES
+        rate = last + (first - last) * (1 + math.cos(math.pi * step / steps)) / 2
+        image = project(image.detach() + rate * norm * direction, norm, low, high)
+    return best, largest
+
+
+def most_exciting_images(
+    fitted: FittedModel,
+    neurons: Sequence[int] | None,
+    *,
+    norm: float | None,
+    steps: int,
+    n_starts: int,
+    seed: int,
+    least: bool,
+    confirm: FittedModel | None,
+) -> xr.Dataset:
+    """Find the image that every neuron responds to most.
+
+    Parameters
+    ----------
+    fitted
+        The model, or the mean of several.
+    neurons
+        Indices into the dataset; None takes all of the model.
+    norm
+        L2 norm of the images after standardisation; None takes :data:`NORM_SHARE` of the median of the
+        training images. Every pixel stays within what the training images show there.
+    steps
+        Gradients per start.
+    n_starts
+        Ascents from different noise, of which the best counts.
+    seed
+        Of the noise; a neuron gets the same whatever other neurons are asked for.
+    least
+        Find the image that neurons respond to least.
+    confirm
+        Another fit of the same neurons, best with another seed, which is shown the images.
+
+    Returns
+    -------
+    Dataset with ``image`` (neuron, channel, y, x) in the units of the dataset, ``response`` (neuron,) that
+    the model predicts, ``response_of_start`` (neuron, start), and with ``confirm`` ``confirmed`` (neuron,):
+    the response that the other fit predicts, as a share of ``response``.
+
+    Raises
+    ------
+    UserError
+        If a neuron is unknown, or a number out of range.
+    """
+    positions = _positions(fitted, neurons)
+    norm = NORM_SHARE * fitted.viewing.norm if norm is None else norm
+    if not (norm > 0 and steps >= 1 and n_starts >= 1):
+        raise UserError("most_exciting_images: norm must be positive, steps and n_starts at least 1")
+    sign = -1.0 if least else 1.0
+    standardize = fitted.members[0].standardize
+    mean, sd = torch.from_numpy(standardize.mean), torch.from_numpy(standardize.sd)
+    low, high = ((torch.from_numpy(limit) - mean) / sd for limit in (fitted.viewing.low, fitted.viewing.high))
+    found, reached = [], []
+    for chunk in torch.from_numpy(positions).split(_CHUNK):
+
+        def respond(images: Tensor, chunk: Tensor = chunk) -> Tensor:
+            return sign * responses(fitted.members, images * sd + mean, chunk)
+
+        starts = []
+        for start in range(n_starts):
+            noise = _noise(fitted.neurons[chunk.numpy()], fitted.viewing.shape, seed, start)
+            faint = project(noise, FAINT * norm, low, high)
+            starts.append(ascend(respond, faint, norm, low, high, steps))
+        images, largest = (torch.stack(part) for part in zip(*starts, strict=True))
+        found.append(images[largest.argmax(0), torch.arange(len(chunk))])
+        reached.append(sign * largest)
+        logger.info("%d of %d neurons have their image", sum(map(len, found)), len(positions))
+    image = torch.cat(found) * sd + mean
+    result = _dataset(fitted, positions, image, torch.cat(reached, 1), least=least)
+    result.attrs |= {"norm": norm, "steps": steps, "seed": seed, "least": int(least)}
+    return result if confirm is None else result.assign(confirmed=_confirmed(confirm, result))
+
+
+def _positions(fitted: FittedModel, neurons: Sequence[int] | np.ndarray | None) -> np.ndarray:
+    """Positions in the population of the model."""
+    if neurons is None:
+        return np.arange(len(fitted.neurons))
+    wanted = np.asarray(neurons)
+    unknown = wanted[~np.isin(wanted, fitted.neurons)]
+    if len(unknown) or not len(wanted):
+        raise UserError(f"neurons: {some_of(unknown)} are not among the {len(fitted.neurons)} of this model")
+    place = {int(neuron): position for position, neuron in enumerate(fitted.neurons)}
+    return np.array([place[int(neuron)] for neuron in wanted])
+
+
+def _noise(neurons: np.ndarray, shape: tuple[int, int, int], seed: int, start: int) -> Tensor:
+    """White noise (neuron, channel, y, x), from a random stream for every neuron and start."""
+    streams = (np.random.default_rng([seed, int(neuron), start]) for neuron in neurons)
+    return torch.from_numpy(np.stack([rng.standard_normal(shape, np.float32) for rng in streams]))
+
+
+def _dataset(
+    fitted: FittedModel, positions: np.ndarray, image: Tensor, reached: Tensor, *, least: bool
+) -> xr.Dataset:
+    best = reached.amin(0) if least else reached.amax(0)
+    return xr.Dataset(
+        {
+            "image": (("neuron", "channel", "y", "x"), image.numpy()),
+            "response": ("neuron", best.numpy()),
+            "response_of_start": (("neuron", "start"), reached.T.numpy()),
+        },
+        coords={"neuron": fitted.neurons[positions]},
+        attrs={"low": float(fitted.viewing.low.min()), "high": float(fitted.viewing.high.max())},
+    )
+
+
+def _confirmed(confirm: FittedModel, found: xr.Dataset) -> xr.DataArray:
+    """What another fit predicts of the responses, (neuron,)."""
+    positions = torch.from_numpy(_positions(confirm, found["neuron"].values))
+    images = torch.from_numpy(found["image"].values)
+    with torch.no_grad():
+        parts = [
+            responses(confirm.members, image, chunk)
+            for image, chunk in zip(images.split(_CHUNK), positions.split(_CHUNK), strict=True)
+        ]
+    return xr.DataArray(torch.cat(parts).numpy(), dims="neuron") / found["response"]
+
+
+def write_pngs(found: xr.Dataset, folder: str | Path) -> list[Path]:
+    """Write one PNG per neuron, ``neuron_<index>.png``, to be shown in an experiment.
+
+    Values keep their meaning where training images have 0 to 255; else the range of the training images is
+    stretched to that.
+
+    Parameters
+    ----------
+    found
+        Of :func:`most_exciting_images`, with one or three channels.
+    folder
+        Where to; it is made.
+    """
+    low, high = found.attrs["low"], found.attrs["high"]
+    if not (low >= 0 and 1 < high <= 255):
+        found = found.assign(image=(found["image"] - low) / (high - low) * 255)
+    paths = []
+    for neuron, image in zip(found["neuron"].values, found["image"].values, strict=True):
+        if len(image) not in (1, 3):
+            raise UserError(f"images of {len(image)} channels are no pictures: PNG holds 1 or 3")
+        pixels = image.clip(0, 255).round().astype(np.uint8)
+        paths.append(Path(folder, f"neuron_{neuron}.png"))
+        with atomic(paths[-1]) as temporary:
+            Image.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)).save(temporary)
+    return paths

@@ -1,0 +1,153 @@
+"""What images a fitted model takes, and where its pixels lie in the images of its user."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from whatwhere.errors import UserError
+from whatwhere.fit_data import Standardizer
+from whatwhere.recordings.array_files import numeric
+from whatwhere.recordings.preprocess import PREPARATION, preprocess
+from whatwhere.recordings.recording import to_float32
+
+logger = logging.getLogger(__name__)
+
+_ANOTHER_UNIT = 0.02
+"""Images whose pixels span less than this share of the range of the training images are in other units."""
+
+
+@dataclass(frozen=True)
+class Viewing:
+    """The images of a model.
+
+    Attributes
+    ----------
+    shape
+        (channel, y, x) of the images that the model takes.
+    preparation
+        How they were made: ``color``, ``crop`` and ``size`` of the configuration, ``original`` (height and
+        width before, None if images differed) and ``degrees_per_pixel`` of the original (None if unknown).
+        None: images are taken as they are.
+    low, high
+        (channel, y, x) smallest and largest value of every pixel in the training images.
+    mean
+        Their mean over all pixels.
+    norm
+        Median L2 norm of the standardised training images.
+    """
+
+    shape: tuple[int, int, int]
+    preparation: dict[str, Any] | None
+    low: np.ndarray
+    high: np.ndarray
+    mean: float
+    norm: float
+
+    @classmethod
+    def of(cls, images: np.ndarray, standardize: Standardizer, attributes: dict[str, Any]) -> Viewing:
+        """Describe training images (image, channel, y, x) of a dataset with these attributes."""
+        stored = attributes.get(PREPARATION)
+        _, channel, height, width = images.shape
+        norms = np.linalg.norm(standardize(images).reshape(len(images), -1), axis=1)
+        return cls(
+            shape=(channel, height, width),
+            preparation=None if stored is None else json.loads(stored),
+            low=images.min(0),
+            high=images.max(0),
+            mean=float(images.mean(dtype=np.float64)),
+            norm=float(np.median(norms)),
+        )
+
+    def prepare(self, images: np.ndarray | Sequence[np.ndarray], *, preprocessed: bool) -> np.ndarray:
+        """Bring images into the form in which the model was fitted, (image, channel, y, x) float32.
+
+        Parameters
+        ----------
+        images
+            (image, y, x), or with channels before or after y and x; or a list of such images of any size.
+        preprocessed
+            Colour, crop and size are already those of the model.
+
+        Raises
+        ------
+        UserError
+            If the images cannot be the model's.
+        """
+        shaped = self._channels_first(images)
+        if self.preparation is not None and not preprocessed:
+            shaped = preprocess(shaped, self.preparation, "predict")
+        elif isinstance(shaped, list):
+            raise UserError("images: differ in size, and this model takes them as they are: give one array")
+        if shaped.shape[1:] != self.shape:
+            raise UserError(
+                f"images: have shape {shaped.shape[1:]} (channel, y, x), expected {self.shape}"
+                + ("" if preprocessed or self.preparation is None else " after colour, crop and size")
+            )
+        shaped = to_float32(shaped)
+        finite = np.isfinite(shaped).all((1, 2, 3))
+        if not finite.all():
+            raise UserError(f"images: image {np.flatnonzero(~finite)[0]} holds NaN or infinite pixels")
+        low, high = self.low.min(), self.high.max()
+        if 0 < np.ptp(shaped) < _ANOTHER_UNIT * (high - low):
+            logger.warning(
+                "images: pixels span %g to %g, those of the fit %g to %g: are the units the same?",
+                shaped.min(),
+                shaped.max(),
+                low,
+                high,
+            )
+        return shaped
+
+    def _channels_first(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray | list[np.ndarray]:
+        if not isinstance(images, np.ndarray) and len({np.shape(image) for image in images}) > 1:
+            return [self._one_array(np.asarray(image)[None])[0] for image in images]
+        return self._one_array(np.asarray(images))
+
+    def _one_array(self, images: np.ndarray) -> np.ndarray:
+        images = numeric(images, "images")
+        channels = {1, 3, self.shape[0]}
+        if images.ndim == 3 and images.shape[-1] not in channels and images.size:
+            return images[:, None]
+        if images.ndim == 4 and images.shape[1] in channels and images.size:
+            return images
+        if images.ndim == 4 and images.shape[3] in channels and images.size:
+            return np.moveaxis(images, -1, 1)
+        raise UserError(
+            f"images: have shape {images.shape}, expected (image, y, x), or with {sorted(channels)} "
+            "channels (image, channel, y, x) or (image, y, x, channel); give a single image as image[None]"
+        )
+
+    def to_original(self, positions: np.ndarray) -> np.ndarray:
+        """Positions (neuron, 2) as (y, x) in pixels of the model, in pixels of the original images.
+
+        Raises
+        ------
+        UserError
+            If the original images had different sizes.
+        """
+        if self.preparation is None:
+            return positions.astype(float)
+        seen = np.array(self.shape[1:])
+        crop, original = self.preparation["crop"], self.preparation["original"]
+        if crop is None and original is None:
+            raise UserError(
+                "locations: the original images differ in size and have no pixels in common; "
+                "'positions' are in pixels of the images as the model sees them"
+            )
+        corner, extent = ([0, 0], original) if crop is None else (crop[:2], crop[2:])
+        # The middle of a pixel is at .5 of its width, whatever the width.
+        return np.array(corner) + (positions + 0.5) * np.array(extent) / seen - 0.5
+
+    def to_degrees(self, positions: np.ndarray) -> np.ndarray | None:
+        """Original pixels (neuron, 2) in degrees from the middle of the image; None if that is not known."""
+        preparation = self.preparation
+        if preparation is None or not preparation["degrees_per_pixel"] or not preparation["original"]:
+            return None
+        middle = (np.array(preparation["original"]) - 1) / 2
+        return (positions - middle) * preparation["degrees_per_pixel"]
