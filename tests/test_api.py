@@ -173,6 +173,7 @@ def run_python(*arguments, **environment):
     ).stdout
 
 
+@pytest.mark.slow
 def test_the_example_finds_where_every_cell_sees():
     output = run_python(
         str(REPOSITORY / "examples" / "fit_arrays.py"), PYTHONPATH=str(REPOSITORY / "workflow_scripts")
@@ -181,6 +182,7 @@ def test_the_example_finds_where_every_cell_sees():
     assert np.abs(offsets - np.median(offsets, axis=0)).max() <= 1
 
 
+@pytest.mark.slow
 def test_an_installed_package_brings_its_schemas_and_defaults(tmp_path):
     source = tmp_path / "source"
     for folder in ("workflow_scripts", "config"):
