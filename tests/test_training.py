@@ -1,4 +1,5 @@
 import copy
+import itertools
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from whatwhere.training.fits import load_fit, to_tensors, to_validation
 from whatwhere.training.loop import Tensors, Training, _optimizer
 from whatwhere.training.losses import Objective
 from whatwhere.training.progress import clock
-from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle
+from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle, with_steps
 from whatwhere.training.sweep import _groups, _start, fingerprint, fit_seed, train_seed
 
 CPU = torch.device("cpu")
@@ -363,3 +364,21 @@ def test_a_fingerprint_changes_with_the_cell_and_with_what_is_in_its_files(tmp_p
     assert first != fingerprint([{"grid": 2}], [file])
     file.write_bytes(b"two")
     assert first != fingerprint([{"grid": 1}], [file])
+
+
+@pytest.mark.parametrize(("n_images", "drop", "steps"), [(100, True, 9), (100, False, 12), (20, True, 3)])
+def test_epochs_are_passes_over_the_training_images(n_images, drop, steps):
+    config = {"batch_size": 32, "drop_incomplete_batch": drop, "max_epochs": 3, "evaluate_every": 10}
+    found = with_steps(config, n_images)
+    assert found["max_steps"] == steps
+    assert found["evaluate_every"] == min(10, steps)
+    order = torch.Generator().manual_seed(0)
+    batches = itertools.islice(Batches(n_images, 32, drop, order, CPU), steps)
+    seen = np.bincount(torch.cat(list(batches)).numpy(), minlength=n_images)
+    assert seen.max() <= 3
+    assert drop or (seen == 3).all()
+
+
+def test_steps_stay_as_they_are():
+    config = {"max_steps": 7}
+    assert with_steps(config, 100) is config

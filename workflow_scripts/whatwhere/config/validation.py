@@ -177,7 +177,9 @@ def _check_training(definition: Config, path: tuple[str, ...], sources: Sources)
     if "weight_decay" in training and "readout" not in definition:
         message = f"a {definition['family']} has no readout whose weights could decay: leave it out"
         raise fail((*path, "weight_decay"), message, sources)
-    if training["max_steps"] < training["evaluate_every"]:
+    if ("max_steps" in training) == ("max_epochs" in training):
+        raise fail(path, "needs either 'max_steps' or 'max_epochs'", sources)
+    if training.get("max_steps", training["evaluate_every"]) < training["evaluate_every"]:
         message = (
             f"{training['max_steps']} steps end before the first evaluation, after "
             f"'evaluate_every' {training['evaluate_every']}"

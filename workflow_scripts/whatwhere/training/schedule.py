@@ -16,6 +16,20 @@ _FIRST = 1 / 25
 """First learning rate of one cycle, relative to its peak."""
 
 
+def with_steps(config: dict[str, Any], n_images: int) -> dict[str, Any]:
+    """A model's ``training`` with ``max_steps``, from ``max_epochs`` passes over the images if given.
+
+    An epoch has as many steps as :class:`Batches` takes; evaluations are at most as far apart as training is
+    long.
+    """
+    if "max_epochs" not in config:
+        return config
+    size = min(config["batch_size"], n_images)
+    steps = n_images // size if config["drop_incomplete_batch"] else -(-n_images // size)
+    total = steps * config["max_epochs"]
+    return config | {"max_steps": total, "evaluate_every": min(config["evaluate_every"], total)}
+
+
 class EarlyStopping:
     """Learning-rate stages that end when the validation loss stops improving.
 

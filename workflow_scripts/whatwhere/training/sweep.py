@@ -25,6 +25,7 @@ from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit, Tensors, Training
 from whatwhere.training.losses import LOSSES, Objective
 from whatwhere.training.progress import Progress
+from whatwhere.training.schedule import with_steps
 
 logger = logging.getLogger(__name__)
 
@@ -211,7 +212,8 @@ def train_seed(
             objectives.append(Objective(definition["loss"], definition["reduction"], strengths))
         torch.manual_seed(dropout_seed)
         order = torch.Generator().manual_seed(order_seed)
-        training = Training(encoders, tensors, objectives, definition["training"], order)
+        schedule = with_steps(definition["training"], len(data.train_images))
+        training = Training(encoders, tensors, objectives, schedule, order)
         if localized is not None:
             training.include_start()
         progress.resume(training)
