@@ -18,7 +18,7 @@ report: .venv/run  ## Write results/<run>/report.html of CONFIG, after running w
 test: .venv/test lint  ## Install what tests need, then lint and test
 	$(BIN)/pytest -n 2 --dist loadfile
 
-test-fast: .venv/test  ## Only tests that start no process, in less than a minute
+test-fast: .venv/test  ## Only tests that are not marked slow
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 
 lint: .venv/test  ## Style, types and Snakemake's own checks
