@@ -12,6 +12,7 @@ from whatwhere.errors import UserError
 
 CONFIGS = sorted((REPOSITORY / "config").glob("*.yaml"))
 OVERLAYS = {"table1_full.yaml": ["table1.yaml"]}
+NEEDS_DATA = {"recording.yaml"}
 """Configs that only make sense on top of others."""
 DEFAULT = load([]).config
 

@@ -115,3 +115,13 @@ def test_the_command_line_brings_numbers_at_any_depth():
 
 def test_a_session_given_as_a_number_is_taken_as_its_name():
     assert resolve({"datasets": {"d": {"session": 201025}}}, [])["datasets"]["d"] == {"session": "201025"}
+
+
+def test_one_cycle_keeps_nothing_of_the_stages_it_is_like_and_epochs_replace_steps():
+    stages = {"max_steps": 9, "patience": 1, "burn_in": 0, "n_stages": 2, "factor": 0.1, "restore": True}
+    base = {"training": {"batch_size": 8, **stages}}
+    models = variants(
+        {"base": base, "mine": {"like": "base", "training": {"schedule": "one_cycle", "max_epochs": 3}}}
+    )
+    assert models["mine"]["training"] == {"batch_size": 8, "schedule": "one_cycle", "max_epochs": 3}
+    assert models["base"] == base

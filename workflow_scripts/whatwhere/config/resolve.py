@@ -23,6 +23,8 @@ EXPERIMENT: Config = {
     "figure": None,
 }
 """What an experiment is unless it says otherwise."""
+STAGES = ("patience", "burn_in", "n_stages", "factor", "restore")
+"""Keys of a training in learning-rate stages."""
 PATHS = ("path", "images", "responses", "splits_from", "weights")
 """Keys of datasets that hold files or folders of this machine."""
 
@@ -48,6 +50,10 @@ def resolve(config: Config, sources: Sources) -> Config:
         if isinstance(entries, dict):
             resolved[section] = _variants(entries, section, sources)
     _fill_cores(resolved, sources)
+    models = resolved.get("models")
+    for model in models.values() if isinstance(models, dict) else ():
+        if isinstance(model, dict) and isinstance(model.get("training"), dict):
+            model["training"] = _one_schedule(model["training"])
     if isinstance(resolved.get("experiments"), list):
         resolved["experiments"] = [
             EXPERIMENT | one if isinstance(one, dict) else one for one in resolved["experiments"]
@@ -110,6 +116,17 @@ def _fill_cores(config: Config, sources: Sources) -> None:
                 raise fail(("models", name, "cores", index), message, sources)
             own = {key: value for key, value in reference.items() if key != "like"}
             model["cores"][index] = _laid_over(named[wanted], own)
+
+
+def _one_schedule(training: Config) -> Config:
+    """A training without what belongs to a schedule that it is like but does not follow.
+
+    One cycle needs no keys of stages, and epochs take the place of steps.
+    """
+    dropped = set(STAGES) if training.get("schedule") == "one_cycle" else set()
+    if "max_epochs" in training:
+        dropped.add("max_steps")
+    return {key: value for key, value in training.items() if key not in dropped}
 
 
 def _expand(value: Any, key: str = "") -> Any:

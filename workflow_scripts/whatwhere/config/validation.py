@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from whatwhere.config.files import SIMULATED, Config
+from whatwhere.config.resolve import STAGES
 from whatwhere.config.schema import Sources, check_schema, fail
 from whatwhere.config.traits import families_that, n_features, traits_of
 
@@ -168,7 +169,7 @@ def _check_training(definition: Config, path: tuple[str, ...], sources: Sources)
     if training is None:
         return
     cycle = training.get("schedule") == "one_cycle"
-    for key in ("patience", "burn_in", "n_stages", "factor", "restore"):
+    for key in STAGES:
         if cycle and key in training:
             message = "belongs to learning-rate stages: leave it out with 'schedule: one_cycle'"
             raise fail((*path, key), message, sources)
