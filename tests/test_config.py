@@ -2,7 +2,7 @@ import copy
 
 import pytest
 import yaml
-from conftest import REPOSITORY
+from conftest import CONFIGURATIONS, REPOSITORY
 
 from whatwhere.config.files import merge, read
 from whatwhere.config.load import load
@@ -10,16 +10,12 @@ from whatwhere.config.resolve import resolve
 from whatwhere.config.validation import validate
 from whatwhere.errors import UserError
 
-CONFIGS = sorted((REPOSITORY / "config").glob("*.yaml"))
-OVERLAYS = {"table1_full.yaml": ["table1.yaml"]}
-NEEDS_DATA = {"recording.yaml"}
-"""Configs that only make sense on top of others."""
 DEFAULT = load([]).config
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_every_config_of_the_project_is_valid(path):
-    loaded = load([path.with_name(name) for name in [*OVERLAYS.get(path.name, []), path.name]])
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_every_config_of_the_project_is_valid(name):
+    loaded = load(CONFIGURATIONS[name])
     assert resolve(loaded.config, loaded.sources) == loaded.config
 
 
