@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -121,11 +122,12 @@ def pooled_features(encoder: Model, images: Tensor) -> Iterator[np.ndarray]:
         (image, channel, y, x), standardised.
     """
     seen: list[Tensor] = []
-    hook = encoder.readout.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    readout: Any = encoder.readout
+    hook = readout.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     encoder.eval()
     try:
         with torch.inference_mode():
-            mask = encoder.readout.mask
+            mask = readout.mask
             for chunk in images.split(EVALUATION_CHUNK):
                 encoder(chunk)
                 yield torch.einsum("bcyx,nyx->bnc", seen.pop(), mask).numpy()
