@@ -10,6 +10,7 @@ import xarray as xr
 
 from whatwhere.dataset import SPLITS, TRAIN, VALIDATION, known_patches, repeat_mean, select_images
 from whatwhere.errors import UserError, some_of
+from whatwhere.streams import Purpose, stream
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,7 @@ def draw(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed:
         If the dataset has too few neurons or images.
     """
     name = dataset.attrs["name"]
-    neuron_rng, image_rng = (
-        np.random.default_rng(child) for child in np.random.SeedSequence([seed, 0]).spawn(2)
-    )
+    neuron_rng, image_rng = (np.random.default_rng(child) for child in stream(seed, Purpose.DRAW).spawn(2))
     split = dataset["split"].values[seed % dataset.sizes["fold"]]
     pools = [image_rng.permutation(np.flatnonzero(split == code)) for code in (TRAIN, VALIDATION)]
     if n_images is not None:
