@@ -302,3 +302,9 @@ def test_gradients_agree_with_finite_differences(family):
         return objective(encoder, images, responses)
 
     assert torch.autograd.gradcheck(value, trained, atol=1e-4, rtol=1e-3)
+
+
+def test_a_fully_connected_readout_without_bias_predicts_in_float32():
+    readout = FullyConnectedReadout((2, 3, 4), 5, {"weight_sd": 0.1, "dropout": 0, "bias": False})
+    with torch.autocast("cpu", torch.bfloat16):
+        assert readout(torch.randn(6, 2, 3, 4)).dtype == torch.float32

@@ -155,7 +155,8 @@ def duplicate_groups(images: Iterable[np.ndarray]) -> np.ndarray:
         (image, channel, y, x) or any array with images first, or a list of images.
     """
     seen: dict[bytes, int] = {}
-    groups = [seen.setdefault(np.ascontiguousarray(image).tobytes(), len(seen)) for image in images]
+    # Adding 0 makes a 0 of -0.0, which has other bytes.
+    groups = [seen.setdefault(np.ascontiguousarray(image + 0).tobytes(), len(seen)) for image in images]
     return np.array(groups)
 
 

@@ -93,7 +93,7 @@ def explained_everywhere(encoder: Encoder, images: Tensor, responses: Tensor, po
 
 
 def least_gain(n_images: int, n_features: int, n_locations: int) -> float:
-    """Log-likelihood that the best of all locations gains by noise alone in :data:`_FALSE_MOVES` of the neurons.
+    """Log-likelihood that the best location gains by noise alone in :data:`_FALSE_MOVES` of the neurons.
 
     The squared multiple correlation of noise with K features over n images follows a beta distribution with
     parameters K / 2 and (n - 1 - K) / 2; locations count as independent. Infinite with fewer images than that
