@@ -121,3 +121,14 @@ def test_positive_weights_are_applied_as_absolute_values():
     module.initialize(start())
     assert (module.raw_feature_weights < 0).all()
     assert (module.feature_weights > 0).all()
+
+
+def test_a_location_is_as_uncertain_along_both_axes_in_pixels():
+    module = readout((1, 9, 33), 1)
+    with torch.no_grad():
+        module.mean.zero_()
+        module.log_sd.fill_(float(np.log(0.1)))
+    mask = module.mask[0].detach().numpy()
+    y, x = np.indices(mask.shape) - np.array([4, 16])[:, None, None]
+    assert np.sqrt((mask * x**2).sum()) == pytest.approx(1.6, rel=0.02)
+    assert np.sqrt((mask * y**2).sum()) == pytest.approx(1.6, rel=0.1)

@@ -328,3 +328,9 @@ def test_a_uniform_mask_sums_to_its_height():
     readout.initialize(start(4))
     torch.testing.assert_close(readout.mask.sum((1, 2)), torch.full((4,), 2.0))
     assert readout.mask.std() < 1e-6
+
+
+def test_a_fully_connected_readout_without_bias_predicts_in_float32():
+    readout = FullyConnectedReadout((2, 3, 4), 5, {"weight_sd": 0.1, "dropout": 0, "bias": False})
+    with torch.autocast("cpu", torch.bfloat16):
+        assert readout(torch.randn(6, 2, 3, 4)).dtype == torch.float32

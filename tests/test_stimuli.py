@@ -149,9 +149,9 @@ def test_splits_of_photographs_have_independent_pixels():
     crops = open_stimuli(PHOTOGRAPHS, "grey", None, "datasets.a")
     counts = {TRAIN: 200, VALIDATION: 30, TEST: 40}
     seeds = dict(zip(counts, np.random.SeedSequence(0).spawn(3), strict=True))
-    images, split, independent = draw_images(crops, (1, 31, 31), counts, seeds)
+    images, split, independent = draw_images(crops, (1, 31, 31), counts, seeds, 1)
     assert images.shape == (270, 1, 31, 31)
-    assert np.bincount(split).tolist() == [200, 30, 40]
+    assert np.bincount(split[0]).tolist() == [200, 30, 40]
     assert list(independent) == [f"independent_pixels_{s}" for s in ("train", "validation", "test")]
     assert 0.2 < independent["independent_pixels_train"] / (200 * 31**2) < 0.9
 

@@ -5,7 +5,7 @@ variable            dims                      dtype     meaning
 ==================  ========================  ========  =================================================
 images              image, channel, y, x      float32   stimuli in the units of the attribute ``units``
 responses           repeat, image, neuron     float32   one value per presentation; NaN: not presented
-split               fold, image               int8      0 train, 1 validation, 2 test
+split               fold, image               int8      0 train, 1 validation, 2 test, -1 no part of the fold
 rates               image, neuron             float32   simulations: responses without noise
 location            neuron, axis              float32   simulations: true centre (y, x) in pixels
 cell_type           neuron                    int16     simulations: true cell type, from 0
@@ -14,8 +14,9 @@ receptive_field     neuron, ry, rx            float32   simulations: kernel, if 
 covariates          repeat, image, covariate  float32   recordings: running, pupil; used by no model
 ==================  ========================  ========  =================================================
 
-The first three are required. A dataset has one or more folds: a fold is one complete assignment of the
-images to splits, and a fit with seed ``s`` uses fold ``s % n_folds``. Every image has at least one response
+The first three are required. A dataset has one or more folds: a fold is one assignment of the images to
+splits, and a fit with seed ``s`` uses fold ``s % n_folds``. Folds of a recording share its images, those of a
+simulation are repetitions with images, noise and test set of their own. Every image has at least one response
 of every neuron. Attributes: ``name``, ``source``, ``kind`` (simulated or recorded), ``normalize`` (none,
 global or per_pixel; applied with statistics of the training images of each fit), ``noise_free_test`` (1: the
 test responses are rates without noise), ``repeat_averages`` (1: responses are published averages and hold
@@ -40,6 +41,7 @@ from whatwhere.errors import UserError
 from whatwhere.files import atomic, read_netcdf
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
+UNUSED = -1
 SPLITS = ("train", "validation", "test")
 NORMALIZATIONS = ("none", "global", "per_pixel")
 
@@ -130,8 +132,8 @@ def _check_values(dataset: xr.Dataset, name: str) -> None:
 
 def _check_splits(dataset: xr.Dataset, name: str) -> None:
     split = dataset["split"].values
-    if not np.isin(split, (TRAIN, VALIDATION, TEST)).all():
-        raise UserError(f"{name}: 'split' must be 0 (train), 1 (validation) or 2 (test)")
+    if not np.isin(split, (UNUSED, TRAIN, VALIDATION, TEST)).all():
+        raise UserError(f"{name}: 'split' must be 0 (train), 1 (validation), 2 (test) or -1 (unused)")
     for fold, row in enumerate(split):
         for code, label in enumerate(SPLITS):
             if np.count_nonzero(row == code) < 2:
@@ -198,7 +200,8 @@ def duplicate_groups(images: Iterable[np.ndarray]) -> np.ndarray:
         (image, channel, y, x) or any array with images first, or a list of images.
     """
     seen: dict[bytes, int] = {}
-    groups = [seen.setdefault(np.ascontiguousarray(image).tobytes(), len(seen)) for image in images]
+    # Adding 0 makes a 0 of -0.0, which has other bytes.
+    groups = [seen.setdefault(np.ascontiguousarray(image + 0).tobytes(), len(seen)) for image in images]
     return np.array(groups)
 
 

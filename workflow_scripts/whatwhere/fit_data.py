@@ -11,6 +11,10 @@ import xarray as xr
 
 from whatwhere.dataset import SPLITS, TRAIN, VALIDATION, known_patches, repeat_mean, select_images
 from whatwhere.errors import UserError, some_of
+from whatwhere.streams import Purpose, stream
+
+_LEAST_SD = 0.1
+"""Least sd of a pixel relative to that of all."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ def draw(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed:
     dataset
         A dataset that fulfils the contract.
     n_neurons
-        Size of the population; None takes all. With known cell types every type gives the same number.
+        Size of the population; None takes all. With known cell types every type gives the same number, or
+        fewer neurons than types are of different ones.
     n_images
         Training plus validation images; None takes all.
     seed
@@ -60,9 +65,7 @@ def draw(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed:
         If the dataset has too few neurons or images.
     """
     name = dataset.attrs["name"]
-    neuron_rng, image_rng = (
-        np.random.default_rng(child) for child in np.random.SeedSequence([seed, 0]).spawn(2)
-    )
+    neuron_rng, image_rng = (np.random.default_rng(child) for child in stream(seed, Purpose.DRAW).spawn(2))
     split = dataset["split"].values[seed % dataset.sizes["fold"]]
     pools = [image_rng.permutation(np.flatnonzero(split == code)) for code in (TRAIN, VALIDATION)]
     if n_images is not None:
@@ -95,12 +98,13 @@ def _draw_neurons(dataset: xr.Dataset, n_neurons: int | None, rng: np.random.Gen
     each, rest = divmod(n_neurons, len(types))
     if rest and n_neurons > len(types):
         raise UserError(f"{name}: n_neurons {n_neurons} is no multiple of its {len(types)} cell types")
-    if rest:
-        return np.sort(rng.permutation(available)[:n_neurons])
     # The same ranks in every type (section F.1): types are compared at the same positions.
-    ranks = rng.permutation(counts.min())[:each]
-    members = (np.flatnonzero(dataset["cell_type"].values == t) for t in types)
-    return np.sort(np.concatenate([member[ranks] for member in members]))
+    ranks = rng.permutation(counts.min())[: max(each, 1)]
+    members = [np.flatnonzero(dataset["cell_type"].values == t)[ranks] for t in types]
+    if not each:
+        # Some of the types, with the neuron that each gives first.
+        members = [members[index] for index in rng.permutation(len(types))[:n_neurons]]
+    return np.sort(np.concatenate(members))
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ class Standardizer:
     Attributes
     ----------
     mean, sd
-        (channel, y, x); ``sd`` is 1 where the training images do not vary.
+        (channel, y, x); ``sd`` is 1 if the training images do not vary.
     """
 
     mean: np.ndarray
@@ -128,7 +132,11 @@ class Standardizer:
 
 
 def standardizer(images: np.ndarray, normalize: str) -> Standardizer:
-    """Statistics of training images (image, channel, y, x): none, one pair, or one pair per pixel."""
+    """Statistics of training images (image, channel, y, x): none, one pair, or one pair per pixel.
+
+    Pixels that hardly vary, as behind an aperture, are not amplified without end: each counts as varying at
+    least a tenth as much as all do in the root mean square.
+    """
     shape = images.shape[1:]
     if normalize == "none":
         mean, sd = np.zeros(()), np.ones(())
@@ -136,6 +144,7 @@ def standardizer(images: np.ndarray, normalize: str) -> Standardizer:
         mean, sd = np.asarray(images.mean(dtype=np.float64)), np.asarray(images.std(dtype=np.float64))
     else:
         mean, sd = images.mean(0, dtype=np.float64), images.std(0, dtype=np.float64)
+        sd = np.maximum(sd, _LEAST_SD * np.sqrt((sd**2).mean()))
     sd = np.where(sd > 1e-12 * (1 + np.abs(mean)), sd, 1.0)
     full = (np.broadcast_to(np.asarray(value, np.float32), shape).copy() for value in (mean, sd))
     return Standardizer(*full)

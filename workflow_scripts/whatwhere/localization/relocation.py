@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from scipy.stats import beta
 from torch import Tensor
 
 from whatwhere.models.base import Model
@@ -23,6 +24,8 @@ from whatwhere.models.readouts import FactorizedReadout
 _CHUNK = 256
 _RIDGE = 0.01
 """Ridge in units of the mean variance of a feature."""
+_FALSE_MOVES = 0.001
+"""Share of neurons without any receptive field that may move."""
 _NEAR = 2
 """Distance in pixels within which training finds the way by itself."""
 
@@ -89,11 +92,25 @@ def explained_everywhere(encoder: Encoder, images: Tensor, responses: Tensor, po
     return Everywhere(torch.where(scale > 0, explained / scale, 0.0), weights, mean)
 
 
+def least_gain(n_images: int, n_features: int, n_locations: int) -> float:
+    """Log-likelihood that the best location gains by noise alone in :data:`_FALSE_MOVES` of the neurons.
+
+    The squared multiple correlation of noise with K features over n images follows a beta distribution with
+    parameters K / 2 and (n - 1 - K) / 2; locations count as independent. Infinite with fewer images than that
+    takes.
+    """
+    free = n_images - 1 - n_features
+    if free < 1:
+        return math.inf
+    explained = beta.isf(_FALSE_MOVES / n_locations, n_features / 2, free / 2)
+    return -n_images / 2 * math.log1p(-explained)
+
+
 def relocate(encoder: Model, images: Tensor, responses: Tensor) -> Tensor:
     """Move neurons whose best location is far from their current one and clearly better.
 
-    Clearly means that the log-likelihood gained exceeds twice the logarithm of the number of locations,
-    which noise alone does not reach. The mean drive does not change if the readout has a bias.
+    Clearly means that the log-likelihood gained exceeds :func:`least_gain`. The mean drive does not change if
+    the readout has a bias.
 
     Parameters
     ----------
@@ -121,7 +138,8 @@ def relocate(encoder: Model, images: Tensor, responses: Tensor) -> Tensor:
     here = torch.where(near, found.explained, 0.0).amax(0)
     best, place = found.explained.max(0)
     gain = len(images) / 2 * (torch.log1p(-here) - torch.log1p(-best.clamp(max=1 - 1e-9)))
-    moved = neurons[(gain > 2 * math.log(n_locations)) & ~near[place, neurons]]
+    needed = least_gain(len(images), encoder.core.out_shape[0], n_locations)
+    moved = neurons[(gain > needed) & ~near[place, neurons]]
     if len(moved):
         position = torch.stack([place // width, place % width], 1)[moved]
         weights = found.weights[place[moved], :, moved]

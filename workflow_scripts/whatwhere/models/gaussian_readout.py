@@ -74,11 +74,18 @@ class GaussianReadout(nn.Module):
         weights = self.raw_feature_weights
         return weights.abs() if self.config["positive_features"] else weights
 
+    def _axis_sd(self) -> tuple[float, float]:
+        """Half the longer side in units of half of each, (y, x): an sd is the same in pixels along both."""
+        longer = max(self.height, self.width) - 1
+        return longer / max(self.height - 1, 1), longer / max(self.width - 1, 1)
+
     @property
     def mask(self) -> Tensor:
         """Normal density of the location on the pixels, sum 1, (neuron, y, x)."""
         y, x = (torch.linspace(-1, 1, size).to(self.mean) for size in (self.height, self.width))
-        squared = (y[:, None] - self.mean[:, 0, None, None]) ** 2 + (x - self.mean[:, 1, None, None]) ** 2
+        down, right = self._axis_sd()
+        squared = ((y[:, None] - self.mean[:, 0, None, None]) / down) ** 2
+        squared = squared + ((x - self.mean[:, 1, None, None]) / right) ** 2
         log_density = -squared / (2 * self.log_sd.exp()[:, None, None] ** 2)
         return log_density.flatten(1).softmax(1).view(len(self.mean), self.height, self.width)
 
@@ -87,7 +94,8 @@ class GaussianReadout(nn.Module):
         location = self.mean.clamp(-1, 1).expand(len(features), -1, -1)
         if self.training:
             noise = torch.randn_like(location)
-            location = (location + noise * self.log_sd.exp()[:, None]).clamp(-1, 1)
+            spread = self.log_sd.exp()[:, None] * torch.tensor(self._axis_sd()).to(noise)
+            location = (location + noise * spread).clamp(-1, 1)
         # grid_sample takes (x, y).
         grid = location.flip(-1)[:, :, None]
         sampled = functional.grid_sample(features, grid, align_corners=True)[..., 0]

@@ -205,7 +205,8 @@ class FullyConnectedReadout(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""
-        drive = self.dropout(features.flatten(1)) @ self.weights.flatten(1).T
+        # Autocast multiplies in bfloat16, and a bias would be added in float32.
+        drive = (self.dropout(features.flatten(1)) @ self.weights.flatten(1).T).to(self.weights.dtype)
         return drive if self.bias is None else drive + self.bias
 
     def readout_l2(self) -> Tensor:

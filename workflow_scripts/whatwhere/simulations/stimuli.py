@@ -21,6 +21,7 @@ from whatwhere.recordings.pictures import decode_image, in_numeric_order, is_ima
 from whatwhere.recordings.preprocess import preprocess
 from whatwhere.recordings.splits import assign
 from whatwhere.simulations.dead_leaves import dead_leaves
+from whatwhere.simulations.repetitions import repeated_split
 
 logger = logging.getLogger(__name__)
 
@@ -184,8 +185,9 @@ def draw_images(
     shape: tuple[int, int, int],
     counts: dict[int, int],
     seeds: dict[int, np.random.SeedSequence],
+    repetitions: int,
 ) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
-    """Draw the images of a dataset: training, then validation, then test.
+    """Draw the images of a dataset: of every repetition training, then validation, then test.
 
     Parameters
     ----------
@@ -194,31 +196,35 @@ def draw_images(
     shape
         (channel, y, x).
     counts, seeds
-        Number of images and random stream by split.
+        Number of images of one repetition, and random stream, by split.
+    repetitions
+        How often.
 
     Returns
     -------
     images
         (image, channel, y, x) float32.
     split
-        (image,) int8.
+        (fold, image) int8, a fold per repetition.
     independent
-        Independent pixels by name of the split, as attributes of the dataset.
+        Independent pixels of the first repetition by name of the split, as attributes of the dataset.
     """
-    split = np.repeat(np.array(list(counts), np.int8), list(counts.values()))
-    images = np.empty((len(split), *shape), np.float32)
-    independent = {}
+    split = repeated_split(counts, repetitions)
+    images = np.empty((split.shape[1], *shape), np.float32)
+    spawned = {code: seed.spawn(repetitions) for code, seed in seeds.items()}
+    independent: dict[str, int] = {}
     start = 0
-    for code, count in counts.items():
-        pixels = stimuli.fill(images[start : start + count], code, seeds[code])
-        start += count
-        independent[f"independent_pixels_{SPLITS[code]}"] = pixels
-        logger.info(
-            "%s: %d %s images show %d independent pixels (%.2f of all their pixels)",
-            stimuli.source,
-            count,
-            SPLITS[code],
-            pixels,
-            pixels / (count * shape[1] * shape[2]),
-        )
+    for repetition in range(repetitions):
+        for code, count in counts.items():
+            pixels = stimuli.fill(images[start : start + count], code, spawned[code][repetition])
+            start += count
+            independent.setdefault(f"independent_pixels_{SPLITS[code]}", pixels)
+            logger.info(
+                "%s: %d %s images show %d independent pixels (%.2f of all their pixels)",
+                stimuli.source,
+                count,
+                SPLITS[code],
+                pixels,
+                pixels / (count * shape[1] * shape[2]),
+            )
     return images, split, independent

@@ -19,7 +19,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from whatwhere.dataset import TEST, TRAIN, VALIDATION
 from whatwhere.fit_data import Standardizer, n_validation, standardizer
 from whatwhere.metrics import cc_max, noise_variance
+from whatwhere.simulations.repetitions import SPLIT_MEANING
 from whatwhere.simulations.stimuli import draw_images, open_stimuli
+from whatwhere.streams import Purpose, stream
 
 logger = logging.getLogger(__name__)
 
@@ -188,6 +190,7 @@ def simulate(
     validation_max: int,
     seed: int,
     recording: str | Path | None,
+    repetitions: int = 1,
 ) -> xr.Dataset:
     """Simulate a dataset that fulfils the contract of :mod:`whatwhere.dataset`.
 
@@ -223,8 +226,10 @@ def simulate(
     seed
         Types, cells, calibration, the images of every split and the spikes of every split have a random
         stream each, so more images leave neurons and first images as they are.
+    repetitions
+        Folds of the dataset, each with ``n_images`` and ``n_test`` images of its own.
     """
-    streams = np.random.SeedSequence(seed).spawn(8)
+    streams = stream(seed, Purpose.SIMULATION).spawn(8)
     type_seed, cell_seed, calibration_seed = streams[:3]
     source = open_stimuli(stimuli, "grey", recording, f"datasets.{name}")
     calibration = np.empty((N_CALIBRATION, 1, image_size, image_size), np.float32)
@@ -244,19 +249,23 @@ def simulate(
         (1, image_size, image_size),
         {TRAIN: n_images - validation, VALIDATION: validation, TEST: n_test},
         dict(zip((TRAIN, VALIDATION, TEST), streams[3:6], strict=True)),
+        repetitions,
     )
     rates = relative_rates(types, cell_type, corner, spontaneous, images, standardize)
     rates *= counts.astype(np.float32)
     responses = np.full((n_repeats, *rates.shape), np.nan, np.float32)
-    once, repeated = (np.random.default_rng(stream) for stream in streams[6:])
-    responses[0, :n_images] = once.poisson(rates[:n_images])
-    responses[:, n_images:] = repeated.poisson(rates[n_images:], (n_repeats, n_test, n_neurons))
-    _report(responses, rates, n_images)
+    spikes = zip(split, *(child.spawn(repetitions) for child in streams[6:]), strict=True)
+    for fold, once, repeated in spikes:
+        fitted, tested = (fold == TRAIN) | (fold == VALIDATION), fold == TEST
+        responses[0, fitted] = np.random.default_rng(once).poisson(rates[fitted])
+        shape = (n_repeats, n_test, n_neurons)
+        responses[:, tested] = np.random.default_rng(repeated).poisson(rates[tested], shape)
+    _report(responses[:, tested], rates[tested])
     return xr.Dataset(
         {
             "images": (("image", "channel", "y", "x"), images, {"units": "as stored by the source"}),
             "responses": (("repeat", "image", "neuron"), responses, {"units": "spikes per image"}),
-            "split": (("fold", "image"), split[None], {"meaning": "0 train, 1 validation, 2 test"}),
+            "split": (("fold", "image"), split, {"meaning": SPLIT_MEANING}),
             "rates": (("image", "neuron"), rates, {"units": "spikes per image"}),
             "location": (
                 ("neuron", "axis"),
@@ -282,12 +291,11 @@ def simulate(
     )
 
 
-def _report(responses: np.ndarray, rates: np.ndarray, n_images: int) -> None:
-    """Log what recordings of mouse V1 are compared by."""
-    signal = rates[n_images:].var(0, ddof=1)
+def _report(responses: np.ndarray, rates: np.ndarray) -> None:
+    """Log what recordings of mouse V1 are compared by, from responses to test images and their rates."""
+    signal = rates.var(0, ddof=1)
     logger.info("mean count: median over neurons %.2f", np.median(rates.mean(0)))
     logger.info("single-trial signal fraction: median %.2f", np.median(signal / (signal + rates.mean(0))))
     if len(responses) > 1:
-        test = responses[:, n_images:]
-        logger.info("noise variance of one trial: median %.2f", np.median(noise_variance(test)))
-        logger.info("cc_max: median %.2f", np.nanmedian(cc_max(test)))
+        logger.info("noise variance of one trial: median %.2f", np.median(noise_variance(responses)))
+        logger.info("cc_max: median %.2f", np.nanmedian(cc_max(responses)))

@@ -20,6 +20,7 @@ from whatwhere.fit_data import FitData, check_responses, evenly_scaled, scale_re
 from whatwhere.localization.relocation import relocate
 from whatwhere.models.base import LocalizedStart, Model, Start, predict_prepared
 from whatwhere.models.feature_bank import FeatureBank
+from whatwhere.streams import Purpose, stream
 from whatwhere.training.families import FAMILIES, Setting, build, settings
 from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit, Tensors, Training
@@ -73,8 +74,7 @@ def _seeds(seed: int, start: int) -> tuple[int, int, int]:
     ``start`` counts random starts of one seed, which differ only in initial values.
     """
     initial, order, dropout = (
-        child.generate_state(start + 1, np.uint64) >> 1
-        for child in np.random.SeedSequence([seed, 1]).spawn(3)
+        child.generate_state(start + 1, np.uint64) >> 1 for child in stream(seed, Purpose.TRAINING).spawn(3)
     )
     return int(initial[start]), int(order[0]), int(dropout[0])
 
