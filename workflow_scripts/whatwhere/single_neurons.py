@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
-from whatwhere.fitted import Member
+from whatwhere.member import Member
 from whatwhere.models.base import Model
 from whatwhere.selection import MEAN_RESPONSE
 
