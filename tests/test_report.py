@@ -90,6 +90,13 @@ def test_the_front_page_and_the_statistics_draw(browser):
     wait(browser, lambda b: len(b.find_elements(By.CSS_SELECTOR, "#app canvas, #app svg.marks")) >= 2)
 
 
+def test_the_front_page_leads_to_the_explorer_of_all_neurons(browser):
+    link = wait(browser, lambda b: b.find_element(By.LINK_TEXT, "explorer"))
+    browser.get(link.get_attribute("href"))
+    count = "return window.Bokeh?.documents[0]?.get_model_by_name('count').text ?? ''"
+    wait(browser, lambda b: "<b>20</b> of 20 neurons" in b.execute_script(count))
+
+
 def test_the_browser_reports_no_error_and_asks_the_network_for_nothing(browser):
     for category in ("Answers", "Run", "Tables"):
         row = open_category(browser, category)[0]

@@ -8,7 +8,8 @@ from PIL import Image
 
 from whatwhere.api import definition
 from whatwhere.errors import UserError
-from whatwhere.fitted import FittedModel, Member
+from whatwhere.fitted import FittedModel
+from whatwhere.member import Member
 from whatwhere.selection import MEAN_RESPONSE
 from whatwhere.simulations.v1_cells import gabor
 from whatwhere.single_neurons import own_responses

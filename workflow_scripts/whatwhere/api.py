@@ -18,7 +18,8 @@ from whatwhere.config.validation import validate_model
 from whatwhere.dataset import TEST, select_images
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data, standardizer
-from whatwhere.fitted import FittedModel, Member
+from whatwhere.fitted import FittedModel
+from whatwhere.member import Member
 from whatwhere.metrics import scores
 from whatwhere.recordings import to_contract
 from whatwhere.recordings.array_files import NamedArray, numeric

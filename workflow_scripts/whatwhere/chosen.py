@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from whatwhere.files import read_table, read_tensors
-from whatwhere.selection import MEAN_RESPONSE, most_frequent
+from whatwhere.member import Member
+from whatwhere.selection import most_frequent
 from whatwhere.training.fits import Fitted, load_fit
 
 
@@ -64,12 +65,7 @@ class Chosen:
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Predictions of every neuron's own setting, (image, channel, y, x) to (image, neuron)."""
-        mean = self.fits["seeds"][self.seed]["response_mean"].numpy()
-        predictions = np.repeat(mean[None], len(images), axis=0)
-        for setting in np.unique(self.settings[self.settings != MEAN_RESPONSE]):
-            mine = self.settings == setting
-            predictions[:, mine] = load_fit(self.fits, self.seed, int(setting)).predict(images)[:, mine]
-        return predictions
+        return Member.of(self.fits, self.seed, self.settings).predict(images)
 
 
 def chosen_fits(selection: str | Path, cells: Sequence[str], fits: Sequence[str | Path]) -> Iterator[Chosen]:

@@ -12,7 +12,8 @@ import torch
 
 from whatwhere.errors import UserError
 from whatwhere.files import read_tensors, write_tensors
-from whatwhere.fitted import FittedModel, Member
+from whatwhere.fitted import FittedModel
+from whatwhere.member import Member
 from whatwhere.viewing import Viewing
 
 KIND = "whatwhere fitted model"

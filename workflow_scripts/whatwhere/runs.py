@@ -15,7 +15,8 @@ from whatwhere.dataset import open_dataset, select_images
 from whatwhere.errors import UserError
 from whatwhere.files import read_table, read_tensors
 from whatwhere.fit_data import draw
-from whatwhere.fitted import FittedModel, Member, together
+from whatwhere.fitted import FittedModel, together
+from whatwhere.member import Member
 from whatwhere.metrics import SCORES
 from whatwhere.viewing import Viewing
 

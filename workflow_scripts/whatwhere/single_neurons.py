@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call, vmap
 
-from whatwhere.fitted import Member
+from whatwhere.member import Member
 from whatwhere.models.base import Model
 from whatwhere.selection import MEAN_RESPONSE
 
 
-def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
-
-
 def _own_tensors(model: Model, n_neurons: int) -> dict[str, Tensor] | None:
-    """The tensors of which every neuron has its own row, by name; None if the model cannot be cut like that.
+    """Parameters and buffers of the readout by name, of which every neuron has its own row.
 
-    These are those of the readout, or of a model without a readout all: parameters have neurons first.
+    Readouts have neurons first everywhere; None if this one does not, or if the model has no readout.
     """
     readout = getattr(model, "readout", None)
-    prefix = "" if readout is None else "readout."
-    own = {f"{prefix}{name}": value for name, value in _tensors(readout or model).items()}
-    rows = all(value.ndim and len(value) == n_neurons for value in own.values())
-    return own if own and rows else None
+    if readout is None:
+        return None
+    named = [*readout.named_parameters(), *readout.named_buffers()]
+    own = {f"readout.{name}": value for name, value in named}
+    return own if all(value.ndim and len(value) == n_neurons for value in own.values()) else None
 
 
 def own_responses(model: Model, n_neurons: int, images: Tensor, neurons: Tensor) -> Tensor:
