@@ -19,7 +19,7 @@ from whatwhere.dataset import TEST, select_images
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data, standardizer
 from whatwhere.metrics import scores
-from whatwhere.models.encoder import Encoder
+from whatwhere.models.gaussian_readout import GaussianMaskReadout
 from whatwhere.models.readouts import FactorizedReadout
 from whatwhere.recordings import to_contract
 from whatwhere.recordings.array_files import NamedArray, numeric
@@ -95,11 +95,11 @@ class FittedModel:
         return self._readout.feature_weights.detach().numpy()
 
     @property
-    def _readout(self) -> FactorizedReadout:
-        encoder = self.fitted.encoder
-        if not isinstance(encoder, Encoder) or not isinstance(encoder.readout, FactorizedReadout):
+    def _readout(self) -> FactorizedReadout | GaussianMaskReadout:
+        readout = getattr(self.fitted.encoder, "readout", None)
+        if not isinstance(readout, FactorizedReadout | GaussianMaskReadout):
             raise UserError("this model has no masks and no feature weights: fit a factorized one")
-        return encoder.readout
+        return readout
 
 
 def definition(name: str = DEFAULT_MODEL) -> dict[str, Any]:
