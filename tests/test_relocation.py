@@ -21,7 +21,7 @@ GAUSSIAN = {
 
 def network(family="cnn_factorized", n_neurons=6, **changes):
     model = factorized(family=family, cores=[small_core(channels=[3])], nonlinearity="identity", loss="mse")
-    if family == "cnn_gaussian":
+    if family != "cnn_factorized":
         model |= {"readout": GAUSSIAN, "grid": [{"feature_l1": [0.01]}]}
     encoder = build(model | changes, settings(model)[0], (1, 12, 15), n_neurons)
     average = np.zeros((n_neurons, 12, 15), np.float32)
@@ -53,7 +53,7 @@ def places_of(encoder):
 PLACES = [(2, 3), (9, 12), (0, 0), (7, 5), (3, 4), (9, 0)]
 
 
-@pytest.mark.parametrize("family", ["cnn_factorized", "cnn_gaussian"])
+@pytest.mark.parametrize("family", ["cnn_factorized", "cnn_gaussian", "cnn_gaussian_mask"])
 def test_neurons_at_wrong_places_are_found_again(family):
     encoder = network(family)
     images, responses = recorded(encoder, PLACES, 1.0)

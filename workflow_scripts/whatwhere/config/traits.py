@@ -57,6 +57,7 @@ TRAITS: dict[str, Traits] = {
     "cnn_known_kernel": Traits("train", masks=True, known_field=True),
     "combined": Traits("combine"),
     "cnn_gaussian": Traits("train", masks=True, feature_weights=True, moves=True),
+    "cnn_gaussian_mask": Traits("train", masks=True, feature_weights=True, moves=True, factorized=True),
 }
 """Family to traits; the schema, this table and ``whatwhere.training.families`` name the same families."""
 

@@ -157,7 +157,7 @@ def _check_bank(definition: Config, path: tuple[str, ...], sources: Sources) -> 
         raise fail((*path, "bank"), message, sources)
     readout = definition.get("readout", {})
     start = readout.get("mask_start", readout)
-    if start.get("position", "random") not in ("random", "uniform"):
+    if start.get("position", "random") not in ("random", "uniform", "center"):
         message = f"'{start['position']}' is a place in the image, not in the maps of a bank: use random"
         raise fail((*path, "readout"), message, sources)
     if "localizer" in definition or definition["family"] == "cnn_known_kernel":
@@ -243,8 +243,13 @@ def _check_members(config: Config, name: str, sources: Sources) -> None:
             raise fail(path, f"'{member}' is itself combined: name its members", sources)
 
 
+def _smaller_side(simulation: Config) -> int:
+    size: int | list[int] = simulation["image_size"]
+    return size if isinstance(size, int) else min(size)
+
+
 def _check_simulation(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
-    n_neurons, image = definition["n_neurons"], definition["image_size"]
+    n_neurons, image = definition["n_neurons"], _smaller_side(definition)
     if definition["kind"] == "simulated_features":
         _check_types(n_neurons, definition["n_types"], "types", path, sources)
         units, places = n_neurons // definition["n_types"], (image - 12) ** 2
@@ -304,7 +309,7 @@ def _check_sizes(config: Config, index: int, dataset: str, sources: Sources) -> 
             raise fail(("experiments", index, "n_images", position), message, sources)
     n_neurons = min(definition["n_neurons"] if n == "all" else n for n in experiment["n_neurons"])
     for model in experiment["models"]:
-        check_size(config, model, definition["image_size"], n_neurons, sources)
+        check_size(config, model, _smaller_side(definition), n_neurons, sources)
 
 
 def _check_known_patches(config: Config, index: int, dataset: str, sources: Sources) -> None:

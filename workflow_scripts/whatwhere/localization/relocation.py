@@ -115,7 +115,7 @@ def relocate(encoder: Model, images: Tensor, responses: Tensor) -> Tensor:
     Parameters
     ----------
     encoder
-        The network with a factorized or Gaussian readout, which is changed in place.
+        The network with masks, free or Gaussian, or a Gaussian readout, which is changed in place.
     images, responses
         Training data, (image, channel, y, x) and (image, neuron).
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from whatwhere.errors import UserError
 from whatwhere.models.base import ImageShape, Model, Parts, Penalties, Start, inverse_softplus
 from whatwhere.models.cores import ACTIVATIONS, ConvCore
-from whatwhere.models.gaussian_readout import GaussianReadout
+from whatwhere.models.gaussian_readout import GaussianMaskReadout, GaussianReadout
 from whatwhere.models.readouts import (
     FactorizedReadout,
     FixedMaskReadout,
@@ -27,6 +27,7 @@ READOUTS: dict[str, type[Readout]] = {
     "cnn_fixed_mask": FixedMaskReadout,
     "cnn_fully_connected": FullyConnectedReadout,
     "cnn_gaussian": GaussianReadout,
+    "cnn_gaussian_mask": GaussianMaskReadout,
 }
 
 DRIVES: dict[str, Callable[[Tensor], Tensor]] = {

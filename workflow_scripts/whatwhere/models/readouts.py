@@ -86,6 +86,26 @@ class _KeepLayout(torch.autograd.Function):
         return features, in_dims[0]
 
 
+def factorized_drive(features: Tensor, mask: Tensor, weights: Tensor, bias: Tensor | None) -> Tensor:
+    """Sum of features over places and channels, weighted by mask times feature weights (section C.1).
+
+    Parameters
+    ----------
+    features
+        (batch, channel, y, x).
+    mask, weights, bias
+        (neuron, y, x), (neuron, channel) and (neuron,).
+
+    Returns
+    -------
+    (batch, neuron).
+    """
+    flat = _KeepLayout.apply(features).flatten(2).flatten(0, 1)  # (batch * channel, pixel)
+    pooled = (flat @ mask.flatten(1).T).unflatten(0, features.shape[:2])
+    drive = (pooled * weights.T).sum(1)
+    return drive if bias is None else drive + bias
+
+
 class FactorizedReadout(nn.Module):
     """A spatial mask ("where") times feature weights ("what") for every neuron.
 
@@ -144,10 +164,7 @@ class FactorizedReadout(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""
-        flat = _KeepLayout.apply(features).flatten(2).flatten(0, 1)  # (batch * channel, pixel)
-        pooled = (flat @ self.mask.flatten(1).T).unflatten(0, features.shape[:2])
-        drive = (pooled * self.feature_weights.T).sum(1)
-        return drive if self.bias is None else drive + self.bias
+        return factorized_drive(features, self.mask, self.feature_weights, self.bias)
 
     def mask_l1(self) -> Tensor:
         """Sum of absolute mask values (section C.4), (neuron,)."""

@@ -61,17 +61,17 @@ class Generated:
 
     def fill(self, images: np.ndarray, split: int, seed: np.random.SeedSequence) -> int:
         """Draw images, see :class:`Stimuli`."""
-        n_images, channels, size, _ = images.shape
+        n_images, channels, height, width = images.shape
         start = 0
-        for block in dead_leaves(n_images, channels, size, seed):
+        for block in dead_leaves(n_images, channels, (height, width), seed):
             images[start : start + len(block)] = block
             start += len(block)
-        return n_images * size**2
+        return n_images * height * width
 
 
 @dataclass(frozen=True)
 class Crops:
-    """Random square crops, each of them at most once.
+    """Random crops, each of them at most once.
 
     Attributes
     ----------
@@ -89,22 +89,23 @@ class Crops:
 
     def fill(self, images: np.ndarray, split: int, seed: np.random.SeedSequence) -> int:
         """Draw crops, see :class:`Stimuli`; UserError if there are not as many different ones."""
-        size = images.shape[-1]
+        height, width = images.shape[-2:]
         pictures = [self.pictures[index] for index in np.flatnonzero(self.split == split)]
         sides = np.array([picture.shape[1:] for picture in pictures]).reshape(-1, 2)
-        corners = np.maximum(sides - size + 1, 0)
+        corners = np.maximum(sides - (height, width) + 1, 0)
         first = np.concatenate([[0], np.cumsum(corners.prod(1))])
         if first[-1] < len(images):
             raise UserError(
-                f"{self.source}: {first[-1]} different {SPLITS[split]} crops of {size} px are fewer than the "
-                f"{len(images)} wanted: use fewer or smaller images, more pictures, or source generated"
+                f"{self.source}: {first[-1]} different {SPLITS[split]} crops of {height} x {width} px are "
+                f"fewer than the {len(images)} wanted: use fewer or smaller images, more pictures, or source "
+                "generated"
             )
         shown = [np.zeros(picture.shape[1:], bool) for picture in pictures]
         for image, number in zip(images, _distinct(first[-1], len(images), seed), strict=True):
             picture = int(np.searchsorted(first, number, side="right")) - 1
             y, x = divmod(int(number - first[picture]), int(corners[picture, 1]))
-            image[:] = pictures[picture][:, y : y + size, x : x + size]
-            shown[picture][y : y + size, x : x + size] = True
+            image[:] = pictures[picture][:, y : y + height, x : x + width]
+            shown[picture][y : y + height, x : x + width] = True
         return int(sum(mask.sum() for mask in shown))
 
 

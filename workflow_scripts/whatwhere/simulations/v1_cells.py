@@ -129,9 +129,8 @@ def cell_types(
             )
     bank = np.array(filters, np.float32)
     is_complex = np.repeat([False, True], [n_simple, n_complex])
-    middle = (images.shape[-1] - patch) // 2
-    corners = np.unique([0, middle, images.shape[-1] - patch])
-    patches = np.concatenate([images[:, :, y : y + patch, x : x + patch] for y in corners for x in corners])
+    rows, columns = (np.unique([0, (side - patch) // 2, side - patch]) for side in images.shape[-2:])
+    patches = np.concatenate([images[:, :, y : y + patch, x : x + patch] for y in rows for x in columns])
     drive = drives(bank, is_complex, patches)
     active = np.where(is_complex, ACTIVE["complex"], ACTIVE["simple"])
     threshold = np.array([np.quantile(d, 1 - share) for d, share in zip(drive.T, active, strict=True)])
@@ -182,7 +181,7 @@ def simulate(
     mean_count: float,
     n_repeats: int,
     stimuli: dict[str, Any],
-    image_size: int,
+    image_size: int | tuple[int, int],
     normalize: str,
     n_images: int,
     n_test: int,
@@ -214,7 +213,7 @@ def simulate(
     stimuli, recording
         As in :func:`whatwhere.simulations.stimuli.open_stimuli`; images are grey.
     image_size
-        Height and width, px.
+        Height and width, px, or (y, x).
     normalize
         Attribute of the dataset: how fits standardize the images.
     n_images
@@ -232,21 +231,22 @@ def simulate(
     streams = stream(seed, Purpose.SIMULATION).spawn(8)
     type_seed, cell_seed, calibration_seed = streams[:3]
     source = open_stimuli(stimuli, "grey", recording, f"datasets.{name}")
-    calibration = np.empty((N_CALIBRATION, 1, image_size, image_size), np.float32)
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    calibration = np.empty((N_CALIBRATION, 1, height, width), np.float32)
     source.fill(calibration, TRAIN, calibration_seed)
     standardize = standardizer(calibration, "global")
     types = cell_types(n_simple_types, n_complex_types, patch, standardize(calibration), type_seed)
 
     rng = np.random.default_rng(cell_seed)
     cell_type = np.sort(np.arange(n_neurons) % len(types.filters))
-    corner = rng.integers(0, image_size - patch + 1, (n_neurons, 2))
+    corner = rng.integers(0, np.array([height, width]) - patch + 1, (n_neurons, 2))
     spontaneous = rng.uniform(*SPONTANEOUS, n_neurons)
     counts = mean_count * np.exp(MEAN_COUNT_SPREAD * rng.standard_normal(n_neurons))
 
     validation = n_validation(n_images, validation_fraction, validation_max)
     images, split, independent = draw_images(
         source,
-        (1, image_size, image_size),
+        (1, height, width),
         {TRAIN: n_images - validation, VALIDATION: validation, TEST: n_test},
         dict(zip((TRAIN, VALIDATION, TEST), streams[3:6], strict=True)),
         repetitions,
