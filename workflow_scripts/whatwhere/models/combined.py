@@ -11,6 +11,7 @@ from scipy.optimize import nnls
 from torch import Tensor, nn
 
 from whatwhere.models.base import Model, Penalties, predict
+from whatwhere.seen import groups, part
 
 
 class Member(nn.Module):
@@ -91,12 +92,20 @@ def mix(predictions: np.ndarray, responses: np.ndarray) -> tuple[np.ndarray, np.
     predictions
         (model, image, neuron).
     responses
-        (image, neuron).
+        (image, neuron), NaN where a neuron did not see an image.
 
     Returns
     -------
     Weights (model, neuron) and biases (neuron,).
     """
+    weights, bias = np.zeros((len(predictions), responses.shape[1])), np.zeros(responses.shape[1])
+    for images, neurons in groups(responses):
+        seen = predictions[:, images][:, :, neurons]
+        weights[:, neurons], bias[neurons] = _mix(seen, part(responses, images, neurons))
+    return weights, bias
+
+
+def _mix(predictions: np.ndarray, responses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean_prediction, mean_response = predictions.mean(1), responses.mean(0)
     weights = np.zeros(mean_prediction.shape)
     for neuron in range(responses.shape[1]):
