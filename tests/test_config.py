@@ -155,8 +155,8 @@ LASSO = {"family": "lasso", "input": "known_patch", "loss": "mse", "grid": [{"la
 TABLE1 = load([REPOSITORY / "config" / "table1.yaml"]).config["models"]
 
 
-V4 = read(REPOSITORY / "config" / "v4.yaml")["models"]
-BANK = V4["factorized_bank"]
+MODELS = DEFAULT["models"]
+BANK = MODELS["factorized_bank"]
 
 
 def within(definition, path, value):
@@ -174,13 +174,25 @@ def within(definition, path, value):
     [
         (within(BANK, ["bank", "pool"], 0), "models.new.bank.pool"),
         (within(BANK, ["bank", "wavelengths"], [1]), "models.new.bank.wavelengths.0"),
-        (within(V4["ridge_pixels"], ["bank", "means"], False), "bank.wavelengths: holds no maps"),
+        (
+            within(MODELS["ridge_pixels"], ["bank", "means"], False),
+            "bank.wavelengths: holds no maps",
+        ),
         (within(BANK, ["bank", "scales"], [4]), "unknown key 'scales'; allowed are wavelengths"),
-        (V4["ridge_bank"] | {"input": "image"}, "set input to features"),
-        ({k: v for k, v in V4["ridge_bank"].items() if k != "bank"}, "input: features needs the key 'bank'"),
-        ({k: v for k, v in V4["factorized_ridge"].items() if k != "bank"}, "key 'bank' is missing"),
-        (within(V4["factorized_ridge"], ["grid", 0, "rank"], [0]), "models.new.grid.0.rank.0"),
-        (within(V4["factorized_ridge"], ["grid", 0, "mask_l2"], [0]), "models.new.grid.0.mask_l2.0"),
+        (MODELS["ridge_bank"] | {"input": "image"}, "set input to features"),
+        (
+            {k: v for k, v in MODELS["ridge_bank"].items() if k != "bank"},
+            "input: features needs the key 'bank'",
+        ),
+        (
+            {k: v for k, v in MODELS["factorized_ridge"].items() if k != "bank"},
+            "key 'bank' is missing",
+        ),
+        (within(MODELS["factorized_ridge"], ["grid", 0, "rank"], [0]), "models.new.grid.0.rank.0"),
+        (
+            within(MODELS["factorized_ridge"], ["grid", 0, "mask_l2"], [0]),
+            "models.new.grid.0.mask_l2.0",
+        ),
         (within(BANK, ["responses"], {"scale": "variance"}), "use one of none, sd"),
         (within(BANK, ["readout", "mask_start", "position"], "sta"), "'sta' is a place in the image"),
         (within(BANK, ["cores", 0, "padding"], ["same", "valid"]), "maps side by side must have one size"),

@@ -23,7 +23,7 @@ def broken(dataset, change):
 BROKEN = {
     "NaN pixel": (lambda d: d["images"].values.__setitem__((3, 0, 1, 1), np.nan), "image 3"),
     "infinite response": (lambda d: d["responses"].values.__setitem__((0, 4, 1), np.inf), "image 4"),
-    "never presented": (lambda d: d["responses"].values.__setitem__((slice(None), 5, 2), np.nan), "neuron 2"),
+    "never presented": (lambda d: d["responses"].values.__setitem__((slice(None), 5), np.nan), "image 5"),
     "missing variable": (lambda d: d.drop_vars("split"), "'split' is missing"),
     "swapped axes": (lambda d: d.transpose("neuron", "repeat", ...), "dims"),
     "double precision": (lambda d: d.astype(float), "dtype"),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from whatwhere import seen
 from whatwhere.dataset import SPLITS, TRAIN, VALIDATION, known_patches, repeat_mean, select_images
 from whatwhere.errors import UserError, some_of
 from whatwhere.streams import Purpose, stream
@@ -159,7 +160,7 @@ class FitData:
     train_images, validation_images
         (image, channel, y, x), float32.
     train_responses, validation_responses
-        (image, neuron), float32, averaged over repeats.
+        (image, neuron), float32, averaged over repeats; NaN for images that a neuron did not see.
     response_sd
         (neuron,) scale of the responses for initial values (section B).
     response_scale
@@ -194,7 +195,7 @@ def load_fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | No
     if "response_sd" in dataset:
         response_sd = dataset["response_sd"].values[drawn.neurons]
     else:
-        response_sd = responses[0].std(0)
+        response_sd = seen.sd(responses[0])
     corner, size = known_patches(dataset)
     return FitData(
         train_images=standardize(train),
@@ -224,7 +225,7 @@ def evenly_scaled(data: FitData) -> FitData:
 
 def scale_responses(data: FitData) -> FitData:
     """The same with responses in units of each neuron's sd over training images; a constant one keeps its."""
-    sd = data.train_responses.std(0)
+    sd = seen.sd(data.train_responses)
     sd = np.where(sd > 0, sd, 1).astype(np.float32)
     return dataclasses.replace(
         data,
@@ -255,7 +256,7 @@ def check_responses(definition: dict[str, Any], responses: np.ndarray, neurons: 
     UserError
         If there are such neurons.
     """
-    negative, below = neurons[responses.min(0) < 0], neurons[responses.mean(0) < 0]
+    negative, below = neurons[(responses < 0).any(0)], neurons[seen.mean(responses) < 0]
     if definition["loss"] == "poisson" and len(negative):
         if "nonlinearity" in definition:
             advice = "set the model's loss to mse and its nonlinearity to identity"

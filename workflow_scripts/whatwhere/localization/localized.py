@@ -18,6 +18,7 @@ from whatwhere.localization.mixture import StaSpectra
 from whatwhere.localization.stimulus import StimulusCovariance
 from whatwhere.models.base import ImageShape, LocalizedStart, Model, Parts, Penalties, predict
 from whatwhere.models.cores import correlate_by_fft
+from whatwhere.seen import require_all
 from whatwhere.sta import spike_triggered_average
 
 logger = logging.getLogger(__name__)
@@ -139,6 +140,7 @@ def fit_localized(
             f"n_kernels: {max(counts)} kernels for {data.train_responses.shape[1]} neurons: "
             "take fewer kernels"
         )
+    require_all(data.train_responses, "localization")
     grey = data.train_images.mean(1, dtype=np.float64)
     responses = data.train_responses.astype(np.float64)
     image_mean = np.zeros(grey.shape[1:])

@@ -20,6 +20,7 @@ from whatwhere.models.base import Model
 from whatwhere.models.encoder import Encoder
 from whatwhere.models.gaussian_readout import GaussianReadout
 from whatwhere.models.readouts import FactorizedReadout
+from whatwhere.seen import require_all
 
 _CHUNK = 256
 _RIDGE = 0.01
@@ -69,6 +70,7 @@ def explained_everywhere(encoder: Encoder, images: Tensor, responses: Tensor, po
     positive
         Whether feature weights must not be negative: negative ones of the regression are set to 0.
     """
+    require_all(responses.cpu().numpy(), "relocation")
     channels, height, width = encoder.core.out_shape
     like = torch.zeros((), dtype=torch.float64, device=images.device)
     total = like.new_zeros(channels, height * width)

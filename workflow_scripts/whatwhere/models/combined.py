@@ -11,6 +11,7 @@ from scipy.optimize import nnls
 from torch import Tensor, nn
 
 from whatwhere.models.base import Model, Penalties
+from whatwhere.seen import groups, part
 
 SHRINKAGE = 1.0
 """Of a neuron's weights towards those of the population, in units of the mean variance of its predictions.
@@ -93,19 +94,28 @@ def mix(predictions: np.ndarray, responses: np.ndarray) -> tuple[np.ndarray, np.
     the weights that fit the whole population best: a few hundred noisy images say little about a single
     neuron. Where that leaves a neuron worse off than its best single model, its weights move as far as needed
     towards those with the smallest error, so that on these images no single model has a smaller one. All are
-    found by non-negative least squares (Lawson & Hanson 1974), without means.
+    found by non-negative least squares (Lawson & Hanson 1974), without means. Neurons that saw the same
+    images are a population.
 
     Parameters
     ----------
     predictions
         (model, image, neuron).
     responses
-        (image, neuron).
+        (image, neuron), NaN where a neuron did not see an image.
 
     Returns
     -------
     Weights (model, neuron) and biases (neuron,).
     """
+    weights, bias = np.zeros((len(predictions), responses.shape[1])), np.zeros(responses.shape[1])
+    for images, neurons in groups(responses):
+        seen = predictions[:, images][:, :, neurons]
+        weights[:, neurons], bias[neurons] = _mix(seen, part(responses, images, neurons))
+    return weights, bias
+
+
+def _mix(predictions: np.ndarray, responses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean_prediction, mean_response = predictions.mean(1), responses.mean(0)
     centered = predictions - mean_prediction[:, None]
     target = responses - mean_response

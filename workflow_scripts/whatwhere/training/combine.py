@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from whatwhere import seen
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData, Standardizer
 from whatwhere.metrics import pearson
@@ -112,7 +113,7 @@ def combine_seed(
     else:
         weights, bias = np.ones((1, responses.shape[1])), np.zeros(responses.shape[1])
     error = ((weights[:, None] * alone).sum(0) + bias - responses) ** 2
-    mean = data.train_responses.mean(0)
+    mean = seen.mean(data.train_responses)
     n_neurons = responses.shape[1]
     shape = images.shape[1:]
     candidates = Candidates(
@@ -121,8 +122,10 @@ def combine_seed(
         standardize=Standardizer(np.zeros(shape, np.float32), np.ones(shape, np.float32)),
         response_scale=np.ones(n_neurons, np.float32),
         parameters=[_parameters(members, seed, shares, weights, bias)],
-        fits=[Fit(error.mean(0), 0, 0, np.empty((0, 3)), finished=_finished(members, seed, shares, weights))],
-        validation_loss_of_mean=((mean - responses) ** 2).mean(0),
+        fits=[
+            Fit(seen.mean(error), 0, 0, np.empty((0, 3)), finished=_finished(members, seed, shares, weights))
+        ],
+        validation_loss_of_mean=seen.mean((mean - responses) ** 2),
         response_mean=mean,
         n_images=len(data.train_images) + len(data.validation_images),
     )
@@ -170,11 +173,12 @@ def validation_scores(predictions: np.ndarray, responses: np.ndarray) -> dict[st
     predictions
         (model, image, neuron).
     responses
-        (image, neuron).
+        (image, neuron), NaN where a neuron did not see an image.
     """
-    variance = responses.var(0)
+    variance = seen.variance(responses)
     varies = variance > 0
-    error = ((predictions - responses) ** 2).mean(1)[:, varies] / variance[varies]
+    squares = (predictions - responses) ** 2
+    error = np.stack([seen.mean(one) for one in squares])[:, varies] / variance[varies]
     return {
         "validation_fve": list(1 - error.mean(1)),
         "validation_correlation": [float(np.nanmean(pearson(one, responses))) for one in predictions],

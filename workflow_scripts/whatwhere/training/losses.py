@@ -11,16 +11,38 @@ from whatwhere.models.base import Model
 
 
 def squared_error(predictions: Tensor, responses: Tensor) -> Tensor:
-    """Mean over the batch of squared residuals, (batch, neuron) twice to (neuron,)."""
-    return (predictions - responses).square().mean(0)
+    """Squared residuals, elementwise."""
+    return (predictions - responses).square()
 
 
 def poisson_loss(predictions: Tensor, responses: Tensor) -> Tensor:
-    """Poisson loss without its constant, mean over the batch, (batch, neuron) twice to (neuron,)."""
-    return (predictions - responses * torch.log(predictions + 1e-5)).mean(0)
+    """Poisson loss without its constant, elementwise."""
+    return predictions - responses * torch.log(predictions + 1e-5)
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": squared_error, "poisson": poisson_loss}
+
+
+def mean_loss(loss: str, predictions: Tensor, responses: Tensor, missing: bool | None = None) -> Tensor:
+    """Mean of a loss over the images that a neuron saw, (batch, neuron) twice to (neuron,).
+
+    Parameters
+    ----------
+    loss
+        A key of :data:`LOSSES`.
+    predictions, responses
+        NaN responses are missing and count nothing; a neuron that saw none of the batch has loss 0.
+    missing
+        Whether responses may be missing; None looks, for which a GPU has to wait.
+    """
+    of_pair = LOSSES[loss]
+    if not (bool(responses.isnan().any()) if missing is None else missing):
+        return of_pair(predictions, responses).mean(0)
+    seen = ~responses.isnan()
+    losses = of_pair(predictions, torch.where(seen, responses, 0.0))
+    return torch.where(seen, losses, 0.0).sum(0) / seen.sum(0).clamp(min=1)
+
+
 REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": Tensor.mean, "sum": Tensor.sum}
 
 
@@ -36,12 +58,18 @@ class Objective:
         ``sum`` (section G.2).
     strengths
         Penalty name to strength; strength 0 costs nothing.
+    missing
+        Whether neurons did not see every image.
     """
 
-    def __init__(self, loss: str, reduction: str, strengths: dict[str, float]) -> None:
-        self.loss = LOSSES[loss]
+    def __init__(self, loss: str, reduction: str, strengths: dict[str, float], missing: bool = False) -> None:
+        self.loss_name, self.missing = loss, missing
         self.reduce = REDUCTIONS[reduction]
         self.strengths = {name: value for name, value in strengths.items() if value}
+
+    def loss(self, predictions: Tensor, responses: Tensor) -> Tensor:
+        """Loss of every neuron, (batch, neuron) twice to (neuron,)."""
+        return mean_loss(self.loss_name, predictions, responses, self.missing)
 
     def __call__(self, encoder: Model, images: Tensor, responses: Tensor) -> Tensor:
         """Value to minimise on one batch, a scalar."""

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from whatwhere import seen
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData, check_responses, evenly_scaled, scale_responses
 from whatwhere.localization.relocation import relocate
@@ -24,7 +25,7 @@ from whatwhere.streams import Purpose, stream
 from whatwhere.training.families import FAMILIES, Setting, build, settings
 from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit, Tensors, Training
-from whatwhere.training.losses import LOSSES, Objective
+from whatwhere.training.losses import Objective, mean_loss
 from whatwhere.training.progress import Progress
 from whatwhere.training.schedule import with_steps
 
@@ -47,8 +48,9 @@ def _groups(definition: dict[str, Any]) -> list[list[Setting]]:
 def _candidates(
     seed: int, data: FitData, loss: str, parameters: list[dict[str, Tensor]], fits: list[Fit]
 ) -> Candidates:
-    mean = data.train_responses.mean(0)
+    mean = seen.mean(data.train_responses)
     responses = torch.from_numpy(data.validation_responses)
+    of_mean = mean_loss(loss, torch.from_numpy(mean).expand_as(responses), responses)
     return Candidates(
         seed=seed,
         neurons=data.draw.neurons,
@@ -56,7 +58,7 @@ def _candidates(
         response_scale=data.response_scale,
         parameters=parameters,
         fits=fits,
-        validation_loss_of_mean=LOSSES[loss](torch.from_numpy(mean).expand_as(responses), responses).numpy(),
+        validation_loss_of_mean=of_mean.numpy(),
         response_mean=mean * data.response_scale,
         n_images=len(data.train_images) + len(data.validation_images),
     )
@@ -89,7 +91,7 @@ def _start(
     return Start(
         generator=torch.Generator().manual_seed(seed),
         response_sd=torch.from_numpy(data.response_sd),
-        response_mean=torch.from_numpy(data.train_responses.mean(0)),
+        response_mean=torch.from_numpy(seen.mean(data.train_responses)),
         start_maps=start_maps,
         known_kernel=None if known_kernel is None else torch.from_numpy(known_kernel),
         localized=localized,
@@ -195,6 +197,7 @@ def train_seed(
             )
         )
     )
+    missing = any(bool(np.isnan(part).any()) for part in (data.train_responses, data.validation_responses))
     _, order_seed, dropout_seed = _seeds(seed, 0)
     done: list[tuple[Fit, dict[str, Tensor]]] = []
     for group in _groups(definition):
@@ -209,7 +212,9 @@ def train_seed(
             encoder.initialize(_start(data, start_maps, known_kernel, localized, init_seed))
             encoders.append(encoder.to(device))
             strengths = {name: value for name, value in setting.items() if name not in _NO_PENALTY}
-            objectives.append(Objective(definition["loss"], definition["reduction"], strengths))
+            objectives.append(
+                Objective(definition["loss"], definition["reduction"], strengths, bool(missing))
+            )
         torch.manual_seed(dropout_seed)
         order = torch.Generator().manual_seed(order_seed)
         schedule = with_steps(definition["training"], len(data.train_images))
@@ -259,7 +264,7 @@ def fit_seed(definition: dict[str, Any], seed: int, data: FitData) -> Candidates
         if definition["loss"] == "poisson":
             # A linear prediction can be negative where a rate cannot.
             predictions = predictions.clamp(min=0)
-        loss = LOSSES[definition["loss"]](predictions, responses).numpy()
+        loss = mean_loss(definition["loss"], predictions, responses).numpy()
         logger.info("seed %d %s: validation %.6g", seed, setting, loss.mean())
         fits.append(Fit(loss, 0, 0, np.empty((0, 3)), finished=True))
     return _candidates(seed, data, definition["loss"], parameters, fits)
