@@ -112,9 +112,7 @@ def ophys(file, numbers, onsets, images, timestamps):
     segmentation = ImageSegmentation()
     module = file.create_processing_module("ophys", "traces")
     module.add(segmentation)
-    rois = segmentation.create_plane_segmentation(
-        name="rois", imaging_plane=plane, description="cells"
-    )
+    rois = segmentation.create_plane_segmentation(name="rois", imaging_plane=plane, description="cells")
     for _ in range(5):
         rois.add_roi(pixel_mask=[[1, 1, 1.0]])
     times = np.arange(0, onsets[-1] + 2, 0.05)
