@@ -30,6 +30,9 @@ _NEGLIGIBLE_VARIANCE = 1e-3
 class LocalizedReadout(nn.Module):
     """Expected amplitude of every kernel at every location, for every neuron.
 
+    Kept beside it, though not needed to predict: the posterior over kernels and locations, and the log
+    evidence that a neuron has a receptive field.
+
     Parameters
     ----------
     n_neurons, n_kernels
@@ -39,12 +42,14 @@ class LocalizedReadout(nn.Module):
     """
 
     posterior: Tensor
+    evidence: Tensor
 
     def __init__(self, n_neurons: int, n_kernels: int, map_shape: tuple[int, int]) -> None:
         super().__init__()
         self.amplitude = nn.Parameter(torch.zeros(n_neurons, n_kernels, *map_shape))
         self.bias = nn.Parameter(torch.zeros(n_neurons))
         self.register_buffer("posterior", torch.zeros(n_neurons, n_kernels, *map_shape))
+        self.register_buffer("evidence", torch.zeros(n_neurons))
 
     @property
     def feature_weights(self) -> Tensor:
@@ -180,6 +185,7 @@ def _parameters(
         "kernels": kernels,
         "readout.amplitude": amplitude,
         "readout.posterior": torch.from_numpy(result.posterior),
+        "readout.evidence": torch.from_numpy(result.evidence.astype(np.float32)),
         "readout.bias": torch.from_numpy(offset.astype(np.float32)) - of_mean[0],
     }
 
@@ -223,12 +229,15 @@ def localized_start(encoder: LocalizedEncoder) -> tuple[LocalizedStart, dict[str
     Returns
     -------
     The start, and by name (neuron, y, x) maps of image size: ``posterior``, the probability that the middle
-    of the receptive field lies on a pixel, and ``amplitude``, the mask on the kernels' outputs.
+    of the receptive field, if there is one, lies on a pixel, and ``amplitude``, the mask on the kernels'
+    outputs.
     """
     readout = encoder.readout
     patch = encoder.kernels.shape[-1]
     before = (patch - 1) // 2
     border = (before, patch - 1 - before, before, patch - 1 - before)
-    maps = {"posterior": readout.posterior.sum(1), "amplitude": readout.mask.detach()}
+    # A mask has to start somewhere, even where a receptive field is unlikely.
+    probable = readout.posterior.sum(1) + torch.finfo(torch.float32).tiny
+    maps = {"posterior": probable / probable.sum((1, 2), keepdim=True), "amplitude": readout.mask.detach()}
     framed = {name: torch.nn.functional.pad(one, border).numpy() for name, one in maps.items()}
     return LocalizedStart(encoder.kernels.detach(), readout.feature_weights.detach()), framed

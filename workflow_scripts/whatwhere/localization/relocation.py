@@ -23,6 +23,8 @@ from whatwhere.models.readouts import FactorizedReadout
 from whatwhere.seen import require_all
 
 _CHUNK = 256
+_LOCATIONS = 64
+"""Locations solved at once."""
 _RIDGE = 0.01
 """Ridge in units of the mean variance of a feature."""
 _FALSE_MOVES = 0.001
@@ -80,18 +82,25 @@ def explained_everywhere(encoder: Encoder, images: Tensor, responses: Tensor, po
     for features, responded in zip(_features(encoder, images), centered.split(_CHUNK), strict=True):
         total += features.sum(0)
         products += torch.einsum("icl,idl->lcd", features, features)
-        cross += torch.einsum("icl,in->lcn", features, responded)
+        # In place, because it is as large as all the rest.
+        cross.view(-1, responses.shape[1]).addmm_(features.permute(2, 1, 0).flatten(0, 1), responded)
     mean = total.T / len(images)
     covariance = products / len(images) - mean[:, :, None] * mean[:, None, :]
     cross /= len(images)
     ridge = _RIDGE * covariance.diagonal(dim1=1, dim2=2).mean() + torch.finfo(torch.float64).tiny
-    weights = torch.linalg.solve(covariance + ridge * torch.eye(channels).to(like), cross)
-    if positive:
-        weights = weights.clamp(min=0)
-    explained = (weights * cross).sum(1).clamp(min=0) ** 2
-    power = (weights * torch.einsum("lcd,ldn->lcn", covariance, weights)).sum(1)
-    scale = power * centered.square().mean(0)
-    return Everywhere(torch.where(scale > 0, explained / scale, 0.0), weights, mean)
+    ridged = covariance + ridge * torch.eye(channels).to(like)
+    variance = centered.square().mean(0)
+    explained = []
+    parts = (one.split(_LOCATIONS) for one in (covariance, ridged, cross))
+    for of_features, penalized, with_responses in zip(*parts, strict=True):
+        weights = torch.linalg.solve(penalized, with_responses)
+        if positive:
+            weights = weights.clamp(min=0)
+        squared = (weights * with_responses).sum(1).clamp(min=0) ** 2
+        scale = (weights * torch.einsum("lcd,ldn->lcn", of_features, weights)).sum(1) * variance
+        explained.append(torch.where(scale > 0, squared / scale, 0.0))
+        with_responses.copy_(weights)  # no longer needed
+    return Everywhere(torch.cat(explained), cross, mean)
 
 
 def least_gain(n_images: int, n_features: int, n_locations: int) -> float:
