@@ -46,7 +46,7 @@ def mean_of_repeats(responses: np.ndarray) -> np.ndarray:
     """Mean over the repeats that exist, (repeat, image, neuron) to (image, neuron); NaN where none does."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
-        return np.nanmean(responses, axis=0, dtype=np.float64)
+        return np.asarray(np.nanmean(responses, axis=0, dtype=np.float64))
 
 
 def groups(responses: np.ndarray) -> list[tuple[Images, np.ndarray]]:

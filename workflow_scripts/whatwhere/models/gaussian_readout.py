@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from whatwhere.models.base import ImageShape, Penalties, Start
 from whatwhere.models.readouts import feature_start_
+from whatwhere.pool import ALL
 from whatwhere.sta import mask_peak
 
 
@@ -82,17 +83,17 @@ class GaussianReadout(nn.Module):
         log_density = -squared / (2 * self.log_sd.exp()[:, None, None] ** 2)
         return log_density.flatten(1).softmax(1).view(len(self.mean), self.height, self.width)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""
-        location = self.mean.clamp(-1, 1).expand(len(features), -1, -1)
+    def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
+        """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""
+        location = self.mean[neurons].clamp(-1, 1).expand(len(features), -1, -1)
         if self.training:
             noise = torch.randn_like(location)
-            location = (location + noise * self.log_sd.exp()[:, None]).clamp(-1, 1)
+            location = (location + noise * self.log_sd[neurons].exp()[:, None]).clamp(-1, 1)
         # grid_sample takes (x, y).
         grid = location.flip(-1)[:, :, None]
         sampled = functional.grid_sample(features, grid, align_corners=True)[..., 0]
-        drive = (sampled * self.feature_weights.T).sum(1)
-        return drive if self.bias is None else drive + self.bias
+        drive = (sampled * self.feature_weights[neurons].T).sum(1)
+        return drive if self.bias is None else drive + self.bias[neurons]
 
     def feature_l1(self) -> Tensor:
         """Sum of absolute feature weights, (neuron,)."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from whatwhere.models.base import ImageShape, Penalties, Start
 from whatwhere.models.cores import normal_
+from whatwhere.pool import ALL
 from whatwhere.sta import crop_to_mask, mask_peak
 
 
@@ -142,12 +143,12 @@ class FactorizedReadout(nn.Module):
         weights = self.raw_feature_weights
         return weights.abs() if self.config["positive_features"] else weights
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""
+    def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
+        """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""
         flat = _KeepLayout.apply(features).flatten(2).flatten(0, 1)  # (batch * channel, pixel)
-        pooled = (flat @ self.mask.flatten(1).T).unflatten(0, features.shape[:2])
-        drive = (pooled * self.feature_weights.T).sum(1)
-        return drive if self.bias is None else drive + self.bias
+        pooled = (flat @ self.mask[neurons].flatten(1).T).unflatten(0, features.shape[:2])
+        drive = (pooled * self.feature_weights[neurons].T).sum(1)
+        return drive if self.bias is None else drive + self.bias[neurons]
 
     def mask_l1(self) -> Tensor:
         """Sum of absolute mask values (section C.4), (neuron,)."""
@@ -203,10 +204,10 @@ class FullyConnectedReadout(nn.Module):
         else:
             normal_(self.weights, self.config["weight_sd"], False, start.generator)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""
-        drive = self.dropout(features.flatten(1)) @ self.weights.flatten(1).T
-        return drive if self.bias is None else drive + self.bias
+    def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
+        """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""
+        drive = self.dropout(features.flatten(1)) @ self.weights[neurons].flatten(1).T
+        return drive if self.bias is None else drive + self.bias[neurons]
 
     def readout_l2(self) -> Tensor:
         """Sum of squared weights (section F.5), (neuron,)."""
