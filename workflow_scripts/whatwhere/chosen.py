@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from whatwhere.files import read_table, read_tensors
-from whatwhere.member import Member
-from whatwhere.selection import most_frequent
+from whatwhere.selection import MEAN_RESPONSE, most_frequent
 from whatwhere.training.fits import Fitted, load_fit
 
 
@@ -63,9 +62,19 @@ class Chosen:
         """The fit that most neurons were given: parameters of different fits are not comparable."""
         return load_fit(self.fits, self.seed, most_frequent(self.settings))
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Predictions of every neuron's own setting, (image, channel, y, x) to (image, neuron)."""
-        return Member.of(self.fits, self.seed, self.settings).predict(images)
+    def predict(self, images: np.ndarray, recording: np.ndarray | None = None) -> np.ndarray:
+        """Predictions of every neuron's own setting, (image, channel, y, x) to (image, neuron).
+
+        Of several recordings, ``recording`` tells those of the images, see
+        :meth:`whatwhere.training.fits.Fitted.predict`.
+        """
+        mean = self.fits["seeds"][self.seed]["response_mean"].numpy()
+        predictions = np.repeat(mean[None], len(images), axis=0)
+        for setting in np.unique(self.settings[self.settings != MEAN_RESPONSE]):
+            mine = self.settings == setting
+            fit = load_fit(self.fits, self.seed, int(setting))
+            predictions[:, mine] = fit.predict(images, recording)[:, mine]
+        return predictions
 
 
 def chosen_fits(selection: str | Path, cells: Sequence[str], fits: Sequence[str | Path]) -> Iterator[Chosen]:

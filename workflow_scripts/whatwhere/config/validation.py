@@ -57,6 +57,8 @@ def validate(config: Config, sources: Sources) -> None:
                 raise fail(("datasets", name, key), message, sources)
         if "stimuli" in definition:
             _check_stimuli(config, name, sources)
+        if definition["kind"] == "pooled":
+            _check_pool(config, name, sources)
     _check_experiments(config, sources)
     for figure in FIGURES:
         _check_figure(config, figure, sources)
@@ -293,6 +295,15 @@ def _check_stimuli(config: Config, name: str, sources: Sources) -> None:
         if other is None or other["kind"] in SIMULATED:
             message = f"'{stimuli['dataset']}' is no recorded dataset of this config"
             raise fail((*path, "dataset"), message, sources)
+
+
+def _check_pool(config: Config, name: str, sources: Sources) -> None:
+    """A pool is made of recordings."""
+    for position, recording in enumerate(config["datasets"][name]["recordings"]):
+        kind = config["datasets"].get(recording, {}).get("kind")
+        if kind is None or kind == "pooled" or kind in SIMULATED:
+            message = f"'{recording}' is no recorded dataset of this config"
+            raise fail(("datasets", name, "recordings", position), message, sources)
 
 
 def _check_sizes(config: Config, index: int, dataset: str, sources: Sources) -> None:

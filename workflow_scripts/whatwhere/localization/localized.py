@@ -18,6 +18,7 @@ from whatwhere.localization.mixture import StaSpectra
 from whatwhere.localization.stimulus import StimulusCovariance
 from whatwhere.models.base import ImageShape, LocalizedStart, Model, Parts, Penalties, predict
 from whatwhere.models.cores import correlate_by_fft
+from whatwhere.pool import Part, neurons_of
 from whatwhere.seen import require_all
 from whatwhere.sta import spike_triggered_average
 
@@ -91,10 +92,11 @@ class LocalizedEncoder(Model):
         self.kernels = nn.Parameter(torch.zeros(n_kernels, patch, patch))
         self.readout = LocalizedReadout(n_neurons, n_kernels, (height, width))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
+    def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
         grey = images.mean(1, keepdim=True)
-        return self.readout(correlate_by_fft(grey, self.kernels[:, None]))
+        drive: Tensor = self.readout(correlate_by_fft(grey, self.kernels[:, None]))
+        return drive[:, neurons_of(part)]
 
     def penalties(self) -> Penalties:
         """No penalties: nothing is trained by gradient descent."""

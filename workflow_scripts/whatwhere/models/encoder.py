@@ -18,6 +18,7 @@ from whatwhere.models.readouts import (
     FixedMaskReadout,
     FullyConnectedReadout,
 )
+from whatwhere.pool import Part, neurons_of
 
 Readout = FactorizedReadout | FullyConnectedReadout | GaussianReadout
 
@@ -71,9 +72,9 @@ class Encoder(Model):
         if self.readout.bias is not None:
             self.readout.bias.data.copy_(self.drive(start.response_mean))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
-        return self.nonlinearity(self.readout(self.core(images)))
+    def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
+        return self.nonlinearity(self.readout(self.core(images), neurons_of(part)))
 
     def decayed(self) -> list[nn.Parameter]:
         """Masks and weights of the readout."""

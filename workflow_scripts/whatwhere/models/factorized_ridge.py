@@ -13,6 +13,7 @@ from whatwhere import seen
 from whatwhere.fit_data import FitData
 from whatwhere.models.base import ImageShape, Model, Parts, Penalties
 from whatwhere.models.readouts import FactorizedReadout
+from whatwhere.pool import ALL, Part, neurons_of
 
 _ROUNDS = 4
 """Alternations between the mask and the feature weights of a new pair."""
@@ -50,13 +51,13 @@ class FactorizedSumReadout(FactorizedReadout):
         self.further_masks = nn.Parameter(torch.zeros(n_neurons, further, height, width))
         self.further_feature_weights = nn.Parameter(torch.zeros(n_neurons, further, channels))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""
-        drive = super().forward(features)
+    def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
+        """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""
+        drive = super().forward(features, neurons)
         pairs = zip(self.further_masks.unbind(1), self.further_feature_weights.unbind(1), strict=True)
         for mask, weights in pairs:
-            pooled = features.flatten(2) @ mask.flatten(1).T
-            drive = drive + (pooled * weights.T).sum(1)
+            pooled = features.flatten(2) @ mask[neurons].flatten(1).T
+            drive = drive + (pooled * weights[neurons].T).sum(1)
         return drive
 
 
@@ -67,9 +68,9 @@ class FactorizedRidge(Model):
         super().__init__()
         self.readout = FactorizedSumReadout(feature_shape, n_neurons, rank)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
-        drive: Tensor = self.readout(features)
+    def forward(self, features: Tensor, part: Part | None = None) -> Tensor:
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
+        drive: Tensor = self.readout(features, neurons_of(part))
         return drive
 
     def penalties(self) -> Penalties:

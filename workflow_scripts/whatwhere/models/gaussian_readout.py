@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from whatwhere.models.base import ImageShape, Penalties, Start
 from whatwhere.models.readouts import factorized_drive, feature_start_
+from whatwhere.pool import ALL
 from whatwhere.sta import mask_peak
 
 
@@ -98,18 +99,18 @@ class GaussianReadout(nn.Module):
         log_density = -squared / (2 * self.log_sd.exp()[:, None, None] ** 2)
         return log_density.flatten(1).softmax(1).view(len(self.mean), self.height, self.width)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""
-        location = self.mean.clamp(-1, 1).expand(len(features), -1, -1)
+    def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
+        """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""
+        location = self.mean[neurons].clamp(-1, 1).expand(len(features), -1, -1)
         if self.training:
             noise = torch.randn_like(location)
-            spread = self.log_sd.exp()[:, None] * torch.tensor(self._axis_sd()).to(noise)
+            spread = self.log_sd[neurons].exp()[:, None] * torch.tensor(self._axis_sd()).to(noise)
             location = (location + noise * spread).clamp(-1, 1)
         # grid_sample takes (x, y).
         grid = location.flip(-1)[:, :, None]
         sampled = functional.grid_sample(features, grid, align_corners=True)[..., 0]
-        drive = (sampled * self.feature_weights.T).sum(1)
-        return drive if self.bias is None else drive + self.bias
+        drive = (sampled * self.feature_weights[neurons].T).sum(1)
+        return drive if self.bias is None else drive + self.bias[neurons]
 
     def feature_l1(self) -> Tensor:
         """Sum of absolute feature weights, (neuron,)."""
@@ -146,8 +147,9 @@ class GaussianMaskReadout(GaussianReadout):
         distance = torch.linspace(-1, 1, size).to(self.mean) - self.mean[:, axis, None]
         return (-(distance**2) / (2 * self.log_sd[:, axis, None].exp() ** 2)).softmax(1)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""
+    def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
+        """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""
         # One product with the whole mask: contracting columns first takes as many operations, and memory for
         # every row.
-        return factorized_drive(features, self.mask, self.feature_weights, self.bias)
+        bias = None if self.bias is None else self.bias[neurons]
+        return factorized_drive(features, self.mask[neurons], self.feature_weights[neurons], bias)

@@ -13,6 +13,7 @@ from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
 from whatwhere.models.base import ImageShape, Model, Parts, Penalties
 from whatwhere.models.cores import ACTIVATIONS
+from whatwhere.pool import Part, neurons_of
 
 Solver = Callable[[np.ndarray, np.ndarray, list[float]], np.ndarray]
 """Weights (penalty, pixel, neuron) of centred images (image, pixel), responses (image, neuron), penalties."""
@@ -39,9 +40,10 @@ class LinearEncoder(Model):
         self.bias = nn.Parameter(torch.zeros(n_neurons))
         self.nonlinearity = ACTIVATIONS[nonlinearity]()
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
-        return self.nonlinearity(images.flatten(1) @ self.filters.flatten(1).T + self.bias)
+    def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
+        mine = neurons_of(part)
+        return self.nonlinearity(images.flatten(1) @ self.filters[mine].flatten(1).T + self.bias[mine])
 
     def penalties(self) -> Penalties:
         """No penalties: the fits in this module are not trained by gradient descent."""

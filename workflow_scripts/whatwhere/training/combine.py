@@ -71,10 +71,12 @@ def chosen_shares(member: MemberFits, seed: int) -> np.ndarray:
     return shares
 
 
-def predict_shares(member: MemberFits, seed: int, shares: np.ndarray, images: np.ndarray) -> np.ndarray:
+def predict_shares(
+    member: MemberFits, seed: int, shares: np.ndarray, images: np.ndarray, recording: np.ndarray | None = None
+) -> np.ndarray:
     """Prediction of a model from its fits, (image, channel, y, x) as stored to (image, neuron)."""
     taking_part = np.flatnonzero(shares)
-    parts = [load_fit(member.fits, seed, int(i)).predict(images) * shares[i] for i in taking_part]
+    parts = [load_fit(member.fits, seed, int(i)).predict(images, recording) * shares[i] for i in taking_part]
     return np.stack(parts).sum(0, dtype=np.float64)
 
 
@@ -107,7 +109,10 @@ def combine_seed(
         If no fit of a member has a finite loss.
     """
     shares = [chosen_shares(member, seed) for member in members]
-    alone = np.stack([predict_shares(m, seed, s, images) for m, s in zip(members, shares, strict=True)])
+    recording = None if data.pool is None else data.pool.validation
+    alone = np.stack(
+        [predict_shares(m, seed, s, images, recording) for m, s in zip(members, shares, strict=True)]
+    )
     if len(members) > 1:
         weights, bias = mix(alone, responses)
     else:
@@ -127,7 +132,8 @@ def combine_seed(
         ],
         validation_loss_of_mean=seen.mean((mean - responses) ** 2),
         response_mean=mean,
-        n_images=len(data.train_images) + len(data.validation_images),
+        n_images=data.n_images,
+        recording=None if data.pool is None else data.pool.neurons,
     )
     ranking = pd.DataFrame(
         {

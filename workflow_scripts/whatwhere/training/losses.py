@@ -8,6 +8,11 @@ import torch
 from torch import Tensor
 
 from whatwhere.models.base import Model
+from whatwhere.pool import neurons_of
+from whatwhere.training.blocks import Terms
+
+WHOLE = Terms()
+"""A batch of all there is."""
 
 
 def squared_error(predictions: Tensor, responses: Tensor) -> Tensor:
@@ -58,31 +63,39 @@ class Objective:
         ``sum`` (section G.2).
     strengths
         Penalty name to strength; strength 0 costs nothing.
-    missing
-        Whether neurons did not see every image.
     """
 
-    def __init__(self, loss: str, reduction: str, strengths: dict[str, float], missing: bool = False) -> None:
-        self.loss_name, self.missing = loss, missing
+    def __init__(self, loss: str, reduction: str, strengths: dict[str, float]) -> None:
+        self.loss_name = loss
         self.reduce = REDUCTIONS[reduction]
         self.strengths = {name: value for name, value in strengths.items() if value}
 
-    def loss(self, predictions: Tensor, responses: Tensor) -> Tensor:
+    def loss(self, predictions: Tensor, responses: Tensor, missing: bool) -> Tensor:
         """Loss of every neuron, (batch, neuron) twice to (neuron,)."""
-        return mean_loss(self.loss_name, predictions, responses, self.missing)
+        return mean_loss(self.loss_name, predictions, responses, missing)
 
-    def __call__(self, encoder: Model, images: Tensor, responses: Tensor) -> Tensor:
-        """Value to minimise on one batch, a scalar."""
-        return self.value(encoder, images, responses, self.strengths)
+    def __call__(self, encoder: Model, images: Tensor, responses: Tensor, terms: Terms = WHOLE) -> Tensor:
+        """Value to minimise on one batch, a scalar; of a pool, what one recording adds to it."""
+        return self.value(encoder, images, responses, self.strengths, terms)
 
     def value(
-        self, encoder: Model, images: Tensor, responses: Tensor, strengths: Mapping[str, float | Tensor]
+        self,
+        encoder: Model,
+        images: Tensor,
+        responses: Tensor,
+        strengths: Mapping[str, float | Tensor],
+        terms: Terms,
     ) -> Tensor:
         """The same with other strengths, which may be tensors (scalars)."""
-        predictions = encoder(images)
-        total = self.reduce(self.loss(predictions, responses))
-        available = encoder.penalties() | {"activity_l1": lambda: predictions.abs().mean(0)}
+        predictions = encoder(images, terms.part)
+        total = self.reduce(self.loss(predictions, responses, terms.missing)) * terms.weight
+        own = neurons_of(terms.part)
+        available = encoder.penalties()
         for name, strength in strengths.items():
-            penalty = available[name]()
-            total = total + strength * (self.reduce(penalty) if penalty.ndim else penalty)
+            penalty = predictions.abs().mean(0) if name == "activity_l1" else available[name]()
+            if penalty.ndim == 0:
+                total = total + strength * penalty * terms.share
+            else:
+                of_neurons = penalty if name == "activity_l1" else penalty[own]
+                total = total + strength * self.reduce(of_neurons) * terms.weight
         return total

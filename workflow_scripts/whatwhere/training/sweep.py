@@ -22,9 +22,10 @@ from whatwhere.localization.relocation import relocate
 from whatwhere.models.base import LocalizedStart, Model, Start, predict_prepared
 from whatwhere.models.feature_bank import FeatureBank
 from whatwhere.streams import Purpose, stream
+from whatwhere.training.blocks import Tensors, blocks_of
 from whatwhere.training.families import FAMILIES, Setting, build, settings
 from whatwhere.training.fits import Candidates
-from whatwhere.training.loop import Fit, Tensors, Training
+from whatwhere.training.loop import Fit, Training
 from whatwhere.training.losses import Objective, mean_loss
 from whatwhere.training.progress import Progress
 from whatwhere.training.schedule import with_steps
@@ -60,7 +61,8 @@ def _candidates(
         fits=fits,
         validation_loss_of_mean=of_mean.numpy(),
         response_mean=mean * data.response_scale,
-        n_images=len(data.train_images) + len(data.validation_images),
+        n_images=data.n_images,
+        recording=None if data.pool is None else data.pool.neurons,
     )
 
 
@@ -79,6 +81,12 @@ def _seeds(seed: int, start: int) -> tuple[int, int, int]:
         child.generate_state(start + 1, np.uint64) >> 1 for child in stream(seed, Purpose.TRAINING).spawn(3)
     )
     return int(initial[start]), int(order[0]), int(dropout[0])
+
+
+def _order_seeds(seed: int, n_recordings: int) -> list[int]:
+    """Independent streams for the batch order of every recording; the first is that of :func:`_seeds`."""
+    order = stream(seed, Purpose.TRAINING).spawn(3)[1]
+    return [int(state) for state in order.generate_state(n_recordings, np.uint64) >> 1]
 
 
 def _start(
@@ -107,14 +115,14 @@ def fingerprint(cell: list[Any], files: list[str | Path]) -> str:
     return digest.hexdigest()
 
 
-def _after_step(definition: dict[str, Any], progress: Progress) -> Callable[[Training], None]:
+def _after_step(definition: dict[str, Any], data: Tensors, progress: Progress) -> Callable[[Training], None]:
     """What happens after every step: neurons are relocated when it is time to, and progress is saved."""
     relocation = definition.get("relocation")
 
     def after_step(training: Training) -> None:
         if relocation and training.step <= relocation["last"] and training.step % relocation["every"] == 0:
             for run in training.active():
-                moved = relocate(run.encoder, training.data.train_images, training.data.train_responses)
+                moved = relocate(run.encoder, data.train_images, data.train_responses)
                 logger.info("step %d: %d neurons moved", training.step, len(moved))
         progress(training)
 
@@ -131,7 +139,7 @@ def _seen(definition: dict[str, Any], data: FitData) -> tuple[FitData, FeatureBa
     if "bank" not in definition:
         return data, None
     data = evenly_scaled(data)
-    bank = FeatureBank(data.standardize.mean.shape, definition["bank"])
+    bank = FeatureBank(data.standardize.image_shape, definition["bank"])
     with torch.inference_mode():
         train = bank.standardize_on(torch.from_numpy(data.train_images))
         validation = bank(torch.from_numpy(data.validation_images))
@@ -141,7 +149,7 @@ def _seen(definition: dict[str, Any], data: FitData) -> tuple[FitData, FeatureBa
 
 def _build(definition: dict[str, Any], setting: Setting, data: FitData, bank: FeatureBank | None) -> Model:
     """The uninitialised model of one setting, with the statistics of its bank."""
-    encoder = build(definition, setting, data.standardize.mean.shape, data.train_responses.shape[1])
+    encoder = build(definition, setting, data.standardize.image_shape, data.train_responses.shape[1])
     if bank is not None and encoder.bank is not None:
         encoder.bank.load_state_dict(bank.state_dict())
     return encoder
@@ -197,8 +205,10 @@ def train_seed(
             )
         )
     )
-    missing = any(bool(np.isnan(part).any()) for part in (data.train_responses, data.validation_responses))
-    _, order_seed, dropout_seed = _seeds(seed, 0)
+    blocks = blocks_of(
+        data, tensors, definition["training"].get("weigh_recordings", "neurons"), definition["reduction"]
+    )
+    dropout_seed = _seeds(seed, 0)[2]
     done: list[tuple[Fit, dict[str, Tensor]]] = []
     for group in _groups(definition):
         finished = [one for one in (progress.take() for _ in group) if one is not None]
@@ -212,17 +222,16 @@ def train_seed(
             encoder.initialize(_start(data, start_maps, known_kernel, localized, init_seed))
             encoders.append(encoder.to(device))
             strengths = {name: value for name, value in setting.items() if name not in _NO_PENALTY}
-            objectives.append(
-                Objective(definition["loss"], definition["reduction"], strengths, bool(missing))
-            )
+            objectives.append(Objective(definition["loss"], definition["reduction"], strengths))
         torch.manual_seed(dropout_seed)
-        order = torch.Generator().manual_seed(order_seed)
-        schedule = with_steps(definition["training"], len(data.train_images))
-        training = Training(encoders, tensors, objectives, schedule, order)
+        orders = [torch.Generator().manual_seed(one) for one in _order_seeds(seed, len(blocks))]
+        longest = max(len(block.data.train_images) for block in blocks)
+        schedule = with_steps(definition["training"], longest)
+        training = Training(encoders, blocks, objectives, schedule, orders)
         if localized is not None:
             training.include_start()
         progress.resume(training)
-        after_step = _after_step(definition, progress)
+        after_step = _after_step(definition, tensors, progress)
         for setting, encoder, fit in zip(group, encoders, training.run(after_step), strict=True):
             # Copies, because a model that was trained with others shares its memory with them.
             state = {name: value.cpu().clone() for name, value in encoder.state_dict().items()}
