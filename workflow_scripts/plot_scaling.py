@@ -63,7 +63,7 @@ def _rates(ax: Axes, rates: pd.DataFrame) -> None:
     names = [
         f"{row.neurons_from} to {row.neurons_to}\nat {row.performance:.2f}" for row in rates.itertuples()
     ]
-    ax.set_yticks(position, names)
+    ax.set_yticks(position, names, fontsize=6.5)
     ax.set(
         xlabel="doublings of images\nper doubling of N",
         xlim=(left, right),
