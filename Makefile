@@ -1,39 +1,46 @@
 PYTHON ?= python3
 CORES ?= all
+# One file, or several that are laid over each other: CONFIG="a.yaml b.yaml".
 CONFIG ?= config/config.yaml
 BIN := .venv/bin
 # Bytecode is written when it is first needed: compiling all of torch takes longer than a short run saves.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := run
-.PHONY: run report test lint format docs check bench bench-scaling clean help
+.PHONY: run report test test-fast lint format docs check plan bench bench-scaling clean help
 
 run: .venv/run  ## Install, then run the quick configuration (or CONFIG=...)
-	$(BIN)/snakemake --cores $(CORES) --configfile "$(CONFIG)"
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 
 report: .venv/run  ## Write results/<run>/report.html of CONFIG, after running what is missing
-	$(BIN)/snakemake --cores $(CORES) --configfile "$(CONFIG)" -- all build_report
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) -- all build_report
 
 test: .venv/test lint  ## Install what tests need, then lint and test
 	$(BIN)/pytest -n 2 --dist loadfile
 
+test-fast: .venv/test  ## Only tests that are not marked slow
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+
 lint: .venv/test  ## Style, types and Snakemake's own checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakefmt --check Snakefile workflow rules
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
 format: .venv/test  ## Format all code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/snakefmt Snakefile rules
+	$(BIN)/snakefmt Snakefile workflow rules
 
 docs: .venv/run  ## Bring config/README.md up to date with the schemas
 	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.config.reference config/README.md
 
 check: .venv/run  ## Validate CONFIG in seconds, without running anything
-	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.check "$(CONFIG)"
+	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.check $(CONFIG)
+
+plan: .venv/run  ## Print what CONFIG fits and makes, without running anything
+	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.config.plan $(CONFIG)
 
 bench: .venv/test  ## Time against the plain way; results in benchmarks/results
 	OMP_NUM_THREADS=1 PYTHONPATH=workflow_scripts $(BIN)/python benchmarks/bench.py

@@ -1,22 +1,20 @@
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.27")
 
 
-configfile: f"{workflow.basedir}/config/config.yaml"
+configfile: workflow.source_path("config/config.yaml")
 
 
 report: "rules/captions/workflow.rst"
 
 
 include: "rules/common.smk"
-include: "rules/inputs.smk"
 include: "rules/data.smk"
 include: "rules/fit.smk"
 include: "rules/evaluate.smk"
-include: "rules/paper_figures.smk"
-include: "rules/figures.smk"
 include: "rules/tables.smk"
+include: "rules/figures.smk"
 include: "rules/explore.smk"
 include: "rules/report.smk"
 
@@ -24,5 +22,5 @@ include: "rules/report.smk"
 rule all:
     default_target: True
     input:
-        all_targets(),
-        report_pages(),
+        collect("<results>/{result}", result=RESULTS),
+        collect("<results>/pages/{page}.html", page=PAGES),

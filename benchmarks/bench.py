@@ -32,8 +32,7 @@ from whatwhere.files import read_table, write_table
 from whatwhere.fit_data import load_fit_data
 from whatwhere.models.base import ImageShape
 from whatwhere.simulations.difference_of_gaussians import simulate
-from whatwhere.training.families import FAMILIES
-from whatwhere.training.fits import settings
+from whatwhere.training.families import FAMILIES, settings
 from whatwhere.training.loop import PRECISIONS, Tensors
 
 RESULTS = Path(__file__).parent / "results"

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from plain import PlainNetwork
 
-from whatwhere.config.files import merge, read
+from whatwhere.config.load import load
 from whatwhere.models.base import ImageShape, Model
-from whatwhere.training.fits import build, settings
+from whatwhere.training.families import build, settings
 from whatwhere.training.loop import Fit, Tensors, Training
 from whatwhere.training.losses import Objective
 
@@ -21,7 +21,7 @@ CONFIG = Path(__file__).parents[1] / "config"
 
 def two_kernels() -> dict[str, Any]:
     """Section E: the network of Figure 4."""
-    config = merge(read(CONFIG / "config.yaml"), read(CONFIG / "fig4.yaml"))
+    config = load([CONFIG / "fig4.yaml"]).config
     return copy.deepcopy(config["models"]["factorized_two_kernels"])
 
 
@@ -37,7 +37,7 @@ def one_kernel() -> dict[str, Any]:
 
 def three_layers() -> dict[str, Any]:
     """Section G.2: the network of Table 1 with 13, 3 and 3 px and 48 channels."""
-    definition = copy.deepcopy(read(CONFIG / "config.yaml")["models"]["factorized_three_layers"])
+    definition = copy.deepcopy(load([]).config["models"]["factorized_three_layers"])
     definition["cores"][0].update(channels=[48] * 3, kernels=[13, 3, 3])
     definition["grid"] = [{"smoothness": [0.03], "group_sparsity": [0.05], "joint_l1": [0.02]}]
     return definition

@@ -9,11 +9,11 @@ import numpy as np
 import plain
 import torch
 import xarray as xr
-from cases import CONFIG, Case, two_kernels
+from cases import Case, two_kernels
 from measure import DEVICE, NAN, Row, seconds
 
 from whatwhere import sta
-from whatwhere.config.files import read
+from whatwhere.config.load import load
 from whatwhere.dataset import TEST
 from whatwhere.fit_data import load_fit_data
 from whatwhere.memory import keep_freed_memory
@@ -80,7 +80,7 @@ def _plain_piece(case: Case) -> tuple[float, float]:
 
 def figure_4() -> Iterator[Row]:
     """(b) The fit of Figure 4 to the end, and the performance it reaches."""
-    definition = read(CONFIG / "config.yaml")["datasets"]["two_types"] | {"n_neurons": 1000, "n_test": 5000}
+    definition = load([]).config["datasets"]["two_types"] | {"n_neurons": 1000, "n_test": 5000}
     del definition["kind"]
     data = difference_of_gaussians.simulate("two_types", **definition)
     case = Started(two_kernels(), data)
@@ -124,7 +124,7 @@ def figure_4() -> Iterator[Row]:
 
 def equal_loss() -> Iterator[Row]:
     """(a) What bfloat16 costs in validation loss: a fit of three layers to simulated mouse V1."""
-    config = read(CONFIG / "config.yaml")
+    config = load([]).config
     definition = config["datasets"]["v1_like"]
     del definition["kind"]
     case = Started(

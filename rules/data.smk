@@ -1,21 +1,47 @@
+rule download:
+    output:
+        done="<results>/downloads/{dataset}.done",
+    log:
+        "<logs>/download/{dataset}.log",
+    wildcard_constraints:
+        dataset=any_of(DOWNLOADED),
+    # Compute nodes of a cluster need no internet.
+    localrule: True
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        definition=lookup(dpath="datasets/{dataset}", within=config),
+        downloads="results/downloads",
+        code=code_of("download"),
+    message:
+        "Download {wildcards.dataset}"
+    script:
+        "../workflow_scripts/download.py"
+
+
 rule simulate:
     input:
         unpack(stimulus_files),
+        downloaded=branch(
+            lambda wildcards: wildcards.dataset in DOWNLOADED,
+            then="<results>/downloads/{dataset}.done",
+            otherwise=[],
+        ),
     output:
-        dataset=f"{RUN}/data/{{dataset}}.nc",
+        dataset="<results>/data/{dataset}.nc",
     log:
-        f"{RUN}/logs/simulate/{{dataset}}.log",
+        "<logs>/simulate/{dataset}.log",
     benchmark:
-        f"{RUN}/benchmarks/simulate/{{dataset}}.tsv"
+        "<benchmarks>/simulate/{dataset}.tsv"
     wildcard_constraints:
-        dataset=datasets_of(simulated=True),
+        dataset=any_of(SIMULATIONS),
     conda:
         "../envs/whatwhere.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        definition=lambda wildcards: config["datasets"][wildcards.dataset],
+        definition=lookup(dpath="datasets/{dataset}", within=config),
         downloads="results/downloads",
         code=code_of("simulate"),
     message:
@@ -27,22 +53,28 @@ rule simulate:
 rule load_recording:
     input:
         files=lambda wildcards: input_files(config["datasets"][wildcards.dataset]),
+        downloaded=branch(
+            lambda wildcards: wildcards.dataset in DOWNLOADED,
+            then="<results>/downloads/{dataset}.done",
+            otherwise=[],
+        ),
     output:
-        dataset=f"{RUN}/data/{{dataset}}.nc",
+        dataset="<results>/data/{dataset}.nc",
     log:
-        f"{RUN}/logs/load_recording/{{dataset}}.log",
+        "<logs>/load_recording/{dataset}.log",
     benchmark:
-        f"{RUN}/benchmarks/load_recording/{{dataset}}.tsv"
+        "<benchmarks>/load_recording/{dataset}.tsv"
     wildcard_constraints:
-        dataset=datasets_of(simulated=False),
+        dataset=any_of(RECORDINGS),
     conda:
         "../envs/whatwhere.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        definition=lambda wildcards: config["datasets"][wildcards.dataset],
+        definition=lookup(dpath="datasets/{dataset}", within=config),
         downloads="results/downloads",
+        files=lambda wildcards: stamp(config["datasets"][wildcards.dataset]),
         code=code_of("load_recording"),
     message:
         "Load the recording {wildcards.dataset}"
@@ -52,20 +84,20 @@ rule load_recording:
 
 rule compute_sta:
     input:
-        dataset=f"{RUN}/data/{{dataset}}.nc",
+        dataset="<results>/data/{dataset}.nc",
     output:
-        sta=f"{RUN}/sta/{CELL}.nc",
+        sta="<results>/sta/{experiment}/{dataset}/n{n_neurons}-d{n_images}.nc",
     log:
-        f"{RUN}/logs/compute_sta/{CELL}.log",
+        "<logs>/compute_sta/{experiment}/{dataset}/n{n_neurons}-d{n_images}.log",
     benchmark:
-        f"{RUN}/benchmarks/compute_sta/{CELL}.tsv"
+        "<benchmarks>/compute_sta/{experiment}/{dataset}/n{n_neurons}-d{n_images}.tsv"
     conda:
         "../envs/whatwhere.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(30),
     params:
-        seeds=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seeds"],
+        seeds=lookup(dpath="{experiment}/seeds", within=EXPERIMENTS),
         smoothing=config["sta_smoothing"],
         whitening=config["sta_whitening"],
         code=code_of("compute_sta"),
@@ -77,21 +109,23 @@ rule compute_sta:
 
 rule describe_dataset:
     input:
-        dataset=f"{RUN}/data/{{dataset}}.nc",
+        dataset="<results>/data/{dataset}.nc",
     output:
         page=report(
-            f"{RUN}/datasets/{{dataset}}.html",
+            "<results>/datasets/{dataset}.html",
             caption="captions/dataset.rst",
             category="Datasets",
             labels={"dataset": "{dataset}"},
         ),
-        neurons=f"{RUN}/datasets/{{dataset}}.csv",
-        svg=f"{RUN}/datasets/{{dataset}}.svg",
-        png=f"{RUN}/datasets/{{dataset}}.png",
+        neurons="<results>/datasets/{dataset}.csv",
+        svg="<results>/datasets/{dataset}.svg",
+        png="<results>/datasets/{dataset}.png",
     log:
-        f"{RUN}/logs/describe_dataset/{{dataset}}.log",
+        "<logs>/describe_dataset/{dataset}.log",
     benchmark:
-        f"{RUN}/benchmarks/describe_dataset/{{dataset}}.tsv"
+        "<benchmarks>/describe_dataset/{dataset}.tsv"
+    group:
+        "report"
     conda:
         "../envs/whatwhere.yaml"
     resources:
@@ -107,4 +141,4 @@ rule describe_dataset:
 
 rule describe_datasets:
     input:
-        dataset_pages(),
+        collect("<results>/datasets/{dataset}.html", dataset=FITS.dataset.unique()),

@@ -1,15 +1,18 @@
 rule synthesize_images:
     input:
-        dataset=f"{RUN}/data/{{dataset}}.nc",
-        fits=last_cell_file(f"{RUN}/fits/{FIT}/fits.pt"),
-        selection=f"{RUN}/selection/{{experiment}}/{{dataset}}/{{model}}.csv",
-        scores=f"{RUN}/scores/{{experiment}}/{{dataset}}/{{model}}.csv",
+        dataset="<results>/data/{dataset}.nc",
+        fits=collect(
+            "<results>/fits/{cell.cell_path}/fits.pt",
+            cell=lookup(OF_FIT + " and last", within=CELLS),
+        ),
+        selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
+        scores="<results>/scores/{experiment}/{dataset}/{model}.csv",
     output:
-        images=f"{RUN}/most_exciting/{{experiment}}/{{dataset}}/{{model}}.nc",
+        images="<results>/most_exciting/{experiment}/{dataset}/{model}.nc",
     log:
-        f"{RUN}/logs/synthesize_images/{{experiment}}/{{dataset}}/{{model}}.log",
+        "<logs>/synthesize_images/{experiment}/{dataset}/{model}.log",
     benchmark:
-        f"{RUN}/benchmarks/synthesize_images/{{experiment}}/{{dataset}}/{{model}}.tsv"
+        "<benchmarks>/synthesize_images/{experiment}/{dataset}/{model}.tsv"
     conda:
         "../envs/whatwhere.yaml"
     threads: config["threads_per_fit"]
@@ -26,10 +29,10 @@ rule synthesize_images:
 
 rule plot_most_exciting:
     input:
-        neurons=f"{RUN}/neurons/{{experiment}}/{{dataset}}/{{model}}.nc",
+        neurons="<results>/neurons/{experiment}/{dataset}/{model}.nc",
     output:
         svg=report(
-            f"{RUN}/figures/most_exciting/{{experiment}}/{{dataset}}/{{model}}.svg",
+            "<results>/figures/most_exciting/{experiment}/{dataset}/{model}.svg",
             caption="captions/most_exciting.rst",
             category="Most exciting images",
             labels={
@@ -38,11 +41,11 @@ rule plot_most_exciting:
                 "model": "{model}",
             },
         ),
-        png=f"{RUN}/figures/most_exciting/{{experiment}}/{{dataset}}/{{model}}.png",
+        png="<results>/figures/most_exciting/{experiment}/{dataset}/{model}.png",
     log:
-        f"{RUN}/logs/plot_most_exciting/{{experiment}}/{{dataset}}/{{model}}.log",
+        "<logs>/plot_most_exciting/{experiment}/{dataset}/{model}.log",
     benchmark:
-        f"{RUN}/benchmarks/plot_most_exciting/{{experiment}}/{{dataset}}/{{model}}.tsv"
+        "<benchmarks>/plot_most_exciting/{experiment}/{dataset}/{model}.tsv"
     conda:
         "../envs/whatwhere.yaml"
     params:
@@ -55,22 +58,32 @@ rule plot_most_exciting:
 
 rule describe_neurons:
     input:
-        dataset=f"{RUN}/data/{{dataset}}.nc",
-        fits=last_cell_file(f"{RUN}/fits/{FIT}/fits.pt"),
-        selection=f"{RUN}/selection/{{experiment}}/{{dataset}}/{{model}}.csv",
-        scores=f"{RUN}/scores/{{experiment}}/{{dataset}}/{{model}}.csv",
-        predictions=f"{RUN}/predictions/{{experiment}}/{{dataset}}/{{model}}.nc",
-        averages=if_barcodes(last_cell_file(f"{RUN}/sta/{CELL}.nc")),
-        images=if_barcodes(
-            f"{RUN}/most_exciting/{{experiment}}/{{dataset}}/{{model}}.nc"
+        dataset="<results>/data/{dataset}.nc",
+        fits=collect(
+            "<results>/fits/{cell.cell_path}/fits.pt",
+            cell=lookup(OF_FIT + " and last", within=CELLS),
         ),
-        barcodes=if_barcodes(f"{RUN}/barcodes/{{experiment}}/{{dataset}}/{{model}}.csv"),
+        selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
+        scores="<results>/scores/{experiment}/{dataset}/{model}.csv",
+        predictions="<results>/predictions/{experiment}/{dataset}/{model}.nc",
+        averages=collect(
+            "<results>/sta/{cell.sta}.nc",
+            cell=lookup(OF_FIT + " and last and barcodes", within=CELLS),
+        ),
+        images=collect(
+            "<results>/most_exciting/{fit.path}.nc",
+            fit=lookup(OF_FIT + " and barcodes", within=FITS),
+        ),
+        barcodes=collect(
+            "<results>/barcodes/{fit.path}.csv",
+            fit=lookup(OF_FIT + " and barcodes", within=FITS),
+        ),
     output:
-        neurons=f"{RUN}/neurons/{{experiment}}/{{dataset}}/{{model}}.nc",
+        neurons="<results>/neurons/{experiment}/{dataset}/{model}.nc",
     log:
-        f"{RUN}/logs/describe_neurons/{{experiment}}/{{dataset}}/{{model}}.log",
+        "<logs>/describe_neurons/{experiment}/{dataset}/{model}.log",
     benchmark:
-        f"{RUN}/benchmarks/describe_neurons/{{experiment}}/{{dataset}}/{{model}}.tsv"
+        "<benchmarks>/describe_neurons/{experiment}/{dataset}/{model}.tsv"
     conda:
         "../envs/whatwhere.yaml"
     resources:
@@ -86,22 +99,26 @@ rule describe_neurons:
 
 rule build_explorer:
     input:
-        neurons=explored(f"{RUN}/neurons/{{experiment}}/{{dataset}}/{{model}}.nc"),
+        neurons=collect(
+            "<results>/neurons/{fit.path}.nc", fit=lookup("explored", within=FITS)
+        ),
         # No module of Python, so that `code` does not know it.
         script=SCRIPTS / "whatwhere" / "explorer.js",
     output:
-        page=f"{RUN}/explore.html",
+        page="<results>/explore.html",
     log:
-        f"{RUN}/logs/build_explorer.log",
+        "<logs>/build_explorer.log",
     benchmark:
-        f"{RUN}/benchmarks/build_explorer.tsv"
+        "<benchmarks>/build_explorer.tsv"
     conda:
         "../envs/whatwhere.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(30),
     params:
-        names=explored_fits(),
+        names=FITS.query("explored")[["experiment", "dataset", "model"]].to_dict(
+            "records"
+        ),
         run=config["run"],
         code=code_of("build_explorer"),
     message:

@@ -1,19 +1,23 @@
 rule train:
     input:
-        dataset=f"{RUN}/data/{{dataset}}.nc",
-        sta=f"{RUN}/sta/{CELL}.nc",
-        localizer=localizer_files(
-            f"{RUN}/fits/{FIT}/starts.pt", f"{RUN}/fits/{FIT}/validation.nc"
+        dataset="<results>/data/{dataset}.nc",
+        sta="<results>/sta/{experiment}/{dataset}/n{n_neurons}-d{n_images}.nc",
+        localizer=collect(
+            [
+                "<results>/fits/{cell.localizer}/starts.pt",
+                "<results>/fits/{cell.localizer}/validation.nc",
+            ],
+            cell=lookup(OF_CELL + " and localizer != ''", within=CELLS),
         ),
     output:
-        fits=f"{RUN}/fits/{FIT}/fits.pt",
-        validation=f"{RUN}/fits/{FIT}/validation.nc",
+        fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
+        validation="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/validation.nc",
     log:
-        f"{RUN}/logs/train/{FIT}.log",
+        "<logs>/train/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.log",
     benchmark:
-        f"{RUN}/benchmarks/train/{FIT}.tsv"
+        "<benchmarks>/train/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.tsv"
     wildcard_constraints:
-        model=models_of("train"),
+        model=fitted_by("train"),
     conda:
         "../envs/whatwhere.yaml"
     threads: config["threads_per_fit"]
@@ -22,8 +26,8 @@ rule train:
         mem_mb=growing(16000),
         runtime=growing(480),
     params:
-        definition=lambda wildcards: config["models"][wildcards.model],
-        seeds=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seeds"],
+        definition=lookup(dpath="models/{model}", within=config),
+        seeds=lookup(dpath="{experiment}/seeds", within=EXPERIMENTS),
         device=config["device"],
         code=code_of("train"),
     message:
@@ -34,16 +38,16 @@ rule train:
 
 rule fit_baseline:
     input:
-        dataset=f"{RUN}/data/{{dataset}}.nc",
+        dataset="<results>/data/{dataset}.nc",
     output:
-        fits=f"{RUN}/fits/{FIT}/fits.pt",
-        validation=f"{RUN}/fits/{FIT}/validation.nc",
+        fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
+        validation="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/validation.nc",
     log:
-        f"{RUN}/logs/fit_baseline/{FIT}.log",
+        "<logs>/fit_baseline/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.log",
     benchmark:
-        f"{RUN}/benchmarks/fit_baseline/{FIT}.tsv"
+        "<benchmarks>/fit_baseline/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.tsv"
     wildcard_constraints:
-        model=models_of("fit_baseline"),
+        model=fitted_by("fit_baseline"),
     conda:
         "../envs/whatwhere.yaml"
     threads: 1
@@ -51,8 +55,8 @@ rule fit_baseline:
         mem_mb=growing(16000),
         runtime=growing(120),
     params:
-        definition=lambda wildcards: config["models"][wildcards.model],
-        seeds=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seeds"],
+        definition=lookup(dpath="models/{model}", within=config),
+        seeds=lookup(dpath="{experiment}/seeds", within=EXPERIMENTS),
         code=code_of("fit_baseline"),
     message:
         "Fit {wildcards.model} to {wildcards.dataset}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"
@@ -62,17 +66,17 @@ rule fit_baseline:
 
 rule localize:
     input:
-        dataset=f"{RUN}/data/{{dataset}}.nc",
+        dataset="<results>/data/{dataset}.nc",
     output:
-        fits=f"{RUN}/fits/{FIT}/fits.pt",
-        validation=f"{RUN}/fits/{FIT}/validation.nc",
-        starts=f"{RUN}/fits/{FIT}/starts.pt",
+        fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
+        validation="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/validation.nc",
+        starts="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/starts.pt",
     log:
-        f"{RUN}/logs/localize/{FIT}.log",
+        "<logs>/localize/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.log",
     benchmark:
-        f"{RUN}/benchmarks/localize/{FIT}.tsv"
+        "<benchmarks>/localize/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.tsv"
     wildcard_constraints:
-        model=models_of("localize"),
+        model=fitted_by("localize"),
     conda:
         "../envs/whatwhere.yaml"
     threads: 1
@@ -80,8 +84,8 @@ rule localize:
         mem_mb=growing(16000),
         runtime=growing(120),
     params:
-        definition=lambda wildcards: config["models"][wildcards.model],
-        seeds=lambda wildcards: EXPERIMENTS[wildcards.experiment]["seeds"],
+        definition=lookup(dpath="models/{model}", within=config),
+        seeds=lookup(dpath="{experiment}/seeds", within=EXPERIMENTS),
         code=code_of("localize"),
     message:
         "Locate the receptive fields of {wildcards.dataset}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"
@@ -89,20 +93,63 @@ rule localize:
         "../workflow_scripts/localize.py"
 
 
+rule combine:
+    input:
+        dataset="<results>/data/{dataset}.nc",
+        fits=collect(
+            "<results>/fits/{row.member_path}/fits.pt",
+            row=lookup(OF_CELL, within=MEMBERS),
+        ),
+        validation=collect(
+            "<results>/fits/{row.member_path}/validation.nc",
+            row=lookup(OF_CELL, within=MEMBERS),
+        ),
+    output:
+        fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
+        validation="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/validation.nc",
+        ranking="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/ranking.csv",
+    log:
+        "<logs>/combine/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.log",
+    benchmark:
+        "<benchmarks>/combine/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.tsv"
+    wildcard_constraints:
+        model=fitted_by("combine"),
+    conda:
+        "../envs/whatwhere.yaml"
+    threads: config["threads_per_fit"]
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(60),
+    params:
+        definition=lookup(dpath="models/{model}", within=config),
+        members=lookup(OF_CELL, within=MEMBERS, cols="member"),
+        seeds=lookup(dpath="{experiment}/seeds", within=EXPERIMENTS),
+        code=code_of("combine"),
+    message:
+        "Combine fits to {wildcards.dataset} into {wildcards.model}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"
+    script:
+        "../workflow_scripts/combine.py"
+
+
 rule select_fits:
     input:
-        validation=cell_files(f"{RUN}/fits/{FIT}/validation.nc"),
+        validation=collect(
+            "<results>/fits/{cell.cell_path}/validation.nc",
+            cell=lookup(OF_FIT, within=CELLS),
+        ),
     output:
-        selection=f"{RUN}/selection/{{experiment}}/{{dataset}}/{{model}}.csv",
+        selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
     log:
-        f"{RUN}/logs/select_fits/{{experiment}}/{{dataset}}/{{model}}.log",
+        "<logs>/select_fits/{experiment}/{dataset}/{model}.log",
     benchmark:
-        f"{RUN}/benchmarks/select_fits/{{experiment}}/{{dataset}}/{{model}}.tsv"
+        "<benchmarks>/select_fits/{experiment}/{dataset}/{model}.tsv"
+    group:
+        "evaluate"
     conda:
         "../envs/whatwhere.yaml"
     params:
-        cells=lambda wildcards: cells(EXPERIMENTS[wildcards.experiment]),
-        rules=lambda wildcards: EXPERIMENTS[wildcards.experiment]["selection"],
+        cells=lookup(OF_FIT, within=CELLS, cols="cell"),
+        rules=lookup(dpath="{experiment}/selection", within=EXPERIMENTS),
         code=code_of("select_fits"),
     message:
         "Select fits of {wildcards.model} on {wildcards.dataset} by validation"

@@ -1,41 +1,23 @@
-rule collect_benchmarks:
-    input:
-        # Benchmark files are no outputs: they are complete when all that is timed has been made.
-        all_targets(),
-        f"{RUN}/tables/answers.csv",
-    output:
-        table=f"{RUN}/tables/run_times.csv",
-    log:
-        f"{RUN}/logs/collect_benchmarks.log",
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        folder=f"{RUN}/benchmarks",
-        code=code_of("collect_benchmarks"),
-    message:
-        "Collect run times"
-    script:
-        "../workflow_scripts/collect_benchmarks.py"
-
-
 rule describe_run:
     input:
-        run_times=f"{RUN}/tables/run_times.csv",
+        run_times="<results>/tables/run_times.csv",
     output:
-        versions=f"{RUN}/tables/software.csv",
+        versions="<results>/tables/software.csv",
         page=report(
-            f"{RUN}/pages/run.html",
+            "<results>/pages/run.html",
             caption="captions/run.rst",
             category="Run",
             labels={"page": "configuration, software, machine, run times"},
         ),
     log:
-        f"{RUN}/logs/describe_run.log",
+        "<logs>/describe_run.log",
+    group:
+        "report"
     conda:
         "../envs/whatwhere.yaml"
     params:
         config=config,
-        workflow=workflow.basedir,
+        workflow=str(ROOT),
         code=code_of("describe_run"),
     message:
         "Describe the run"
@@ -43,46 +25,20 @@ rule describe_run:
         "../workflow_scripts/describe_run.py"
 
 
-rule answer_questions:
-    input:
-        unpack(question_tables),
-        reference=REFERENCES,
-    output:
-        answers=f"{RUN}/tables/answers.csv",
-        page=report(
-            f"{RUN}/pages/answers.html",
-            caption="captions/answers.rst",
-            category="Answers",
-            labels={"page": "the paper's five questions"},
-        ),
-    log:
-        f"{RUN}/logs/answer_questions.log",
-    benchmark:
-        f"{RUN}/benchmarks/answer_questions.tsv"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        families={name: model["family"] for name, model in config["models"].items()},
-        figures={name: one["figure"] for name, one in EXPERIMENTS.items()},
-        code=code_of("answer_questions"),
-    message:
-        "Answer the paper's questions"
-    script:
-        "../workflow_scripts/answer_questions.py"
-
-
 rule render_table:
     input:
-        table=f"{RUN}/tables/{{table}}.csv",
+        table="<results>/tables/{table}.csv",
     output:
         page=report(
-            f"{RUN}/pages/tables/{{table}}.html",
+            "<results>/pages/tables/{table}.html",
             caption="captions/table.rst",
             category="Tables",
             labels={"table": "{table}"},
         ),
     log:
-        f"{RUN}/logs/render_table/{{table}}.log",
+        "<logs>/render_table/{table}.log",
+    group:
+        "report"
     conda:
         "../envs/whatwhere.yaml"
     params:
@@ -95,13 +51,15 @@ rule render_table:
 
 rule build_report:
     input:
-        all_targets(),
-        report_pages(),
+        collect("<results>/{result}", result=RESULTS),
+        collect("<results>/pages/{page}.html", page=PAGES),
     output:
-        report=f"{RUN}/report.html",
-        configuration=f"{RUN}/config.yaml",
+        report="<results>/report.html",
+        configuration="<results>/config.yaml",
     log:
-        f"{RUN}/logs/build_report.log",
+        "<logs>/build_report.log",
+    group:
+        "report"
     localrule: True
     conda:
         "../envs/whatwhere.yaml"

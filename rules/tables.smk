@@ -1,27 +1,140 @@
-rule collect_table1:
+rule collect_scores:
     input:
-        scores=figure_files(
-            "table1", f"{RUN}/scores/{{experiment}}/{{dataset}}/{{model}}.csv"
-        ),
-        selection=figure_files(
-            "table1", f"{RUN}/selection/{{experiment}}/{{dataset}}/{{model}}.csv"
-        ),
-        reference=f"{workflow.basedir}/config/reference/table1.csv",
+        scores=collect("<results>/scores/{fit.path}.csv", fit=FITS.itertuples()),
+        summaries=collect("<results>/summaries/{fit.path}.csv", fit=FITS.itertuples()),
     output:
-        table=f"{RUN}/tables/table1.csv",
+        scores="<results>/tables/scores.csv",
+        summary="<results>/tables/summary.csv",
     log:
-        f"{RUN}/logs/collect_table1.log",
+        "<logs>/collect_scores.log",
     benchmark:
-        f"{RUN}/benchmarks/collect_table1.tsv"
+        "<benchmarks>/collect_scores.tsv"
+    group:
+        "report"
     conda:
         "../envs/whatwhere.yaml"
     params:
-        regions=lambda wildcards: {
+        code=code_of("collect_scores"),
+    message:
+        "Collect all scores"
+    script:
+        "../workflow_scripts/collect_scores.py"
+
+
+rule collect_barcodes:
+    input:
+        barcodes=collect(
+            "<results>/barcodes/{fit.path}.csv", fit=lookup("barcodes", within=FITS)
+        ),
+        scores=collect(
+            "<results>/barcodes/{fit.path}_scores.csv",
+            fit=lookup("barcodes", within=FITS),
+        ),
+    output:
+        barcodes="<results>/tables/barcodes.csv",
+        scores="<results>/tables/barcode_scores.csv",
+    log:
+        "<logs>/collect_barcodes.log",
+    benchmark:
+        "<benchmarks>/collect_barcodes.tsv"
+    group:
+        "report"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        code=code_of("collect_barcodes"),
+    message:
+        "Collect all barcodes"
+    script:
+        "../workflow_scripts/collect_barcodes.py"
+
+
+rule fit_scaling:
+    input:
+        scores=collect(
+            "<results>/scores/{fit.path}.csv", fit=lookup("scaling", within=FITS)
+        ),
+    output:
+        scaling="<results>/tables/scaling.csv",
+        rates="<results>/tables/exchange_rates.csv",
+    log:
+        "<logs>/fit_scaling.log",
+    benchmark:
+        "<benchmarks>/fit_scaling.tsv"
+    group:
+        "report"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        code=code_of("fit_scaling"),
+    message:
+        "Fit what neurons are worth in images"
+    script:
+        "../workflow_scripts/fit_scaling.py"
+
+
+rule collect_data_efficiency:
+    input:
+        scores=collect(
+            "<results>/scores/{fit.path}.csv",
+            fit=lookup("figure == 'data_efficiency'", within=FITS),
+        ),
+        locations=collect(
+            "<results>/locations/{fit.path}.csv",
+            fit=lookup("figure == 'data_efficiency'", within=FITS),
+        ),
+        barcode_scores=collect(
+            "<results>/barcodes/{fit.path}_scores.csv",
+            fit=lookup("figure == 'data_efficiency' and barcodes", within=FITS),
+        ),
+        reference=PAPER_CURVES,
+    output:
+        table="<results>/tables/data_efficiency.csv",
+    log:
+        "<logs>/collect_data_efficiency.log",
+    benchmark:
+        "<benchmarks>/collect_data_efficiency.tsv"
+    group:
+        "report"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        code=code_of("collect_data_efficiency"),
+    message:
+        "Collect data efficiency"
+    script:
+        "../workflow_scripts/collect_data_efficiency.py"
+
+
+rule collect_table1:
+    input:
+        scores=collect(
+            "<results>/scores/{fit.path}.csv",
+            fit=lookup("figure == 'table1'", within=FITS),
+        ),
+        selection=collect(
+            "<results>/selection/{fit.path}.csv",
+            fit=lookup("figure == 'table1'", within=FITS),
+        ),
+        reference=f"{REFERENCE}/table1.csv",
+    output:
+        table="<results>/tables/table1.csv",
+    log:
+        "<logs>/collect_table1.log",
+    benchmark:
+        "<benchmarks>/collect_table1.tsv"
+    group:
+        "report"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        regions={
             name: str(config["datasets"][name].get("region", name))
-            for name in table1_names("datasets")
+            for name in FITS.query("figure == 'table1'").dataset.unique()
         },
-        losses=lambda wildcards: {
-            name: config["models"][name]["loss"] for name in table1_names("models")
+        losses={
+            name: config["models"][name]["loss"]
+            for name in FITS.query("figure == 'table1'").model.unique()
         },
         code=code_of("collect_table1"),
     message:
@@ -30,26 +143,89 @@ rule collect_table1:
         "../workflow_scripts/collect_table1.py"
 
 
-rule plot_table1:
+rule collect_panel:
     input:
-        table=f"{RUN}/tables/table1.csv",
-    output:
-        svg=report(
-            f"{RUN}/figures/table1.svg",
-            caption="captions/table1.rst",
-            category="Table 1",
-            labels={"figure": "mouse V1"},
+        rankings=collect(
+            "<results>/fits/{cell.cell_path}/ranking.csv",
+            cell=lookup("rule == 'combine' and last", within=CELLS),
         ),
-        png=f"{RUN}/figures/table1.png",
+        summary="<results>/tables/summary.csv",
+    output:
+        table="<results>/tables/panel.csv",
     log:
-        f"{RUN}/logs/plot_table1.log",
+        "<logs>/collect_panel.log",
     benchmark:
-        f"{RUN}/benchmarks/plot_table1.tsv"
+        "<benchmarks>/collect_panel.tsv"
+    group:
+        "report"
     conda:
         "../envs/whatwhere.yaml"
     params:
-        code=code_of("plot_table1"),
+        names=FITS.query("rule == 'combine'")[
+            ["experiment", "dataset", "model"]
+        ].to_dict("records"),
+        code=code_of("collect_panel"),
     message:
-        "Draw Table 1"
+        "Collect the candidates for recordings"
     script:
-        "../workflow_scripts/plot_table1.py"
+        "../workflow_scripts/collect_panel.py"
+
+
+rule answer_questions:
+    input:
+        scores="<results>/tables/scores.csv",
+        barcode_scores=collect(
+            "<results>/{table}",
+            table={"tables/barcode_scores.csv"}.intersection(RESULTS),
+        ),
+        exchange_rates=collect(
+            "<results>/{table}",
+            table={"tables/exchange_rates.csv"}.intersection(RESULTS),
+        ),
+        reference=[*PAPER_CURVES, f"{REFERENCE}/table1.csv"],
+    output:
+        answers="<results>/tables/answers.csv",
+        page=report(
+            "<results>/pages/answers.html",
+            caption="captions/answers.rst",
+            category="Answers",
+            labels={"page": "the paper's five questions"},
+        ),
+    log:
+        "<logs>/answer_questions.log",
+    benchmark:
+        "<benchmarks>/answer_questions.tsv"
+    group:
+        "report"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        families={name: model["family"] for name, model in config["models"].items()},
+        figures={name: one["figure"] for name, one in EXPERIMENTS.items()},
+        code=code_of("answer_questions"),
+    message:
+        "Answer the paper's questions"
+    script:
+        "../workflow_scripts/answer_questions.py"
+
+
+rule collect_benchmarks:
+    input:
+        # Benchmark files are no outputs: they are complete when all that is timed has been made.
+        collect("<results>/{result}", result=RESULTS),
+        "<results>/tables/answers.csv",
+    output:
+        table="<results>/tables/run_times.csv",
+    log:
+        "<logs>/collect_benchmarks.log",
+    group:
+        "report"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        folder=f"{RUN}/benchmarks",
+        code=code_of("collect_benchmarks"),
+    message:
+        "Collect run times"
+    script:
+        "../workflow_scripts/collect_benchmarks.py"

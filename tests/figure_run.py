@@ -1,10 +1,9 @@
 """A small run made by the scripts themselves, in one process: what figures are drawn from."""
 
 import copy
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from conftest import REPOSITORY
 
 import cluster_barcodes
 import compute_sta
@@ -14,10 +13,10 @@ import score
 import select_fits
 import simulate
 import train
-from whatwhere.config.files import read
-from whatwhere.training.families import FAMILIES
+from whatwhere.config.load import load
+from whatwhere.config.traits import n_features, traits_of
 
-MODELS = read(REPOSITORY / "config" / "config.yaml")["models"]
+MODELS = load([]).config["models"]
 GAUSSIANS = {"kind": "simulated_dog", "variation": 0, "centered": True, "image_size": 26, "patch": 9}
 FEATURES = {
     "kind": "simulated_features",
@@ -67,17 +66,19 @@ class Run:
         """Fit, select, score and describe one model in every cell."""
         names = {"experiment": experiment, "dataset": dataset, "model": model}
         data = self.path("data", f"{dataset}.nc")
-        cells = [(str(n), str(d)) for n in n_neurons for d in n_images]
+        cells = [f"n{n}-d{d}" for n in n_neurons for d in n_images]
         fits, validation, averages = [], [], []
-        closed = FAMILIES[definition["family"]].fit is not None
-        for n, d in cells:
-            where = ("fits", experiment, dataset, model, f"n{n}-d{d}")
+        traits = traits_of(definition)
+        for cell, (n, d) in zip(
+            cells, itertools.product(map(str, n_neurons), map(str, n_images)), strict=True
+        ):
+            where = ("fits", experiment, dataset, model, cell)
             fits.append(self.path(*where, "fits.pt"))
             validation.append(self.path(*where, "validation.nc"))
-            if closed:
+            if traits.rule == "fit_baseline":
                 fit_baseline.main(data, n, d, definition, seeds, fits[-1], validation[-1])
                 continue
-            averages.append(self.path("sta", experiment, dataset, f"n{n}-d{d}.nc"))
+            averages.append(self.path("sta", experiment, dataset, f"{cell}.nc"))
             compute_sta.main(data, n, d, seeds, 9, 0.1, averages[-1])
             train.main(
                 *(data, averages[-1], [], n, d, definition, seeds, "cpu", 1, 60.0, "code"),
@@ -91,16 +92,17 @@ class Run:
             "names": names,
             "selection": self.path("selection", f"{experiment}-{dataset}-{model}.csv"),
             "scores": self.path("scores", f"{experiment}-{dataset}-{model}.csv"),
+            "summary": self.path("summaries", f"{experiment}-{dataset}-{model}.csv"),
             "predictions": self.path("predictions", f"{experiment}-{dataset}-{model}.nc"),
             "parameters": self.path("parameters", f"{experiment}-{dataset}-{model}.nc"),
             "locations": self.path("locations", f"{experiment}-{dataset}-{model}.csv"),
         }
         select_fits.main(validation, cells, rules, files["selection"])
         selected = (fits, files["selection"], cells, names)
-        score.main(data, *selected, 1, files["scores"], files["predictions"])
-        described = averages if definition["family"] in ("cnn_factorized", "cnn_known_kernel") else []
+        score.main(data, *selected, 1, files["scores"], files["summary"], files["predictions"])
+        described = averages if traits.masks else []
         describe_fits.main(data, described, *selected, files["parameters"], files["locations"])
-        if definition["family"] == "cnn_factorized" and definition["cores"][0]["channels"][-1] > 1:
+        if n_features(definition) > 1:
             for kind, name in (("barcodes", ".csv"), ("barcode_scores", "_scores.csv"), ("fields", ".nc")):
                 files[kind] = self.path("barcodes", f"{experiment}-{dataset}-{model}{name}")
             outputs = files["barcodes"], files["barcode_scores"], files["fields"]

@@ -49,6 +49,7 @@ def write_arrays(folder):
         "kind": "arrays",
         "images": str(folder / "images.npy"),
         "responses": str(folder / "responses.npy"),
+        "responses_layout": ["repeat", "image", "neuron"],
         "image": IMAGE,
         "split": SPLIT,
     }

@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from conftest import REPOSITORY, factorized, small_training
 
 import compute_sta
@@ -26,8 +27,9 @@ def small_model(**changes):
 
 @pytest.fixture
 def arrays(rng):
-    """Sixty images of two channels, y != x, and four neurons with two repeats."""
-    return rng.normal(size=(60, 2, 9, 11)), rng.poisson(2.0, (2, 60, 4)).astype(float)
+    """Sixty images of two channels, y != x, and four neurons with two repeats, whose axes have names."""
+    responses = rng.poisson(2.0, (2, 60, 4)).astype(float)
+    return rng.normal(size=(60, 2, 9, 11)), xr.DataArray(responses, dims=("repeat", "image", "neuron"))
 
 
 def workflow_scores(data, model, folder):
@@ -50,16 +52,17 @@ def workflow_scores(data, model, folder):
         paths["fits.pt"],
         paths["validation.nc"],
     )
-    select_fits.main([paths["validation.nc"]], [("all", "all")], ["population"], folder / "selection.csv")
+    select_fits.main([paths["validation.nc"]], ["nall-dall"], ["population"], folder / "selection.csv")
     names = {"experiment": "e", "dataset": "d", "model": "m"}
     score.main(
         paths["data.nc"],
         [paths["fits.pt"]],
         folder / "selection.csv",
-        [("all", "all")],
+        ["nall-dall"],
         names,
         1,
         folder / "scores.csv",
+        folder / "summary.csv",
         folder / "predictions.nc",
     )
     return pd.read_csv(folder / "scores.csv")
@@ -87,7 +90,7 @@ def test_scores_are_those_of_the_given_test_images(arrays):
     split = np.repeat(["train", "validation", "test"], 20)
     fitted = fit(images, responses, model=small_model(), split=split)
     predicted = fitted.predict(images[40:])
-    expected = pearson(predicted, responses[:, 40:].astype(np.float32).mean(0))
+    expected = pearson(predicted, responses.values[:, 40:].astype(np.float32).mean(0))
     np.testing.assert_allclose(fitted.scores["correlation"], expected, rtol=1e-5)
 
 
@@ -170,6 +173,7 @@ def run_python(*arguments, **environment):
     ).stdout
 
 
+@pytest.mark.slow
 def test_the_example_finds_where_every_cell_sees():
     output = run_python(
         str(REPOSITORY / "examples" / "fit_arrays.py"), PYTHONPATH=str(REPOSITORY / "workflow_scripts")
@@ -178,6 +182,7 @@ def test_the_example_finds_where_every_cell_sees():
     assert np.abs(offsets - np.median(offsets, axis=0)).max() <= 1
 
 
+@pytest.mark.slow
 def test_an_installed_package_brings_its_schemas_and_defaults(tmp_path):
     source = tmp_path / "source"
     for folder in ("workflow_scripts", "config"):

@@ -51,6 +51,7 @@ def test_the_quick_configuration_is_checked_without_arguments(capsys):
     assert "simulated_dog: 200 neurons" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_is_suspicious_is_a_warning(tmp_path):
     definition = write_arrays(tmp_path)
     trials = np.random.default_rng(3).random((3, 40, 4))

@@ -1,25 +1,26 @@
 import copy
-import functools
 
 import pytest
 import yaml
 from conftest import REPOSITORY
 
 from whatwhere.config.files import merge, read
+from whatwhere.config.load import load
+from whatwhere.config.resolve import resolve
 from whatwhere.config.validation import validate
 from whatwhere.errors import UserError
 
 CONFIGS = sorted((REPOSITORY / "config").glob("*.yaml"))
 OVERLAYS = {"table1_full.yaml": ["table1.yaml"]}
+NEEDS_DATA = {"recording.yaml"}
 """Configs that only make sense on top of others."""
-DEFAULT = read(REPOSITORY / "config" / "config.yaml")
+DEFAULT = load([]).config
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_every_config_of_the_project_is_valid(path):
-    names = ["config.yaml", *OVERLAYS.get(path.name, []), path.name]
-    sources = [(name, read(REPOSITORY / "config" / name)) for name in names]
-    validate(functools.reduce(merge, (content for _, content in sources)), sources)
+    loaded = load([path.with_name(name) for name in [*OVERLAYS.get(path.name, []), path.name]])
+    assert resolve(loaded.config, loaded.sources) == loaded.config
 
 
 def changed(path, value):
@@ -64,7 +65,7 @@ MISTAKES = [
     ((*DATA, "patch"), 49, "a receptive field of 49 px does not fit into 48 px"),
     ((*DATA, "patch"), 16, "must be odd"),
     ((*DATA, "validation_fraction"), 1.0, "datasets.two_types.validation_fraction"),
-    ((*RIDGE, "input"), "patch", "models.ridge.input: 'patch' is not allowed; use one of image, known_patch"),
+    ((*RIDGE, "input"), "patch", "models.ridge.input: 'patch' is not allowed; use one of image, features"),
     ((*RIDGE, "loss"), KeyError, "models.ridge: key 'loss' is missing"),
     ((*RIDGE, "grid"), [{"lasso_l1": [1]}], "unknown key 'lasso_l1'; allowed are ridge_l2"),
     ((*RIDGE, "grid"), [{}], "key 'ridge_l2' is missing"),
@@ -155,7 +156,48 @@ def test_the_file_that_holds_the_mistake_is_named():
 
 
 LASSO = {"family": "lasso", "input": "known_patch", "loss": "mse", "grid": [{"lasso_l1": [0.1]}]}
-TABLE1 = read(REPOSITORY / "config" / "table1.yaml")["models"]
+TABLE1 = load([REPOSITORY / "config" / "table1.yaml"]).config["models"]
+
+
+V4 = read(REPOSITORY / "config" / "v4.yaml")["models"]
+BANK = V4["factorized_bank"]
+
+
+def within(definition, path, value):
+    """A copy of a definition with another value at a path."""
+    changed = copy.deepcopy(definition)
+    place = changed
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("definition", "expected"),
+    [
+        (within(BANK, ["bank", "pool"], 0), "models.new.bank.pool"),
+        (within(BANK, ["bank", "wavelengths"], [1]), "models.new.bank.wavelengths.0"),
+        (within(V4["ridge_pixels"], ["bank", "means"], False), "bank.wavelengths: holds no maps"),
+        (within(BANK, ["bank", "scales"], [4]), "unknown key 'scales'; allowed are wavelengths"),
+        (V4["ridge_bank"] | {"input": "image"}, "set input to features"),
+        ({k: v for k, v in V4["ridge_bank"].items() if k != "bank"}, "input: features needs the key 'bank'"),
+        ({k: v for k, v in V4["factorized_ridge"].items() if k != "bank"}, "key 'bank' is missing"),
+        (within(V4["factorized_ridge"], ["grid", 0, "rank"], [0]), "models.new.grid.0.rank.0"),
+        (within(V4["factorized_ridge"], ["grid", 0, "mask_l2"], [0]), "models.new.grid.0.mask_l2.0"),
+        (within(BANK, ["responses"], {"scale": "variance"}), "use one of none, sd"),
+        (within(BANK, ["readout", "mask_start", "position"], "sta"), "'sta' is a place in the image"),
+        (within(BANK, ["cores", 0, "padding"], ["same", "valid"]), "maps side by side must have one size"),
+        (within(BANK, ["training", "patience"], 3), "patience: belongs to learning-rate stages"),
+        (within(BANK, ["training", "schedule"], "stages"), "models.new.training: key 'patience' is missing"),
+        (within(TABLE1["lnp"], ["training", "weight_decay"], 1), "lnp has no readout whose weights"),
+    ],
+)
+def test_a_mistake_in_a_model_on_a_bank_is_found(definition, expected):
+    config = changed(("models", "new"), definition)
+    with pytest.raises(UserError) as error:
+        validate(config, [("mine.yaml", config)])
+    assert expected in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +222,7 @@ def test_a_mistake_in_a_baseline_is_found(definition, expected):
 
 def test_a_known_patch_of_a_recording_is_refused():
     config = changed(("models", "new"), LASSO)
-    config["datasets"]["v4"] = read(REPOSITORY / "config" / "v4.yaml")["datasets"]["v4_201025"]
+    config["datasets"]["v4"] = load([REPOSITORY / "config" / "v4.yaml"]).config["datasets"]["v4_201025"]
     config["experiments"][0] |= {"datasets": ["v4"], "models": ["new"]}
     with pytest.raises(UserError, match=r"models.new.input: a known patch needs .* 'v4' is not: set image"):
         validate(config, [("mine.yaml", config)])

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import pytest
 import yaml
 from conftest import factorized, small_core
 from repository_copy import REPOSITORY, snakemake
@@ -8,6 +9,11 @@ from tiny_run import DATASET, configuration, experiment
 
 from whatwhere.config.files import read
 from whatwhere.training.families import FAMILIES
+
+pytestmark = pytest.mark.slow
+CONFIGS = sorted((REPOSITORY / "config").glob("*.yaml"))
+OVERLAYS = {"table1_full.yaml": ["table1.yaml"]}
+"""Configs that only make sense on top of others."""
 
 
 def test_what_the_snakefile_imports_does_not_import_torch():
@@ -39,21 +45,31 @@ def test_models_have_training_exactly_if_they_have_no_closed_form():
     assert trained == {name for name, family in FAMILIES.items() if family.fit is None}
 
 
-def plan(folder, configuration, *targets):
+def plan(folder, *configurations, targets=("all",)):
     """A dry run: its process, with the jobs on stdout."""
-    arguments = ["--dry-run", "--directory", str(folder), "--configfile", str(configuration), "--", *targets]
-    return snakemake(REPOSITORY, *arguments)
+    files = map(str, configurations)
+    return snakemake(
+        REPOSITORY, "--dry-run", "--directory", str(folder), "--configfile", *files, "--", *targets
+    )
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_every_config_of_the_project_plans_a_run(tmp_path, path):
+    below = [path.with_name(name) for name in OVERLAYS.get(path.name, [])]
+    done = plan(tmp_path, *below, path)
+    assert done.returncode == 0, done.stderr
+    assert f"results/{read(path)['run']}/tables/summary.csv" in done.stdout
 
 
 def planned(folder, config):
     path = folder / "mine.yaml"
     path.write_text(yaml.safe_dump(config))
-    return plan(folder, path, "all")
+    return plan(folder, path)
 
 
 def test_figure_1_is_drawn_from_a_network_although_inference_comes_first(tmp_path):
     target = "results/data_efficiency/figures/fig1.svg"
-    done = plan(tmp_path, REPOSITORY / "config" / "data_efficiency.yaml", target)
+    done = plan(tmp_path, REPOSITORY / "config" / "data_efficiency.yaml", targets=[target])
     assert done.returncode == 0, done.stderr
     assert "Describe the fits of factorized_two_kernels" in done.stdout
     assert "Describe the fits of localized_two_kernels" not in done.stdout

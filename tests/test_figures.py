@@ -80,11 +80,11 @@ def draw(name, run, svg, png):
     barcodes = two["barcodes"], two["barcode_scores"]
     scores, parameters, locations = (run.of("fig3", kind) for kind in ("scores", "parameters", "locations"))
     shared = [*run.of("fig2_one", "scores"), *run.of("fig2", "scores")]
-    families = {name: model["family"] for name, model in MODELS.items()}
+    joint = ["ridge_shared_patch"]
     {
         "fig1": lambda: plot_fig1.main(two["parameters"], svg, png),
         "fig1 of three layers": lambda: plot_fig1.main(deep["parameters"], svg, png),
-        "fig2": lambda: plot_fig2.main(shared, families, svg, png),
+        "fig2": lambda: plot_fig2.main(shared, joint, svg, png),
         "fig3": lambda: plot_fig3.main(scores, parameters, locations, REFERENCE / "fig3.csv", svg, png),
         "fig4": lambda: plot_fig4.main(
             *(two["parameters"], two["scores"], *barcodes, REFERENCE / "fig4.csv", svg, png)

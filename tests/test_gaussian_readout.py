@@ -5,7 +5,7 @@ from conftest import factorized
 
 from whatwhere.models.base import Start
 from whatwhere.models.gaussian_readout import GaussianReadout
-from whatwhere.training.fits import build, settings
+from whatwhere.training.families import build, settings
 
 
 def config(**changes):

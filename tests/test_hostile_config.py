@@ -10,12 +10,18 @@ from conftest import REPOSITORY, factorized
 from recording_files import IMAGE, SPLIT, WRITERS
 from tiny_run import configuration, experiment, finished_files, snakemake, write_config
 
-from whatwhere.config.files import merge, read
+from whatwhere.config.files import read
+from whatwhere.config.load import load
+from whatwhere.config.resolve import EXPERIMENT, resolve
 from whatwhere.config.validation import validate
 from whatwhere.errors import UserError
 
-DEFAULT = read(REPOSITORY / "config" / "config.yaml")
-CONFIGS = [merge(DEFAULT, read(path)) for path in sorted((REPOSITORY / "config").glob("*.yaml"))]
+DEFAULT = load([]).config
+OVERLAYS = {"table1_full.yaml": ["table1.yaml"]}
+CONFIGS = [
+    load([path.with_name(name) for name in [*OVERLAYS.get(path.name, []), path.name]]).config
+    for path in sorted((REPOSITORY / "config").glob("*.yaml"))
+]
 FAMILIES = {
     model["family"]: model for config in CONFIGS for model in config["models"].values() if "family" in model
 }
@@ -43,6 +49,7 @@ CONFIG = {
             "images": "a.npy",
             "responses": "b.npy",
             "layout": "nchw",
+            "responses_layout": ["repeat", "image", "neuron"],
             "splits_from": "c.npy",
             "image": IMAGE | {"crop": [0, 0, 10, 10], "size": [5, 5]},
             "split": SPLIT,
@@ -58,12 +65,21 @@ CONFIG = {
         "full": FULLY_CONNECTED,
     },
     "experiments": [
-        experiment(datasets=["simulated"], models=["mean"], n_neurons=["all", 10], n_images=[500])
+        experiment(datasets=["simulated"], models=["mean"], n_neurons=[10, "all"], n_images=[500])
     ],
 }
 # Without shared parts, so that every place can be changed alone.
 VALID = json.loads(json.dumps(CONFIG))
-OPTIONAL = {"layout", "splits_from", "checksums", "localizer", "relocation", "kernel_start"}
+OPTIONAL = {
+    "layout",
+    "responses_layout",
+    "splits_from",
+    "checksums",
+    "localizer",
+    "relocation",
+    "kernel_start",
+    *EXPERIMENT,
+}
 
 
 def places(value, path=()):
@@ -101,8 +117,9 @@ def changed(path, value):
 
 def refusal(config):
     """The one line that a config is refused with."""
+    sources = [("mine.yaml", config)]
     with pytest.raises(UserError) as error:
-        validate(config, [("mine.yaml", config)])
+        validate(resolve(config, sources), sources)
     message = str(error.value)
     assert message.startswith("mine.yaml: ")
     assert "\n" not in message

@@ -1,6 +1,5 @@
 """Broken and hostile input: one line that names the file or key, and nothing half-written."""
 
-import base64
 import io
 import struct
 import warnings
@@ -43,6 +42,10 @@ def put(**keys):
     return change
 
 
+def drop(key):
+    return lambda _, definition: definition.pop(key)
+
+
 def both(*changes):
     def change(folder, definition):
         for one in changes:
@@ -78,18 +81,6 @@ def with_netcdf(dims, dtype, name="a.nc"):
     return change
 
 
-FLOAT16 = (
-    "eNrr9HBx4+WS4mLm4GCAgf9Q4MAJ4RtAxWeLpTH5e7gEMTFUMAkhK4QBLiYGRgYGNh4GIMVYsRlmngcD1UDmT5kasBOAFjCaMDAwMTMy"
-    "akDlmNBoXOLMIgyMggr8UL4AAxcrAxc/kMUKdD0zFwfQZ8yMDNDQcGCEaprAMOiA8fKyXQyjYBSMglEwCkbBKKA/AAAYVCXa"
-)
-"""HDF5 file with zeros in half precision, (40, 2, 2), which netCDF4 cannot write; compressed, in base 64."""
-
-
-def with_float16(folder, definition):
-    (folder / "a.h5").write_bytes(zlib.decompress(base64.b64decode(FLOAT16)))
-    definition["images"] = str(folder / "a.h5")
-
-
 def truncate(name, size):
     def change(folder, _):
         path = folder / name
@@ -113,7 +104,7 @@ ARRAYS = {
     "complex responses": (save("responses.npy", TRIALS * 1j), "expected numbers"),
     "dates": (save("images.npy", np.zeros((9, 2, 2), "M8[s]")), "expected numbers"),
     "records": (save("images.npy", np.zeros(40, "f4,i4")), "expected numbers"),
-    "fewer images": (save("images.npy", IMAGES[:30]), "there are 30 images: one row per image"),
+    "fewer images": (save("images.npy", IMAGES[:30]), "but there are 30 images"),
     "no image": (save("images.npy", IMAGES[:0]), "is empty"),
     "one image": (
         both(save("images.npy", IMAGES[:1]), save("responses.npy", TRIALS[:, :1])),
@@ -164,14 +155,16 @@ ARRAYS = {
         both(lambda f, _: write_zip(f / "a.npz", {"a.npy": bytes(50_000_000)}), put(images="/a.npz")),
         "absurd size",
     ),
-    "no netCDF": (both(write("a.nc", b"no netCDF"), put(images="/a.nc")), "not netCDF-4 or HDF5"),
-    "truncated netCDF": (both(with_netcdf((40, 9, 9), "f4"), truncate("a.nc", 3000)), "not netCDF-4 or HDF5"),
-    "HDF5 of float16": (with_float16, "holds half precision, which cannot be read: save float32"),
+    "no netCDF": (both(write("a.nc", b"no netCDF"), put(images="/a.nc")), "not netCDF or HDF5"),
+    "truncated netCDF": (
+        both(with_netcdf((40, 9, 9), "f4"), truncate("a.nc", 3000)),
+        "is damaged or not HDF5",
+    ),
     "netCDF of a huge shape": (with_netcdf((100_000, 1000, 1000), "f4"), "absurd size"),
-    "text in HDF5": (with_netcdf((3, 2, 2), str, "a.h5"), "expected numbers"),
+    "text in HDF5": (with_netcdf((3, 2, 2), str, "a.h5"), "was never written"),
     "file is missing": (put(images="/none.npy"), "none.npy: no such file"),
     "file is a folder": (both(lambda f, _: (f / "a.npy").mkdir(), put(images="/a.npy")), "no such file"),
-    "unknown type of file": (put(images="/images.mat"), "unknown type of file; use one of .npy"),
+    "unknown type of file": (put(images="/images.pkl"), "unknown type of file; use one of .npy"),
     "infinite response": (
         save("responses.npy", with_value(TRIALS, (0, 3, 1), np.inf)),
         "to image 3 are infinite",
@@ -181,9 +174,24 @@ ARRAYS = {
         "neuron 1 has no response to image 3",
     ),
     "only NaN responses": (save("responses.npy", TRIALS * np.nan), "neuron 0 has no response to image 0"),
-    "transposed responses": (save("responses.npy", TRIALS.transpose(0, 2, 1)), "look transposed"),
-    "transposed pair": (save("responses.npy", TRIALS[0].T), "look transposed"),
-    "repeats last": (save("responses.npy", TRIALS.transpose(1, 2, 0)), "look transposed"),
+    "transposed responses": (
+        save("responses.npy", TRIALS.transpose(0, 2, 1)),
+        "has 4 along its axis 'image' but there are 40 images",
+    ),
+    "transposed pair": (
+        both(save("responses.npy", TRIALS[0].T), drop("responses_layout")),
+        "the axes look transposed: set datasets.mine.responses_layout to [neuron, image]",
+    ),
+    "repeats last": (save("responses.npy", TRIALS.transpose(1, 2, 0)), "along its axis 'image'"),
+    "repeats without a layout": (
+        drop("responses_layout"),
+        "read in two ways: set datasets.mine.responses_layout to [repeat, image, neuron] for 3 repeats "
+        "and 4 neurons or to [neuron, image, repeat] for 4 repeats and 3 neurons",
+    ),
+    "as many neurons as images": (
+        both(save("responses.npy", np.ones((40, 40))), drop("responses_layout")),
+        "can be read in two ways",
+    ),
     "one axis of responses": (save("responses.npy", TRIALS[0, :, 0]), "expected (image, neuron)"),
     "four axes of responses": (save("responses.npy", TRIALS[None]), "expected (image, neuron)"),
     "no neuron": (save("responses.npy", TRIALS[:, :, :0]), "'responses' is empty"),
@@ -201,7 +209,10 @@ ARRAYS = {
         both(save("s.npy", np.full(40, 0.5)), put(splits_from="/s.npy")),
         "names of splits",
     ),
-    "splits of two axes": (both(save("s.npy", SPLITS[:, None]), put(splits_from="/s.npy")), "one split per"),
+    "splits of two axes": (
+        both(save("s.npy", SPLITS.reshape(20, 2)), put(splits_from="/s.npy")),
+        "one split per",
+    ),
     "pickled splits": (
         both(write("s.npy", npy(SPLITS.astype(object))), put(splits_from="/s.npy")),
         "could execute code",
@@ -291,7 +302,7 @@ IMAGES_CASES = {
     "no folder": (put(images="/none"), "none: no such folder or zip file"),
     "folder without images": (
         both(lambda f, _: (f / "empty").mkdir(), put(images="/empty")),
-        "holds no PNG, JPEG or TIFF",
+        "holds no PNG, JPEG, TIFF, BMP",
     ),
     "no image inside": (write("pictures/3.png", b"no image"), "3.png: not a readable PNG"),
     "empty image": (write("pictures/3.png", b""), "3.png: not a readable PNG"),
@@ -300,7 +311,7 @@ IMAGES_CASES = {
         write("pictures/3.png", picture("RGB", (99, 99), "JPEG")[:-200]),
         "3.png: not a readable",
     ),
-    "other format": (write("pictures/3.png", picture("P", form="GIF")), "3.png: not a readable PNG"),
+    "other format": (write("pictures/3.png", picture("L", form="PPM")), "3.png: not a readable PNG"),
     "image of absurd size": (write("pictures/3.png", huge_png()), "3.png: not a readable PNG"),
     "several pages": (write("pictures/3.png", PAGES), "3.png: holds 2 pages"),
     "mixed sizes": (write("pictures/3.png", picture(size=(9, 9))), "3.png: has shape (1, 9, 9)"),
@@ -326,10 +337,13 @@ IMAGES_CASES = {
     "a field too many": (table("image,a,b,c,d\n" + ROWS + "1.png,1,2,3,4,5\n"), "line 42 has 6 fields"),
     "two columns of one name": (table("image,a,b,a,d\n" + ROWS), "two columns are named 'a'"),
     "no header": (table(ROWS), "the first line must name the columns"),
-    "semicolons": (table(("image,a,b,c,d\n" + ROWS).replace(",", ";")), "separate the columns by commas"),
+    "commas and points": (
+        table(("image,a,b,c,d\n" + ROWS).replace(",", ";").replace("1;2", "1.5;2,5", 1)),
+        "both decimal commas and decimal points",
+    ),
     "row numbers": (
         table(",a,b,c,d\n" + ROWS.replace(".png", "")),
-        "a column without a name is no neuron",
+        "the column 'Unnamed: 0' may be numbers of images or count rows that follow another order",
     ),
     "an unknown image": (table("image,a,b,c,d\n" + ROWS + "x.png,1,2,3,4\n"), "there is no image 'x.png'"),
     "a count of trials": (table("image,a,Trial,c,d\n" + ROWS), "the column 'Trial' is no neuron"),
@@ -358,7 +372,7 @@ IMAGES_CASES = {
     "zip bomb": (archive(add("bomb.png", bytes(50_000_000))), "absurd size"),
     "name twice in the zip": (archive(add("1.png")), "stands in it twice"),
     "encrypted zip": (archive(patch(8, b"\x01")), "is encrypted"),
-    "unknown compression": (archive(patch(10, b"\x63")), "is damaged"),
+    "unknown compression": (archive(patch(10, b"\x5d")), "is compressed by method Zstandard"),
     "damaged zip": (archive(flip), "is damaged"),
     "truncated zip": (archive(lambda path: path.write_bytes(path.read_bytes()[:-300])), "not a readable zip"),
     "no zip": (archive(lambda path: path.write_bytes(b"no zip")), "not a readable zip"),

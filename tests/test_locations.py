@@ -30,3 +30,11 @@ def test_the_error_of_too_few_neurons_is_undefined(rng):
     errors = location_errors(rng.normal(size=(7, 2)), np.zeros((7, 2)), np.array([0, 0, 0, 0, 0, 1, 1]))
     assert np.isfinite(errors[:5]).all()
     assert np.isnan(errors[5:]).all()
+
+
+def test_peaks_of_pooled_maps_are_the_middles_of_their_squares():
+    masks = np.zeros((2, 3, 4))
+    masks[0, 0, 0], masks[1, 2, 3] = 1, -1
+    np.testing.assert_array_equal(peaks(masks, (12, 16), stride=4), [[1, 1], [9, 13]])
+    # The last square of an image of 11 px holds three of four pixels.
+    np.testing.assert_array_equal(peaks(masks, (11, 13), stride=4), [[1, 1], [9, 12]])

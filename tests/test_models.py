@@ -9,7 +9,6 @@ from torch.nn import functional
 from whatwhere.errors import UserError
 from whatwhere.models.base import Start, inverse_softplus
 from whatwhere.models.cores import (
-    ACTIVATIONS,
     BatchNorm,
     ConvCore,
     ConvLayer,
@@ -17,7 +16,7 @@ from whatwhere.models.cores import (
     laplace_smoothness,
     normal_,
 )
-from whatwhere.models.encoder import build_cnn
+from whatwhere.models.encoder import DRIVES, build_cnn
 from whatwhere.models.readouts import FactorizedReadout, FixedMaskReadout, FullyConnectedReadout
 from whatwhere.training.losses import Objective, poisson_loss, squared_error
 
@@ -178,7 +177,7 @@ def test_masks_start_at_the_peak_of_the_average_with_the_scale_of_the_responses(
 
 
 @pytest.mark.parametrize("family", ["cnn_factorized", "cnn_fully_connected"])
-@pytest.mark.parametrize("nonlinearity", ACTIVATIONS)
+@pytest.mark.parametrize("nonlinearity", DRIVES)
 def test_biases_start_at_the_mean_response(family, nonlinearity):
     readout = FULL if family == "cnn_fully_connected" else READOUT
     encoder = build_cnn(
@@ -302,3 +301,30 @@ def test_gradients_agree_with_finite_differences(family):
         return objective(encoder, images, responses)
 
     assert torch.autograd.gradcheck(value, trained, atol=1e-4, rtol=1e-3)
+
+
+def test_maps_side_by_side_are_the_input_and_those_of_every_layer():
+    core = ConvCore(
+        (2, 7, 9),
+        small_core(
+            channels=[3, 4], kernels=[3, 3], padding=["same"] * 2, smooth_layers=[1, 1], sparse_layers=[1, 1]
+        )
+        | {"side_by_side": True, "activation": "elu"},
+    )
+    core.initialize(torch.Generator().manual_seed(0))
+    images = torch.randn(5, 2, 7, 9)
+    first, second = core.conv_layers()
+    maps = core(images)
+    assert maps.shape[1:] == core.out_shape == (2 + 3 + 4, 7, 9)
+    torch.testing.assert_close(maps, torch.cat([images, first(images), second(first(images))], 1))
+
+
+def test_a_uniform_mask_sums_to_its_height():
+    readout = FactorizedReadout(
+        (3, 7, 9),
+        4,
+        READOUT | {"mask_start": {"position": "uniform", "height": 2, "noise_sd": 0, "truncated": False}},
+    )
+    readout.initialize(start(4))
+    torch.testing.assert_close(readout.mask.sum((1, 2)), torch.full((4,), 2.0))
+    assert readout.mask.std() < 1e-6

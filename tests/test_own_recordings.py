@@ -22,7 +22,7 @@ from whatwhere.dataset import TEST, TRAIN
 from whatwhere.errors import UserError
 from whatwhere.recordings import archive, input_files, load, read
 from whatwhere.recordings.array_files import read_array
-from whatwhere.recordings.images import decode_image, in_numeric_order
+from whatwhere.recordings.pictures import decode_image, in_numeric_order
 
 
 def test_arrays_of_every_type_give_the_same_dataset(tmp_path):
@@ -53,7 +53,7 @@ def test_missing_values_of_netcdf_are_missing_responses(tmp_path):
         content.createDimension("image", 3)
         variable = content.createVariable("counts", "i2", ("image",), fill_value=-9)
         variable[:] = np.ma.array([1, 2, 3], mask=[False, True, False])
-    np.testing.assert_array_equal(read_array(tmp_path / "a.nc"), [1, np.nan, 3])
+    np.testing.assert_array_equal(read_array(tmp_path / "a.nc").values, [1, np.nan, 3])
 
 
 def test_channels_last_become_channels_first(tmp_path):
@@ -61,6 +61,7 @@ def test_channels_last_become_channels_first(tmp_path):
     colour = np.stack([stimuli(), stimuli() // 2, stimuli() // 3], -1)
     np.save(tmp_path / "images.npy", colour)
     np.save(tmp_path / "responses.npy", responses(N_IMAGES))
+    definition.pop("responses_layout")
     definition |= {"layout": "nhwc", "image": IMAGE | {"color": "rgb"}}
     dataset = load("mine", definition, tmp_path, None)
     np.testing.assert_array_equal(dataset["images"].values, np.moveaxis(colour, -1, 1))
@@ -111,8 +112,9 @@ def test_rows_name_images_by_number_by_file_or_by_path(tmp_path, form):
     # The first image has no row and is left out, the last one has two.
     np.testing.assert_array_equal(np.asarray(recording.images)[:, 0], stimuli()[1:])
     assert recording.neurons.tolist() == ["left", "right"]
-    np.testing.assert_array_equal(recording.responses[0, :-1, 0], np.arange(1, N_IMAGES - 1))
-    assert sorted(recording.responses[:, -1, 0]) == [5, N_IMAGES - 1]
+    trials = np.asarray(recording.responses.dense())
+    np.testing.assert_array_equal(trials[0, :-1, 0], np.arange(1, N_IMAGES - 1))
+    assert sorted(trials[:, -1, 0]) == [5, N_IMAGES - 1]
 
 
 def test_a_doubled_name_is_refused_only_if_a_row_means_it(tmp_path):
@@ -137,15 +139,15 @@ def test_the_largest_integer_is_a_value_and_a_declared_fill_value_is_missing(tmp
         content.createDimension("n", 3)
         content.createVariable("plain", "u1", ["n"])[:] = [0, 254, 255]
         content.createVariable("filled", "u1", ["n"], fill_value=254)[:] = [0, 254, 255]
-    assert read_array(f"{path}:plain").tolist() == [0, 254, 255]
-    np.testing.assert_array_equal(read_array(f"{path}:filled"), [0, np.nan, 255])
+    assert read_array(f"{path}:plain").values.tolist() == [0, 254, 255]
+    np.testing.assert_array_equal(read_array(f"{path}:filled").values, [0, np.nan, 255])
 
 
 def test_large_arrays_that_are_not_compressed_are_no_trap(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "MAX_MEMBER", 10_000)
     array = np.random.default_rng(0).random(5000)
     np.savez(tmp_path / "a.npz", x=array)
-    np.testing.assert_array_equal(read_array(tmp_path / "a.npz"), array)
+    np.testing.assert_array_equal(read_array(tmp_path / "a.npz").values, array)
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros(50_000))
     with pytest.raises(UserError, match="absurd size"):
         read_array(tmp_path / "a.npz")
@@ -197,6 +199,9 @@ def test_images_of_different_sizes_and_colours_become_equal(tmp_path):
         ("L", "png", "uint8", 1),
         ("RGB", "jpg", "uint8", 3),
         ("RGBA", "png", "uint8", 3),
+        ("RGB", "bmp", "uint8", 3),
+        ("L", "webp", "uint8", 3),
+        ("P", "gif", "uint8", 3),
         ("P", "png", "uint8", 3),
         ("LA", "png", "uint8", 1),
         ("1", "tif", "uint8", 1),
@@ -206,8 +211,8 @@ def test_images_of_different_sizes_and_colours_become_equal(tmp_path):
 )
 def test_every_type_of_image_is_decoded_without_loss_of_depth(mode, suffix, dtype, channels):
     stream = io.BytesIO()
-    Image.new(mode, (4, 3)).save(stream, {"jpg": "JPEG", "tif": "TIFF", "png": "PNG"}[suffix])
-    pixels = decode_image(stream.getvalue(), f"a.{suffix}")
+    Image.new(mode, (4, 3)).save(stream, {"jpg": "JPEG", "tif": "TIFF"}.get(suffix, suffix.upper()))
+    pixels = decode_image(stream.getvalue(), f"a.{suffix}", background=0)
     assert (pixels.dtype, pixels.shape) == (dtype, (channels, 3, 4))
 
 

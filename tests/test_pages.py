@@ -8,7 +8,7 @@ from conftest import REPOSITORY
 import collect_benchmarks
 import describe_run
 import render_table
-from whatwhere.config.files import read
+from whatwhere.config.load import load
 from whatwhere.files import read_table
 from whatwhere.pages import MAX_ROWS, table
 
@@ -35,7 +35,7 @@ def test_run_times_are_sums_over_the_jobs_of_a_rule(benchmarks, tmp_path):
 
 
 def test_the_run_page_holds_configuration_seeds_and_versions(benchmarks, tmp_path):
-    config = read(REPOSITORY / "config" / "config.yaml")
+    config = load([]).config
     collect_benchmarks.main(benchmarks, tmp_path / "run_times.csv")
     paths = [tmp_path / name for name in ("run_times.csv", "software.csv", "run.html")]
     describe_run.main(config, REPOSITORY, *paths)

@@ -51,7 +51,7 @@ def test_the_marked_commands_do_what_the_readme_promises(clone):
         done = shell(command, clone)
         assert done.returncode == 0, done.stderr
     summary = pd.read_csv(clone / "results" / "mine" / "tables" / "summary.csv")
-    assert set(summary["model"]) == {"mean", "ridge", "factorized_three_layers"}
+    assert set(summary["model"]) == {"mean", "ridge", "factorized_three_layers", "small"}
     assert (clone / "results" / "mine" / "figures" / "recording_mine.svg").is_file()
 
 

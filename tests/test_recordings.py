@@ -25,13 +25,14 @@ from load_recording import main
 from whatwhere.dataset import TEST, TRAIN, check, open_dataset
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
-from whatwhere.metrics import correlation
+from whatwhere.metrics import scores
 from whatwhere.models.linear import fit_linear, solve_ridge
 from whatwhere.recordings import antolik2016, cowley2023, load
 from whatwhere.recordings.array_files import split_location
 from whatwhere.recordings.fetch import PublishedFile, fetch
-from whatwhere.recordings.images import decode_image
+from whatwhere.recordings.pictures import decode_image
 from whatwhere.recordings.preprocess import preprocess
+from whatwhere.recordings.recording import clip_rounding
 from whatwhere.recordings.splits import assign
 
 SMALL = IMAGE | {"size": [12, 12]}
@@ -84,7 +85,7 @@ def test_shuffled_pairs_destroy_the_score(cowley_folder, tmp_path):
         test = data["split"].values[0] == TEST
         images = fit.standardize(data["images"].values[test]).reshape(test.sum(), -1)
         predictions = images @ ridge["filters"].flatten(1).numpy().T + ridge["bias"].numpy()
-        return correlation(predictions, data["responses"].values[:, test]).mean()
+        return scores(predictions, data["responses"].values[:, test], noise_free=False)["correlation"].mean()
 
     assert score(dataset) > 0.2
     assert abs(score(shuffled)) < 0.07
@@ -247,8 +248,22 @@ def test_suspicious_recordings_warn(tmp_path, caplog):
     assert (dataset["split"][:, 0] == dataset["split"][:, 1]).all()
 
 
+def test_rounding_noise_below_zero_is_clipped_with_a_warning_and_no_more_than_that(rng, caplog):
+    noisy = np.abs(rng.normal(3, 2.8, (2, 50, 3))).astype(np.float32)
+    noisy[0, :5, 0] = -5e-8
+    noisy[1, 3, 0] = np.nan
+    noisy[0, 1, 1], noisy[0, 2, 1] = -5e-8, -0.5
+    with caplog.at_level(logging.WARNING):
+        clipped = clip_rounding(noisy, "datasets.mine")
+    assert "datasets.mine: 1 neurons hold rounding noise below zero, down to -5e-08: set to 0" in caplog.text
+    np.testing.assert_array_equal(clipped[..., 1:], noisy[..., 1:])
+    np.testing.assert_array_equal(clipped[..., 0], np.maximum(noisy[..., 0], 0))
+    assert clipped.dtype == np.float32
+
+
 def test_one_neuron_is_enough(tmp_path):
     definition = write_arrays(tmp_path)
+    del definition["responses_layout"]
     np.save(tmp_path / "responses.npy", responses(N_IMAGES)[:, :1])
     assert load("mine", definition, tmp_path, None).sizes["neuron"] == 1
 
@@ -268,7 +283,7 @@ def test_the_script_writes_what_the_contract_wants_and_the_schema_knows_the_keys
     schema = yaml.safe_load((REPOSITORY / "config/schemas/datasets.schema.yaml").read_text())
     validator = jsonschema.Draft202012Validator(schema)
     validator.validate(definition)
-    for key in set(definition) - {"kind", "checksums"}:
+    for key in set(definition) - {"kind", "checksums", "responses_layout"}:
         assert not validator.is_valid({k: v for k, v in definition.items() if k != key})
     assert not validator.is_valid(definition | {"imagess": 1})
     assert not validator.is_valid(definition | {"image": IMAGE | {"size": 0}})

@@ -8,7 +8,7 @@ from whatwhere.config.validation import _check_localizer
 from whatwhere.errors import UserError
 from whatwhere.localization.relocation import _RIDGE, explained_everywhere, relocate
 from whatwhere.models.base import Start
-from whatwhere.training.fits import build, settings
+from whatwhere.training.families import build, settings
 
 GAUSSIAN = {
     "positive_features": False,

@@ -11,7 +11,8 @@ from repository_copy import CONFIG, snakemake
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from whatwhere.config.files import merge, read
+from whatwhere.config.files import read
+from whatwhere.config.load import load
 
 pytestmark = pytest.mark.slow
 
@@ -116,8 +117,8 @@ def test_a_report_is_not_written_again(finished):
 
 
 def test_the_configuration_beside_the_report_is_the_merged_one(finished):
-    merged = merge(read(REPOSITORY / "config" / "config.yaml"), read(REPOSITORY / "config" / "test.yaml"))
-    assert read(finished / "results" / "test" / "config.yaml") == merged
+    resolved = load([REPOSITORY / "config" / "test.yaml"]).config
+    assert read(finished / "results" / "test" / "config.yaml") == resolved
 
 
 def test_the_last_job_of_every_rule_is_timed(finished):

@@ -10,7 +10,7 @@ from conftest import factorized, small_core, small_training
 from plain import PlainNetwork, fit
 
 from whatwhere.models.base import predict
-from whatwhere.training.fits import build, settings
+from whatwhere.training.families import build, settings
 from whatwhere.training.loop import Tensors, Training
 from whatwhere.training.losses import Objective
 from whatwhere.training.stack import Stack

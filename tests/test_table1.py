@@ -1,5 +1,3 @@
-import functools
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,14 +14,14 @@ import score
 import select_fits
 import train
 from load_recording import main as load_recording
-from whatwhere.config.files import merge, read
+from whatwhere.config.files import merge
+from whatwhere.config.load import load
 from whatwhere.dataset import open_dataset
 from whatwhere.training.families import FAMILIES
 
 TINY = {1: (60, 10, 3, 6), 2: (50, 10, 2, 3), 3: (60, 12, 3, 4)}
 REFERENCE = REPOSITORY / "config" / "reference" / "table1.csv"
-CONFIGS = [read(REPOSITORY / "config" / name) for name in ("config.yaml", "table1.yaml")]
-TABLE1 = functools.reduce(merge, CONFIGS)
+TABLE1 = load([REPOSITORY / "config" / "table1.yaml"]).config
 MODELS = TABLE1["experiments"][0]["models"]
 
 
@@ -80,7 +78,7 @@ def test_a_row_sums_losses_over_neurons_and_averages_them_over_seeds():
             ]
         ]
     )
-    cell = {"cell_neurons": "all", "cell_images": "all", "selection": "population"}
+    cell = {"cell": "nall-dall", "selection": "population"}
     losses = [(0, 1.0), (0, 2.0), (0, 3.0), (1, 2.0), (1, 3.0), (1, 5.0)]
     selection = pd.DataFrame([cell | {"seed": s, "validation_loss": value} for s, value in losses])
     result = collect_table1.region_row(scores, selection, "poisson")
@@ -155,11 +153,12 @@ def fit(model, folder, dataset, averages):
             checkpoint_seconds=1e9,
             code="same",
         )
-    cells = [("all", "all")]
+    cells = ["nall-dall"]
     select_fits.main([str(validation)], cells, ["population"], selection)
     names = {"experiment": "table1", "dataset": "antolik_region1", "model": model}
     predictions = folder / model / "predictions.nc"
-    score.main(dataset, [str(fits)], selection, cells, names, 1, scores, predictions)
+    summary = folder / model / "summary.csv"
+    score.main(dataset, [str(fits)], selection, cells, names, 1, scores, summary, predictions)
     return str(scores), str(selection)
 
 

@@ -1,4 +1,5 @@
 import copy
+import itertools
 
 import numpy as np
 import pytest
@@ -9,16 +10,17 @@ import compute_sta
 import train
 from whatwhere.errors import UserError
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf
-from whatwhere.fit_data import load_fit_data
+from whatwhere.fit_data import check_responses, load_fit_data
 from whatwhere.models.base import Model
 from whatwhere.sta import AVERAGES, spike_triggered_average
 from whatwhere.training.checkpoint import Checkpoint
-from whatwhere.training.fits import load_fit, settings, to_tensors, to_validation
-from whatwhere.training.loop import Tensors, Training
+from whatwhere.training.families import build, settings
+from whatwhere.training.fits import load_fit, to_tensors, to_validation
+from whatwhere.training.loop import Tensors, Training, _optimizer
 from whatwhere.training.losses import Objective
 from whatwhere.training.progress import clock
-from whatwhere.training.schedule import Batches, EarlyStopping
-from whatwhere.training.sweep import _groups, fingerprint, fit_seed, train_seed
+from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle, with_steps
+from whatwhere.training.sweep import _groups, _start, fingerprint, fit_seed, train_seed
 
 CPU = torch.device("cpu")
 
@@ -121,6 +123,40 @@ def test_learning_rate_falls_by_the_factor():
     assert sorted(set(np.round(rates, 6)), reverse=True) == [0.1, 0.01, 0.001]
 
 
+def test_one_cycle_rises_to_its_peak_and_falls_to_zero():
+    cycle = OneCycle({"learning_rate": 0.2, "max_steps": 100})
+    rates = [cycle.rate(step) for step in range(101)]
+    assert rates[0] == pytest.approx(0.2 / 25)
+    assert int(np.argmax(rates)) == 30
+    assert rates[30] == pytest.approx(0.2)
+    assert rates[100] == pytest.approx(0)
+    assert (np.diff(rates[:31]) > 0).all()
+    assert (np.diff(rates[30:]) < 0).all()
+
+
+def test_a_fit_of_one_cycle_takes_all_its_steps_and_keeps_the_best_weights(tiny_dataset, tmp_path):
+    definition = DROPOUT | {"training": CYCLE | {"learning_rate": 0.1}}
+    for fit in sweep(definition, tiny_dataset, new_checkpoint(tmp_path)).fits:
+        assert fit.last_step == CYCLE["max_steps"]
+        assert fit.validation_loss.mean() == pytest.approx(fit.history[:, 2].min(), rel=1e-5)
+
+
+def test_weight_decay_shrinks_masks_and_weights_by_rate_times_decay_and_nothing_else(tiny_dataset):
+    definition = factorized(training=CYCLE)
+    data, averages = cell(tiny_dataset)
+    encoder = build(definition, settings(definition)[0], data.train_images.shape[1:], 5)
+    encoder.initialize(_start(data, averages, None, None, 0))
+    before = {name: value.detach().clone() for name, value in encoder.named_parameters()}
+    optimizer = _optimizer(encoder, CYCLE)
+    for parameter in encoder.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for name, value in encoder.named_parameters():
+        shrunk = name in ("readout.raw_mask", "readout.raw_feature_weights")
+        factor = 1 - CYCLE["learning_rate"] * CYCLE["weight_decay"] if shrunk else 1
+        torch.testing.assert_close(value.detach(), before[name] * factor)
+
+
 def test_a_fit_that_diverges_ends_alone_and_never_wins(tiny_dataset, tmp_path, caplog):
     definition = factorized(training=small_training(max_steps=20, evaluate_every=5, fits_at_once=2))
     strengths = [0.01, 1e39]
@@ -146,6 +182,19 @@ def test_negative_responses_are_refused_for_a_poisson_loss(tiny_dataset, fit_one
     rest = (averages, None, None, CPU, None) if fit_one is train_seed else ()
     with pytest.raises(UserError, match=r"1 neurons have some \(\[3\]\): set the model's loss to mse"):
         fit_one(factorized(family=family, loss="poisson"), 0, data, *rest)
+
+
+@pytest.mark.parametrize(
+    ("definition", "advice"),
+    [
+        (factorized(), "set the model's loss to mse and its nonlinearity to identity"),
+        ({"family": "ridge", "loss": "poisson"}, "set the model's loss to mse$"),
+        ({"family": "lnp", "loss": "poisson", "training": {}}, "leave it out"),
+    ],
+)
+def test_advice_on_negative_responses_is_one_that_the_family_can_take(definition, advice):
+    with pytest.raises(UserError, match=advice):
+        check_responses(definition, np.float32([[-1], [2]]), np.array([0]))
 
 
 def cell(tiny_dataset):
@@ -188,6 +237,13 @@ DROPOUT = factorized(
 )
 
 
+_STAGES = ("patience", "burn_in", "n_stages", "factor", "restore")
+CYCLE = {key: value for key, value in small_training().items() if key not in _STAGES} | {
+    "schedule": "one_cycle",
+    "weight_decay": 0.5,
+}
+
+
 def together(definition, fits_at_once):
     return definition | {"training": definition["training"] | {"fits_at_once": fits_at_once}}
 
@@ -195,8 +251,9 @@ def together(definition, fits_at_once):
 @pytest.mark.parametrize(
     ("stop_after", "fits_at_once"), [(1, 1), (33, 1), (61, 1), (90, 1), (1, 2), (12, 2), (47, 2)]
 )
-def test_a_stopped_sweep_continues_bit_by_bit(tiny_dataset, tmp_path, stop_after, fits_at_once):
-    definition = together(DROPOUT, fits_at_once)
+@pytest.mark.parametrize("training", [DROPOUT["training"], CYCLE], ids=["stages", "one_cycle"])
+def test_a_stopped_sweep_continues_bit_by_bit(tiny_dataset, tmp_path, stop_after, fits_at_once, training):
+    definition = together(DROPOUT | {"training": training}, fits_at_once)
     undisturbed = sweep(definition, tiny_dataset, new_checkpoint(tmp_path / "a"))
     steps, original = 0, Checkpoint.__call__
 
@@ -307,3 +364,21 @@ def test_a_fingerprint_changes_with_the_cell_and_with_what_is_in_its_files(tmp_p
     assert first != fingerprint([{"grid": 2}], [file])
     file.write_bytes(b"two")
     assert first != fingerprint([{"grid": 1}], [file])
+
+
+@pytest.mark.parametrize(("n_images", "drop", "steps"), [(100, True, 9), (100, False, 12), (20, True, 3)])
+def test_epochs_are_passes_over_the_training_images(n_images, drop, steps):
+    config = {"batch_size": 32, "drop_incomplete_batch": drop, "max_epochs": 3, "evaluate_every": 10}
+    found = with_steps(config, n_images)
+    assert found["max_steps"] == steps
+    assert found["evaluate_every"] == min(10, steps)
+    order = torch.Generator().manual_seed(0)
+    batches = itertools.islice(Batches(n_images, 32, drop, order, CPU), steps)
+    seen = np.bincount(torch.cat(list(batches)).numpy(), minlength=n_images)
+    assert seen.max() <= 3
+    assert drop or (seen == 3).all()
+
+
+def test_steps_stay_as_they_are():
+    config = {"max_steps": 7}
+    assert with_steps(config, 100) is config

@@ -45,8 +45,10 @@ def test_scores_are_tidy_and_in_the_expected_order(finished):
 def test_the_summary_holds_the_means_of_the_scores(finished):
     scores, summary = table(finished, "scores"), table(finished, "summary")
     keys = ["model", "selection", "n_images"]
-    expected = scores.groupby(keys).feve.mean()
-    pd.testing.assert_series_equal(summary.set_index(keys).feve.sort_index(), expected, rtol=1e-6)
+    expected = scores.groupby(keys).feve.mean().rename("feve_reliable")
+    # Rates without noise are reliable.
+    pd.testing.assert_series_equal(summary.set_index(keys).feve_reliable.sort_index(), expected, rtol=1e-6)
+    assert (summary.n_reliable == summary.n_neurons).all()
 
 
 def test_feature_weights_identify_the_two_types(finished):

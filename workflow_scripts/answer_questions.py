@@ -10,12 +10,21 @@ from whatwhere.pages import heading, number, paragraph, table, write_page
 from whatwhere.questions import ABSENT, QUESTIONS, answers
 
 INTRODUCTION = (
-    "Differences are means over paired seeds, or over paired neurons and seeds, with their 95 % confidence "
-    "interval (Student's t), which for a single fit says nothing about others; "
-    "exchange rates carry that of a bootstrap. FEVE is the fraction of explainable variance explained. "
+    "Differences are means over paired seeds, or over paired neurons and seeds, and doublings are horizontal "
+    "distances of curves at the stated performance; 95 % confidence intervals are over fits, and a single "
+    "seed has none. FEVE is the fraction of explainable variance explained. "
     "Sizes are neurons fitted jointly, and training plus validation images. The last columns give the "
     "paper's value, where it published one at these sizes, and the table of this run."
 )
+
+
+def bounded(low: float, high: float) -> str:
+    """An interval as it is read, of which one end or both may be unknown (NaN)."""
+    if pd.isna(low) and pd.isna(high):
+        return ""
+    if pd.isna(low) or pd.isna(high):
+        return f"at most {number(high)}" if pd.isna(low) else f"at least {number(low)}"
+    return f"{number(low)} to {number(high)}"
 
 
 def section(question: int, rows: pd.DataFrame) -> list[str]:
@@ -24,10 +33,7 @@ def section(question: int, rows: pd.DataFrame) -> list[str]:
     if (rows["comparison"] == ABSENT).all():
         return [title, paragraph(f"{ABSENT.capitalize()}.")]
     shown = rows.drop(columns=["question", "text", "low", "high", "selection"])
-    bounds = [
-        "" if pd.isna(low) else f"{number(low)} to {number(high)}"
-        for low, high in zip(rows.low, rows.high, strict=True)
-    ]
+    bounds = [bounded(low, high) for low, high in zip(rows.low, rows.high, strict=True)]
     shown.insert(shown.columns.get_loc("value") + 1, "95 % interval", bounds)
     for column in ("n_neurons", "n_images", "n"):
         shown[column] = shown[column].astype("Int64")
@@ -57,8 +63,8 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
             scores=snakemake.input.scores,
-            barcode_scores=snakemake.input.get("barcode_scores"),
-            exchange_rates=snakemake.input.get("exchange_rates"),
+            barcode_scores=next(iter(snakemake.input.barcode_scores), None),
+            exchange_rates=next(iter(snakemake.input.exchange_rates), None),
             reference=list(snakemake.input.reference),
             families=snakemake.params.families,
             figures=snakemake.params.figures,

@@ -1,41 +1,61 @@
-"""Cluster the feature weights of selected fits: fits.pt, sta.nc -> barcodes.csv, scores.csv, fields.nc."""
+"""Find types among feature weights: dataset.nc, fits.pt, sta.nc -> barcodes.csv, scores.csv, fields.nc."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 import xarray as xr
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from whatwhere import barcodes
+from whatwhere import barcodes, stability
+from whatwhere.cell_types import SHAPES, TypeTest, find_types
+from whatwhere.chosen import chosen_fits
+from whatwhere.config.files import cell_sizes
 from whatwhere.dataset import open_dataset
-from whatwhere.files import read_netcdf, read_table, read_tensors, write_netcdf, write_table
+from whatwhere.files import read_netcdf, write_netcdf, write_table
+from whatwhere.fit_data import FitData, load_fit_data
 from whatwhere.locations import peaks
 from whatwhere.logs import logged
-from whatwhere.selection import most_frequent
-from whatwhere.training.fits import Fitted, load_fit
+from whatwhere.training.fits import Fitted
 
 N_BOOTSTRAPS = 20
 HALF_WIDTH = 10
+TYPES_STREAM = 4
+"""Keeps the random stream of simulated continua apart from those of fits, which share the seed."""
 
 
-def cluster_fit(fitted: Fitted, seed: int, types: np.ndarray | None) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Barcodes and clusters of one fit; their separation, stability and agreement with the true types."""
+def cluster_fit(
+    fitted: Fitted, fit_data: FitData, seed: int, types: np.ndarray | None
+) -> tuple[pd.DataFrame, dict[str, float], TypeTest]:
+    """Barcodes and types of one fit; how certain, how stable, and how they agree with the true types.
+
+    Neurons without weights are set apart as cluster -1.
+    """
     readout = fitted.encoder.readout
-    weights = readout.feature_weights.detach().numpy()
-    codes = barcodes.normalize(weights, readout.mask.detach().numpy())
-    n_clusters, silhouette = barcodes.choose_n_clusters(codes, seed)
-    clusters = barcodes.cluster(codes, n_clusters, seed)
+    weights, masks = readout.feature_weights.detach().numpy(), readout.mask.detach().numpy()
+    codes = barcodes.normalize(weights, masks)
+    halves = [barcodes.normalize(half, masks) for half in weights_of_halves(fitted, fit_data, weights)]
+    known = codes.any(axis=1)
+    inside, repeated = codes[known], np.stack(halves)[:, known]
+    clusters = np.full(len(codes), -1)
+    clusters[known], test = find_types(inside, np.random.default_rng([seed, TYPES_STREAM]))
+    certainty = np.zeros(len(codes))
+    certainty[known] = barcodes.certainty(inside, clusters[known], repeated)
     true = np.full(len(codes), -1) if types is None else types[fitted.neurons]
     table = pd.DataFrame({"neuron": fitted.neurons, "cell_type": true, "cluster": clusters})
+    table["certainty"] = certainty
     table["norm"] = np.linalg.norm(weights, axis=1)
     for channel, column in enumerate(codes.T):
         table[f"weight_{channel}"] = column
+    n_clusters = int(clusters.max(initial=-1)) + 1
     score = {
         "n_clusters": n_clusters,
-        "silhouette": silhouette,
-        "stability_bootstraps": barcodes.bootstrap_stability(codes, clusters, N_BOOTSTRAPS, seed),
+        "p_value": test.p_value,
+        "n_unfitted": int((~known).sum()),
+        "silhouette": barcodes.silhouette(inside, clusters[known]),
+        "stability_bootstraps": stability.bootstrap_stability(inside, clusters[known], N_BOOTSTRAPS, seed),
+        "stability_halves": stability.half_stability(repeated, n_clusters),
         "ari": np.nan,
         "nmi": np.nan,
         "n_types": np.nan,
@@ -43,43 +63,47 @@ def cluster_fit(fitted: Fitted, seed: int, types: np.ndarray | None) -> tuple[pd
     }
     if types is not None:
         n_types = len(np.unique(true))
-        known = barcodes.cluster(codes, n_types, seed)
         score |= {
-            "ari": adjusted_rand_score(true, clusters),
-            "nmi": normalized_mutual_info_score(true, clusters),
+            "ari": adjusted_rand_score(true[known], clusters[known]),
+            "nmi": normalized_mutual_info_score(true[known], clusters[known]),
             "n_types": n_types,
-            "ari_known_number": adjusted_rand_score(true, known),
+            "ari_known_number": adjusted_rand_score(true[known], barcodes.cluster(inside, n_types)),
         }
-    return table, score
+    return table, score, test
 
 
-def fields_of(fitted: Fitted, clusters: np.ndarray, averages: np.ndarray) -> xr.Dataset:
-    """Mean spike-triggered average (neuron, y, x) of every cluster, aligned to the peaks of the masks."""
-    masks = fitted.encoder.readout.mask.detach().numpy()
-    positions = peaks(masks, averages.shape[1:])
-    means = barcodes.aligned_means(averages, positions, clusters, HALF_WIDTH)
+def weights_of_halves(fitted: Fitted, fit_data: FitData, weights: np.ndarray) -> np.ndarray:
+    """Feature weights (2, neuron, channel) from either half of the images of a fit."""
+    seen = np.concatenate([fit_data.train_images, fit_data.validation_images])
+    images = fitted.standardize(fit_data.standardize.undo(seen))
+    responses = np.concatenate([fit_data.train_responses, fit_data.validation_responses])
+    features = stability.pooled_features(fitted.encoder, torch.from_numpy(images))
+    return stability.half_weights(features, responses / fitted.response_scale, weights)
+
+
+def fields_of(fitted: Fitted, clusters: np.ndarray, averages: np.ndarray, test: TypeTest) -> xr.Dataset:
+    """Mean spike-triggered average (neuron, y, x) of every cluster, and the test of types.
+
+    Averages are aligned to the peaks of the masks.
+    """
+    known = clusters >= 0
+    masks = fitted.encoder.readout.mask.detach().numpy()[known]
+    positions = peaks(masks, averages.shape[1:], fitted.encoder.stride)
+    means = barcodes.aligned_means(averages[known], positions, clusters[known], HALF_WIDTH)
     offset = np.arange(-HALF_WIDTH, HALF_WIDTH + 1)
     return xr.Dataset(
-        {"field": (("cluster", "dy", "dx"), means), "n_neurons": ("cluster", np.bincount(clusters))},
-        coords={"dy": ("dy", offset, {"units": "px"}), "dx": ("dx", offset, {"units": "px"})},
+        {
+            "field": (("cluster", "dy", "dx"), means),
+            "n_neurons": ("cluster", np.bincount(clusters[known])),
+            "valley": ((), test.valley),
+            "null_valley": (("shape", "continuum"), test.null),
+        },
+        coords={
+            "dy": ("dy", offset, {"units": "px"}),
+            "dx": ("dx", offset, {"units": "px"}),
+            "shape": list(SHAPES),
+        },
     )
-
-
-def cluster_cell(
-    content: dict[str, Any], cell: pd.DataFrame, keys: dict[str, Any], types: np.ndarray | None
-) -> tuple[list[pd.DataFrame], list[dict[str, Any]]]:
-    """Barcodes and scores of all seeds of one cell and selection rule, and how well the seeds agree."""
-    tables, rows = [], []
-    for seed, part in cell.groupby("seed", sort=False):
-        fitted = load_fit(content, int(seed), most_frequent(part["setting"].to_numpy()))
-        table, score = cluster_fit(fitted, int(seed), types)
-        sizes = {"n_neurons": len(table), "n_images": content["seeds"][seed]["n_images"], "seed": int(seed)}
-        tables.append(pd.concat([pd.DataFrame(keys | sizes, index=table.index), table], axis=1))
-        rows.append(keys | sizes | score)
-    neurons, clusters = ([table[name].to_numpy() for table in tables] for name in ("neuron", "cluster"))
-    for row, agreement in zip(rows, barcodes.agreement_between_fits(neurons, clusters), strict=True):
-        row["stability_seeds"] = agreement
-    return tables, rows
 
 
 def main(
@@ -87,7 +111,7 @@ def main(
     averages: str | Path,
     fits: list[str],
     selection: str | Path,
-    cells: list[tuple[str, str]],
+    cells: list[str],
     names: dict[str, str],
     output: str | Path,
     scores: str | Path,
@@ -98,36 +122,42 @@ def main(
     The receptive fields of the clusters, of the first seed and selection rule of the last cell, go to
     ``fields``; ``averages`` are the spike-triggered averages of that cell.
     """
+    tables, rows, written = [], [], False
     with open_dataset(dataset) as data:
         types = data["cell_type"].values if "cell_type" in data else None
-    chosen = read_table(selection).astype({"cell_neurons": str, "cell_images": str})
-    tables, rows = [], []
-    for (n_neurons, n_images), path in zip(cells, fits, strict=True):
-        content = read_tensors(path)
-        cell = chosen[(chosen.cell_neurons == n_neurons) & (chosen.cell_images == n_images)]
-        first = len(tables)
-        for rule, part in cell.groupby("selection", sort=False):
-            more, scored = cluster_cell(content, part, names | {"selection": rule}, types)
-            tables, rows = tables + more, rows + scored
-    example = tables[first]
-    seed, rule = int(example.seed.iloc[0]), example.selection.iloc[0]
-    settings = cell[(cell.seed == seed) & (cell.selection == rule)]["setting"].to_numpy()
-    with read_netcdf(averages) as stored:
-        average = stored["sta"].sel(seed=seed).values
-    fitted = load_fit(content, seed, most_frequent(settings))
-    write_netcdf(fields_of(fitted, example["cluster"].to_numpy(), average), fields)
+        for chosen in chosen_fits(selection, cells, fits):
+            fitted = chosen.fitted()
+            seen = load_fit_data(data, *cell_sizes(chosen.cell), chosen.seed)
+            table, score, test = cluster_fit(fitted, seen, chosen.seed, types)
+            keys = names | {"selection": chosen.rule} | chosen.sizes
+            tables.append(pd.concat([pd.DataFrame(keys, index=table.index), table], axis=1))
+            rows.append({"cell": chosen.cell} | keys | score)
+            if chosen.last and not written:
+                with read_netcdf(averages) as stored:
+                    average = stored["sta"].sel(seed=chosen.seed).values
+                write_netcdf(fields_of(fitted, table["cluster"].to_numpy(), average, test), fields)
+                written = True
     write_table(pd.concat(tables, ignore_index=True), output)
-    write_table(pd.DataFrame(rows), scores)
+    write_table(_with_agreement(pd.DataFrame(rows), tables).drop(columns="cell"), scores)
+
+
+def _with_agreement(scores: pd.DataFrame, tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Scores of fits with the agreement between the seeds of each cell and selection rule."""
+    agreement = np.full(len(scores), np.nan)
+    for rows in scores.groupby(["cell", "selection"], sort=False).indices.values():
+        neurons, clusters = ([tables[i][name].to_numpy() for i in rows] for name in ("neuron", "cluster"))
+        agreement[rows] = stability.agreement_between_fits(neurons, clusters)
+    return scores.assign(stability_seeds=agreement)
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
             dataset=snakemake.input.dataset,
-            averages=snakemake.input.averages,
+            averages=snakemake.input.averages[0],
             fits=list(snakemake.input.fits),
             selection=snakemake.input.selection,
-            cells=snakemake.params.cells,
+            cells=list(snakemake.params.cells),
             names=dict(snakemake.wildcards.items()),
             output=snakemake.output.barcodes,
             scores=snakemake.output.scores,

@@ -22,7 +22,7 @@ def region_row(scores: pd.DataFrame, selection: pd.DataFrame, loss: str) -> dict
     Values of several seeds are averaged.
     """
     scores = last_cell(scores)
-    chosen = last_cell(selection, ["cell_neurons", "cell_images"])
+    chosen = last_cell(selection, ["cell"])
     neurons = scores.groupby("neuron")
     correlation = neurons.correlation.mean()
     losses = chosen.groupby("seed").validation_loss.sum()

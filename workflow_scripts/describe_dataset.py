@@ -13,7 +13,7 @@ from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from whatwhere import plotting
-from whatwhere.dataset import open_dataset, select_images
+from whatwhere.dataset import open_dataset, presented, select_images
 from whatwhere.description import drift, findings, neuron_table, overview, repeated, split_sizes
 from whatwhere.files import atomic, write_table
 from whatwhere.logs import logged
@@ -73,7 +73,7 @@ def _histogram(ax: Axes, responses: np.ndarray) -> None:
 
 
 def _presentations(ax: Axes, dataset: xr.Dataset) -> None:
-    counts = (~np.isnan(dataset["responses"].values)).any(2).sum(0)
+    counts = presented(dataset).sum(0)
     split = dataset["split"].values[0]
     for code, (label, size) in enumerate(split_sizes(dataset).items()):
         numbers, frequency = np.unique(counts[split == code], return_counts=True)

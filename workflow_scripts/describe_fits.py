@@ -7,65 +7,43 @@ import pandas as pd
 import torch
 import xarray as xr
 
+from whatwhere.chosen import chosen_fits
 from whatwhere.dataset import TRAIN, open_dataset
-from whatwhere.files import read_netcdf, read_table, read_tensors, write_netcdf, write_table
-from whatwhere.localization.localized import LocalizedEncoder
+from whatwhere.files import read_netcdf, write_netcdf, write_table
 from whatwhere.locations import location_errors, peaks
 from whatwhere.logs import logged
-from whatwhere.models.encoder import Encoder
-from whatwhere.models.linear import LinearEncoder
-from whatwhere.selection import most_frequent
-from whatwhere.training.fits import Fitted, load_fit
+from whatwhere.training.fits import Fitted
 
 MAX_NEURONS = 200
 COLUMNS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images", "seed", "neuron"]
 
 
 def parameters(fitted: Fitted, data: xr.Dataset) -> xr.Dataset:
-    """Kernels, features of an image, masks and weights of a network, or filters of a linear model; truth.
+    """The parts of a model (:meth:`whatwhere.models.base.Model.parts`), an image, and the truth.
 
     Parameters
     ----------
     fitted
         The fit; at most 200 neurons are kept, spread over the population.
     data
-        Its dataset; the example is the first training image.
+        Its dataset; the image is the first one to train on.
     """
-    model, n_neurons = fitted.encoder, len(fitted.neurons)
+    n_neurons = len(fitted.neurons)
     keep = np.linspace(0, n_neurons - 1, min(n_neurons, MAX_NEURONS)).astype(int)
     image = data["images"][int(np.flatnonzero(data["split"].values[0] == TRAIN)[0])].values
-    arrays: dict[str, tuple[tuple[str, ...], np.ndarray]] = {"image": (("channel", "y", "x"), image)}
-    attributes: dict[str, int] = {}
-    if isinstance(model, Encoder):
-        with torch.inference_mode():
-            standardized = torch.from_numpy(fitted.standardize(image[None]))
-            arrays["features"] = (("feature", "fy", "fx"), model.core(standardized)[0].numpy())
-            layers = model.core.conv_layers()
-            kernels = layers[0].constrained_kernels().numpy()
-            attributes["n_layers"] = len(layers)
-            arrays["kernels"] = (("kernel", "channel", "ky", "kx"), kernels)
-            if hasattr(model.readout, "mask"):
-                arrays["masks"] = (("neuron", "fy", "fx"), model.readout.mask[keep].numpy())
-                weights = model.readout.feature_weights[keep].numpy()
-                arrays["feature_weights"] = (("neuron", "feature"), weights)
-    elif isinstance(model, LocalizedEncoder):
-        # It sees the mean over channels: every channel has an equal share in a kernel.
-        shares = model.kernels.detach()[:, None].expand(-1, len(image), -1, -1) / len(image)
-        arrays["kernels"] = (("kernel", "channel", "ky", "kx"), shares.numpy())
-        arrays["masks"] = (("neuron", "fy", "fx"), model.readout.mask.detach()[keep].numpy())
-    elif isinstance(model, LinearEncoder):
-        arrays["filters"] = (("neuron", "channel", "y", "x"), model.filters.detach()[keep].numpy())
+    parts = fitted.encoder.parts(torch.from_numpy(fitted.standardize(image[None])))
     for name in ("location", "receptive_field", "cell_type"):
         if name in data:
-            arrays[name] = (data[name].dims, data[name].values[fitted.neurons[keep]])
-    return xr.Dataset(arrays, coords={"neuron": fitted.neurons[keep]}, attrs=attributes)
+            parts[name] = (data[name].dims, data[name].values[fitted.neurons])
+    described = xr.Dataset(parts, coords={"neuron": fitted.neurons}).isel(neuron=keep)
+    return described.assign(image=(("channel", "y", "x"), image))
 
 
 def errors_of_masks(fitted: Fitted, data: xr.Dataset) -> np.ndarray:
     """Localisation error of every neuron's mask, (neuron,) in pixels."""
-    readout = fitted.encoder.readout
+    readout, stride = fitted.encoder.readout, fitted.encoder.stride
     strongest = readout.feature_weights.detach().abs().argmax(1).numpy()
-    positions = peaks(readout.mask.detach().numpy(), data["images"].shape[2:])
+    positions = peaks(readout.mask.detach().numpy(), data["images"].shape[2:], stride)
     return location_errors(positions, data["location"].values[fitted.neurons], strongest)
 
 
@@ -83,45 +61,37 @@ def main(
     sta: list[str],
     fits: list[str],
     selection: str | Path,
-    cells: list[tuple[str, str]],
+    cells: list[str],
     names: dict[str, str],
     output: str | Path,
     locations: str | Path,
 ) -> None:
     """Write one group of parameters per cell (first seed) to ``output``, one row per mask to ``locations``.
 
-    ``sta`` may be empty: then, or without true locations, no location is written.
+    ``sta`` holds the averages of every cell, or nothing: then, or without true locations, no location is
+    written. Everything is of the first selection rule.
     """
-    chosen = read_table(selection).astype({"cell_neurons": str, "cell_images": str})
-    rule = chosen.selection.iloc[0]
-    groups, rows = {}, []
+    groups: dict[str, xr.Dataset] = {}
+    rows: list[pd.DataFrame] = []
+    rule = None
     with open_dataset(dataset) as data:
-        for index, ((n_neurons, n_images), path) in enumerate(zip(cells, fits, strict=True)):
-            content = read_tensors(path)
-            cell = chosen[
-                (chosen.cell_neurons == n_neurons)
-                & (chosen.cell_images == n_images)
-                & (chosen.selection == rule)
-            ]
-            for seed, part in cell.groupby("seed", sort=False):
-                fitted = load_fit(content, int(seed), most_frequent(part["setting"].to_numpy()))
-                keys = names | {
-                    "selection": rule,
-                    "n_neurons": len(fitted.neurons),
-                    "n_images": content["seeds"][seed]["n_images"],
-                    "seed": seed,
-                }
-                group = f"n{keys['n_neurons']}-d{keys['n_images']}"
-                if group not in groups:
-                    groups[group] = parameters(fitted, data)
-                if sta and "location" in data:
-                    with read_netcdf(sta[index]) as stored:
-                        errors = errors_of_averages(stored.sel(seed=seed), fitted.neurons, data)
-                    errors["mask"] = errors_of_masks(fitted, data)
-                    rows += [
-                        pd.DataFrame({**keys, "neuron": fitted.neurons, "source": source, "error": error})
-                        for source, error in errors.items()
-                    ]
+        for chosen in chosen_fits(selection, cells, fits):
+            rule = rule or chosen.rule
+            if chosen.rule != rule:
+                continue
+            fitted = chosen.fitted()
+            keys = names | {"selection": chosen.rule} | chosen.sizes
+            group = f"n{keys['n_neurons']}-d{keys['n_images']}"
+            if group not in groups:
+                groups[group] = parameters(fitted, data)
+            if sta and "location" in data:
+                with read_netcdf(sta[cells.index(chosen.cell)]) as stored:
+                    errors = errors_of_averages(stored.sel(seed=chosen.seed), fitted.neurons, data)
+                errors["mask"] = errors_of_masks(fitted, data)
+                rows += [
+                    pd.DataFrame({**keys, "neuron": fitted.neurons, "source": source, "error": error})
+                    for source, error in errors.items()
+                ]
     empty = pd.DataFrame(columns=[*COLUMNS, "source", "error"])
     write_table(pd.concat(rows, ignore_index=True) if rows else empty, locations)
     write_netcdf(xr.DataTree.from_dict(groups), output)
@@ -131,10 +101,10 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
             dataset=snakemake.input.dataset,
-            sta=list(snakemake.input.sta),
+            sta=list(snakemake.input.averages),
             fits=list(snakemake.input.fits),
             selection=snakemake.input.selection,
-            cells=snakemake.params.cells,
+            cells=list(snakemake.params.cells),
             names=dict(snakemake.wildcards.items()),
             output=snakemake.output.parameters,
             locations=snakemake.output.locations,

@@ -6,7 +6,7 @@ from whatwhere.dataset import open_dataset
 from whatwhere.files import read_netcdf, read_table, read_tensors, write_netcdf
 from whatwhere.logs import logged
 from whatwhere.neurons import describe
-from whatwhere.runs import assemble, read_selection
+from whatwhere.runs import assemble
 from whatwhere.selection import last_cell
 
 
@@ -25,7 +25,7 @@ def main(
 
     ``averages``, ``images`` and ``barcodes`` hold one file, or none for models that have none.
     """
-    chosen = last_cell(read_selection(selection), ("cell_neurons", "cell_images"))
+    chosen = last_cell(read_table(selection), ["cell"])
     seed = int(chosen.seed.iloc[0])
     average, exciting, clusters = None, None, None
     if averages:
@@ -54,7 +54,7 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
             dataset=snakemake.input.dataset,
-            fits=snakemake.input.fits,
+            fits=snakemake.input.fits[0],
             selection=snakemake.input.selection,
             scores=snakemake.input.scores,
             predictions=snakemake.input.predictions,

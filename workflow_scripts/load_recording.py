@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from whatwhere.files import write_netcdf
+from whatwhere.dataset import write_dataset
 from whatwhere.logs import logged
 from whatwhere.recordings import load
 
@@ -12,7 +12,7 @@ def main(
     name: str, definition: dict[str, Any], downloads: str | Path, mirror: str | None, output: str
 ) -> None:
     """Load the dataset ``name`` of the config and write it to ``output``."""
-    write_netcdf(load(name, definition, Path(downloads), mirror), output)
+    write_dataset(load(name, definition, Path(downloads), mirror), output)
 
 
 if __name__ == "__main__":

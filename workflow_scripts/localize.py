@@ -10,7 +10,8 @@ from whatwhere.files import write_netcdf, write_tensors
 from whatwhere.fit_data import load_fit_data
 from whatwhere.localization.localized import fit_localized, with_validation
 from whatwhere.logs import logged
-from whatwhere.training.fits import settings, to_tensors, to_validation
+from whatwhere.training.families import settings
+from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.sweep import fit_seed
 
 

@@ -1,4 +1,4 @@
-"""Barcodes of one model: feature weights of all neurons sorted by cluster, and the field of every cluster."""
+"""Barcodes of one model: feature weights sorted by type, the test of types, and the field of every type."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -14,24 +14,26 @@ from whatwhere.files import read_netcdf, read_table
 from whatwhere.logs import logged
 
 MAX_FIELDS = 8
+PALEST = 0.15
+"""Opacity of a neuron that may belong to any cluster."""
 
 
 def sort_neurons(table: pd.DataFrame) -> pd.DataFrame:
-    """By cluster, then true type, then strongest weight."""
-    strongest = table.filter(like="weight_").abs().max(axis=1)
-    return table.assign(strongest=strongest).sort_values(
-        ["cluster", "cell_type", "strongest"], ascending=[True, True, False]
+    """By cluster, those without one last, then true type, then certainty."""
+    last = table["cluster"].where(table["cluster"] >= 0, table["cluster"].max() + 1)
+    return table.assign(last=last).sort_values(
+        ["last", "cell_type", "certainty"], ascending=[True, True, False], kind="stable"
     )
 
 
 def _strip(ax: Axes, values: np.ndarray, name: str) -> None:
-    """One row of colours and, for print in grey, the number of every run of equal values."""
-    colors = [plotting.PALETTE[value % len(plotting.PALETTE)] for value in values]
+    """One row of colours, white for no value, and, for print in grey, the number of every run."""
+    colors = [plotting.PALETTE[value % len(plotting.PALETTE)] if value >= 0 else "white" for value in values]
     rgb = np.array([plt.matplotlib.colors.to_rgb(color) for color in colors])
     ax.imshow(rgb[None], aspect="auto")
     edges = [0, *(np.flatnonzero(np.diff(values)) + 1), len(values)]
     for start, stop in pairwise(edges):
-        if stop - start > len(values) / 40:
+        if stop - start > len(values) / 40 and values[start] >= 0:
             dark = rgb[start].mean() < 0.5
             style = {"color": "white" if dark else "black", "ha": "center", "va": "center", "fontsize": 6}
             ax.text((start + stop - 1) / 2, 0, str(values[start] + 1), **style)
@@ -40,14 +42,16 @@ def _strip(ax: Axes, values: np.ndarray, name: str) -> None:
 
 
 def heat_map(panel: SubFigure, table: pd.DataFrame) -> Axes:
-    """Weights (feature, neuron) over strips of clusters and, where known, true types."""
+    """Weights (feature, neuron), pale where uncertain, over strips of clusters and known true types."""
     ordered = sort_neurons(table)
     # Fits of other cores have more features.
     weights = ordered.filter(like="weight_").dropna(axis=1, how="all").to_numpy().T
     known = bool((ordered.cell_type >= 0).all())
     strips = ["cluster", *(["cell_type"] if known else [])]
     axes = panel.subplots(1 + len(strips), 1, height_ratios=[12, *([1] * len(strips))])
-    shown = axes[0].imshow(weights, aspect="auto", cmap="RdBu_r", vmin=-1, vmax=1)
+    shown = plt.cm.ScalarMappable(plt.Normalize(-1, 1), cmap="RdBu_r")
+    alpha = np.broadcast_to(ordered["certainty"].clip(lower=PALEST).to_numpy(), weights.shape)
+    axes[0].imshow(shown.to_rgba(weights, alpha=1), aspect="auto", alpha=alpha)
     n_features = len(weights)
     axes[0].set(ylabel="feature", xticks=[])
     ticks = np.arange(n_features) if n_features <= 8 else np.arange(0, n_features, 8)
@@ -57,6 +61,26 @@ def heat_map(panel: SubFigure, table: pd.DataFrame) -> Axes:
     axes[-1].set_xlabel(f"{weights.shape[1]} neurons")
     panel.colorbar(shown, ax=axes[0], label="normalised weight", pad=0.02, aspect=25)
     return axes[0]
+
+
+def null(panel: SubFigure, valley: float, nulls: np.ndarray) -> Axes:
+    """Deepest valley of the data over those of continua (shape, continuum), which have no types."""
+    ax = panel.subplots()
+    top = max(valley, nulls.max(initial=0.0), 10.0)
+    bins = np.linspace(0, np.sqrt(top) * 1.05, 31) ** 2
+    ax.hist(nulls.ravel(), bins, color="0.7", label="continua")
+    ax.axvline(valley, color=plotting.PALETTE[5], label="data")
+    ax.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
+    ax.set(xlim=(0, bins[-1]), xlabel="deepest valley", ylabel="simulations")
+    ax.xaxis.set_major_locator(plt.FixedLocator([0, *_ticks(top)]))
+    ax.legend(loc="upper center", fontsize=6)
+    return ax
+
+
+def _ticks(top: float) -> list[float]:
+    """Two ticks that are easy to read on a square-root axis."""
+    largest = float(f"{top * 0.8:.0e}")
+    return [float(f"{largest / 5:.0e}"), largest]
 
 
 def fields(panel: SubFigure, averages: np.ndarray, counts: np.ndarray) -> Axes:
@@ -73,14 +97,18 @@ def fields(panel: SubFigure, averages: np.ndarray, counts: np.ndarray) -> Axes:
 
 
 def title(score: pd.Series) -> str:
-    """What the clustering is worth, in one line."""
-    parts = [f"{score.n_clusters:.0f} clusters", f"silhouette {score.silhouette:.2f}"]
+    """What the types are worth, in one line."""
+    p_value = "< .001" if score.p_value < 0.001 else f"= {score.p_value:.3f}".replace("0.", ".")
+    found = f"{score.n_clusters:.0f} types" if score.n_clusters > 1 else "no types: a continuum"
+    parts = [f"{found} (p {p_value})" if np.isfinite(score.p_value) else "too few neurons with weights"]
+    if score.n_unfitted:
+        parts.append(f"{score.n_unfitted:.0f} neurons without weights")
     if np.isfinite(score.ari):
-        parts.append(f"ARI {score.ari:.2f}, NMI {score.nmi:.2f} against {score.n_types:.0f} types")
-    parts.append(f"stability {score.stability_bootstraps:.2f} over bootstraps")
-    if np.isfinite(score.stability_seeds):
-        parts.append(f"{score.stability_seeds:.2f} over seeds")
-    return " · ".join(parts)
+        parts.append(f"ARI {score.ari:.2f} against {score.n_types:.0f} true types")
+    stable = {"halves of the images": "halves", "bootstraps": "bootstraps", "seeds": "seeds"}
+    rated = {name: score[f"stability_{key}"] for name, key in stable.items()}
+    known = [f"{value:.2f} over {name}" for name, value in rated.items() if np.isfinite(value)]
+    return " · ".join([*parts, *(["stability " + ", ".join(known)] if known else [])])
 
 
 def main(
@@ -91,12 +119,14 @@ def main(
     codes, rated = (plotting.example(read_table(path)) for path in (barcodes, scores))
     figure = plt.figure(figsize=(plotting.PAGE, 2.8))
     figure.suptitle(title(rated.iloc[0]), fontsize=7.5)
-    left, right = figure.subfigures(1, 2, width_ratios=[1.9, 1])
-    first = heat_map(left, codes)
+    left, middle, right = figure.subfigures(1, 3, width_ratios=[1.9, 0.8, 1])
+    drawn = [heat_map(left, codes)]
     with read_netcdf(averages) as stored:
-        second = fields(right, stored["field"].values, stored["n_neurons"].values)
-    plotting.panel_letter(first, "a")
-    plotting.panel_letter(second, "b")
+        drawn.append(null(middle, float(stored["valley"]), stored["null_valley"].values))
+        if stored.sizes["cluster"]:
+            drawn.append(fields(right, stored["field"].values, stored["n_neurons"].values))
+    for ax, letter in zip(drawn, "abc", strict=False):
+        plotting.panel_letter(ax, letter)
     plotting.save(figure, svg, png)
 
 

@@ -109,7 +109,7 @@ def draw(fit: xr.Dataset) -> Figure:
     strength = np.abs(weights[neurons]).max(0)
     shown = np.sort(np.argsort(-strength, kind="stable")[:MAX_FEATURES])
     names = [str(index + 1) for index in shown]
-    one_layer = int(fit.attrs["n_layers"]) == 1
+    one_layer = int(fit["n_layers"]) == 1
     kernels = fit["kernels"].values[shown] if one_layer else fit["kernels"].values[:MAX_FEATURES]
 
     row, top = 1.35, 0.5
@@ -171,4 +171,4 @@ def main(parameters: str | Path, svg: str | Path, png: str | Path) -> None:
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(snakemake.input.parameters, snakemake.output.svg, snakemake.output.png)
+        main(snakemake.input.parameters[0], snakemake.output.svg, snakemake.output.png)

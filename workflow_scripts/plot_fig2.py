@@ -9,20 +9,18 @@ from whatwhere import plotting
 from whatwhere.files import read_table
 from whatwhere.logs import logged
 
-SHARED = "ridge_shared"
 
-
-def main(scores: list[str], families: dict[str, str], svg: str | Path, png: str | Path) -> None:
-    """Draw the figure; ``families`` tells which models share a filter (family ``ridge_shared``)."""
+def main(scores: list[str], shared: list[str], svg: str | Path, png: str | Path) -> None:
+    """Draw the figure; ``shared`` names the models whose neurons share a filter."""
     plotting.use_style()
     table = pd.concat([read_table(path) for path in scores], ignore_index=True)
     figure, ax = plt.subplots(figsize=(plotting.COLUMN, 3.3))
     for index, ((model, n_neurons), part) in enumerate(table.groupby(["model", "n_neurons"], sort=False)):
-        how = "fitted jointly" if families[model] == SHARED else "fitted one by one"
+        how = "fitted jointly" if model in shared else "fitted one by one"
         name = "one neuron" if n_neurons == 1 else f"{n_neurons} neurons, {how}"
         curve = plotting.over_seeds(part)
         plotting.draw_curve(ax, curve, index, name)
-        if families[model] == SHARED:
+        if model in shared:
             ax.plot(
                 curve.n_images * n_neurons,
                 curve["mean"],
@@ -42,7 +40,7 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
             list(snakemake.input.scores),
-            snakemake.params.families,
+            snakemake.params.shared,
             snakemake.output.svg,
             snakemake.output.png,
         )

@@ -19,6 +19,7 @@ def _fields(axes: list[Axes], kernels: list[np.ndarray], name: str) -> None:
 
 
 def _weights(ax: Axes, barcodes: pd.DataFrame, ari: float) -> None:
+    barcodes = barcodes[barcodes.cluster >= 0]
     raw = barcodes[["weight_0", "weight_1"]].mul(barcodes["norm"], axis=0)
     for (cell_type, cluster), rows in raw.groupby([barcodes.cell_type, barcodes.cluster]):
         ax.scatter(
@@ -89,10 +90,10 @@ def main(
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
-            parameters=snakemake.input.parameters,
-            scores=snakemake.input.scores,
-            barcodes=snakemake.input.barcodes,
-            barcode_scores=snakemake.input.barcode_scores,
+            parameters=snakemake.input.parameters[0],
+            scores=snakemake.input.scores[0],
+            barcodes=snakemake.input.barcodes[0],
+            barcode_scores=snakemake.input.barcode_scores[0],
             reference=snakemake.input.reference,
             svg=snakemake.output.svg,
             png=snakemake.output.png,

@@ -5,20 +5,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import seaborn as sns
+import torch
 import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from whatwhere import plotting
-from whatwhere.dataset import open_dataset, repeat_mean
-from whatwhere.files import read_netcdf, read_table, read_tensors
+from whatwhere.chosen import chosen_fits
+from whatwhere.dataset import open_dataset, repeat_mean, select_images
+from whatwhere.files import read_netcdf, read_table
+from whatwhere.locations import corner
 from whatwhere.logs import logged
 from whatwhere.metrics import pearson
-from whatwhere.models.base import Model
-from whatwhere.models.readouts import FactorizedReadout
-from whatwhere.selection import MEAN_RESPONSE, last_cell
-from whatwhere.training.fits import load_fit
+from whatwhere.selection import last_cell
 
 QUANTILES = {"good": 0.9, "median": 0.5, "bad": 0.1}
 
@@ -32,16 +32,10 @@ def examples(scores: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def masks_of(encoder: Model) -> np.ndarray | None:
-    """Masks (neuron, y, x) of a factorized encoder; None for models without masks."""
-    readout = getattr(encoder, "readout", None)
-    return readout.mask.detach().numpy() if isinstance(readout, FactorizedReadout) else None
-
-
-def _outline(ax: Axes, mask: np.ndarray, image_shape: tuple[int, ...]) -> None:
-    top, left = ((full - part) // 2 for full, part in zip(image_shape, mask.shape, strict=True))
+def _outline(ax: Axes, mask: np.ndarray, image_shape: tuple[int, ...], stride: int) -> None:
+    top, left = corner(mask.shape, image_shape, stride)
     size = np.abs(mask)
-    y, x = np.arange(mask.shape[0]) + top, np.arange(mask.shape[1]) + left
+    y, x = np.arange(mask.shape[0]) * stride + top, np.arange(mask.shape[1]) * stride + left
     ax.contour(x, y, size, levels=[size.max() / 2], colors="black", linewidths=0.8)
 
 
@@ -61,6 +55,7 @@ def _examples(
     chosen: dict[str, int],
     sta: xr.Dataset,
     masks: np.ndarray | None,
+    stride: int,
     neurons: np.ndarray,
     predictions: xr.Dataset,
     measured: np.ndarray,
@@ -71,7 +66,7 @@ def _examples(
         average = sta["sta"][0, position].values
         plotting.show_field(axes[0, column], average)
         if masks is not None and masks[position].any():
-            _outline(axes[0, column], masks[position], average.shape)
+            _outline(axes[0, column], masks[position], average.shape, stride)
         axes[0, column].set_title(f"{label},\nneuron {neuron}")
         predicted = predictions["predictions"].sel(neuron=neuron).values
         _scatter(axes[1, column], predicted, measured[:, position])
@@ -106,6 +101,7 @@ def main(
     scores: list[str],
     predictions: list[str],
     model: str,
+    cell: str,
     svg: str | Path,
     png: str | Path,
 ) -> None:
@@ -120,9 +116,9 @@ def main(
         read_netcdf(sta) as stored,
     ):
         seed = int(predicted.attrs["seed"])
-        chosen = last_cell(read_table(selection), ["cell_neurons", "cell_images"])
-        chosen = chosen[(chosen.seed == seed) & (chosen.setting != MEAN_RESPONSE)]
-        fitted = load_fit(read_tensors(fits), seed, int(chosen.setting.mode().get(0, 0)))
+        fitted = next(c for c in chosen_fits(selection, [cell], [fits]) if c.seed == seed).fitted()
+        image = select_images(data, np.array([0]))
+        parts = fitted.encoder.parts(torch.from_numpy(fitted.standardize(image)))
         measured = repeat_mean(data, predicted["image"].values, fitted.neurons)
         mine = rated[(rated.model == model) & rated.neuron.isin(fitted.neurons)]
         figure = plt.figure(figsize=(plotting.PAGE, 3.4))
@@ -131,7 +127,8 @@ def main(
             left,
             examples(mine),
             stored.load(),
-            masks_of(fitted.encoder),
+            parts["masks"][1] if "masks" in parts else None,
+            fitted.encoder.stride,
             fitted.neurons,
             predicted.load(),
             measured,
@@ -144,12 +141,13 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
             dataset=snakemake.input.dataset,
-            sta=snakemake.input.sta,
-            fits=snakemake.input.fits,
-            selection=snakemake.input.selection,
+            sta=snakemake.input.sta[0],
+            fits=snakemake.input.fits[0],
+            selection=snakemake.input.selection[0],
             scores=list(snakemake.input.scores),
             predictions=list(snakemake.input.predictions),
-            model=snakemake.params.model,
+            model=snakemake.params.model[0],
+            cell=snakemake.params.cell[0],
             svg=snakemake.output.svg,
             png=snakemake.output.png,
         )

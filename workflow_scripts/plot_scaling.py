@@ -11,36 +11,27 @@ from matplotlib.colors import Normalize
 from whatwhere import plotting
 from whatwhere.files import read_table
 from whatwhere.logs import logged
-from whatwhere.scaling import Curve
 
 NAMES = {"feve": "FEVE", "correlation": "correlation with repeat mean"}
-LEVELS = np.linspace(0, 1, 11)
 
 
-def _curves(ax: Axes, scores: pd.DataFrame, measure: str, curve: Curve | None) -> None:
-    """Performance over images, one curve per population size, the fit beside it."""
+def _curves(ax: Axes, scores: pd.DataFrame, measure: str) -> None:
+    """Performance over images, one curve per population size."""
     for index, (n_neurons, part) in enumerate(scores.groupby("n_neurons")):
         plotting.draw_curve(ax, plotting.over_seeds(part, measure), index, f"N = {n_neurons}")
-        if curve is not None:
-            sizes = np.geomspace(part.n_images.min(), part.n_images.max(), 50)
-            ax.plot(
-                sizes, curve(n_neurons, sizes), color=plotting.style(index)["color"], linewidth=0.7, alpha=0.6
-            )
     plotting.image_axis(ax, scores.n_images)
     ax.set(ylabel=NAMES[measure], ylim=(0, None))
     plotting.legend_below(ax, 2, paper=False)
 
 
-def _map(ax: Axes, scores: pd.DataFrame, measure: str, curve: Curve | None) -> None:
-    """Performance of every cell, contours of the fit, and lines of equal total recordings."""
+def _map(ax: Axes, scores: pd.DataFrame, measure: str) -> None:
+    """Performance of every cell, and lines of equal total recordings."""
     cells = scores.groupby(["n_neurons", "n_images"])[measure].mean().clip(lower=0).reset_index()
     x = np.geomspace(cells.n_images.min() / 1.4, cells.n_images.max() * 1.4, 80)
     y = np.geomspace(cells.n_neurons.min() / 1.6, cells.n_neurons.max() * 1.6, 80)
     for total in 2.0 ** np.arange(0, 41, 4):
         ax.plot(x, total / x, color="0.75", linewidth=0.6, linestyle="--", zorder=0)
     norm = Normalize(0, cells[measure].max())
-    if curve is not None:
-        ax.contour(x, y, curve(y[:, None], x[None]), LEVELS, norm=norm, cmap="viridis", linewidths=0.8)
     style = {"s": 38, "cmap": "viridis", "norm": norm, "edgecolor": "white", "zorder": 3}
     points = ax.scatter(cells.n_images, cells.n_neurons, c=cells[measure], **style)
     plotting.image_axis(ax, scores.n_images)
@@ -50,23 +41,32 @@ def _map(ax: Axes, scores: pd.DataFrame, measure: str, curve: Curve | None) -> N
 
 
 def _rates(ax: Axes, rates: pd.DataFrame) -> None:
-    """Exchange rates with their confidence intervals, over all sizes and between neighbours."""
-    names = [
-        f"{low} to {high}\nneurons" for low, high in zip(rates.neurons_from, rates.neurons_to, strict=True)
-    ]
+    """Exchange rates of all pairs of populations with their confidence intervals."""
+    rates = rates.reset_index(drop=True)
     position = np.arange(len(rates))[::-1]
-    below, above = (rates.rate - rates.low).clip(lower=0), (rates.high - rates.rate).clip(lower=0)
-    style = {"fmt": "o", "color": plotting.PALETTE[0], "capsize": 2, "markersize": 4}
-    ax.errorbar(rates.rate, position, xerr=[below, above], **style)
-    for value, y in zip(rates.rate, position, strict=True):
-        ax.annotate(f"{value:.2f}", (value, y), (0, 4), textcoords="offset points", ha="center", fontsize=6.5)
+    bounded = rates[["rate", "low", "high"]].to_numpy()
+    ends = [0.0, 1.0, *bounded[np.isfinite(bounded)]]
+    left, right = min(ends) - 0.15, max(ends) + 0.15
+    color = plotting.PALETTE[0]
     for value in (0, 1):
         ax.axvline(value, color="0.75", linewidth=0.8, linestyle="--", zorder=0)
-    names[0] = "all" if len(names) > 1 else names[0]
+    for y, (rate, low, high) in zip(position, bounded, strict=True):
+        if np.isfinite([low, high]).any():
+            reach = [left if np.isnan(low) else low, right if np.isnan(high) else high]
+            ax.plot(reach, [y, y], color=color, linewidth=1)
+            for x, known, marker in ((reach[0], low, "<"), (reach[1], high, ">")):
+                ax.plot(x, y, "|" if np.isfinite(known) else marker, color=color, markersize=5)
+        ax.plot(rate, y, "o", color=color, markersize=4)
+        label = f"{rate:.2f}" if np.isfinite(rate) else "beyond"
+        at = rate if np.isfinite(rate) else (left + right) / 2
+        ax.annotate(label, (at, y), (0, 4), textcoords="offset points", ha="center", fontsize=6.5)
+    names = [
+        f"{row.neurons_from} to {row.neurons_to}\nat {row.performance:.2f}" for row in rates.itertuples()
+    ]
     ax.set_yticks(position, names)
     ax.set(
         xlabel="doublings of images\nper doubling of N",
-        xlim=(min(-0.1, rates.low.min() - 0.1), max(1.1, rates.high.max() + 0.1)),
+        xlim=(left, right),
         ylim=(-0.6, len(rates) - 0.4),
     )
 
@@ -85,13 +85,10 @@ def main(scaling: str | Path, rates: str | Path, svg: str | Path, png: str | Pat
     for row, ((dataset, model), part) in zip(rows, groups, strict=True):
         mine = fitted[(fitted.dataset == dataset) & (fitted.model == model)]
         measure = part.measure.iloc[0]
-        curve = None
-        if len(mine):
-            curve = Curve(*mine.iloc[0][["rate", "top", "slope", "midpoint"]])
         row.suptitle(f"{dataset.replace('_', ' ')}: {plotting.label(model)}", fontsize=8)
         axes = row.subplots(1, 3, width_ratios=[1, 1.15, 0.85])
-        _curves(axes[0], part, measure, curve)
-        _map(axes[1], part, measure, curve)
+        _curves(axes[0], part, measure)
+        _map(axes[1], part, measure)
         if len(mine):
             _rates(axes[2], mine)
         else:

@@ -1,82 +1,115 @@
-"""Score the selected fits on test data, which no other rule reads: fits.pt -> scores.csv, predictions.nc."""
+"""Score the selected fits on test data, which no other rule reads: fits.pt -> scores, predictions."""
 
+import itertools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
 
+from whatwhere.chosen import Chosen, chosen_fits
 from whatwhere.dataset import TEST, open_dataset, select_images
-from whatwhere.files import read_table, read_tensors, write_netcdf, write_table
+from whatwhere.files import write_netcdf, write_table
 from whatwhere.logs import logged
-from whatwhere.metrics import scores
-from whatwhere.selection import MEAN_RESPONSE
-from whatwhere.training.fits import load_fit
+from whatwhere.metrics import SCORES, scores
+from whatwhere.population import (
+    COUNTS,
+    MEANS,
+    MEDIANS,
+    POOLED,
+    Evaluation,
+    population_scores,
+    remark_if_above_ceiling,
+    standard_errors,
+)
 
 
-def predict_selected(fits: dict[str, Any], seed: int, settings: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """Predictions of the setting chosen for every neuron, (image, neuron)."""
-    mean = fits["seeds"][seed]["response_mean"].numpy()
-    predictions = np.repeat(mean[None], len(images), axis=0)
-    for setting in np.unique(settings[settings != MEAN_RESPONSE]):
-        mine = settings == setting
-        predictions[:, mine] = load_fit(fits, seed, int(setting)).predict(images)[:, mine]
-    return predictions
-
-
-def score_seed(
-    data: xr.Dataset, fits: dict[str, Any], seed: int, settings: np.ndarray
-) -> tuple[pd.DataFrame, xr.Dataset]:
-    """Scores of every neuron and the predictions they are based on, for one seed of a cell."""
-    test = np.flatnonzero(data["split"].values[seed % data.sizes["fold"]] == TEST)
-    neurons = fits["seeds"][seed]["neurons"].numpy()
-    predictions = predict_selected(fits, seed, settings, select_images(data, test))
-    responses = data["responses"].values[:, test][:, :, neurons]
-    table = pd.DataFrame(scores(predictions, responses, noise_free=bool(data.attrs["noise_free_test"])))
-    table.insert(0, "n_neurons", len(neurons))
-    table.insert(1, "n_images", fits["seeds"][seed]["n_images"])
-    table.insert(2, "seed", seed)
-    table.insert(3, "neuron", neurons)
-    stored = xr.Dataset(
-        {"predictions": (("image", "neuron"), predictions.astype(np.float32))},
-        coords={"image": test, "neuron": neurons},
-        attrs={"seed": seed},
+def evaluate(chosen: Chosen, data: xr.Dataset) -> Evaluation:
+    """Test responses of one seed of a cell and what is predicted for them."""
+    test = np.flatnonzero(data["split"].values[chosen.seed % data.sizes["fold"]] == TEST)
+    return Evaluation(
+        seed=chosen.seed,
+        predictions=chosen.predict(select_images(data, test)),
+        responses=data["responses"].values[:, test][:, :, chosen.neurons],
+        images=test,
+        neurons=chosen.neurons,
+        noise_free=bool(data.attrs["noise_free_test"]),
     )
-    return table, stored
+
+
+def to_table(chosen: Chosen, one: Evaluation) -> pd.DataFrame:
+    """Scores of every neuron, and whether its fit was finished and its penalties inside of their grid."""
+    scored = scores(one.predictions, one.responses, one.noise_free)
+    state = {"finished": chosen.finished, "at_edge": chosen.at_edge}
+    return pd.DataFrame(chosen.sizes | {"neuron": one.neurons} | scored | state)
+
+
+def to_dataset(one: Evaluation) -> xr.Dataset:
+    """Predictions as they are stored."""
+    return xr.Dataset(
+        {"predictions": (("image", "neuron"), one.predictions.astype(np.float32))},
+        coords={"image": one.images, "neuron": one.neurons},
+        attrs={"seed": one.seed},
+    )
+
+
+def summarize(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict[str, float]:
+    """One row of the summary: the mean over the seeds of a cell, given their scores and test data.
+
+    With the sd over seeds (``_seed_sd``), and the standard error over test images and neurons (``_se``) of
+    means and pooled scores; counts are those of the first seed, ``finished`` and ``at_edge`` the shares of
+    neurons and seeds of which they hold.
+    """
+    seeds = pd.DataFrame(
+        [population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables]
+    )
+    measures = [*MEANS, *POOLED, *MEDIANS]
+    return {
+        "n_seeds": len(seeds),
+        **{name: np.mean([one[name].mean() for one in tables]) for name in ("finished", "at_edge")},
+        **seeds[COUNTS].iloc[0].to_dict(),
+        **seeds[measures].mean().to_dict(),
+        **{f"{name}_se": value for name, value in standard_errors(evaluations, seed=0).items()},
+        **seeds[measures].std().add_suffix("_seed_sd").to_dict(),
+    }
 
 
 def main(
     dataset: str | Path,
     fits: list[str],
     selection: str | Path,
-    cells: list[tuple[str, str]],
+    cells: list[str],
     names: dict[str, str],
     threads: int,
     output: str | Path,
+    summary: str | Path,
     predictions: str | Path,
 ) -> None:
-    """Write the scores of all cells to ``output``.
+    """Write one row per neuron and seed of all cells to ``output``, and one per cell to ``summary``.
 
-    Predictions of the first seed and selection rule of the last cell, the largest one if sizes are listed
-    in rising order, go to ``predictions`` for figures.
+    Predictions of the first seed and selection rule of the last cell go to ``predictions`` for figures.
     """
     torch.set_num_threads(threads)
-    chosen = read_table(selection).astype({"cell_neurons": str, "cell_images": str})
-    parts, kept = [], None
+    parts, rows, kept = [], [], None
     with open_dataset(dataset) as data:
-        for (n_neurons, n_images), path in zip(cells, fits, strict=True):
-            content = read_tensors(path)
-            cell = chosen[(chosen.cell_neurons == n_neurons) & (chosen.cell_images == n_images)]
-            kept = None
-            for (rule, seed), rows in cell.groupby(["selection", "seed"], sort=False):
-                table, stored = score_seed(data, content, int(seed), rows["setting"].to_numpy())
-                parts.append(table.assign(**names, selection=rule))
-                kept = stored if kept is None else kept
+        of_cells = itertools.groupby(chosen_fits(selection, cells, fits), lambda one: (one.cell, one.rule))
+        for (cell, rule), seeds in of_cells:
+            tables, evaluations = [], []
+            for chosen in seeds:
+                evaluations.append(evaluate(chosen, data))
+                tables.append(to_table(chosen, evaluations[-1]).assign(**names, selection=rule))
+                kept = to_dataset(evaluations[-1]) if kept is None and chosen.last else kept
+            row = summarize(tables, evaluations)
+            remark_if_above_ceiling(f"{rule}, {cell}", row)
+            rows.append(
+                names | {"selection": rule} | tables[0][["n_neurons", "n_images"]].iloc[0].to_dict() | row
+            )
+            parts += tables
     table = pd.concat(parts, ignore_index=True)
     first = [*names, "selection"]
     write_table(table[[*first, *(name for name in table if name not in first)]], output)
+    write_table(pd.DataFrame(rows), summary)
     write_netcdf(kept, predictions)
 
 
@@ -86,9 +119,10 @@ if __name__ == "__main__":
             dataset=snakemake.input.dataset,
             fits=list(snakemake.input.fits),
             selection=snakemake.input.selection,
-            cells=snakemake.params.cells,
+            cells=list(snakemake.params.cells),
             names=dict(snakemake.wildcards.items()),
             threads=snakemake.threads,
             output=snakemake.output.scores,
+            summary=snakemake.output.summary,
             predictions=snakemake.output.predictions,
         )

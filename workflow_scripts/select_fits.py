@@ -4,19 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from whatwhere.files import read_netcdf, write_table
 from whatwhere.logs import logged
-from whatwhere.selection import MEAN_RESPONSE, select
+from whatwhere.selection import MEAN_RESPONSE, at_edge, select
 
 
-def main(validation: list[str], cells: list[tuple[str, str]], rules: list[str], output: str | Path) -> None:
+def main(validation: list[str], cells: list[str], rules: list[str], output: str | Path) -> None:
     """Write one row per cell, rule, seed and neuron with the chosen setting to ``output``."""
     parts = [_table(path, cell, rule) for path, cell in zip(validation, cells, strict=True) for rule in rules]
     write_table(pd.concat(parts, ignore_index=True), output)
 
 
-def _table(path: str, cell: tuple[str, str], rule: str) -> pd.DataFrame:
+def _table(path: str, cell: str, rule: str) -> pd.DataFrame:
     with read_netcdf(path) as content:
         chosen = select(content, rule)
         loss = content["validation_loss"].values
@@ -30,23 +31,30 @@ def _table(path: str, cell: tuple[str, str], rule: str) -> pd.DataFrame:
         }
         return pd.DataFrame(
             {
-                "cell_neurons": cell[0],
-                "cell_images": cell[1],
+                "cell": cell,
                 "selection": rule,
                 "seed": content["seed"].values[seed.ravel()],
                 "neuron": content["neuron_index"].values[seed.ravel(), neuron.ravel()],
                 "setting": chosen.ravel(),
                 "validation_loss": picked.ravel(),
+                "finished": _finished(content, chosen).ravel(),
+                "at_edge": at_edge(content, chosen).ravel(),
                 **settings,
             }
         )
+
+
+def _finished(validation: xr.Dataset, chosen: np.ndarray) -> np.ndarray:
+    """Whether the chosen fits ended by themselves, (seed, neuron)."""
+    seed, _ = np.indices(chosen.shape)
+    return (chosen == MEAN_RESPONSE) | validation["finished"].values[seed, chosen].astype(bool)
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
             validation=list(snakemake.input.validation),
-            cells=snakemake.params.cells,
+            cells=list(snakemake.params.cells),
             rules=snakemake.params.rules,
             output=snakemake.output.selection,
         )

@@ -7,7 +7,7 @@ import torch
 from whatwhere.dataset import open_dataset
 from whatwhere.files import read_table, read_tensors, write_netcdf
 from whatwhere.logs import logged
-from whatwhere.runs import assemble, read_selection
+from whatwhere.runs import assemble
 from whatwhere.selection import last_cell
 from whatwhere.synthesis import most_exciting_images
 
@@ -28,7 +28,7 @@ def main(
     ``fits`` are those of the last cell.
     """
     torch.set_num_threads(threads)
-    chosen = last_cell(read_selection(selection), ("cell_neurons", "cell_images"))
+    chosen = last_cell(read_table(selection), ["cell"])
     content, rated = read_tensors(fits), read_table(scores)
     with open_dataset(dataset) as data:
         models = [assemble(data, content, part, rated) for _, part in chosen.groupby("seed", sort=False)][:2]
@@ -51,7 +51,7 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
             dataset=snakemake.input.dataset,
-            fits=snakemake.input.fits,
+            fits=snakemake.input.fits[0],
             selection=snakemake.input.selection,
             scores=snakemake.input.scores,
             threads=snakemake.threads,

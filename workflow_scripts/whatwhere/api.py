@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pandas as pd
 import xarray as xr
 
 from whatwhere import fitted_file, runs, sta
-from whatwhere.config.files import FOLDER, read
+from whatwhere.config.load import load as load_config
+from whatwhere.config.traits import traits_of
 from whatwhere.config.validation import validate_model
 from whatwhere.dataset import TEST, select_images
 from whatwhere.errors import UserError
@@ -20,12 +22,14 @@ from whatwhere.fitted import FittedModel
 from whatwhere.member import Member
 from whatwhere.metrics import scores
 from whatwhere.recordings import to_contract
-from whatwhere.recordings.array_files import numeric
-from whatwhere.recordings.arrays import shape_responses, split_names
+from whatwhere.recordings.array_files import NamedArray, numeric
+from whatwhere.recordings.arrays import shape_images, shape_responses
+from whatwhere.recordings.in_memory import as_array
+from whatwhere.recordings.labels import split_names
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.selection import select
-from whatwhere.training.families import FAMILIES
-from whatwhere.training.fits import settings, to_tensors, to_validation
+from whatwhere.training.families import settings
+from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.loop import choose_device
 from whatwhere.training.progress import Progress
 from whatwhere.training.sweep import train_seed
@@ -45,17 +49,18 @@ def definition(name: str = DEFAULT_MODEL) -> dict[str, Any]:
     UserError
         If there is no such model.
     """
-    models = read(FOLDER / "config.yaml")["models"]
+    models = load_config([]).config["models"]
     if name not in models:
         raise UserError(f"model: '{name}' is not defined; defined are {', '.join(sorted(models))}")
     return copy.deepcopy(models[name])
 
 
 def fit(
-    images: np.ndarray,
-    responses: np.ndarray,
+    images: Any,
+    responses: Any,
     *,
-    split: np.ndarray | None = None,
+    responses_layout: Sequence[str] | None = None,
+    split: Any = None,
     model: dict[str, Any] | None = None,
     normalize: str = "per_pixel",
     seed: int = 0,
@@ -68,9 +73,13 @@ def fit(
     Parameters
     ----------
     images
-        (image, y, x) or (image, channel, y, x), finite.
+        (image, y, x) or (image, channel, y, x), finite. Arrays of numpy, torch, xarray, pandas and
+        scipy.sparse are understood, here and below.
     responses
-        (image, neuron) or (repeat, image, neuron) with NaN for missing repeats.
+        (image, neuron), or with repeats, of which NaN, masked and missing ones were not presented.
+    responses_layout
+        The order of the axes of responses, such as ``("repeat", "image", "neuron")``; needed for three axes
+        that have no names.
     split
         (image,) ``train``, ``validation``, ``test``, or empty for images that are still to be assigned; or 0,
         1, 2 and -1. None
@@ -98,14 +107,14 @@ def fit(
     where = choose_device(device)
     model = definition() if model is None else model
     validate_model(model)
-    if FAMILIES[model["family"]].fit is not None:
+    if traits_of(model).rule != "train":
         raise UserError(f"model: {model['family']} is no network: use a family that is trained")
     if "localizer" in model:
         raise UserError("model: a localizer is another model of a config: start masks at an average instead")
-    data = as_dataset(images, responses, split, normalize, seed)
+    data = as_dataset(images, responses, responses_layout, split, normalize, seed)
     seen = load_fit_data(data, None, None, seed)
     stored = select_images(data, seen.draw.train)
-    defaults = read(FOLDER / "config.yaml")
+    defaults = load_config([]).config
     start_maps = sta.all_averages(
         seen.train_images,
         standardizer(stored, "global")(stored),
@@ -171,40 +180,46 @@ def load(
 
 
 def as_dataset(
-    images: np.ndarray, responses: np.ndarray, split: np.ndarray | None, normalize: str, seed: int
+    images: Any,
+    responses: Any,
+    responses_layout: Sequence[str] | None,
+    split: Any,
+    normalize: str,
+    seed: int,
 ) -> xr.Dataset:
     """Arrays in the form of :mod:`whatwhere.dataset`; parameters and errors as for :func:`fit`."""
     shaped = _shape_images(images)
-    if split is not None and np.shape(split) != (len(shaped),):
-        raise UserError(f"split: has shape {np.shape(split)} for {len(shaped)} images: give one per image")
+    labels = None if split is None else as_array(split, "split").values
+    if labels is not None and labels.shape != (len(shaped),):
+        raise UserError(f"split: has shape {labels.shape} for {len(shaped)} images: give one per image")
+    numbers = _numbers(responses, "responses")
+    dense, reading = shape_responses(numbers, len(shaped), responses_layout, "responses_layout", "responses")
     recording = Recording(
         images=shaped,
-        responses=shape_responses(_numbers(responses, "responses"), len(shaped), "responses"),
-        split=None if split is None else split_names(np.asarray(split), "split"),
+        responses=dense,
+        split=None if labels is None else split_names(labels, "split"),
         neurons=None,
         source="arrays in memory",
         citation="",
         repeat_averages=False,
+        reading=[reading],
     )
     return to_contract(recording, "arrays", "arrays", normalize, SPLIT | {"seed": seed})
 
 
-def _numbers(values: np.ndarray, name: str) -> np.ndarray:
-    try:
-        return numeric(np.asarray(values), name)
-    except ValueError as error:
-        raise UserError(f"{name}: rows differ in length: give one array") from error
+def _numbers(values: Any, name: str) -> NamedArray:
+    array, axes = as_array(values, name)
+    return NamedArray(numeric(array, name), axes)
 
 
-def _shape_images(images: np.ndarray) -> np.ndarray:
-    images = _numbers(images, "images")
-    if images.ndim == 4 and images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
-        raise UserError(f"images: have shape {images.shape}, channels last: give np.moveaxis(images, -1, 1)")
-    if images.ndim not in (3, 4) or 0 in images.shape:
-        raise UserError(
-            f"images: have shape {images.shape}, expected (image, y, x) or (image, channel, y, x)"
-        )
-    return to_float32(images[:, None] if images.ndim == 3 else images)
+def _shape_images(images: Any) -> np.ndarray:
+    array = _numbers(images, "images")
+    shape = array.values.shape
+    if array.axes is None and len(shape) == 4 and shape[1] > 4 >= shape[3]:
+        raise UserError(f"images: have shape {shape}, channels last: give np.moveaxis(images, -1, 1)")
+    if len(shape) not in (3, 4) or 0 in shape:
+        raise UserError(f"images: have shape {shape}, expected (image, y, x) or (image, channel, y, x)")
+    return to_float32(shape_images(array, "nchw", "images", "images")[0])
 
 
 def _score(data: xr.Dataset, member: Member) -> pd.DataFrame:

@@ -1,15 +1,12 @@
-"""Feature weights as barcodes of cell types: normalisation, clustering, agreement."""
+"""Feature weights as barcodes of cell types: normalisation, clusters, and what they have in common."""
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
-from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score, silhouette_score
-
-MAX_CLUSTERS = 20
-_SILHOUETTE_SAMPLE = 2000
+from scipy.cluster.hierarchy import fcluster, ward
+from scipy.spatial.distance import cdist
+from scipy.special import softmax
+from sklearn.metrics import silhouette_score
 
 
 def normalize(feature_weights: np.ndarray, masks: np.ndarray) -> np.ndarray:
@@ -37,101 +34,56 @@ def normalize(feature_weights: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return np.divide(signed, norm, out=np.zeros_like(signed), where=norm > 0)
 
 
-def cluster(barcodes: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
-    """k-means clusters of barcodes (neuron, channel), (neuron,) labels from 0."""
-    return KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(barcodes)
+def cluster(barcodes: np.ndarray, n_clusters: int) -> np.ndarray:
+    """Ward's clusters of barcodes (neuron, channel): (neuron,) labels from 0, at most one per neuron."""
+    if n_clusters < 2 or len(barcodes) < 2:
+        return np.zeros(len(barcodes), int)
+    return fcluster(ward(barcodes), n_clusters, "maxclust") - 1
 
 
-def silhouettes(barcodes: np.ndarray, seed: int) -> dict[int, float]:
-    """Mean silhouette of the clustering with every number of clusters from 2 to :data:`MAX_CLUSTERS`.
-
-    Parameters
-    ----------
-    barcodes
-        (neuron, channel); more than 2000 neurons are sampled for the silhouette, not for the clustering.
-    seed
-        Of k-means and of the sample.
-    """
-    distinct = len(np.unique(barcodes.round(6), axis=0))
-    counts = range(2, min(MAX_CLUSTERS, distinct, len(barcodes) - 1) + 1)
-    return {count: _silhouette(barcodes, cluster(barcodes, count, seed), seed) for count in counts}
+def centres_of(barcodes: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Mean barcode (cluster, channel) of clusters (neuron,) that are numbered from 0."""
+    return np.stack([barcodes[clusters == label].mean(0) for label in range(clusters.max() + 1)])
 
 
-def _silhouette(barcodes: np.ndarray, clusters: np.ndarray, seed: int) -> float:
-    """Mean silhouette over at most 2000 neurons, among them one of every cluster."""
-    order = np.random.default_rng(seed).permutation(len(barcodes))
-    _, first = np.unique(clusters[order], return_index=True)
-    sample = np.sort(order[np.union1d(np.arange(min(len(order), _SILHOUETTE_SAMPLE)), first)])
-    return float(silhouette_score(barcodes[sample], clusters[sample]))
+def nearest(barcodes: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Nearest of the centres (cluster, channel) for every barcode (neuron, channel), (neuron,)."""
+    return cdist(barcodes, centres).argmin(1)
 
 
-def choose_n_clusters(barcodes: np.ndarray, seed: int) -> tuple[int, float]:
-    """Number of clusters with the highest mean silhouette, and that silhouette.
-
-    One cluster, without silhouette (NaN), if there are too few distinct barcodes.
-    """
-    scores = silhouettes(barcodes, seed)
-    best = max(scores, key=scores.__getitem__, default=1)
-    return best, scores.get(best, np.nan)
+def silhouette(barcodes: np.ndarray, clusters: np.ndarray) -> float:
+    """Mean silhouette of clusters (neuron,) of barcodes (neuron, channel); NaN for a single cluster."""
+    if len(np.unique(clusters)) < 2:
+        return np.nan
+    return float(silhouette_score(barcodes, clusters))
 
 
-def bootstrap_stability(barcodes: np.ndarray, clusters: np.ndarray, n_bootstraps: int, seed: int) -> float:
-    """Agreement of a clustering with those of resampled neurons.
+def certainty(barcodes: np.ndarray, clusters: np.ndarray, estimates: np.ndarray) -> np.ndarray:
+    """How certainly every neuron belongs to its cluster and no other, given repeated estimates.
 
-    Every bootstrap clusters neurons drawn with replacement and assigns all neurons to its centres.
+    Clusters are Gaussian with equal shares and one common variance per channel, so that a neuron between
+    two centres, or with other barcodes in other images, is uncertain.
 
     Parameters
     ----------
     barcodes
         (neuron, channel).
     clusters
-        (neuron,) labels of the clustering of all neurons.
-    n_bootstraps
-        Number of resamplings.
-    seed
-        Of the resampling and of k-means.
+        (neuron,) labels from 0.
+    estimates
+        (estimate, neuron, channel) barcodes of the same neurons, e.g. from halves of the images.
 
     Returns
     -------
-    Mean adjusted Rand index against ``clusters``: 1 if they always agree, about 0 for chance.
+    (neuron,) mean posterior probability of the own cluster over the estimates; 1 if there is one cluster.
     """
-    rng = np.random.default_rng(seed)
-    n_clusters = len(np.unique(clusters))
-    if n_clusters < 2:
-        return np.nan
-    scores = []
-    for _ in range(n_bootstraps):
-        drawn = barcodes[rng.integers(0, len(barcodes), len(barcodes))]
-        n_distinct = len(np.unique(drawn.round(6), axis=0))
-        centres = KMeans(min(n_clusters, n_distinct), n_init=3, random_state=seed).fit(drawn)
-        scores.append(adjusted_rand_score(clusters, centres.predict(barcodes)))
-    return float(np.mean(scores))
-
-
-def agreement_between_fits(neurons: list[np.ndarray], clusters: list[np.ndarray]) -> np.ndarray:
-    """Agreement of every fit's clusters with those of the other fits.
-
-    Features are numbered differently in every fit, so neurons are matched, not features or labels.
-
-    Parameters
-    ----------
-    neurons
-        Per fit: (neuron,) indices into the dataset.
-    clusters
-        Per fit: (neuron,) labels.
-
-    Returns
-    -------
-    (fit,) mean adjusted Rand index over the other fits, on the neurons in common; NaN for a single fit, or
-    where no other fit has two neurons in common.
-    """
-    scores = np.full((len(neurons), len(neurons)), np.nan)
-    for i, j in itertools.permutations(range(len(neurons)), 2):
-        _, mine, others = np.intersect1d(neurons[i], neurons[j], return_indices=True)
-        if len(mine) > 1:
-            scores[i, j] = adjusted_rand_score(clusters[i][mine], clusters[j][others])
-    counts = np.isfinite(scores).sum(1)
-    return np.divide(np.nansum(scores, 1), counts, out=np.full(len(counts), np.nan), where=counts > 0)
+    if not len(barcodes):
+        return np.empty(0)
+    centres = centres_of(barcodes, clusters)
+    spread = ((estimates - centres[clusters]) ** 2).mean((0, 1)) + 1e-12
+    squared = ((estimates[:, :, None] - centres) ** 2 / spread).sum(3)
+    posterior = softmax(-squared / 2, axis=2)
+    return posterior[:, np.arange(len(clusters)), clusters].mean(0)
 
 
 def aligned_means(
@@ -162,9 +114,9 @@ def aligned_means(
         [image[y : y + size, x : x + size] for image, (y, x) in zip(padded, positions, strict=True)]
     )
     means = []
-    for label in range(clusters.max() + 1):
+    for label in np.unique(clusters):
         mine = patches[clusters == label]
         counts = np.isfinite(mine).sum(0)
         sums = np.nansum(mine, 0)
         means.append(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0))
-    return np.stack(means)
+    return np.array(means).reshape(-1, size, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sys
 from collections.abc import Sequence
@@ -10,8 +11,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from whatwhere.config.files import SIMULATED, Config, cells, merge, read, size
-from whatwhere.config.validation import check_size, validate
+from whatwhere.config.files import SIMULATED, Config, dump, size
+from whatwhere.config.load import load as load_config
+from whatwhere.config.plan import used
+from whatwhere.config.schema import Sources
+from whatwhere.config.validation import check_size
 from whatwhere.dataset import repeat_mean
 from whatwhere.description import overview
 from whatwhere.errors import UserError
@@ -19,10 +23,7 @@ from whatwhere.fit_data import check_responses, draw
 from whatwhere.recordings import PUBLISHED, load
 from whatwhere.recordings.fetch import is_url
 
-DEFAULT = Path(__file__).parents[2] / "config" / "config.yaml"
 DOWNLOADS = Path("results", "downloads")
-
-Sources = Sequence[tuple[str, Config]]
 
 
 def check(paths: Sequence[str | Path]) -> list[str]:
@@ -38,22 +39,23 @@ def check(paths: Sequence[str | Path]) -> list[str]:
 
     Returns
     -------
-    What the datasets of the experiments hold, a line for each fact.
+    What the datasets of the experiments hold, a line for each fact; then what is like another one, in full.
 
     Raises
     ------
     UserError
         If anything would stop the workflow before it trains.
     """
-    files = dict.fromkeys(Path(path).resolve() for path in (DEFAULT, *paths))
-    sources = [(str(path), read(path)) for path in files]
-    config: Config = {}
-    for _, content in sources:
-        config = merge(config, content)
-    validate(config, sources)
+    loaded = load_config(paths)
+    config, sources = loaded.config, loaded.sources
     lines = [f"run {config['run']}"]
-    for name in dict.fromkeys(name for one in config["experiments"] for name in one["datasets"]):
+    for name in used(config, "datasets"):
         lines += ["", f"dataset {name}", *(f"  {line}" for line in _dataset(name, config, sources))]
+    for section in ("datasets", "models"):
+        for name in used(config, section):
+            if "like" in loaded.written[section][name]:
+                resolved = dump({section: {name: config[section][name]}})
+                lines += ["", f"{section}.{name} in full:", *(f"  {line}" for line in resolved.splitlines())]
     return lines
 
 
@@ -76,10 +78,10 @@ def _check_fits(dataset: xr.Dataset, name: str, config: Config, sources: Sources
     for index, experiment in enumerate(config["experiments"]):
         if name not in experiment["datasets"]:
             continue
-        for n_neurons, n_images in cells(experiment):
+        for n_neurons, n_images in itertools.product(experiment["n_neurons"], experiment["n_images"]):
             for seed in experiment["seeds"]:
                 try:
-                    drawn = draw(dataset, size(n_neurons), size(n_images), seed)
+                    drawn = draw(dataset, size(str(n_neurons)), size(str(n_images)), seed)
                     seen = repeat_mean(
                         dataset, np.concatenate([drawn.train, drawn.validation]), drawn.neurons
                     )

@@ -11,6 +11,7 @@ location            neuron, axis              float32   simulations: true centre
 cell_type           neuron                    int16     simulations: true cell type, from 0
 response_sd         neuron                    float32   simulations: sd of averaged responses (section B)
 receptive_field     neuron, ry, rx            float32   simulations: kernel, if all of one size
+covariates          repeat, image, covariate  float32   recordings: running, pupil; used by no model
 ==================  ========================  ========  =================================================
 
 The first three are required. A dataset has one or more folds: a fold is one complete assignment of the
@@ -19,6 +20,8 @@ of every neuron. Attributes: ``name``, ``source``, ``kind`` (simulated or record
 global or per_pixel; applied with statistics of the training images of each fit), ``noise_free_test`` (1: the
 test responses are rates without noise), ``repeat_averages`` (1: responses are published averages and hold
 no single trials), ``validation_fraction`` and ``validation_max`` (how many of n images a fit validates on).
+Recordings may name their neurons, images and covariates (coordinates ``neuron_id``, ``image_name`` and
+``covariate_name``) and say how files were read (attribute ``reading``).
 Simulations with natural stimuli add ``independent_pixels_train``, ``_validation`` and ``_test``: how many
 different pixels of the source the images of a split show, fewer than their pixels where crops overlap.
 Recordings add ``preparation``, see :func:`whatwhere.recordings.preprocess.preparation`.
@@ -29,11 +32,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import xarray as xr
 
 from whatwhere.errors import UserError
-from whatwhere.files import read_netcdf
+from whatwhere.files import atomic, read_netcdf
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 SPLITS = ("train", "validation", "test")
@@ -50,6 +54,7 @@ _OPTIONAL = {
     "cell_type": (("neuron",), "int16"),
     "response_sd": (("neuron",), "float32"),
     "receptive_field": (("neuron", "ry", "rx"), "float32"),
+    "covariates": (("repeat", "image", "covariate"), "float32"),
 }
 _ATTRIBUTES = (
     "name",
@@ -61,7 +66,10 @@ _ATTRIBUTES = (
     "validation_fraction",
     "validation_max",
 )
-_CHUNK = 4096
+_CHUNK = 64 << 10
+"""Bytes of responses that a file stores in one piece."""
+_PIECE = 64 << 20
+"""Bytes of responses or images that are in memory at a time where all of them need not be."""
 
 
 def check(dataset: xr.Dataset, name: str) -> None:
@@ -102,8 +110,8 @@ def check(dataset: xr.Dataset, name: str) -> None:
 
 
 def _check_values(dataset: xr.Dataset, name: str) -> None:
-    for start in range(0, dataset.sizes["image"], _CHUNK):
-        part = dataset.isel(image=slice(start, start + _CHUNK))
+    for start, stop in _ranges(dataset["responses"]):
+        part = dataset.isel(image=slice(start, stop))
         images, responses = part["images"].values, part["responses"].values
         if not np.isfinite(images).all():
             bad = start + np.flatnonzero(~np.isfinite(images).all((1, 2, 3)))[0]
@@ -145,6 +153,42 @@ def open_dataset(path: str | Path) -> xr.Dataset:
     return dataset
 
 
+def write_dataset(dataset: xr.Dataset, path: str | Path) -> None:
+    """Write a recording piece by piece; repeats that few images have take little room.
+
+    Parameters
+    ----------
+    dataset
+        Its responses may be made when they are asked for, as :class:`whatwhere.recordings.presentations`
+        does; they are never whole in memory.
+    path
+        Of the netCDF-4 file.
+    """
+    responses = dataset["responses"]
+    n_repeats, _, n_neurons = responses.shape
+    together = max(1, _CHUNK // (4 * n_neurons))
+    with atomic(path) as temporary:
+        try:
+            dataset.drop_vars("responses").to_netcdf(temporary, format="NETCDF4", engine="netcdf4")
+            with netCDF4.Dataset(temporary, "a") as stored:
+                dims = [str(dim) for dim in responses.dims]
+                for name, size in zip(dims, responses.shape, strict=True):
+                    if name not in stored.dimensions:
+                        stored.createDimension(name, size)
+                chunks = (1, min(together, responses.shape[1]), n_neurons)
+                written = stored.createVariable("responses", "f4", dims, chunksizes=chunks, fill_value=np.nan)
+                written.setncatts(responses.attrs)
+                for start, stop in _ranges(responses, together):
+                    piece = responses.isel(image=slice(start, stop)).values
+                    for repeat in range(n_repeats):
+                        for first in range(0, stop - start, together):
+                            part = piece[repeat, first : first + together]
+                            if not np.isnan(part).all():
+                                written[repeat, start + first : start + first + len(part)] = part
+        except RuntimeError as error:
+            raise UserError(f"{path}: cannot be written: is the disk full?") from error
+
+
 def duplicate_groups(images: Iterable[np.ndarray]) -> np.ndarray:
     """Group number of every image, equal for images with identical content.
 
@@ -164,11 +208,29 @@ def _pieces(variable: xr.DataArray, images: np.ndarray) -> Iterator[tuple[np.nda
     Read in contiguous pieces: netCDF files answer scattered indices one by one, hundreds of times slower.
     """
     axis = variable.get_axis_num("image")
-    for start in range(0, variable.sizes["image"], _CHUNK):
-        inside = np.flatnonzero((images >= start) & (images < start + _CHUNK))
+    for start, stop in _ranges(variable):
+        inside = np.flatnonzero((images >= start) & (images < stop))
         if len(inside):
-            piece = variable.isel(image=slice(start, start + _CHUNK)).values
+            piece = variable.isel(image=slice(start, stop)).values
             yield inside, piece.take(images[inside] - start, axis)
+
+
+def _ranges(variable: xr.DataArray, multiple: int = 1) -> Iterator[tuple[int, int]]:
+    """First and last image, exclusive, of pieces of a variable that take little memory."""
+    n_images = variable.sizes["image"]
+    step = max(1, _PIECE * n_images // max(variable.nbytes, 1) // multiple) * multiple
+    for start in range(0, n_images, step):
+        yield start, min(start + step, n_images)
+
+
+def presented(dataset: xr.Dataset) -> np.ndarray:
+    """Which presentations there were, of any neuron, (repeat, image)."""
+    responses = dataset["responses"]
+    pieces = [
+        (~np.isnan(responses.isel(image=slice(start, stop)).values)).any(2)
+        for start, stop in _ranges(responses)
+    ]
+    return np.concatenate(pieces, 1)
 
 
 def select_images(dataset: xr.Dataset, images: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from whatwhere.dataset import SPLITS, duplicate_groups
+from whatwhere.dataset import SPLITS, duplicate_groups, presented
 from whatwhere.errors import some_of
 from whatwhere.metrics import cc_max
 
@@ -131,7 +131,7 @@ def split_sizes(dataset: xr.Dataset) -> dict[str, int]:
 def overview(dataset: xr.Dataset) -> dict[str, str]:
     """What was understood, as pairs of a term and its value."""
     sizes = dataset.sizes
-    presentations = (~np.isnan(dataset["responses"].values)).any(2).sum(0)
+    presentations = presented(dataset).sum(0)
     fewest, most = int(presentations.min()), int(presentations.max())
     repeats = f"{most}" if fewest == most else f"{fewest} to {most}"
     if dataset.attrs["repeat_averages"]:
@@ -143,10 +143,13 @@ def overview(dataset: xr.Dataset) -> dict[str, str]:
         "Cite": dataset.attrs.get("citation", ""),
         "Images": f"{sizes['image']} of {sizes['channel']} x {sizes['y']} x {sizes['x']} (channel, y, x)",
         "Neurons": f"{sizes['neuron']}{_names(dataset)}",
+        "Read as": dataset.attrs.get("reading", ""),
+        "Pairs": _pairs(dataset),
         "Presentations per image": repeats,
         "Splits": ", ".join(f"{size} {label}" for label, size in split_sizes(dataset).items()),
         "Folds": f"{sizes['fold']}",
         "Normalization": dataset.attrs["normalize"],
+        "Covariates": _covariates(dataset),
     }
     return {term: value for term, value in rows.items() if value}
 
@@ -157,6 +160,26 @@ def _names(dataset: xr.Dataset) -> str:
         return ""
     names = dataset["neuron_id"].values.astype(str)
     return f" ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
+
+
+def _pairs(dataset: xr.Dataset) -> str:
+    """The first three images of a recording and what the first neurons answered, for the owner to compare."""
+    if dataset.attrs["kind"] == "simulated":
+        return ""
+    names = dataset["image_name"].values[:3] if "image_name" in dataset.coords else range(3)
+    answers = dataset["responses"][0, :3, :3].values
+    more = ", ..." if dataset.sizes["neuron"] > 3 else ""
+    pairs = [
+        f"image {name}: {', '.join(f'{value:.4g}' for value in row)}{more}"
+        for name, row in zip(names, answers, strict=True)
+    ]
+    return "; ".join(pairs)
+
+
+def _covariates(dataset: xr.Dataset) -> str:
+    if "covariates" not in dataset:
+        return ""
+    return f"{', '.join(dataset['covariate_name'].values.astype(str))} (kept with the data, used by no model)"
 
 
 def findings(dataset: xr.Dataset) -> list[str]:
@@ -170,7 +193,8 @@ def findings(dataset: xr.Dataset) -> list[str]:
     tested = split_sizes(dataset)["test"]
     if tested < MIN_TESTED:
         found.append(f"only {tested} images test: scores say little")
-    trials = (~np.isnan(repeated(dataset["responses"].values))).any(2).sum()
+    counts = presented(dataset).sum(0)
+    trials = counts[counts > 1].sum()
     drifting = table.neuron[table.drift.abs() * np.sqrt(trials) > DRIFT_LIMIT]
     if len(drifting):
         found.append(f"{len(drifting)} neurons drift over repeats: {some_of(drifting)}")
@@ -195,7 +219,7 @@ def _about_images(dataset: xr.Dataset) -> list[str]:
 def _about_neurons(table: pd.DataFrame) -> list[str]:
     dead = (table.minimum == 0) & (table.maximum == 0)
     constant = (table.sd == 0) & ~dead
-    noisy = table.oracle_correlation.notna() & table.cc_max.isna()
+    noisy = table.cc_max == 0
     kinds = {
         "never respond": dead,
         "always respond alike": constant,

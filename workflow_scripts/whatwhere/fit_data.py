@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,6 +122,10 @@ class Standardizer:
         standardized /= self.sd
         return standardized.astype(np.float32, copy=False)
 
+    def undo(self, images: np.ndarray) -> np.ndarray:
+        """Images as they were stored, (image, channel, y, x)."""
+        return images * self.sd + self.mean
+
 
 def standardizer(images: np.ndarray, normalize: str) -> Standardizer:
     """Statistics of training images (image, channel, y, x): none, one pair, or one pair per pixel."""
@@ -148,6 +153,8 @@ class FitData:
         (image, neuron), float32, averaged over repeats.
     response_sd
         (neuron,) scale of the responses for initial values (section B).
+    response_scale
+        (neuron,) by which the recorded responses were divided.
     standardize
         What was done to the images.
     draw
@@ -162,6 +169,7 @@ class FitData:
     validation_images: np.ndarray
     validation_responses: np.ndarray
     response_sd: np.ndarray
+    response_scale: np.ndarray
     standardize: Standardizer
     draw: Draw
     patch_corner: np.ndarray | None
@@ -185,10 +193,36 @@ def load_fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | No
         validation_images=standardize(select_images(dataset, drawn.validation)),
         validation_responses=responses[1],
         response_sd=response_sd,
+        response_scale=np.ones(len(drawn.neurons), np.float32),
         standardize=standardize,
         draw=drawn,
         patch_corner=None if corner is None else corner[drawn.neurons],
         patch_size=size,
+    )
+
+
+def evenly_scaled(data: FitData) -> FitData:
+    """The same with images that are z-scored as a whole, whatever was done to their pixels before."""
+    images = [data.standardize.undo(part) for part in (data.train_images, data.validation_images)]
+    standardize = standardizer(images[0], "global")
+    return dataclasses.replace(
+        data,
+        train_images=standardize(images[0]),
+        validation_images=standardize(images[1]),
+        standardize=standardize,
+    )
+
+
+def scale_responses(data: FitData) -> FitData:
+    """The same with responses in units of each neuron's sd over training images; a constant one keeps its."""
+    sd = data.train_responses.std(0)
+    sd = np.where(sd > 0, sd, 1).astype(np.float32)
+    return dataclasses.replace(
+        data,
+        train_responses=data.train_responses / sd,
+        validation_responses=data.validation_responses / sd,
+        response_sd=data.response_sd / sd,
+        response_scale=data.response_scale * sd,
     )
 
 
@@ -214,9 +248,15 @@ def check_responses(definition: dict[str, Any], responses: np.ndarray, neurons: 
     """
     negative, below = neurons[responses.min(0) < 0], neurons[responses.mean(0) < 0]
     if definition["loss"] == "poisson" and len(negative):
+        if "nonlinearity" in definition:
+            advice = "set the model's loss to mse and its nonlinearity to identity"
+        elif "training" in definition:
+            advice = f"a {definition['family']} predicts rates only: leave it out, or take ridge or a cnn"
+        else:
+            advice = "set the model's loss to mse"
         raise UserError(
             f"a poisson loss cannot fit negative responses, and {len(negative)} neurons have some "
-            f"({some_of(negative)}): set the model's loss to mse and its nonlinearity to identity"
+            f"({some_of(negative)}): {advice}"
         )
     output = definition.get("nonlinearity", "identity")
     if output != "identity" and len(below):

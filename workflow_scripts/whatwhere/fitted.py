@@ -16,7 +16,7 @@ from whatwhere.locations import peaks
 from whatwhere.member import Member
 from whatwhere.stimuli import Canvas
 from whatwhere.synthesis import most_exciting_images
-from whatwhere.training.fits import Setting
+from whatwhere.training.families import Setting
 from whatwhere.viewing import Viewing
 
 
@@ -123,7 +123,7 @@ class FittedModel:
     @property
     def positions(self) -> np.ndarray:
         """Where neurons look: the peaks of their masks (neuron, 2), as (y, x) in pixels of the model."""
-        return peaks(self.masks, self.viewing.shape[1:])
+        return peaks(self.masks, self.viewing.shape[1:], self.members[0].shown.stride)
 
     @property
     def locations(self) -> pd.DataFrame:

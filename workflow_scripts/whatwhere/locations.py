@@ -7,15 +7,29 @@ import numpy as np
 _MIN_NEURONS = 5
 
 
-def peaks(maps: np.ndarray, image_shape: tuple[int, int]) -> np.ndarray:
+def corner(map_shape: tuple[int, ...], image_shape: tuple[int, ...], stride: int = 1) -> np.ndarray:
+    """Middle of the first place of a map that is centred in the image, (y, x) in image pixels.
+
+    Parameters
+    ----------
+    map_shape, image_shape
+        (y, x): of a mask of VALID convolutions, or of an average of image size; and of the images.
+    stride
+        Pixels from one place of the map to the next, the side of the squares that a place stands for.
+    """
+    places = -(-np.array(image_shape) // stride)
+    return (places - map_shape) // 2 * stride + (stride - 1) // 2
+
+
+def peaks(maps: np.ndarray, image_shape: tuple[int, ...], stride: int = 1) -> np.ndarray:
     """Position of the largest absolute value of every map, in image pixels.
 
     Parameters
     ----------
     maps
-        (neuron, y, x), centred in the image: a mask of VALID convolutions, or an average of image size.
-    image_shape
-        (y, x) of the images.
+        (neuron, y, x).
+    image_shape, stride
+        As for :func:`corner`.
 
     Returns
     -------
@@ -23,8 +37,8 @@ def peaks(maps: np.ndarray, image_shape: tuple[int, int]) -> np.ndarray:
     """
     flat = np.abs(maps).reshape(len(maps), -1).argmax(1)
     position = np.stack(np.unravel_index(flat, maps.shape[1:]), 1)
-    margin = (np.array(image_shape) - maps.shape[1:]) // 2
-    return position + margin
+    last = np.array(image_shape) - 1
+    return np.minimum(position * stride + corner(maps.shape[1:], image_shape, stride), last)
 
 
 def location_errors(positions: np.ndarray, truth: np.ndarray, groups: np.ndarray) -> np.ndarray:

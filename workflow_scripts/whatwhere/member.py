@@ -14,7 +14,8 @@ from whatwhere.errors import UserError
 from whatwhere.fit_data import Standardizer
 from whatwhere.models.base import EVALUATION_CHUNK, Model, predict
 from whatwhere.selection import MEAN_RESPONSE, most_frequent
-from whatwhere.training.fits import Setting, load_fit, settings
+from whatwhere.training.families import Setting, settings
+from whatwhere.training.fits import load_fit
 
 
 @dataclass(frozen=True)
@@ -91,17 +92,19 @@ class Member:
         for setting, model in self.models.items():
             mine = self.choice == setting
             if mine.any():
-                predictions[:, mine] = predict(model, standardized).numpy()[:, mine]
+                scaled = predict(model, standardized).numpy() * self.stored["response_scale"].numpy()
+                predictions[:, mine] = scaled[:, mine]
         return predictions
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Feature maps of :attr:`shown`, (image, channel, y, x) in stored units to the same axes."""
-        core = getattr(self.shown, "core", None)
-        if core is None:
-            raise UserError("this model has no feature maps: fit a network")
+        model: Any = self.shown
+        if model.bank is None and not hasattr(model, "core"):
+            raise UserError("this model has no feature maps: fit a network, or a model on a bank")
+        core = getattr(model, "core", torch.nn.Identity())
         with torch.inference_mode():
             chunks = torch.from_numpy(self.standardize(images)).split(EVALUATION_CHUNK)
-            return torch.cat([core(chunk) for chunk in chunks]).numpy()
+            return torch.cat([core(model.prepare(chunk)) for chunk in chunks]).numpy()
 
     @property
     def masks(self) -> np.ndarray:

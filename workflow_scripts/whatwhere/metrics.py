@@ -1,125 +1,173 @@
 """Scores of predictions, one value per neuron; NaN where a quantity is undefined.
 
-Shapes are responses (repeat, image, neuron) with NaN for missing repeats, predictions (image, neuron).
+Image i of I was presented R_i times, M times in all, and evoked responses y_ir with mean m_i; p_i is
+predicted. Every image weighs as often as it was shown: <x> = sum_i R_i x_i / M. Then, neuron by neuron,
+
+====================  ====================================  ================================================
+noise                 sum_ir (y_ir - m_i)^2 / (M - I)       variance of one presentation
+total                 <(m - <m>)^2>                         variance of the means over repeats
+explainable variance  total - (I - 1) noise / M             that of the true responses (analysis of variance)
+mse                   <(m - p)^2>                           mean squared error
+unexplained variance  mse - I noise / M                     that against the true responses
+fev                   explainable / (explainable + noise)   reliability: explainable part of one presentation
+feve                  1 - unexplained / explainable         fraction of explainable variance explained
+correlation           cov(m, p) / (sd(m) sd(p))             with the mean over repeats
+cc_max                sqrt(explainable / total)             what noise allows it to be (Schoppe et al. 2016)
+cc_norm               correlation / cc_max
+====================  ====================================  ================================================
+
+With as many repeats of every image these are the formulas of section G.4, but for the factor I / (I - 1)
+between its two variances. Rates have no noise: then ``feve`` is that of section A.3, and no ceiling is given.
 Negative scores are kept: thresholds are a matter of presentation.
+
+Shapes are responses (repeat, image, neuron) with NaN for missing repeats, predictions (image, neuron).
+
+>>> truth = np.array([[0.0], [1.0], [2.0], [3.0]])
+>>> half = scores(truth / 2, truth[None], noise_free=True)
+>>> [round(float(half[name][0]), 3) for name in ("feve", "correlation", "explainable_variance")]
+[0.3, 1.0, 1.25]
+>>> noisy = np.stack([truth - 0.5, truth + 0.5])  # noise of .5
+>>> found = scores(truth, noisy, noise_free=False)
+>>> [round(float(found[name][0]), 3) for name in ("explainable_variance", "fev", "cc_max")]
+[1.062, 0.68, 0.922]
 """
 
 from __future__ import annotations
 
-import warnings
+import logging
 
 import numpy as np
 
-SCORES = ["correlation", "correlation_single_trial", "feve", "mse", "cc_max", "cc_norm"]
-"""Columns of the score tables, in order."""
+from whatwhere.errors import some_of
+
+logger = logging.getLogger(__name__)
+
+SCORES = [
+    "correlation",
+    "correlation_single_trial",
+    "feve",
+    "mse",
+    "cc_max",
+    "cc_norm",
+    "fev",
+    "explainable_variance",
+    "unexplained_variance",
+    "covariance",
+    "predicted_variance",
+]
+"""Columns of the score tables, in order; the last four are those that are summed where neurons are pooled."""
+
+_BLOCK = 512
+"""Neurons scored at once."""
+_SILENT = 1e-6
+"""Largest deviation of responses from their mean, relative to their size, that rounding may leave."""
 
 
-def _mean(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
-    with warnings.catch_warnings():
-        # An all-NaN slice is an undefined quantity, and its mean is NaN as promised.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return np.asarray(np.nanmean(values, axis=axis, dtype=np.float64))
+def _check_shapes(predictions: np.ndarray, responses: np.ndarray) -> None:
+    if responses.ndim != 3 or predictions.shape != responses.shape[1:]:
+        raise ValueError(
+            f"predictions {predictions.shape} and responses {responses.shape} are no (image, neuron) and "
+            "(repeat, image, neuron)"
+        )
 
 
-def _positive(variance: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """A variance (neuron,) of values (..., neuron), NaN where it is no more than what rounding leaves."""
-    largest = np.nanmax(np.abs(values), axis=tuple(range(values.ndim - 1)), initial=0)
-    return np.where(variance > 1e-12 * largest**2, variance, np.nan)
+def image_moments(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
+    """What is to be summed over images for all scores, so that images can be weighed.
 
+    Returns
+    -------
+    (moment, image, neuron): 1, R, the squared deviations of repeats from their mean, and R times m, m^2, p,
+    p^2 and m p, where m and p are relative to the mean response of the neuron.
 
-def _trial_variance(responses: np.ndarray) -> np.ndarray:
-    """Variance over repeats, (repeat, image, neuron) to (image, neuron); NaN below two repeats."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return np.nanvar(responses, axis=0, ddof=1, dtype=np.float64)
-
-
-def pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Pearson correlation over images, (image, neuron) twice to (neuron,).
-
-    0 where the first, the prediction, is constant (section G.4), or hardly varies beside the second; NaN
-    where the second is constant.
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or a neuron has no response to an image.
     """
-    of_prediction = first - first.mean(0, dtype=np.float64)
-    of_response = second - second.mean(0, dtype=np.float64)
-    norm = np.sqrt((of_prediction**2).sum(0) * (of_response**2).sum(0))
+    _check_shapes(predictions, responses)
+    present = ~np.isnan(responses)
+    repeats = present.sum(0).astype(np.float64)
+    if not repeats.all():
+        raise ValueError("every neuron needs a response to every image")
+    centre = np.nanmean(responses, axis=(0, 1), dtype=np.float64)
+    trials = np.where(present, responses - centre, 0.0)
+    # A neuron that always responds alike is one, whatever rounding makes of its mean.
+    trials *= np.abs(trials).max((0, 1)) > _SILENT * np.nanmax(np.abs(responses), axis=(0, 1))
+    mean = trials.sum(0) / repeats
+    within = (np.where(present, trials - mean, 0.0) ** 2).sum(0)
+    predicted = predictions - centre
+    parts = [mean, mean**2, predicted, predicted**2, mean * predicted]
+    return np.stack([np.ones_like(repeats), repeats, within, *(repeats * part for part in parts)])
+
+
+def _noise(images: np.ndarray, shown: np.ndarray, within: np.ndarray) -> np.ndarray:
+    return within / np.where(shown > images, shown - images, np.nan)
+
+
+def scores_of(sums: np.ndarray, noise_free: bool) -> dict[str, np.ndarray]:
+    """All scores by column name from the sums over images of :func:`image_moments`.
+
+    Parameters
+    ----------
+    sums
+        (moment, ...).
+    noise_free
+        The responses are rates without noise.
+
+    Returns
+    -------
+    (...) each.
+    """
+    images, shown, within, *rest = sums
     with np.errstate(invalid="ignore", divide="ignore"):
-        r = (of_prediction * of_response).sum(0) / norm
-    r = np.where(of_prediction.std(0) <= 1e-5 * of_response.std(0), 0.0, r)
-    return np.where(np.isnan(_positive(of_response.var(0), second)), np.nan, r)
+        response, squared, predicted, predicted_squared, product = (part / shown for part in rest)
+        total = squared - response**2
+        known = total > 0
+        total = np.where(known, total, np.nan)
+        noise = np.zeros_like(total) if noise_free else _noise(images, shown, within)
+        explainable = total - (images - 1) / shown * noise
+        error = squared - 2 * product + predicted_squared
+        unexplained = np.where(known, error - images / shown * noise, np.nan)
+        predicted_variance = np.maximum(predicted_squared - predicted**2, 0)
+        # Predictions that hardly vary beside the responses count as constant, and correlate with nothing.
+        varies = predicted_variance > 1e-10 * total
+        covariance = np.where(varies, product - response * predicted, 0.0 * total)
+        scale = np.where(varies, predicted_variance, 1.0)
+        positive = np.where(explainable > 0, explainable, np.where(np.isnan(explainable), np.nan, 0.0))
+        undefined = np.full_like(total, np.nan)
+        correlation = covariance / np.sqrt(scale * total)
+        ceiling = undefined if noise_free else np.sqrt(positive / total)
+        # Of all presentations; unknown, as the noise, where no image was repeated.
+        spread = undefined if noise_free else total + within / shown + 0 * noise
+        return {
+            "correlation": correlation,
+            "correlation_single_trial": covariance / np.sqrt(scale * spread),
+            "feve": np.where(positive > 0, 1 - unexplained / explainable, np.nan),
+            "mse": error,
+            "cc_max": ceiling,
+            "cc_norm": np.where(ceiling > 0, correlation / ceiling, np.nan),
+            "fev": positive / (positive + noise),
+            "explainable_variance": explainable,
+            "unexplained_variance": unexplained,
+            "covariance": covariance,
+            "predicted_variance": np.where(varies, predicted_variance, 0.0 * total),
+        }
 
 
-def correlation(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
-    """Correlation of predictions with the mean over repeats (section G.4), (neuron,)."""
-    return pearson(predictions, _mean(responses, 0))
+def finite_predictions(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
+    """Predictions with the mean response in place of those of neurons that have an infinite one.
 
-
-def correlation_single_trial(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
-    """Correlation of predictions with single trials, pooled over repeats and images, (neuron,).
-
-    NaN unless there are single trials of at least one repeated image.
+    Such neurons count as unexplained, and do not leave a mean.
     """
-    scores = np.full(predictions.shape[1], np.nan)
-    if len(responses) < 2:
-        return scores
-    for neuron in range(predictions.shape[1]):
-        trials = responses[:, :, neuron]
-        present = ~np.isnan(trials)
-        predicted = np.broadcast_to(predictions[:, neuron], trials.shape)[present]
-        scores[neuron] = pearson(predicted[:, None], trials[present][:, None])[0]
-    return scores
-
-
-def noise_variance(responses: np.ndarray) -> np.ndarray:
-    """Variance over repeats of one trial, averaged over images with two repeats or more, (neuron,)."""
-    return _mean(_trial_variance(responses), 0)
-
-
-def mean_noise_variance(responses: np.ndarray) -> np.ndarray:
-    """Variance of the mean over repeats, averaged over images (section G.4), (neuron,).
-
-    Images that were shown once have the trial variance of the others: their means are the noisiest. NaN
-    where no image was repeated.
-    """
-    counts = (~np.isnan(responses)).sum(0)
-    variance = _trial_variance(responses)
-    variance = np.where(np.isnan(variance), _mean(variance, 0), variance)
-    with np.errstate(divide="ignore"):
-        return (variance / counts).mean(0)
-
-
-def mse(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
-    """Mean squared error against the mean over repeats, (neuron,)."""
-    return ((predictions - _mean(responses, 0)) ** 2).mean(0)
-
-
-def feve(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
-    """Fraction of explainable variance explained, from repeats (section G.4), (neuron,).
-
-    1 - (MSE - noise) / (total - noise) with the variance of repeat means as total and the variance of
-    their noise. NaN where no image was repeated or no variance is explainable.
-    """
-    total = _mean(responses, 0).var(0, ddof=1)
-    noise = mean_noise_variance(responses)
-    explainable = _positive(total - noise, responses)
-    return 1 - (mse(predictions, responses) - noise) / explainable
-
-
-def feve_noise_free(predictions: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """FEVE against responses without noise (section A.3), (image, neuron) twice to (neuron,)."""
-    variance = _positive(rates.var(0, dtype=np.float64), rates)
-    return 1 - ((predictions - rates) ** 2).mean(0, dtype=np.float64) / variance
-
-
-def cc_max(responses: np.ndarray) -> np.ndarray:
-    """Highest correlation with the repeat mean that noise allows (Schoppe et al. 2016), (neuron,).
-
-    sqrt(signal / (signal + noise / repeats)), with signal power from the variance of means over images.
-    NaN without repeats, or where the signal power is not positive.
-    """
-    total = _mean(responses, 0).var(0, ddof=1)
-    signal = _positive(total - mean_noise_variance(responses), responses)
-    return np.sqrt(signal / total)
+    infinite = ~np.isfinite(predictions).all(0)
+    if not infinite.any():
+        return predictions
+    logger.warning(
+        "%d neurons have predictions that are no finite numbers and count as predicted by their mean: %s",
+        infinite.sum(),
+        some_of(np.flatnonzero(infinite)),
+    )
+    return np.where(infinite, np.nanmean(responses, axis=(0, 1), dtype=np.float64), predictions)
 
 
 def scores(predictions: np.ndarray, responses: np.ndarray, noise_free: bool) -> dict[str, np.ndarray]:
@@ -128,20 +176,47 @@ def scores(predictions: np.ndarray, responses: np.ndarray, noise_free: bool) -> 
     Parameters
     ----------
     predictions
-        (image, neuron).
+        (image, neuron); a neuron with an infinite one scores as if its mean was predicted.
     responses
         (repeat, image, neuron).
     noise_free
         The responses are rates without noise, so that ``feve`` needs no repeats and a ceiling is moot.
     """
-    undefined = np.full(predictions.shape[1], np.nan)
-    ceiling = undefined if noise_free else cc_max(responses)
-    against_mean = correlation(predictions, responses)
-    return {
-        "correlation": against_mean,
-        "correlation_single_trial": correlation_single_trial(predictions, responses),
-        "feve": feve_noise_free(predictions, responses[0]) if noise_free else feve(predictions, responses),
-        "mse": mse(predictions, responses),
-        "cc_max": ceiling,
-        "cc_norm": against_mean / ceiling,
-    }
+    _check_shapes(predictions, responses)
+    predictions = finite_predictions(predictions, responses)
+    # In blocks: moments are several times larger than the responses.
+    sums = [
+        image_moments(predictions[:, start : start + _BLOCK], responses[:, :, start : start + _BLOCK]).sum(1)
+        for start in range(0, responses.shape[2], _BLOCK)
+    ]
+    return scores_of(np.concatenate(sums, axis=1), noise_free)
+
+
+def pearson(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
+    """Pearson correlation over images, (image, neuron) twice to (neuron,).
+
+    0 where a prediction is constant (section G.4), or hardly varies beside the response; NaN where the
+    response is constant.
+
+    >>> pearson(np.array([[1.0], [2.0], [4.0]]), np.array([[3.0], [5.0], [9.0]])).round(6)
+    array([1.])
+    """
+    return scores(predictions, responses[None], noise_free=True)["correlation"]
+
+
+def noise_variance(responses: np.ndarray) -> np.ndarray:
+    """Variance of one presentation around the mean of its image, (neuron,); NaN without repeats.
+
+    >>> noise_variance(np.array([[[1.0], [5.0]], [[3.0], [5.0]]]))
+    array([1.])
+    """
+    images, shown, within = image_moments(np.zeros(responses.shape[1:]), responses)[:3].sum(1)
+    return _noise(images, shown, within)
+
+
+def cc_max(responses: np.ndarray) -> np.ndarray:
+    """Highest correlation with the mean over repeats that noise allows, (neuron,).
+
+    0 where no variance is explainable; NaN without repeats, or where a neuron always responds alike.
+    """
+    return scores(np.zeros(responses.shape[1:]), responses, noise_free=False)["cc_max"]

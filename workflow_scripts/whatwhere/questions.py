@@ -1,7 +1,8 @@
 """The paper's five questions, answered by the tables of a run.
 
-Every answer is a mean of paired differences with its 95 % confidence interval from Student's t distribution:
-over seeds where populations of different size are compared, over neurons and seeds where models are. It says
+Every answer is a mean of paired differences, or a shift of curves (:mod:`whatwhere.scaling`), with its 95 %
+confidence interval: over seeds where populations of different size are compared, over neurons and seeds where
+models are. A single seed has none. docs/statistics.md says how often they hold the truth. An answer says
 where it comes from, and a run that lacks the experiment says so.
 """
 
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from whatwhere.scaling import measure_of
+from whatwhere.scaling import measure_of, paired_curves, shift
 
 QUESTIONS = {
     1: "Does a feature space shared by many neurons help?",
@@ -44,6 +45,8 @@ COLUMNS = [
 
 _FACTORIZED = "cnn_factorized"
 _JOINT_READOUTS = ("cnn_fixed_mask", "cnn_fully_connected")
+_NOT_SEPARATED = ("cnn_fully_connected", "mean", "ols", "ridge", "ridge_shared", "lasso", "lnp", "hsm")
+"""Fully-connected readouts and models without convolution; others know a kernel, or locate neurons."""
 _DATA = ["dataset", "selection"]
 _CELL = [*_DATA, "n_neurons", "n_images"]
 
@@ -62,20 +65,16 @@ def interval(values: np.ndarray) -> tuple[float, float, float]:
 def crossed_interval(values: np.ndarray) -> tuple[float, float, float]:
     """Mean of values (neuron, seed) and its 95 % confidence interval; NaN for missing pairs.
 
-    Neurons of one fit share its kernels and fail together, so that the squared error of the mean is that over
-    neurons (each the mean of its seeds) plus that over seeds (each the mean of its neurons), with
-    Satterthwaite's degrees of freedom. Two or three seeds that carry most of the error make it hold the truth
-    in 88 % of the cases rather than 95 %. One seed tells of its own fit only.
+    Neurons of one fit share its kernels and fail together. The squared half width is the sum of that of the
+    means of neurons (over seeds) and that of the means of seeds (over neurons), each with its own Student's t
+    (Zou & Donner 2008), which holds the truth in 94 to 99 % of the cases, whichever varies more. One seed
+    tells of its own fit only, and has no interval.
     """
-    means = [np.nanmean(values, axis=1 - axis) for axis in range(2) if values.shape[axis] > 1]
     mean = float(np.mean(np.nanmean(values, axis=1)))
-    if not means:
+    if values.shape[1] < 2:
         return mean, np.nan, np.nan
-    errors = np.array([np.var(one, ddof=1) / len(one) for one in means])
-    if not errors.sum():
-        return mean, mean, mean
-    freedom = errors.sum() ** 2 / sum(e**2 / (len(one) - 1) for e, one in zip(errors, means, strict=True))
-    half = float(t.ppf(0.975, freedom) * np.sqrt(errors.sum()))
+    means = [np.nanmean(values, axis=1 - axis) for axis in range(2) if values.shape[axis] > 1]
+    half = float(np.sqrt(sum((interval(one)[2] - interval(one)[0]) ** 2 for one in means)))
     return mean, mean - half, mean + half
 
 
@@ -115,7 +114,7 @@ def answers(
     found = {
         1: list(_shared_features(scores, reference)),
         2: [*_against(scores, _JOINT_READOUTS, reference), *_images_saved(scores)],
-        3: list(_largest(_against(scores, tuple(set(families.values()) - {_FACTORIZED}), reference))),
+        3: list(_largest(_against(scores, _NOT_SEPARATED, reference))),
         4: [] if barcode_scores is None else list(_largest(_barcodes(barcode_scores))),
         5: [] if exchange_rates is None else list(_exchange(exchange_rates)),
     }
@@ -143,7 +142,7 @@ def _over_neurons(values: pd.DataFrame) -> Row:
     """Estimate from differences, neurons times seeds."""
     mean, low, high = crossed_interval(values.to_numpy())
     n_seeds = values.shape[1]
-    unit = "neurons of one fit" if n_seeds == 1 else f"neurons, {n_seeds} seeds"
+    unit = "neurons, 1 seed" if n_seeds == 1 else f"neurons, {n_seeds} seeds"
     return {"value": mean, "low": low, "high": high, "n": len(values), "unit": unit}
 
 
@@ -168,7 +167,7 @@ def _published(
 
 
 def _shared_features(scores: pd.DataFrame, reference: pd.DataFrame) -> Iterator[Row]:
-    """The same factorized model fitted to many and to few neurons, over the same seeds.
+    """The same factorized model fitted to many and to few neurons, on the few and over the same seeds.
 
     Populations that are predicted worse than by their mean count as 0, as in the paper's curves.
     """
@@ -177,9 +176,10 @@ def _shared_features(scores: pd.DataFrame, reference: pd.DataFrame) -> Iterator[
     for values, part in network.groupby(keys, sort=False):
         names: Row = dict(zip(keys, values, strict=True))
         model, n_images = names.pop("model"), names["n_images"]
-        means = part.groupby(["seed", "n_neurons"])["value"].mean().clip(lower=0).unstack().sort_index(axis=1)
-        few, many = means.columns[[0, -1]]
-        difference = (means[many] - means[few]).dropna().to_numpy()
+        few, many = part["n_neurons"].min(), part["n_neurons"].max()
+        small, large = (part[part["n_neurons"] == size] for size in (few, many))
+        alone, jointly = paired_curves(small, large, "value")
+        difference = (jointly - alone).to_numpy().ravel()
         if few < many and len(difference):
             yield {
                 "comparison": f"{model}: {many} neurons fitted jointly minus {few}",
@@ -210,48 +210,27 @@ def _against(scores: pd.DataFrame, families: tuple[str, ...], reference: pd.Data
                     }
 
 
-def images_saved(images: np.ndarray, ours: np.ndarray, other: np.ndarray) -> float:
-    """Doublings of images that one model saves until it is as good as another with all images.
-
-    Negative if the other model saves them. Scores are made to rise with the images and interpolated over
-    their logarithm, and no saving is larger than the range of sizes.
-
-    Parameters
-    ----------
-    images
-        (size,) rising.
-    ours, other
-        (size,) scores.
-    """
-    sizes = np.log2(images)
-    rising = [np.maximum.accumulate(scores) for scores in (ours, other)]
-    sign, better, level = (1, rising[0], rising[1][-1])
-    if rising[0][-1] < rising[1][-1]:
-        sign, better, level = (-1, rising[1], rising[0][-1])
-    return float(sign * (sizes[-1] - np.interp(level, better, sizes)))
-
-
 def _images_saved(scores: pd.DataFrame) -> Iterator[Row]:
-    """:func:`images_saved` by the first factorized model against other joint readouts, over seeds."""
+    """Doublings of images that the first factorized model saves against other joint readouts."""
     keys = [*_DATA, "n_neurons"]
     for values, part in scores.groupby(keys, sort=False):
         names: Row = dict(zip(keys, values, strict=True))
-        means = part.groupby(["model", "seed", "n_images"])["value"].mean()
         for ours in part.loc[part.family == _FACTORIZED, "model"].unique()[:1]:
             for other in part.loc[part.family.isin(_JOINT_READOUTS), "model"].unique():
-                # Sizes that both models were fitted to with all seeds.
-                curves = pd.concat([means[ours], means[other]], axis=1, join="inner").unstack("seed").dropna()
-                if len(curves) > 1:
-                    seeds = [curves.xs(seed, axis=1, level="seed") for seed in curves.columns.unique("seed")]
-                    saved = [images_saved(curves.index.to_numpy(), *seed.to_numpy().T) for seed in seeds]
+                theirs, mine = (part[part.model == model] for model in (other, ours))
+                found = shift(*paired_curves(theirs, mine, "value"))
+                if found is not None:
                     yield {
                         "comparison": f"doublings of images that {ours} saves against {other}",
                         **names,
-                        "n_images": curves.index.max(),
-                        **_over_seeds(np.array(saved)),
+                        **_of_shift(found.octaves, found.low, found.high, found.n_seeds),
                         **_origin(part[part.model.isin((ours, other))]),
-                        "measure": f"doublings of images for equal {part['measure'].iloc[0]}",
+                        "measure": f"doublings at {part['measure'].iloc[0]} {found.performance:.2f}",
                     }
+
+
+def _of_shift(value: float, low: float, high: float, n_seeds: int) -> Row:
+    return {"value": value, "low": low, "high": high, "n": n_seeds, "unit": "seeds"}
 
 
 def _largest(rows: Iterator[Row]) -> Iterator[Row]:
@@ -287,11 +266,7 @@ def _exchange(rates: pd.DataFrame) -> Iterator[Row]:
             "comparison": f"{rate['model']}: a doubling of neurons in doublings of images, {sizes}",
             "dataset": rate["dataset"],
             "selection": rate["selection"],
-            "measure": f"exchange rate of {rate['measure']}",
-            "value": rate["rate"],
-            "low": rate["low"],
-            "high": rate["high"],
-            "n": rate["n_cells"],
-            "unit": "cells",
+            "measure": f"exchange rate at {rate['measure']} {rate['performance']:.2f}",
+            **_of_shift(rate["rate"], rate["low"], rate["high"], rate["n_seeds"]),
             "source": "tables/exchange_rates.csv",
         }

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from whatwhere.config.files import size
+from whatwhere.config.files import cell_sizes
 from whatwhere.dataset import open_dataset, select_images
 from whatwhere.errors import UserError
 from whatwhere.files import read_table, read_tensors
@@ -34,13 +34,13 @@ def fits_of(run: str | Path) -> pd.DataFrame:
     """
     parts = []
     for path in sorted(Path(run).glob("selection/*/*/*.csv")):
-        table = read_table(path)[["cell_neurons", "cell_images", "selection", "seed"]]
+        table = read_table(path)[["cell", "selection", "seed"]].drop_duplicates()
         experiment, dataset, model = (*path.parts[-3:-1], path.stem)
-        parts.append(table.drop_duplicates().assign(experiment=experiment, dataset=dataset, model=model))
+        sizes = table["cell"].str.extract("n(?P<n_neurons>.*)-d(?P<n_images>.*)")
+        parts.append(table.assign(experiment=experiment, dataset=dataset, model=model).join(sizes))
     if not parts:
         raise UserError(f"{run}: holds no fits: give the folder of a run, such as results/quick")
-    found = pd.concat(parts, ignore_index=True)
-    return found.rename(columns={"cell_neurons": "n_neurons", "cell_images": "n_images"})[[*KEYS]].astype(str)
+    return pd.concat(parts, ignore_index=True)[[*KEYS]].astype(str)
 
 
 def find(run: str | Path, wanted: Mapping[str, str | int | None]) -> pd.DataFrame:
@@ -87,12 +87,9 @@ def load(run: str | Path, wanted: Mapping[str, str | int | None]) -> FittedModel
 def _load_one(run: Path, key: dict[str, str]) -> FittedModel:
     where = Path(key["experiment"], key["dataset"], key["model"])
     cell = f"n{key['n_neurons']}-d{key['n_images']}"
-    chosen = read_selection(run / "selection" / f"{where}.csv")
+    chosen = read_table(run / "selection" / f"{where}.csv")
     chosen = chosen[
-        (chosen.cell_neurons == key["n_neurons"])
-        & (chosen.cell_images == key["n_images"])
-        & (chosen.selection == key["selection"])
-        & (chosen.seed == int(key["seed"]))
+        (chosen.cell == cell) & (chosen.selection == key["selection"]) & (chosen.seed == int(key["seed"]))
     ]
     scores = run / "scores" / f"{where}.csv"
     if not scores.is_file():
@@ -101,11 +98,6 @@ def _load_one(run: Path, key: dict[str, str]) -> FittedModel:
         return assemble(
             data, read_tensors(run / "fits" / where / cell / "fits.pt"), chosen, read_table(scores)
         )
-
-
-def read_selection(path: str | Path) -> pd.DataFrame:
-    """Read what the rule ``select_fits`` wrote."""
-    return read_table(path).astype({"cell_neurons": str, "cell_images": str})
 
 
 def assemble(
@@ -128,7 +120,7 @@ def assemble(
     seed = int(cell.seed)
     member = Member.of(content, seed, chosen["setting"].to_numpy())
     neurons = member.stored["neurons"].numpy()
-    drawn = draw(data, size(cell.cell_neurons), size(cell.cell_images), seed)
+    drawn = draw(data, *cell_sizes(cell.cell), seed)
     mine = scores[
         (scores.n_neurons == len(neurons))
         & (scores.n_images == member.stored["n_images"])

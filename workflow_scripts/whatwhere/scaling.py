@@ -1,84 +1,57 @@
-"""How performance grows with neurons and images, and how many images a neuron is worth (question 5)."""
+"""How many images one curve needs more than another for the same performance (questions 2 and 5).
+
+No form of the curves is assumed but that they rise. At a stated performance, that of one measured point, the
+other curve is searched for the data size that reaches it; sizes that do not differ significantly, over seeds,
+form the interval (Fieller's way: it has no end where the curve is too flat to have one). Between measured
+sizes nobody knows how a curve rises: the interval holds those of a curve that rises early and of one that
+rises late. docs/statistics.md says how often it covers.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import least_squares
-from scipy.special import expit
-
-MIN_CELLS = 5
-"""One more than the parameters of :class:`Curve`."""
+from scipy.interpolate import PchipInterpolator
+from scipy.stats import t
 
 MIN_PERFORMANCE = 0.05
-"""Best performance below which there is nothing to compare."""
+"""Performance below which there is nothing to compare."""
 
-_LOWER = (-2.0, 0.0, 0.02, -40.0)
-_UPPER = (4.0, 1.0, 6.0, 80.0)
+RATES = ["neurons_from", "neurons_to", "performance", "rate", "low", "high", "n_seeds"]
+"""Columns of an exchange rate: between which populations, at which performance, and its 95 % interval."""
+
+_STEPS = 64
+"""Data sizes tried per octave."""
+_LEAST = 0.01
+"""Below this, performance, and what it lacks to 1, counts as this where logarithms are taken."""
 
 
 @dataclass(frozen=True)
-class Curve:
-    """Performance as one function of effective images, D_eff = images x neurons ** rate.
-
-    ``top / (1 + exp(slope * (midpoint - log2 D_eff)))``. A
-    doubling of neurons is then worth ``rate`` doublings of images: 0 if neurons share nothing, 1 if only
-    the total number of recordings counts.
+class Shift:
+    """Horizontal distance of two curves.
 
     Attributes
     ----------
-    rate, top, slope, midpoint
-        The parameters.
-    rmse
-        Root mean squared residual of the fit.
+    performance
+        At which it is taken.
+    octaves
+        Doublings of images that the first curve needs more than the second; NaN where one of them does not
+        reach this performance.
+    low, high
+        95 % confidence interval over seeds. NaN where there is no bound: of a single seed, or where the curve
+        is too flat or too short.
+    n_seeds
+        Seeds of both curves.
     """
 
-    rate: float
-    top: float
-    slope: float
-    midpoint: float
-    rmse: float = np.nan
-
-    def __call__(self, n_neurons: np.ndarray, n_images: np.ndarray) -> np.ndarray:
-        """Performance at population and data sizes of any common shape."""
-        return _performance(
-            np.array([self.rate, self.top, self.slope, self.midpoint]), np.log2(n_neurons), np.log2(n_images)
-        )
-
-
-def _performance(parameters: np.ndarray, log_neurons: np.ndarray, log_images: np.ndarray) -> np.ndarray:
-    rate, top, slope, midpoint = parameters
-    return top * expit(slope * (log_images + rate * log_neurons - midpoint))
-
-
-def fit_curve(n_neurons: np.ndarray, n_images: np.ndarray, performance: np.ndarray) -> Curve | None:
-    """Least-squares fit of a :class:`Curve`; None if sizes and performance do not identify its rate.
-
-    Parameters
-    ----------
-    n_neurons, n_images, performance
-        (cell,). Negative performance counts as 0, that of predicting the mean, as in the paper's curves.
-    """
-    if len(np.unique(n_neurons)) < 2 or len(np.unique(n_images)) < 2 or len(performance) < MIN_CELLS:
-        return None
-    log_neurons, log_images = np.log2(n_neurons), np.log2(n_images)
-    target = np.clip(performance, 0, 1)
-    best = None
-    # The surface has local minima where one population size is ignored.
-    for rate in (0.0, 0.4, 0.8, 1.2):
-        middle = float(np.median(log_images + rate * log_neurons))
-        start = np.clip([rate, min(1.0, target.max() + 0.05), 0.8, middle], _LOWER, _UPPER)
-        result = least_squares(
-            lambda p: _performance(p, log_neurons, log_images) - target, start, bounds=(_LOWER, _UPPER)
-        )
-        best = result if best is None or result.cost < best.cost else best
-    assert best is not None
-    rate, top, slope, midpoint = map(float, best.x)
-    if not _LOWER[0] < rate < _UPPER[0] or target.max() < MIN_PERFORMANCE:
-        return None
-    return Curve(rate, top, slope, midpoint, rmse=float(np.sqrt(np.mean(best.fun**2))))
+    performance: float
+    octaves: float
+    low: float
+    high: float
+    n_seeds: int
 
 
 def measure_of(scores: pd.DataFrame) -> str:
@@ -91,75 +64,151 @@ def measure_of(scores: pd.DataFrame) -> str:
     return "feve" if noise_free.any() else "correlation"
 
 
-def cell_means(scores: pd.DataFrame, measure: str, weights: np.ndarray | None = None) -> pd.DataFrame:
-    """Mean of a measure over seeds and neurons for every population and data size.
+def paired_curves(
+    first: pd.DataFrame, second: pd.DataFrame, measure: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Mean performance by data size and seed, over the neurons and seeds that both tables hold.
+
+    Neurons differ more than fits do; a pair of populations, of which the larger holds the smaller, is
+    compared on the smaller one.
+
+    Parameters
+    ----------
+    first, second
+        Columns ``n_images``, ``seed``, ``neuron`` and the measure.
+    measure
+        A column.
+
+    Returns
+    -------
+    (n_images, seed) twice. Populations that are predicted worse than by their mean count as 0.
+    """
+    units = ["seed", "neuron"]
+    both = pd.merge(first[units].drop_duplicates(), second[units].drop_duplicates(), on=units)
+
+    def curve(scores: pd.DataFrame) -> pd.DataFrame:
+        known = scores.merge(both, on=units).dropna(subset=measure)
+        return known.groupby(["n_images", "seed"])[measure].mean().clip(lower=0).unstack("seed").sort_index()
+
+    one, other = curve(first), curve(second)
+    # Sizes that only some seeds were fitted to would compare other seeds.
+    seeds = one.columns.intersection(other.columns)
+    return one[seeds].dropna(), other[seeds].dropna()
+
+
+def shift(first: pd.DataFrame, second: pd.DataFrame) -> Shift | None:
+    """How many doublings of images the first curve needs more than the second.
+
+    Parameters
+    ----------
+    first, second
+        (n_images, seed) performance, as :func:`paired_curves` returns it.
+
+    Returns
+    -------
+    At the measured point that lies nearest to the middle of the range of performance which both curves have.
+    None without two sizes of a curve, where nothing is explained, or where nothing can be said.
+    """
+    if first.empty or second.empty or max(len(first), len(second)) < 2:
+        return None
+    means = [curve.to_numpy().mean(1) for curve in (first, second)]
+    middle = (max(mean.min() for mean in means) + min(mean.max() for mean in means)) / 2
+    # The other curve is searched, and needs more than a point.
+    found = [
+        (abs(value - middle), which, row)
+        for which, mean in enumerate(means)
+        if len(means[1 - which]) > 1
+        for row, value in enumerate(mean)
+    ]
+    _, which, row = min(found)
+    performance = float(means[which][row])
+    if performance < MIN_PERFORMANCE:
+        return None
+    fixed, searched = (first, second) if which == 0 else (second, first)
+    octaves, low, high = _search(fixed.to_numpy()[row], searched)
+    if np.isnan([octaves, low, high]).all():
+        return None
+    here = float(np.log2(fixed.index[row]))
+    if which == 0:
+        return Shift(performance, here - octaves, here - high, here - low, first.shape[1])
+    return Shift(performance, octaves - here, low - here, high - here, first.shape[1])
+
+
+def _between(sizes: np.ndarray, values: np.ndarray, x: np.ndarray) -> list[np.ndarray]:
+    """Performance (size, seed) read off between log sizes in three ways, (x, seed) each.
+
+    A monotone cubic; and curves that rise as late, or as early, as one whose logarithm, or that of what it
+    lacks to 1, is straight.
+    """
+
+    def straight(some: np.ndarray) -> np.ndarray:
+        return np.stack([np.interp(x, sizes, one) for one in some.T], -1)
+
+    late, early = (np.log(np.maximum(some, _LEAST)) for some in (values, 1 - values))
+    return [PchipInterpolator(sizes, values)(x), np.exp(straight(late)), 1 - np.exp(straight(early))]
+
+
+def _search(level: np.ndarray, curve: pd.DataFrame) -> tuple[float, float, float]:
+    """Log2 images at which a curve reaches ``level`` (seed,), and their confidence interval."""
+    sizes, values = np.log2(curve.index.to_numpy(np.float64)), curve.to_numpy()
+    x = np.linspace(sizes[0], sizes[-1], round((sizes[-1] - sizes[0]) * _STEPS) + 1)
+    n_seeds = len(level)
+    half = np.full(len(x), np.nan)
+    if n_seeds > 1:
+        # Two or three seeds hardly know their variance: it is that at both sizes around.
+        variance = (level - values).var(1, ddof=1)
+        size = np.clip(np.searchsorted(sizes, x, side="right") - 1, 0, len(sizes) - 2)
+        error = np.sqrt((variance[size] + variance[size + 1]) / 2 / n_seeds)
+        half = t.ppf(0.975, 2 * (n_seeds - 1)) * error
+    octaves, lows, highs = [], [], []
+    for interpolated in _between(sizes, values, x):
+        missing = (level - interpolated).mean(1)
+        falling = np.minimum.accumulate(missing)
+        octaves.append(np.interp(0, -falling, x) if falling[-1] < 0 < falling[0] else np.nan)
+        too_few, too_many = missing > half, missing < -half
+        lows.append(_end(x, too_few))
+        highs.append(_end(x[::-1], too_many[::-1]))
+    # An end that one way of reading lacks is none.
+    return float(octaves[0]), float(np.min(lows)), float(np.max(highs))
+
+
+def _end(x: np.ndarray, rejected: np.ndarray) -> float:
+    """The first size that is not rejected, from a start that is; NaN if the start is not."""
+    if not rejected[0]:
+        return np.nan
+    return float(x[-1] if rejected.all() else x[np.argmin(rejected)])
+
+
+def exchange_rates(scores: pd.DataFrame, measure: str) -> list[dict[str, float]]:
+    """How many doublings of images a doubling of neurons is worth, for every pair of population sizes.
 
     Parameters
     ----------
     scores
-        Columns ``n_neurons``, ``n_images``, ``seed``, ``neuron`` and the measure; undefined scores are
-        left out.
+        Of one dataset, model and selection rule: columns ``n_neurons``, ``n_images``, ``seed``, ``neuron``
+        and the measure.
     measure
         A column.
-    weights
-        (row,) weights, or None for equal ones; cells without weight are left out.
-    """
-    table = scores[["n_neurons", "n_images"]].assign(
-        weight=np.ones(len(scores)) if weights is None else weights, value=scores[measure]
-    )
-    table = table[table.value.notna() & (table.weight > 0)]
-    table["value"] *= table["weight"]
-    sums = table.groupby(["n_neurons", "n_images"], sort=True)[["value", "weight"]].sum().reset_index()
-    return sums.assign(value=sums.value / sums.weight).drop(columns="weight")
-
-
-def bootstrap_weights(scores: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
-    """Random positive weights of seeds and neurons, (row,): a Bayesian bootstrap (Rubin 1981).
-
-    A neuron, and a seed, has one weight for all population and data sizes: its scores there are not
-    independent. Weights are positive, so that sizes with a single seed are never lost. They follow the gamma
-    distribution whose weighted means of n values vary by the unbiased variance over n.
-    """
-    weights = np.ones(len(scores))
-    for unit in ("seed", "neuron"):
-        values, position = np.unique(scores[unit], return_inverse=True)
-        shape = max(len(values) - 2, 0.1) / len(values)
-        weights *= rng.gamma(shape, size=len(values))[position]
-    return weights
-
-
-def exchange_rate(
-    scores: pd.DataFrame, measure: str, n_bootstraps: int, seed: int
-) -> dict[str, float] | None:
-    """The fitted curve of a table of scores with a 95 % confidence interval of its rate.
 
     Returns
     -------
-    ``rate``, ``low``, ``high`` (percentiles over bootstraps of seeds and neurons; NaN for a single seed, or
-    where more than one bootstrap in twenty does not identify the rate), the other parameters of
-    :class:`Curve`, its ``rmse`` and ``n_cells``; None if the sizes do not identify it.
+    Rows with the columns :data:`RATES`.
     """
-    means = cell_means(scores, measure)
-    curve = fit_curve(*means.to_numpy().T)
-    if curve is None:
-        return None
-    low, high = np.nan, np.nan
-    if scores["seed"].nunique() > 1:
-        rng = np.random.default_rng(seed)
-        drawn = (
-            fit_curve(*cell_means(scores, measure, bootstrap_weights(scores, rng)).to_numpy().T)
-            for _ in range(n_bootstraps)
-        )
-        rates = [one.rate for one in drawn if one is not None]
-        if len(rates) >= 0.95 * n_bootstraps:
-            low, high = np.percentile(rates, [2.5, 97.5])
-    return {
-        "rate": curve.rate,
-        "low": float(low),
-        "high": float(high),
-        "top": curve.top,
-        "slope": curve.slope,
-        "midpoint": curve.midpoint,
-        "rmse": curve.rmse,
-        "n_cells": len(means),
-    }
+    rows = []
+    for few, many in combinations(sorted(scores["n_neurons"].unique()), 2):
+        small, large = (scores[scores["n_neurons"] == size] for size in (few, many))
+        found = shift(*paired_curves(small, large, measure))
+        if found is not None:
+            doublings = np.log2(many / few)
+            rows.append(
+                {
+                    "neurons_from": few,
+                    "neurons_to": many,
+                    "performance": found.performance,
+                    "rate": found.octaves / doublings,
+                    "low": found.low / doublings,
+                    "high": found.high / doublings,
+                    "n_seeds": found.n_seeds,
+                }
+            )
+    return rows

@@ -52,6 +52,33 @@ def select(validation: xr.Dataset, rule: str) -> np.ndarray:
     return RULES[rule](loss, validation["validation_loss_of_mean"].values)
 
 
+CHOICES = ("core", "start", "n_kernels", "rank")
+"""Hyper-parameters that are counted or named; all others are strengths of penalties."""
+
+
+def at_edge(validation: xr.Dataset, chosen: np.ndarray) -> np.ndarray:
+    """Which of the chosen settings have a penalty at the edge of its grid: a wider grid might do better.
+
+    Parameters
+    ----------
+    validation
+        Hyper-parameters along ``setting``.
+    chosen
+        (seed, neuron) settings, as :func:`select` returns them.
+
+    Returns
+    -------
+    (seed, neuron) truth values. A single value has no edge, and no penalty can be weaker than 0.
+    """
+    edge = np.zeros(validation.sizes["setting"], bool)
+    for name, values in validation.coords.items():
+        if values.dims == ("setting",) and name not in CHOICES:
+            tried = values.values
+            if tried.min() < tried.max():
+                edge |= (tried == tried.max()) | ((tried == tried.min()) & (tried > 0))
+    return np.where(chosen == MEAN_RESPONSE, False, edge[chosen])
+
+
 def most_frequent(settings: np.ndarray) -> int:
     """The setting that most neurons of a fit were given, (neuron,); the first if all got the mean response.
 

@@ -39,6 +39,7 @@ def own_responses(model: Model, n_neurons: int, images: Tensor, neurons: Tensor)
         (image,) which neuron sees the image: positions in the population.
     """
     own = _own_tensors(model, n_neurons)
+    images = model.prepare(images)
     if own is None:
         return model(images).gather(1, neurons[:, None])[:, 0]
 
@@ -72,5 +73,5 @@ def responses(members: tuple[Member, ...], images: Tensor, neurons: Tensor) -> T
             mine = torch.nonzero(choice == setting)[:, 0]
             if len(mine):
                 own = own_responses(model, len(member.choice), standardized[mine], neurons[mine])
-                total = total.index_add(0, mine, own)
+                total = total.index_add(0, mine, own * member.stored["response_scale"][neurons[mine]])
     return total / len(members)

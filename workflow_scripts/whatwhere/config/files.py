@@ -5,6 +5,8 @@ Files are merged in order as Snakemake does it: mappings key by key, everything 
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -76,15 +78,34 @@ def merge(base: Config, update: Config) -> Config:
     return merged
 
 
+_WORDS = {"true": True, "false": False, "null": None}
+
+
+def from_command_line(value: Any) -> Any:
+    """What ``--config`` brings, with numbers, truth values and null inside of lists and mappings.
+
+    Snakemake reads numbers in ``--config key=1``; within ``--config 'key={inner: 1}'`` all arrive as text.
+    """
+    if isinstance(value, dict):
+        return {key: from_command_line(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [from_command_line(one) for one in value]
+    if not isinstance(value, str):
+        return value
+    for read_as in (int, float, _WORDS.__getitem__):
+        with contextlib.suppress(ValueError, KeyError):
+            number = read_as(value)
+            # Text such as "nan" or "infinity" is a name, not a number.
+            return number if number is None or math.isfinite(number) else value
+    return value
+
+
 def size(wildcard: str) -> int | None:
     """A population or data size as it stands in paths; None for ``all``."""
     return None if wildcard == "all" else int(wildcard)
 
 
-def cells(experiment: Config) -> list[tuple[str, str]]:
-    """Population and data sizes of an experiment as they stand in paths, in the order of the config."""
-    return [
-        (str(n_neurons), str(n_images))
-        for n_neurons in experiment["n_neurons"]
-        for n_images in experiment["n_images"]
-    ]
+def cell_sizes(cell: str) -> tuple[int | None, int | None]:
+    """Population and data size of a cell from its folder, such as ``n100-dall``; None for ``all``."""
+    n_neurons, n_images = cell.split("-")
+    return size(n_neurons[1:]), size(n_images[1:])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from whatwhere.config.files import SIMULATED, Config
+from whatwhere.config.resolve import STAGES
 from whatwhere.config.schema import Sources, check_schema, fail
+from whatwhere.config.traits import families_that, n_features, traits_of
 
 FIGURES: dict[str, tuple[tuple[str, ...], int | None]] = {
     "fig2": (SIMULATED, None),
@@ -37,12 +39,15 @@ def validate(config: Config, sources: Sources) -> None:
     if config["sta_smoothing"] % 2 == 0:
         raise fail(("sta_smoothing",), f"{config['sta_smoothing']} must be odd", sources)
     for section in ("datasets", "models"):
-        for name, definition in config[section].items():
-            check_schema(definition, section, (section, name), sources)
+        # What others are like comes first, so that a mistake is found where it was made.
+        for name in _bases_first(section, sources, list(config[section])):
+            check_schema(config[section][name], section, (section, name), sources)
     for name, definition in config["models"].items():
         _check_cores(definition, ("models", name, "cores"), sources)
         _check_training(definition, ("models", name, "training"), sources)
+        _check_bank(definition, ("models", name), sources)
         _check_localizer(config, name, sources)
+        _check_members(config, name, sources)
     for name, definition in config["datasets"].items():
         if definition["kind"] in SIMULATED:
             _check_simulation(definition, ("datasets", name), sources)
@@ -57,12 +62,27 @@ def validate(config: Config, sources: Sources) -> None:
         _check_figure(config, figure, sources)
 
 
+def _bases_first(section: str, sources: Sources, names: list[str]) -> list[str]:
+    """Names of a section, those that others are ``like`` before these."""
+    like: dict[str, str] = {}
+    for _, content in sources:
+        for name, entry in (content.get(section) or {}).items():
+            if isinstance(entry, dict) and "like" in entry:
+                like[name] = entry["like"]
+
+    def n_bases(name: str) -> int:
+        return 1 + n_bases(like[name]) if name in like else 0
+
+    return sorted(names, key=n_bases)
+
+
 def validate_model(definition: Config) -> None:
     """Refuse a model that does not fulfil its schema; errors as in :func:`validate`."""
     sources: Sources = [("definition", {"models": {"model": definition}})]
     check_schema(definition, "models", ("models", "model"), sources)
     _check_cores(definition, ("models", "model", "cores"), sources)
     _check_training(definition, ("models", "model", "training"), sources)
+    _check_bank(definition, ("models", "model"), sources)
 
 
 def check_size(config: Config, model: str, image: int, n_neurons: int, sources: Sources) -> None:
@@ -82,9 +102,16 @@ def check_size(config: Config, model: str, image: int, n_neurons: int, sources: 
         As for :func:`validate`.
     """
     definition, path = config["models"][model], ("models", model)
+    if "bank" in definition:
+        pool = definition["bank"]["pool"]
+        if pool > image:
+            message = f"squares of {pool} px do not fit into images of {image} px"
+            raise fail((*path, "bank", "pool"), message, sources)
+        # Layers see the maps of the bank.
+        image = -(-image // pool)
     for index, core in enumerate(definition.get("cores", [])):
         _check_kernels(core, image, (*path, "cores", index), sources)
-    if definition["family"] == "localization":
+    if traits_of(definition).rule == "localize":
         kernel = definition["kernel"]
         if kernel > image:
             raise fail((*path, "kernel"), f"{kernel} px do not fit into images of {image} px", sources)
@@ -110,11 +137,50 @@ def _check_cores(definition: Config, path: tuple[str, ...], sources: Sources) ->
             if len(core[key]) != n_layers:
                 message = f"has {len(core[key])} elements but 'channels' has {n_layers}: one per layer"
                 raise fail((*path, index, key), message, sources)
+        if core.get("side_by_side") and "valid" in core["padding"]:
+            message = "maps side by side must have one size: set padding to same"
+            raise fail((*path, index, "padding"), message, sources)
+
+
+def _check_bank(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
+    """What stands on a bank, and what cannot."""
+    if "bank" not in definition:
+        if definition.get("input") == "features":
+            raise fail((*path, "input"), "features needs the key 'bank'", sources)
+        return
+    bank = definition["bank"]
+    if not bank["wavelengths"] and not bank["means"]:
+        message = "holds no maps: name wavelengths, or set means to true"
+        raise fail((*path, "bank", "wavelengths"), message, sources)
+    if definition.get("input", "features") != "features":
+        message = f"is not seen by a model with 'input: {definition['input']}': set input to features"
+        raise fail((*path, "bank"), message, sources)
+    readout = definition.get("readout", {})
+    start = readout.get("mask_start", readout)
+    if start.get("position", "random") not in ("random", "uniform"):
+        message = f"'{start['position']}' is a place in the image, not in the maps of a bank: use random"
+        raise fail((*path, "readout"), message, sources)
+    if "localizer" in definition or definition["family"] == "cnn_known_kernel":
+        raise fail((*path, "bank"), "a model that is given its kernels cannot stand on a bank", sources)
 
 
 def _check_training(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
     training = definition.get("training")
-    if training and training["max_steps"] < training["evaluate_every"]:
+    if training is None:
+        return
+    cycle = training.get("schedule") == "one_cycle"
+    for key in STAGES:
+        if cycle and key in training:
+            message = "belongs to learning-rate stages: leave it out with 'schedule: one_cycle'"
+            raise fail((*path, key), message, sources)
+        if not cycle and key not in training:
+            raise fail(path, f"key '{key}' is missing", sources)
+    if "weight_decay" in training and "readout" not in definition:
+        message = f"a {definition['family']} has no readout whose weights could decay: leave it out"
+        raise fail((*path, "weight_decay"), message, sources)
+    if ("max_steps" in training) == ("max_epochs" in training):
+        raise fail(path, "needs either 'max_steps' or 'max_epochs'", sources)
+    if training.get("max_steps", training["evaluate_every"]) < training["evaluate_every"]:
         message = (
             f"{training['max_steps']} steps end before the first evaluation, after "
             f"'evaluate_every' {training['evaluate_every']}"
@@ -136,17 +202,18 @@ def _check_localizer(config: Config, name: str, sources: Sources) -> None:
     if mask_start.get("height") == "amplitude" and mask_start["position"] != "posterior":
         message = "amplitude needs 'position: posterior'"
         raise fail((*path, "readout", "mask_start", "height"), message, sources)
-    if "relocation" in definition and definition["family"] not in ("cnn_factorized", "cnn_gaussian"):
-        message = f"neurons of a {definition['family']} cannot move: only cnn_factorized and cnn_gaussian can"
+    if "relocation" in definition and not traits_of(definition).moves:
+        able = " and ".join(families_that("moves"))
+        message = f"neurons of a {definition['family']} cannot move: only {able} can"
         raise fail((*path, "relocation"), message, sources)
     if "localizer" not in definition:
         for key, needs in wanted.items():
             if needs:
                 raise fail((*path, *key.split(".")), "posterior needs the key 'localizer'", sources)
         return
+    known = [n for n, model in config["models"].items() if traits_of(model).rule == "localize"]
     localizer = config["models"].get(definition["localizer"], {})
-    if localizer.get("family") != "localization":
-        known = [n for n, model in config["models"].items() if model["family"] == "localization"]
+    if definition["localizer"] not in known:
         message = f"'{definition['localizer']}' is no model of family localization; there are {known}"
         raise fail((*path, "localizer"), message, sources)
     counts = {count for block in localizer["grid"] for count in block["n_kernels"]}
@@ -163,6 +230,17 @@ def _check_localizer(config: Config, name: str, sources: Sources) -> None:
         if core["kernels"][0] != localizer["kernel"]:
             message = f"{core['kernels'][0]} px, but '{definition['localizer']}' has {localizer['kernel']} px"
             raise fail((*here, "kernels", 0), message, sources)
+
+
+def _check_members(config: Config, name: str, sources: Sources) -> None:
+    """A combination is made from models that are fitted, not from other combinations."""
+    for position, member in enumerate(config["models"][name].get("members", [])):
+        path = ("models", name, "members", position)
+        if member not in config["models"]:
+            defined = ", ".join(sorted(config["models"]))
+            raise fail(path, f"'{member}' is not defined under 'models'; defined are {defined}", sources)
+        if traits_of(config["models"][member]).rule == "combine":
+            raise fail(path, f"'{member}' is itself combined: name its members", sources)
 
 
 def _check_simulation(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
@@ -239,7 +317,7 @@ def _check_known_patches(config: Config, index: int, dataset: str, sources: Sour
                 f"a known patch needs a dataset of kind simulated_dog, which '{dataset}' is not: set image"
             )
             raise fail(("models", model, "input"), message, sources)
-        if definition["family"] in ("ridge_shared", "cnn_known_kernel"):
+        if traits_of(definition).known_field:
             message = (
                 f"'{model}' needs to know receptive fields, and '{dataset}' is not of kind simulated_dog"
             )
@@ -260,6 +338,11 @@ def _check_experiments(config: Config, sources: Sources) -> None:
             if config["datasets"][dataset]["kind"] in SIMULATED:
                 _check_sizes(config, index, dataset, sources)
             _check_known_patches(config, index, dataset, sources)
+        for key in ("n_neurons", "n_images"):
+            sizes = [float("inf") if size == "all" else size for size in experiment[key]]
+            if sizes != sorted(sizes):
+                message = f"{experiment[key]} must rise, 'all' last: figures show the last, largest size"
+                raise fail((*path, key), message, sources)
         name = experiment["name"]
         if name in names:
             raise fail((*path, "name"), f"'{name}' is used by an earlier experiment", sources)
@@ -278,8 +361,7 @@ def _check_figure(config: Config, figure: str, sources: Sources) -> None:
                 message = f"{figure} needs datasets of kind {' or '.join(kinds)}, which '{dataset}' is not"
                 raise fail(("experiments", index, "figure"), message, sources)
         models = [config["models"][name] for name in experiment["models"]]
-        factorized = [model for model in models if model["family"] == "cnn_factorized"]
-        features += [min(core["channels"][-1] for core in model["cores"]) for model in factorized]
+        features += [n_features(model) for model in models if traits_of(model).factorized]
     if drawn and fewest is not None and max(features, default=0) < fewest:
         message = f"{figure} needs a model of family cnn_factorized with {fewest} features or more"
         raise fail(("experiments", drawn[0], "figure"), message, sources)

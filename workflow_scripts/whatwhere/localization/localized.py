@@ -16,7 +16,7 @@ from whatwhere.localization.inference import Localization, Search, localize
 from whatwhere.localization.kernel_prior import KernelPrior
 from whatwhere.localization.mixture import StaSpectra
 from whatwhere.localization.stimulus import StimulusCovariance
-from whatwhere.models.base import ImageShape, LocalizedStart, Model, Penalties, predict
+from whatwhere.models.base import ImageShape, LocalizedStart, Model, Parts, Penalties, predict
 from whatwhere.models.cores import correlate_by_fft
 from whatwhere.sta import spike_triggered_average
 
@@ -93,6 +93,15 @@ class LocalizedEncoder(Model):
     def penalties(self) -> Penalties:
         """No penalties: nothing is trained by gradient descent."""
         return {}
+
+    def parts(self, image: Tensor) -> Parts:
+        """Kernels and masks; channels are averaged, so that each has an equal share in a kernel."""
+        channels = image.shape[1]
+        shares = self.kernels.detach()[:, None].expand(-1, channels, -1, -1) / channels
+        return super().parts(image) | {
+            "kernels": (("kernel", "channel", "ky", "kx"), shares.numpy()),
+            "masks": (("neuron", "fy", "fx"), self.readout.mask.detach().numpy()),
+        }
 
 
 def build_localized(

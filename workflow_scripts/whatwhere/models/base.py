@@ -16,6 +16,9 @@ Penalties = dict[str, Callable[[], Tensor]]
 """Penalty by its name in a model's grid: a scalar, or (neuron,) to be reduced as the loss is."""
 
 
+Parts = dict[str, tuple[tuple[str, ...], np.ndarray]]
+"""Dims and values of the parts of a model by name, as xarray takes them; every neuron's along ``neuron``."""
+
 EVALUATION_CHUNK = 256
 """Images that are predicted at once; bounds the memory of feature maps."""
 
@@ -73,20 +76,78 @@ def inverse_softplus(response: Tensor) -> Tensor:
     return response + torch.log(-torch.expm1(-response))
 
 
+class Bank(nn.Module):
+    """Fixed features on which models stand, (image, channel, y, x) to (image, *out_shape).
+
+    Attributes
+    ----------
+    out_shape
+        (channel, y, x) of the features.
+    stride
+        Pixels from one place of the features to the next.
+    """
+
+    out_shape: ImageShape
+    stride: int
+
+    def filters(self) -> Tensor:
+        """What every feature filters images with, for figures, (feature, channel, y, x)."""
+        raise NotImplementedError
+
+
 class Model(nn.Module):
-    """Predicts responses: called with images (batch, channel, y, x), returns (batch, neuron)."""
+    """Predicts responses (batch, neuron) from what :meth:`prepare` makes of images (batch, channel, y, x).
+
+    Attributes
+    ----------
+    bank
+        Fixed features on which the model stands, or None if it sees the images themselves.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bank: Bank | None = None
+
+    @property
+    def stride(self) -> int:
+        """Pixels from one place of the feature maps, and of masks, to the next."""
+        return 1 if self.bank is None else self.bank.stride
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Return what is called with: the images, or the maps of the bank, which training computes once."""
+        return images if self.bank is None else self.bank(images)
 
     def initialize(self, start: Start) -> None:
         """Set all parameters to their initial values."""
         raise NotImplementedError
 
+    def decayed(self) -> list[nn.Parameter]:
+        """Return the parameters that weight decay shrinks; none unless a model says so."""
+        return []
+
     def penalties(self) -> Penalties:
         """Return the penalties that a grid may name."""
         raise NotImplementedError
 
+    def parts(self, image: Tensor) -> Parts:
+        """What figures show of the model, by name: features of an image, kernels, masks, ...
+
+        Parameters
+        ----------
+        image
+            (1, channel, y, x), standardised.
+        """
+        return {"stride": ((), np.array(self.stride))}
+
 
 def predict(encoder: Model, images: Tensor) -> Tensor:
     """Predicted responses in evaluation mode, (image, channel, y, x) to (image, neuron)."""
+    with torch.inference_mode():
+        return predict_prepared(encoder, encoder.prepare(images))
+
+
+def predict_prepared(encoder: Model, prepared: Tensor) -> Tensor:
+    """The same from what :meth:`Model.prepare` made of the images."""
     encoder.eval()
     with torch.inference_mode():
-        return torch.cat([encoder(chunk) for chunk in images.split(EVALUATION_CHUNK)])
+        return torch.cat([encoder(chunk) for chunk in prepared.split(EVALUATION_CHUNK)])

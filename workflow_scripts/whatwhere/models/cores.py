@@ -24,6 +24,7 @@ class Exponential(nn.Module):
 ACTIVATIONS = {
     "identity": nn.Identity,
     "relu": nn.ReLU,
+    "elu": nn.ELU,
     "softplus": nn.Softplus,
     "exp": Exponential,
 }
@@ -219,6 +220,9 @@ class ConvCore(nn.Module):
             )
             self.layers.append(layer)
             shape = layer.out_shape
+        self.side_by_side: bool = config.get("side_by_side", False)
+        if self.side_by_side:
+            shape = (image_shape[0] + sum(config["channels"]), *image_shape[1:])
         self.out_shape = shape
 
     def conv_layers(self) -> list[ConvLayer]:
@@ -242,9 +246,10 @@ class ConvCore(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Features of images: (batch, channel, y, x) to (batch, channel, y, x)."""
+        maps = [images]
         for layer in self.layers:
-            images = layer(images)
-        return images
+            maps.append(layer(maps[-1]))
+        return torch.cat(maps, 1) if self.side_by_side else maps[-1]
 
     def smoothness(self) -> Tensor:
         """Laplacian penalty of section G.2, layers weighted by ``smooth_layers``; a scalar."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from whatwhere.errors import UserError
-from whatwhere.models.base import ImageShape, Model, Penalties, Start, inverse_softplus
+from whatwhere.models.base import ImageShape, Model, Parts, Penalties, Start, inverse_softplus
 from whatwhere.models.cores import ACTIVATIONS, ConvCore
 from whatwhere.models.gaussian_readout import GaussianReadout
 from whatwhere.models.readouts import (
@@ -34,6 +35,7 @@ DRIVES: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": lambda response: response.clamp(min=1e-4),
     "softplus": inverse_softplus,
     "exp": lambda response: response.clamp(min=1e-4).log(),
+    "elu": lambda response: torch.where(response > 0, response, response.clamp(min=1e-4 - 1).log1p()),
 }
 """Per output nonlinearity: the drive that gives a mean response (neuron,)."""
 
@@ -72,6 +74,10 @@ class Encoder(Model):
         """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
         return self.nonlinearity(self.readout(self.core(images)))
 
+    def decayed(self) -> list[nn.Parameter]:
+        """Masks and weights of the readout."""
+        return self.readout.decayed()
+
     def penalties(self) -> Penalties:
         """Penalties by their name in a model's grid."""
         return {
@@ -79,6 +85,21 @@ class Encoder(Model):
             "group_sparsity": self.core.group_sparsity,
             **self.readout.penalties(),
         }
+
+    @torch.inference_mode()
+    def parts(self, image: Tensor) -> Parts:
+        """Features of the image, kernels of the first layer or bank, and the readout's masks and weights."""
+        layers = self.core.conv_layers()
+        first = layers[0].constrained_kernels() if self.bank is None else self.bank.filters()
+        parts = super().parts(image) | {
+            "features": (("feature", "fy", "fx"), self.core(self.prepare(image))[0].numpy()),
+            "kernels": (("kernel", "channel", "ky", "kx"), first.numpy()),
+            "n_layers": ((), np.array(len(layers) + (self.bank is not None))),
+        }
+        if not isinstance(self.readout, FullyConnectedReadout):
+            parts["masks"] = (("neuron", "fy", "fx"), self.readout.mask.numpy())
+            parts["feature_weights"] = (("neuron", "feature"), self.readout.feature_weights.numpy())
+        return parts
 
 
 class KnownKernelEncoder(Encoder):

@@ -98,6 +98,10 @@ class GaussianReadout(nn.Module):
         """Sum of absolute feature weights, (neuron,)."""
         return self.raw_feature_weights.abs().sum(1)
 
+    def decayed(self) -> list[nn.Parameter]:
+        """What weight decay shrinks."""
+        return [self.raw_feature_weights]
+
     def penalties(self) -> Penalties:
         """Penalties by their name in a model's grid."""
         return {"feature_l1": self.feature_l1}

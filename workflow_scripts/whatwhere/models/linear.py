@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
-from whatwhere.models.base import ImageShape, Model, Penalties
+from whatwhere.models.base import ImageShape, Model, Parts, Penalties
 from whatwhere.models.cores import ACTIVATIONS
 
 Solver = Callable[[np.ndarray, np.ndarray, list[float]], np.ndarray]
@@ -46,6 +46,13 @@ class LinearEncoder(Model):
         """No penalties: the fits in this module are not trained by gradient descent."""
         return {}
 
+    def parts(self, image: Tensor) -> Parts:
+        """The filters of pixels; weights on a bank are no image."""
+        if self.bank is not None:
+            return super().parts(image)
+        filters = self.filters.detach().numpy()
+        return super().parts(image) | {"filters": (("neuron", "channel", "y", "x"), filters)}
+
 
 def fit_mean(data: FitData) -> dict[str, Tensor]:
     """Parameters of the :class:`LinearEncoder` that predicts the mean training response."""
@@ -68,8 +75,9 @@ def fit_linear(solve: Solver, penalties: list[float], data: FitData, view: str) 
     data
         What the fit may see.
     view
-        ``image``: every neuron sees all pixels; ``known_patch``: only the patch around its true receptive
-        field (Figure 3), and its filter is zero elsewhere.
+        ``image``: every neuron sees all pixels; ``features``: all values of the bank, which ``data`` then
+        holds in place of images; ``known_patch``: only the patch around its true receptive field (Figure 3),
+        and its filter is zero elsewhere.
 
     Returns
     -------
@@ -99,7 +107,7 @@ def fit_linear(solve: Solver, penalties: list[float], data: FitData, view: str) 
 
 def _views(data: FitData, view: str) -> Iterator[tuple[np.ndarray, slice, slice]]:
     """Neurons that see the same pixels, and the rows and columns of these pixels."""
-    if view == "image":
+    if view != "known_patch":
         yield np.arange(data.train_responses.shape[1]), slice(None), slice(None)
         return
     size = data.patch_size

@@ -20,10 +20,15 @@ from whatwhere.sta import crop_to_mask, mask_peak
 def _mask_start(config: dict[str, Any], mask: Tensor, start: Start) -> None:
     """Fill a mask (neuron, y, x): noise, then one pixel at the peak of an average (sections B and G.3).
 
-    From inferred locations, the whole posterior is added, or the expected amplitude at every location.
+    A uniform mask has the same value everywhere. From inferred locations, the whole posterior is added, or
+    the expected amplitude at every location.
     """
     normal_(mask, config["noise_sd"], config["truncated"], start.generator)
     if config["position"] == "random":
+        return
+    if config["position"] == "uniform":
+        with torch.no_grad():
+            mask.add_(config["height"] / mask[0].numel())
         return
     if config["position"] == "posterior":
         with torch.no_grad():
@@ -156,6 +161,10 @@ class FactorizedReadout(nn.Module):
         """Product of both sums, the L1 norm of mask times weights (section G.2), (neuron,)."""
         return self.mask_l1() * self.feature_l1()
 
+    def decayed(self) -> list[nn.Parameter]:
+        """What weight decay shrinks."""
+        return [self.raw_mask, self.raw_feature_weights]
+
     def penalties(self) -> Penalties:
         """Penalties by their name in a model's grid."""
         return {"mask_l1": self.mask_l1, "feature_l1": self.feature_l1, "joint_l1": self.joint_l1}
@@ -202,6 +211,10 @@ class FullyConnectedReadout(nn.Module):
     def readout_l2(self) -> Tensor:
         """Sum of squared weights (section F.5), (neuron,)."""
         return self.weights.square().sum((1, 2, 3))
+
+    def decayed(self) -> list[nn.Parameter]:
+        """What weight decay shrinks."""
+        return [self.weights]
 
     def penalties(self) -> Penalties:
         """Penalties by their name in a model's grid."""

@@ -13,39 +13,26 @@ import xarray as xr
 from whatwhere.dataset import check, duplicate_groups
 from whatwhere.description import findings
 from whatwhere.recordings import antolik2016, arrays, cowley2023, images, sensorium
-from whatwhere.recordings.array_files import split_location
+from whatwhere.recordings.fetch import is_url
+from whatwhere.recordings.inputs import input_files, stamp
+from whatwhere.recordings.labels import LEFT_OUT
 from whatwhere.recordings.preprocess import PREPARATION, preparation, preprocess
-from whatwhere.recordings.recording import Recording
-from whatwhere.recordings.splits import assign, validation_share
+from whatwhere.recordings.presentations import Presentations
+from whatwhere.recordings.recording import Recording, clip_rounding
+from whatwhere.recordings.splits import assign, joined_groups, validation_share
 
 logger = logging.getLogger(__name__)
+
+__all__ = ["PUBLISHED", "input_files", "load", "read", "stamp", "to_contract"]
 
 PUBLISHED = ("cowley2023", "antolik2016")
 """Kinds whose files are downloaded."""
 
 
-def input_files(definition: dict[str, Any]) -> list[str]:
-    """Files of the user that a dataset is made from; changing one remakes it.
-
-    Image files of a folder are listed one by one. Of a Sensorium folder, the list of trials and the two
-    folders of trials stand for thousands of files. A missing folder is listed itself, so that Snakemake
-    names it.
-    """
-    kind = definition["kind"]
-    if kind == "arrays":
-        keys = [key for key in ("images", "responses", "splits_from") if key in definition]
-        return [str(split_location(definition[key])[0]) for key in keys]
-    if kind == "images":
-        folder = Path(definition["images"])
-        found = sorted(
-            str(path) for path in folder.rglob("*") if path.is_file() and images.is_image(path.name)
-        )
-        return [*(found or [str(folder)]), str(split_location(definition["responses"])[0])]
-    if kind in sensorium.CITATIONS:
-        path = Path(definition["path"])
-        tracked = [part for name in sensorium.TRACKED for part in sorted(path.rglob(name))]
-        return [str(part) for part in tracked or [path]]
-    return []
+def is_downloaded(definition: dict[str, Any]) -> bool:
+    """Whether files of a dataset, simulated or recorded, come from the web, unless a mirror has them."""
+    weights = definition.get("feature_space", {}).get("weights")
+    return definition["kind"] in PUBLISHED or (weights is not None and is_url(weights))
 
 
 def read(name: str, definition: dict[str, Any], downloads: Path, mirror: str | None) -> Recording:
@@ -57,7 +44,7 @@ def read(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
     if kind == "antolik2016":
         return antolik2016.load(definition, downloads, mirror)
     if kind in sensorium.CITATIONS:
-        return sensorium.load(definition)
+        return sensorium.load(definition, key)
     if kind == "images":
         return images.load(definition, key)
     return arrays.load(definition, key)
@@ -115,8 +102,12 @@ def to_contract(
     UserError
         If the recording breaks the contract.
     """
+    if recording.split is not None and (recording.split == LEFT_OUT).any():
+        kept = recording.split != LEFT_OUT
+        logger.warning("%s: %d images whose tier is not listed are left out", key, (~kept).sum())
+        recording = recording.keep(kept)
     prepared = np.asarray(recording.images)
-    groups = duplicate_groups(prepared)
+    groups = joined_groups(duplicate_groups(prepared), recording.groups)
     split = assign(groups, recording.split, shares, key)
     dataset = xr.Dataset(
         {
@@ -125,7 +116,11 @@ def to_contract(
                 prepared,
                 {"units": "as stored, after colour, crop and size"},
             ),
-            "responses": (("repeat", "image", "neuron"), recording.responses, {"units": "as stored"}),
+            "responses": xr.Variable(
+                ("repeat", "image", "neuron"),
+                _array(_clipped(recording.responses, key)),
+                {"units": "as stored"},
+            ),
             "split": (("fold", "image"), split, {"meaning": "0 train, 1 validation, 2 test"}),
         },
         attrs={
@@ -138,11 +133,30 @@ def to_contract(
             "repeat_averages": int(recording.repeat_averages),
             "validation_fraction": validation_share(split, recording.split, shares),
             "validation_max": 0,
+            "reading": "; ".join(recording.reading),
         },
     )
     if recording.neurons is not None:
         dataset = dataset.assign_coords(neuron_id=("neuron", recording.neurons))
+    if recording.image_names is not None:
+        dataset = dataset.assign_coords(image_name=("image", recording.image_names))
+    if recording.covariates is not None:
+        names, values = recording.covariates
+        dataset["covariates"] = ("repeat", "image", "covariate"), np.asarray(_array(values))
+        dataset = dataset.assign_coords(covariate_name=("covariate", names))
     check(dataset, key)
     for finding in findings(dataset):
         logger.warning("%s: %s", key, finding)
     return dataset
+
+
+def _clipped(values: np.ndarray | Presentations, key: str) -> np.ndarray | Presentations:
+    """Responses without rounding noise below zero."""
+    if isinstance(values, Presentations):
+        return dataclasses.replace(values, values=clip_rounding(values.values, key))
+    return clip_rounding(values, key)
+
+
+def _array(values: np.ndarray | Presentations) -> Any:
+    """A dense array, or one whose parts are made when they are asked for."""
+    return values.dense() if isinstance(values, Presentations) else values

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import lzma
+import os
 import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,10 @@ _UNREADABLE = (
     NotImplementedError,
     RuntimeError,
 )
+
+
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+_OTHER_METHODS = {9: "deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd", 99: "AES"}
 
 
 def is_absurd(size: int, stored: int) -> bool:
@@ -77,9 +82,15 @@ def _check_members(archive: zipfile.ZipFile, path: str | Path) -> None:
             raise UserError(f"{path}: the name {name!r} leaves the archive: refused")
         if member.flag_bits & 0x1:
             raise UserError(f"{path}: {name!r} is encrypted: provide it without a password")
-        if name in seen:
+        if member.compress_type not in _METHODS:
+            method = _OTHER_METHODS.get(member.compress_type, f"number {member.compress_type}")
+            raise UserError(
+                f"{path}: {name!r} is compressed by method {method}, which cannot be read: zip it again with "
+                "the usual method, deflate"
+            )
+        if name.replace("\\", "/") in seen:
             raise UserError(f"{path}: {name!r} stands in it twice: remove one of them")
-        seen.add(name)
+        seen.add(name.replace("\\", "/"))
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -96,6 +107,23 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
         raise UserError(f"{archive.filename}: holds no '{name}'") from error
     except _UNREADABLE as error:
         raise UserError(f"{archive.filename}: '{name}' is damaged: get the file again") from error
+
+
+def choose(path: Path, inside: str | None, names: list[str]) -> str:
+    """Which of the arrays of a file is meant: the one that is named, or the only one.
+
+    Raises
+    ------
+    UserError
+        If there is no array, or no such one.
+    """
+    if not names:
+        raise UserError(f"{path}: holds no array")
+    if inside is None and len(names) == 1:
+        return names[0]
+    if inside is None or inside.strip("/") not in names:
+        raise UserError(f"{path}: write {path.name}:NAME with one of the arrays in it: {', '.join(names)}")
+    return inside.strip("/")
 
 
 @dataclass(frozen=True)
@@ -132,17 +160,52 @@ def open_tree(path: str | Path) -> Iterator[Tree]:
     """
     path = Path(path)
     if path.is_dir():
-        found = (file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
-        yield Tree(path, _visible(found), lambda name: _read_file(path / name))
+        yield Tree(path, _visible(files_below(path)), lambda name: _read_file(path / name))
         return
     if not path.exists():
         raise UserError(f"{path}: no such folder or zip file")
     with open_zip(path) as archive:
-        members = (name for name in archive.namelist() if not name.endswith("/"))
-        yield Tree(path, _visible(members), lambda name: read_member(archive, name))
+        # Some programs write the names of Windows.
+        members = {name.replace("\\", "/"): name for name in archive.namelist()}
+        names = (name for name in members if not name.endswith("/"))
+        yield Tree(path, _visible(names), lambda name: read_member(archive, members[name]))
 
 
-def _visible(names: Iterator[str]) -> list[str]:
+def files_below(folder: Path) -> list[str]:
+    """Sorted paths of all files in a folder, with forward slashes; links to folders are followed.
+
+    Raises
+    ------
+    UserError
+        If a link leads nowhere or in a circle, or a folder cannot be read.
+    """
+    found: list[str] = []
+    pending = [(folder, "", frozenset[Path]())]
+    while pending:
+        place, prefix, above = pending.pop()
+        real = place.resolve()
+        if real in above:
+            raise UserError(f"{place}: is a link to a folder that it lies in: remove it")
+        try:
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue  # locks of editors are links that lead nowhere
+                    if entry.is_dir():
+                        pending.append((place / entry.name, f"{prefix}{entry.name}/", above | {real}))
+                    elif entry.is_file():
+                        found.append(f"{prefix}{entry.name}")
+                    elif entry.is_symlink():
+                        raise UserError(
+                            f"{place / entry.name}: is a link to {os.readlink(entry.path)}, which is not "
+                            "there: mend or remove it"
+                        )
+        except OSError as error:
+            raise UserError(f"{place}: cannot be read: {error.strerror}") from error
+    return sorted(found)
+
+
+def _visible(names: Iterable[str]) -> list[str]:
     # Desktops leave .DS_Store, ._name and __MACOSX/ behind.
     return sorted(n for n in names if not any(p.startswith((".", "__MACOSX")) for p in n.split("/")))
 

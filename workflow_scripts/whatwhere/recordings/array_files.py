@@ -1,4 +1,4 @@
-"""Arrays in .npy, .npz, netCDF and HDF5 files, read without executing anything."""
+"""Arrays in .npy, .npz, netCDF, HDF5 and MATLAB files, read without executing anything."""
 
 from __future__ import annotations
 
@@ -7,14 +7,33 @@ import math
 import tokenize
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
+import h5py
 import netCDF4
 import numpy as np
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.archive import is_absurd, open_zip, read_member
+from whatwhere.recordings.archive import choose, open_zip, read_member
+from whatwhere.recordings.hdf5 import axis_names, dataset_at, dataset_names, open_hdf5, read_dataset
+from whatwhere.recordings.matlab import read_matlab
 
-_SUFFIXES = (".npy", ".npz", ".nc", ".h5", ".hdf5")
+_SUFFIXES = (".npy", ".npz", ".nc", ".h5", ".hdf5", ".mat")
+
+
+class NamedArray(NamedTuple):
+    """An array and what its file calls its axes.
+
+    Attributes
+    ----------
+    values
+        The array.
+    axes
+        A name, or None, for every axis; None if the file names none.
+    """
+
+    values: np.ndarray
+    axes: tuple[str | None, ...] | None
 
 
 def split_location(location: str) -> tuple[Path, str | None]:
@@ -46,16 +65,19 @@ def parse_npy(content: bytes, label: str) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             if np.lib.format.read_magic(stream) == (1, 0):
-                shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+                shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
             else:
-                shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+                shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
             if dtype.hasobject:
                 raise UserError(f"{label}: holds pickled objects, which could execute code: save numbers")
             # numpy would allocate what the header promises before it reads.
             if min(shape, default=0) < 0 or stream.tell() + math.prod(shape) * dtype.itemsize > len(content):
                 raise EOFError
-            stream.seek(0)
-            return np.load(stream, allow_pickle=False)
+            if not math.prod(shape):
+                return np.empty(shape, dtype)
+            # Without a copy of the content.
+            flat = np.frombuffer(content, dtype, math.prod(shape), stream.tell())
+            return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
     except (OSError, ValueError, EOFError, TypeError, SyntaxError, tokenize.TokenError) as error:
         raise UserError(f"{label}: is damaged or truncated: write it again") from error
 
@@ -67,7 +89,22 @@ def numeric(array: np.ndarray, label: str) -> np.ndarray:
     return array
 
 
-def read_array(location: str | Path) -> np.ndarray:
+def as_list(array: np.ndarray, label: str, what: str) -> np.ndarray:
+    """Values along one axis, also of the n x 1 that MATLAB stores; ``what`` says what one of them is.
+
+    Raises
+    ------
+    UserError
+        If there are more axes.
+    """
+    if array.ndim == 2 and 1 in array.shape:
+        array = array.reshape(-1)
+    if array.ndim != 1:
+        raise UserError(f"{label}: has shape {array.shape}, expected {what}")
+    return np.char.decode(array, "latin-1") if array.dtype.kind == "S" else array
+
+
+def read_array(location: str | Path) -> NamedArray:
     """Read one numeric array; a file with several needs the name: ``file.npz:name``.
 
     Raises
@@ -75,10 +112,11 @@ def read_array(location: str | Path) -> np.ndarray:
     UserError
         If the file is missing or damaged, or holds anything but numbers. Pickled objects are refused.
     """
-    return numeric(read_any_array(location), str(location))
+    found = read_any_array(location)
+    return NamedArray(numeric(found.values, str(location)), found.axes)
 
 
-def read_any_array(location: str | Path) -> np.ndarray:
+def read_any_array(location: str | Path) -> NamedArray:
     """Like :func:`read_array` for arrays that may hold text."""
     path, inside = split_location(str(location))
     if path.suffix not in _SUFFIXES:
@@ -86,60 +124,45 @@ def read_any_array(location: str | Path) -> np.ndarray:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     if path.suffix == ".npz":
-        return _read_npz(path, inside)
+        return NamedArray(_read_npz(path, inside), None)
+    if path.suffix == ".mat":
+        return NamedArray(read_matlab(path, inside), None)
     if path.suffix != ".npy":
-        return _read_netcdf(path, inside)
+        return _read_hdf5(path, inside) if h5py.is_hdf5(path) else _read_netcdf(path, inside)
     if inside is not None:
         raise UserError(f"{path}: holds one array without a name: leave ':{inside}' out")
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    return parse_npy(content, str(path))
+    return NamedArray(parse_npy(content, str(path)), None)
 
 
 def _read_npz(path: Path, inside: str | None) -> np.ndarray:
     with open_zip(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
-        name = _choose(path, inside, names)
+        name = choose(path, inside, names)
         return parse_npy(read_member(archive, f"{name}.npy"), f"{path}:{name}")
 
 
-def _read_netcdf(path: Path, inside: str | None) -> np.ndarray:
+def _read_hdf5(path: Path, inside: str | None) -> NamedArray:
+    with open_hdf5(path) as content:
+        name = choose(path, inside, dataset_names(content))
+        dataset = dataset_at(content, name, path)
+        return NamedArray(read_dataset(dataset, f"{path}:{name}", path.stat().st_size), axis_names(dataset))
+
+
+def _read_netcdf(path: Path, inside: str | None) -> NamedArray:
+    """Classic netCDF; netCDF-4 is HDF5."""
     try:
-        # netCDF-4 files are HDF5 files, so one library reads both.
         with netCDF4.Dataset(path) as content:
-            variables = _variables(content)
-            name = _choose(path, inside, list(variables))
-            variable = variables[name]
-            size = math.prod(variable.shape) * np.dtype(variable.dtype).itemsize
-            if is_absurd(size, path.stat().st_size):
-                raise UserError(f"{path}:{name}: unpacks to an absurd size, {variable.shape}: refused")
-            # The library takes float16 in HDF5 for text, which has no byte order, and crashes.
-            if variable.dtype is str and variable.endian() != "native":
-                raise UserError(f"{path}:{name}: holds half precision, which cannot be read: save float32")
+            name = choose(path, inside, list(content.variables))
+            variable = content.variables[name]
             # By default, the largest value of a type, 255 or 65535, would be taken for missing.
             variable.set_auto_mask(not {"_FillValue", "missing_value"}.isdisjoint(variable.ncattrs()))
-            array = variable[...]
+            array, axes = variable[...], variable.dimensions
     except (OSError, RuntimeError, ValueError, IndexError, TypeError) as error:
-        raise UserError(f"{path}: is damaged or not netCDF-4 or HDF5: write it again") from error
+        raise UserError(f"{path}: is damaged or not netCDF or HDF5: write it again") from error
     if np.ma.is_masked(array):
-        return array.astype(np.float64).filled(np.nan)
-    return np.asarray(array)
-
-
-def _variables(group: netCDF4.Dataset | netCDF4.Group, prefix: str = "") -> dict[str, netCDF4.Variable]:
-    found = {f"{prefix}{name}": variable for name, variable in group.variables.items()}
-    for name, inner in group.groups.items():
-        found |= _variables(inner, f"{prefix}{name}/")
-    return found
-
-
-def _choose(path: Path, inside: str | None, names: list[str]) -> str:
-    if not names:
-        raise UserError(f"{path}: holds no array")
-    if inside is None and len(names) == 1:
-        return names[0]
-    if inside is None or inside.strip("/") not in names:
-        raise UserError(f"{path}: write {path.name}:NAME with one of the arrays in it: {', '.join(names)}")
-    return inside.strip("/")
+        array = array.astype(np.float64).filled(np.nan)
+    return NamedArray(np.asarray(array), axes)

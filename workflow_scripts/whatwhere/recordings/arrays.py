@@ -2,82 +2,126 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from whatwhere.dataset import SPLITS
 from whatwhere.errors import UserError
-from whatwhere.recordings.array_files import read_any_array, read_array
+from whatwhere.recordings.array_files import NamedArray, as_list, read_array
+from whatwhere.recordings.labels import groups_of, image_labels, read_labels, tiers_of
+from whatwhere.recordings.layouts import (
+    IMAGE_AXES,
+    PRESENTATION_AXES,
+    RESPONSE_AXES,
+    arrange,
+    image_axes,
+    response_axes,
+)
+from whatwhere.recordings.presentations import (
+    BLANK,
+    Presentations,
+    by_image,
+    index_numbers,
+    shown_images,
+)
 from whatwhere.recordings.recording import Recording, to_float32
 
 
-def read_labels(location: str) -> np.ndarray:
-    """Splits of images from an array file: their names, or 0, 1, 2 in their order and -1 for none.
-
-    Raises
-    ------
-    UserError
-        If the file is unreadable or no list of names or such numbers.
-    """
-    return split_names(read_any_array(location), location)
-
-
-def split_names(array: np.ndarray, label: str) -> np.ndarray:
-    """Names of splits, (image,), from names or numbers as in :func:`read_labels`; ``label`` names them."""
-    if array.ndim != 1:
-        raise UserError(f"{label}: has shape {array.shape}, expected one split per image")
-    if array.dtype.kind in "biu":
-        if not np.isin(array, (-1, 0, 1, 2)).all():
-            raise UserError(f"{label}: numbers must be 0 (train), 1 (validation), 2 (test) or -1 (none)")
-        return np.array([*SPLITS, ""])[array.astype(int)]
-    if array.dtype.kind == "S":
-        return np.char.decode(array, "latin-1")
-    if array.dtype.kind == "U" or all(isinstance(value, str) for value in array.tolist()):
-        return array.astype(str)
-    raise UserError(f"{label}: holds {array.dtype}, expected names of splits")
-
-
-def shape_responses(responses: np.ndarray, n_images: int, label: str) -> np.ndarray:
-    """Responses as (repeat, image, neuron) float32.
+def shape_images(
+    array: NamedArray, layout: str | Sequence[str] | None, key: str, label: str
+) -> tuple[np.ndarray, str]:
+    """Images as (image, channel, y, x), and how their axes were read.
 
     Parameters
     ----------
-    responses
-        (image, neuron) or (repeat, image, neuron).
+    array, layout, key, label
+        As for :func:`whatwhere.recordings.layouts.image_axes`.
+    """
+    axes = image_axes(array.values.shape, array.axes, layout, key, label)
+    images = arrange(array.values, axes, IMAGE_AXES[len(axes)])
+    images = images[:, None] if images.ndim == 3 else images
+    count, *shape = images.shape
+    return images, f"{count} images of {' x '.join(map(str, shape))} (channel, y, x)"
+
+
+def shape_responses(
+    array: NamedArray, n_images: int, layout: Sequence[str] | None, key: str, label: str
+) -> tuple[np.ndarray, str]:
+    """Responses as (repeat, image, neuron) float32, and how their axes were read.
+
+    Parameters
+    ----------
+    array
+        (image, neuron), or three axes that ``layout`` or their names tell.
     n_images
         How many images there are.
-    label
-        The file, for messages.
+    layout, key, label
+        As for :func:`whatwhere.recordings.layouts.response_axes`.
 
     Raises
     ------
     UserError
-        If the shape is neither; transposed axes are pointed out.
+        If the shape does not fit, or allows two readings.
     """
-    if responses.ndim not in (2, 3):
-        raise UserError(
-            f"{label}: has shape {responses.shape}, expected (image, neuron) or (repeat, image, neuron)"
-        )
-    if responses.shape[-2] != n_images:
-        transposed = n_images in responses.shape
-        hint = ": the axes look transposed" if transposed else ": one row per image is needed"
-        raise UserError(
-            f"{label}: has shape {responses.shape[-2:]} for (image, neuron) but there are "
-            f"{n_images} images{hint}"
-        )
-    return to_float32(responses if responses.ndim == 3 else responses[None])
+    values = array.values
+    axes = response_axes(values.shape, array.axes, layout, ("image", n_images), key, label)
+    shaped = arrange(values, axes, RESPONSE_AXES[len(axes)])
+    shaped = shaped[None] if shaped.ndim == 2 else shaped
+    repeats, images, neurons = shaped.shape
+    return to_float32(shaped), f"{neurons} neurons, {repeats} repeats, {images} images"
+
+
+def indexed_responses(
+    array: NamedArray,
+    image_of_row: np.ndarray,
+    layout: Sequence[str] | None,
+    key: str,
+    label: str,
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Responses by presentation: (row, neuron), the image of every row, and how the axes were read.
+
+    Parameters
+    ----------
+    array
+        (presentation, neuron), or (image, repeat, neuron) in any order that ``layout`` or names tell.
+    image_of_row
+        Index of the image for every entry of the first axis.
+    layout, key, label
+        As for :func:`whatwhere.recordings.layouts.response_axes`.
+    """
+    values = array.values
+    counted = ("presentation", len(image_of_row))
+    axes = response_axes(values.shape, array.axes, layout, counted, key, label)
+    shaped = arrange(values, axes, PRESENTATION_AXES[len(axes)])
+    neurons = shaped.shape[-1]
+    if shaped.ndim == 2:
+        return shaped, image_of_row, f"{neurons} neurons, {len(shaped)} presentations"
+    rows = np.repeat(image_of_row, shaped.shape[1])
+    return (
+        shaped.reshape(-1, neurons),
+        rows,
+        f"{neurons} neurons, {shaped.shape[1]} repeats, {len(shaped)} images",
+    )
+
+
+def read_index(definition: dict[str, Any], n_images: int, name: str) -> tuple[np.ndarray, str]:
+    """Index of the image of every presentation from the file ``image_of_presentation`` names."""
+    location = definition["image_of_presentation"]
+    numbers = as_list(read_array(location).values, location, "one number of an image per presentation")
+    return index_numbers(numbers, n_images, definition.get("index_base"), f"{name}.index_base", location)
 
 
 def load(definition: dict[str, Any], name: str) -> Recording:
-    """Load a pair of arrays.
+    """Load arrays of images and responses.
 
     Parameters
     ----------
     definition
-        ``images``: (image, y, x), or with ``layout`` nchw (image, channel, y, x) or nhwc (image, y, x,
-        channel). ``responses``: (image, neuron) or (repeat, image, neuron), NaN for missing repeats.
-        ``splits_from``: optional, see :func:`read_labels`.
+        ``images``: (image, y, x), or as ``layout`` says. ``responses``: (image, neuron), or as
+        ``responses_layout`` says; with ``image_of_presentation`` (presentation, neuron). ``test_set``:
+        the same keys for test data in arrays of their own. ``splits_from`` and ``tiers``, ``groups_from``,
+        ``covariates``, ``repeat_averages``: optional.
     name
         The dataset's key, for messages.
 
@@ -86,42 +130,148 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     UserError
         If a file is unreadable or the shapes do not belong together.
     """
-    images = _shape_images(read_array(definition["images"]), definition, name)
+    images, reading = _read_images(definition, name)
+    source = f"files {definition['images']} and {definition['responses']}"
+    if "test_set" in definition:
+        return _with_test_set(definition, name, images, reading, source)
     location = definition["responses"]
-    responses = shape_responses(read_array(location), len(images), location)
-    split = None
+    responses: np.ndarray | Presentations
+    image_of_row, n_images = None, len(images)
+    if "image_of_presentation" in definition:
+        values, image_of_row, read = _read_rows(definition, len(images), name)
+        shown, local = shown_images(image_of_row)
+        responses = by_image(local, values)
+        images, read = _keep(images, shown, read)
+    else:
+        stored = read_array(location)
+        _check_last_axis(definition, images, stored, name)
+        layout = definition.get("responses_layout")
+        responses, read = shape_responses(stored, len(images), layout, f"{name}.responses_layout", location)
+        shown = np.arange(len(images))
+    labels = None
     if "splits_from" in definition:
-        split = read_labels(definition["splits_from"])
-        if len(split) != len(images):
-            raise UserError(f"{definition['splits_from']}: has {len(split)} splits for {len(images)} images")
+        labels = read_labels(definition["splits_from"])
+        labels = image_labels(labels, n_images, image_of_row, shown, definition["splits_from"])
     return Recording(
         images=images,
         responses=responses,
-        split=split,
+        split=tiers_of(labels, definition.get("tiers"), f"{name}.tiers"),
         neurons=None,
-        source=f"files {definition['images']} and {location}",
+        source=source,
         citation="",
-        repeat_averages=False,
+        repeat_averages=definition.get("repeat_averages", False),
+        groups=groups_of(definition, n_images, image_of_row, shown),
+        covariates=_covariates(definition, responses, image_of_row),
+        reading=[reading, read],
     )
 
 
-def _shape_images(images: np.ndarray, definition: dict[str, Any], name: str) -> np.ndarray:
+def _read_images(definition: dict[str, Any], name: str) -> tuple[np.ndarray, str]:
     location = definition["images"]
-    if images.ndim not in (3, 4):
-        raise UserError(
-            f"{location}: has shape {images.shape}, expected (image, y, x) or four axes with channels"
+    return shape_images(read_array(location), definition.get("layout"), f"{name}.layout", location)
+
+
+def _check_last_axis(
+    definition: dict[str, Any], images: np.ndarray, responses: NamedArray, name: str
+) -> None:
+    """Refuse three axes of images of which the last may count them, as MATLAB stores them."""
+    last = images.shape[3]
+    if "layout" in definition or images.shape[1] > 1 or last not in responses.values.shape:
+        return
+    if len(images) != last and len(images) in responses.values.shape:
+        return
+    shape = (len(images), *images.shape[2:])
+    raise UserError(
+        f"{definition['images']}: its axes {shape} can be read in two ways: set {name}.layout to "
+        "[image, y, x] or to [y, x, image]"
+    )
+
+
+def _keep(images: np.ndarray, shown: np.ndarray, read: str) -> tuple[np.ndarray, str]:
+    """The images that were shown, and a phrase on the others."""
+    if len(shown) == len(images):
+        return images, read
+    return images[shown], f"{read}, {len(images) - len(shown)} images were never shown and are left out"
+
+
+def _read_rows(definition: dict[str, Any], n_images: int, name: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """Responses (row, neuron), the image of every row, and how they were read."""
+    location, layout = definition["responses"], definition.get("responses_layout")
+    if "image_of_presentation" in definition:
+        index, read_as = read_index(definition, n_images, name)
+        values, rows, read = indexed_responses(
+            read_array(location), index, layout, f"{name}.responses_layout", location
         )
-    if 0 in images.shape:
-        raise UserError(f"{location}: is empty, shape {images.shape}")
-    if images.ndim == 3:
-        return images[:, None]
-    if "layout" not in definition:
+        return values, rows, f"{read}, {read_as}"
+    dense, read = shape_responses(
+        read_array(location), n_images, layout, f"{name}.responses_layout", location
+    )
+    rows = np.tile(np.arange(n_images), len(dense))
+    flat = dense.reshape(len(rows), -1)
+    return flat, np.where(np.isnan(flat).all(1), BLANK, rows), read
+
+
+def _with_test_set(
+    definition: dict[str, Any], name: str, images: np.ndarray, reading: str, source: str
+) -> Recording:
+    test, test_key = definition["test_set"], f"{name}.test_set"
+    values, rows, read = _read_rows(definition, len(images), name)
+    readings = [reading, read]
+    pool, offset = images, 0
+    if "images" in test:
+        more, read = _read_images(test, test_key)
+        readings.append(f"test: {read}")
+        if more.shape[1:] != images.shape[1:]:
+            raise UserError(
+                f"{test['images']}: has images of {more.shape[1:]} (channel, y, x) but those of "
+                f"{definition['images']} are {images.shape[1:]}"
+            )
+        pool, offset = np.concatenate([images, more]), len(images)
+    test_values, test_rows, read = _read_rows(test, len(pool) - offset, test_key)
+    readings.append(f"test: {read}")
+    if test_values.shape[1] != values.shape[1]:
         raise UserError(
-            f"{name}.layout: is missing: say whether the four axes of {location} are nchw or nhwc"
+            f"{test['responses']}: has {test_values.shape[1]} neurons but {definition['responses']} has "
+            f"{values.shape[1]}"
         )
-    channels_last = definition["layout"] == "nhwc"
-    here, other = (-1, 1) if channels_last else (1, -1)
-    if images.shape[here] not in (1, 3) and images.shape[other] in (1, 3):
-        better = "nchw" if channels_last else "nhwc"
-        raise UserError(f"{name}.layout: {location} has shape {images.shape}, which looks like {better}")
-    return np.moveaxis(images, -1, 1) if channels_last else images
+    test_rows = np.where(test_rows == BLANK, BLANK, test_rows + offset)
+    twice = np.intersect1d(rows[rows != BLANK], test_rows)
+    if len(twice):
+        raise UserError(
+            f"{test_key}: image {twice[0]} is also in {definition['responses']}: leave it out of one"
+        )
+    shown, local = shown_images(np.concatenate([rows, test_rows]))
+    images, readings[-1] = _keep(pool, shown, readings[-1])
+    return Recording(
+        images=images,
+        responses=by_image(local, np.concatenate([values, test_values])),
+        split=np.where(np.isin(shown, test_rows), "test", ""),
+        neurons=None,
+        source=source,
+        citation="",
+        repeat_averages=definition.get("repeat_averages", False),
+        groups=groups_of(definition, len(pool), None, shown),
+        reading=readings,
+    )
+
+
+def _covariates(
+    definition: dict[str, Any], responses: np.ndarray | Presentations, image_of_row: np.ndarray | None
+) -> tuple[list[str], np.ndarray | Presentations] | None:
+    """Files of running speed and the like: one value per presentation, or (repeat, image)."""
+    files = definition.get("covariates")
+    if not files:
+        return None
+    columns = []
+    for location in files.values():
+        values = read_array(location).values
+        wanted = (len(image_of_row),) if image_of_row is not None else responses.shape[:2]
+        if values.size != np.prod(wanted) or values.ndim > 2:
+            raise UserError(
+                f"{location}: has shape {values.shape}, expected {wanted}: one value per presentation"
+            )
+        columns.append(values.reshape(wanted))
+    stacked = np.stack(columns, -1)
+    if isinstance(responses, Presentations):
+        return list(files), Presentations(stacked, responses.row, responses.image, responses.repeat)
+    return list(files), to_float32(stacked)

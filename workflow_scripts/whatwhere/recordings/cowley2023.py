@@ -11,7 +11,7 @@ from whatwhere.errors import UserError
 from whatwhere.recordings.archive import open_tree
 from whatwhere.recordings.array_files import read_array
 from whatwhere.recordings.fetch import PublishedFile, fetch
-from whatwhere.recordings.images import decode_image, in_numeric_order, is_image
+from whatwhere.recordings.pictures import decode_image, in_numeric_order, is_image
 from whatwhere.recordings.recording import Recording, to_float32
 
 _COMMIT = "f4552ad9d34a466ebc66658f72a08a8e5038f1cf"
@@ -65,7 +65,7 @@ def load(definition: dict[str, Any], downloads: Path, mirror: str | None) -> Rec
         file = PublishedFile(f"{_FOLDER}/{path}", checksum)
         return fetch(file, ADDRESS, mirror, downloads / "cowley2023")
 
-    responses = read_array(get(f"{kind}/responses_{session}.npy", checksums[kind]))
+    responses = read_array(get(f"{kind}/responses_{session}.npy", checksums[kind])).values
     # (neuron, image, repeat), or (neuron, image) for averages
     responses = np.atleast_3d(responses).transpose(2, 1, 0)
     images = _images(get(f"images/images_{session}.zip", checksums["images"]))

@@ -23,10 +23,11 @@ def preprocess(images: np.ndarray | list[np.ndarray], config: dict[str, Any], na
     Parameters
     ----------
     images
-        (image, channel, y, x) with 1 or 3 channels, or a list of (channel, y, x) of different sizes.
+        (image, channel, y, x), or a list of (channel, y, x) of different sizes.
     config
-        ``color`` (grey: luma of ITU-R BT.601, or rgb), ``crop`` (null or top, left, height and width in
-        pixels), ``size`` (null, or height and width in pixels after the crop, one number for squares).
+        ``color`` (grey: luma of ITU-R BT.601; rgb; or stored: the channels as they are, any number),
+        ``crop`` (null or top, left, height and width in pixels),
+        ``size`` (null, or height and width in pixels after the crop, one number for squares).
     name
         The dataset's key, for messages.
 
@@ -53,8 +54,11 @@ def preprocess(images: np.ndarray | list[np.ndarray], config: dict[str, Any], na
 
 def _prepare(images: np.ndarray, config: dict[str, Any], name: str) -> np.ndarray:
     channels = images.shape[1]
-    if channels not in (1, 3):
-        raise UserError(f"{name}.images: have {channels} channels, expected 1 (grey) or 3 (colour)")
+    if config["color"] != "stored" and channels not in (1, 3):
+        raise UserError(
+            f"{name}.images: have {channels} channels, not 1 (grey) or 3 (colour): set image.color to stored "
+            "to keep them as they are"
+        )
     if config["color"] == "rgb" and channels == 1:
         raise UserError(f"{name}.image.color: rgb is set but the images are grey: set grey")
     if config["crop"] is not None:

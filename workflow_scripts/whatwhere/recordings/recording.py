@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+import logging
+import warnings
+from dataclasses import dataclass, field
 
 import numpy as np
+
+from whatwhere.recordings.presentations import Presentations
+
+logger = logging.getLogger(__name__)
+
+_ROUNDING = 1e-6
+"""Rounding noise of responses, relative to the sd of a neuron."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +26,7 @@ class Recording:
     images
         (image, channel, y, x), any numeric type; a list of (channel, y, x) if their sizes differ.
     responses
-        (repeat, image, neuron) float32, NaN for missing repeats.
+        Presentations, or (repeat, image, neuron) float32, NaN for missing repeats.
     split
         (image,) ``train``, ``validation``, ``test`` or the empty string for images that are still to be
         assigned; None if all are.
@@ -28,40 +38,85 @@ class Recording:
         What to cite, empty if unknown.
     repeat_averages
         Whether responses are published averages, so that single trials are unknown.
+    groups
+        (image,) equal for images that may not be divided by a split, or None.
+    covariates
+        Running speed, pupil and the like, (repeat, image, covariate) or presentations of them, and their
+        names; used by no model.
+    reading
+        What was taken for what, a phrase each.
+    image_names
+        What the owner calls the images, or None.
     """
 
     images: np.ndarray | list[np.ndarray]
-    responses: np.ndarray
+    responses: np.ndarray | Presentations
     split: np.ndarray | None
     neurons: np.ndarray | None
     source: str
     citation: str
     repeat_averages: bool
+    groups: np.ndarray | None = None
+    covariates: tuple[list[str], np.ndarray | Presentations] | None = None
+    reading: list[str] = field(default_factory=list)
+    image_names: list[str] | None = None
+
+    def keep(self, images: np.ndarray) -> Recording:
+        """The recording of some of its images: (image,) truth values."""
+        chosen = np.flatnonzero(images)
+
+        def part(values: np.ndarray | Presentations) -> np.ndarray | Presentations:
+            return values[:, chosen] if isinstance(values, np.ndarray) else values.keep(images)
+
+        stimuli = self.images
+        return dataclasses.replace(
+            self,
+            images=stimuli[chosen] if isinstance(stimuli, np.ndarray) else [stimuli[i] for i in chosen],
+            responses=part(self.responses),
+            split=None if self.split is None else self.split[chosen],
+            image_names=None if self.image_names is None else [self.image_names[i] for i in chosen],
+            groups=None if self.groups is None else self.groups[chosen],
+            covariates=self.covariates and (self.covariates[0], part(self.covariates[1])),
+        )
+
+
+def clip_rounding(responses: np.ndarray, name: str) -> np.ndarray:
+    """Responses with what lies below zero by rounding set to 0, and a warning that says so.
+
+    Deconvolved calcium and averages of rates hold values such as -5e-8 beside an sd of 2.8, on which a loss
+    for rates has no business to fail. A neuron that is truly negative anywhere is left as it is.
+
+    Parameters
+    ----------
+    responses
+        (..., neuron), NaN where there is none.
+    name
+        The dataset's key, for the warning.
+    """
+    axes = tuple(range(responses.ndim - 1))
+    with warnings.catch_warnings():
+        # Neurons without any response are refused elsewhere.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        lowest = np.nanmin(responses, axis=axes)
+        below = np.flatnonzero(lowest < 0)
+        sd = np.nanstd(responses[..., below], axis=axes, dtype=np.float64)
+    clipped = below[lowest[below] > -_ROUNDING * sd]
+    if not len(clipped):
+        return responses
+    logger.warning(
+        "%s: %d neurons hold rounding noise below zero, down to %.1g: set to 0",
+        name,
+        len(clipped),
+        lowest[clipped].min(),
+    )
+    responses = responses.copy()
+    mine = responses[..., clipped]
+    # A comparison with NaN is False, so that missing repeats stay missing.
+    responses[..., clipped] = np.where(mine < 0, 0, mine)
+    return responses
 
 
 def to_float32(array: np.ndarray) -> np.ndarray:
     """Array as float32; what is too large becomes infinite, which the data contract refuses."""
     with np.errstate(over="ignore"):
-        return array.astype(np.float32)
-
-
-def stack_repeats(image_of_trial: np.ndarray, trials: np.ndarray) -> np.ndarray:
-    """Sort single presentations by image.
-
-    Parameters
-    ----------
-    image_of_trial
-        (trial,) index of the image shown, each of 0 to n - 1 at least once.
-    trials
-        (trial, neuron) responses.
-
-    Returns
-    -------
-    (repeat, image, neuron) float32, repeats in the order of the trials, NaN where an image had fewer.
-    """
-    counts = np.bincount(image_of_trial)
-    order = np.argsort(image_of_trial, kind="stable")
-    repeat = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    stacked = np.full((counts.max(), len(counts), trials.shape[1]), np.nan, np.float32)
-    stacked[repeat, image_of_trial[order]] = to_float32(trials[order])
-    return stacked
+        return array.astype(np.float32, copy=False)

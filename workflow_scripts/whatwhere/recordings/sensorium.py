@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,12 +13,14 @@ from whatwhere.dataset import SPLITS
 from whatwhere.errors import UserError
 from whatwhere.recordings.archive import Tree, open_tree
 from whatwhere.recordings.array_files import numeric, parse_npy
-from whatwhere.recordings.recording import Recording, stack_repeats
+from whatwhere.recordings.labels import LEFT_OUT, tiers_of
+from whatwhere.recordings.presentations import by_image
+from whatwhere.recordings.recording import Recording
 
 logger = logging.getLogger(__name__)
 
 _TIERS = "meta/trials/tiers.npy"
-_IDS = ("colorframeprojector_image", "frame_image")
+_IDS = ("colorframeprojector_image", "frame_image", "image")
 """What comes before ``_id.npy`` and ``_class.npy`` in meta/trials/, by precedence."""
 
 CITATIONS = {
@@ -33,16 +36,20 @@ TRACKED = (_TIERS, "data/images", "data/responses")
 """Parts of a folder whose change means that a session changed."""
 
 
-def load(definition: dict[str, Any]) -> Recording:
+def load(definition: dict[str, Any], name: str) -> Recording:
     """Load one session; presentations of one image become its repeats.
 
     Parameters
     ----------
     definition
         ``path``: folder or zip with ``data/images/N.npy`` (channel, y, x), ``data/responses/N.npy``
-        (neuron,) for trials N, ``meta/trials/tiers.npy`` (train, validation or test; trials of other
-        tiers, whose responses are withheld, are left out) and ``meta/trials/frame_image_id.npy`` or
-        ``colorframeprojector_image_id.npy`` (trial,), all perhaps in one folder more.
+        (neuron,) for trials N, ``meta/trials/tiers.npy`` (train, validation or test, or as ``tiers`` says;
+        trials of other tiers, whose responses may be withheld, are left out) and
+        ``meta/trials/frame_image_id.npy``, ``colorframeprojector_image_id.npy`` or ``image_id.npy`` (trial,),
+        all perhaps in one folder more. ``covariates``: folders of ``data`` with one file per trial, such as
+        behavior and pupil_center.
+    name
+        The dataset's key, for messages.
 
     Raises
     ------
@@ -53,15 +60,17 @@ def load(definition: dict[str, Any]) -> Recording:
         root = _root(tree)
         tiers = _trial_values(tree, root + _TIERS).astype(str)
         identities = _identities(tree, root)
-        if not len(tiers) == len(identities):
+        n_trials = len(tiers)
+        if n_trials != len(identities):
             raise UserError(f"{tree.path}: {len(tiers)} tiers but {len(identities)} image ids")
-        kept = _usable(tiers, tree.label(root + _TIERS))
+        split = _splits(tiers, definition.get("tiers"), name)
+        kept = _usable(split, tiers, tree.label(root + _TIERS))
         images, responses = (
             _trial_files(tree, f"{root}data/{part}/", kept, len(tiers)) for part in ("images", "responses")
         )
-        tiers, identities = tiers[kept], [identities[trial] for trial in kept]
+        split, tiers, identities = split[kept], tiers[kept], [identities[trial] for trial in kept]
         image_of_trial, firsts = _group(identities)
-        torn = np.flatnonzero(tiers != tiers[firsts][image_of_trial])
+        torn = np.flatnonzero(split != split[firsts][image_of_trial])
         if len(torn):
             trial, first = torn[0], firsts[image_of_trial[torn[0]]]
             raise UserError(
@@ -69,16 +78,23 @@ def load(definition: dict[str, Any]) -> Recording:
                 f"{tiers[first]} and {tiers[trial]}: give them the same"
             )
         stimuli = _read_images(tree, images, image_of_trial, firsts)
-        trials = _read_responses(tree, responses)
+        trials = _read_vectors(tree, responses, "neuron")
         neurons = _neurons(tree, root, trials.shape[1])
+        presentations = by_image(image_of_trial, trials)
+        covariates = _covariates(tree, root, definition.get("covariates", []), kept, n_trials)
     return Recording(
         images=stimuli,
-        responses=stack_repeats(image_of_trial, trials),
-        split=tiers[firsts],
+        responses=presentations,
+        split=split[firsts],
         neurons=neurons,
         source=f"files {definition['path']}",
         citation=CITATIONS[definition["kind"]],
         repeat_averages=False,
+        covariates=covariates and (covariates[0], replace(presentations, values=covariates[1])),
+        reading=[
+            f"{trials.shape[1]} neurons, {len(kept)} trials of {len(firsts)} images",
+            *_unused(tree, root, definition.get("covariates", [])),
+        ],
     )
 
 
@@ -113,6 +129,8 @@ def _identities(tree: Tree, root: str) -> list[tuple[str, ...]]:
             if len({len(column) for column in columns}) > 1:
                 raise UserError(f"{tree.label(names[1])}: has another length than {names[0]}")
             return list(zip(*columns, strict=True))
+    if any(file.startswith(f"{root}data/videos/") for file in tree.names):
+        raise UserError(f"{tree.path}: is a session of videos, of which models take none: give one of images")
     expected = " or ".join(f"{stem}_id.npy" for stem in _IDS)
     raise UserError(f"{tree.path}: holds no {root}meta/trials/{expected}: repeats cannot be found")
 
@@ -133,15 +151,50 @@ def _trial_files(tree: Tree, folder: str, trials: np.ndarray, n_trials: int) -> 
     return [found[trial] for trial in trials]
 
 
-def _usable(tiers: np.ndarray, label: str) -> np.ndarray:
+def _splits(tiers: np.ndarray, mapping: dict[str, list[Any]] | None, name: str) -> np.ndarray:
+    """Split of every trial, :data:`LEFT_OUT` for tiers that are none."""
+    if mapping is not None:
+        split = tiers_of(tiers, mapping, f"{name}.tiers")
+        assert split is not None
+        return split
+    return np.where(np.isin(tiers, SPLITS), tiers, LEFT_OUT)
+
+
+def _usable(split: np.ndarray, tiers: np.ndarray, label: str) -> np.ndarray:
     """Indices of the trials of known tiers; challenges withhold the responses of others."""
-    known = np.isin(tiers, SPLITS)
+    known = split != LEFT_OUT
     if not known.any():
-        raise UserError(f"{label}: holds no tier {', '.join(SPLITS)}")
+        found = ", ".join(np.unique(tiers))
+        raise UserError(f"{label}: holds no tier {', '.join(SPLITS)} but {found}: say what they are by tiers")
     names, counts = np.unique(tiers[~known], return_counts=True)
-    for name, count in zip(names, counts, strict=True):
-        logger.warning("%s: %d trials of the tier %s are left out", label, count, name)
+    for tier, count in zip(names, counts, strict=True):
+        logger.warning(
+            "%s: %d trials of the tier %s are left out, which 'tiers' could add", label, count, tier
+        )
     return np.flatnonzero(known)
+
+
+def _covariates(
+    tree: Tree, root: str, folders: list[str], kept: np.ndarray, n_trials: int
+) -> tuple[list[str], np.ndarray] | None:
+    """Names, and (trial, covariate) values, of folders with a few numbers per trial."""
+    names: list[str] = []
+    columns = []
+    for folder in folders:
+        if not any(file.startswith(f"{root}data/{folder}/") for file in tree.names):
+            raise UserError(f"{tree.path}: holds no {root}data/{folder}, which covariates lists")
+        values = _read_vectors(tree, _trial_files(tree, f"{root}data/{folder}/", kept, n_trials), "value")
+        columns.append(values)
+        names += [folder] if values.shape[1] == 1 else [f"{folder} {i}" for i in range(values.shape[1])]
+    return (names, np.concatenate(columns, 1)) if columns else None
+
+
+def _unused(tree: Tree, root: str, folders: list[str]) -> list[str]:
+    """A phrase on folders of ``data`` that are not read."""
+    start = f"{root}data/"
+    there = {file.removeprefix(start).split("/")[0] for file in tree.names if file.startswith(start)}
+    left = sorted(there - {"images", "responses", *folders})
+    return [f"not read: {', '.join(f'data/{folder}' for folder in left)}"] if left else []
 
 
 def _group(identities: list[tuple[str, ...]]) -> tuple[np.ndarray, np.ndarray]:
@@ -167,10 +220,10 @@ def _read_images(tree: Tree, files: list[str], image_of_trial: np.ndarray, first
     return np.stack(stimuli)
 
 
-def _read_responses(tree: Tree, files: list[str]) -> np.ndarray:
+def _read_vectors(tree: Tree, files: list[str], axis: str) -> np.ndarray:
     trials: list[np.ndarray] = []
     for file in files:
-        trials.append(_read_data(tree, file, ("neuron",), trials[0].shape if trials else None))
+        trials.append(_read_data(tree, file, (axis,), trials[0].shape if trials else None))
     return np.stack(trials)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from whatwhere.dataset import SPLITS, TEST, TRAIN, VALIDATION
 from whatwhere.errors import UserError
@@ -20,11 +22,12 @@ def assign(
     Parameters
     ----------
     groups
-        (image,) group numbers; a group, such as the copies of one image, is never divided.
+        (image,) group numbers; a group, such as the copies or flips of one image, is never divided.
     given
         (image,) ``train``, ``validation``, ``test`` or empty, or None for all empty. What is given stays
-        in every fold, and copies of it join it; empty images are assigned. If a test set is given they
-        are divided into training and validation only, with ``validation`` relative to their number.
+        in every fold, and copies of it join it; empty images are assigned, and those of ``train`` if
+        nothing else could validate. If a test set is given they are divided into training and validation
+        only, with ``validation`` relative to their number.
     config
         ``validation`` and ``test`` (shares of the images to assign), ``folds``, ``seed``; None for one
         fold if everything is given.
@@ -42,6 +45,10 @@ def assign(
         given different splits.
     """
     fixed = _spread(groups, _codes(given, len(groups), name), name)
+    if not np.isin((VALIDATION, _OPEN), fixed).any():
+        if config is None:
+            raise UserError(f"{name}: no image validates: add 'split', whose share of train then does")
+        fixed[fixed == TRAIN] = _OPEN
     if config is None:
         if (fixed == _OPEN).any():
             raise UserError(f"{name}: image {np.argmin(fixed)} has no split: give it one")
@@ -69,6 +76,25 @@ def validation_share(split: np.ndarray, given: np.ndarray | None, config: dict[s
     return float((fitted == VALIDATION).mean()) if len(fitted) else 0.0
 
 
+def joined_groups(copies: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """Numbers of groups of images that are linked by being copies or by a label of their owner.
+
+    Parameters
+    ----------
+    copies
+        (image,) equal for copies.
+    groups
+        (image,) labels of groups, or None.
+    """
+    if groups is None:
+        return copies
+    labels = np.unique(groups, return_inverse=True)[1]
+    n_copies, n_images = int(copies.max()) + 1, len(copies)
+    links = (np.ones(n_images), (copies, n_copies + labels))
+    size = n_copies + int(labels.max()) + 1
+    return connected_components(coo_array(links, shape=(size, size)), directed=False)[1][copies]
+
+
 def _codes(given: np.ndarray | None, n_images: int, name: str) -> np.ndarray:
     codes = np.full(n_images, _OPEN, np.int8)
     if given is None:
@@ -94,7 +120,8 @@ def _spread(groups: np.ndarray, codes: np.ndarray, name: str) -> np.ndarray:
     if len(torn):
         other = given[(groups[given] == groups[torn[0]]) & (codes[given] != codes[torn[0]])][0]
         raise UserError(
-            f"{name}: image {torn[0]} and its copy {other} are given different splits: remove one of them"
+            f"{name}: image {torn[0]} and its copy {other} are given different splits: remove one of them, "
+            "or give both the same"
         )
     return of_group[groups]
 

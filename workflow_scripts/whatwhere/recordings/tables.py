@@ -1,8 +1,9 @@
-"""Responses in CSV files (kind ``images``)."""
+"""Text tables: separators, decimals and headers as programs write them."""
 
 from __future__ import annotations
 
 import csv
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,94 +11,121 @@ import pandas as pd
 
 from whatwhere.errors import UserError
 
-IMAGES = ("image", "images", "image_id", "img", "file", "filename", "stimulus", "stimulus_id", "id")
-"""Headers of a first column that names images, even if by number."""
-COUNTERS = ("", "index", "row", "trial", "trial_id", "presentation", "repeat")
-"""Headers of columns that number rows: neither images nor neurons."""
+SUFFIXES = (".csv", ".tsv", ".txt")
+_SEPARATORS = (",", ";", "\t")
 
 
-def read_responses(path: Path) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
-    """Read one row per presentation and one column per neuron.
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
 
-    Parameters
+    Attributes
     ----------
     path
-        CSV with commas and a header; the first column may hold names of images, which are numbers only if
-        its header is one of :data:`IMAGES`. Empty fields, ``nan`` and ``NA`` are missing responses.
+        Of its file.
+    header
+        Names of the columns, without spaces around them; ``Unnamed: 0`` and so on where there are none.
+    rows
+        (row, column) text.
+    decimal_comma
+        Whether numbers have a comma for a point.
+    """
 
-    Returns
-    -------
-    names
-        (row,) names of images, or None if every column is a neuron.
-    neurons
-        (neuron,) names from the header.
-    responses
-        (row, neuron) float64.
+    path: Path
+    header: list[str]
+    rows: pd.DataFrame
+    decimal_comma: bool
+
+    def text(self, column: str) -> pd.Series:
+        """Values of a column as text, without spaces around them."""
+        return self.rows[self.header.index(column)].str.strip()
+
+    def parsed(self, column: str) -> tuple[pd.Series, pd.Series]:
+        """Values of a column as numbers, NaN where they are none, and whether they are one or missing."""
+        text = self.text(column)
+        if self.decimal_comma:
+            text = text.str.replace(",", ".", regex=False)
+        numbers = pd.to_numeric(text, errors="coerce")
+        return numbers, text.str.lower().isin(["", "nan", "na"]) | numbers.notna()
+
+    def numbers(self, column: str) -> np.ndarray:
+        """Values of a column as (row,) float64; UserError if one is no number and not missing."""
+        numbers, fine = self.parsed(column)
+        wrong = np.flatnonzero(~fine)
+        if len(wrong):
+            row = int(wrong[0])
+            value = self.rows[self.header.index(column)].iloc[row]
+            raise UserError(f"{self.path}: {value!r} in line {row + 2}, column '{column}' is not a number")
+        return numbers.to_numpy(np.float64)
+
+
+def read_table(path: Path) -> Table:
+    """Read a table with one header line, separated by commas, semicolons or tabs.
+
+    Empty lines at the end are left out.
 
     Raises
     ------
     UserError
         If it is no such table.
     """
-    header = _check_lines(path)
+    header, separator, n_rows = _check_lines(path)
     try:
-        table = pd.read_csv(path, skiprows=1, header=None, dtype=str, keep_default_na=False)
+        rows = pd.read_csv(
+            path, sep=separator, skiprows=1, header=None, dtype=str, keep_default_na=False, nrows=n_rows
+        )
     except (ValueError, OSError) as error:
         raise UserError(f"{path}: is not a CSV table: {' '.join(str(error).split())}") from error
-    first = table[0].str.strip()
-    named = header[0].strip().lower() in IMAGES or not _is_number(first).all()
-    names = first.to_numpy(str) if named else None
-    skip = int(named)
-    for name in header[skip:]:
-        if name.strip().lower() in (*IMAGES, *COUNTERS):
-            what = f"the column '{name.strip()}'" if name.strip() else "a column without a name"
-            raise UserError(f"{path}: {what} is no neuron: leave it out, or put names of images first")
-    neurons = np.array([name.strip() for name in header[skip:]], str)
-    if not len(neurons):
-        raise UserError(f"{path}: has no column of responses")
-    values = [_numbers(table[column], header[column], path) for column in range(skip, len(header))]
-    return names, neurons, np.stack(values, 1)
+    # As pandas calls what has no name.
+    names = [name.strip() or f"Unnamed: {position}" for position, name in enumerate(header)]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise UserError(f"{path}: two columns are named '{repeated}': give every neuron its own name")
+    return Table(path, names, rows, separator != "," and _has_decimal_commas(rows, path))
 
 
-def _check_lines(path: Path) -> list[str]:
-    """Header of the table, after a count of the fields of every line: pandas pads short ones silently."""
+def _check_lines(path: Path) -> tuple[list[str], str, int]:
+    """Header, separator and number of rows, after a count of the fields of every line.
+
+    Pandas pads short lines and skips empty ones silently.
+    """
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
-            header = next(csv.reader([stream.readline()], strict=True), [])
+            first = stream.readline()
+            separator = max(_SEPARATORS, key=first.count)
+            header = next(csv.reader([first], delimiter=separator, strict=True), [])
+            if not header:
+                raise UserError(f"{path}: is empty")
+            empty, last = 0, 1
             for number, line in enumerate(stream, 2):
+                if not line.strip(f"{separator} \r\n"):
+                    empty = empty or number
+                    continue
+                if empty:
+                    raise UserError(f"{path}: line {empty} is empty: remove it, or write NA for missing")
                 plain = '"' not in line
-                found = line.count(",") + 1 if plain else len(next(csv.reader([line], strict=True)))
-                if found != len(header):
-                    message = f"line {number} has {found} fields but the header has {len(header)}"
+                fields = line.count(separator) + 1 if plain else len(_fields(line, separator))
+                if fields != len(header):
+                    message = f"line {number} has {fields} fields but the header has {len(header)}"
                     raise UserError(f"{path}: {message}: repair it")
+                last = number
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: is not a CSV table in UTF-8: {' '.join(str(error).split())}") from error
-    _check_header(header, path)
-    return header
+    return header, separator, last - 1
 
 
-def _check_header(header: list[str], path: Path) -> None:
-    if not header:
-        raise UserError(f"{path}: is empty")
-    if len(header) == 1 and any(separator in header[0] for separator in ";\t"):
-        raise UserError(f"{path}: separate the columns by commas")
-    if _is_number(pd.Series(header[1:] or header)).all():
-        raise UserError(f"{path}: the first line must name the columns")
-    repeated = next((name for name in header if header.count(name) > 1), None)
-    if repeated is not None:
-        raise UserError(f"{path}: two columns are named '{repeated}': give every neuron its own name")
+def _fields(line: str, separator: str) -> list[str]:
+    return next(csv.reader([line], delimiter=separator, strict=True))
 
 
-def _is_number(text: pd.Series) -> pd.Series:
-    missing = text.str.strip().str.lower().isin(["", "nan", "na"])
-    return missing | pd.to_numeric(text, errors="coerce").notna()
-
-
-def _numbers(text: pd.Series, name: str, path: Path) -> np.ndarray:
-    wrong = np.flatnonzero(~_is_number(text))
-    if len(wrong):
-        row, value = int(wrong[0]), text.iloc[wrong[0]]
-        raise UserError(f"{path}: {value!r} in line {row + 2}, column '{name}' is not a number")
-    return pd.to_numeric(text, errors="coerce").to_numpy(np.float64)
+def _has_decimal_commas(rows: pd.DataFrame, path: Path) -> bool:
+    pattern = r"\s*[+-]?\d*{}\d+(?:[eE][+-]?\d+)?\s*"
+    commas, points = (
+        any(rows[column].str.fullmatch(pattern.format(mark)).any() for column in rows)
+        for mark in (",", r"\.")
+    )
+    if commas and points:
+        raise UserError(f"{path}: numbers have both decimal commas and decimal points: use one of them")
+    return commas

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from whatwhere.recordings.fetch import is_url
-from whatwhere.recordings.images import is_image
+from whatwhere.recordings.pictures import is_image
 
 
 def simulation_inputs(definition: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from sklearn.datasets import load_sample_images
 from whatwhere.dataset import SPLITS, TEST, TRAIN, VALIDATION, duplicate_groups, open_dataset
 from whatwhere.errors import UserError
 from whatwhere.recordings.archive import open_tree
-from whatwhere.recordings.images import decode_image, in_numeric_order, is_image
+from whatwhere.recordings.pictures import decode_image, in_numeric_order, is_image
 from whatwhere.recordings.preprocess import preprocess
 from whatwhere.recordings.splits import assign
 from whatwhere.simulations.dead_leaves import dead_leaves

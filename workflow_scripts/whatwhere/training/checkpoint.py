@@ -114,6 +114,7 @@ class Checkpoint(Progress):
                 "best_step": fit.best_step,
                 "last_step": fit.last_step,
                 "history": torch.from_numpy(fit.history),
+                "finished": fit.finished,
                 "parameters": parameters,
             }
         )
@@ -130,5 +131,6 @@ def _unpack(finished: dict[str, Any]) -> tuple[Fit, dict[str, Tensor]]:
         finished["best_step"],
         finished["last_step"],
         finished["history"].numpy(),
+        finished["finished"],
     )
     return fit, finished["parameters"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,10 @@ from torch import Tensor
 from whatwhere.fit_data import FitData
 from whatwhere.localization.localized import build_localized, fit_localized
 from whatwhere.models.base import ImageShape, Model
+from whatwhere.models.combined import Combined, Member
 from whatwhere.models.encoder import READOUTS, build_cnn
+from whatwhere.models.factorized_ridge import FactorizedRidge, fit_factorized
+from whatwhere.models.feature_bank import FeatureBank
 from whatwhere.models.hsm import HSM
 from whatwhere.models.linear import LinearEncoder, Solver, fit_linear, fit_mean, solve_lasso, solve_ridge
 from whatwhere.models.lnp import LNP
@@ -30,11 +34,11 @@ class Family:
     Attributes
     ----------
     build
-        Constructs the uninitialised model of one setting: (definition, setting, image shape, number of
-        neurons).
+        Constructs the uninitialised model of one setting: (definition, setting, shape of what it sees,
+        number of neurons). What it sees are images, or maps of its bank.
     fit
-        Families that are not trained by gradient descent: state dicts for a list of settings, which share
-        what can be shared. None for all others.
+        Families that are fitted in closed form or by inference: state dicts for a list of settings, which
+        share what can be shared. None for those that are trained or combined from other fits.
     """
 
     build: Callable[[Definition, Setting, ImageShape, int], Model]
@@ -67,6 +71,18 @@ def _cnn(definition: Definition, setting: Setting, shape: ImageShape, n_neurons:
     return build_cnn(definition, int(setting["core"]), shape, n_neurons)
 
 
+def _combined(definition: Definition, setting: Setting, shape: ImageShape, n_neurons: int) -> Model:
+    def member(of: Definition, one: Setting) -> Callable[[], Member]:
+        return lambda: Member(build(of, one, shape, n_neurons), shape, n_neurons)
+
+    every = [member(of, one) for of in definition["members"].values() for one in settings(of)]
+    return Combined(every, n_neurons)
+
+
+def _factorized_ridge(definition: Definition, setting: Setting, shape: ImageShape, n_neurons: int) -> Model:
+    return FactorizedRidge(shape, n_neurons, int(setting["rank"]))
+
+
 FAMILIES: dict[str, Family] = {
     "mean": Family(_linear, lambda definition, settings, data: [fit_mean(data)]),
     "ols": _regression(solve_ridge, None),
@@ -75,8 +91,36 @@ FAMILIES: dict[str, Family] = {
         _linear, lambda definition, settings, data: fit_shared(data, [s["ridge_l2"] for s in settings])
     ),
     "lasso": _regression(solve_lasso, "lasso_l1"),
+    "factorized_ridge": Family(
+        _factorized_ridge, lambda definition, settings, data: fit_factorized(data, settings)
+    ),
     "lnp": Family(_lnp),
     "hsm": Family(_hsm),
     "localization": Family(build_localized, fit_localized),
     **{name: Family(_cnn) for name in READOUTS},
+    "combined": Family(_combined),
 }
+
+
+def settings(definition: dict[str, Any]) -> list[Setting]:
+    """Every combination of hyper-parameters of a model, in a fixed order.
+
+    ``grid`` is a list of blocks; a block lists the values of every penalty and stands for their product.
+    Networks with several ``cores`` repeat the grid for each, under the key ``core``.
+    """
+    combinations = [
+        dict(zip(block, values, strict=True))
+        for block in definition["grid"]
+        for values in itertools.product(*block.values())
+    ]
+    cores = range(len(definition["cores"])) if "cores" in definition else [0]
+    return [{"core": core, **combination} for core in cores for combination in combinations]
+
+
+def build(definition: dict[str, Any], setting: Setting, image_shape: ImageShape, n_neurons: int) -> Model:
+    """Construct the uninitialised model of one setting."""
+    bank = FeatureBank(image_shape, definition["bank"]) if "bank" in definition else None
+    seen = image_shape if bank is None else bank.out_shape
+    model = FAMILIES[definition["family"]].build(definition, setting, seen, n_neurons)
+    model.bank = bank
+    return model

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,29 +11,9 @@ import xarray as xr
 from torch import Tensor
 
 from whatwhere.fit_data import Standardizer
-from whatwhere.models.base import ImageShape, Model, predict
-from whatwhere.training.families import FAMILIES, Setting
+from whatwhere.models.base import Model, predict
+from whatwhere.training.families import build, settings
 from whatwhere.training.loop import Fit
-
-
-def settings(definition: dict[str, Any]) -> list[Setting]:
-    """Every combination of hyper-parameters of a model, in a fixed order.
-
-    ``grid`` is a list of blocks; a block lists the values of every penalty and stands for their product.
-    Networks with several ``cores`` repeat the grid for each, under the key ``core``.
-    """
-    combinations = [
-        dict(zip(block, values, strict=True))
-        for block in definition["grid"]
-        for values in itertools.product(*block.values())
-    ]
-    cores = range(len(definition["cores"])) if "cores" in definition else [0]
-    return [{"core": core, **combination} for core in cores for combination in combinations]
-
-
-def build(definition: dict[str, Any], setting: Setting, image_shape: ImageShape, n_neurons: int) -> Model:
-    """Construct the uninitialised model of one setting."""
-    return FAMILIES[definition["family"]].build(definition, setting, image_shape, n_neurons)
 
 
 @dataclass
@@ -49,6 +28,8 @@ class Candidates:
         (neuron,) indices into the dataset.
     standardize
         What to do with images before prediction.
+    response_scale
+        (neuron,) what to multiply predictions by.
     parameters
         One state dict per setting.
     fits
@@ -56,7 +37,7 @@ class Candidates:
     validation_loss_of_mean
         (neuron,) validation loss of predicting the mean training response.
     response_mean
-        (neuron,) that mean.
+        (neuron,) that mean, in the units of the recording.
     n_images
         Number of training plus validation images.
     """
@@ -64,6 +45,7 @@ class Candidates:
     seed: int
     neurons: np.ndarray
     standardize: Standardizer
+    response_scale: np.ndarray
     parameters: list[dict[str, Tensor]]
     fits: list[Fit]
     validation_loss_of_mean: np.ndarray
@@ -72,7 +54,12 @@ class Candidates:
 
 
 def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict[str, Any]:
-    """Content of ``fits.pt``: what is needed to predict with every fit of a cell."""
+    """Content of ``fits.pt``: what is needed to predict with every fit of a cell.
+
+    The seeds of a cell have one number of images, by which tables know it: folds differ by a few images where
+    copies share a split, and the fewest count.
+    """
+    n_images = min(one.n_images for one in candidates)
     return {
         "definition": definition,
         "seeds": {
@@ -80,9 +67,10 @@ def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict
                 "neurons": torch.from_numpy(one.neurons),
                 "input_mean": torch.from_numpy(one.standardize.mean),
                 "input_sd": torch.from_numpy(one.standardize.sd),
+                "response_scale": torch.from_numpy(one.response_scale),
                 "parameters": one.parameters,
                 "response_mean": torch.from_numpy(one.response_mean),
-                "n_images": one.n_images,
+                "n_images": n_images,
             }
             for one in candidates
         },
@@ -93,7 +81,7 @@ def to_validation(definition: dict[str, Any], candidates: list[Candidates]) -> x
     """Content of ``validation.nc``: what selection may see.
 
     Variables ``validation_loss`` (seed, setting, neuron), ``validation_loss_of_mean`` (seed, neuron),
-    ``best_step`` and ``last_step`` (seed, setting), ``neuron_index`` (seed, neuron), and every
+    ``best_step``, ``last_step`` and ``finished`` (seed, setting), ``neuron_index`` (seed, neuron), and every
     hyper-parameter along ``setting``.
     """
     combinations = settings(definition)
@@ -111,6 +99,7 @@ def to_validation(definition: dict[str, Any], candidates: list[Candidates]) -> x
             ),
             "best_step": (("seed", "setting"), np.array([[f.best_step for f in row] for row in fits])),
             "last_step": (("seed", "setting"), np.array([[f.last_step for f in row] for row in fits])),
+            "finished": (("seed", "setting"), np.array([[int(f.finished) for f in row] for row in fits])),
             "neuron_index": (("seed", "neuron"), np.array([one.neurons for one in candidates])),
         },
         coords={
@@ -135,15 +124,19 @@ class Fitted:
         (neuron,) indices into the dataset.
     standardize
         Applied to images before the model.
+    response_scale
+        (neuron,) applied to what the model predicts.
     """
 
     encoder: Model
     neurons: np.ndarray
     standardize: Standardizer
+    response_scale: np.ndarray
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Predicted responses, (image, channel, y, x) in stored units to (image, neuron)."""
-        return predict(self.encoder, torch.from_numpy(self.standardize(images))).numpy()
+        """Predicted responses, (image, channel, y, x) to (image, neuron), both in stored units."""
+        scaled = predict(self.encoder, torch.from_numpy(self.standardize(images))).numpy()
+        return scaled * self.response_scale
 
 
 def load_fit(fits: dict[str, Any], seed: int, setting: int) -> Fitted:
@@ -158,4 +151,4 @@ def load_fit(fits: dict[str, Any], seed: int, setting: int) -> Fitted:
         len(stored["neurons"]),
     )
     encoder.load_state_dict(stored["parameters"][setting])
-    return Fitted(encoder, stored["neurons"].numpy(), standardize)
+    return Fitted(encoder, stored["neurons"].numpy(), standardize, stored["response_scale"].numpy())

@@ -1,4 +1,17 @@
-"""Gradient training with early stopping (sections C.5 and G.2), resumable bit by bit."""
+"""Gradient training with early stopping (sections C.5 and G.2), resumable bit by bit.
+
+One step of all fits that train together, which share a batch and nothing else::
+
+    batch = next images in this epoch's order
+    for every fit: gradient of reduce(loss(encoder(batch), responses)) + sum of strength * penalty
+    for every fit: one step of its optimizer
+    every ``evaluate_every`` steps, for every fit:
+        loss = mean validation loss in evaluation mode, without penalties
+        if lowest so far: keep a copy of the weights
+        if ``patience`` evaluations in a row were not: lower the learning rate, or end after ``n_stages``
+
+At the end, or after ``max_steps``, every fit gets back its weights with the lowest validation loss.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +28,7 @@ from torch import Tensor
 from whatwhere.errors import UserError
 from whatwhere.models.base import Model
 from whatwhere.training.losses import Objective
-from whatwhere.training.schedule import Batches, EarlyStopping
+from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle
 from whatwhere.training.stack import Stack
 
 logger = logging.getLogger(__name__)
@@ -46,12 +59,15 @@ class Fit:
         When they were reached, and when training stopped.
     history
         (evaluation, 3): step, objective of the last training batch, mean validation loss.
+    finished
+        Whether training ended by itself; False if ``max_steps`` ended it while it might have improved.
     """
 
     validation_loss: np.ndarray
     best_step: int
     last_step: int
     history: np.ndarray
+    finished: bool
 
 
 def choose_device(name: str) -> torch.device:
@@ -71,6 +87,20 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def _optimizer(encoder: Model, config: dict[str, Any]) -> torch.optim.Optimizer:
+    """Adam, or AdamW (Loshchilov & Hutter 2019) that decays what :meth:`Model.decayed` names."""
+    trainable = [p for p in encoder.parameters() if p.requires_grad]
+    if "weight_decay" not in config:
+        return torch.optim.Adam(trainable, lr=config["learning_rate"], fused=True)
+    decayed = [p for p in encoder.decayed() if p.requires_grad]
+    others = [p for p in trainable if all(p is not one for one in decayed)]
+    groups = [
+        {"params": decayed, "weight_decay": config["weight_decay"]},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config["learning_rate"], fused=True)
+
+
 class _Run:
     """One fit in training: model, optimizer, early stopping and best weights."""
 
@@ -78,9 +108,9 @@ class _Run:
         self.encoder = encoder
         self.objective = objective
         self.config = config
-        trainable = [p for p in encoder.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(trainable, lr=config["learning_rate"], fused=True)
-        self.stopping = EarlyStopping(config)
+        self.optimizer = _optimizer(encoder, config)
+        one_cycle = config.get("schedule") == "one_cycle"
+        self.stopping = OneCycle(config) if one_cycle else EarlyStopping(config)
         self.best_step = self.last_step = 0
         self.diverged = False
         self.best: dict[str, Any] = self._snapshot()
@@ -91,9 +121,20 @@ class _Run:
         snapshot: dict[str, Any] = {
             "encoder": {name: value.clone() for name, value in self.encoder.state_dict().items()}
         }
-        if self.config["restore"]:
+        if self.config.get("restore"):
             snapshot["optimizer"] = copy.deepcopy(self.optimizer.state_dict())
         return snapshot
+
+    def take_step(self, step: int) -> None:
+        """Change the weights by their gradients; steps count from 1."""
+        if isinstance(self.stopping, OneCycle):
+            self._set_rate(self.stopping.rate(step - 1))
+        self.optimizer.step()
+        self.last_step = step
+
+    def _set_rate(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
 
     def update(self, training_value: float, validation: float) -> None:
         """Take the objective of the last batch and the mean validation loss.
@@ -118,8 +159,7 @@ class _Run:
             if self.config["restore"]:
                 self.encoder.load_state_dict(self.best["encoder"])
                 self.optimizer.load_state_dict(copy.deepcopy(self.best["optimizer"]))
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
+            self._set_rate(rate)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that changes, for a checkpoint."""
@@ -221,8 +261,7 @@ class Training:
         values = stack.differentiate(images, responses, self.precision)
         self.step += 1
         for run in runs:
-            run.optimizer.step()
-            run.last_step = self.step
+            run.take_step(self.step)
         if self.step % self.config["evaluate_every"] == 0:
             losses = stack.losses(self.data.validation_images, self.data.validation_responses).mean(1)
             for run, value, loss in zip(runs, values.tolist(), losses.tolist(), strict=True):
@@ -232,7 +271,16 @@ class Training:
         run.encoder.load_state_dict(run.best["encoder"])
         (losses,) = _stack([run]).losses(self.data.validation_images, self.data.validation_responses)
         loss = torch.full_like(losses, torch.inf) if run.diverged else losses
-        return Fit(loss.cpu().numpy(), run.best_step, run.last_step, np.array(run.history))
+        finished = run.stopping.completed(self.step)
+        if not finished:
+            logger.warning(
+                "%s: not finished: ended by max_steps %d, best validation loss at step %d; raise max_steps",
+                run.objective.strengths,
+                self.config["max_steps"],
+                run.best_step,
+            )
+        history = np.array(run.history)
+        return Fit(loss.cpu().numpy(), run.best_step, run.last_step, history, finished)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to continue bit by bit, for a checkpoint."""

@@ -1,13 +1,33 @@
-"""When training stops and which images every step sees (sections C.5 and G.2)."""
+"""Learning rates, when training stops and which images every step sees (sections C.5 and G.2)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+_RISING = 0.3
+"""Share of the steps in which the learning rate of one cycle rises."""
+_FIRST = 1 / 25
+"""First learning rate of one cycle, relative to its peak."""
+
+
+def with_steps(config: dict[str, Any], n_images: int) -> dict[str, Any]:
+    """A model's ``training`` with ``max_steps``, from ``max_epochs`` passes over the images if given.
+
+    An epoch has as many steps as :class:`Batches` takes; evaluations are at most as far apart as training is
+    long.
+    """
+    if "max_epochs" not in config:
+        return config
+    size = min(config["batch_size"], n_images)
+    steps = n_images // size if config["drop_incomplete_batch"] else -(-n_images // size)
+    total = steps * config["max_epochs"]
+    return config | {"max_steps": total, "evaluate_every": min(config["evaluate_every"], total)}
 
 
 class EarlyStopping:
@@ -58,6 +78,10 @@ class EarlyStopping:
         """Whether all stages are over."""
         return self.stage >= self.config["n_stages"]
 
+    def completed(self, step: int) -> bool:
+        """Whether training that ended at a step went through its whole schedule."""
+        return self.finished
+
     def state_dict(self) -> dict[str, float]:
         """Counters, for a checkpoint."""
         return {name: value for name, value in vars(self).items() if name != "config"}
@@ -65,6 +89,34 @@ class EarlyStopping:
     def load_state_dict(self, state: dict[str, float]) -> None:
         """Continue from :meth:`state_dict`."""
         vars(self).update(state)
+
+
+class OneCycle(EarlyStopping):
+    """A learning rate that rises once and falls to zero (Smith & Topin 2019): every fit takes all its steps.
+
+    It rises as a cosine from 1/25 of its peak over the first 30 % of the steps, and falls as one over the
+    rest. The weights with the lowest validation loss are kept.
+
+    Parameters
+    ----------
+    config
+        ``learning_rate``, the peak, and ``max_steps`` of a model's ``training``.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config | {"patience": math.inf, "burn_in": 0, "n_stages": 1})
+
+    def completed(self, step: int) -> bool:
+        """Whether all steps were taken."""
+        return self.finished or step >= self.config["max_steps"]
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        peak, rising = self.config["learning_rate"], _RISING * self.config["max_steps"]
+        if step < rising:
+            return float(peak * (_FIRST + (1 - _FIRST) * (1 - math.cos(math.pi * step / rising)) / 2))
+        share = (step - rising) / (self.config["max_steps"] - rising)
+        return float(peak * (1 + math.cos(math.pi * share)) / 2)
 
 
 class Batches:

@@ -9,7 +9,8 @@ import xarray as xr
 
 from whatwhere.localization.localized import LocalizedEncoder, localized_start
 from whatwhere.models.base import LocalizedStart
-from whatwhere.training.fits import load_fit, settings
+from whatwhere.training.families import settings
+from whatwhere.training.fits import load_fit
 
 
 def best_setting(definition: dict[str, Any], validation_loss: np.ndarray, n_kernels: int | None) -> int:

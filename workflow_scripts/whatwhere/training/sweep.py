@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -15,14 +16,16 @@ import torch
 from torch import Tensor
 
 from whatwhere.errors import UserError
-from whatwhere.fit_data import FitData, check_responses
+from whatwhere.fit_data import FitData, check_responses, evenly_scaled, scale_responses
 from whatwhere.localization.relocation import relocate
-from whatwhere.models.base import LocalizedStart, Start, predict
-from whatwhere.training.families import FAMILIES, Setting
-from whatwhere.training.fits import Candidates, build, settings
+from whatwhere.models.base import LocalizedStart, Model, Start, predict_prepared
+from whatwhere.models.feature_bank import FeatureBank
+from whatwhere.training.families import FAMILIES, Setting, build, settings
+from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit, Tensors, Training
 from whatwhere.training.losses import LOSSES, Objective
 from whatwhere.training.progress import Progress
+from whatwhere.training.schedule import with_steps
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +52,11 @@ def _candidates(
         seed=seed,
         neurons=data.draw.neurons,
         standardize=data.standardize,
+        response_scale=data.response_scale,
         parameters=parameters,
         fits=fits,
         validation_loss_of_mean=LOSSES[loss](torch.from_numpy(mean).expand_as(responses), responses).numpy(),
-        response_mean=mean,
+        response_mean=mean * data.response_scale,
         n_images=len(data.train_images) + len(data.validation_images),
     )
 
@@ -115,6 +119,32 @@ def _after_step(definition: dict[str, Any], progress: Progress) -> Callable[[Tra
     return after_step
 
 
+def _seen(definition: dict[str, Any], data: FitData) -> tuple[FitData, FeatureBank | None]:
+    """What a model is fitted to: responses in its units, and maps of its bank, standardised, as images.
+
+    The bank is computed here, once for all settings of a seed.
+    """
+    if definition.get("responses", {}).get("scale") == "sd":
+        data = scale_responses(data)
+    if "bank" not in definition:
+        return data, None
+    data = evenly_scaled(data)
+    bank = FeatureBank(data.standardize.mean.shape, definition["bank"])
+    with torch.inference_mode():
+        train = bank.standardize_on(torch.from_numpy(data.train_images))
+        validation = bank(torch.from_numpy(data.validation_images))
+    maps = dataclasses.replace(data, train_images=train.numpy(), validation_images=validation.numpy())
+    return maps, bank
+
+
+def _build(definition: dict[str, Any], setting: Setting, data: FitData, bank: FeatureBank | None) -> Model:
+    """The uninitialised model of one setting, with the statistics of its bank."""
+    encoder = build(definition, setting, data.standardize.mean.shape, data.train_responses.shape[1])
+    if bank is not None and encoder.bank is not None:
+        encoder.bank.load_state_dict(bank.state_dict())
+    return encoder
+
+
 def train_seed(
     definition: dict[str, Any],
     seed: int,
@@ -153,6 +183,7 @@ def train_seed(
         If every setting diverged, or the loss cannot fit negative responses.
     """
     _check(definition, data)
+    data, bank = _seen(definition, data)
     tensors = Tensors(
         *(
             torch.from_numpy(array).to(device)
@@ -173,7 +204,7 @@ def train_seed(
             continue
         encoders, objectives = [], []
         for setting in group:
-            encoder = build(definition, setting, data.train_images.shape[1:], data.train_responses.shape[1])
+            encoder = _build(definition, setting, data, bank)
             init_seed = _seeds(seed, int(setting.get("start", 0)))[0]
             encoder.initialize(_start(data, start_maps, known_kernel, localized, init_seed))
             encoders.append(encoder.to(device))
@@ -181,7 +212,8 @@ def train_seed(
             objectives.append(Objective(definition["loss"], definition["reduction"], strengths))
         torch.manual_seed(dropout_seed)
         order = torch.Generator().manual_seed(order_seed)
-        training = Training(encoders, tensors, objectives, definition["training"], order)
+        schedule = with_steps(definition["training"], len(data.train_images))
+        training = Training(encoders, tensors, objectives, schedule, order)
         if localized is not None:
             training.include_start()
         progress.resume(training)
@@ -210,6 +242,7 @@ def train_seed(
 def fit_seed(definition: dict[str, Any], seed: int, data: FitData) -> Candidates:
     """Fit every setting of a model that is not trained; parameters and errors as in :func:`train_seed`."""
     _check(definition, data)
+    data, bank = _seen(definition, data)
     combinations = settings(definition)
     family = FAMILIES[definition["family"]]
     if family.fit is None:
@@ -219,15 +252,16 @@ def fit_seed(definition: dict[str, Any], seed: int, data: FitData) -> Candidates
     responses = torch.from_numpy(data.validation_responses)
     fits = []
     for setting, state in zip(combinations, parameters, strict=True):
-        encoder = build(definition, setting, data.train_images.shape[1:], responses.shape[1])
+        encoder = _build(definition, setting, data, bank)
+        state |= {name: value for name, value in encoder.state_dict().items() if name.startswith("bank.")}
         encoder.load_state_dict(state)
-        predictions = predict(encoder, images)
+        predictions = predict_prepared(encoder, images)
         if definition["loss"] == "poisson":
             # A linear prediction can be negative where a rate cannot.
             predictions = predictions.clamp(min=0)
         loss = LOSSES[definition["loss"]](predictions, responses).numpy()
         logger.info("seed %d %s: validation %.6g", seed, setting, loss.mean())
-        fits.append(Fit(loss, 0, 0, np.empty((0, 3))))
+        fits.append(Fit(loss, 0, 0, np.empty((0, 3)), finished=True))
     return _candidates(seed, data, definition["loss"], parameters, fits)
 
 

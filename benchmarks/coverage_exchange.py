@@ -1,0 +1,158 @@
+"""How often the interval of an exchange rate holds the truth, in simulations of the designs that are run.
+
+Curves of known form are drawn with the errors that fits have: seeds draw images, which are the same for all
+population sizes of a seed and nested in its data sizes, neurons differ in quality, and every fit has an error
+of its own. Run as ``PYTHONPATH=workflow_scripts python benchmarks/coverage_exchange.py``; minutes of one
+core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from whatwhere.files import write_table
+from whatwhere.scaling import exchange_rates
+
+N_RUNS = 400
+
+Curve = Callable[[np.ndarray], np.ndarray]
+"""Performance over log2 of effective images."""
+
+
+def logistic(x: np.ndarray) -> np.ndarray:
+    """Half of the explainable variance at 2^11.5 effective images, a logistic function of their logarithm."""
+    return 1 / (1 + np.exp(-1.2 * (x - 11.5)))
+
+
+def saturating(x: np.ndarray) -> np.ndarray:
+    """Nothing up to 2^9 effective images, then 1 - exp(-c images^0.9)."""
+    return np.clip(1.25 * (1 - np.exp(-((2 ** (x - 11.5)) ** 0.9))) - 0.25, 0, None)
+
+
+def v4(x: np.ndarray) -> np.ndarray:
+    """Correlation with a ceiling of .4, as on macaque V4."""
+    return 0.4 / (1 + np.exp(-0.8 * (x - 10)))
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is fitted, and how it varies.
+
+    Attributes
+    ----------
+    cells
+        Data sizes by population size.
+    n_seeds
+        Of every cell.
+    available
+        Neurons that populations are drawn from.
+    curve
+        The truth.
+    images_sd
+        Sd over seeds of the effective log2 images.
+    neuron_sd, fit_sd
+        Of a neuron's quality, and of one neuron in one fit.
+    population_sd
+        Of the log2 effective images of one fit to one population, shrinking with the root of its size.
+    """
+
+    cells: dict[int, list[int]]
+    n_seeds: int
+    available: int
+    curve: Curve
+    images_sd: float
+    neuron_sd: float
+    fit_sd: float
+    population_sd: float
+
+
+def gained(n_neurons: float) -> float:
+    """Doublings of images that a population is worth beside a single neuron: ever less per neuron."""
+    return 3.5 * (1 - n_neurons**-0.35)
+
+
+def simulate(design: Design, rng: np.random.Generator) -> pd.DataFrame:
+    """Scores of one run, as ``tables/scores.csv`` holds them."""
+    quality = rng.normal(0, design.neuron_sd, design.available)
+    parts = []
+    for seed in range(design.n_seeds):
+        drawn = rng.permutation(design.available)
+        # Images are nested: half of the error of 2 D images is that of D.
+        walk = rng.normal(0, design.images_sd, 30)
+        for n_neurons, sizes in design.cells.items():
+            neurons = drawn[:n_neurons]
+            for n_images in sizes:
+                octave = int(np.log2(n_images))
+                luck = (walk[octave] + walk[octave - 1]) / np.sqrt(2)
+                luck += rng.normal(0, design.population_sd / np.sqrt(min(n_neurons, 20)))
+                x = np.log2(n_images) + gained(n_neurons) + luck
+                score = design.curve(x) + quality[neurons] + rng.normal(0, design.fit_sd, n_neurons)
+                keys = {"n_neurons": n_neurons, "n_images": n_images, "seed": seed}
+                parts.append(pd.DataFrame(keys | {"neuron": neurons, "score": score}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def coverage(design: Design, n_runs: int, seed: int) -> pd.DataFrame:
+    """Intervals of many runs, one row per pair of population sizes.
+
+    Columns ``bounded`` and ``bounded_twice``: share of runs with an interval that has an end, or both;
+    ``covers`` and ``covers_twice``: share of these that hold the truth; ``width``: mean width of the latter;
+    ``bias`` of the rate.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(n_runs):
+        for row in exchange_rates(simulate(design, rng), "score"):
+            few, many = row["neurons_from"], row["neurons_to"]
+            truth = (gained(many) - gained(few)) / np.log2(many / few)
+            ends = np.isfinite([row["low"], row["high"]])
+            holds = not (row["low"] > truth or row["high"] < truth)
+            rows.append(
+                {
+                    "pair": f"{few:.0f} to {many:.0f}",
+                    "bounded": ends.any(),
+                    "covers": holds if ends.any() else np.nan,
+                    "bounded_twice": ends.all(),
+                    "covers_twice": holds if ends.all() else np.nan,
+                    "width": row["high"] - row["low"],
+                    "bias": row["rate"] - truth,
+                }
+            )
+    table = pd.DataFrame(rows).astype({"covers": float, "covers_twice": float})
+    return table.groupby("pair", sort=False).mean().reset_index()
+
+
+WHITE_NOISE = {"available": 1000, "images_sd": 0.15, "neuron_sd": 0.0, "fit_sd": 0.06, "population_sd": 0.6}
+RECORDING = {"available": 89, "images_sd": 0.15, "neuron_sd": 0.17, "fit_sd": 0.05, "population_sd": 0.3}
+QUICK = {1: [1024, 4096], 10: [1024, 4096], 100: [256, 1024, 4096], 1000: [256, 1024]}
+FULL = {n: [2**exponent for exponent in range(6, 19)] for n in (1, 10, 100, 1000)}
+SESSION = {n: [250, 500, 1000] for n in (11, 22, 44, 89)}
+DESIGNS = {
+    **{
+        f"{name}, {seeds} seeds, {curve.__name__}": Design(cells, seeds, curve=curve, **WHITE_NOISE)
+        for curve in (logistic, saturating)
+        for name, cells, seeds in (("quick", QUICK, 2), ("quick", QUICK, 3), ("full", FULL, 20))
+    },
+    "V4": Design(SESSION, 3, curve=v4, **RECORDING),
+    "V4, 5 seeds": Design(SESSION, 5, curve=v4, **RECORDING),
+}
+"""The quick run, Figure 3 of config/paper.yaml, and config/scaling.yaml."""
+
+
+def main(output: str | Path) -> None:
+    """Write the coverage of all designs to ``output``."""
+    parts = []
+    for name, design in DESIGNS.items():
+        parts.append(coverage(design, N_RUNS, seed=0).assign(design=name))
+        print(parts[-1].round(3).to_string(), flush=True)
+    table = pd.concat(parts, ignore_index=True)
+    write_table(table[["design", *table.columns.drop("design")]], output)
+
+
+if __name__ == "__main__":
+    main(Path(__file__).parent / "results" / "coverage_exchange.csv")

@@ -1,0 +1,94 @@
+import copy
+
+import pytest
+import yaml
+from conftest import REPOSITORY
+
+from whatwhere.config import plan
+from whatwhere.config.load import load
+from whatwhere.config.traits import TRAITS, n_features, traits_of
+from whatwhere.errors import UserError
+from whatwhere.training.families import FAMILIES
+
+QUICK = load([]).config
+V4 = load([REPOSITORY / "config" / "v4.yaml"]).config
+
+
+def test_schema_traits_and_families_name_the_same_families():
+    schema = yaml.safe_load((REPOSITORY / "config" / "schemas" / "models.schema.yaml").read_text())
+    assert set(TRAITS) == set(schema["properties"]["family"]["enum"]) == set(FAMILIES)
+
+
+def test_families_are_fitted_as_their_traits_say():
+    for family, traits in TRAITS.items():
+        assert (FAMILIES[family].fit is None) == (traits.rule in ("train", "combine"))
+
+
+def test_a_single_feature_is_no_barcode():
+    models = QUICK["models"]
+    assert n_features(models["cnn_one_kernel"]) == 1
+    assert n_features(models["factorized_two_kernels"]) == 2
+    assert n_features(models["cnn_fully_connected"]) == 0
+    assert n_features(models["localized_features"]) == 1
+    assert traits_of(models["hsm"]).masks is False
+
+
+def test_every_fit_and_cell_has_a_row():
+    fits, cells = plan.fits(QUICK), plan.cells(QUICK)
+    expected = [(e["name"], d, m) for e in QUICK["experiments"] for d in e["datasets"] for m in e["models"]]
+    assert list(fits[["experiment", "dataset", "model"]].itertuples(index=False, name=None)) == expected
+    sizes = {e["name"]: len(e["n_neurons"]) * len(e["n_images"]) for e in QUICK["experiments"]}
+    assert len(cells) == fits.experiment.map(sizes).sum()
+    assert not cells.cell_path.duplicated().any()
+    assert cells.groupby("path")["last"].sum().eq(1).all()
+    assert cells.groupby("path", sort=False)["last"].last().all()
+
+
+def test_a_cell_knows_where_its_start_lies():
+    config = copy.deepcopy(QUICK)
+    config["experiments"] = [
+        QUICK["experiments"][0] | {"models": ["factorized_two_localized", "ridge"], "n_images": [512, "all"]}
+    ]
+    cells = plan.cells(config)
+    assert list(cells.localizer) == [
+        "fig4/two_types/localized_two_kernels/nall-d512",
+        "fig4/two_types/localized_two_kernels/nall-dall",
+        "",
+        "",
+    ]
+
+
+def test_the_figure_of_a_recording_shows_the_paper_s_model_of_its_first_experiment():
+    fits = plan.fits(V4)
+    assert list(fits[fits.drawn].dataset) == ["v4_201025", "v4_210325"]
+    assert set(fits[fits.drawn].family) == {"cnn_factorized"}
+    models = {"a": {"family": "ridge"}, "b": {"family": "cnn_gaussian"}, "c": {"family": "lnp"}}
+    assert plan.shown_model(["a", "b", "c"], models) == "b"
+    assert plan.shown_model(["a", "c"], models) == "c"
+
+
+def test_results_follow_from_the_fits():
+    results = plan.results(plan.fits(QUICK))
+    assert len(set(results)) == len(results)
+    for name in ("tables/scores.csv", "tables/exchange_rates.csv", "figures/fig1.svg", "figures/fig5.svg"):
+        assert name in results
+    assert "tables/table1.csv" not in results
+    assert "figures/recording_v4_201025.svg" in plan.results(plan.fits(V4))
+
+
+@pytest.mark.parametrize("sizes", [[512, 128], ["all", 128], [128, "all", 512]])
+def test_sizes_that_do_not_rise_are_refused(sizes, tmp_path):
+    file = tmp_path / "mine.yaml"
+    experiment = QUICK["experiments"][0] | {"n_images": sizes}
+    file.write_text(yaml.safe_dump({"experiments": [experiment]}))
+    with pytest.raises(UserError, match=r"mine.yaml: experiments.0.n_images: \[.*\] must rise"):
+        load([file])
+
+
+def test_the_plan_is_printed(capsys, tmp_path):
+    assert plan.main([str(REPOSITORY / "config" / "fig4.yaml")]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("run fig4: 3 fits, 3 cells")
+    assert "figures/fig4.svg" in out
+    assert plan.main([str(tmp_path / "none.yaml")]) == 1
+    assert capsys.readouterr().err.startswith("Error: ")

@@ -1,0 +1,114 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+import score
+from whatwhere.metrics import SCORES, scores
+from whatwhere.population import Evaluation, population_scores, standard_errors
+
+
+def recording(rng, n_neurons=200, n_images=30, n_repeats=10, silent=0.0):
+    """True responses and trials of neurons with signal-to-noise ratios around .14, in units of their own."""
+    ratio = np.exp(rng.normal(-2, 1.5, n_neurons)) * (rng.random(n_neurons) >= silent)
+    unit = np.exp(rng.normal(0, 1, n_neurons))
+    signal = rng.normal(size=(n_images, n_neurons)) * np.sqrt(ratio) * unit
+    return signal, signal + unit * rng.normal(size=(n_repeats, n_images, n_neurons))
+
+
+def population(predictions, responses):
+    return population_scores(scores(predictions, responses, noise_free=False))
+
+
+@pytest.mark.parametrize("silent", [0.0, 0.5])
+def test_a_perfect_model_explains_all_it_can_in_every_recording(silent):
+    """Where the mean of FEVE over neurons is .5 to 10, and with neurons without signal -.02 to 23."""
+    rng = np.random.default_rng(0)
+    found = pd.DataFrame([population(*recording(rng, silent=silent)) for _ in range(30)])
+    assert found.feve_pooled.mean() == pytest.approx(1, abs=0.02)
+    assert found.cc_norm_pooled.mean() == pytest.approx(1, abs=0.02)
+    assert found.feve_pooled.between(0.8, 1.25).all()
+    assert found.cc_norm_pooled.between(0.85, 1.15).all()
+    assert found.feve_reliable.between(0.93, 1.05).all()
+    assert (found.n_reliable < found.n_explainable).all()
+    assert (found.n_explainable < found.n_scored).all()
+
+
+def test_scores_and_ceiling_are_of_the_same_neurons(rng):
+    signal, responses = recording(rng, silent=0.5)
+    found = population(signal, responses)
+    assert found["correlation"] == pytest.approx(found["cc_max"], abs=0.12)
+    responses[:, :, 0] = 3  # always alike: neither is defined
+    assert population(signal, responses)["n_scored"] == 199
+
+
+def test_a_prediction_of_the_mean_scores_0(rng):
+    _, responses = recording(rng)
+    found = population(np.tile(responses.mean((0, 1)), (30, 1)), responses)
+    assert found["feve_pooled"] == pytest.approx(0, abs=0.05)
+    assert (found["correlation"], found["cc_norm_pooled"]) == (0, 0)
+
+
+def test_without_repeats_nothing_is_said_of_ceilings(rng):
+    signal, responses = recording(rng)
+    found = population(signal, responses[:1])
+    assert np.isnan([found["feve_pooled"], found["cc_norm_pooled"], found["feve_median"]]).all()
+    assert (found["n_scored"], found["n_explainable"], found["n_reliable"]) == (200, 0, 0)
+
+
+def evaluation(signal, responses, seed=0):
+    return Evaluation(seed, signal, responses, np.arange(len(signal)), np.arange(signal.shape[1]), False)
+
+
+def test_standard_errors_are_the_spread_over_new_images_and_neurons():
+    """Of a mean over neurons, half of the variance is that of the images that were shown."""
+    rng = np.random.default_rng(1)
+    n_neurons, n_images = 40, 50
+    means, errors = [], []
+    for _ in range(200):
+        # What one prediction lacks on an image, all lack: their errors are not independent.
+        shared = rng.normal(size=(n_images, 1))
+        signal = rng.normal(size=(n_images, n_neurons))
+        skill = rng.normal(0, 0.3, n_neurons)
+        responses = (signal + shared + 0.5 * rng.normal(size=(4, n_images, n_neurons))).astype(np.float32)
+        one = evaluation((1 + skill) * signal, responses)
+        means.append(population_scores(scores(one.predictions, one.responses, noise_free=False)))
+        if len(errors) < 20:
+            errors.append(standard_errors([one], seed=0))
+    for name in ("correlation", "feve_pooled", "cc_norm_pooled"):
+        spread = np.std([one[name] for one in means])
+        assert np.mean([one[name] for one in errors]) == pytest.approx(spread, rel=0.25), name
+
+
+def test_fits_of_the_same_data_do_not_average_its_errors_away(rng):
+    signal, responses = recording(rng, n_neurons=60)
+    one = standard_errors([evaluation(signal, responses)], seed=3)
+    three = standard_errors([evaluation(signal, responses, seed) for seed in range(3)], seed=3)
+    assert three == pytest.approx(one)
+
+
+def test_what_is_above_its_ceiling_is_remarked_upon(rng, caplog):
+    _, responses = recording(rng, n_neurons=60)
+    leaking = responses.mean(0)  # predicts the noise too
+    tables = [pd.DataFrame(scores(leaking, responses, noise_free=False))]
+    row = score.summarize(tables, [evaluation(leaking, responses)])
+    assert row["n_above_ceiling"] == row["n_reliable"] > 0
+    score.remark_if_above_ceiling("population, 60 neurons", row)
+    assert "population, 60 neurons: feve_pooled is" in caplog.text
+    caplog.clear()
+    row["feve_pooled"] = row["cc_norm_pooled"] = 0.99
+    score.remark_if_above_ceiling("population, 60 neurons", row)
+    assert caplog.text == ""
+
+
+def test_the_summary_has_means_over_seeds_with_their_errors(rng):
+    tables, fits = [], []
+    for seed in range(2):
+        signal, responses = recording(rng, n_neurons=20)
+        tables.append(pd.DataFrame(scores(signal, responses, noise_free=False)))
+        fits.append(evaluation(signal, responses, seed))
+    row = score.summarize(tables, fits)
+    seeds = [population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables]
+    assert row["n_seeds"] == 2
+    assert row["feve_pooled"] == pytest.approx(np.mean([one["feve_pooled"] for one in seeds]))
+    assert row["feve_median_seed_sd"] == pytest.approx(np.std([one["feve_median"] for one in seeds], ddof=1))
+    assert row["correlation_se"] > 0

@@ -1,0 +1,68 @@
+"""Candidates for a recording ranked by validation, with what each step gains: ranking.csv -> panel.csv."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from whatwhere.files import read_table, write_table
+from whatwhere.logs import logged
+
+
+def panel(ranking: pd.DataFrame, summary: pd.DataFrame, combined: str) -> pd.DataFrame:
+    """Members of a combination, best by validation first, and the combination itself last.
+
+    Parameters
+    ----------
+    ranking
+        A row per member and seed, as :func:`whatwhere.training.combine.combine_seed` returns them.
+    summary
+        Rows of ``summary.csv`` of the same cell.
+    combined
+        Name of the combination.
+
+    Returns
+    -------
+    ``model``; ``validation_fve``, ``validation_correlation`` and ``mean_weight``, means over seeds; the test
+    ``correlation`` with its standard error over neurons and images; and ``gain``, its difference from that of
+    the first row, the best single model by validation. A combination has no validation scores: its weights
+    were fitted to them.
+    """
+    means = ranking.groupby("member")[["validation_fve", "validation_correlation", "mean_weight"]].mean()
+    ranked = means.sort_values("validation_fve", ascending=False).rename_axis("model").reset_index()
+    rows = pd.concat([ranked, pd.DataFrame({"model": [combined]})], ignore_index=True)
+    tested = summary.drop_duplicates("model").set_index("model")
+    rows["correlation"] = rows["model"].map(tested["correlation"])
+    rows["correlation_se"] = rows["model"].map(tested["correlation_se"])
+    rows["finished"] = rows["model"].map(tested["finished"])
+    best = rows["correlation"].iloc[0]
+    rows["gain"] = rows["correlation"] - best
+    return rows
+
+
+def main(rankings: list[str], names: list[dict[str, str]], summary: str | Path, output: str | Path) -> None:
+    """Write the panels of all combinations, of their last cells, to ``output``.
+
+    ``names`` has experiment, dataset and model of every ranking.
+    """
+    summaries = read_table(summary)
+    parts = []
+    for path, one in zip(rankings, names, strict=True):
+        of_fit = (summaries.experiment == one["experiment"]) & (summaries.dataset == one["dataset"])
+        mine = summaries[of_fit]
+        last = mine[mine.model == one["model"]].iloc[-1]
+        cell = (mine.n_neurons == last.n_neurons) & (mine.n_images == last.n_images)
+        table = panel(read_table(path), mine[cell], one["model"])
+        keys = {"experiment": one["experiment"], "dataset": one["dataset"]}
+        table = table.assign(**keys, n_neurons=last.n_neurons, n_images=last.n_images)
+        parts.append(table[[*keys, "n_neurons", "n_images", *table.columns[:-4]]])
+    write_table(pd.concat(parts, ignore_index=True), output)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            rankings=list(snakemake.input.rankings),
+            names=list(snakemake.params.names),
+            summary=snakemake.input.summary,
+            output=snakemake.output.table,
+        )

@@ -1,0 +1,66 @@
+"""Average starts and mix models by validation: members' fits.pt, validation.nc -> fits.pt, ranking.csv."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from whatwhere.config.files import size
+from whatwhere.dataset import open_dataset, repeat_mean, select_images
+from whatwhere.files import read_netcdf, read_tensors, write_netcdf, write_table, write_tensors
+from whatwhere.fit_data import load_fit_data
+from whatwhere.logs import logged
+from whatwhere.training.combine import MemberFits, combine_seed
+from whatwhere.training.fits import to_tensors, to_validation
+
+
+def main(
+    dataset: str | Path,
+    members: list[str],
+    member_fits: list[str],
+    member_validation: list[str],
+    n_neurons: str,
+    n_images: str,
+    definition: dict[str, Any],
+    seeds: list[int],
+    threads: int,
+    fits: str | Path,
+    validation: str | Path,
+    ranking: str | Path,
+) -> None:
+    """Write the combination of every seed to ``fits`` and ``validation``, and its members to ``ranking``."""
+    torch.set_num_threads(threads)
+    files = zip(members, member_fits, member_validation, strict=True)
+    taking_part = [MemberFits(name, read_tensors(f), read_netcdf(v).load()) for name, f, v in files]
+    complete = definition | {"members": {one.name: one.fits["definition"] for one in taking_part}}
+    candidates, rankings = [], []
+    with open_dataset(dataset) as data:
+        for seed in seeds:
+            cell = load_fit_data(data, size(n_neurons), size(n_images), seed)
+            images = select_images(data, cell.draw.validation)
+            responses = repeat_mean(data, cell.draw.validation, cell.draw.neurons)
+            candidate, ranked = combine_seed(taking_part, seed, cell, images, responses)
+            candidates.append(candidate)
+            rankings.append(ranked.assign(seed=seed))
+    write_table(pd.concat(rankings, ignore_index=True), ranking)
+    write_netcdf(to_validation(complete, candidates), validation)
+    write_tensors(to_tensors(complete, candidates), fits)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            dataset=snakemake.input.dataset,
+            members=list(snakemake.params.members),
+            member_fits=list(snakemake.input.fits),
+            member_validation=list(snakemake.input.validation),
+            n_neurons=snakemake.wildcards.n_neurons,
+            n_images=snakemake.wildcards.n_images,
+            definition=snakemake.params.definition,
+            seeds=snakemake.params.seeds,
+            threads=snakemake.threads,
+            fits=snakemake.output.fits,
+            validation=snakemake.output.validation,
+            ranking=snakemake.output.ranking,
+        )

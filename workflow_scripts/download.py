@@ -1,0 +1,31 @@
+"""Download the published files of a dataset, on a machine with internet: config entry -> downloads/*."""
+
+from pathlib import Path
+from typing import Any
+
+from whatwhere.logs import logged
+from whatwhere.recordings import PUBLISHED, read
+from whatwhere.simulations.vgg19 import fetch_weights
+
+
+def main(
+    name: str, definition: dict[str, Any], downloads: str | Path, mirror: str | None, done: str | Path
+) -> None:
+    """Fetch and verify what the dataset ``name`` of the config needs, and write ``done``."""
+    if definition["kind"] in PUBLISHED:
+        read(name, definition, Path(downloads), mirror)
+    else:
+        space = definition["feature_space"]
+        fetch_weights(space["weights"], space["sha256"], Path(downloads))
+    Path(done).touch()
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            name=snakemake.wildcards.dataset,
+            definition=snakemake.params.definition,
+            downloads=snakemake.params.downloads,
+            mirror=snakemake.config["mirror"],
+            done=snakemake.output.done,
+        )

@@ -1,0 +1,294 @@
+"""Are there cell types at all, and how many: valleys between barcodes against those of a continuum.
+
+Clustering finds clusters in anything. Here a cut through barcodes counts as a border between types only if
+it is emptier than the emptiest cut through continua with the mean and the spread of the data.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from math import gamma
+
+import numpy as np
+from scipy.cluster.hierarchy import leaves_list, ward
+
+SMALLEST_TYPE = 3
+"""Neurons; fewer are no type but outliers of one."""
+LEVEL = 0.05
+N_CONTINUA = 100
+"""Simulated continua of every shape that a test compares with, at most."""
+MOST_NEURONS = 1000
+CLEAR = (0.001, 0.3)
+"""Outside these p-values no more continua are simulated."""
+SHAPES = {"gaussian": 0.5, "uniform": 0.0}
+"""Shapes of a continuum: exponent 1 / b of densities exp(-|z|^b)."""
+_STEPS, _GRID = 60, np.linspace(-6, 6, 41)
+_BATCH = 20
+
+
+@dataclass(frozen=True)
+class Continuum:
+    """Barcodes without types: unit vectors along ``mean`` + ``root`` z, with independent z of variance 1.
+
+    Attributes
+    ----------
+    mean
+        (channel,).
+    root
+        (channel, channel) symmetric root of the covariance.
+    """
+
+    mean: np.ndarray
+    root: np.ndarray
+
+    def draw(self, n_neurons: int, shape: str, rng: np.random.Generator) -> np.ndarray:
+        """Barcodes (neuron, channel); ``shape`` is a key of :data:`SHAPES`."""
+        exponent = SHAPES[shape]
+        z = rng.uniform(-1, 1, (n_neurons, len(self.mean)))
+        if exponent:
+            z *= rng.gamma(1 + exponent, size=z.shape) ** exponent
+        z /= np.sqrt(gamma(1 + 3 * exponent) / (3 * gamma(1 + exponent)))
+        weights = self.mean + z @ self.root
+        return weights / np.linalg.norm(weights, axis=1, keepdims=True)
+
+
+def fit_continuum(barcodes: np.ndarray) -> Continuum:
+    """The general projected normal distribution that fits barcodes (neuron, channel) best.
+
+    Weights are Gaussian and normalisation hides their length, which EM puts back (Presnell et al. 1998;
+    Wang and Gelfand 2013). One blob, an arc, the whole sphere and correlated features, which have two
+    opposite modes, are all of this family. The covariance is shrunk where neurons are few (Chen et al.
+    2010, OAS).
+    """
+    n_neurons, n_channels = barcodes.shape
+    mean = barcodes.mean(0)
+    covariance = _shrunk(np.cov(barcodes.T, bias=True).reshape(n_channels, n_channels), n_neurons)
+    for _ in range(_STEPS):
+        length, squared = _lengths(barcodes, mean, covariance)
+        mean = length @ barcodes / n_neurons
+        second = (barcodes.T * squared) @ barcodes / n_neurons
+        covariance = _shrunk(second - np.outer(mean, mean), n_neurons)
+        # Only directions are seen: the scale is free.
+        scale = np.sqrt(np.trace(second))
+        mean, covariance = mean / scale, covariance / scale**2
+    values, vectors = np.linalg.eigh(covariance)
+    return Continuum(mean, (vectors * np.sqrt(values.clip(min=0))) @ vectors.T)
+
+
+def _lengths(barcodes: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Expected length and squared length (neuron,) of Gaussian weights whose direction is known."""
+    precision = np.linalg.inv(covariance)
+    curvature = np.einsum("nc,cd,nd->n", barcodes, precision, barcodes)
+    slope = barcodes @ precision @ mean
+    power = len(mean) - 1
+    # The density r^power exp(slope r - curvature r^2 / 2), on a grid around its mode.
+    mode = (slope + np.sqrt(slope**2 + 4 * curvature * power)) / (2 * curvature)
+    mode = np.maximum(mode, 1e-3 / np.sqrt(curvature))
+    width = 1 / np.sqrt(curvature + power / mode**2)
+    radius = np.maximum(mode[:, None] + width[:, None] * _GRID, 1e-6 * mode[:, None])
+    density = power * np.log(radius) + slope[:, None] * radius - curvature[:, None] * radius**2 / 2
+    share = np.exp(density - density.max(1, keepdims=True))
+    share /= share.sum(1, keepdims=True)
+    return (share * radius).sum(1), (share * radius**2).sum(1)
+
+
+def _shrunk(covariance: np.ndarray, n_neurons: int) -> np.ndarray:
+    """Oracle approximating shrinkage of a covariance (channel, channel) towards the sphere."""
+    n_channels = len(covariance)
+    trace, squares = np.trace(covariance), (covariance**2).sum()
+    excess = (n_neurons + 1) * (squares - trace**2 / n_channels)
+    share = min(1.0, (squares + trace**2) / excess) if excess > 0 else 1.0
+    return (1 - share) * covariance + (share * trace / n_channels + 1e-8) * np.eye(n_channels)
+
+
+def valley(first: np.ndarray, second: np.ndarray) -> float:
+    """Evidence that few neurons lie between two clusters, about the negative log of a probability.
+
+    Neurons are projected on the axis between the centres, each with centres that do not know it. Of the
+    larger cluster only those next to the smaller one count, as many as that has: sizes and what lies far
+    away are of no consequence. Cutting a uniform piece leaves a quarter of the variance within the two
+    parts, and any other density without valley leaves more. With a share q / 4 the evidence is
+    (n - 1) (q - 1 - log q), the rate at which variances of n neurons fall below their expectation.
+
+    Parameters
+    ----------
+    first, second
+        (neuron, channel), at least two neurons each.
+    """
+    if len(first) > len(second):
+        first, second = second, first
+    n = len(first)
+    centres = first.mean(0), second.mean(0)
+    near = -_positions(first, centres[0], centres[1])
+    far = np.partition(_positions(second, centres[1], centres[0]), n - 1)[:n]
+    apart = far.mean() - near.mean()
+    if apart <= 0:
+        return 0.0
+    within = (near.var() + far.var()) / 2
+    share = max(4 * within / (within + apart**2 / 4), 1e-6)
+    return float((n - 1) * (share - 1 - np.log(share))) if share < 1 else 0.0
+
+
+def _positions(cluster: np.ndarray, centre: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Position (neuron,) between the middle, 0, and the own centre, about 1/2, computed without oneself."""
+    n = len(cluster)
+    left_out = (n * centre - cluster) / (n - 1)
+    axis = left_out - other
+    return ((cluster - (left_out + other) / 2) * axis).sum(1) / np.maximum((axis**2).sum(1), 1e-12)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Ward's tree of barcodes.
+
+    Attributes
+    ----------
+    order
+        (neuron,) indices such that the neurons of every node are adjacent.
+    cuts
+        (node, 3) first neuron, first of the second child, and end of every node, in ``order``; from the
+        leaves to the root.
+    """
+
+    order: np.ndarray
+    cuts: np.ndarray
+
+
+def ward_tree(barcodes: np.ndarray) -> Tree:
+    """Ward's tree of barcodes (neuron, channel)."""
+    merges = ward(barcodes)
+    n = len(barcodes)
+    order = leaves_list(merges)
+    start, size = np.empty(2 * n - 1, int), np.ones(2 * n - 1, int)
+    start[order] = np.arange(n)
+    cuts = np.empty((n - 1, 3), int)
+    for node, (left, right) in enumerate(merges[:, :2].astype(int)):
+        left, right = (left, right) if start[left] < start[right] else (right, left)
+        start[n + node], size[n + node] = start[left], size[left] + size[right]
+        cuts[node] = start[left], start[right], start[left] + size[n + node]
+    return Tree(order, cuts)
+
+
+def deepest_valley(barcodes: np.ndarray) -> float:
+    """Largest :func:`valley` over all nodes of Ward's tree whose children are large enough for types."""
+    tree = ward_tree(barcodes)
+    ordered = barcodes[tree.order]
+    cuts = tree.cuts[np.diff(tree.cuts).min(1) >= SMALLEST_TYPE]
+    return max((valley(ordered[a:b], ordered[b:c]) for a, b, c in cuts), default=0.0)
+
+
+@dataclass(frozen=True)
+class TypeTest:
+    """Types or continuum.
+
+    Attributes
+    ----------
+    p_value
+        Probability of such a valley in the least favourable continuum.
+    valley
+        The deepest valley of the data.
+    null
+        (shape, continuum) deepest valleys of simulated continua, shapes as in :data:`SHAPES`.
+    """
+
+    p_value: float
+    valley: float
+    null: np.ndarray
+
+
+def compare(barcodes: np.ndarray, rng: np.random.Generator) -> TypeTest:
+    """Test whether barcodes (neuron, channel) have a deeper valley than continua with the same spread.
+
+    The tail of the null is a Gumbel distribution, that of maxima, with the mean and variance of the
+    simulated valleys. Continua are drawn until the answer is clear, at most :data:`N_CONTINUA`. Of more
+    than :data:`MOST_NEURONS` neurons a sample is tested; fewer than two of the smallest types have no
+    p-value.
+    """
+    if len(barcodes) < 2 * SMALLEST_TYPE:
+        return TypeTest(np.nan, 0.0, np.empty((len(SHAPES), 0)))
+    if len(barcodes) > MOST_NEURONS:
+        barcodes = barcodes[rng.permutation(len(barcodes))[:MOST_NEURONS]]
+    deepest = deepest_valley(barcodes)
+    continuum = fit_continuum(barcodes)
+    null = np.empty((len(SHAPES), 0))
+    p_value = LEVEL
+    while null.shape[1] < N_CONTINUA and CLEAR[0] < p_value < CLEAR[1]:
+        more = [
+            [deepest_valley(continuum.draw(len(barcodes), shape, rng)) for _ in range(_BATCH)]
+            for shape in SHAPES
+        ]
+        null = np.hstack([null, more])
+        p_value = float(_above(deepest, null).max())
+    return TypeTest(p_value, deepest, null)
+
+
+def _above(value: float, null: np.ndarray) -> np.ndarray:
+    """Probability (shape,) of more than a value in Gumbel distributions with the moments of (shape, draw)."""
+    scale = np.maximum(null.std(1) * np.sqrt(6) / np.pi, 1e-9)
+    standard = np.clip((value - null.mean(1)) / scale + np.euler_gamma, -30, 700)
+    return -np.expm1(-np.exp(-standard))
+
+
+def find_types(barcodes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, TypeTest]:
+    """Types of neurons, one if nothing speaks against a continuum.
+
+    Ward's tree is cut from the root as long as the neurons of a node are no continuum, at a level that
+    shrinks with their share of all neurons, so that all pure types together are split as rarely as one
+    (Kimes et al. 2017). Ward cuts large clusters early: pairs of which the union is a continuum are joined
+    again.
+
+    Parameters
+    ----------
+    barcodes
+        (neuron, channel), unit vectors.
+    rng
+        Draws the continua.
+
+    Returns
+    -------
+    (neuron,) labels from 0, the largest type first, and the test of all neurons.
+    """
+    whole = compare(barcodes, rng)
+    if not whole.p_value <= LEVEL:
+        return np.zeros(len(barcodes), int), whole
+    parts = [part for half in _halves(barcodes) for part in _pure(barcodes, half, rng)]
+    parts = sorted(_joined(barcodes, parts, rng), key=len, reverse=True)
+    labels = np.empty(len(barcodes), int)
+    for label, part in enumerate(parts):
+        labels[part] = label
+    return labels, whole
+
+
+def _halves(barcodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the two children of the root of Ward's tree."""
+    tree = ward_tree(barcodes)
+    start, middle, stop = tree.cuts[-1]
+    return tree.order[start:middle], tree.order[middle:stop]
+
+
+def _pure(barcodes: np.ndarray, part: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """Split neurons (index,) until every part is a continuum."""
+    level = LEVEL * len(part) / len(barcodes)
+    if not compare(barcodes[part], rng).p_value <= level:
+        return [part]
+    return [pure for half in _halves(barcodes[part]) for pure in _pure(barcodes, part[half], rng)]
+
+
+def _joined(barcodes: np.ndarray, parts: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+    """Join outliers with the nearest part, then the pair with the least valley while it is a continuum."""
+    large = [part for part in parts if len(part) >= SMALLEST_TYPE]
+    centres = np.stack([barcodes[part].mean(0) for part in large])
+    for part in parts:
+        if len(part) < SMALLEST_TYPE:
+            nearest = int(np.linalg.norm(centres - barcodes[part].mean(0), axis=1).argmin())
+            large[nearest] = np.concatenate([large[nearest], part])
+    while len(large) > 1:
+        pairs = list(itertools.combinations(large, 2))
+        valleys = [valley(barcodes[one], barcodes[other]) for one, other in pairs]
+        one, other = pairs[int(np.argmin(valleys))]
+        union = np.concatenate([one, other])
+        if compare(barcodes[union], rng).p_value <= LEVEL:
+            break
+        large = [part for part in large if part is not one and part is not other] + [union]
+    return large

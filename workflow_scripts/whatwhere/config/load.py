@@ -1,0 +1,64 @@
+"""From files to the configuration that runs: read, merged with the default one, resolved and validated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from whatwhere.config.files import FOLDER, Config, from_command_line, merge, read
+from whatwhere.config.resolve import resolve
+from whatwhere.config.schema import Sources
+from whatwhere.config.validation import validate
+
+DEFAULT = FOLDER / "config.yaml"
+"""The configuration that every other one extends."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A configuration that may run.
+
+    Attributes
+    ----------
+    config
+        Resolved and valid.
+    written
+        Merged, as it was written.
+    sources
+        Name and content of what was merged, in order, for messages.
+    """
+
+    config: Config
+    written: Config
+    sources: Sources
+
+
+def load(
+    paths: Sequence[str | Path], given: Config | None = None, command_line: Config | None = None
+) -> Loaded:
+    """Load a configuration.
+
+    Parameters
+    ----------
+    paths
+        Files that extend the default configuration, in order.
+    given
+        What a workflow that uses this one as a module passes instead of files; it extends the files.
+    command_line
+        What ``--config`` brings.
+
+    Raises
+    ------
+    UserError
+        With one line that names file and key, what is wrong and what is allowed.
+    """
+    files = dict.fromkeys(Path(path).resolve() for path in (DEFAULT, *paths))
+    typed = from_command_line(command_line or {})
+    sources = [(str(path), read(path)) for path in files] + ([("--config", typed)] if typed else [])
+    written: Config = {}
+    for content in [*(content for name, content in sources if name != "--config"), given or {}, typed]:
+        written = merge(written, content)
+    config = resolve(written, sources)
+    validate(config, sources)
+    return Loaded(config, written, sources)

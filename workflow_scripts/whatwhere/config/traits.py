@@ -1,0 +1,82 @@
+"""What every family of models can do, said once; rules, validation, questions and the library ask here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a family can do.
+
+    Attributes
+    ----------
+    rule
+        The rule that fits it: ``train`` by gradient descent, ``fit_baseline`` in closed form, ``localize`` by
+        inference, ``combine`` from fits of other models.
+    masks
+        Whether it learns where every neuron looks.
+    feature_weights
+        Whether every neuron has feature weights that it learns, its barcode.
+    moves
+        Whether neurons may be relocated in training.
+    known_field
+        Whether it must know the true receptive fields, which only simulations of one kind tell.
+    factorized
+        Whether it is the paper's model, a mask times feature weights on a learned core.
+    joint_readout
+        Whether it has the core of the paper's model under another readout: what question 2 compares with.
+    shares_filter
+        Whether all neurons have one filter.
+    """
+
+    rule: str
+    masks: bool = False
+    feature_weights: bool = False
+    moves: bool = False
+    known_field: bool = False
+    factorized: bool = False
+    joint_readout: bool = False
+    shares_filter: bool = False
+
+
+TRAITS: dict[str, Traits] = {
+    "mean": Traits("fit_baseline"),
+    "ols": Traits("fit_baseline"),
+    "ridge": Traits("fit_baseline"),
+    "ridge_shared": Traits("fit_baseline", known_field=True, shares_filter=True),
+    "lasso": Traits("fit_baseline"),
+    "factorized_ridge": Traits("fit_baseline", masks=True, feature_weights=True, factorized=True),
+    "lnp": Traits("train"),
+    "hsm": Traits("train"),
+    "localization": Traits("localize", masks=True, feature_weights=True),
+    "cnn_factorized": Traits("train", masks=True, feature_weights=True, moves=True, factorized=True),
+    "cnn_fixed_mask": Traits("train", joint_readout=True),
+    "cnn_fully_connected": Traits("train", joint_readout=True),
+    "cnn_known_kernel": Traits("train", masks=True, known_field=True),
+    "combined": Traits("combine"),
+    "cnn_gaussian": Traits("train", masks=True, feature_weights=True, moves=True),
+}
+"""Family to traits; the schema, this table and ``whatwhere.training.families`` name the same families."""
+
+
+def traits_of(model: dict[str, Any]) -> Traits:
+    """Traits of a model of the config."""
+    return TRAITS[model["family"]]
+
+
+def n_features(model: dict[str, Any]) -> int:
+    """The fewest features that a model of the config gives a neuron to weigh; 0 where it has none."""
+    if not traits_of(model).feature_weights:
+        return 0
+    cores = [core["channels"][-1] for core in model.get("cores", [])]
+    kernels = [count for block in model["grid"] for count in block.get("n_kernels", [])]
+    bank = model.get("bank")
+    maps = [len(bank["wavelengths"]) * bank["orientations"] + bank["means"]] if bank and not cores else []
+    return min(cores + kernels + maps)
+
+
+def families_that(trait: str) -> list[str]:
+    """Families that have a trait."""
+    return [family for family, traits in TRAITS.items() if getattr(traits, trait)]

@@ -1,0 +1,141 @@
+"""Several fitted models as one: for every neuron a weighted sum of their predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+from torch import Tensor, nn
+
+from whatwhere.models.base import Model, Penalties
+
+SHRINKAGE = 1.0
+"""Of a neuron's weights towards those of the population, in units of the mean variance of its predictions.
+
+On two V4 sessions .3 to 10 are equally good, and no shrinkage costs .002 to .005 of correlation.
+"""
+
+
+class Member(nn.Module):
+    """One fit with what was done to its data: it takes stored images and predicts in stored units.
+
+    Parameters
+    ----------
+    model
+        Sees standardised images.
+    """
+
+    input_mean: Tensor
+    input_sd: Tensor
+    response_scale: Tensor
+
+    def __init__(self, model: Model, image_shape: tuple[int, int, int], n_neurons: int) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("input_mean", torch.zeros(image_shape))
+        self.register_buffer("input_sd", torch.ones(image_shape))
+        self.register_buffer("response_scale", torch.ones(n_neurons))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
+        prepared = self.model.prepare((images - self.input_mean) / self.input_sd)
+        return self.model(prepared) * self.response_scale
+
+
+class Combined(Model):
+    """A weighted sum of the predictions of fits, and a bias, for every neuron.
+
+    Fits to which no neuron gives weight are neither kept nor computed.
+
+    Parameters
+    ----------
+    builders
+        Construct the member of every fit that may take part.
+    n_neurons
+        Size of the population.
+    """
+
+    weights: Tensor
+    bias: Tensor
+
+    def __init__(self, builders: Sequence[Callable[[], Member]], n_neurons: int) -> None:
+        super().__init__()
+        self.builders = builders
+        self.members = nn.ModuleDict()
+        self.register_buffer("weights", torch.zeros(len(builders), n_neurons))
+        self.register_buffer("bias", torch.zeros(n_neurons))
+
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        """Build the members that have weight, and load all."""
+        taking_part = torch.nonzero(state_dict["weights"].any(1))[:, 0].tolist()
+        self.members = nn.ModuleDict({str(index): self.builders[index]() for index in taking_part})
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Predicted responses to stored images, (batch, channel, y, x) to (batch, neuron)."""
+        total = self.bias.expand(len(images), -1)
+        for index, member in self.members.items():
+            total = total + self.weights[int(index)] * member(images)
+        return total
+
+    def penalties(self) -> Penalties:
+        """No penalties: nothing is trained by gradient descent."""
+        return {}
+
+
+def mix(predictions: np.ndarray, responses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Non-negative weights and a bias per neuron with which predictions fit responses.
+
+    The weights of a neuron minimise its squared error plus :data:`SHRINKAGE` times the squared distance from
+    the weights that fit the whole population best: a few hundred noisy images say little about a single
+    neuron. Where that leaves a neuron worse off than its best single model, its weights move as far as needed
+    towards those with the smallest error, so that on these images no single model has a smaller one. All are
+    found by non-negative least squares (Lawson & Hanson 1974), without means.
+
+    Parameters
+    ----------
+    predictions
+        (model, image, neuron).
+    responses
+        (image, neuron).
+
+    Returns
+    -------
+    Weights (model, neuron) and biases (neuron,).
+    """
+    mean_prediction, mean_response = predictions.mean(1), responses.mean(0)
+    centered = predictions - mean_prediction[:, None]
+    target = responses - mean_response
+    variance = np.where(target.any(0), (target**2).mean(0), 1.0)
+    gram = np.einsum("min,kin->nmk", centered, centered) / (len(responses) * variance[:, None, None])
+    cross = np.einsum("min,in->nm", centered, target) / (len(responses) * variance[:, None])
+    shared = _non_negative(gram.mean(0), cross.mean(0))
+    weights = np.stack([_mixed(*moments, shared) for moments in zip(gram, cross, strict=True)], 1)
+    return weights, mean_response - (weights * mean_prediction).sum(0)
+
+
+def _mixed(gram: np.ndarray, cross: np.ndarray, shared: np.ndarray) -> np.ndarray:
+    """Weights (model,) of one neuron from its moments (model, model) and (model,) and those of all."""
+    strength = SHRINKAGE * np.trace(gram) / len(gram)
+    shrunk = _non_negative(gram + strength * np.eye(len(gram)), cross + strength * shared)
+    free = _non_negative(gram, cross)
+    allowed = (np.diag(gram) - 2 * cross).min()
+    # The error, without the variance of the responses, is a parabola along the way from one to the other.
+    step = free - shrunk
+    constant = shrunk @ gram @ shrunk - 2 * shrunk @ cross - allowed
+    slope, curvature = 2 * step @ (gram @ shrunk - cross), step @ gram @ step
+    if constant <= 0 or curvature <= 0:
+        return shrunk
+    root = (-slope - np.sqrt(max(slope**2 - 4 * curvature * constant, 0.0))) / (2 * curvature)
+    return np.maximum(shrunk + min(max(root, 0.0), 1.0) * step, 0.0)
+
+
+def _non_negative(gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
+    """Minimise w G w - 2 w c over weights w (model,) that are not negative."""
+    values, vectors = np.linalg.eigh(gram)
+    roots = np.sqrt(np.maximum(values, 1e-12 * max(values[-1], 1e-12)))
+    weights, _ = nnls((vectors * roots).T, (vectors / roots).T @ cross)
+    return weights

@@ -1,0 +1,169 @@
+"""Scores of populations: what a table says of many neurons, with its standard error.
+
+A mean of ratios is ruled by the neurons whose denominator is hardly more than noise. Ratios are therefore
+pooled: the sum of their numerators over the sum of their denominators, in which neurons weigh by their
+explainable variance (the paper pools FEVE like this in Figure 5, F.5). Beside it stand the median over
+neurons with explainable variance and the mean over reliable ones, with the numbers of neurons they stand on.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from whatwhere.metrics import finite_predictions, image_moments, scores_of
+
+logger = logging.getLogger(__name__)
+
+RELIABLE = 0.15
+"""Least ``fev`` of a reliable neuron, as in Cadena et al. (2019)."""
+
+N_DRAWS = 200
+"""Of a bootstrap: standard errors are known to 1 / sqrt(2 N_DRAWS), 5 %."""
+
+MEANS = ["correlation", "correlation_single_trial", "mse", "cc_max"]
+"""Scores with a meaningful mean over all neurons: the ceiling of one without explainable variance is 0."""
+POOLED = ["feve_pooled", "feve_reliable", "cc_norm_pooled", "cc_norm_reliable"]
+MEDIANS = ["feve_median", "cc_norm_median"]
+COUNTS = ["n_scored", "n_explainable", "n_reliable", "n_above_ceiling"]
+
+Neurons = dict[str, np.ndarray]
+"""Columns of :data:`whatwhere.metrics.SCORES`, (..., neuron)."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Test data of one fit.
+
+    Attributes
+    ----------
+    seed
+        Of the fit.
+    predictions, responses
+        (image, neuron) and (repeat, image, neuron).
+    images, neurons
+        (image,) and (neuron,) indices into the dataset.
+    noise_free
+        The responses are rates without noise.
+    """
+
+    seed: int
+    predictions: np.ndarray
+    responses: np.ndarray
+    images: np.ndarray
+    neurons: np.ndarray
+    noise_free: bool
+
+
+def weighted_scores(neurons: Neurons, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """:data:`MEANS` and :data:`POOLED` scores of weighted neurons, weights (..., neuron) to (...) each.
+
+    The pooled CC_norm is the sum of covariances over the root of the sums of predicted and explainable
+    variances.
+
+    >>> from whatwhere.metrics import SCORES
+    >>> variances = {"explainable_variance": [4.0, 0.1], "unexplained_variance": [2.0, 4.1]}
+    >>> given = variances | {"fev": [0.5, 0.01], "feve": [0.5, -40.0]}
+    >>> found = weighted_scores({name: np.array(given.get(name, [0.0, 0.0])) for name in SCORES}, np.ones(2))
+    >>> round(float(found["feve_pooled"]), 3), float(found["feve_reliable"])
+    (-0.488, 0.5)
+    """
+
+    def mean(name: str, of: np.ndarray) -> np.ndarray:
+        known = np.where(np.isnan(neurons[name]), 0.0, of)
+        return np.nansum(known * neurons[name], -1) / known.sum(-1)
+
+    def total(name: str) -> np.ndarray:
+        return np.nansum(weights * neurons[name], -1)
+
+    reliable = weights * (neurons["fev"] >= RELIABLE)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        explainable = total("explainable_variance")
+        explainable = np.where(explainable > 0, explainable, np.nan)
+        normalizer = np.sqrt(total("predicted_variance") * explainable)
+        # A population whose prediction is constant correlates with nothing; without ceiling nothing is said.
+        normalized = total("covariance") / np.where(normalizer > 0, normalizer, 1.0) + 0 * explainable
+        return {
+            **{name: mean(name, weights) for name in MEANS},
+            "feve_pooled": 1 - total("unexplained_variance") / explainable,
+            "feve_reliable": mean("feve", reliable),
+            "cc_norm_pooled": np.where(np.isnan(mean("cc_max", weights)), np.nan, normalized),
+            "cc_norm_reliable": mean("cc_norm", reliable),
+        }
+
+
+def population_scores(neurons: Neurons) -> dict[str, float]:
+    """Means, pooled scores, medians and counts of one population, (neuron,) columns.
+
+    ``n_scored`` neurons respond differently to different images, ``n_explainable`` of them have explainable
+    variance, on which medians stand, ``n_reliable`` a ``fev`` of :data:`RELIABLE` or more, and
+    ``n_above_ceiling`` of these a FEVE or CC_norm above 1.
+    """
+    known = {name: neurons[name][~np.isnan(neurons[name])] for name in ("correlation", "feve", "cc_norm")}
+    reliable = neurons["fev"] >= RELIABLE
+    above = reliable & ((neurons["feve"] > 1) | (neurons["cc_norm"] > 1))
+    weighted = weighted_scores(neurons, np.ones(len(reliable)))
+    medians = {f"{name}_median": np.median(known[name]) for name in ("feve", "cc_norm") if len(known[name])}
+    return {
+        **{name: float(value) for name, value in weighted.items()},
+        **dict.fromkeys(MEDIANS, np.nan),
+        **{name: float(value) for name, value in medians.items()},
+        "n_scored": len(known["correlation"]),
+        "n_explainable": len(known["feve"]),
+        "n_reliable": int(reliable.sum()),
+        "n_above_ceiling": int(above.sum()),
+    }
+
+
+def standard_errors(evaluations: list[Evaluation], seed: int) -> dict[str, float]:
+    """Standard error, over test images and neurons, of the mean over fits of :func:`weighted_scores`.
+
+    A bootstrap of both at once: an image, and a neuron, is drawn as often for all fits, since errors of fits
+    to the same data are not independent. It says nothing of other fits, and is a little too wide (Owen 2007).
+    A single neuron adds nothing to it.
+
+    Parameters
+    ----------
+    evaluations
+        The fits whose scores are averaged.
+    seed
+        Of the draws.
+    """
+    rng = np.random.default_rng(seed)
+
+    def drawn(indices: list[np.ndarray]) -> list[np.ndarray]:
+        """How often each was drawn, (draw, index), for every fit."""
+        units = np.unique(np.concatenate(indices))
+        counts = rng.multinomial(len(units), np.full(len(units), 1 / len(units)), N_DRAWS).astype(np.float64)
+        return [counts[:, np.searchsorted(units, some)] for some in indices]
+
+    images, neurons = drawn([one.images for one in evaluations]), drawn([one.neurons for one in evaluations])
+    found = []
+    for one, of_images, of_neurons in zip(evaluations, images, neurons, strict=True):
+        moments = image_moments(finite_predictions(one.predictions, one.responses), one.responses)
+        sums = np.stack([of_images @ moment for moment in moments])
+        found.append(weighted_scores(scores_of(sums, one.noise_free), of_neurons))
+    return {name: _spread(np.mean([scores[name] for scores in found], axis=0)) for name in found[0]}
+
+
+def _spread(drawn: np.ndarray) -> float:
+    """Sd of draws, NaN where more than one in twenty is undefined."""
+    defined = drawn[np.isfinite(drawn)]
+    return float(np.std(defined, ddof=1)) if len(defined) >= 0.95 * len(drawn) else np.nan
+
+
+def remark_if_above_ceiling(name: str, scores: dict[str, float]) -> None:
+    """Warn where a population is predicted better than noise allows: an axis or the ceiling is wrong."""
+    for pooled in ("feve_pooled", "cc_norm_pooled"):
+        if scores[pooled] > 1:
+            logger.warning(
+                "%s: %s is %.3f, and %d of %d reliable neurons are above their ceiling: "
+                "an axis or the repeats may be mistaken, or it is chance with few images",
+                name,
+                pooled,
+                scores[pooled],
+                scores["n_above_ceiling"],
+                scores["n_reliable"],
+            )

@@ -1,0 +1,88 @@
+"""Arrays that Python users hold, as numpy arrays without loss of masks, missing values or names of axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from scipy import sparse
+
+from whatwhere.errors import UserError
+from whatwhere.recordings.array_files import NamedArray
+
+
+def as_array(values: Any, name: str) -> NamedArray:
+    """Values of any type, and the names of their axes where the type has them.
+
+    Parameters
+    ----------
+    values
+        numpy array, masked or not; torch tensor of any device and precision; xarray, pandas or scipy.sparse
+        object; nested lists, or anything that numpy understands. What is masked or missing becomes NaN.
+    name
+        What to call it in messages.
+
+    Raises
+    ------
+    UserError
+        If it is no array.
+    """
+    if isinstance(values, xr.DataArray):
+        return NamedArray(_plain(values.data, name), tuple(map(str, values.dims)))
+    if isinstance(values, (xr.Dataset, xr.DataTree)):
+        raise UserError(f"{name}: is a {type(values).__name__} of xarray: give one of its variables")
+    return NamedArray(_plain(values, name), None)
+
+
+def _plain(values: Any, name: str) -> np.ndarray:
+    if isinstance(values, torch.Tensor):
+        dense = values.detach().to_dense() if values.layout != torch.strided else values.detach()
+        # numpy has no bfloat16.
+        small = dense.is_floating_point() and dense.dtype not in (torch.float32, torch.float64)
+        return (dense.float() if small else dense).cpu().resolve_conj().resolve_neg().numpy()
+    if isinstance(values, np.ma.MaskedArray):
+        return np.ma.filled(values.astype(np.float64), np.nan) if np.ma.is_masked(values) else values.data
+    if isinstance(values, pd.DataFrame):
+        return _plain(_columns(values, name), name)
+    if isinstance(values, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
+        return _column(values)
+    if sparse.issparse(values):
+        return values.toarray()
+    if isinstance(values, (list, tuple)) and any(not _is_simple(value) for value in values):
+        parts = [_plain(value, name) for value in values]
+        if len({part.shape for part in parts}) > 1:
+            raise UserError(f"{name}: rows differ in length: give one array")
+        return np.stack(parts)
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError, RuntimeError) as error:
+        if isinstance(values, (list, tuple)):
+            raise UserError(f"{name}: rows differ in length: give one array") from error
+        raise UserError(f"{name}: {type(values).__name__} is no array that numpy can read") from error
+
+
+def _is_simple(value: Any) -> bool:
+    """Whether numpy reads a part of a list without loss."""
+    if isinstance(value, (list, tuple)):
+        return all(_is_simple(part) for part in value)
+    return value is None or np.isscalar(value) or type(value) is np.ndarray
+
+
+def _columns(table: pd.DataFrame, name: str) -> np.ndarray:
+    columns = [_column(table.iloc[:, position]) for position in range(table.shape[1])]
+    if not columns:
+        raise UserError(f"{name}: has no columns")
+    return np.stack(columns, 1)
+
+
+def _column(values: Any) -> np.ndarray:
+    """One column; missing numbers are NaN."""
+    dtype = values.dtype
+    if pd.api.types.is_bool_dtype(dtype) and not values.isna().any():
+        return values.to_numpy(dtype=bool)
+    if pd.api.types.is_numeric_dtype(dtype) and pd.api.types.is_extension_array_dtype(dtype):
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(values)

@@ -1,0 +1,172 @@
+"""Splits and groups that files or columns give to images or presentations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from whatwhere.dataset import SPLITS
+from whatwhere.errors import UserError
+from whatwhere.recordings.array_files import as_list, read_any_array
+from whatwhere.recordings.presentations import BLANK
+
+LEFT_OUT = "left out"
+"""Split of images whose label ``tiers`` does not list."""
+
+
+def read_labels(location: str) -> np.ndarray:
+    """Names of splits from an array file, see :func:`split_names`."""
+    return split_names(read_any_array(location).values, location)
+
+
+def split_names(array: np.ndarray, label: str) -> np.ndarray:
+    """Names of splits: as they are, or from 0 (train), 1 (validation), 2 (test) and -1 (none).
+
+    Parameters
+    ----------
+    array
+        (image,) names, whole numbers or truth values, which become ``true`` and ``false``.
+    label
+        What to call it in messages.
+
+    Raises
+    ------
+    UserError
+        If it is no list of names or such numbers.
+    """
+    array = as_list(array, label, "one split per image")
+    if array.dtype.kind == "b":
+        return np.where(array, "true", "false")
+    if array.dtype.kind == "f" and len(array) and (array == np.round(array)).all():
+        array = array.astype(int)  # MATLAB knows no other numbers
+    if array.dtype.kind in "iu":
+        if not np.isin(array, (-1, 0, 1, 2)).all():
+            raise UserError(f"{label}: numbers must be 0 (train), 1 (validation), 2 (test) or -1 (none)")
+        return np.array([*SPLITS, ""])[array.astype(int)]
+    if array.dtype.kind == "U" or all(isinstance(value, str) for value in array.tolist()):
+        return array.astype(str)
+    raise UserError(f"{label}: holds {array.dtype}, expected names of splits")
+
+
+def image_labels(
+    labels: np.ndarray, n_images: int, image_of_row: np.ndarray | None, shown: np.ndarray, label: str
+) -> np.ndarray:
+    """Labels of the images that were shown, from one per image or one per presentation.
+
+    Parameters
+    ----------
+    labels
+        One per image, shown or not, or one per presentation.
+    n_images
+        How many images there are.
+    image_of_row
+        (row,) index of the image of every presentation, or None if there is no index.
+    shown
+        Indices of the images that were shown.
+    label
+        What to call them in messages.
+
+    Raises
+    ------
+    UserError
+        If there is another number of labels, or presentations of one image have different ones.
+    """
+    if image_of_row is None or len(labels) != len(image_of_row):
+        if len(labels) != n_images:
+            presentations = "" if image_of_row is None else f" and {len(image_of_row)} presentations"
+            raise UserError(f"{label}: has {len(labels)} splits for {n_images} images{presentations}")
+        return labels[shown]
+    if len(labels) == n_images and (image_of_row != np.arange(n_images)).any():
+        raise UserError(
+            f"{label}: may list {n_images} images or as many presentations: sort the presentations by image"
+        )
+    return labels_of_rows(labels, image_of_row, shown, label)
+
+
+def labels_of_rows(labels: np.ndarray, image_of_row: np.ndarray, shown: np.ndarray, label: str) -> np.ndarray:
+    """Labels of the images that were shown from one per presentation; parameters as in :func:`image_labels`.
+
+    Raises
+    ------
+    UserError
+        If presentations of one image have different labels.
+    """
+    rows = np.flatnonzero(image_of_row != BLANK)
+    place = np.searchsorted(shown, image_of_row[rows])
+    first = np.full(len(shown), -1)
+    first[place[::-1]] = rows[::-1]
+    torn = np.flatnonzero(labels[rows] != labels[first[place]])
+    if len(torn):
+        row = rows[torn[0]]
+        other = first[place[torn[0]]]
+        raise UserError(
+            f"{label}: presentations {other} and {row} show one image but are {str(labels[other])!r} and "
+            f"{str(labels[row])!r}: give them the same"
+        )
+    return labels[first]
+
+
+def tiers_of(labels: np.ndarray | None, tiers: dict[str, list[Any]] | None, key: str) -> np.ndarray | None:
+    """Splits of images from the names that a file uses.
+
+    Parameters
+    ----------
+    labels
+        (image,) names, or None.
+    tiers
+        Names by split, or None if the labels are names of splits already.
+    key
+        Of ``tiers``, for messages.
+
+    Returns
+    -------
+    (image,) names of splits, empty where the label is. Labels that are not listed keep their meaning if they
+    are names of splits, and are :data:`LEFT_OUT` otherwise.
+
+    Raises
+    ------
+    UserError
+        If labels are no splits and ``tiers`` is missing, a name stands in two splits, or none is there.
+    """
+    if labels is None:
+        return None
+    if tiers is None:
+        unknown = next((name for name in labels.tolist() if name not in (*SPLITS, "")), None)
+        if unknown is not None:
+            image = labels.tolist().index(unknown)
+            example = (
+                "{train: [false], test: [true]}" if unknown in ("true", "false") else f"{{test: [{unknown}]}}"
+            )
+            raise UserError(
+                f"{key.rpartition('.')[0]}: image {image} is given the split {unknown!r}, expected "
+                f"{', '.join(SPLITS)} or empty: say what it is, such as tiers: {example}"
+            )
+        return labels
+    split = np.where(np.isin(labels, (*SPLITS, "")), labels, LEFT_OUT).astype("U10")
+    used: dict[str, str] = {}
+    for part, names in tiers.items():
+        for name in map(_as_text, names):
+            if name in used:
+                raise UserError(f"{key}: '{name}' stands under {used[name]} and {part}: choose one")
+            if name not in labels:
+                found = ", ".join(sorted(set(labels.tolist())))
+                raise UserError(f"{key}.{part}: there is no '{name}', there are {found}")
+            used[name] = part
+            split[labels == name] = part
+    return split
+
+
+def _as_text(name: Any) -> str:
+    return str(name).lower() if isinstance(name, bool) else str(name)
+
+
+def groups_of(
+    definition: dict[str, Any], n_images: int, image_of_row: np.ndarray | None, shown: np.ndarray
+) -> np.ndarray | None:
+    """Labels of groups of images from the file that ``groups_from`` names, for the images shown."""
+    if "groups_from" not in definition:
+        return None
+    location = definition["groups_from"]
+    found = as_list(read_any_array(location).values, location, "one group per image")
+    return image_labels(found.astype(str), n_images, image_of_row, shown, location)

@@ -1,0 +1,190 @@
+"""How far clusters of barcodes can be trusted: over halves of the images, resampled neurons and fits."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics.cluster import contingency_matrix
+from torch import Tensor
+
+from whatwhere.barcodes import centres_of, cluster, nearest
+from whatwhere.models.base import EVALUATION_CHUNK, Model
+
+
+def balanced_agreement(one: np.ndarray, other: np.ndarray) -> float:
+    """Adjusted Rand index in which every cluster weighs the same, however large.
+
+    The usual index (Hubert and Arabie 1985) counts pairs of neurons, nearly all of them within the largest
+    cluster where sizes differ. Here a neuron weighs 1 / size of its cluster in one labelling, and the index
+    is the mean over both.
+
+    Parameters
+    ----------
+    one, other
+        (neuron,) labels.
+
+    Returns
+    -------
+    1 for equal partitions, about 0 for chance; NaN if either has a single cluster.
+    """
+    if len(np.unique(one)) < 2 or len(np.unique(other)) < 2:
+        return np.nan
+    return (_weighted_rand(one, other) + _weighted_rand(other, one)) / 2
+
+
+def _weighted_rand(reference: np.ndarray, other: np.ndarray) -> float:
+    """Adjusted Rand index over pairs weighted by the product of 1 / size of the reference clusters."""
+    counts = contingency_matrix(reference, other)
+    weights = counts / counts.sum(1, keepdims=True)
+    squares = weights / counts.sum(1, keepdims=True)  # of the neurons' weights: no pair with oneself
+
+    def pairs(axis: int | tuple[()] | None) -> float:
+        return float((weights.sum(axis) ** 2 - squares.sum(axis)).sum())
+
+    both, first, second, total = pairs(()), pairs(1), pairs(0), pairs(None)
+    chance = first * second / total
+    return (both - chance) / ((first + second) / 2 - chance)
+
+
+def bootstrap_stability(barcodes: np.ndarray, clusters: np.ndarray, n_bootstraps: int, seed: int) -> float:
+    """Agreement of a clustering with those of resampled neurons.
+
+    Every bootstrap clusters neurons drawn with replacement and assigns all neurons to its centres.
+
+    Parameters
+    ----------
+    barcodes
+        (neuron, channel).
+    clusters
+        (neuron,) labels of the clustering of all neurons.
+    n_bootstraps
+        Number of resamplings.
+    seed
+        Of the resampling.
+
+    Returns
+    -------
+    Mean :func:`balanced_agreement` with ``clusters``; NaN for a single cluster.
+    """
+    rng = np.random.default_rng(seed)
+    n_clusters = len(np.unique(clusters))
+    if n_clusters < 2:
+        return np.nan
+    scores = []
+    for _ in range(n_bootstraps):
+        drawn = barcodes[rng.integers(0, len(barcodes), len(barcodes))]
+        assigned = nearest(barcodes, centres_of(drawn, cluster(drawn, n_clusters)))
+        # Neurons of one cluster alone, after an unlucky draw, tell nothing of the others.
+        scores.append(np.nan_to_num(balanced_agreement(clusters, assigned)))
+    return float(np.mean(scores))
+
+
+def agreement_between_fits(neurons: list[np.ndarray], clusters: list[np.ndarray]) -> np.ndarray:
+    """Agreement of every fit's clusters with those of the other fits.
+
+    Features are numbered differently in every fit, so neurons are matched, not features or labels.
+
+    Parameters
+    ----------
+    neurons
+        Per fit: (neuron,) indices into the dataset.
+    clusters
+        Per fit: (neuron,) labels; negative ones belong to no cluster and do not count.
+
+    Returns
+    -------
+    (fit,) mean :func:`balanced_agreement` over the other fits, on the neurons in common; NaN for a single
+    fit, or where no other fit has two clusters among them.
+    """
+    scores = np.full((len(neurons), len(neurons)), np.nan)
+    for i, j in itertools.permutations(range(len(neurons)), 2):
+        _, mine, others = np.intersect1d(neurons[i], neurons[j], return_indices=True)
+        one, other = clusters[i][mine], clusters[j][others]
+        both = (one >= 0) & (other >= 0)
+        if both.any():
+            scores[i, j] = balanced_agreement(one[both], other[both])
+    counts = np.isfinite(scores).sum(1)
+    return np.divide(np.nansum(scores, 1), counts, out=np.full(len(counts), np.nan), where=counts > 0)
+
+
+def pooled_features(encoder: Model, images: Tensor) -> Iterator[np.ndarray]:
+    """What every neuron's mask sees of every feature, in chunks (image, neuron, channel).
+
+    Parameters
+    ----------
+    encoder
+        A fitted model with ``readout.mask`` (neuron, y, x).
+    images
+        (image, channel, y, x), standardised.
+    """
+    seen: list[Tensor] = []
+    readout: Any = encoder.readout
+    hook = readout.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    encoder.eval()
+    try:
+        with torch.inference_mode():
+            mask = readout.mask
+            for chunk in images.split(EVALUATION_CHUNK):
+                encoder(encoder.prepare(chunk))
+                yield torch.einsum("bcyx,nyx->bnc", seen.pop(), mask).numpy()
+    finally:
+        hook.remove()
+
+
+def half_weights(features: Iterator[np.ndarray], responses: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Feature weights estimated again from either half of the images, in closed form.
+
+    Core and masks stay those of the fit; weights are regressed on the features that the masks pool, with a
+    ridge penalty for which weights of the fit's size are as likely as the responses' variance is noise.
+
+    Parameters
+    ----------
+    features
+        Chunks (image, neuron, channel), as from :func:`pooled_features`.
+    responses
+        (image, neuron); images with even and odd indices are the halves.
+    weights
+        (neuron, channel) of the fit, whose size sets the penalty.
+
+    Returns
+    -------
+    (2, neuron, channel); 0 for neurons whose weights are 0.
+    """
+    n_neurons, n_channels = weights.shape
+    joint = np.zeros((2, n_neurons, n_channels + 1, n_channels + 1))
+    cross = np.zeros((2, n_neurons, n_channels + 1))
+    start = 0
+    for chunk in features:
+        chunk = np.concatenate([np.ones((*chunk.shape[:2], 1)), chunk], axis=2, dtype=np.float64)
+        for half in range(2):
+            first = (half - start) % 2
+            part, response = chunk[first::2], responses[start + first : start + len(chunk) : 2]
+            by_neuron = part.transpose(1, 2, 0)
+            joint[half] += by_neuron @ by_neuron.transpose(0, 2, 1)
+            cross[half] += (by_neuron @ response.T[:, :, None].astype(np.float64))[..., 0]
+        start += len(chunk)
+    size = (weights.astype(np.float64) ** 2).mean(1)
+    fitted = (size > 0) & (responses.var(0) > 0)
+    estimates = np.zeros((2, n_neurons, n_channels))
+    penalty = responses.var(0)[fitted] / size[fitted]
+    diagonal = np.eye(n_channels + 1)
+    diagonal[0, 0] = 1e-12  # the mean is free
+    system = joint[:, fitted] + penalty[:, None, None] * diagonal
+    estimates[:, fitted] = np.linalg.solve(system, cross[:, fitted, :, None])[:, :, 1:, 0]
+    return estimates
+
+
+def half_stability(halves: np.ndarray, n_clusters: int) -> float:
+    """Agreement of clusters of barcodes (2, neuron, channel) from disjoint halves of the images.
+
+    Returns
+    -------
+    :func:`balanced_agreement` of Ward's clusters of both, as many as there are types; NaN for one.
+    """
+    if n_clusters < 2:
+        return np.nan
+    return balanced_agreement(*(cluster(half, n_clusters) for half in halves))

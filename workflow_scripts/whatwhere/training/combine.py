@@ -1,0 +1,191 @@
+"""Choosing and combining fits of several models by validation: starts averaged, models mixed per neuron."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from torch import Tensor
+
+from whatwhere.errors import UserError
+from whatwhere.fit_data import FitData, Standardizer
+from whatwhere.metrics import pearson
+from whatwhere.models.combined import mix
+from whatwhere.training.families import Setting, settings
+from whatwhere.training.fits import Candidates, load_fit
+from whatwhere.training.loop import Fit
+
+
+@dataclass(frozen=True)
+class MemberFits:
+    """The fits of one model that may take part.
+
+    Attributes
+    ----------
+    name
+        Of the model.
+    fits, validation
+        Content of its ``fits.pt`` and ``validation.nc``, of the same cell.
+    """
+
+    name: str
+    fits: dict[str, Any]
+    validation: xr.Dataset
+
+    @property
+    def settings(self) -> list[Setting]:
+        """Settings of its fits, in order."""
+        return settings(self.fits["definition"])
+
+
+def without_start(setting: Setting) -> tuple[tuple[str, float], ...]:
+    """A setting but for the number of its random start: fits that agree in it are averaged."""
+    return tuple(sorted((name, value) for name, value in setting.items() if name != "start"))
+
+
+def chosen_shares(member: MemberFits, seed: int) -> np.ndarray:
+    """Share of every fit in the prediction of a model, (setting,); they add up to 1.
+
+    The setting with the lowest validation loss, averaged over neurons and starts, is taken, and its starts
+    count alike; starts that diverged are left out. One setting for all neurons: a choice per neuron would
+    fit the validation images on which models are to be compared.
+    """
+    loss = member.validation["validation_loss"].sel(seed=seed).values.astype(np.float64).mean(1)
+    groups: dict[Any, list[int]] = defaultdict(list)
+    for index, setting in enumerate(member.settings):
+        if np.isfinite(loss[index]):
+            groups[without_start(setting)].append(index)
+    if not groups:
+        raise UserError(
+            f"{member.name}: no fit of seed {seed} has a finite loss: leave it out of the members"
+        )
+    best = min(groups.values(), key=lambda starts: loss[starts].mean())
+    shares = np.zeros(len(loss))
+    shares[best] = 1 / len(best)
+    return shares
+
+
+def predict_shares(member: MemberFits, seed: int, shares: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Prediction of a model from its fits, (image, channel, y, x) as stored to (image, neuron)."""
+    taking_part = np.flatnonzero(shares)
+    parts = [load_fit(member.fits, seed, int(i)).predict(images) * shares[i] for i in taking_part]
+    return np.stack(parts).sum(0, dtype=np.float64)
+
+
+def combine_seed(
+    members: list[MemberFits], seed: int, data: FitData, images: np.ndarray, responses: np.ndarray
+) -> tuple[Candidates, pd.DataFrame]:
+    """Combine the fits of one seed by their predictions of validation images.
+
+    Several models are mixed by :func:`whatwhere.models.combined.mix`; of a single one, starts are averaged.
+
+    Parameters
+    ----------
+    members
+        Models, fitted to the same neurons and images.
+    seed
+        Of the fits.
+    data
+        What the fits saw.
+    images, responses
+        Of validation: (image, channel, y, x) as stored and (image, neuron).
+
+    Returns
+    -------
+    The combination, as the only candidate, which takes stored images, and one row per member, best first: how
+    well it alone predicts the validation images, and its mean weight.
+
+    Raises
+    ------
+    UserError
+        If no fit of a member has a finite loss.
+    """
+    shares = [chosen_shares(member, seed) for member in members]
+    alone = np.stack([predict_shares(m, seed, s, images) for m, s in zip(members, shares, strict=True)])
+    if len(members) > 1:
+        weights, bias = mix(alone, responses)
+    else:
+        weights, bias = np.ones((1, responses.shape[1])), np.zeros(responses.shape[1])
+    error = ((weights[:, None] * alone).sum(0) + bias - responses) ** 2
+    mean = data.train_responses.mean(0)
+    n_neurons = responses.shape[1]
+    shape = images.shape[1:]
+    candidates = Candidates(
+        seed=seed,
+        neurons=data.draw.neurons,
+        standardize=Standardizer(np.zeros(shape, np.float32), np.ones(shape, np.float32)),
+        response_scale=np.ones(n_neurons, np.float32),
+        parameters=[_parameters(members, seed, shares, weights, bias)],
+        fits=[Fit(error.mean(0), 0, 0, np.empty((0, 3)), finished=_finished(members, seed, shares, weights))],
+        validation_loss_of_mean=((mean - responses) ** 2).mean(0),
+        response_mean=mean,
+        n_images=len(data.train_images) + len(data.validation_images),
+    )
+    ranking = pd.DataFrame(
+        {
+            "member": [member.name for member in members],
+            **validation_scores(alone, responses),
+            "mean_weight": weights.mean(1),
+        }
+    )
+    return candidates, ranking.sort_values("validation_fve", ascending=False)
+
+
+def _parameters(
+    members: list[MemberFits], seed: int, shares: list[np.ndarray], weights: np.ndarray, bias: np.ndarray
+) -> dict[str, Tensor]:
+    """State of a :class:`whatwhere.models.combined.Combined` of all settings of all members."""
+    of_fits = np.concatenate([np.outer(share, weight) for share, weight in zip(shares, weights, strict=True)])
+    parameters = {"weights": _float32(of_fits), "bias": _float32(bias)}
+    every = [(member, index) for member in members for index in range(len(member.settings))]
+    for place in np.flatnonzero(of_fits.any(1)):
+        member, index = every[place]
+        for name, value in _member_state(member, seed, index).items():
+            parameters[f"members.{place}.{name}"] = value
+    return parameters
+
+
+def _finished(members: list[MemberFits], seed: int, shares: list[np.ndarray], weights: np.ndarray) -> bool:
+    """Whether all fits that take part ended by themselves."""
+    for member, share, weight in zip(members, shares, weights, strict=True):
+        finished = np.asarray(member.validation["finished"].sel(seed=seed).values)
+        if weight.any() and not finished[share > 0].all():
+            return False
+    return True
+
+
+def validation_scores(predictions: np.ndarray, responses: np.ndarray) -> dict[str, list[float]]:
+    """Fraction of validation variance explained, pooled over neurons, and mean correlation, per model.
+
+    Every neuron's variance counts alike. The variance holds the noise of the responses, so that 1 is out of
+    reach.
+
+    Parameters
+    ----------
+    predictions
+        (model, image, neuron).
+    responses
+        (image, neuron).
+    """
+    variance = responses.var(0)
+    varies = variance > 0
+    error = ((predictions - responses) ** 2).mean(1)[:, varies] / variance[varies]
+    return {
+        "validation_fve": list(1 - error.mean(1)),
+        "validation_correlation": [float(np.nanmean(pearson(one, responses))) for one in predictions],
+    }
+
+
+def _member_state(member: MemberFits, seed: int, index: int) -> dict[str, Tensor]:
+    stored = member.fits["seeds"][seed]
+    preparation = {name: stored[name] for name in ("input_mean", "input_sd", "response_scale")}
+    return preparation | {f"model.{name}": value for name, value in stored["parameters"][index].items()}
+
+
+def _float32(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))
