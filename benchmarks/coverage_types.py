@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,7 @@ def continua(n: int, d: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     }
 
 
-def false_alarms(seeds: int) -> Iterator[dict[str, object]]:
+def false_alarms(seeds: int) -> Iterator[dict[str, Any]]:
     """One row per kind and seed."""
     for seed in range(seeds):
         rng = np.random.default_rng([seed, 0])
@@ -73,7 +74,7 @@ def typed(k: int, d: int, sizes: np.ndarray, rng: np.random.Generator) -> tuple[
     return unit(centres[types] + NOISE * rng.normal(size=(len(types), d))), types
 
 
-def power(seeds: int) -> Iterator[dict[str, object]]:
+def power(seeds: int) -> Iterator[dict[str, Any]]:
     """One row per number of types, sizes and seed."""
     for seed, (k, d) in itertools.product(range(seeds), TYPES):
         for name, sizes in {
@@ -98,12 +99,14 @@ def power(seeds: int) -> Iterator[dict[str, object]]:
 
 
 def main(what: str, seeds: int, output: str) -> None:
-    """Simulate, write after every seed's last row, and print means by kind."""
+    """Simulate, write what there is after every ten rows, and print means by kind."""
     rows = []
     for row in {"continua": false_alarms, "types": power}[what](seeds):
-        rows.append(row)
-        table = pd.DataFrame(rows).assign(rejected=lambda t: t.p_value <= LEVEL)
-        write_table(table, output)
+        rows.append(row | {"rejected": row["p_value"] <= LEVEL})
+        if len(rows) % 10 == 0:
+            write_table(pd.DataFrame(rows), output)
+    table = pd.DataFrame(rows)
+    write_table(table, output)
     by = ["kind", *(["sizes"] if what == "types" else [])]
     numbers = [name for name in ("rejected", "exact", "ari") if name in table]
     print(table.groupby(by, sort=False)[numbers].mean().round(3))

@@ -59,6 +59,7 @@ PAPER_CURVES = [f"{REFERENCE}/{name}.csv" for name in ("fig3", "fig4", "fig5")]
 SIMULATIONS = [n for n, d in config["datasets"].items() if d["kind"] in SIMULATED]
 DOWNLOADED = [n for n, d in config["datasets"].items() if is_downloaded(d)]
 RECORDINGS = [n for n in config["datasets"] if n not in SIMULATIONS]
+POOLS = [n for n in RECORDINGS if config["datasets"][n]["kind"] == "pooled"]
 
 # Rows of FITS and CELLS that belong to the wildcards of a rule.
 OF_FIT = (

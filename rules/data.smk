@@ -65,7 +65,7 @@ rule load_recording:
     benchmark:
         "<benchmarks>/load_recording/{dataset}.tsv"
     wildcard_constraints:
-        dataset=any_of(RECORDINGS),
+        dataset=any_of(n for n in RECORDINGS if n not in POOLS),
     conda:
         "../envs/whatwhere.yaml"
     resources:
@@ -80,6 +80,34 @@ rule load_recording:
         "Load the recording {wildcards.dataset}"
     script:
         "../workflow_scripts/load_recording.py"
+
+
+rule pool_recordings:
+    input:
+        datasets=lambda wildcards: collect(
+            "<results>/data/{recording}.nc",
+            recording=config["datasets"][wildcards.dataset]["recordings"],
+        ),
+    output:
+        dataset="<results>/data/{dataset}.nc",
+    log:
+        "<logs>/pool_recordings/{dataset}.log",
+    benchmark:
+        "<benchmarks>/pool_recordings/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=any_of(POOLS),
+    conda:
+        "../envs/whatwhere.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(30),
+    params:
+        recordings=lookup(dpath="datasets/{dataset}/recordings", within=config),
+        code=code_of("pool_recordings"),
+    message:
+        "Put recordings together as {wildcards.dataset}"
+    script:
+        "../workflow_scripts/pool_recordings.py"
 
 
 rule compute_sta:

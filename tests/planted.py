@@ -40,7 +40,7 @@ def score(dataset, n_neurons=N_NEURONS):
 def survives(definition, folder, n_neurons=N_NEURONS):
     """The loaded dataset, after a check that its pairs are the planted ones."""
     dataset = load("mine", definition, folder, None)
-    assert score(dataset, n_neurons) > 0.95
+    assert score(dataset, n_neurons) > 0.9
     return dataset
 
 

@@ -130,7 +130,7 @@ def test_the_default_model_is_the_one_of_the_configuration_and_a_copy():
         ({"images": np.zeros((60, 9))}, "images: have shape (60, 9)"),
         ({"responses": np.ones((59, 4))}, "responses: has shape (59, 4)"),
         ({"responses": np.ones((4, 60))}, "the axes look transposed"),
-        ({"responses": np.full((60, 4), np.nan)}, "neuron 0 has no response to image 0"),
+        ({"responses": np.full((60, 4), np.nan)}, "no neuron has a response to image 0"),
         ({"responses": -np.ones((60, 4))}, "a poisson loss cannot fit negative responses"),
         ({"images": np.full((60, 9, 11), np.inf)}, "image 0 holds NaN or infinite pixels"),
         ({"split": ["train"] * 5}, "split: has shape (5,) for 60 images"),

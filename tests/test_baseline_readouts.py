@@ -13,7 +13,8 @@ from whatwhere.models.cores import ConvCore
 from whatwhere.models.encoder import build_cnn
 from whatwhere.models.readouts import FixedMaskReadout, FullyConnectedReadout
 from whatwhere.sta import mask_peak, smooth_square, spike_triggered_average
-from whatwhere.training.loop import Tensors, Training
+from whatwhere.training.blocks import Block, Tensors
+from whatwhere.training.loop import Training
 from whatwhere.training.losses import Objective
 
 MASK = {"position": "squared_sta", "height": 1, "noise_sd": 0, "truncated": False}
@@ -236,7 +237,7 @@ def test_neurons_that_share_two_features_are_recovered(family, readout, penalty)
         encoder.readout.raw_mask[torch.arange(len(places)), rows, columns] = 1
     data = Tensors(images[:2000], responses[:2000], images[2000:2400], responses[2000:2400])
     torch.manual_seed(0)
-    training = Training([encoder], data, [Objective("poisson", "mean", penalty)], TRAINING, rng)
+    training = Training([encoder], [Block(data)], [Objective("poisson", "mean", penalty)], TRAINING, [rng])
     training.run(lambda _: None)
     predicted, true = predict(encoder, images[2400:]), rates[2400:]
     explained = 1 - (predicted - true).square().mean(0) / true.var(0)

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 import yaml
-from conftest import REPOSITORY
+from conftest import CONFIGURATIONS, REPOSITORY
 
 from whatwhere.config.files import merge, read
 from whatwhere.config.load import load
@@ -10,16 +10,12 @@ from whatwhere.config.resolve import resolve
 from whatwhere.config.validation import validate
 from whatwhere.errors import UserError
 
-CONFIGS = sorted((REPOSITORY / "config").glob("*.yaml"))
-OVERLAYS = {"table1_full.yaml": ["table1.yaml"]}
-NEEDS_DATA = {"recording.yaml"}
-"""Configs that only make sense on top of others."""
 DEFAULT = load([]).config
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_every_config_of_the_project_is_valid(path):
-    loaded = load([path.with_name(name) for name in [*OVERLAYS.get(path.name, []), path.name]])
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_every_config_of_the_project_is_valid(name):
+    loaded = load(CONFIGURATIONS[name])
     assert resolve(loaded.config, loaded.sources) == loaded.config
 
 
@@ -159,8 +155,8 @@ LASSO = {"family": "lasso", "input": "known_patch", "loss": "mse", "grid": [{"la
 TABLE1 = load([REPOSITORY / "config" / "table1.yaml"]).config["models"]
 
 
-V4 = read(REPOSITORY / "config" / "v4.yaml")["models"]
-BANK = V4["factorized_bank"]
+MODELS = DEFAULT["models"]
+BANK = MODELS["factorized_bank"]
 
 
 def within(definition, path, value):
@@ -178,13 +174,25 @@ def within(definition, path, value):
     [
         (within(BANK, ["bank", "pool"], 0), "models.new.bank.pool"),
         (within(BANK, ["bank", "wavelengths"], [1]), "models.new.bank.wavelengths.0"),
-        (within(V4["ridge_pixels"], ["bank", "means"], False), "bank.wavelengths: holds no maps"),
+        (
+            within(MODELS["ridge_pixels"], ["bank", "means"], False),
+            "bank.wavelengths: holds no maps",
+        ),
         (within(BANK, ["bank", "scales"], [4]), "unknown key 'scales'; allowed are wavelengths"),
-        (V4["ridge_bank"] | {"input": "image"}, "set input to features"),
-        ({k: v for k, v in V4["ridge_bank"].items() if k != "bank"}, "input: features needs the key 'bank'"),
-        ({k: v for k, v in V4["factorized_ridge"].items() if k != "bank"}, "key 'bank' is missing"),
-        (within(V4["factorized_ridge"], ["grid", 0, "rank"], [0]), "models.new.grid.0.rank.0"),
-        (within(V4["factorized_ridge"], ["grid", 0, "mask_l2"], [0]), "models.new.grid.0.mask_l2.0"),
+        (MODELS["ridge_bank"] | {"input": "image"}, "set input to features"),
+        (
+            {k: v for k, v in MODELS["ridge_bank"].items() if k != "bank"},
+            "input: features needs the key 'bank'",
+        ),
+        (
+            {k: v for k, v in MODELS["factorized_ridge"].items() if k != "bank"},
+            "key 'bank' is missing",
+        ),
+        (within(MODELS["factorized_ridge"], ["grid", 0, "rank"], [0]), "models.new.grid.0.rank.0"),
+        (
+            within(MODELS["factorized_ridge"], ["grid", 0, "mask_l2"], [0]),
+            "models.new.grid.0.mask_l2.0",
+        ),
         (within(BANK, ["responses"], {"scale": "variance"}), "use one of none, sd"),
         (within(BANK, ["readout", "mask_start", "position"], "sta"), "'sta' is a place in the image"),
         (within(BANK, ["cores", 0, "padding"], ["same", "valid"]), "maps side by side must have one size"),

@@ -3,17 +3,16 @@ import sys
 
 import pytest
 import yaml
-from conftest import factorized, small_core
+from conftest import CONFIGURATIONS, factorized, small_core
 from repository_copy import REPOSITORY, snakemake
 from tiny_run import DATASET, configuration, experiment
 
 from whatwhere.config.files import read
+from whatwhere.config.load import load
+from whatwhere.config.traits import TRAITS
 from whatwhere.training.families import FAMILIES
 
 pytestmark = pytest.mark.slow
-CONFIGS = sorted((REPOSITORY / "config").glob("*.yaml"))
-OVERLAYS = {"table1_full.yaml": ["table1.yaml"]}
-"""Configs that only make sense on top of others."""
 
 
 def test_what_the_snakefile_imports_does_not_import_torch():
@@ -42,7 +41,7 @@ def test_models_have_training_exactly_if_they_have_no_closed_form():
         for family in families(branch["if"]["properties"]["family"])
     }
     assert set(schema["properties"]["family"]["enum"]) == set(FAMILIES)
-    assert trained == {name for name, family in FAMILIES.items() if family.fit is None}
+    assert trained == {name for name, traits in TRAITS.items() if traits.rule == "train"}
 
 
 def plan(folder, *configurations, targets=("all",)):
@@ -53,12 +52,11 @@ def plan(folder, *configurations, targets=("all",)):
     )
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_every_config_of_the_project_plans_a_run(tmp_path, path):
-    below = [path.with_name(name) for name in OVERLAYS.get(path.name, [])]
-    done = plan(tmp_path, *below, path)
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_every_config_of_the_project_plans_a_run(tmp_path, name):
+    done = plan(tmp_path, *CONFIGURATIONS[name])
     assert done.returncode == 0, done.stderr
-    assert f"results/{read(path)['run']}/tables/summary.csv" in done.stdout
+    assert f"results/{load(CONFIGURATIONS[name]).config['run']}/tables/summary.csv" in done.stdout
 
 
 def planned(folder, config):

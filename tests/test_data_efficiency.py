@@ -25,9 +25,9 @@ def test_a_flat_or_falling_part_counts_as_its_end_with_fewer_images():
 
 
 def test_octaves_are_counted_against_the_papers_curve_of_the_same_population():
-    rows = [("cnn", 100, 256, 0.4), ("inferred", 100, 256, 0.8), ("inferred", 10, 256, 0.8)]
+    rows = [("cnn_one_kernel", 100, 256, 0.4), ("inferred", 100, 256, 0.8), ("inferred", 10, 256, 0.8)]
     table = pd.DataFrame(rows, columns=["model", "n_neurons", "n_images", "feve"]).assign(dataset="one")
-    reference = CURVE.assign(model="cnn", n_neurons=100)
+    reference = CURVE.assign(model="cnn_one_kernel", n_neurons=100, experiment="fig3")
     gained = octaves_gained(table, reference)
     np.testing.assert_allclose(gained[:2], [0, 2])
     assert np.isnan(gained[2])
@@ -91,3 +91,15 @@ def test_the_figure_names_every_curve_and_every_quantity(tables, tmp_path):
     first = outputs["svg"].read_bytes()
     plot(tmp_path / "table.csv", REFERENCE, **outputs)
     assert outputs["svg"].read_bytes() == first
+
+
+def test_octaves_do_not_depend_on_what_else_is_in_the_run():
+    """Mixed with the curve of the known kernel, 1.83 octaves became .81."""
+    rows = [("cnn_one_kernel", 100, 256, 0.4), ("inferred", 100, 256, 0.8), ("known_kernel", 100, 256, 0.7)]
+    table = pd.DataFrame(rows, columns=["model", "n_neurons", "n_images", "feve"]).assign(dataset="one")
+    other = CURVE.assign(model="known_kernel", feve=CURVE.feve + 0.2)
+    reference = pd.concat([CURVE.assign(model="cnn_one_kernel"), other]).assign(
+        n_neurons=100, experiment="fig3"
+    )
+    np.testing.assert_allclose(octaves_gained(table, reference)[:2], [0, 2])
+    np.testing.assert_allclose(octaves_gained(table[:2], reference), [0, 2])

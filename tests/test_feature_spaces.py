@@ -20,7 +20,7 @@ IDENTITY = Standardizer(np.zeros((3, 1, 1), np.float32), np.ones((3, 1, 1), np.f
 @pytest.fixture(scope="module")
 def leaves():
     """Standardized images (image, channel, y, x)."""
-    images = np.concatenate(list(dead_leaves(96, 3, 28, np.random.SeedSequence(1))))
+    images = np.concatenate(list(dead_leaves(96, 3, (28, 28), np.random.SeedSequence(1))))
     return (images - images.mean()) / images.std()
 
 
@@ -197,7 +197,7 @@ def test_the_correlations_of_v1_types_are_those_of_their_maps(bank, leaves):
 
 
 def test_v1_maps_are_not_linear_in_the_image(leaves):
-    images = np.concatenate(list(dead_leaves(3200, 3, 13, np.random.SeedSequence(7))))
+    images = np.concatenate(list(dead_leaves(3200, 3, (13, 13), np.random.SeedSequence(7))))
     images = (images - images.mean()) / images.std()
     bank = V1Bank(6, leaves, np.random.SeedSequence(2))
     with torch.no_grad():

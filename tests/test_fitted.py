@@ -70,13 +70,13 @@ def fit_model(folder, name, seeds, rules):
     compute_sta.main(data, "all", "all", seeds, 17, 0.1, averages)
     train.main(data, averages, [], "all", "all", model, seeds, "cpu", 1, 60.0, "code", fits, validation)
     selection = folder / "selection" / f"{where}.csv"
-    select_fits.main([validation], [("all", "all")], rules, selection)
+    select_fits.main([validation], ["nall-dall"], rules, selection)
     names = {"experiment": "first", "dataset": "mine", "model": name}
-    scores, predictions = (folder / kind / f"{where}.{end}" for kind, end in SCORE_FILES)
-    score.main(data, [fits], selection, [("all", "all")], names, 1, scores, predictions)
+    outputs = (folder / kind / f"{where}.{end}" for kind, end in SCORE_FILES)
+    score.main(data, [fits], selection, ["nall-dall"], names, 1, *outputs)
 
 
-SCORE_FILES = (("scores", "csv"), ("predictions", "nc"))
+SCORE_FILES = (("scores", "csv"), ("summaries", "csv"), ("predictions", "nc"))
 
 
 @pytest.mark.parametrize("model", ["factorized", "gaussian"])

@@ -108,6 +108,12 @@ def test_random_starts_lie_in_the_middle_and_depend_on_the_seed_alone():
     assert len(modules[0].mean.unique()) == 8
 
 
+def test_the_centre_is_a_start():
+    module = readout((2, 5, 7), 1, position="center")
+    module.initialize(start(1))
+    assert divmod(int(module.mask.detach().argmax()), 7) == (2, 3)
+
+
 def test_a_network_with_this_readout_has_its_penalties():
     model = factorized(family="cnn_gaussian", readout=config(), grid=[{"feature_l1": [0.01]}])
     encoder = build(model, settings(model)[0], (1, 8, 11), 4)
@@ -121,3 +127,14 @@ def test_positive_weights_are_applied_as_absolute_values():
     module.initialize(start())
     assert (module.raw_feature_weights < 0).all()
     assert (module.feature_weights > 0).all()
+
+
+def test_a_location_is_as_uncertain_along_both_axes_in_pixels():
+    module = readout((1, 9, 33), 1)
+    with torch.no_grad():
+        module.mean.zero_()
+        module.log_sd.fill_(float(np.log(0.1)))
+    mask = module.mask[0].detach().numpy()
+    y, x = np.indices(mask.shape) - np.array([4, 16])[:, None, None]
+    assert np.sqrt((mask * x**2).sum()) == pytest.approx(1.6, rel=0.02)
+    assert np.sqrt((mask * y**2).sum()) == pytest.approx(1.6, rel=0.1)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY, factorized
+from conftest import CONFIGURATIONS, factorized
 from recording_files import IMAGE, SPLIT, WRITERS
 from tiny_run import configuration, experiment, finished_files, snakemake, write_config
 
@@ -17,11 +17,7 @@ from whatwhere.config.validation import validate
 from whatwhere.errors import UserError
 
 DEFAULT = load([]).config
-OVERLAYS = {"table1_full.yaml": ["table1.yaml"]}
-CONFIGS = [
-    load([path.with_name(name) for name in [*OVERLAYS.get(path.name, []), path.name]]).config
-    for path in sorted((REPOSITORY / "config").glob("*.yaml"))
-]
+CONFIGS = [load(files).config for files in CONFIGURATIONS.values()]
 FAMILIES = {
     model["family"]: model for config in CONFIGS for model in config["models"].values() if "family" in model
 }

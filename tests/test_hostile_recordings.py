@@ -170,10 +170,10 @@ ARRAYS = {
         "to image 3 are infinite",
     ),
     "never presented": (
-        save("responses.npy", with_value(TRIALS, (slice(None), 3, 1), np.nan)),
-        "neuron 1 has no response to image 3",
+        save("responses.npy", with_value(TRIALS, (slice(None), 3), np.nan)),
+        "no neuron has a response to image 3",
     ),
-    "only NaN responses": (save("responses.npy", TRIALS * np.nan), "neuron 0 has no response to image 0"),
+    "only NaN responses": (save("responses.npy", TRIALS * np.nan), "no neuron has a response to image 0"),
     "transposed responses": (
         save("responses.npy", TRIALS.transpose(0, 2, 1)),
         "has 4 along its axis 'image' but there are 40 images",

@@ -9,9 +9,10 @@ from scipy.ndimage import gaussian_filter
 from whatwhere.fit_data import load_fit_data
 from whatwhere.models.base import Start, predict
 from whatwhere.models.hsm import HSM, LARGEST_RATIO, SMALLEST
+from whatwhere.training.blocks import Block, Tensors
 from whatwhere.training.checkpoint import Checkpoint
 from whatwhere.training.fits import load_fit, to_tensors
-from whatwhere.training.loop import Tensors, Training
+from whatwhere.training.loop import Training
 from whatwhere.training.losses import Objective
 from whatwhere.training.sweep import train_seed
 
@@ -157,7 +158,7 @@ def test_an_hsm_population_is_recovered_by_the_start_that_validates_best():
     for seed, model in enumerate(models):
         model.initialize(start(counts[:1600].mean(0), seed))
     objectives = [Objective("poisson", "sum", {})] * 3
-    fits = Training(models, data, objectives, config, torch.Generator()).run(lambda _: None)
+    fits = Training(models, [Block(data)], objectives, config, [torch.Generator()]).run(lambda _: None)
     best = int(np.argmin([fit.validation_loss.sum() for fit in fits]))
     predicted = predict(models[best], images[2000:])
     explained = 1 - (predicted - rates[2000:]).square().mean(0) / rates[2000:].var(0)

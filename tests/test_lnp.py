@@ -5,7 +5,8 @@ import torch
 from whatwhere.models.base import Start, predict
 from whatwhere.models.cores import laplace_smoothness
 from whatwhere.models.lnp import LNP
-from whatwhere.training.loop import Tensors, Training
+from whatwhere.training.blocks import Block, Tensors
+from whatwhere.training.loop import Training
 from whatwhere.training.losses import Objective
 
 CONFIG = {"filter_start": {"sd": 0.01, "truncated": True}, "bias_start": -1}
@@ -98,7 +99,9 @@ def test_an_lnp_population_is_recovered():
     model.initialize(start(3))
     data = Tensors(images[:2400], counts[:2400], images[2400:], counts[2400:])
     objective = Objective("poisson", "sum", {"smoothness": 0.01, "filter_l1": 0.01})
-    Training([model], data, [objective], TRAINING, torch.Generator().manual_seed(0)).run(lambda _: None)
+    Training([model], [Block(data)], [objective], TRAINING, [torch.Generator().manual_seed(0)]).run(
+        lambda _: None
+    )
     for learned, field in zip(model.filters.detach()[:, 0], true, strict=True):
         assert np.corrcoef(learned.flatten(), field.flatten())[0, 1] > 0.95
     predicted = predict(model, images[2400:])

@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 import describe_fits
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
-from whatwhere.localization.inference import Search, localize
+from whatwhere.localization.inference import Search, localize, probability_of_none
 from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior
 from whatwhere.localization.localized import fit_localized, shrunken_means, with_validation
 from whatwhere.localization.mixture import Population, StaSpectra, _bound, update_neurons, update_population
@@ -380,3 +380,35 @@ def test_kernels_on_colour_images_are_described_with_their_share_of_every_channe
     kernels = describe_fits.parameters(fitted, colour)["kernels"].values
     assert kernels.shape == (1, 3, PATCH, PATCH)
     np.testing.assert_allclose(kernels.sum(1), fitted.encoder.kernels.detach().numpy(), rtol=1e-6)
+
+
+def test_neurons_without_receptive_field_are_told_apart():
+    """Without such a component they had locations of probability .49 and negative scores."""
+    dataset = population(600, 44)
+    silent = np.arange(0, 44, 11)
+    rng = np.random.default_rng(3)
+    sd = dataset["responses"].values.std()
+    dataset["responses"].values[:, :, silent] = sd * rng.normal(size=dataset["responses"][:, :, silent].shape)
+    (parameters,) = fit(dataset)
+    flat, evidence = flat_posterior(parameters), parameters["readout.evidence"].numpy()
+    others = np.setdiff1d(np.arange(44), silent)
+    # By chance one in some has evidence of a nat or two.
+    assert flat[silent].sum(1).mean() < 0.25
+    assert flat[silent].max() < 0.3
+    assert np.median(flat[others].sum(1)) > 0.99
+    assert evidence[silent].max() < 4 < np.median(evidence[others])
+    predicted, _ = predictions(dataset, parameters)
+    assert predicted[:, silent].std(0).max() < 0.3 * predicted[:, others].std(0).mean()
+
+
+def test_the_share_of_neurons_without_receptive_field_is_estimated():
+    """Evidence of both kinds with log-likelihood ratios of unit-variance normals 3 apart."""
+    rng = np.random.default_rng(0)
+    none = np.arange(2000) < 300
+    evidence = 3 * (rng.normal(size=2000) + 3 * ~none) - 4.5
+    found = probability_of_none(evidence)
+    assert found.mean() == pytest.approx(0.15, abs=0.02)
+    # Calibrated: of the neurons said to be of this kind with some probability, as many are.
+    doubtful = (found > 0.2) & (found < 0.8)
+    assert none[doubtful].mean() == pytest.approx(found[doubtful].mean(), abs=0.1)
+    assert probability_of_none(np.full(5, -1000.0)).min() > 0.8

@@ -18,7 +18,7 @@ from whatwhere.models.cores import (
 )
 from whatwhere.models.encoder import DRIVES, build_cnn
 from whatwhere.models.readouts import FactorizedReadout, FixedMaskReadout, FullyConnectedReadout
-from whatwhere.training.losses import Objective, poisson_loss, squared_error
+from whatwhere.training.losses import Objective, mean_loss
 
 READOUT = factorized()["readout"]
 FULL = {"weight_sd": 0.01, "dropout": 0.5, "bias": True}
@@ -265,10 +265,10 @@ def test_joint_penalty_pairs_every_mask_with_its_own_weights():
 def test_losses_follow_their_formulas():
     predictions, responses = torch.rand(6, 3) + 0.1, torch.rand(6, 3)
     torch.testing.assert_close(
-        squared_error(predictions, responses), ((predictions - responses) ** 2).mean(0)
+        mean_loss("mse", predictions, responses), ((predictions - responses) ** 2).mean(0)
     )
     expected = (predictions - responses * (predictions + 1e-5).log()).mean(0)
-    torch.testing.assert_close(poisson_loss(predictions, responses), expected)
+    torch.testing.assert_close(mean_loss("poisson", predictions, responses), expected)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
@@ -280,7 +280,7 @@ def test_objective_reduces_loss_and_readout_penalties_alike(reduction):
     strengths = {"mask_l1": 0.3, "smoothness": 0.2, "activity_l1": 0.1, "feature_l1": 0.0}
     value = Objective("mse", reduction, strengths)(encoder, images, responses)
     predictions = encoder(images)
-    per_neuron = squared_error(predictions, responses) + 0.3 * encoder.readout.mask_l1()
+    per_neuron = mean_loss("mse", predictions, responses) + 0.3 * encoder.readout.mask_l1()
     per_neuron = per_neuron + 0.1 * predictions.abs().mean(0)
     expected = getattr(per_neuron, reduction)() + 0.2 * encoder.core.smoothness()
     torch.testing.assert_close(value, expected)
@@ -328,3 +328,9 @@ def test_a_uniform_mask_sums_to_its_height():
     readout.initialize(start(4))
     torch.testing.assert_close(readout.mask.sum((1, 2)), torch.full((4,), 2.0))
     assert readout.mask.std() < 1e-6
+
+
+def test_a_fully_connected_readout_without_bias_predicts_in_float32():
+    readout = FullyConnectedReadout((2, 3, 4), 5, {"weight_sd": 0.1, "dropout": 0, "bias": False})
+    with torch.autocast("cpu", torch.bfloat16):
+        assert readout(torch.randn(6, 2, 3, 4)).dtype == torch.float32

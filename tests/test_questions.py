@@ -37,6 +37,7 @@ def score_table(cells, noise_free=True):
                 "feve": values,
                 "cc_max": np.nan if noise_free else 0.9,
                 "correlation": values,
+                "finished": True,
             }
         )
         for model, n_neurons, n_images, seed, values in cells
@@ -275,3 +276,16 @@ def test_what_a_run_lacks_is_said_and_never_invented(tmp_path):
     assert (table["comparison"] == ABSENT).all()
     assert table["value"].isna().all()
     assert paths["answers.html"].read_text().count(ABSENT.capitalize()) == len(QUESTIONS)
+
+
+def test_answers_that_compare_fits_that_were_cut_short_say_so():
+    cells = [("ours", 10, 64, seed, [0.5, 0.6]) for seed in (0, 1)] + [
+        ("other", 10, 64, seed, [0.3, 0.4]) for seed in (0, 1)
+    ]
+    scores = score_table(cells)
+    families = {"ours": "cnn_factorized", "other": "cnn_fully_connected"}
+    assert ask(scores, 2, families=families)["finished"].tolist() == [True]
+    scores.loc[scores.model == "other", "finished"] = False
+    cut_short = ask(scores, 2, families=families)
+    assert cut_short["finished"].tolist() == [False]
+    assert "not all fits" in "".join(answer_questions.section(2, cut_short))

@@ -6,7 +6,7 @@ from sklearn.linear_model import Ridge
 
 from whatwhere.config.validation import _check_localizer
 from whatwhere.errors import UserError
-from whatwhere.localization.relocation import _RIDGE, explained_everywhere, relocate
+from whatwhere.localization.relocation import _RIDGE, explained_everywhere, least_gain, relocate
 from whatwhere.models.base import Start
 from whatwhere.training.families import build, settings
 
@@ -21,7 +21,7 @@ GAUSSIAN = {
 
 def network(family="cnn_factorized", n_neurons=6, **changes):
     model = factorized(family=family, cores=[small_core(channels=[3])], nonlinearity="identity", loss="mse")
-    if family == "cnn_gaussian":
+    if family != "cnn_factorized":
         model |= {"readout": GAUSSIAN, "grid": [{"feature_l1": [0.01]}]}
     encoder = build(model | changes, settings(model)[0], (1, 12, 15), n_neurons)
     average = np.zeros((n_neurons, 12, 15), np.float32)
@@ -53,7 +53,7 @@ def places_of(encoder):
 PLACES = [(2, 3), (9, 12), (0, 0), (7, 5), (3, 4), (9, 0)]
 
 
-@pytest.mark.parametrize("family", ["cnn_factorized", "cnn_gaussian"])
+@pytest.mark.parametrize("family", ["cnn_factorized", "cnn_gaussian", "cnn_gaussian_mask"])
 def test_neurons_at_wrong_places_are_found_again(family):
     encoder = network(family)
     images, responses = recorded(encoder, PLACES, 1.0)
@@ -77,10 +77,26 @@ def test_moved_neurons_predict_at_once_and_keep_their_mean(family):
         assert np.corrcoef(after[:, neuron], responses[:, neuron])[0, 1] > 0.95
 
 
-def test_noise_moves_nobody():
-    encoder = network(n_neurons=200)
-    images, _ = recorded(encoder, PLACES, 1.0, n_images=300)
-    assert len(relocate(encoder, images, torch.randn(300, 200))) <= 1
+@pytest.mark.parametrize("n_features", [3, 48])
+def test_noise_moves_nobody_however_many_features_there_are(n_features):
+    """A threshold that only counts locations lets 45 of 200 neurons move with 48 features."""
+    encoder = network(n_neurons=200, cores=[small_core(channels=[n_features])])
+    torch.manual_seed(1)
+    images = torch.randn(1000, 1, 12, 15)
+    assert len(relocate(encoder, images, torch.randn(1000, 200))) <= 1
+
+
+@pytest.mark.parametrize("n_features", [1, 8, 48])
+def test_the_threshold_is_exceeded_as_often_as_it_says(n_features):
+    rng = np.random.default_rng(0)
+    explained = rng.beta(n_features / 2, (300 - 1 - n_features) / 2, (2000, 100)).max(1)
+    gained = -150 * np.log1p(-explained)
+    # One neuron in a thousand; the largest of 2,000 is near.
+    assert np.quantile(gained, 0.99) < least_gain(300, n_features, 100) < gained.max() + 5
+
+
+def test_fewer_images_than_features_move_nobody():
+    assert least_gain(40, 48, 100) == np.inf
 
 
 def test_a_second_relocation_moves_nobody():

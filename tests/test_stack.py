@@ -10,8 +10,9 @@ from conftest import factorized, small_core, small_training
 from plain import PlainNetwork, fit
 
 from whatwhere.models.base import predict
+from whatwhere.training.blocks import Block, Tensors, Terms
 from whatwhere.training.families import build, settings
-from whatwhere.training.loop import Tensors, Training
+from whatwhere.training.loop import Training
 from whatwhere.training.losses import Objective
 from whatwhere.training.stack import Stack
 
@@ -95,7 +96,7 @@ def train(definition, together, dtype=torch.float64, **changes):
     for first in range(0, len(encoders), size):
         part = slice(first, first + size)
         order = torch.Generator().manual_seed(2)
-        training = Training(encoders[part], data(dtype), objectives[part], config, order)
+        training = Training(encoders[part], [Block(data(dtype))], objectives[part], config, [order])
         fits += training.run(lambda _: None)
     return encoders, fits
 
@@ -163,7 +164,7 @@ def test_moving_averages_of_a_stack_are_those_of_its_models():
     alone = copy.deepcopy(encoders[0])
     tensors = data(torch.float32)
     stack = Stack(encoders, [Objective("mse", "mean", {"joint_l1": 0.1})] * 2)
-    stack.differentiate(tensors.train_images, tensors.train_responses, torch.float32)
+    stack.differentiate([(tensors.train_images, tensors.train_responses, Terms())], torch.float32)
     alone.train()
     alone(tensors.train_images)
     torch.testing.assert_close(encoders[1].core.layers[0].norm.mean, alone.core.layers[0].norm.mean)
@@ -180,7 +181,7 @@ def test_bfloat16_products_give_nearly_the_same_gradients(name, together):
         encoders = [start(definition, settings(definition)[0], torch.float32) for _ in range(1 + together)]
         objective = Objective(definition["loss"], definition["reduction"], {})
         Stack(encoders, [objective] * len(encoders)).differentiate(
-            tensors.train_images, tensors.train_responses, precision
+            [(tensors.train_images, tensors.train_responses, Terms())], precision
         )
         gradients.append(encoders[-1].readout.raw_mask.grad)
     assert gradients[1].dtype == torch.float32

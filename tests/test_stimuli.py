@@ -19,7 +19,7 @@ PHOTOGRAPHS = {"source": "photographs", "validation": 0.2, "test": 0.2}
 
 
 def leaves(n_images, channels=1, size=24, seed=0):
-    return np.concatenate(list(dead_leaves(n_images, channels, size, np.random.SeedSequence(seed))))
+    return np.concatenate(list(dead_leaves(n_images, channels, (size, size), np.random.SeedSequence(seed))))
 
 
 def fill(stimuli, n_images, split, channels=1, size=16, seed=0):
@@ -120,7 +120,7 @@ def test_no_crop_is_shown_twice_and_all_can_be_shown():
     images, pixels = fill(crops, 3 * 5, TRAIN)
     assert len(np.unique(images.reshape(15, -1), axis=0)) == 15
     assert pixels == 18 * 20
-    with pytest.raises(UserError, match="15 different train crops of 16 px are fewer than the 16 wanted"):
+    with pytest.raises(UserError, match="15 different train crops of 16 x 16 px are fewer than the 16"):
         fill(crops, 16, TRAIN)
 
 
@@ -149,9 +149,9 @@ def test_splits_of_photographs_have_independent_pixels():
     crops = open_stimuli(PHOTOGRAPHS, "grey", None, "datasets.a")
     counts = {TRAIN: 200, VALIDATION: 30, TEST: 40}
     seeds = dict(zip(counts, np.random.SeedSequence(0).spawn(3), strict=True))
-    images, split, independent = draw_images(crops, (1, 31, 31), counts, seeds)
+    images, split, independent = draw_images(crops, (1, 31, 31), counts, seeds, 1)
     assert images.shape == (270, 1, 31, 31)
-    assert np.bincount(split).tolist() == [200, 30, 40]
+    assert np.bincount(split[0]).tolist() == [200, 30, 40]
     assert list(independent) == [f"independent_pixels_{s}" for s in ("train", "validation", "test")]
     assert 0.2 < independent["independent_pixels_train"] / (200 * 31**2) < 0.9
 

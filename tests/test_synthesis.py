@@ -34,6 +34,7 @@ def fitted_model(model, n_neurons=5, shape=SHAPE, choice=0, mean=0.0, sd=1.0, li
         "input_sd": torch.full(shape, sd),
         "parameters": [encoder.state_dict()] * len(settings(model)),
         "response_mean": torch.full((n_neurons,), 2.0),
+        "response_scale": torch.ones(n_neurons),
         "n_images": 100,
     }
     content = {"definition": model, "seeds": {0: stored}}

@@ -13,10 +13,11 @@ from whatwhere.files import read_netcdf, read_tensors, write_netcdf
 from whatwhere.fit_data import check_responses, load_fit_data
 from whatwhere.models.base import Model
 from whatwhere.sta import AVERAGES, spike_triggered_average
+from whatwhere.training.blocks import Block, Tensors
 from whatwhere.training.checkpoint import Checkpoint
 from whatwhere.training.families import build, settings
 from whatwhere.training.fits import load_fit, to_tensors, to_validation
-from whatwhere.training.loop import Tensors, Training, _optimizer
+from whatwhere.training.loop import Training, _optimizer
 from whatwhere.training.losses import Objective
 from whatwhere.training.progress import clock
 from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle, with_steps
@@ -77,7 +78,7 @@ class Line(Model):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
 
-    def forward(self, images):
+    def forward(self, images, part=None):
         return images.flatten(1) * self.weight
 
     def penalties(self):
@@ -88,7 +89,7 @@ def line_training(**changes):
     ones = torch.ones(4, 1, 1, 1)
     data = Tensors(ones, 2 * torch.ones(4, 1), ones, torch.ones(4, 1))
     config = small_training(batch_size=4, learning_rate=0.1, max_steps=200, evaluate_every=1, **changes)
-    return Training([Line()], data, [Objective("mse", "mean", {})], config, torch.Generator())
+    return Training([Line()], [Block(data)], [Objective("mse", "mean", {})], config, [torch.Generator()])
 
 
 def position(training):

@@ -190,3 +190,15 @@ def test_reliability_is_logged(caplog):
         recording()
     assert "cc_max: median" in caplog.text
     assert "single-trial signal fraction: median" in caplog.text
+
+
+def test_images_may_be_wide_and_receptive_fields_fill_them():
+    data = recording(image_size=[15, 40], n_neurons=400)
+    check(data, "v1")
+    assert data["images"].shape[1:] == (1, 15, 40)
+    assert data["location"].values.min(0).tolist() == [6, 6]
+    assert data["location"].values.max(0).tolist() == [8, 33]
+
+
+def test_one_size_means_square_images():
+    assert recording(image_size=21).equals(recording(image_size=[21, 21]))

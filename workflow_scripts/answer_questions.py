@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from whatwhere.files import read_table, write_table
@@ -14,7 +15,8 @@ INTRODUCTION = (
     "distances of curves at the stated performance; 95 % confidence intervals are over fits, and a single "
     "seed has none. FEVE is the fraction of explainable variance explained. "
     "Sizes are neurons fitted jointly, and training plus validation images. The last columns give the "
-    "paper's value, where it published one at these sizes, and the table of this run."
+    "paper's value, where it published one at these sizes, and the table of this run. Where not all fits "
+    "are finished, training was cut short by max_steps, and a difference may be one of training time."
 )
 
 
@@ -35,6 +37,8 @@ def section(question: int, rows: pd.DataFrame) -> list[str]:
     shown = rows.drop(columns=["question", "text", "low", "high", "selection"])
     bounds = [bounded(low, high) for low, high in zip(rows.low, rows.high, strict=True)]
     shown.insert(shown.columns.get_loc("value") + 1, "95 % interval", bounds)
+    # Only what was cut short is worth a word.
+    shown["finished"] = np.where(rows["finished"].eq(False), "not all fits", None)
     for column in ("n_neurons", "n_images", "n"):
         shown[column] = shown[column].astype("Int64")
     return [title, table(shown.dropna(axis=1, how="all"))]

@@ -18,7 +18,8 @@ def _evenly_scaled_images(data: xr.Dataset, fit: FitData) -> np.ndarray:
     if data.attrs["normalize"] != "per_pixel":
         return fit.train_images
     stored = select_images(data, fit.draw.train)
-    return standardizer(stored, "global")(stored)
+    recording = None if fit.pool is None else fit.pool.train
+    return standardizer(stored, "global", recording)(stored, recording)
 
 
 def main(

@@ -1,5 +1,6 @@
 """Score the selected fits on test data, which no other rule reads: fits.pt -> scores, predictions."""
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from whatwhere.dataset import TEST, open_dataset, select_images
 from whatwhere.files import write_netcdf, write_table
 from whatwhere.logs import logged
 from whatwhere.metrics import SCORES, scores
+from whatwhere.pool import Pool
 from whatwhere.population import (
     COUNTS,
     MEANS,
@@ -27,10 +29,11 @@ from whatwhere.population import (
 
 def evaluate(chosen: Chosen, data: xr.Dataset) -> Evaluation:
     """Test responses of one seed of a cell and what is predicted for them."""
+    pool = Pool.of(data)
     test = np.flatnonzero(data["split"].values[chosen.seed % data.sizes["fold"]] == TEST)
     return Evaluation(
         seed=chosen.seed,
-        predictions=chosen.predict(select_images(data, test)),
+        predictions=chosen.predict(select_images(data, test), None if pool is None else pool.images[test]),
         responses=data["responses"].values[:, test][:, :, chosen.neurons],
         images=test,
         neurons=chosen.neurons,
@@ -38,11 +41,15 @@ def evaluate(chosen: Chosen, data: xr.Dataset) -> Evaluation:
     )
 
 
-def to_table(chosen: Chosen, one: Evaluation) -> pd.DataFrame:
-    """Scores of every neuron, and whether its fit was finished and its penalties inside of their grid."""
+def to_table(chosen: Chosen, one: Evaluation, recording: np.ndarray | None) -> pd.DataFrame:
+    """Scores of every neuron, and whether its fit was finished and its penalties inside of their grid.
+
+    Of several recordings, with the name of the neuron's own, ``recording`` (neuron,) for all of the dataset.
+    """
+    names = {} if recording is None else {"recording": recording[one.neurons]}
     scored = scores(one.predictions, one.responses, one.noise_free)
     state = {"finished": chosen.finished, "at_edge": chosen.at_edge}
-    return pd.DataFrame(chosen.sizes | {"neuron": one.neurons} | scored | state)
+    return pd.DataFrame(names | chosen.sizes | {"neuron": one.neurons} | scored | state)
 
 
 def to_dataset(one: Evaluation) -> xr.Dataset:
@@ -52,6 +59,33 @@ def to_dataset(one: Evaluation) -> xr.Dataset:
         coords={"image": one.images, "neuron": one.neurons},
         attrs={"seed": one.seed},
     )
+
+
+def of_recording(one: Evaluation, mine: np.ndarray) -> Evaluation:
+    """What some of the neurons, (neuron,) truth values, saw of the test data."""
+    seen = ~np.isnan(one.responses[:, :, mine]).all((0, 2))
+    return dataclasses.replace(
+        one,
+        predictions=one.predictions[seen][:, mine],
+        responses=one.responses[:, seen][:, :, mine],
+        images=one.images[seen],
+        neurons=one.neurons[mine],
+    )
+
+
+def summaries(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict[str, dict[str, float]]:
+    """A row of the summary by name of the recording; of a single one, which has no name, the only row."""
+    if "recording" not in tables[0]:
+        return {"": summarize(tables, evaluations)}
+    rows = {}
+    for name in dict.fromkeys(name for table in tables for name in table["recording"]):
+        seeds = [
+            (table[mine], of_recording(one, mine.to_numpy()))
+            for table, one in zip(tables, evaluations, strict=True)
+            if (mine := table["recording"] == name).any()
+        ]
+        rows[name] = summarize(*(list(part) for part in zip(*seeds, strict=True)))
+    return rows
 
 
 def summarize(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict[str, float]:
@@ -93,18 +127,19 @@ def main(
     torch.set_num_threads(threads)
     parts, rows, kept = [], [], None
     with open_dataset(dataset) as data:
+        recordings = data["recording"].values.astype(str) if "recording" in data.coords else None
         of_cells = itertools.groupby(chosen_fits(selection, cells, fits), lambda one: (one.cell, one.rule))
         for (cell, rule), seeds in of_cells:
             tables, evaluations = [], []
             for chosen in seeds:
                 evaluations.append(evaluate(chosen, data))
-                tables.append(to_table(chosen, evaluations[-1]).assign(**names, selection=rule))
+                tables.append(to_table(chosen, evaluations[-1], recordings).assign(**names, selection=rule))
                 kept = to_dataset(evaluations[-1]) if kept is None and chosen.last else kept
-            row = summarize(tables, evaluations)
-            remark_if_above_ceiling(f"{rule}, {cell}", row)
-            rows.append(
-                names | {"selection": rule} | tables[0][["n_neurons", "n_images"]].iloc[0].to_dict() | row
-            )
+            sizes = tables[0][["n_neurons", "n_images"]].iloc[0].to_dict()
+            for recording, row in summaries(tables, evaluations).items():
+                remark_if_above_ceiling(f"{rule}, {cell} {recording}", row)
+                of = {"recording": recording} if recording else {}
+                rows.append(names | {"selection": rule} | of | sizes | row)
             parts += tables
     table = pd.concat(parts, ignore_index=True)
     first = [*names, "selection"]

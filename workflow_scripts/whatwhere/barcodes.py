@@ -110,7 +110,7 @@ def aligned_means(
     margin = ((0, 0), (half_width, half_width), (half_width, half_width))
     padded = np.pad(maps, margin, constant_values=np.nan)
     size = 2 * half_width + 1
-    patches = np.stack(
+    patches = np.array(
         [image[y : y + size, x : x + size] for image, (y, x) in zip(padded, positions, strict=True)]
     )
     means = []

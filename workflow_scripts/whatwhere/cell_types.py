@@ -16,10 +16,13 @@ from scipy.cluster.hierarchy import leaves_list, ward
 SMALLEST_TYPE = 3
 """Neurons; fewer are no type but outliers of one."""
 LEVEL = 0.05
+"""Of the test of all neurons."""
+SPLIT_LEVEL = 0.01
+"""Of all tests together that may split pure types once there are types."""
 N_CONTINUA = 100
 """Simulated continua of every shape that a test compares with, at most."""
 MOST_NEURONS = 1000
-CLEAR = (0.001, 0.3)
+CLEAR = (1e-5, 0.3)
 """Outside these p-values no more continua are simulated."""
 SHAPES = {"gaussian": 0.5, "uniform": 0.0}
 """Shapes of a continuum: exponent 1 / b of densities exp(-|z|^b)."""
@@ -233,10 +236,10 @@ def _above(value: float, null: np.ndarray) -> np.ndarray:
 def find_types(barcodes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, TypeTest]:
     """Types of neurons, one if nothing speaks against a continuum.
 
-    Ward's tree is cut from the root as long as the neurons of a node are no continuum, at a level that
-    shrinks with their share of all neurons, so that all pure types together are split as rarely as one
-    (Kimes et al. 2017). Ward cuts large clusters early: pairs of which the union is a continuum are joined
-    again.
+    Ward's tree is cut from the root as long as the neurons of a node are no continuum, below the root at a
+    level that shrinks with their share of all neurons, so that all pure types together are split as rarely
+    as one (Kimes et al. 2017). Ward cuts large clusters early: pairs of which the union is a continuum are
+    joined again.
 
     Parameters
     ----------
@@ -267,10 +270,14 @@ def _halves(barcodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tree.order[start:middle], tree.order[middle:stop]
 
 
+def _is_continuum(barcodes: np.ndarray, part: np.ndarray, rng: np.random.Generator) -> bool:
+    """Whether nothing speaks against one type of the neurons (index,), which are not all."""
+    return not compare(barcodes[part], rng).p_value <= SPLIT_LEVEL * len(part) / len(barcodes)
+
+
 def _pure(barcodes: np.ndarray, part: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
     """Split neurons (index,) until every part is a continuum."""
-    level = LEVEL * len(part) / len(barcodes)
-    if not compare(barcodes[part], rng).p_value <= level:
+    if _is_continuum(barcodes, part, rng):
         return [part]
     return [pure for half in _halves(barcodes[part]) for pure in _pure(barcodes, part[half], rng)]
 
@@ -283,12 +290,12 @@ def _joined(barcodes: np.ndarray, parts: list[np.ndarray], rng: np.random.Genera
         if len(part) < SMALLEST_TYPE:
             nearest = int(np.linalg.norm(centres - barcodes[part].mean(0), axis=1).argmin())
             large[nearest] = np.concatenate([large[nearest], part])
-    while len(large) > 1:
+    while len(large) > 2:
         pairs = list(itertools.combinations(large, 2))
         valleys = [valley(barcodes[one], barcodes[other]) for one, other in pairs]
         one, other = pairs[int(np.argmin(valleys))]
         union = np.concatenate([one, other])
-        if compare(barcodes[union], rng).p_value <= LEVEL:
+        if not _is_continuum(barcodes, union, rng):
             break
         large = [part for part in large if part is not one and part is not other] + [union]
     return large

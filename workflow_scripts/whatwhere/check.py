@@ -22,6 +22,7 @@ from whatwhere.errors import UserError
 from whatwhere.fit_data import check_responses, draw
 from whatwhere.recordings import PUBLISHED, load
 from whatwhere.recordings.fetch import is_url
+from whatwhere.recordings.pooled import pool
 
 DOWNLOADS = Path("results", "downloads")
 
@@ -67,7 +68,17 @@ def _dataset(name: str, config: Config, sources: Sources) -> list[str]:
         return [f"{kind}: {sizes} {definition['n_test']} to test, made by the workflow"]
     if kind in PUBLISHED and (mirror is None or is_url(mirror)):
         return [f"{kind}: downloaded by the workflow, not checked unless 'mirror' is a folder"]
-    dataset = load(name, definition, DOWNLOADS, mirror)
+    if kind == "pooled":
+        recordings = {one: config["datasets"][one] for one in definition["recordings"]}
+        if any(one["kind"] in PUBLISHED for one in recordings.values()) and (
+            mirror is None or is_url(mirror)
+        ):
+            return [
+                f"{kind}: of recordings downloaded by the workflow, not checked unless 'mirror' is a folder"
+            ]
+        dataset = pool({one: load(one, of, DOWNLOADS, mirror) for one, of in recordings.items()}, name)
+    else:
+        dataset = load(name, definition, DOWNLOADS, mirror)
     _check_fits(dataset, name, config, sources)
     return [f"{term}: {value}" for term, value in overview(dataset).items()]
 

@@ -62,13 +62,18 @@ class Chosen:
         """The fit that most neurons were given: parameters of different fits are not comparable."""
         return load_fit(self.fits, self.seed, most_frequent(self.settings))
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Predictions of every neuron's own setting, (image, channel, y, x) to (image, neuron)."""
+    def predict(self, images: np.ndarray, recording: np.ndarray | None = None) -> np.ndarray:
+        """Predictions of every neuron's own setting, (image, channel, y, x) to (image, neuron).
+
+        Of several recordings, ``recording`` tells those of the images, see
+        :meth:`whatwhere.training.fits.Fitted.predict`.
+        """
         mean = self.fits["seeds"][self.seed]["response_mean"].numpy()
         predictions = np.repeat(mean[None], len(images), axis=0)
         for setting in np.unique(self.settings[self.settings != MEAN_RESPONSE]):
             mine = self.settings == setting
-            predictions[:, mine] = load_fit(self.fits, self.seed, int(setting)).predict(images)[:, mine]
+            fit = load_fit(self.fits, self.seed, int(setting))
+            predictions[:, mine] = fit.predict(images, recording)[:, mine]
         return predictions
 
 

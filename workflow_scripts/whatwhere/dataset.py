@@ -4,8 +4,8 @@
 variable            dims                      dtype     meaning
 ==================  ========================  ========  =================================================
 images              image, channel, y, x      float32   stimuli in the units of the attribute ``units``
-responses           repeat, image, neuron     float32   one value per presentation; NaN: not presented
-split               fold, image               int8      0 train, 1 validation, 2 test
+responses           repeat, image, neuron     float32   one value per presentation; NaN: none
+split               fold, image               int8      0 train, 1 validation, 2 test, -1 no part of the fold
 rates               image, neuron             float32   simulations: responses without noise
 location            neuron, axis              float32   simulations: true centre (y, x) in pixels
 cell_type           neuron                    int16     simulations: true cell type, from 0
@@ -14,12 +14,14 @@ receptive_field     neuron, ry, rx            float32   simulations: kernel, if 
 covariates          repeat, image, covariate  float32   recordings: running, pupil; used by no model
 ==================  ========================  ========  =================================================
 
-The first three are required. A dataset has one or more folds: a fold is one complete assignment of the
-images to splits, and a fit with seed ``s`` uses fold ``s % n_folds``. Every image has at least one response
-of every neuron. Attributes: ``name``, ``source``, ``kind`` (simulated or recorded), ``normalize`` (none,
-global or per_pixel; applied with statistics of the training images of each fit), ``noise_free_test`` (1: the
-test responses are rates without noise), ``repeat_averages`` (1: responses are published averages and hold
-no single trials), ``validation_fraction`` and ``validation_max`` (how many of n images a fit validates on).
+The first three are required. A dataset has one or more folds: a fold is one assignment of the images to
+splits, and a fit with seed ``s`` uses fold ``s % n_folds``. Folds of a recording share its images, those of
+a simulation are repetitions with images, noise and test set of their own. A neuron need not have seen every
+image (:mod:`whatwhere.seen`), but two or more of each split. Attributes: ``name``, ``source``, ``kind``
+(simulated or recorded), ``normalize`` (none, global or per_pixel; applied with statistics of the training
+images of each fit), ``noise_free_test`` (1: the test responses are rates without noise),
+``repeat_averages`` (1: responses are published averages and hold no single trials), ``validation_fraction``
+and ``validation_max`` (how many of n images a fit validates on).
 Recordings may name their neurons, images and covariates (coordinates ``neuron_id``, ``image_name`` and
 ``covariate_name``) and say how files were read (attribute ``reading``).
 Simulations with natural stimuli add ``independent_pixels_train``, ``_validation`` and ``_test``: how many
@@ -38,8 +40,10 @@ import xarray as xr
 
 from whatwhere.errors import UserError
 from whatwhere.files import atomic, read_netcdf
+from whatwhere.seen import mean_of_repeats
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
+UNUSED = -1
 SPLITS = ("train", "validation", "test")
 NORMALIZATIONS = ("none", "global", "per_pixel")
 
@@ -105,11 +109,12 @@ def check(dataset: xr.Dataset, name: str) -> None:
             raise UserError(f"{name}: '{variable}' has dtype {array.dtype}, expected {dtype}")
         if 0 in array.shape:
             raise UserError(f"{name}: '{variable}' is empty, shape {array.shape}")
-    _check_values(dataset, name)
     _check_splits(dataset, name)
+    _check_values(dataset, name)
 
 
 def _check_values(dataset: xr.Dataset, name: str) -> None:
+    seen = []
     for start, stop in _ranges(dataset["responses"]):
         part = dataset.isel(image=slice(start, stop))
         images, responses = part["images"].values, part["responses"].values
@@ -119,19 +124,32 @@ def _check_values(dataset: xr.Dataset, name: str) -> None:
         if np.isinf(responses).any():
             bad = start + np.flatnonzero(np.isinf(responses).any((0, 2)))[0]
             raise UserError(f"{name}: the responses to image {bad} are infinite: repair or remove it")
-        missing = np.isnan(responses).all(0)
-        if missing.any():
-            image, neuron = np.argwhere(missing)[0]
-            raise UserError(
-                f"{name}: neuron {neuron} has no response to image {start + image}: "
-                "remove images or neurons until every neuron has at least one response per image"
-            )
+        seen.append((~np.isnan(responses)).any(0))
+    _check_seen(np.concatenate(seen), dataset["split"].values, name)
+
+
+def _check_seen(seen: np.ndarray, split: np.ndarray, name: str) -> None:
+    """Refuse images and neurons without responses: truth values (image, neuron) and (fold, image)."""
+    if seen.all():
+        return
+    unseen = np.flatnonzero(~seen.any(1))
+    if len(unseen):
+        raise UserError(f"{name}: no neuron has a response to image {unseen[0]}: remove it")
+    for fold, row in enumerate(split):
+        for code, label in enumerate(SPLITS):
+            few = seen[row == code].sum(0)
+            if few.min() < 2:
+                raise UserError(
+                    f"{name}: neuron {few.argmin()} has responses to {few.min()} {label} images of "
+                    f"fold {fold}: "
+                    "remove neurons or images until all have two"
+                )
 
 
 def _check_splits(dataset: xr.Dataset, name: str) -> None:
     split = dataset["split"].values
-    if not np.isin(split, (TRAIN, VALIDATION, TEST)).all():
-        raise UserError(f"{name}: 'split' must be 0 (train), 1 (validation) or 2 (test)")
+    if not np.isin(split, (UNUSED, TRAIN, VALIDATION, TEST)).all():
+        raise UserError(f"{name}: 'split' must be 0 (train), 1 (validation), 2 (test) or -1 (unused)")
     for fold, row in enumerate(split):
         for code, label in enumerate(SPLITS):
             if np.count_nonzero(row == code) < 2:
@@ -198,7 +216,8 @@ def duplicate_groups(images: Iterable[np.ndarray]) -> np.ndarray:
         (image, channel, y, x) or any array with images first, or a list of images.
     """
     seen: dict[bytes, int] = {}
-    groups = [seen.setdefault(np.ascontiguousarray(image).tobytes(), len(seen)) for image in images]
+    # Adding 0 makes a 0 of -0.0, which has other bytes.
+    groups = [seen.setdefault(np.ascontiguousarray(image + 0).tobytes(), len(seen)) for image in images]
     return np.array(groups)
 
 
@@ -243,11 +262,11 @@ def select_images(dataset: xr.Dataset, images: np.ndarray) -> np.ndarray:
 
 
 def repeat_mean(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray) -> np.ndarray:
-    """Mean over the repeats that exist, (image, neuron), float32."""
+    """Mean over the repeats that exist, (image, neuron), float32; NaN for pairs without response."""
     mean = np.empty((len(images), len(neurons)), np.float32)
     for inside, piece in _pieces(dataset["responses"], images):
         mine = piece[:, :, neurons]
-        mean[inside] = mine[0] if len(mine) == 1 else np.nanmean(mine, axis=0, dtype=np.float64)
+        mean[inside] = mine[0] if len(mine) == 1 else mean_of_repeats(mine)
     return mean
 
 

@@ -12,6 +12,7 @@ import xarray as xr
 from whatwhere.dataset import SPLITS, duplicate_groups, presented
 from whatwhere.errors import some_of
 from whatwhere.metrics import cc_max
+from whatwhere.seen import counts
 
 _BLOCK = 64
 MIN_TESTED = 10
@@ -82,8 +83,14 @@ def _sd(responses: np.ndarray) -> np.ndarray:
 
 
 def repeated(responses: np.ndarray) -> np.ndarray:
-    """Responses to the images that all neurons saw twice or more, (repeat, image, neuron)."""
-    return responses[:, (~np.isnan(responses)).all(2).sum(0) > 1]
+    """Responses to the images that all neurons saw twice or more, (repeat, image, neuron).
+
+    Where neurons did not see every image, those that some saw twice or more, NaN for all others.
+    """
+    times = (~np.isnan(responses)).sum(0)
+    if times.all():
+        return responses[:, (~np.isnan(responses)).all(2).sum(0) > 1]
+    return np.where(times > 1, responses, np.nan)[:, (times > 1).any(1)]
 
 
 def neuron_table(dataset: xr.Dataset) -> pd.DataFrame:
@@ -108,7 +115,7 @@ def neuron_table(dataset: xr.Dataset) -> pd.DataFrame:
 def _rows(responses: np.ndarray) -> pd.DataFrame:
     again = repeated(responses)
     undefined = np.full(responses.shape[2], np.nan)
-    some = again.shape[1] > 1
+    some = again.shape[1] > 1 and bool((~np.isnan(again)).any((0, 1)).all())
     return pd.DataFrame(
         {
             "mean": np.nanmean(responses, axis=(0, 1), dtype=np.float64),
@@ -145,6 +152,7 @@ def overview(dataset: xr.Dataset) -> dict[str, str]:
         "Neurons": f"{sizes['neuron']}{_names(dataset)}",
         "Read as": dataset.attrs.get("reading", ""),
         "Pairs": _pairs(dataset),
+        "Seen": _seen(dataset),
         "Presentations per image": repeats,
         "Splits": ", ".join(f"{size} {label}" for label, size in split_sizes(dataset).items()),
         "Folds": f"{sizes['fold']}",
@@ -176,6 +184,12 @@ def _pairs(dataset: xr.Dataset) -> str:
     return "; ".join(pairs)
 
 
+def _seen(dataset: xr.Dataset) -> str:
+    """How many images neurons saw, if some did not see all."""
+    seen = ~np.isnan(dataset["responses"].values).all(0)
+    return "" if seen.all() else counts(seen)
+
+
 def _covariates(dataset: xr.Dataset) -> str:
     if "covariates" not in dataset:
         return ""
@@ -193,8 +207,8 @@ def findings(dataset: xr.Dataset) -> list[str]:
     tested = split_sizes(dataset)["test"]
     if tested < MIN_TESTED:
         found.append(f"only {tested} images test: scores say little")
-    counts = presented(dataset).sum(0)
-    trials = counts[counts > 1].sum()
+    shown = presented(dataset).sum(0)
+    trials = shown[shown > 1].sum()
     drifting = table.neuron[table.drift.abs() * np.sqrt(trials) > DRIFT_LIMIT]
     if len(drifting):
         found.append(f"{len(drifting)} neurons drift over repeats: {some_of(drifting)}")

@@ -9,8 +9,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from whatwhere import seen
 from whatwhere.dataset import SPLITS, TRAIN, VALIDATION, known_patches, repeat_mean, select_images
 from whatwhere.errors import UserError, some_of
+from whatwhere.pool import FitPool, Pool
+from whatwhere.streams import Purpose, stream
+
+_LEAST_SD = 0.1
+"""Least sd of a pixel relative to that of all."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,11 @@ def draw(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed:
     dataset
         A dataset that fulfils the contract.
     n_neurons
-        Size of the population; None takes all. With known cell types every type gives the same number.
+        Size of the population; None takes all. With known cell types every type gives the same number, or
+        fewer neurons than types are of different ones.
     n_images
-        Training plus validation images; None takes all.
+        Training plus validation images; None takes all. Of several recordings, those of the first; all others
+        are seen in full.
     seed
         Chooses the fold, the neurons and the images, each from its own random stream.
 
@@ -60,11 +68,14 @@ def draw(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed:
         If the dataset has too few neurons or images.
     """
     name = dataset.attrs["name"]
-    neuron_rng, image_rng = (
-        np.random.default_rng(child) for child in np.random.SeedSequence([seed, 0]).spawn(2)
-    )
+    together = Pool.of(dataset)
+    neuron_rng, image_rng = (np.random.default_rng(child) for child in stream(seed, Purpose.DRAW).spawn(2))
     split = dataset["split"].values[seed % dataset.sizes["fold"]]
-    pools = [image_rng.permutation(np.flatnonzero(split == code)) for code in (TRAIN, VALIDATION)]
+    own, further = split, split[:0]
+    if together is not None:
+        n_first = int((together.images == 0).sum())
+        own, further = split[:n_first], split[n_first:]
+    pools = [image_rng.permutation(np.flatnonzero(own == code)) for code in (TRAIN, VALIDATION)]
     if n_images is not None:
         validation = n_validation(
             n_images,
@@ -80,7 +91,9 @@ def draw(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed:
                     f"{name}: n_images {n_images} needs {size} {label} images but there are {len(pool)}"
                 )
         pools = [pool[:size] for pool, size in zip(pools, sizes, strict=True)]
-    return Draw(_draw_neurons(dataset, n_neurons, neuron_rng), *pools)
+    others = [len(own) + np.flatnonzero(further == code) for code in (TRAIN, VALIDATION)]
+    seen_images = [np.concatenate(both) for both in zip(pools, others, strict=True)]
+    return Draw(_draw_neurons(dataset, n_neurons, neuron_rng), *seen_images)
 
 
 def _draw_neurons(dataset: xr.Dataset, n_neurons: int | None, rng: np.random.Generator) -> np.ndarray:
@@ -95,12 +108,13 @@ def _draw_neurons(dataset: xr.Dataset, n_neurons: int | None, rng: np.random.Gen
     each, rest = divmod(n_neurons, len(types))
     if rest and n_neurons > len(types):
         raise UserError(f"{name}: n_neurons {n_neurons} is no multiple of its {len(types)} cell types")
-    if rest:
-        return np.sort(rng.permutation(available)[:n_neurons])
     # The same ranks in every type (section F.1): types are compared at the same positions.
-    ranks = rng.permutation(counts.min())[:each]
-    members = (np.flatnonzero(dataset["cell_type"].values == t) for t in types)
-    return np.sort(np.concatenate([member[ranks] for member in members]))
+    ranks = rng.permutation(counts.min())[: max(each, 1)]
+    members = [np.flatnonzero(dataset["cell_type"].values == t)[ranks] for t in types]
+    if not each:
+        # Some of the types, with the neuron that each gives first.
+        members = [members[index] for index in rng.permutation(len(types))[:n_neurons]]
+    return np.sort(np.concatenate(members))
 
 
 @dataclass(frozen=True)
@@ -110,25 +124,51 @@ class Standardizer:
     Attributes
     ----------
     mean, sd
-        (channel, y, x); ``sd`` is 1 where the training images do not vary.
+        (channel, y, x), or (recording, channel, y, x) for a pool of recordings; ``sd`` is 1 if the training
+        images do not vary.
     """
 
     mean: np.ndarray
     sd: np.ndarray
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Return (images - mean) / sd as float32, (image, channel, y, x)."""
-        standardized = images - self.mean
-        standardized /= self.sd
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channel, y, x)."""
+        channel, height, width = self.mean.shape[-3:]
+        return channel, height, width
+
+    def __call__(self, images: np.ndarray, recording: np.ndarray | int | None = None) -> np.ndarray:
+        """Return (images - mean) / sd as float32, (image, channel, y, x).
+
+        Of a pool, ``recording`` tells the number of the recording that the images belong to; None: the first.
+        """
+        mean, sd = self._of(recording)
+        standardized = images - mean
+        standardized /= sd
         return standardized.astype(np.float32, copy=False)
 
-    def undo(self, images: np.ndarray) -> np.ndarray:
+    def undo(self, images: np.ndarray, recording: np.ndarray | int | None = None) -> np.ndarray:
         """Images as they were stored, (image, channel, y, x)."""
-        return images * self.sd + self.mean
+        mean, sd = self._of(recording)
+        return images * sd + mean
+
+    def _of(self, recording: np.ndarray | int | None) -> tuple[np.ndarray, np.ndarray]:
+        if self.mean.ndim == 3:
+            return self.mean, self.sd
+        number = 0 if recording is None else recording
+        return self.mean[number], self.sd[number]
 
 
-def standardizer(images: np.ndarray, normalize: str) -> Standardizer:
-    """Statistics of training images (image, channel, y, x): none, one pair, or one pair per pixel."""
+def standardizer(images: np.ndarray, normalize: str, recording: np.ndarray | None = None) -> Standardizer:
+    """Statistics of training images (image, channel, y, x): none, one pair, or one pair per pixel.
+
+    Pixels that hardly vary, as behind an aperture, are not amplified without end: each counts as varying at
+    least a tenth as much as all do in the root mean square. Of a pool, statistics are those of every
+    recording, to which ``recording`` (image,) assigns the images.
+    """
+    if recording is not None:
+        each = [standardizer(images[recording == number], normalize) for number in np.unique(recording)]
+        return Standardizer(np.stack([one.mean for one in each]), np.stack([one.sd for one in each]))
     shape = images.shape[1:]
     if normalize == "none":
         mean, sd = np.zeros(()), np.ones(())
@@ -136,6 +176,7 @@ def standardizer(images: np.ndarray, normalize: str) -> Standardizer:
         mean, sd = np.asarray(images.mean(dtype=np.float64)), np.asarray(images.std(dtype=np.float64))
     else:
         mean, sd = images.mean(0, dtype=np.float64), images.std(0, dtype=np.float64)
+        sd = np.maximum(sd, _LEAST_SD * np.sqrt((sd**2).mean()))
     sd = np.where(sd > 1e-12 * (1 + np.abs(mean)), sd, 1.0)
     full = (np.broadcast_to(np.asarray(value, np.float32), shape).copy() for value in (mean, sd))
     return Standardizer(*full)
@@ -150,7 +191,7 @@ class FitData:
     train_images, validation_images
         (image, channel, y, x), float32.
     train_responses, validation_responses
-        (image, neuron), float32, averaged over repeats.
+        (image, neuron), float32, averaged over repeats; NaN for images that a neuron did not see.
     response_sd
         (neuron,) scale of the responses for initial values (section B).
     response_scale
@@ -162,6 +203,8 @@ class FitData:
     patch_corner, patch_size
         (neuron, 2) row and column of the top-left pixel of every neuron's true receptive field, and the
         width of its patch; None unless the dataset tells.
+    pool
+        Which recordings images and neurons belong to, if there are several; both are in their order.
     """
 
     train_images: np.ndarray
@@ -174,23 +217,36 @@ class FitData:
     draw: Draw
     patch_corner: np.ndarray | None
     patch_size: int | None
+    pool: FitPool | None = None
+
+    @property
+    def n_images(self) -> int:
+        """Number of training plus validation images; of several recordings, those of the first."""
+        if self.pool is not None:
+            return int((self.pool.train == 0).sum() + (self.pool.validation == 0).sum())
+        return len(self.train_images) + len(self.validation_images)
 
 
 def load_fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int) -> FitData:
     """Draw and load what a fit may see; parameters as in :func:`draw`."""
     drawn = draw(dataset, n_neurons, n_images, seed)
     train = select_images(dataset, drawn.train)
-    standardize = standardizer(train, dataset.attrs["normalize"])
+    pool = Pool.of(dataset)
+    mine = None
+    if pool is not None:
+        mine = FitPool(pool.images[drawn.train], pool.images[drawn.validation], pool.neurons[drawn.neurons])
+    of_train, of_validation = (None, None) if mine is None else (mine.train, mine.validation)
+    standardize = standardizer(train, dataset.attrs["normalize"], of_train)
     responses = [repeat_mean(dataset, part, drawn.neurons) for part in (drawn.train, drawn.validation)]
     if "response_sd" in dataset:
         response_sd = dataset["response_sd"].values[drawn.neurons]
     else:
-        response_sd = responses[0].std(0)
+        response_sd = seen.sd(responses[0])
     corner, size = known_patches(dataset)
     return FitData(
-        train_images=standardize(train),
+        train_images=standardize(train, of_train),
         train_responses=responses[0],
-        validation_images=standardize(select_images(dataset, drawn.validation)),
+        validation_images=standardize(select_images(dataset, drawn.validation), of_validation),
         validation_responses=responses[1],
         response_sd=response_sd,
         response_scale=np.ones(len(drawn.neurons), np.float32),
@@ -198,24 +254,27 @@ def load_fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | No
         draw=drawn,
         patch_corner=None if corner is None else corner[drawn.neurons],
         patch_size=size,
+        pool=mine,
     )
 
 
 def evenly_scaled(data: FitData) -> FitData:
     """The same with images that are z-scored as a whole, whatever was done to their pixels before."""
-    images = [data.standardize.undo(part) for part in (data.train_images, data.validation_images)]
-    standardize = standardizer(images[0], "global")
+    of = (None, None) if data.pool is None else (data.pool.train, data.pool.validation)
+    parts = zip((data.train_images, data.validation_images), of, strict=True)
+    images = [data.standardize.undo(part, recording) for part, recording in parts]
+    standardize = standardizer(images[0], "global", of[0])
     return dataclasses.replace(
         data,
-        train_images=standardize(images[0]),
-        validation_images=standardize(images[1]),
+        train_images=standardize(images[0], of[0]),
+        validation_images=standardize(images[1], of[1]),
         standardize=standardize,
     )
 
 
 def scale_responses(data: FitData) -> FitData:
     """The same with responses in units of each neuron's sd over training images; a constant one keeps its."""
-    sd = data.train_responses.std(0)
+    sd = seen.sd(data.train_responses)
     sd = np.where(sd > 0, sd, 1).astype(np.float32)
     return dataclasses.replace(
         data,
@@ -246,7 +305,7 @@ def check_responses(definition: dict[str, Any], responses: np.ndarray, neurons: 
     UserError
         If there are such neurons.
     """
-    negative, below = neurons[responses.min(0) < 0], neurons[responses.mean(0) < 0]
+    negative, below = neurons[(responses < 0).any(0)], neurons[seen.mean(responses) < 0]
     if definition["loss"] == "poisson" and len(negative):
         if "nonlinearity" in definition:
             advice = "set the model's loss to mse and its nonlinearity to identity"

@@ -1,7 +1,8 @@
 """Scores of predictions, one value per neuron; NaN where a quantity is undefined.
 
 Image i of I was presented R_i times, M times in all, and evoked responses y_ir with mean m_i; p_i is
-predicted. Every image weighs as often as it was shown: <x> = sum_i R_i x_i / M. Then, neuron by neuron,
+predicted. Images that a neuron did not see do not count, all others weigh as often as they were shown: <x> =
+sum_i R_i x_i / M. Then, neuron by neuron,
 
 ====================  ====================================  ================================================
 noise                 sum_ir (y_ir - m_i)^2 / (M - I)       variance of one presentation
@@ -77,27 +78,29 @@ def image_moments(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
     Returns
     -------
     (moment, image, neuron): 1, R, the squared deviations of repeats from their mean, and R times m, m^2, p,
-    p^2 and m p, where m and p are relative to the mean response of the neuron.
+    p^2 and m p, where m and p are relative to the mean response of the neuron; all 0 where a neuron did not
+    see an image.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, or a neuron has no response to an image.
+        If shapes do not fit, or a neuron has no response at all.
     """
     _check_shapes(predictions, responses)
     present = ~np.isnan(responses)
     repeats = present.sum(0).astype(np.float64)
-    if not repeats.all():
-        raise ValueError("every neuron needs a response to every image")
+    if not repeats.any(0).all():
+        raise ValueError("every neuron needs a response")
+    seen = repeats > 0
     centre = np.nanmean(responses, axis=(0, 1), dtype=np.float64)
     trials = np.where(present, responses - centre, 0.0)
     # A neuron that always responds alike is one, whatever rounding makes of its mean.
     trials *= np.abs(trials).max((0, 1)) > _SILENT * np.nanmax(np.abs(responses), axis=(0, 1))
-    mean = trials.sum(0) / repeats
+    mean = trials.sum(0) / np.where(seen, repeats, 1)
     within = (np.where(present, trials - mean, 0.0) ** 2).sum(0)
-    predicted = predictions - centre
+    predicted = np.where(seen, predictions - centre, 0.0)
     parts = [mean, mean**2, predicted, predicted**2, mean * predicted]
-    return np.stack([np.ones_like(repeats), repeats, within, *(repeats * part for part in parts)])
+    return np.stack([seen.astype(np.float64), repeats, within, *(repeats * part for part in parts)])
 
 
 def _noise(images: np.ndarray, shown: np.ndarray, within: np.ndarray) -> np.ndarray:
@@ -159,7 +162,8 @@ def finite_predictions(predictions: np.ndarray, responses: np.ndarray) -> np.nda
 
     Such neurons count as unexplained, and do not leave a mean.
     """
-    infinite = ~np.isfinite(predictions).all(0)
+    seen = ~np.isnan(responses).all(0)
+    infinite = (seen & ~np.isfinite(predictions)).any(0)
     if not infinite.any():
         return predictions
     logger.warning(

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
+from whatwhere.config.traits import families_that
 from whatwhere.scaling import measure_of, paired_curves, shift
 
 QUESTIONS = {
@@ -40,13 +41,10 @@ COLUMNS = [
     "n",
     "unit",
     "paper",
+    "finished",
     "source",
 ]
 
-_FACTORIZED = "cnn_factorized"
-_JOINT_READOUTS = ("cnn_fixed_mask", "cnn_fully_connected")
-_NOT_SEPARATED = ("cnn_fully_connected", "mean", "ols", "ridge", "ridge_shared", "lasso", "lnp", "hsm")
-"""Fully-connected readouts and models without convolution; others know a kernel, or locate neurons."""
 _DATA = ["dataset", "selection"]
 _CELL = [*_DATA, "n_neurons", "n_images"]
 
@@ -113,8 +111,8 @@ def answers(
     reference = reference.assign(figure=reference["experiment"].str.split("_").str[0])
     found = {
         1: list(_shared_features(scores, reference)),
-        2: [*_against(scores, _JOINT_READOUTS, reference), *_images_saved(scores)],
-        3: list(_largest(_against(scores, _NOT_SEPARATED, reference))),
+        2: [*_against(scores, "joint_readout", reference), *_images_saved(scores)],
+        3: list(_largest(_against(scores, "unseparated", reference))),
         4: [] if barcode_scores is None else list(_largest(_barcodes(barcode_scores))),
         5: [] if exchange_rates is None else list(_exchange(exchange_rates)),
     }
@@ -148,7 +146,13 @@ def _over_neurons(values: pd.DataFrame) -> Row:
 
 def _origin(scores: pd.DataFrame) -> Row:
     experiments = ", ".join(scores["experiment"].unique())
-    return {"measure": scores["measure"].iloc[0], "source": f"tables/scores.csv, {experiments}"}
+    # A comparison of fits of which some might have improved says so.
+    finished = bool(scores["finished"].all())
+    return {
+        "measure": scores["measure"].iloc[0],
+        "finished": finished,
+        "source": f"tables/scores.csv, {experiments}",
+    }
 
 
 def _published(
@@ -171,7 +175,7 @@ def _shared_features(scores: pd.DataFrame, reference: pd.DataFrame) -> Iterator[
 
     Populations that are predicted worse than by their mean count as 0, as in the paper's curves.
     """
-    network = scores[scores.family == _FACTORIZED]
+    network = scores[scores.family.isin(families_that("factorized"))]
     keys = [*_DATA, "n_images", "model"]
     for values, part in network.groupby(keys, sort=False):
         names: Row = dict(zip(keys, values, strict=True))
@@ -191,14 +195,14 @@ def _shared_features(scores: pd.DataFrame, reference: pd.DataFrame) -> Iterator[
             }
 
 
-def _against(scores: pd.DataFrame, families: tuple[str, ...], reference: pd.DataFrame) -> Iterator[Row]:
-    """The first factorized model minus all models of some families at equal sizes, by neuron and seed."""
+def _against(scores: pd.DataFrame, trait: str, reference: pd.DataFrame) -> Iterator[Row]:
+    """The first factorized model minus all models with a trait at equal sizes, by neuron and seed."""
     for values, part in scores.groupby(_CELL, sort=False):
         names: Row = dict(zip(_CELL, values, strict=True))
         sizes = (names["n_neurons"], names["n_images"])
         values_of = part.groupby(["model", "neuron", "seed"], sort=False)["value"].mean()
-        for ours in part.loc[part.family == _FACTORIZED, "model"].unique()[:1]:
-            for other in part.loc[part.family.isin(families), "model"].unique():
+        for ours in part.loc[part.family.isin(families_that("factorized")), "model"].unique()[:1]:
+            for other in part.loc[part.family.isin(families_that(trait)), "model"].unique():
                 difference = (values_of[ours] - values_of[other]).dropna().unstack("seed")
                 if len(difference):
                     yield {
@@ -215,8 +219,8 @@ def _images_saved(scores: pd.DataFrame) -> Iterator[Row]:
     keys = [*_DATA, "n_neurons"]
     for values, part in scores.groupby(keys, sort=False):
         names: Row = dict(zip(keys, values, strict=True))
-        for ours in part.loc[part.family == _FACTORIZED, "model"].unique()[:1]:
-            for other in part.loc[part.family.isin(_JOINT_READOUTS), "model"].unique():
+        for ours in part.loc[part.family.isin(families_that("factorized")), "model"].unique()[:1]:
+            for other in part.loc[part.family.isin(families_that("joint_readout")), "model"].unique():
                 theirs, mine = (part[part.model == model] for model in (other, ours))
                 found = shift(*paired_curves(theirs, mine, "value"))
                 if found is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import convolve1d
 
+from whatwhere import seen
+
 AVERAGES = ("sta", "smoothed_sta", "squared_sta", "whitened_sta")
 """Names of the averages from which masks can start."""
 
@@ -104,7 +106,8 @@ def all_averages(
     Parameters
     ----------
     images, responses
-        As for :func:`spike_triggered_average`.
+        As for :func:`spike_triggered_average`; NaN where a neuron did not see an image, which then does not
+        count.
     evenly_scaled
         The same images with all pixels on one scale, as globally z-scored images are, of which the squared
         average is taken (section G.3).
@@ -113,6 +116,19 @@ def all_averages(
     whitening
         Strength of :func:`whiten`.
     """
+    groups = seen.groups(responses)
+    parts = [
+        _averages(images[some], evenly_scaled[some], seen.part(responses, some, of), smoothing, whitening)
+        for some, of in groups
+    ]
+    back = np.argsort(np.concatenate([neurons for _, neurons in groups]))
+    return {name: np.concatenate([part[name] for part in parts])[back] for name in AVERAGES}
+
+
+def _averages(
+    images: np.ndarray, evenly_scaled: np.ndarray, responses: np.ndarray, smoothing: int, whitening: float
+) -> dict[str, np.ndarray]:
+    """The same for neurons that saw the same images."""
     raw = spike_triggered_average(images, responses)
     squared = smooth_square(spike_triggered_average(evenly_scaled, responses))
     # Means off: the mean image would dominate once weak directions are amplified.

@@ -195,8 +195,10 @@ def results(planned: pd.DataFrame) -> list[str]:
 
 
 def used(config: Config, section: str) -> list[str]:
-    """Names of the ``datasets`` or ``models`` that experiments use, in their order."""
-    return list(dict.fromkeys(name for one in config["experiments"] for name in one[section]))
+    """Names of the ``datasets`` or ``models`` that experiments use, and of what pools are made of."""
+    names = [name for one in config["experiments"] for name in one[section]]
+    inside = [one for name in names for one in config[section][name].get("recordings", [])]
+    return list(dict.fromkeys(names + inside))
 
 
 def main(paths: Sequence[str]) -> int:

@@ -27,6 +27,8 @@ class Traits:
         Whether it is the paper's model, a mask times feature weights on a learned core.
     joint_readout
         Whether it has the core of the paper's model under another readout: what question 2 compares with.
+    unseparated
+        Whether it has a weight for every feature and place, or no places: what question 3 compares with.
     shares_filter
         Whether all neurons have one filter.
     """
@@ -38,25 +40,27 @@ class Traits:
     known_field: bool = False
     factorized: bool = False
     joint_readout: bool = False
+    unseparated: bool = False
     shares_filter: bool = False
 
 
 TRAITS: dict[str, Traits] = {
-    "mean": Traits("fit_baseline"),
-    "ols": Traits("fit_baseline"),
-    "ridge": Traits("fit_baseline"),
-    "ridge_shared": Traits("fit_baseline", known_field=True, shares_filter=True),
-    "lasso": Traits("fit_baseline"),
+    "mean": Traits("fit_baseline", unseparated=True),
+    "ols": Traits("fit_baseline", unseparated=True),
+    "ridge": Traits("fit_baseline", unseparated=True),
+    "ridge_shared": Traits("fit_baseline", known_field=True, unseparated=True, shares_filter=True),
+    "lasso": Traits("fit_baseline", unseparated=True),
     "factorized_ridge": Traits("fit_baseline", masks=True, feature_weights=True, factorized=True),
-    "lnp": Traits("train"),
-    "hsm": Traits("train"),
+    "lnp": Traits("train", unseparated=True),
+    "hsm": Traits("train", unseparated=True),
     "localization": Traits("localize", masks=True, feature_weights=True),
     "cnn_factorized": Traits("train", masks=True, feature_weights=True, moves=True, factorized=True),
     "cnn_fixed_mask": Traits("train", joint_readout=True),
-    "cnn_fully_connected": Traits("train", joint_readout=True),
+    "cnn_fully_connected": Traits("train", joint_readout=True, unseparated=True),
     "cnn_known_kernel": Traits("train", masks=True, known_field=True),
     "combined": Traits("combine"),
     "cnn_gaussian": Traits("train", masks=True, feature_weights=True, moves=True),
+    "cnn_gaussian_mask": Traits("train", masks=True, feature_weights=True, moves=True, factorized=True),
 }
 """Family to traits; the schema, this table and ``whatwhere.training.families`` name the same families."""
 

@@ -57,6 +57,8 @@ def validate(config: Config, sources: Sources) -> None:
                 raise fail(("datasets", name, key), message, sources)
         if "stimuli" in definition:
             _check_stimuli(config, name, sources)
+        if definition["kind"] == "pooled":
+            _check_pool(config, name, sources)
     _check_experiments(config, sources)
     for figure in FIGURES:
         _check_figure(config, figure, sources)
@@ -157,7 +159,7 @@ def _check_bank(definition: Config, path: tuple[str, ...], sources: Sources) -> 
         raise fail((*path, "bank"), message, sources)
     readout = definition.get("readout", {})
     start = readout.get("mask_start", readout)
-    if start.get("position", "random") not in ("random", "uniform"):
+    if start.get("position", "random") not in ("random", "uniform", "center"):
         message = f"'{start['position']}' is a place in the image, not in the maps of a bank: use random"
         raise fail((*path, "readout"), message, sources)
     if "localizer" in definition or definition["family"] == "cnn_known_kernel":
@@ -243,8 +245,13 @@ def _check_members(config: Config, name: str, sources: Sources) -> None:
             raise fail(path, f"'{member}' is itself combined: name its members", sources)
 
 
+def _smaller_side(simulation: Config) -> int:
+    size: int | list[int] = simulation["image_size"]
+    return size if isinstance(size, int) else min(size)
+
+
 def _check_simulation(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
-    n_neurons, image = definition["n_neurons"], definition["image_size"]
+    n_neurons, image = definition["n_neurons"], _smaller_side(definition)
     if definition["kind"] == "simulated_features":
         _check_types(n_neurons, definition["n_types"], "types", path, sources)
         units, places = n_neurons // definition["n_types"], (image - 12) ** 2
@@ -290,6 +297,15 @@ def _check_stimuli(config: Config, name: str, sources: Sources) -> None:
             raise fail((*path, "dataset"), message, sources)
 
 
+def _check_pool(config: Config, name: str, sources: Sources) -> None:
+    """A pool is made of recordings."""
+    for position, recording in enumerate(config["datasets"][name]["recordings"]):
+        kind = config["datasets"].get(recording, {}).get("kind")
+        if kind is None or kind == "pooled" or kind in SIMULATED:
+            message = f"'{recording}' is no recorded dataset of this config"
+            raise fail(("datasets", name, "recordings", position), message, sources)
+
+
 def _check_sizes(config: Config, index: int, dataset: str, sources: Sources) -> None:
     """What can be said of the cells of a simulation before it exists."""
     experiment, definition = config["experiments"][index], config["datasets"][dataset]
@@ -304,7 +320,7 @@ def _check_sizes(config: Config, index: int, dataset: str, sources: Sources) -> 
             raise fail(("experiments", index, "n_images", position), message, sources)
     n_neurons = min(definition["n_neurons"] if n == "all" else n for n in experiment["n_neurons"])
     for model in experiment["models"]:
-        check_size(config, model, definition["image_size"], n_neurons, sources)
+        check_size(config, model, _smaller_side(definition), n_neurons, sources)
 
 
 def _check_known_patches(config: Config, index: int, dataset: str, sources: Sources) -> None:

@@ -22,6 +22,7 @@ _FIRST_AMPLITUDE = 0.3
 _EXPLORED = 512
 """Starts are compared on at most this many neurons."""
 _FINALISTS = 2
+_SHARE_STEPS = 50
 _WIDTHS = (0.7, 1.0, 1.4, 2.0, 2.8)
 """Sd in px of the blobs and centre-surround kernels from which inference starts."""
 
@@ -35,7 +36,8 @@ class Localization:
     kernels
         (kernel, y, x) posterior means of L2 norm 1, signed so that amplitudes are positive on average.
     posterior
-        (neuron, kernel, y, x) probability of kernel and of the location of its top-left pixel.
+        (neuron, kernel, y, x) probability of kernel and of the location of its top-left pixel; what is
+        lacking to 1 is that of no receptive field.
     amplitude
         (neuron, kernel, y, x) posterior mean of the amplitude of a kernel at a location, probability
         included: the prediction of standardised responses is sum of amplitude times (kernel * image).
@@ -213,6 +215,20 @@ def _best(spectra: StaSpectra, starts: list[Population], prior: KernelPrior, sea
     return max(finished, key=lambda r: r.bound)
 
 
+def probability_of_none(evidence: np.ndarray) -> np.ndarray:
+    """Probability that a neuron has no receptive field, (neuron,), from the log evidence that it has one.
+
+    Their share in the population is estimated by expectation maximisation, with one more neuron, half of
+    it without receptive field, as a prior.
+    """
+    share = 0.1
+    likelihood = np.exp(-np.clip(evidence.astype(np.float64), -500, 500))
+    for _ in range(_SHARE_STEPS):
+        none = share * likelihood / (share * likelihood + 1 - share)
+        share = (none.sum() + 0.5) / (len(none) + 1)
+    return none
+
+
 def _result(spectra: StaSpectra, run: Run, prior: KernelPrior) -> Localization:
     neurons = update_neurons(spectra, run.population, 1.0)
     kernels = np.stack([kernel.mean for kernel in run.population.kernels])
@@ -221,6 +237,8 @@ def _result(spectra: StaSpectra, run: Run, prior: KernelPrior) -> Localization:
     # Sign and scale of a kernel are free: unit norm, and amplitudes that are positive on average.
     scale = np.where(run.population.amplitude_mean < 0, -norm, norm)
     amplitude = posterior * neurons.amplitude * scale.astype(np.float32)[:, None, None]
+    some = 1 - probability_of_none(evidence).astype(np.float32)[:, None, None, None]
+    posterior, amplitude = some * posterior, some * amplitude
     if run.bound <= 0:
         logger.warning("no receptive field is identifiable: the mean response is predicted")
         posterior = np.full_like(posterior, 1 / posterior[0].size)

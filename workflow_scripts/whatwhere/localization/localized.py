@@ -18,6 +18,8 @@ from whatwhere.localization.mixture import StaSpectra
 from whatwhere.localization.stimulus import StimulusCovariance
 from whatwhere.models.base import ImageShape, LocalizedStart, Model, Parts, Penalties, predict
 from whatwhere.models.cores import correlate_by_fft
+from whatwhere.pool import Part, neurons_of
+from whatwhere.seen import require_all
 from whatwhere.sta import spike_triggered_average
 
 logger = logging.getLogger(__name__)
@@ -29,6 +31,9 @@ _NEGLIGIBLE_VARIANCE = 1e-3
 class LocalizedReadout(nn.Module):
     """Expected amplitude of every kernel at every location, for every neuron.
 
+    Kept beside it, though not needed to predict: the posterior over kernels and locations, and the log
+    evidence that a neuron has a receptive field.
+
     Parameters
     ----------
     n_neurons, n_kernels
@@ -38,12 +43,14 @@ class LocalizedReadout(nn.Module):
     """
 
     posterior: Tensor
+    evidence: Tensor
 
     def __init__(self, n_neurons: int, n_kernels: int, map_shape: tuple[int, int]) -> None:
         super().__init__()
         self.amplitude = nn.Parameter(torch.zeros(n_neurons, n_kernels, *map_shape))
         self.bias = nn.Parameter(torch.zeros(n_neurons))
         self.register_buffer("posterior", torch.zeros(n_neurons, n_kernels, *map_shape))
+        self.register_buffer("evidence", torch.zeros(n_neurons))
 
     @property
     def feature_weights(self) -> Tensor:
@@ -85,10 +92,11 @@ class LocalizedEncoder(Model):
         self.kernels = nn.Parameter(torch.zeros(n_kernels, patch, patch))
         self.readout = LocalizedReadout(n_neurons, n_kernels, (height, width))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
+    def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
         grey = images.mean(1, keepdim=True)
-        return self.readout(correlate_by_fft(grey, self.kernels[:, None]))
+        drive: Tensor = self.readout(correlate_by_fft(grey, self.kernels[:, None]))
+        return drive[:, neurons_of(part)]
 
     def penalties(self) -> Penalties:
         """No penalties: nothing is trained by gradient descent."""
@@ -139,6 +147,7 @@ def fit_localized(
             f"n_kernels: {max(counts)} kernels for {data.train_responses.shape[1]} neurons: "
             "take fewer kernels"
         )
+    require_all(data.train_responses, "localization")
     grey = data.train_images.mean(1, dtype=np.float64)
     responses = data.train_responses.astype(np.float64)
     image_mean = np.zeros(grey.shape[1:])
@@ -178,6 +187,7 @@ def _parameters(
         "kernels": kernels,
         "readout.amplitude": amplitude,
         "readout.posterior": torch.from_numpy(result.posterior),
+        "readout.evidence": torch.from_numpy(result.evidence.astype(np.float32)),
         "readout.bias": torch.from_numpy(offset.astype(np.float32)) - of_mean[0],
     }
 
@@ -221,12 +231,15 @@ def localized_start(encoder: LocalizedEncoder) -> tuple[LocalizedStart, dict[str
     Returns
     -------
     The start, and by name (neuron, y, x) maps of image size: ``posterior``, the probability that the middle
-    of the receptive field lies on a pixel, and ``amplitude``, the mask on the kernels' outputs.
+    of the receptive field, if there is one, lies on a pixel, and ``amplitude``, the mask on the kernels'
+    outputs.
     """
     readout = encoder.readout
     patch = encoder.kernels.shape[-1]
     before = (patch - 1) // 2
     border = (before, patch - 1 - before, before, patch - 1 - before)
-    maps = {"posterior": readout.posterior.sum(1), "amplitude": readout.mask.detach()}
+    # A mask has to start somewhere, even where a receptive field is unlikely.
+    probable = readout.posterior.sum(1) + torch.finfo(torch.float32).tiny
+    maps = {"posterior": probable / probable.sum((1, 2), keepdim=True), "amplitude": readout.mask.detach()}
     framed = {name: torch.nn.functional.pad(one, border).numpy() for name, one in maps.items()}
     return LocalizedStart(encoder.kernels.detach(), readout.feature_weights.detach()), framed

@@ -13,16 +13,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from scipy.stats import beta
 from torch import Tensor
 
 from whatwhere.models.base import Model
 from whatwhere.models.encoder import Encoder
 from whatwhere.models.gaussian_readout import GaussianReadout
 from whatwhere.models.readouts import FactorizedReadout
+from whatwhere.seen import require_all
 
 _CHUNK = 256
+_LOCATIONS = 64
+"""Locations solved at once."""
 _RIDGE = 0.01
 """Ridge in units of the mean variance of a feature."""
+_FALSE_MOVES = 0.001
+"""Share of neurons without any receptive field that may move."""
 _NEAR = 2
 """Distance in pixels within which training finds the way by itself."""
 
@@ -66,6 +72,7 @@ def explained_everywhere(encoder: Encoder, images: Tensor, responses: Tensor, po
     positive
         Whether feature weights must not be negative: negative ones of the regression are set to 0.
     """
+    require_all(responses.cpu().numpy(), "relocation")
     channels, height, width = encoder.core.out_shape
     like = torch.zeros((), dtype=torch.float64, device=images.device)
     total = like.new_zeros(channels, height * width)
@@ -75,30 +82,51 @@ def explained_everywhere(encoder: Encoder, images: Tensor, responses: Tensor, po
     for features, responded in zip(_features(encoder, images), centered.split(_CHUNK), strict=True):
         total += features.sum(0)
         products += torch.einsum("icl,idl->lcd", features, features)
-        cross += torch.einsum("icl,in->lcn", features, responded)
+        # In place, because it is as large as all the rest.
+        cross.view(-1, responses.shape[1]).addmm_(features.permute(2, 1, 0).flatten(0, 1), responded)
     mean = total.T / len(images)
     covariance = products / len(images) - mean[:, :, None] * mean[:, None, :]
     cross /= len(images)
     ridge = _RIDGE * covariance.diagonal(dim1=1, dim2=2).mean() + torch.finfo(torch.float64).tiny
-    weights = torch.linalg.solve(covariance + ridge * torch.eye(channels).to(like), cross)
-    if positive:
-        weights = weights.clamp(min=0)
-    explained = (weights * cross).sum(1).clamp(min=0) ** 2
-    power = (weights * torch.einsum("lcd,ldn->lcn", covariance, weights)).sum(1)
-    scale = power * centered.square().mean(0)
-    return Everywhere(torch.where(scale > 0, explained / scale, 0.0), weights, mean)
+    ridged = covariance + ridge * torch.eye(channels).to(like)
+    variance = centered.square().mean(0)
+    explained = []
+    parts = (one.split(_LOCATIONS) for one in (covariance, ridged, cross))
+    for of_features, penalized, with_responses in zip(*parts, strict=True):
+        weights = torch.linalg.solve(penalized, with_responses)
+        if positive:
+            weights = weights.clamp(min=0)
+        squared = (weights * with_responses).sum(1).clamp(min=0) ** 2
+        scale = (weights * torch.einsum("lcd,ldn->lcn", of_features, weights)).sum(1) * variance
+        explained.append(torch.where(scale > 0, squared / scale, 0.0))
+        with_responses.copy_(weights)  # no longer needed
+    return Everywhere(torch.cat(explained), cross, mean)
+
+
+def least_gain(n_images: int, n_features: int, n_locations: int) -> float:
+    """Log-likelihood that the best location gains by noise alone in :data:`_FALSE_MOVES` of the neurons.
+
+    The squared multiple correlation of noise with K features over n images follows a beta distribution with
+    parameters K / 2 and (n - 1 - K) / 2; locations count as independent. Infinite with fewer images than that
+    takes.
+    """
+    free = n_images - 1 - n_features
+    if free < 1:
+        return math.inf
+    explained = beta.isf(_FALSE_MOVES / n_locations, n_features / 2, free / 2)
+    return -n_images / 2 * math.log1p(-explained)
 
 
 def relocate(encoder: Model, images: Tensor, responses: Tensor) -> Tensor:
     """Move neurons whose best location is far from their current one and clearly better.
 
-    Clearly means that the log-likelihood gained exceeds twice the logarithm of the number of locations,
-    which noise alone does not reach. The mean drive does not change if the readout has a bias.
+    Clearly means that the log-likelihood gained exceeds :func:`least_gain`. The mean drive does not change if
+    the readout has a bias.
 
     Parameters
     ----------
     encoder
-        The network with a factorized or Gaussian readout, which is changed in place.
+        The network with masks, free or Gaussian, or a Gaussian readout, which is changed in place.
     images, responses
         Training data, (image, channel, y, x) and (image, neuron).
 
@@ -121,7 +149,8 @@ def relocate(encoder: Model, images: Tensor, responses: Tensor) -> Tensor:
     here = torch.where(near, found.explained, 0.0).amax(0)
     best, place = found.explained.max(0)
     gain = len(images) / 2 * (torch.log1p(-here) - torch.log1p(-best.clamp(max=1 - 1e-9)))
-    moved = neurons[(gain > 2 * math.log(n_locations)) & ~near[place, neurons]]
+    needed = least_gain(len(images), encoder.core.out_shape[0], n_locations)
+    moved = neurons[(gain > needed) & ~near[place, neurons]]
     if len(moved):
         position = torch.stack([place // width, place % width], 1)[moved]
         weights = found.weights[place[moved], :, moved]

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from whatwhere.pool import Part
+
 ImageShape = tuple[int, int, int]
 """(channel, y, x)."""
 
@@ -98,6 +100,8 @@ class Bank(nn.Module):
 class Model(nn.Module):
     """Predicts responses (batch, neuron) from what :meth:`prepare` makes of images (batch, channel, y, x).
 
+    Called with a :class:`whatwhere.pool.Part` too, it predicts the neurons of that recording alone.
+
     Attributes
     ----------
     bank
@@ -140,14 +144,14 @@ class Model(nn.Module):
         return {"stride": ((), np.array(self.stride))}
 
 
-def predict(encoder: Model, images: Tensor) -> Tensor:
-    """Predicted responses in evaluation mode, (image, channel, y, x) to (image, neuron)."""
+def predict(encoder: Model, images: Tensor, part: Part | None = None) -> Tensor:
+    """Predicted responses in evaluation mode, (image, channel, y, x) to (image, neuron), of all or a part."""
     with torch.inference_mode():
-        return predict_prepared(encoder, encoder.prepare(images))
+        return predict_prepared(encoder, encoder.prepare(images), part)
 
 
-def predict_prepared(encoder: Model, prepared: Tensor) -> Tensor:
+def predict_prepared(encoder: Model, prepared: Tensor, part: Part | None = None) -> Tensor:
     """The same from what :meth:`Model.prepare` made of the images."""
     encoder.eval()
     with torch.inference_mode():
-        return torch.cat([encoder(chunk) for chunk in prepared.split(EVALUATION_CHUNK)])
+        return torch.cat([encoder(chunk, part) for chunk in prepared.split(EVALUATION_CHUNK)])

@@ -11,6 +11,9 @@ from scipy.optimize import nnls
 from torch import Tensor, nn
 
 from whatwhere.models.base import Model, Penalties
+from whatwhere.pool import Part, neurons_of
+from whatwhere.seen import groups
+from whatwhere.seen import part as part_of
 
 SHRINKAGE = 1.0
 """Of a neuron's weights towards those of the population, in units of the mean variance of its predictions.
@@ -39,10 +42,13 @@ class Member(nn.Module):
         self.register_buffer("input_sd", torch.ones(image_shape))
         self.register_buffer("response_scale", torch.ones(n_neurons))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
-        prepared = self.model.prepare((images - self.input_mean) / self.input_sd)
-        return self.model(prepared) * self.response_scale
+    def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
+        mean, sd = self.input_mean, self.input_sd
+        if part is not None:
+            mean, sd = mean[part.recording], sd[part.recording]
+        prepared = self.model.prepare((images - mean) / sd)
+        return self.model(prepared, part) * self.response_scale[neurons_of(part)]
 
 
 class Combined(Model):
@@ -72,13 +78,18 @@ class Combined(Model):
         """Build the members that have weight, and load all."""
         taking_part = torch.nonzero(state_dict["weights"].any(1))[:, 0].tolist()
         self.members = nn.ModuleDict({str(index): self.builders[index]() for index in taking_part})
+        for index, member in self.members.items():
+            # Statistics of images are one set, or one per recording.
+            for name in ("input_mean", "input_sd"):
+                member.register_buffer(name, torch.empty_like(state_dict[f"members.{index}.{name}"]))
         return super().load_state_dict(state_dict, strict, assign)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
         """Predicted responses to stored images, (batch, channel, y, x) to (batch, neuron)."""
-        total = self.bias.expand(len(images), -1)
+        mine = neurons_of(part)
+        total = self.bias[mine].expand(len(images), -1)
         for index, member in self.members.items():
-            total = total + self.weights[int(index)] * member(images)
+            total = total + self.weights[int(index), mine] * member(images, part)
         return total
 
     def penalties(self) -> Penalties:
@@ -93,19 +104,28 @@ def mix(predictions: np.ndarray, responses: np.ndarray) -> tuple[np.ndarray, np.
     the weights that fit the whole population best: a few hundred noisy images say little about a single
     neuron. Where that leaves a neuron worse off than its best single model, its weights move as far as needed
     towards those with the smallest error, so that on these images no single model has a smaller one. All are
-    found by non-negative least squares (Lawson & Hanson 1974), without means.
+    found by non-negative least squares (Lawson & Hanson 1974), without means. Neurons that saw the same
+    images are a population.
 
     Parameters
     ----------
     predictions
         (model, image, neuron).
     responses
-        (image, neuron).
+        (image, neuron), NaN where a neuron did not see an image.
 
     Returns
     -------
     Weights (model, neuron) and biases (neuron,).
     """
+    weights, bias = np.zeros((len(predictions), responses.shape[1])), np.zeros(responses.shape[1])
+    for images, neurons in groups(responses):
+        seen = predictions[:, images][:, :, neurons]
+        weights[:, neurons], bias[neurons] = _mix(seen, part_of(responses, images, neurons))
+    return weights, bias
+
+
+def _mix(predictions: np.ndarray, responses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean_prediction, mean_response = predictions.mean(1), responses.mean(0)
     centered = predictions - mean_prediction[:, None]
     target = responses - mean_response

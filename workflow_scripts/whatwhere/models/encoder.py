@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from whatwhere.errors import UserError
 from whatwhere.models.base import ImageShape, Model, Parts, Penalties, Start, inverse_softplus
 from whatwhere.models.cores import ACTIVATIONS, ConvCore
-from whatwhere.models.gaussian_readout import GaussianReadout
+from whatwhere.models.gaussian_readout import GaussianMaskReadout, GaussianReadout
 from whatwhere.models.readouts import (
     FactorizedReadout,
     FixedMaskReadout,
     FullyConnectedReadout,
 )
+from whatwhere.pool import Part, neurons_of
 
 Readout = FactorizedReadout | FullyConnectedReadout | GaussianReadout
 
@@ -27,6 +28,7 @@ READOUTS: dict[str, type[Readout]] = {
     "cnn_fixed_mask": FixedMaskReadout,
     "cnn_fully_connected": FullyConnectedReadout,
     "cnn_gaussian": GaussianReadout,
+    "cnn_gaussian_mask": GaussianMaskReadout,
 }
 
 DRIVES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -70,9 +72,9 @@ class Encoder(Model):
         if self.readout.bias is not None:
             self.readout.bias.data.copy_(self.drive(start.response_mean))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
-        return self.nonlinearity(self.readout(self.core(images)))
+    def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
+        return self.nonlinearity(self.readout(self.core(images), neurons_of(part)))
 
     def decayed(self) -> list[nn.Parameter]:
         """Masks and weights of the readout."""

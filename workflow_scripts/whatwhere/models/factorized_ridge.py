@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from whatwhere import seen
 from whatwhere.fit_data import FitData
 from whatwhere.models.base import ImageShape, Model, Parts, Penalties
 from whatwhere.models.readouts import FactorizedReadout
+from whatwhere.pool import ALL, Part, neurons_of
 
 _ROUNDS = 4
 """Alternations between the mask and the feature weights of a new pair."""
@@ -49,13 +51,13 @@ class FactorizedSumReadout(FactorizedReadout):
         self.further_masks = nn.Parameter(torch.zeros(n_neurons, further, height, width))
         self.further_feature_weights = nn.Parameter(torch.zeros(n_neurons, further, channels))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""
-        drive = super().forward(features)
+    def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
+        """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""
+        drive = super().forward(features, neurons)
         pairs = zip(self.further_masks.unbind(1), self.further_feature_weights.unbind(1), strict=True)
         for mask, weights in pairs:
-            pooled = features.flatten(2) @ mask.flatten(1).T
-            drive = drive + (pooled * weights.T).sum(1)
+            pooled = features.flatten(2) @ mask[neurons].flatten(1).T
+            drive = drive + (pooled * weights[neurons].T).sum(1)
         return drive
 
 
@@ -66,9 +68,9 @@ class FactorizedRidge(Model):
         super().__init__()
         self.readout = FactorizedSumReadout(feature_shape, n_neurons, rank)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
-        drive: Tensor = self.readout(features)
+    def forward(self, features: Tensor, part: Part | None = None) -> Tensor:
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
+        drive: Tensor = self.readout(features, neurons_of(part))
         return drive
 
     def penalties(self) -> Penalties:
@@ -111,11 +113,28 @@ def fit_factorized(data: FitData, settings: list[dict[str, float]]) -> list[dict
     -------
     Parameters of a :class:`FactorizedRidge` for every setting.
     """
-    features = torch.from_numpy(data.train_images).flatten(2)
-    responses = torch.from_numpy(data.train_responses)
+    grid = (data.train_images.shape[2], data.train_images.shape[3])
+    groups = seen.groups(data.train_responses)
+    parts = [
+        _fit_group(data.train_images[group[0]], seen.part(data.train_responses, *group), settings)
+        for group in groups
+    ]
+    back = np.argsort(np.concatenate([neurons for _, neurons in groups]))
+    fits = []
+    for index, setting in enumerate(settings):
+        total, bias = (torch.cat(of)[back] for of in zip(*(part[index] for part in parts), strict=True))
+        fits.append(_parameters(total, int(setting["rank"]), bias, grid))
+    return fits
+
+
+def _fit_group(
+    images: np.ndarray, measured: np.ndarray, settings: list[dict[str, float]]
+) -> list[tuple[Tensor, Tensor]]:
+    """Weights (neuron, channel, place) and biases (neuron,) of neurons that saw the same images."""
+    features, responses = torch.from_numpy(images).flatten(2), torch.from_numpy(measured)
     feature_mean, response_mean = features.mean(0), responses.mean(0)
     centered = (features - feature_mean).flatten(1)
-    grid = (data.train_images.shape[2], data.train_images.shape[3])
+    grid = (images.shape[2], images.shape[3])
     moments = _moments(centered, features.shape[1], grid)
     products = ((responses - response_mean).T @ centered).view(-1, *feature_mean.shape)
     rank = max(int(setting["rank"]) for setting in settings)
@@ -128,7 +147,7 @@ def fit_factorized(data: FitData, settings: list[dict[str, float]]) -> list[dict
             sums[strengths] = [torch.cat(parts) for parts in zip(*blocks, strict=True)]
         total = sums[strengths][int(setting["rank"]) - 1]
         bias = response_mean - torch.tensordot(total, feature_mean, 2)
-        fits.append(_parameters(total, int(setting["rank"]), bias, grid))
+        fits.append((total, bias))
     return fits
 
 

@@ -1,8 +1,9 @@
-"""Gaussian position readout: a learned mean and width per neuron instead of a mask (Lurz et al. 2021).
+"""Gaussian readouts: a learned centre and width per neuron instead of a free mask.
 
-Lurz, Bashiri, Willeke, ..., Sinz: Generalization in data-driven models of primary visual cortex, ICLR 2021.
-In training, the location of a neuron is drawn anew for every image from its normal distribution, and the
-gradient reaches mean and width through the draw (reparametrisation). At test it is the mean.
+Masks of hundreds of pixels overfit noisy single trials; a centre and widths are a handful of numbers. They
+are used in two ways: :class:`GaussianReadout` draws a location from the Gaussian (Lurz, Bashiri, Willeke,
+..., Sinz: Generalization in data-driven models of primary visual cortex, ICLR 2021), and
+:class:`GaussianMaskReadout` takes the Gaussian as the mask of the factorized readout, the mean of all draws.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from whatwhere.models.base import ImageShape, Penalties, Start
-from whatwhere.models.readouts import feature_start_
+from whatwhere.models.readouts import factorized_drive, feature_start_
+from whatwhere.pool import ALL
 from whatwhere.sta import mask_peak
 
 
 class GaussianReadout(nn.Module):
     """Feature weights at one location per neuron, between pixels.
+
+    In training, the location is drawn anew for every image, and the gradient reaches mean and width through
+    the draw (reparametrisation). At test it is the mean.
 
     Locations are (y, x) from -1 to 1, the middles of the outermost pixels of the feature maps.
 
@@ -44,11 +49,16 @@ class GaussianReadout(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_neurons)) if config["bias"] else None
 
     def initialize(self, start: Start) -> None:
-        """Set all parameters but the bias; the mean to the peak of an average, or from the middle half."""
+        """Set all parameters but the bias.
+
+        The mean is the centre, the peak of an average, or random in the middle half of both sides.
+        """
         with torch.no_grad():
             self.log_sd.fill_(float(np.log(self.config["sd"])))
             self.mean.uniform_(-0.5, 0.5, generator=start.generator)
-            if self.config["position"] != "random":
+            if self.config["position"] == "center":
+                self.mean.zero_()
+            elif self.config["position"] != "random":
                 average = start.start_maps[self.config["position"]]
                 shape = (self.height, self.width)
                 peak = mask_peak(average, shape, crop=self.config["position"] != "squared_sta")
@@ -74,25 +84,33 @@ class GaussianReadout(nn.Module):
         weights = self.raw_feature_weights
         return weights.abs() if self.config["positive_features"] else weights
 
+    def _axis_sd(self) -> tuple[float, float]:
+        """Half the longer side in units of half of each, (y, x): an sd is the same in pixels along both."""
+        longer = max(self.height, self.width) - 1
+        return longer / max(self.height - 1, 1), longer / max(self.width - 1, 1)
+
     @property
     def mask(self) -> Tensor:
         """Normal density of the location on the pixels, sum 1, (neuron, y, x)."""
         y, x = (torch.linspace(-1, 1, size).to(self.mean) for size in (self.height, self.width))
-        squared = (y[:, None] - self.mean[:, 0, None, None]) ** 2 + (x - self.mean[:, 1, None, None]) ** 2
+        down, right = self._axis_sd()
+        squared = ((y[:, None] - self.mean[:, 0, None, None]) / down) ** 2
+        squared = squared + ((x - self.mean[:, 1, None, None]) / right) ** 2
         log_density = -squared / (2 * self.log_sd.exp()[:, None, None] ** 2)
         return log_density.flatten(1).softmax(1).view(len(self.mean), self.height, self.width)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""
-        location = self.mean.clamp(-1, 1).expand(len(features), -1, -1)
+    def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
+        """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""
+        location = self.mean[neurons].clamp(-1, 1).expand(len(features), -1, -1)
         if self.training:
             noise = torch.randn_like(location)
-            location = (location + noise * self.log_sd.exp()[:, None]).clamp(-1, 1)
+            spread = self.log_sd[neurons].exp()[:, None] * torch.tensor(self._axis_sd()).to(noise)
+            location = (location + noise * spread).clamp(-1, 1)
         # grid_sample takes (x, y).
         grid = location.flip(-1)[:, :, None]
         sampled = functional.grid_sample(features, grid, align_corners=True)[..., 0]
-        drive = (sampled * self.feature_weights.T).sum(1)
-        return drive if self.bias is None else drive + self.bias
+        drive = (sampled * self.feature_weights[neurons].T).sum(1)
+        return drive if self.bias is None else drive + self.bias[neurons]
 
     def feature_l1(self) -> Tensor:
         """Sum of absolute feature weights, (neuron,)."""
@@ -105,3 +123,33 @@ class GaussianReadout(nn.Module):
     def penalties(self) -> Penalties:
         """Penalties by their name in a model's grid."""
         return {"feature_l1": self.feature_l1}
+
+
+class GaussianMaskReadout(GaussianReadout):
+    """A factorized readout whose masks are Gaussians of learned centre and two widths, along y and x.
+
+    The features are averaged over all places, weighted by the mask, in training as at test: the expectation
+    of :class:`GaussianReadout` over its draws, without their noise.
+    """
+
+    def __init__(self, feature_shape: ImageShape, n_neurons: int, config: dict[str, Any]) -> None:
+        super().__init__(feature_shape, n_neurons, config)
+        self.log_sd = nn.Parameter(torch.zeros(n_neurons, 2))
+
+    @property
+    def mask(self) -> Tensor:
+        """Normal density on the pixels, sum 1: the product of one profile per side, (neuron, y, x)."""
+        rows, columns = (self._profile(axis, size) for axis, size in enumerate((self.height, self.width)))
+        return rows[:, :, None] * columns[:, None]
+
+    def _profile(self, axis: int, size: int) -> Tensor:
+        """Density along one side of the maps, sum 1, (neuron, pixel)."""
+        distance = torch.linspace(-1, 1, size).to(self.mean) - self.mean[:, axis, None]
+        return (-(distance**2) / (2 * self.log_sd[:, axis, None].exp() ** 2)).softmax(1)
+
+    def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
+        """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""
+        # One product with the whole mask: contracting columns first takes as many operations, and memory for
+        # every row.
+        bias = None if self.bias is None else self.bias[neurons]
+        return factorized_drive(features, self.mask[neurons], self.feature_weights[neurons], bias)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from whatwhere.models.base import ImageShape, Model, Penalties, Start, inverse_softplus
+from whatwhere.pool import Part, neurons_of
 
 SMALLEST = 0.5
 """Smallest sd of a centre, px: below it a Gaussian is narrower than a pixel."""
@@ -97,11 +98,12 @@ class HSM(Model):
         center, surround = (self.weights[:, :, None, None] * gaussians).unbind(1)
         return center - surround
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
+    def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
         inputs = images.mean(1).flatten(1) @ self.filters().flatten(1).T
         hidden = functional.softplus(inputs @ self.hidden_weights.T - self.hidden_threshold)
-        return functional.softplus(hidden @ self.output_weights.T - self.output_threshold)
+        mine = neurons_of(part)
+        return functional.softplus(hidden @ self.output_weights[mine].T - self.output_threshold[mine])
 
     def penalties(self) -> Penalties:
         """No penalties: the few filters and early stopping regularise."""

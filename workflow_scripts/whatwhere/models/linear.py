@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from whatwhere import seen
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
 from whatwhere.models.base import ImageShape, Model, Parts, Penalties
 from whatwhere.models.cores import ACTIVATIONS
+from whatwhere.pool import Part, neurons_of
 
 Solver = Callable[[np.ndarray, np.ndarray, list[float]], np.ndarray]
 """Weights (penalty, pixel, neuron) of centred images (image, pixel), responses (image, neuron), penalties."""
@@ -38,9 +40,10 @@ class LinearEncoder(Model):
         self.bias = nn.Parameter(torch.zeros(n_neurons))
         self.nonlinearity = ACTIVATIONS[nonlinearity]()
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
-        return self.nonlinearity(images.flatten(1) @ self.filters.flatten(1).T + self.bias)
+    def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
+        mine = neurons_of(part)
+        return self.nonlinearity(images.flatten(1) @ self.filters[mine].flatten(1).T + self.bias[mine])
 
     def penalties(self) -> Penalties:
         """No penalties: the fits in this module are not trained by gradient descent."""
@@ -56,7 +59,7 @@ class LinearEncoder(Model):
 
 def fit_mean(data: FitData) -> dict[str, Tensor]:
     """Parameters of the :class:`LinearEncoder` that predicts the mean training response."""
-    mean = data.train_responses.mean(0, dtype=np.float64)
+    mean = seen.mean(data.train_responses, np.float64)
     return _parameters(np.zeros((len(mean), *data.train_images.shape[1:])), mean)
 
 
@@ -89,26 +92,26 @@ def fit_linear(solve: Solver, penalties: list[float], data: FitData, view: str) 
         If the patches are not known.
     """
     shape = data.train_images.shape[1:]
-    response_mean = data.train_responses.mean(0, dtype=np.float64)
+    response_mean = seen.mean(data.train_responses, np.float64)
     filters = np.zeros((len(penalties), len(response_mean), *shape), np.float32)
     bias = np.zeros((len(penalties), len(response_mean)))
-    for neurons, rows, columns in _views(data, view):
-        seen = data.train_images[:, :, rows, columns]
-        pixels = seen.reshape(len(seen), -1).astype(np.float64)
+    for images, neurons, rows, columns in _views(data, view):
+        patch = data.train_images[images, :, rows, columns]
+        pixels = patch.reshape(len(patch), -1).astype(np.float64)
         pixel_mean = pixels.mean(0)
-        weights = solve(
-            pixels - pixel_mean, data.train_responses[:, neurons] - response_mean[neurons], penalties
-        )
-        patches = weights.transpose(0, 2, 1).reshape(len(penalties), len(neurons), *seen.shape[1:])
+        responses = data.train_responses[images][:, neurons]
+        weights = solve(pixels - pixel_mean, responses - response_mean[neurons], penalties)
+        patches = weights.transpose(0, 2, 1).reshape(len(penalties), len(neurons), *patch.shape[1:])
         filters[:, neurons, :, rows, columns] = patches
         bias[:, neurons] = response_mean[neurons] - pixel_mean @ weights
     return [_parameters(*fit) for fit in zip(filters, bias, strict=True)]
 
 
-def _views(data: FitData, view: str) -> Iterator[tuple[np.ndarray, slice, slice]]:
-    """Neurons that see the same pixels, and the rows and columns of these pixels."""
+def _views(data: FitData, view: str) -> Iterator[tuple[seen.Images, np.ndarray, slice, slice]]:
+    """Neurons that saw the same images and the same pixels of them, and these images, rows and columns."""
     if view != "known_patch":
-        yield np.arange(data.train_responses.shape[1]), slice(None), slice(None)
+        for images, some in seen.groups(data.train_responses):
+            yield images, some, slice(None), slice(None)
         return
     size = data.patch_size
     if data.patch_corner is None or size is None:
@@ -118,7 +121,7 @@ def _views(data: FitData, view: str) -> Iterator[tuple[np.ndarray, slice, slice]
     corners, group = np.unique(data.patch_corner, axis=0, return_inverse=True)
     for index, (row, column) in enumerate(corners):
         neurons = np.flatnonzero(group.ravel() == index)
-        yield neurons, slice(row, row + size), slice(column, column + size)
+        yield slice(None), neurons, slice(row, row + size), slice(column, column + size)
 
 
 def solve_ridge(images: np.ndarray, responses: np.ndarray, penalties: list[float]) -> np.ndarray:

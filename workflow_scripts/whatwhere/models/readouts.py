@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from whatwhere.models.base import ImageShape, Penalties, Start
 from whatwhere.models.cores import normal_
+from whatwhere.pool import ALL
 from whatwhere.sta import crop_to_mask, mask_peak
 
 
@@ -86,6 +87,26 @@ class _KeepLayout(torch.autograd.Function):
         return features, in_dims[0]
 
 
+def factorized_drive(features: Tensor, mask: Tensor, weights: Tensor, bias: Tensor | None) -> Tensor:
+    """Sum of features over places and channels, weighted by mask times feature weights (section C.1).
+
+    Parameters
+    ----------
+    features
+        (batch, channel, y, x).
+    mask, weights, bias
+        (neuron, y, x), (neuron, channel) and (neuron,).
+
+    Returns
+    -------
+    (batch, neuron).
+    """
+    flat = _KeepLayout.apply(features).flatten(2).flatten(0, 1)  # (batch * channel, pixel)
+    pooled = (flat @ mask.flatten(1).T).unflatten(0, features.shape[:2])
+    drive = (pooled * weights.T).sum(1)
+    return drive if bias is None else drive + bias
+
+
 class FactorizedReadout(nn.Module):
     """A spatial mask ("where") times feature weights ("what") for every neuron.
 
@@ -142,12 +163,10 @@ class FactorizedReadout(nn.Module):
         weights = self.raw_feature_weights
         return weights.abs() if self.config["positive_features"] else weights
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""
-        flat = _KeepLayout.apply(features).flatten(2).flatten(0, 1)  # (batch * channel, pixel)
-        pooled = (flat @ self.mask.flatten(1).T).unflatten(0, features.shape[:2])
-        drive = (pooled * self.feature_weights.T).sum(1)
-        return drive if self.bias is None else drive + self.bias
+    def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
+        """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""
+        bias = None if self.bias is None else self.bias[neurons]
+        return factorized_drive(features, self.mask[neurons], self.feature_weights[neurons], bias)
 
     def mask_l1(self) -> Tensor:
         """Sum of absolute mask values (section C.4), (neuron,)."""
@@ -203,10 +222,13 @@ class FullyConnectedReadout(nn.Module):
         else:
             normal_(self.weights, self.config["weight_sd"], False, start.generator)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Drive of every neuron, (batch, channel, y, x) to (batch, neuron)."""
-        drive = self.dropout(features.flatten(1)) @ self.weights.flatten(1).T
-        return drive if self.bias is None else drive + self.bias
+    def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
+        """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""
+        # Autocast multiplies in bfloat16, and a bias would be added in float32.
+        drive = (self.dropout(features.flatten(1)) @ self.weights[neurons].flatten(1).T).to(
+            self.weights.dtype
+        )
+        return drive if self.bias is None else drive + self.bias[neurons]
 
     def readout_l2(self) -> Tensor:
         """Sum of squared weights (section F.5), (neuron,)."""

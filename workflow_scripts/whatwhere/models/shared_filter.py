@@ -9,6 +9,7 @@ from torch import Tensor
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
 from whatwhere.models.linear import solve_ridge
+from whatwhere.seen import require_all
 
 
 def fit_shared(data: FitData, penalties: list[float]) -> list[dict[str, Tensor]]:
@@ -36,6 +37,7 @@ def fit_shared(data: FitData, penalties: list[float]) -> list[dict[str, Tensor]]
     size = data.patch_size
     if data.patch_corner is None or size is None:
         raise UserError("ridge_shared needs a simulated dataset with known receptive fields: use ridge")
+    require_all(data.train_responses, "ridge_shared")
     patches = [(slice(row, row + size), slice(column, column + size)) for row, column in data.patch_corner]
     seen = [data.train_images[:, :, rows, columns] for rows, columns in patches]
     pixels = np.stack([patch.reshape(len(patch), -1) for patch in seen]).astype(np.float64)

@@ -12,7 +12,7 @@ import xarray as xr
 
 from whatwhere.dataset import check, duplicate_groups
 from whatwhere.description import findings
-from whatwhere.recordings import antolik2016, arrays, cowley2023, images, sensorium
+from whatwhere.recordings import antolik2016, arrays, cowley2023, images, nwb, sensorium
 from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.inputs import input_files, stamp
 from whatwhere.recordings.labels import LEFT_OUT
@@ -45,6 +45,8 @@ def read(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
         return antolik2016.load(definition, downloads, mirror)
     if kind in sensorium.CITATIONS:
         return sensorium.load(definition, key)
+    if kind == "nwb":
+        return nwb.load(definition, key)
     if kind == "images":
         return images.load(definition, key)
     return arrays.load(definition, key)

@@ -174,7 +174,7 @@ def _find_images(
         if column in taken or column in neurons or kind == "numbers":
             continue
         words = _words(column)
-        telling = kind == "text" or bool(words & set(_IMAGES.split())) or column.lower() == "id"
+        telling = kind == "text" or image_words(column) or column.lower() == "id"
         try:
             rows, how = match(table.text(column).tolist(), files, label)
         except UserError:
@@ -248,6 +248,11 @@ def _covers(rows: np.ndarray, n_files: int) -> bool:
     shown = counts[counts > 0]
     even = len(shown) >= _FEW and (shown == shown[0]).all()
     return bool(len(shown) >= n_files / 2 or even)
+
+
+def image_words(header: str) -> bool:
+    """Whether a header says that its column names images."""
+    return bool(_words(header) & set(_IMAGES.split()))
 
 
 def _words(header: str) -> set[str]:

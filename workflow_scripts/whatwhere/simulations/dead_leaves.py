@@ -32,7 +32,7 @@ _OPPONENT = np.array([[1, 1, 1], [1, 1, -2], [1, -1, 0]]).T / np.sqrt([3.0, 6.0,
 
 
 def dead_leaves(
-    n_images: int, channels: int, size: int, seed: np.random.SeedSequence
+    n_images: int, channels: int, size: tuple[int, int], seed: np.random.SeedSequence
 ) -> Iterator[np.ndarray]:
     """Draw images block by block; more images leave the first ones as they are.
 
@@ -43,7 +43,7 @@ def dead_leaves(
     channels
         1 for luminance, 3 for red, green and blue.
     size
-        Height and width, px.
+        (y, x), px.
     seed
         Random stream of the images.
 
@@ -56,10 +56,10 @@ def dead_leaves(
         yield _paint(channels, size, np.random.default_rng(child))[: n_images - start]
 
 
-def _radii(size: int, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+def _radii(size: tuple[int, int], shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Radii of leaves that touch the image: density r**-3 times the area in which their centres can lie."""
     grid = np.geomspace(*RADII, 2000)
-    density = grid**-3.0 * (size + 2 * grid) ** 2
+    density = grid**-3.0 * (size[0] + 2 * grid) * (size[1] + 2 * grid)
     cumulative = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(grid))])
     return np.interp(rng.random(shape), cumulative / cumulative[-1], grid)
 
@@ -70,19 +70,20 @@ def _colors(channels: int, shape: tuple[int, ...], rng: np.random.Generator) -> 
     return contrast[..., :1] if channels == 1 else contrast @ _OPPONENT.T
 
 
-def _paint(channels: int, size: int, rng: np.random.Generator) -> np.ndarray:
+def _paint(channels: int, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     shape = (N_LEAVES, _BLOCK)
     radius = _radii(size, shape, rng).astype(np.float32)
-    # Half a pixel on every side, because pixels 0 and size - 1 are half inside their edges.
-    centre = rng.uniform(-radius - 0.5, size + radius - 0.5, (2, *shape)).astype(np.float32)
+    # Half a pixel on every side, because the outermost pixels are half inside their edges.
+    beyond = np.array(size, np.float32)[:, None, None] + radius - np.float32(0.5)
+    centre = rng.uniform(-radius - 0.5, beyond, (2, *shape)).astype(np.float32)
     gradient = LUMINANCE_GRADIENT * rng.standard_normal((2, *shape), np.float32) / radius
     colors = _colors(channels, shape, rng).astype(np.float32)
-    images = np.empty((channels, _BLOCK, size, size), np.float32)
+    images = np.empty((channels, _BLOCK, *size), np.float32)
     images[:] = np.moveaxis(_colors(channels, (_BLOCK,), rng), -1, 0)[..., None, None]
-    axis = np.arange(size, dtype=np.float32)
+    rows, columns = (np.arange(side, dtype=np.float32) for side in size)
     for leaf in range(N_LEAVES):
-        y = axis[None, :, None] - centre[0, leaf, :, None, None]
-        x = axis[None, None, :] - centre[1, leaf, :, None, None]
+        y = rows[None, :, None] - centre[0, leaf, :, None, None]
+        x = columns[None, None, :] - centre[1, leaf, :, None, None]
         # The edge is one pixel wide, so that it does not alias.
         opacity = np.clip(radius[leaf, :, None, None] + np.float32(0.5) - np.sqrt(y**2 + x**2), 0, 1)
         shading = gradient[0, leaf, :, None, None] * y + gradient[1, leaf, :, None, None] * x

@@ -12,6 +12,8 @@ import xarray as xr
 
 from whatwhere.dataset import TEST, TRAIN, VALIDATION
 from whatwhere.fit_data import n_validation
+from whatwhere.simulations.repetitions import SPLIT_MEANING, repeated_split
+from whatwhere.streams import Purpose, stream
 
 MEAN_ABSOLUTE_RATE = 0.1
 """E|rate| of every neuron for white-noise stimuli (section A.1, step 10)."""
@@ -193,6 +195,7 @@ def simulate(
     validation_fraction: float,
     validation_max: int,
     seed: int,
+    repetitions: int = 1,
 ) -> xr.Dataset:
     """Simulate a dataset that fulfils the contract of :mod:`whatwhere.dataset`.
 
@@ -215,36 +218,36 @@ def simulate(
     seed
         Neurons, training images, training noise, test images and the response scale have a random stream
         each, so more images do not change the neurons, nor the first images.
+    repetitions
+        Folds of the dataset, each with ``n_images`` and ``n_test`` images of its own.
     """
-    streams = np.random.SeedSequence(seed).spawn(5)
+    streams = stream(seed, Purpose.SIMULATION).spawn(5)
     neuron_seed, image_seed, noise_seed, test_seed, scale_seed = streams
     fields = receptive_fields(
         scales, n_neurons // len(scales), variation, centered, image_size, patch, neuron_seed
     )
-    total = n_images + n_test
-    images = np.empty((total, 1, image_size, image_size), np.float32)
-    rates = np.empty((total, len(fields.kernels)), np.float32)
-    image_rng, test_rng = np.random.default_rng(image_seed), np.random.default_rng(test_seed)
-    # Drawn in place, piece by piece: the same stream whatever the piece, at bounded memory.
-    for first, last, rng in ((0, n_images, image_rng), (n_images, total, test_rng)):
-        for start in range(first, last, _CHUNK):
-            piece = slice(start, min(start + _CHUNK, last))
-            rng.standard_normal(out=images[piece], dtype=np.float32)
-            rates[piece] = linear_rates(fields, images[piece])
-    responses = rates.copy()
-    noise_rng = np.random.default_rng(noise_seed)
-    for start in range(0, n_images, _CHUNK):
-        piece = slice(start, min(start + _CHUNK, n_images))
-        responses[piece] = add_noise(rates[piece], noise_rng)
-
-    split = np.full(total, TRAIN, np.int8)
-    split[n_images - n_validation(n_images, validation_fraction, validation_max) : n_images] = VALIDATION
-    split[n_images:] = TEST
+    validation = n_validation(n_images, validation_fraction, validation_max)
+    split = repeated_split({TRAIN: n_images - validation, VALIDATION: validation, TEST: n_test}, repetitions)
+    images = np.empty((split.shape[1], 1, image_size, image_size), np.float32)
+    rates = np.empty((split.shape[1], len(fields.kernels)), np.float32)
+    responses = np.empty_like(rates)
+    seeds = zip(*(child.spawn(repetitions) for child in (image_seed, test_seed, noise_seed)), strict=True)
+    for repetition, of_repetition in enumerate(seeds):
+        image_rng, test_rng, noise_rng = map(np.random.default_rng, of_repetition)
+        first = repetition * (n_images + n_test)
+        tested = first + n_images
+        # Drawn in place, piece by piece: the same stream whatever the piece, at bounded memory.
+        for begin, end, rng in ((first, tested, image_rng), (tested, tested + n_test, test_rng)):
+            for start in range(begin, end, _CHUNK):
+                piece = slice(start, min(start + _CHUNK, end))
+                rng.standard_normal(out=images[piece], dtype=np.float32)
+                rates[piece] = linear_rates(fields, images[piece])
+                responses[piece] = rates[piece] if begin == tested else add_noise(rates[piece], noise_rng)
     dataset = xr.Dataset(
         {
             "images": (("image", "channel", "y", "x"), images, {"units": "sd of the white noise"}),
             "responses": (("repeat", "image", "neuron"), responses[None], {"units": "a.u."}),
-            "split": (("fold", "image"), split[None], {"meaning": "0 train, 1 validation, 2 test"}),
+            "split": (("fold", "image"), split, {"meaning": SPLIT_MEANING}),
             "rates": (("image", "neuron"), rates, {"units": "a.u."}),
             "location": (
                 ("neuron", "axis"),

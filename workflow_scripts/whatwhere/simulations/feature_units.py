@@ -14,9 +14,11 @@ from whatwhere.errors import UserError
 from whatwhere.fit_data import n_validation, standardizer
 from whatwhere.simulations.difference_of_gaussians import add_noise
 from whatwhere.simulations.feature_spaces import FeatureSpace, centres, n_locations, unit_responses
+from whatwhere.simulations.repetitions import SPLIT_MEANING
 from whatwhere.simulations.stimuli import draw_images, open_stimuli
 from whatwhere.simulations.v1_bank import V1Bank
 from whatwhere.simulations.vgg19 import VGG19, fetch_weights
+from whatwhere.streams import Purpose, stream
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ def simulate(
     seed: int,
     recording: str | Path | None,
     downloads: Path,
+    repetitions: int = 1,
 ) -> xr.Dataset:
     """Simulate a dataset that fulfils the contract of :mod:`whatwhere.dataset`.
 
@@ -76,6 +79,8 @@ def simulate(
         more neurons or images leave the first ones as they are, up to the scale of the mean rate.
     downloads
         Folder that keeps downloaded weights.
+    repetitions
+        Folds of the dataset, each with ``n_images`` and ``n_test`` images of its own.
 
     Raises
     ------
@@ -83,7 +88,7 @@ def simulate(
         If stimuli or weights cannot be had, or a neuron never responds.
     """
     key = f"datasets.{name}"
-    streams = np.random.SeedSequence(seed).spawn(7)
+    streams = stream(seed, Purpose.SIMULATION).spawn(7)
     type_seed, location_seed, noise_seed, calibration_seed = streams[:4]
     channels = 3 if color == "rgb" else 1
     source = open_stimuli(stimuli, color, recording, key)
@@ -98,25 +103,29 @@ def simulate(
         (channels, image_size, image_size),
         {TRAIN: n_images - validation, VALIDATION: validation, TEST: n_test},
         dict(zip((TRAIN, VALIDATION, TEST), streams[4:], strict=True)),
+        repetitions,
     )
+    noisy = (split != TEST).all(0)
     cell_type, location = _units(n_types, n_neurons // n_types, n_locations(image_size), location_seed)
     rates = unit_responses(space, images, standardize, cell_type, location)
-    mean = rates[:n_images].mean(0, dtype=np.float64)
+    mean = rates[noisy].mean(0, dtype=np.float64)
     if not mean.all():
         silent = int(np.argmin(mean))
         raise UserError(
-            f"{key}: neuron {silent} (type {cell_type[silent]}) responds to none of {n_images} images: "
+            f"{key}: neuron {silent} (type {cell_type[silent]}) responds to none of {noisy.sum()} images: "
             "use more images or another seed"
         )
     rates *= (MEAN_RATE / mean).astype(np.float32)
     logger.info("mean variance of the rates: %.4f", rates.var(0).mean())
     responses = rates.copy()
-    responses[:n_images] = add_noise(rates[:n_images], np.random.default_rng(noise_seed))
+    for fold, child in zip(split, noise_seed.spawn(repetitions), strict=True):
+        fitted = (fold == TRAIN) | (fold == VALIDATION)
+        responses[fitted] = add_noise(rates[fitted], np.random.default_rng(child))
     return xr.Dataset(
         {
             "images": (("image", "channel", "y", "x"), images, {"units": "as stored by the source"}),
             "responses": (("repeat", "image", "neuron"), responses[None], {"units": "a.u."}),
-            "split": (("fold", "image"), split[None], {"meaning": "0 train, 1 validation, 2 test"}),
+            "split": (("fold", "image"), split, {"meaning": SPLIT_MEANING}),
             "rates": (("image", "neuron"), rates, {"units": "a.u."}),
             "location": (
                 ("neuron", "axis"),

@@ -21,6 +21,7 @@ from whatwhere.recordings.pictures import decode_image, in_numeric_order, is_ima
 from whatwhere.recordings.preprocess import preprocess
 from whatwhere.recordings.splits import assign
 from whatwhere.simulations.dead_leaves import dead_leaves
+from whatwhere.simulations.repetitions import repeated_split
 
 logger = logging.getLogger(__name__)
 
@@ -60,17 +61,17 @@ class Generated:
 
     def fill(self, images: np.ndarray, split: int, seed: np.random.SeedSequence) -> int:
         """Draw images, see :class:`Stimuli`."""
-        n_images, channels, size, _ = images.shape
+        n_images, channels, height, width = images.shape
         start = 0
-        for block in dead_leaves(n_images, channels, size, seed):
+        for block in dead_leaves(n_images, channels, (height, width), seed):
             images[start : start + len(block)] = block
             start += len(block)
-        return n_images * size**2
+        return n_images * height * width
 
 
 @dataclass(frozen=True)
 class Crops:
-    """Random square crops, each of them at most once.
+    """Random crops, each of them at most once.
 
     Attributes
     ----------
@@ -88,22 +89,23 @@ class Crops:
 
     def fill(self, images: np.ndarray, split: int, seed: np.random.SeedSequence) -> int:
         """Draw crops, see :class:`Stimuli`; UserError if there are not as many different ones."""
-        size = images.shape[-1]
+        height, width = images.shape[-2:]
         pictures = [self.pictures[index] for index in np.flatnonzero(self.split == split)]
         sides = np.array([picture.shape[1:] for picture in pictures]).reshape(-1, 2)
-        corners = np.maximum(sides - size + 1, 0)
+        corners = np.maximum(sides - (height, width) + 1, 0)
         first = np.concatenate([[0], np.cumsum(corners.prod(1))])
         if first[-1] < len(images):
             raise UserError(
-                f"{self.source}: {first[-1]} different {SPLITS[split]} crops of {size} px are fewer than the "
-                f"{len(images)} wanted: use fewer or smaller images, more pictures, or source generated"
+                f"{self.source}: {first[-1]} different {SPLITS[split]} crops of {height} x {width} px are "
+                f"fewer than the {len(images)} wanted: use fewer or smaller images, more pictures, or source "
+                "generated"
             )
         shown = [np.zeros(picture.shape[1:], bool) for picture in pictures]
         for image, number in zip(images, _distinct(first[-1], len(images), seed), strict=True):
             picture = int(np.searchsorted(first, number, side="right")) - 1
             y, x = divmod(int(number - first[picture]), int(corners[picture, 1]))
-            image[:] = pictures[picture][:, y : y + size, x : x + size]
-            shown[picture][y : y + size, x : x + size] = True
+            image[:] = pictures[picture][:, y : y + height, x : x + width]
+            shown[picture][y : y + height, x : x + width] = True
         return int(sum(mask.sum() for mask in shown))
 
 
@@ -184,8 +186,9 @@ def draw_images(
     shape: tuple[int, int, int],
     counts: dict[int, int],
     seeds: dict[int, np.random.SeedSequence],
+    repetitions: int,
 ) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
-    """Draw the images of a dataset: training, then validation, then test.
+    """Draw the images of a dataset: of every repetition training, then validation, then test.
 
     Parameters
     ----------
@@ -194,31 +197,35 @@ def draw_images(
     shape
         (channel, y, x).
     counts, seeds
-        Number of images and random stream by split.
+        Number of images of one repetition, and random stream, by split.
+    repetitions
+        How often.
 
     Returns
     -------
     images
         (image, channel, y, x) float32.
     split
-        (image,) int8.
+        (fold, image) int8, a fold per repetition.
     independent
-        Independent pixels by name of the split, as attributes of the dataset.
+        Independent pixels of the first repetition by name of the split, as attributes of the dataset.
     """
-    split = np.repeat(np.array(list(counts), np.int8), list(counts.values()))
-    images = np.empty((len(split), *shape), np.float32)
-    independent = {}
+    split = repeated_split(counts, repetitions)
+    images = np.empty((split.shape[1], *shape), np.float32)
+    spawned = {code: seed.spawn(repetitions) for code, seed in seeds.items()}
+    independent: dict[str, int] = {}
     start = 0
-    for code, count in counts.items():
-        pixels = stimuli.fill(images[start : start + count], code, seeds[code])
-        start += count
-        independent[f"independent_pixels_{SPLITS[code]}"] = pixels
-        logger.info(
-            "%s: %d %s images show %d independent pixels (%.2f of all their pixels)",
-            stimuli.source,
-            count,
-            SPLITS[code],
-            pixels,
-            pixels / (count * shape[1] * shape[2]),
-        )
+    for repetition in range(repetitions):
+        for code, count in counts.items():
+            pixels = stimuli.fill(images[start : start + count], code, spawned[code][repetition])
+            start += count
+            independent.setdefault(f"independent_pixels_{SPLITS[code]}", pixels)
+            logger.info(
+                "%s: %d %s images show %d independent pixels (%.2f of all their pixels)",
+                stimuli.source,
+                count,
+                SPLITS[code],
+                pixels,
+                pixels / (count * shape[1] * shape[2]),
+            )
     return images, split, independent

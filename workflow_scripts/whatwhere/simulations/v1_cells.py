@@ -19,7 +19,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from whatwhere.dataset import TEST, TRAIN, VALIDATION
 from whatwhere.fit_data import Standardizer, n_validation, standardizer
 from whatwhere.metrics import cc_max, noise_variance
+from whatwhere.simulations.repetitions import SPLIT_MEANING
 from whatwhere.simulations.stimuli import draw_images, open_stimuli
+from whatwhere.streams import Purpose, stream
 
 logger = logging.getLogger(__name__)
 
@@ -127,9 +129,8 @@ def cell_types(
             )
     bank = np.array(filters, np.float32)
     is_complex = np.repeat([False, True], [n_simple, n_complex])
-    middle = (images.shape[-1] - patch) // 2
-    corners = np.unique([0, middle, images.shape[-1] - patch])
-    patches = np.concatenate([images[:, :, y : y + patch, x : x + patch] for y in corners for x in corners])
+    rows, columns = (np.unique([0, (side - patch) // 2, side - patch]) for side in images.shape[-2:])
+    patches = np.concatenate([images[:, :, y : y + patch, x : x + patch] for y in rows for x in columns])
     drive = drives(bank, is_complex, patches)
     active = np.where(is_complex, ACTIVE["complex"], ACTIVE["simple"])
     threshold = np.array([np.quantile(d, 1 - share) for d, share in zip(drive.T, active, strict=True)])
@@ -180,7 +181,7 @@ def simulate(
     mean_count: float,
     n_repeats: int,
     stimuli: dict[str, Any],
-    image_size: int,
+    image_size: int | tuple[int, int],
     normalize: str,
     n_images: int,
     n_test: int,
@@ -188,6 +189,7 @@ def simulate(
     validation_max: int,
     seed: int,
     recording: str | Path | None,
+    repetitions: int = 1,
 ) -> xr.Dataset:
     """Simulate a dataset that fulfils the contract of :mod:`whatwhere.dataset`.
 
@@ -211,7 +213,7 @@ def simulate(
     stimuli, recording
         As in :func:`whatwhere.simulations.stimuli.open_stimuli`; images are grey.
     image_size
-        Height and width, px.
+        Height and width, px, or (y, x).
     normalize
         Attribute of the dataset: how fits standardize the images.
     n_images
@@ -223,40 +225,47 @@ def simulate(
     seed
         Types, cells, calibration, the images of every split and the spikes of every split have a random
         stream each, so more images leave neurons and first images as they are.
+    repetitions
+        Folds of the dataset, each with ``n_images`` and ``n_test`` images of its own.
     """
-    streams = np.random.SeedSequence(seed).spawn(8)
+    streams = stream(seed, Purpose.SIMULATION).spawn(8)
     type_seed, cell_seed, calibration_seed = streams[:3]
     source = open_stimuli(stimuli, "grey", recording, f"datasets.{name}")
-    calibration = np.empty((N_CALIBRATION, 1, image_size, image_size), np.float32)
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    calibration = np.empty((N_CALIBRATION, 1, height, width), np.float32)
     source.fill(calibration, TRAIN, calibration_seed)
     standardize = standardizer(calibration, "global")
     types = cell_types(n_simple_types, n_complex_types, patch, standardize(calibration), type_seed)
 
     rng = np.random.default_rng(cell_seed)
     cell_type = np.sort(np.arange(n_neurons) % len(types.filters))
-    corner = rng.integers(0, image_size - patch + 1, (n_neurons, 2))
+    corner = rng.integers(0, np.array([height, width]) - patch + 1, (n_neurons, 2))
     spontaneous = rng.uniform(*SPONTANEOUS, n_neurons)
     counts = mean_count * np.exp(MEAN_COUNT_SPREAD * rng.standard_normal(n_neurons))
 
     validation = n_validation(n_images, validation_fraction, validation_max)
     images, split, independent = draw_images(
         source,
-        (1, image_size, image_size),
+        (1, height, width),
         {TRAIN: n_images - validation, VALIDATION: validation, TEST: n_test},
         dict(zip((TRAIN, VALIDATION, TEST), streams[3:6], strict=True)),
+        repetitions,
     )
     rates = relative_rates(types, cell_type, corner, spontaneous, images, standardize)
     rates *= counts.astype(np.float32)
     responses = np.full((n_repeats, *rates.shape), np.nan, np.float32)
-    once, repeated = (np.random.default_rng(stream) for stream in streams[6:])
-    responses[0, :n_images] = once.poisson(rates[:n_images])
-    responses[:, n_images:] = repeated.poisson(rates[n_images:], (n_repeats, n_test, n_neurons))
-    _report(responses, rates, n_images)
+    spikes = zip(split, *(child.spawn(repetitions) for child in streams[6:]), strict=True)
+    for fold, once, repeated in spikes:
+        fitted, tested = (fold == TRAIN) | (fold == VALIDATION), fold == TEST
+        responses[0, fitted] = np.random.default_rng(once).poisson(rates[fitted])
+        shape = (n_repeats, n_test, n_neurons)
+        responses[:, tested] = np.random.default_rng(repeated).poisson(rates[tested], shape)
+    _report(responses[:, tested], rates[tested])
     return xr.Dataset(
         {
             "images": (("image", "channel", "y", "x"), images, {"units": "as stored by the source"}),
             "responses": (("repeat", "image", "neuron"), responses, {"units": "spikes per image"}),
-            "split": (("fold", "image"), split[None], {"meaning": "0 train, 1 validation, 2 test"}),
+            "split": (("fold", "image"), split, {"meaning": SPLIT_MEANING}),
             "rates": (("image", "neuron"), rates, {"units": "spikes per image"}),
             "location": (
                 ("neuron", "axis"),
@@ -282,12 +291,11 @@ def simulate(
     )
 
 
-def _report(responses: np.ndarray, rates: np.ndarray, n_images: int) -> None:
-    """Log what recordings of mouse V1 are compared by."""
-    signal = rates[n_images:].var(0, ddof=1)
+def _report(responses: np.ndarray, rates: np.ndarray) -> None:
+    """Log what recordings of mouse V1 are compared by, from responses to test images and their rates."""
+    signal = rates.var(0, ddof=1)
     logger.info("mean count: median over neurons %.2f", np.median(rates.mean(0)))
     logger.info("single-trial signal fraction: median %.2f", np.median(signal / (signal + rates.mean(0))))
     if len(responses) > 1:
-        test = responses[:, n_images:]
-        logger.info("noise variance of one trial: median %.2f", np.median(noise_variance(test)))
-        logger.info("cc_max: median %.2f", np.nanmedian(cc_max(test)))
+        logger.info("noise variance of one trial: median %.2f", np.median(noise_variance(responses)))
+        logger.info("cc_max: median %.2f", np.nanmedian(cc_max(responses)))

@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from whatwhere import seen
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData, Standardizer
 from whatwhere.metrics import pearson
@@ -70,10 +71,12 @@ def chosen_shares(member: MemberFits, seed: int) -> np.ndarray:
     return shares
 
 
-def predict_shares(member: MemberFits, seed: int, shares: np.ndarray, images: np.ndarray) -> np.ndarray:
+def predict_shares(
+    member: MemberFits, seed: int, shares: np.ndarray, images: np.ndarray, recording: np.ndarray | None = None
+) -> np.ndarray:
     """Prediction of a model from its fits, (image, channel, y, x) as stored to (image, neuron)."""
     taking_part = np.flatnonzero(shares)
-    parts = [load_fit(member.fits, seed, int(i)).predict(images) * shares[i] for i in taking_part]
+    parts = [load_fit(member.fits, seed, int(i)).predict(images, recording) * shares[i] for i in taking_part]
     return np.stack(parts).sum(0, dtype=np.float64)
 
 
@@ -106,13 +109,16 @@ def combine_seed(
         If no fit of a member has a finite loss.
     """
     shares = [chosen_shares(member, seed) for member in members]
-    alone = np.stack([predict_shares(m, seed, s, images) for m, s in zip(members, shares, strict=True)])
+    recording = None if data.pool is None else data.pool.validation
+    alone = np.stack(
+        [predict_shares(m, seed, s, images, recording) for m, s in zip(members, shares, strict=True)]
+    )
     if len(members) > 1:
         weights, bias = mix(alone, responses)
     else:
         weights, bias = np.ones((1, responses.shape[1])), np.zeros(responses.shape[1])
     error = ((weights[:, None] * alone).sum(0) + bias - responses) ** 2
-    mean = data.train_responses.mean(0)
+    mean = seen.mean(data.train_responses)
     n_neurons = responses.shape[1]
     shape = images.shape[1:]
     candidates = Candidates(
@@ -121,10 +127,13 @@ def combine_seed(
         standardize=Standardizer(np.zeros(shape, np.float32), np.ones(shape, np.float32)),
         response_scale=np.ones(n_neurons, np.float32),
         parameters=[_parameters(members, seed, shares, weights, bias)],
-        fits=[Fit(error.mean(0), 0, 0, np.empty((0, 3)), finished=_finished(members, seed, shares, weights))],
-        validation_loss_of_mean=((mean - responses) ** 2).mean(0),
+        fits=[
+            Fit(seen.mean(error), 0, 0, np.empty((0, 3)), finished=_finished(members, seed, shares, weights))
+        ],
+        validation_loss_of_mean=seen.mean((mean - responses) ** 2),
         response_mean=mean,
-        n_images=len(data.train_images) + len(data.validation_images),
+        n_images=data.n_images,
+        recording=None if data.pool is None else data.pool.neurons,
     )
     ranking = pd.DataFrame(
         {
@@ -170,11 +179,12 @@ def validation_scores(predictions: np.ndarray, responses: np.ndarray) -> dict[st
     predictions
         (model, image, neuron).
     responses
-        (image, neuron).
+        (image, neuron), NaN where a neuron did not see an image.
     """
-    variance = responses.var(0)
+    variance = seen.variance(responses)
     varies = variance > 0
-    error = ((predictions - responses) ** 2).mean(1)[:, varies] / variance[varies]
+    squares = (predictions - responses) ** 2
+    error = np.stack([seen.mean(one) for one in squares])[:, varies] / variance[varies]
     return {
         "validation_fve": list(1 - error.mean(1)),
         "validation_correlation": [float(np.nanmean(pearson(one, responses))) for one in predictions],

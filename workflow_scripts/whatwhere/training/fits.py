@@ -12,6 +12,7 @@ from torch import Tensor
 
 from whatwhere.fit_data import Standardizer
 from whatwhere.models.base import Model, predict
+from whatwhere.pool import parts_of
 from whatwhere.training.families import build, settings
 from whatwhere.training.loop import Fit
 
@@ -39,7 +40,9 @@ class Candidates:
     response_mean
         (neuron,) that mean, in the units of the recording.
     n_images
-        Number of training plus validation images.
+        Number of training plus validation images; of several recordings, those of the first.
+    recording
+        (neuron,) number of the recording, if there are several.
     """
 
     seed: int
@@ -51,6 +54,7 @@ class Candidates:
     validation_loss_of_mean: np.ndarray
     response_mean: np.ndarray
     n_images: int
+    recording: np.ndarray | None = None
 
 
 def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict[str, Any]:
@@ -71,6 +75,7 @@ def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict
                 "parameters": one.parameters,
                 "response_mean": torch.from_numpy(one.response_mean),
                 "n_images": n_images,
+                **({} if one.recording is None else {"recording": torch.from_numpy(one.recording)}),
             }
             for one in candidates
         },
@@ -126,29 +131,49 @@ class Fitted:
         Applied to images before the model.
     response_scale
         (neuron,) applied to what the model predicts.
+    recording
+        (neuron,) number of the recording, if it is fitted to several.
     """
 
     encoder: Model
     neurons: np.ndarray
     standardize: Standardizer
     response_scale: np.ndarray
+    recording: np.ndarray | None = None
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Predicted responses, (image, channel, y, x) to (image, neuron), both in stored units."""
-        scaled = predict(self.encoder, torch.from_numpy(self.standardize(images))).numpy()
-        return scaled * self.response_scale
+    def predict(self, images: np.ndarray, recording: np.ndarray | None = None) -> np.ndarray:
+        """Predicted responses, (image, channel, y, x) to (image, neuron), both in stored units.
+
+        Of several recordings, ``recording`` (image,) has the numbers of those of the images, and neurons of
+        others are NaN.
+        """
+        if self.recording is None:
+            scaled = predict(self.encoder, torch.from_numpy(self.standardize(images))).numpy()
+            return scaled * self.response_scale
+        if recording is None:
+            raise ValueError("a fit to several recordings has to know which of them images belong to")
+        predictions = np.full((len(images), len(self.recording)), np.nan, np.float32)
+        for part in parts_of(self.recording):
+            mine = np.flatnonzero(recording == part.recording)
+            if len(mine):
+                seen = torch.from_numpy(self.standardize(images[mine], part.recording))
+                scaled = predict(self.encoder, seen, part).numpy()
+                predictions[mine, part.neurons] = scaled * self.response_scale[part.neurons]
+        return predictions
 
 
 def load_fit(fits: dict[str, Any], seed: int, setting: int) -> Fitted:
     """Rebuild one fit from the content of ``fits.pt``."""
     stored, definition = fits["seeds"][seed], fits["definition"]
     standardize = Standardizer(stored["input_mean"].numpy(), stored["input_sd"].numpy())
-    channel, height, width = stored["input_mean"].shape
     encoder = build(
         definition,
         settings(definition)[setting],
-        (channel, height, width),
+        standardize.image_shape,
         len(stored["neurons"]),
     )
     encoder.load_state_dict(stored["parameters"][setting])
-    return Fitted(encoder, stored["neurons"].numpy(), standardize, stored["response_scale"].numpy())
+    recording = stored["recording"].numpy() if "recording" in stored else None
+    return Fitted(
+        encoder, stored["neurons"].numpy(), standardize, stored["response_scale"].numpy(), recording
+    )

@@ -2,8 +2,10 @@
 
 One step of all fits that train together, which share a batch and nothing else::
 
-    batch = next images in this epoch's order
-    for every fit: gradient of reduce(loss(encoder(batch), responses)) + sum of strength * penalty
+    for every recording, of which there is one unless several were pooled:
+        batch = its next images in this epoch's order
+        for every fit: add the gradient of reduce(loss(encoder(batch), responses)) over its neurons
+    for every fit: add the gradient of the sum of strength * penalty
     for every fit: one step of its optimizer
     every ``evaluate_every`` steps, for every fit:
         loss = mean validation loss in evaluation mode, without penalties
@@ -27,6 +29,7 @@ from torch import Tensor
 
 from whatwhere.errors import UserError
 from whatwhere.models.base import Model
+from whatwhere.training.blocks import Block
 from whatwhere.training.losses import Objective
 from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle
 from whatwhere.training.stack import Stack
@@ -35,16 +38,6 @@ logger = logging.getLogger(__name__)
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-@dataclass(frozen=True)
-class Tensors:
-    """Data on the device: images (image, channel, y, x), responses (image, neuron)."""
-
-    train_images: Tensor
-    train_responses: Tensor
-    validation_images: Tensor
-    validation_responses: Tensor
 
 
 @dataclass(frozen=True)
@@ -194,34 +187,37 @@ class Training:
     ----------
     encoders
         Initialised models of one architecture; trained in place.
-    data
-        Training and validation data on the models' device.
+    blocks
+        Training and validation data of every recording on the models' device.
     objectives
         What is minimised, one per model, differing only in strengths; validation uses the loss alone.
     config
         A model's ``training``.
-    generator
-        Random stream of the batch order, on the CPU.
+    generators
+        Random stream of the batch order of every recording, on the CPU.
     """
 
     def __init__(
         self,
         encoders: list[Model],
-        data: Tensors,
+        blocks: list[Block],
         objectives: list[Objective],
         config: dict[str, Any],
-        generator: torch.Generator,
+        generators: list[torch.Generator],
     ) -> None:
-        self.data = data
+        self.blocks = blocks
         self.config = config
         self.precision = PRECISIONS[config["precision"]]
-        self.batches = Batches(
-            len(data.train_images),
-            config["batch_size"],
-            config["drop_incomplete_batch"],
-            generator,
-            data.train_images.device,
-        )
+        self.batches = [
+            Batches(
+                len(block.data.train_images),
+                config["batch_size"],
+                config["drop_incomplete_batch"],
+                generator,
+                block.data.train_images.device,
+            )
+            for block, generator in zip(blocks, generators, strict=True)
+        ]
         self.runs = [_Run(*pair, config) for pair in zip(encoders, objectives, strict=True)]
         self.step = 0
 
@@ -236,7 +232,7 @@ class Training:
 
         They do not count as an evaluation of the early-stopping schedule.
         """
-        losses = _stack(self.runs).losses(self.data.validation_images, self.data.validation_responses)
+        losses = self._losses(_stack(self.runs))
         for run, loss in zip(self.runs, losses.mean(1).tolist(), strict=True):
             run.stopping.best = loss
 
@@ -248,7 +244,7 @@ class Training:
         after_step
             Called after every step, for progress and checkpoints.
         """
-        batches = iter(self.batches)
+        batches = zip(*self.batches, strict=True)
         while runs := self.active():
             stack = _stack(runs)
             while len(self.active()) == len(runs):
@@ -256,20 +252,33 @@ class Training:
                 after_step(self)
         return [self._finish(run) for run in self.runs]
 
-    def _take_step(self, stack: Stack, runs: list[_Run], batch: Tensor) -> None:
-        images, responses = self.data.train_images[batch], self.data.train_responses[batch]
-        values = stack.differentiate(images, responses, self.precision)
+    def _losses(self, stack: Stack) -> Tensor:
+        """Validation losses, (fit, neuron)."""
+        return torch.cat(
+            [
+                stack.losses(block.data.validation_images, block.data.validation_responses, block.terms)
+                for block in self.blocks
+            ],
+            1,
+        )
+
+    def _take_step(self, stack: Stack, runs: list[_Run], batch: tuple[Tensor, ...]) -> None:
+        seen = (
+            (block.data.train_images[images], block.data.train_responses[images], block.terms)
+            for block, images in zip(self.blocks, batch, strict=True)
+        )
+        values = stack.differentiate(seen, self.precision)
         self.step += 1
         for run in runs:
             run.take_step(self.step)
         if self.step % self.config["evaluate_every"] == 0:
-            losses = stack.losses(self.data.validation_images, self.data.validation_responses).mean(1)
+            losses = self._losses(stack).mean(1)
             for run, value, loss in zip(runs, values.tolist(), losses.tolist(), strict=True):
                 run.update(value, loss)
 
     def _finish(self, run: _Run) -> Fit:
         run.encoder.load_state_dict(run.best["encoder"])
-        (losses,) = _stack([run]).losses(self.data.validation_images, self.data.validation_responses)
+        (losses,) = self._losses(_stack([run]))
         loss = torch.full_like(losses, torch.inf) if run.diverged else losses
         finished = run.stopping.completed(self.step)
         if not finished:
@@ -286,7 +295,7 @@ class Training:
         """Everything needed to continue bit by bit, for a checkpoint."""
         return {
             "step": self.step,
-            "batches": self.batches.state_dict(),
+            "batches": [batches.state_dict() for batches in self.batches],
             "torch_rng": torch.get_rng_state(),
             "runs": [run.state_dict() for run in self.runs],
         }
@@ -294,7 +303,8 @@ class Training:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from :meth:`state_dict`."""
         self.step = state["step"]
-        self.batches.load_state_dict(state["batches"])
+        for batches, saved in zip(self.batches, state["batches"], strict=True):
+            batches.load_state_dict(saved)
         torch.set_rng_state(state["torch_rng"])
         for run, saved in zip(self.runs, state["runs"], strict=True):
             run.load_state_dict(saved)

@@ -8,19 +8,46 @@ import torch
 from torch import Tensor
 
 from whatwhere.models.base import Model
+from whatwhere.pool import neurons_of
+from whatwhere.training.blocks import Terms
+
+WHOLE = Terms()
+"""A batch of all there is."""
 
 
 def squared_error(predictions: Tensor, responses: Tensor) -> Tensor:
-    """Mean over the batch of squared residuals, (batch, neuron) twice to (neuron,)."""
-    return (predictions - responses).square().mean(0)
+    """Squared residuals, elementwise."""
+    return (predictions - responses).square()
 
 
 def poisson_loss(predictions: Tensor, responses: Tensor) -> Tensor:
-    """Poisson loss without its constant, mean over the batch, (batch, neuron) twice to (neuron,)."""
-    return (predictions - responses * torch.log(predictions + 1e-5)).mean(0)
+    """Poisson loss without its constant, elementwise."""
+    return predictions - responses * torch.log(predictions + 1e-5)
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": squared_error, "poisson": poisson_loss}
+
+
+def mean_loss(loss: str, predictions: Tensor, responses: Tensor, missing: bool | None = None) -> Tensor:
+    """Mean of a loss over the images that a neuron saw, (batch, neuron) twice to (neuron,).
+
+    Parameters
+    ----------
+    loss
+        A key of :data:`LOSSES`.
+    predictions, responses
+        NaN responses are missing and count nothing; a neuron that saw none of the batch has loss 0.
+    missing
+        Whether responses may be missing; None looks, for which a GPU has to wait.
+    """
+    of_pair = LOSSES[loss]
+    if not (bool(responses.isnan().any()) if missing is None else missing):
+        return of_pair(predictions, responses).mean(0)
+    seen = ~responses.isnan()
+    losses = of_pair(predictions, torch.where(seen, responses, 0.0))
+    return torch.where(seen, losses, 0.0).sum(0) / seen.sum(0).clamp(min=1)
+
+
 REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": Tensor.mean, "sum": Tensor.sum}
 
 
@@ -39,22 +66,36 @@ class Objective:
     """
 
     def __init__(self, loss: str, reduction: str, strengths: dict[str, float]) -> None:
-        self.loss = LOSSES[loss]
+        self.loss_name = loss
         self.reduce = REDUCTIONS[reduction]
         self.strengths = {name: value for name, value in strengths.items() if value}
 
-    def __call__(self, encoder: Model, images: Tensor, responses: Tensor) -> Tensor:
-        """Value to minimise on one batch, a scalar."""
-        return self.value(encoder, images, responses, self.strengths)
+    def loss(self, predictions: Tensor, responses: Tensor, missing: bool) -> Tensor:
+        """Loss of every neuron, (batch, neuron) twice to (neuron,)."""
+        return mean_loss(self.loss_name, predictions, responses, missing)
+
+    def __call__(self, encoder: Model, images: Tensor, responses: Tensor, terms: Terms = WHOLE) -> Tensor:
+        """Value to minimise on one batch, a scalar; of a pool, what one recording adds to it."""
+        return self.value(encoder, images, responses, self.strengths, terms)
 
     def value(
-        self, encoder: Model, images: Tensor, responses: Tensor, strengths: Mapping[str, float | Tensor]
+        self,
+        encoder: Model,
+        images: Tensor,
+        responses: Tensor,
+        strengths: Mapping[str, float | Tensor],
+        terms: Terms,
     ) -> Tensor:
         """The same with other strengths, which may be tensors (scalars)."""
-        predictions = encoder(images)
-        total = self.reduce(self.loss(predictions, responses))
-        available = encoder.penalties() | {"activity_l1": lambda: predictions.abs().mean(0)}
+        predictions = encoder(images, terms.part)
+        total = self.reduce(self.loss(predictions, responses, terms.missing)) * terms.weight
+        own = neurons_of(terms.part)
+        available = encoder.penalties()
         for name, strength in strengths.items():
-            penalty = available[name]()
-            total = total + strength * (self.reduce(penalty) if penalty.ndim else penalty)
+            penalty = predictions.abs().mean(0) if name == "activity_l1" else available[name]()
+            if penalty.ndim == 0:
+                total = total + strength * penalty * terms.share
+            else:
+                of_neurons = penalty if name == "activity_l1" else penalty[own]
+                total = total + strength * self.reduce(of_neurons) * terms.weight
         return total

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from whatwhere.models.base import EVALUATION_CHUNK, Model
-from whatwhere.training.losses import Objective
+from whatwhere.pool import Part
+from whatwhere.training.blocks import Terms
+from whatwhere.training.losses import WHOLE, Objective
 
 
 class _Objective(nn.Module):
@@ -20,8 +22,10 @@ class _Objective(nn.Module):
         self.encoder = encoder
         self.objective = objective
 
-    def forward(self, images: Tensor, responses: Tensor, strengths: dict[str, Tensor]) -> Tensor:
-        return self.objective.value(self.encoder, images, responses, strengths)
+    def forward(
+        self, images: Tensor, responses: Tensor, strengths: dict[str, Tensor], terms: Terms
+    ) -> Tensor:
+        return self.objective.value(self.encoder, images, responses, strengths, terms)
 
 
 class Stack:
@@ -60,13 +64,17 @@ class Stack:
             }
             self._module = _Objective(first, objectives[0])
 
-    def differentiate(self, images: Tensor, responses: Tensor, precision: torch.dtype) -> Tensor:
-        """Set the gradients of all models in training mode.
+    def differentiate(
+        self, batches: Iterable[tuple[Tensor, Tensor, Terms]], precision: torch.dtype
+    ) -> Tensor:
+        """Set the gradients of all models in training mode: the sum of those of several batches.
+
+        Batches are differentiated one after the other, so that memory is that of the largest.
 
         Parameters
         ----------
-        images, responses
-            One batch, (batch, channel, y, x) and (batch, neuron).
+        batches
+            Images (batch, channel, y, x), responses (batch, neuron) and what they count, of every recording.
         precision
             bfloat16: products of matrices and convolutions are computed in it where torch's autocast says
             so; parameters, sums and losses stay in float32.
@@ -77,46 +85,52 @@ class Stack:
         """
         for encoder in self.encoders:
             encoder.train()
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == torch.bfloat16):
-            values = self._objectives(images, responses)
         for leaf in self._leaves:
             leaf.grad = None
-        # Unlike torch.autograd.grad, backward gives gradients the layout of their parameters, without which
-        # the fused optimizer pairs the wrong elements.
-        values.sum().backward()
+        total = torch.zeros(len(self.encoders))
+        for images, responses, terms in batches:
+            with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == torch.bfloat16):
+                values = self._objectives(images, responses, terms)
+            # Unlike torch.autograd.grad, backward gives gradients the layout of their parameters, without
+            # which the fused optimizer pairs the wrong elements.
+            values.sum().backward()
+            total = total.to(values) + values.detach()
         for leaf, parameters in zip(self._leaves, self._views, strict=True):
             if len(parameters) > 1:
                 for fit, parameter in enumerate(parameters):
                     parameter.grad = None if leaf.grad is None else leaf.grad[fit]
-        return values.detach()
+        return total
 
-    def _objectives(self, images: Tensor, responses: Tensor) -> Tensor:
+    def _objectives(self, images: Tensor, responses: Tensor, terms: Terms) -> Tensor:
         if len(self.encoders) == 1:
-            return self.objectives[0](self.encoders[0], images, responses)[None]
+            return self.objectives[0](self.encoders[0], images, responses, terms)[None]
 
         def one(tensors: dict[str, Tensor], strengths: dict[str, Tensor]) -> Tensor:
             named = {f"encoder.{name}": value for name, value in tensors.items()}
-            return functional_call(self._module, named, (images, responses, strengths))
+            return functional_call(self._module, named, (images, responses, strengths, terms))
 
         return torch.vmap(one, randomness="same")(self._tensors, self._strengths)
 
-    def losses(self, images: Tensor, responses: Tensor) -> Tensor:
+    def losses(self, images: Tensor, responses: Tensor, terms: Terms = WHOLE) -> Tensor:
         """Losses without penalties in evaluation mode, (fit, neuron)."""
-        predictions = self.predict(images)
-        return torch.stack([self.objectives[0].loss(one, responses) for one in predictions])
+        predictions = self.predict(images, terms.part)
+        return torch.stack([self.objectives[0].loss(one, responses, terms.missing) for one in predictions])
 
-    def predict(self, images: Tensor) -> Tensor:
+    def predict(self, images: Tensor, part: Part | None = None) -> Tensor:
         """Predicted responses in evaluation mode, (image, channel, y, x) to (fit, image, neuron)."""
         for encoder in self.encoders:
             encoder.eval()
         with torch.no_grad():
-            return torch.cat([self._predict(chunk) for chunk in images.split(EVALUATION_CHUNK)], 1)
+            return torch.cat([self._predict(chunk, part) for chunk in images.split(EVALUATION_CHUNK)], 1)
 
-    def _predict(self, images: Tensor) -> Tensor:
+    def _predict(self, images: Tensor, part: Part | None) -> Tensor:
         if len(self.encoders) == 1:
-            return self.encoders[0](images)[None]
-        one = functools.partial(functional_call, self.encoders[0])
-        return torch.vmap(one, in_dims=(0, None))(self._tensors, images)
+            return self.encoders[0](images, part)[None]
+
+        def one(tensors: dict[str, Tensor]) -> Tensor:
+            return functional_call(self.encoders[0], tensors, (images, part))
+
+        return torch.vmap(one)(self._tensors)
 
 
 def _share(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:

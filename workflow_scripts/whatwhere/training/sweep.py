@@ -15,15 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from whatwhere import seen
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData, check_responses, evenly_scaled, scale_responses
 from whatwhere.localization.relocation import relocate
 from whatwhere.models.base import LocalizedStart, Model, Start, predict_prepared
 from whatwhere.models.feature_bank import FeatureBank
+from whatwhere.streams import Purpose, stream
+from whatwhere.training.blocks import Tensors, blocks_of
 from whatwhere.training.families import FAMILIES, Setting, build, settings
 from whatwhere.training.fits import Candidates
-from whatwhere.training.loop import Fit, Tensors, Training
-from whatwhere.training.losses import LOSSES, Objective
+from whatwhere.training.loop import Fit, Training
+from whatwhere.training.losses import Objective, mean_loss
 from whatwhere.training.progress import Progress
 from whatwhere.training.schedule import with_steps
 
@@ -46,8 +49,9 @@ def _groups(definition: dict[str, Any]) -> list[list[Setting]]:
 def _candidates(
     seed: int, data: FitData, loss: str, parameters: list[dict[str, Tensor]], fits: list[Fit]
 ) -> Candidates:
-    mean = data.train_responses.mean(0)
+    mean = seen.mean(data.train_responses)
     responses = torch.from_numpy(data.validation_responses)
+    of_mean = mean_loss(loss, torch.from_numpy(mean).expand_as(responses), responses)
     return Candidates(
         seed=seed,
         neurons=data.draw.neurons,
@@ -55,9 +59,10 @@ def _candidates(
         response_scale=data.response_scale,
         parameters=parameters,
         fits=fits,
-        validation_loss_of_mean=LOSSES[loss](torch.from_numpy(mean).expand_as(responses), responses).numpy(),
+        validation_loss_of_mean=of_mean.numpy(),
         response_mean=mean * data.response_scale,
-        n_images=len(data.train_images) + len(data.validation_images),
+        n_images=data.n_images,
+        recording=None if data.pool is None else data.pool.neurons,
     )
 
 
@@ -73,10 +78,15 @@ def _seeds(seed: int, start: int) -> tuple[int, int, int]:
     ``start`` counts random starts of one seed, which differ only in initial values.
     """
     initial, order, dropout = (
-        child.generate_state(start + 1, np.uint64) >> 1
-        for child in np.random.SeedSequence([seed, 1]).spawn(3)
+        child.generate_state(start + 1, np.uint64) >> 1 for child in stream(seed, Purpose.TRAINING).spawn(3)
     )
     return int(initial[start]), int(order[0]), int(dropout[0])
+
+
+def _order_seeds(seed: int, n_recordings: int) -> list[int]:
+    """Independent streams for the batch order of every recording; the first is that of :func:`_seeds`."""
+    order = stream(seed, Purpose.TRAINING).spawn(3)[1]
+    return [int(state) for state in order.generate_state(n_recordings, np.uint64) >> 1]
 
 
 def _start(
@@ -89,7 +99,7 @@ def _start(
     return Start(
         generator=torch.Generator().manual_seed(seed),
         response_sd=torch.from_numpy(data.response_sd),
-        response_mean=torch.from_numpy(data.train_responses.mean(0)),
+        response_mean=torch.from_numpy(seen.mean(data.train_responses)),
         start_maps=start_maps,
         known_kernel=None if known_kernel is None else torch.from_numpy(known_kernel),
         localized=localized,
@@ -105,14 +115,14 @@ def fingerprint(cell: list[Any], files: list[str | Path]) -> str:
     return digest.hexdigest()
 
 
-def _after_step(definition: dict[str, Any], progress: Progress) -> Callable[[Training], None]:
+def _after_step(definition: dict[str, Any], data: Tensors, progress: Progress) -> Callable[[Training], None]:
     """What happens after every step: neurons are relocated when it is time to, and progress is saved."""
     relocation = definition.get("relocation")
 
     def after_step(training: Training) -> None:
         if relocation and training.step <= relocation["last"] and training.step % relocation["every"] == 0:
             for run in training.active():
-                moved = relocate(run.encoder, training.data.train_images, training.data.train_responses)
+                moved = relocate(run.encoder, data.train_images, data.train_responses)
                 logger.info("step %d: %d neurons moved", training.step, len(moved))
         progress(training)
 
@@ -129,7 +139,7 @@ def _seen(definition: dict[str, Any], data: FitData) -> tuple[FitData, FeatureBa
     if "bank" not in definition:
         return data, None
     data = evenly_scaled(data)
-    bank = FeatureBank(data.standardize.mean.shape, definition["bank"])
+    bank = FeatureBank(data.standardize.image_shape, definition["bank"])
     with torch.inference_mode():
         train = bank.standardize_on(torch.from_numpy(data.train_images))
         validation = bank(torch.from_numpy(data.validation_images))
@@ -139,7 +149,7 @@ def _seen(definition: dict[str, Any], data: FitData) -> tuple[FitData, FeatureBa
 
 def _build(definition: dict[str, Any], setting: Setting, data: FitData, bank: FeatureBank | None) -> Model:
     """The uninitialised model of one setting, with the statistics of its bank."""
-    encoder = build(definition, setting, data.standardize.mean.shape, data.train_responses.shape[1])
+    encoder = build(definition, setting, data.standardize.image_shape, data.train_responses.shape[1])
     if bank is not None and encoder.bank is not None:
         encoder.bank.load_state_dict(bank.state_dict())
     return encoder
@@ -195,7 +205,10 @@ def train_seed(
             )
         )
     )
-    _, order_seed, dropout_seed = _seeds(seed, 0)
+    blocks = blocks_of(
+        data, tensors, definition["training"].get("weigh_recordings", "neurons"), definition["reduction"]
+    )
+    dropout_seed = _seeds(seed, 0)[2]
     done: list[tuple[Fit, dict[str, Tensor]]] = []
     for group in _groups(definition):
         finished = [one for one in (progress.take() for _ in group) if one is not None]
@@ -211,13 +224,14 @@ def train_seed(
             strengths = {name: value for name, value in setting.items() if name not in _NO_PENALTY}
             objectives.append(Objective(definition["loss"], definition["reduction"], strengths))
         torch.manual_seed(dropout_seed)
-        order = torch.Generator().manual_seed(order_seed)
-        schedule = with_steps(definition["training"], len(data.train_images))
-        training = Training(encoders, tensors, objectives, schedule, order)
+        orders = [torch.Generator().manual_seed(one) for one in _order_seeds(seed, len(blocks))]
+        longest = max(len(block.data.train_images) for block in blocks)
+        schedule = with_steps(definition["training"], longest)
+        training = Training(encoders, blocks, objectives, schedule, orders)
         if localized is not None:
             training.include_start()
         progress.resume(training)
-        after_step = _after_step(definition, progress)
+        after_step = _after_step(definition, tensors, progress)
         for setting, encoder, fit in zip(group, encoders, training.run(after_step), strict=True):
             # Copies, because a model that was trained with others shares its memory with them.
             state = {name: value.cpu().clone() for name, value in encoder.state_dict().items()}
@@ -259,7 +273,7 @@ def fit_seed(definition: dict[str, Any], seed: int, data: FitData) -> Candidates
         if definition["loss"] == "poisson":
             # A linear prediction can be negative where a rate cannot.
             predictions = predictions.clamp(min=0)
-        loss = LOSSES[definition["loss"]](predictions, responses).numpy()
+        loss = mean_loss(definition["loss"], predictions, responses).numpy()
         logger.info("seed %d %s: validation %.6g", seed, setting, loss.mean())
         fits.append(Fit(loss, 0, 0, np.empty((0, 3)), finished=True))
     return _candidates(seed, data, definition["loss"], parameters, fits)

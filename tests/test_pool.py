@@ -1,0 +1,164 @@
+"""Recordings that are fitted together."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import factorized, small_core, small_training
+
+from whatwhere import sta
+from whatwhere.dataset import TEST
+from whatwhere.errors import UserError
+from whatwhere.fit_data import load_fit_data
+from whatwhere.recordings.pooled import pool
+from whatwhere.training.blocks import Tensors, Terms, blocks_of
+from whatwhere.training.fits import load_fit, to_tensors
+from whatwhere.training.losses import Objective
+from whatwhere.training.progress import Progress
+from whatwhere.training.stack import Stack
+from whatwhere.training.sweep import fit_seed, train_seed
+
+
+@pytest.fixture
+def recordings(tiny_dataset, rng):
+    """Two recordings; images 0 to 19 of the second are images 10 to 29 of the first."""
+    first = tiny_dataset.drop_vars([])
+    second = tiny_dataset.isel(neuron=slice(3), image=slice(50), repeat=slice(2)).copy(deep=True)
+    images = rng.normal(-5, 1, second["images"].shape).astype(np.float32)
+    images[:20] = first["images"].values[10:30]
+    second["images"] = second["images"].dims, images
+    split = np.zeros((2, 50), np.int8)
+    split[:, 20:26], split[:, 26:32] = 1, 2
+    second["split"] = second["split"].dims, split
+    for data in (first, second):
+        data.attrs |= {"citation": "nobody"}
+    return {"first": first, "second": second}
+
+
+@pytest.fixture
+def pooled(recordings):
+    return pool(recordings, "both")
+
+
+def test_folds_of_the_first_stay_and_copies_of_its_images_follow(recordings, pooled):
+    split = pooled["split"].values
+    np.testing.assert_array_equal(split[:, :60], recordings["first"]["split"].values)
+    np.testing.assert_array_equal(split[:, 60:80], split[:, 10:30])
+    np.testing.assert_array_equal(split[:, 80:], recordings["second"]["split"].values[:, 20:])
+
+
+def test_no_neuron_responds_to_images_of_other_recordings(recordings, pooled):
+    responses = pooled["responses"].values
+    np.testing.assert_array_equal(responses[:, :60, :5], recordings["first"]["responses"].values)
+    np.testing.assert_array_equal(responses[:2, 60:, 5:], recordings["second"]["responses"].values)
+    assert np.isnan(responses[:, 60:, :5]).all()
+    assert np.isnan(responses[:, :60, 5:]).all()
+    assert pooled["recording"].values.tolist() == ["first"] * 5 + ["second"] * 3
+    assert pooled["neuron_id"].values[[0, 5]].tolist() == ["first 0", "second 0"]
+
+
+def test_a_fit_sees_of_the_first_what_it_sees_of_it_alone_and_all_of_the_others(recordings, pooled):
+    alone = load_fit_data(recordings["first"], None, 20, 1)
+    together = load_fit_data(pooled, None, 20, 1)
+    n_train, n_validation = len(alone.train_images), len(alone.validation_images)
+    np.testing.assert_array_equal(together.train_images[:n_train], alone.train_images)
+    np.testing.assert_array_equal(together.train_responses[:n_train, :5], alone.train_responses)
+    np.testing.assert_array_equal(together.validation_images[:n_validation], alone.validation_images)
+    assert together.n_images == 20
+    # Standardised on its own: images of the second have mean -5 where those of the first have 3.
+    assert abs(together.train_images[n_train:].mean()) < 0.1
+    assert (pooled["split"].values[1, together.draw.train] != TEST).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.isel(x=slice(10)), "'first' and 'second' have images of 3 x 9 x 11 and 3 x 9 x 10"),
+        (lambda d: d.assign_attrs(normalize="none"), "normalised as per_pixel and none"),
+        (lambda d: d.isel(fold=[0]), "2 and 1 folds"),
+    ],
+)
+def test_recordings_that_do_not_fit_are_refused(recordings, change, message):
+    with pytest.raises(UserError, match=message):
+        pool(recordings | {"second": change(recordings["second"])}, "both")
+
+
+def ridge(data):
+    definition = {"family": "ridge", "input": "image", "loss": "mse", "grid": [{"ridge_l2": [10.0]}]}
+    candidates = [fit_seed(definition, 0, load_fit_data(data, None, None, 0))]
+    return load_fit(to_tensors(definition, candidates), 0, 0)
+
+
+def test_closed_forms_of_a_pool_are_those_of_its_recordings(recordings, pooled):
+    second = recordings["second"]
+    second["split"] = second["split"].dims, pooled["split"].values[:, 60:]
+    recording = np.repeat([0, 1], [60, 50])
+    together = ridge(pooled).predict(pooled["images"].values, recording)
+    for number, (name, neurons) in enumerate({"first": slice(5), "second": slice(5, 8)}.items()):
+        alone = ridge(recordings[name]).predict(recordings[name]["images"].values)
+        np.testing.assert_allclose(together[recording == number, neurons], alone, rtol=1e-4, atol=1e-5)
+        assert np.isnan(together[recording != number, neurons]).all()
+
+
+MISSING = Terms(missing=True)
+DEFINITION = factorized(
+    cores=[small_core()], training=small_training(max_steps=10), loss="mse", grid=[{"mask_l1": [0.01]}]
+)
+
+
+def train(data, **changes):
+    fit = load_fit_data(data, None, None, 0)
+    averages = sta.all_averages(fit.train_images, fit.train_images, fit.train_responses, 5, 0.1)
+    definition = DEFINITION | {"training": DEFINITION["training"] | changes}
+    return train_seed(definition, 0, fit, averages, None, None, torch.device("cpu"), Progress(1))
+
+
+def tensors_of(data):
+    names = ("train_images", "train_responses", "validation_images", "validation_responses")
+    return Tensors(*(torch.from_numpy(getattr(data, name)) for name in names))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_blocks_add_up_to_the_objective_over_all_neurons(pooled, reduction):
+    from whatwhere.models.encoder import build_cnn
+
+    data = load_fit_data(pooled, None, None, 0)
+    encoder = build_cnn(DEFINITION, 0, (3, 9, 11), 8)
+    for parameter in encoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(0))
+    objective = Objective("mse", reduction, {"mask_l1": 0.1, "smoothness": 0.2})
+    blocks = blocks_of(data, tensors_of(data), "neurons", reduction)
+    batches = [(one.data.train_images, one.data.train_responses, one.terms) for one in blocks]
+    value = Stack([encoder], [objective]).differentiate(batches, torch.float32)
+    gradient = encoder.readout.raw_mask.grad.clone()
+    encoder.zero_grad()
+    whole = objective(
+        encoder, *(torch.from_numpy(one) for one in (data.train_images, data.train_responses)), MISSING
+    )
+    whole.backward()
+    torch.testing.assert_close(value[0], whole.detach())
+    torch.testing.assert_close(gradient, encoder.readout.raw_mask.grad)
+
+
+def test_recordings_weigh_as_asked(pooled):
+    data = load_fit_data(pooled, None, None, 0)
+    n_images = [int((data.pool.train == number).sum()) for number in range(2)]
+    for weighing, amounts in {"neurons": [5, 3], "images": n_images, "equally": [1, 1]}.items():
+        terms = [block.terms for block in blocks_of(data, tensors_of(data), weighing, "sum")]
+        shares = np.array(amounts) / sum(amounts)
+        np.testing.assert_allclose([one.share for one in terms], shares)
+        # The mean over the neurons of a recording counts its share.
+        np.testing.assert_allclose([one.weight * n for one, n in zip(terms, (5, 3), strict=True)], 8 * shares)
+
+
+def test_pooled_networks_repeat_bit_by_bit(pooled):
+    fits = [train(pooled).parameters[0] for _ in range(2)]
+    for name, value in fits[0].items():
+        assert torch.equal(value, fits[1][name])
+
+
+def test_pooled_networks_predict_every_recording_by_its_own_images(pooled):
+    candidates = train(pooled)
+    fitted = load_fit(to_tensors(DEFINITION, [candidates]), 0, 0)
+    predictions = fitted.predict(pooled["images"].values, np.repeat([0, 1], [60, 50]))
+    assert np.isfinite(predictions[:60, :5]).all()
+    assert np.isnan(predictions[60:, :5]).all()

@@ -1,0 +1,20 @@
+"""Random streams: one per purpose, so that a dataset and a fit of the same seed draw nothing alike."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Purpose(IntEnum):
+    """What random numbers are for; never 0, because numpy pads seeds: [seed, 0] is the stream of seed."""
+
+    TRAINING = 1
+    DRAW = 2
+    SIMULATION = 3
+
+
+def stream(seed: int, purpose: Purpose) -> np.random.SeedSequence:
+    """The random stream of a seed for a purpose, to be spawned from."""
+    return np.random.SeedSequence([seed, int(purpose)])
