@@ -109,11 +109,13 @@ def check(dataset: xr.Dataset, name: str) -> None:
             raise UserError(f"{name}: '{variable}' has dtype {array.dtype}, expected {dtype}")
         if 0 in array.shape:
             raise UserError(f"{name}: '{variable}' is empty, shape {array.shape}")
+    seen = _check_values(dataset, name)
     _check_splits(dataset, name)
-    _check_values(dataset, name)
+    _check_seen(seen, dataset["split"].values, name)
 
 
-def _check_values(dataset: xr.Dataset, name: str) -> None:
+def _check_values(dataset: xr.Dataset, name: str) -> np.ndarray:
+    """Refuse what is not finite; tell which neurons saw which images, truth values (image, neuron)."""
     seen = []
     for start, stop in _ranges(dataset["responses"]):
         part = dataset.isel(image=slice(start, stop))
@@ -125,7 +127,7 @@ def _check_values(dataset: xr.Dataset, name: str) -> None:
             bad = start + np.flatnonzero(np.isinf(responses).any((0, 2)))[0]
             raise UserError(f"{name}: the responses to image {bad} are infinite: repair or remove it")
         seen.append((~np.isnan(responses)).any(0))
-    _check_seen(np.concatenate(seen), dataset["split"].values, name)
+    return np.concatenate(seen)
 
 
 def _check_seen(seen: np.ndarray, split: np.ndarray, name: str) -> None:
@@ -141,8 +143,7 @@ def _check_seen(seen: np.ndarray, split: np.ndarray, name: str) -> None:
             if few.min() < 2:
                 raise UserError(
                     f"{name}: neuron {few.argmin()} has responses to {few.min()} {label} images of "
-                    f"fold {fold}: "
-                    "remove neurons or images until all have two"
+                    f"fold {fold}: remove neurons or images until all have two"
                 )
 
 
