@@ -8,9 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jsonschema
-import yaml
 
-from whatwhere.config.files import SCHEMAS, Config
+from whatwhere.config.files import SCHEMAS, Config, read
 from whatwhere.errors import UserError
 
 Sources = Sequence[tuple[str, Config]]
@@ -65,8 +64,7 @@ def _culprit(path: tuple[str | int, ...], sources: Sources) -> str:
 
 @functools.cache
 def _validator(schema: str) -> Any:
-    with open(SCHEMAS / f"{schema}.schema.yaml", encoding="utf-8") as stream:
-        return _Validator(yaml.safe_load(stream))
+    return _Validator(read(SCHEMAS / f"{schema}.schema.yaml"))
 
 
 def check_schema(value: Any, schema: str, path: tuple[str, ...], sources: Sources) -> None:
