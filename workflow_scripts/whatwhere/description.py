@@ -13,7 +13,7 @@ from whatwhere.dataset import SPLITS, duplicate_groups, presented
 from whatwhere.errors import some_of
 from whatwhere.metrics import cc_max
 
-_BLOCK = 64
+_BLOCK = 16
 MIN_TESTED = 10
 """Test images below which correlations are chance."""
 DRIFT_LIMIT = 5.0
@@ -96,7 +96,7 @@ def neuron_table(dataset: xr.Dataset) -> pd.DataFrame:
     names = dataset["neuron_id"].values if "neuron_id" in dataset.coords else None
     # In blocks: intermediate results are several times larger than the responses.
     blocks = [
-        _rows(dataset["responses"].values[:, :, start : start + _BLOCK])
+        _rows(dataset["responses"][:, :, start : start + _BLOCK].values)
         for start in range(0, dataset.sizes["neuron"], _BLOCK)
     ]
     table = pd.concat(blocks, ignore_index=True)
