@@ -160,6 +160,7 @@ def main(dataset: str | Path, table: str | Path, svg: str | Path, png: str | Pat
     """Describe a dataset in a table of its neurons, a figure and a page."""
     plotting.use_style()
     with open_dataset(dataset) as data:
+        data["responses"].load()  # once: all of it is drawn
         neurons = neuron_table(data)
         write_table(neurons, table)
         draw(data, neurons, svg, png)

@@ -72,7 +72,7 @@ _ATTRIBUTES = (
 )
 _CHUNK = 64 << 10
 """Bytes of responses that a file stores in one piece."""
-_PIECE = 64 << 20
+_PIECE = 16 << 20
 """Bytes of responses or images that are in memory at a time where all of them need not be."""
 
 

@@ -14,7 +14,7 @@ from whatwhere.errors import some_of
 from whatwhere.metrics import cc_max
 from whatwhere.seen import counts
 
-_BLOCK = 64
+_BLOCK = 16
 MIN_TESTED = 10
 """Test images below which correlations are chance."""
 DRIFT_LIMIT = 5.0
@@ -103,7 +103,7 @@ def neuron_table(dataset: xr.Dataset) -> pd.DataFrame:
     names = dataset["neuron_id"].values if "neuron_id" in dataset.coords else None
     # In blocks: intermediate results are several times larger than the responses.
     blocks = [
-        _rows(dataset["responses"].values[:, :, start : start + _BLOCK])
+        _rows(dataset["responses"][:, :, start : start + _BLOCK].values)
         for start in range(0, dataset.sizes["neuron"], _BLOCK)
     ]
     table = pd.concat(blocks, ignore_index=True)
