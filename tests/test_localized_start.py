@@ -9,7 +9,7 @@ from test_localization import PATCH, SIZE, definition, population
 import compute_sta
 import localize
 import train
-from whatwhere.config.validation import _check_localizer
+from whatwhere.config.model_checks import _check_localizer
 from whatwhere.errors import UserError
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf
 from whatwhere.fit_data import load_fit_data

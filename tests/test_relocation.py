@@ -4,7 +4,7 @@ import torch
 from conftest import factorized, small_core
 from sklearn.linear_model import Ridge
 
-from whatwhere.config.validation import _check_localizer
+from whatwhere.config.model_checks import _check_localizer
 from whatwhere.errors import UserError
 from whatwhere.localization.relocation import _RIDGE, explained_everywhere, least_gain, relocate
 from whatwhere.models.base import Start

@@ -13,8 +13,8 @@ import xarray as xr
 
 from whatwhere import fitted_file, runs, sta
 from whatwhere.config.load import load as load_config
+from whatwhere.config.model_checks import validate_model
 from whatwhere.config.traits import traits_of
-from whatwhere.config.validation import validate_model
 from whatwhere.dataset import TEST, select_images
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data, standardizer

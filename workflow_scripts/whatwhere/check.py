@@ -13,9 +13,9 @@ import xarray as xr
 
 from whatwhere.config.files import SIMULATED, Config, dump, size
 from whatwhere.config.load import load as load_config
+from whatwhere.config.model_checks import check_size
 from whatwhere.config.plan import used
 from whatwhere.config.schema import Sources
-from whatwhere.config.validation import check_size
 from whatwhere.dataset import repeat_mean
 from whatwhere.description import overview
 from whatwhere.errors import UserError

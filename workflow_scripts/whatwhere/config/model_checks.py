@@ -1,0 +1,186 @@
+"""What the schema of a model cannot say: lengths that fit together, names that exist, sizes that fit."""
+
+from __future__ import annotations
+
+from whatwhere.config.files import Config
+from whatwhere.config.resolve import STAGES
+from whatwhere.config.schema import Sources, check_schema, fail
+from whatwhere.config.traits import families_that, traits_of
+
+
+def check_model(config: Config, name: str, sources: Sources) -> None:
+    """Refuse a model that contradicts itself or names what there is not; errors as in ``validate``."""
+    _check_definition(config["models"][name], ("models", name), sources)
+    _check_localizer(config, name, sources)
+    _check_members(config, name, sources)
+
+
+def _check_definition(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
+    _check_cores(definition, (*path, "cores"), sources)
+    _check_training(definition, (*path, "training"), sources)
+    _check_bank(definition, path, sources)
+
+
+def validate_model(definition: Config) -> None:
+    """Refuse a model that does not fulfil its schema; errors as in :func:`validate`."""
+    sources: Sources = [("definition", {"models": {"model": definition}})]
+    check_schema(definition, "models", ("models", "model"), sources)
+    _check_definition(definition, ("models", "model"), sources)
+
+
+def check_size(config: Config, model: str, image: int, n_neurons: int, sources: Sources) -> None:
+    """Refuse a model whose kernels do not fit into images of ``image`` px, or outnumber the neurons.
+
+    Parameters
+    ----------
+    config
+        The merged configuration.
+    model
+        A name under ``models``.
+    image
+        Height or width of the images, the smaller one.
+    n_neurons
+        Size of the population.
+    sources
+        As for :func:`validate`.
+    """
+    definition, path = config["models"][model], ("models", model)
+    if "bank" in definition:
+        pool = definition["bank"]["pool"]
+        if pool > image:
+            message = f"squares of {pool} px do not fit into images of {image} px"
+            raise fail((*path, "bank", "pool"), message, sources)
+        # Layers see the maps of the bank.
+        image = -(-image // pool)
+    for index, core in enumerate(definition.get("cores", [])):
+        _check_kernels(core, image, (*path, "cores", index), sources)
+    if traits_of(definition).rule == "localize":
+        kernel = definition["kernel"]
+        if kernel > image:
+            raise fail((*path, "kernel"), f"{kernel} px do not fit into images of {image} px", sources)
+        for index, block in enumerate(definition["grid"]):
+            if max(block["n_kernels"]) > n_neurons:
+                message = f"{max(block['n_kernels'])} kernels are more than the {n_neurons} neurons"
+                raise fail((*path, "grid", index, "n_kernels"), message, sources)
+
+
+def _check_kernels(core: Config, image: int, path: tuple[str | int, ...], sources: Sources) -> None:
+    size = image
+    for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
+        if kernel > size:
+            message = f"a kernel of {kernel} px does not fit into {size} px (images of {image} px)"
+            raise fail((*path, "kernels"), message, sources)
+        size -= (kernel - 1) * (padding == "valid")
+
+
+def _check_cores(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
+    for index, core in enumerate(definition.get("cores", [])):
+        n_layers = len(core["channels"])
+        for key in ("kernels", "padding", "smooth_layers", "sparse_layers"):
+            if len(core[key]) != n_layers:
+                message = f"has {len(core[key])} elements but 'channels' has {n_layers}: one per layer"
+                raise fail((*path, index, key), message, sources)
+        if core.get("side_by_side") and "valid" in core["padding"]:
+            message = "maps side by side must have one size: set padding to same"
+            raise fail((*path, index, "padding"), message, sources)
+
+
+def _check_bank(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
+    """What stands on a bank, and what cannot."""
+    if "bank" not in definition:
+        if definition.get("input") == "features":
+            raise fail((*path, "input"), "features needs the key 'bank'", sources)
+        return
+    bank = definition["bank"]
+    if not bank["wavelengths"] and not bank["means"]:
+        message = "holds no maps: name wavelengths, or set means to true"
+        raise fail((*path, "bank", "wavelengths"), message, sources)
+    if definition.get("input", "features") != "features":
+        message = f"is not seen by a model with 'input: {definition['input']}': set input to features"
+        raise fail((*path, "bank"), message, sources)
+    readout = definition.get("readout", {})
+    start = readout.get("mask_start", readout)
+    if start.get("position", "random") not in ("random", "uniform", "center"):
+        message = f"'{start['position']}' is a place in the image, not in the maps of a bank: use random"
+        raise fail((*path, "readout"), message, sources)
+    if "localizer" in definition or traits_of(definition).known_field:
+        raise fail((*path, "bank"), "a model that is given its kernels cannot stand on a bank", sources)
+
+
+def _check_training(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
+    training = definition.get("training")
+    if training is None:
+        return
+    cycle = training.get("schedule") == "one_cycle"
+    for key in STAGES:
+        if cycle and key in training:
+            message = "belongs to learning-rate stages: leave it out with 'schedule: one_cycle'"
+            raise fail((*path, key), message, sources)
+        if not cycle and key not in training:
+            raise fail(path, f"key '{key}' is missing", sources)
+    if "weight_decay" in training and "readout" not in definition:
+        message = f"a {definition['family']} has no readout whose weights could decay: leave it out"
+        raise fail((*path, "weight_decay"), message, sources)
+    if ("max_steps" in training) == ("max_epochs" in training):
+        raise fail(path, "needs either 'max_steps' or 'max_epochs'", sources)
+    if training.get("max_steps", training["evaluate_every"]) < training["evaluate_every"]:
+        message = (
+            f"{training['max_steps']} steps end before the first evaluation, after "
+            f"'evaluate_every' {training['evaluate_every']}"
+        )
+        raise fail((*path, "max_steps"), message, sources)
+
+
+def _check_localizer(config: Config, name: str, sources: Sources) -> None:
+    """What starts from inferred locations needs a localizer that fits it."""
+    definition, path = config["models"][name], ("models", name)
+    readout = definition.get("readout", {})
+    mask_start = readout.get("mask_start", {})
+    wanted = {
+        "readout.mask_start.position": mask_start.get("position") == "posterior",
+        "readout.position": readout.get("position") == "posterior",
+        "readout.feature_start.mean": readout.get("feature_start", {}).get("mean") == "posterior",
+        "cores": any(core.get("kernel_start") == "posterior" for core in definition.get("cores", [])),
+    }
+    if mask_start.get("height") == "amplitude" and mask_start["position"] != "posterior":
+        message = "amplitude needs 'position: posterior'"
+        raise fail((*path, "readout", "mask_start", "height"), message, sources)
+    if "relocation" in definition and not traits_of(definition).moves:
+        able = " and ".join(families_that("moves"))
+        message = f"neurons of a {definition['family']} cannot move: only {able} can"
+        raise fail((*path, "relocation"), message, sources)
+    if "localizer" not in definition:
+        for key, needs in wanted.items():
+            if needs:
+                raise fail((*path, *key.split(".")), "posterior needs the key 'localizer'", sources)
+        return
+    known = [n for n, model in config["models"].items() if traits_of(model).rule == "localize"]
+    localizer = config["models"].get(definition["localizer"], {})
+    if definition["localizer"] not in known:
+        message = f"'{definition['localizer']}' is no model of family localization; there are {known}"
+        raise fail((*path, "localizer"), message, sources)
+    counts = {count for block in localizer["grid"] for count in block["n_kernels"]}
+    for index, core in enumerate(definition["cores"]):
+        if core.get("kernel_start") != "posterior":
+            continue
+        here = (*path, "cores", index)
+        if len(core["channels"]) != 1 or core["channels"] != definition["cores"][0]["channels"]:
+            message = "kernel_start: posterior is for single layers of the same number of channels"
+            raise fail((*here, "channels"), message, sources)
+        if core["channels"][0] not in counts:
+            message = f"{core['channels'][0]} is not among the n_kernels of '{definition['localizer']}'"
+            raise fail((*here, "channels", 0), message, sources)
+        if core["kernels"][0] != localizer["kernel"]:
+            message = f"{core['kernels'][0]} px, but '{definition['localizer']}' has {localizer['kernel']} px"
+            raise fail((*here, "kernels", 0), message, sources)
+
+
+def _check_members(config: Config, name: str, sources: Sources) -> None:
+    """A combination is made from models that are fitted, not from other combinations."""
+    for position, member in enumerate(config["models"][name].get("members", [])):
+        path = ("models", name, "members", position)
+        if member not in config["models"]:
+            defined = ", ".join(sorted(config["models"]))
+            raise fail(path, f"'{member}' is not defined under 'models'; defined are {defined}", sources)
+        if traits_of(config["models"][member]).rule == "combine":
+            raise fail(path, f"'{member}' is itself combined: name its members", sources)
