@@ -9,6 +9,10 @@ rule train:
             ],
             cell=lookup(OF_CELL + " and localizer != ''", within=CELLS),
         ),
+        core=collect(
+            ["{cell.core}/fits.pt", "{cell.core}/validation.nc"],
+            cell=lookup(OF_CELL + " and core != ''", within=CELLS),
+        ),
     output:
         fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
         validation="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/validation.nc",
@@ -39,6 +43,10 @@ rule train:
 rule fit_baseline:
     input:
         dataset="<results>/data/{dataset}.nc",
+        core=collect(
+            ["{cell.core}/fits.pt", "{cell.core}/validation.nc"],
+            cell=lookup(OF_CELL + " and core != ''", within=CELLS),
+        ),
     output:
         fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
         validation="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/validation.nc",

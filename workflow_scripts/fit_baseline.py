@@ -8,12 +8,14 @@ from whatwhere.dataset import open_dataset
 from whatwhere.files import write_netcdf, write_tensors
 from whatwhere.fit_data import load_fit_data
 from whatwhere.logs import logged
+from whatwhere.training.carried import carried_cores
 from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.sweep import fit_seed
 
 
 def main(
     dataset: str | Path,
+    core: list[str],
     n_neurons: str,
     n_images: str,
     definition: dict[str, Any],
@@ -21,10 +23,21 @@ def main(
     fits: str | Path,
     validation: str | Path,
 ) -> None:
-    """Fit a sweep and write it to ``fits`` and ``validation``."""
+    """Fit a sweep and write it to ``fits`` and ``validation``.
+
+    ``core`` holds ``fits.pt`` and ``validation.nc`` of the network on whose core the model stands, if any.
+    """
+    carried = carried_cores(core, seeds)
+    for one in carried.values():
+        definition = one.completed(definition)
     with open_dataset(dataset) as data:
         candidates = [
-            fit_seed(definition, seed, load_fit_data(data, size(n_neurons), size(n_images), seed))
+            fit_seed(
+                definition,
+                seed,
+                load_fit_data(data, size(n_neurons), size(n_images), seed),
+                carried.get(seed),
+            )
             for seed in seeds
         ]
     write_netcdf(to_validation(definition, candidates), validation)
@@ -35,6 +48,7 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
             dataset=snakemake.input.dataset,
+            core=list(snakemake.input.core),
             n_neurons=snakemake.wildcards.n_neurons,
             n_images=snakemake.wildcards.n_images,
             definition=snakemake.params.definition,

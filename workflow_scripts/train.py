@@ -12,6 +12,7 @@ from whatwhere.files import read_netcdf, read_tensors, write_netcdf, write_tenso
 from whatwhere.fit_data import load_fit_data
 from whatwhere.logs import logged
 from whatwhere.memory import keep_freed_memory
+from whatwhere.training.carried import carried_cores
 from whatwhere.training.checkpoint import Checkpoint
 from whatwhere.training.families import settings
 from whatwhere.training.fits import to_tensors, to_validation
@@ -24,6 +25,7 @@ def main(
     dataset: str | Path,
     sta_file: str | Path,
     localizer: list[str],
+    core: list[str],
     n_neurons: str,
     n_images: str,
     definition: dict[str, Any],
@@ -37,7 +39,8 @@ def main(
 ) -> None:
     """Train a sweep, or continue an interrupted one, and write it to ``fits`` and ``validation``.
 
-    ``localizer`` holds ``starts.pt`` and ``validation.nc`` of the model that this one starts from, if any.
+    ``localizer`` holds ``starts.pt`` and ``validation.nc`` of the model that this one starts from, ``core``
+    ``fits.pt`` and ``validation.nc`` of the model whose core it takes, if any.
     """
     torch.set_num_threads(threads)
     keep_freed_memory()
@@ -51,10 +54,13 @@ def main(
                 found = {seed: start_from(starts, rated, definition, seed) for seed in seeds}
         checkpoint = Checkpoint(
             checkpoint_path(fits),
-            fingerprint([definition, code, n_neurons, n_images, seeds], [dataset, sta_file, *localizer]),
+            fingerprint(
+                [definition, code, n_neurons, n_images, seeds], [dataset, sta_file, *localizer, *core]
+            ),
             checkpoint_seconds,
             len(seeds) * len(settings(definition)),
         )
+        carried = carried_cores(core, seeds)
         candidates = [
             train_seed(
                 definition,
@@ -65,6 +71,7 @@ def main(
                 found[seed][0],
                 where,
                 checkpoint,
+                carried.get(seed),
             )
             for seed in seeds
         ]
@@ -79,6 +86,7 @@ if __name__ == "__main__":
             dataset=snakemake.input.dataset,
             sta_file=snakemake.input.sta,
             localizer=list(snakemake.input.localizer),
+            core=list(snakemake.input.core),
             n_neurons=snakemake.wildcards.n_neurons,
             n_images=snakemake.wildcards.n_images,
             definition=snakemake.params.definition,

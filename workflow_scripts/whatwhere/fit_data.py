@@ -137,6 +137,14 @@ class Standardizer:
         channel, height, width = self.mean.shape[-3:]
         return channel, height, width
 
+    @property
+    def normalize(self) -> str:
+        """Which of :data:`whatwhere.dataset.NORMALIZATIONS` it does."""
+        if (self.mean == 0).all() and (self.sd == 1).all():
+            return "none"
+        each = self.mean.reshape(-1, int(np.prod(self.image_shape)))
+        return "global" if (each == each[:, :1]).all() else "per_pixel"
+
     def __call__(self, images: np.ndarray, recording: np.ndarray | int | None = None) -> np.ndarray:
         """Return (images - mean) / sd as float32, (image, channel, y, x).
 

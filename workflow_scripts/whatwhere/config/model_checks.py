@@ -13,6 +13,7 @@ def check_model(config: Config, name: str, sources: Sources) -> None:
     _check_definition(config["models"][name], ("models", name), sources)
     _check_localizer(config, name, sources)
     _check_members(config, name, sources)
+    _check_core_from(config, name, sources)
 
 
 def _check_definition(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
@@ -88,8 +89,8 @@ def _check_cores(definition: Config, path: tuple[str, ...], sources: Sources) ->
 def _check_bank(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
     """What stands on a bank, and what cannot."""
     if "bank" not in definition:
-        if definition.get("input") == "features":
-            raise fail((*path, "input"), "features needs the key 'bank'", sources)
+        if definition.get("input") == "features" and "core_from" not in definition:
+            raise fail((*path, "input"), "features needs the key 'bank' or 'core_from'", sources)
         return
     bank = definition["bank"]
     if not bank["wavelengths"] and not bank["means"]:
@@ -184,3 +185,35 @@ def _check_members(config: Config, name: str, sources: Sources) -> None:
             raise fail(path, f"'{member}' is not defined under 'models'; defined are {defined}", sources)
         if traits_of(config["models"][member]).rule == "combine":
             raise fail(path, f"'{member}' is itself combined: name its members", sources)
+
+
+def _check_core_from(config: Config, name: str, sources: Sources) -> None:
+    """A core is taken from a network that is fitted, with the same seeds."""
+    definition, path = config["models"][name], ("models", name, "core_from")
+    source = definition.get("core_from", {})
+    if source.get("mode") == "trained" and "cores" not in definition:
+        raise fail((*path, "mode"), "closed forms stand on a core as it is: set frozen", sources)
+    if "model" not in source:
+        return
+    networks = [one for one, model in config["models"].items() if "cores" in model and one != name]
+    if source["model"] not in networks:
+        message = f"'{source['model']}' is no other network of this config; there are {networks}"
+        raise fail((*path, "model"), message, sources)
+    users = [one for one in config["experiments"] if name in one["models"]]
+    for user in users:
+        experiment = source.get("experiment", user["name"])
+        fitted = [
+            one
+            for one in config["experiments"]
+            if one["name"] == experiment
+            and source["model"] in one["models"]
+            and source.get("dataset", one["datasets"][0]) in one["datasets"]
+            and set(user["seeds"]) <= set(one["seeds"])
+            and ("dataset" not in source or ("all" in one["n_neurons"] and "all" in one["n_images"]))
+        ]
+        if not fitted:
+            message = (
+                f"no experiment '{experiment}' fits '{source['model']}' to what is asked for with all seeds "
+                f"of '{user['name']}': add it to an experiment"
+            )
+            raise fail((*path, "model"), message, sources)

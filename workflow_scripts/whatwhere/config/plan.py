@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -34,7 +36,7 @@ FITS = [
     "explored",
 ]
 """Columns of :func:`fits`."""
-CELLS = ["n_neurons", "n_images", "cell", "cell_path", "sta", "localizer", "last"]
+CELLS = ["n_neurons", "n_images", "cell", "cell_path", "sta", "localizer", "core", "last"]
 """Columns that :func:`cells` adds."""
 
 
@@ -114,7 +116,8 @@ def cells(config: Config) -> pd.DataFrame:
     -------
     The columns of :func:`fits`, and ``n_neurons``, ``n_images`` (as in paths: a number or ``all``); ``cell``,
     its folder; ``cell_path`` and ``sta``, its files below a run's folders; ``localizer``, those of the model
-    it starts from, or an empty string; ``last``, whether it is the largest cell of its fit.
+    it starts from, or an empty string; ``core``, the folder of the fits whose core it takes, or an empty
+    string; ``last``, whether it is the largest cell of its fit.
     """
     by_name = {experiment["name"]: experiment for experiment in config["experiments"]}
     rows = []
@@ -132,11 +135,28 @@ def cells(config: Config) -> pd.DataFrame:
                     "cell": cell,
                     "cell_path": f"{fit['path']}/{cell}",
                     "sta": f"{fit['experiment']}/{fit['dataset']}/{cell}",
+                    "core": _core_folder(config, fit, cell),
                     "localizer": f"{fit['experiment']}/{fit['dataset']}/{above}/{cell}" if above else "",
                     "last": (n_neurons, n_images) == sizes[-1],
                 }
             )
     return pd.DataFrame(rows, columns=[*FITS, *CELLS])
+
+
+def _core_folder(config: Config, fit: Mapping[Any, Any], cell: str) -> str:
+    """Folder of the fits that a core is taken from: of a file, or of a model of this run.
+
+    A model of the same dataset gives that of the same cell, one of another dataset its largest.
+    """
+    source = config["models"][fit["model"]].get("core_from")
+    if source is None:
+        return ""
+    if "file" in source:
+        return str(Path(source["file"]).parent)
+    experiment, dataset = source.get("experiment", fit["experiment"]), source.get("dataset", fit["dataset"])
+    own = "dataset" not in source
+    folder = f"{experiment}/{dataset}/{source['model']}/{cell if own else 'nall-dall'}"
+    return f"results/{config['run']}/fits/{folder}"
 
 
 def members(config: Config) -> pd.DataFrame:

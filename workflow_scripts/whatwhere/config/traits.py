@@ -78,7 +78,8 @@ def n_features(model: dict[str, Any]) -> int:
     kernels = [count for block in model["grid"] for count in block.get("n_kernels", [])]
     bank = model.get("bank")
     maps = [len(bank["wavelengths"]) * bank["orientations"] + bank["means"]] if bank and not cores else []
-    return min(cores + kernels + maps)
+    # A core that is carried over to a closed form is not known here; it has more than one.
+    return min(cores + kernels + maps, default=2)
 
 
 def families_that(trait: str) -> list[str]:

@@ -129,6 +129,10 @@ class Model(nn.Module):
         """Return the parameters that weight decay shrinks; none unless a model says so."""
         return []
 
+    def carried(self) -> tuple[list[nn.Parameter], float]:
+        """Return the parameters that another model started, and their rate relative to all others."""
+        return [], 1.0
+
     def penalties(self) -> Penalties:
         """Return the penalties that a grid may name."""
         raise NotImplementedError

@@ -64,6 +64,7 @@ class Encoder(Model):
         self.readout = readout
         self.nonlinearity = ACTIVATIONS[nonlinearity]()
         self.drive = DRIVES[nonlinearity]
+        self.core_rate: float | None = None
 
     def initialize(self, start: Start) -> None:
         """Set all parameters to their initial values (section B); biases give the mean responses."""
@@ -71,6 +72,32 @@ class Encoder(Model):
         self.readout.initialize(start)
         if self.readout.bias is not None:
             self.readout.bias.data.copy_(self.drive(start.response_mean))
+
+    def carry(self, state: dict[str, Tensor], rate: float) -> None:
+        """Take the core, and the statistics of the bank, from the state of another network.
+
+        Parameters
+        ----------
+        state
+            Its names begin with ``core.`` and ``bank.``.
+        rate
+            Learning rate of the core relative to that of the readout; 0 freezes it and its moving averages.
+        """
+        self.load_state_dict(self.state_dict() | state)
+        self.core_rate = rate
+        if rate == 0:
+            self.core.requires_grad_(False)
+
+    def carried(self) -> tuple[list[nn.Parameter], float]:
+        """The core, if it was carried over."""
+        return ([], 1.0) if self.core_rate is None else (list(self.core.parameters()), self.core_rate)
+
+    def train(self, mode: bool = True) -> Encoder:
+        """Set training or evaluation mode; a frozen core is always in evaluation mode."""
+        super().train(mode)
+        if self.core_rate == 0:
+            self.core.eval()
+        return self
 
     def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""

@@ -17,7 +17,46 @@ from whatwhere.errors import UserError
 from whatwhere.models.base import EVALUATION_CHUNK, Bank, ImageShape
 
 
-class FeatureBank(Bank):
+class StandardizedBank(Bank):
+    """Features whose every value is standardised on training images."""
+
+    mean: Tensor
+    sd: Tensor
+
+    def start_at(self, out_shape: ImageShape) -> None:
+        """Say what shape the features have; they are as they come until they are standardised."""
+        self.out_shape = out_shape
+        self.register_buffer("mean", torch.zeros(out_shape))
+        self.register_buffer("sd", torch.ones(out_shape))
+
+    def maps_of(self, images: Tensor) -> Tensor:
+        """Features of a few images before they are standardised, (image, channel, y, x)."""
+        raise NotImplementedError
+
+    def standardize_on(self, images: Tensor) -> Tensor:
+        """Take mean and sd of every value of the maps from training images (image, channel, y, x).
+
+        Returns
+        -------
+        Their standardised maps.
+        """
+        maps = self.raw_maps(images)
+        sd, mean = torch.std_mean(maps.double(), 0, correction=0)
+        self.mean.copy_(mean)
+        # A value that never varies becomes 0 and stays there.
+        self.sd.copy_(torch.where(sd > 1e-6 * (1 + mean.abs()), sd, 1.0))
+        return (maps - self.mean) / self.sd
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Standardised maps, (image, channel, y, x) to (image, *out_shape)."""
+        return (self.raw_maps(images) - self.mean) / self.sd
+
+    def raw_maps(self, images: Tensor) -> Tensor:
+        """Maps before they are standardised, (image, channel, y, x) to (image, *out_shape)."""
+        return torch.cat([self.maps_of(chunk) for chunk in images.split(EVALUATION_CHUNK)])
+
+
+class FeatureBank(StandardizedBank):
     """Energies of Gabor filters and local means, standardised on training images.
 
     A Gabor filter of wavelength w is a plane wave under a Gaussian of sd w / 2, without mean and of unit
@@ -46,9 +85,6 @@ class FeatureBank(Bank):
         If there are no maps, or a square does not fit into the image.
     """
 
-    mean: Tensor
-    sd: Tensor
-
     def __init__(self, image_shape: ImageShape, config: dict[str, Any]) -> None:
         super().__init__()
         self.image_shape = image_shape
@@ -67,27 +103,7 @@ class FeatureBank(Bank):
         n_maps = len(self.pairs) + channels * self.means
         if n_maps == 0:
             raise UserError("bank: holds no maps: name wavelengths, or set means: true")
-        self.out_shape = (n_maps, -(-height // self.stride), -(-width // self.stride))
-        self.register_buffer("mean", torch.zeros(self.out_shape))
-        self.register_buffer("sd", torch.ones(self.out_shape))
-
-    def standardize_on(self, images: Tensor) -> Tensor:
-        """Take mean and sd of every value of the maps from training images (image, channel, y, x).
-
-        Returns
-        -------
-        Their standardised maps.
-        """
-        maps = self.raw_maps(images)
-        sd, mean = torch.std_mean(maps.double(), 0, correction=0)
-        self.mean.copy_(mean)
-        # A value that never varies becomes 0 and stays there.
-        self.sd.copy_(torch.where(sd > 1e-6 * (1 + mean.abs()), sd, 1.0))
-        return (maps - self.mean) / self.sd
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Standardised maps, (image, channel, y, x) to (image, *out_shape)."""
-        return (self.raw_maps(images) - self.mean) / self.sd
+        self.start_at((n_maps, -(-height // self.stride), -(-width // self.stride)))
 
     def filters(self) -> Tensor:
         """What every map sees, (map, channel, y, x): even Gabor filters, and squares of ones for means."""
@@ -102,11 +118,8 @@ class FeatureBank(Bank):
         means = [square * one[:, None, None] for one in torch.eye(channels)] if self.means else []
         return torch.stack([*grey, *means])
 
-    def raw_maps(self, images: Tensor) -> Tensor:
-        """Maps before they are standardised, (image, channel, y, x) to (image, *out_shape)."""
-        return torch.cat([self._maps(chunk) for chunk in images.split(EVALUATION_CHUNK)])
-
-    def _maps(self, images: Tensor) -> Tensor:
+    def maps_of(self, images: Tensor) -> Tensor:
+        """Energies and means, (image, channel, y, x) to (image, *out_shape)."""
         grey = images.mean(1)
         energies = [gabor_energy(grey, *pair)[:, None] for pair in self.pairs]
         maps = torch.cat([*energies, images] if self.means else energies, 1)

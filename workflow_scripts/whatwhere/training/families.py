@@ -15,8 +15,9 @@ from whatwhere.models.base import ImageShape, Model
 from whatwhere.models.combined import Combined, Member
 from whatwhere.models.encoder import READOUTS, build_cnn
 from whatwhere.models.factorized_ridge import FactorizedRidge, fit_factorized
-from whatwhere.models.feature_bank import FeatureBank
+from whatwhere.models.feature_bank import FeatureBank, StandardizedBank
 from whatwhere.models.hsm import HSM
+from whatwhere.models.learned_bank import LearnedBank
 from whatwhere.models.linear import LinearEncoder, Solver, fit_linear, fit_mean, solve_lasso, solve_ridge
 from whatwhere.models.lnp import LNP
 from whatwhere.models.shared_filter import fit_shared
@@ -117,9 +118,17 @@ def settings(definition: dict[str, Any]) -> list[Setting]:
     return [{"core": core, **combination} for core in cores for combination in combinations]
 
 
+def build_bank(definition: dict[str, Any], image_shape: ImageShape) -> StandardizedBank | None:
+    """What a model stands on: its bank, or a core carried over to a closed form; None: the images."""
+    if "core_from" in definition and "cores" not in definition:
+        learned = definition["core_from"]["fitted"]
+        return LearnedBank(image_shape, learned["core"], learned["bank"])
+    return FeatureBank(image_shape, definition["bank"]) if "bank" in definition else None
+
+
 def build(definition: dict[str, Any], setting: Setting, image_shape: ImageShape, n_neurons: int) -> Model:
     """Construct the uninitialised model of one setting."""
-    bank = FeatureBank(image_shape, definition["bank"]) if "bank" in definition else None
+    bank = build_bank(definition, image_shape)
     seen = image_shape if bank is None else bank.out_shape
     model = FAMILIES[definition["family"]].build(definition, setting, seen, n_neurons)
     model.bank = bank

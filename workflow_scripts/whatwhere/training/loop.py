@@ -36,6 +36,8 @@ from whatwhere.training.stack import Stack
 
 logger = logging.getLogger(__name__)
 
+_RELATIVE = "relative_rate"
+"""Key of an optimizer's parameters that learn at another rate: how many times the rate of all others."""
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -83,15 +85,19 @@ def choose_device(name: str) -> torch.device:
 def _optimizer(encoder: Model, config: dict[str, Any]) -> torch.optim.Optimizer:
     """Adam, or AdamW (Loshchilov & Hutter 2019) that decays what :meth:`Model.decayed` names."""
     trainable = [p for p in encoder.parameters() if p.requires_grad]
-    if "weight_decay" not in config:
+    carried, rate = encoder.carried()
+    slower = [p for p in carried if p.requires_grad]
+    if "weight_decay" not in config and not slower:
         return torch.optim.Adam(trainable, lr=config["learning_rate"], fused=True)
     decayed = [p for p in encoder.decayed() if p.requires_grad]
-    others = [p for p in trainable if all(p is not one for one in decayed)]
+    others = [p for p in trainable if all(p is not one for one in [*decayed, *slower])]
+    peak = config["learning_rate"]
     groups = [
-        {"params": decayed, "weight_decay": config["weight_decay"]},
+        {"params": decayed, "weight_decay": config.get("weight_decay", 0.0)},
         {"params": others, "weight_decay": 0.0},
+        {"params": slower, "weight_decay": 0.0, "lr": rate * peak, _RELATIVE: rate},
     ]
-    return torch.optim.AdamW(groups, lr=config["learning_rate"], fused=True)
+    return torch.optim.AdamW([one for one in groups if one["params"]], lr=peak, fused=True)
 
 
 class _Run:
@@ -127,7 +133,7 @@ class _Run:
 
     def _set_rate(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get(_RELATIVE, 1.0)
 
     def update(self, training_value: float, validation: float) -> None:
         """Take the objective of the last batch and the mean validation loss.

@@ -20,10 +20,13 @@ from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData, check_responses, evenly_scaled, scale_responses
 from whatwhere.localization.relocation import relocate
 from whatwhere.models.base import LocalizedStart, Model, Start, predict_prepared
-from whatwhere.models.feature_bank import FeatureBank
+from whatwhere.models.encoder import Encoder
+from whatwhere.models.feature_bank import StandardizedBank
+from whatwhere.models.learned_bank import LearnedBank
 from whatwhere.streams import Purpose, stream
 from whatwhere.training.blocks import Tensors, blocks_of
-from whatwhere.training.families import FAMILIES, Setting, build, settings
+from whatwhere.training.carried import CarriedCore
+from whatwhere.training.families import FAMILIES, Setting, build, build_bank, settings
 from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit, Training
 from whatwhere.training.losses import Objective, mean_loss
@@ -129,25 +132,43 @@ def _after_step(definition: dict[str, Any], data: Tensors, progress: Progress) -
     return after_step
 
 
-def _seen(definition: dict[str, Any], data: FitData) -> tuple[FitData, FeatureBank | None]:
+def _seen(
+    definition: dict[str, Any], data: FitData, carried: CarriedCore | None
+) -> tuple[FitData, StandardizedBank | None]:
     """What a model is fitted to: responses in its units, and maps of its bank, standardised, as images.
 
-    The bank is computed here, once for all settings of a seed.
+    The bank is computed here, once for all settings of a seed. Below a carried core it keeps the statistics
+    with which the core was fitted.
     """
     if definition.get("responses", {}).get("scale") == "sd":
         data = scale_responses(data)
-    if "bank" not in definition:
+    bank = build_bank(definition, data.standardize.image_shape)
+    if bank is not None and not (isinstance(bank, LearnedBank) and bank.below is None):
+        data = evenly_scaled(data)
+    if carried is not None:
+        carried.check_images(data.standardize)
+        if "cores" in definition:
+            carried.check_network(definition)
+    if bank is None:
         return data, None
-    data = evenly_scaled(data)
-    bank = FeatureBank(data.standardize.image_shape, definition["bank"])
+    images = torch.from_numpy(data.train_images)
     with torch.inference_mode():
-        train = bank.standardize_on(torch.from_numpy(data.train_images))
+        if carried is None:
+            train = bank.standardize_on(images)
+        elif isinstance(bank, LearnedBank):
+            bank.carry(carried.state)
+            train = bank.standardize_on(images)
+        else:
+            bank.load_state_dict(carried.of_bank())
+            train = bank(images)
         validation = bank(torch.from_numpy(data.validation_images))
     maps = dataclasses.replace(data, train_images=train.numpy(), validation_images=validation.numpy())
     return maps, bank
 
 
-def _build(definition: dict[str, Any], setting: Setting, data: FitData, bank: FeatureBank | None) -> Model:
+def _build(
+    definition: dict[str, Any], setting: Setting, data: FitData, bank: StandardizedBank | None
+) -> Model:
     """The uninitialised model of one setting, with the statistics of its bank."""
     encoder = build(definition, setting, data.standardize.image_shape, data.train_responses.shape[1])
     if bank is not None and encoder.bank is not None:
@@ -164,6 +185,7 @@ def train_seed(
     localized: LocalizedStart | None,
     device: torch.device,
     progress: Progress,
+    carried: CarriedCore | None = None,
 ) -> Candidates:
     """Train every setting of a model for one seed.
 
@@ -186,6 +208,8 @@ def train_seed(
         Where to train.
     progress
         Holds the fits that an interrupted job finished; takes the new ones.
+    carried
+        The core that the model's ``core_from`` names.
 
     Raises
     ------
@@ -193,7 +217,7 @@ def train_seed(
         If every setting diverged, or the loss cannot fit negative responses.
     """
     _check(definition, data)
-    data, bank = _seen(definition, data)
+    data, bank = _seen(definition, data, carried)
     tensors = Tensors(
         *(
             torch.from_numpy(array).to(device)
@@ -220,6 +244,9 @@ def train_seed(
             encoder = _build(definition, setting, data, bank)
             init_seed = _seeds(seed, int(setting.get("start", 0)))[0]
             encoder.initialize(_start(data, start_maps, known_kernel, localized, init_seed))
+            if carried is not None and isinstance(encoder, Encoder):
+                frozen = definition["core_from"]["mode"] == "frozen"
+                encoder.carry(carried.state, 0.0 if frozen else definition["core_from"]["rate"])
             encoders.append(encoder.to(device))
             strengths = {name: value for name, value in setting.items() if name not in _NO_PENALTY}
             objectives.append(Objective(definition["loss"], definition["reduction"], strengths))
@@ -253,10 +280,12 @@ def train_seed(
     return _candidates(seed, data, definition["loss"], parameters, fits)
 
 
-def fit_seed(definition: dict[str, Any], seed: int, data: FitData) -> Candidates:
+def fit_seed(
+    definition: dict[str, Any], seed: int, data: FitData, carried: CarriedCore | None = None
+) -> Candidates:
     """Fit every setting of a model that is not trained; parameters and errors as in :func:`train_seed`."""
     _check(definition, data)
-    data, bank = _seen(definition, data)
+    data, bank = _seen(definition, data, carried)
     combinations = settings(definition)
     family = FAMILIES[definition["family"]]
     if family.fit is None:

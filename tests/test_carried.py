@@ -1,0 +1,110 @@
+"""Cores that are carried over to other neurons."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from conftest import factorized, small_core, small_training
+
+from whatwhere.errors import UserError
+from whatwhere.fit_data import load_fit_data
+from whatwhere.training.carried import CarriedCore
+from whatwhere.training.fits import load_fit, to_tensors, to_validation
+from whatwhere.training.progress import Progress
+from whatwhere.training.sweep import fit_seed, train_seed
+
+BANK = {"wavelengths": [4], "orientations": 2, "pool": 2, "means": True}
+CORE = small_core(padding=["same"], batch_norm={"decay": 0.9, "shift": True})
+START = {"position": "random", "height": 1, "noise_sd": 0.1, "truncated": False}
+NETWORK = factorized(
+    bank=BANK,
+    cores=[CORE],
+    training=small_training(max_steps=10),
+    loss="mse",
+    nonlinearity="identity",
+    grid=[{"mask_l1": [0.01]}],
+)
+NETWORK["readout"] = NETWORK["readout"] | {"mask_start": START}
+
+
+def train(definition, data, carried=None):
+    fit = load_fit_data(data, None, None, 0)
+    return train_seed(definition, 0, fit, {}, None, None, torch.device("cpu"), Progress(1), carried)
+
+
+@pytest.fixture
+def carried(tiny_dataset):
+    fits = [train(NETWORK, tiny_dataset)]
+    return CarriedCore.of(to_tensors(NETWORK, fits), to_validation(NETWORK, fits), 0, "network")
+
+
+@pytest.fixture
+def others(tiny_dataset):
+    """Other neurons, images and units of images."""
+    data = tiny_dataset.isel(neuron=[3, 1], image=slice(None, None, -1)).copy(deep=True)
+    data["images"] = data["images"] * 2 + 5
+    return data
+
+
+def core_of(parameters):
+    return {name: value for name, value in parameters.items() if name.startswith(("core.", "bank."))}
+
+
+def test_a_frozen_core_stays_as_it_is_with_its_moving_averages(carried, others):
+    found = train(NETWORK | {"core_from": {"model": "network", "mode": "frozen"}}, others, carried)
+    for name, value in core_of(found.parameters[0]).items():
+        assert torch.equal(value, carried.state[name]), name
+
+
+def test_a_trained_core_moves_by_its_own_rate(carried, others):
+    def moved(rate):
+        source = {"model": "network", "mode": "trained", "rate": rate}
+        definition = NETWORK | {
+            "core_from": source,
+            "training": small_training(max_steps=1, evaluate_every=1),
+        }
+        kernels = train(definition, others, carried).parameters[0]["core.layers.0.kernels"]
+        return (kernels - carried.state["core.layers.0.kernels"]).abs().max()
+
+    # The first step of Adam has the length of the learning rate.
+    torch.testing.assert_close(moved(0.1) * 10, moved(1.0), rtol=1e-2, atol=1e-5)
+
+
+def test_closed_forms_stand_on_the_features_of_a_core(carried, others):
+    definition = {
+        "family": "ridge",
+        "input": "features",
+        "loss": "mse",
+        "grid": [{"ridge_l2": [10.0]}],
+        "core_from": {"model": "network", "mode": "frozen"},
+    }
+    complete = carried.completed(definition)
+    data = load_fit_data(others, None, None, 0)
+    found = fit_seed(complete, 0, data, carried)
+    fitted = load_fit(to_tensors(complete, [found]), 0, 0)
+    assert fitted.encoder.bank.out_shape == (4, 5, 6)
+    for name, value in carried.state.items():
+        assert torch.equal(fitted.encoder.bank.state_dict()[name.replace("bank.", "below.", 1)], value)
+    error = fitted.predict(data.standardize.undo(data.validation_images)) - data.validation_responses
+    np.testing.assert_allclose((error**2).mean(0), found.fits[0].validation_loss, rtol=1e-3)
+
+
+def test_what_does_not_fit_a_core_is_refused(carried, others):
+    frozen = NETWORK | {"core_from": {"model": "network", "mode": "frozen"}}
+    with pytest.raises(UserError, match="fitted to images of 3 x 9 x 11"):
+        train(frozen, others.isel(x=slice(10)), carried)
+    with pytest.raises(UserError, match="set the same 'bank'"):
+        train(frozen | {"bank": BANK | {"means": False}}, others, carried)
+    layers = copy.deepcopy(CORE) | {"activation": "elu"}
+    with pytest.raises(UserError, match="set the same 'cores'"):
+        train(frozen | {"cores": [layers]}, others, carried)
+
+
+def test_a_core_of_images_keeps_their_normalisation(tiny_dataset, others):
+    definition = {key: value for key, value in NETWORK.items() if key != "bank"}
+    fits = [train(definition, tiny_dataset)]
+    carried = CarriedCore.of(to_tensors(definition, fits), to_validation(definition, fits), 0, "network")
+    others.attrs["normalize"] = "global"
+    with pytest.raises(UserError, match="normalised as per_pixel, these are global"):
+        train(definition | {"core_from": {"model": "network", "mode": "frozen"}}, others, carried)

@@ -1,0 +1,141 @@
+"""Cores carried over to other neurons: what a model takes from the files of another one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from torch import Tensor
+
+from whatwhere.errors import UserError
+from whatwhere.files import read_netcdf, read_tensors
+from whatwhere.fit_data import Standardizer
+from whatwhere.models.base import ImageShape
+from whatwhere.training.families import settings
+
+
+@dataclass(frozen=True)
+class CarriedCore:
+    """The core of a fitted network.
+
+    Attributes
+    ----------
+    definition
+        Of the network.
+    core
+        The element of its ``cores`` that was fitted.
+    state
+        Parameters and moving averages of the network below its readout: names begin with ``core.`` and
+        ``bank.``.
+    image_shape
+        (channel, y, x) of the images it was fitted to.
+    normalize
+        How they were standardised.
+    """
+
+    definition: dict[str, Any]
+    core: dict[str, Any]
+    state: dict[str, Tensor]
+    image_shape: ImageShape
+    normalize: str
+
+    @classmethod
+    def of(cls, fits: dict[str, Any], validation: xr.Dataset, seed: int, name: str) -> CarriedCore:
+        """The core of the fit with the lowest mean validation loss.
+
+        Parameters
+        ----------
+        fits, validation
+            Content of ``fits.pt`` and ``validation.nc`` of the network.
+        seed
+            Of its fits.
+        name
+            What to call the network in messages.
+
+        Raises
+        ------
+        UserError
+            If it is no network, or was not fitted with this seed.
+        """
+        definition = fits["definition"]
+        if "cores" not in definition:
+            raise UserError(
+                f"core_from: {name} is a {definition['family']}, which has no core: name a network"
+            )
+        if seed not in fits["seeds"]:
+            have = ", ".join(map(str, fits["seeds"]))
+            raise UserError(f"core_from: {name} was not fitted with seed {seed}, only {have}: add it there")
+        loss = validation["validation_loss"].sel(seed=seed).mean("neuron").values
+        best = int(np.where(np.isfinite(loss), loss, np.inf).argmin())
+        stored = fits["seeds"][seed]
+        parameters = stored["parameters"][best]
+        standardize = Standardizer(stored["input_mean"].numpy(), stored["input_sd"].numpy())
+        return cls(
+            definition,
+            definition["cores"][int(settings(definition)[best]["core"])],
+            {key: value for key, value in parameters.items() if key.startswith(("core.", "bank."))},
+            standardize.image_shape,
+            standardize.normalize,
+        )
+
+    def of_bank(self) -> dict[str, Tensor]:
+        """State of the bank below the core."""
+        return {name[5:]: value for name, value in self.state.items() if name.startswith("bank.")}
+
+    def completed(self, definition: dict[str, Any]) -> dict[str, Any]:
+        """A model that names the core, with what it takes to build it again."""
+        fitted = {"core": self.core, "bank": self.definition.get("bank")}
+        return definition | {"core_from": definition["core_from"] | {"fitted": fitted}}
+
+    def check_images(self, standardize: Standardizer) -> None:
+        """Refuse images of another shape, or standardised otherwise, than the core was fitted to.
+
+        Raises
+        ------
+        UserError
+            With both.
+        """
+        if standardize.image_shape != self.image_shape:
+            theirs, ours = (" x ".join(map(str, one)) for one in (self.image_shape, standardize.image_shape))
+            raise UserError(
+                f"core_from: the core was fitted to images of {theirs} (channel, y, x), these are {ours}: "
+                "set the same colour and size"
+            )
+        if standardize.normalize != self.normalize:
+            raise UserError(
+                f"core_from: the core was fitted to images normalised as {self.normalize}, these are "
+                f"{standardize.normalize}: set the same image.normalize"
+            )
+
+    def check_network(self, definition: dict[str, Any]) -> None:
+        """Refuse a network whose layers or bank are not those of the core.
+
+        Raises
+        ------
+        UserError
+            That names the key.
+        """
+        if definition.get("bank") != self.definition.get("bank"):
+            raise UserError("core_from: the core stands on another bank: set the same 'bank'")
+        if definition["cores"] != [self.core]:
+            raise UserError("core_from: the core has other layers: set the same 'cores'")
+
+
+def carried_cores(files: list[str], seeds: list[int]) -> dict[int, CarriedCore]:
+    """The core for every seed from ``fits.pt`` and ``validation.nc`` of a network; none without files.
+
+    Raises
+    ------
+    UserError
+        As :meth:`CarriedCore.of`; and if cores of several layouts were chosen, which one model cannot have.
+    """
+    if not files:
+        return {}
+    fits = read_tensors(files[0])
+    with read_netcdf(files[1]) as validation:
+        found = {seed: CarriedCore.of(fits, validation, seed, files[0]) for seed in seeds}
+    if any(one.core != found[seeds[0]].core for one in found.values()):
+        raise UserError(f"core_from: seeds of {files[0]} chose different 'cores': let it have one")
+    return found
