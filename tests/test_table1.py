@@ -140,7 +140,7 @@ def fit(model, folder, dataset, averages):
         folder / model / name for name in ("fits.pt", "validation.nc", "selection.csv", "scores.csv")
     )
     common = {"n_neurons": "all", "n_images": "all", "definition": definition, "seeds": [0]}
-    common |= {"dataset": dataset, "fits": fits, "validation": validation}
+    common |= {"dataset": dataset, "core": [], "fits": fits, "validation": validation}
     if FAMILIES[definition["family"]].fit is not None:
         fit_baseline.main(**common)
     else:

@@ -190,7 +190,13 @@ def _check_members(config: Config, name: str, sources: Sources) -> None:
 def _check_core_from(config: Config, name: str, sources: Sources) -> None:
     """A core is taken from a network that is fitted, with the same seeds."""
     definition, path = config["models"][name], ("models", name, "core_from")
-    source = definition.get("core_from", {})
+    source = definition.get("core_from")
+    if source is None:
+        return
+    if ("model" in source) == ("file" in source):
+        raise fail(path, "needs either 'model' or 'file'", sources)
+    if source["mode"] == "trained" and "rate" not in source:
+        raise fail(path, "key 'rate' is missing", sources)
     if source.get("mode") == "trained" and "cores" not in definition:
         raise fail((*path, "mode"), "closed forms stand on a core as it is: set frozen", sources)
     if "model" not in source:
