@@ -76,12 +76,12 @@ class Run:
             fits.append(self.path(*where, "fits.pt"))
             validation.append(self.path(*where, "validation.nc"))
             if traits.rule == "fit_baseline":
-                fit_baseline.main(data, n, d, definition, seeds, fits[-1], validation[-1])
+                fit_baseline.main(data, [], n, d, definition, seeds, fits[-1], validation[-1])
                 continue
             averages.append(self.path("sta", experiment, dataset, f"{cell}.nc"))
             compute_sta.main(data, n, d, seeds, 9, 0.1, averages[-1])
             train.main(
-                *(data, averages[-1], [], n, d, definition, seeds, "cpu", 1, 60.0, "code"),
+                *(data, averages[-1], [], [], n, d, definition, seeds, "cpu", 1, 60.0, "code"),
                 *(fits[-1], validation[-1]),
             )
         files = {

@@ -41,6 +41,7 @@ def workflow_scores(data, model, folder):
         paths["data.nc"],
         paths["sta.nc"],
         [],
+        [],
         "all",
         "all",
         model,

@@ -339,6 +339,7 @@ def test_the_script_trains_every_seed_and_leaves_no_checkpoint(tiny_dataset, tmp
         path,
         averages,
         localizer=[],
+        core=[],
         n_neurons="all",
         n_images="all",
         definition=definition,
