@@ -193,7 +193,9 @@ def test_the_scripts_hand_the_start_from_rule_to_rule(tmp_path):
     compute_sta.main(data, *cell, [0, 1], 9, 0.1, averages)
     localize.main(data, *cell, definition(), [0, 1], localized, rated, starts)
     model = network(training=small_training(max_steps=5))
-    train.main(data, averages, [starts, rated], [], *cell, model, [0, 1], "cpu", 1, 1e9, "code", fits, validation)
+    train.main(
+        data, averages, [starts, rated], [], *cell, model, [0, 1], "cpu", 1, 1e9, "code", fits, validation
+    )
     with read_netcdf(validation) as trained, read_netcdf(rated) as inferred:
         loss = trained["validation_loss"].mean("neuron").values
         assert (loss <= inferred["validation_loss"].mean("neuron").values * (1 + 1e-4)).all()
