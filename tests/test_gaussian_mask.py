@@ -10,8 +10,9 @@ from whatwhere.config.model_checks import validate_model
 from whatwhere.errors import UserError
 from whatwhere.models.gaussian_readout import GaussianMaskReadout
 from whatwhere.models.readouts import FactorizedReadout
+from whatwhere.training.blocks import Block, Tensors
 from whatwhere.training.families import build, settings
-from whatwhere.training.loop import Tensors, Training
+from whatwhere.training.loop import Training
 from whatwhere.training.losses import Objective
 from whatwhere.training.progress import Progress
 
@@ -130,7 +131,7 @@ def test_planted_places_and_widths_are_found_with_a_known_core():
     data = Tensors(images[:1000], responses[:1000], images[1000:], responses[1000:])
     objective = Objective("mse", "mean", {})
     generator = torch.Generator().manual_seed(0)
-    Training([model], data, [objective], definition["training"], generator).run(Progress(1))
+    Training([model], [Block(data)], [objective], definition["training"], [generator]).run(Progress(1))
     assert torch.allclose(model.readout.mean, torch.tensor(mean), atol=0.08)
     assert torch.allclose(model.readout.log_sd.exp(), torch.tensor(sd), atol=0.1)
 

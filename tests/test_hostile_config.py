@@ -37,6 +37,7 @@ CONFIG = {
     "sta_whitening": 0.1,
     "datasets": KINDS
     | {
+        "pooled": KINDS["pooled"] | {"recordings": ["arrays", "images"]},
         "simulated": DEFAULT["datasets"]["two_types"],
         "cowley": {"kind": "cowley2023", "session": "201025", "image": IMAGE, "split": SPLIT},
         "antolik": {"kind": "antolik2016", "region": 1, "checksums": True, "image": IMAGE, "split": SPLIT},
@@ -59,6 +60,7 @@ CONFIG = {
         "factorized": DEFAULT["models"]["factorized_three_layers"],
         "fixed": factorized(family="cnn_fixed_mask", grid=[{"feature_l1": [0.1]}]),
         "full": FULLY_CONNECTED,
+        "combined": {"family": "combined", "members": ["ridge"], "loss": "mse", "grid": [{}]},
     },
     "experiments": [
         experiment(datasets=["simulated"], models=["mean"], n_neurons=[10, "all"], n_images=[500])
@@ -74,6 +76,14 @@ OPTIONAL = {
     "localizer",
     "relocation",
     "kernel_start",
+    "repetitions",
+    "bank",
+    "responses",
+    "side_by_side",
+    "schedule",
+    "weight_decay",
+    "max_steps",
+    "max_epochs",
     *EXPERIMENT,
 }
 

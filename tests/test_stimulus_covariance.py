@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 from whatwhere.localization.inference import Search, _recenter, _start, localize
 from whatwhere.localization.kernel_prior import KernelPrior
 from whatwhere.localization.localized import _give_up_where_the_mean_is_better
-from whatwhere.localization.mixture import Averages
+from whatwhere.localization.mixture import StaSpectra
 from whatwhere.localization.stimulus import StimulusCovariance
 from whatwhere.simulations.difference_of_gaussians import difference_of_gaussians
 
@@ -50,7 +50,7 @@ def test_locations_behind_an_aperture_do_not_attract_neurons(rng):
     responses = drive / drive.std(0) + rng.normal(size=drive.shape)
     sta = np.einsum("in,iyx->nyx", responses / responses.std(0), images) / len(images)
     prior = KernelPrior(PATCH, [1.0], [1.5, 3.0], StimulusCovariance.of(images, PATCH, 1))
-    found = localize(Averages.of(sta, len(images)), prior, [1], SEARCH)[0]
+    found = localize(StaSpectra.of(sta, len(images)), prior, [1], SEARCH)[0]
     peak = found.posterior[:, 0].reshape(len(sta), -1).argmax(1)
     np.testing.assert_array_equal(np.stack(np.divmod(peak, images.shape[2] - PATCH + 1), 1), corners)
 

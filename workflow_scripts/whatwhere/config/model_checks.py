@@ -88,6 +88,8 @@ def _check_cores(definition: Config, path: tuple[str, ...], sources: Sources) ->
 
 def _check_bank(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
     """What stands on a bank, and what cannot."""
+    if definition["family"] == "factorized_ridge" and not {"bank", "core_from"} & set(definition):
+        raise fail(path, "key 'bank' is missing", sources)
     if "bank" not in definition:
         if definition.get("input") == "features" and "core_from" not in definition:
             raise fail((*path, "input"), "features needs the key 'bank' or 'core_from'", sources)
@@ -194,9 +196,12 @@ def _check_core_from(config: Config, name: str, sources: Sources) -> None:
     if source is None:
         return
     if ("model" in source) == ("file" in source):
-        raise fail(path, "needs either 'model' or 'file'", sources)
-    if source["mode"] == "trained" and "rate" not in source:
-        raise fail(path, "key 'rate' is missing", sources)
+        raise fail(path, "name either a model of this run or a file of another", sources)
+    if (source["mode"] == "trained") != ("rate" in source):
+        raise fail((*path, "rate"), "belongs to 'mode: trained', which needs it", sources)
+    if "bank" in definition and "cores" not in definition:
+        message = "a closed form on a carried core has no bank: leave it out"
+        raise fail((*path[:2], "bank"), message, sources)
     if source.get("mode") == "trained" and "cores" not in definition:
         raise fail((*path, "mode"), "closed forms stand on a core as it is: set frozen", sources)
     if "model" not in source:

@@ -93,6 +93,8 @@ def clip_rounding(responses: np.ndarray, name: str) -> np.ndarray:
     name
         The dataset's key, for the warning.
     """
+    if not responses.size:
+        return responses
     axes = tuple(range(responses.ndim - 1))
     with warnings.catch_warnings():
         # Neurons without any response are refused elsewhere.
