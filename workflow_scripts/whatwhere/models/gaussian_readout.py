@@ -1,8 +1,8 @@
 """Gaussian readouts: a learned centre and width per neuron instead of a free mask.
 
-Masks of hundreds of pixels overfit noisy single trials; a centre and widths are a handful of numbers. They
-are used in two ways: :class:`GaussianReadout` draws a location from the Gaussian (Lurz, Bashiri, Willeke,
-..., Sinz: Generalization in data-driven models of primary visual cortex, ICLR 2021), and
+A free mask has a number for every pixel; a centre and widths are three or four. They are used in two ways:
+:class:`GaussianReadout` draws a location from the Gaussian (Lurz, Bashiri, Willeke, ..., Sinz:
+Generalization in data-driven models of primary visual cortex, ICLR 2021), and
 :class:`GaussianMaskReadout` takes the Gaussian as the mask of the factorized readout, the mean of all draws.
 """
 
