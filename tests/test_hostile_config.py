@@ -279,7 +279,11 @@ def missing_file(folder):
 def broken_data(folder):
     definition = WRITERS["arrays"](folder)
     np.save(folder / "responses.npy", np.zeros((3, 4)))
-    return configuration(datasets={"small": definition}), f"ERROR: {folder}/responses.npy: has shape (3, 4)"
+    expected = (
+        "ERROR: datasets.small.responses_layout: [repeat, image, neuron] does not describe "
+        f"{folder}/responses.npy of shape (3, 4)"
+    )
+    return configuration(datasets={"small": definition}), expected
 
 
 def large_kernel(folder):

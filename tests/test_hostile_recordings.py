@@ -439,7 +439,7 @@ SENSORIUM = {
     "text for an image": (store("data/images/7.npy", np.array("abc")), "expected numbers"),
     "withheld responses": (
         store("data/responses/12.npy", np.full(N_NEURONS, np.nan)),
-        "no response to image 12",
+        "no neuron has a response to image 12",
     ),
     "a truncated trial": (in_session(truncate("data/images/7.npy", 200)), "7.npy: is damaged"),
     "other neurons": (store("meta/neurons/unit_ids.npy", np.arange(9)), "there are 4 neurons"),
