@@ -61,11 +61,17 @@ DOWNLOADED = [n for n, d in config["datasets"].items() if is_downloaded(d)]
 RECORDINGS = [n for n in config["datasets"] if n not in SIMULATIONS]
 POOLS = [n for n in RECORDINGS if config["datasets"][n]["kind"] == "pooled"]
 
+
+def both(*conditions):
+    """One condition for ``lookup`` out of several."""
+    return " and ".join(conditions)
+
+
 # Rows of FITS and CELLS that belong to the wildcards of a rule.
 OF_FIT = (
     "experiment == '{experiment}' and dataset == '{dataset}' and model == '{model}'"
 )
-OF_CELL = OF_FIT + " and n_neurons == '{n_neurons}' and n_images == '{n_images}'"
+OF_CELL = both(OF_FIT, "n_neurons == '{n_neurons}' and n_images == '{n_images}'")
 
 
 pathvars:

@@ -36,7 +36,7 @@ rule cluster_barcodes:
         dataset="<results>/data/{dataset}.nc",
         averages=collect(
             "<results>/sta/{cell.sta}.nc",
-            cell=lookup(OF_FIT + " and last", within=CELLS),
+            cell=lookup(both(OF_FIT, "last"), within=CELLS),
         ),
         fits=collect(
             "<results>/fits/{cell.cell_path}/fits.pt",
@@ -69,7 +69,7 @@ rule describe_fits:
         dataset="<results>/data/{dataset}.nc",
         averages=collect(
             "<results>/sta/{cell.sta}.nc",
-            cell=lookup(OF_FIT + " and masks", within=CELLS),
+            cell=lookup(both(OF_FIT, "masks"), within=CELLS),
         ),
         fits=collect(
             "<results>/fits/{cell.cell_path}/fits.pt",

@@ -3,7 +3,7 @@ rule synthesize_images:
         dataset="<results>/data/{dataset}.nc",
         fits=collect(
             "<results>/fits/{cell.cell_path}/fits.pt",
-            cell=lookup(OF_FIT + " and last", within=CELLS),
+            cell=lookup(both(OF_FIT, "last"), within=CELLS),
         ),
         selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
         scores="<results>/scores/{experiment}/{dataset}/{model}.csv",
@@ -61,22 +61,22 @@ rule describe_neurons:
         dataset="<results>/data/{dataset}.nc",
         fits=collect(
             "<results>/fits/{cell.cell_path}/fits.pt",
-            cell=lookup(OF_FIT + " and last", within=CELLS),
+            cell=lookup(both(OF_FIT, "last"), within=CELLS),
         ),
         selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
         scores="<results>/scores/{experiment}/{dataset}/{model}.csv",
         predictions="<results>/predictions/{experiment}/{dataset}/{model}.nc",
         averages=collect(
             "<results>/sta/{cell.sta}.nc",
-            cell=lookup(OF_FIT + " and last and barcodes", within=CELLS),
+            cell=lookup(both(OF_FIT, "last and barcodes"), within=CELLS),
         ),
         images=collect(
             "<results>/most_exciting/{fit.path}.nc",
-            fit=lookup(OF_FIT + " and barcodes", within=FITS),
+            fit=lookup(both(OF_FIT, "barcodes"), within=FITS),
         ),
         barcodes=collect(
             "<results>/barcodes/{fit.path}.csv",
-            fit=lookup(OF_FIT + " and barcodes", within=FITS),
+            fit=lookup(both(OF_FIT, "barcodes"), within=FITS),
         ),
     output:
         neurons="<results>/neurons/{experiment}/{dataset}/{model}.nc",

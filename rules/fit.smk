@@ -7,11 +7,11 @@ rule train:
                 "<results>/fits/{cell.localizer}/starts.pt",
                 "<results>/fits/{cell.localizer}/validation.nc",
             ],
-            cell=lookup(OF_CELL + " and localizer != ''", within=CELLS),
+            cell=lookup(both(OF_CELL, "localizer != ''"), within=CELLS),
         ),
         core=collect(
             ["{cell.core}/fits.pt", "{cell.core}/validation.nc"],
-            cell=lookup(OF_CELL + " and core != ''", within=CELLS),
+            cell=lookup(both(OF_CELL, "core != ''"), within=CELLS),
         ),
     output:
         fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
@@ -45,7 +45,7 @@ rule fit_baseline:
         dataset="<results>/data/{dataset}.nc",
         core=collect(
             ["{cell.core}/fits.pt", "{cell.core}/validation.nc"],
-            cell=lookup(OF_CELL + " and core != ''", within=CELLS),
+            cell=lookup(both(OF_CELL, "core != ''"), within=CELLS),
         ),
     output:
         fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
