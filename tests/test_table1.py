@@ -142,13 +142,12 @@ def fit(model, folder, dataset, averages):
     common = {"n_neurons": "all", "n_images": "all", "definition": definition, "seeds": [0]}
     common |= {"dataset": dataset, "core": [], "fits": fits, "validation": validation}
     if FAMILIES[definition["family"]].fit is not None:
-        fit_baseline.main(**common, core=[])
+        fit_baseline.main(**common)
     else:
         train.main(
             **common,
             sta_file=averages,
             localizer=[],
-            core=[],
             device="cpu",
             threads=1,
             checkpoint_seconds=1e9,
