@@ -27,7 +27,7 @@ def clone(tmp_path_factory):
     drive = images[:, 3:8, 4:9].sum((1, 2))[:, None] * [1.0, -1.0]
     (folder / "data").mkdir()
     np.save(folder / "data" / "images.npy", images)
-    np.save(folder / "data" / "responses.npy", rng.poisson(np.exp(0.2 * drive), (3, 90, 2)))
+    np.save(folder / "data" / "responses.npy", rng.poisson(np.exp(0.2 * drive)))
     return folder
 
 
