@@ -7,10 +7,12 @@ from whatwhere.training.loop import Fit
 
 
 def candidates(seed, n_images):
-    fit = Fit(np.zeros(2), 0, 0, np.empty((0, 3)))
+    fit = Fit(np.zeros(2), 0, 0, np.empty((0, 3)), finished=True)
     standardize = Standardizer(np.zeros((1, 3, 3)), np.ones((1, 3, 3)))
     parameters = [{"mean": torch.zeros(2)}]
-    return Candidates(seed, np.arange(2), standardize, parameters, [fit], np.zeros(2), np.zeros(2), n_images)
+    return Candidates(
+        seed, np.arange(2), standardize, np.ones(2), parameters, [fit], np.zeros(2), np.zeros(2), n_images
+    )
 
 
 def test_seeds_of_a_cell_have_one_number_of_images():

@@ -55,6 +55,12 @@ def test_without_repeats_nothing_is_said_of_ceilings(rng):
     assert (found["n_scored"], found["n_explainable"], found["n_reliable"]) == (200, 0, 0)
 
 
+def table_of(predictions, responses):
+    """Scores of a fit of which half of the neurons are finished."""
+    table = pd.DataFrame(scores(predictions, responses, noise_free=False))
+    return table.assign(finished=table.index % 2 == 0, at_edge=False)
+
+
 def evaluation(signal, responses, seed=0):
     return Evaluation(seed, signal, responses, np.arange(len(signal)), np.arange(signal.shape[1]), False)
 
@@ -89,7 +95,7 @@ def test_fits_of_the_same_data_do_not_average_its_errors_away(rng):
 def test_what_is_above_its_ceiling_is_remarked_upon(rng, caplog):
     _, responses = recording(rng, n_neurons=60)
     leaking = responses.mean(0)  # predicts the noise too
-    tables = [pd.DataFrame(scores(leaking, responses, noise_free=False))]
+    tables = [table_of(leaking, responses)]
     row = score.summarize(tables, [evaluation(leaking, responses)])
     assert row["n_above_ceiling"] == row["n_reliable"] > 0
     score.remark_if_above_ceiling("population, 60 neurons", row)
@@ -104,11 +110,12 @@ def test_the_summary_has_means_over_seeds_with_their_errors(rng):
     tables, fits = [], []
     for seed in range(2):
         signal, responses = recording(rng, n_neurons=20)
-        tables.append(pd.DataFrame(scores(signal, responses, noise_free=False)))
+        tables.append(table_of(signal, responses))
         fits.append(evaluation(signal, responses, seed))
     row = score.summarize(tables, fits)
     seeds = [population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables]
     assert row["n_seeds"] == 2
+    assert (row["finished"], row["at_edge"]) == (0.5, 0)
     assert row["feve_pooled"] == pytest.approx(np.mean([one["feve_pooled"] for one in seeds]))
     assert row["feve_median_seed_sd"] == pytest.approx(np.std([one["feve_median"] for one in seeds], ddof=1))
     assert row["correlation_se"] > 0

@@ -138,10 +138,10 @@ def main(
                 write_netcdf(fields_of(fitted, table["cluster"].to_numpy(), average, test), fields)
                 written = True
     write_table(pd.concat(tables, ignore_index=True), output)
-    write_table(_with_agreement(pd.DataFrame(rows), tables).drop(columns="cell"), scores)
+    write_table(with_agreement(pd.DataFrame(rows), tables).drop(columns="cell"), scores)
 
 
-def _with_agreement(scores: pd.DataFrame, tables: list[pd.DataFrame]) -> pd.DataFrame:
+def with_agreement(scores: pd.DataFrame, tables: list[pd.DataFrame]) -> pd.DataFrame:
     """Scores of fits with the agreement between the seeds of each cell and selection rule."""
     agreement = np.full(len(scores), np.nan)
     for rows in scores.groupby(["cell", "selection"], sort=False).indices.values():
