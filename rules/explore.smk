@@ -13,6 +13,8 @@ rule synthesize_images:
         "<logs>/synthesize_images/{experiment}/{dataset}/{model}.log",
     benchmark:
         "<benchmarks>/synthesize_images/{experiment}/{dataset}/{model}.tsv"
+    group:
+        "evaluate"
     conda:
         "../envs/whatwhere.yaml"
     threads: config["threads_per_fit"]
@@ -46,6 +48,8 @@ rule plot_most_exciting:
         "<logs>/plot_most_exciting/{experiment}/{dataset}/{model}.log",
     benchmark:
         "<benchmarks>/plot_most_exciting/{experiment}/{dataset}/{model}.tsv"
+    group:
+        "report"
     conda:
         "../envs/whatwhere.yaml"
     params:
@@ -84,6 +88,8 @@ rule describe_neurons:
         "<logs>/describe_neurons/{experiment}/{dataset}/{model}.log",
     benchmark:
         "<benchmarks>/describe_neurons/{experiment}/{dataset}/{model}.tsv"
+    group:
+        "evaluate"
     conda:
         "../envs/whatwhere.yaml"
     resources:
@@ -110,6 +116,8 @@ rule build_explorer:
         "<logs>/build_explorer.log",
     benchmark:
         "<benchmarks>/build_explorer.tsv"
+    group:
+        "report"
     conda:
         "../envs/whatwhere.yaml"
     resources:
