@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from sessions import two_sessions
 from tiny_run import (
     RUN,
     command,
@@ -134,6 +135,26 @@ def test_a_killed_training_continues_where_it_was(undisturbed, half_done, start)
     assert done.returncode == 0, done.stdout
     assert "continuing after" in (half_done / TRAIN_LOG).read_text()
     assert finished_files(half_done) == finished_files(undisturbed[0])
+
+
+def test_a_killed_training_of_pooled_recordings_continues_where_it_was(start, tmp_path):
+    reference, folder = tmp_path / "reference", tmp_path / "killed"
+    config = two_sessions(tmp_path, max_steps=1000, patience=1000)
+    for place in (reference, folder):
+        place.mkdir()
+        write_config(place, config)
+    fit = f"{RUN}/fits/tiny/both/factorized/nall-dall"
+    training = ("--cores", "1", f"{fit}/fits.pt")
+    done = snakemake(reference, *training)
+    assert done.returncode == 0, done.stdout
+    process = start(folder, *training)
+    wait_for(folder / fit / "checkpoint.pt", process)
+    kill(process)
+    assert snakemake(folder, "--unlock").returncode == 0
+    done = snakemake(folder, *training)
+    assert done.returncode == 0, done.stdout
+    assert "continuing after" in (folder / f"{RUN}/logs/train/tiny/both/factorized/nall-dall.log").read_text()
+    assert finished_files(folder) == finished_files(reference)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

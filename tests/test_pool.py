@@ -9,7 +9,9 @@ from whatwhere import sta
 from whatwhere.dataset import TEST
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
+from whatwhere.member import Member
 from whatwhere.recordings.pooled import pool
+from whatwhere.single_neurons import responses
 from whatwhere.training.blocks import Tensors, Terms, blocks_of
 from whatwhere.training.fits import load_fit, to_tensors
 from whatwhere.training.losses import Objective
@@ -162,3 +164,25 @@ def test_pooled_networks_predict_every_recording_by_its_own_images(pooled):
     predictions = fitted.predict(pooled["images"].values, np.repeat([0, 1], [60, 50]))
     assert np.isfinite(predictions[:60, :5]).all()
     assert np.isnan(predictions[60:, :5]).all()
+
+
+@pytest.fixture
+def member(pooled):
+    return Member.of(to_tensors(DEFINITION, [train(pooled)]), 0, np.zeros(8, int))
+
+
+def test_every_neuron_is_shown_new_images_as_those_of_its_own_recording(pooled, member):
+    """The pixels of the recordings differ, so that those of another are far from what a neuron knows."""
+    images = pooled["images"].values[:60:20]
+    fitted = load_fit(member.content, 0, 0)
+    expected = [fitted.predict(images, np.full(3, number)) for number in range(2)]
+    found = member.predict(images)
+    np.testing.assert_array_equal(found[:, :5], expected[0][:, :5])
+    np.testing.assert_array_equal(found[:, 5:], expected[1][:, 5:])
+
+
+def test_one_neuron_of_a_pool_answers_as_it_does_among_all(pooled, member):
+    neurons = torch.tensor([0, 7, 5, 4])
+    images = pooled["images"].values[[0, 30, 60, 109]]
+    alone = responses((member,), torch.from_numpy(images), neurons).detach().numpy()
+    np.testing.assert_allclose(alone, member.predict(images)[np.arange(4), neurons.numpy()], rtol=1e-4)

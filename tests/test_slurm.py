@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
+from sessions import two_sessions
 from tiny_run import (
     RUN,
     command,
@@ -174,6 +175,19 @@ def test_jobs_ask_for_the_memory_and_time_of_their_rules(on_cluster):
     for train in jobs(on_cluster, "train"):
         assert "mem=16000M" in train["TRES"]
         assert train["TimeLimit"] == "08:00:00"
+
+
+def test_pooled_recordings_are_fitted_on_the_cluster_as_here(tmp_path):
+    config, scores = two_sessions(tmp_path), f"{RUN}/scores/tiny/both/factorized.csv"
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+        write_config(folder, config)
+    done = snakemake(here, "--cores", "1", "--", scores)
+    assert done.returncode == 0, done.stdout
+    code, output = end(start(there, "--", scores))
+    assert code == 0, output
+    assert finished_files(there) == finished_files(here)
 
 
 @pytest.mark.usefixtures("hanging")

@@ -113,6 +113,19 @@ def test_the_ridge_of_halves_is_the_closed_form(rng):
     np.testing.assert_allclose(found[0, 0], expected, rtol=1e-6)
 
 
+def test_halves_are_of_the_images_that_a_neuron_saw(rng):
+    """Two recordings in one give what either gives alone."""
+    weights = rng.normal(size=(4, 3))
+    features = rng.normal(size=(61, 4, 3))
+    everything = (features * weights).sum(2) + rng.normal(size=(61, 4))
+    responses = np.full((61, 4), np.nan)
+    responses[:30, :2], responses[30:, 2:] = everything[:30, :2], everything[30:, 2:]
+    found = half_weights(iter([features[:17], features[17:]]), responses, weights)
+    for images, neurons in ((slice(30), slice(2)), (slice(30, None), slice(2, None))):
+        alone = half_weights(iter([features[images, neurons]]), everything[images, neurons], weights[neurons])
+        np.testing.assert_allclose(found[:, neurons], alone)
+
+
 def test_neurons_without_weights_or_responses_have_none_in_halves(rng):
     weights = np.array([[1.0, 1.0], [0.0, 0.0], [1.0, 1.0]])
     responses = rng.normal(size=(50, 3)) * [1, 1, 0]

@@ -85,7 +85,7 @@ def test_a_neuron_alone_answers_as_it_does_among_all(name, rng):
     member = fitted_model(MODELS[name]).members[0]
     images = torch.from_numpy(rng.normal(size=(7, *SHAPE)).astype(np.float32)).requires_grad_(True)
     neurons = torch.tensor([0, 4, 2, 2, 1, 3, 0])
-    alone = own_responses(member.shown, 5, images, neurons)
+    alone = own_responses(member.shown, 5, member.parts, images, neurons)
     among = member.shown(images)[torch.arange(7), neurons]
     torch.testing.assert_close(alone, among, rtol=1e-4, atol=1e-5)
     first, second = (torch.autograd.grad(one.sum(), images)[0] for one in (alone, among))

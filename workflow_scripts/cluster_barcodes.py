@@ -75,7 +75,9 @@ def cluster_fit(
 def weights_of_halves(fitted: Fitted, fit_data: FitData, weights: np.ndarray) -> np.ndarray:
     """Feature weights (2, neuron, channel) from either half of the images of a fit."""
     seen = np.concatenate([fit_data.train_images, fit_data.validation_images])
-    images = fitted.standardize(fit_data.standardize.undo(seen))
+    pool = fit_data.pool
+    recording = None if pool is None else np.concatenate([pool.train, pool.validation])
+    images = fitted.standardize(fit_data.standardize.undo(seen, recording), recording)
     responses = np.concatenate([fit_data.train_responses, fit_data.validation_responses])
     features = stability.pooled_features(fitted.encoder, torch.from_numpy(images))
     return stability.half_weights(features, responses / fitted.response_scale, weights)

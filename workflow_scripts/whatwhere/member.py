@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor
 from whatwhere.errors import UserError
 from whatwhere.fit_data import Standardizer
 from whatwhere.models.base import EVALUATION_CHUNK, Model, predict
+from whatwhere.pool import ALL, Part, parts_of
 from whatwhere.selection import MEAN_RESPONSE, most_frequent
 from whatwhere.training.families import Setting, settings
 from whatwhere.training.fits import load_fit
@@ -77,6 +79,22 @@ class Member:
         """What is done to images before the model."""
         return Standardizer(self.stored["input_mean"].numpy(), self.stored["input_sd"].numpy())
 
+    @cached_property
+    def parts(self) -> Sequence[Part | None]:
+        """The recordings that it was fitted to together; of a single one, None."""
+        return parts_of(self.stored["recording"].numpy()) if "recording" in self.stored else [None]
+
+    def statistics(self, neurons: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and sd of pixels in the images that neurons (neuron,) were shown.
+
+        Each (neuron, channel, y, x), or of a single recording (1, channel, y, x).
+        """
+        each = self.stored["input_mean"], self.stored["input_sd"]
+        if each[0].ndim == 3:
+            return each[0][None], each[1][None]
+        recording = self.stored["recording"][neurons]
+        return each[0][recording], each[1][recording]
+
     @property
     def readout(self) -> Any:
         """The readout of :attr:`shown`, with masks and feature weights."""
@@ -86,18 +104,27 @@ class Member:
         return readout
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Predicted responses, (image, channel, y, x) in stored units to (image, neuron)."""
-        standardized = torch.from_numpy(self.standardize(images))
+        """Predicted responses, (image, channel, y, x) in stored units to (image, neuron).
+
+        Of several recordings, every neuron is shown the images as those of its own recording.
+        """
         predictions = np.repeat(self.stored["response_mean"].numpy()[None], len(images), axis=0)
-        for setting, model in self.models.items():
-            mine = self.choice == setting
-            if mine.any():
-                scaled = predict(model, standardized).numpy() * self.stored["response_scale"].numpy()
-                predictions[:, mine] = scaled[:, mine]
+        scale = self.stored["response_scale"].numpy()
+        for part in self.parts:
+            recording, neurons = (None, ALL) if part is None else (part.recording, part.neurons)
+            standardized = torch.from_numpy(self.standardize(images, recording))
+            for setting, model in self.models.items():
+                mine = self.choice[neurons] == setting
+                if mine.any():
+                    scaled = predict(model, standardized, part).numpy() * scale[neurons]
+                    predictions[:, neurons][:, mine] = scaled[:, mine]
         return predictions
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """Feature maps of :attr:`shown`, (image, channel, y, x) in stored units to the same axes."""
+        """Feature maps of :attr:`shown`, (image, channel, y, x) in stored units to the same axes.
+
+        Of several recordings, images are taken for those of the first.
+        """
         model: Any = self.shown
         if model.bank is None and not hasattr(model, "core"):
             raise UserError("this model has no feature maps: fit a network, or a model on a bank")

@@ -18,6 +18,7 @@ from whatwhere.fit_data import draw
 from whatwhere.fitted import FittedModel, together
 from whatwhere.member import Member
 from whatwhere.metrics import SCORES
+from whatwhere.pool import Pool
 from whatwhere.viewing import Viewing
 
 KEYS = ("experiment", "dataset", "model", "n_neurons", "n_images", "selection", "seed")
@@ -129,6 +130,7 @@ def assemble(
     ]
     # A size that is also what "all" means has its rows twice.
     mine = mine.drop_duplicates("neuron")[["seed", "neuron", *SCORES]].reset_index(drop=True)
+    pool = Pool.of(data)
     names = data["neuron_id"].values[neurons] if "neuron_id" in data.coords else neurons
     return FittedModel(
         dataset=data.attrs["name"],
@@ -136,6 +138,11 @@ def assemble(
         neuron_ids=[str(name) for name in names],
         scores=mine.astype(dict.fromkeys(SCORES, np.float64)),
         split=data["split"].values[seed % data.sizes["fold"]],
-        viewing=Viewing.of(select_images(data, drawn.train), member.standardize, data.attrs),
+        viewing=Viewing.of(
+            select_images(data, drawn.train),
+            member.standardize,
+            data.attrs,
+            None if pool is None else pool.images[drawn.train],
+        ),
         members=(member,),
     )

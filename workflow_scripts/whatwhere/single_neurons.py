@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
 from whatwhere.member import Member
 from whatwhere.models.base import Model
+from whatwhere.pool import Part, neurons_of
 from whatwhere.selection import MEAN_RESPONSE
 
 
@@ -24,7 +27,9 @@ def _own_tensors(model: Model, n_neurons: int) -> dict[str, Tensor] | None:
     return own if all(value.ndim and len(value) == n_neurons for value in own.values()) else None
 
 
-def own_responses(model: Model, n_neurons: int, images: Tensor, neurons: Tensor) -> Tensor:
+def own_responses(
+    model: Model, n_neurons: int, parts: Sequence[Part | None], images: Tensor, neurons: Tensor
+) -> Tensor:
     """Response of a neuron to its own image, (image,).
 
     Parameters
@@ -33,6 +38,8 @@ def own_responses(model: Model, n_neurons: int, images: Tensor, neurons: Tensor)
         In evaluation mode.
     n_neurons
         Size of its population.
+    parts
+        The recordings that it was fitted to together; of a single one, None.
     images
         (image, channel, y, x), standardized.
     neurons
@@ -41,7 +48,14 @@ def own_responses(model: Model, n_neurons: int, images: Tensor, neurons: Tensor)
     own = _own_tensors(model, n_neurons)
     images = model.prepare(images)
     if own is None:
-        return model(images).gather(1, neurons[:, None])[:, 0]
+        found = images.new_empty(len(images))
+        for part in parts:
+            first, last, _ = neurons_of(part).indices(n_neurons)
+            mine = torch.nonzero((first <= neurons) & (neurons < last))[:, 0]
+            if len(mine):
+                every = model(images[mine], part)
+                found = found.index_copy(0, mine, every.gather(1, neurons[mine, None] - first)[:, 0])
+        return found
 
     def respond(rows: dict[str, Tensor], image: Tensor) -> Tensor:
         alone = {name: row[None] for name, row in rows.items()}
@@ -64,7 +78,7 @@ def responses(members: tuple[Member, ...], images: Tensor, neurons: Tensor) -> T
     """
     total = images.new_zeros(len(images))
     for member in members:
-        mean, sd = (torch.from_numpy(value) for value in (member.standardize.mean, member.standardize.sd))
+        mean, sd = member.statistics(neurons)
         standardized = (images - mean) / sd
         choice = torch.from_numpy(member.choice)[neurons]
         constant = member.stored["response_mean"][neurons]
@@ -72,6 +86,8 @@ def responses(members: tuple[Member, ...], images: Tensor, neurons: Tensor) -> T
         for setting, model in member.models.items():
             mine = torch.nonzero(choice == setting)[:, 0]
             if len(mine):
-                own = own_responses(model, len(member.choice), standardized[mine], neurons[mine])
+                own = own_responses(
+                    model, len(member.choice), member.parts, standardized[mine], neurons[mine]
+                )
                 total = total.index_add(0, mine, own * member.stored["response_scale"][neurons[mine]])
     return total / len(members)

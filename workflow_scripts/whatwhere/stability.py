@@ -11,6 +11,7 @@ import torch
 from sklearn.metrics.cluster import contingency_matrix
 from torch import Tensor
 
+from whatwhere import seen
 from whatwhere.barcodes import centres_of, cluster, nearest
 from whatwhere.models.base import EVALUATION_CHUNK, Model
 
@@ -121,16 +122,16 @@ def pooled_features(encoder: Model, images: Tensor) -> Iterator[np.ndarray]:
     images
         (image, channel, y, x), standardised.
     """
-    seen: list[Tensor] = []
+    shown: list[Tensor] = []
     readout: Any = encoder.readout
-    hook = readout.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    hook = readout.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0]))
     encoder.eval()
     try:
         with torch.inference_mode():
             mask = readout.mask
             for chunk in images.split(EVALUATION_CHUNK):
                 encoder(encoder.prepare(chunk))
-                yield torch.einsum("bcyx,nyx->bnc", seen.pop(), mask).numpy()
+                yield torch.einsum("bcyx,nyx->bnc", shown.pop(), mask).numpy()
     finally:
         hook.remove()
 
@@ -146,7 +147,8 @@ def half_weights(features: Iterator[np.ndarray], responses: np.ndarray, weights:
     features
         Chunks (image, neuron, channel), as from :func:`pooled_features`.
     responses
-        (image, neuron); images with even and odd indices are the halves.
+        (image, neuron), NaN where a neuron did not see an image; of those that it saw, every second one is
+        in either half.
     weights
         (neuron, channel) of the fit, whose size sets the penalty.
 
@@ -157,20 +159,24 @@ def half_weights(features: Iterator[np.ndarray], responses: np.ndarray, weights:
     n_neurons, n_channels = weights.shape
     joint = np.zeros((2, n_neurons, n_channels + 1, n_channels + 1))
     cross = np.zeros((2, n_neurons, n_channels + 1))
+    there = ~np.isnan(responses)
+    number = there.cumsum(0) - 1  # of an image among those that the neuron saw
     start = 0
     for chunk in features:
+        mine = slice(start, start + len(chunk))
         chunk = np.concatenate([np.ones((*chunk.shape[:2], 1)), chunk], axis=2, dtype=np.float64)
+        by_neuron = chunk.transpose(1, 2, 0)
+        response = np.nan_to_num(responses[mine]).T[:, :, None].astype(np.float64)
         for half in range(2):
-            first = (half - start) % 2
-            part, response = chunk[first::2], responses[start + first : start + len(chunk) : 2]
-            by_neuron = part.transpose(1, 2, 0)
-            joint[half] += by_neuron @ by_neuron.transpose(0, 2, 1)
-            cross[half] += (by_neuron @ response.T[:, :, None].astype(np.float64))[..., 0]
+            kept = by_neuron * (there[mine] & (number[mine] % 2 == half)).T[:, None]
+            joint[half] += kept @ by_neuron.transpose(0, 2, 1)
+            cross[half] += (kept @ response)[..., 0]
         start += len(chunk)
     size = (weights.astype(np.float64) ** 2).mean(1)
-    fitted = (size > 0) & (responses.var(0) > 0)
+    variance = seen.variance(responses)
+    fitted = (size > 0) & (variance > 0)
     estimates = np.zeros((2, n_neurons, n_channels))
-    penalty = responses.var(0)[fitted] / size[fitted]
+    penalty = variance[fitted] / size[fitted]
     diagonal = np.eye(n_channels + 1)
     diagonal[0, 0] = 1e-12  # the mean is free
     system = joint[:, fitted] + penalty[:, None, None] * diagonal

@@ -52,7 +52,7 @@ def project(images: Tensor, norm: float, low: Tensor, high: Tensor) -> Tensor:
     norm
         L2 norm over channels and pixels.
     low, high
-        (channel, y, x).
+        (channel, y, x), or of every image its own.
     """
     for _ in range(_PROJECTIONS):
         length = images.flatten(1).norm(dim=1).clamp(min=1e-12)
@@ -153,13 +153,13 @@ def most_exciting_images(
     if not (norm > 0 and steps >= 1 and n_starts >= 1):
         raise UserError("most_exciting_images: norm must be positive, steps and n_starts at least 1")
     sign = -1.0 if least else 1.0
-    standardize = fitted.members[0].standardize
-    mean, sd = torch.from_numpy(standardize.mean), torch.from_numpy(standardize.sd)
-    low, high = ((torch.from_numpy(limit) - mean) / sd for limit in (fitted.viewing.low, fitted.viewing.high))
+    limits = [torch.from_numpy(limit) for limit in (fitted.viewing.low, fitted.viewing.high)]
     found, reached = [], []
     for chunk in torch.from_numpy(positions).split(_CHUNK):
+        mean, sd = fitted.members[0].statistics(chunk)
+        low, high = ((limit - mean) / sd for limit in limits)
 
-        def respond(images: Tensor, chunk: Tensor = chunk) -> Tensor:
+        def respond(images: Tensor, chunk: Tensor = chunk, mean: Tensor = mean, sd: Tensor = sd) -> Tensor:
             return sign * responses(fitted.members, images * sd + mean, chunk)
 
         starts = []
@@ -168,11 +168,10 @@ def most_exciting_images(
             faint = project(noise, FAINT * norm, low, high)
             starts.append(ascend(respond, faint, norm, low, high, steps))
         images, largest = (torch.stack(part) for part in zip(*starts, strict=True))
-        found.append(images[largest.argmax(0), torch.arange(len(chunk))])
+        found.append(images[largest.argmax(0), torch.arange(len(chunk))] * sd + mean)
         reached.append(sign * largest)
         logger.info("%d of %d neurons have their image", sum(map(len, found)), len(positions))
-    image = torch.cat(found) * sd + mean
-    result = _dataset(fitted, positions, image, torch.cat(reached, 1), least=least)
+    result = _dataset(fitted, positions, torch.cat(found), torch.cat(reached, 1), least=least)
     result.attrs |= {"norm": norm, "steps": steps, "seed": seed, "least": int(least)}
     return result if confirm is None else result.assign(confirmed=_confirmed(confirm, result))
 

@@ -50,11 +50,20 @@ class Viewing:
     norm: float
 
     @classmethod
-    def of(cls, images: np.ndarray, standardize: Standardizer, attributes: dict[str, Any]) -> Viewing:
-        """Describe training images (image, channel, y, x) of a dataset with these attributes."""
+    def of(
+        cls,
+        images: np.ndarray,
+        standardize: Standardizer,
+        attributes: dict[str, Any],
+        recording: np.ndarray | None = None,
+    ) -> Viewing:
+        """Describe training images (image, channel, y, x) of a dataset with these attributes.
+
+        Of a pool, ``recording`` (image,) tells which recording images belong to.
+        """
         stored = attributes.get(PREPARATION)
         _, channel, height, width = images.shape
-        norms = np.linalg.norm(standardize(images).reshape(len(images), -1), axis=1)
+        norms = np.linalg.norm(standardize(images, recording).reshape(len(images), -1), axis=1)
         return cls(
             shape=(channel, height, width),
             preparation=None if stored is None else json.loads(stored),
