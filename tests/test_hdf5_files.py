@@ -58,7 +58,7 @@ def with_null_scale(file):
         (lambda file: file.create_dataset("r", data=[b"a", b"b"]), "r", "expected numbers"),
         (lambda file: file.create_dataset("r", (3,), h5py.ref_dtype), "r", "holds references"),
         (lambda file: file.create_group("r"), "r", "holds no array"),
-        (lambda file: file.update({"r": h5py.SoftLink("/gone")}), "r", "holds no array"),
+        (lambda file: file.update({"r": h5py.SoftLink("/gone")}), "r", "r: is a link to what is not there"),
     ],
 )
 def test_what_is_not_there_is_not_made_up(tmp_path, make, name, expected):

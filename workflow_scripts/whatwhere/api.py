@@ -26,6 +26,7 @@ from whatwhere.recordings.array_files import NamedArray, numeric
 from whatwhere.recordings.arrays import shape_images, shape_responses
 from whatwhere.recordings.in_memory import as_array
 from whatwhere.recordings.labels import split_names
+from whatwhere.recordings.layouts import IMAGE_AXES, check_order
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.selection import select
 from whatwhere.training.families import settings
@@ -59,6 +60,7 @@ def fit(
     images: Any,
     responses: Any,
     *,
+    images_layout: Sequence[str] | None = None,
     responses_layout: Sequence[str] | None = None,
     split: Any = None,
     model: dict[str, Any] | None = None,
@@ -74,9 +76,12 @@ def fit(
     ----------
     images
         (image, y, x) or (image, channel, y, x), finite. Arrays of numpy, torch, xarray, pandas and
-        scipy.sparse are understood, here and below.
+        scipy.sparse are understood, here and below. Where both say which images they hold, as coordinates of
+        xarray do, the order must be one.
     responses
         (image, neuron), or with repeats, of which NaN, masked and missing ones were not presented.
+    images_layout
+        The order of the axes of images, such as ``("y", "x", "image")``.
     responses_layout
         The order of the axes of responses, such as ``("repeat", "image", "neuron")``; needed for three axes
         that have no names.
@@ -111,7 +116,7 @@ def fit(
         raise UserError(f"model: {model['family']} is no network: use a family that is trained")
     if "localizer" in model:
         raise UserError("model: a localizer is another model of a config: start masks at an average instead")
-    data = as_dataset(images, responses, responses_layout, split, normalize, seed)
+    data = as_dataset(images, responses, images_layout, responses_layout, split, normalize, seed)
     seen = load_fit_data(data, None, None, seed)
     stored = select_images(data, seen.draw.train)
     defaults = load_config([]).config
@@ -182,18 +187,22 @@ def load(
 def as_dataset(
     images: Any,
     responses: Any,
+    images_layout: Sequence[str] | None,
     responses_layout: Sequence[str] | None,
     split: Any,
     normalize: str,
     seed: int,
 ) -> xr.Dataset:
     """Arrays in the form of :mod:`whatwhere.dataset`; parameters and errors as for :func:`fit`."""
-    shaped = _shape_images(images)
+    shaped, labels_of_images = _shape_images(images, images_layout)
     labels = None if split is None else as_array(split, "split").values
     if labels is not None and labels.shape != (len(shaped),):
         raise UserError(f"split: has shape {labels.shape} for {len(shaped)} images: give one per image")
     numbers = _numbers(responses, "responses")
-    dense, reading = shape_responses(numbers, len(shaped), responses_layout, "responses_layout", "responses")
+    dense, reading, labels_of_responses = shape_responses(
+        numbers, len(shaped), responses_layout, "responses_layout", "responses"
+    )
+    check_order(labels_of_images, labels_of_responses, "responses", "images")
     recording = Recording(
         images=shaped,
         responses=dense,
@@ -208,18 +217,22 @@ def as_dataset(
 
 
 def _numbers(values: Any, name: str) -> NamedArray:
-    array, axes = as_array(values, name)
-    return NamedArray(numeric(array, name), axes)
+    array = as_array(values, name)
+    return array._replace(values=numeric(array.values, name))
 
 
-def _shape_images(images: Any) -> np.ndarray:
+def _shape_images(images: Any, layout: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Images (image, channel, y, x) float32, and what they are called where their type says so."""
     array = _numbers(images, "images")
     shape = array.values.shape
-    if array.axes is None and len(shape) == 4 and shape[1] > 4 >= shape[3]:
-        raise UserError(f"images: have shape {shape}, channels last: give np.moveaxis(images, -1, 1)")
-    if len(shape) not in (3, 4) or 0 in shape:
-        raise UserError(f"images: have shape {shape}, expected (image, y, x) or (image, channel, y, x)")
-    return to_float32(shape_images(array, "nchw", "images", "images")[0])
+    if layout is None and array.axes is None and len(shape) == 4:
+        if shape[1] > 4 >= shape[3]:
+            raise UserError(
+                f"images: have shape {shape}, channels last: set images_layout to [image, y, x, channel]"
+            )
+        layout = IMAGE_AXES[4]
+    shaped, _, labels = shape_images(array, layout, "images_layout", "images")
+    return to_float32(shaped), labels
 
 
 def _score(data: xr.Dataset, member: Member) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from whatwhere.config.files import SIMULATED, Config
 from whatwhere.config.schema import Sources, fail
+from whatwhere.recordings.tables import is_table
 
 MAX_PHOTOGRAPH_CROPS = 1024
 """Most training and validation crops of two photographs; more would show the same pixels over and over."""
@@ -18,10 +19,31 @@ def check_dataset(config: Config, name: str, sources: Sources) -> None:
         if {"{", "}"} & set(str(definition.get(key, ""))):
             message = f"'{definition[key]}': Snakemake reads braces as wildcards: rename file or folder"
             raise fail(("datasets", name, key), message, sources)
+    _check_companions(definition, ("datasets", name), sources)
     if "stimuli" in definition:
         _check_stimuli(config, name, sources)
     if definition["kind"] == "pooled":
         _check_pool(config, name, sources)
+
+
+def _check_companions(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
+    """Refuse keys that nothing would read."""
+    kind = definition["kind"]
+    needed = {"index_base": "image_of_presentation", "tiers": "splits_from"}
+    for key, other in needed.items() if kind in ("arrays", "images") else ():
+        if key in definition and other not in definition:
+            raise fail((*path, key), f"says nothing without {other}: add that, or remove {key}", sources)
+    for key in ("splits_from", "covariates") if "test_set" in definition else ():
+        if key in definition:
+            raise fail(
+                (*path, key), "cannot stand beside test_set, which says what tests: remove one", sources
+            )
+    if kind == "images":
+        table = is_table(definition["responses"])
+        for key in ("responses_layout",) if table else ("neurons", "ignore", "covariates"):
+            if key in definition:
+                what = "an array" if table else "a table"
+                raise fail((*path, key), f"is for responses in {what}: remove it", sources)
 
 
 def smaller_side(simulation: Config) -> int:

@@ -59,6 +59,9 @@ def open_zip(path: str | Path) -> zipfile.ZipFile:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except _UNREADABLE as error:
+        other = _other_archive(path)
+        if other is not None:
+            raise UserError(f"{path}: is {other}: unpack it, and give the folder") from error
         raise UserError(f"{path}: not a readable zip file, perhaps truncated: get it again") from error
     try:
         _check_members(archive, path)
@@ -66,6 +69,29 @@ def open_zip(path: str | Path) -> zipfile.ZipFile:
         archive.close()
         raise
     return archive
+
+
+def _other_archive(path: str | Path) -> str | None:
+    """What other kind of archive a file is, by its first bytes."""
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(262)
+    except OSError:
+        return None
+    kinds = {b"\x1f\x8b": "a gzip file", b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7-Zip archive"}
+    kinds |= {b"BZh": "a bzip2 file", b"\xfd7zXZ": "an XZ file"}
+    if start[257:262] == b"ustar":
+        return "a tar archive"
+    return next((kind for magic, kind in kinds.items() if start.startswith(magic)), None)
+
+
+def _readable_name(member: zipfile.ZipInfo) -> str:
+    """Name of a member; some programs write UTF-8 without saying so, and backslashes for slashes."""
+    name = member.filename
+    if not member.flag_bits & 0x800:
+        with contextlib.suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    return name.replace("\\", "/")
 
 
 def _check_members(archive: zipfile.ZipFile, path: str | Path) -> None:
@@ -88,9 +114,9 @@ def _check_members(archive: zipfile.ZipFile, path: str | Path) -> None:
                 f"{path}: {name!r} is compressed by method {method}, which cannot be read: zip it again with "
                 "the usual method, deflate"
             )
-        if name.replace("\\", "/") in seen:
+        if _readable_name(member) in seen:
             raise UserError(f"{path}: {name!r} stands in it twice: remove one of them")
-        seen.add(name.replace("\\", "/"))
+        seen.add(_readable_name(member))
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -165,8 +191,7 @@ def open_tree(path: str | Path) -> Iterator[Tree]:
     if not path.exists():
         raise UserError(f"{path}: no such folder or zip file")
     with open_zip(path) as archive:
-        # Some programs write the names of Windows.
-        members = {name.replace("\\", "/"): name for name in archive.namelist()}
+        members = {_readable_name(member): member.filename for member in archive.infolist()}
         names = (name for name in members if not name.endswith("/"))
         yield Tree(path, _visible(names), lambda name: read_member(archive, members[name]))
 

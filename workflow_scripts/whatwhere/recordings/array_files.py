@@ -15,14 +15,21 @@ import numpy as np
 
 from whatwhere.errors import UserError
 from whatwhere.recordings.archive import choose, open_zip, read_member
-from whatwhere.recordings.hdf5 import axis_names, dataset_at, dataset_names, open_hdf5, read_dataset
+from whatwhere.recordings.hdf5 import (
+    axis_labels,
+    axis_names,
+    dataset_at,
+    dataset_names,
+    open_hdf5,
+    read_dataset,
+)
 from whatwhere.recordings.matlab import read_matlab
 
 _SUFFIXES = (".npy", ".npz", ".nc", ".h5", ".hdf5", ".mat")
 
 
 class NamedArray(NamedTuple):
-    """An array and what its file calls its axes.
+    """An array and what its file calls its axes and what lies along them.
 
     Attributes
     ----------
@@ -30,16 +37,19 @@ class NamedArray(NamedTuple):
         The array.
     axes
         A name, or None, for every axis; None if the file names none.
+    labels
+        What lies along every axis, such as the numbers of images, or None; None if the file says nothing.
     """
 
     values: np.ndarray
     axes: tuple[str | None, ...] | None
+    labels: tuple[np.ndarray | None, ...] | None = None
 
 
 def split_location(location: str) -> tuple[Path, str | None]:
     """Divide ``file.npz:name`` into the file and the array inside it, None if it is not named."""
     path, colon, inside = location.rpartition(":")
-    if colon and path.endswith(_SUFFIXES):
+    if colon and path.lower().endswith(_SUFFIXES):
         return Path(path), inside
     return Path(location), None
 
@@ -113,21 +123,22 @@ def read_array(location: str | Path) -> NamedArray:
         If the file is missing or damaged, or holds anything but numbers. Pickled objects are refused.
     """
     found = read_any_array(location)
-    return NamedArray(numeric(found.values, str(location)), found.axes)
+    return found._replace(values=numeric(found.values, str(location)))
 
 
 def read_any_array(location: str | Path) -> NamedArray:
     """Like :func:`read_array` for arrays that may hold text."""
     path, inside = split_location(str(location))
-    if path.suffix not in _SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES:
         raise UserError(f"{path}: unknown type of file; use one of {', '.join(_SUFFIXES)}")
     if not path.is_file():
         raise UserError(f"{path}: no such file")
-    if path.suffix == ".npz":
+    if suffix == ".npz":
         return NamedArray(_read_npz(path, inside), None)
-    if path.suffix == ".mat":
+    if suffix == ".mat":
         return NamedArray(read_matlab(path, inside), None)
-    if path.suffix != ".npy":
+    if suffix != ".npy":
         return _read_hdf5(path, inside) if h5py.is_hdf5(path) else _read_netcdf(path, inside)
     if inside is not None:
         raise UserError(f"{path}: holds one array without a name: leave ':{inside}' out")
@@ -149,7 +160,8 @@ def _read_hdf5(path: Path, inside: str | None) -> NamedArray:
     with open_hdf5(path) as content:
         name = choose(path, inside, dataset_names(content))
         dataset = dataset_at(content, name, path)
-        return NamedArray(read_dataset(dataset, f"{path}:{name}", path.stat().st_size), axis_names(dataset))
+        values = read_dataset(dataset, f"{path}:{name}", path.stat().st_size)
+        return NamedArray(values, axis_names(dataset), axis_labels(dataset))
 
 
 def _read_netcdf(path: Path, inside: str | None) -> NamedArray:
@@ -161,8 +173,12 @@ def _read_netcdf(path: Path, inside: str | None) -> NamedArray:
             # By default, the largest value of a type, 255 or 65535, would be taken for missing.
             variable.set_auto_mask(not {"_FillValue", "missing_value"}.isdisjoint(variable.ncattrs()))
             array, axes = variable[...], variable.dimensions
+            labels = tuple(
+                np.asarray(content.variables[axis][...]) if axis in content.variables else None
+                for axis in axes
+            )
     except (OSError, RuntimeError, ValueError, IndexError, TypeError) as error:
         raise UserError(f"{path}: is damaged or not netCDF or HDF5: write it again") from error
     if np.ma.is_masked(array):
         array = array.astype(np.float64).filled(np.nan)
-    return NamedArray(np.asarray(array), axes)
+    return NamedArray(np.asarray(array), axes, labels)

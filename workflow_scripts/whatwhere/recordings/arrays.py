@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from whatwhere.recordings.layouts import (
     PRESENTATION_AXES,
     RESPONSE_AXES,
     arrange,
+    check_order,
     image_axes,
     response_axes,
 )
@@ -30,8 +31,8 @@ from whatwhere.recordings.recording import Recording, to_float32
 
 def shape_images(
     array: NamedArray, layout: str | Sequence[str] | None, key: str, label: str
-) -> tuple[np.ndarray, str]:
-    """Images as (image, channel, y, x), and how their axes were read.
+) -> tuple[np.ndarray, str, np.ndarray | None]:
+    """Images as (image, channel, y, x), how their axes were read, and what their file calls the images.
 
     Parameters
     ----------
@@ -42,13 +43,14 @@ def shape_images(
     images = arrange(array.values, axes, IMAGE_AXES[len(axes)])
     images = images[:, None] if images.ndim == 3 else images
     count, *shape = images.shape
-    return images, f"{count} images of {' x '.join(map(str, shape))} (channel, y, x)"
+    reading = f"{count} images of {' x '.join(map(str, shape))} (channel, y, x)"
+    return images, reading, _labels(array, axes)
 
 
 def shape_responses(
     array: NamedArray, n_images: int, layout: Sequence[str] | None, key: str, label: str
-) -> tuple[np.ndarray, str]:
-    """Responses as (repeat, image, neuron) float32, and how their axes were read.
+) -> tuple[np.ndarray, str, np.ndarray | None]:
+    """Responses as (repeat, image, neuron) float32, how they were read, and what their file calls images.
 
     Parameters
     ----------
@@ -69,7 +71,12 @@ def shape_responses(
     shaped = arrange(values, axes, RESPONSE_AXES[len(axes)])
     shaped = shaped[None] if shaped.ndim == 2 else shaped
     repeats, images, neurons = shaped.shape
-    return to_float32(shaped), f"{neurons} neurons, {repeats} repeats, {images} images"
+    reading = f"{neurons} neurons, {repeats} repeats, {images} images"
+    return to_float32(shaped), reading, _labels(array, axes)
+
+
+def _labels(array: NamedArray, axes: Sequence[str]) -> np.ndarray | None:
+    return None if array.labels is None else array.labels[list(axes).index("image")]
 
 
 def indexed_responses(
@@ -134,26 +141,22 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     source = f"files {definition['images']} and {definition['responses']}"
     if "test_set" in definition:
         return _with_test_set(definition, name, images, reading, source)
-    location = definition["responses"]
     responses: np.ndarray | Presentations
-    image_of_row, n_images = None, len(images)
+    image_of_row, n_images = None, len(images.values)
     if "image_of_presentation" in definition:
-        values, image_of_row, read = _read_rows(definition, len(images), name)
+        values, image_of_row, read = _read_rows(definition, images, name)
         shown, local = shown_images(image_of_row)
         responses = by_image(local, values)
-        images, read = _keep(images, shown, read)
+        stimuli, read = _keep(images.values, shown, read)
     else:
-        stored = read_array(location)
-        _check_last_axis(definition, images, stored, name)
-        layout = definition.get("responses_layout")
-        responses, read = shape_responses(stored, len(images), layout, f"{name}.responses_layout", location)
-        shown = np.arange(len(images))
+        responses, read = _read_dense(definition, images, name)
+        stimuli, shown = images.values, np.arange(n_images)
     labels = None
     if "splits_from" in definition:
         labels = read_labels(definition["splits_from"])
         labels = image_labels(labels, n_images, image_of_row, shown, definition["splits_from"])
     return Recording(
-        images=images,
+        images=stimuli,
         responses=responses,
         split=tiers_of(labels, definition.get("tiers"), f"{name}.tiers"),
         neurons=None,
@@ -163,28 +166,50 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         groups=groups_of(definition, n_images, image_of_row, shown),
         covariates=_covariates(definition, responses, image_of_row),
         reading=[reading, read],
+        image_names=shown.astype(str).tolist(),
     )
 
 
-def _read_images(definition: dict[str, Any], name: str) -> tuple[np.ndarray, str]:
+class _Images(NamedTuple):
+    """Images (image, channel, y, x), what their file calls them, and the file."""
+
+    values: np.ndarray
+    labels: np.ndarray | None
+    location: str
+
+
+def _read_images(definition: dict[str, Any], name: str) -> tuple[_Images, str]:
     location = definition["images"]
-    return shape_images(read_array(location), definition.get("layout"), f"{name}.layout", location)
+    values, reading, labels = shape_images(
+        read_array(location), definition.get("layout"), f"{name}.layout", location
+    )
+    return _Images(values, labels, location), reading
+
+
+def _read_dense(definition: dict[str, Any], images: _Images, name: str) -> tuple[np.ndarray, str]:
+    """Responses (repeat, image, neuron), and how they were read."""
+    location, layout = definition["responses"], definition.get("responses_layout")
+    stored = read_array(location)
+    _check_last_axis(definition, images.values, stored, name)
+    key = f"{name}.responses_layout"
+    responses, read, labels = shape_responses(stored, len(images.values), layout, key, location)
+    check_order(images.labels, labels, location, images.location)
+    return responses, read
 
 
 def _check_last_axis(
     definition: dict[str, Any], images: np.ndarray, responses: NamedArray, name: str
 ) -> None:
-    """Refuse three axes of images of which the last may count them, as MATLAB stores them."""
-    last = images.shape[3]
-    if "layout" in definition or images.shape[1] > 1 or last not in responses.values.shape:
+    """Refuse three axes of images of which the last counts them, as MATLAB stores them."""
+    lengths = responses.values.shape
+    if "layout" in definition or images.shape[1] > 1 or len(images) in lengths:
         return
-    if len(images) != last and len(images) in responses.values.shape:
-        return
-    shape = (len(images), *images.shape[2:])
-    raise UserError(
-        f"{definition['images']}: its axes {shape} can be read in two ways: set {name}.layout to "
-        "[image, y, x] or to [y, x, image]"
-    )
+    if images.shape[3] in lengths:
+        shape = (len(images), *images.shape[2:])
+        raise UserError(
+            f"{definition['images']}: its axes {shape} can be read in two ways: set {name}.layout to "
+            "[image, y, x] or to [y, x, image]"
+        )
 
 
 def _keep(images: np.ndarray, shown: np.ndarray, read: str) -> tuple[np.ndarray, str]:
@@ -194,40 +219,39 @@ def _keep(images: np.ndarray, shown: np.ndarray, read: str) -> tuple[np.ndarray,
     return images[shown], f"{read}, {len(images) - len(shown)} images were never shown and are left out"
 
 
-def _read_rows(definition: dict[str, Any], n_images: int, name: str) -> tuple[np.ndarray, np.ndarray, str]:
+def _read_rows(definition: dict[str, Any], images: _Images, name: str) -> tuple[np.ndarray, np.ndarray, str]:
     """Responses (row, neuron), the image of every row, and how they were read."""
     location, layout = definition["responses"], definition.get("responses_layout")
+    n_images = len(images.values)
     if "image_of_presentation" in definition:
         index, read_as = read_index(definition, n_images, name)
         values, rows, read = indexed_responses(
             read_array(location), index, layout, f"{name}.responses_layout", location
         )
         return values, rows, f"{read}, {read_as}"
-    dense, read = shape_responses(
-        read_array(location), n_images, layout, f"{name}.responses_layout", location
-    )
+    dense, read = _read_dense(definition, images, name)
     rows = np.tile(np.arange(n_images), len(dense))
     flat = dense.reshape(len(rows), -1)
     return flat, np.where(np.isnan(flat).all(1), BLANK, rows), read
 
 
 def _with_test_set(
-    definition: dict[str, Any], name: str, images: np.ndarray, reading: str, source: str
+    definition: dict[str, Any], name: str, images: _Images, reading: str, source: str
 ) -> Recording:
     test, test_key = definition["test_set"], f"{name}.test_set"
-    values, rows, read = _read_rows(definition, len(images), name)
+    values, rows, read = _read_rows(definition, images, name)
     readings = [reading, read]
-    pool, offset = images, 0
+    pool, offset, tested = images.values, 0, images
     if "images" in test:
-        more, read = _read_images(test, test_key)
+        tested, read = _read_images(test, test_key)
         readings.append(f"test: {read}")
-        if more.shape[1:] != images.shape[1:]:
+        if tested.values.shape[1:] != pool.shape[1:]:
             raise UserError(
-                f"{test['images']}: has images of {more.shape[1:]} (channel, y, x) but those of "
-                f"{definition['images']} are {images.shape[1:]}"
+                f"{test['images']}: has images of {tested.values.shape[1:]} (channel, y, x) but those of "
+                f"{definition['images']} are {pool.shape[1:]}"
             )
-        pool, offset = np.concatenate([images, more]), len(images)
-    test_values, test_rows, read = _read_rows(test, len(pool) - offset, test_key)
+        pool, offset = np.concatenate([pool, tested.values]), len(pool)
+    test_values, test_rows, read = _read_rows(test, tested, test_key)
     readings.append(f"test: {read}")
     if test_values.shape[1] != values.shape[1]:
         raise UserError(
@@ -241,9 +265,9 @@ def _with_test_set(
             f"{test_key}: image {twice[0]} is also in {definition['responses']}: leave it out of one"
         )
     shown, local = shown_images(np.concatenate([rows, test_rows]))
-    images, readings[-1] = _keep(pool, shown, readings[-1])
+    stimuli, readings[-1] = _keep(pool, shown, readings[-1])
     return Recording(
-        images=images,
+        images=stimuli,
         responses=by_image(local, np.concatenate([values, test_values])),
         split=np.where(np.isin(shown, test_rows), "test", ""),
         neurons=None,
@@ -252,26 +276,39 @@ def _with_test_set(
         repeat_averages=definition.get("repeat_averages", False),
         groups=groups_of(definition, len(pool), None, shown),
         reading=readings,
+        image_names=[f"test {i - offset}" if i >= offset > 0 else str(i) for i in shown],
     )
 
 
 def _covariates(
     definition: dict[str, Any], responses: np.ndarray | Presentations, image_of_row: np.ndarray | None
 ) -> tuple[list[str], np.ndarray | Presentations] | None:
-    """Files of running speed and the like: one value per presentation, or (repeat, image)."""
+    """Files of running speed and the like, whose axes are those of the responses without the neurons."""
     files = definition.get("covariates")
     if not files:
         return None
+    layout = [word for word in definition.get("responses_layout", []) if word != "neuron"]
+    order = layout if len(layout) == 2 else ["repeat", "image"]
+    if image_of_row is None:
+        sizes = dict(zip(("repeat", "image"), responses.shape, strict=False))
+        wanted = ("repeat", "image")
+    else:
+        listed = read_array(definition["image_of_presentation"]).values.size
+        sizes = {"image": listed, "repeat": len(image_of_row) // listed}
+        wanted = ("image", "repeat")
+    shape = tuple(sizes[word] for word in order)
     columns = []
     for location in files.values():
         values = read_array(location).values
-        wanted = (len(image_of_row),) if image_of_row is not None else responses.shape[:2]
-        if values.size != np.prod(wanted) or values.ndim > 2:
+        # A list will do where there is only one repeat.
+        if values.shape != shape and not (1 in shape and values.size == max(values.shape) == max(shape)):
             raise UserError(
-                f"{location}: has shape {values.shape}, expected {wanted}: one value per presentation"
+                f"{location}: has shape {values.shape}, expected {shape} ({', '.join(order)}): one value per "
+                "presentation"
             )
-        columns.append(values.reshape(wanted))
+        columns.append(arrange(values.reshape(shape), order, wanted))
     stacked = np.stack(columns, -1)
     if isinstance(responses, Presentations):
-        return list(files), Presentations(stacked, responses.row, responses.image, responses.repeat)
+        rows = stacked.reshape(-1, stacked.shape[-1])
+        return list(files), Presentations(rows, responses.row, responses.image, responses.repeat)
     return list(files), to_float32(stacked)

@@ -24,7 +24,8 @@ _OTHERS = (
     "id ids index idx row rows trial trials presentation presentations repeat repeats rep reps repetition "
     "block blocks session time times timestamp timestamps onset onsets offset start stop end duration date "
     "day speed running velocity pupil lick licks reward split splits tier tiers fold test train validation "
-    "unnamed condition mouse subject animal"
+    "unnamed condition mouse subject animal contrast luminance orientation phase gaze arousal motion comment "
+    "label class category temperature epoch run"
 )
 """Words in headers of columns that are no neurons."""
 _COUNTERS = (
@@ -81,7 +82,7 @@ def understand(table: Table, files: list[str], definition: dict[str, Any], key: 
     UserError
         If a column cannot be told, or holds what it should not.
     """
-    _check_header(table, files)
+    _check_header(table, files, key)
     named = {
         what: definition[what]
         for what in ("image_of_presentation", "splits_from", "groups_from")
@@ -132,8 +133,14 @@ def _chosen(table: Table, patterns: Sequence[str], key: str) -> list[str]:
     return chosen
 
 
-def _check_header(table: Table, files: list[str]) -> None:
-    """Refuse a first line of data; names of neurons may be whole numbers."""
+def _check_header(table: Table, files: list[str], key: str) -> None:
+    """Refuse a first line of data, or of pictures; names of neurons may be whole numbers."""
+    pictures = {part for file in files for part in (file, file.rpartition("/")[2])}
+    if sum(name in pictures for name in table.header) > 1:
+        raise UserError(
+            f"{table.path}: its columns are named like images: transpose the table, or give an array and "
+            f"{key}.responses_layout [neuron, image]"
+        )
     numeric = [
         bool(
             re.fullmatch(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][+-]?[0-9]+)?|nan|NA|Unnamed: .*", name)
@@ -186,11 +193,16 @@ def _find_images(
         elif not words & set(_COUNTERS.split()) and _covers(rows, len(files)):
             weak.append((column, rows, how))
     if not strong and hopeful:
-        match(table.text(hopeful[0]).tolist(), files, label)  # says why not
+        _rows_of(table, hopeful[0], files, None, key)  # says why not
     found = strong or weak
     if not found:
         return None, None, []
     column, rows, how = found[0]
+    if not strong and not _is_even(rows, len(files)):
+        raise UserError(
+            f"{table.path}: the column '{column}' may be numbers of images or a neuron: set "
+            f"{key}.image_of_presentation to it, or list the neurons under {key}.neurons"
+        )
     other = next((name for name, others, _ in found[1:] if not np.array_equal(others, rows)), None)
     if other is not None:
         raise UserError(
@@ -205,6 +217,8 @@ def _find_images(
         )
     for name, _, _ in found[1:]:
         taken[name] = "ignore"
+    if strong:
+        taken |= dict.fromkeys((name for name in table.header if _counts_rows(table, name, column)), "ignore")
     return column, rows, [_phrase(column, how, rows)]
 
 
@@ -221,8 +235,8 @@ def _rows_of(
         if _kind(table, column) != "whole":
             raise
         raise UserError(
-            f"{error}, or set {key}.index_base to 0 or 1 if '{column}' counts the images in the order of "
-            "their names"
+            f"{error}, or set {key}.index_base to 0 or 1, and image_of_presentation to '{column}', if it counts "
+            "the images in the order of their names"
         ) from error
     return rows, _phrase(column, how, rows)
 
@@ -243,11 +257,29 @@ def _kind(table: Table, column: str) -> str:
 
 
 def _covers(rows: np.ndarray, n_files: int) -> bool:
-    """Whether numbers that match pictures are likely to mean them: counts of spikes seldom are so even."""
-    counts = np.bincount(rows[rows != BLANK], minlength=n_files)
-    shown = counts[counts > 0]
-    even = len(shown) >= _FEW and (shown == shown[0]).all()
-    return bool(len(shown) >= n_files / 2 or even)
+    """Whether numbers that match pictures may mean them."""
+    return len(np.unique(rows[rows != BLANK])) >= n_files / 2 or _is_even(rows, n_files)
+
+
+def _is_even(rows: np.ndarray, n_files: int) -> bool:
+    """Whether pictures were shown as in an experiment: counts of spikes seldom are so even.
+
+    All alike often; or, if none is missing, alike up to a factor of two, or in two groups such as those that
+    train and those that test.
+    """
+    shown = np.unique(rows[rows != BLANK], return_counts=True)[1]
+    if len(shown) < min(_FEW, n_files):
+        return False
+    groups = len(np.unique(shown))
+    return groups == 1 or bool(len(shown) == n_files and (groups == 2 or shown.max() <= 2 * shown.min()))
+
+
+def _counts_rows(table: Table, column: str, images: str) -> bool:
+    """Whether a column without a name, beside one of images, counts rows, as pandas and R write it."""
+    if column == images or not column.startswith("Unnamed"):
+        return False
+    numbers = table.parsed(column)[0].to_numpy(np.float64)
+    return any(np.array_equal(numbers, first + np.arange(len(numbers))) for first in (0, 1))
 
 
 def image_words(header: str) -> bool:
@@ -284,7 +316,7 @@ def _odd_values(table: Table, column: str) -> str | None:
     if not fine.all() or numbers.isna().any() or len(numbers) < _FEW:
         return None
     values = numbers.to_numpy(np.float64)
-    if (np.diff(values) > 0).all():
+    if (np.diff(values) >= 0).all() and len(np.unique(values)) > 2:
         return f"its values, which only rise (from {values[0]:g} to {values[-1]:g})"
     if (
         kind == "whole"

@@ -26,6 +26,8 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     UserError
         If it is no HDF5 file, is damaged, or another program has it open for writing.
     """
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder, expected one HDF5 file: write the data as one")
     try:
         content = h5py.File(path, "r", locking=False)
     except FileNotFoundError as error:
@@ -42,17 +44,55 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
 
 
 def dataset_names(content: h5py.File) -> list[str]:
-    """Paths of all datasets below a file's root, without the bare dimensions of netCDF."""
+    """Paths of all datasets below a file's root, links included, without the bare dimensions of netCDF."""
     names: list[str] = []
 
     def visit(name: str, item: h5py.HLObject) -> None:
-        if isinstance(item, h5py.Dataset) and not name.startswith("#"):
-            stated = item.attrs.get("NAME")
-            if not (isinstance(stated, bytes) and stated.startswith(_NO_VARIABLE)):
-                names.append(name)
+        if isinstance(item, h5py.Dataset) and not name.startswith("#") and _is_variable(item):
+            names.append(name)
+
+    def follow(name: str, link: h5py.HardLink | h5py.SoftLink | h5py.ExternalLink) -> None:
+        # Broken ones stay in the list, so that a message can name them.
+        if not isinstance(link, h5py.HardLink) and not isinstance(_linked(content, name), h5py.Group):
+            names.append(name)
 
     content.visititems(visit)
+    content.visititems_links(follow)
     return names
+
+
+def _linked(content: h5py.File, name: str) -> h5py.HLObject | None:
+    try:
+        return content[name]
+    except (KeyError, OSError):
+        return None
+
+
+def other_files(path: str | Path) -> list[Path]:
+    """Files that an HDF5 file takes values from by links, virtual datasets or external storage."""
+    if not Path(path).is_file() or not h5py.is_hdf5(path):
+        return []
+    names: set[str] = set()
+
+    def visit(_: str, item: h5py.HLObject) -> None:
+        if isinstance(item, h5py.Dataset):
+            names.update(one.file_name for one in (item.virtual_sources() if item.is_virtual else ()))
+            names.update(name for name, _, _ in item.external or ())
+
+    def follow(_: str, link: h5py.HardLink | h5py.SoftLink | h5py.ExternalLink) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            names.add(link.filename)
+
+    with open_hdf5(Path(path)) as content:
+        content.visititems(visit)
+        content.visititems_links(follow)
+    return sorted(Path(path).parent / name for name in names - {"."})
+
+
+def _is_variable(dataset: h5py.Dataset) -> bool:
+    """Whether a dataset holds values and is not only a dimension of netCDF."""
+    stated = dataset.attrs.get("NAME")
+    return not (isinstance(stated, bytes) and stated.startswith(_NO_VARIABLE))
 
 
 def dataset_at(content: h5py.File, name: str, path: Path) -> h5py.Dataset:
@@ -68,18 +108,34 @@ def dataset_at(content: h5py.File, name: str, path: Path) -> h5py.Dataset:
 
 def axis_names(dataset: h5py.Dataset) -> tuple[str | None, ...] | None:
     """Names of the axes, by labels or else by dimension scales; None if there are none."""
-    names: list[str | None] = []
-    for dimension in dataset.dims:
-        scales = [name for name in _scale_names(dimension) if name]
-        names.append(dimension.label or (scales[0] if scales else None))
+    names = [scale and str(scale.name).rpartition("/")[2] for scale in _scales(dataset)]
+    # The library crashes on labels of a fixed length.
+    labels = dataset.attrs.get("DIMENSION_LABELS", [])
+    for axis, label in enumerate(labels if len(labels) == dataset.ndim else []):
+        text = label.decode(errors="replace") if isinstance(label, bytes) else str(label)
+        names[axis] = text or names[axis]
     return tuple(names) if any(names) else None
 
 
-def _scale_names(dimension: h5py._hl.dims.DimensionProxy) -> list[str]:
-    try:
-        return [str(scale.name).rpartition("/")[2] for scale in dimension.values()]
-    except (RuntimeError, KeyError, ValueError):
-        return []  # a scale whose reference is broken names nothing
+def axis_labels(dataset: h5py.Dataset) -> tuple[np.ndarray | None, ...] | None:
+    """Values of the dimension scales, such as the numbers of images; None if there are none."""
+    labels = [
+        scale[...] if scale is not None and scale.shape == (length,) and _is_variable(scale) else None
+        for scale, length in zip(_scales(dataset), dataset.shape or (), strict=True)
+    ]
+    return tuple(labels) if any(label is not None for label in labels) else None
+
+
+def _scales(dataset: h5py.Dataset) -> list[h5py.Dataset | None]:
+    """The first dimension scale of every axis; None if there is none or its reference is broken."""
+    scales: list[h5py.Dataset | None] = [None] * dataset.ndim
+    listed = dataset.attrs.get("DIMENSION_LIST", [])
+    for axis, references in enumerate(listed if len(listed) == dataset.ndim else []):
+        try:
+            scales[axis] = dataset.file[references[0]]
+        except (ValueError, IndexError, KeyError, RuntimeError, TypeError):
+            continue
+    return scales
 
 
 def read_dataset(dataset: h5py.Dataset, label: str, file_size: int) -> np.ndarray:
@@ -107,14 +163,14 @@ def read_dataset(dataset: h5py.Dataset, label: str, file_size: int) -> np.ndarra
     if is_absurd(math.prod(dataset.shape) * dataset.dtype.itemsize, file_size) and not dataset.is_virtual:
         raise UserError(f"{label}: unpacks to an absurd size, {dataset.shape}: refused")
     _check_filters(dataset, label)
-    fill = _declared_missing(dataset)
+    fill = _declared_missing(dataset, label)
     if not len(fill):
         _check_written(dataset, label)
     try:
         array = dataset.asstr()[...] if dataset.dtype.kind == "O" else dataset[...]
     except (OSError, RuntimeError, ValueError, TypeError, UnicodeDecodeError) as error:
         raise UserError(f"{label}: is damaged: write it again") from error
-    return _decoded(np.asarray(array), dataset, fill)
+    return _decoded(np.asarray(array), dataset, fill, label)
 
 
 def _check_filters(dataset: h5py.Dataset, label: str) -> None:
@@ -155,18 +211,27 @@ def _check_written(dataset: h5py.Dataset, label: str) -> None:
         raise UserError(f"{label}: {what} and would be read as {blank}: write it again, NaN where missing")
 
 
-def _declared_missing(dataset: h5py.Dataset) -> np.ndarray:
-    stated = [dataset.attrs[name] for name in ("_FillValue", "missing_value") if name in dataset.attrs]
-    if dataset.dtype.kind not in "iuf" or not stated:
+def _declared_missing(dataset: h5py.Dataset, label: str) -> np.ndarray:
+    if dataset.dtype.kind not in "iuf":
         return np.empty(0)
-    return np.concatenate([np.atleast_1d(value) for value in stated])
+    return np.concatenate([_numbers(dataset, name, label) for name in ("_FillValue", "missing_value")])
 
 
-def _decoded(array: np.ndarray, dataset: h5py.Dataset, missing: np.ndarray) -> np.ndarray:
+def _numbers(dataset: h5py.Dataset, attribute: str, label: str) -> np.ndarray:
+    """An attribute as (number,), empty if there is none."""
+    values = np.atleast_1d(dataset.attrs.get(attribute, np.empty(0)))
+    if values.dtype.kind not in "biuf":
+        raise UserError(f"{label}: its attribute {attribute} is no number: mend or remove it")
+    return values
+
+
+def _decoded(array: np.ndarray, dataset: h5py.Dataset, missing: np.ndarray, label: str) -> np.ndarray:
     if array.dtype.kind not in "iuf":
         return array
     absent = np.isin(array, missing[missing == missing]) if len(missing) else np.zeros(1, bool)
+    if dataset.attrs.get("_Unsigned") in ("true", b"true") and array.dtype.kind == "i":
+        array = array.astype(array.dtype.newbyteorder("=")).view(f"u{array.dtype.itemsize}")
     for attribute, operation in (("scale_factor", np.multiply), ("add_offset", np.add)):
-        if attribute in dataset.attrs:
-            array = operation(array, np.asarray(dataset.attrs[attribute], np.float64).reshape(()))
+        for factor in _numbers(dataset, attribute, label):
+            array = operation(array, np.float64(factor))
     return np.where(absent, np.nan, array) if absent.any() else array

@@ -14,18 +14,14 @@ from whatwhere.recordings.array_files import as_list, read_any_array, read_array
 from whatwhere.recordings.arrays import indexed_responses, shape_responses
 from whatwhere.recordings.columns import understand
 from whatwhere.recordings.labels import image_labels, labels_of_rows, split_names, tiers_of
+from whatwhere.recordings.layouts import check_order
 from whatwhere.recordings.matching import match
 from whatwhere.recordings.pictures import decode_image, decode_stack, in_numeric_order, is_image
 from whatwhere.recordings.presentations import Presentations, by_image, index_numbers, shown_images
 from whatwhere.recordings.recording import Recording
-from whatwhere.recordings.tables import SUFFIXES, Table, read_table
+from whatwhere.recordings.tables import Table, is_table, read_table
 
 logger = logging.getLogger(__name__)
-
-
-def is_table(location: str) -> bool:
-    """Whether a file name ends like a table's."""
-    return location.lower().endswith(SUFFIXES)
 
 
 def load(definition: dict[str, Any], name: str) -> Recording:
@@ -134,7 +130,7 @@ def _check_count(rows: int, n_images: int, location: str) -> None:
 def _say_order(files: list[str], location: str) -> None:
     """Say in which order rows belong to pictures, which names do not tell."""
     order = ", ".join(files[:3])
-    plain = sorted(files)
+    plain = files if ", page " in files[0] else sorted(files)  # pages have no other order
     if plain == files:
         logger.warning(
             "%s: names no images: rows belong to them in the order of their names: %s", location, order
@@ -156,7 +152,8 @@ def _from_array(
     location, layout = definition["responses"], definition.get("responses_layout")
     stored, key = read_array(location), f"{name}.responses_layout"
     if "image_of_presentation" not in definition:
-        responses, read = shape_responses(stored, len(files), layout, key, location)
+        responses, read, labels = shape_responses(stored, len(files), layout, key, location)
+        check_order(None, labels, location, str(definition["images"]))
         _say_order(files, location)
         return np.arange(len(files)), responses, [read], None
     index_from = definition["image_of_presentation"]

@@ -31,18 +31,19 @@ def as_array(values: Any, name: str) -> NamedArray:
         If it is no array.
     """
     if isinstance(values, xr.DataArray):
-        return NamedArray(_plain(values.data, name), tuple(map(str, values.dims)))
+        known = values.indexes
+        labels = tuple(known[dim].to_numpy() if dim in known else None for dim in values.dims)
+        return NamedArray(_plain(values.data, name), tuple(map(str, values.dims)), labels)
     if isinstance(values, (xr.Dataset, xr.DataTree)):
         raise UserError(f"{name}: is a {type(values).__name__} of xarray: give one of its variables")
+    if isinstance(values, pd.DataFrame) and not values.index.equals(pd.RangeIndex(len(values))):
+        return NamedArray(_plain(values, name), None, (values.index.to_numpy(), None))
     return NamedArray(_plain(values, name), None)
 
 
 def _plain(values: Any, name: str) -> np.ndarray:
     if isinstance(values, torch.Tensor):
-        dense = values.detach().to_dense() if values.layout != torch.strided else values.detach()
-        # numpy has no bfloat16.
-        small = dense.is_floating_point() and dense.dtype not in (torch.float32, torch.float64)
-        return (dense.float() if small else dense).cpu().resolve_conj().resolve_neg().numpy()
+        return _from_tensor(values, name)
     if isinstance(values, np.ma.MaskedArray):
         return np.ma.filled(values.astype(np.float64), np.nan) if np.ma.is_masked(values) else values.data
     if isinstance(values, pd.DataFrame):
@@ -62,6 +63,20 @@ def _plain(values: Any, name: str) -> np.ndarray:
         if isinstance(values, (list, tuple)):
             raise UserError(f"{name}: rows differ in length: give one array") from error
         raise UserError(f"{name}: {type(values).__name__} is no array that numpy can read") from error
+
+
+def _from_tensor(values: torch.Tensor, name: str) -> np.ndarray:
+    if isinstance(values, torch.masked.MaskedTensor):
+        data, mask = values.get_data(), values.get_mask()
+        return np.where(_from_tensor(mask, name), _from_tensor(data, name), np.nan)
+    try:
+        dense = values.detach().to_dense() if values.layout != torch.strided else values.detach()
+        # numpy has no bfloat16.
+        small = dense.is_floating_point() and dense.dtype not in (torch.float32, torch.float64)
+        return (dense.float() if small else dense).cpu().resolve_conj().resolve_neg().numpy()
+    except (RuntimeError, TypeError) as error:
+        # Without memory, quantized, or of rows of several lengths.
+        raise UserError(f"{name}: {type(values).__name__} of {values.dtype} is no plain tensor") from error
 
 
 def _is_simple(value: Any) -> bool:

@@ -175,6 +175,30 @@ def response_axes(
     )
 
 
+def check_order(images: np.ndarray | None, responses: np.ndarray | None, label: str, other: str) -> None:
+    """Refuse responses whose file numbers images in another order than the file of images.
+
+    Parameters
+    ----------
+    images, responses
+        (image,) what each file calls the images, or None; numbers that are not given count from 0.
+    label, other
+        What to call responses and images in messages.
+    """
+    if responses is None:
+        return
+    counted = images is None
+    images = np.arange(len(responses)) if images is None else images
+    if len(images) != len(responses) or np.array_equal(images, responses):
+        return
+    shared = np.isin(responses, images)
+    if shared.all() or (shared.any() and not counted):
+        raise UserError(
+            f"{label}: numbers images {', '.join(map(str, responses[:3]))}, ... but {other} "
+            f"{', '.join(map(str, images[:3]))}, ...: sort both alike, or leave the numbers out"
+        )
+
+
 def image_axes(
     shape: tuple[int, ...],
     names: Sequence[str | None] | None,
@@ -204,6 +228,11 @@ def image_axes(
         raise UserError(f"{label}: is empty, shape {shape}")
     if told is None and len(shape) == 4:
         raise UserError(f"{key}: is missing: say whether the four axes of {label} are nchw or nhwc")
+    if told is None and shape[0] == shape[2]:
+        raise UserError(
+            f"{label}: its axes {shape} can be read in two ways: set {key} to [image, y, x] or to "
+            "[y, x, image]"
+        )
     axes = told or IMAGE_AXES[3]
     if len(axes) == 4 and isinstance(layout, str):
         here, other = (axes.index("channel"), 1 if layout == "nhwc" else 3)

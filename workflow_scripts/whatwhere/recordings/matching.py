@@ -9,18 +9,20 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from whatwhere.errors import UserError
+from whatwhere.recordings.pictures import is_image
 from whatwhere.recordings.presentations import BLANK
 
-_BLANKS = ("", "nan", "na", "none", "-1", "-1.0", "blank", "grey", "gray", "grey screen", "gray screen")
+_BLANKS = {"", "nan", "na", "none", "null", "-1", "-1.0", "blank", "grey", "gray", "spontaneous"}
+_BLANKS |= {f"{colour}{space}screen" for colour in ("grey", "gray", "blank") for space in " _"}
 """What tables call a presentation of none of the pictures."""
 
 
 def match(values: list[str], files: list[str], label: str) -> tuple[np.ndarray, str]:
     """Index of the file that every value means, and how it was found.
 
-    A value is a path, a file name, one without its ending, or a whole number that ends the name. A value
-    of no picture that commonly stands for a blank, or the number just before or after those of all pictures,
-    is :data:`BLANK`.
+    A value is a path, a file name, one without its ending, or a whole number that ends the name; a folder
+    that all values share may be any. A value of no picture that commonly stands for a blank, or the number
+    just before or after those of all pictures, is :data:`BLANK`.
 
     Parameters
     ----------
@@ -64,10 +66,13 @@ def _composed(text: str) -> str:
 def _readings(values: list[str], files: list[str]) -> list[tuple[str, list[str], list[str]]]:
     """Ways to compare: how, one key per file, one per value."""
     paths = [PurePosixPath(file) for file in files]
+    stems = [path.stem for path in paths]
+    bare = _without_folder(values)
     ways = [
         ("path", files, values),
-        ("file name", [path.name for path in paths], values),
-        ("name without ending", [path.stem for path in paths], values),
+        ("file name", [path.name for path in paths], bare),
+        ("name without ending", stems, bare),
+        ("name without ending", stems, [PurePosixPath(v).stem if is_image(v) else v for v in bare]),
     ]
     whole = [_whole(value) for value in values]
     ending = [re.search(r"([0-9]+)[^0-9]*$", path.stem) for path in paths]
@@ -75,6 +80,13 @@ def _readings(values: list[str], files: list[str]) -> list[tuple[str, list[str],
         numbers = [str(int(end[1])) for end in ending if end is not None]
         ways.append(("number", numbers, [v if n is None else n for v, n in zip(values, whole, strict=True)]))
     return ways
+
+
+def _without_folder(values: list[str]) -> list[str]:
+    """Names without the folder, of any system, that is the same for all but blanks."""
+    parts = [value.replace("\\", "/").rpartition("/") for value in values]
+    folders = {folder for folder, _, name in parts if name.lower() not in _BLANKS}
+    return [name for _, _, name in parts] if len(folders) == 1 else values
 
 
 def _whole(text: str) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from scipy import sparse
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
@@ -58,20 +59,25 @@ def _read_old(path: Path, inside: str | None) -> np.ndarray:
     arrays: dict[str, np.ndarray] = {}
     for name, value in content.items():
         if not name.startswith("__"):
-            arrays |= _fields(name, value)
-    return arrays[choose(path, inside, list(arrays))]
+            arrays |= _fields(name, value.toarray() if sparse.issparse(value) else value)
+    array = arrays[choose(path, inside, list(arrays))]
+    if array.dtype.hasobject:
+        raise UserError(
+            f"{path}:{inside or next(iter(arrays))}: is a cell, an object or several structures, expected an "
+            "array of numbers or letters"
+        )
+    return array
 
 
 def _fields(name: str, value: np.ndarray) -> dict[str, np.ndarray]:
     """Arrays of a variable by name: itself, or the fields of a structure."""
-    if value.dtype.names is None:
-        return {} if value.dtype.hasobject else {name: value}
+    if value.dtype.names is None or value.size != 1:
+        return {name: value}
     found: dict[str, np.ndarray] = {}
-    if value.size == 1:
-        for field in value.dtype.names:
-            inner = value[field].item()
-            if isinstance(inner, np.ndarray):
-                found |= _fields(f"{name}.{field}", inner)
+    for field in value.dtype.names:
+        inner = value[field].item()
+        if isinstance(inner, np.ndarray):
+            found |= _fields(f"{name}.{field}", inner)
     return found
 
 

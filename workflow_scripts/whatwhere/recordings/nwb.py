@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import h5py
 import numpy as np
 
 from whatwhere.errors import UserError
+from whatwhere.recordings.array_files import NamedArray
+from whatwhere.recordings.arrays import shape_images
 from whatwhere.recordings.columns import image_words
 from whatwhere.recordings.hdf5 import dataset_at, open_hdf5, read_dataset
 from whatwhere.recordings.labels import labels_of_rows, split_names, tiers_of
@@ -21,6 +24,8 @@ from whatwhere.recordings.recording import Recording
 
 _IMAGES = ("Images", "ImageSeries", "OpticalSeries")
 _TABLES = ("TimeIntervals", "IndexSeries")
+_FILMS = "stimulus/presentation/"
+"""Where series of images lie that are shown from the first to the last."""
 _SERIES = ("RoiResponseSeries", "TimeSeries", "ElectricalSeries", "SpikeEventSeries")
 
 
@@ -31,7 +36,7 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     ----------
     definition
         ``path``: the file. ``images``, ``presentations``, ``responses``: names in it, needed where there are
-        several; ``image_of_presentation``, ``splits_from``, ``groups_from``, ``covariates``: columns of the
+        several. ``layout``: axes of images if not [image, y, x] with channels last. ``image_of_presentation``, ``splits_from``, ``groups_from``, ``covariates``: columns of the
         table of presentations. ``window``: from and to in ms after the onset.
     name
         The dataset's key, for messages.
@@ -48,8 +53,13 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         table = content[shown_by]
         wanted = definition.get("images") or _linked_images(table)
         place = _choose(types, _IMAGES, wanted, f"{name}.images", path)
-        images, names = _read_images(content[place], f"{path}:{place}")
+        images, names, size = _read_images(content[place], definition.get("layout"), name, f"{path}:{place}")
         onsets = _onsets(table, f"{path}:{shown_by}")
+        if place.startswith(_FILMS) and "timestamps" in content[place] and not _telling(table):
+            raise UserError(
+                f"{path}:{place}: is a film, shown at times of its own, of which models take none: name images "
+                f"that a column of a table counts, and the column under {name}.image_of_presentation"
+            )
         index, reading = _index(table, definition, names, name, f"{path}:{shown_by}")
         shown, rows = shown_images(index)
         first, last = (edge / 1000 for edge in definition["window"])
@@ -79,7 +89,12 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         repeat_averages=False,
         groups=groups,
         covariates=covariates and (covariates[0], replace(presentations, values=covariates[1])),
-        reading=[f"images from {place}, shown by {shown_by}", reading, f"responses from {where}", found],
+        reading=[
+            f"images from {place} ({size}), shown by {shown_by}",
+            reading,
+            f"responses from {where}",
+            found,
+        ],
         image_names=[names[i] for i in shown],
     )
 
@@ -97,13 +112,17 @@ def _types(content: h5py.File) -> dict[str, str]:
 
 
 def _choose(types: dict[str, str], kinds: tuple[str, ...], wanted: str | None, key: str, path: Path) -> str:
-    """Path of the group of some kind that is named by its path or its end, or is the only one."""
+    """Path of the group of some kind that is named by its path or its end, or is the only one.
+
+    A full path may be that of any kind, such as one of an extension. Of images, those of the stimulus come
+    before averages of a microscope.
+    """
     there = [place for place, kind in types.items() if kind in kinds]
     if wanted is None:
-        fitting = there
+        fitting = [place for place in there if place.startswith("stimulus/")] or there
     else:
         end = wanted.strip("/")
-        fitting = [place for place in there if place == end] or [
+        fitting = [place for place in types if place == end] or [
             place for place in there if place.endswith(f"/{end}")
         ]
     if len(fitting) == 1:
@@ -139,16 +158,25 @@ def _read(group: h5py.Group, name: str, label: str) -> np.ndarray:
     return read_dataset(dataset_at(group, name, Path(label)), f"{label}/{name}", size)
 
 
-def _read_images(group: h5py.Group, label: str) -> tuple[np.ndarray, list[str]]:
-    """Images (image, channel, y, x) and their names."""
+def _read_images(
+    group: h5py.Group, layout: Sequence[str] | None, key: str, label: str
+) -> tuple[np.ndarray, list[str], str]:
+    """Images (image, channel, y, x), their names, and how their axes were read."""
+    stored, names = _stack(group, label)
+    axes = layout or ("image", "y", "x", "channel")[: stored.ndim]
+    images, reading, _ = shape_images(NamedArray(stored, None), axes, f"{key}.layout", label)
+    return images, names, reading
+
+
+def _stack(group: h5py.Group, label: str) -> tuple[np.ndarray, list[str]]:
+    """Images as they are stored, the first axis that of images, and their names."""
     if "data" in group:
         if "external_file" in group:
             raise UserError(f"{label}: keeps its frames in other files: give them as kind images")
         frames = _read(group, "data", label)
         if frames.ndim not in (3, 4) or 0 in frames.shape:
             raise UserError(f"{label}: has shape {frames.shape}, expected (frame, y, x), or channels last")
-        images = frames[:, None] if frames.ndim == 3 else np.moveaxis(frames, -1, 1)
-        return images, [str(number) for number in range(len(images))]
+        return frames, [str(number) for number in range(len(frames))]
     if "order_of_images" in group:
         names = [str(group.file[one].name).rpartition("/")[2] for one in group["order_of_images"][...]]
     else:
@@ -159,8 +187,7 @@ def _read_images(group: h5py.Group, label: str) -> tuple[np.ndarray, list[str]]:
     odd = next((n for n, p in zip(names, pictures, strict=True) if p.shape != pictures[0].shape), None)
     if odd is not None or pictures[0].ndim not in (2, 3):
         raise UserError(f"{label}: {odd or names[0]} has another shape than an image or than {names[0]}")
-    stacked = np.stack(pictures)
-    return (stacked[:, None] if stacked.ndim == 3 else np.moveaxis(stacked, -1, 1)), names
+    return np.stack(pictures), names
 
 
 def _onsets(table: h5py.Group, label: str) -> np.ndarray:
@@ -182,7 +209,7 @@ def _index(
     columns = _columns(table)
     column = definition.get("image_of_presentation")
     if column is None:
-        telling = [name for name in columns if image_words(name)]
+        telling = _telling(table)
         varied = [name for name in telling if len(np.unique(_column(table, name, label))) > 1]
         if len(varied) != 1:
             raise UserError(
@@ -200,6 +227,11 @@ def _index(
         return index, f"column {column} by {how}"
     index, how = index_numbers(values, len(names), base, f"{key}.index_base", f"{label}/{column}")
     return index, f"column {column}: {how}"
+
+
+def _telling(table: h5py.Group) -> list[str]:
+    """Columns whose name says that they name images; an IndexSeries counts them itself."""
+    return [name for name in _columns(table) if image_words(name)] or ["data"] * ("data" in table)
 
 
 def _columns(table: h5py.Group) -> list[str]:

@@ -140,7 +140,7 @@ def index_numbers(
         seen = whole[whole != -1]
         raise UserError(
             f"{label}: numbers from {seen.min(initial=0)} to {seen.max(initial=0)} do not count "
-            f"{n_images} images from {' or '.join(map(str, choices))}"
+            f"{n_images} images from {' or '.join(map(str, choices))}: check them, and the axes of the images"
         )
     if base is None:
         complete = [first for first in fitting if np.isin(np.arange(n_images) + first, whole).all()]

@@ -11,8 +11,10 @@ import pandas as pd
 
 from whatwhere.errors import UserError
 
-SUFFIXES = (".csv", ".tsv", ".txt")
+_SUFFIXES = (".csv", ".tsv", ".txt")
+_OTHERS = (".xlsx", ".xls", ".ods", ".parquet", ".feather", ".pkl", ".pickle", ".gz", ".sav", ".rds")
 _SEPARATORS = (",", ";", "\t")
+_MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none")
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Table:
         if self.decimal_comma:
             text = text.str.replace(",", ".", regex=False)
         numbers = pd.to_numeric(text, errors="coerce")
-        return numbers, text.str.lower().isin(["", "nan", "na"]) | numbers.notna()
+        return numbers, text.str.lower().isin(_MISSING) | numbers.notna()
 
     def numbers(self, column: str) -> np.ndarray:
         """Values of a column as (row,) float64; UserError if one is no number and not missing."""
@@ -59,10 +61,17 @@ class Table:
         return numbers.to_numpy(np.float64)
 
 
+def is_table(location: str) -> bool:
+    """Whether a file name ends like a text table's; UserError for those of other tables."""
+    if location.lower().endswith(_OTHERS):
+        raise UserError(f"{location}: is a table of a type that is not read: save it as .csv")
+    return location.lower().endswith(_SUFFIXES)
+
+
 def read_table(path: Path) -> Table:
     """Read a table with one header line, separated by commas, semicolons or tabs.
 
-    Empty lines at the end are left out.
+    Empty lines at the end are left out, and empty columns without a name.
 
     Raises
     ------
@@ -78,6 +87,10 @@ def read_table(path: Path) -> Table:
         raise UserError(f"{path}: is not a CSV table: {' '.join(str(error).split())}") from error
     # As pandas calls what has no name.
     names = [name.strip() or f"Unnamed: {position}" for position, name in enumerate(header)]
+    kept = [
+        column for column, name in enumerate(header) if name.strip() or (rows[column].str.strip() != "").any()
+    ]
+    names, rows = [names[column] for column in kept], rows[kept].set_axis(range(len(kept)), axis=1)
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         raise UserError(f"{path}: two columns are named '{repeated}': give every neuron its own name")
@@ -96,6 +109,10 @@ def _check_lines(path: Path) -> tuple[list[str], str, int]:
             header = next(csv.reader([first], delimiter=separator, strict=True), [])
             if not header:
                 raise UserError(f"{path}: is empty")
+            if len(header) == 1 and (first.startswith("#") or len(first.split()) > 1):
+                raise UserError(
+                    f"{path}: its first line does not name columns that commas, semicolons or tabs separate"
+                )
             empty, last = 0, 1
             for number, line in enumerate(stream, 2):
                 if not line.strip(f"{separator} \r\n"):
@@ -111,8 +128,10 @@ def _check_lines(path: Path) -> tuple[list[str], str, int]:
                 last = number
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: is not a CSV table in UTF-8: {' '.join(str(error).split())}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not a CSV table in UTF-8: save it as text in this encoding") from error
+    except (OSError, csv.Error) as error:
+        raise UserError(f"{path}: is not a CSV table: {' '.join(str(error).split())}") from error
     return header, separator, last - 1
 
 
