@@ -22,6 +22,7 @@ from recording_files import (
     write_zip,
     zip_folder,
 )
+from scipy.io import savemat
 
 
 def save(name, array):
@@ -93,6 +94,10 @@ def with_npz(**arrays):
     return lambda folder, _: np.savez(folder / "a.npz", **arrays)
 
 
+def with_matlab(array):
+    return lambda folder, _: savemat(folder / "a.mat", {"x": array})
+
+
 IMAGES, TRIALS = stimuli(), responses(3, N_IMAGES)
 COLOUR = np.stack([IMAGES] * 3, 1)
 SPLITS = np.array(["train"] * 20 + ["validation"] * 10 + ["test"] * 10)
@@ -154,6 +159,14 @@ ARRAYS = {
     "npz bomb": (
         both(lambda f, _: write_zip(f / "a.npz", {"a.npy": bytes(50_000_000)}), put(images="/a.npz")),
         "absurd size",
+    ),
+    "cells of MATLAB": (
+        both(with_matlab(np.array([[TRIALS[0], "a"]], object)), put(responses="/a.mat:x")),
+        "x: is a cell",
+    ),
+    "structures of MATLAB": (
+        both(with_matlab(np.zeros((1, 2), [("resp", object)])), put(responses="/a.mat:x.resp")),
+        "arrays in it: x",
     ),
     "no netCDF": (both(write("a.nc", b"no netCDF"), put(images="/a.nc")), "not netCDF or HDF5"),
     "truncated netCDF": (
@@ -375,6 +388,11 @@ IMAGES_CASES = {
     "unknown compression": (archive(patch(10, b"\x5d")), "is compressed by method Zstandard"),
     "damaged zip": (archive(flip), "is damaged"),
     "truncated zip": (archive(lambda path: path.write_bytes(path.read_bytes()[:-300])), "not a readable zip"),
+    "tar archive": (archive(lambda path: path.write_bytes(bytes(257) + b"ustar" + bytes(250))), "is a tar"),
+    "RAR archive": (
+        archive(lambda path: path.write_bytes(b"Rar!" + bytes(99))),
+        "is a RAR archive: unpack it",
+    ),
     "no zip": (archive(lambda path: path.write_bytes(b"no zip")), "not a readable zip"),
 }
 

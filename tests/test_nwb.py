@@ -3,6 +3,7 @@
 import warnings
 from datetime import UTC, datetime
 
+import h5py
 import numpy as np
 import pytest
 from planted import answers, pictures, survives
@@ -235,3 +236,42 @@ def test_spikes_outside_the_window_are_not_counted(session, tmp_path):
     inside = load("mine", session, tmp_path, None)["responses"].values
     wider = load("mine", session | {"window": [-1000, 2000]}, tmp_path, None)["responses"].values
     assert (wider > inside).all()
+
+
+def test_axes_of_images_are_told_by_words(tmp_path):
+    images = pictures()
+    numbers, onsets = presentations(40, 2)
+    file = new_file()
+    # The format's own order is x before y.
+    add_series_of_images(file, images.transpose(0, 2, 1))
+    add_table(file, numbers, onsets)
+    add_units(file, numbers, onsets, images)
+    definition = write(file, tmp_path / "a.nwb") | {"layout": ["image", "x", "y"]}
+    assert "40 images of 1 x 10 x 12 (channel, y, x)" in survives(definition, tmp_path).attrs["reading"]
+
+
+def test_types_of_extensions_are_read_by_their_full_path(session, tmp_path):
+    place = "stimulus/templates/natural_scenes"
+    with h5py.File(tmp_path / "a.nwb", "r+") as file:
+        file[place].attrs["neurodata_type"] = "StimulusTemplate"
+    refuse(session, tmp_path, "give the full path of what it holds")
+    survives(session | {"images": place}, tmp_path)
+
+
+def test_averages_of_the_microscope_are_no_stimuli(tmp_path):
+    images = pictures()
+    numbers, onsets = presentations(40, 2)
+    file = new_file()
+    add_series_of_images(file, images)
+    add_table(file, numbers, onsets)
+    add_units(file, numbers, onsets, images)
+    module = file.create_processing_module("ophys", "traces")
+    module.add(Images(name="summary", images=[GrayscaleImage(name="average", data=np.ones((9, 9)))]))
+    survives(write(file, tmp_path / "a.nwb"), tmp_path)
+
+
+def test_a_store_of_another_format_is_refused(tmp_path, session):
+    (tmp_path / "b.nwb").mkdir()
+    refuse(
+        session | {"path": str(tmp_path / "b.nwb")}, tmp_path, "b.nwb: is a folder, expected one HDF5 file"
+    )

@@ -7,6 +7,10 @@ from planted import answers, folder_of_pictures, pictures, survives
 from recording_files import IMAGE, SPLIT, refuse, write_zip
 from scipy.io import savemat
 from test_nwb import (
+    GrayscaleImage,
+    Images,
+    ImageSeries,
+    TimeIntervals,
     add_series_of_images,
     add_table,
     add_units,
@@ -16,7 +20,7 @@ from test_nwb import (
     write,
 )
 
-from whatwhere.recordings import cowley2023
+from whatwhere.recordings import cowley2023, load
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of pynwb and scipy about our short files
 
@@ -132,6 +136,29 @@ def test_cadena_macaque_v1_whose_textures_are_versions_of_one_image(tmp_path):
     assert (split == split[:, :, :1]).all()
 
 
+def test_cadena_macaque_v1_whose_neurons_did_not_see_every_image(tmp_path):
+    """Four repeats at most, numbers as columns, and NaN where a neuron saw an image less often or never."""
+    responses = answers(pictures(), repeats=4)
+    seen = np.random.default_rng(9).integers(0, 5, (40, 5))
+    seen[:, 0] = np.maximum(seen[:, 0], 1)
+    responses[np.arange(4)[:, None, None] >= seen] = np.nan
+    kinds = np.array(["original", "conv1"] * 20)[:, None]
+    numbers = np.arange(40)[:, None] // 2
+    np.savez(tmp_path / "cadena.npz", i=pictures(), r=responses, image_numbers=numbers, image_types=kinds)
+    definition = arrays(
+        tmp_path, images="cadena.npz:i", responses="cadena.npz:r", groups_from="cadena.npz:image_numbers"
+    ) | {"responses_layout": ["repeat", "image", "neuron"]}
+    dataset = load("mine", definition, tmp_path, None)
+    np.testing.assert_array_equal((~np.isnan(dataset["responses"].values)).sum(0), seen)
+    split = dataset["split"].values.reshape(2, 20, 2)
+    assert (split == split[:, :, :1]).all()
+    drive = answers(pictures()) - 50
+    for neuron in range(5):
+        here = seen[:, neuron] > 0
+        mean = np.nanmean(dataset["responses"].values[:, here, neuron], axis=0)
+        assert np.corrcoef(drive[here, neuron], mean)[0, 1] > 0.9
+
+
 def session(folder, ids="frame_image_id.npy", tiers=("train", "validation", "test"), images=None):
     """A session of 60 trials of 40 images; the first ten test, the next ten validate."""
     images = pictures() if images is None else images
@@ -230,3 +257,27 @@ def test_sessions_of_dandi_with_spikes_or_traces(tmp_path, responses):
     else:
         ophys(file, numbers, onsets, pictures(), timestamps=True)
     survives(write(file, tmp_path / "a.nwb") | {"responses": responses}, tmp_path)
+
+
+def test_microns_films_are_refused_as_films(tmp_path):
+    """Tables of clips without numbers of images, a film with times of its own, averages of the plane."""
+    numbers, onsets = presentations(10, 2)
+    file = new_file()
+    ophys(file, numbers, onsets, pictures(), timestamps=True)
+    average = Images(
+        name="SegmentationImages1", images=[GrayscaleImage(name="average", data=np.ones((9, 9)))]
+    )
+    file.processing["ophys"].add(Images(name="SegmentationImages1", images=[average]))
+    film = {"data": pictures(400), "unit": "n.a.", "timestamps": onsets[0] + np.arange(400) / 30}
+    file.add_stimulus(ImageSeries(name="visual_stimulus", **film))
+    for name in ("Clip", "Monet2", "Trippy"):
+        table = TimeIntervals(name=name, description="shown")
+        table.add_column("condition_hash", "of the film")
+        for onset in onsets:
+            table.add_interval(start_time=onset, stop_time=onset + 0.3, condition_hash="a1")
+        file.add_time_intervals(table)
+    definition = write(file, tmp_path / "a.nwb") | {"responses": "processing/ophys/DfOverF/dff"}
+    refuse(definition, tmp_path, "datasets.mine.presentations: there are several: name one of those")
+    refuse(
+        definition | {"presentations": "Clip"}, tmp_path, "visual_stimulus: is a film, shown from its first"
+    )

@@ -74,6 +74,8 @@ def test_a_number_may_end_the_name(tmp_path, form):
         ("w", lambda i: int(np.random.default_rng(1).permutation(40)[i])),
         ("condition", lambda i: float(i % 3)),
         ("comment", lambda _: "ok"),
+        ("segment", lambda i: int(np.argsort(ORDER)[i] // 10)),
+        ("contrast", lambda i: float(i % 3) / 2),
     ],
 )
 def test_what_is_no_neuron_is_refused_and_ignored_when_asked(tmp_path, header, value):
@@ -302,3 +304,99 @@ def test_the_pages_of_one_file_are_images(tmp_path):
     }
     survives(definition, tmp_path)
     assert not os.path.exists(tmp_path / "results")
+
+
+@pytest.mark.parametrize("folder", ["pictures/", "/data/session 1/", "C:\\stimuli\\"])
+def test_names_may_have_a_folder_of_another_machine(tmp_path, folder):
+    rows = [*shuffled(lambda i: f"{folder}{i + 1}.png"), ["gray_screen", *[50.0] * 5]]
+    definition = with_table(tmp_path, NAMES, ["image", *NEURONS], rows)
+    assert "1 presentations of blanks" in survives(definition, tmp_path).attrs["reading"]
+    rows[3][0] = f"other/{ORDER[3] + 1}.png"
+    definition = with_table(tmp_path, NAMES, ["image", *NEURONS], rows)
+    assert "there is no image" in refusal(definition, tmp_path)
+
+
+def test_names_may_have_the_ending_of_another_format(tmp_path):
+    rows = shuffled(lambda i: f"{i + 1}.JPG")
+    survives(with_table(tmp_path, NAMES, ["image", *NEURONS], rows), tmp_path)
+
+
+@pytest.mark.parametrize("neurons", [NEURONS, ["z", "b", "c", "d", "e"]])
+def test_spike_counts_that_are_numbers_of_pictures_are_asked_about(tmp_path, neurons):
+    counts = np.random.default_rng(0).integers(1, 41, 40).tolist()
+    rows = [[count, *row[1:]] for count, row in zip(counts, VALUES, strict=True)]
+    definition = with_table(tmp_path, NAMES, neurons, rows)
+    message = refusal(definition, tmp_path)
+    assert f"the column '{neurons[0]}' may be numbers of images or a neuron" in message
+    dataset = load("mine", definition | {"neurons": neurons}, tmp_path, None)
+    np.testing.assert_array_equal(dataset["responses"].values[0, :, 0], counts)
+
+
+def test_tests_shown_ten_times_are_known_by_their_numbers_whatever_the_header(tmp_path):
+    rows = shuffled()
+    often = [row for row in rows if row[0] <= 5]
+    definition = with_table(tmp_path, NAMES, ["whatever", *NEURONS], rows + often * 9)
+    assert survives(definition, tmp_path)["responses"].shape == (10, 40, 5)
+
+
+def test_an_index_of_pandas_beside_names_is_left_out(tmp_path):
+    rows = [[count, *row] for count, row in enumerate(shuffled(lambda i: f"{i + 1}.png"))]
+    definition = with_table(tmp_path, NAMES, ["", "image", *NEURONS], rows)
+    assert "ignored: Unnamed: 0" in survives(definition, tmp_path).attrs["reading"]
+
+
+def test_a_separator_at_the_end_makes_no_column(tmp_path):
+    rows = [[*row, ""] for row in shuffled()]
+    rows.append([rows[4][0], "NULL", *rows[4][2:]])
+    survives(with_table(tmp_path, NAMES, ["image", *NEURONS, ""], rows), tmp_path)
+
+
+def test_a_transposed_table_is_refused(tmp_path):
+    square = answers(pictures(), 40).T.tolist()
+    assert "transpose the table" in refusal(with_table(tmp_path, NAMES, NAMES, square), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("r.xlsx", b"PK", "save it as .csv"),
+        ("r.csv", "image,a\n1,2\n".encode("utf-16"), "is not a CSV table in UTF-8"),
+        ("r.txt", b"image a b\n1 2 3\n", "commas, semicolons or tabs"),
+        ("r.csv", b"# of monkey A\nimage,a\n1,2\n", "commas, semicolons or tabs"),
+    ],
+)
+def test_other_tables_are_refused_with_what_to_do(tmp_path, name, content, expected):
+    definition = with_table(tmp_path, NAMES, ["image", *NEURONS], shuffled())
+    (tmp_path / name).write_bytes(content)
+    assert expected in refusal(definition | {"responses": str(tmp_path / name)}, tmp_path)
+
+
+def test_numbers_of_pages_from_1_are_told_by_a_base(tmp_path, caplog):
+    first, *others = (Image.fromarray(image) for image in pictures())
+    first.save(tmp_path / "stack.tif", save_all=True, append_images=others)
+    definition = with_table(tmp_path, NAMES, ["frame", *NEURONS], shuffled())
+    definition["images"] = str(tmp_path / "stack.tif")
+    assert "set datasets.mine.index_base to 0 or 1, and image_of_presentation" in refusal(
+        definition, tmp_path
+    )
+    survives(definition | {"image_of_presentation": "frame", "index_base": 1}, tmp_path)
+    definition["responses"] = table(tmp_path, NEURONS, VALUES)
+    with caplog.at_level(logging.WARNING):
+        survives(definition, tmp_path)
+    assert "and not in the order" not in caplog.text
+
+
+def test_names_of_a_zip_may_be_unicode_without_saying_so(tmp_path):
+    names = [f"é{chr(97 + i // 26)}{chr(97 + i % 26)}.png" for i in range(40)]
+    definition = with_table(tmp_path, names, ["image", *NEURONS], shuffled(lambda i: names[i]))
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        for name in names:
+            archive.write(tmp_path / "pictures" / name, name)
+    content = bytearray((tmp_path / "p.zip").read_bytes())
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = content.find(signature)
+        while start >= 0:
+            content[start + flags + 1] &= ~8
+            start = content.find(signature, start + 4)
+    (tmp_path / "p.zip").write_bytes(content)
+    survives(definition | {"images": str(tmp_path / "p.zip")}, tmp_path)

@@ -235,8 +235,8 @@ def _rows_of(
         if _kind(table, column) != "whole":
             raise
         raise UserError(
-            f"{error}, or set {key}.index_base to 0 or 1, and image_of_presentation to '{column}', if it counts "
-            "the images in the order of their names"
+            f"{error}, or set {key}.index_base to 0 or 1, and image_of_presentation to '{column}', if it "
+            "counts the images in the order of their names"
         ) from error
     return rows, _phrase(column, how, rows)
 

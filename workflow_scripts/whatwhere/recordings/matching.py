@@ -72,7 +72,7 @@ def _readings(values: list[str], files: list[str]) -> list[tuple[str, list[str],
         ("path", files, values),
         ("file name", [path.name for path in paths], bare),
         ("name without ending", stems, bare),
-        ("name without ending", stems, [PurePosixPath(v).stem if is_image(v) else v for v in bare]),
+        ("name without ending", stems, [v.rpartition(".")[0] if is_image(v) else v for v in bare]),
     ]
     whole = [_whole(value) for value in values]
     ending = [re.search(r"([0-9]+)[^0-9]*$", path.stem) for path in paths]

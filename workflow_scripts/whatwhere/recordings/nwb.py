@@ -36,8 +36,9 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     ----------
     definition
         ``path``: the file. ``images``, ``presentations``, ``responses``: names in it, needed where there are
-        several. ``layout``: axes of images if not [image, y, x] with channels last. ``image_of_presentation``, ``splits_from``, ``groups_from``, ``covariates``: columns of the
-        table of presentations. ``window``: from and to in ms after the onset.
+        several. ``layout``: axes of images, [image, y, x] with channels last if left out.
+        ``image_of_presentation``, ``splits_from``, ``groups_from``, ``covariates``: columns of the table of
+        presentations. ``window``: from and to in ms after the onset.
     name
         The dataset's key, for messages.
 
@@ -55,10 +56,10 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         place = _choose(types, _IMAGES, wanted, f"{name}.images", path)
         images, names, size = _read_images(content[place], definition.get("layout"), name, f"{path}:{place}")
         onsets = _onsets(table, f"{path}:{shown_by}")
-        if place.startswith(_FILMS) and "timestamps" in content[place] and not _telling(table):
+        if place.startswith(_FILMS) and not ("image_of_presentation" in definition or _telling(table)):
             raise UserError(
-                f"{path}:{place}: is a film, shown at times of its own, of which models take none: name images "
-                f"that a column of a table counts, and the column under {name}.image_of_presentation"
+                f"{path}:{place}: is a film, shown from its first frame to its last, which no model takes: "
+                f"name images that a column of {shown_by} counts"
             )
         index, reading = _index(table, definition, names, name, f"{path}:{shown_by}")
         shown, rows = shown_images(index)
@@ -119,7 +120,8 @@ def _choose(types: dict[str, str], kinds: tuple[str, ...], wanted: str | None, k
     """
     there = [place for place, kind in types.items() if kind in kinds]
     if wanted is None:
-        fitting = [place for place in there if place.startswith("stimulus/")] or there
+        stimuli = [place for place in there if place.startswith("stimulus/")] if kinds is _IMAGES else []
+        fitting = stimuli or there
     else:
         end = wanted.strip("/")
         fitting = [place for place in types if place == end] or [
@@ -130,7 +132,9 @@ def _choose(types: dict[str, str], kinds: tuple[str, ...], wanted: str | None, k
     listed = ", ".join(there) or "none"
     fault = f"there is no {wanted}" if wanted is not None and not fitting else "there are several"
     if not there:
-        fault = f"{path} holds no {' or '.join(kinds)}"
+        raise UserError(
+            f"{key}: {path} holds no {' or '.join(kinds)}: give the full path of what it holds instead"
+        )
     raise UserError(f"{key}: {fault}: name one of those in {path}: {listed}")
 
 

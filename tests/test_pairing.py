@@ -1,0 +1,174 @@
+"""Images and responses that files number, name or order differently: paired rightly, or refused in a line."""
+
+import h5py
+import netCDF4
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+from planted import answers, arrays, pictures, score, survives
+from recording_files import refuse
+from torch.masked import masked_tensor
+
+from whatwhere.api import as_dataset
+from whatwhere.description import overview
+from whatwhere.errors import UserError
+
+ORDER = np.random.default_rng(8).permutation(40)
+CUBE = pictures(40, (40, 40))
+
+
+def in_memory(images, responses, images_layout=None):
+    return as_dataset(images, responses, images_layout, None, None, "per_pixel", 0)
+
+
+def labelled(values, dims, numbers):
+    return xr.DataArray(values, dims=dims, coords={"image": numbers}, name="values")
+
+
+def shuffled(order=ORDER):
+    return labelled(answers(pictures())[order], ("image", "neuron"), order)
+
+
+def in_order():
+    return labelled(pictures(), ("image", "y", "x"), np.arange(40))
+
+
+@pytest.mark.parametrize("engine", ["netcdf4", "scipy"])
+def test_files_that_number_images_differently_are_refused(tmp_path, engine):
+    in_order().astype("f4").to_netcdf(tmp_path / "i.nc", engine=engine)
+    files = {"images": f"{tmp_path}/i.nc:values", "responses": f"{tmp_path}/r.nc:values"}
+    definition = arrays(tmp_path) | files
+    shuffled().to_netcdf(tmp_path / "r.nc", engine=engine)
+    refuse(definition, tmp_path, "sort both alike")
+    shuffled(np.arange(40)).to_netcdf(tmp_path / "r.nc", engine=engine)
+    survives(definition, tmp_path)
+    # Alone, numbers from 1 contradict nothing, but shuffled ones do.
+    shuffled().to_netcdf(tmp_path / "r.nc", engine=engine)
+    refuse(arrays(tmp_path) | {"responses": files["responses"]}, tmp_path, "sort both alike")
+    labelled(answers(pictures()), ("image", "neuron"), np.arange(1, 41)).to_netcdf(tmp_path / "r.nc")
+    survives(arrays(tmp_path) | {"responses": files["responses"]}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("images", "responses"),
+    [
+        (in_order(), shuffled()),
+        (in_order(), shuffled().to_pandas()),
+        (pictures(), shuffled().to_pandas()),
+        (pictures(), pd.DataFrame(answers(pictures())).iloc[::-1]),
+    ],
+)
+def test_arrays_in_memory_that_number_images_differently_are_refused(images, responses):
+    with pytest.raises(UserError, match="sort both alike"):
+        in_memory(images, responses)
+
+
+def test_the_same_numbers_or_none_are_fine():
+    assert score(in_memory(in_order(), shuffled(np.arange(40)))) > 0.9
+    assert score(in_memory(in_order(), answers(pictures()))) > 0.9
+    assert score(in_memory(pictures(), pd.DataFrame(answers(pictures()), index=np.arange(40) + 1000))) > 0.9
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_cube_of_images_is_asked_for(tmp_path, indexed):
+    definition = arrays(tmp_path, CUBE.transpose(1, 2, 0), answers(CUBE))
+    if indexed:
+        np.save(tmp_path / "i.npy", np.arange(40))
+        definition["image_of_presentation"] = f"{tmp_path}/i.npy"
+    refuse(definition, tmp_path, "set datasets.mine.layout to [image, y, x] or to [y, x, image]")
+    survives(definition | {"layout": ["y", "x", "image"]}, tmp_path)
+
+
+def test_a_cube_in_memory_is_asked_for():
+    turned = CUBE.transpose(1, 2, 0)
+    with pytest.raises(UserError, match="set images_layout to"):
+        in_memory(turned, answers(CUBE))
+    assert score(in_memory(turned, answers(CUBE), ("y", "x", "image"))) > 0.9
+    assert score(in_memory(xr.DataArray(turned, dims=("y", "x", "image")), answers(CUBE))) > 0.9
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_covariates_have_the_axes_of_the_responses(tmp_path, indexed):
+    speed = np.arange(120.0).reshape(40, 3)
+    np.save(tmp_path / "speed.npy", speed)
+    words = ["image", "repeat", "neuron"]
+    definition = arrays(tmp_path, responses=answers(pictures(), repeats=3).transpose(1, 0, 2))
+    definition |= {"responses_layout": words, "covariates": {"speed": f"{tmp_path}/speed.npy"}}
+    if indexed:
+        np.save(tmp_path / "i.npy", np.arange(40))
+        definition["image_of_presentation"] = f"{tmp_path}/i.npy"
+    np.testing.assert_array_equal(survives(definition, tmp_path)["covariates"].values[..., 0], speed.T)
+    np.save(tmp_path / "speed.npy", speed.T)
+    refuse(definition, tmp_path, "has shape (3, 40), expected (40, 3) (image, repeat)")
+
+
+def test_pairs_name_images_by_their_place_in_the_file(tmp_path):
+    shown = np.repeat(np.arange(6, 40), 2)
+    np.save(tmp_path / "i.npy", shown)
+    definition = arrays(tmp_path, responses=answers(pictures())[shown])
+    definition |= {"image_of_presentation": f"{tmp_path}/i.npy", "index_base": 0}
+    pairs = overview(survives(definition, tmp_path))["Pairs"].split("; ")
+    first = answers(pictures())[6]
+    assert pairs[0] == f"image 6: {first[0]:.4g}, {first[1]:.4g}, {first[2]:.4g}, ..."
+    assert len(pairs) == 3
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch about its own masks
+def test_masked_tensors_keep_their_mask():
+    values = torch.tensor(answers(pictures(), repeats=2))
+    mask = torch.ones_like(values, dtype=torch.bool)
+    mask[1, 3:9] = False
+    values[~mask] = -9999
+    dataset = as_dataset(
+        pictures(),
+        masked_tensor(values, mask),
+        None,
+        ("repeat", "image", "neuron"),
+        None,
+        "per_pixel",
+        0,
+    )
+    assert np.isnan(dataset["responses"].values[1, 3:9]).all()
+    assert score(dataset) > 0.9
+
+
+def test_tensors_without_plain_values_are_refused():
+    with pytest.raises(UserError, match=r"responses: Tensor of .* is no plain tensor"):
+        in_memory(pictures(), torch.empty((40, 5), device="meta"))
+
+
+def test_unsigned_bytes_of_netcdf_are_unsigned(tmp_path):
+    with netCDF4.Dataset(tmp_path / "i.nc", "w") as file:
+        for name, size in zip("iyx", pictures().shape, strict=True):
+            file.createDimension(name, size)
+        variable = file.createVariable("i", "i1", tuple("iyx"))
+        variable.set_auto_maskandscale(False)
+        variable.setncattr("_Unsigned", "true")
+        variable[:] = pictures().view("i1")
+    survives(arrays(tmp_path) | {"images": f"{tmp_path}/i.nc:i"}, tmp_path)
+
+
+def test_labels_of_fixed_length_do_no_harm(tmp_path):
+    with h5py.File(tmp_path / "r.h5", "w") as file:
+        file["r"] = answers(pictures()).T
+        file["r"].attrs["DIMENSION_LABELS"] = np.array([b"neuron", b"image"])
+    survives(arrays(tmp_path) | {"responses": f"{tmp_path}/r.h5:r"}, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["soft", "external"])
+def test_links_inside_hdf5_are_followed(tmp_path, kind):
+    with h5py.File(tmp_path / "there.h5", "w") as file:
+        file["q"] = answers(pictures())
+    with h5py.File(tmp_path / "r.h5", "w") as file:
+        file["q"] = answers(pictures())
+        file["r"] = h5py.SoftLink("/q") if kind == "soft" else h5py.ExternalLink("there.h5", "/q")
+    survives(arrays(tmp_path) | {"responses": f"{tmp_path}/r.h5:r"}, tmp_path)
+
+
+def test_a_text_for_a_factor_is_refused(tmp_path):
+    with h5py.File(tmp_path / "r.h5", "w") as file:
+        file["r"] = answers(pictures())
+        file["r"].attrs["scale_factor"] = "two"
+    refuse(arrays(tmp_path) | {"responses": f"{tmp_path}/r.h5:r"}, tmp_path, "attribute scale_factor is no")
