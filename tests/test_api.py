@@ -71,7 +71,7 @@ def workflow_scores(data, model, folder):
 
 def test_the_library_gives_what_the_workflow_gives(arrays, tmp_path):
     fitted = fit(*arrays, model=small_model(), device="cpu")
-    expected = workflow_scores(as_dataset(*arrays, None, None, "per_pixel", 0), small_model(), tmp_path)
+    expected = workflow_scores(as_dataset(*arrays, None, None, None, "per_pixel", 0), small_model(), tmp_path)
     for column in fitted.scores:
         np.testing.assert_allclose(fitted.scores[column], expected[column], rtol=1e-8)
 

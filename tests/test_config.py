@@ -3,6 +3,7 @@ import copy
 import pytest
 import yaml
 from conftest import CONFIGURATIONS, REPOSITORY
+from recording_files import write_arrays, write_images
 
 from whatwhere.config.files import merge, read
 from whatwhere.config.load import load
@@ -336,3 +337,23 @@ def test_every_key_of_the_schemas_has_a_description():
         walk(content, path.stem)
         for name, part in content.get("$defs", {}).items():
             walk(part, f"{path.stem}.{name}")
+
+
+@pytest.mark.parametrize(
+    ("write", "changes", "expected"),
+    [
+        (write_arrays, {"index_base": 1}, "index_base: says nothing without image_of_presentation"),
+        (write_images, {"tiers": {"test": ["a"]}}, "tiers: says nothing without splits_from"),
+        (write_arrays, {"test_set": {"responses": "t.npy"}, "splits_from": "s.npy"}, "beside test_set"),
+        (write_arrays, {"test_set": {"responses": "t.npy"}, "covariates": {"v": "v.npy"}}, "beside test_set"),
+        (write_images, {"responses_layout": ["image", "neuron"]}, "is for responses in an array"),
+        (write_images, {"responses": "r.npy", "ignore": ["a"]}, "ignore: is for responses in a table"),
+        (write_images, {"responses": "r.xlsx"}, "save it as .csv"),
+    ],
+)
+def test_keys_of_a_recording_that_nothing_would_read_are_refused(tmp_path, write, changes, expected):
+    config = changed(("datasets", "mine"), write(tmp_path) | changes)
+    with pytest.raises(UserError) as error:
+        validate(config, [("mine.yaml", config)])
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)

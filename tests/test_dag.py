@@ -1,9 +1,12 @@
+import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import yaml
 from conftest import CONFIGURATIONS, factorized, small_core
+from recording_files import write_sensorium
 from repository_copy import REPOSITORY, snakemake
 from tiny_run import DATASET, configuration, experiment
 
@@ -112,3 +115,21 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path):
     assert done.stderr.strip().splitlines()[-1] == expected
     config["datasets"]["mine"]["images"] = "{x}.npy"
     assert "datasets.mine.images: '{x}.npy': Snakemake reads braces" in planned(tmp_path, config).stderr
+
+
+def test_a_session_rewritten_in_place_is_loaded_again(tmp_path):
+    """Ids of a session count, although its folders keep their times."""
+    config = configuration(
+        datasets={"mine": write_sensorium(tmp_path)}, experiments=[experiment(datasets=["mine"])]
+    )
+    path, target = tmp_path / "mine.yaml", f"results/{config['run']}/data/mine.nc"
+    path.write_text(yaml.safe_dump(config))
+    options = ("--directory", str(tmp_path), "--configfile", str(path), "--", target)
+    loaded = snakemake(REPOSITORY, "--cores", "1", *options)
+    assert loaded.returncode == 0, loaded.stderr
+    assert "Nothing to be done" in plan(tmp_path, path, targets=[target]).stdout
+    ids = tmp_path / "session/meta/trials/frame_image_id.npy"
+    times = ids.parent.stat()
+    np.save(ids, np.load(ids) + 1)
+    os.utime(ids.parent, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert "load_recording" in plan(tmp_path, path, targets=[target]).stdout
