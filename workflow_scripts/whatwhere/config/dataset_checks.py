@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from whatwhere.config.files import SIMULATED, Config
 from whatwhere.config.schema import Sources, fail
-from whatwhere.recordings.tables import is_table
 
 MAX_PHOTOGRAPH_CROPS = 1024
 """Most training and validation crops of two photographs; more would show the same pixels over and over."""
+
+
+TABLES = (".csv", ".tsv", ".txt")
+"""Endings of text tables."""
 
 
 def check_dataset(config: Config, name: str, sources: Sources) -> None:
@@ -39,7 +42,7 @@ def _check_companions(definition: Config, path: tuple[str, ...], sources: Source
                 (*path, key), "cannot stand beside test_set, which says what tests: remove one", sources
             )
     if kind == "images":
-        table = is_table(definition["responses"])
+        table = definition["responses"].lower().endswith(TABLES)
         for key in ("responses_layout",) if table else ("neurons", "ignore", "covariates"):
             if key in definition:
                 what = "an array" if table else "a table"
