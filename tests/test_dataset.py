@@ -6,7 +6,8 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whatwhere.dataset import TEST, check, duplicate_groups, select_images
+from whatwhere import dataset
+from whatwhere.dataset import TEST, check, duplicate_groups, select_images, select_responses
 from whatwhere.errors import UserError
 from whatwhere.fit_data import draw, load_fit_data, n_validation, standardizer
 
@@ -87,6 +88,13 @@ def test_validation_sizes_follow_the_paper():
 def test_images_come_in_the_order_asked_for(tiny_dataset):
     wanted = np.array([40, 2, 59, 2])
     np.testing.assert_array_equal(select_images(tiny_dataset, wanted), tiny_dataset["images"].values[wanted])
+
+
+def test_responses_come_in_the_order_asked_for(tiny_dataset, monkeypatch):
+    monkeypatch.setattr(dataset, "_PIECE", 1)  # image by image
+    images, neurons = np.array([5, 0, 9]), np.array([2, 0])
+    expected = tiny_dataset["responses"].values[:, images][:, :, neurons]
+    np.testing.assert_array_equal(select_responses(tiny_dataset, images, neurons), expected)
 
 
 def test_statistics_come_from_training_images_only(tiny_dataset):

@@ -6,6 +6,7 @@ from sklearn.linear_model import Ridge
 
 from whatwhere.config.model_checks import _check_localizer
 from whatwhere.errors import UserError
+from whatwhere.localization import relocation
 from whatwhere.localization.relocation import _RIDGE, explained_everywhere, least_gain, relocate
 from whatwhere.models.base import Start
 from whatwhere.training.families import build, settings
@@ -104,6 +105,15 @@ def test_a_second_relocation_moves_nobody():
     images, responses = recorded(encoder, PLACES, 1.0)
     relocate(encoder, images, responses)
     assert not len(relocate(encoder, images, responses))
+
+
+def test_looking_at_neurons_in_parts_moves_the_same_ones(monkeypatch):
+    whole, parts = network(), network()
+    images, responses = recorded(whole, PLACES, 1.0)
+    moved = relocate(whole, images, responses)
+    monkeypatch.setattr(relocation, "_ROOM", 8 * 3 * 10 * 13 * 4)  # four neurons, then two
+    assert relocate(parts, images, responses).tolist() == moved.tolist()
+    torch.testing.assert_close(parts.state_dict(), whole.state_dict())
 
 
 def test_every_location_is_a_ridge_regression():

@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 
 from whatwhere.chosen import Chosen, chosen_fits
-from whatwhere.dataset import TEST, open_dataset, select_images
+from whatwhere.dataset import TEST, open_dataset, select_images, select_responses
 from whatwhere.files import write_netcdf, write_table
 from whatwhere.logs import logged
 from whatwhere.metrics import SCORES, scores
@@ -34,7 +34,7 @@ def evaluate(chosen: Chosen, data: xr.Dataset) -> Evaluation:
     return Evaluation(
         seed=chosen.seed,
         predictions=chosen.predict(select_images(data, test), None if pool is None else pool.images[test]),
-        responses=data["responses"].values[:, test][:, :, chosen.neurons],
+        responses=select_responses(data, test, chosen.neurons),
         images=test,
         neurons=chosen.neurons,
         noise_free=bool(data.attrs["noise_free_test"]),

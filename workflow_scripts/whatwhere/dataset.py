@@ -262,6 +262,15 @@ def select_images(dataset: xr.Dataset, images: np.ndarray) -> np.ndarray:
     return selected
 
 
+def select_responses(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray) -> np.ndarray:
+    """Responses by index, (repeat, image, neuron), without reading those to other images as a whole."""
+    stored = dataset["responses"]
+    selected = np.empty((stored.sizes["repeat"], len(images), len(neurons)), stored.dtype)
+    for inside, piece in _pieces(stored, images):
+        selected[:, inside] = piece[:, :, neurons]
+    return selected
+
+
 def repeat_mean(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray) -> np.ndarray:
     """Mean over the repeats that exist, (image, neuron), float32; NaN for pairs without response."""
     mean = np.empty((len(images), len(neurons)), np.float32)

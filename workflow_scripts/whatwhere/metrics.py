@@ -103,6 +103,14 @@ def image_moments(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
     return np.stack([seen.astype(np.float64), repeats, within, *(repeats * part for part in parts)])
 
 
+def summed_moments(predictions: np.ndarray, responses: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted sums over images of :func:`image_moments`, weights (draw, image) to (moment, draw, neuron)."""
+    # In blocks: moments are several times larger than the responses.
+    blocks = [slice(start, start + _BLOCK) for start in range(0, responses.shape[2], _BLOCK)]
+    sums = [weights @ image_moments(predictions[:, some], responses[:, :, some]) for some in blocks]
+    return np.concatenate(sums, axis=2)
+
+
 def _noise(images: np.ndarray, shown: np.ndarray, within: np.ndarray) -> np.ndarray:
     return within / np.where(shown > images, shown - images, np.nan)
 
@@ -188,12 +196,8 @@ def scores(predictions: np.ndarray, responses: np.ndarray, noise_free: bool) -> 
     """
     _check_shapes(predictions, responses)
     predictions = finite_predictions(predictions, responses)
-    # In blocks: moments are several times larger than the responses.
-    sums = [
-        image_moments(predictions[:, start : start + _BLOCK], responses[:, :, start : start + _BLOCK]).sum(1)
-        for start in range(0, responses.shape[2], _BLOCK)
-    ]
-    return scores_of(np.concatenate(sums, axis=1), noise_free)
+    once = np.ones((1, len(predictions)))
+    return scores_of(summed_moments(predictions, responses, once)[:, 0], noise_free)
 
 
 def pearson(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from whatwhere.metrics import finite_predictions, image_moments, scores_of
+from whatwhere.metrics import finite_predictions, scores_of, summed_moments
 
 logger = logging.getLogger(__name__)
 
@@ -142,8 +142,7 @@ def standard_errors(evaluations: list[Evaluation], seed: int) -> dict[str, float
     images, neurons = drawn([one.images for one in evaluations]), drawn([one.neurons for one in evaluations])
     found = []
     for one, of_images, of_neurons in zip(evaluations, images, neurons, strict=True):
-        moments = image_moments(finite_predictions(one.predictions, one.responses), one.responses)
-        sums = np.stack([of_images @ moment for moment in moments])
+        sums = summed_moments(finite_predictions(one.predictions, one.responses), one.responses, of_images)
         found.append(weighted_scores(scores_of(sums, one.noise_free), of_neurons))
     return {name: _spread(np.mean([scores[name] for scores in found], axis=0)) for name in found[0]}
 

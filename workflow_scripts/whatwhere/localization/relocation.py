@@ -29,6 +29,8 @@ _RIDGE = 0.01
 """Ridge in units of the mean variance of a feature."""
 _FALSE_MOVES = 0.001
 """Share of neurons without any receptive field that may move."""
+_ROOM = 1 << 30
+"""Bytes that what features and responses have in common may take: neurons are looked at in parts."""
 _NEAR = 2
 """Distance in pixels within which training finds the way by itself."""
 
@@ -137,25 +139,37 @@ def relocate(encoder: Model, images: Tensor, responses: Tensor) -> Tensor:
     readout = getattr(encoder, "readout", None)
     if not isinstance(encoder, Encoder) or not isinstance(readout, FactorizedReadout | GaussianReadout):
         raise TypeError(f"{type(encoder).__name__} with {type(readout).__name__} has no locations")
-    found = explained_everywhere(encoder, images, responses, readout.config["positive_features"])
-    n_locations, n_neurons = found.explained.shape
-    width = encoder.core.out_shape[2]
-    neurons = torch.arange(n_neurons, device=images.device)
-    every = torch.arange(n_locations, device=images.device)[:, None]
+    channels, height, width = encoder.core.out_shape
+    n_locations = height * width
+    needed = least_gain(len(images), channels, n_locations)
     with torch.no_grad():
         current = readout.mask.abs().flatten(1).argmax(1)
-    rows, columns = every // width - current // width, every % width - current % width
-    near = torch.maximum(rows.abs(), columns.abs()) <= _NEAR
-    here = torch.where(near, found.explained, 0.0).amax(0)
-    best, place = found.explained.max(0)
-    gain = len(images) / 2 * (torch.log1p(-here) - torch.log1p(-best.clamp(max=1 - 1e-9)))
-    needed = least_gain(len(images), encoder.core.out_shape[0], n_locations)
-    moved = neurons[(gain > needed) & ~near[place, neurons]]
+    parts = []
+    for neurons in torch.arange(len(current), device=images.device).split(
+        max(1, _ROOM // (8 * channels * n_locations))
+    ):
+        found = explained_everywhere(
+            encoder, images, responses[:, neurons], readout.config["positive_features"]
+        )
+        near = _near(current[neurons], height, width)
+        here = torch.where(near, found.explained, 0.0).amax(0)
+        best, place = found.explained.max(0)
+        each = torch.arange(len(neurons), device=images.device)
+        gain = len(images) / 2 * (torch.log1p(-here) - torch.log1p(-best.clamp(max=1 - 1e-9)))
+        moves = (gain > needed) & ~near[place, each]
+        parts.append((neurons[moves], place[moves], found.weights[place[moves], :, each[moves]]))
+    moved, place, weights = (torch.cat(one) for one in zip(*parts, strict=True))
     if len(moved):
-        position = torch.stack([place // width, place % width], 1)[moved]
-        weights = found.weights[place[moved], :, moved]
+        position = torch.stack([place // width, place % width], 1)
         _move(encoder, images, moved, position, weights.to(images), readout)
     return moved
+
+
+def _near(current: Tensor, height: int, width: int) -> Tensor:
+    """Which locations lie near the current ones (neuron,), truth values (location, neuron)."""
+    every = torch.arange(height * width, device=current.device)[:, None]
+    rows, columns = every // width - current // width, every % width - current % width
+    return torch.maximum(rows.abs(), columns.abs()) <= _NEAR
 
 
 def _move(

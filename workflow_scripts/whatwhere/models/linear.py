@@ -138,8 +138,11 @@ def solve_ridge(images: np.ndarray, responses: np.ndarray, penalties: list[float
         directions, projected = images.T @ left, left.T @ responses
     # Directions without variance, up to rounding, carry no weight.
     keep = variances > variances.max(initial=0) * len(variances) * np.finfo(variances.dtype).eps
-    shrink = [np.where(keep, 1 / np.where(keep, variances + penalty, 1), 0) for penalty in penalties]
-    return np.stack([directions @ (factors[:, None] * projected) for factors in shrink])
+    weights = np.empty((len(penalties), len(directions), projected.shape[1]))
+    for penalty, found in zip(penalties, weights, strict=True):
+        shrink = np.where(keep, 1 / np.where(keep, variances + penalty, 1), 0)
+        np.matmul(directions, shrink[:, None] * projected, out=found)
+    return weights
 
 
 def solve_lasso(images: np.ndarray, responses: np.ndarray, penalties: list[float]) -> np.ndarray:
@@ -170,6 +173,6 @@ def solve_lasso(images: np.ndarray, responses: np.ndarray, penalties: list[float
 
 def _parameters(filters: np.ndarray, bias: np.ndarray) -> dict[str, Tensor]:
     return {
-        "filters": torch.from_numpy(filters.astype(np.float32)),
+        "filters": torch.from_numpy(filters.astype(np.float32, copy=False)),
         "bias": torch.from_numpy(bias.astype(np.float32)),
     }
