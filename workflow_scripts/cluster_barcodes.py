@@ -36,7 +36,7 @@ def cluster_fit(
     weights, masks = readout.feature_weights.detach().numpy(), readout.mask.detach().numpy()
     codes = barcodes.normalize(weights, masks)
     halves = [barcodes.normalize(half, masks) for half in weights_of_halves(fitted, fit_data, weights)]
-    known = codes.any(axis=1)
+    known = barcodes.has_weights(*predicted_and_recorded(fitted, fit_data))
     inside, repeated = codes[known], np.stack(halves)[:, known]
     clusters = np.full(len(codes), -1)
     clusters[known], test = find_types(inside, np.random.default_rng([seed, TYPES_STREAM]))
@@ -70,6 +70,13 @@ def cluster_fit(
             "ari_known_number": adjusted_rand_score(true[known], barcodes.cluster(inside, n_types)),
         }
     return table, score, test
+
+
+def predicted_and_recorded(fitted: Fitted, fit_data: FitData) -> tuple[np.ndarray, np.ndarray]:
+    """Predicted and recorded responses (image, neuron) to the validation images of a fit."""
+    recording = None if fit_data.pool is None else fit_data.pool.validation
+    images = fit_data.standardize.undo(fit_data.validation_images, recording)
+    return fitted.predict(images, recording), fit_data.validation_responses
 
 
 def weights_of_halves(fitted: Fitted, fit_data: FitData, weights: np.ndarray) -> np.ndarray:

@@ -8,6 +8,29 @@ from scipy.spatial.distance import cdist
 from scipy.special import softmax
 from sklearn.metrics import silhouette_score
 
+from whatwhere.seen import variance
+
+LEAST_VARIANCE = 1e-3
+"""Of predictions, as a share of that of the responses, for weights to mean anything."""
+
+
+def has_weights(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
+    """Which neurons a fit says something of: those whose predictions vary beside their responses.
+
+    Penalties shrink the weights of a neuron that nothing explains until they hardly move, and not to 0.
+    Their direction is chance.
+
+    Parameters
+    ----------
+    predictions, responses
+        (image, neuron), NaN for images that a neuron did not see.
+
+    Returns
+    -------
+    (neuron,) truth values.
+    """
+    return variance(predictions) > LEAST_VARIANCE * variance(responses)
+
 
 def normalize(feature_weights: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Barcodes: feature weights with the sign and the scale that the factorisation leaves open.
