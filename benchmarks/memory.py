@@ -1,0 +1,184 @@
+"""Peak memory of every step for a large recording: docs/results/memory.csv.
+
+    PYTHONPATH=workflow_scripts python benchmarks/memory.py FOLDER [STEP ...]
+
+8000 neurons saw 5000 images of 36 x 64 px, a hundred of them ten times. Every step is the script of its rule,
+in a process of its own whose peak memory is read, and writes its files to ``FOLDER``; training takes one
+step. All steps run in their order unless some are named, whose rows are then replaced.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from whatwhere.config.load import load
+from whatwhere.files import read_table, write_table
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "workflow_scripts"))
+import compute_sta  # noqa: E402
+import fit_baseline  # noqa: E402
+import load_recording  # noqa: E402
+import localize  # noqa: E402
+import score  # noqa: E402
+import select_fits  # noqa: E402
+import train  # noqa: E402
+
+TABLE = ROOT / "docs" / "results" / "memory.csv"
+N_NEURONS, N_IMAGES, N_TEST, N_REPEATS, SHAPE = 8000, 5000, 100, 10, (36, 64)
+LIMIT = 8.0
+"""GB that no step may exceed."""
+CELL = "nall-dall"
+
+
+def write_recording(folder: Path) -> None:
+    """Arrays of a recording in which every neuron counts events after one pixel."""
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((N_IMAGES, *SHAPE), np.float32)
+    shown = np.concatenate([np.arange(N_IMAGES), np.repeat(np.arange(N_TEST), N_REPEATS - 1)])
+    pixels = rng.integers(0, images[0].size, N_NEURONS)
+    rates = np.exp(images.reshape(N_IMAGES, -1)[:, pixels] / 2)
+    np.save(folder / "images.npy", images)
+    np.save(folder / "responses.npy", rng.poisson(rates[shown]).astype(np.float32))
+    np.save(folder / "shown.npy", shown)
+    np.save(folder / "splits.npy", np.where(np.arange(N_IMAGES) < N_TEST, "test", ""))
+
+
+def load_dataset(folder: Path) -> None:
+    """The arrays as a dataset."""
+    definition = {
+        "kind": "arrays",
+        "images": str(folder / "images.npy"),
+        "responses": str(folder / "responses.npy"),
+        "image_of_presentation": str(folder / "shown.npy"),
+        "index_base": 0,
+        "splits_from": str(folder / "splits.npy"),
+        "image": {"color": "grey", "crop": None, "size": None, "normalize": "per_pixel"},
+        "split": {"validation": 0.2, "test": 0.02, "folds": 1, "seed": 1},
+    }
+    load_recording.main("large", definition, folder, None, str(folder / "data.nc"))
+    stored, dense = (folder / "data.nc").stat().st_size, 4 * N_REPEATS * N_IMAGES * N_NEURONS
+    print(f"{stored / 1e9:.2f} GB on disk, where all repeats of all images would take {dense / 1e9:.2f}")
+
+
+def averages(folder: Path) -> None:
+    """Spike-triggered averages."""
+    compute_sta.main(folder / "data.nc", "all", "all", [0], 17, 0.1, folder / "sta.nc")
+
+
+def model(name: str, **changes: Any) -> dict[str, Any]:
+    """A model of the config with changes."""
+    return load([]).config["models"][name] | changes
+
+
+def train_network(folder: Path, **changes: Any) -> None:
+    """One step of the network of section G.2 with 32 channels."""
+    definition = model("factorized_three_layers", **changes)
+    definition["grid"] = [{"smoothness": [0.003], "group_sparsity": [0.025], "joint_l1": [0.02]}]
+    definition["training"] |= {"max_steps": 1, "evaluate_every": 1}
+    train.main(
+        dataset=folder / "data.nc",
+        sta_file=folder / "sta.nc",
+        localizer=[],
+        core=[],
+        n_neurons="all",
+        n_images="all",
+        definition=definition,
+        seeds=[0],
+        device="cpu",
+        threads=1,
+        checkpoint_seconds=60,
+        code="",
+        fits=folder / "train.pt",
+        validation=folder / "train.nc",
+    )
+
+
+def train_and_relocate(folder: Path) -> None:
+    """The same, and neurons are relocated after it."""
+    train_network(folder, relocation={"every": 1, "last": 1})
+
+
+def localize_neurons(folder: Path) -> None:
+    """Locations for one, two and four kernels, in two iterations."""
+    definition = model(
+        "localized_features", search={"random_starts": 1, "max_iterations": 2, "tolerance": 0.001, "seed": 0}
+    )
+    files = (folder / f"localize{ending}" for ending in (".pt", ".nc", "_starts.pt"))
+    localize.main(folder / "data.nc", "all", "all", definition, [0], *files)
+
+
+def fit_ridge(folder: Path) -> None:
+    """Ridge regression with nine penalties."""
+    fits, validation = folder / "ridge.pt", folder / "ridge.nc"
+    fit_baseline.main(folder / "data.nc", [], "all", "all", model("ridge"), [0], fits, validation)
+
+
+def score_fits(folder: Path) -> None:
+    """Scores of the ridge with penalties chosen for every neuron."""
+    select_fits.main([str(folder / "ridge.nc")], [CELL], ["neuron"], folder / "selection.csv")
+    score.main(
+        dataset=folder / "data.nc",
+        fits=[str(folder / "ridge.pt")],
+        selection=folder / "selection.csv",
+        cells=[CELL],
+        names={},
+        threads=1,
+        output=folder / "scores.csv",
+        summary=folder / "summary.csv",
+        predictions=folder / "predictions.nc",
+    )
+
+
+STEPS: dict[str, Callable[[Path], None]] = {
+    "write_recording": write_recording,
+    "load_recording": load_dataset,
+    "compute_sta": averages,
+    "train": train_network,
+    "train, relocate": train_and_relocate,
+    "localize": localize_neurons,
+    "fit_baseline, ridge": fit_ridge,
+    "score": score_fits,
+}
+
+
+def measured(name: str, folder: Path) -> dict[str, Any]:
+    """Peak memory and seconds of one step in a process of its own."""
+    start = time.perf_counter()
+    command = [sys.executable, __file__, str(folder), "--here", name]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    *notes, peak = done.stdout.splitlines()
+    print(*notes, flush=True)
+    return {"step": name, "peak_gb": int(peak) / 1e9, "elapsed_s": time.perf_counter() - start}
+
+
+def main(folder: Path, names: list[str]) -> int:
+    """Measure steps; return 1 if one of them exceeds the limit."""
+    for name in names:
+        row = measured(name, folder)
+        print(row, flush=True)
+        earlier = read_table(TABLE) if TABLE.exists() else pd.DataFrame({"step": []})
+        table = pd.concat([earlier[earlier.step != name], pd.DataFrame([row])])
+        order = table.step.map(list(STEPS).index)
+        write_table(table.iloc[order.argsort()], TABLE)
+    return int((read_table(TABLE).peak_gb > LIMIT).any())
+
+
+if __name__ == "__main__":
+    where, chosen = Path(sys.argv[1]), sys.argv[2:]
+    if chosen[:1] == ["--here"]:
+        torch.set_num_threads(1)
+        STEPS[chosen[1]](where)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    else:
+        sys.exit(main(where, chosen or list(STEPS)))
