@@ -70,6 +70,17 @@ def test_a_handful_of_neurons_is_one_type_without_a_p_value(n, rng):
     assert np.isnan(test.p_value)
 
 
+def test_the_p_value_of_ten_neurons_is_that_of_many_simulations():
+    """A tail with the moments of 20 continua, most of them without a valley, made it 5e-16."""
+    codes, types = typed(np.random.default_rng(0), [10] * 5, 5, noise=0.02)
+    unlucky = max((codes[types == k] for k in range(5)), key=deepest_valley)
+    rng = np.random.default_rng(1)
+    continuum = fit_continuum(unlucky)
+    null = [deepest_valley(continuum.draw(10, "uniform", rng)) for _ in range(400)]
+    simulated = np.mean(np.array(null) >= deepest_valley(unlucky))
+    assert simulated / 4 < compare(unlucky, rng).p_value < 4 * simulated
+
+
 def test_the_same_seed_gives_the_same_test(rng):
     codes = unit(rng.normal(size=(30, 3)))
     one, other = (compare(codes, np.random.default_rng(3)) for _ in range(2))

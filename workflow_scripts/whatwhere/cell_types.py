@@ -26,6 +26,9 @@ CLEAR = (1e-5, 0.3)
 """Outside these p-values no more continua are simulated."""
 SHAPES = {"gaussian": 0.5, "uniform": 0.0}
 """Shapes of a continuum: exponent 1 / b of densities exp(-|z|^b)."""
+_LEAST_SCALE = 0.6
+"""Of the tail of the null: most continua of ten neurons have no valley at all, so that moments say too little
+of how deep the others are. Fifty neurons and more have a larger one."""
 _STEPS, _GRID = 60, np.linspace(-6, 6, 41)
 _BATCH = 20
 
@@ -228,7 +231,7 @@ def compare(barcodes: np.ndarray, rng: np.random.Generator) -> TypeTest:
 
 def _above(value: float, null: np.ndarray) -> np.ndarray:
     """Probability (shape,) of more than a value in Gumbel distributions with the moments of (shape, draw)."""
-    scale = np.maximum(null.std(1) * np.sqrt(6) / np.pi, 1e-9)
+    scale = np.maximum(null.std(1) * np.sqrt(6) / np.pi, _LEAST_SCALE)
     standard = np.clip((value - null.mean(1)) / scale + np.euler_gamma, -30, 700)
     return -np.expm1(-np.exp(-standard))
 
