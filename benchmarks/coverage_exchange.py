@@ -158,4 +158,4 @@ def main(output: str | Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(__file__).parent / "results" / "coverage_exchange.csv")
+    main(Path(__file__).parents[1] / "docs" / "results" / "coverage_exchange.csv")

@@ -19,7 +19,9 @@ from sklearn.metrics import adjusted_rand_score
 from whatwhere.cell_types import LEVEL, compare, find_types
 from whatwhere.files import write_table
 
-NEURONS, CHANNELS = [50, 100, 200, 400, 1000], [2, 4, 8, 16]
+FIRST_SEED = 100
+"""Seeds below were looked at while the rules were chosen."""
+NEURONS, CHANNELS = [50, 100, 200, 400], [2, 4, 8, 16]
 NOISE = 0.05
 """Sd of a weight; 2^11 images, signal-to-noise 1 and uncorrelated features give 2^-5.5 = .022."""
 TYPES = [(2, 2), (2, 16), (4, 4), (4, 16), (8, 8), (8, 16), (16, 8), (16, 16)]
@@ -55,7 +57,7 @@ def continua(n: int, d: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 def false_alarms(seeds: int) -> Iterator[dict[str, Any]]:
     """One row per kind and seed."""
-    for seed in range(seeds):
+    for seed in range(FIRST_SEED, FIRST_SEED + seeds):
         rng = np.random.default_rng([seed, 0])
         n, d = int(rng.choice(NEURONS)), int(rng.choice(CHANNELS))
         for kind, weights in continua(n, d, rng).items():
@@ -76,7 +78,7 @@ def typed(k: int, d: int, sizes: np.ndarray, rng: np.random.Generator) -> tuple[
 
 def power(seeds: int) -> Iterator[dict[str, Any]]:
     """One row per number of types, sizes and seed."""
-    for seed, (k, d) in itertools.product(range(seeds), TYPES):
+    for seed, (k, d) in itertools.product(range(FIRST_SEED, FIRST_SEED + seeds), TYPES):
         for name, sizes in {
             "20 each": np.full(k, 20),
             "10 each": np.full(k, 10),
