@@ -1,6 +1,7 @@
 rule describe_run:
     input:
         run_times="<results>/tables/run_times.csv",
+        summary="<results>/tables/summary.csv",
     output:
         versions="<results>/tables/software.csv",
         page=report(

@@ -155,9 +155,11 @@ def test_the_panel_ranks_by_validation_and_says_what_mixing_gains():
             "correlation": [0.35, 0.45, 0.5],
             "correlation_se": [0.01, 0.02, 0.03],
             "finished": [1.0, 0.5, 1.0],
+            "at_edge": [0.0, 0.2, 0.0],
         }
     )
     panel = collect_panel.panel(ranking, summary, "both")
     assert list(panel.model) == ["b", "a", "both"]
     np.testing.assert_allclose(panel.gain, [0, -0.1, 0.05])
     np.testing.assert_allclose(panel.mean_weight, [0.7, 0.3, np.nan])
+    np.testing.assert_allclose(panel[["finished", "at_edge"]], [[0.5, 0.2], [1, 0], [1, 0]])

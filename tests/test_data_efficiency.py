@@ -45,6 +45,7 @@ def tables(tmp_path):
         )
         rows = index.to_frame(index=False).assign(**keys, model=model, n_neurons=100)
         scores = rows.assign(feve=feve + 0.1 * (rows.n_images > 256) + 0.02 * rng.normal(size=len(rows)))
+        scores = scores.assign(finished=rows.seed == 0, at_edge=rows.neuron < 25)
         both = [rows.assign(source=source, error=error) for source, error in (("sta", 9.0), ("mask", 2.0))]
         agreement = rows.drop_duplicates(["n_images", "seed"]).drop(columns="neuron")
         agreement = agreement.assign(n_clusters=3, ari=0.5, ari_known_number=1.0)
@@ -69,6 +70,7 @@ def test_the_table_has_a_row_per_cell_with_means_over_seeds(tables, tmp_path):
     assert (table.location_error == 2).all()
     assert (table.ari == 1).all()
     assert (table.ari_any_number == 0.5).all()
+    assert (table[["finished", "at_edge"]] == [0.5, 0.25]).all(axis=None)
     plain, started = (table[table.model == m] for m in table.model.unique())
     assert abs(plain.octaves_gained.iloc[0]) < 0.1
     # Between .40 at 2^8 and .837 at 2^10 the paper's curve passes .80.

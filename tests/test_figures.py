@@ -107,9 +107,9 @@ def test_a_figure_has_content_in_every_panel_and_nothing_beyond_its_edge(name, r
     drawn = []
     save = plotting.save
 
-    def keep(figure, svg, png):
+    def keep(figure, svg, png, note=""):
         drawn.append(figure)
-        save(figure, svg, png)
+        save(figure, svg, png, note)
         drawn_inches = figure.get_tightbbox()
         width, height = figure.get_size_inches()
         assert min(drawn_inches.x0, drawn_inches.y0) > -0.01, "something lies left of or below the canvas"
@@ -131,6 +131,22 @@ def test_a_figure_has_content_in_every_panel_and_nothing_beyond_its_edge(name, r
     assert 0.005 < (pixels < 200).mean() < 0.7
     edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     assert (edge == 255).all(), "something is cut off at the edge"
+
+
+@pytest.mark.parametrize("name", [name for name in FIGURES if not name.startswith("fig1")])
+def test_a_figure_names_the_models_that_were_cut_short(name, run, tmp_path):
+    draw(name, run, tmp_path / "figure.svg", tmp_path / "figure.png")
+    text = " ".join(ET.parse(tmp_path / "figure.svg").getroot().itertext())
+    assert ("Not finished, ended by max_steps" in text) == (name != "fig2")
+
+
+def test_a_remark_names_models_and_the_share_of_their_fits():
+    fits = pd.DataFrame({"model": ["hsm", "hsm", "lnp"], "finished": True, "at_edge": False})
+    assert plotting.remark(fits) == ""
+    fits.loc[0, "finished"] = False
+    fits.loc[2, "at_edge"] = True
+    short, edge = "Not finished, ended by max_steps: HSM (50 %).", "Penalty at the edge of its grid: LNP."
+    assert plotting.remark(fits) == f"{short} {edge}"
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -241,6 +257,7 @@ def test_scaling_holds_the_mean_over_neurons_of_every_seed(run):
     mine = scores[(scores.n_neurons == 6) & (scores.n_images == 240) & (scores.seed == 1)]
     assert row.feve == pytest.approx(mine.feve.mean())
     assert row.correlation == pytest.approx(mine.correlation.mean())
+    assert (row.finished, row.at_edge) == (mine.finished.mean(), mine.at_edge.mean())
 
 
 def test_the_last_cell_is_that_of_the_first_rule_and_the_last_sizes():

@@ -37,17 +37,30 @@ def test_run_times_are_sums_over_the_jobs_of_a_rule(benchmarks, tmp_path):
 def test_the_run_page_holds_configuration_seeds_and_versions(benchmarks, tmp_path):
     config = load([]).config
     collect_benchmarks.main(benchmarks, tmp_path / "run_times.csv")
-    paths = [tmp_path / name for name in ("run_times.csv", "software.csv", "run.html")]
+    summary = {name: [1, 1] for name in describe_run.KEYS}
+    pd.DataFrame(summary | {"model": ["whole", "short"], "finished": [1, 0.5], "at_edge": 0}).to_csv(
+        tmp_path / "summary.csv", index=False
+    )
+    paths = [tmp_path / name for name in ("run_times.csv", "summary.csv", "software.csv", "run.html")]
     describe_run.main(config, REPOSITORY, *paths)
-    page = paths[2].read_text()
+    page = paths[3].read_text()
+    assert "<td>short</td>" in page
+    assert "<td>whole</td>" not in page
     shown = page.partition("<pre>")[2].partition("</pre>")[0]
     assert yaml.safe_load(html.unescape(shown)) == config
-    versions = read_table(paths[1]).set_index("package")["version"]
+    versions = read_table(paths[2]).set_index("package")["version"]
     assert versions["torch"].startswith("2.")
     assert set(versions.index) >= {"numpy", "snakemake", "python", "whatwhere (this workflow)"}
     seeds = describe_run.seeds(config)
     assert ("experiments", "fig4", "seeds", "0") in seeds.itertuples(index=False, name=None)
     assert ("datasets", "two_types", "seed", "1") in seeds.itertuples(index=False, name=None)
+
+
+def test_a_run_without_doubtful_fits_says_so():
+    summary = pd.DataFrame({name: [1] for name in describe_run.KEYS} | {"finished": [1.0], "at_edge": [0.0]})
+    (text,) = describe_run.doubtful(summary)
+    assert "All fits are finished" in text
+    assert "<table" in "".join(describe_run.doubtful(summary.assign(at_edge=0.1)))
 
 
 def test_a_page_escapes_what_it_shows(tmp_path):

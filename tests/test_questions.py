@@ -38,6 +38,7 @@ def score_table(cells, noise_free=True):
                 "cc_max": np.nan if noise_free else 0.9,
                 "correlation": values,
                 "finished": True,
+                "at_edge": False,
             }
         )
         for model, n_neurons, n_images, seed, values in cells
@@ -235,7 +236,9 @@ def test_barcodes_and_exchange_rates_come_from_their_tables():
     keys = {"dataset": "data", "selection": "population", "model": "cnn"}
     barcodes = pd.DataFrame(
         [
-            keys | {"experiment": "fig", "n_neurons": 2, "n_images": 64, "seed": s, "ari": a}
+            keys
+            | {"experiment": "fig", "n_neurons": 2, "n_images": 64, "seed": s, "ari": a}
+            | {"finished": 1, "at_edge": s}
             for s, a in ((0, 1.0), (1, 0.8))
         ]
     )
@@ -251,6 +254,8 @@ def test_barcodes_and_exchange_rates_come_from_their_tables():
                 "low": 0.5,
                 "high": 0.7,
                 "n_seeds": 6,
+                "finished": 0.9,
+                "at_edge": 0.25,
             }
         ]
     )
@@ -260,6 +265,8 @@ def test_barcodes_and_exchange_rates_come_from_their_tables():
     assert (five["value"], five["low"], five["high"]) == (0.6, 0.5, 0.7)
     assert "1 to 8 neurons" in five["comparison"]
     assert five["measure"] == "exchange rate at feve 0.31"
+    assert (four["finished"], four["at_edge"]) == (True, 0.5)
+    assert (five["finished"], five["at_edge"]) == (False, 0.25)
 
 
 def test_what_a_run_lacks_is_said_and_never_invented(tmp_path):
@@ -289,3 +296,15 @@ def test_answers_that_compare_fits_that_were_cut_short_say_so():
     cut_short = ask(scores, 2, families=families)
     assert cut_short["finished"].tolist() == [False]
     assert "not all fits" in "".join(answer_questions.section(2, cut_short))
+
+
+def test_answers_that_compare_fits_at_the_edge_of_their_grid_say_of_which_share():
+    scores = score_table([(name, 10, 64, seed, [0.5, 0.6]) for name in ("ours", "other") for seed in (0, 1)])
+    families = {"ours": "cnn_factorized", "other": "cnn_fully_connected"}
+    inside = ask(scores, 2, families=families)
+    assert inside["at_edge"].tolist() == [0]
+    assert "at_edge" not in "".join(answer_questions.section(2, inside))
+    scores.loc[(scores.model == "other") & (scores.seed == 0), "at_edge"] = True
+    at_edge = ask(scores, 2, families=families)
+    assert at_edge["at_edge"].tolist() == [0.25]
+    assert "<th>at_edge</th>" in "".join(answer_questions.section(2, at_edge))

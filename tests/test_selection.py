@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from whatwhere.selection import MEAN_RESPONSE, select
+import select_fits
+from whatwhere.files import read_table
+from whatwhere.selection import MEAN_RESPONSE, at_edge, select
 
 LOSS = np.array(
     [
@@ -41,3 +43,55 @@ def test_a_diverged_fit_never_wins(rule):
     loss[:, 0] = np.nan
     loss[0, 2, 0] = -np.inf
     assert (select(validation(loss), rule) != 0).all()
+
+
+def rated(strengths, **others):
+    """Settings with given strengths of a penalty, of which the last is the best."""
+    loss = np.arange(len(strengths), 0, -1.0)[None, :, None]
+    return xr.Dataset(
+        {
+            "validation_loss": (("seed", "setting", "neuron"), loss),
+            "validation_loss_of_mean": (("seed", "neuron"), [[99.0]]),
+            "finished": (("seed", "setting"), np.ones(loss.shape[:2], int)),
+            "neuron_index": (("seed", "neuron"), [[0]]),
+        },
+        coords={"seed": [0], "mask_l1": ("setting", strengths)}
+        | {name: ("setting", values) for name, values in others.items()},
+    )
+
+
+@pytest.mark.parametrize(
+    ("strengths", "others", "expected"),
+    [
+        ([0.1, 1, 10], {}, [True, False, True]),
+        # No penalty can be weaker than 0, and a single value is no grid.
+        ([0, 1, 10], {}, [False, False, True]),
+        ([1, 1, 1], {}, [False, False, False]),
+        # What is counted has no strength.
+        ([1, 1, 1], {"rank": [1, 2, 3], "start": [0, 1, 2]}, [False, False, False]),
+        ([0.1, 1, 10], {"feature_l1": [1, 2, 3]}, [True, False, True]),
+        ([0, 1, 10], {"feature_l1": [2, 1, 1]}, [True, True, True]),
+    ],
+)
+def test_a_penalty_is_at_the_edge_if_no_stronger_or_no_weaker_one_was_tried(strengths, others, expected):
+    chosen = np.array([[0, 1, 2, MEAN_RESPONSE]])
+    np.testing.assert_array_equal(at_edge(rated(strengths, **others), chosen), [[*expected, False]])
+
+
+@pytest.mark.parametrize(
+    ("strengths", "finished", "expected"),
+    [([3, 1, 2], 1, []), ([1, 2, 3], 1, ["edge of its grid"]), ([3, 1, 2], 0, ["ended by max_steps"])],
+)
+def test_the_log_warns_of_what_was_chosen_but_cut_short_or_at_an_edge(
+    strengths, finished, expected, tmp_path, caplog
+):
+    content = rated(strengths)
+    content["finished"][:] = finished
+    content.to_netcdf(tmp_path / "validation.nc")
+    output = tmp_path / "selection.csv"
+    select_fits.main([str(tmp_path / "validation.nc")], ["n1-d9"], ["population"], output)
+    assert [text in record.message for record, text in zip(caplog.records, expected, strict=True)] == [
+        True for _ in expected
+    ]
+    row = read_table(output).iloc[0]
+    assert (row.finished, row.at_edge) == (bool(finished), expected == ["edge of its grid"])

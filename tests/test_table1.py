@@ -37,13 +37,15 @@ def thinned(name):
 
 
 def row(**changes):
-    return {"n_neurons": 2, "n_seeds": 1, "correlation": 0.4, "correlation_sem": 0.1, "feve": 0.2} | changes
+    scores = {"correlation": 0.4, "correlation_sem": 0.1, "feve": 0.2}
+    return {"n_neurons": 2, "n_seeds": 1, "finished": 1.0, "at_edge": 0.0} | scores | changes
 
 
 def test_regions_are_averaged_by_their_number_of_neurons():
     regions = pd.DataFrame([row(), row(n_neurons=6, correlation=0.8, correlation_sem=0.0, feve=0.6)])
-    average = collect_table1.average_row(regions)
+    average = collect_table1.average_row(regions.assign(finished=[1, 0]))
     assert average["n_neurons"] == 8
+    assert (average["finished"], average["at_edge"]) == (0.5, 0)
     assert average["correlation"] == pytest.approx((2 * 0.4 + 6 * 0.8) / 8)
     assert average["correlation_sem"] == pytest.approx(2 * 0.1 / 8)
     assert average["feve"] == pytest.approx((2 * 0.2 + 6 * 0.6) / 8)
@@ -67,7 +69,9 @@ def test_a_row_sums_losses_over_neurons_and_averages_them_over_seeds():
     keys = {"selection": "population", "n_neurons": 3, "n_images": 80}
     scores = pd.DataFrame(
         [
-            keys | {"seed": seed, "neuron": neuron, "correlation": r, "feve": feve}
+            keys
+            | {"seed": seed, "neuron": neuron, "correlation": r, "feve": feve}
+            | {"finished": seed == 0, "at_edge": neuron == 0}
             for seed, neuron, r, feve in [
                 (0, 0, 0.2, 0.5),
                 (0, 1, 0.4, 0.1),
@@ -89,6 +93,7 @@ def test_a_row_sums_losses_over_neurons_and_averages_them_over_seeds():
     assert result["feve"] == pytest.approx(0.2)
     assert result["validation_loss"] == pytest.approx(8.0)
     assert np.isnan(collect_table1.region_row(scores, selection, "mse")["validation_loss"])
+    assert (result["finished"], result["at_edge"]) == (0.5, pytest.approx(1 / 3))
 
 
 def test_every_model_of_the_paper_is_in_the_table():

@@ -88,7 +88,8 @@ class Line(Model):
 def line_training(**changes):
     ones = torch.ones(4, 1, 1, 1)
     data = Tensors(ones, 2 * torch.ones(4, 1), ones, torch.ones(4, 1))
-    config = small_training(batch_size=4, learning_rate=0.1, max_steps=200, evaluate_every=1, **changes)
+    fast = {"batch_size": 4, "learning_rate": 0.1, "max_steps": 200, "evaluate_every": 1}
+    config = small_training(**(fast | changes))
     return Training([Line()], [Block(data)], [Objective("mse", "mean", {})], config, [torch.Generator()])
 
 
@@ -122,6 +123,15 @@ def test_learning_rate_falls_by_the_factor():
     rates = []
     training.run(lambda t: rates.append(t.runs[0].optimizer.param_groups[0]["lr"]))
     assert sorted(set(np.round(rates, 6)), reverse=True) == [0.1, 0.01, 0.001]
+
+
+@pytest.mark.parametrize(("max_steps", "finished"), [(10, False), (1000, True)])
+def test_a_fit_that_max_steps_ends_is_marked_and_the_log_says_what_to_do(max_steps, finished, caplog):
+    (fit,) = line_training(patience=3, n_stages=2, max_steps=max_steps).run(lambda _: None)
+    assert fit.finished == finished
+    assert (fit.last_step == max_steps) != finished
+    warned = [record.message for record in caplog.records if "raise max_steps" in record.message]
+    assert len(warned) == (not finished)
 
 
 def test_one_cycle_rises_to_its_peak_and_falls_to_zero():

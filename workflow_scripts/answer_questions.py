@@ -16,7 +16,8 @@ INTRODUCTION = (
     "seed has none. FEVE is the fraction of explainable variance explained. "
     "Sizes are neurons fitted jointly, and training plus validation images. The last columns give the "
     "paper's value, where it published one at these sizes, and the table of this run. Where not all fits "
-    "are finished, training was cut short by max_steps, and a difference may be one of training time."
+    "are finished, training was cut short by max_steps, and a difference may be one of training time; "
+    "at_edge is the share of fits with a penalty at the edge of its grid, where a wider one might do better."
 )
 
 
@@ -39,6 +40,7 @@ def section(question: int, rows: pd.DataFrame) -> list[str]:
     shown.insert(shown.columns.get_loc("value") + 1, "95 % interval", bounds)
     # Only what was cut short is worth a word.
     shown["finished"] = np.where(rows["finished"].eq(False), "not all fits", None)
+    shown["at_edge"] = rows["at_edge"].where(rows["at_edge"] > 0)
     for column in ("n_neurons", "n_images", "n"):
         shown[column] = shown[column].astype("Int64")
     return [title, table(shown.dropna(axis=1, how="all"))]

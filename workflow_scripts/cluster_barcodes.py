@@ -140,7 +140,8 @@ def main(
             table, score, test = cluster_fit(fitted, seen, chosen.seed, types)
             keys = names | {"selection": chosen.rule} | chosen.sizes
             tables.append(pd.concat([pd.DataFrame(keys, index=table.index), table], axis=1))
-            rows.append({"cell": chosen.cell} | keys | score)
+            state = {"finished": chosen.finished.mean(), "at_edge": chosen.at_edge.mean()}
+            rows.append({"cell": chosen.cell} | keys | score | state)
             if chosen.last and not written:
                 with read_netcdf(averages) as stored:
                     average = stored["sta"].sel(seed=chosen.seed).values

@@ -85,7 +85,7 @@ def main(
     if barcode_scores:
         agreement = read(barcode_scores).rename(columns={"ari": "ari_any_number", "ari_known_number": "ari"})
         table = table.join(over_seeds(agreement, ["ari", "ari_any_number"]))
-    table = table.reset_index()
+    table = table.join(rated.groupby(KEYS, sort=False)[["finished", "at_edge"]].mean()).reset_index()
     table["octaves_gained"] = octaves_gained(table, read(reference))
     write_table(table, output)
 

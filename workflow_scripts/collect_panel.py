@@ -33,7 +33,8 @@ def panel(ranking: pd.DataFrame, summary: pd.DataFrame, combined: str) -> pd.Dat
     tested = summary.drop_duplicates("model").set_index("model")
     rows["correlation"] = rows["model"].map(tested["correlation"])
     rows["correlation_se"] = rows["model"].map(tested["correlation_se"])
-    rows["finished"] = rows["model"].map(tested["finished"])
+    for state in ("finished", "at_edge"):
+        rows[state] = rows["model"].map(tested[state])
     best = rows["correlation"].iloc[0]
     rows["gain"] = rows["correlation"] - best
     return rows

@@ -9,6 +9,7 @@ from whatwhere.files import read_table, write_table
 from whatwhere.logs import logged
 from whatwhere.selection import last_cell
 
+STATE = ["finished", "at_edge"]
 AVERAGE = "average"
 """In place of a region: the mean over regions, weighted by their numbers of neurons."""
 
@@ -33,6 +34,7 @@ def region_row(scores: pd.DataFrame, selection: pd.DataFrame, loss: str) -> dict
         "correlation_sem": correlation.sem(),
         "feve": neurons.feve.mean().median(),
         "validation_loss": losses.mean() if loss == "poisson" else np.nan,
+        **{name: scores[name].mean() for name in STATE},
     }
 
 
@@ -46,6 +48,7 @@ def average_row(regions: pd.DataFrame) -> dict[str, float]:
         "correlation_sem": np.sqrt(((weight * regions.correlation_sem) ** 2).sum()),
         "feve": (weight * regions.feve).sum(),
         "validation_loss": np.nan,
+        **{name: regions[name].mean() for name in STATE},
     }
 
 

@@ -1,4 +1,4 @@
-"""What a run was made with: configuration, seeds, software, machine, run times -> run.html, software.csv."""
+"""What a run was made with, and which of its fits to doubt -> run.html, software.csv."""
 
 import os
 import platform
@@ -13,6 +13,8 @@ from whatwhere.config.files import dump
 from whatwhere.files import read_table, write_table
 from whatwhere.logs import logged
 from whatwhere.pages import code, heading, paragraph, table, write_page
+
+KEYS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images"]
 
 
 def software(workflow: Path) -> pd.DataFrame:
@@ -74,10 +76,24 @@ def seeds(config: dict[str, Any]) -> pd.DataFrame:
     return table[~unused].assign(seeds=lambda t: [", ".join(map(str, some)) for some in t.seeds])
 
 
+def doubtful(summary: pd.DataFrame) -> list[str]:
+    """The rows of ``summary.csv`` of which not all fits are finished, or inside of their grids."""
+    some = summary[(summary["finished"] < 1) | (summary["at_edge"] > 0)]
+    if some.empty:
+        return [paragraph("All fits are finished, and no penalty chosen lies at the edge of its grid.")]
+    text = (
+        "Shares of neurons and seeds: finished, whose training was not cut short by max_steps; at_edge, with "
+        "a penalty at the edge of its grid, where a wider one might do better. What is not listed is "
+        "finished and within its grid."
+    )
+    return [paragraph(text), table(some[[*KEYS, "finished", "at_edge"]])]
+
+
 def main(
     config: dict[str, Any],
     workflow: str | Path,
     run_times: str | Path,
+    summary: str | Path,
     versions: str | Path,
     page: str | Path,
 ) -> None:
@@ -85,7 +101,8 @@ def main(
     packages = software(Path(workflow))
     write_table(packages, versions)
     parts = [
-        paragraph("Software and machine are those of the job that wrote this page, the last of the run."),
+        heading("Fits that were cut short, and penalties at the edge of their grid"),
+        *doubtful(read_table(summary)),
         heading("Run times"),
         paragraph(
             "Sums over the jobs of a rule, those of earlier configurations of this run included; seconds are "
@@ -93,6 +110,7 @@ def main(
         ),
         table(read_table(run_times)),
         heading("Machine"),
+        paragraph("Software and machine are those of the job that wrote this page, the last of the run."),
         table(machine()),
         heading("Seeds"),
         table(seeds(config)),
@@ -110,6 +128,7 @@ if __name__ == "__main__":
             config=snakemake.config,
             workflow=snakemake.params.workflow,
             run_times=snakemake.input.run_times,
+            summary=snakemake.input.summary,
             versions=snakemake.output.versions,
             page=snakemake.output.page,
         )

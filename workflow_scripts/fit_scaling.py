@@ -10,6 +10,13 @@ from whatwhere.scaling import RATES, exchange_rates, measure_of
 
 KEYS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images", "seed"]
 OF_RATES = ["dataset", "model", "selection"]
+STATE = ["finished", "at_edge"]
+
+
+def state(scores: pd.DataFrame, rate: dict[str, float]) -> dict[str, float]:
+    """Of what share of the fits behind an exchange rate ``finished`` and ``at_edge`` hold."""
+    compared = scores["n_neurons"].isin([rate["neurons_from"], rate["neurons_to"]])
+    return dict(scores.loc[compared, STATE].mean())
 
 
 def main(scores: list[str], scaling: str | Path, rates: str | Path) -> None:
@@ -19,14 +26,14 @@ def main(scores: list[str], scaling: str | Path, rates: str | Path) -> None:
     """
     table = pd.concat([read_table(path) for path in scores], ignore_index=True)
     measures = {name: measure_of(part) for name, part in table.groupby("dataset")}
-    means = table.groupby(KEYS, sort=False)[["feve", "correlation"]].mean().reset_index()
+    means = table.groupby(KEYS, sort=False)[["feve", "correlation", *STATE]].mean().reset_index()
     write_table(means.assign(measure=means["dataset"].map(measures)), scaling)
     rows = [
-        dict(zip(OF_RATES, names, strict=True)) | {"measure": measures[names[0]]} | row
+        dict(zip(OF_RATES, names, strict=True)) | {"measure": measures[names[0]]} | row | state(part, row)
         for names, part in table.groupby(OF_RATES, sort=False)
         for row in exchange_rates(part, measures[names[0]])
     ]
-    write_table(pd.DataFrame(rows, columns=[*OF_RATES, "measure", *RATES]), rates)
+    write_table(pd.DataFrame(rows, columns=[*OF_RATES, "measure", *RATES, *STATE]), rates)
 
 
 if __name__ == "__main__":

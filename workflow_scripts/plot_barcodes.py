@@ -127,7 +127,7 @@ def main(
             drawn.append(fields(right, stored["field"].values, stored["n_neurons"].values))
     for ax, letter in zip(drawn, "abc", strict=False):
         plotting.panel_letter(ax, letter)
-    plotting.save(figure, svg, png)
+    plotting.save(figure, svg, png, plotting.remark(rated))
 
 
 if __name__ == "__main__":

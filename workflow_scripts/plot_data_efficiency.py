@@ -61,7 +61,7 @@ def main(table: str | Path, reference: list[str], svg: str | Path, png: str | Pa
                 continue
             panel(ax, known, quantity, styles, published)
             plotting.panel_letter(ax, next(letters))
-    plotting.save(figure, svg, png)
+    plotting.save(figure, svg, png, plotting.remark(rows))
 
 
 if __name__ == "__main__":

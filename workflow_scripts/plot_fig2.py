@@ -33,7 +33,7 @@ def main(scores: list[str], shared: list[str], svg: str | Path, png: str | Path)
     plotting.image_axis(ax, table.n_images)
     ax.set(ylabel="FEVE", ylim=(-0.02, 1.02))
     plotting.legend_below(ax, 1, paper=False)
-    plotting.save(figure, svg, png)
+    plotting.save(figure, svg, png, plotting.remark(table))
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def main(
     (third, *_) = filters(right, [(*key, path) for key, path in rows.items()], shown)
     for letter, ax in zip("abc", (first, second, third), strict=True):
         plotting.panel_letter(ax, letter)
-    plotting.save(figure, svg, png)
+    plotting.save(figure, svg, png, plotting.remark(table))
 
 
 if __name__ == "__main__":

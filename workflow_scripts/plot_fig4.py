@@ -84,7 +84,7 @@ def main(
     _histogram(histogram, rated, codes, expected)
     for letter, ax in zip("abcd", (top[0], bottom[0], scatter, histogram), strict=True):
         plotting.panel_letter(ax, letter)
-    plotting.save(figure, svg, png)
+    plotting.save(figure, svg, png, plotting.remark(rated))
 
 
 if __name__ == "__main__":

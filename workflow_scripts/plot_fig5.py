@@ -121,7 +121,7 @@ def main(
     types(right, main_rule, n_types, paper)
     for letter, ax in zip("abcde", [*axes, left, right], strict=False):
         plotting.panel_letter(ax, letter)
-    plotting.save(figure, svg, png)
+    plotting.save(figure, svg, png, plotting.remark(table))
 
 
 if __name__ == "__main__":

@@ -135,7 +135,7 @@ def main(
             measured,
         )
     _models(right.subplots(), rated)
-    plotting.save(figure, svg, png)
+    plotting.save(figure, svg, png, plotting.remark(rated))
 
 
 if __name__ == "__main__":

@@ -95,7 +95,8 @@ def main(scaling: str | Path, rates: str | Path, svg: str | Path, png: str | Pat
             axes[2].axis("off")
     for letter, ax in zip("abc", axes if len(groups) == 1 else rows[0].axes[:3], strict=False):
         plotting.panel_letter(ax, letter)
-    plotting.save(figure, svg, png)
+    shown = pd.concat([part for _, part in groups])
+    plotting.save(figure, svg, png, plotting.remark(shown))
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def main(table: str | Path, svg: str | Path, png: str | Path) -> None:
     first.invert_yaxis()
     handles, labels = first.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2)
-    plotting.save(figure, svg, png)
+    plotting.save(figure, svg, png, plotting.remark(content))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Choose hyper-parameters on validation data, cell by cell: validation.nc -> selection.csv."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,26 @@ from whatwhere.files import read_netcdf, write_table
 from whatwhere.logs import logged
 from whatwhere.selection import MEAN_RESPONSE, at_edge, select
 
+logger = logging.getLogger(__name__)
+
 
 def main(validation: list[str], cells: list[str], rules: list[str], output: str | Path) -> None:
     """Write one row per cell, rule, seed and neuron with the chosen setting to ``output``."""
     parts = [_table(path, cell, rule) for path, cell in zip(validation, cells, strict=True) for rule in rules]
+    for part in parts:
+        _warn(part, str(output))
     write_table(pd.concat(parts, ignore_index=True), output)
+
+
+def _warn(chosen: pd.DataFrame, output: str) -> None:
+    """Say in the log what was chosen although a longer training, or a wider grid, might do better."""
+    for share, what in (
+        (1 - chosen["finished"].mean(), "not finished: training was ended by max_steps; raise it"),
+        (chosen["at_edge"].mean(), "with a penalty at the edge of its grid: widen it"),
+    ):
+        if share:
+            names = (output, chosen["cell"].iloc[0], chosen["selection"].iloc[0])
+            logger.warning("%s, %s, by %s: %.0f %% of the chosen fits are %s", *names, 100 * share, what)
 
 
 def _table(path: str, cell: str, rule: str) -> pd.DataFrame:

@@ -32,6 +32,8 @@ LINE_COLORS = [*PALETTE[:6], PALETTE[7], "#882255", "#999933"]
 """Colours of curves: the palette without yellow, which is lost on white."""
 REFERENCE = "0.35"
 """Grey of the paper's values."""
+_CHARACTERS, _LINE = 22, 0.12
+"""Of remarks: characters per inch of width, and height of a line in inches."""
 
 LABELS = {
     "ols_patch": "OLS on patch",
@@ -210,8 +212,41 @@ def panel_letter(ax: Axes, letter: str) -> None:
     )
 
 
-def save(figure: Figure, svg: str | Path, png: str | Path) -> None:
-    """Write a figure as SVG and as PNG (200 dpi) and close it."""
+def remark(fits: pd.DataFrame) -> str:
+    """What a figure must say of the fits it compares, empty if there is nothing to say.
+
+    Models of which fits were cut short, or have a penalty at the edge of its grid, with the share of those
+    fits where it is not all.
+
+    Parameters
+    ----------
+    fits
+        Columns ``model``, ``finished`` and ``at_edge``: truth values, or shares of neurons.
+
+    >>> fits = pd.DataFrame({"model": ["hsm", "hsm", "lnp"], "finished": [1, 0, 1], "at_edge": [0, 0, 1]})
+    >>> remark(fits)
+    'Not finished, ended by max_steps: HSM (50 %). Penalty at the edge of its grid: LNP.'
+    """
+    shares = fits.groupby(fits["model"].map(label), sort=False)[["finished", "at_edge"]].mean()
+    parts = []
+    for text, share in (
+        ("Not finished, ended by max_steps", 1 - shares["finished"]),
+        ("Penalty at the edge of its grid", shares["at_edge"]),
+    ):
+        names = [
+            str(name).replace("\n", " ") + (f" ({100 * part:.0f} %)" if part < 1 else "")
+            for name, part in share[share > 0].items()
+        ]
+        parts += [f"{text}: {', '.join(names)}."] if names else []
+    return " ".join(parts)
+
+
+def save(figure: Figure, svg: str | Path, png: str | Path, note: str = "") -> None:
+    """Write a figure as SVG and as PNG (200 dpi) and close it, with a :func:`remark` below its panels."""
+    if note:
+        lines = textwrap.wrap(note, int(_CHARACTERS * figure.get_figwidth()))
+        figure.set_figheight(figure.get_figheight() + _LINE * len(lines))
+        figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=6, color=REFERENCE)
     # Legends outside the axes move with them: the layout needs a first pass to know their room.
     figure.canvas.draw()
     with atomic(svg) as path:

@@ -42,6 +42,7 @@ COLUMNS = [
     "unit",
     "paper",
     "finished",
+    "at_edge",
     "source",
 ]
 
@@ -146,13 +147,16 @@ def _over_neurons(values: pd.DataFrame) -> Row:
 
 def _origin(scores: pd.DataFrame) -> Row:
     experiments = ", ".join(scores["experiment"].unique())
-    # A comparison of fits of which some might have improved says so.
-    finished = bool(scores["finished"].all())
     return {
         "measure": scores["measure"].iloc[0],
-        "finished": finished,
+        **_state(scores),
         "source": f"tables/scores.csv, {experiments}",
     }
+
+
+def _state(fits: pd.DataFrame) -> Row:
+    """Whether all fits compared are finished, and of which share a penalty is at the edge of its grid."""
+    return {"finished": bool((fits["finished"] == 1).all()), "at_edge": float(fits["at_edge"].mean())}
 
 
 def _published(
@@ -259,6 +263,7 @@ def _barcodes(barcode_scores: pd.DataFrame) -> Iterator[Row]:
             **names,
             "measure": "ari",
             **_over_seeds(part["ari"].to_numpy()),
+            **_state(part),
         }
 
 
@@ -272,5 +277,7 @@ def _exchange(rates: pd.DataFrame) -> Iterator[Row]:
             "selection": rate["selection"],
             "measure": f"exchange rate at {rate['measure']} {rate['performance']:.2f}",
             **_of_shift(rate["rate"], rate["low"], rate["high"], rate["n_seeds"]),
+            "finished": rate["finished"] == 1,
+            "at_edge": rate["at_edge"],
             "source": "tables/exchange_rates.csv",
         }
