@@ -59,7 +59,7 @@ def main(table: str | Path, svg: str | Path, png: str | Path) -> None:
     first.set_yticks(range(len(models)), [model.replace("_", " ") for model in models])
     first.invert_yaxis()
     handles, labels = first.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    figure.legend(handles, labels, loc="outside upper center", ncols=2)
     plotting.save(figure, svg, png, plotting.remark(content))
 
 
