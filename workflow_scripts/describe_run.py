@@ -14,7 +14,7 @@ from whatwhere.files import read_table, write_table
 from whatwhere.logs import logged
 from whatwhere.pages import code, heading, paragraph, table, write_page
 
-KEYS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images"]
+KEYS = ["experiment", "dataset", "recording", "model", "selection", "n_neurons", "n_images"]
 
 
 def software(workflow: Path) -> pd.DataFrame:
@@ -86,7 +86,7 @@ def doubtful(summary: pd.DataFrame) -> list[str]:
         "a penalty at the edge of its grid, where a wider one might do better. What is not listed is "
         "finished and within its grid."
     )
-    return [paragraph(text), table(some[[*KEYS, "finished", "at_edge"]])]
+    return [paragraph(text), table(some.filter([*KEYS, "finished", "at_edge"]))]
 
 
 def main(
