@@ -76,7 +76,8 @@ def _dataset(name: str, config: Config, sources: Sources) -> list[str]:
             return [
                 f"{kind}: of recordings downloaded by the workflow, not checked unless 'mirror' is a folder"
             ]
-        dataset = pool({one: load(one, of, DOWNLOADS, mirror) for one, of in recordings.items()}, name)
+        loaded = {one: load(one, of, DOWNLOADS, mirror) for one, of in recordings.items()}
+        dataset = pool(loaded, name, definition.get("copies", "follow"))
     else:
         dataset = load(name, definition, DOWNLOADS, mirror)
     _check_fits(dataset, name, config, sources)
