@@ -20,6 +20,7 @@ from whatwhere.config import plan
 from whatwhere.config.files import SIMULATED
 from whatwhere.config.load import load
 from whatwhere.config.traits import traits_of
+from whatwhere.config.ways import with_ways
 from whatwhere.errors import UserError
 from whatwhere.recordings import input_files, is_downloaded, stamp
 from whatwhere.simulations.inputs import simulation_inputs
@@ -46,6 +47,7 @@ config = resolved(config)
 RUN = f"results/{config['run']}"
 EXPERIMENTS = {experiment["name"]: experiment for experiment in config["experiments"]}
 FITS = plan.fits(config)
+WAYS = with_ways(config, FITS)
 CELLS = plan.cells(config)
 MEMBERS = plan.members(config)
 EXAMPLES = FITS[FITS.example].drop_duplicates("figure")

@@ -262,6 +262,60 @@ rule plot_data_efficiency:
         "../workflow_scripts/plot_data_efficiency.py"
 
 
+rule plot_transfer:
+    input:
+        table="<results>/tables/transfer.csv",
+    output:
+        svg=report(
+            "<results>/figures/transfer.svg",
+            caption="captions/transfer.rst",
+            category="Transfer",
+            labels={"figure": "what other recordings are worth"},
+        ),
+        png="<results>/figures/transfer.png",
+    log:
+        "<logs>/plot_transfer.log",
+    benchmark:
+        "<benchmarks>/plot_transfer.tsv"
+    group:
+        "report"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        code=code_of("plot_transfer"),
+    message:
+        "Draw what other recordings are worth"
+    script:
+        "../workflow_scripts/plot_transfer.py"
+
+
+rule plot_identity:
+    input:
+        table="<results>/tables/identity.csv",
+    output:
+        svg=report(
+            "<results>/figures/identity.svg",
+            caption="captions/identity.rst",
+            category="Transfer",
+            labels={"figure": "the same neurons on another day"},
+        ),
+        png="<results>/figures/identity.png",
+    log:
+        "<logs>/plot_identity.log",
+    benchmark:
+        "<benchmarks>/plot_identity.tsv"
+    group:
+        "report"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        code=code_of("plot_identity"),
+    message:
+        "Draw who is found again on another day"
+    script:
+        "../workflow_scripts/plot_identity.py"
+
+
 rule plot_recording:
     input:
         dataset="<results>/data/{dataset}.nc",

@@ -106,6 +106,72 @@ rule collect_data_efficiency:
         "../workflow_scripts/collect_data_efficiency.py"
 
 
+rule collect_transfer:
+    input:
+        scores=collect(
+            "<results>/scores/{fit.path}.csv",
+            fit=lookup("figure == 'transfer'", within=FITS),
+        ),
+    output:
+        table="<results>/tables/transfer.csv",
+    log:
+        "<logs>/collect_transfer.log",
+    benchmark:
+        "<benchmarks>/collect_transfer.tsv"
+    group:
+        "report"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        targets=list(WAYS.query("figure == 'transfer'").target),
+        ways=list(WAYS.query("figure == 'transfer'").way),
+        code=code_of("collect_transfer"),
+    message:
+        "Collect what other recordings are worth"
+    script:
+        "../workflow_scripts/collect_transfer.py"
+
+
+rule collect_identity:
+    input:
+        datasets=collect(
+            "<results>/data/{fit.dataset}.nc",
+            fit=lookup("figure == 'identity'", within=FITS),
+        ),
+        fits=collect(
+            "<results>/fits/{cell.cell_path}/fits.pt",
+            cell=lookup("figure == 'identity' and last", within=CELLS),
+        ),
+        selections=collect(
+            "<results>/selection/{fit.path}.csv",
+            fit=lookup("figure == 'identity'", within=FITS),
+        ),
+    output:
+        table="<results>/tables/identity.csv",
+    log:
+        "<logs>/collect_identity.log",
+    benchmark:
+        "<benchmarks>/collect_identity.tsv"
+    group:
+        "report"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        names=FITS.query("figure == 'identity'")[
+            ["experiment", "dataset", "model"]
+        ].to_dict("records"),
+        cells=list(CELLS.query("figure == 'identity' and last").cell),
+        definitions={
+            name: config["models"][name]
+            for name in FITS.query("figure == 'identity'").model.unique()
+        },
+        code=code_of("collect_identity"),
+    message:
+        "Look for neurons again on another day"
+    script:
+        "../workflow_scripts/collect_identity.py"
+
+
 rule collect_table1:
     input:
         scores=collect(
@@ -181,6 +247,9 @@ rule answer_questions:
         exchange_rates=collect(
             "<results>/{table}",
             table={"tables/exchange_rates.csv"}.intersection(RESULTS),
+        ),
+        transfer=collect(
+            "<results>/{table}", table={"tables/transfer.csv"}.intersection(RESULTS)
         ),
         reference=[*PAPER_CURVES, f"{REFERENCE}/table1.csv"],
     output:

@@ -50,6 +50,7 @@ def ask(scores, question, **changes):
     tables = {
         "barcode_scores": None,
         "exchange_rates": None,
+        "transfer": None,
         "families": FAMILIES,
         "figures": FIGURES,
         "reference": NO_REFERENCE,
@@ -275,7 +276,8 @@ def test_what_a_run_lacks_is_said_and_never_invented(tmp_path):
     NO_REFERENCE.to_csv(tmp_path / "reference.csv", index=False)
     paths = {name: tmp_path / name for name in ("answers.csv", "answers.html")}
     answer_questions.main(
-        tmp_path / "scores.csv", None, None, [tmp_path / "reference.csv"], FAMILIES, FIGURES, *paths.values()
+        *(tmp_path / "scores.csv", None, None, None, [tmp_path / "reference.csv"], FAMILIES, FIGURES),
+        *paths.values(),
     )
     table = read_table(paths["answers.csv"])
     assert table.columns.tolist() == COLUMNS

@@ -50,6 +50,7 @@ def main(
     scores: str | Path,
     barcode_scores: str | Path | None,
     exchange_rates: str | Path | None,
+    transfer: str | Path | None,
     reference: list[str],
     families: dict[str, str],
     figures: dict[str, str | None],
@@ -57,7 +58,7 @@ def main(
     page: str | Path,
 ) -> None:
     """Write the answers to ``output`` and, to be read, to ``page``."""
-    optional = [read_table(path) if path else None for path in (barcode_scores, exchange_rates)]
+    optional = [read_table(path) if path else None for path in (barcode_scores, exchange_rates, transfer)]
     published = pd.concat([read_table(path) for path in reference], ignore_index=True)
     found = answers(read_table(scores), *optional, families, figures, published)
     write_table(found, output)
@@ -71,6 +72,7 @@ if __name__ == "__main__":
             scores=snakemake.input.scores,
             barcode_scores=next(iter(snakemake.input.barcode_scores), None),
             exchange_rates=next(iter(snakemake.input.exchange_rates), None),
+            transfer=next(iter(snakemake.input.transfer), None),
             reference=list(snakemake.input.reference),
             families=snakemake.params.families,
             figures=snakemake.params.figures,

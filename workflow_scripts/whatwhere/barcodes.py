@@ -50,11 +50,16 @@ def normalize(feature_weights: np.ndarray, masks: np.ndarray) -> np.ndarray:
     -------
     (neuron, channel).
     """
-    flat = masks.reshape(len(masks), -1)
-    peak = flat[np.arange(len(flat)), np.abs(flat).argmax(1)]
-    signed = feature_weights * np.where(peak < 0, -1.0, 1.0)[:, None]
+    signed = feature_weights * mask_signs(masks)[:, None]
     norm = np.linalg.norm(signed, axis=1, keepdims=True)
     return np.divide(signed, norm, out=np.zeros_like(signed), where=norm > 0)
+
+
+def mask_signs(masks: np.ndarray) -> np.ndarray:
+    """Sign (neuron,) of the largest absolute value of every mask (neuron, y, x); 1 of zeros."""
+    flat = masks.reshape(len(masks), -1)
+    peak = flat[np.arange(len(flat)), np.abs(flat).argmax(1)]
+    return np.where(peak < 0, -1.0, 1.0)
 
 
 def cluster(barcodes: np.ndarray, n_clusters: int) -> np.ndarray:

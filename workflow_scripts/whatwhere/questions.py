@@ -1,4 +1,4 @@
-"""The paper's five questions, answered by the tables of a run.
+"""The paper's five questions and one on other recordings, answered by the tables of a run.
 
 Every answer is a mean of paired differences, or a shift of curves (:mod:`whatwhere.scaling`), with its 95 %
 confidence interval: over seeds where populations of different size are compared, over neurons and seeds where
@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.stats import t
 
 from whatwhere.config.traits import families_that
+from whatwhere.config.ways import OWN_RIDGE
 from whatwhere.scaling import measure_of, paired_curves, shift
 
 QUESTIONS = {
@@ -24,6 +25,7 @@ QUESTIONS = {
     3: "Do factorized readouts beat fully-connected ones and models without convolution?",
     4: "Are feature weights barcodes of cell types?",
     5: "More neurons or longer recordings?",
+    6: "Do other recordings help, and how many images do they save?",
 }
 ABSENT = "not part of this run"
 COLUMNS = [
@@ -81,6 +83,7 @@ def answers(
     scores: pd.DataFrame,
     barcode_scores: pd.DataFrame | None,
     exchange_rates: pd.DataFrame | None,
+    transfer: pd.DataFrame | None,
     families: dict[str, str],
     figures: dict[str, str | None],
     reference: pd.DataFrame,
@@ -91,7 +94,7 @@ def answers(
     ----------
     scores
         ``tables/scores.csv``.
-    barcode_scores, exchange_rates
+    barcode_scores, exchange_rates, transfer
         Tables of the same name, or None where the run lacks them.
     families
         Family of every model.
@@ -116,6 +119,7 @@ def answers(
         3: list(_largest(_against(scores, "unseparated", reference))),
         4: [] if barcode_scores is None else list(_largest(_barcodes(barcode_scores))),
         5: [] if exchange_rates is None else list(_exchange(exchange_rates)),
+        6: [] if transfer is None else list(_transfer(transfer)),
     }
     rows = [
         {"question": number, "text": QUESTIONS[number], **row}
@@ -281,3 +285,33 @@ def _exchange(rates: pd.DataFrame) -> Iterator[Row]:
             "at_edge": rate["at_edge"],
             "source": "tables/exchange_rates.csv",
         }
+
+
+def _transfer(table: pd.DataFrame) -> Iterator[Row]:
+    """Every way against the target's own ridge: with the fewest images, and what it saves of them there.
+
+    Images saved are those of the smallest size at which the curves overlap.
+    """
+    others = table[table["way"] != OWN_RIDGE].sort_values("n_images", kind="stable")
+    for (target, way, _), rows in others.groupby(["target", "way", "model"], sort=False):
+        comparisons = {
+            "gain": (f"{way} minus {OWN_RIDGE}", "correlation"),
+            "octaves": (
+                f"doublings of images that {way} saves against {OWN_RIDGE}",
+                "doublings at correlation {:.2f}",
+            ),
+        }
+        for name, (comparison, measure) in comparisons.items():
+            for row in rows.dropna(subset=name).head(1).to_dict("records"):
+                yield {
+                    "comparison": comparison,
+                    "dataset": target,
+                    "measure": measure.format(row["correlation"]),
+                    "value": row[name],
+                    "low": row[f"{name}_low"],
+                    "high": row[f"{name}_high"],
+                    "n": row["n_neurons"],
+                    "unit": f"neurons, {row['n_folds']} folds",
+                    **{key: row[key] for key in ("selection", "n_neurons", "n_images", "finished")},
+                    "source": "tables/transfer.csv",
+                }

@@ -148,10 +148,43 @@ def _between(sizes: np.ndarray, values: np.ndarray, x: np.ndarray) -> list[np.nd
     return [PchipInterpolator(sizes, values)(x), np.exp(straight(late)), 1 - np.exp(straight(early))]
 
 
+def octaves_to_reach(curves: pd.DataFrame, levels: np.ndarray) -> np.ndarray:
+    """Log2 images at which curves reach levels, between sizes by monotone cubics.
+
+    Parameters
+    ----------
+    curves
+        (n_images, curve) performance, of two sizes or more.
+    levels
+        (curve,) performance.
+
+    Returns
+    -------
+    (curve,); infinite where a curve does not reach its level, and -infinite where it starts above it.
+    """
+    sizes, values, x = _tried(curves)
+    missing = levels - PchipInterpolator(sizes, values)(x)
+    return np.array([_crossing(x, one) for one in missing.T])
+
+
+def _tried(curve: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Log sizes (size,) and performance (size, seed) of a curve, and the log sizes at which it is read."""
+    sizes = np.log2(curve.index.to_numpy(np.float64))
+    x = np.linspace(sizes[0], sizes[-1], round((sizes[-1] - sizes[0]) * _STEPS) + 1)
+    return sizes, curve.to_numpy(), x
+
+
+def _crossing(x: np.ndarray, missing: np.ndarray) -> float:
+    """Where what is missing (size,) first falls to 0: -inf if it starts below, inf if it stays above."""
+    falling = np.minimum.accumulate(missing)
+    if falling[0] <= 0:
+        return -np.inf
+    return float(np.interp(0, -falling, x)) if falling[-1] < 0 else np.inf
+
+
 def _search(level: np.ndarray, curve: pd.DataFrame) -> tuple[float, float, float]:
     """Log2 images at which a curve reaches ``level`` (seed,), and their confidence interval."""
-    sizes, values = np.log2(curve.index.to_numpy(np.float64)), curve.to_numpy()
-    x = np.linspace(sizes[0], sizes[-1], round((sizes[-1] - sizes[0]) * _STEPS) + 1)
+    sizes, values, x = _tried(curve)
     n_seeds = len(level)
     half = np.full(len(x), np.nan)
     if n_seeds > 1:
@@ -163,8 +196,8 @@ def _search(level: np.ndarray, curve: pd.DataFrame) -> tuple[float, float, float
     octaves, lows, highs = [], [], []
     for interpolated in _between(sizes, values, x):
         missing = (level - interpolated).mean(1)
-        falling = np.minimum.accumulate(missing)
-        octaves.append(np.interp(0, -falling, x) if falling[-1] < 0 < falling[0] else np.nan)
+        crossing = _crossing(x, missing)
+        octaves.append(crossing if np.isfinite(crossing) else np.nan)
         too_few, too_many = missing > half, missing < -half
         lows.append(_end(x, too_few))
         highs.append(_end(x[::-1], too_many[::-1]))

@@ -7,6 +7,7 @@ from whatwhere.config.files import SIMULATED, Config
 from whatwhere.config.model_checks import check_model, check_size
 from whatwhere.config.schema import Sources, check_schema, fail
 from whatwhere.config.traits import n_features, traits_of
+from whatwhere.config.ways import OWN_RIDGE, target_of, way_of
 
 FIGURES: dict[str, tuple[tuple[str, ...], int | None]] = {
     "fig2": (SIMULATED, None),
@@ -47,6 +48,8 @@ def validate(config: Config, sources: Sources) -> None:
     _check_experiments(config, sources)
     for figure in FIGURES:
         _check_figure(config, figure, sources)
+    _check_transfer(config, sources)
+    _check_identity(config, sources)
 
 
 def _bases_first(section: str, sources: Sources, names: list[str]) -> list[str]:
@@ -138,3 +141,40 @@ def _check_figure(config: Config, figure: str, sources: Sources) -> None:
     if drawn and fewest is not None and max(features, default=0) < fewest:
         message = f"{figure} needs a model of family cnn_factorized with {fewest} features or more"
         raise fail(("experiments", drawn[0], "figure"), message, sources)
+
+
+def _drawn(config: Config, figure: str) -> list[tuple[int, Config]]:
+    """Experiments that ask for a figure, with their places in the list."""
+    return [(index, one) for index, one in enumerate(config["experiments"]) if one["figure"] == figure]
+
+
+def _check_transfer(config: Config, sources: Sources) -> None:
+    """Refuse targets that have no ridge of their own, at two sizes or more, to hold other ways against."""
+    drawn = _drawn(config, "transfer")
+    held = {
+        dataset
+        for _, experiment in drawn
+        for dataset in experiment["datasets"]
+        for model in experiment["models"]
+        if way_of(config, dataset, model) == OWN_RIDGE and len(experiment["n_images"]) > 1
+    }
+    for index, experiment in drawn:
+        for target in (target_of(config, dataset) for dataset in experiment["datasets"]):
+            if target not in held:
+                message = f"transfer needs a ridge on a bank fitted to '{target}' alone, at several n_images"
+                raise fail(("experiments", index, "figure"), message, sources)
+
+
+def _check_identity(config: Config, sources: Sources) -> None:
+    """Refuse pools whose recordings are fitted to the same pictures, and models that describe no neuron."""
+    for index, experiment in _drawn(config, "identity"):
+        path = ("experiments", index)
+        for position, dataset in enumerate(experiment["datasets"]):
+            if config["datasets"][dataset].get("copies") != "leave_out":
+                message = f"identity needs a dataset of kind pooled with 'copies: leave_out', not '{dataset}'"
+                raise fail((*path, "datasets", position), message, sources)
+        for position, model in enumerate(experiment["models"]):
+            traits = traits_of(config["models"][model])
+            if not traits.filters and not (traits.masks and traits.feature_weights):
+                message = f"identity needs filters, or masks and feature weights, and '{model}' has neither"
+                raise fail((*path, "models", position), message, sources)

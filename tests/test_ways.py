@@ -1,0 +1,136 @@
+"""What a configuration of transfer asks for, and what of it is refused."""
+
+import copy
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import REPOSITORY
+
+import collect_transfer
+import plot_transfer
+from whatwhere.config import plan
+from whatwhere.config.load import load
+from whatwhere.config.ways import OWN_RIDGE, WAYS, with_ways
+from whatwhere.errors import UserError
+from whatwhere.questions import answers
+
+TRANSFER = load([REPOSITORY / "config" / "transfer.yaml"]).config
+IDENTITY = load([REPOSITORY / "config" / "identity.yaml"]).config
+
+
+def drawn(config):
+    fits = with_ways(config, plan.fits(config))
+    return fits[fits.figure == "transfer"]
+
+
+def test_every_target_is_predicted_in_every_way():
+    fits = drawn(TRANSFER)
+    asked = set(WAYS) - {"own images, other closed form"}
+    assert fits.groupby("target").way.agg(set).to_dict() == {
+        f"v4_{session}": asked for session in ("201025", "210325", "210621")
+    }
+    assert not fits.duplicated(["target", "way"]).any()
+
+
+def test_results_follow_from_the_figure_that_is_asked_for():
+    for config, name in ((TRANSFER, "transfer"), (IDENTITY, "identity")):
+        results = plan.results(plan.fits(config))
+        assert f"tables/{name}.csv" in results
+        assert f"figures/{name}.svg" in results
+
+
+def refused(config, tmp_path, change):
+    config = copy.deepcopy(config)
+    change(config)
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(config))
+    with pytest.raises(UserError) as error:
+        load([file])
+    return str(error.value)
+
+
+def test_a_target_without_its_own_ridge_is_refused(tmp_path):
+    def no_ridge(config):
+        (experiment,) = (one for one in config["experiments"] if one["name"] == "carried_210325")
+        experiment["models"].remove("ridge_bank")
+
+    message = refused(TRANSFER, tmp_path, no_ridge)
+    assert "transfer needs a ridge on a bank fitted to 'v4_210325' alone, at several n_images" in message
+
+
+def test_identity_is_refused_where_both_days_are_fitted_to_the_same_pictures(tmp_path):
+    message = refused(IDENTITY, tmp_path, lambda config: config["datasets"]["v4_nine"].pop("copies"))
+    assert "identity needs a dataset of kind pooled with 'copies: leave_out', not 'v4_nine'" in message
+
+
+def test_identity_is_refused_for_models_that_describe_no_neuron(tmp_path):
+    def mean(config):
+        config["models"]["mean"] = {"family": "mean", "loss": "mse", "grid": [{}]}
+        config["experiments"][0]["models"].append("mean")
+
+    message = refused(IDENTITY, tmp_path, mean)
+    assert "identity needs filters, or masks and feature weights, and 'mean' has neither" in message
+
+
+@pytest.fixture
+def table(tmp_path, rng):
+    """The table of a target, alone and in a pool whose other neurons are predicted much better."""
+    from test_transfer import scores
+
+    paths = []
+    for model, octaves, sizes in (("mine", 0, (50, 100, 200, 400)), ("together", 1, (50, 200))):
+        found = scores(octaves, rng, sizes=sizes, n_neurons=10, seeds=2, noise=0.005)
+        found = found.assign(model=model, selection="population", finished=True)
+        if model == "together":
+            other = found.assign(recording="other", neuron=found.neuron + 10, correlation=0.9)
+            found = pd.concat([found.assign(recording="target"), other])
+        paths.append(str(tmp_path / f"{model}.csv"))
+        found.to_csv(paths[-1], index=False)
+    output = tmp_path / "transfer.csv"
+    # Listed last first: tables are in the order of the ways.
+    collect_transfer.main(paths[::-1], ["target"] * 2, ["pooled", OWN_RIDGE], output)
+    return output
+
+
+def test_the_table_has_a_row_per_way_and_size_of_the_targets_own_neurons(table):
+    rows = pd.read_csv(table)
+    assert rows.way.tolist() == [OWN_RIDGE] * 4 + ["pooled"] * 2
+    assert (rows.n_neurons == 10).all()
+    pooled = rows[rows.way == "pooled"].set_index("n_images")
+    assert pooled.octaves.tolist() == pytest.approx([1, 1], abs=0.15)
+    assert pooled.correlation.tolist() == pytest.approx([0.25, 0.35], abs=0.01)
+
+
+def test_the_figure_is_drawn_from_the_table(table, tmp_path):
+    plot_transfer.main(table, tmp_path / "transfer.svg", tmp_path / "transfer.png")
+    content = (tmp_path / "transfer.svg").read_text()
+    for text in ("pooled", OWN_RIDGE, "doublings of images saved", "target, 10 neurons"):
+        assert text in content
+
+
+def test_the_sixth_question_is_answered_by_the_table(table):
+    scores = pd.DataFrame(
+        {
+            "experiment": "one",
+            "dataset": "target",
+            "model": "mine",
+            "selection": "population",
+            "n_neurons": 10,
+            "n_images": [50, 100],
+            "seed": 0,
+            "neuron": 0,
+            "feve": 0.5,
+            "correlation": 0.5,
+            "cc_max": 0.9,
+            "finished": True,
+        }
+    )
+    reference = pd.DataFrame(columns=["experiment", "model", "selection", "n_neurons", "n_images", "feve"])
+    found = answers(scores, None, None, pd.read_csv(table), {"mine": "ridge"}, {"one": "transfer"}, reference)
+    gain, saved = found[found.question == 6].to_dict("records")
+    assert gain["comparison"] == "pooled minus own images, ridge"
+    assert gain["value"] == pytest.approx(0.05, abs=0.01)
+    assert (gain["dataset"], gain["n_images"], gain["unit"]) == ("target", 50, "neurons, 2 folds")
+    assert saved["measure"] == "doublings at correlation 0.25"
+    assert saved["low"] < saved["value"] < saved["high"]

@@ -1,0 +1,67 @@
+"""What other recordings are worth to the neurons of one: scores/*.csv -> transfer.csv."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from whatwhere.config.ways import OWN_RIDGE, WAYS
+from whatwhere.files import read_table, write_table
+from whatwhere.logs import logged
+from whatwhere.transfer import curve_of, rows_of
+
+SEED = 0
+"""Of the draws."""
+
+
+def of_target(path: str, target: str) -> pd.DataFrame:
+    """Scores of the target's neurons for the first selection rule; of a pool, only those."""
+    scores = read_table(path)
+    scores = scores[scores.selection == scores.selection.iloc[0]]
+    return scores[scores.recording == target] if "recording" in scores else scores
+
+
+def main(scores: list[str], targets: list[str], ways: list[str], output: str | Path) -> None:
+    """Write a row per target, way, model and number of images to ``output``.
+
+    Parameters
+    ----------
+    scores, targets, ways
+        File, target and way (:mod:`whatwhere.config.ways`) of every fit, in the same order.
+    output
+        The table; columns as :func:`whatwhere.transfer.rows_of` says. ``n_neurons`` and ``n_folds`` are those
+        on which a curve is compared, and ``finished`` says whether all its fits are.
+    """
+    fits = [
+        (target, way, of_target(path, target))
+        for path, target, way in zip(scores, targets, ways, strict=True)
+    ]
+    tables = []
+    for target in dict.fromkeys(targets):
+        ridge = curve_of(next(one for of, way, one in fits if (of, way) == (target, OWN_RIDGE)))
+        for _, way, one in sorted(
+            (fit for fit in fits if fit[0] == target), key=lambda fit: WAYS.index(fit[1])
+        ):
+            names = {
+                "target": target,
+                "way": way,
+                "model": one.model.iloc[0],
+                "selection": one.selection.iloc[0],
+            }
+            counts = {
+                "n_neurons": one.neuron.nunique(),
+                "n_folds": one.seed.nunique(),
+                "finished": bool(one.finished.all()),
+            }
+            rows = rows_of(curve_of(one), ridge, SEED)
+            tables.append(pd.DataFrame([names | row | counts for row in rows]))
+    write_table(pd.concat(tables, ignore_index=True), output)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(
+            scores=list(snakemake.input.scores),
+            targets=list(snakemake.params.targets),
+            ways=list(snakemake.params.ways),
+            output=snakemake.output.table,
+        )

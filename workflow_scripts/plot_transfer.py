@@ -1,0 +1,73 @@
+"""What other recordings are worth, in correlation and in images saved: transfer.csv -> svg."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from whatwhere import plotting
+from whatwhere.config.ways import OWN_RIDGE, WAYS
+from whatwhere.files import read_table
+from whatwhere.logs import logged
+
+QUANTITIES = {"correlation": "correlation with repeat mean", "octaves": "doublings of images saved"}
+APART = 0.04
+"""Octaves by which curves stand side by side, so that bars do not hide each other."""
+
+
+def panel(ax: Axes, table: pd.DataFrame, quantity: str, limits: tuple[float, float]) -> None:
+    """One quantity of a target over images, a curve per way and model; bars without an end get an arrow."""
+    ways = list(table.way.unique())
+    for (way, _), rows in table.dropna(subset=quantity).groupby(["way", "model"], sort=False):
+        style = plotting.style(WAYS.index(way))
+        x = rows.n_images * 2 ** (APART * (ways.index(way) - (len(ways) - 1) / 2))
+        low, high = rows[f"{quantity}_low"], rows[f"{quantity}_high"]
+        ax.plot(x, rows[quantity], label=way, markeredgewidth=0, **style)
+        ax.vlines(x, low.fillna(limits[0]), high.fillna(limits[1]), color=style["color"], linewidth=0.8)
+        for end, limit, marker in ((low, limits[0], "v"), (high, limits[1], "^")):
+            for endless in x[end.isna()]:
+                ax.plot(endless, limit, marker, color=style["color"], markersize=3, clip_on=False)
+    plotting.image_axis(ax, table.n_images)
+    ax.set(ylim=limits)
+
+
+def limits_of(table: pd.DataFrame, quantity: str) -> tuple[float, float]:
+    """Room for all that is finite."""
+    values = table[[quantity, f"{quantity}_low", f"{quantity}_high"]].to_numpy()
+    low, high = np.nanmin(values), np.nanmax(values)
+    return low - 0.05 * (high - low), high + 0.05 * (high - low)
+
+
+def main(table: str | Path, svg: str | Path, png: str | Path) -> None:
+    """Draw one column per target; images saved only where a way other than the ridge has any."""
+    plotting.use_style()
+    content = read_table(table)
+    others = content[content.way != OWN_RIDGE]
+    parts = {"correlation": content}
+    if others.octaves.notna().any():
+        parts["octaves"] = others
+    targets = content.target.unique()
+    figure = plt.figure(figsize=(plotting.PAGE, 0.8 + 2.4 * len(parts)))
+    axes = figure.subplots(len(parts), len(targets), squeeze=False, sharex="col")
+    letters = iter("abcdefghijklmnopqrstuvwxyz")
+    for row, (quantity, part) in zip(axes, parts.items(), strict=True):
+        limits = limits_of(part, quantity)
+        row[0].set_ylabel(QUANTITIES[quantity])
+        for ax, target in zip(row, targets, strict=True):
+            panel(ax, part[part.target == target], quantity, limits)
+            plotting.panel_letter(ax, next(letters))
+            if quantity == "octaves":
+                ax.axhline(0, color="0.75", linewidth=0.8, linestyle="--", zorder=0)
+    for ax, target in zip(axes[0], targets, strict=True):
+        n_neurons = content[content.target == target].n_neurons.max()
+        ax.set_title(f"{target.replace('_', ' ')}, {n_neurons} neurons", fontsize=8)
+        ax.set_xlabel("images (training + validation)" if len(parts) == 1 else "")
+    plotting.figure_legend(figure, axes[0, 0], 3, paper=False)
+    plotting.save(figure, svg, png)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        main(snakemake.input.table, snakemake.output.svg, snakemake.output.png)

@@ -1,0 +1,56 @@
+"""Ways to predict the neurons of one recording, its target: from its own images, or with others' help."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from whatwhere.config.files import Config
+from whatwhere.config.traits import traits_of
+
+OWN_RIDGE = "own images, ridge"
+"""What other ways are held against: the target's own ridge on a bank."""
+WAYS = [
+    OWN_RIDGE,
+    "own images, other closed form",
+    "own images, network",
+    "pooled",
+    "carried core, closed form",
+    "carried core, frozen",
+    "carried core, trained on",
+    "mixed",
+]
+"""In the order of tables and figures."""
+
+
+def way_of(config: Config, dataset: str, model: str) -> str:
+    """Which of :data:`WAYS` a model of a dataset is."""
+    definition = config["models"][model]
+    source = definition.get("core_from")
+    rule = traits_of(definition).rule
+    if rule == "combine":
+        return "mixed"
+    if config["datasets"][dataset]["kind"] == "pooled":
+        return "pooled"
+    if source is None and rule == "fit_baseline":
+        own_ridge = definition["family"] == "ridge" and "bank" in definition
+        return OWN_RIDGE if own_ridge else "own images, other closed form"
+    if source is None:
+        return "own images, network"
+    if rule == "fit_baseline":
+        return "carried core, closed form"
+    return "carried core, frozen" if source["mode"] == "frozen" else "carried core, trained on"
+
+
+def target_of(config: Config, dataset: str) -> str:
+    """The recording whose neurons are predicted: of a pool the first, whose images ``n_images`` counts."""
+    target: str = config["datasets"][dataset].get("recordings", [dataset])[0]
+    return target
+
+
+def with_ways(config: Config, fits: pd.DataFrame) -> pd.DataFrame:
+    """Rows of :func:`whatwhere.config.plan.fits` with the columns ``target`` and ``way``."""
+    pairs = list(zip(fits["dataset"], fits["model"], strict=True))
+    return fits.assign(
+        target=[target_of(config, dataset) for dataset, _ in pairs],
+        way=[way_of(config, dataset, model) for dataset, model in pairs],
+    )

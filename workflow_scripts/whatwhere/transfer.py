@@ -1,0 +1,86 @@
+"""What other recordings are worth to the neurons of one: correlation over images, and images saved.
+
+Curves are held against the target's own ridge, over the neurons and folds that both hold. Neurons and folds
+are drawn again together, as often for a curve as for the ridge, so that intervals are of both. Images saved
+are the horizontal distance to the curve of the ridge, see :mod:`whatwhere.scaling`; there are none where the
+ridge does not reach, or starts above, a correlation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from whatwhere.scaling import octaves_to_reach
+
+N_DRAWS = 1000
+"""Of the bootstrap."""
+
+Curve = pd.DataFrame
+"""(n_images, (seed, neuron)) correlation, NaN where it is not defined or was not fitted."""
+
+
+def curve_of(scores: pd.DataFrame) -> Curve:
+    """The curve of one model, from columns ``n_images``, ``seed``, ``neuron`` and ``correlation``."""
+    return scores.pivot_table(
+        index="n_images", columns=["seed", "neuron"], values="correlation", dropna=False
+    ).sort_index()
+
+
+def rows_of(curve: Curve, ridge: Curve, seed: int) -> list[dict[str, float]]:
+    """What a curve says at each of its sizes.
+
+    Parameters
+    ----------
+    curve, ridge
+        Of the way that is asked about, and of the target's own ridge.
+    seed
+        Of the draws.
+
+    Returns
+    -------
+    ``n_images``; ``correlation``, the mean over neurons and folds; ``gain`` over the ridge with as many
+    images; ``octaves``, doublings of images that the ridge needs more for the same correlation. Each with
+    ``_low`` and ``_high``, the ends of its 95 % interval, NaN where there is none.
+    """
+    both = curve.columns[curve.notna().any()].intersection(ridge.columns[ridge.notna().any()])
+    means, ridge_means = _drawn_means([curve[both], ridge[both]], seed)
+    rows = []
+    for n_images, level in zip(means.index.to_numpy(), means.to_numpy(), strict=True):
+        same_size = ridge_means.reindex([n_images]).to_numpy()[0]
+        octaves = octaves_to_reach(ridge_means, level) - np.log2(n_images)
+        rows.append(
+            {
+                "n_images": int(n_images),
+                **_with_interval("correlation", level),
+                **_with_interval("gain", level - same_size),
+                **_with_interval("octaves", octaves),
+            }
+        )
+    return rows
+
+
+def _drawn_means(curves: list[Curve], seed: int) -> list[pd.DataFrame]:
+    """Mean correlation (n_images, draw) of curves with the same columns: as measured, then of every draw."""
+    seeds, of_seed = np.unique(curves[0].columns.get_level_values("seed"), return_inverse=True)
+    neurons, of_neuron = np.unique(curves[0].columns.get_level_values("neuron"), return_inverse=True)
+    rng = np.random.default_rng(seed)
+    weights = np.ones((N_DRAWS + 1, len(of_seed)))
+    for n, of in ((len(seeds), of_seed), (len(neurons), of_neuron)):
+        weights[1:] *= rng.multinomial(n, np.full(n, 1 / n), N_DRAWS)[:, of]
+    found = []
+    for curve in curves:
+        known = curve.notna().to_numpy(np.float64)
+        with np.errstate(invalid="ignore"):
+            means = (curve.fillna(0).to_numpy() @ weights.T) / (known @ weights.T)
+        found.append(pd.DataFrame(means, index=curve.index))
+    return found
+
+
+def _with_interval(name: str, values: np.ndarray) -> dict[str, float]:
+    """A value, the first of (1 + draw,), and where 95 % of the draws lie; what is infinite is not known."""
+    drawn = values[1:][~np.isnan(values[1:])]
+    ends = np.quantile(drawn, [0.025, 0.975], method="inverted_cdf") if len(drawn) else [np.nan] * 2
+    found = np.array([values[0], *ends], np.float64)
+    found[np.isinf(found)] = np.nan
+    return dict(zip((name, f"{name}_low", f"{name}_high"), found.tolist(), strict=True))
