@@ -177,12 +177,18 @@ class ConvLayer(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (batch, in_channel, y, x) to (batch, channel, y, x)."""
-        if self.same:
-            before = (self.kernels.shape[-1] - 1) // 2
-            after = self.kernels.shape[-1] - 1 - before
-            features = functional.pad(features, (before, after, before, after))
-        correlate = correlate_by_fft if self.use_fft else functional.conv2d
-        return self.activation(self.norm(correlate(features, self.constrained_kernels())))
+        return self.activation(self.norm(self.correlate(features, self.constrained_kernels())))
+
+    def correlate(self, features: Tensor, kernels: Tensor) -> Tensor:
+        """Correlate with filters (channel, in_channel, y, x), padded as the layer is."""
+        before = (kernels.shape[-1] - 1) // 2 if self.same else 0
+        after = kernels.shape[-1] - 1 - before if self.same else 0
+        if self.use_fft:
+            return correlate_by_fft(functional.pad(features, (before, after, before, after)), kernels)
+        # A convolution that pads needs no padded copy, nor its gradient, but pads all sides alike.
+        if after > before:
+            features = functional.pad(features, (0, 1, 0, 1))
+        return functional.conv2d(features, kernels, padding=before)
 
 
 class ConvCore(nn.Module):
@@ -246,7 +252,8 @@ class ConvCore(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Features of images: (batch, channel, y, x) to (batch, channel, y, x)."""
-        maps = [images]
+        # Copied once; every convolution and its gradient would copy what it is not given channels-last.
+        maps = [images.contiguous(memory_format=torch.channels_last)]
         for layer in self.layers:
             maps.append(layer(maps[-1]))
         return torch.cat(maps, 1) if self.side_by_side else maps[-1]

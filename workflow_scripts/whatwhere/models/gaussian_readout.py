@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from whatwhere.models.base import ImageShape, Penalties, Start
-from whatwhere.models.readouts import factorized_drive, feature_start_
+from whatwhere.models.contraction import factorized_drive
+from whatwhere.models.readouts import feature_start_
 from whatwhere.pool import ALL
 from whatwhere.sta import mask_peak
 
@@ -149,7 +150,6 @@ class GaussianMaskReadout(GaussianReadout):
 
     def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
         """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""
-        # One product with the whole mask: contracting columns first takes as many operations, and memory for
-        # every row.
+        # The whole mask: contracting columns before rows takes as many operations, and memory for every row.
         bias = None if self.bias is None else self.bias[neurons]
         return factorized_drive(features, self.mask[neurons], self.feature_weights[neurons], bias)

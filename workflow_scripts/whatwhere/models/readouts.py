@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from whatwhere.models.base import ImageShape, Penalties, Start
+from whatwhere.models.contraction import factorized_drive
 from whatwhere.models.cores import normal_
 from whatwhere.pool import ALL
 from whatwhere.sta import crop_to_mask, mask_peak
@@ -60,51 +61,6 @@ def feature_start_(config: dict[str, Any], weights: Tensor, start: Start) -> Non
     normal_(weights, config["sd"], config["truncated"], start.generator)
     with torch.no_grad():
         weights.add_(means.get(config["mean"], config["mean"]))
-
-
-class _KeepLayout(torch.autograd.Function):
-    """Identity whose gradient has the memory layout of its input.
-
-    Without it the gradient of flattened channels-last features arrives channels-first, and batch
-    normalisation is three times slower where layouts differ.
-    """
-
-    @staticmethod
-    def forward(features: Tensor) -> Tensor:
-        return features.view_as(features)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        last = output.is_contiguous(memory_format=torch.channels_last)
-        ctx.layout = torch.channels_last if last else torch.contiguous_format
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return gradient.contiguous(memory_format=ctx.layout)
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None], features: Tensor) -> tuple[Tensor, int | None]:
-        return features, in_dims[0]
-
-
-def factorized_drive(features: Tensor, mask: Tensor, weights: Tensor, bias: Tensor | None) -> Tensor:
-    """Sum of features over places and channels, weighted by mask times feature weights (section C.1).
-
-    Parameters
-    ----------
-    features
-        (batch, channel, y, x).
-    mask, weights, bias
-        (neuron, y, x), (neuron, channel) and (neuron,).
-
-    Returns
-    -------
-    (batch, neuron).
-    """
-    flat = _KeepLayout.apply(features).flatten(2).flatten(0, 1)  # (batch * channel, pixel)
-    pooled = (flat @ mask.flatten(1).T).unflatten(0, features.shape[:2])
-    drive = (pooled * weights.T).sum(1)
-    return drive if bias is None else drive + bias
 
 
 class FactorizedReadout(nn.Module):
