@@ -12,8 +12,9 @@ from plain import PlainNetwork
 
 from whatwhere.config.load import load
 from whatwhere.models.base import ImageShape, Model
+from whatwhere.training.blocks import Block, Tensors
 from whatwhere.training.families import build, settings
-from whatwhere.training.loop import Fit, Tensors, Training
+from whatwhere.training.loop import Fit, Training
 from whatwhere.training.losses import Objective
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -129,7 +130,7 @@ class Case:
         for first in range(0, len(encoders), together):
             part = slice(first, first + together)
             order = torch.Generator().manual_seed(1)
-            training = Training(encoders[part], self.data, objectives[part], config, order)
+            training = Training(encoders[part], [Block(self.data)], objectives[part], config, [order])
             fits += training.run(lambda _: None)
         return fits
 

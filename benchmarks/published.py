@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from whatwhere.training.loop import Tensors
+from whatwhere.training.blocks import Tensors
 
 # The published release imports it from where Python kept it until 3.9.
 collections.Iterable = collections.abc.Iterable

@@ -1,0 +1,37 @@
+"""What ``make bench`` times still fits the library."""
+
+import numpy as np
+import plain
+import pytest
+import torch
+from bench import CASES
+from cases import Case, nonlinear_features, one_kernel, population, three_layers, two_kernels
+
+from whatwhere.training.blocks import Tensors
+
+NETWORKS = {
+    "Figure 3": (one_kernel, (1, 32, 32)),
+    "Figure 4": (two_kernels, (1, 32, 32)),
+    "Figure 5": (nonlinear_features, (3, 20, 20)),
+    "section G.2": (three_layers, (1, 19, 19)),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_timed_network_starts_where_the_plain_one_does_and_trains(name):
+    network, shape = NETWORKS[name]
+    definition = network()
+    definition["grid"] = [{key: values[:1] for key, values in definition["grid"][0].items()}]
+    images, responses = population(12, shape, 3, seed=0)
+    case = Case(definition, Tensors(images[:8], responses[:8], images[8:], responses[8:]))
+    (encoder,), (strengths,) = case.encoders(), case.strengths()
+    reference = case.plain(encoder)
+    torch.testing.assert_close(encoder(images), reference(images), atol=1e-3, rtol=1e-3)
+    optimizer = torch.optim.Adam([p for p in reference.parameters() if p.requires_grad], lr=1e-3)
+    assert torch.isfinite(plain.step(reference, optimizer, images, responses, strengths))
+    (fit,) = case.train(1, max_steps=1)
+    assert np.isfinite(fit.validation_loss).all()
+
+
+def test_every_case_has_a_name_for_the_command_line():
+    assert all(name.isidentifier() for name in CASES)
