@@ -14,9 +14,9 @@ from whatwhere.logs import logged
 from whatwhere.memory import keep_freed_memory
 from whatwhere.training.carried import carried_cores
 from whatwhere.training.checkpoint import Checkpoint
+from whatwhere.training.devices import choose_device
 from whatwhere.training.families import settings
 from whatwhere.training.fits import to_tensors, to_validation
-from whatwhere.training.loop import choose_device
 from whatwhere.training.starts import start_from
 from whatwhere.training.sweep import checkpoint_path, fingerprint, train_seed
 

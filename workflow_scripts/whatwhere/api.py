@@ -29,9 +29,9 @@ from whatwhere.recordings.labels import split_names
 from whatwhere.recordings.layouts import IMAGE_AXES, check_order
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.selection import select
+from whatwhere.training.devices import choose_device
 from whatwhere.training.families import settings
 from whatwhere.training.fits import to_tensors, to_validation
-from whatwhere.training.loop import choose_device
 from whatwhere.training.progress import Progress
 from whatwhere.training.sweep import train_seed
 from whatwhere.viewing import Viewing

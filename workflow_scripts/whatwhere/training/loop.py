@@ -27,7 +27,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from whatwhere.errors import UserError
 from whatwhere.models.base import Model
 from whatwhere.training.blocks import Block
 from whatwhere.training.losses import Objective
@@ -38,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 _RELATIVE = "relative_rate"
 """Key of an optimizer's parameters that learn at another rate: how many times the rate of all others."""
-DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -63,23 +61,6 @@ class Fit:
     last_step: int
     history: np.ndarray
     finished: bool
-
-
-def choose_device(name: str) -> torch.device:
-    """Device of a config value: ``auto`` takes a GPU if there is one.
-
-    Raises
-    ------
-    UserError
-        If it is none of :data:`DEVICES`, or ``cuda`` is asked for but there is none.
-    """
-    if name not in DEVICES:
-        raise UserError(f"device: {name!r} is none of {', '.join(DEVICES)}")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device: cuda is set but no GPU is visible: set auto or cpu")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def _optimizer(encoder: Model, config: dict[str, Any]) -> torch.optim.Optimizer:
