@@ -1,5 +1,6 @@
 import copy
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -282,6 +283,22 @@ def test_a_stopped_sweep_continues_bit_by_bit(tiny_dataset, tmp_path, stop_after
     continued = new_checkpoint(tmp_path / "b")
     assert continued.current is not None
     assert_same(undisturbed, sweep(definition, tiny_dataset, continued))
+
+
+def test_a_stopped_sweep_reports_the_time_of_all_attempts(tiny_dataset, tmp_path, monkeypatch, caplog):
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    first = new_checkpoint(tmp_path)
+    now += 90
+    first._on_signal(15, None)
+    with pytest.raises(UserError, match="SIGTERM"):
+        sweep(factorized(), tiny_dataset, first)
+    now += 5000
+    second = new_checkpoint(tmp_path)
+    now += 31
+    caplog.set_level("INFO")
+    second.remove()
+    assert caplog.messages[-1] == "trained for 0:02:01, attempts: 2"
 
 
 def test_settings_train_together_only_where_the_model_is_the_same():

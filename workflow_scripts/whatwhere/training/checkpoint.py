@@ -15,7 +15,7 @@ from torch import Tensor
 from whatwhere.errors import UserError
 from whatwhere.files import read_tensors, write_tensors
 from whatwhere.training.loop import Fit, Training
-from whatwhere.training.progress import Progress
+from whatwhere.training.progress import Progress, clock
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,13 @@ class Checkpoint(Progress):
         Time between two saves.
     n_fits
         Number of fits in the sweep.
+
+    Attributes
+    ----------
+    attempts
+        Jobs that worked on the sweep so far, this one too.
+    earlier
+        Seconds that those before it took, until what they saved.
     """
 
     def __init__(self, path: Path, fingerprint: str, seconds: float, n_fits: int) -> None:
@@ -42,6 +49,7 @@ class Checkpoint(Progress):
         self.seconds = seconds
         self.finished: list[dict[str, Any]] = []
         self.current: dict[str, Any] | None = None
+        self.attempts, self.earlier = 1, 0.0
         self._stop: int | None = None
         self._saved = time.monotonic()
         if path.exists():
@@ -61,6 +69,7 @@ class Checkpoint(Progress):
             logger.info("the checkpoint belongs to another configuration: starting over")
             return
         self.finished, self.current = content["finished"], content["current"]
+        self.attempts, self.earlier = content["attempts"] + 1, content["elapsed"]
         logger.info("continuing after %d of %d fits", len(self.finished), self.n_fits)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -96,6 +105,8 @@ class Checkpoint(Progress):
             "fingerprint": self.fingerprint,
             "finished": self.finished,
             "current": training.state_dict(),
+            "attempts": self.attempts,
+            "elapsed": self.elapsed(),
         }
         write_tensors(content, self.path)
 
@@ -120,8 +131,13 @@ class Checkpoint(Progress):
         )
         return super().add(fit, parameters)
 
+    def elapsed(self) -> float:
+        """Seconds that all attempts took together, those of a killed one until its last save."""
+        return self.earlier + time.monotonic() - self._started
+
     def remove(self) -> None:
-        """Delete the file, once the results are written."""
+        """Delete the file, once the results are written, and log how long all of them took."""
+        logger.info("trained for %s, attempts: %d", clock(self.elapsed()), self.attempts)
         self.path.unlink(missing_ok=True)
 
 
