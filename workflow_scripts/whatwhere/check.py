@@ -87,6 +87,8 @@ def _dataset(name: str, config: Config, sources: Sources) -> list[str]:
 def _check_fits(dataset: xr.Dataset, name: str, config: Config, sources: Sources) -> None:
     """Refuse what no job could fit: too much, too large kernels, responses beyond a model's output."""
     smallest = min(dataset.sizes["y"], dataset.sizes["x"])
+    # Once for all seeds and sizes: of a session whose images were repeated, it takes longer than all else.
+    responses = repeat_mean(dataset, *(np.arange(dataset.sizes[dim]) for dim in ("image", "neuron")))
     for index, experiment in enumerate(config["experiments"]):
         if name not in experiment["datasets"]:
             continue
@@ -94,9 +96,8 @@ def _check_fits(dataset: xr.Dataset, name: str, config: Config, sources: Sources
             for seed in experiment["seeds"]:
                 try:
                     drawn = draw(dataset, size(str(n_neurons)), size(str(n_images)), seed)
-                    seen = repeat_mean(
-                        dataset, np.concatenate([drawn.train, drawn.validation]), drawn.neurons
-                    )
+                    images = np.concatenate([drawn.train, drawn.validation])
+                    seen = responses[np.ix_(images, drawn.neurons)]
                     for model in experiment["models"]:
                         check_responses(config["models"][model], seen, drawn.neurons)
                 except UserError as error:
