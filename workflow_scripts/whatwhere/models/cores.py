@@ -253,7 +253,8 @@ class ConvCore(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Features of images: (batch, channel, y, x) to (batch, channel, y, x)."""
         # Copied once; every convolution and its gradient would copy what it is not given channels-last.
-        maps = [images.contiguous(memory_format=torch.channels_last)]
+        # By axes, because vmap over images knows no memory format.
+        maps = [images.movedim(1, 3).contiguous().movedim(3, 1)]
         for layer in self.layers:
             maps.append(layer(maps[-1]))
         return torch.cat(maps, 1) if self.side_by_side else maps[-1]
