@@ -128,7 +128,7 @@ def test_the_default_model_is_the_one_of_the_configuration_and_a_copy():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"images": np.zeros((60, 9))}, "images: have shape (60, 9)"),
+        ({"images": np.zeros((60, 9))}, "images: has shape (60, 9)"),
         ({"responses": np.ones((59, 4))}, "responses: has shape (59, 4)"),
         ({"responses": np.ones((4, 60))}, "the axes look transposed"),
         ({"responses": np.full((60, 4), np.nan)}, "no neuron has a response to image 0"),
@@ -140,7 +140,7 @@ def test_the_default_model_is_the_one_of_the_configuration_and_a_copy():
         ({"seed": None}, "seed: None is no whole number"),
         ({"device": "gpu"}, "device: 'gpu' is none of auto, cpu, cuda"),
         ({"images": [[[1.0]], [[1.0, 2.0]]]}, "images: rows differ in length"),
-        ({"images": np.zeros((60, 9, 11, 3))}, "channels last: give np.moveaxis(images, -1, 1)"),
+        ({"images": np.zeros((60, 9, 11, 3))}, "channels last: set images_layout to [image, y, x, channel]"),
         ({"responses": np.ones((60, 4)) * 1j}, "responses: holds complex128, expected numbers"),
         ({"normalize": "zscore"}, "attribute 'normalize' must be one of"),
         ({"model": {"family": "mean", "grid": [{}], "loss": "mse"}}, "mean is no network"),
