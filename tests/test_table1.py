@@ -187,8 +187,30 @@ def test_every_model_is_fitted_scored_and_drawn(site, tmp_path):
     assert regions.paper["cnn_3_layers"] == 0.55
     plot_table1.main(table, tmp_path / "table1.svg", tmp_path / "table1.png")
     drawing = (tmp_path / "table1.svg").read_text()
-    for text in ("cnn 3 layers", "region 1 (6 neurons)", "average", "paper", "correlation"):
+    for text in ("cnn 3 layers", "region 1", "(6 neurons)", "paper", "correlation"):
         assert text in drawing
+    assert "average" not in drawing
+
+
+def table_of(regions):
+    """Table 1 with one model: the paper's values by region, NaN where it has none."""
+    rows = [row(model="lnp", region=region, paper=paper) for region, paper in regions.items()]
+    return pd.DataFrame(rows)
+
+
+def test_a_region_that_the_paper_lacks_stands_beside_its_average():
+    ((title, rows),) = plot_table1.panels(table_of({"v1_like": np.nan, "average": 0.36}))
+    assert (title, rows.paper.tolist()) == ("v1 like", [0.36])
+
+
+def test_a_single_region_of_the_paper_has_its_own_value_and_no_average():
+    ((title, rows),) = plot_table1.panels(table_of({"2": 0.3, "average": 0.36}))
+    assert (title, rows.paper.tolist()) == ("region 2", [0.3])
+
+
+def test_several_regions_are_drawn_with_their_average():
+    titles = [title for title, _ in plot_table1.panels(table_of({"1": 0.37, "2": 0.3, "average": 0.36}))]
+    assert titles == ["region 1", "region 2", "average"]
 
 
 @pytest.mark.slow

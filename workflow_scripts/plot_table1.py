@@ -1,5 +1,6 @@
 """Table 1 as a figure: correlation of every model in every region beside the paper's: table1.csv -> svg."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -38,25 +39,39 @@ def _region(ax: Axes, rows: pd.DataFrame, title: str) -> None:
     ax.set(xlabel="correlation", title=title)
 
 
+def panels(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Title and rows of every panel: the regions and their average, or a single region alone.
+
+    A single region that the paper does not have, such as a simulated one, stands beside the paper's average.
+    """
+    regions = [(str(name), rows) for name, rows in table.groupby("region", sort=False)]
+    if len(regions) == 2:
+        (name, rows), (_, average) = regions
+        regions = [(name, average if rows.paper.isna().all() else rows)]
+    return [
+        (f"region {name}" if name.isdigit() else textwrap.fill(name.replace("_", " "), 26), rows)
+        for name, rows in regions
+    ]
+
+
 def main(table: str | Path, svg: str | Path, png: str | Path) -> None:
     """Draw one panel per region and one for their average."""
     plotting.use_style()
     content = read_table(table).astype({"region": str})
-    models, regions = content.model.unique(), content.region.unique()
+    models = content.model.unique()
+    drawn = panels(content)
     figure, axes = plt.subplots(
         1,
-        len(regions),
-        figsize=(plotting.PAGE, 1.0 + 0.19 * len(models)),
+        len(drawn),
+        figsize=(min(plotting.PAGE, 3.2 + 1.3 * len(drawn)), 1.1 + 0.19 * len(models)),
         sharex=True,
         sharey=True,
         squeeze=False,
     )
-    for ax, region in zip(axes[0], regions, strict=True):
-        rows = content[content.region == region].set_index("model").loc[models]
-        name = f"region {region}" if region.isdigit() else region.replace("_", " ")
-        _region(ax, rows, f"{name} ({rows.n_neurons.iloc[0]} neurons)")
+    for ax, (name, rows) in zip(axes[0], drawn, strict=True):
+        _region(ax, rows.set_index("model").loc[models], f"{name}\n({rows.n_neurons.iloc[0]} neurons)")
     first = axes[0, 0]
-    first.set_yticks(range(len(models)), [model.replace("_", " ") for model in models])
+    first.set_yticks(range(len(models)), [textwrap.fill(model.replace("_", " "), 34) for model in models])
     first.invert_yaxis()
     handles, labels = first.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=2)
