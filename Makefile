@@ -5,15 +5,18 @@ CONFIG ?= config/config.yaml
 BIN := .venv/bin
 # Bytecode is written when it is first needed: compiling all of torch takes longer than a short run saves.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+ANSWERS := PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.sentences
 
 .DEFAULT_GOAL := run
 .PHONY: run report test test-fast lint format docs check plan bench bench-scaling clean help
 
-run: .venv/run  ## Install, then run the quick configuration (or CONFIG=...)
+run: .venv/run  ## Install, then run the quick configuration (or CONFIG=...) and print its answers
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+	@$(ANSWERS) $(CONFIG)
 
 report: .venv/run  ## Write results/<run>/report.html of CONFIG, after running what is missing
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) -- all build_report
+	@$(ANSWERS) $(CONFIG)
 
 test: .venv/test lint  ## Install what tests need, then lint and test
 	$(BIN)/pytest -n 2 --dist loadfile

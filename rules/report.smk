@@ -54,6 +54,7 @@ rule build_report:
     input:
         collect("<results>/{result}", result=RESULTS),
         collect("<results>/pages/{page}.html", page=PAGES),
+        stylesheet=ROOT / "rules" / "captions" / "report.css",
     output:
         report="<results>/report.html",
         configuration="<results>/config.yaml",

@@ -254,6 +254,8 @@ rule answer_questions:
         reference=[*PAPER_CURVES, f"{REFERENCE}/table1.csv"],
     output:
         answers="<results>/tables/answers.csv",
+        sentences="<results>/tables/sentences.csv",
+        front="<results>/pages/front.html",
         page=report(
             "<results>/pages/answers.html",
             caption="captions/answers.rst",

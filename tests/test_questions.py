@@ -77,6 +77,8 @@ def test_shared_features_compare_the_largest_with_the_smallest_population_seed_b
     assert row["value"] == pytest.approx(0.35)
     assert (row["n"], row["unit"], row["n_neurons"], row["n_images"]) == (2, "seeds", 9, 64)
     assert row["comparison"] == "cnn: 9 neurons fitted jointly minus 1"
+    assert (row["first"], row["second"]) == pytest.approx((0.5, 0.15))
+    assert row["against"] == "1 neuron"
 
 
 def test_models_are_compared_neuron_by_neuron_at_equal_sizes():
@@ -84,6 +86,8 @@ def test_models_are_compared_neuron_by_neuron_at_equal_sizes():
     cells += [("dense", 3, 128, 0, [0.5, 0.5, 0.5])]
     (row,) = ask(score_table(cells), 2).to_dict("records")
     assert row["value"] == pytest.approx(0.2)
+    assert (row["first"], row["second"]) == pytest.approx((2 / 3, 1.4 / 3))
+    assert (row["model"], row["against"]) == ("cnn", "dense")
     assert (row["n"], row["unit"], row["comparison"]) == (3, "neurons, 1 seed", "cnn minus dense")
 
 
@@ -173,7 +177,8 @@ def test_the_value_of_the_paper_is_given_only_in_its_figure_and_at_its_sizes():
     reference = pd.DataFrame([*rows, ("fig5", "cnn", 9, 128, 0.9)], columns=columns).assign(selection=None)
     cells = [("cnn", n, d, s, [0.5] * n) for n in (1, 9) for d in (64, 128) for s in (0, 1)]
     found = ask(score_table(cells), 1, reference=reference).set_index("n_images")
-    assert found.loc[64, "paper"] == pytest.approx(0.5)
+    paper = found.loc[64, ["paper", "paper_first", "paper_second"]].tolist()
+    assert paper == pytest.approx([0.5, 0.7, 0.2])
     assert np.isnan(found.loc[128, "paper"])
     elsewhere = ask(score_table(cells), 1, reference=reference, figures={"fig": None})
     assert elsewhere["paper"].isna().all()
@@ -265,6 +270,7 @@ def test_barcodes_and_exchange_rates_come_from_their_tables():
     assert (four["value"], four["n"], four["measure"]) == (pytest.approx(0.9), 2, "ari")
     assert (five["value"], five["low"], five["high"]) == (0.6, 0.5, 0.7)
     assert "1 to 8 neurons" in five["comparison"]
+    assert (five["against"], five["n_neurons"]) == ("1 neuron", 8)
     assert five["measure"] == "exchange rate at feve 0.31"
     assert (four["finished"], four["at_edge"]) == (True, 0.5)
     assert (five["finished"], five["at_edge"]) == (False, 0.25)
@@ -274,7 +280,8 @@ def test_what_a_run_lacks_is_said_and_never_invented(tmp_path):
     scores = score_table([("cnn", 2, 64, 0, [0.5, 0.7])])
     scores.to_csv(tmp_path / "scores.csv", index=False)
     NO_REFERENCE.to_csv(tmp_path / "reference.csv", index=False)
-    paths = {name: tmp_path / name for name in ("answers.csv", "answers.html")}
+    names = ("answers.csv", "sentences.csv", "answers.html", "front.html")
+    paths = {name: tmp_path / name for name in names}
     answer_questions.main(
         *(tmp_path / "scores.csv", None, None, None, [tmp_path / "reference.csv"], FAMILIES, FIGURES),
         *paths.values(),
@@ -284,7 +291,10 @@ def test_what_a_run_lacks_is_said_and_never_invented(tmp_path):
     assert table["question"].tolist() == list(QUESTIONS)
     assert (table["comparison"] == ABSENT).all()
     assert table["value"].isna().all()
-    assert paths["answers.html"].read_text().count(ABSENT.capitalize()) == len(QUESTIONS)
+    for page in ("answers.html", "front.html"):
+        assert paths[page].read_text().count("Not answered by this run: add an experiment with") == len(
+            QUESTIONS
+        )
 
 
 def test_answers_that_compare_fits_that_were_cut_short_say_so():

@@ -1,22 +1,29 @@
-"""Answer the paper's five questions from the tables of a run: tables/*.csv -> answers.csv, answers.html."""
+"""Answer the questions of a run from its tables, in sentences, pictures and tables."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from whatwhere.files import read_table, write_table
+from whatwhere import forest, plotting
+from whatwhere.files import atomic, read_table, write_table
 from whatwhere.logs import logged
-from whatwhere.pages import heading, number, paragraph, table, write_page
+from whatwhere.pages import heading, number, paragraph, picture, table, write_page
 from whatwhere.questions import ABSENT, QUESTIONS, answers
+from whatwhere.sentences import sentences
 
 INTRODUCTION = (
-    "Differences are means over paired seeds, or over paired neurons and seeds, and doublings are horizontal "
-    "distances of curves at the stated performance; 95 % confidence intervals are over fits, and a single "
-    "seed has none. FEVE is the fraction of explainable variance explained. "
-    "Sizes are neurons fitted jointly, and training plus validation images. The last columns give the "
-    "paper's value, where it published one at these sizes, and the table of this run. Where not all fits "
-    "are finished, training was cut short by max_steps, and a difference may be one of training time; "
+    "Every sentence is made from the numbers of this run, and the picture below it shows them: points are "
+    "differences, bars their 95 % confidence intervals over fits (an arrow where one has no end; a single "
+    "seed has none), diamonds the paper's values. The tables at the end have the numbers."
+)
+EXPLANATION = (
+    "Differences (value) are means over paired seeds, or over paired neurons and seeds; first and second are "
+    "what is compared. Doublings are horizontal distances of curves at the stated performance. FEVE is the "
+    "fraction of explainable variance explained. Sizes are neurons fitted jointly, and training plus "
+    "validation images; selection is how hyper-parameters were chosen. The last columns give the paper's "
+    "value, where it published one at these sizes, and the table of this run. Where not all fits are "
+    "finished, training was cut short by max_steps, and a difference may be one of training time; "
     "at_edge is the share of fits with a penalty at the edge of its grid, where a wider one might do better."
 )
 
@@ -30,12 +37,25 @@ def bounded(low: float, high: float) -> str:
     return f"{number(low)} to {number(high)}"
 
 
+def opening(told: pd.DataFrame, found: pd.DataFrame) -> list[str]:
+    """Every question, its sentence and, where it is answered, its picture."""
+    parts = []
+    for row in told.itertuples():
+        parts += [heading(f"{row.question}. {row.text}"), paragraph(str(row.sentence))]
+        rows = found[found["question"] == row.question]
+        # Doublings of images, which stand beside differences, have another axis.
+        drawn = rows if row.question in (4, 5) else rows[rows["first"].notna()]
+        if drawn["value"].notna().any():
+            parts.append(picture(forest.draw(int(str(row.question)), drawn)))
+    return parts
+
+
 def section(question: int, rows: pd.DataFrame) -> list[str]:
-    """One question with its answers as they are read."""
-    title = heading(f"{question}. {QUESTIONS[question]}")
-    if (rows["comparison"] == ABSENT).all():
-        return [title, paragraph(f"{ABSENT.capitalize()}.")]
-    shown = rows.drop(columns=["question", "text", "low", "high", "selection"])
+    """The table of one question, as it is read."""
+    title = heading(f"Table of question {question}: {QUESTIONS[question]}")
+    shown = rows.drop(
+        columns=["question", "text", "model", "against", "low", "high", "paper_first", "paper_second"]
+    )
     bounds = [bounded(low, high) for low, high in zip(rows.low, rows.high, strict=True)]
     shown.insert(shown.columns.get_loc("value") + 1, "95 % interval", bounds)
     # Only what was cut short is worth a word.
@@ -55,15 +75,34 @@ def main(
     families: dict[str, str],
     figures: dict[str, str | None],
     output: str | Path,
+    told: str | Path,
     page: str | Path,
+    front: str | Path,
 ) -> None:
-    """Write the answers to ``output`` and, to be read, to ``page``."""
+    """Write the answers to ``output``, one sentence for each question to ``told``, and both to be read.
+
+    ``page`` has sentences, pictures and tables; ``front`` is the piece of HTML with which the report opens.
+    """
+    plotting.use_style()
     optional = [read_table(path) if path else None for path in (barcode_scores, exchange_rates, transfer)]
     published = pd.concat([read_table(path) for path in reference], ignore_index=True)
-    found = answers(read_table(scores), *optional, families, figures, published)
-    write_table(found, output)
-    sections = [part for question, rows in found.groupby("question") for part in section(int(question), rows)]
-    write_page("Answers to the paper's questions", [paragraph(INTRODUCTION), *sections], page)
+    write_table(answers(read_table(scores), *optional, families, figures, published), output)
+    found = read_table(output)
+    write_table(sentences(found), told)
+    first = opening(sentences(found), found)
+    tables = [
+        part
+        for question, rows in found.groupby("question")
+        if not (rows["comparison"] == ABSENT).all()
+        for part in section(int(str(question)), rows)
+    ]
+    write_page(
+        "Answers to the paper's questions",
+        [paragraph(INTRODUCTION), *first, paragraph(EXPLANATION), *tables],
+        page,
+    )
+    with atomic(front) as temporary:
+        temporary.write_text("\n".join(first) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
@@ -77,5 +116,7 @@ if __name__ == "__main__":
             families=snakemake.params.families,
             figures=snakemake.params.figures,
             output=snakemake.output.answers,
+            told=snakemake.output.sentences,
             page=snakemake.output.page,
+            front=snakemake.output.front,
         )

@@ -10,12 +10,18 @@ from whatwhere.logs import logged
 
 
 def main(
-    python: str, snakefile: str | Path, configuration: str | Path, log: str | Path, output: str | Path
+    python: str,
+    snakefile: str | Path,
+    configuration: str | Path,
+    stylesheet: str | Path,
+    log: str | Path,
+    output: str | Path,
 ) -> None:
     """Let Snakemake write the report of the run with this configuration to ``output``."""
     with atomic(output) as temporary, open(log, "a", encoding="utf-8") as stream:
         command = [python, "-m", "snakemake", "--snakefile", str(snakefile)]
         command += ["--configfile", str(configuration), "--report", str(temporary), "--nolock"]
+        command += ["--report-stylesheet", str(stylesheet)]
         if subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT, check=False).returncode:
             raise UserError(f"{output}: Snakemake could not write the report, see {log}")
 
@@ -30,6 +36,7 @@ if __name__ == "__main__":
             python=snakemake.params.python,
             snakefile=snakemake.params.snakefile,
             configuration=settings,
+            stylesheet=snakemake.input.stylesheet,
             log=snakemake.log[0],
             output=snakemake.output.report,
         )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from html import escape
 from pathlib import Path
 
 import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from whatwhere.files import atomic
 
@@ -18,6 +21,8 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }
 th, td { padding: .2rem .7rem; text-align: left; border-bottom: 1px solid #e2e8f0; vertical-align: top; }
 th { border-bottom: 2px solid #475569; position: sticky; top: 0; background: white; }
+td:first-child { min-width: 12rem; }
+svg { max-width: 100%; height: auto; }
 pre { background: #f1f5f9; padding: 1rem; overflow-x: auto; font-size: 12px; }
 """
 
@@ -35,6 +40,15 @@ def heading(text: str) -> str:
 def code(text: str) -> str:
     """Preformatted text."""
     return f"<pre>{escape(text)}</pre>"
+
+
+def picture(figure: Figure) -> str:
+    """A figure as SVG within the page; closes it."""
+    with io.StringIO() as stream:
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+        plt.close(figure)
+        drawing = stream.getvalue()
+    return drawing[drawing.index("<svg") :]
 
 
 def number(value: float) -> str:

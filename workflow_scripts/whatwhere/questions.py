@@ -32,6 +32,8 @@ COLUMNS = [
     "question",
     "text",
     "comparison",
+    "model",
+    "against",
     "dataset",
     "selection",
     "n_neurons",
@@ -42,7 +44,11 @@ COLUMNS = [
     "high",
     "n",
     "unit",
+    "first",
+    "second",
     "paper",
+    "paper_first",
+    "paper_second",
     "finished",
     "at_edge",
     "source",
@@ -106,8 +112,10 @@ def answers(
 
     Returns
     -------
-    Columns as in :data:`COLUMNS`; ``value`` is NaN and ``comparison`` :data:`ABSENT` where a question
-    cannot be answered.
+    Columns as in :data:`COLUMNS`. A difference has its two values in ``first`` and ``second``, the paper's
+    in ``paper_first`` and ``paper_second``; ``against`` names what ``model`` is compared with: another model,
+    or the smaller population. ``value`` is NaN and ``comparison`` :data:`ABSENT` where a question cannot be
+    answered.
     """
     scores = _measured(scores).assign(
         family=scores["model"].map(families), figure=scores["experiment"].map(figures)
@@ -134,6 +142,10 @@ def _measured(scores: pd.DataFrame) -> pd.DataFrame:
     measure = scores["dataset"].map({name: measure_of(part) for name, part in scores.groupby("dataset")})
     value = scores["feve"].where(measure == "feve", scores["correlation"])
     return scores.assign(measure=measure, value=value).dropna(subset="value")
+
+
+def _neurons(count: float) -> str:
+    return "1 neuron" if count == 1 else f"{count:.0f} neurons"
 
 
 def _over_seeds(values: np.ndarray) -> Row:
@@ -166,16 +178,22 @@ def _state(fits: pd.DataFrame) -> Row:
 def _published(
     reference: pd.DataFrame, scores: pd.DataFrame, first: tuple[Any, ...], second: tuple[Any, ...]
 ) -> Row:
-    """The paper's difference of two (model, n_neurons, n_images) in the figure of these scores, or NaN.
+    """The paper's values of two (model, n_neurons, n_images), if the figure of these scores has both.
 
-    It stands beside the selection rule of its first model.
+    Their difference stands beside the selection rule of its first model.
     """
     same = reference[reference["figure"].isin(scores["figure"])]
     names = ["model", "n_neurons", "n_images"]
     other = (same[names] != pd.Series(first, names)).any(axis=1)
     same = same[other | same["selection"].isna() | same["selection"].isin(scores["selection"])]
     table = same.groupby(names)["feve"].mean()
-    return {"paper": table.get(first, np.nan) - table.get(second, np.nan)}
+    if first not in table.index or second not in table.index:
+        return {}
+    return {
+        "paper": table[first] - table[second],
+        "paper_first": table[first],
+        "paper_second": table[second],
+    }
 
 
 def _shared_features(scores: pd.DataFrame, reference: pd.DataFrame) -> Iterator[Row]:
@@ -195,9 +213,13 @@ def _shared_features(scores: pd.DataFrame, reference: pd.DataFrame) -> Iterator[
         if few < many and len(difference):
             yield {
                 "comparison": f"{model}: {many} neurons fitted jointly minus {few}",
+                "model": model,
+                "against": _neurons(few),
                 **names,
                 "n_neurons": many,
                 **_over_seeds(difference),
+                "first": jointly.to_numpy().mean(),
+                "second": alone.to_numpy().mean(),
                 **_published(reference, part, (model, many, n_images), (model, few, n_images)),
                 **_origin(part),
             }
@@ -211,12 +233,17 @@ def _against(scores: pd.DataFrame, trait: str, reference: pd.DataFrame) -> Itera
         values_of = part.groupby(["model", "neuron", "seed"], sort=False)["value"].mean()
         for ours in part.loc[part.family.isin(families_that("factorized")), "model"].unique()[:1]:
             for other in part.loc[part.family.isin(families_that(trait)), "model"].unique():
-                difference = (values_of[ours] - values_of[other]).dropna().unstack("seed")
-                if len(difference):
+                pairs = pd.DataFrame({"first": values_of[ours], "second": values_of[other]}).dropna()
+                if len(pairs):
+                    first, second = pairs.groupby("neuron").mean().mean()
                     yield {
                         "comparison": f"{ours} minus {other}",
+                        "model": ours,
+                        "against": other,
                         **names,
-                        **_over_neurons(difference),
+                        **_over_neurons((pairs["first"] - pairs["second"]).unstack("seed")),
+                        "first": first,
+                        "second": second,
                         **_published(reference, part, (ours, *sizes), (other, *sizes)),
                         **_origin(part[part.model.isin((ours, other))]),
                     }
@@ -234,6 +261,8 @@ def _images_saved(scores: pd.DataFrame) -> Iterator[Row]:
                 if found is not None:
                     yield {
                         "comparison": f"doublings of images that {ours} saves against {other}",
+                        "model": ours,
+                        "against": other,
                         **names,
                         **_of_shift(found.octaves, found.low, found.high, found.n_seeds),
                         **_origin(part[part.model.isin((ours, other))]),
@@ -262,7 +291,7 @@ def _barcodes(barcode_scores: pd.DataFrame) -> Iterator[Row]:
     for values, part in barcode_scores.dropna(subset="ari").groupby(keys, sort=False):
         names: Row = dict(zip(keys, values, strict=True))
         yield {
-            "comparison": f"{names.pop('model')}: clusters of feature weights against true types",
+            "comparison": f"{names['model']}: clusters of feature weights against true types",
             "source": f"tables/barcode_scores.csv, {names.pop('experiment')}",
             **names,
             "measure": "ari",
@@ -277,8 +306,11 @@ def _exchange(rates: pd.DataFrame) -> Iterator[Row]:
         sizes = f"{rate['neurons_from']:.0f} to {rate['neurons_to']:.0f} neurons"
         yield {
             "comparison": f"{rate['model']}: a doubling of neurons in doublings of images, {sizes}",
+            "model": rate["model"],
+            "against": _neurons(rate["neurons_from"]),
             "dataset": rate["dataset"],
             "selection": rate["selection"],
+            "n_neurons": rate["neurons_to"],
             "measure": f"exchange rate at {rate['measure']} {rate['performance']:.2f}",
             **_of_shift(rate["rate"], rate["low"], rate["high"], rate["n_seeds"]),
             "finished": rate["finished"] == 1,
@@ -303,8 +335,11 @@ def _transfer(table: pd.DataFrame) -> Iterator[Row]:
         }
         for name, (comparison, measure) in comparisons.items():
             for row in rows.dropna(subset=name).head(1).to_dict("records"):
+                compared = {"first": row["correlation"], "second": row["correlation"] - row["gain"]}
                 yield {
                     "comparison": comparison,
+                    "model": way,
+                    "against": OWN_RIDGE,
                     "dataset": target,
                     "measure": measure.format(row["correlation"]),
                     "value": row[name],
@@ -312,6 +347,7 @@ def _transfer(table: pd.DataFrame) -> Iterator[Row]:
                     "high": row[f"{name}_high"],
                     "n": row["n_neurons"],
                     "unit": f"neurons, {row['n_folds']} folds",
+                    **(compared if name == "gain" else {}),
                     **{key: row[key] for key in ("selection", "n_neurons", "n_images", "finished")},
                     "source": "tables/transfer.csv",
                 }

@@ -1,0 +1,240 @@
+"""Answers in sentences: what they say of given numbers, and that pictures and tables show the same."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+
+import answer_questions
+from whatwhere import forest, sentences
+from whatwhere.questions import ABSENT, COLUMNS, QUESTIONS
+
+DIFFERENCE = {
+    "comparison": "cnn minus dense",
+    "model": "cnn",
+    "against": "dense",
+    "dataset": "cells",
+    "selection": "population",
+    "n_neurons": 100,
+    "n_images": 1024,
+    "measure": "feve",
+    "value": 0.3,
+    "low": 0.2,
+    "high": 0.4,
+    "n": 100,
+    "unit": "neurons, 3 seeds",
+    "first": 0.8,
+    "second": 0.5,
+    "finished": True,
+    "source": "tables/scores.csv, one",
+}
+SINGLE = {"low": np.nan, "high": np.nan, "unit": "neurons, 1 seed"}
+TOGETHER = {
+    "comparison": "cnn: 1000 neurons fitted jointly minus 1",
+    "against": "1 neuron",
+    "n_neurons": 1000,
+    "value": 0.66,
+    "low": np.nan,
+    "high": np.nan,
+    "n": 1,
+    "unit": "seeds",
+    "first": 0.83,
+    "second": 0.17,
+    "paper": 0.77,
+    "paper_first": 0.89,
+    "paper_second": 0.12,
+}
+RATE = {
+    "comparison": "cnn: a doubling of neurons in doublings of images, 10 to 100 neurons",
+    "against": "10 neurons",
+    "measure": "exchange rate at feve 0.31",
+    "n_images": np.nan,
+    "first": np.nan,
+    "second": np.nan,
+    "unit": "seeds",
+}
+
+
+def table(question, *changes):
+    """Answers to one question: differences with some changes each."""
+    rows = [DIFFERENCE | change | {"question": question, "text": QUESTIONS[question]} for change in changes]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def told(question, *changes):
+    (sentence,) = sentences.sentences(table(question, *changes))["sentence"]
+    return sentence
+
+
+def test_the_first_question_is_answered_by_what_neurons_reach_together_and_alone():
+    assert told(1, TOGETHER) == (
+        "Yes, as far as single seeds tell: in cells with 1024 images, 1000 neurons fitted together by cnn "
+        "reach a FEVE of .83 where 1 neuron alone reaches .17 (one seed, no interval; the paper .89 and .12)"
+        "; the only comparison of this run."
+    )
+
+
+def test_rivals_are_answered_by_the_closest_of_the_largest_sizes():
+    far = {"against": "ridge", "value": 0.6, "low": 0.5, "high": 0.7, "second": 0.2}
+    small = {"n_images": 256, "value": 0.1}
+    sentence = told(3, far, {}, small)
+    assert sentence.startswith(
+        "Yes: in cells with 100 neurons and 1024 images, cnn reaches a FEVE of .80 and the closest rival, "
+        "dense, .50 (95 % interval .20 to .40)"
+    )
+    assert sentence.endswith("the interval is above 0 in 3 of 3 comparisons.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ([{}, {}], "Yes"),
+        ([{"value": -0.3, "low": -0.4, "high": -0.2}], "No"),
+        ([{}, {"value": -0.3, "low": -0.4, "high": -0.2}], "It depends"),
+        ([{"low": -0.1}], "Undecided"),
+        ([{}, {"low": -0.1}, {"low": -0.1}], "Yes in part"),
+        ([SINGLE, SINGLE], "Yes, as far as single seeds tell"),
+        ([SINGLE, SINGLE | {"value": -0.1}], "It depends, as far as single seeds tell"),
+        ([{}, SINGLE | {"value": -0.1}], "Yes"),
+        ([{"high": np.nan}], "Yes"),
+    ],
+)
+def test_the_first_words_are_a_verdict_over_all_intervals(changes, words):
+    assert told(3, *changes).startswith(f"{words}: ")
+
+
+def test_images_saved_are_told_beside_the_difference():
+    saved = {"first": np.nan, "second": np.nan, "measure": "doublings at feve 0.50", "value": 1.5, "low": 1.2}
+    saved |= {"high": np.nan, "unit": "seeds", "n": 3}
+    assert "; it saves 1.50 doublings of images against dense (95 % interval: at least 1.20)" in told(
+        2, {}, saved
+    )
+
+
+def test_fits_that_were_cut_short_are_told():
+    assert told(3, {"finished": False}).endswith("; some fits were cut short by max_steps.")
+
+
+@pytest.mark.parametrize(("values", "word"), [((1.0, 0.9), "Yes"), ((1.0, 0.5), "In part"), ((0.1,), "No")])
+def test_barcodes_are_judged_by_the_least_agreement(values, word):
+    rows = [
+        {"value": value, "measure": "ari", "model": f"model_{value}", "first": np.nan} for value in values
+    ]
+    sentence = told(4, *rows)
+    assert sentence.startswith(f"{word}: ")
+    assert f"for model_{min(values)} in cells" in sentence
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "words"),
+    [
+        (0.5, 0.2, 0.8, "Longer recordings"),
+        (2.0, 1.5, 2.5, "More neurons"),
+        (0.9, 0.5, 1.5, "Undecided"),
+        (0.9, np.nan, np.nan, "Longer recordings, as far as single seeds tell"),
+        (np.nan, 1.2, np.nan, "More neurons"),
+    ],
+)
+def test_neurons_are_held_against_images(value, low, high, words):
+    sentence = told(5, RATE | {"value": value, "low": low, "high": high})
+    assert sentence.startswith(f"{words}: with cnn in cells, from 10 neurons to 100 neurons")
+
+
+WAY = {"model": "pooled", "against": "own images, ridge", "measure": "correlation", "n_images": 50}
+WAY |= {"unit": "neurons, 5 folds"}
+
+
+def test_other_recordings_are_told_by_the_way_that_gains_most():
+    own = WAY | {"model": "own images, network", "value": 0.9, "low": 0.8, "high": 1.0}
+    frozen = WAY | {"model": "carried core, frozen", "value": 0.1, "low": 0.05, "high": 0.15}
+    saved = WAY | {"first": np.nan, "second": np.nan} | {"value": 2.0, "low": 1.5, "high": np.nan}
+    assert told(6, own, frozen, WAY, saved) == (
+        "Yes: at best, in cells with 50 images of its own, the way 'pooled' reaches a correlation of .80 "
+        "where 'own images, ridge' reaches .50 (95 % interval .20 to .40); it saves 2.00 doublings of images "
+        "against own images, ridge (95 % interval: at least 1.50); the interval is above 0 in 2 of 2 comparisons."
+    )
+    assert told(6, own).startswith("Not answered by this run")
+
+
+def test_curves_without_a_common_size_are_told_by_the_images_saved():
+    saved = {
+        "first": np.nan,
+        "second": np.nan,
+        "value": 1.5,
+        "low": 1.0,
+        "high": 2.0,
+        "unit": "seeds",
+        "n": 3,
+    }
+    assert told(2, saved).startswith(
+        "Yes: in cells, cnn and dense have no size in common; it saves 1.50 doublings"
+    )
+
+
+def test_what_a_run_lacks_is_asked_for():
+    rows = [{"question": number, "text": text, "comparison": ABSENT} for number, text in QUESTIONS.items()]
+    found = sentences.sentences(pd.DataFrame(rows, columns=COLUMNS))
+    assert found["question"].tolist() == list(QUESTIONS)
+    assert found["sentence"].str.startswith("Not answered by this run: add an experiment with ").all()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.5, ".50"), (-0.03, "-.03"), (1.0, "1.00"), (0.999, "1.00"), (-0.001, ".00")]
+)
+def test_numbers_in_sentences_have_two_decimals(value, text):
+    assert sentences.decimals(value) == text
+
+
+def test_names_in_pictures_tell_rows_apart_and_say_nothing_that_all_share():
+    rows = table(3, {}, {"selection": "neuron"}, {"against": "ridge"})
+    assert forest.names(3, rows) == [
+        "dense, chosen by population",
+        "dense, chosen by neuron",
+        "ridge, chosen by population",
+    ]
+    assert forest.names(1, table(1, TOGETHER)) == ["1000 against 1 neuron"]
+    assert forest.names(5, table(5, RATE)) == ["10 neurons to 100"]
+
+
+def test_a_picture_has_the_values_the_zero_line_and_the_paper():
+    rows = table(1, TOGETHER, TOGETHER | {"n_images": 4096, "value": 0.2, "low": 0.1, "paper": np.nan})
+    figure = forest.draw(1, rows)
+    (ax,) = figure.axes
+    by_label = {line.get_label(): line.get_xdata() for line in ax.lines}
+    np.testing.assert_allclose(by_label["this run"], [0.66, 0.2])
+    np.testing.assert_allclose(by_label["paper"], [0.77, np.nan])
+    assert any(np.array_equal(line.get_xdata(), [0, 0]) for line in ax.lines)
+    assert ax.get_xlabel() == "FEVE: together minus alone"
+    # An interval without an upper end reaches the edge.
+    assert any(line.get_marker() == ">" and line.get_xdata()[0] == ax.get_xlim()[1] for line in ax.lines)
+    plt.close(figure)
+
+
+def test_rows_of_the_table_on_the_page_are_told_apart():
+    rows = table(2, {}, {"selection": "neuron"}, {"dataset": "others"})
+    _, shown = answer_questions.section(2, rows)
+    names = [row.split("<td>0.3</td>")[0] for row in shown.split("<tr>")[1:]]
+    assert len(names) == len(set(names)) == 3
+
+
+def test_every_sentence_and_a_picture_for_every_answer_open_the_page():
+    rows = table(2, {})
+    parts = answer_questions.opening(sentences.sentences(rows), rows)
+    assert [part[:4] for part in parts] == ["<h2>", "<p>Y", "<svg"]
+
+
+def test_the_end_of_a_run_prints_its_sentences_and_where_to_read_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert sentences.main([]) == 1
+    assert "results/quick/tables/sentences.csv: no such file" in capsys.readouterr().err
+    answered = tmp_path / "results" / "quick" / "tables" / "sentences.csv"
+    answered.parent.mkdir(parents=True)
+    sentences.sentences(table(3, {})).to_csv(answered, index=False)
+    assert sentences.main([]) == 0
+    printed = capsys.readouterr().out
+    assert f"3. {QUESTIONS[3]}\n   Yes: " in printed
+    assert "results/quick/pages/answers.html" in printed
+    assert "is written by: make report" in printed
+    (tmp_path / "results" / "quick" / "report.html").touch()
+    sentences.main([])
+    assert "The report is results/quick/report.html" in capsys.readouterr().out
