@@ -293,3 +293,27 @@ def test_figure_1_shows_a_feature_that_no_neuron_reads_to_nobody():
     masks = np.random.default_rng(0).random((3, 5, 5))
     assert len(plot_fig1.example_neurons(masks, np.array([[1.0, 0], [2, 0], [3, 0]]))) == 1
     assert len(plot_fig1.example_neurons(masks, np.array([[1.0, 0], [0, 2], [3, 0]]))) == 2
+
+
+def test_contributions_that_figure_1_does_not_show_are_the_rest_of_the_sum():
+    parts = np.array([1.0, -2.0, 4.0, 8.0])
+    values, names = plot_fig1.contributions(parts, np.array([0, 2]), ["1", "3"])
+    assert names == ["1", "3", "rest", "sum"]
+    assert values.tolist() == [1, 4, 6, 11]
+    values, names = plot_fig1.contributions(parts[:2], np.array([0, 1]), ["1", "2"])
+    assert (values.tolist(), names) == ([1, -2, -1], ["1", "2", "sum"])
+
+
+@pytest.mark.parametrize(
+    ("values", "shown", "power"),
+    [
+        ([0.3, -50.0], [0.3, -50.0], ""),
+        ([0.0, 0.0], [0.0, 0.0], ""),
+        ([2e-5, -6e-5], [2.0, -6.0], " ($10^{-5}$)"),
+        ([300.0, 1500.0], [0.3, 1.5], " ($10^{3}$)"),
+    ],
+)
+def test_numbers_on_the_axes_of_figure_1_are_short(values, shown, power):
+    found, label = plot_fig1.scaled(np.array(values))
+    np.testing.assert_allclose(found, shown)
+    assert label == power

@@ -86,8 +86,7 @@ def _presentations(ax: Axes, dataset: xr.Dataset) -> None:
         )
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set(xlabel="presentations of an image", ylabel="images")
-    ax.set_ylim(top=1.7 * ax.get_ylim()[1])
-    ax.legend(loc="upper left", borderaxespad=0)
+    plotting.legend_above(ax)
 
 
 def _agreement(ax: Axes, table: pd.DataFrame) -> None:
@@ -102,8 +101,8 @@ def _agreement(ax: Axes, table: pd.DataFrame) -> None:
         ax.plot(rank, np.sort(table[column]), label=label, color=color)
     ax.axhline(0, color="0.8", zorder=-1)
     ax.set(xlabel="neuron by rank", ylabel="correlation", yticks=[0, 0.5, 1])
-    ax.set_ylim(min(-0.05, table.oracle_correlation.min()), 1.6)
-    ax.legend(loc="upper left", borderaxespad=0)
+    ax.set_ylim(min(-0.05, table.oracle_correlation.min()), 1.05)
+    plotting.legend_above(ax)
 
 
 def _drift(ax: Axes, responses: np.ndarray) -> None:
@@ -118,7 +117,7 @@ def _drift(ax: Axes, responses: np.ndarray) -> None:
     ax.plot(number, np.nanmean(by_repeat, axis=1), color=plotting.PALETTE[0], label="mean of neurons")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set(xlabel="repeat", ylabel="response less that of\nother repeats (sd)")
-    ax.legend(loc="upper left", borderaxespad=0)
+    plotting.legend_above(ax)
 
 
 def draw(dataset: xr.Dataset, table: pd.DataFrame, svg: str | Path, png: str | Path) -> None:

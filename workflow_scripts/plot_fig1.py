@@ -8,6 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
+from matplotlib.ticker import MaxNLocator
 
 from whatwhere import plotting
 from whatwhere.files import groups_of, read_netcdf
@@ -86,20 +87,48 @@ def _outline(ax: Axes, mask: np.ndarray, color: str) -> None:
     ax.plot(x, y, "o", markersize=7, markerfacecolor="none", markeredgecolor=color, markeredgewidth=1.2)
 
 
-def _weights(ax: Axes, weights: np.ndarray, names: list[str], color: str) -> None:
-    ax.barh(names, weights, color=color, height=0.6)
+def scaled(values: np.ndarray) -> tuple[np.ndarray, str]:
+    """Values with short numbers on their axis, and the power of ten that they were divided by, for its label."""
+    largest = np.abs(values).max()
+    if largest == 0 or 0.1 <= largest < 100:
+        return values, ""
+    exponent = int(np.floor(np.log10(largest)))
+    return values / 10.0**exponent, f" ($10^{{{exponent}}}$)"
+
+
+def _few_ticks() -> MaxNLocator:
+    """Two or three ticks at short numbers, which neither touch each other nor what is beside the axis."""
+    return MaxNLocator(2, steps=[1, 2, 5, 10])
+
+
+def _bars(ax: Axes, values: np.ndarray, names: list[str], colors: list[str], quantity: str) -> None:
+    """A bar for every name, from top to bottom."""
+    shown, power = scaled(values)
+    ax.barh(names, shown, color=colors, height=0.6)
     ax.axvline(0, color="0.6", linewidth=0.6)
     ax.invert_yaxis()
-    ax.tick_params(labelsize=6)
-    ax.locator_params(axis="x", nbins=3)
+    ax.tick_params(labelsize=6, pad=2)
+    # Two or three short numbers neither touch each other nor what is beside the axis.
+    ax.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
+    ax.set_xlabel(f"{quantity}{power}", fontsize=6.5, labelpad=1)
 
 
-def _response(ax: Axes, parts: np.ndarray, names: list[str], color: str) -> None:
-    """Contribution of every feature to the drive, and their sum."""
-    ax.bar([*names, "sum"], [*parts, parts.sum()], color=[*(["0.75"] * len(parts)), color], width=0.65)
-    ax.axhline(0, color="0.6", linewidth=0.6)
-    ax.tick_params(labelsize=6)
-    ax.locator_params(axis="y", nbins=4)
+def contributions(parts: np.ndarray, shown: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str]]:
+    """What the shown features contribute to a drive, what the rest does if there are more, and their sum.
+
+    Parameters
+    ----------
+    parts
+        (feature,) contributions.
+    shown
+        Indices of features with a bar of their own.
+    names
+        Theirs.
+    """
+    rest = np.delete(parts, shown)
+    if not len(rest):
+        return np.array([*parts[shown], parts.sum()]), [*names, "sum"]
+    return np.array([*parts[shown], rest.sum(), parts.sum()]), [*names, "rest", "sum"]
 
 
 def draw(fit: xr.Dataset) -> Figure:
@@ -117,9 +146,9 @@ def draw(fit: xr.Dataset) -> Figure:
     canvas = Canvas(top + body + 0.25)
     centre = top + body / 2
     columns = {"stimulus": (0.08, 1.05), "kernels": (1.45, 0.45), "features": (2.3, 0.82)}
-    columns |= {"mask": (3.6, 0.95), "weights": (4.9, 0.65), "drive": (6.08, 0.85)}
+    columns |= {"mask": (3.6, 0.95), "weights": (4.95, 0.68), "drive": (6.18, 0.75)}
     titles = ["stimulus", "kernels" if one_layer else "kernels of\nfirst layer", "feature maps"]
-    titles += ["mask\n(“where”)", "feature weights\n(“what”)", "drive"]
+    titles += ["mask\n(“where”)", "feature weights\n(“what”)", "drive, by\nfeature"]
     for (left, width), title in zip(columns.values(), titles, strict=True):
         canvas.title(left, width, title)
 
@@ -149,15 +178,14 @@ def draw(fit: xr.Dataset) -> Figure:
         _map(where, masks[neuron][None])
         where.set_title(f"neuron {int(fit['neuron'][neuron]) + 1}", color=color, fontsize=7, pad=2)
         what = canvas.axes(columns["weights"][0], middle, columns["weights"][1], 0.75)
-        _weights(what, weights[neuron, shown], names, color)
+        _bars(what, weights[neuron, shown], names, [color] * len(names), "weight")
         drive = canvas.axes(columns["drive"][0], middle, columns["drive"][1], 0.75)
-        pooled = (features * masks[neuron]).sum((1, 2))
-        _response(drive, (pooled * weights[neuron])[shown], names, color)
+        parts = (features * masks[neuron]).sum((1, 2)) * weights[neuron]
+        values, bars = contributions(parts, shown, names)
+        _bars(drive, values, bars, [*["0.75"] * (len(bars) - 1), color], "contribution")
         canvas.arrow((left + width + 0.05, centre), (columns["mask"][0] - 0.04, middle), color)
         canvas.arrow((columns["mask"][0] + 1.0, middle), (columns["weights"][0] - 0.17, middle), color)
-        canvas.arrow((columns["weights"][0] + 0.7, middle), (columns["drive"][0] - 0.33, middle), color)
-    what.set_xlabel("weight", fontsize=6.5, labelpad=1)
-    drive.set_xlabel("feature", fontsize=6.5, labelpad=1)
+        canvas.arrow((columns["weights"][0] + 0.72, middle), (columns["drive"][0] - 0.28, middle), color)
     return canvas.figure
 
 

@@ -191,6 +191,12 @@ def legend_below(ax: Axes, columns: int, *, paper: bool) -> None:
     ax.legend(handles, names, ncols=columns, **place, **_LEGEND)
 
 
+def legend_above(ax: Axes) -> None:
+    """Legend in one line over the axes, where it covers nothing."""
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+    ax.legend(ncols=len(ax.get_legend_handles_labels()[0]), **place, **(_LEGEND | {"handlelength": 1.2}))
+
+
 def figure_legend(figure: Figure | SubFigure, ax: Axes, columns: int, *, paper: bool) -> None:
     """One legend under all axes of a figure, with the entries of one of them."""
     handles, names = _entries(ax, paper)
