@@ -108,10 +108,10 @@ def test_every_table_has_a_caption():
     assert [name for name in made if f'"{name}": "' not in caption] == []
 
 
-def test_timings_of_the_readme_are_those_of_the_benchmark():
+def test_timings_are_those_of_the_benchmark():
     measured = pd.read_csv(REPOSITORY / "benchmarks" / "results" / "bench_cpu.csv").set_index("what").ratio
-    section = (REPOSITORY / "README.md").read_text().split("## How fast it is")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| (.+?) \| ([0-9.]+) \|", section, re.MULTILINE)
+    page = (REPOSITORY / "docs" / "speed.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+?) \| ([0-9.]+) \|", page, re.MULTILINE)
     assert len(rows) > 8
     for what, ratio in rows:
         assert float(ratio) == pytest.approx(measured[what], rel=0.05), what
@@ -130,23 +130,44 @@ def test_references_in_docstrings_lead_somewhere():
 
 
 RESULTS = {
-    "| model | correlation with the repeat mean |": ("v1_like", 1),
-    "| candidate | V4 201025": ("v4_panel", 2),
-    "| neurons | 2⁷ images": ("data_efficiency", 4),
-    "| readout and its start": ("relocation", 3),
+    "| model | correlation with the repeat mean |": ("results.md", "v1_like", 1),
+    "| candidate | V4 201025": ("results.md", "v4_panel", 2),
+    "| neurons | 2⁷ images": ("locations.md", "data_efficiency", 4),
+    "| readout and its start": ("locations.md", "relocation", 3),
 }
-"""Where a table of the README begins, the file that it shows, and the number of columns with our values."""
+"""Where a table begins, the page, the file that it shows, and the number of columns with our values."""
 
 
-@pytest.mark.parametrize("begin", RESULTS)
-def test_results_of_the_readme_are_those_of_the_committed_tables(begin):
-    name, n_columns = RESULTS[begin]
+def numbers(text):
+    return re.findall(r"-?\d*\.\d+", text)
+
+
+def assert_measured(values, name):
+    """Every number is one of a committed table, rounded."""
     table = pd.read_csv(REPOSITORY / "docs" / "results" / f"{name}.csv")
     measured = table.select_dtypes("number").to_numpy().ravel()
-    _, rows = (REPOSITORY / "README.md").read_text(encoding="utf-8").split(begin)
-    shown = [row.split("|")[2 : 2 + n_columns] for row in rows.split("\n\n")[0].splitlines()[2:]]
-    values = [value for row in shown for cell in row for value in re.findall(r"-?\d*\.\d+", cell)]
-    assert len(values) > 7
     for value in values:
         half = 0.5 * 10.0 ** -len(value.split(".")[1])
         assert np.nanmin(np.abs(measured - float(value))) <= half * 1.001, value
+
+
+@pytest.mark.parametrize("begin", RESULTS)
+def test_results_of_the_pages_are_those_of_the_committed_tables(begin):
+    page, name, n_columns = RESULTS[begin]
+    _, rows = (REPOSITORY / "docs" / page).read_text(encoding="utf-8").split(begin)
+    shown = [row.split("|")[2 : 2 + n_columns] for row in rows.split("\n\n")[0].splitlines()[2:]]
+    values = [value for row in shown for cell in row for value in numbers(cell)]
+    assert len(values) > 7
+    assert_measured(values, name)
+
+
+def test_results_of_the_readme_are_those_of_the_committed_tables():
+    _, rows = (
+        (REPOSITORY / "README.md").read_text(encoding="utf-8").split("| what | paper | here | scores |\n")
+    )
+    shown = [row.split("|") for row in rows.split("\n\n")[0].splitlines()[1:]]
+    assert len(shown) > 5
+    for row in shown:
+        (name,) = re.findall(r"docs/results/(\w+)\.csv", row[4])
+        assert numbers(row[3])
+        assert_measured(numbers(row[3]), name)

@@ -1,13 +1,15 @@
 """What a user does with a fitted model: load, predict, ask, save."""
 
 import dataclasses
+import runpy
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import xarray as xr
-from conftest import factorized, small_training
+from conftest import REPOSITORY, factorized, small_training
+from PIL import Image
 
 import compute_sta
 import describe_neurons
@@ -305,3 +307,10 @@ def test_without_averages_and_images_the_rest_is_described(run, tmp_path):
     with xr.open_dataset(neurons) as known:
         assert {"average", "image", "confirmed", "cluster"}.isdisjoint(known.variables)
         assert {"correlation", "measured", "mask", "row"} <= set(known.variables)
+
+
+def test_the_picture_of_the_readme_is_drawn_from_a_fit_of_a_run(run, tmp_path):
+    picture = tmp_path / "overview.png"
+    overview = runpy.run_path(str(REPOSITORY / "examples" / "overview.py"))
+    overview["main"](str(run), "mine", "factorized", str(picture))
+    assert np.asarray(Image.open(picture)).std() > 10

@@ -1,4 +1,4 @@
-"""What the README says is done here: its marked blocks become files and commands."""
+"""What the README and the pages it leads to say is done here: marked blocks become files and commands."""
 
 import os
 import re
@@ -12,6 +12,7 @@ from conftest import REPOSITORY
 from repository_copy import copy_repository
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+PAGES = {page.name: page.read_text(encoding="utf-8") for page in (REPOSITORY / "docs").glob("*.md")}
 BLOCKS = re.findall(r"^```(\S+)(?: (\S+))?\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
@@ -55,19 +56,42 @@ def test_the_marked_commands_do_what_the_readme_promises(clone):
     assert (clone / "results" / "mine" / "figures" / "recording_mine.svg").is_file()
 
 
+FILE = r"[\w./-]+/[\w./-]+\.(?:yaml|py|md|txt|cff|png|csv)"
+
+
 def test_every_configuration_the_readme_names_is_valid_and_every_file_exists():
-    named = set(re.findall(r"[\w./-]+/[\w./-]+\.(?:yaml|py|md|txt|cff|png)", README))
+    named = set(re.findall(FILE, README))
     missing = [name for name in named if not (REPOSITORY / name).exists() and "config/mine.yaml" not in name]
     assert len(named) > 8
     assert missing == []
 
 
-def test_every_rule_and_make_target_the_readme_names_exists():
+def test_the_readme_is_read_in_five_minutes():
+    assert len(README.splitlines()) <= 155
+
+
+@pytest.mark.parametrize("page", ["runs.md", "gallery.md"])
+def test_every_configuration_that_is_said_to_make_a_result_exists(page):
+    named = set(re.findall(r"config/\w+\.yaml", PAGES[page]))
+    assert len(named) > 3
+    assert [name for name in named if not (REPOSITORY / name).exists()] == []
+
+
+def test_every_rule_and_make_target_that_is_named_exists():
     rules = "".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
-    table = [row.split("|")[2] for row in README.splitlines() if row.startswith("| ") and row.count("|") == 5]
+    table = [row.split("|")[2] for row in PAGES["runs.md"].splitlines() if row.startswith("| ")]
     named = [name for cell in table for name in re.findall(r"`(\w+)`", cell)]
     assert len(named) > 8
     assert [name for name in named if f"rule {name}:" not in rules] == []
-    targets = re.findall(r"(?:`|^)make ([a-z]+)", README, re.MULTILINE)
+    targets = re.findall(r"(?:`|^)make ([a-z]+)", "\n".join([README, *PAGES.values()]), re.MULTILINE)
     makefile = (REPOSITORY / "Makefile").read_text()
     assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
+
+
+def test_pictures_of_documents_are_small_and_all_are_shown():
+    shown = set()
+    for folder, text in [(REPOSITORY, README), *((REPOSITORY / "docs", text) for text in PAGES.values())]:
+        shown |= {(folder / name).resolve() for name in re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)}
+    stored = {path for path in (REPOSITORY / "docs").rglob("*") if path.suffix in (".png", ".svg")}
+    assert shown == stored
+    assert [path for path in stored if path.stat().st_size > 300_000] == []

@@ -84,11 +84,20 @@ def _map(ax: Axes, values: np.ndarray) -> None:
 def _outline(ax: Axes, mask: np.ndarray, color: str) -> None:
     """Circle the largest value of a mask on a map of the same size."""
     y, x = np.unravel_index(np.abs(mask).argmax(), mask.shape)
-    ax.plot(x, y, "o", markersize=7, markerfacecolor="none", markeredgecolor=color, markeredgewidth=1.2)
+    ax.plot(
+        x,
+        y,
+        "o",
+        markersize=7,
+        markerfacecolor="none",
+        markeredgecolor=color,
+        markeredgewidth=1.2,
+        clip_on=False,
+    )
 
 
 def scaled(values: np.ndarray) -> tuple[np.ndarray, str]:
-    """Values with short numbers on their axis, and the power of ten that they were divided by, for its label."""
+    """Values with short numbers on their axis, and for its label the power of ten they were divided by."""
     largest = np.abs(values).max()
     if largest == 0 or 0.1 <= largest < 100:
         return values, ""
@@ -167,7 +176,7 @@ def draw(fit: xr.Dataset) -> Figure:
     for index, name, middle in zip(shown, names, middles["features"], strict=True):
         maps.append(canvas.axes(left, middle, width, width))
         _map(maps[-1], features[index][None])
-        maps[-1].set_ylabel(name, rotation=0, va="center", labelpad=5, fontsize=7)
+        maps[-1].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=3, fontsize=7)
     ends = middles["features"] if one_layer else [centre] * len(kernels)
     for start, end in zip(middles["kernels"], ends, strict=True):
         canvas.arrow((columns["kernels"][0] + 0.48, start), (left - 0.2, end))
