@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from whatwhere.locations import location_errors, peaks
+from whatwhere.locations import in_pixels, location_errors, peaks
 
 
 def test_peaks_are_in_image_pixels_and_ignore_the_sign():
@@ -38,3 +38,14 @@ def test_peaks_of_pooled_maps_are_the_middles_of_their_squares():
     np.testing.assert_array_equal(peaks(masks, (12, 16), stride=4), [[1, 1], [9, 13]])
     # The last square of an image of 11 px holds three of four pixels.
     np.testing.assert_array_equal(peaks(masks, (11, 13), stride=4), [[1, 1], [9, 12]])
+
+
+def test_a_mask_of_squares_covers_the_image_and_keeps_its_peak():
+    mask = np.zeros((1, 3, 4))
+    mask[0, 1, 2] = 1
+    drawn = in_pixels(mask, (11, 16), 4)
+    assert drawn.shape == (1, 11, 16)
+    assert drawn[0, 4:8, 8:12].all()
+    assert drawn.sum() == 16
+    ((y, x),) = peaks(mask, (11, 16), 4)
+    assert drawn[0, y, x] == 1

@@ -46,8 +46,8 @@ def cluster_fit(
     table = pd.DataFrame({"neuron": fitted.neurons, "cell_type": true, "cluster": clusters})
     table["certainty"] = certainty
     table["norm"] = np.linalg.norm(weights, axis=1)
-    for channel, column in enumerate(codes.T):
-        table[f"weight_{channel}"] = column
+    named = pd.DataFrame(codes, columns=[f"weight_{channel}" for channel in range(codes.shape[1])])
+    table = pd.concat([table, named], axis=1)
     n_clusters = int(clusters.max(initial=-1)) + 1
     score = {
         "n_clusters": n_clusters,

@@ -19,6 +19,8 @@ from whatwhere.files import atomic, write_table
 from whatwhere.logs import logged
 
 N_EXAMPLES = 8
+SPLIT_COLORS = [plotting.PALETTE[0], plotting.PALETTE[1], "0.9"]
+"""Of train, validation and test; dark, middle and light in grey."""
 MAX_COUNT = 100
 """Whole numbers up to this range have a bar each."""
 
@@ -81,12 +83,14 @@ def _presentations(ax: Axes, dataset: xr.Dataset) -> None:
             numbers + 0.27 * (code - 1),
             frequency,
             0.25,
-            color=plotting.PALETTE[code],
+            color=SPLIT_COLORS[code],
+            edgecolor="0.3",
+            linewidth=0.5,
             label=f"{label} ({size})",
         )
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set(xlabel="presentations of an image", ylabel="images")
-    plotting.legend_above(ax)
+    plotting.legend_above(ax, 3)
 
 
 def _agreement(ax: Axes, table: pd.DataFrame) -> None:
@@ -102,7 +106,7 @@ def _agreement(ax: Axes, table: pd.DataFrame) -> None:
     ax.axhline(0, color="0.8", zorder=-1)
     ax.set(xlabel="neuron by rank", ylabel="correlation", yticks=[0, 0.5, 1])
     ax.set_ylim(min(-0.05, table.oracle_correlation.min()), 1.05)
-    plotting.legend_above(ax)
+    plotting.legend_above(ax, 2)
 
 
 def _drift(ax: Axes, responses: np.ndarray) -> None:
@@ -117,7 +121,7 @@ def _drift(ax: Axes, responses: np.ndarray) -> None:
     ax.plot(number, np.nanmean(by_repeat, axis=1), color=plotting.PALETTE[0], label="mean of neurons")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set(xlabel="repeat", ylabel="response less that of\nother repeats (sd)")
-    plotting.legend_above(ax)
+    plotting.legend_above(ax, 1)
 
 
 def draw(dataset: xr.Dataset, table: pd.DataFrame, svg: str | Path, png: str | Path) -> None:

@@ -49,17 +49,19 @@ def heat_map(panel: SubFigure, table: pd.DataFrame) -> Axes:
     known = bool((ordered.cell_type >= 0).all())
     strips = ["cluster", *(["cell_type"] if known else [])]
     axes = panel.subplots(1 + len(strips), 1, height_ratios=[12, *([1] * len(strips))])
-    shown = plt.cm.ScalarMappable(plt.Normalize(-1, 1), cmap="RdBu_r")
+    # Of many features each weighs little.
+    limit = float(np.nanquantile(np.abs(weights), 0.99)) or 1.0
+    shown = plt.cm.ScalarMappable(plt.Normalize(-limit, limit), cmap="RdBu_r")
     alpha = np.broadcast_to(ordered["certainty"].clip(lower=PALEST).to_numpy(), weights.shape)
     axes[0].imshow(shown.to_rgba(weights, alpha=1), aspect="auto", alpha=alpha)
     n_features = len(weights)
     axes[0].set(ylabel="feature", xticks=[])
-    ticks = np.arange(n_features) if n_features <= 8 else np.arange(0, n_features, 8)
+    ticks = np.arange(0, n_features, -(-n_features // 10))
     axes[0].set_yticks(ticks, ticks + 1)
     for ax, name in zip(axes[1:], strips, strict=True):
         _strip(ax, ordered[name].to_numpy(), name.replace("_", " "))
     axes[-1].set_xlabel(f"{weights.shape[1]} neurons")
-    panel.colorbar(shown, ax=axes[0], label="normalised weight", pad=0.02, aspect=25)
+    panel.colorbar(shown, ax=axes[0], label="normalised weight", pad=0.02, aspect=25, extend="both")
     return axes[0]
 
 
@@ -73,7 +75,7 @@ def null(panel: SubFigure, valley: float, nulls: np.ndarray) -> Axes:
     ax.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
     ax.set(xlim=(0, bins[-1]), xlabel="deepest valley", ylabel="simulations")
     ax.xaxis.set_major_locator(plt.FixedLocator([0, *_ticks(top)]))
-    ax.legend(loc="upper center", fontsize=6)
+    plotting.legend_above(ax, 1)
     return ax
 
 

@@ -88,6 +88,8 @@ def _models(ax: Axes, scores: pd.DataFrame) -> None:
         linestyle="none",
         color=plotting.PALETTE[0],
         capsize=0.2,
+        markersize=4,
+        err_kws={"linewidth": 1.2},
     )
     ax.axvline(0, color="0.8", zorder=-1)
     ax.set(xlabel="correlation", ylabel="")

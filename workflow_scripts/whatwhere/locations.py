@@ -21,6 +21,20 @@ def corner(map_shape: tuple[int, ...], image_shape: tuple[int, ...], stride: int
     return (places - map_shape) // 2 * stride + (stride - 1) // 2
 
 
+def in_pixels(maps: np.ndarray, image_shape: tuple[int, ...], stride: int) -> np.ndarray:
+    """Maps with a square of pixels for every place, (neuron, y, x), for drawing them on images.
+
+    Parameters
+    ----------
+    maps
+        (neuron, y, x).
+    image_shape, stride
+        As for :func:`corner`; what of the last squares lies outside the image is cut off.
+    """
+    squares = maps.repeat(stride, axis=1).repeat(stride, axis=2)
+    return squares[:, : image_shape[0], : image_shape[1]]
+
+
 def peaks(maps: np.ndarray, image_shape: tuple[int, ...], stride: int = 1) -> np.ndarray:
     """Position of the largest absolute value of every map, in image pixels.
 

@@ -9,6 +9,7 @@ import xarray as xr
 from whatwhere.dataset import repeat_mean
 from whatwhere.errors import UserError
 from whatwhere.fitted import FittedModel
+from whatwhere.locations import in_pixels
 
 MAX_RESPONSES = 60
 """Test images whose measured and predicted responses are kept, spread over all."""
@@ -44,9 +45,9 @@ def describe(
     -------
     Dataset over ``neuron`` with ``neuron_id``, the scores ``correlation``, ``cc_max`` and ``feve``, and
     ``measured`` and ``predicted`` (neuron, shown); where there is such a thing also ``cell_type``,
-    ``cluster``, ``row`` and ``column`` (in pixels of the original image), ``mask`` (neuron, mask_y, mask_x),
-    ``barcode`` (neuron, feature), ``average`` (neuron, y, x), ``image`` (neuron, channel, y, x), ``response``
-    and ``confirmed``.
+    ``cluster``, ``row`` and ``column`` (in pixels of the original image), ``mask`` (neuron, mask_y, mask_x)
+    in pixels of the model's images, ``barcode`` (neuron, feature), ``average`` (neuron, y, x), ``image``
+    (neuron, channel, y, x), ``response`` and ``confirmed``.
     """
     shown = np.unique(np.linspace(0, len(predictions) - 1, MAX_RESPONSES).astype(int))
     images = predictions["image"].values[shown]
@@ -75,7 +76,8 @@ def describe(
 
 def _with_places(fitted: FittedModel, known: xr.Dataset) -> xr.Dataset:
     try:
-        known["mask"] = (("neuron", "mask_y", "mask_x"), fitted.masks)
+        masks = in_pixels(fitted.masks, fitted.viewing.shape[1:], fitted.members[0].shown.stride)
+        known["mask"] = (("neuron", "mask_y", "mask_x"), masks)
         known["barcode"] = (("neuron", "feature"), fitted.barcodes)
         places = fitted.locations
     except UserError:

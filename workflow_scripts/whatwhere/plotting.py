@@ -191,10 +191,10 @@ def legend_below(ax: Axes, columns: int, *, paper: bool) -> None:
     ax.legend(handles, names, ncols=columns, **place, **_LEGEND)
 
 
-def legend_above(ax: Axes) -> None:
-    """Legend in one line over the axes, where it covers nothing."""
+def legend_above(ax: Axes, columns: int) -> None:
+    """Legend over the axes, where it covers nothing."""
     place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
-    ax.legend(ncols=len(ax.get_legend_handles_labels()[0]), **place, **(_LEGEND | {"handlelength": 1.2}))
+    ax.legend(ncols=columns, **place, **(_LEGEND | {"handlelength": 1.2}))
 
 
 def figure_legend(figure: Figure | SubFigure, ax: Axes, columns: int, *, paper: bool) -> None:

@@ -47,7 +47,7 @@ def mask_on_average(mask: np.ndarray, average: np.ndarray) -> str:
     grey = np.repeat(0.5 + 0.4 * _signed(average)[..., None], 3, axis=-1)
     strength = np.zeros(average.shape)
     top, left = (np.array(average.shape) - mask.shape) // 2
-    strength[top : top + mask.shape[0], left : left + mask.shape[1]] = np.sqrt(np.abs(_signed(mask)))
+    strength[top : top + mask.shape[0], left : left + mask.shape[1]] = np.abs(_signed(mask))
     # An octree keeps the few pixels of another hue, which a median cut gives away.
     mixed = grey * (1 - strength[..., None]) + _MASK * strength[..., None]
     return encode(mixed, Image.Quantize.FASTOCTREE)
