@@ -56,7 +56,7 @@ def test_the_marked_commands_do_what_the_readme_promises(clone):
     assert (clone / "results" / "mine" / "figures" / "recording_mine.svg").is_file()
 
 
-FILE = r"[\w./-]+/[\w./-]+\.(?:yaml|py|md|txt|cff|png|csv)"
+FILE = r"[\w./-]+/[\w./-]+\.(?:yaml|py|md|txt|cff|png)"
 
 
 def test_every_configuration_the_readme_names_is_valid_and_every_file_exists():
