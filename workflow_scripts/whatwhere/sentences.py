@@ -176,7 +176,8 @@ def _barcodes(rows: pd.DataFrame) -> str:
     value = decimals(low) if len(rows) == 1 else f"{decimals(low)} to {decimals(high)}, the least"
     return (
         f"{word}: clusters of feature weights agree with the true types with an adjusted Rand index of "
-        f"{value} for {worst['model']} in {worst['dataset']} ({interval(worst)}; 1 is perfect, 0 chance)."
+        f"{value} for {worst['model']} in {worst['dataset']} ({interval(worst)}; 1 is perfect, 0 chance)"
+        f"{_cut_short(rows)}."
     )
 
 
@@ -188,7 +189,8 @@ def _exchange(rows: pd.DataFrame) -> str:
     return (
         f"{verdict(known, 1, words)}: with {row['model']} in {row['dataset']}, from {row['against']} to "
         f"{row['n_neurons']:.0f} neurons a doubling of neurons is worth {worth} doublings of images "
-        f"({interval(row)}; below 1 images are worth more, and at 0 neurons share nothing)."
+        f"({interval(row)}; below 1 images are worth more, and at 0 neurons share nothing)"
+        f"{_cut_short(known)}."
     )
 
 
