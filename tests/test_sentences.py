@@ -151,7 +151,8 @@ def test_other_recordings_are_told_by_the_way_that_gains_most():
     assert told(6, own, frozen, WAY, saved) == (
         "Yes: at best, in cells with 50 images of its own, the way 'pooled' reaches a correlation of .80 "
         "where 'own images, ridge' reaches .50 (95 % interval .20 to .40); it saves 2.00 doublings of images "
-        "against own images, ridge (95 % interval: at least 1.50); the interval is above 0 in 2 of 2 comparisons."
+        "against own images, ridge (95 % interval: at least 1.50); the interval is above 0 in 2 of 2 "
+        "comparisons."
     )
     assert told(6, own).startswith("Not answered by this run")
 
