@@ -67,7 +67,7 @@ def test_every_configuration_the_readme_names_is_valid_and_every_file_exists():
 
 
 def test_the_readme_is_read_in_five_minutes():
-    assert len(README.splitlines()) <= 155
+    assert len(README.splitlines()) <= 160
 
 
 @pytest.mark.parametrize("page", ["runs.md", "gallery.md"])
