@@ -49,3 +49,7 @@ def test_a_mask_of_squares_covers_the_image_and_keeps_its_peak():
     assert drawn.sum() == 16
     ((y, x),) = peaks(mask, (11, 16), 4)
     assert drawn[0, y, x] == 1
+
+
+def test_no_maps_have_no_peaks():
+    assert peaks(np.zeros((0, 3, 4)), (11, 16), 4).shape == (0, 2)

@@ -49,7 +49,8 @@ def peaks(maps: np.ndarray, image_shape: tuple[int, ...], stride: int = 1) -> np
     -------
     (neuron, 2) as (y, x).
     """
-    flat = np.abs(maps).reshape(len(maps), -1).argmax(1)
+    # The number of places is spelled out: of no maps it could not be inferred.
+    flat = np.abs(maps).reshape(len(maps), maps.shape[1] * maps.shape[2]).argmax(1)
     position = np.stack(np.unravel_index(flat, maps.shape[1:]), 1)
     last = np.array(image_shape) - 1
     return np.minimum(position * stride + corner(maps.shape[1:], image_shape, stride), last)
