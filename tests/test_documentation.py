@@ -132,6 +132,7 @@ def test_references_in_docstrings_lead_somewhere():
 RESULTS = {
     "| model | correlation with the repeat mean |": ("results.md", "v1_like", 1),
     "| candidate | V4 201025": ("results.md", "v4_panel", 2),
+    "| recording, pooled |": ("results.md", "v4_pooled", 2),
     "| neurons | 2⁷ images": ("locations.md", "data_efficiency", 4),
     "| readout and its start": ("locations.md", "relocation", 3),
 }
