@@ -260,7 +260,7 @@ rule answer_questions:
             "<results>/pages/answers.html",
             caption="captions/answers.rst",
             category="Answers",
-            labels={"page": "the paper's five questions"},
+            labels={"page": "the paper's questions"},
         ),
     log:
         "<logs>/answer_questions.log",

@@ -72,7 +72,7 @@ def test_results_follow_from_the_fits():
     assert len(set(results)) == len(results)
     for name in ("tables/scores.csv", "tables/exchange_rates.csv", "figures/fig1.svg", "figures/fig5.svg"):
         assert name in results
-    assert "tables/table1.csv" not in results
+    assert "tables/transfer.csv" not in results
     assert "figures/recording_v4_201025.svg" in plan.results(plan.fits(V4))
 
 

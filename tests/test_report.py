@@ -80,7 +80,10 @@ def test_a_caption_and_the_code_of_its_rule_can_be_opened(browser):
     click(browser, row.find_elements(By.CSS_SELECTOR, "td:last-child a")[1])
     wait(browser, lambda b: "the paper's own value" in b.find_element(By.TAG_NAME, "body").text)
     click(browser, wait(browser, lambda b: b.find_element(By.XPATH, "//span[span='answer_questions']/a")))
-    wait(browser, lambda b: "Answer the paper's five questions" in b.find_element(By.TAG_NAME, "body").text)
+    wait(
+        browser,
+        lambda b: "Answer the questions of a run from its tables" in b.find_element(By.TAG_NAME, "body").text,
+    )
 
 
 def test_the_front_page_and_the_statistics_draw(browser):
