@@ -88,8 +88,9 @@ def main(
     published = pd.concat([read_table(path) for path in reference], ignore_index=True)
     write_table(answers(read_table(scores), *optional, families, figures, published), output)
     found = read_table(output)
-    write_table(sentences(found), told)
-    first = opening(sentences(found), found)
+    one_each = sentences(found)
+    write_table(one_each, told)
+    first = opening(one_each, found)
     tables = [
         part
         for question, rows in found.groupby("question")

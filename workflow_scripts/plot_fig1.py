@@ -105,11 +105,6 @@ def scaled(values: np.ndarray) -> tuple[np.ndarray, str]:
     return values / 10.0**exponent, f" ($10^{{{exponent}}}$)"
 
 
-def _few_ticks() -> MaxNLocator:
-    """Two or three ticks at short numbers, which neither touch each other nor what is beside the axis."""
-    return MaxNLocator(2, steps=[1, 2, 5, 10])
-
-
 def _bars(ax: Axes, values: np.ndarray, names: list[str], colors: list[str], quantity: str) -> None:
     """A bar for every name, from top to bottom."""
     shown, power = scaled(values)
