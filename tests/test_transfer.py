@@ -54,7 +54,7 @@ def test_curves_are_compared_on_the_folds_that_both_have(rng):
     """A fold that is better throughout, and that the other curve lacks, is worth nothing."""
     ridge = scores(0, rng, noise=0)
     ridge.loc[ridge.seed == 4, "correlation"] += 0.3
-    rows = found(scores(1, rng, noise=0, seeds=4, sizes=(100, 400)), ridge)
+    rows = found(scores(1, rng, noise=0, seeds=4, sizes=(100, 200)), ridge)
     np.testing.assert_allclose(rows.octaves, 1, atol=1e-6)
     np.testing.assert_allclose(rows.gain, 0.05, atol=1e-6)
 
