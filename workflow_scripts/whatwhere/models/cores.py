@@ -109,10 +109,13 @@ class BatchNorm(nn.Module):
         """Normalise (batch, channel, y, x) to the same shape."""
         if self.over_width:
             features = features.transpose(1, 3)
+        # On a GPU torch gives a shift no gradient unless there is a gain.
+        alone = self.shift is not None and features.is_cuda
         normalized = functional.batch_norm(
             features,
             self.mean,
             self.variance,
+            weight=torch.ones_like(self.variance) if alone else None,
             bias=self.shift,
             training=self.training,
             momentum=self.momentum,

@@ -45,6 +45,8 @@ def _gpu_of_this_process(gpus: tuple[str, ...]) -> int:
     """Number of the GPU that this process takes once and keeps."""
     index, lock = take_gpu(gpus, Path(tempfile.gettempdir(), f"whatwhere-gpus-{os.getuid()}"))
     _KEPT.append(lock)
+    # Convolutions too are computed in the precision of the configuration, as products of matrices are anyway.
+    torch.backends.cudnn.allow_tf32 = False
     logger.info("training on GPU %s, number %d of %d", gpus[index], index + 1, len(gpus))
     return index
 
