@@ -19,13 +19,15 @@ def name_of(row: pd.Series) -> str:
 def main(table: str | Path, svg: str | Path, png: str | Path) -> None:
     """Draw one row of two panels per pair of recordings: shares that are first, and median ranks."""
     plotting.use_style()
-    pairs = list(read_table(table).groupby(["experiment", "dataset", "recording", "among"], sort=False))
+    scores = read_table(table)
+    models = list(scores.model.unique())
+    pairs = list(scores.groupby(["experiment", "dataset", "recording", "among"], sort=False))
     lengths = [len(rows) for _, rows in pairs]
     figure = plt.figure(figsize=(plotting.PAGE, 0.9 * len(pairs) + 0.34 * sum(lengths)))
     grid = figure.subplots(len(pairs), 2, squeeze=False, sharey="row", height_ratios=lengths)
     for (first, median), (names, rows) in zip(grid, pairs, strict=True):
         place = np.arange(len(rows))
-        colors = [plotting.PALETTE[list(rows.model.unique()).index(model)] for model in rows.model]
+        colors = [plotting.PALETTE[models.index(model)] for model in rows.model]
         first.barh(
             place, rows.top1, xerr=rows.top1_se, color=colors, error_kw={"elinewidth": 0.8, "capsize": 2}
         )
