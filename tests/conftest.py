@@ -17,6 +17,21 @@ CONFIGURATIONS["table1_full.yaml"].insert(0, _CONFIG / "table1.yaml")
 CONFIGURATIONS["recording.yaml"].append(REPOSITORY / "examples" / "my_recording.yaml")
 
 
+def pytest_collection_modifyitems(items):
+    """Long tests begin first; a file stays with one worker, as do those that read the finished run."""
+    files = {}
+    for item in items:
+        files.setdefault(item.path.name, []).append(item)
+    reads_run = {
+        name for name, tests in files.items() if any("finished_run" in test.fixturenames for test in tests)
+    }
+    for item in items:
+        name = item.path.name
+        item.add_marker(pytest.mark.xdist_group("finished_run" if name in reads_run else name))
+    slow = {name for name, tests in files.items() if any(test.get_closest_marker("slow") for test in tests)}
+    items.sort(key=lambda item: (item.path.name not in reads_run, item.path.name not in slow))
+
+
 @pytest.fixture(scope="session")
 def cowley_folder():
     folder = SHARED / "cowley2023"
@@ -26,7 +41,7 @@ def cowley_folder():
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
+def finished_run(tmp_path_factory):
     """A copy of the repository in which config/test.yaml has run and its report was written."""
     from repository_copy import CONFIG, OFFLINE, copy_repository, snakemake
 

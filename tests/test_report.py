@@ -18,8 +18,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def report(finished):
-    return finished / "results" / "test" / "report.html"
+def report(finished_run):
+    return finished_run / "results" / "test" / "report.html"
 
 
 @pytest.fixture
@@ -113,26 +113,26 @@ def test_the_browser_reports_no_error_and_asks_the_network_for_nothing(browser):
     assert [url for url in urls if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
-def test_a_report_is_not_written_again(finished):
-    again = snakemake(finished, "all", "build_report", *CONFIG)
+def test_a_report_is_not_written_again(finished_run):
+    again = snakemake(finished_run, "all", "build_report", *CONFIG)
     assert again.returncode == 0, again.stderr
     assert "Nothing to be done" in again.stderr
 
 
-def test_the_configuration_beside_the_report_is_the_merged_one(finished):
+def test_the_configuration_beside_the_report_is_the_merged_one(finished_run):
     resolved = load([REPOSITORY / "config" / "test.yaml"]).config
-    assert read(finished / "results" / "test" / "config.yaml") == resolved
+    assert read(finished_run / "results" / "test" / "config.yaml") == resolved
 
 
-def test_the_last_job_of_every_rule_is_timed(finished):
-    times = pd.read_csv(finished / "results" / "test" / "tables" / "run_times.csv", index_col="rule")
+def test_the_last_job_of_every_rule_is_timed(finished_run):
+    times = pd.read_csv(finished_run / "results" / "test" / "tables" / "run_times.csv", index_col="rule")
     assert times.loc["train", "n_jobs"] == 2
     assert {"simulate", "score", "plot_fig4", "answer_questions"} <= set(times.index)
     assert times["seconds"].iloc[-1] == pytest.approx(times["seconds"].iloc[:-1].sum())
 
 
-def test_the_answers_of_the_run_are_those_of_its_tables(finished):
-    tables = finished / "results" / "test" / "tables"
+def test_the_answers_of_the_run_are_those_of_its_tables(finished_run):
+    tables = finished_run / "results" / "test" / "tables"
     answers, scores = (pd.read_csv(tables / f"{name}.csv") for name in ("answers", "scores"))
     (row,) = answers[
         (answers.question == 3)

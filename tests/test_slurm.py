@@ -156,8 +156,8 @@ def test_everything_runs_in_jobs_and_small_ones_share_them(on_cluster):
     assert kinds == {"simulate": 1, "compute": 2, "train": 2, "fit": 4, "evaluate": 3, "report": 1}
 
 
-def test_the_cluster_gives_the_same_bytes_as_this_machine(on_cluster, finished):
-    here, there = (finished_files(folder, "results/test") for folder in (finished, on_cluster))
+def test_the_cluster_gives_the_same_bytes_as_this_machine(on_cluster, finished_run):
+    here, there = (finished_files(folder, "results/test") for folder in (finished_run, on_cluster))
     # What tells the configuration differs in the device, and this machine ran in a copy without a version.
     about = ("config.yaml", "tables/software.csv", "pages", "report")
     data = [name for name in here if not name.startswith(about)]

@@ -25,8 +25,8 @@ def table(repository, name):
     return pd.read_csv(repository / "results" / "test" / "tables" / f"{name}.csv")
 
 
-def test_scores_are_tidy_and_in_the_expected_order(finished):
-    scores = table(finished, "scores")
+def test_scores_are_tidy_and_in_the_expected_order(finished_run):
+    scores = table(finished_run, "scores")
     keys = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images", "seed", "neuron"]
     assert list(scores) == [*keys, *SCORES, "finished", "at_edge"]
     assert not scores.duplicated(keys).any()
@@ -42,8 +42,8 @@ def test_scores_are_tidy_and_in_the_expected_order(finished):
     assert (constant.correlation == 0).all()
 
 
-def test_the_summary_holds_the_means_of_the_scores(finished):
-    scores, summary = table(finished, "scores"), table(finished, "summary")
+def test_the_summary_holds_the_means_of_the_scores(finished_run):
+    scores, summary = table(finished_run, "scores"), table(finished_run, "summary")
     keys = ["model", "selection", "n_images"]
     expected = scores.groupby(keys).feve.mean().rename("feve_reliable")
     # Rates without noise are reliable.
@@ -51,8 +51,8 @@ def test_the_summary_holds_the_means_of_the_scores(finished):
     assert (summary.n_reliable == summary.n_neurons).all()
 
 
-def test_feature_weights_identify_the_two_types(finished):
-    found = table(finished, "barcode_scores")
+def test_feature_weights_identify_the_two_types(finished_run):
+    found = table(finished_run, "barcode_scores")
     # Types are reported where the evidence is there, and nowhere else.
     assert ((found.n_clusters > 1) == (found.p_value <= 0.05)).all()
     identified = found[found.n_images == 4096]
@@ -60,8 +60,8 @@ def test_feature_weights_identify_the_two_types(finished):
     assert (identified[["ari", "stability_seeds"]] == 1).all(axis=None)
 
 
-def test_everything_lies_in_the_folder_of_the_run(finished):
-    results = finished / "results"
+def test_everything_lies_in_the_folder_of_the_run(finished_run):
+    results = finished_run / "results"
     assert sorted(path.name for path in results.iterdir()) == ["README.md", "test"]
     assert not list(results.rglob(".partial-*"))
     assert not list(results.rglob("checkpoint.pt"))
@@ -72,12 +72,12 @@ def test_everything_lies_in_the_folder_of_the_run(finished):
         assert data.sizes["neuron"] == 20
 
 
-def test_a_second_call_does_nothing(finished):
-    assert planned(finished) == set()
+def test_a_second_call_does_nothing(finished_run):
+    assert planned(finished_run) == set()
 
 
-def test_an_edited_library_file_reruns_the_rules_that_use_it(finished):
-    library = finished / "workflow_scripts" / "whatwhere"
+def test_an_edited_library_file_reruns_the_rules_that_use_it(finished_run):
+    library = finished_run / "workflow_scripts" / "whatwhere"
     for module, expected in {
         "barcodes": {"cluster_barcodes", "collect_barcodes", "plot_fig4"},
         "selection": {"select_fits", "score", "cluster_barcodes"},
@@ -87,13 +87,13 @@ def test_an_edited_library_file_reruns_the_rules_that_use_it(finished):
         before = path.read_text()
         path.write_text(before + "\n")
         try:
-            rules = planned(finished)
+            rules = planned(finished_run)
         finally:
             path.write_text(before)
         assert expected <= rules, module
         if module == "barcodes":
             assert not rules & {"simulate", "compute_sta", "train", "fit_baseline", "select_fits", "score"}
-    assert planned(finished) == set()
+    assert planned(finished_run) == set()
 
 
 @pytest.mark.parametrize(
@@ -105,10 +105,10 @@ def test_an_edited_library_file_reruns_the_rules_that_use_it(finished):
         ({"datasets": {"two_types_small": {"n_neurons": "many"}}}, "datasets.two_types_small.n_neurons"),
     ],
 )
-def test_a_mistake_in_the_config_is_one_line(tmp_path, finished, override, key):
+def test_a_mistake_in_the_config_is_one_line(tmp_path, finished_run, override, key):
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(override))
-    run = snakemake(finished, "--cores", "1", "--configfile", "config/test.yaml", str(path))
+    run = snakemake(finished_run, "--cores", "1", "--configfile", "config/test.yaml", str(path))
     assert run.returncode != 0
     (line,) = [line for line in run.stderr.splitlines() if line.startswith("Error: ")]
     assert str(path) in line
@@ -116,7 +116,7 @@ def test_a_mistake_in_the_config_is_one_line(tmp_path, finished, override, key):
     assert "Traceback" not in run.stderr
 
 
-def test_a_real_recording_goes_to_its_figure(tmp_path, finished, cowley_folder):
+def test_a_real_recording_goes_to_its_figure(tmp_path, finished_run, cowley_folder):
     path = tmp_path / "v4.yaml"
     experiment = {
         "name": "recording",
@@ -130,15 +130,15 @@ def test_a_real_recording_goes_to_its_figure(tmp_path, finished, cowley_folder):
     }
     path.write_text(yaml.safe_dump({"run": "v4_test", "experiments": [experiment]}))
     run = snakemake(
-        finished,
+        finished_run,
         *("--cores", "2", "--configfile", "config/v4.yaml", str(path)),
         *("--config", f"mirror={cowley_folder}"),
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    scores = pd.read_csv(finished / "results" / "v4_test" / "tables" / "scores.csv")
+    scores = pd.read_csv(finished_run / "results" / "v4_test" / "tables" / "scores.csv")
     ridge = scores[scores.model == "ridge_rate"]
     assert len(ridge) == 50
     # Ridge on pixels reaches about .29 on this session; shuffled pairs would give 0.
     assert ridge.correlation.mean() > 0.2
     assert ridge[["correlation_single_trial", "cc_max", "cc_norm"]].notna().all(axis=None)
-    assert (finished / "results" / "v4_test" / "figures" / "recording_v4_210325.png").is_file()
+    assert (finished_run / "results" / "v4_test" / "figures" / "recording_v4_210325.png").is_file()
