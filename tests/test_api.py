@@ -69,6 +69,7 @@ def workflow_scores(data, model, folder):
     return pd.read_csv(folder / "scores.csv")
 
 
+@pytest.mark.slow
 def test_the_library_gives_what_the_workflow_gives(arrays, tmp_path):
     fitted = fit(*arrays, model=small_model(), device="cpu")
     expected = workflow_scores(as_dataset(*arrays, None, None, None, "per_pixel", 0), small_model(), tmp_path)
@@ -95,6 +96,7 @@ def test_scores_are_those_of_the_given_test_images(arrays):
     np.testing.assert_allclose(fitted.scores["correlation"], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_splits_may_be_numbers(arrays):
     names, numbers = (np.repeat(three, 20) for three in (["train", "validation", "test"], [0, 1, 2]))
     first, second = (fit(*arrays, model=small_model(), split=split).masks for split in (names, numbers))
@@ -112,6 +114,7 @@ def test_test_responses_change_nothing_but_the_scores(arrays):
     assert not np.allclose(first.scores["correlation"], second.scores["correlation"])
 
 
+@pytest.mark.slow
 def test_a_seed_repeats_bit_by_bit_and_another_does_not(arrays):
     first, again, other = (fit(*arrays, model=small_model(), seed=seed).masks for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, again)

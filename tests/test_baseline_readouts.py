@@ -207,6 +207,7 @@ TRAINING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "readout", "penalty"),
     [

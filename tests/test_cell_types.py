@@ -28,6 +28,7 @@ CONTINUA = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CONTINUA)
 def test_a_continuum_is_one_type(kind):
     found = [
@@ -46,6 +47,7 @@ def test_types_are_found_whatever_their_number_and_sizes(sizes, rng):
     assert np.bincount(labels)[0] == max(sizes)
 
 
+@pytest.mark.slow
 def test_the_number_of_types_has_no_cap(rng, monkeypatch):
     monkeypatch.setattr(cell_types, "N_CONTINUA", 20)
     codes, types = typed(rng, [6] * 24, 24, noise=0.02)

@@ -82,6 +82,7 @@ def test_populations_without_types_have_no_rand_index(tables, tmp_path):
     assert "ari" not in pd.read_csv(tmp_path / "table.csv")
 
 
+@pytest.mark.slow
 def test_the_figure_names_every_curve_and_every_quantity(tables, tmp_path):
     collect(**tables, reference=REFERENCE, output=tmp_path / "table.csv")
     outputs = {name: tmp_path / f"figure.{name}" for name in ("svg", "png")}

@@ -104,6 +104,7 @@ def describe(folder):
     return paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(set(WRITERS) - {"antolik2016"}))
 def test_a_recording_has_a_page_that_stands_alone(tmp_path, kind):
     dataset = load("mine", WRITERS[kind](tmp_path), tmp_path, None)
@@ -118,11 +119,13 @@ def test_a_recording_has_a_page_that_stands_alone(tmp_path, kind):
     assert len(pd.read_csv(paths["csv"])) == 4
 
 
+@pytest.mark.slow
 def test_names_of_the_owner_cannot_break_the_page(tmp_path, tiny_dataset):
     write_netcdf(tiny_dataset.assign_attrs(source="<script>alert(1)</script>"), tmp_path / "data.nc")
     assert "<script" not in describe(tmp_path)["html"].read_text()
 
 
+@pytest.mark.slow
 def test_a_simulation_has_a_page_too(tmp_path):
     simulate.main("small", DATASET, None, tmp_path, tmp_path / "data.nc")
     page = describe(tmp_path)["html"].read_text()
@@ -130,6 +133,7 @@ def test_a_simulation_has_a_page_too(tmp_path):
     assert "test responses without noise" in page
 
 
+@pytest.mark.slow
 def test_a_page_is_the_same_every_time(tmp_path, tiny_dataset):
     write_netcdf(tiny_dataset, tmp_path / "data.nc")
     first = {name: path.read_bytes() for name, path in describe(tmp_path).items()}

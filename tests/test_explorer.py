@@ -23,6 +23,8 @@ from whatwhere.explorer import write
 from whatwhere.explorer_views import view
 from whatwhere.files import write_netcdf
 
+pytestmark = pytest.mark.slow
+
 
 def described(n_neurons, seed, *, pictures, size=(30, 40)):
     """What is known of neurons: all of it, or only scores."""

@@ -144,6 +144,7 @@ def test_centres_of_even_receptive_fields_lie_between_pixels():
     np.testing.assert_array_equal(centres(location, 14), [[6.5, 9.5]])
 
 
+@pytest.mark.slow
 def test_a_unit_sees_its_receptive_field_and_nothing_else(bank, leaves):
     location = np.array([[2, 5], [15, 0]])
     cell_type = np.array([1, 6])
@@ -196,6 +197,7 @@ def test_the_correlations_of_v1_types_are_those_of_their_maps(bank, leaves):
     torch.testing.assert_close(torch.corrcoef(flat), bank.correlations, atol=1e-3, rtol=0)
 
 
+@pytest.mark.slow
 def test_v1_maps_are_not_linear_in_the_image(leaves):
     images = np.concatenate(list(dead_leaves(3200, 3, (13, 13), np.random.SeedSequence(7))))
     images = (images - images.mean()) / images.std()
@@ -231,6 +233,7 @@ def dataset(**changes):
     return simulate("features", **(arguments | changes))
 
 
+@pytest.mark.slow
 def test_simulations_fulfil_the_contract_and_repeat_exactly():
     data = dataset()
     check(data, "features")
@@ -242,6 +245,7 @@ def test_simulations_fulfil_the_contract_and_repeat_exactly():
     assert data.attrs["independent_pixels_test"] == 40 * 20**2
 
 
+@pytest.mark.slow
 def test_rates_have_mean_one_tenth_and_only_test_responses_carry_no_noise():
     data = dataset(n_images=800)
     rates, responses = data["rates"].values, data["responses"].values[0]
@@ -253,6 +257,7 @@ def test_rates_have_mean_one_tenth_and_only_test_responses_carry_no_noise():
     np.testing.assert_allclose((noise[~silent] ** 2 / rates[:800][~silent]).mean(), 1, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_more_images_leave_neurons_and_first_images_as_they_are():
     few, many = dataset(), dataset(n_images=200)
     for name in ("location", "cell_type"):
@@ -263,6 +268,7 @@ def test_more_images_leave_neurons_and_first_images_as_they_are():
     np.testing.assert_allclose(many["rates"][:145] * ratio, few["rates"][:145], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_locations_of_a_type_differ_and_are_nested():
     data = dataset(n_neurons=2 * 64)
     location = data["location"].values

@@ -24,6 +24,8 @@ from whatwhere.files import groups_of, read_netcdf, read_tensors
 from whatwhere.selection import last_cell
 from whatwhere.training.fits import load_fit
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = REPOSITORY / "config" / "reference"
 
 

@@ -253,6 +253,7 @@ YAML = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", YAML.values(), ids=YAML)
 def test_hostile_yaml_is_one_line(tmp_path, content):
     (tmp_path / "bad.yaml").write_text(content)

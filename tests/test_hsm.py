@@ -141,6 +141,7 @@ def test_a_stored_fit_predicts_as_it_did(tiny_dataset, tmp_path):
     np.testing.assert_allclose(loss, candidates.fits[1].validation_loss, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_hsm_population_is_recovered_by_the_start_that_validates_best():
     rng = np.random.default_rng(4)
     images = gaussian_filter(rng.standard_normal((2500, 1, 15, 15)), (0, 0, 1.5, 1.5)).astype(np.float32)

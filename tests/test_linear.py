@@ -43,6 +43,7 @@ def test_ridge_agrees_with_scikit_learn_with_more_pixels_than_images(tiny_datase
     np.testing.assert_allclose(fit["bias"], reference.intercept_, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("penalty", [1.0, 300.0])
 def test_ridge_agrees_with_scikit_learn_with_more_images_than_pixels(penalty):
     data = load_fit_data(simulated(), None, None, 0)
@@ -61,6 +62,7 @@ def test_all_penalties_come_from_one_decomposition(tiny_dataset):
     assert together[0]["filters"].norm() > together[1]["filters"].norm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_images", [100, 1500])
 def test_least_squares_agree_with_scikit_learn_also_where_many_solutions_fit(n_images):
     data = load_fit_data(simulated(n_images), None, None, 0)
@@ -100,6 +102,7 @@ def test_lasso_solutions_fulfil_the_optimality_conditions(rng):
     assert (np.abs(gradient[~active]) <= penalty + 1e-3).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solve", [solve_ridge, solve_lasso])
 def test_a_known_patch_holds_the_receptive_field_and_nothing_else_has_weight(solve):
     dataset = simulated(6000)

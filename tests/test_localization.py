@@ -22,6 +22,8 @@ from whatwhere.simulations.difference_of_gaussians import add_noise, difference_
 from whatwhere.training.fits import load_fit, to_tensors
 from whatwhere.training.sweep import fit_seed
 
+pytestmark = pytest.mark.slow
+
 SIZE, PATCH = 20, 9
 SEARCH = Search(random_starts=2, max_iterations=200, tolerance=1e-3, seed=0)
 

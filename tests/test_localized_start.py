@@ -21,6 +21,8 @@ from whatwhere.training.fits import load_fit, to_tensors, to_validation
 from whatwhere.training.starts import best_setting, kernels_needed, start_from
 from whatwhere.training.sweep import fit_seed, train_seed
 
+pytestmark = pytest.mark.slow
+
 
 def network(**changes):
     core = small_core(channels=[1], kernels=[PATCH], last_activation="identity", kernel_start="posterior")

@@ -103,6 +103,7 @@ def test_equal_repeats_give_the_formulas_of_section_g4(trials):
     np.testing.assert_allclose(found["correlation_single_trial"], expected)
 
 
+@pytest.mark.slow
 def test_variances_do_not_depend_on_how_often_images_were_shown():
     """Unbiased, so that sums over neurons are right: also where most neurons have no signal."""
     found = [metrics.scores(*mixed_repeats(seed), noise_free=False) for seed in range(20)]

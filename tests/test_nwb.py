@@ -82,6 +82,7 @@ def add_series_of_images(file, images, name="natural_scenes"):
     file.add_stimulus_template(ImageSeries(name=name, data=images, unit="n.a.", rate=1.0, format="raw"))
 
 
+@pytest.mark.slow
 def test_the_layout_of_allen_natural_scenes(tmp_path):
     images = pictures(118)
     numbers, onsets = presentations(118, 50, n_blanks=50)
@@ -160,6 +161,7 @@ def test_pictures_in_a_stated_order_are_counted_by_an_index_series(tmp_path):
     survives(write(file, tmp_path / "a.nwb"), tmp_path)
 
 
+@pytest.mark.slow
 def test_columns_name_pictures_splits_groups_and_covariates(tmp_path):
     images = pictures()
     numbers, onsets = presentations(40, 2)

@@ -34,6 +34,7 @@ def test_run_times_are_sums_over_the_jobs_of_a_rule(benchmarks, tmp_path):
     assert pd.isna(times.loc["collect_scores", "max_memory_mb"])
 
 
+@pytest.mark.slow
 def test_the_run_page_holds_configuration_seeds_and_versions(benchmarks, tmp_path):
     config = load([]).config
     collect_benchmarks.main(benchmarks, tmp_path / "run_times.csv")

@@ -93,6 +93,7 @@ def test_any_part_of_the_dense_array_is_that_of_the_whole(shown, seed):
         assert np.isnan(whole[len(rows) :, image]).all()
 
 
+@pytest.mark.slow
 def test_a_file_stores_what_was_shown_and_no_more(tmp_path):
     """One image shown 500 times, 199 shown once, with 400 neurons: 699 rows, not 100 000."""
     shown = np.concatenate([np.zeros(500, int), np.arange(1, 200)])

@@ -240,6 +240,7 @@ def test_other_sessions_of_cowley_by_words(tmp_path):
     assert survives(definition, tmp_path)["responses"].shape == (3, 40, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("session", cowley2023.SESSIONS)
 def test_all_published_sessions_of_cowley_at_hand_are_read(cowley_folder, tmp_path, session):
     recording = cowley2023.load({"session": session}, tmp_path, str(cowley_folder))

@@ -7,6 +7,8 @@ import pytest
 from conftest import REPOSITORY
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 PAGE = (REPOSITORY / "docs" / "python.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 

@@ -104,6 +104,7 @@ def test_models_are_compared_only_on_seeds_that_both_have():
     assert (row["value"], row["unit"]) == (pytest.approx(0.1), "neurons, 2 seeds")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit_sd", [0.0, 0.05])
 @pytest.mark.parametrize("n_seeds", [2, 3, 10])
 def test_the_interval_over_neurons_and_seeds_holds_the_truth(n_seeds, fit_sd):

@@ -73,6 +73,7 @@ def test_images_are_in_numeric_order(cowley_folder):
     np.testing.assert_array_equal(recording("210325", cowley_folder).images[122], expected)
 
 
+@pytest.mark.slow
 def test_shuffled_pairs_destroy_the_score(cowley_folder, tmp_path):
     dataset = load("v4", v4("210325"), tmp_path, str(cowley_folder))
     shuffled = dataset.copy(deep=True)
@@ -91,6 +92,7 @@ def test_shuffled_pairs_destroy_the_score(cowley_folder, tmp_path):
     assert abs(score(shuffled)) < 0.07
 
 
+@pytest.mark.slow
 def test_a_dataset_keeps_trials_folds_and_the_share_that_validates(cowley_folder, tmp_path):
     dataset = load("v4", v4("210325", color="rgb"), tmp_path, str(cowley_folder))
     assert dataset["images"].shape == (640, 3, 12, 12)

@@ -47,6 +47,7 @@ def test_copies_never_straddle_splits_and_shares_are_kept(contents, validation, 
             assert abs((fold == code).sum() - share * len(groups)) <= 2 * largest + 1
 
 
+@pytest.mark.slow
 @given(
     contents=CONTENTS, labels=st.lists(st.sampled_from([*SPLITS, ""]), min_size=41, max_size=41), share=SHARE
 )
@@ -68,6 +69,7 @@ def test_what_is_given_stays_and_its_copies_join_it(contents, labels, share):
     assert 0 <= validation_share(folds, given_split, None) <= 1
 
 
+@pytest.mark.slow
 @given(contents=CONTENTS, seed=st.integers(0, 9))
 def test_splits_depend_on_the_seed_alone(contents, seed):
     groups = np.unique(contents, return_inverse=True)[1]
@@ -106,6 +108,7 @@ def test_a_constant_image_stays_constant_at_any_size(y, x, value):
     np.testing.assert_allclose(prepared, value, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20)
 @given(st.binary(max_size=2000), st.booleans(), st.text("ab é0", min_size=1, max_size=5).map(str.strip))
 def test_a_download_returns_the_bytes_that_were_published(content, blob, name):
@@ -171,6 +174,7 @@ PICTURES += [stored("RGB", "JPEG")]
 DAMAGE = st.tuples(st.integers(0, 10_000), st.integers(0, 255), st.sampled_from([0, 0, 1, 7, 50]))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(PICTURES), DAMAGE)
@@ -181,6 +185,7 @@ def test_a_damaged_image_is_decoded_or_refused(content, damage):
         assert pixels.shape[0] in (1, 3)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(DAMAGE)
 def test_a_damaged_array_is_read_or_refused(damage):
@@ -189,6 +194,7 @@ def test_a_damaged_array_is_read_or_refused(damage):
         assert array.dtype.kind != "O"
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(DAMAGE)
 def test_a_damaged_zip_is_read_or_refused(damage):

@@ -50,6 +50,7 @@ def test_repetitions_share_no_image():
     assert split.tolist() == [[0, 0, 0, 1, 2, 2, *[UNUSED] * 6], [*[UNUSED] * 6, 0, 0, 0, 1, 2, 2]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SIMULATIONS)
 def test_every_seed_has_images_noise_and_a_test_set_of_its_own(kind):
     """Five seeds of all images gave .9014 five times: they shared everything but their order."""
@@ -69,6 +70,7 @@ def test_every_seed_has_images_noise_and_a_test_set_of_its_own(kind):
     assert set(draw(data, None, None, 3).train) == set(fits[0].draw.train)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SIMULATIONS)
 def test_more_repetitions_leave_the_first_and_the_neurons_as_they_are(kind):
     one, three = simulated(kind, 1), simulated(kind, 3)

@@ -113,6 +113,7 @@ def test_the_papers_curves_say_that_neurons_are_worth_less_the_more_there_are():
     assert rates[100, 1000] == pytest.approx(0.17, abs=0.03)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say():
     """Where one rate for all sizes with a bootstrap covered in 17 % of two-seed designs of the quick run."""
     for name in ("quick, 3 seeds, logistic", "V4"):

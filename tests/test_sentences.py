@@ -224,6 +224,7 @@ def test_every_sentence_and_a_picture_for_every_answer_open_the_page():
     assert [part[:4] for part in parts] == ["<h2>", "<p>Y", "<svg"]
 
 
+@pytest.mark.slow
 def test_the_end_of_a_run_prints_its_sentences_and_where_to_read_on(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert sentences.main([]) == 1

@@ -44,6 +44,7 @@ def test_files_and_recordings_are_inputs_and_addresses_are_not(tmp_path):
     assert simulation_inputs({"feature_space": space | {"weights": "https://example.org/a.pth"}}) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["simulated_v1", "simulated_features"])
 def test_the_script_shows_the_images_of_a_recording(kind, tiny_dataset, tmp_path, rng):
     larger = tiny_dataset.drop_vars("images")

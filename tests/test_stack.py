@@ -101,6 +101,7 @@ def train(definition, together, dtype=torch.float64, **changes):
     return encoders, fits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restore", [False, True])
 @pytest.mark.parametrize("name", DEFINITIONS)
 def test_fits_trained_together_take_the_path_of_fits_trained_alone(name, restore):
@@ -121,6 +122,7 @@ def test_fits_leave_the_program_at_different_steps():
     assert len({fit.last_step for fit in fits}) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DEFINITIONS)
 def test_training_takes_the_path_of_the_plain_loop_and_selects_the_same_model(name):
     definition = copy.deepcopy(DEFINITIONS[name])

@@ -59,6 +59,7 @@ def edge_kurtosis(images):
     )
 
 
+@pytest.mark.slow
 def test_generated_images_have_the_spectrum_and_the_edges_of_photographs():
     generated = leaves(400, size=44)[:, 0]
     # Measured on 1,200 photographs at 56 px: slope -1.35 to -1.53, kurtosis 6.0 to 8.8; of Gaussian noise 0.
@@ -69,6 +70,7 @@ def test_generated_images_have_the_spectrum_and_the_edges_of_photographs():
     assert abs(amplitude_slope(noise)) < 0.1
 
 
+@pytest.mark.slow
 def test_generated_images_are_standardized_and_stationary():
     generated = leaves(1500, size=16)
     assert abs(generated.mean()) < 0.1
@@ -77,6 +79,7 @@ def test_generated_images_are_standardized_and_stationary():
     np.testing.assert_allclose(by_place, by_place.mean(), rtol=0.2)
 
 
+@pytest.mark.slow
 def test_generated_colours_are_correlated_as_in_photographs():
     generated = leaves(400, channels=3)
     correlation = np.corrcoef(generated.transpose(1, 0, 2, 3).reshape(3, -1))
@@ -203,6 +206,7 @@ def test_grey_recordings_give_no_colour(tiny_dataset, tmp_path):
         open_stimuli(definition, "rgb", tmp_path / "tiny.nc", "datasets.a")
 
 
+@pytest.mark.slow
 def test_photographs_of_a_published_recording_are_stimuli(cowley_folder, tmp_path):
     definition = {
         "kind": "cowley2023",

@@ -12,6 +12,8 @@ from whatwhere.localization.mixture import StaSpectra
 from whatwhere.localization.stimulus import StimulusCovariance
 from whatwhere.simulations.difference_of_gaussians import difference_of_gaussians
 
+pytestmark = pytest.mark.slow
+
 PATCH = 9
 SEARCH = Search(random_starts=0, max_iterations=200, tolerance=1e-3, seed=0)
 

@@ -111,6 +111,7 @@ def test_the_stand_in_has_the_published_shapes():
         assert np.load(published / "raw_validation_set.npy", "r").shape == (n_repeats, n_test, n_neurons)
 
 
+@pytest.mark.slow
 def test_a_supplement_of_the_published_size_is_downloaded_and_divided(tmp_path):
     (tmp_path / "site").mkdir()
     write_zip(tmp_path / "site" / stand_in.ZIP, stand_in.supplement(stand_in.PUBLISHED))
@@ -167,6 +168,7 @@ def fit(model, folder, dataset, averages):
     return str(scores), str(selection)
 
 
+@pytest.mark.slow
 def test_every_model_is_fitted_scored_and_drawn(site, tmp_path):
     dataset, averages = tmp_path / "data.nc", tmp_path / "sta.nc"
     definition = TABLE1["datasets"]["antolik_region1"] | {"checksums": False}

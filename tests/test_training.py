@@ -358,6 +358,7 @@ def test_clock_counts_hours_minutes_and_seconds():
     assert clock(3725.4) == "1:02:05"
 
 
+@pytest.mark.slow
 def test_the_script_trains_every_seed_and_leaves_no_checkpoint(tiny_dataset, tmp_path):
     path, averages = tmp_path / "dataset.nc", tmp_path / "sta.nc"
     write_netcdf(tiny_dataset, path)

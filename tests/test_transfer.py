@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from whatwhere.transfer import curve_of, rows_of
 
@@ -68,6 +69,7 @@ def test_intervals_are_over_folds_too(rng):
     assert wide.gain_high - wide.gain_low > 4 * (narrow.gain_high - narrow.gain_low)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth(rng):
     """Of the gain, where neurons, folds and single scores differ."""
     held = []

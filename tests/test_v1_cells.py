@@ -113,6 +113,7 @@ def test_rates_come_from_the_patch_at_the_corner(rng):
     np.testing.assert_allclose(rates[:, 0], expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_recordings_fulfil_the_contract_and_repeat_exactly():
     data = recording()
     check(data, "v1")
@@ -139,6 +140,7 @@ def test_types_share_the_neurons_evenly_in_order():
     assert (np.diff(types) >= 0).all()
 
 
+@pytest.mark.slow
 def test_locations_are_the_centres_of_receptive_fields():
     data = recording(n_simple_types=1, n_complex_types=0, n_neurons=3, n_images=900)
     images, rates = data["images"].values[:, 0], data["rates"].values
@@ -153,6 +155,7 @@ def test_locations_are_the_centres_of_receptive_fields():
         assert laplace[edge].mean() > laplace[~edge].mean()
 
 
+@pytest.mark.slow
 def test_counts_and_reliability_are_those_of_mouse_v1(like_mouse):
     # Recordings of Table 1, regions 1, 2 and 3: median count .60, .52, .63; single-trial signal fraction
     # .22, .17, .20 (10 to 90 % of neurons in region 1: .06 to .46); cc_max .86, .80, .87.
@@ -175,6 +178,7 @@ def test_spikes_are_poisson_counts_of_the_rates(like_mouse):
     np.testing.assert_allclose(residual.mean(), rates[1800:].mean(), rtol=0.03)
 
 
+@pytest.mark.slow
 def test_more_images_leave_neurons_and_first_images_as_they_are():
     few, many = recording(), recording(n_images=125)
     for name in ("location", "cell_type"):
@@ -200,5 +204,6 @@ def test_images_may_be_wide_and_receptive_fields_fill_them():
     assert data["location"].values.max(0).tolist() == [8, 33]
 
 
+@pytest.mark.slow
 def test_one_size_means_square_images():
     assert recording(image_size=21).equals(recording(image_size=[21, 21]))

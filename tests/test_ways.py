@@ -59,6 +59,7 @@ def test_a_target_without_its_own_ridge_is_refused(tmp_path):
     assert "transfer needs a ridge on a bank fitted to 'v4_210325' alone, at several n_images" in message
 
 
+@pytest.mark.slow
 def test_identity_is_refused_where_both_days_are_fitted_to_the_same_pictures(tmp_path):
     message = refused(IDENTITY, tmp_path, lambda config: config["datasets"]["v4_nine"].pop("copies"))
     assert "identity needs a dataset of kind pooled with 'copies: leave_out', not 'v4_nine'" in message
@@ -102,6 +103,7 @@ def test_the_table_has_a_row_per_way_and_size_of_the_targets_own_neurons(table):
     assert pooled.correlation.tolist() == pytest.approx([0.25, 0.35], abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_figure_is_drawn_from_the_table(table, tmp_path):
     plot_transfer.main(table, tmp_path / "transfer.svg", tmp_path / "transfer.png")
     content = (tmp_path / "transfer.svg").read_text()
