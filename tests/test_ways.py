@@ -82,7 +82,7 @@ def table(tmp_path, rng):
     paths = []
     for model, octaves, sizes in (("mine", 0, (50, 100, 200, 400)), ("together", 1, (50, 200))):
         found = scores(octaves, rng, sizes=sizes, n_neurons=10, seeds=2, noise=0.005)
-        found = found.assign(model=model, selection="population", finished=True)
+        found = found.assign(model=model, selection="population", finished=True, at_edge=model == "mine")
         if model == "together":
             other = found.assign(recording="other", neuron=found.neuron + 10, correlation=0.9)
             found = pd.concat([found.assign(recording="target"), other])
@@ -101,13 +101,15 @@ def test_the_table_has_a_row_per_way_and_size_of_the_targets_own_neurons(table):
     pooled = rows[rows.way == "pooled"].set_index("n_images")
     assert pooled.octaves.tolist() == pytest.approx([1, 1], abs=0.15)
     assert pooled.correlation.tolist() == pytest.approx([0.25, 0.35], abs=0.01)
+    assert (rows.finished == 1).all()
+    assert ((rows.at_edge == 1) == (rows.way == OWN_RIDGE)).all()
 
 
 @pytest.mark.slow
 def test_the_figure_is_drawn_from_the_table(table, tmp_path):
     plot_transfer.main(table, tmp_path / "transfer.svg", tmp_path / "transfer.png")
     content = (tmp_path / "transfer.svg").read_text()
-    for text in ("pooled", OWN_RIDGE, "doublings of images saved", "target, 10 neurons"):
+    for text in ("pooled", OWN_RIDGE, "doublings of images saved", "target, 10 neurons", "edge of its grid"):
         assert text in content
 
 

@@ -29,7 +29,7 @@ def main(scores: list[str], targets: list[str], ways: list[str], output: str | P
         File, target and way (:mod:`whatwhere.config.ways`) of every fit, in the same order.
     output
         The table; columns as :func:`whatwhere.transfer.rows_of` says. ``n_neurons`` and ``n_folds`` are those
-        on which a curve is compared, and ``finished`` says whether all its fits are.
+        on which a curve is compared; ``finished`` and ``at_edge`` are shares of its fits, as in the summary.
     """
     fits = [
         (target, way, of_target(path, target))
@@ -50,10 +50,10 @@ def main(scores: list[str], targets: list[str], ways: list[str], output: str | P
             counts = {
                 "n_neurons": one.neuron.nunique(),
                 "n_folds": one.seed.nunique(),
-                "finished": bool(one.finished.all()),
             }
+            marks = one.groupby("n_images")[["finished", "at_edge"]].mean()
             rows = rows_of(curve_of(one), ridge, SEED)
-            tables.append(pd.DataFrame([names | row | counts for row in rows]))
+            tables.append(pd.DataFrame([names | row | counts for row in rows]).join(marks, on="n_images"))
     write_table(pd.concat(tables, ignore_index=True), output)
 
 

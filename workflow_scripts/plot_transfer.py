@@ -65,7 +65,7 @@ def main(table: str | Path, svg: str | Path, png: str | Path) -> None:
         ax.set_title(f"{target.replace('_', ' ')}, {n_neurons} neurons", fontsize=8)
         ax.set_xlabel("images (training + validation)" if len(parts) == 1 else "")
     plotting.figure_legend(figure, axes[0, 0], 3, paper=False)
-    plotting.save(figure, svg, png)
+    plotting.save(figure, svg, png, plotting.remark(content))
 
 
 if __name__ == "__main__":

@@ -348,6 +348,7 @@ def _transfer(table: pd.DataFrame) -> Iterator[Row]:
                     "n": row["n_neurons"],
                     "unit": f"neurons, {row['n_folds']} folds",
                     **(compared if name == "gain" else {}),
-                    **{key: row[key] for key in ("selection", "n_neurons", "n_images", "finished")},
+                    **{key: row[key] for key in ("selection", "n_neurons", "n_images", "at_edge")},
+                    "finished": row["finished"] == 1,
                     "source": "tables/transfer.csv",
                 }

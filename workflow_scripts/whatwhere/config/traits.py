@@ -32,7 +32,8 @@ class Traits:
     shares_filter
         Whether all neurons have one filter.
     filters
-        Whether every neuron has a filter of its own, and nothing else that it learns.
+        Whether every neuron has a filter of its own, and nothing else that it learns: its class has
+        ``filters`` and names them among its parts.
     """
 
     rule: str
