@@ -199,14 +199,20 @@ def test_columns_name_pictures_splits_groups_and_covariates(tmp_path):
     np.testing.assert_allclose(dataset["covariates"].values[1, :, 0], np.arange(40) * 0.5)
 
 
-@pytest.fixture
-def session(tmp_path):
+def recorded(axes=(0, 1, 2)):
+    """A file of 40 pictures (image, y, x), stored with other axes, that were shown twice to units."""
     images = pictures()
     numbers, onsets = presentations(40, 2)
     file = new_file()
-    add_series_of_images(file, images)
+    add_series_of_images(file, images.transpose(axes))
     add_table(file, numbers, onsets)
     add_units(file, numbers, onsets, images)
+    return file
+
+
+@pytest.fixture
+def session(tmp_path):
+    file = recorded()
     times = np.arange(0, 20, 0.5)
     file.add_acquisition(TimeSeries("short", np.ones((len(times), 2)), "n.a.", timestamps=times))
     return write(file, tmp_path / "a.nwb")
@@ -241,14 +247,8 @@ def test_spikes_outside_the_window_are_not_counted(session, tmp_path):
 
 
 def test_axes_of_images_are_told_by_words(tmp_path):
-    images = pictures()
-    numbers, onsets = presentations(40, 2)
-    file = new_file()
     # The format's own order is x before y.
-    add_series_of_images(file, images.transpose(0, 2, 1))
-    add_table(file, numbers, onsets)
-    add_units(file, numbers, onsets, images)
-    definition = write(file, tmp_path / "a.nwb") | {"layout": ["image", "x", "y"]}
+    definition = write(recorded((0, 2, 1)), tmp_path / "a.nwb") | {"layout": ["image", "x", "y"]}
     assert "40 images of 1 x 10 x 12 (channel, y, x)" in survives(definition, tmp_path).attrs["reading"]
 
 
@@ -261,12 +261,7 @@ def test_types_of_extensions_are_read_by_their_full_path(session, tmp_path):
 
 
 def test_averages_of_the_microscope_are_no_stimuli(tmp_path):
-    images = pictures()
-    numbers, onsets = presentations(40, 2)
-    file = new_file()
-    add_series_of_images(file, images)
-    add_table(file, numbers, onsets)
-    add_units(file, numbers, onsets, images)
+    file = recorded()
     module = file.create_processing_module("ophys", "traces")
     module.add(Images(name="summary", images=[GrayscaleImage(name="average", data=np.ones((9, 9)))]))
     survives(write(file, tmp_path / "a.nwb"), tmp_path)
