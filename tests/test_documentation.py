@@ -110,11 +110,20 @@ def test_every_table_has_a_caption():
 
 def test_timings_are_those_of_the_benchmark():
     measured = pd.read_csv(REPOSITORY / "benchmarks" / "results" / "bench_cpu.csv").set_index("what").ratio
-    page = (REPOSITORY / "docs" / "speed.md").read_text(encoding="utf-8")
+    page, on_a_gpu = (REPOSITORY / "docs" / "speed.md").read_text(encoding="utf-8").split("## On a GPU")
     rows = re.findall(r"^\| (.+?) \| ([0-9.]+) \|", page, re.MULTILINE)
     assert len(rows) > 8
     for what, ratio in rows:
         assert float(ratio) == pytest.approx(measured[what], rel=0.05), what
+    steps = pd.read_csv(REPOSITORY / "benchmarks" / "results" / "steps_gpu.csv")
+    steps["device"] = steps.device.str.contains("NVIDIA").map({True: "GPU", False: "core"})
+    times = steps.pivot(index="neurons", columns=["device", "settings"], values="milliseconds")
+    shown = re.findall(r"^\| (\d+) \| (.+) \|$", on_a_gpu, re.MULTILINE)
+    assert len(shown) == 3
+    for neurons, cells in shown:
+        expected = times.loc[int(neurons), [("GPU", 1), ("GPU", 10), ("core", 1), ("core", 4)]]
+        found = [float(cell) if cell.strip() else np.nan for cell in cells.split("|")]
+        np.testing.assert_allclose(found, expected, rtol=0.05)
 
 
 def test_references_in_docstrings_lead_somewhere():
