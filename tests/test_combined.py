@@ -7,7 +7,7 @@ import collect_panel
 from whatwhere.dataset import repeat_mean, select_images
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
-from whatwhere.models.combined import mix
+from whatwhere.models.combined import SHRINKAGE, mix
 from whatwhere.training.combine import MemberFits, chosen_shares, combine_seed, validation_scores
 from whatwhere.training.families import settings
 from whatwhere.training.fits import load_fit, to_tensors, to_validation
@@ -86,6 +86,16 @@ def test_few_images_of_a_neuron_are_outweighed_by_the_population(rng):
     assert weights[1].mean() < 0.1
 
 
+@pytest.mark.parametrize("n_images", [10, 40, 1000])
+def test_the_population_counts_as_so_many_images(rng, n_images):
+    own = np.array([0.2, 0.4, 0.6])
+    prediction = rng.normal(size=(1, n_images, 3))
+    weights, _ = mix(prediction, prediction[0] * own)
+    shared = (1 / own).sum() / (1 / own**2).sum()  # Errors count in units of the responses' variance.
+    ratio = SHRINKAGE / n_images
+    np.testing.assert_allclose(weights[0], (own + ratio * shared) / (1 + ratio))
+
+
 @pytest.fixture
 def combined(tiny_dataset, rng):
     """A ridge and the mean, combined: the dataset, the members and the stored combination."""
@@ -118,7 +128,8 @@ def test_a_stored_combination_predicts_the_weighted_sum_of_its_members(combined)
 
 def test_a_combination_is_as_good_on_validation_as_its_best_member(combined):
     _, members, _, candidates, ranking = combined
-    best = np.min([one.validation["validation_loss"].values[0].min(0) for one in members], axis=0)
+    losses = [one.validation["validation_loss"].values[0] for one in members]
+    best = np.min([of[of.mean(1).argmin()] for of in losses], axis=0)  # One setting for all neurons.
     assert (candidates.fits[0].validation_loss <= best * (1 + 1e-6)).all()
     assert list(ranking.member) == ["ridge", "mean"]
     assert candidates.fits[0].finished
