@@ -10,10 +10,10 @@ from sklearn.metrics import adjusted_rand_score
 
 import describe_fits
 from whatwhere.errors import UserError
-from whatwhere.fit_data import load_fit_data
+from whatwhere.fit_data import load_fit_data, with_validation
 from whatwhere.localization.inference import Search, localize, probability_of_none
 from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior
-from whatwhere.localization.localized import fit_localized, shrunken_means, with_validation
+from whatwhere.localization.localized import fit_localized, shrunken_means
 from whatwhere.localization.mixture import Population, StaSpectra, _bound, update_neurons, update_population
 from whatwhere.localization.stimulus import StimulusCovariance
 from whatwhere.metrics import scores

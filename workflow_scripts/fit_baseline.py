@@ -10,7 +10,7 @@ from whatwhere.fit_data import load_fit_data
 from whatwhere.logs import logged
 from whatwhere.training.carried import carried_cores
 from whatwhere.training.fits import to_tensors, to_validation
-from whatwhere.training.sweep import fit_seed
+from whatwhere.training.sweep import fit_seed, refit_seed
 
 
 def main(
@@ -30,16 +30,14 @@ def main(
     carried = carried_cores(core, seeds)
     for one in carried.values():
         definition = one.completed(definition)
+    candidates = []
     with open_dataset(dataset) as data:
-        candidates = [
-            fit_seed(
-                definition,
-                seed,
-                load_fit_data(data, size(n_neurons), size(n_images), seed),
-                carried.get(seed),
-            )
-            for seed in seeds
-        ]
+        for seed in seeds:
+            cell = load_fit_data(data, size(n_neurons), size(n_images), seed)
+            found = fit_seed(definition, seed, cell, carried.get(seed))
+            if definition.get("refit"):
+                found = refit_seed(definition, found, cell, carried.get(seed))
+            candidates.append(found)
     write_netcdf(to_validation(definition, candidates), validation)
     write_tensors(to_tensors(definition, candidates), fits)
 

@@ -1,6 +1,5 @@
 """Infer kernels and locations for every seed of a cell: dataset.nc -> fits.pt, validation.nc, starts.pt."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +7,9 @@ from whatwhere.config.files import size
 from whatwhere.dataset import open_dataset
 from whatwhere.files import write_netcdf, write_tensors
 from whatwhere.fit_data import load_fit_data
-from whatwhere.localization.localized import fit_localized, with_validation
 from whatwhere.logs import logged
-from whatwhere.training.families import settings
 from whatwhere.training.fits import to_tensors, to_validation
-from whatwhere.training.sweep import fit_seed
+from whatwhere.training.sweep import fit_seed, refit_seed
 
 
 def main(
@@ -36,8 +33,7 @@ def main(
             candidates = fit_seed(definition, seed, cell)
             trained.append(candidates)
             if definition["refit"]:
-                refitted = fit_localized(definition, settings(definition), with_validation(cell))
-                candidates = dataclasses.replace(candidates, parameters=refitted)
+                candidates = refit_seed(definition, candidates, cell)
             final.append(candidates)
     write_netcdf(to_validation(definition, trained), validation)
     write_tensors(to_tensors(definition, trained), starts)

@@ -266,6 +266,27 @@ def load_fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | No
     )
 
 
+def with_validation(data: FitData) -> FitData:
+    """The same with the validation images among the training images, standardised as before."""
+    images, responses = (
+        np.concatenate(parts)
+        for parts in (
+            (data.train_images, data.validation_images),
+            (data.train_responses, data.validation_responses),
+        )
+    )
+    if data.pool is None:
+        return dataclasses.replace(data, train_images=images, train_responses=responses)
+    recording = np.concatenate([data.pool.train, data.pool.validation])
+    order = np.argsort(recording, kind="stable")
+    return dataclasses.replace(
+        data,
+        train_images=images[order],
+        train_responses=responses[order],
+        pool=dataclasses.replace(data.pool, train=recording[order]),
+    )
+
+
 def evenly_scaled(data: FitData) -> FitData:
     """The same with images that are z-scored as a whole, whatever was done to their pixels before."""
     of = (None, None) if data.pool is None else (data.pool.train, data.pool.validation)

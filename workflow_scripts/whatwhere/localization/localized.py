@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from typing import Any
 
@@ -214,15 +213,6 @@ def _give_up_where_the_mean_is_better(
     parameters["readout.posterior"][rows] = 1 / parameters["readout.posterior"][0].numel()
     parameters["readout.amplitude"][rows] = 0
     parameters["readout.bias"][rows] = torch.from_numpy(offset[worse].astype(np.float32))
-
-
-def with_validation(data: FitData) -> FitData:
-    """The same data with the validation images among the training images, for a refit after selection."""
-    return dataclasses.replace(
-        data,
-        train_images=np.concatenate([data.train_images, data.validation_images]),
-        train_responses=np.concatenate([data.train_responses, data.validation_responses]),
-    )
 
 
 def localized_start(encoder: LocalizedEncoder) -> tuple[LocalizedStart, dict[str, np.ndarray]]:

@@ -80,6 +80,16 @@ def predict_shares(
     return np.stack(parts).sum(0, dtype=np.float64)
 
 
+def predict_unseen(
+    member: MemberFits, seed: int, shares: np.ndarray, images: np.ndarray, recording: np.ndarray | None
+) -> np.ndarray:
+    """The same for the validation images of the cell, by fits that did not see them."""
+    stored = member.fits["seeds"][seed].get("validation_predictions")
+    if stored is None:
+        return predict_shares(member, seed, shares, images, recording)
+    return np.einsum("s,sin->in", shares, stored.numpy(), dtype=np.float64)
+
+
 def combine_seed(
     members: list[MemberFits], seed: int, data: FitData, images: np.ndarray, responses: np.ndarray
 ) -> tuple[Candidates, pd.DataFrame]:
@@ -111,7 +121,7 @@ def combine_seed(
     shares = [chosen_shares(member, seed) for member in members]
     recording = None if data.pool is None else data.pool.validation
     alone = np.stack(
-        [predict_shares(m, seed, s, images, recording) for m, s in zip(members, shares, strict=True)]
+        [predict_unseen(m, seed, s, images, recording) for m, s in zip(members, shares, strict=True)]
     )
     if len(members) > 1:
         weights, bias = mix(alone, responses)

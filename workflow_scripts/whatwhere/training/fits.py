@@ -43,6 +43,9 @@ class Candidates:
         Number of training plus validation images; of several recordings, those of the first.
     recording
         (neuron,) number of the recording, if there are several.
+    validation_predictions
+        (setting, image, neuron) of validation images, in the units of the recording, by fits that did not see
+        them, where ``parameters`` are of fits that did.
     """
 
     seed: int
@@ -55,6 +58,7 @@ class Candidates:
     response_mean: np.ndarray
     n_images: int
     recording: np.ndarray | None = None
+    validation_predictions: np.ndarray | None = None
 
 
 def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict[str, Any]:
@@ -75,7 +79,11 @@ def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict
                 "parameters": one.parameters,
                 "response_mean": torch.from_numpy(one.response_mean),
                 "n_images": n_images,
-                **({} if one.recording is None else {"recording": torch.from_numpy(one.recording)}),
+                **{
+                    name: torch.from_numpy(value)
+                    for name in ("recording", "validation_predictions")
+                    if (value := getattr(one, name)) is not None
+                },
             }
             for one in candidates
         },

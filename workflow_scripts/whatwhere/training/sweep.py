@@ -17,7 +17,7 @@ from torch import Tensor
 
 from whatwhere import seen
 from whatwhere.errors import UserError
-from whatwhere.fit_data import FitData, check_responses, evenly_scaled, scale_responses
+from whatwhere.fit_data import FitData, check_responses, evenly_scaled, scale_responses, with_validation
 from whatwhere.localization.relocation import relocate
 from whatwhere.models.base import LocalizedStart, Model, Start, predict_prepared
 from whatwhere.models.encoder import Encoder
@@ -295,10 +295,7 @@ def fit_seed(
     responses = torch.from_numpy(data.validation_responses)
     fits = []
     for setting, state in zip(combinations, parameters, strict=True):
-        encoder = _build(definition, setting, data, bank)
-        state |= {name: value for name, value in encoder.state_dict().items() if name.startswith("bank.")}
-        encoder.load_state_dict(state)
-        predictions = predict_prepared(encoder, images)
+        predictions = predict_prepared(_loaded(definition, setting, state, data, bank), images)
         if definition["loss"] == "poisson":
             # A linear prediction can be negative where a rate cannot.
             predictions = predictions.clamp(min=0)
@@ -306,6 +303,55 @@ def fit_seed(
         logger.info("seed %d %s: validation %.6g", seed, setting, loss.mean())
         fits.append(Fit(loss, 0, 0, np.empty((0, 3)), finished=True))
     return _candidates(seed, data, definition["loss"], parameters, fits)
+
+
+def _loaded(
+    definition: dict[str, Any],
+    setting: Setting,
+    state: dict[str, Tensor],
+    data: FitData,
+    bank: StandardizedBank | None,
+) -> Model:
+    """The model of one setting with its state, which is completed by the statistics of the bank."""
+    encoder = _build(definition, setting, data, bank)
+    state |= {name: value for name, value in encoder.state_dict().items() if name.startswith("bank.")}
+    encoder.load_state_dict(state)
+    return encoder
+
+
+def refit_seed(
+    definition: dict[str, Any], candidates: Candidates, data: FitData, carried: CarriedCore | None = None
+) -> Candidates:
+    """Fit every setting again, to training and validation images together.
+
+    Losses stay those of the first fits, which saw no validation image, and so do their predictions of the
+    validation images, by which models are mixed.
+
+    Parameters
+    ----------
+    candidates
+        What :func:`fit_seed` found.
+    definition, data, carried
+        As there.
+    """
+    family = FAMILIES[definition["family"]]
+    if family.fit is None:
+        raise ValueError(f"{definition['family']} is trained by gradient descent")
+    data, bank = _seen(definition, data, carried)
+    combinations = settings(definition)
+    images = torch.from_numpy(data.validation_images)
+    unseen = [
+        predict_prepared(_loaded(definition, *one, data, bank), images).numpy()
+        for one in zip(combinations, candidates.parameters, strict=True)
+    ]
+    parameters = family.fit(definition, combinations, with_validation(data))
+    for one in zip(combinations, parameters, strict=True):
+        _loaded(definition, *one, data, bank)
+    return dataclasses.replace(
+        candidates,
+        parameters=parameters,
+        validation_predictions=np.stack(unseen) * candidates.response_scale,
+    )
 
 
 def checkpoint_path(fits: str | Path) -> Path:
