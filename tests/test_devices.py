@@ -8,7 +8,7 @@ import torch
 
 from whatwhere.errors import UserError
 from whatwhere.training import devices
-from whatwhere.training.devices import choose_device, take_gpu, visible_gpus
+from whatwhere.training.devices import choose_device, take_gpu, visible_gpus, warn_of_imitation
 
 
 @pytest.fixture
@@ -105,3 +105,26 @@ def test_a_gpu_that_is_asked_for_must_be_there(monkeypatch):
         choose_device("cuda")
     with pytest.raises(UserError, match="device: 'tpu' is none of auto, cpu, cuda"):
         choose_device("tpu")
+
+
+@pytest.mark.parametrize(
+    ("has", "precision", "device", "said"),
+    [
+        ({}, "bfloat16", "cpu", 1),
+        ({}, "float32", "cpu", 0),
+        ({}, "bfloat16", "cuda", 0),
+        ({"avx512_bf16": True}, "bfloat16", "cpu", 0),
+        ({"amx_bf16": True}, "bfloat16", "cpu", 0),
+        ({"architecture": "aarch64"}, "bfloat16", "cpu", 0),
+    ],
+)
+def test_a_processor_that_imitates_bfloat16_is_warned_of(has, precision, device, said, monkeypatch, caplog):
+    able = {"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": False} | has
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    warn_of_imitation(precision, torch.device(device))
+    assert sum("set precision: float32" in message for message in caplog.messages) == said
+
+
+def test_every_processor_says_what_the_warning_asks():
+    able = torch.cpu.get_capabilities()
+    assert able["architecture"] != "x86_64" or {"avx512_bf16", "amx_bf16"} <= able.keys()

@@ -14,7 +14,7 @@ from whatwhere.logs import logged
 from whatwhere.memory import keep_freed_memory
 from whatwhere.training.carried import carried_cores
 from whatwhere.training.checkpoint import Checkpoint
-from whatwhere.training.devices import choose_device
+from whatwhere.training.devices import choose_device, warn_of_imitation
 from whatwhere.training.families import settings
 from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.starts import start_from
@@ -45,6 +45,7 @@ def main(
     torch.set_num_threads(threads)
     keep_freed_memory()
     where = choose_device(device)
+    warn_of_imitation(definition["training"]["precision"], where)
     with open_dataset(dataset) as data, read_netcdf(sta_file) as stored:
         kernel = shared_kernel(data)
         found: dict[int, Any] = dict.fromkeys(seeds, (None, {}))

@@ -29,7 +29,7 @@ from whatwhere.recordings.labels import split_names
 from whatwhere.recordings.layouts import IMAGE_AXES, check_order
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.selection import select
-from whatwhere.training.devices import choose_device
+from whatwhere.training.devices import choose_device, warn_of_imitation
 from whatwhere.training.families import settings
 from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.progress import Progress
@@ -114,6 +114,7 @@ def fit(
     validate_model(model)
     if traits_of(model).rule != "train":
         raise UserError(f"model: {model['family']} is no network: use a family that is trained")
+    warn_of_imitation(model["training"]["precision"], where)
     if "localizer" in model:
         raise UserError("model: a localizer is another model of a config: start masks at an average instead")
     data = as_dataset(images, responses, images_layout, responses_layout, split, normalize, seed)

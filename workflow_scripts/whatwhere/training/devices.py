@@ -40,6 +40,23 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda", _gpu_of_this_process(tuple(visible_gpus(torch.cuda.device_count()))))
 
 
+def warn_of_imitation(precision: str, device: torch.device) -> None:
+    """Say in the log that a processor without instructions for bfloat16 imitates it, many times slower.
+
+    Parameters
+    ----------
+    precision
+        A model's ``training.precision``.
+    """
+    if precision != "bfloat16" or device.type != "cpu":
+        return
+    able = torch.cpu.get_capabilities()
+    if able["architecture"] == "x86_64" and not (able["avx512_bf16"] or able["amx_bf16"]):
+        logger.warning(
+            "this processor only imitates bfloat16, many times slower than float32: set precision: float32"
+        )
+
+
 @functools.cache
 def _gpu_of_this_process(gpus: tuple[str, ...]) -> int:
     """Number of the GPU that this process takes once and keeps."""
