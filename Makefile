@@ -19,10 +19,10 @@ report: .venv/run  ## Write results/<run>/report.html of CONFIG, after running w
 	@$(ANSWERS) $(CONFIG)
 
 test: .venv/test lint  ## Install what tests need, then lint and test
-	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: .venv/test  ## Only tests that are not marked slow
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: .venv/test  ## Style, types and Snakemake's own checks
 	$(BIN)/ruff check .

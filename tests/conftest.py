@@ -1,9 +1,11 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from filelock import FileLock
 
 # Fits repeat bit by bit only with the same number of threads.
 torch.set_num_threads(1)
@@ -18,18 +20,10 @@ CONFIGURATIONS["recording.yaml"].append(REPOSITORY / "examples" / "my_recording.
 
 
 def pytest_collection_modifyitems(items):
-    """Long tests begin first; a file stays with one worker, as do those that read the finished run."""
-    files = {}
-    for item in items:
-        files.setdefault(item.path.name, []).append(item)
-    reads_run = {
-        name for name, tests in files.items() if any("finished_run" in test.fixturenames for test in tests)
-    }
-    for item in items:
-        name = item.path.name
-        item.add_marker(pytest.mark.xdist_group("finished_run" if name in reads_run else name))
-    slow = {name for name, tests in files.items() if any(test.get_closest_marker("slow") for test in tests)}
-    items.sort(key=lambda item: (item.path.name not in reads_run, item.path.name not in slow))
+    """Files with long tests begin first, above all those that wait for the finished run."""
+    reads_run = {item.path for item in items if "finished_run" in item.fixturenames}
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in reads_run, item.path not in slow))
 
 
 @pytest.fixture(scope="session")
@@ -41,14 +35,22 @@ def cowley_folder():
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory):
-    """A copy of the repository in which config/test.yaml has run and its report was written."""
+def finished_run(tmp_path_factory, worker_id):
+    """A copy of the repository in which config/test.yaml has run and its report was written.
+
+    It is run once; every worker of the tests has a copy of its own.
+    """
     from repository_copy import CONFIG, OFFLINE, copy_repository, snakemake
 
-    repository = copy_repository(tmp_path_factory.mktemp("workflow"))
-    run = snakemake(repository, "all", "build_report", *CONFIG, **OFFLINE)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return repository
+    folder = tmp_path_factory.getbasetemp()
+    original = (folder if worker_id == "master" else folder.parent) / "finished"
+    with FileLock(f"{original}.lock"):
+        if not original.exists():
+            repository = copy_repository(tmp_path_factory.mktemp("workflow"))
+            run = snakemake(repository, "all", "build_report", *CONFIG, **OFFLINE)
+            assert run.returncode == 0, run.stdout + run.stderr
+            repository.rename(original)
+    return shutil.copytree(original, tmp_path_factory.mktemp("finished") / "run", symlinks=True)
 
 
 @pytest.fixture
