@@ -1,4 +1,3 @@
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -34,23 +33,22 @@ def cowley_folder():
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def finished_run(tmp_path_factory, worker_id):
     """A copy of the repository in which config/test.yaml has run and its report was written.
 
-    It is run once; every worker of the tests has a copy of its own.
+    It is run once for all workers of the tests, and used by one at a time.
     """
     from repository_copy import CONFIG, OFFLINE, copy_repository, snakemake
 
     folder = tmp_path_factory.getbasetemp()
-    original = (folder if worker_id == "master" else folder.parent) / "finished"
-    with FileLock(f"{original}.lock"):
-        if not original.exists():
-            repository = copy_repository(tmp_path_factory.mktemp("workflow"))
+    repository = (folder if worker_id == "master" else folder.parent) / "finished"
+    with FileLock(f"{repository}.lock"):
+        if not repository.exists():
+            copy_repository(repository)
             run = snakemake(repository, "all", "build_report", *CONFIG, **OFFLINE)
             assert run.returncode == 0, run.stdout + run.stderr
-            repository.rename(original)
-    return shutil.copytree(original, tmp_path_factory.mktemp("finished") / "run", symlinks=True)
+        yield repository
 
 
 @pytest.fixture
