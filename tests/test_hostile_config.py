@@ -142,7 +142,11 @@ NUMBERS = [path for path in KEYS if type(at(VALID, path)) in (int, float)]
 FREE = [
     path
     for path in KEYS
-    if path[:-1] in (("datasets",), ("models",)) or "grid" in path[:-1] or path[-1] in OPTIONAL
+    if path[:-1] in (("datasets",), ("models",))
+    or "grid" in path[:-1]
+    or path[-1] in OPTIONAL
+    # An inference of locations says whether it is fitted again.
+    or (path[-1] == "refit" and at(VALID, path[:-1])["family"] != "localization")
 ]
 
 
