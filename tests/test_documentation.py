@@ -143,6 +143,7 @@ RESULTS = {
     "| candidate | V4 201025": ("results.md", "v4_panel", 2),
     "| recording, pooled |": ("results.md", "v4_pooled", 2),
     "| model | mask | feature weights |": ("results.md", "identity", 3),
+    "| target and way |": ("results.md", "transfer", 5),
     "| neurons | 2⁷ images": ("locations.md", "data_efficiency", 4),
     "| readout and its start": ("locations.md", "relocation", 3),
 }
