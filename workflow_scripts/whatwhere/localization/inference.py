@@ -1,7 +1,7 @@
 """Where neurons look and what they look for, by inference instead of gradient descent.
 
 A mixture model of spike-triggered averages (:mod:`whatwhere.localization.mixture`) is fitted from several
-starts.
+starts; then receptive fields may differ in shape (:mod:`whatwhere.localization.shapes`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior
 from whatwhere.localization.mixture import Neurons, Population, Run, StaSpectra, iterate, update_neurons
+from whatwhere.localization.shapes import locate
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +37,17 @@ class Localization:
     kernels
         (kernel, y, x) posterior means of L2 norm 1, signed so that amplitudes are positive on average.
     posterior
-        (neuron, kernel, y, x) probability of kernel and of the location of its top-left pixel; what is
-        lacking to 1 is that of no receptive field.
+        (neuron, kernel, y, x) probability of kernel and of the location of its top-left pixel, if
+        receptive fields differ in shape as much as the averages say; what is lacking to 1 is that of no
+        receptive field.
     amplitude
-        (neuron, kernel, y, x) posterior mean of the amplitude of a kernel at a location, probability
-        included: the prediction of standardised responses is sum of amplitude times (kernel * image).
+        (neuron, kernel, y, x) posterior mean of the amplitude of a kernel at a location, given that the
+        receptive field is that kernel, times the probability of both: the prediction of standardised
+        responses is sum of amplitude times (kernel * image).
     evidence
         (neuron,) log of how much likelier the average is with a receptive field than without.
+    deviation
+        Sd of the output of what a receptive field adds to the kernel, in sd of a response.
     bound
         Lower bound on the log evidence of the whole population, nats; at most 0: not identifiable.
     n_iterations
@@ -55,6 +60,7 @@ class Localization:
     posterior: np.ndarray
     amplitude: np.ndarray
     evidence: np.ndarray
+    deviation: float
     bound: float
     n_iterations: int
     converged: bool
@@ -233,10 +239,10 @@ def _result(spectra: StaSpectra, run: Run, prior: KernelPrior) -> Localization:
     neurons = update_neurons(spectra, run.population, 1.0)
     kernels = np.stack([kernel.mean for kernel in run.population.kernels])
     norm = np.linalg.norm(kernels, axis=1)
-    posterior, evidence = neurons.posterior, neurons.evidence
+    posterior, evidence, deviation = locate(spectra, run.population, prior)
     # Sign and scale of a kernel are free: unit norm, and amplitudes that are positive on average.
     scale = np.where(run.population.amplitude_mean < 0, -norm, norm)
-    amplitude = posterior * neurons.amplitude * scale.astype(np.float32)[:, None, None]
+    amplitude = neurons.posterior * neurons.amplitude * scale.astype(np.float32)[:, None, None]
     some = 1 - probability_of_none(evidence).astype(np.float32)[:, None, None, None]
     posterior, amplitude = some * posterior, some * amplitude
     if run.bound <= 0:
@@ -247,13 +253,24 @@ def _result(spectra: StaSpectra, run: Run, prior: KernelPrior) -> Localization:
         logger.warning("not converged after %d iterations: raise search.max_iterations", run.n_iterations)
     lengths = ", ".join(f"{k.smoothness:g}/{k.extent:g}" for k in run.population.kernels)
     logger.info(
-        "%d kernels: bound %.1f after %d iterations, smoothness/extent %s px, shares %s",
+        "%d kernels: bound %.1f after %d iterations, smoothness/extent %s px, shares %s, "
+        "sd of what receptive fields add to the kernel %g",
         len(kernels),
         run.bound,
         run.n_iterations,
         lengths,
         np.round(run.population.share, 3),
+        deviation,
     )
     unit = np.divide(kernels, scale[:, None], out=np.zeros_like(kernels), where=scale[:, None] != 0)
     unit = unit.reshape(-1, prior.patch, prior.patch)
-    return Localization(unit, posterior, amplitude, evidence, run.bound, run.n_iterations, run.converged)
+    return Localization(
+        kernels=unit,
+        posterior=posterior,
+        amplitude=amplitude,
+        evidence=evidence,
+        deviation=deviation,
+        bound=run.bound,
+        n_iterations=run.n_iterations,
+        converged=run.converged,
+    )

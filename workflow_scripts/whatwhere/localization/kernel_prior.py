@@ -43,7 +43,7 @@ class KernelPosterior:
 
 
 @dataclass(frozen=True)
-class _Basis:
+class Basis:
     """Prior of one pair of lengths: kernel = basis @ z with z standard normal.
 
     The columns of ``basis`` (pixel, direction) are uncorrelated under the average stimulus; ``variance``
@@ -56,7 +56,7 @@ class _Basis:
     extent: float
 
 
-def _basis(patch: int, smoothness: float, extent: float, covariance: np.ndarray) -> _Basis:
+def _basis(patch: int, smoothness: float, extent: float, covariance: np.ndarray) -> Basis:
     axis = np.arange(patch) - (patch - 1) / 2
     squared = axis**2
     line = np.exp(
@@ -71,7 +71,7 @@ def _basis(patch: int, smoothness: float, extent: float, covariance: np.ndarray)
     # Scaled so that a kernel's output has variance 1 under the prior: amplitudes carry all the scale.
     basis /= np.sqrt((basis * (covariance @ basis)).sum())
     variance, rotation = np.linalg.eigh(basis.T @ covariance @ basis)
-    return _Basis(basis @ rotation, np.clip(variance, 0, None), smoothness, extent)
+    return Basis(basis @ rotation, np.clip(variance, 0, None), smoothness, extent)
 
 
 class KernelPrior:
@@ -94,7 +94,7 @@ class KernelPrior:
         pairs = itertools.product(smoothness, extent)
         self.bases = [_basis(patch, *pair, stimulus.average) for pair in pairs]
 
-    def _root(self, prior: _Basis, weights: np.ndarray, pooled: np.ndarray) -> np.ndarray:
+    def _root(self, prior: Basis, weights: np.ndarray, pooled: np.ndarray) -> np.ndarray:
         """Triangular root of the posterior covariance in the directions of a prior."""
         if self.stimulus.stationary:
             return np.diag(1 / np.sqrt(1 + weights.sum() * prior.variance))

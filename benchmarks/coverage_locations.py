@@ -1,0 +1,92 @@
+"""How often 90 % credible sets of locations hold the true one, where receptive fields differ in shape.
+
+    PYTHONPATH=workflow_scripts python benchmarks/coverage_locations.py
+
+Simulated neurons see white noise of 30 x 30 px; half of the variance of a response is signal. Minutes of
+one core; writes docs/results/coverage_locations.csv and prints the table of docs/statistics.md.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from whatwhere.files import write_table
+from whatwhere.localization.inference import Search, localize
+from whatwhere.localization.kernel_prior import KernelPrior
+from whatwhere.localization.mixture import StaSpectra
+from whatwhere.localization.stimulus import StimulusCovariance
+
+KINDS = ["alike", "blobs of 0.8 to 2.5 px, up to twice as long", "Gabors of any orientation and phase"]
+N_NEURONS = 150
+
+
+def receptive_field(kind: str, centre: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Weights (y, x) of norm 1 in an image of ``size`` px around a pixel (y, x)."""
+    sd, angle, phase, wavelength, elongation = 1.5, 0.0, 0.0, 8.0, 1.0
+    if kind.startswith("blobs"):
+        sd, angle, elongation = rng.uniform(0.8, 2.5), rng.uniform(0, np.pi), rng.uniform(1, 2)
+        wavelength = np.inf
+    elif kind.startswith("Gabors"):
+        sd, angle, phase = rng.uniform(1, 2), rng.uniform(0, np.pi), rng.uniform(0, 2 * np.pi)
+        wavelength = rng.uniform(5, 9)
+    y, x = np.mgrid[:size, :size] - np.reshape(centre, (2, 1, 1))
+    across, along = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
+    envelope = np.exp(-(across**2 + (along / elongation) ** 2) / (2 * sd**2))
+    field = envelope * np.cos(2 * np.pi * across / wavelength + phase)
+    return field / np.linalg.norm(field)
+
+
+def averages(
+    kind: str, n_neurons: int, n_images: int, size: int, patch: int, seed: int
+) -> tuple[np.ndarray, StaSpectra, KernelPrior]:
+    """True top-left pixels of the patches (neuron, 2), averages of standardised responses, and a prior."""
+    rng = np.random.default_rng(seed)
+    corners = rng.integers(0, size - patch + 1, (n_neurons, 2))
+    fields = np.stack([receptive_field(kind, corner + patch // 2, size, rng) for corner in corners])
+    images = rng.normal(size=(n_images, size, size))
+    responses = np.tensordot(images, fields, [(1, 2), (1, 2)]) + rng.normal(size=(n_images, n_neurons))
+    responses /= responses.std(0)
+    sta = np.tensordot(responses, images, (0, 0)) / n_images
+    stimulus = StimulusCovariance.of(images, patch, None)
+    prior = KernelPrior(patch, [0.7, 1, 1.5, 2], [1, 1.5, 2.5], stimulus)
+    return corners, StaSpectra.of(sta, n_images), prior
+
+
+def credible_sets(posterior: np.ndarray, corners: np.ndarray) -> tuple[float, float]:
+    """Share of the 90 % sets that hold the true location, and their mean number of locations."""
+    flat = posterior.sum(1).reshape(len(posterior), -1)
+    order = np.argsort(-flat, 1)
+    total = np.take_along_axis(flat, order, 1).cumsum(1)
+    last = (total < 0.9 * total[:, -1:]).sum(1)
+    target = corners @ [posterior.shape[-1], 1]
+    return float(((order == target[:, None]).argmax(1) <= last).mean()), float((last + 1).mean())
+
+
+def main(output: Path) -> None:
+    """Simulate, write and print."""
+    rows = []
+    for kind, n_images, seed in itertools.product(KINDS, [512, 4096], range(10)):
+        corners, spectra, prior = averages(kind, N_NEURONS, n_images, 30, 11, seed)
+        (found,) = localize(spectra, prior, [1], Search(2, 200, 1e-3, seed=0))
+        held, size = credible_sets(found.posterior, corners)
+        rows.append(
+            {
+                "receptive_fields": kind,
+                "n_images": n_images,
+                "seed": seed,
+                "deviation": found.deviation,
+                "held": held,
+                "locations": size,
+            }
+        )
+    table = pd.DataFrame(rows)
+    write_table(table, output)
+    print(table.groupby(["receptive_fields", "n_images"], sort=False).mean().round(2).drop(columns="seed"))
+
+
+if __name__ == "__main__":
+    main(Path(__file__).parents[1] / "docs" / "results" / "coverage_locations.csv")

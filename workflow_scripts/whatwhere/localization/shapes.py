@@ -1,0 +1,106 @@
+"""Where neurons look if their receptive fields differ in shape.
+
+Given one kernel, the posterior over locations takes every difference between a receptive field and the kernel
+for evidence about the location, and is far too narrow. Here the receptive field of a neuron at a location is
+
+    a k + s B z,    a ~ N(m, v),    z ~ N(0, I),
+
+the shared kernel k and a deviation of its own, drawn from one of the priors on kernels, B (pixel, direction).
+With w = (a, z) and A = (k, s B), the log-likelihood of the average c of D images of covariance C around a
+location is D (w' A' c - w' A' C A w / 2) up to a constant, as for a single kernel, so that w is integrated
+out in closed form. Size s and prior B are those with the highest evidence for the population; s = 0 is the
+posterior given the kernel alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.special import logsumexp
+
+from whatwhere.localization.kernel_prior import Basis, KernelPrior
+from whatwhere.localization.mixture import Population, StaSpectra
+
+_SIZES = (0.0, 0.03, 0.05, 0.08, 0.12, 0.18, 0.27, 0.4, 0.6, 0.9)
+"""Sd of the output of a neuron's deviation, in sd of its response."""
+_MIDDLE = 0.6
+"""Size at which the priors of deviations are compared."""
+_COMPARED = 32
+"""Sizes and priors are compared on at most this many neurons, each of which has many pixels to say."""
+_NEGLIGIBLE = 1e-2
+"""Directions about which the images say less than this, in units of the prior's precision, are left out."""
+_CHUNK = 2**25
+"""Values held at once."""
+
+
+def locate(
+    spectra: StaSpectra, population: Population, prior: KernelPrior
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Posterior over kernels and locations of neurons whose receptive fields may differ in shape.
+
+    Parameters
+    ----------
+    spectra
+        Averages of the neurons.
+    population
+        Shared kernels and the priors of their amplitudes.
+    prior
+        Prior on kernels, and the covariance of the stimulus.
+
+    Returns
+    -------
+    Posterior (neuron, kernel, y, x) with sum 1; log evidence for a receptive field (neuron,); sd of the
+    deviations' output, in sd of a response.
+    """
+    some = spectra.subset(_COMPARED)
+
+    def support(size: float, own: Basis) -> float:
+        # A neuron without receptive field, whose evidence is negative, has no say.
+        return float(np.logaddexp(0, _evidence(_log_joint(some, population, prior, size, own))).sum())
+
+    own = max(prior.bases, key=lambda one: support(_MIDDLE, one))
+    size = max(_SIZES, key=lambda one: support(one, own))
+    n_values = len(population.kernels) * own.basis.shape[1] * np.prod(prior.stimulus.map_shape)
+    rows = max(1, int(_CHUNK // n_values))
+    posteriors, evidences = [], []
+    for start in range(0, len(spectra.spectrum), rows):
+        part = replace(spectra, spectrum=spectra.spectrum[start : start + rows])
+        joint = _log_joint(part, population, prior, size, own)
+        evidences.append(_evidence(joint))
+        posteriors.append(np.exp(joint - evidences[-1][:, None, None, None]).astype(np.float32))
+    return np.concatenate(posteriors), np.concatenate(evidences), size
+
+
+def _evidence(log_joint: np.ndarray) -> np.ndarray:
+    return logsumexp(log_joint, axis=(1, 2, 3))
+
+
+def _log_joint(
+    spectra: StaSpectra, population: Population, prior: KernelPrior, size: float, own: Basis
+) -> np.ndarray:
+    """Log of prior times likelihood relative to no receptive field, (neuron, kernel, y, x)."""
+    stimulus, n = prior.stimulus, spectra.n_images
+    height, width = stimulus.map_shape
+    joint = np.empty((len(spectra.spectrum), len(population.kernels), height, width))
+    for index, kernel in enumerate(population.kernels):
+        kept = n * size**2 * own.variance > _NEGLIGIBLE
+        filters = np.column_stack([kernel.mean, size * own.basis[:, kept]])
+        products = spectra.correlate(filters.T.reshape(-1, prior.patch, prior.patch))
+        mean, variance = population.amplitude_mean[index], population.amplitude_variance[index]
+        start = np.log(population.share[index] / (height * width)) - mean**2 / (2 * variance)
+        # The kernel is known up to its own posterior, which adds to the variance of its output.
+        energy = np.broadcast_to(kernel.energy, (height, width))
+        for row, column in np.ndindex(*stimulus.blocks.shape[:2]):
+            here = tuple(slice(i * stimulus.side, (i + 1) * stimulus.side) for i in (row, column))
+            precision = n * filters.T @ stimulus.blocks[row, column] @ filters + np.eye(filters.shape[1])
+            precision[0, 0] = n * energy[here].mean() + 1 / variance
+            lower = np.linalg.cholesky(precision)
+            constant = start - np.log(variance) / 2 - np.log(np.diag(lower)).sum()
+            inverse = solve_triangular(lower, np.eye(len(lower)), lower=True)
+            linear = np.float32(n) * products[:, :, here[0], here[1]]
+            linear[:, 0] += np.float32(mean / variance)
+            whitened = np.einsum("ed,ndyx->neyx", inverse.astype(np.float32), linear, optimize=True)
+            joint[:, index, here[0], here[1]] = constant + (whitened**2).sum(1) / 2
+    return joint
