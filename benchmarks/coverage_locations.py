@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 
 from whatwhere.files import write_table
+from whatwhere.localization import shapes
 from whatwhere.localization.inference import Search, localize
 from whatwhere.localization.kernel_prior import KernelPrior
 from whatwhere.localization.mixture import StaSpectra
@@ -41,18 +43,18 @@ def receptive_field(kind: str, centre: np.ndarray, size: int, rng: np.random.Gen
 
 
 def averages(
-    kind: str, n_neurons: int, n_images: int, size: int, patch: int, seed: int
+    kind: str, n_neurons: int, n_images: int, size: int, side: int, seed: int
 ) -> tuple[np.ndarray, StaSpectra, KernelPrior]:
     """True top-left pixels of the patches (neuron, 2), averages of standardised responses, and a prior."""
     rng = np.random.default_rng(seed)
-    corners = rng.integers(0, size - patch + 1, (n_neurons, 2))
-    fields = np.stack([receptive_field(kind, corner + patch // 2, size, rng) for corner in corners])
+    corners = rng.integers(0, size - side + 1, (n_neurons, 2))
+    fields = np.stack([receptive_field(kind, corner + side // 2, size, rng) for corner in corners])
     images = rng.normal(size=(n_images, size, size))
     responses = np.tensordot(images, fields, [(1, 2), (1, 2)]) + rng.normal(size=(n_images, n_neurons))
     responses /= responses.std(0)
     sta = np.tensordot(responses, images, (0, 0)) / n_images
-    stimulus = StimulusCovariance.of(images, patch, None)
-    prior = KernelPrior(patch, [0.7, 1, 1.5, 2], [1, 1.5, 2.5], stimulus)
+    stimulus = StimulusCovariance.of(images, side, None)
+    prior = KernelPrior(side, [0.7, 1, 1.5, 2], [1, 1.5, 2.5], stimulus)
     return corners, StaSpectra.of(sta, n_images), prior
 
 
@@ -71,8 +73,11 @@ def main(output: Path) -> None:
     rows = []
     for kind, n_images, seed in itertools.product(KINDS, [512, 4096], range(10)):
         corners, spectra, prior = averages(kind, N_NEURONS, n_images, 30, 11, seed)
-        (found,) = localize(spectra, prior, [1], Search(2, 200, 1e-3, seed=0))
+        search = Search(2, 200, 1e-3, seed=0)
+        (found,) = localize(spectra, prior, [1], search)
         held, size = credible_sets(found.posterior, corners)
+        with patch.object(shapes, "_SIZES", (0.0,)):
+            (given_kernel,) = localize(spectra, prior, [1], search)
         rows.append(
             {
                 "receptive_fields": kind,
@@ -81,11 +86,13 @@ def main(output: Path) -> None:
                 "deviation": found.deviation,
                 "held": held,
                 "locations": size,
+                "held_given_kernel": credible_sets(given_kernel.posterior, corners)[0],
             }
         )
     table = pd.DataFrame(rows)
     write_table(table, output)
-    print(table.groupby(["receptive_fields", "n_images"], sort=False).mean().round(2).drop(columns="seed"))
+    means = table.drop(columns="seed").groupby(["receptive_fields", "n_images"], sort=False).mean()
+    print(means.round(2).to_string())
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from whatwhere.localization.stimulus import StimulusCovariance
 
 
 def located(kind, n_images):
-    corners, spectra, prior = averages(kind, 120, n_images, size=20, patch=9, seed=0)
+    corners, spectra, prior = averages(kind, 120, n_images, size=20, side=9, seed=0)
     (found,) = localize(spectra, prior, [1], Search(1, 100, 1e-3, 0))
     return corners, spectra, prior, found
 
@@ -25,7 +25,7 @@ def test_credible_sets_of_unlike_receptive_fields_hold_their_middle(kind, n_imag
     corners, _, _, found = located(kind, n_images)
     assert found.deviation > 0.1
     held, size = credible_sets(found.posterior, corners)
-    # Of Gabors, a third and less of those of one kernel for all do.
+    # Given the kernel alone, at most a third of those of Gabors do.
     assert held > 0.85
     assert size < 5
 
