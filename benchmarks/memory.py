@@ -27,6 +27,7 @@ from whatwhere.files import read_table, write_table
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "workflow_scripts"))
 import compute_sta  # noqa: E402
+import describe_dataset  # noqa: E402
 import fit_baseline  # noqa: E402
 import load_recording  # noqa: E402
 import localize  # noqa: E402
@@ -69,6 +70,12 @@ def load_dataset(folder: Path) -> None:
     load_recording.main("large", definition, folder, None, str(folder / "data.nc"))
     stored, dense = (folder / "data.nc").stat().st_size, 4 * N_REPEATS * N_IMAGES * N_NEURONS
     print(f"{stored / 1e9:.2f} GB on disk, where all repeats of all images would take {dense / 1e9:.2f}")
+
+
+def describe(folder: Path) -> None:
+    """Table of neurons, figure and page of the dataset."""
+    files = (folder / f"large{ending}" for ending in (".csv", ".svg", ".png", ".html"))
+    describe_dataset.main(folder / "data.nc", *files)
 
 
 def averages(folder: Path) -> None:
@@ -143,6 +150,7 @@ def score_fits(folder: Path) -> None:
 STEPS: dict[str, Callable[[Path], None]] = {
     "write_recording": write_recording,
     "load_recording": load_dataset,
+    "describe_dataset": describe,
     "compute_sta": averages,
     "train": train_network,
     "train, relocate": train_and_relocate,

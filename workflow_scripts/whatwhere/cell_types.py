@@ -85,8 +85,9 @@ def fit_continuum(barcodes: np.ndarray) -> Continuum:
 def _lengths(barcodes: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Expected length and squared length (neuron,) of Gaussian weights whose direction is known."""
     precision = np.linalg.inv(covariance)
-    curvature = np.einsum("nc,cd,nd->n", barcodes, precision, barcodes)
-    slope = barcodes @ precision @ mean
+    weighted = barcodes @ precision
+    curvature = (weighted * barcodes).sum(1)
+    slope = weighted @ mean
     power = len(mean) - 1
     # The density r^power exp(slope r - curvature r^2 / 2), on a grid around its mode.
     mode = (slope + np.sqrt(slope**2 + 4 * curvature * power)) / (2 * curvature)

@@ -164,12 +164,14 @@ def half_weights(features: Iterator[np.ndarray], responses: np.ndarray, weights:
     start = 0
     for chunk in features:
         mine = slice(start, start + len(chunk))
-        chunk = np.concatenate([np.ones((*chunk.shape[:2], 1)), chunk], axis=2, dtype=np.float64)
-        by_neuron = chunk.transpose(1, 2, 0)
-        response = np.nan_to_num(responses[mine]).T[:, :, None].astype(np.float64)
+        chunk = np.concatenate([np.ones((*chunk.shape[:2], 1), np.float32), chunk], axis=2)
         for half in range(2):
-            kept = by_neuron * (there[mine] & (number[mine] % 2 == half)).T[:, None]
-            joint[half] += kept @ by_neuron.transpose(0, 2, 1)
+            counted = there[mine] & (number[mine] % 2 == half)
+            used = counted.any(1)
+            # Products in float32, sums over chunks in float64.
+            kept = (chunk[used] * counted[used, :, None]).transpose(1, 2, 0)
+            joint[half] += kept @ chunk[used].transpose(1, 0, 2)
+            response = np.nan_to_num(responses[mine][used]).T[:, :, None].astype(np.float32)
             cross[half] += (kept @ response)[..., 0]
         start += len(chunk)
     size = (weights.astype(np.float64) ** 2).mean(1)
