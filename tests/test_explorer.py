@@ -339,3 +339,18 @@ def test_what_is_not_known_is_left_empty():
     assert (table[["look", "want", "code", "type", "cluster"]] == "").all(axis=None)
     assert table[["row", "column", "first", "confirmed"]].isna().all(axis=None)
     assert table["correlation"].notna().all()
+
+
+def test_it_opens_beside_the_best_of_the_other_models_and_says_where_no_ceiling_is_known(tmp_path):
+    known = described(10, 4, pictures=True).drop_vars("cc_max")
+    views = {
+        ("v1", "network"): view(known),
+        ("v1", "mean"): view(known[["neuron_id", "measured", "predicted"]]),
+        ("v1", "poor"): view(known.assign(correlation=known["correlation"] / 2).drop_vars("barcode")),
+        ("v1", "good"): view(known.assign(correlation=known["correlation"] / 1.1).drop_vars("barcode")),
+    }
+    write(views, "Explorer", tmp_path / "explore.html")
+    with opened(tmp_path / "explore.html", tmp_path) as browser:
+        wait(browser, lambda b: "shown" in text(b, "count"))
+        assert ask(browser, "[named('model').value, named('other').value]") == ["network", "good"]
+        assert ask(browser, "named('noise ceiling').title.text") == "noise ceiling: not known"

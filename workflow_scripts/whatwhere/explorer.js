@@ -49,6 +49,7 @@ function change_model() {
   source.selected.indices = [];
   kept.indices = [];
   source.data = { ...data, other };
+  ceiling_title.text = Array.from(data.ceiling).some(Number.isFinite) ? "noise ceiling" : "noise ceiling: not known";
   types_choice.options = unique(data.type);
   clusters_choice.options = unique(data.cluster);
   types_choice.value = types_choice.value.filter((value) => types_choice.options.includes(value));
@@ -65,8 +66,15 @@ function change_dataset() {
     choice.options = models;
   }
   const pictured = models.find((model) => of(dataset_choice.value, model).code.some((code) => code !== ""));
-  other_choice.value = models.find((model) => model !== (pictured ?? models[0])) ?? models[0];
-  model_choice.value = pictured ?? models[0];
+  const chosen = pictured ?? models[0];
+  // Compared with the best of the others.
+  const mean = (model) => {
+    const known = Array.from(of(dataset_choice.value, model).correlation).filter(Number.isFinite);
+    return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : -2;
+  };
+  const others = models.filter((model) => model !== chosen).sort((a, b) => mean(b) - mean(a));
+  other_choice.value = others[0] ?? chosen;
+  model_choice.value = chosen;
   change_model();
 }
 
@@ -84,7 +92,7 @@ function show_selected() {
   const words = document.createElement("span");
   words.textContent = `Neuron ${data.neuron_id[i]}`;
   detail.text = `<b style="font-size:16px">${words.innerHTML}</b><br>
-    correlation ${number(data.correlation[i])}, at most ${number(data.ceiling[i])}<br>
+    correlation ${number(data.correlation[i])}, ceiling ${number(data.ceiling[i])}<br>
     ${image(data.look[i], "width:148px")} ${image(data.want[i], "width:148px")}<br>
     ${image(data.code[i], "width:300px;height:24px")}`;
   points.data = { measured: data.measured[i], predicted: data.predicted[i] };

@@ -99,7 +99,7 @@ def _columns() -> list[TableColumn]:
     strip = HTMLTemplateFormatter(template=_PICTURE.replace("HEIGHT", "22px").replace("WIDTH", "110px"))
     described = [
         ("neuron_id", "neuron", 70, None),
-        ("look", "mask on average", 105, picture),
+        ("look", "mask on average", 120, picture),
         ("want", "exciting image", 105, picture),
         ("code", "barcode", 120, strip),
         ("type", "cell type", 60, None),
@@ -164,7 +164,7 @@ def page(views: Views) -> Document:
         view=shown,
         columns=_columns(),
         row_height=50,
-        width=990,
+        width=1005,
         height=520,
         index_position=None,
         reorderable=False,
@@ -175,6 +175,7 @@ def page(views: Views) -> Document:
     plot.xaxis.axis_label, plot.yaxis.axis_label = "predicted", "measured, mean of repeats"
     style = {"size": 5, "alpha": 0.6, "color": plotting.PALETTE[0], "name": "points"}
     plot.scatter("predicted", "measured", source=points, **style)
+    maps = _maps(source, shown)
     arguments: dict[str, Any] = {
         "source": source,
         "stores": stores,
@@ -184,6 +185,7 @@ def page(views: Views) -> Document:
         "points": points,
         "detail": detail,
         "count": count,
+        "ceiling_title": maps[2].title,
         "controls": controls,
     }
 
@@ -210,7 +212,7 @@ def page(views: Views) -> Document:
                 *(controls[name] for name in ("types", "clusters")),
                 column(count, row(*(controls[name] for name in ("every", "none", "export")))),
             ),
-            row(*_maps(source, shown)),
+            row(*maps),
             row(table, column(detail, plot)),
         )
     )
