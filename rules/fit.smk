@@ -24,6 +24,8 @@ rule train:
         model=fitted_by("train"),
     conda:
         "../envs/whatwhere.yaml"
+    # What takes longest comes first, so that no core is left with it alone at the end.
+    priority: 1
     threads: config["threads_per_fit"]
     resources:
         gpu=int(config["device"] != "cpu"),
