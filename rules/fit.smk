@@ -22,10 +22,10 @@ rule train:
         "<benchmarks>/train/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.tsv"
     wildcard_constraints:
         model=fitted_by("train"),
-    conda:
-        "../envs/whatwhere.yaml"
     # What takes longest comes first, so that no core is left with it alone at the end.
     priority: 1
+    conda:
+        "../envs/whatwhere.yaml"
     threads: config["threads_per_fit"]
     resources:
         gpu=int(config["device"] != "cpu"),
