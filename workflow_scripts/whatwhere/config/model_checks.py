@@ -88,7 +88,10 @@ def _check_cores(definition: Config, path: tuple[str, ...], sources: Sources) ->
 
 def _check_bank(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
     """What stands on a bank, and what cannot."""
-    if definition["family"] == "factorized_ridge" and not {"bank", "core_from"} & set(definition):
+    traits = traits_of(definition)
+    # A closed form learns weights of features, not features.
+    closed = traits.rule == "fit_baseline" and traits.feature_weights
+    if closed and not {"bank", "core_from"} & set(definition):
         raise fail(path, "key 'bank' is missing", sources)
     if "bank" not in definition:
         if definition.get("input") == "features" and "core_from" not in definition:
