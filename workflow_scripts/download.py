@@ -5,7 +5,6 @@ from typing import Any
 
 from whatwhere.logs import logged
 from whatwhere.recordings import PUBLISHED, read
-from whatwhere.simulations.vgg19 import fetch_weights
 
 
 def main(
@@ -15,6 +14,9 @@ def main(
     if definition["kind"] in PUBLISHED:
         read(name, definition, Path(downloads), mirror)
     else:
+        # Only here, because recordings do without torch, which takes seconds to import.
+        from whatwhere.simulations.vgg19 import fetch_weights
+
         space = definition["feature_space"]
         fetch_weights(space["weights"], space["sha256"], Path(downloads))
     Path(done).touch()

@@ -6,7 +6,7 @@ from typing import Any
 from whatwhere.dataset import check
 from whatwhere.files import write_netcdf
 from whatwhere.logs import logged
-from whatwhere.simulations import difference_of_gaussians, feature_units, v1_cells
+from whatwhere.simulations import difference_of_gaussians, v1_cells
 
 
 def main(
@@ -26,6 +26,9 @@ def main(
     elif definition["kind"] == "simulated_v1":
         dataset = v1_cells.simulate(name, **arguments, recording=recording)
     else:
+        # Only here, because torch takes longer to import than the other kinds to simulate.
+        from whatwhere.simulations import feature_units
+
         dataset = feature_units.simulate(name, **arguments, recording=recording, downloads=Path(downloads))
     check(dataset, f"datasets.{name}")
     write_netcdf(dataset, output)

@@ -6,7 +6,6 @@ import numpy as np
 from scipy.cluster.hierarchy import fcluster, ward
 from scipy.spatial.distance import cdist
 from scipy.special import softmax
-from sklearn.metrics import silhouette_score
 
 from whatwhere.seen import variance
 
@@ -83,6 +82,9 @@ def silhouette(barcodes: np.ndarray, clusters: np.ndarray) -> float:
     """Mean silhouette of clusters (neuron,) of barcodes (neuron, channel); NaN for a single cluster."""
     if len(np.unique(clusters)) < 2:
         return np.nan
+    # Imported where it is needed: a second for every job that only normalizes barcodes.
+    from sklearn.metrics import silhouette_score
+
     return float(silhouette_score(barcodes, clusters))
 
 

@@ -15,7 +15,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from scipy.interpolate import PchipInterpolator
-from scipy.stats import t
+from scipy.special import stdtrit
 
 MIN_PERFORMANCE = 0.05
 """Performance below which there is nothing to compare."""
@@ -192,7 +192,7 @@ def _search(level: np.ndarray, curve: pd.DataFrame) -> tuple[float, float, float
         variance = (level - values).var(1, ddof=1)
         size = np.clip(np.searchsorted(sizes, x, side="right") - 1, 0, len(sizes) - 2)
         error = np.sqrt((variance[size] + variance[size + 1]) / 2 / n_seeds)
-        half = t.ppf(0.975, 2 * (n_seeds - 1)) * error
+        half = stdtrit(2 * (n_seeds - 1), 0.975) * error
     octaves, lows, highs = [], [], []
     for interpolated in _between(sizes, values, x):
         missing = (level - interpolated).mean(1)

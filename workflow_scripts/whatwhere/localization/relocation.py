@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import beta
+from scipy.special import betainccinv
 from torch import Tensor
 
 from whatwhere.models.base import Model
@@ -115,7 +115,7 @@ def least_gain(n_images: int, n_features: int, n_locations: int) -> float:
     free = n_images - 1 - n_features
     if free < 1:
         return math.inf
-    explained = beta.isf(_FALSE_MOVES / n_locations, n_features / 2, free / 2)
+    explained = betainccinv(n_features / 2, free / 2, _FALSE_MOVES / n_locations)
     return -n_images / 2 * math.log1p(-explained)
 
 

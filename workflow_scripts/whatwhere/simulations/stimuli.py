@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from sklearn.datasets import load_sample_images
 
 from whatwhere.dataset import SPLITS, TEST, TRAIN, VALIDATION, duplicate_groups, open_dataset
 from whatwhere.errors import UserError
@@ -158,6 +157,9 @@ def _as_stored(color: str) -> dict[str, Any]:
 
 def _photographs(definition: dict[str, Any], color: str, key: str) -> Crops:
     """The two photographs that scikit-learn ships, each cut from left to right."""
+    # Imported where it is needed: a second for every job that only simulates.
+    from sklearn.datasets import load_sample_images
+
     pictures, split = [], []
     for photograph in load_sample_images().images:
         picture = preprocess(np.moveaxis(photograph, -1, 0)[None], _as_stored(color), key)[0]
