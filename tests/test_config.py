@@ -100,6 +100,7 @@ MISTAKES = [
     ((*MODEL, "grid", 0, "mask_l2"), [0.1], "unknown key 'mask_l2'"),
     ((*MODEL, "loss"), "mae", "loss: 'mae' is not allowed; use one of mse, poisson"),
     ((*MODEL, "training", "max_steps"), 0, "training.max_steps"),
+    ((*MODEL, "training", "max_epochs"), 9, "training: needs either 'max_steps' or 'max_epochs'"),
     ((*MODEL, "training", "patience"), KeyError, "key 'patience' is missing"),
     ((*MODEL, "training", "learning_rate"), "fast", "must be number"),
     ((*MODEL, "readout", "bias"), "yes", "readout.bias"),

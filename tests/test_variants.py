@@ -125,3 +125,15 @@ def test_one_cycle_keeps_nothing_of_the_stages_it_is_like_and_epochs_replace_ste
     )
     assert models["mine"]["training"] == {"batch_size": 8, "schedule": "one_cycle", "max_epochs": 3}
     assert models["base"] == base
+
+
+@pytest.mark.parametrize(("first", "second"), [("max_steps", "max_epochs"), ("max_epochs", "max_steps")])
+def test_of_steps_and_epochs_the_one_that_is_laid_over_the_other_holds(first, second):
+    models = variants(
+        {
+            "base": {"training": {first: 9}},
+            "mine": {"like": "base", "training": {second: 3}},
+            "same": {"like": "base"},
+        }
+    )
+    assert [models[name]["training"] for name in ("mine", "same")] == [{second: 3}, {first: 9}]

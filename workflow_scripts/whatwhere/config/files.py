@@ -69,9 +69,13 @@ def read(path: str | Path) -> Config:
     return content
 
 
+ALTERNATIVES = {"max_steps": "max_epochs", "max_epochs": "max_steps"}
+"""Keys that stand for one another: where one is laid over the other, the later holds."""
+
+
 def merge(base: Config, update: Config) -> Config:
-    """Merge mappings key by key; any other value of ``update`` replaces that of ``base``."""
-    merged = dict(base)
+    """Merge mappings key by key; other values of ``update`` replace those, or their alternatives, in base."""
+    merged = {key: value for key, value in base.items() if ALTERNATIVES.get(key) not in update}
     for key, value in update.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = merge(merged[key], value) if both else value

@@ -121,11 +121,9 @@ def _fill_cores(config: Config, sources: Sources) -> None:
 def _one_schedule(training: Config) -> Config:
     """A training without what belongs to a schedule that it is like but does not follow.
 
-    One cycle needs no keys of stages, and epochs take the place of steps.
+    One cycle needs no keys of stages.
     """
-    dropped = set(STAGES) if training.get("schedule") == "one_cycle" else set()
-    if "max_epochs" in training:
-        dropped.add("max_steps")
+    dropped = STAGES if training.get("schedule") == "one_cycle" else ()
     return {key: value for key, value in training.items() if key not in dropped}
 
 
