@@ -250,16 +250,17 @@ def _ridge(gram: Tensor, products: Tensor, strength: float, penalty: Tensor) -> 
 def _products_of_pairs(values: Tensor) -> Tensor:
     """Products of all pairs of elements, off-diagonal ones twice, (neuron, n) to (neuron, n (n + 1) / 2)."""
     first, second = torch.triu_indices(values.shape[1], values.shape[1])
-    return values[:, first] * values[:, second] * (1 + (first != second).to(values.dtype))
+    # Selecting takes a third of the time of indexing.
+    products = values.index_select(1, first) * values.index_select(1, second)
+    return products * (1 + (first != second).to(values.dtype))
 
 
 def _unpack(packed: Tensor, size: int) -> Tensor:
     """Symmetric matrices (neuron, size, size) of their upper triangles (neuron, size (size + 1) / 2)."""
     first, second = torch.triu_indices(size, size)
-    full = packed.new_empty(len(packed), size, size)
-    full[:, first, second] = packed
-    full[:, second, first] = packed
-    return full
+    position = torch.empty(size, size, dtype=torch.long)
+    position[first, second] = position[second, first] = torch.arange(len(first))
+    return packed.index_select(1, position.flatten()).unflatten(1, (size, size))
 
 
 def _parameters(total: Tensor, rank: int, bias: Tensor, grid: tuple[int, int]) -> dict[str, Tensor]:
