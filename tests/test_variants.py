@@ -1,3 +1,4 @@
+import copy
 import os
 
 import pytest
@@ -137,3 +138,19 @@ def test_of_steps_and_epochs_the_one_that_is_laid_over_the_other_holds(first, se
         }
     )
     assert [models[name]["training"] for name in ("mine", "same")] == [{second: 3}, {first: 9}]
+
+
+def test_what_a_module_is_given_extends_the_files_but_a_merge_of_them_does_not(tmp_path):
+    """Snakemake merges key by key: steps of one file beside epochs of the other."""
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("run: mine\nmodels: {cnn_gaussian: {training: {max_epochs: 3}}}\n")
+    alone = load([mine])
+    training = alone.config["models"]["cnn_gaussian"]["training"]
+    assert (training["max_epochs"], "max_steps" in training) == (3, False)
+
+    merged = copy.deepcopy(load([]).written)
+    merged["run"] = "mine"
+    merged["models"]["cnn_gaussian"]["training"]["max_epochs"] = 3
+    assert "max_steps" in merged["models"]["cnn_gaussian"]["training"]
+    assert load([mine], merged).config == alone.config
+    assert load([], {"run": "other"}).config["run"] == "other"

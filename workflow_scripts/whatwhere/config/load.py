@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from whatwhere.config.files import FOLDER, Config, from_command_line, merge, read
 from whatwhere.config.resolve import resolve
@@ -44,7 +45,8 @@ def load(
     paths
         Files that extend the default configuration, in order.
     given
-        What a workflow that uses this one as a module passes instead of files; it extends the files.
+        The configuration as Snakemake merged it. A workflow that uses this one as a module passes some of it
+        instead of files; what no file says extends them.
     command_line
         What ``--config`` brings.
 
@@ -57,8 +59,23 @@ def load(
     typed = from_command_line(command_line or {})
     sources = [(str(path), read(path)) for path in files] + ([("--config", typed)] if typed else [])
     written: Config = {}
-    for content in [*(content for name, content in sources if name != "--config"), given or {}, typed]:
+    contents = [content for name, content in sources if name != "--config"]
+    for content in [*contents, _beyond(given or {}, contents), typed]:
         written = merge(written, content)
     config = resolve(written, sources)
     validate(config, sources)
     return Loaded(config, written, sources)
+
+
+def _beyond(given: Config, contents: Sequence[Any]) -> Config:
+    """What of a mapping none of the contents says in the same place."""
+    beyond: Config = {}
+    for key, value in given.items():
+        said = [content[key] for content in contents if isinstance(content, dict) and key in content]
+        if isinstance(value, dict):
+            inner = _beyond(value, said)
+            if inner or not said:
+                beyond[key] = inner
+        elif value not in said:
+            beyond[key] = value
+    return beyond
