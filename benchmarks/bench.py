@@ -24,7 +24,7 @@ import pandas as pd
 import plain
 import torch
 from cases import Case, nonlinear_features, one_kernel, population, three_layers
-from measure import DEVICE, NAN, Row, compare, hardware, seconds, table
+from measure import DEVICE, NAN, Row, compare, hardware, rate, table
 from sklearn.linear_model import LinearRegression, Ridge
 from whole_fits import equal_loss, figure_4
 
@@ -37,12 +37,9 @@ from whatwhere.models.feature_bank import FeatureBank
 from whatwhere.simulations.difference_of_gaussians import simulate
 from whatwhere.training.blocks import Tensors
 from whatwhere.training.families import FAMILIES, settings
-from whatwhere.training.loop import PRECISIONS
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[1]
-# Of a step of 64 images: three products per layer, but no gradient of the images.
-FIGURE_5_OPERATIONS = 2 * 64 * (2 * 40**2 * 32 * 75 + 3 * (36**2 * 64 * 800 + 32**2 * 4 * (1600 + 100)))
 
 
 def random_case(definition: dict, shape: ImageShape, n_neurons: int, n_train: int, n_validation: int) -> Case:
@@ -73,7 +70,8 @@ def training_step(precision: str, target: float) -> Iterator[Row]:
     """(a) One step of the network of section G.2."""
     case = random_case(three_layers(), (1, 31, 31), 103, 512, 2)
     times = compare(lambda: case.train(1, max_steps=3, precision=precision), plain_steps(case, 3), repeats=4)
-    yield Row("a", f"step of the G.2 network, {precision}", **times, measured="all", target=target)
+    note = rate(3 * case.operations(), times["ours"], precision)
+    yield Row("a", f"step of the G.2 network, {precision}", **times, measured="all", target=target, note=note)
 
 
 def neuralpredictors_step() -> Iterator[Row]:
@@ -100,7 +98,8 @@ def figure_3_sweep(n_neurons: int, together: int, target: float) -> Iterator[Row
     case = random_case(one_kernel(), (1, 48, 48), n_neurons, 819, 205)
     times = compare(lambda: sweep(case, together, max_steps=50), plain_steps(case, 50), repeats=2, scale=20)
     what = f"20 fits of a Fig 3 cell (N {n_neurons}, D 2^10), {together} at once"
-    yield Row("c", what, **times, measured="1 of 20 fits, 50 steps each", target=target)
+    note = rate(2 * 50 * case.operations(), times["ours"], "float32")
+    yield Row("c", what, **times, measured="1 of 20 fits, 50 steps each", target=target, note=note)
 
 
 def figure_5_sweep(precision: str, target: float) -> Iterator[Row]:
@@ -112,17 +111,9 @@ def figure_5_sweep(precision: str, target: float) -> Iterator[Row]:
         repeats=2,
         scale=5,
     )
-    rate = FIGURE_5_OPERATIONS * 20 * 2 / times["ours"] / 1e9
-    note = f"{rate:.0f} Gflop/s in {precision}, where a product of matrices reaches {peak(precision):.0f}"
+    note = rate(2 * 2 * case.operations(), times["ours"], precision)
     what = f"20 fits of a Fig 5 cell (N 100, D 2^10), {precision}"
     yield Row("c", what, **times, measured="4 of 20 fits, 2 steps each", target=target, note=note)
-
-
-def peak(precision: str) -> float:
-    """Gflop/s of a large product of matrices."""
-    size = 2048
-    left = torch.randn(size, size, device=DEVICE).to(PRECISIONS[precision])
-    return 2 * size**3 / min(seconds(lambda: left @ left) for _ in range(4)) / 1e9
 
 
 def simulated(n_images: int) -> FitData:

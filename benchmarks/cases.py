@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from plain import PlainNetwork
+from torch.utils.flop_counter import FlopCounterMode
 
 from whatwhere.config.load import load
 from whatwhere.models.base import ImageShape, Model
@@ -133,6 +134,16 @@ class Case:
             training = Training(encoders[part], [Block(self.data)], objectives[part], config, [order])
             fits += training.run(lambda _: None)
         return fits
+
+    def operations(self) -> int:
+        """Multiplications and additions in convolutions and products of one step of every setting."""
+        counts = []
+        for n_steps in (1, 2):
+            # One evaluation in both, which the difference removes.
+            with FlopCounterMode(display=False) as counter:
+                self.train(1, max_steps=n_steps, evaluate_every=n_steps)
+            counts.append(counter.get_total_flops())
+        return counts[1] - counts[0]
 
     def plain(self, encoder: Model) -> PlainNetwork:
         """The plain network with the values of an encoder."""

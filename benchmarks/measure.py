@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from whatwhere.memory import keep_freed_memory
+from whatwhere.training.loop import PRECISIONS
 
 NAN = float("nan")
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -113,6 +114,18 @@ def compare(
         "lowest": min(mine) / max(theirs),
         "highest": max(mine) / min(theirs),
     }
+
+
+def rate(operations: float, elapsed: float, precision: str) -> str:
+    """Operations per second beside what a large product of matrices reaches, as the note of a row."""
+    side = 2048
+    left = torch.randn(side, side, device=DEVICE).to(PRECISIONS[precision])
+    peak = 2 * side**3 / min(seconds(lambda: left @ left) for _ in range(4))
+    reached = operations / elapsed
+    return (
+        f"{reached / 1e9:.0f} Gflop/s in {precision}, where a product of matrices reaches {peak / 1e9:.0f}: "
+        f"{reached / peak:.0%}"
+    )
 
 
 def hardware() -> dict[str, str]:
