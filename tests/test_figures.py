@@ -1,5 +1,6 @@
 """Figures are complete, legible and drawn from tables alone."""
 
+import functools
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -104,28 +105,41 @@ def draw(name, run, svg, png):
     }[name]()
 
 
+@pytest.fixture(scope="module")
+def drawing(run, tmp_path_factory):
+    """Draws a figure of the run once: the figure and its files."""
+    folder, save = tmp_path_factory.mktemp("drawn"), plotting.save
+
+    @functools.cache
+    def drawing(name):
+        figures = []
+
+        def keep(figure, svg, png, note=""):
+            save(figure, svg, png, note)
+            figures.append(figure)
+
+        svg, png = folder / f"{name}.svg", folder / f"{name}.png"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plotting, "save", keep)
+            draw(name, run, svg, png)
+        (figure,) = figures
+        return figure, svg, png
+
+    return drawing
+
+
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_has_content_in_every_panel_and_nothing_beyond_its_edge(name, run, tmp_path, monkeypatch):
-    drawn = []
-    save = plotting.save
-
-    def keep(figure, svg, png, note=""):
-        drawn.append(figure)
-        save(figure, svg, png, note)
-        drawn_inches = figure.get_tightbbox()
-        width, height = figure.get_size_inches()
-        assert min(drawn_inches.x0, drawn_inches.y0) > -0.01, "something lies left of or below the canvas"
-        assert drawn_inches.x1 < width + 0.01, "something lies right of the canvas"
-        assert drawn_inches.y1 < height + 0.01, "something lies above the canvas"
-        for ax in figure.axes:
-            assert not ax.axison or ax.has_data() or ax.get_label() == "<colorbar>"
-            box = ax.get_window_extent()
-            assert not ax.axison or min(box.width, box.height) > 4, "a panel has no room"
-
-    monkeypatch.setattr(plotting, "save", keep)
-    svg, png = tmp_path / "figure.svg", tmp_path / "figure.png"
-    draw(name, run, svg, png)
-    assert len(drawn) == 1
+def test_a_figure_has_content_in_every_panel_and_nothing_beyond_its_edge(name, drawing):
+    figure, svg, png = drawing(name)
+    drawn_inches = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert min(drawn_inches.x0, drawn_inches.y0) > -0.01, "something lies left of or below the canvas"
+    assert drawn_inches.x1 < width + 0.01, "something lies right of the canvas"
+    assert drawn_inches.y1 < height + 0.01, "something lies above the canvas"
+    for ax in figure.axes:
+        assert not ax.axison or ax.has_data() or ax.get_label() == "<colorbar>"
+        box = ax.get_window_extent()
+        assert not ax.axison or min(box.width, box.height) > 4, "a panel has no room"
 
     width = float(ET.parse(svg).getroot().get("width").removesuffix("pt"))
     assert width / 72 == pytest.approx(plotting.PAGE) or width / 72 == pytest.approx(plotting.COLUMN)
@@ -147,9 +161,9 @@ def test_a_figure_has_content_in_every_panel_and_nothing_beyond_its_edge(name, r
         ("barcodes", "Not finished, ended by max_steps: factorized"),
     ],
 )
-def test_a_figure_names_the_models_that_were_cut_short_or_at_an_edge(name, remark, run, tmp_path):
-    draw(name, run, tmp_path / "figure.svg", tmp_path / "figure.png")
-    assert remark in " ".join(ET.parse(tmp_path / "figure.svg").getroot().itertext())
+def test_a_figure_names_the_models_that_were_cut_short_or_at_an_edge(name, remark, drawing):
+    _, svg, _ = drawing(name)
+    assert remark in " ".join(ET.parse(svg).getroot().itertext())
 
 
 def test_a_remark_names_models_and_the_share_of_their_fits():
@@ -162,13 +176,12 @@ def test_a_remark_names_models_and_the_share_of_their_fits():
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_is_the_same_file_when_drawn_again(name, run, tmp_path):
-    files = [(tmp_path / f"{i}.svg", tmp_path / f"{i}.png") for i in range(2)]
-    for svg, png in files:
-        draw(name, run, svg, png)
-    (first, first_png), (second, second_png) = files
-    assert first.read_bytes() == second.read_bytes()
-    assert first_png.read_bytes() == second_png.read_bytes()
+def test_a_figure_is_the_same_file_when_drawn_again(name, run, drawing, tmp_path):
+    _, svg, png = drawing(name)
+    again, again_png = tmp_path / "again.svg", tmp_path / "again.png"
+    draw(name, run, again, again_png)
+    assert again.read_bytes() == svg.read_bytes()
+    assert again_png.read_bytes() == png.read_bytes()
 
 
 def test_curves_differ_in_two_of_colour_marker_and_line():
