@@ -86,9 +86,9 @@ def test_sizes_that_do_not_rise_are_refused(sizes, tmp_path):
 
 
 def test_the_plan_is_printed(capsys, tmp_path):
-    assert plan.main([str(REPOSITORY / "config" / "fig4.yaml")]) == 0
+    assert plan.main([str(REPOSITORY / "config" / "test.yaml")]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("run fig4: 3 fits, 3 cells")
+    assert out.startswith("run test: 3 fits, 6 cells")
     assert "figures/fig4.svg" in out
     assert plan.main([str(tmp_path / "none.yaml")]) == 1
     assert capsys.readouterr().err.startswith("Error: ")
