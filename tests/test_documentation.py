@@ -141,7 +141,8 @@ def test_references_in_docstrings_lead_somewhere():
 RESULTS = {
     "| model | correlation with the repeat mean |": ("results.md", "v1_like", 1),
     "| candidate | V4 201025": ("results.md", "v4_panel", 2),
-    "| recording, pooled |": ("results.md", "v4_pooled", 2),
+    "| recording, pooled |": ("results.md", "v4_pooled", 5),
+    "| candidate | correlation | share": ("results.md", "v1_noisy", 1),
     "| model | mask | feature weights |": ("results.md", "identity", 3),
     "| target and way |": ("results.md", "transfer", 5),
     "| neurons | 2⁷ images": ("locations.md", "data_efficiency", 4),
