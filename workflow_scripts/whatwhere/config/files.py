@@ -75,7 +75,8 @@ ALTERNATIVES = {"max_steps": "max_epochs", "max_epochs": "max_steps"}
 
 def merge(base: Config, update: Config) -> Config:
     """Merge mappings key by key; other values of ``update`` replace those, or their alternatives, in base."""
-    merged = {key: value for key, value in base.items() if ALTERNATIVES.get(key) not in update}
+    replaced = {ALTERNATIVES[key] for key in update if key in ALTERNATIVES}
+    merged = {key: value for key, value in base.items() if key not in replaced}
     for key, value in update.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = merge(merged[key], value) if both else value
