@@ -93,7 +93,7 @@ def test_halves_estimate_the_weights_from_disjoint_images(rng):
     weights = rng.normal(size=(4, 3))
     features = rng.normal(size=(400, 4, 3)) + 2
     responses = (features * weights).sum(2) + 5
-    chunks = [features[:151], features[151:]]
+    chunks = [part.swapaxes(0, 1) for part in (features[:151], features[151:])]
     estimates = half_weights(iter(chunks), responses, weights)
     np.testing.assert_allclose(estimates, np.stack([weights] * 2), atol=0.1)
     other = responses.copy()
@@ -109,7 +109,7 @@ def test_the_ridge_of_halves_is_the_closed_form(rng):
     features, responses = rng.normal(size=(100, 1, 2)), rng.normal(size=(100, 1))
     x, y = features[::2, 0] - features[::2, 0].mean(0), responses[::2, 0] - responses[::2, 0].mean()
     expected = np.linalg.solve(x.T @ x + responses.var() * np.eye(2), x.T @ y)
-    found = half_weights(iter([features]), responses, weights)
+    found = half_weights(iter([features.swapaxes(0, 1)]), responses, weights)
     np.testing.assert_allclose(found[0, 0], expected, rtol=1e-6)
 
 
@@ -120,16 +120,18 @@ def test_halves_are_of_the_images_that_a_neuron_saw(rng):
     everything = (features * weights).sum(2) + rng.normal(size=(61, 4))
     responses = np.full((61, 4), np.nan)
     responses[:30, :2], responses[30:, 2:] = everything[:30, :2], everything[30:, 2:]
-    found = half_weights(iter([features[:17], features[17:]]), responses, weights)
+    of_neurons = features.swapaxes(0, 1)
+    found = half_weights(iter([of_neurons[:, :17], of_neurons[:, 17:]]), responses, weights)
     for images, neurons in ((slice(30), slice(2)), (slice(30, None), slice(2, None))):
-        alone = half_weights(iter([features[images, neurons]]), everything[images, neurons], weights[neurons])
-        np.testing.assert_allclose(found[:, neurons], alone)
+        part = of_neurons[neurons, images]
+        alone = half_weights(iter([part]), everything[images, neurons], weights[neurons])
+        np.testing.assert_allclose(found[:, neurons], alone, rtol=1e-5)  # products are float32
 
 
 def test_neurons_without_weights_or_responses_have_none_in_halves(rng):
     weights = np.array([[1.0, 1.0], [0.0, 0.0], [1.0, 1.0]])
     responses = rng.normal(size=(50, 3)) * [1, 1, 0]
-    found = half_weights(iter([rng.normal(size=(50, 3, 2))]), responses, weights)
+    found = half_weights(iter([rng.normal(size=(3, 50, 2))]), responses, weights)
     assert found[:, 0].all()
     assert not found[:, 1:].any()
 
@@ -145,8 +147,8 @@ def test_pooled_features_times_weights_are_the_drive(rng):
     for parameter in encoder.parameters():
         torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(0))
     images = torch.from_numpy(rng.normal(size=(300, 1, 12, 13)).astype(np.float32))
-    pooled = np.concatenate(list(pooled_features(encoder, images)))
-    drive = (pooled * encoder.readout.feature_weights.detach().numpy()).sum(2)
+    pooled = np.concatenate(list(pooled_features(encoder, images)), axis=1)
+    drive = (pooled * encoder.readout.feature_weights.detach().numpy()[:, None]).sum(2).T
     with torch.inference_mode():
         expected = encoder.readout(encoder.core(images)) - (
             0 if encoder.readout.bias is None else encoder.readout.bias

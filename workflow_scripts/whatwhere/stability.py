@@ -113,7 +113,7 @@ def agreement_between_fits(neurons: list[np.ndarray], clusters: list[np.ndarray]
 
 
 def pooled_features(encoder: Model, images: Tensor) -> Iterator[np.ndarray]:
-    """What every neuron's mask sees of every feature, in chunks (image, neuron, channel).
+    """What every neuron's mask sees of every feature, in chunks (neuron, image, channel).
 
     Parameters
     ----------
@@ -131,7 +131,10 @@ def pooled_features(encoder: Model, images: Tensor) -> Iterator[np.ndarray]:
             mask = readout.mask
             for chunk in images.split(EVALUATION_CHUNK):
                 encoder(encoder.prepare(chunk))
-                yield torch.einsum("bcyx,nyx->bnc", shown.pop(), mask).numpy()
+                features = shown.pop()
+                # One product, which leaves what is of one neuron together in memory.
+                places = features.permute(2, 3, 0, 1).reshape(mask[0].numel(), -1)
+                yield (mask.flatten(1) @ places).reshape(len(mask), *features.shape[:2]).numpy()
     finally:
         hook.remove()
 
@@ -145,7 +148,7 @@ def half_weights(features: Iterator[np.ndarray], responses: np.ndarray, weights:
     Parameters
     ----------
     features
-        Chunks (image, neuron, channel), as from :func:`pooled_features`.
+        Chunks (neuron, image, channel), as from :func:`pooled_features`.
     responses
         (image, neuron), NaN where a neuron did not see an image; of those that it saw, every second one is
         in either half.
@@ -157,23 +160,25 @@ def half_weights(features: Iterator[np.ndarray], responses: np.ndarray, weights:
     (2, neuron, channel); 0 for neurons whose weights are 0.
     """
     n_neurons, n_channels = weights.shape
-    joint = np.zeros((2, n_neurons, n_channels + 1, n_channels + 1))
-    cross = np.zeros((2, n_neurons, n_channels + 1))
+    # Of the mean, the features and the response.
+    products = np.zeros((2, n_neurons, n_channels + 2, n_channels + 2))
     there = ~np.isnan(responses)
     number = there.cumsum(0) - 1  # of an image among those that the neuron saw
     start = 0
     for chunk in features:
-        mine = slice(start, start + len(chunk))
-        chunk = np.concatenate([np.ones((*chunk.shape[:2], 1), np.float32), chunk], axis=2)
+        mine = slice(start, start + chunk.shape[1])
         for half in range(2):
             counted = there[mine] & (number[mine] % 2 == half)
             used = counted.any(1)
+            counted = counted[used].T
+            table = np.empty((*counted.shape, n_channels + 2), np.float32)
+            table[..., 0] = counted
+            np.multiply(chunk[:, used], counted[..., None], out=table[..., 1:-1])
+            table[..., -1] = np.where(counted, responses[mine][used].T, 0)
             # Products in float32, sums over chunks in float64.
-            kept = (chunk[used] * counted[used, :, None]).transpose(1, 2, 0)
-            joint[half] += kept @ chunk[used].transpose(1, 0, 2)
-            response = np.nan_to_num(responses[mine][used]).T[:, :, None].astype(np.float32)
-            cross[half] += (kept @ response)[..., 0]
-        start += len(chunk)
+            products[half] += table.transpose(0, 2, 1) @ table
+        start += chunk.shape[1]
+    joint, cross = products[..., :-1, :-1], products[..., :-1, -1]
     size = (weights.astype(np.float64) ** 2).mean(1)
     variance = seen.variance(responses)
     fitted = (size > 0) & (variance > 0)
