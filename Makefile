@@ -3,8 +3,10 @@ CORES ?= all
 # One file, or several that are laid over each other: CONFIG="a.yaml b.yaml".
 CONFIG ?= config/config.yaml
 BIN := .venv/bin
-# Bytecode is written when it is first needed: compiling all of torch takes longer than a short run saves.
+# Every job is a process of its own, and loads its libraries four seconds faster if they are compiled. Left to the first
+# job, nothing would be where PYTHONDONTWRITEBYTECODE is set, and pip compiles on one core, tests included.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+COMPILE := $(BIN)/python -m compileall -q -j 0 -x '/(tests?|testing)/' .venv/lib
 ANSWERS := PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.sentences
 
 .DEFAULT_GOAL := run
@@ -66,8 +68,10 @@ help:  ## List the targets
 .venv/run: .venv/created envs/requirements.lock envs/torch.txt
 	$(PIP) --no-deps --require-hashes -r envs/requirements.lock
 	$(PIP) -r envs/torch.txt
+	$(COMPILE)
 	touch $@
 
 .venv/test: .venv/run envs/requirements-test.lock
 	$(PIP) --no-deps --require-hashes -r envs/requirements-test.lock
+	$(COMPILE)
 	touch $@
