@@ -1,17 +1,20 @@
 """How time and memory grow with neurons, images and image size: results/scaling.csv and scaling.svg.
 
 Every size is trained for some steps and evaluated once, in a process of its own, whose peak memory is read.
+results/scaling_growth.csv has the exponents and the sizes at which the memory of this machine ends.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import torch
 from bench import RESULTS, random_case
@@ -24,6 +27,7 @@ from whatwhere.memory import keep_freed_memory
 N_STEPS = 4
 LIMIT = {"n_neurons": 5000, "n_images": 5000, "height": 36, "width": 64, "network": "three_layers"}
 BASE = {"n_neurons": 100, "n_images": 1024, "height": 48, "width": 48, "network": "two_kernels"}
+AXES = {"n_neurons": "neurons", "n_images": "images", "width": "image width (px)"}
 SIZES = [
     *({**BASE, "axis": "n_neurons", "n_neurons": n} for n in (10, 100, 1000, 10_000)),
     *({**BASE, "axis": "n_images", "n_images": 2**e} for e in (8, 10, 12, 14, 16, 18)),
@@ -55,11 +59,40 @@ def measure(size: dict) -> dict:
     }
 
 
+def growth(table: pd.DataFrame, memory_gib: float) -> pd.DataFrame:
+    """Exponents between the two largest sizes of every axis, and where they say that memory ends.
+
+    Parameters
+    ----------
+    table
+        One row per size, with ``axis``, that axis, ``step_s`` and ``peak_gib``.
+    memory_gib
+        Of the machine.
+    """
+    rows = []
+    for axis in AXES:
+        (_, before), (_, last) = table[table.axis == axis].tail(2).iterrows()
+        factor = np.log(last[axis] / before[axis])
+        time, memory = (np.log(last[name] / before[name]) / factor for name in ("step_s", "peak_gib"))
+        ends = last[axis] * (memory_gib / last.peak_gib) ** (1 / memory)
+        rows.append(
+            {
+                "axis": axis,
+                "from": before[axis],
+                "to": last[axis],
+                "exponent_of_time": time,
+                "exponent_of_memory": memory,
+                "memory_gib": memory_gib,
+                "memory_ends_at": ends,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def draw(table: pd.DataFrame, path: Path) -> None:
     """One column per axis: time of a step above, memory below."""
-    labels = {"n_neurons": "neurons", "n_images": "images", "width": "image width (px)"}
     figure, axes = plt.subplots(2, 3, figsize=(7, 4.2), sharex="col", sharey="row", layout="constrained")
-    for column, (axis, label) in zip(axes.T, labels.items(), strict=True):
+    for column, (axis, label) in zip(axes.T, AXES.items(), strict=True):
         rows = table[table.axis == axis]
         column[0].plot(rows[axis], 1000 * rows.step_s, "o-", color="0.1")
         column[1].plot(rows[axis], rows.peak_gib, "o-", color="0.1", label="peak of the process")
@@ -86,6 +119,8 @@ def main() -> int:
         print(rows[-1], flush=True)
     table = pd.DataFrame(rows).assign(**hardware())
     write_table(table, RESULTS / "scaling.csv")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    write_table(growth(table, memory).assign(**hardware()), RESULTS / "scaling_growth.csv")
     draw(table, RESULTS / "scaling.svg")
     fits = rows[-1]["peak_gib"] * 2**30 <= 8e9
     peak, verdict = rows[-1]["peak_gib"], "met" if fits else "MISSED"

@@ -1,11 +1,13 @@
 """What ``make bench`` times still fits the library."""
 
 import numpy as np
+import pandas as pd
 import plain
 import pytest
 import torch
 from bench import CASES
 from cases import Case, nonlinear_features, one_kernel, population, three_layers, two_kernels
+from scaling import AXES, growth
 
 from whatwhere.training.blocks import Tensors
 
@@ -35,3 +37,12 @@ def test_every_timed_network_starts_where_the_plain_one_does_and_trains(name):
 
 def test_every_case_has_a_name_for_the_command_line():
     assert all(name.isidentifier() for name in CASES)
+
+
+def test_growth_finds_the_exponents_and_where_memory_ends():
+    sizes = np.array([10.0, 100.0, 1000.0])
+    rows = [{"axis": axis, axis: n, "step_s": n**2, "peak_gib": n**0.5 / 10} for axis in AXES for n in sizes]
+    found = growth(pd.DataFrame(rows), memory_gib=10)
+    np.testing.assert_allclose(found["exponent_of_time"], 2)
+    np.testing.assert_allclose(found["exponent_of_memory"], 0.5)
+    np.testing.assert_allclose(found["memory_ends_at"], 1e4)
