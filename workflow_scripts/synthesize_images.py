@@ -12,7 +12,8 @@ from whatwhere.selection import last_cell
 from whatwhere.synthesis import most_exciting_images
 
 STEPS = 20
-N_STARTS = 2
+N_STARTS = 1
+"""The better of two raises the responses of 1000 neurons by .3 to 1.1 %, six models, and takes twice the time."""
 
 
 def main(
