@@ -159,6 +159,7 @@ TABLE1 = load([REPOSITORY / "config" / "table1.yaml"]).config["models"]
 
 MODELS = DEFAULT["models"]
 BANK = MODELS["factorized_bank"]
+CARRIED = {"model": "factorized_bank", "mode": "frozen"}
 
 
 def within(definition, path, value):
@@ -200,6 +201,8 @@ def within(definition, path, value):
         (within(BANK, ["cores", 0, "padding"], ["same", "valid"]), "maps side by side must have one size"),
         (within(BANK, ["training", "patience"], 3), "patience: belongs to learning-rate stages"),
         (within(BANK, ["training", "schedule"], "stages"), "models.new.training: key 'patience' is missing"),
+        (MODELS["factorized_three_layers"] | {"refit": True}, "models.new.refit: stages end by validation"),
+        (BANK | {"core_from": CARRIED}, "'factorized_bank' is fitted again with the validation images"),
         (within(TABLE1["lnp"], ["training", "weight_decay"], 1), "lnp has no readout whose weights"),
     ],
 )

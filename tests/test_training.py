@@ -11,18 +11,27 @@ import compute_sta
 import train
 from whatwhere.errors import UserError
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf
-from whatwhere.fit_data import check_responses, load_fit_data
+from whatwhere.fit_data import check_responses, load_fit_data, with_validation
 from whatwhere.models.base import Model
 from whatwhere.sta import AVERAGES, spike_triggered_average
 from whatwhere.training.blocks import Block, Tensors
 from whatwhere.training.checkpoint import Checkpoint
 from whatwhere.training.families import build, settings
 from whatwhere.training.fits import load_fit, to_tensors, to_validation
-from whatwhere.training.loop import Training, _optimizer
+from whatwhere.training.loop import Training, _optimizer, _stack
 from whatwhere.training.losses import Objective
 from whatwhere.training.progress import clock
 from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle, with_steps
-from whatwhere.training.sweep import _groups, _start, fingerprint, fit_seed, train_seed
+from whatwhere.training.sweep import (
+    _groups,
+    _order_seeds,
+    _seeds,
+    _shown,
+    _start,
+    fingerprint,
+    fit_seed,
+    train_seed,
+)
 
 CPU = torch.device("cpu")
 
@@ -263,9 +272,13 @@ def together(definition, fits_at_once):
 @pytest.mark.parametrize(
     ("stop_after", "fits_at_once"), [(1, 1), (33, 1), (61, 1), (90, 1), (1, 2), (12, 2), (37, 2)]
 )
-@pytest.mark.parametrize("training", [DROPOUT["training"], CYCLE], ids=["stages", "one_cycle"])
-def test_a_stopped_sweep_continues_bit_by_bit(tiny_dataset, tmp_path, stop_after, fits_at_once, training):
-    definition = together(DROPOUT | {"training": training}, fits_at_once)
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"training": CYCLE}, {"training": CYCLE, "refit": True}],
+    ids=["stages", "one_cycle", "refit"],
+)
+def test_a_stopped_sweep_continues_bit_by_bit(tiny_dataset, tmp_path, stop_after, fits_at_once, more):
+    definition = together(DROPOUT | more, fits_at_once)
     undisturbed = sweep(definition, tiny_dataset, new_checkpoint(tmp_path / "a"))
     steps, original = 0, Checkpoint.__call__
 
@@ -283,6 +296,38 @@ def test_a_stopped_sweep_continues_bit_by_bit(tiny_dataset, tmp_path, stop_after
     continued = new_checkpoint(tmp_path / "b")
     assert continued.current is not None
     assert_same(undisturbed, sweep(definition, tiny_dataset, continued))
+
+
+@pytest.mark.parametrize("fits_at_once", [1, 2])
+def test_a_refit_takes_the_best_steps_of_its_schedule_with_all_images(tiny_dataset, tmp_path, fits_at_once):
+    definition = together(DROPOUT | {"training": CYCLE | {"learning_rate": 0.1}}, fits_at_once)
+    first = sweep(definition, tiny_dataset, new_checkpoint(tmp_path / "a"))
+    found = sweep(definition | {"refit": True}, tiny_dataset, new_checkpoint(tmp_path / "b"))
+    data, averages = cell(tiny_dataset)
+    everything = with_validation(data)
+    shown = _shown(definition, everything, CPU)
+    for index, (setting, fit) in enumerate(zip(settings(definition), found.fits, strict=True)):
+        # What validation says is of the fit to the training images.
+        assert (fit.best_step, fit.finished) == (first.fits[index].best_step, True)
+        np.testing.assert_array_equal(fit.validation_loss, first.fits[index].validation_loss)
+        unseen = load_fit(to_tensors(definition, [first]), 0, index)
+        expected = unseen.predict(data.standardize.undo(data.validation_images, None))
+        np.testing.assert_allclose(found.validation_predictions[index], expected, rtol=1e-5, atol=1e-6)
+        # The weights are those after so many plain steps.
+        encoder = build(definition, setting, data.train_images.shape[1:], 5)
+        encoder.initialize(_start(data, averages, None, None, _seeds(0, 0)[0]))
+        torch.manual_seed(_seeds(0, 0)[2])
+        orders = [torch.Generator().manual_seed(one) for one in _order_seeds(0, 1)]
+        objective = Objective(
+            definition["loss"], definition["reduction"], {"readout_l2": setting["readout_l2"]}
+        )
+        training = Training([encoder], shown.blocks, [objective], definition["training"], orders)
+        batches = zip(*training.batches, strict=True)
+        for _ in range(fit.best_step):
+            training._take_step(_stack(training.runs), training.runs, next(batches))
+        for name, value in encoder.state_dict().items():
+            torch.testing.assert_close(found.parameters[index][name], value)
+    assert 0 < min(fit.best_step for fit in found.fits) < definition["training"]["max_steps"]
 
 
 def test_a_stopped_sweep_reports_the_time_of_all_attempts(tiny_dataset, tmp_path, monkeypatch, caplog):

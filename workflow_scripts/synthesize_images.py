@@ -13,7 +13,7 @@ from whatwhere.synthesis import most_exciting_images
 
 STEPS = 20
 N_STARTS = 1
-"""The better of two raises the responses of 1000 neurons by .3 to 1.1 %, six models, and takes twice the time."""
+"""The better of two raises responses by .3 to 1.1 % (six models of 1000 neurons), for twice the time."""
 
 
 def main(

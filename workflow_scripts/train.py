@@ -15,10 +15,9 @@ from whatwhere.memory import keep_freed_memory
 from whatwhere.training.carried import carried_cores
 from whatwhere.training.checkpoint import Checkpoint
 from whatwhere.training.devices import choose_device, warn_of_imitation
-from whatwhere.training.families import settings
 from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.starts import start_from
-from whatwhere.training.sweep import checkpoint_path, fingerprint, train_seed
+from whatwhere.training.sweep import checkpoint_path, fingerprint, n_trainings, train_seed
 
 
 def main(
@@ -59,7 +58,7 @@ def main(
                 [definition, code, n_neurons, n_images, seeds], [dataset, sta_file, *localizer, *core]
             ),
             checkpoint_seconds,
-            len(seeds) * len(settings(definition)),
+            len(seeds) * n_trainings(definition),
         )
         carried = carried_cores(core, seeds)
         candidates = [

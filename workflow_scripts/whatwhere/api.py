@@ -30,10 +30,9 @@ from whatwhere.recordings.layouts import IMAGE_AXES, check_order
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.selection import select
 from whatwhere.training.devices import choose_device, warn_of_imitation
-from whatwhere.training.families import settings
 from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.progress import Progress
-from whatwhere.training.sweep import train_seed
+from whatwhere.training.sweep import n_trainings, train_seed
 from whatwhere.viewing import Viewing
 
 DEFAULT_MODEL = "factorized_three_layers"
@@ -128,7 +127,7 @@ def fit(
         defaults["sta_smoothing"],
         defaults["sta_whitening"],
     )
-    progress = Progress(len(settings(model)))
+    progress = Progress(n_trainings(model))
     candidates = [train_seed(model, seed, seen, start_maps, None, None, where, progress)]
     (chosen,) = select(to_validation(model, candidates), "population")
     member = Member.of(to_tensors(model, candidates), seed, chosen)

@@ -124,6 +124,11 @@ def _check_training(definition: Config, path: tuple[str, ...], sources: Sources)
             raise fail((*path, key), message, sources)
         if not cycle and key not in training:
             raise fail(path, f"key '{key}' is missing", sources)
+    if definition.get("refit") and not cycle:
+        message = (
+            "stages end by validation, which a second fit to all images has not: set 'schedule: one_cycle'"
+        )
+        raise fail((*path[:-1], "refit"), message, sources)
     if "weight_decay" in training and "readout" not in definition:
         message = f"a {definition['family']} has no readout whose weights could decay: leave it out"
         raise fail((*path, "weight_decay"), message, sources)
@@ -212,6 +217,12 @@ def _check_core_from(config: Config, name: str, sources: Sources) -> None:
     networks = [one for one, model in config["models"].items() if "cores" in model and one != name]
     if source["model"] not in networks:
         message = f"'{source['model']}' is no other network of this config; there are {networks}"
+        raise fail((*path, "model"), message, sources)
+    if config["models"][source["model"]].get("refit"):
+        message = (
+            f"'{source['model']}' is fitted again with the validation images, by which this model is to be "
+            "chosen: set 'refit: false' there"
+        )
         raise fail((*path, "model"), message, sources)
     users = [one for one in config["experiments"] if name in one["models"]]
     for user in users:

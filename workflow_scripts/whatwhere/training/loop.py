@@ -12,7 +12,8 @@ One step of all fits that train together, which share a batch and nothing else::
         if lowest so far: keep a copy of the weights
         if ``patience`` evaluations in a row were not: lower the learning rate, or end after ``n_stages``
 
-At the end, or after ``max_steps``, every fit gets back its weights with the lowest validation loss.
+At the end, or after ``max_steps``, every fit gets back its weights with the lowest validation loss. Fits to
+training and validation images together have no such loss: they end at a given step, with the weights of then.
 """
 
 from __future__ import annotations
@@ -182,6 +183,8 @@ class Training:
         A model's ``training``.
     generators
         Random stream of the batch order of every recording, on the CPU.
+    last_step
+        Where all fits end, whatever their validation loss.
     """
 
     def __init__(
@@ -191,9 +194,11 @@ class Training:
         objectives: list[Objective],
         config: dict[str, Any],
         generators: list[torch.Generator],
+        last_step: int | None = None,
     ) -> None:
         self.blocks = blocks
         self.config = config
+        self.last_step = last_step
         self.precision = PRECISIONS[config["precision"]]
         self.batches = [
             Batches(
@@ -210,7 +215,7 @@ class Training:
 
     def active(self) -> list[_Run]:
         """Fits that are not finished."""
-        if self.step >= self.config["max_steps"]:
+        if self.step >= (self.config["max_steps"] if self.last_step is None else self.last_step):
             return []
         return [run for run in self.runs if not run.stopping.finished]
 
@@ -258,16 +263,22 @@ class Training:
         self.step += 1
         for run in runs:
             run.take_step(self.step)
-        if self.step % self.config["evaluate_every"] == 0:
+        if self._evaluates():
             losses = self._losses(stack).mean(1)
             for run, value, loss in zip(runs, values.tolist(), losses.tolist(), strict=True):
                 run.update(value, loss)
+
+    def _evaluates(self) -> bool:
+        """Whether the step just taken is one after which weights may be kept."""
+        if self.last_step is None:
+            return self.step % self.config["evaluate_every"] == 0
+        return self.step == self.last_step
 
     def _finish(self, run: _Run) -> Fit:
         run.encoder.load_state_dict(run.best["encoder"])
         (losses,) = self._losses(_stack([run]))
         loss = torch.full_like(losses, torch.inf) if run.diverged else losses
-        finished = run.stopping.completed(self.step)
+        finished = run.stopping.completed(self.step) or self.last_step is not None
         if not finished:
             logger.warning(
                 "%s: not finished: ended by max_steps %d, best validation loss at step %d; raise max_steps",

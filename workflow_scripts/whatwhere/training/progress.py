@@ -51,13 +51,14 @@ class Progress:
         first, n_together = self.n_finished + 1, len(training.runs)
         done = self.n_finished + n_together * training.step / training.config["max_steps"]
         left = (now - self._started) * (self.n_fits - done) / (done - self.n_resumed)
+        best = min(run.stopping.best for run in training.runs)
         logger.info(
-            "fit %s of %d, step %d (%d unfinished): best validation %.5g; at most %s left",
+            "fit %s of %d, step %d (%d unfinished): %s; at most %s left",
             first if n_together == 1 else f"{first}-{first + n_together - 1}",
             self.n_fits,
             training.step,
             len(training.active()),
-            min(run.stopping.best for run in training.runs),
+            f"best validation {best:.5g}" if training.last_step is None else "with the validation images",
             clock(left),
         )
 

@@ -24,7 +24,7 @@ from whatwhere.models.encoder import Encoder
 from whatwhere.models.feature_bank import StandardizedBank
 from whatwhere.models.learned_bank import LearnedBank
 from whatwhere.streams import Purpose, stream
-from whatwhere.training.blocks import Tensors, blocks_of
+from whatwhere.training.blocks import Block, Tensors, blocks_of
 from whatwhere.training.carried import CarriedCore
 from whatwhere.training.families import FAMILIES, Setting, build, build_bank, settings
 from whatwhere.training.fits import Candidates
@@ -39,6 +39,11 @@ _STRUCTURE = ("core",)
 """Hyper-parameters that change the model itself; fits that agree in them train together."""
 _NO_PENALTY = (*_STRUCTURE, "start")
 """Keys of a setting that are not the strength of a penalty."""
+
+
+def n_trainings(definition: dict[str, Any]) -> int:
+    """How often :func:`train_seed` trains: every setting, and with ``refit`` all of them again."""
+    return len(settings(definition)) * (2 if definition.get("refit") else 1)
 
 
 def _groups(definition: dict[str, Any]) -> list[list[Setting]]:
@@ -176,6 +181,79 @@ def _build(
     return encoder
 
 
+@dataclasses.dataclass(frozen=True)
+class _Shown:
+    """What a training sees, on its device."""
+
+    tensors: Tensors
+    blocks: list[Block]
+
+
+def _shown(definition: dict[str, Any], data: FitData, device: torch.device) -> _Shown:
+    arrays = (data.train_images, data.train_responses, data.validation_images, data.validation_responses)
+    tensors = Tensors(*(torch.from_numpy(array).to(device) for array in arrays))
+    weigh = definition["training"].get("weigh_recordings", "neurons")
+    return _Shown(tensors, blocks_of(data, tensors, weigh, definition["reduction"]))
+
+
+def _train(
+    definition: dict[str, Any],
+    seed: int,
+    group: list[Setting],
+    initialized: Callable[[Setting], Model],
+    shown: _Shown,
+    schedule: dict[str, Any],
+    progress: Progress,
+    *,
+    include_start: bool = False,
+    last_step: int | None = None,
+) -> list[tuple[Fit, dict[str, Tensor]]]:
+    """Train settings together, or take what an interrupted job made of them."""
+    finished = [one for one in (progress.take() for _ in group) if one is not None]
+    if finished:
+        return finished
+    encoders = [initialized(setting) for setting in group]
+    objectives = [
+        Objective(
+            definition["loss"],
+            definition["reduction"],
+            {name: value for name, value in setting.items() if name not in _NO_PENALTY},
+        )
+        for setting in group
+    ]
+    torch.manual_seed(_seeds(seed, 0)[2])
+    orders = [torch.Generator().manual_seed(one) for one in _order_seeds(seed, len(shown.blocks))]
+    training = Training(encoders, shown.blocks, objectives, schedule, orders, last_step)
+    if include_start:
+        training.include_start()
+    progress.resume(training)
+    after_step = _after_step(definition, shown.tensors, progress)
+    done = []
+    for setting, encoder, fit in zip(group, encoders, training.run(after_step), strict=True):
+        # Copies, because a model that was trained with others shares its memory with them.
+        state = {name: value.cpu().clone() for name, value in encoder.state_dict().items()}
+        done.append(progress.add(fit, state))
+        if last_step is None:
+            loss = fit.validation_loss.mean()
+            message = "seed %d %s: validation %.6g at step %d of %d"
+            logger.info(message, seed, setting, loss, fit.best_step, fit.last_step)
+        else:
+            logger.info("seed %d %s: %d steps with the validation images, too", seed, setting, last_step)
+    return done
+
+
+def _validation_predictions(
+    definition: dict[str, Any], candidates: Candidates, data: FitData, bank: StandardizedBank | None
+) -> np.ndarray:
+    """What fits that saw training images alone predict of the validation images, (setting, image, neuron)."""
+    images = torch.from_numpy(data.validation_images)
+    predictions = [
+        predict_prepared(_loaded(definition, *one, data, bank), images).numpy()
+        for one in zip(settings(definition), candidates.parameters, strict=True)
+    ]
+    return np.stack(predictions) * candidates.response_scale
+
+
 def train_seed(
     definition: dict[str, Any],
     seed: int,
@@ -188,6 +266,10 @@ def train_seed(
     carried: CarriedCore | None = None,
 ) -> Candidates:
     """Train every setting of a model for one seed.
+
+    With ``refit`` every setting is trained again from the same start, to training and validation images
+    together, for as many steps of its schedule as were best before. Losses, and predictions of the validation
+    images, stay those of the first fits.
 
     Parameters
     ----------
@@ -218,66 +300,42 @@ def train_seed(
     """
     _check(definition, data)
     data, bank = _seen(definition, data, carried)
-    tensors = Tensors(
-        *(
-            torch.from_numpy(array).to(device)
-            for array in (
-                data.train_images,
-                data.train_responses,
-                data.validation_images,
-                data.validation_responses,
-            )
-        )
-    )
-    blocks = blocks_of(
-        data, tensors, definition["training"].get("weigh_recordings", "neurons"), definition["reduction"]
-    )
-    dropout_seed = _seeds(seed, 0)[2]
+    include_start = localized is not None
+
+    def initialized(setting: Setting) -> Model:
+        encoder = _build(definition, setting, data, bank)
+        init_seed = _seeds(seed, int(setting.get("start", 0)))[0]
+        encoder.initialize(_start(data, start_maps, known_kernel, localized, init_seed))
+        if carried is not None and isinstance(encoder, Encoder):
+            frozen = definition["core_from"]["mode"] == "frozen"
+            encoder.carry(carried.state, 0.0 if frozen else definition["core_from"]["rate"])
+        return encoder.to(device)
+
+    shown = _shown(definition, data, device)
+    schedule = with_steps(definition["training"], max(len(one.data.train_images) for one in shown.blocks))
     done: list[tuple[Fit, dict[str, Tensor]]] = []
     for group in _groups(definition):
-        finished = [one for one in (progress.take() for _ in group) if one is not None]
-        if finished:
-            done += finished
-            continue
-        encoders, objectives = [], []
-        for setting in group:
-            encoder = _build(definition, setting, data, bank)
-            init_seed = _seeds(seed, int(setting.get("start", 0)))[0]
-            encoder.initialize(_start(data, start_maps, known_kernel, localized, init_seed))
-            if carried is not None and isinstance(encoder, Encoder):
-                frozen = definition["core_from"]["mode"] == "frozen"
-                encoder.carry(carried.state, 0.0 if frozen else definition["core_from"]["rate"])
-            encoders.append(encoder.to(device))
-            strengths = {name: value for name, value in setting.items() if name not in _NO_PENALTY}
-            objectives.append(Objective(definition["loss"], definition["reduction"], strengths))
-        torch.manual_seed(dropout_seed)
-        orders = [torch.Generator().manual_seed(one) for one in _order_seeds(seed, len(blocks))]
-        longest = max(len(block.data.train_images) for block in blocks)
-        schedule = with_steps(definition["training"], longest)
-        training = Training(encoders, blocks, objectives, schedule, orders)
-        if localized is not None:
-            training.include_start()
-        progress.resume(training)
-        after_step = _after_step(definition, tensors, progress)
-        for setting, encoder, fit in zip(group, encoders, training.run(after_step), strict=True):
-            # Copies, because a model that was trained with others shares its memory with them.
-            state = {name: value.cpu().clone() for name, value in encoder.state_dict().items()}
-            done.append(progress.add(fit, state))
-            logger.info(
-                "seed %d %s: validation %.6g at step %d of %d",
-                seed,
-                setting,
-                fit.validation_loss.mean(),
-                fit.best_step,
-                fit.last_step,
-            )
+        done += _train(
+            definition, seed, group, initialized, shown, schedule, progress, include_start=include_start
+        )
     fits, parameters = (list(part) for part in zip(*done, strict=True))
     if not any(np.isfinite(fit.validation_loss).all() for fit in fits):
         raise UserError(
             f"no fit of seed {seed} has a finite loss: lower the model's learning_rate, "
             "or scale the responses down"
         )
-    return _candidates(seed, data, definition["loss"], parameters, fits)
+    candidates = _candidates(seed, data, definition["loss"], parameters, fits)
+    if not definition.get("refit"):
+        return candidates
+    everything = _shown(definition, with_validation(data), device)
+    again = []
+    for setting, fit, first in zip(settings(definition), fits, parameters, strict=True):
+        ((second, state),) = _train(
+            definition, seed, [setting], initialized, everything, schedule, progress, last_step=fit.best_step
+        )
+        again.append(state if np.isfinite(second.validation_loss).all() else first)
+    predictions = _validation_predictions(definition, candidates, data, bank)
+    return dataclasses.replace(candidates, parameters=again, validation_predictions=predictions)
 
 
 def fit_seed(
@@ -338,20 +396,11 @@ def refit_seed(
     if family.fit is None:
         raise ValueError(f"{definition['family']} is trained by gradient descent")
     data, bank = _seen(definition, data, carried)
-    combinations = settings(definition)
-    images = torch.from_numpy(data.validation_images)
-    unseen = [
-        predict_prepared(_loaded(definition, *one, data, bank), images).numpy()
-        for one in zip(combinations, candidates.parameters, strict=True)
-    ]
-    parameters = family.fit(definition, combinations, with_validation(data))
-    for one in zip(combinations, parameters, strict=True):
+    predictions = _validation_predictions(definition, candidates, data, bank)
+    parameters = family.fit(definition, settings(definition), with_validation(data))
+    for one in zip(settings(definition), parameters, strict=True):
         _loaded(definition, *one, data, bank)
-    return dataclasses.replace(
-        candidates,
-        parameters=parameters,
-        validation_predictions=np.stack(unseen) * candidates.response_scale,
-    )
+    return dataclasses.replace(candidates, parameters=parameters, validation_predictions=predictions)
 
 
 def checkpoint_path(fits: str | Path) -> Path:
