@@ -226,18 +226,22 @@ TABLE = RESULTS / f"bench_{DEVICE.type}.csv"
 
 
 def run(name: str) -> None:
-    """Run one case, print its rows and put them into the table in place of its earlier ones."""
+    """Run one case, print its rows and put them into the table in place of its earlier ones.
+
+    A case that cannot run here keeps what it has in the table.
+    """
     torch.set_num_threads(1)
     rows = []
     for row in CASES[name]():
         rows.append(row)
         print(row.line(), flush=True)
-    parts = [table(rows).assign(benchmark=name)] if rows else []
+    if not rows:
+        return
+    parts = [table(rows).assign(benchmark=name)]
     if TABLE.exists():
         earlier = read_table(TABLE)
         parts.insert(0, earlier[earlier.benchmark != name])
-    if parts:
-        write_table(pd.concat(parts, ignore_index=True), TABLE)
+    write_table(pd.concat(parts, ignore_index=True), TABLE)
 
 
 def main(names: list[str]) -> int:

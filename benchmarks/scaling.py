@@ -7,6 +7,7 @@ results/scaling_growth.csv has the exponents and the sizes at which the memory o
 from __future__ import annotations
 
 import json
+import logging
 import os
 import resource
 import subprocess
@@ -28,6 +29,7 @@ N_STEPS = 4
 LIMIT = {"n_neurons": 5000, "n_images": 5000, "height": 36, "width": 64, "network": "three_layers"}
 BASE = {"n_neurons": 100, "n_images": 1024, "height": 48, "width": 48, "network": "two_kernels"}
 AXES = {"n_neurons": "neurons", "n_images": "images", "width": "image width (px)"}
+POWERS = {"n_neurons": 1, "n_images": 1, "width": 2}
 SIZES = [
     *({**BASE, "axis": "n_neurons", "n_neurons": n} for n in (10, 100, 1000, 10_000)),
     *({**BASE, "axis": "n_images", "n_images": 2**e} for e in (8, 10, 12, 14, 16, 18)),
@@ -40,6 +42,8 @@ def measure(size: dict) -> dict:
     """Seconds per step and per evaluation, and peak memory of this process, for one size."""
     torch.set_num_threads(1)
     keep_freed_memory()
+    logging.disable(logging.WARNING)  # that a few steps finish no fit
+    base = _peak_gib()
     definition = {"two_kernels": two_kernels, "three_layers": three_layers}[size["network"]]()
     if size["network"] == "three_layers":
         definition["cores"][0].update(channels=[32] * 3, kernels=[9, 3, 3])
@@ -49,23 +53,29 @@ def measure(size: dict) -> dict:
     case.train(1, max_steps=1)  # the first step loads and allocates what all others find
     # Training restores and evaluates at its end: one evaluation more in both, which the difference removes.
     one, more = (seconds(lambda n=n: case.train(1, max_steps=n, evaluate_every=n)) for n in (1, 1 + N_STEPS))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     data = sum(tensor.nbytes for tensor in vars(case.data).values()) / 2**30
     return {
         "step_s": (more - one) / N_STEPS,
         "rest_s": one,
-        "peak_gib": peak,
+        "base_gib": base,
+        "peak_gib": _peak_gib(),
         "data_gib": data,
     }
 
 
+def _peak_gib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
 def growth(table: pd.DataFrame, memory_gib: float) -> pd.DataFrame:
-    """Exponents between the two largest sizes of every axis, and where they say that memory ends.
+    """Exponents between the two largest sizes of every axis, and where memory ends if it grows on as there.
+
+    The exponent of memory is of what a fit adds to the libraries.
 
     Parameters
     ----------
     table
-        One row per size, with ``axis``, that axis, ``step_s`` and ``peak_gib``.
+        One row per size, with ``axis``, that axis, ``step_s``, ``base_gib`` and ``peak_gib``.
     memory_gib
         Of the machine.
     """
@@ -73,8 +83,13 @@ def growth(table: pd.DataFrame, memory_gib: float) -> pd.DataFrame:
     for axis in AXES:
         (_, before), (_, last) = table[table.axis == axis].tail(2).iterrows()
         factor = np.log(last[axis] / before[axis])
-        time, memory = (np.log(last[name] / before[name]) / factor for name in ("step_s", "peak_gib"))
-        ends = last[axis] * (memory_gib / last.peak_gib) ** (1 / memory)
+        time = np.log(last.step_s / before.step_s) / factor
+        added, added_before = last.peak_gib - last.base_gib, before.peak_gib - before.base_gib
+        memory = np.log(added / added_before) / factor
+        # What is stored is linear in neurons, images and pixels, long after what is fixed.
+        size, size_before = last[axis] ** POWERS[axis], before[axis] ** POWERS[axis]
+        left = (memory_gib - last.peak_gib) / (last.peak_gib - before.peak_gib)
+        ends = (size + left * (size - size_before)) ** (1 / POWERS[axis])
         rows.append(
             {
                 "axis": axis,
@@ -101,6 +116,9 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         for panel in column:
             panel.set_xscale("log")
             panel.set_yscale("log")
+        if axis == "width":  # within one decade, whose minor labels overlap
+            column[1].set_xticks(rows[axis], [str(width) for width in rows[axis]])
+            column[1].minorticks_off()
     axes[0, 0].set_ylabel("time per step (ms)")
     axes[1, 0].set_ylabel("memory (GiB)")
     axes[1, 0].legend(frameon=False, fontsize="small")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from bench import CASES
 from cases import Case, nonlinear_features, one_kernel, population, three_layers, two_kernels
-from scaling import AXES, growth
+from scaling import POWERS, growth
 
 from whatwhere.training.blocks import Tensors
 
@@ -41,8 +41,13 @@ def test_every_case_has_a_name_for_the_command_line():
 
 def test_growth_finds_the_exponents_and_where_memory_ends():
     sizes = np.array([10.0, 100.0, 1000.0])
-    rows = [{"axis": axis, axis: n, "step_s": n**2, "peak_gib": n**0.5 / 10} for axis in AXES for n in sizes]
-    found = growth(pd.DataFrame(rows), memory_gib=10)
-    np.testing.assert_allclose(found["exponent_of_time"], 2)
-    np.testing.assert_allclose(found["exponent_of_memory"], 0.5)
-    np.testing.assert_allclose(found["memory_ends_at"], 1e4)
+    rows = [
+        {"axis": axis, axis: n, "step_s": n**3, "base_gib": 0.5, "peak_gib": 0.5 + n**power / 1000}
+        for axis, power in POWERS.items()
+        for n in sizes
+    ]
+    found = growth(pd.DataFrame(rows), memory_gib=1e4 + 0.5).set_index("axis")
+    np.testing.assert_allclose(found["exponent_of_time"], 3)
+    for axis, power in POWERS.items():
+        assert found.loc[axis, "exponent_of_memory"] == pytest.approx(power)
+        assert found.loc[axis, "memory_ends_at"] == pytest.approx(1e7 ** (1 / power))
