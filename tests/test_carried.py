@@ -10,9 +10,10 @@ from conftest import factorized, small_core, small_training
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
 from whatwhere.training.carried import CarriedCore
+from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import load_fit, to_tensors, to_validation
 from whatwhere.training.progress import Progress
-from whatwhere.training.sweep import fit_seed, train_seed
+from whatwhere.training.sweep import train_seed
 
 BANK = {"wavelengths": [4], "orientations": 2, "pool": 2, "means": True}
 CORE = small_core(padding=["same"], batch_norm={"decay": 0.9, "shift": True})

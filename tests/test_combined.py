@@ -8,10 +8,10 @@ from whatwhere.dataset import repeat_mean, select_images
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
 from whatwhere.models.combined import SHRINKAGE, mix
+from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.combine import MemberFits, chosen_shares, combine_seed, validation_scores
 from whatwhere.training.families import settings
 from whatwhere.training.fits import load_fit, to_tensors, to_validation
-from whatwhere.training.sweep import fit_seed
 
 RIDGE = {"family": "ridge", "input": "image", "loss": "mse", "grid": [{"ridge_l2": [1.0, 100.0]}]}
 MEAN = {"family": "mean", "loss": "mse", "grid": [{}]}

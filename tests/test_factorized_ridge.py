@@ -8,8 +8,8 @@ from whatwhere.fit_data import load_fit_data
 from whatwhere.models.factorized_ridge import FactorizedRidge, fit_factorized, grid_laplacian
 from whatwhere.models.linear import fit_linear, solve_ridge
 from whatwhere.models.readouts import FactorizedReadout
+from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import load_fit, to_tensors
-from whatwhere.training.sweep import fit_seed
 
 CHANNELS, HEIGHT, WIDTH, NEURONS = 4, 5, 6, 7
 WEAK = {"rank": 1, "mask_l2": 1e-3, "feature_l2": 1e-3}

@@ -11,9 +11,10 @@ from whatwhere.fit_data import Standardizer, evenly_scaled, load_fit_data, scale
 from whatwhere.locations import peaks
 from whatwhere.models.base import predict
 from whatwhere.models.feature_bank import FeatureBank, gabor_energy
+from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import load_fit, to_tensors, to_validation
 from whatwhere.training.progress import Progress
-from whatwhere.training.sweep import fit_seed, train_seed
+from whatwhere.training.sweep import train_seed
 
 BANK = {"wavelengths": [3, 6], "orientations": 3, "pool": 2, "means": True}
 RIDGE = {

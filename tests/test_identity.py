@@ -11,8 +11,8 @@ from whatwhere.files import write_tensors
 from whatwhere.fit_data import load_fit_data
 from whatwhere.identity import alikeness, cosines, days_of, partners, ranks, summary
 from whatwhere.recordings.pooled import pool
+from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors
-from whatwhere.training.sweep import fit_seed
 
 BANK = {"wavelengths": [4], "orientations": 2, "pool": 2, "means": True}
 MODELS = {

@@ -7,8 +7,8 @@ from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
 from whatwhere.models.linear import fit_linear, solve_lasso, solve_ridge
 from whatwhere.simulations.difference_of_gaussians import simulate
+from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import load_fit, to_tensors
-from whatwhere.training.sweep import fit_seed
 
 
 def simulated(n_images=1500, **changes):

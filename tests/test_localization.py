@@ -19,8 +19,8 @@ from whatwhere.localization.stimulus import StimulusCovariance
 from whatwhere.metrics import scores
 from whatwhere.models.base import Model
 from whatwhere.simulations.difference_of_gaussians import add_noise, difference_of_gaussians, simulate
+from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import load_fit, to_tensors
-from whatwhere.training.sweep import fit_seed
 
 pytestmark = pytest.mark.slow
 

@@ -16,10 +16,11 @@ from whatwhere.fit_data import load_fit_data
 from whatwhere.models.base import Start
 from whatwhere.sta import AVERAGES, spike_triggered_average
 from whatwhere.training.checkpoint import Checkpoint
+from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.families import build, settings
 from whatwhere.training.fits import load_fit, to_tensors, to_validation
 from whatwhere.training.starts import best_setting, kernels_needed, start_from
-from whatwhere.training.sweep import fit_seed, train_seed
+from whatwhere.training.sweep import train_seed
 
 pytestmark = pytest.mark.slow
 

@@ -13,11 +13,12 @@ from whatwhere.member import Member
 from whatwhere.recordings.pooled import pool
 from whatwhere.single_neurons import responses
 from whatwhere.training.blocks import Tensors, Terms, blocks_of
+from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import load_fit, to_tensors
 from whatwhere.training.losses import Objective
 from whatwhere.training.progress import Progress
 from whatwhere.training.stack import Stack
-from whatwhere.training.sweep import fit_seed, train_seed
+from whatwhere.training.sweep import train_seed
 
 
 @pytest.fixture

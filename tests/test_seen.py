@@ -11,10 +11,11 @@ from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data, scale_responses
 from whatwhere.metrics import SCORES, scores
 from whatwhere.models.combined import mix
+from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import load_fit, to_tensors
 from whatwhere.training.losses import mean_loss
 from whatwhere.training.progress import Progress
-from whatwhere.training.sweep import fit_seed, train_seed
+from whatwhere.training.sweep import train_seed
 
 LEFT, RIGHT = [0, 2], [1, 3, 4]
 

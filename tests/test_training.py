@@ -15,23 +15,15 @@ from whatwhere.fit_data import check_responses, load_fit_data, with_validation
 from whatwhere.models.base import Model
 from whatwhere.sta import AVERAGES, spike_triggered_average
 from whatwhere.training.blocks import Block, Tensors
-from whatwhere.training.checkpoint import Checkpoint
+from whatwhere.training.checkpoint import Checkpoint, fingerprint
+from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.families import build, settings
 from whatwhere.training.fits import load_fit, to_tensors, to_validation
 from whatwhere.training.loop import Training, _optimizer, _stack
 from whatwhere.training.losses import Objective
 from whatwhere.training.progress import clock
 from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle, with_steps
-from whatwhere.training.sweep import (
-    _groups,
-    _order_seeds,
-    _seeds,
-    _shown,
-    _start,
-    fingerprint,
-    fit_seed,
-    train_seed,
-)
+from whatwhere.training.sweep import _groups, _order_seeds, _seeds, _shown, _start, train_seed
 
 CPU = torch.device("cpu")
 

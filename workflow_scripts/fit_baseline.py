@@ -9,8 +9,8 @@ from whatwhere.files import write_netcdf, write_tensors
 from whatwhere.fit_data import load_fit_data
 from whatwhere.logs import logged
 from whatwhere.training.carried import carried_cores
+from whatwhere.training.closed_forms import fit_seed, refit_seed
 from whatwhere.training.fits import to_tensors, to_validation
-from whatwhere.training.sweep import fit_seed, refit_seed
 
 
 def main(

@@ -13,11 +13,11 @@ from whatwhere.fit_data import load_fit_data
 from whatwhere.logs import logged
 from whatwhere.memory import keep_freed_memory
 from whatwhere.training.carried import carried_cores
-from whatwhere.training.checkpoint import Checkpoint
+from whatwhere.training.checkpoint import Checkpoint, checkpoint_path, fingerprint
 from whatwhere.training.devices import choose_device, warn_of_imitation
 from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.starts import start_from
-from whatwhere.training.sweep import checkpoint_path, fingerprint, n_trainings, train_seed
+from whatwhere.training.sweep import n_trainings, train_seed
 
 
 def main(

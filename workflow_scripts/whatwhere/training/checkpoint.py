@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import signal
 import time
@@ -150,3 +152,17 @@ def _unpack(finished: dict[str, Any]) -> tuple[Fit, dict[str, Tensor]]:
         finished["finished"],
     )
     return fit, finished["parameters"]
+
+
+def fingerprint(cell: list[Any], files: list[str | Path]) -> str:
+    """Digest of everything that determines the fits of a cell: its definition and the files it reads."""
+    digest = hashlib.sha256(json.dumps(cell, sort_keys=True).encode())
+    for path in files:
+        with open(path, "rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def checkpoint_path(fits: str | Path) -> Path:
+    """Where the checkpoint of a cell lies: beside its results."""
+    return Path(fits).with_name("checkpoint.pt")
