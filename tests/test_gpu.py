@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 import torch
 from figure_run import MODELS
+from test_stack import DEFINITIONS, data, start, training_config
 
 from whatwhere.api import fit
 from whatwhere.config.traits import traits_of
+from whatwhere.training import replay
+from whatwhere.training.blocks import Block, Tensors
+from whatwhere.training.families import settings
+from whatwhere.training.loop import Training
+from whatwhere.training.losses import Objective
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 
@@ -52,3 +58,62 @@ def test_a_bank_trains_as_on_the_cpu(recording):
     on_cpu, on_gpu = (fit(*recording, model=definition, device=device) for device in ("cpu", "cuda"))
     expected = on_cpu.predict(recording[0])
     np.testing.assert_allclose(on_gpu.predict(recording[0]), expected, rtol=0.01, atol=0.01)
+
+
+SCHEDULES = {
+    "stages": {},
+    "restored": {"restore": True},
+    "one cycle": {"schedule": "one_cycle", "weight_decay": 0.01},
+}
+
+
+def new_training(name, schedule):
+    """All settings of a model together, in batches of 25, 25 and 10 images."""
+    definition = DEFINITIONS[name]
+    tensors = data()
+    on_gpu = Tensors(*(value.cuda() for value in vars(tensors).values()))
+    grid = settings(definition)
+    strengths = [{key: value for key, value in setting.items() if key != "core"} for setting in grid]
+    objectives = [Objective(definition["loss"], definition["reduction"], one) for one in strengths]
+    encoders = [start(definition, setting).cuda() for setting in grid]
+    order = torch.Generator().manual_seed(1)
+    config = training_config(**SCHEDULES[schedule])
+    return Training(encoders, [Block(on_gpu)], objectives, config, [order])
+
+
+def weights(training):
+    return [value for run in training.runs for value in run.encoder.state_dict().values()]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_recorded_steps_are_the_steps_themselves(name, schedule, monkeypatch):
+    recorded = new_training(name, schedule)
+    fits = recorded.run(lambda _: None)
+    monkeypatch.setattr(replay, "_WARM_UP", 10**6)
+    started = new_training(name, schedule)
+    for mine, theirs in zip(fits, started.run(lambda _: None), strict=True):
+        assert (mine.best_step, mine.last_step) == (theirs.best_step, theirs.last_step)
+        np.testing.assert_allclose(mine.history, theirs.history, rtol=1e-9)
+    torch.testing.assert_close(weights(recorded), weights(started), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_an_interrupted_training_continues(schedule):
+    class Stop(Exception):
+        pass
+
+    def stop(training):
+        if training.step == 37:
+            raise Stop
+
+    whole = new_training("layers", schedule)
+    whole.run(lambda _: None)
+    first, second = new_training("layers", schedule), new_training("layers", schedule)
+    with pytest.raises(Stop):
+        first.run(stop)
+    state = first.state_dict()
+    # As a checkpoint is read: on the CPU.
+    second.load_state_dict(torch.utils._pytree.tree_map_only(torch.Tensor, lambda value: value.cpu(), state))
+    second.run(lambda _: None)
+    torch.testing.assert_close(weights(second), weights(whole), rtol=1e-8, atol=1e-10)

@@ -19,7 +19,7 @@ from whatwhere.training.checkpoint import Checkpoint, fingerprint
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.families import build, settings
 from whatwhere.training.fits import load_fit, to_tensors, to_validation
-from whatwhere.training.loop import Training, _optimizer, _stack
+from whatwhere.training.loop import Training, _optimizer
 from whatwhere.training.losses import Objective
 from whatwhere.training.progress import clock
 from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle, with_steps
@@ -98,6 +98,21 @@ def line_training(**changes):
 def position(training):
     (run,) = training.runs
     return run.stopping.stage, run.encoder.weight.item()
+
+
+def test_a_stage_that_starts_from_the_best_weights_takes_their_moments():
+    training = line_training(patience=3, n_stages=2, restore=True)
+    (run,) = training.runs
+    moments = {}
+
+    def note(training):
+        (state,) = run.optimizer.state_dict()["state"].values()
+        moments[training.step] = (run.stopping.stage, {name: float(value) for name, value in state.items()})
+
+    training.run(note)
+    first = next(step for step, (stage, _) in moments.items() if stage == 1)
+    best = first - 3
+    assert moments[first][1] == moments[best][1] != moments[first - 1][1]
 
 
 @pytest.mark.parametrize("restore", [False, True])
@@ -316,7 +331,7 @@ def test_a_refit_takes_the_best_steps_of_its_schedule_with_all_images(tiny_datas
         training = Training([encoder], shown.blocks, [objective], definition["training"], orders)
         batches = zip(*training.batches, strict=True)
         for _ in range(fit.best_step):
-            training._take_step(_stack(training.runs), training.runs, next(batches))
+            training._take_step(training._program(training.runs), training.runs, next(batches))
         for name, value in encoder.state_dict().items():
             torch.testing.assert_close(found.parameters[index][name], value)
     assert 0 < min(fit.best_step for fit in found.fits) < definition["training"]["max_steps"]

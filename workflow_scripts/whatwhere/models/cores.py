@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, cast
 
 import torch
@@ -30,6 +31,12 @@ ACTIVATIONS = {
 }
 
 _LAPLACE = torch.tensor([[0.25, 0.5, 0.25], [0.5, -3.0, 0.5], [0.25, 0.5, 0.25]])
+
+
+@functools.cache
+def _laplacian(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """:data:`_LAPLACE` where it is needed: no step waits until it is there."""
+    return _LAPLACE.to(device, dtype)
 
 
 def normal_(tensor: Tensor, sd: float, truncated: bool, generator: torch.Generator) -> None:
@@ -66,7 +73,7 @@ def correlate_by_fft(images: Tensor, kernels: Tensor) -> Tensor:
 def filter_roughness(kernels: Tensor) -> Tensor:
     """||W * L||^2 / ||W||^2 of every filter, L the Laplacian of section G.2; (out, in, y, x) to (out, in)."""
     flat = kernels.reshape(-1, 1, *kernels.shape[-2:])
-    rough = functional.conv2d(flat, _LAPLACE.to(kernels)[None, None], padding=1)
+    rough = functional.conv2d(flat, _laplacian(kernels.device, kernels.dtype)[None, None], padding=1)
     # An all-zero filter is perfectly smooth; the small constant keeps it from being 0 / 0.
     ratio = rough.square().sum((1, 2, 3)) / (flat.square().sum((1, 2, 3)) + 1e-12)
     return ratio.view(kernels.shape[:2])

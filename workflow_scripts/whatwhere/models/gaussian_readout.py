@@ -90,10 +90,14 @@ class GaussianReadout(nn.Module):
         longer = max(self.height, self.width) - 1
         return longer / max(self.height - 1, 1), longer / max(self.width - 1, 1)
 
+    def _places(self, size: int) -> Tensor:
+        """Middles of the pixels along a side of the maps, (pixel,)."""
+        return torch.linspace(-1, 1, size, device=self.mean.device, dtype=self.mean.dtype)
+
     @property
     def mask(self) -> Tensor:
         """Normal density of the location on the pixels, sum 1, (neuron, y, x)."""
-        y, x = (torch.linspace(-1, 1, size).to(self.mean) for size in (self.height, self.width))
+        y, x = (self._places(size) for size in (self.height, self.width))
         down, right = self._axis_sd()
         squared = ((y[:, None] - self.mean[:, 0, None, None]) / down) ** 2
         squared = squared + ((x - self.mean[:, 1, None, None]) / right) ** 2
@@ -105,7 +109,8 @@ class GaussianReadout(nn.Module):
         location = self.mean[neurons].clamp(-1, 1).expand(len(features), -1, -1)
         if self.training:
             noise = torch.randn_like(location)
-            spread = self.log_sd[neurons].exp()[:, None] * torch.tensor(self._axis_sd()).to(noise)
+            sd = self.log_sd[neurons].exp()
+            spread = torch.stack([sd * relative for relative in self._axis_sd()], 1)
             location = (location + noise * spread).clamp(-1, 1)
         # grid_sample takes (x, y).
         grid = location.flip(-1)[:, :, None]
@@ -145,7 +150,7 @@ class GaussianMaskReadout(GaussianReadout):
 
     def _profile(self, axis: int, size: int) -> Tensor:
         """Density along one side of the maps, sum 1, (neuron, pixel)."""
-        distance = torch.linspace(-1, 1, size).to(self.mean) - self.mean[:, axis, None]
+        distance = self._places(size) - self.mean[:, axis, None]
         return (-(distance**2) / (2 * self.log_sd[:, axis, None].exp() ** 2)).softmax(1)
 
     def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:

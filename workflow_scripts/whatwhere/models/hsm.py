@@ -73,8 +73,8 @@ class HSM(Model):
     @property
     def center(self) -> Tensor:
         """Centres of the filters (y, x) in pixels, (filter, 2)."""
-        extent = self.raw_center.new_tensor([length - 1 for length in self.size])
-        return extent * self.raw_center.sigmoid()
+        shares = self.raw_center.sigmoid().unbind(1)
+        return torch.stack([(n - 1) * share for n, share in zip(self.size, shares, strict=True)], 1)
 
     @property
     def sds(self) -> Tensor:

@@ -22,7 +22,7 @@ import copy
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from torch import Tensor
 from whatwhere.models.base import Model
 from whatwhere.training.blocks import Block
 from whatwhere.training.losses import Objective
+from whatwhere.training.replay import Replay
 from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle
 from whatwhere.training.stack import Stack
 
@@ -69,17 +70,34 @@ def _optimizer(encoder: Model, config: dict[str, Any]) -> torch.optim.Optimizer:
     trainable = [p for p in encoder.parameters() if p.requires_grad]
     carried, rate = encoder.carried()
     slower = [p for p in carried if p.requires_grad]
+    device = trainable[0].device
+    # Only what lies on the GPU, steps and rates too, can change when a captured step is replayed.
+    on_gpu = device.type == "cuda"
+
+    def lasting(rate: float) -> float | Tensor:
+        return torch.tensor(rate, device=device) if on_gpu else rate
+
+    peak = config["learning_rate"]
     if "weight_decay" not in config and not slower:
-        return torch.optim.Adam(trainable, lr=config["learning_rate"], fused=True)
+        return torch.optim.Adam(trainable, lr=lasting(peak), fused=True, capturable=on_gpu)
     decayed = [p for p in encoder.decayed() if p.requires_grad]
     others = [p for p in trainable if all(p is not one for one in [*decayed, *slower])]
-    peak = config["learning_rate"]
     groups = [
-        {"params": decayed, "weight_decay": config.get("weight_decay", 0.0)},
-        {"params": others, "weight_decay": 0.0},
-        {"params": slower, "weight_decay": 0.0, "lr": rate * peak, _RELATIVE: rate},
+        {"params": decayed, "weight_decay": config.get("weight_decay", 0.0), "lr": lasting(peak)},
+        {"params": others, "weight_decay": 0.0, "lr": lasting(peak)},
+        {"params": slower, "weight_decay": 0.0, "lr": lasting(rate * peak), _RELATIVE: rate},
     ]
-    return torch.optim.AdamW([one for one in groups if one["params"]], lr=peak, fused=True)
+    return torch.optim.AdamW([one for one in groups if one["params"]], fused=True, capturable=on_gpu)
+
+
+def _restore(optimizer: torch.optim.Optimizer, saved: dict[int, dict[str, Tensor]]) -> None:
+    """Put back the moments and step counts of ``state_dict()["state"]``, in place; empty is the start."""
+    for index, values in optimizer.state_dict()["state"].items():
+        for name, value in values.items():
+            if saved:
+                value.copy_(saved[index][name])
+            else:
+                value.zero_()
 
 
 class _Run:
@@ -103,19 +121,22 @@ class _Run:
             "encoder": {name: value.clone() for name, value in self.encoder.state_dict().items()}
         }
         if self.config.get("restore"):
-            snapshot["optimizer"] = copy.deepcopy(self.optimizer.state_dict())
+            snapshot["optimizer"] = copy.deepcopy(self.optimizer.state_dict()["state"])
         return snapshot
 
-    def take_step(self, step: int) -> None:
-        """Change the weights by their gradients; steps count from 1."""
+    def begin_step(self, step: int) -> None:
+        """Count a step, from 1, and set its learning rate if the schedule has one for every step."""
         if isinstance(self.stopping, OneCycle):
             self._set_rate(self.stopping.rate(step - 1))
-        self.optimizer.step()
         self.last_step = step
 
     def _set_rate(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = rate * group.get(_RELATIVE, 1.0)
+            value = rate * group.get(_RELATIVE, 1.0)
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(value)
+            else:
+                group["lr"] = value
 
     def update(self, training_value: float, validation: float) -> None:
         """Take the objective of the last batch and the mean validation loss.
@@ -136,10 +157,10 @@ class _Run:
         if self.stopping.update(validation):
             self.best, self.best_step = self._snapshot(), self.last_step
         if self.stopping.stage_ends() and not self.stopping.finished:
-            rate = self.optimizer.param_groups[0]["lr"] * self.config["factor"]
+            rate = float(self.optimizer.param_groups[0]["lr"]) * self.config["factor"]
             if self.config["restore"]:
                 self.encoder.load_state_dict(self.best["encoder"])
-                self.optimizer.load_state_dict(copy.deepcopy(self.best["optimizer"]))
+                _restore(self.optimizer, self.best["optimizer"])
             self._set_rate(rate)
 
     def state_dict(self) -> dict[str, Any]:
@@ -158,11 +179,30 @@ class _Run:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from :meth:`state_dict`."""
         self.encoder.load_state_dict(state["encoder"])
+        rates = [group["lr"] for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            if isinstance(rate, Tensor):
+                group["lr"] = rate.fill_(float(group["lr"]))
         self.stopping.load_state_dict(state["stopping"])
         self.best_step, self.last_step = state["best_step"], state["last_step"]
         self.diverged = state["diverged"]
         self.best, self.history = state["best"], [tuple(row) for row in state["history"]]
+
+
+class _Program(NamedTuple):
+    """What fits that train together do again and again.
+
+    Attributes
+    ----------
+    advance
+        One step: indices of a batch of every recording to the objectives, (fit,).
+    evaluate
+        Mean validation losses, (fit,).
+    """
+
+    advance: Replay
+    evaluate: Replay
 
 
 class Training:
@@ -238,11 +278,28 @@ class Training:
         """
         batches = zip(*self.batches, strict=True)
         while runs := self.active():
-            stack = _stack(runs)
+            program = self._program(runs)
             while len(self.active()) == len(runs):
-                self._take_step(stack, runs, next(batches))
+                self._take_step(program, runs, next(batches))
                 after_step(self)
         return [self._finish(run) for run in self.runs]
+
+    def _program(self, runs: list[_Run]) -> _Program:
+        """What runs that train together do in a step and in an evaluation."""
+        stack = _stack(runs)
+
+        def advance(*batch: Tensor) -> Tensor:
+            seen = (
+                (block.data.train_images[images], block.data.train_responses[images], block.terms)
+                for block, images in zip(self.blocks, batch, strict=True)
+            )
+            values = stack.differentiate(seen, self.precision)
+            for run in runs:
+                run.optimizer.step()
+            return values
+
+        device = self.blocks[0].data.train_images.device
+        return _Program(Replay(advance, device), Replay(lambda: self._losses(stack).mean(1), device))
 
     def _losses(self, stack: Stack) -> Tensor:
         """Validation losses, (fit, neuron)."""
@@ -254,17 +311,13 @@ class Training:
             1,
         )
 
-    def _take_step(self, stack: Stack, runs: list[_Run], batch: tuple[Tensor, ...]) -> None:
-        seen = (
-            (block.data.train_images[images], block.data.train_responses[images], block.terms)
-            for block, images in zip(self.blocks, batch, strict=True)
-        )
-        values = stack.differentiate(seen, self.precision)
+    def _take_step(self, program: _Program, runs: list[_Run], batch: tuple[Tensor, ...]) -> None:
         self.step += 1
         for run in runs:
-            run.take_step(self.step)
+            run.begin_step(self.step)
+        values = program.advance(*batch)
         if self._evaluates():
-            losses = self._losses(stack).mean(1)
+            losses = program.evaluate()
             for run, value, loss in zip(runs, values.tolist(), losses.tolist(), strict=True):
                 run.update(value, loss)
 

@@ -87,19 +87,19 @@ class Stack:
             encoder.train()
         for leaf in self._leaves:
             leaf.grad = None
-        total = torch.zeros(len(self.encoders))
+        totals = []
         for images, responses, terms in batches:
             with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == torch.bfloat16):
                 values = self._objectives(images, responses, terms)
             # Unlike torch.autograd.grad, backward gives gradients the layout of their parameters, without
             # which the fused optimizer pairs the wrong elements.
             values.sum().backward()
-            total = total.to(values) + values.detach()
+            totals.append(values.detach())
         for leaf, parameters in zip(self._leaves, self._views, strict=True):
             if len(parameters) > 1:
                 for fit, parameter in enumerate(parameters):
                     parameter.grad = None if leaf.grad is None else leaf.grad[fit]
-        return total
+        return torch.stack(totals).sum(0)
 
     def _objectives(self, images: Tensor, responses: Tensor, terms: Terms) -> Tensor:
         if len(self.encoders) == 1:
