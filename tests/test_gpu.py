@@ -104,7 +104,7 @@ def test_an_interrupted_training_continues(schedule):
         pass
 
     def stop(training):
-        if training.step == 37:
+        if training.step == 13:
             raise Stop
 
     whole = new_training("layers", schedule)

@@ -6,7 +6,6 @@ start them one by one, so that it waits; as one CUDA graph they are started toge
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +15,6 @@ from torch import Tensor
 
 _WARM_UP = 2
 """Calls of a shape before it is recorded: the first allocate what lasts, such as moments of an optimizer."""
-
-_pool = functools.cache(torch.cuda.graph_pool_handle)
-"""Memory of all recordings, which work one at a time and keep nothing but what they return."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +70,8 @@ class Replay:
     def _record(self, inputs: tuple[Tensor, ...]) -> _Recorded:
         own = tuple(one.clone() for one in inputs)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=_pool()):
+        # Recordings work one at a time and keep nothing but what they return: they can share their memory.
+        others = [recorded.graph.pool() for recorded in self._recorded.values()]
+        with torch.cuda.graph(graph, pool=others[0] if others else None):
             output = self.function(*own)
         return _Recorded(graph, own, output)
