@@ -276,33 +276,36 @@ def together(definition, fits_at_once):
     return definition | {"training": definition["training"] | {"fits_at_once": fits_at_once}}
 
 
-@pytest.mark.parametrize(
-    ("stop_after", "fits_at_once"), [(1, 1), (33, 1), (61, 1), (90, 1), (1, 2), (12, 2), (37, 2)]
-)
+class Stopping(Checkpoint):
+    """Is told to stop after so many steps of a sweep."""
+
+    def __init__(self, path, stop_after):
+        super().__init__(path, "same", 1e9, 2)
+        self.left = stop_after
+
+    def __call__(self, training):
+        self.left -= 1
+        if self.left == 0:
+            self._on_signal(15, None)
+        super().__call__(training)
+
+
+@pytest.mark.parametrize(("fits_at_once", "stops"), [(1, [1, 33, 61, 90]), (2, [1, 12, 37])])
 @pytest.mark.parametrize(
     "more",
     [{}, {"training": CYCLE}, {"training": CYCLE, "refit": True}],
     ids=["stages", "one_cycle", "refit"],
 )
-def test_a_stopped_sweep_continues_bit_by_bit(tiny_dataset, tmp_path, stop_after, fits_at_once, more):
+def test_a_stopped_sweep_continues_bit_by_bit(tiny_dataset, tmp_path, stops, fits_at_once, more):
     definition = together(DROPOUT | more, fits_at_once)
-    undisturbed = sweep(definition, tiny_dataset, new_checkpoint(tmp_path / "a"))
-    steps, original = 0, Checkpoint.__call__
-
-    class Stopping(Checkpoint):
-        def __call__(self, training):
-            nonlocal steps
-            steps += 1
-            if steps == stop_after:
-                self._on_signal(15, None)
-            original(self, training)
-
-    checkpoint = Stopping(tmp_path / "b" / "checkpoint.pt", "same", 1e9, 2)
-    with pytest.raises(UserError, match="SIGTERM: progress is saved"):
-        sweep(definition, tiny_dataset, checkpoint)
-    continued = new_checkpoint(tmp_path / "b")
-    assert continued.current is not None
-    assert_same(undisturbed, sweep(definition, tiny_dataset, continued))
+    undisturbed = sweep(definition, tiny_dataset, new_checkpoint(tmp_path))
+    for stop_after in stops:
+        folder = tmp_path / str(stop_after)
+        with pytest.raises(UserError, match="SIGTERM: progress is saved"):
+            sweep(definition, tiny_dataset, Stopping(folder / "checkpoint.pt", stop_after))
+        continued = new_checkpoint(folder)
+        assert continued.current is not None
+        assert_same(undisturbed, sweep(definition, tiny_dataset, continued))
 
 
 @pytest.mark.parametrize("fits_at_once", [1, 2])
