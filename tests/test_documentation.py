@@ -150,6 +150,14 @@ RESULTS = {
 """Where a table begins, the page, the file that it shows, and the number of columns with our values."""
 
 
+def test_every_committed_table_says_what_made_it():
+    folder = REPOSITORY / "docs" / "results"
+    rows = re.findall(r"^\| (`.+?`) \| `(\S+?)`", (folder / "README.md").read_text(), re.MULTILINE)
+    listed = [name for names, _ in rows for name in re.findall(r"`(.+?)`", names)]
+    assert sorted(listed) == sorted(path.name for path in folder.glob("*.csv"))
+    assert [source for _, source in rows if not (REPOSITORY / source).exists()] == []
+
+
 def numbers(text):
     return re.findall(r"-?\d*\.\d+", text)
 
