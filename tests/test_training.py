@@ -19,8 +19,9 @@ from whatwhere.training.checkpoint import Checkpoint, fingerprint
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.families import build, settings
 from whatwhere.training.fits import load_fit, to_tensors, to_validation
-from whatwhere.training.loop import Training, _optimizer
+from whatwhere.training.loop import Training
 from whatwhere.training.losses import Objective
+from whatwhere.training.optimizer import new_optimizer
 from whatwhere.training.progress import clock
 from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle, with_steps
 from whatwhere.training.sweep import _groups, _order_seeds, _seeds, _shown, _start, train_seed
@@ -175,7 +176,7 @@ def test_weight_decay_shrinks_masks_and_weights_by_rate_times_decay_and_nothing_
     encoder = build(definition, settings(definition)[0], data.train_images.shape[1:], 5)
     encoder.initialize(_start(data, averages, None, None, 0))
     before = {name: value.detach().clone() for name, value in encoder.named_parameters()}
-    optimizer = _optimizer(encoder, CYCLE)
+    optimizer = new_optimizer(encoder, CYCLE)
     for parameter in encoder.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()

@@ -18,7 +18,6 @@ training and validation images together have no such loss: they end at a given s
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,13 +31,12 @@ from whatwhere.models.base import Model
 from whatwhere.training.blocks import Block
 from whatwhere.training.losses import Objective
 from whatwhere.training.replay import Replay
-from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle
+from whatwhere.training.run import Run
+from whatwhere.training.schedule import Batches
 from whatwhere.training.stack import Stack
 
 logger = logging.getLogger(__name__)
 
-_RELATIVE = "relative_rate"
-"""Key of an optimizer's parameters that learn at another rate: how many times the rate of all others."""
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -63,131 +61,6 @@ class Fit:
     last_step: int
     history: np.ndarray
     finished: bool
-
-
-def _optimizer(encoder: Model, config: dict[str, Any]) -> torch.optim.Optimizer:
-    """Adam, or AdamW (Loshchilov & Hutter 2019) that decays what :meth:`Model.decayed` names."""
-    trainable = [p for p in encoder.parameters() if p.requires_grad]
-    carried, rate = encoder.carried()
-    slower = [p for p in carried if p.requires_grad]
-    device = trainable[0].device
-    # Only what lies on the GPU, steps and rates too, can change when a captured step is replayed.
-    on_gpu = device.type == "cuda"
-
-    def lasting(rate: float) -> float | Tensor:
-        return torch.tensor(rate, device=device) if on_gpu else rate
-
-    peak = config["learning_rate"]
-    if "weight_decay" not in config and not slower:
-        return torch.optim.Adam(trainable, lr=lasting(peak), fused=True, capturable=on_gpu)
-    decayed = [p for p in encoder.decayed() if p.requires_grad]
-    others = [p for p in trainable if all(p is not one for one in [*decayed, *slower])]
-    groups = [
-        {"params": decayed, "weight_decay": config.get("weight_decay", 0.0), "lr": lasting(peak)},
-        {"params": others, "weight_decay": 0.0, "lr": lasting(peak)},
-        {"params": slower, "weight_decay": 0.0, "lr": lasting(rate * peak), _RELATIVE: rate},
-    ]
-    return torch.optim.AdamW([one for one in groups if one["params"]], fused=True, capturable=on_gpu)
-
-
-def _restore(optimizer: torch.optim.Optimizer, saved: dict[int, dict[str, Tensor]]) -> None:
-    """Put back the moments and step counts of ``state_dict()["state"]``, in place; empty is the start."""
-    for index, values in optimizer.state_dict()["state"].items():
-        for name, value in values.items():
-            if saved:
-                value.copy_(saved[index][name])
-            else:
-                value.zero_()
-
-
-class _Run:
-    """One fit in training: model, optimizer, early stopping and best weights."""
-
-    def __init__(self, encoder: Model, objective: Objective, config: dict[str, Any]) -> None:
-        self.encoder = encoder
-        self.objective = objective
-        self.config = config
-        self.optimizer = _optimizer(encoder, config)
-        one_cycle = config.get("schedule") == "one_cycle"
-        self.stopping = OneCycle(config) if one_cycle else EarlyStopping(config)
-        self.best_step = self.last_step = 0
-        self.diverged = False
-        self.best: dict[str, Any] = self._snapshot()
-        self.history: list[tuple[int, float, float]] = []
-
-    def _snapshot(self) -> dict[str, Any]:
-        # Parameters may be views of a stack, which deepcopy would copy whole.
-        snapshot: dict[str, Any] = {
-            "encoder": {name: value.clone() for name, value in self.encoder.state_dict().items()}
-        }
-        if self.config.get("restore"):
-            snapshot["optimizer"] = copy.deepcopy(self.optimizer.state_dict()["state"])
-        return snapshot
-
-    def begin_step(self, step: int) -> None:
-        """Count a step, from 1, and set its learning rate if the schedule has one for every step."""
-        if isinstance(self.stopping, OneCycle):
-            self._set_rate(self.stopping.rate(step - 1))
-        self.last_step = step
-
-    def _set_rate(self, rate: float) -> None:
-        for group in self.optimizer.param_groups:
-            value = rate * group.get(_RELATIVE, 1.0)
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(value)
-            else:
-                group["lr"] = value
-
-    def update(self, training_value: float, validation: float) -> None:
-        """Take the objective of the last batch and the mean validation loss.
-
-        An objective that is not finite ends this fit, and no other.
-        """
-        self.history.append((self.last_step, training_value, validation))
-        if not np.isfinite(training_value):
-            logger.warning(
-                "%s: the objective is %s at step %d; this fit is left out: lower learning rate or penalty",
-                self.objective.strengths,
-                training_value,
-                self.last_step,
-            )
-            self.diverged = True
-            self.stopping.give_up()
-            return
-        if self.stopping.update(validation):
-            self.best, self.best_step = self._snapshot(), self.last_step
-        if self.stopping.stage_ends() and not self.stopping.finished:
-            rate = float(self.optimizer.param_groups[0]["lr"]) * self.config["factor"]
-            if self.config["restore"]:
-                self.encoder.load_state_dict(self.best["encoder"])
-                _restore(self.optimizer, self.best["optimizer"])
-            self._set_rate(rate)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that changes, for a checkpoint."""
-        return {
-            "encoder": self.encoder.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "stopping": self.stopping.state_dict(),
-            "best_step": self.best_step,
-            "last_step": self.last_step,
-            "diverged": self.diverged,
-            "best": self.best,
-            "history": self.history,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
-        self.encoder.load_state_dict(state["encoder"])
-        rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.optimizer.load_state_dict(state["optimizer"])
-        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
-            if isinstance(rate, Tensor):
-                group["lr"] = rate.fill_(float(group["lr"]))
-        self.stopping.load_state_dict(state["stopping"])
-        self.best_step, self.last_step = state["best_step"], state["last_step"]
-        self.diverged = state["diverged"]
-        self.best, self.history = state["best"], [tuple(row) for row in state["history"]]
 
 
 class _Program(NamedTuple):
@@ -250,10 +123,10 @@ class Training:
             )
             for block, generator in zip(blocks, generators, strict=True)
         ]
-        self.runs = [_Run(*pair, config) for pair in zip(encoders, objectives, strict=True)]
+        self.runs = [Run(*pair, config) for pair in zip(encoders, objectives, strict=True)]
         self.step = 0
 
-    def active(self) -> list[_Run]:
+    def active(self) -> list[Run]:
         """Fits that are not finished."""
         if self.step >= (self.config["max_steps"] if self.last_step is None else self.last_step):
             return []
@@ -284,7 +157,7 @@ class Training:
                 after_step(self)
         return [self._finish(run) for run in self.runs]
 
-    def _program(self, runs: list[_Run]) -> _Program:
+    def _program(self, runs: list[Run]) -> _Program:
         """What runs that train together do in a step and in an evaluation."""
         stack = _stack(runs)
 
@@ -311,7 +184,7 @@ class Training:
             1,
         )
 
-    def _take_step(self, program: _Program, runs: list[_Run], batch: tuple[Tensor, ...]) -> None:
+    def _take_step(self, program: _Program, runs: list[Run], batch: tuple[Tensor, ...]) -> None:
         self.step += 1
         for run in runs:
             run.begin_step(self.step)
@@ -327,7 +200,7 @@ class Training:
             return self.step % self.config["evaluate_every"] == 0
         return self.step == self.last_step
 
-    def _finish(self, run: _Run) -> Fit:
+    def _finish(self, run: Run) -> Fit:
         run.encoder.load_state_dict(run.best["encoder"])
         (losses,) = self._losses(_stack([run]))
         loss = torch.full_like(losses, torch.inf) if run.diverged else losses
@@ -361,5 +234,5 @@ class Training:
             run.load_state_dict(saved)
 
 
-def _stack(runs: list[_Run]) -> Stack:
+def _stack(runs: list[Run]) -> Stack:
     return Stack([run.encoder for run in runs], [run.objective for run in runs])

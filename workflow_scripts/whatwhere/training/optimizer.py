@@ -1,0 +1,70 @@
+"""Adam as training uses it: changed in place, so that a step recorded on a GPU can be replayed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from whatwhere.models.base import Model
+
+_RELATIVE = "relative_rate"
+"""Key of an optimizer's parameters that learn at another rate: how many times the rate of all others."""
+
+Moments = dict[int, dict[str, Tensor]]
+"""Moving averages and step counts by parameter, ``state_dict()["state"]`` of an optimizer."""
+
+
+def new_optimizer(encoder: Model, config: dict[str, Any]) -> torch.optim.Optimizer:
+    """Adam, or AdamW (Loshchilov & Hutter 2019) that decays what :meth:`Model.decayed` names."""
+    trainable = [p for p in encoder.parameters() if p.requires_grad]
+    carried, rate = encoder.carried()
+    slower = [p for p in carried if p.requires_grad]
+    device = trainable[0].device
+    # Only what lies on the GPU, steps and rates too, can change when a recorded step is replayed.
+    on_gpu = device.type == "cuda"
+
+    def lasting(rate: float) -> float | Tensor:
+        return torch.tensor(rate, device=device) if on_gpu else rate
+
+    peak = config["learning_rate"]
+    if "weight_decay" not in config and not slower:
+        return torch.optim.Adam(trainable, lr=lasting(peak), fused=True, capturable=on_gpu)
+    decayed = [p for p in encoder.decayed() if p.requires_grad]
+    others = [p for p in trainable if all(p is not one for one in [*decayed, *slower])]
+    groups = [
+        {"params": decayed, "weight_decay": config.get("weight_decay", 0.0), "lr": lasting(peak)},
+        {"params": others, "weight_decay": 0.0, "lr": lasting(peak)},
+        {"params": slower, "weight_decay": 0.0, "lr": lasting(rate * peak), _RELATIVE: rate},
+    ]
+    return torch.optim.AdamW([one for one in groups if one["params"]], fused=True, capturable=on_gpu)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate; of parameters that learn more slowly, their share of it."""
+    for group in optimizer.param_groups:
+        value = rate * group.get(_RELATIVE, 1.0)
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(value)
+        else:
+            group["lr"] = value
+
+
+def put_back(optimizer: torch.optim.Optimizer, moments: Moments) -> None:
+    """Set moments and step counts to earlier ones; none are those of the start, which are zero."""
+    for index, values in optimizer.state_dict()["state"].items():
+        for name, value in values.items():
+            if moments:
+                value.copy_(moments[index][name])
+            else:
+                value.zero_()
+
+
+def load(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Continue from ``state_dict()``, which may come from another device."""
+    rates = [group["lr"] for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        if isinstance(rate, Tensor):
+            group["lr"] = rate.fill_(float(group["lr"]))

@@ -1,0 +1,95 @@
+"""One fit in training: model, optimizer, early stopping and best weights."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from typing import Any
+
+import numpy as np
+
+from whatwhere.models.base import Model
+from whatwhere.training.losses import Objective
+from whatwhere.training.optimizer import load, new_optimizer, put_back, set_rate
+from whatwhere.training.schedule import EarlyStopping, OneCycle
+
+logger = logging.getLogger(__name__)
+
+
+class Run:
+    """One fit in training: model, optimizer, early stopping and best weights."""
+
+    def __init__(self, encoder: Model, objective: Objective, config: dict[str, Any]) -> None:
+        self.encoder = encoder
+        self.objective = objective
+        self.config = config
+        self.optimizer = new_optimizer(encoder, config)
+        one_cycle = config.get("schedule") == "one_cycle"
+        self.stopping = OneCycle(config) if one_cycle else EarlyStopping(config)
+        self.best_step = self.last_step = 0
+        self.diverged = False
+        self.best: dict[str, Any] = self._snapshot()
+        self.history: list[tuple[int, float, float]] = []
+
+    def _snapshot(self) -> dict[str, Any]:
+        # Parameters may be views of a stack, which deepcopy would copy whole.
+        snapshot: dict[str, Any] = {
+            "encoder": {name: value.clone() for name, value in self.encoder.state_dict().items()}
+        }
+        if self.config.get("restore"):
+            snapshot["optimizer"] = copy.deepcopy(self.optimizer.state_dict()["state"])
+        return snapshot
+
+    def begin_step(self, step: int) -> None:
+        """Count a step, from 1, and set its learning rate if the schedule has one for every step."""
+        if isinstance(self.stopping, OneCycle):
+            set_rate(self.optimizer, self.stopping.rate(step - 1))
+        self.last_step = step
+
+    def update(self, training_value: float, validation: float) -> None:
+        """Take the objective of the last batch and the mean validation loss.
+
+        An objective that is not finite ends this fit, and no other.
+        """
+        self.history.append((self.last_step, training_value, validation))
+        if not np.isfinite(training_value):
+            logger.warning(
+                "%s: the objective is %s at step %d; this fit is left out: lower learning rate or penalty",
+                self.objective.strengths,
+                training_value,
+                self.last_step,
+            )
+            self.diverged = True
+            self.stopping.give_up()
+            return
+        if self.stopping.update(validation):
+            self.best, self.best_step = self._snapshot(), self.last_step
+        if self.stopping.stage_ends() and not self.stopping.finished:
+            if self.config["restore"]:
+                self.encoder.load_state_dict(self.best["encoder"])
+                put_back(self.optimizer, self.best["optimizer"])
+            set_rate(
+                self.optimizer, self.config["learning_rate"] * self.config["factor"] ** self.stopping.stage
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes, for a checkpoint."""
+        return {
+            "encoder": self.encoder.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "stopping": self.stopping.state_dict(),
+            "best_step": self.best_step,
+            "last_step": self.last_step,
+            "diverged": self.diverged,
+            "best": self.best,
+            "history": self.history,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+        self.encoder.load_state_dict(state["encoder"])
+        load(self.optimizer, state["optimizer"])
+        self.stopping.load_state_dict(state["stopping"])
+        self.best_step, self.last_step = state["best_step"], state["last_step"]
+        self.diverged = state["diverged"]
+        self.best, self.history = state["best"], [tuple(row) for row in state["history"]]
