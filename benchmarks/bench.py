@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import logging
 import re
 import resource
 import subprocess
@@ -231,6 +232,8 @@ def run(name: str) -> None:
     A case that cannot run here keeps what it has in the table.
     """
     torch.set_num_threads(1)
+    # Fits are cut short to be timed, of which they would warn.
+    logging.getLogger("whatwhere").setLevel(logging.ERROR)
     rows = []
     for row in CASES[name]():
         rows.append(row)
