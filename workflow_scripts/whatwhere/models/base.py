@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from whatwhere.pool import Part
+from whatwhere.pool import ALL, Part
 
 ImageShape = tuple[int, int, int]
 """(channel, y, x)."""
@@ -69,6 +69,14 @@ class Start:
     start_maps: dict[str, np.ndarray]
     known_kernel: Tensor | None = None
     localized: LocalizedStart | None = None
+
+
+def rows(values: Tensor, neurons: slice) -> Tensor:
+    """Values of neurons, (neuron, ...); of all of them the values themselves.
+
+    The gradient of a slice is copied into a tensor of zeros, also where the slice is all there is.
+    """
+    return values if neurons == ALL else values[neurons]
 
 
 def inverse_softplus(response: Tensor) -> Tensor:

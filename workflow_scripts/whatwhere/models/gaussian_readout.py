@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whatwhere.models.base import ImageShape, Penalties, Start
+from whatwhere.models.base import ImageShape, Penalties, Start, rows
 from whatwhere.models.contraction import factorized_drive
 from whatwhere.models.readouts import feature_start_
 from whatwhere.pool import ALL
@@ -106,17 +106,17 @@ class GaussianReadout(nn.Module):
 
     def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
         """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""
-        location = self.mean[neurons].clamp(-1, 1).expand(len(features), -1, -1)
+        location = rows(self.mean, neurons).clamp(-1, 1).expand(len(features), -1, -1)
         if self.training:
             noise = torch.randn_like(location)
-            sd = self.log_sd[neurons].exp()
+            sd = rows(self.log_sd, neurons).exp()
             spread = torch.stack([sd * relative for relative in self._axis_sd()], 1)
             location = (location + noise * spread).clamp(-1, 1)
         # grid_sample takes (x, y).
         grid = location.flip(-1)[:, :, None]
         sampled = functional.grid_sample(features, grid, align_corners=True)[..., 0]
-        drive = (sampled * self.feature_weights[neurons].T).sum(1)
-        return drive if self.bias is None else drive + self.bias[neurons]
+        drive = (sampled * rows(self.feature_weights, neurons).T).sum(1)
+        return drive if self.bias is None else drive + rows(self.bias, neurons)
 
     def feature_l1(self) -> Tensor:
         """Sum of absolute feature weights, (neuron,)."""
@@ -156,5 +156,6 @@ class GaussianMaskReadout(GaussianReadout):
     def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
         """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""
         # The whole mask: contracting columns before rows takes as many operations, and memory for every row.
-        bias = None if self.bias is None else self.bias[neurons]
-        return factorized_drive(features, self.mask[neurons], self.feature_weights[neurons], bias)
+        bias = None if self.bias is None else rows(self.bias, neurons)
+        mask, weights = rows(self.mask, neurons), rows(self.feature_weights, neurons)
+        return factorized_drive(features, mask, weights, bias)

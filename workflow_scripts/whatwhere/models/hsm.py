@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whatwhere.models.base import ImageShape, Model, Penalties, Start, inverse_softplus
+from whatwhere.models.base import ImageShape, Model, Penalties, Start, inverse_softplus, rows
 from whatwhere.pool import Part, neurons_of
 
 SMALLEST = 0.5
@@ -103,7 +103,9 @@ class HSM(Model):
         inputs = images.mean(1).flatten(1) @ self.filters().flatten(1).T
         hidden = functional.softplus(inputs @ self.hidden_weights.T - self.hidden_threshold)
         mine = neurons_of(part)
-        return functional.softplus(hidden @ self.output_weights[mine].T - self.output_threshold[mine])
+        return functional.softplus(
+            hidden @ rows(self.output_weights, mine).T - rows(self.output_threshold, mine)
+        )
 
     def penalties(self) -> Penalties:
         """No penalties: the few filters and early stopping regularise."""

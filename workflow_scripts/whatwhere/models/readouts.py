@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from whatwhere.models.base import ImageShape, Penalties, Start
+from whatwhere.models.base import ImageShape, Penalties, Start, rows
 from whatwhere.models.contraction import factorized_drive
 from whatwhere.models.cores import normal_
 from whatwhere.pool import ALL
@@ -121,8 +121,9 @@ class FactorizedReadout(nn.Module):
 
     def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
         """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""
-        bias = None if self.bias is None else self.bias[neurons]
-        return factorized_drive(features, self.mask[neurons], self.feature_weights[neurons], bias)
+        bias = None if self.bias is None else rows(self.bias, neurons)
+        mask, weights = rows(self.mask, neurons), rows(self.feature_weights, neurons)
+        return factorized_drive(features, mask, weights, bias)
 
     def mask_l1(self) -> Tensor:
         """Sum of absolute mask values (section C.4), (neuron,)."""
@@ -181,10 +182,9 @@ class FullyConnectedReadout(nn.Module):
     def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
         """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""
         # Autocast multiplies in bfloat16, and a bias would be added in float32.
-        drive = (self.dropout(features.flatten(1)) @ self.weights[neurons].flatten(1).T).to(
-            self.weights.dtype
-        )
-        return drive if self.bias is None else drive + self.bias[neurons]
+        weights = rows(self.weights, neurons).flatten(1)
+        drive = (self.dropout(features.flatten(1)) @ weights.T).to(weights.dtype)
+        return drive if self.bias is None else drive + rows(self.bias, neurons)
 
     def readout_l2(self) -> Tensor:
         """Sum of squared weights (section F.5), (neuron,)."""

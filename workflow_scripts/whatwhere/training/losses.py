@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from whatwhere.models.base import Model
+from whatwhere.models.base import Model, rows
 from whatwhere.pool import neurons_of
 from whatwhere.training.blocks import Terms
 
@@ -96,6 +96,6 @@ class Objective:
             if penalty.ndim == 0:
                 total = total + strength * penalty * terms.share
             else:
-                of_neurons = penalty if name == "activity_l1" else penalty[own]
+                of_neurons = penalty if name == "activity_l1" else rows(penalty, own)
                 total = total + strength * self.reduce(of_neurons) * terms.weight
         return total
