@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from whatwhere import dataset
 from whatwhere.dataset import TEST, check, duplicate_groups, select_images, select_responses
+from whatwhere.draw import draw, n_validation
 from whatwhere.errors import UserError
-from whatwhere.fit_data import draw, load_fit_data, n_validation, standardizer
+from whatwhere.fit_data import load_fit_data
+from whatwhere.standardize import standardizer
 
 
 def test_a_correct_dataset_passes(tiny_dataset):

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whatwhere.dataset import TEST, TRAIN, VALIDATION, check
+from whatwhere.draw import draw
 from whatwhere.errors import UserError
 from whatwhere.files import read_netcdf, write_netcdf
-from whatwhere.fit_data import draw
 
 VARIABLES = ("images", "responses", "split")
 ATTRIBUTES = {

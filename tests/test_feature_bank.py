@@ -7,10 +7,11 @@ from conftest import factorized, small_core, small_training
 
 import describe_fits
 from whatwhere.errors import UserError
-from whatwhere.fit_data import Standardizer, evenly_scaled, load_fit_data, scale_responses
+from whatwhere.fit_data import evenly_scaled, load_fit_data, scale_responses
 from whatwhere.locations import peaks
 from whatwhere.models.base import predict
 from whatwhere.models.feature_bank import FeatureBank, gabor_energy
+from whatwhere.standardize import Standardizer
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import load_fit, to_tensors, to_validation
 from whatwhere.training.progress import Progress

@@ -7,12 +7,12 @@ from torch import nn
 
 from whatwhere.dataset import TEST, VALIDATION, check
 from whatwhere.errors import UserError
-from whatwhere.fit_data import Standardizer
 from whatwhere.simulations.dead_leaves import dead_leaves
 from whatwhere.simulations.feature_spaces import centres, n_locations, unit_responses, window
 from whatwhere.simulations.feature_units import simulate
 from whatwhere.simulations.v1_bank import SQUARED_CV, V1Bank, spatial_filters
 from whatwhere.simulations.vgg19 import LAYERS, RECEPTIVE_FIELDS, VGG19, fetch_weights
+from whatwhere.standardize import Standardizer
 
 IDENTITY = Standardizer(np.zeros((3, 1, 1), np.float32), np.ones((3, 1, 1), np.float32))
 

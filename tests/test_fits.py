@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from whatwhere.fit_data import Standardizer
+from whatwhere.standardize import Standardizer
 from whatwhere.training.fits import Candidates, to_tensors
 from whatwhere.training.loop import Fit
 

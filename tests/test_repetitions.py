@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from whatwhere.dataset import TEST, TRAIN, UNUSED, VALIDATION, check
-from whatwhere.fit_data import draw, load_fit_data
+from whatwhere.draw import draw
+from whatwhere.fit_data import load_fit_data
 from whatwhere.simulations import difference_of_gaussians, v1_cells
 from whatwhere.simulations.repetitions import repeated_split
 from whatwhere.streams import Purpose, stream

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from whatwhere.dataset import TEST, TRAIN, VALIDATION, check
-from whatwhere.fit_data import Standardizer
 from whatwhere.metrics import cc_max, noise_variance
 from whatwhere.simulations.v1_cells import (
     ACTIVE,
@@ -15,6 +14,7 @@ from whatwhere.simulations.v1_cells import (
     relative_rates,
     simulate,
 )
+from whatwhere.standardize import Standardizer
 
 
 def recording(**changes):

@@ -9,8 +9,9 @@ from whatwhere import sta
 from whatwhere.config.files import size
 from whatwhere.dataset import open_dataset, select_images
 from whatwhere.files import write_netcdf
-from whatwhere.fit_data import FitData, load_fit_data, standardizer
+from whatwhere.fit_data import FitData, load_fit_data
 from whatwhere.logs import logged
+from whatwhere.standardize import standardizer
 
 
 def _evenly_scaled_images(data: xr.Dataset, fit: FitData) -> np.ndarray:

@@ -17,7 +17,7 @@ from whatwhere.config.model_checks import validate_model
 from whatwhere.config.traits import traits_of
 from whatwhere.dataset import TEST, select_images
 from whatwhere.errors import UserError
-from whatwhere.fit_data import load_fit_data, standardizer
+from whatwhere.fit_data import load_fit_data
 from whatwhere.fitted import FittedModel
 from whatwhere.member import Member
 from whatwhere.metrics import scores
@@ -29,6 +29,7 @@ from whatwhere.recordings.labels import split_names
 from whatwhere.recordings.layouts import IMAGE_AXES, check_order
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.selection import select
+from whatwhere.standardize import standardizer
 from whatwhere.training.devices import choose_device, warn_of_imitation
 from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.progress import Progress

@@ -18,8 +18,9 @@ from whatwhere.config.plan import used
 from whatwhere.config.schema import Sources
 from whatwhere.dataset import repeat_mean
 from whatwhere.description import overview
+from whatwhere.draw import draw
 from whatwhere.errors import UserError
-from whatwhere.fit_data import check_responses, draw
+from whatwhere.fit_data import check_responses
 from whatwhere.recordings import PUBLISHED, load
 from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.pooled import pool

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from whatwhere.errors import UserError
-from whatwhere.fit_data import Standardizer
 from whatwhere.models.base import EVALUATION_CHUNK, Model, predict
 from whatwhere.pool import ALL, Part, parts_of
 from whatwhere.selection import MEAN_RESPONSE, most_frequent
+from whatwhere.standardize import Standardizer
 from whatwhere.training.families import Setting, settings
 from whatwhere.training.fits import load_fit
 

@@ -12,9 +12,9 @@ import xarray as xr
 
 from whatwhere.config.files import cell_sizes
 from whatwhere.dataset import open_dataset, select_images
+from whatwhere.draw import draw
 from whatwhere.errors import UserError
 from whatwhere.files import read_table, read_tensors
-from whatwhere.fit_data import draw
 from whatwhere.fitted import FittedModel, together
 from whatwhere.member import Member
 from whatwhere.metrics import SCORES

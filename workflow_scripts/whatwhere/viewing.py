@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from whatwhere.errors import UserError
-from whatwhere.fit_data import Standardizer
 from whatwhere.recordings.array_files import numeric
 from whatwhere.recordings.preprocess import PREPARATION, preprocess
 from whatwhere.recordings.recording import to_float32
+from whatwhere.standardize import Standardizer
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from whatwhere.dataset import TEST, TRAIN, VALIDATION
-from whatwhere.fit_data import n_validation
+from whatwhere.draw import n_validation
 from whatwhere.simulations.repetitions import SPLIT_MEANING, repeated_split
 from whatwhere.streams import Purpose, stream
 
@@ -214,7 +214,7 @@ def simulate(
     n_test
         Test images with noiseless responses.
     validation_fraction, validation_max
-        As in :func:`whatwhere.fit_data.n_validation`.
+        As in :func:`whatwhere.draw.n_validation`.
     seed
         Neurons, training images, training noise, test images and the response scale have a random stream
         each, so more images do not change the neurons, nor the first images.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from whatwhere.fit_data import Standardizer
+from whatwhere.standardize import Standardizer
 
 MARGIN = 6
 """Pixels from the edge of the image to the first location: half of 13 px, rounded down."""

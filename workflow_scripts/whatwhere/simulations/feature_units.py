@@ -10,14 +10,15 @@ import numpy as np
 import xarray as xr
 
 from whatwhere.dataset import TEST, TRAIN, VALIDATION
+from whatwhere.draw import n_validation
 from whatwhere.errors import UserError
-from whatwhere.fit_data import n_validation, standardizer
 from whatwhere.simulations.difference_of_gaussians import add_noise
 from whatwhere.simulations.feature_spaces import FeatureSpace, centres, n_locations, unit_responses
 from whatwhere.simulations.repetitions import SPLIT_MEANING
 from whatwhere.simulations.stimuli import draw_images, open_stimuli
 from whatwhere.simulations.v1_bank import V1Bank
 from whatwhere.simulations.vgg19 import VGG19, fetch_weights
+from whatwhere.standardize import standardizer
 from whatwhere.streams import Purpose, stream
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ def simulate(
     n_test
         Test images.
     validation_fraction, validation_max
-        As in :func:`whatwhere.fit_data.n_validation`.
+        As in :func:`whatwhere.draw.n_validation`.
     seed
         Types, locations, noise, calibration and the images of every split have a random stream each, so
         more neurons or images leave the first ones as they are, up to the scale of the mean rate.

@@ -17,10 +17,11 @@ import xarray as xr
 from numpy.lib.stride_tricks import sliding_window_view
 
 from whatwhere.dataset import TEST, TRAIN, VALIDATION
-from whatwhere.fit_data import Standardizer, n_validation, standardizer
+from whatwhere.draw import n_validation
 from whatwhere.metrics import cc_max, noise_variance
 from whatwhere.simulations.repetitions import SPLIT_MEANING
 from whatwhere.simulations.stimuli import draw_images, open_stimuli
+from whatwhere.standardize import Standardizer, standardizer
 from whatwhere.streams import Purpose, stream
 
 logger = logging.getLogger(__name__)
@@ -221,7 +222,7 @@ def simulate(
     n_test
         Test images.
     validation_fraction, validation_max
-        As in :func:`whatwhere.fit_data.n_validation`.
+        As in :func:`whatwhere.draw.n_validation`.
     seed
         Types, cells, calibration, the images of every split and the spikes of every split have a random
         stream each, so more images leave neurons and first images as they are.

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from whatwhere.errors import UserError
 from whatwhere.files import read_netcdf, read_tensors
-from whatwhere.fit_data import Standardizer
 from whatwhere.models.base import ImageShape
+from whatwhere.standardize import Standardizer
 from whatwhere.training.families import settings
 
 

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from whatwhere import seen
 from whatwhere.errors import UserError
-from whatwhere.fit_data import FitData, Standardizer
+from whatwhere.fit_data import FitData
 from whatwhere.metrics import pearson
 from whatwhere.models.combined import mix
+from whatwhere.standardize import Standardizer
 from whatwhere.training.families import Setting, settings
 from whatwhere.training.fits import Candidates, load_fit
 from whatwhere.training.loop import Fit

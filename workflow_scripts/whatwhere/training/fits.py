@@ -10,9 +10,9 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from whatwhere.fit_data import Standardizer
 from whatwhere.models.base import Model, predict
 from whatwhere.pool import parts_of
+from whatwhere.standardize import Standardizer
 from whatwhere.training.families import build, settings
 from whatwhere.training.loop import Fit
 

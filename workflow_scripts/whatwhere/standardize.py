@@ -1,0 +1,83 @@
+"""Pixel statistics of training images, by which models see all images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_LEAST_SD = 0.1
+"""Least sd of a pixel relative to that of all."""
+
+
+@dataclass(frozen=True)
+class Standardizer:
+    """Pixel statistics of the training images of one fit, applied to all images it sees.
+
+    Attributes
+    ----------
+    mean, sd
+        (channel, y, x), or (recording, channel, y, x) for a pool of recordings; ``sd`` is 1 if the training
+        images do not vary.
+    """
+
+    mean: np.ndarray
+    sd: np.ndarray
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channel, y, x)."""
+        channel, height, width = self.mean.shape[-3:]
+        return channel, height, width
+
+    @property
+    def normalize(self) -> str:
+        """Which of :data:`whatwhere.dataset.NORMALIZATIONS` it does."""
+        if (self.mean == 0).all() and (self.sd == 1).all():
+            return "none"
+        each = self.mean.reshape(-1, int(np.prod(self.image_shape)))
+        return "global" if (each == each[:, :1]).all() else "per_pixel"
+
+    def __call__(self, images: np.ndarray, recording: np.ndarray | int | None = None) -> np.ndarray:
+        """Return (images - mean) / sd as float32, (image, channel, y, x).
+
+        Of a pool, ``recording`` tells the number of the recording that the images belong to; None: the first.
+        """
+        mean, sd = self._of(recording)
+        standardized = images - mean
+        standardized /= sd
+        return standardized.astype(np.float32, copy=False)
+
+    def undo(self, images: np.ndarray, recording: np.ndarray | int | None = None) -> np.ndarray:
+        """Images as they were stored, (image, channel, y, x)."""
+        mean, sd = self._of(recording)
+        return images * sd + mean
+
+    def _of(self, recording: np.ndarray | int | None) -> tuple[np.ndarray, np.ndarray]:
+        if self.mean.ndim == 3:
+            return self.mean, self.sd
+        number = 0 if recording is None else recording
+        return self.mean[number], self.sd[number]
+
+
+def standardizer(images: np.ndarray, normalize: str, recording: np.ndarray | None = None) -> Standardizer:
+    """Statistics of training images (image, channel, y, x): none, one pair, or one pair per pixel.
+
+    Pixels that hardly vary, as behind an aperture, are not amplified without end: each counts as varying at
+    least a tenth as much as all do in the root mean square. Of a pool, statistics are those of every
+    recording, to which ``recording`` (image,) assigns the images.
+    """
+    if recording is not None:
+        each = [standardizer(images[recording == number], normalize) for number in np.unique(recording)]
+        return Standardizer(np.stack([one.mean for one in each]), np.stack([one.sd for one in each]))
+    shape = images.shape[1:]
+    if normalize == "none":
+        mean, sd = np.zeros(()), np.ones(())
+    elif normalize == "global":
+        mean, sd = np.asarray(images.mean(dtype=np.float64)), np.asarray(images.std(dtype=np.float64))
+    else:
+        mean, sd = images.mean(0, dtype=np.float64), images.std(0, dtype=np.float64)
+        sd = np.maximum(sd, _LEAST_SD * np.sqrt((sd**2).mean()))
+    sd = np.where(sd > 1e-12 * (1 + np.abs(mean)), sd, 1.0)
+    full = (np.broadcast_to(np.asarray(value, np.float32), shape).copy() for value in (mean, sd))
+    return Standardizer(*full)
