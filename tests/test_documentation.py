@@ -140,7 +140,7 @@ def test_references_in_docstrings_lead_somewhere():
 RESULTS = {
     "| model | correlation with the repeat mean, fields": ("results.md", "v1_like", 2),
     "| candidate | V4 201025": ("results.md", "v4_panel", 2),
-    "| candidate | 190925 |": ("results.md", "v4_sessions", 7),
+    "| candidate | 201025 |": ("results.md", "v4_sessions", 9),
     "| recording, pooled |": ("results.md", "v4_pooled", 5),
     "| candidate | correlation | share": ("results.md", "v1_noisy", 1),
     "| model | mask | feature weights |": ("results.md", "identity", 3),
