@@ -10,6 +10,7 @@ from test_stack import DEFINITIONS, data, start, training_config
 
 from whatwhere.api import fit
 from whatwhere.config.traits import traits_of
+from whatwhere.files import read_tensors, write_tensors
 from whatwhere.training import replay
 from whatwhere.training.blocks import Block, Tensors
 from whatwhere.training.families import settings
@@ -99,7 +100,7 @@ def test_recorded_steps_are_the_steps_themselves(name, schedule, monkeypatch):
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_an_interrupted_training_continues(schedule):
+def test_an_interrupted_training_continues(schedule, tmp_path):
     class Stop(Exception):
         pass
 
@@ -112,8 +113,7 @@ def test_an_interrupted_training_continues(schedule):
     first, second = new_training("layers", schedule), new_training("layers", schedule)
     with pytest.raises(Stop):
         first.run(stop)
-    state = first.state_dict()
-    # As a checkpoint is read: on the CPU.
-    second.load_state_dict(torch.utils._pytree.tree_map_only(torch.Tensor, lambda value: value.cpu(), state))
+    write_tensors(first.state_dict(), tmp_path / "checkpoint.pt")
+    second.load_state_dict(read_tensors(tmp_path / "checkpoint.pt"))
     second.run(lambda _: None)
     torch.testing.assert_close(weights(second), weights(whole), rtol=1e-8, atol=1e-10)

@@ -25,8 +25,8 @@ def new_optimizer(encoder: Model, config: dict[str, Any]) -> torch.optim.Optimiz
     # Only what lies on the GPU, steps and rates too, can change when a recorded step is replayed.
     on_gpu = device.type == "cuda"
 
-    def lasting(rate: float) -> float | Tensor:
-        return torch.tensor(rate, device=device) if on_gpu else rate
+    def lasting(value: float) -> float | Tensor:
+        return torch.tensor(value, device=device) if on_gpu else value
 
     peak = config["learning_rate"]
     if "weight_decay" not in config and not slower:
