@@ -13,6 +13,7 @@ from whatwhere.models.cores import (
     ConvCore,
     ConvLayer,
     correlate_by_fft,
+    correlate_in_blocks,
     laplace_smoothness,
     normal_,
 )
@@ -59,6 +60,35 @@ def test_fourier_and_direct_correlation_have_the_same_gradient():
         for correlate in (correlate_by_fft, functional.conv2d)
     ]
     torch.testing.assert_close(*gradients, atol=1e-2, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(12, 14), (13, 12), (11, 13), (5, 5)])
+@pytest.mark.parametrize("kernel, padding", [(5, (0, 0)), (5, (2, 2)), (4, (1, 2)), (3, (1, 1))])
+def test_correlation_in_blocks_and_its_gradients_are_those_of_a_convolution(size, kernel, padding):
+    generator = torch.Generator().manual_seed(0)
+    images, kernels = (
+        torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
+        for shape in ((3, 2, *size), (4, 2, kernel, kernel))
+    )
+    before, after = padding
+    direct = functional.conv2d(functional.pad(images, (before, after, before, after)), kernels)
+    blocks = correlate_in_blocks(images, kernels, before, after)
+    torch.testing.assert_close(blocks, direct)
+    weight = torch.randn(direct.shape, generator=generator, dtype=torch.float64)
+    gradients = [torch.autograd.grad((maps * weight).sum(), (images, kernels)) for maps in (blocks, direct)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_correlation_in_blocks_of_several_fits_at_once():
+    images, kernels = torch.randn(3, 2, 8, 9), torch.randn(5, 4, 2, 5, 5)
+    together = torch.vmap(lambda fit: correlate_in_blocks(images, fit, 2, 2))(kernels)
+    alone = torch.stack([functional.conv2d(images, fit, padding=2) for fit in kernels])
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("channels, kernel, expected", [(4, 5, True), (5, 5, False), (4, 1, False)])
+def test_layers_of_few_channels_correlate_in_blocks(channels, kernel, expected):
+    assert ConvLayer((8, 9, 9), channels, kernel, True, False, None, "identity").in_blocks == expected
 
 
 @pytest.mark.parametrize("over_width", [False, True])

