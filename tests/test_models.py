@@ -63,7 +63,7 @@ def test_fourier_and_direct_correlation_have_the_same_gradient():
 
 
 @pytest.mark.parametrize("size", [(12, 14), (13, 12), (11, 13), (5, 5)])
-@pytest.mark.parametrize("kernel, padding", [(5, (0, 0)), (5, (2, 2)), (4, (1, 2)), (3, (1, 1))])
+@pytest.mark.parametrize(("kernel", "padding"), [(5, (0, 0)), (5, (2, 2)), (4, (1, 2)), (3, (1, 1))])
 def test_correlation_in_blocks_and_its_gradients_are_those_of_a_convolution(size, kernel, padding):
     generator = torch.Generator().manual_seed(0)
     images, kernels = (
@@ -86,7 +86,7 @@ def test_correlation_in_blocks_of_several_fits_at_once():
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-5)
 
 
-@pytest.mark.parametrize("channels, kernel, expected", [(4, 5, True), (5, 5, False), (4, 1, False)])
+@pytest.mark.parametrize(("channels", "kernel", "expected"), [(4, 5, True), (5, 5, False), (4, 1, False)])
 def test_layers_of_few_channels_correlate_in_blocks(channels, kernel, expected):
     assert ConvLayer((8, 9, 9), channels, kernel, True, False, None, "identity").in_blocks == expected
 

@@ -73,9 +73,9 @@ def correlate_by_fft(images: Tensor, kernels: Tensor) -> Tensor:
 def correlate_in_blocks(images: Tensor, kernels: Tensor, before: int, after: int) -> Tensor:
     """Cross-correlation that computes 2 x 2 neighbours of the output as if they were four channels.
 
-    A CPU works on 8 or 16 output channels at a time, so that fewer cost as much. Each kernel is laid in all four
-    places of a window one pixel wider, and the windows are two pixels apart: 1.4 times the products for kernels of 5 px,
-    but four times as many channels. A layer of 64 to 4 channels takes 1.7 times less, with its gradients.
+    A CPU works on 8 or 16 output channels at a time, so that fewer cost as much. Each kernel is laid in all
+    four places of a window one pixel wider, and windows are two pixels apart. Kernels of 5 px need 1.4 times
+    the products for it, but a layer of 64 to 4 channels takes 1.7 times less, with its gradients.
 
     Parameters
     ----------
