@@ -21,6 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 
 from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior
@@ -53,6 +54,10 @@ class StaSpectra:
         """At most ``size`` neurons, spread evenly over the population."""
         step = -(-len(self.spectrum) // size)
         return replace(self, spectrum=self.spectrum[::step])
+
+    def windows(self, patch: int) -> np.ndarray:
+        """Averages around all locations, (neuron, y, x, patch, patch); a view."""
+        return sliding_window_view(fft.irfft2(self.spectrum, s=self.image_size), (patch, patch), axis=(1, 2))
 
     def correlate(self, kernels: np.ndarray) -> np.ndarray:
         """Inner products of kernels (kernel, y, x) and averages, (neuron, kernel, y, x), valid locations."""
