@@ -226,7 +226,7 @@ class ConvLayer(nn.Module):
         after = kernels.shape[-1] - 1 - before if self.same else 0
         if self.use_fft:
             return correlate_by_fft(functional.pad(features, (before, after, before, after)), kernels)
-        if self.in_blocks and not features.is_cuda:
+        if self.in_blocks and features.device.type == "cpu":
             return correlate_in_blocks(features, kernels, before, after)
         # A convolution that pads needs no padded copy, nor its gradient, but pads all sides alike.
         if after > before:
