@@ -9,7 +9,7 @@ import contextlib
 import math
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
@@ -26,7 +26,12 @@ FOLDER = next(folder for folder in (_PACKAGE / "defaults", _PACKAGE.parents[1] /
 SCHEMAS = FOLDER / "schemas"
 
 
-class _StrictLoader(yaml.SafeLoader):
+# The parser in C takes a ninth of the time; PyYAML can be built without it.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MAX_DEPTH = 100
+
+
+class _StrictLoader(_Loader):
     """Safe YAML (no objects) that refuses a key given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -49,6 +54,15 @@ def dump(config: Config) -> str:
     return yaml.dump(config, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
 
 
+def _check_depth(stream: TextIO) -> None:
+    """Refuse what is nested so deep that the parser in C, which calls itself, would end the process."""
+    depth = 0
+    for event in yaml.parse(stream, _StrictLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise yaml.YAMLError(f"nested deeper than {_MAX_DEPTH}")
+
+
 def read(path: str | Path) -> Config:
     """Read one YAML file.
 
@@ -59,10 +73,12 @@ def read(path: str | Path) -> Config:
     """
     try:
         with open(path, encoding="utf-8") as stream:
+            _check_depth(stream)
+            stream.seek(0)
             content = yaml.load(stream, _StrictLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: must be a mapping of keys, see config/README.md")

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from whatwhere.config.files import SCHEMAS
+from whatwhere.config.files import SCHEMAS, read
 
 MARKER = "<!-- Written by `make docs` from config/schemas; edit the descriptions there. -->"
 
@@ -35,8 +35,7 @@ def reference() -> str:
 
 
 def _load(name: str) -> Schema:
-    with open(SCHEMAS / f"{name}.schema.yaml", encoding="utf-8") as stream:
-        return yaml.safe_load(stream)
+    return read(SCHEMAS / f"{name}.schema.yaml")
 
 
 def _names(condition: Schema) -> list[str]:
