@@ -54,13 +54,18 @@ def dump(config: Config) -> str:
     return yaml.dump(config, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
 
 
-def _check_depth(stream: TextIO) -> None:
-    """Refuse what is nested so deep that the parser in C, which calls itself, would end the process."""
-    depth = 0
+def _check_nesting(stream: TextIO) -> None:
+    """Refuse an alias inside of what it names, and what the parser in C, which calls itself, cannot end."""
+    inside: list[str | None] = []
     for event in yaml.parse(stream, _StrictLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MAX_DEPTH:
-            raise yaml.YAMLError(f"nested deeper than {_MAX_DEPTH}")
+        if isinstance(event, yaml.AliasEvent) and event.anchor in inside:
+            raise yaml.YAMLError(f"*{event.anchor} stands inside of what &{event.anchor} names")
+        if isinstance(event, yaml.CollectionStartEvent):
+            inside.append(event.anchor)
+            if len(inside) > _MAX_DEPTH:
+                raise yaml.YAMLError(f"nested deeper than {_MAX_DEPTH}")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            inside.pop()
 
 
 def read(path: str | Path) -> Config:
@@ -73,7 +78,7 @@ def read(path: str | Path) -> Config:
     """
     try:
         with open(path, encoding="utf-8") as stream:
-            _check_depth(stream)
+            _check_nesting(stream)
             stream.seek(0)
             content = yaml.load(stream, _StrictLoader)
     except (OSError, UnicodeDecodeError) as error:
