@@ -55,7 +55,10 @@ def dump(config: Config) -> str:
 
 
 def _check_nesting(stream: TextIO) -> None:
-    """Refuse an alias inside of what it names, and what the parser in C, which calls itself, cannot end."""
+    """Refuse what has no end, an alias inside of what it names, and what the parser in C has no stack for.
+
+    It calls itself for what is nested, so that a file nested too deep would end the process without a word.
+    """
     inside: list[str | None] = []
     for event in yaml.parse(stream, _StrictLoader):
         if isinstance(event, yaml.AliasEvent) and event.anchor in inside:
