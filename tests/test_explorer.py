@@ -232,7 +232,8 @@ def download(page, folder):
     )
     button.click()
     path = folder / "downloads" / "neurons.csv"
-    wait(page, lambda b: path.is_file())
+    # The browser first takes the name with an empty file, which it then replaces by the whole one.
+    wait(page, lambda b: path.is_file() and path.stat().st_size)
     table = pd.read_csv(path)
     path.unlink()
     return table
