@@ -19,6 +19,8 @@ from whatwhere.files import write_table
 from whatwhere.scaling import exchange_rates
 
 N_RUNS = 300
+MIDDLE = "middle"
+"""Where an exchange rate is not at a stated performance."""
 
 Curve = Callable[[np.ndarray], np.ndarray]
 """Performance over log2 of effective images."""
@@ -98,7 +100,7 @@ def simulate(design: Design, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def coverage(design: Design, n_runs: int, seed: int) -> pd.DataFrame:
-    """Intervals of many runs, one row per pair of population sizes.
+    """Intervals of many runs, one row per pair of population sizes and stated performance.
 
     Columns ``bounded`` and ``bounded_twice``: share of runs with an interval that has an end, or both;
     ``covers`` and ``covers_twice``: share of these that hold the truth; ``width``: mean width of the latter;
@@ -115,6 +117,7 @@ def coverage(design: Design, n_runs: int, seed: int) -> pd.DataFrame:
             rows.append(
                 {
                     "pair": f"{few:.0f} to {many:.0f}",
+                    "performance": row["performance"] if row["stated"] else MIDDLE,
                     "bounded": ends.any(),
                     "covers": holds if ends.any() else np.nan,
                     "bounded_twice": ends.all(),
@@ -124,24 +127,31 @@ def coverage(design: Design, n_runs: int, seed: int) -> pd.DataFrame:
                 }
             )
     table = pd.DataFrame(rows).astype({"covers": float, "covers_twice": float})
-    return table.groupby("pair", sort=False).mean().reset_index()
+    return table.groupby(["pair", "performance"], sort=False).mean().reset_index()
 
 
 WHITE_NOISE = {"available": 1000, "images_sd": 0.15, "neuron_sd": 0.0, "fit_sd": 0.06, "population_sd": 0.6}
 RECORDING = {"available": 89, "images_sd": 0.15, "neuron_sd": 0.17, "fit_sd": 0.05, "population_sd": 0.3}
 QUICK = {1: [1024, 4096], 10: [1024, 4096], 100: [256, 1024, 4096], 1000: [256, 1024]}
 FULL = {n: [2**exponent for exponent in range(6, 19)] for n in (1, 10, 100, 1000)}
+FIGURE_3 = {n: [2**exponent for exponent in range(6, 15)] for n in (1, 10, 100, 1000)}
 SESSION = {n: [250, 500, 1000] for n in (11, 22, 44, 89)}
 DESIGNS = {
     "V4": Design(SESSION, 3, curve=v4, **RECORDING),
     "V4, 5 seeds": Design(SESSION, 5, curve=v4, **RECORDING),
     **{
         f"{name}, {seeds} seeds, {curve.__name__}": Design(cells, seeds, curve=curve, **WHITE_NOISE)
-        for name, cells, seeds in (("quick", QUICK, 2), ("quick", QUICK, 3), ("full", FULL, 20))
+        for name, cells, seeds in (
+            ("quick", QUICK, 2),
+            ("quick", QUICK, 3),
+            ("up to 2^14 images", FIGURE_3, 3),
+            ("full", FULL, 20),
+        )
         for curve in (logistic, saturating)
     },
 }
-"""The quick run, Figure 3 of config/paper.yaml, and config/scaling.yaml."""
+"""config/scaling.yaml, the quick run, config/fig3.yaml without its large sizes, and Figure 3 of
+config/paper.yaml."""
 
 
 def main(output: str | Path) -> None:

@@ -256,14 +256,16 @@ def test_barcodes_and_exchange_rates_come_from_their_tables():
                 "measure": "feve",
                 "neurons_from": 1,
                 "neurons_to": 8,
-                "performance": 0.31,
-                "rate": 0.6,
+                "stated": stated,
+                "performance": 0.31 + stated,
+                "rate": 0.6 + stated,
                 "low": 0.5,
                 "high": 0.7,
                 "n_seeds": 6,
                 "finished": 0.9,
                 "at_edge": 0.25,
             }
+            for stated in (False, True)
         ]
     )
     tables = {"barcode_scores": barcodes, "exchange_rates": rates}

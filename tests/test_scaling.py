@@ -4,7 +4,7 @@ import pytest
 from conftest import REPOSITORY
 from coverage_exchange import DESIGNS, coverage
 
-from whatwhere.scaling import exchange_rates, paired_curves, shift
+from whatwhere.scaling import exchange_rates, paired_curves, shift, shift_at
 
 SIZES = [256, 512, 1024, 2048, 4096]
 
@@ -58,6 +58,23 @@ def test_a_plateau_bounds_a_shift_on_one_side_only():
     assert (beyond.low, beyond.high) == (pytest.approx(4), pytest.approx(np.nan, nan_ok=True))
 
 
+@pytest.mark.parametrize("performance", [0.3, 0.5, 0.7, 0.9])
+def test_a_shift_is_the_same_at_every_stated_performance(performance):
+    sizes = [2**n for n in range(6, 16)]
+    found = shift_at(curve(10.7, sizes=sizes), curve(10, sizes=sizes), performance)
+    assert found.octaves == pytest.approx(0.7, abs=0.03)
+    assert found.low < found.octaves < found.high
+    assert found.performance == performance
+
+
+def test_a_stated_performance_is_one_that_both_curves_reach():
+    early, late = curve(9), curve(13)
+    assert shift_at(late, early, 0.5) is None
+    assert shift_at(early, late, 0.5) is None
+    assert shift_at(early, early, 0.1) is None
+    assert shift_at(early.iloc[:1], early, 0.5) is None
+
+
 def test_nothing_is_said_of_a_point_or_of_curves_at_0():
     assert shift(curve(10, sizes=[256]), curve(10, sizes=[512])) is None
     assert shift(0 * curve(10), 0 * curve(9)) is None
@@ -99,16 +116,24 @@ def test_a_rate_is_the_shift_per_doubling_of_neurons_for_every_pair():
         for d in SIZES
         for s in (0, 1)
     ]
-    rows = pd.DataFrame(exchange_rates(scores(cells), "feve"))
+    rates = pd.DataFrame(exchange_rates(scores(cells), "feve"))
+    rows = rates[~rates.stated]
     assert list(zip(rows.neurons_from, rows.neurons_to, strict=True)) == [(1, 4), (1, 16), (4, 16)]
     np.testing.assert_allclose(rows.rate, 0.4, atol=0.03)
     assert (rows.n_seeds == 2).all()
+    # Four times the neurons at .4 doublings of images per doubling.
+    np.testing.assert_allclose(rows.recording_time.iloc[0], 2**-0.8, atol=0.03)
+    np.testing.assert_allclose(rows.n_responses.iloc[0], 2**1.2, atol=0.1)
+    stated = rates[rates.stated]
+    np.testing.assert_allclose(stated.rate, 0.4, atol=0.03)
+    assert stated.set_index("neurons_from").performance.loc[[1]].tolist() == [0.3, 0.5, 0.7] * 2
 
 
 def test_the_papers_curves_say_that_neurons_are_worth_less_the_more_there_are():
     paper = pd.read_csv(REPOSITORY / "config" / "reference" / "fig3.csv")
     paper = paper[paper.model == "cnn_one_kernel"].assign(seed=0, neuron=0)
-    rates = pd.DataFrame(exchange_rates(paper, "feve")).set_index(["neurons_from", "neurons_to"]).rate
+    rates = pd.DataFrame(exchange_rates(paper, "feve"))
+    rates = rates[~rates.stated].set_index(["neurons_from", "neurons_to"]).rate
     assert rates[1, 100] == pytest.approx(0.53, abs=0.03)
     assert rates[100, 1000] == pytest.approx(0.17, abs=0.03)
 

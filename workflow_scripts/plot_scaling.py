@@ -75,6 +75,7 @@ def main(scaling: str | Path, rates: str | Path, svg: str | Path, png: str | Pat
     """Draw one row of panels for every dataset and model of several sizes, for the first selection rule."""
     plotting.use_style()
     scores, fitted = read_table(scaling), read_table(rates)
+    fitted = fitted[fitted.stated.ne(True)]
     scores = scores[scores.selection == scores.selection.iloc[0]]
     fitted = fitted[fitted.selection == scores.selection.iloc[0]]
     groups = list(scores.groupby(["dataset", "model"], sort=False))

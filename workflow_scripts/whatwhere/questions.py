@@ -301,8 +301,8 @@ def _barcodes(barcode_scores: pd.DataFrame) -> Iterator[Row]:
 
 
 def _exchange(rates: pd.DataFrame) -> Iterator[Row]:
-    """How many doublings of images one doubling of neurons is worth."""
-    for rate in rates.to_dict("records"):
+    """How many doublings of images one doubling of neurons is worth, in the middle of both curves."""
+    for rate in rates[rates["stated"].ne(True)].to_dict("records"):
         sizes = f"{rate['neurons_from']:.0f} to {rate['neurons_to']:.0f} neurons"
         yield {
             "comparison": f"{rate['model']}: a doubling of neurons in doublings of images, {sizes}",

@@ -1,10 +1,11 @@
 """How many images one curve needs more than another for the same performance (questions 2 and 5).
 
-No form of the curves is assumed but that they rise. At a stated performance, that of one measured point, the
-other curve is searched for the data size that reaches it; sizes that do not differ significantly, over seeds,
-form the interval (Fieller's way: it has no end where the curve is too flat to have one). Between measured
-sizes nobody knows how a curve rises: the interval holds those of a curve that rises early and of one that
-rises late. docs/statistics.md says how often it covers.
+No form of the curves is assumed but that they rise. At the performance of one point the other curve is
+searched for the data size that reaches it; sizes that do not differ significantly, over seeds, form the
+interval (Fieller's way: it has no end where the curve is too flat to have one). The point is a measured one,
+or read off the first curve at a stated performance. Between measured sizes nobody knows how a curve rises:
+the interval holds those of a curve that rises early and of one that rises late. docs/statistics.md says how
+often it covers.
 """
 
 from __future__ import annotations
@@ -20,8 +21,16 @@ from scipy.special import stdtrit
 MIN_PERFORMANCE = 0.05
 """Performance below which there is nothing to compare."""
 
-RATES = ["neurons_from", "neurons_to", "performance", "rate", "low", "high", "n_seeds"]
-"""Columns of an exchange rate: between which populations, at which performance, and its 95 % interval."""
+STATED = (0.3, 0.5, 0.7, 0.9)
+"""Performances at which exchange rates are given beside that in the middle of both curves."""
+
+RATES = [
+    *("neurons_from", "neurons_to", "stated", "performance", "rate", "low", "high", "n_seeds"),
+    *("recording_time", "n_responses"),
+]
+"""Columns of an exchange rate: between which populations, whether at one of :data:`STATED`, at which
+performance, and its 95 % interval; then how many times the recording time, and the responses, the larger
+population takes. Neurons that are recorded together cost no time."""
 
 _STEPS = 64
 """Data sizes tried per octave."""
@@ -134,6 +143,39 @@ def shift(first: pd.DataFrame, second: pd.DataFrame) -> Shift | None:
     return Shift(performance, octaves - here, low - here, high - here, first.shape[1])
 
 
+def shift_at(first: pd.DataFrame, second: pd.DataFrame, performance: float) -> Shift | None:
+    """How many doublings of images the first curve needs more than the second for a performance.
+
+    Where the first curve reaches it is compared with the second as a measured point is.
+
+    Parameters
+    ----------
+    first, second
+        (n_images, seed) performance, as :func:`paired_curves` returns it.
+    performance
+        Where the curves are compared.
+
+    Returns
+    -------
+    None where a curve does not reach the performance, starts above it, or is a single point.
+    """
+    if min(len(first), len(second)) < 2 or first.shape[1] == 0:
+        return None
+    sizes, values, x = _tried(first)
+    found = []
+    for interpolated in _between(sizes, values, x):
+        here = _crossing(x, performance - interpolated.mean(1))
+        if not np.isfinite(here):
+            return None
+        level = np.array([np.interp(here, x, one) for one in interpolated.T])
+        octaves, low, high = _search(level, second)
+        found.append((here - octaves, here - high, here - low))
+    octaves, low, high = np.array(found).T
+    if np.isnan(octaves[0]):
+        return None
+    return Shift(performance, float(octaves[0]), float(np.min(low)), float(np.max(high)), first.shape[1])
+
+
 def _between(sizes: np.ndarray, values: np.ndarray, x: np.ndarray) -> list[np.ndarray]:
     """Performance (size, seed) read off between log sizes in three ways, (x, seed) each.
 
@@ -215,6 +257,8 @@ def _end(x: np.ndarray, rejected: np.ndarray) -> float:
 def exchange_rates(scores: pd.DataFrame, measure: str) -> list[dict[str, float]]:
     """How many doublings of images a doubling of neurons is worth, for every pair of population sizes.
 
+    In the middle of what both curves reach, and at every one of :data:`STATED` that both reach.
+
     Parameters
     ----------
     scores
@@ -230,18 +274,23 @@ def exchange_rates(scores: pd.DataFrame, measure: str) -> list[dict[str, float]]
     rows = []
     for few, many in combinations(sorted(scores["n_neurons"].unique()), 2):
         small, large = (scores[scores["n_neurons"] == size] for size in (few, many))
-        found = shift(*paired_curves(small, large, measure))
-        if found is not None:
-            doublings = np.log2(many / few)
-            rows.append(
-                {
-                    "neurons_from": few,
-                    "neurons_to": many,
-                    "performance": found.performance,
-                    "rate": found.octaves / doublings,
-                    "low": found.low / doublings,
-                    "high": found.high / doublings,
-                    "n_seeds": found.n_seeds,
-                }
-            )
+        curves = paired_curves(small, large, measure)
+        doublings = np.log2(many / few)
+        shifts = [(False, shift(*curves)), *((True, shift_at(*curves, level)) for level in STATED)]
+        rows += [
+            {
+                "neurons_from": few,
+                "neurons_to": many,
+                "stated": stated,
+                "performance": found.performance,
+                "rate": found.octaves / doublings,
+                "low": found.low / doublings,
+                "high": found.high / doublings,
+                "n_seeds": found.n_seeds,
+                "recording_time": 2**-found.octaves,
+                "n_responses": 2**-found.octaves * many / few,
+            }
+            for stated, found in shifts
+            if found is not None
+        ]
     return rows
