@@ -102,9 +102,9 @@ def simulate(design: Design, rng: np.random.Generator) -> pd.DataFrame:
 def coverage(design: Design, n_runs: int, seed: int) -> pd.DataFrame:
     """Intervals of many runs, one row per pair of population sizes and stated performance.
 
-    Columns ``bounded`` and ``bounded_twice``: share of runs with an interval that has an end, or both;
-    ``covers`` and ``covers_twice``: share of these that hold the truth; ``width``: mean width of the latter;
-    ``bias`` of the rate.
+    Columns ``runs``: how many have a rate; ``bounded`` and ``bounded_twice``: share of these with an interval
+    that has an end, or both; ``covers`` and ``covers_twice``: share of the intervals that hold the truth;
+    ``width``: mean width of the latter; ``bias`` of the rate.
     """
     rng = np.random.default_rng(seed)
     rows = []
@@ -127,7 +127,8 @@ def coverage(design: Design, n_runs: int, seed: int) -> pd.DataFrame:
                 }
             )
     table = pd.DataFrame(rows).astype({"covers": float, "covers_twice": float})
-    return table.groupby(["pair", "performance"], sort=False).mean().reset_index()
+    groups = table.groupby(["pair", "performance"], sort=False)
+    return groups.mean().assign(runs=groups.size()).reset_index()
 
 
 WHITE_NOISE = {"available": 1000, "images_sd": 0.15, "neuron_sd": 0.0, "fit_sd": 0.06, "population_sd": 0.6}
