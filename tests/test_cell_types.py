@@ -65,6 +65,22 @@ def test_equal_barcodes_are_one_type_and_two_that_are_shared_exactly_two(rng):
     assert same(find_types(shared, rng)[0], np.repeat([0, 1], 10))
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_types_known_exactly_are_not_split_by_what_rounding_left(seed):
+    """Posterior weights of 2^13 images, whose squares are zero: 34 types were found instead of two."""
+    rng = np.random.default_rng(seed)
+    weights = np.repeat(np.eye(2), 200, axis=0)
+    left = 10 ** rng.uniform(-44, -40, (2, 200))
+    weights[:200, 1], weights[200:, 0] = np.where(rng.random((2, 200)) < 0.5, 0, left)
+    assert same(find_types(weights, rng)[0], np.repeat([0, 1], 200))
+
+
+def test_a_gap_below_the_resolution_is_no_valley():
+    equal = np.tile([1.0, 0.0], (10, 1))
+    for gap, is_valley in ((1e-20, False), (1e-5, False), (0.01, True)):
+        assert (valley(equal, equal + np.array([0, gap])) > 20) == is_valley
+
+
 @pytest.mark.parametrize("n", [0, 1, 5])
 def test_a_handful_of_neurons_is_one_type_without_a_p_value(n, rng):
     labels, test = find_types(unit(rng.normal(size=(n, 3))), rng)

@@ -13,6 +13,9 @@ from math import gamma
 import numpy as np
 from scipy.cluster.hierarchy import ward
 
+RESOLUTION = 1e-4
+"""Of barcodes, which have length 1: smaller differences are those of rounding, which are all that is left
+between neurons of a type whose weights are known exactly."""
 SMALLEST_TYPE = 3
 """Neurons; fewer are no type but outliers of one."""
 LEVEL = 0.05
@@ -106,7 +109,7 @@ def _shrunk(covariance: np.ndarray, n_neurons: int) -> np.ndarray:
     trace, squares = np.trace(covariance), (covariance**2).sum()
     excess = (n_neurons + 1) * (squares - trace**2 / n_channels)
     share = min(1.0, (squares + trace**2) / excess) if excess > 0 else 1.0
-    return (1 - share) * covariance + (share * trace / n_channels + 1e-8) * np.eye(n_channels)
+    return (1 - share) * covariance + (share * trace / n_channels + RESOLUTION**2) * np.eye(n_channels)
 
 
 def valley(first: np.ndarray, second: np.ndarray) -> float:
@@ -135,6 +138,8 @@ def valley(first: np.ndarray, second: np.ndarray) -> float:
     if apart <= 0:
         return 0.0
     within = (((near - means[0]) ** 2).sum() + ((far - means[1]) ** 2).sum()) / n / 2
+    # Positions are in units of the distance between the centres.
+    within += RESOLUTION**2 / max(((centres[0] - centres[1]) ** 2).sum(), 1e-12)
     share = max(4 * within / (within + apart**2 / 4), 1e-6)
     return float((n - 1) * (share - 1 - np.log(share))) if share < 1 else 0.0
 
