@@ -138,6 +138,9 @@ def test_references_in_docstrings_lead_somewhere():
 
 
 RESULTS = {
+    "| images | 1 neuron | 100 |": ("results.md", "fig3", 4),
+    "| neurons | FEVE .3 |": ("results.md", "fig3_exchange_rates", 4),
+    "| images | FEVE, trained |": ("results.md", "fig4_images", 4),
     "| model | correlation with the repeat mean, fields": ("results.md", "v1_like", 2),
     "| candidate | V4 201025": ("results.md", "v4_panel", 2),
     "| candidate | 201025 |": ("results.md", "v4_sessions", 9),
