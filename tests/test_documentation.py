@@ -125,6 +125,23 @@ def test_timings_are_those_of_the_benchmark():
         np.testing.assert_allclose(found, expected, rtol=0.05)
 
 
+def test_times_of_the_readme_are_those_of_the_benchmarks():
+    results = REPOSITORY / "benchmarks" / "results"
+    measured = pd.read_csv(results / "bench_cpu.csv")[["ratio", "target"]]
+    runs = pd.read_csv(results / "whole_runs.csv")[["minutes", "goal"]]
+    pairs = np.concatenate([measured, runs]).round(3)
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    shown = [row.split("|") for row in readme.split("| goal | here |\n")[1].split("\n\n")[0].splitlines()[1:]]
+    assert len(shown) > 5
+    for _, what, goals, here, _ in shown:
+        values = re.findall(r"\d*\.?\d+", here)
+        assert len(values) == len(re.findall(r"\d*\.?\d+", goals)), what
+        for goal, value in zip(re.findall(r"\d*\.?\d+", goals), values, strict=True):
+            found = pairs[pairs[:, 1] == float(goal), 0]
+            assert np.min(np.abs(found / float(value) - 1)) < 0.05, (what, goal, value)
+            assert (float(value) <= float(goal)) or "missed" in here, (what, goal, value)
+
+
 def test_references_in_docstrings_lead_somewhere():
     sources = sorted((REPOSITORY / "workflow_scripts").rglob("*.py"))
     names = {

@@ -1,0 +1,54 @@
+"""Minutes of the quick run and of the tests in a clean clone, and where the quick run spends them.
+
+    PYTHONPATH=workflow_scripts python benchmarks/whole_runs.py FOLDER [TARGET ...]
+
+The last commit is cloned to ``FOLDER``. All targets of ``make`` are timed in their order, unless some are
+named, whose earlier rows are then replaced. Nothing else should run meanwhile.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+from measure import hardware
+
+from whatwhere.files import read_table, write_table
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "workflow_scripts"))
+import collect_benchmarks  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results"
+TABLE = RESULTS / "whole_runs.csv"
+GOALS = {"run": 8.0, "test": 12.0, "test-fast": 0.75}
+"""Targets of ``make`` and the minutes that they should take. ``run`` and ``test`` install what they need."""
+
+
+def main(folder: str, *targets: str) -> None:
+    """Clone, time and store."""
+    clone = Path(folder)
+    if not clone.exists():
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), folder], check=True)
+    describe = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(describe, cwd=clone, check=True, capture_output=True, text=True).stdout.strip()
+    for target in targets or GOALS:
+        began = time.perf_counter()
+        subprocess.run(["make", target], cwd=clone, check=True)
+        minutes = (time.perf_counter() - began) / 60
+        row = {"target": target, "minutes": minutes, "goal": GOALS[target], "commit": commit, **hardware()}
+        rows = pd.DataFrame([row])
+        if TABLE.exists():
+            earlier = read_table(TABLE)
+            rows = pd.concat([earlier[earlier.target != target], rows], ignore_index=True)
+        write_table(rows, TABLE)
+        print(rows.to_string(), flush=True)
+        if target == "run":
+            collect_benchmarks.main(clone / "results" / "quick" / "benchmarks", RESULTS / "quick_run.csv")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
