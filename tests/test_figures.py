@@ -58,7 +58,8 @@ def run(tmp_path_factory):
     sizes = ([1, 6, 12], [80, 240], [0, 1])
     one = run.fit("fig3", "homogeneous", "cnn_one_kernel", small("cnn_one_kernel"), *sizes)
     run.fit("fig3", "homogeneous", "known_kernel", small("known_kernel"), [12], [80], [0])
-    run.fit("fig3", "homogeneous", "lasso_patch", small("lasso_patch"), [1], [80, 240], [0])
+    for experiment, n_images in (("fig3", 80), ("fig3_large", 240)):
+        run.fit(experiment, "homogeneous", "lasso_patch", small("lasso_patch"), [1], [n_images], [0])
     run.fit(
         "fig4",
         "two_types",
@@ -82,7 +83,9 @@ def draw(name, run, svg, png):
     two = {key[0]: files for key, files in run.files.items()}["fig4"]
     deep = next(files for key, files in run.files.items() if key[1] == "factorized_relu")
     barcodes = two["barcodes"], two["barcode_scores"]
-    scores, parameters, locations = (run.of("fig3", kind) for kind in ("scores", "parameters", "locations"))
+    scores, parameters, locations = (
+        [*run.of("fig3", kind), *run.of("fig3_large", kind)] for kind in ("scores", "parameters", "locations")
+    )
     shared = [*run.of("fig2_one", "scores"), *run.of("fig2", "scores")]
     joint = ["ridge_shared_patch"]
     {
@@ -147,6 +150,18 @@ def test_a_figure_has_content_in_every_panel_and_nothing_beyond_its_edge(name, d
     assert 0.005 < (pixels < 200).mean() < 0.7
     edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     assert (edge == 255).all(), "something is cut off at the edge"
+
+
+def test_figure_3_shows_filters_of_every_size_whichever_experiment_it_is_of(drawing):
+    figure, *_ = drawing("fig3")
+    rows, sizes = 4, 2  # one, 6 and 12 neurons, and lasso
+    assert sum(len(ax.images) for ax in figure.axes) == rows * sizes
+
+
+def test_figure_3_shows_filters_of_the_sizes_of_the_paper_where_all_were_run():
+    assert plot_fig3.shown_sizes(pd.Series([64, 4096, 256, 1024, 2048])) == [256, 1024, 4096]
+    assert plot_fig3.shown_sizes(pd.Series([64, 128, 256, 512, 1024])) == [64, 256, 1024]
+    assert plot_fig3.shown_sizes(pd.Series([80, 240])) == [80, 240]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from whatwhere import plotting
 from whatwhere.files import groups_of, read_netcdf, read_table
 from whatwhere.logs import logged
 
-N_SIZES = 3
+SIZES = [256, 1024, 4096]
+"""Numbers of images whose filters the paper shows; where one was not run, as many are spread over all."""
 SOURCES = {"sta": "raw STA", "smoothed_sta": "smoothed STA"}
 
 
@@ -73,14 +74,27 @@ def filter_of(path: str | Path, group: str) -> np.ndarray | None:
         return field[top : top + size, left : left + size]
 
 
-def filters(panel: SubFigure, rows: list[tuple[str, int, str | Path]], sizes: list[int]) -> list[Axes]:
-    """Learned filters, one row per model and population size and one column per data size."""
+def shown_sizes(n_images: pd.Series) -> list[int]:
+    """Numbers of images whose filters are shown."""
+    sizes = sorted(n_images.unique())
+    if set(SIZES) <= set(sizes):
+        return SIZES
+    return [sizes[i] for i in np.unique(np.linspace(0, len(sizes) - 1, len(SIZES)).round().astype(int))]
+
+
+def filters(panel: SubFigure, cells: dict[tuple[str, int, int], str | Path], sizes: list[int]) -> list[Axes]:
+    """Learned filters, one row per model and population size and one column per data size.
+
+    ``cells`` says which file holds a model, population size and data size.
+    """
+    rows = list(dict.fromkeys((model, n_neurons) for model, n_neurons, _ in cells))
     axes = panel.subplots(len(rows), len(sizes), squeeze=False)
-    for line, (model, n_neurons, path) in zip(axes, rows, strict=True):
+    for line, (model, n_neurons) in zip(axes, rows, strict=True):
         for ax, n_images in zip(line, sizes, strict=True):
-            field = filter_of(path, f"n{n_neurons}-d{n_images}")
+            path = cells.get((model, n_neurons, n_images))
+            field = None if path is None else filter_of(path, f"n{n_neurons}-d{n_images}")
             if field is None:
-                ax.set(xticks=[], yticks=[])
+                ax.set(xticks=[], yticks=[], box_aspect=1)
                 ax.spines[:].set_visible(False)
             else:
                 plotting.show_field(ax, field)
@@ -103,12 +117,11 @@ def main(
     plotting.use_style()
     tables = [read_table(path) for path in scores]
     table = pd.concat(tables, ignore_index=True)
-    sizes = sorted(table.n_images.unique())
-    shown = [sizes[i] for i in np.unique(np.linspace(0, len(sizes) - 1, N_SIZES).round().astype(int))]
-    rows = {
-        (model, n_neurons): path
+    # One experiment may have the small sizes of a population, and another the large ones.
+    cells = {
+        (model, n_neurons, n_images): path
         for one, path in zip(tables, parameters, strict=True)
-        for model, n_neurons in one.groupby(["model", "n_neurons"], sort=False).groups
+        for model, n_neurons, n_images in one.groupby(["model", "n_neurons", "n_images"], sort=False).groups
         if model != "known_kernel"
     }
     figure = plt.figure(figsize=(plotting.PAGE, 6.4))
@@ -116,7 +129,7 @@ def main(
     first, second = left.subplots(2, 1)
     styles = curves(first, table, read_table(reference))
     errors(second, pd.concat([read_table(path) for path in locations], ignore_index=True), styles)
-    (third, *_) = filters(right, [(*key, path) for key, path in rows.items()], shown)
+    (third, *_) = filters(right, cells, shown_sizes(table.n_images))
     for letter, ax in zip("abc", (first, second, third), strict=True):
         plotting.panel_letter(ax, letter)
     plotting.save(figure, svg, png, plotting.remark(table))
