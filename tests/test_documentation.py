@@ -156,6 +156,7 @@ def test_references_in_docstrings_lead_somewhere():
 
 RESULTS = {
     "| images | 1 neuron | 100 |": ("results.md", "fig3", 4),
+    "| images | OLS | ridge | lasso": ("results.md", "fig3", 3),
     "| neurons | FEVE .3 |": ("results.md", "fig3_exchange_rates", 4),
     "| images | FEVE, trained |": ("results.md", "fig4_images", 4),
     "| model | correlation with the repeat mean, fields": ("results.md", "v1_like", 2),
