@@ -13,15 +13,13 @@ import sys
 import time
 from pathlib import Path
 
+import collect_benchmarks
 import pandas as pd
 from measure import hardware
 
 from whatwhere.files import read_table, write_table
 
 ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT / "workflow_scripts"))
-import collect_benchmarks  # noqa: E402
-
 RESULTS = ROOT / "benchmarks" / "results"
 TABLE = RESULTS / "whole_runs.csv"
 GOALS = {"run": 8.0, "test": 12.0, "test-fast": 0.75}
