@@ -13,10 +13,10 @@ import sys
 import time
 from pathlib import Path
 
-import collect_benchmarks
 import pandas as pd
 from measure import hardware
 
+import collect_benchmarks
 from whatwhere.files import read_table, write_table
 
 ROOT = Path(__file__).parents[1]

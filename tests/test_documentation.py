@@ -129,7 +129,8 @@ def test_times_of_the_readme_are_those_of_the_benchmarks():
     results = REPOSITORY / "benchmarks" / "results"
     measured = pd.read_csv(results / "bench_cpu.csv")[["ratio", "target"]]
     runs = pd.read_csv(results / "whole_runs.csv")[["minutes", "goal"]]
-    pairs = np.concatenate([measured, runs]).round(3)
+    gpu = pd.read_csv(results / "steps_gpu.csv").query("settings == 10").set_index("way").milliseconds
+    pairs = np.concatenate([measured, runs, [[gpu["recorded"] / gpu["plain"], 0.05]]]).round(3)
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     shown = [row.split("|") for row in readme.split("| goal | here |\n")[1].split("\n\n")[0].splitlines()[1:]]
     assert len(shown) > 5
