@@ -44,6 +44,7 @@ LABELS = {
     "cnn_one_kernel": "CNN",
     "cnn_one_kernel_smoothed": "CNN, smoothed start",
     "factorized_relu": "factorized",
+    "factorized_relu_squared": "factorized, squared start",
     "fixed_mask_relu": "fixed mask",
     "fully_connected_relu": "fully connected",
     "factorized_two_kernels": "factorized",
