@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from conftest import REPOSITORY
 from figure_run import FEATURES, GAUSSIANS, MODELS, Run, small
+from matplotlib import pyplot as plt
 from PIL import Image
 
 import cluster_barcodes
@@ -230,6 +231,31 @@ def test_reference_values_have_a_source_and_no_repeated_point(path):
 def test_reference_curves_go_by_the_names_of_models_of_the_default_config():
     for path in REFERENCE.glob("fig[345].csv"):
         assert set(pd.read_csv(path).model) <= set(MODELS), path
+
+
+def test_types_are_compared_at_the_largest_sizes_at_which_a_dataset_was_fitted():
+    sizes = [("a", 12, 64), ("a", 100, 64), ("a", 1000, 32), ("b", 8, 16)]
+    scores = pd.DataFrame(sizes, columns=["dataset", "n_neurons", "n_images"])
+    assert plot_fig5.largest_of(scores).index.tolist() == [1, 3]
+
+
+def test_types_stand_beside_the_papers_values_of_the_same_sizes():
+    rows = [
+        ("one", "factorized_relu", 0, 256, 4096, 0.4),
+        ("one", "factorized_relu", 1, 256, 4096, 0.8),
+        ("two", "factorized_relu_8", 0, 512, 4096, 0.7),
+        ("untyped", "factorized_relu", 0, 9, 4096, 0.1),
+    ]
+    scores = pd.DataFrame(rows, columns=["dataset", "model", "neuron", "n_neurons", "n_images", "feve"])
+    reference = pd.read_csv(REFERENCE / "fig5.csv")
+    axes = plt.figure().subplots()
+    plot_fig5.types(axes, scores, {"two": 8, "one": 4}, reference, {"mean": 3})
+    (container,) = axes.containers
+    np.testing.assert_allclose(container[0].get_xydata(), [[0, 0.6], [1, 0.7]])
+    bars = container[2][0].get_paths()
+    np.testing.assert_allclose(bars[0].vertices[:, 1], [0.4, 0.8])
+    assert [0.85] in [list(line.get_ydata()) for line in axes.lines if line.get_marker() == "_"]
+    assert [label.get_text().split("\n")[0] for label in axes.get_xticklabels()] == ["4 types", "8 types"]
 
 
 def test_tables_of_a_figure_hold_every_fit_once(run):

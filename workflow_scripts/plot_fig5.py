@@ -1,5 +1,6 @@
 """Figure 5: a nonlinear feature space: model comparison, selection rules, barcodes, number of types."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -59,32 +60,51 @@ def barcodes_by_type(ax: Axes, barcodes: pd.DataFrame, score: pd.Series) -> None
     ax.figure.colorbar(shown, ax=ax, label="normalised weight", pad=0.02, aspect=20)
 
 
-def types(ax: Axes, scores: pd.DataFrame, n_types: dict[str, int], reference: pd.DataFrame) -> None:
-    """FEVE of every model at the largest size of each dataset: mean and sd over neurons, as in the paper."""
-    counts = sorted(set(n_types.values()))
-    last = scores.groupby("dataset")[["n_neurons", "n_images"]].transform("max")
-    largest = scores[(scores.n_neurons == last.n_neurons) & (scores.n_images == last.n_images)]
-    # Networks with one feature per type are named after their number.
-    largest = largest.assign(model=largest.model.str.replace(r"_\d+$", "", regex=True))
+def largest_of(scores: pd.DataFrame) -> pd.DataFrame:
+    """Scores of the largest number of images of each dataset and, there, of the largest population."""
+    longest = scores[scores.n_images == scores.groupby("dataset").n_images.transform("max")]
+    return longest[longest.n_neurons == longest.groupby("dataset").n_neurons.transform("max")]
+
+
+def types(
+    ax: Axes, largest: pd.DataFrame, n_types: dict[str, int], reference: pd.DataFrame, styles: dict[str, int]
+) -> None:
+    """FEVE of every model on each dataset: mean and sd over neurons, as in the paper, whose values are those
+    of the same sizes.
+    """
+    largest = largest[largest.dataset.isin(n_types)]
+    # Networks with one feature per type have their number in their name.
+    names = [
+        re.sub(rf"_{n_types[dataset]}(?=_|$)", "", model)
+        for dataset, model in zip(largest.dataset, largest.model, strict=True)
+    ]
+    largest = largest.assign(model=names)
+    sizes = largest.groupby("dataset", sort=False)[["n_neurons", "n_images"]].first()
+    sizes = sizes.assign(n_types=sizes.index.map(n_types)).sort_values(["n_types", "n_images", "n_neurons"])
     models = list(largest.model.unique())
+    step = min(0.22, 0.8 / len(models))
     for index, model in enumerate(models):
-        part = largest[largest.model == model]
-        neurons = part.groupby(["dataset", "neuron"]).feve.mean().reset_index()
-        neurons = neurons.assign(n_types=neurons.dataset.map(n_types))
-        groups = neurons.groupby("n_types").feve
-        position = np.array([counts.index(n) for n in groups.groups]) + (index - (len(models) - 1) / 2) * 0.22
-        style = plotting.style(index) | {"linestyle": "none"}
-        ax.errorbar(
-            position, groups.mean(), groups.std(ddof=0), capsize=2, label=plotting.label(model), **style
-        )
-        for count, x in zip(groups.groups, position, strict=True):
-            paper = reference[(reference.model == model) & (reference.experiment == f"fig5_types_{count}")]
-            ax.plot([x + 0.07] * len(paper), paper.feve, "_", color=plotting.REFERENCE, markersize=9)
+        neurons = largest[largest.model == model].groupby(["dataset", "neuron"]).feve.mean()
+        feve = neurons.groupby("dataset").agg(["mean", lambda values: values.std(ddof=0)])
+        offset = (index - (len(models) - 1) / 2) * step
+        position = sizes.index.get_indexer(feve.index) + offset
+        style = plotting.style(styles.setdefault(model, max(styles.values()) + 1)) | {"linestyle": "none"}
+        ax.errorbar(position, *feve.to_numpy().T, capsize=2, label=plotting.label(model), **style)
+        paper = sizes.reset_index().merge(reference[reference.model == model], on=["n_neurons", "n_images"])
+        paper = paper[paper.dataset.isin(feve.index)]
+        at = sizes.index.get_indexer(paper.dataset) + offset + step / 3
+        ax.plot(at, paper.feve, "_", color=plotting.REFERENCE, markersize=9)
     ax.plot([], [], "_", color=plotting.REFERENCE, markersize=9, label="paper")
     ax.axhline(0, color="0.8", linewidth=0.6, zorder=0)
-    ax.set_xticks(range(len(counts)), counts)
-    ax.set(xlabel="cell types", ylabel="FEVE", xlim=(-0.6, len(counts) - 0.4))
-    plotting.legend_below(ax, 2, paper=False)
+    ax.set_xticks(
+        range(len(sizes)),
+        [
+            f"{one.n_types} types\n{one.n_neurons} neurons\n{one.n_images} images"
+            for one in sizes.itertuples()
+        ],
+        fontsize=6.5,
+    )
+    ax.set(ylabel="FEVE", xlim=(-0.6, len(sizes) - 0.4))
 
 
 def main(
@@ -108,7 +128,7 @@ def main(
     example = agreement.loc[agreement.dataset == first, fit].iloc[0]
     shown, score = (plotting.example(one[(one[fit] == example).all(axis=1)]) for one in (codes, agreement))
     n_types = agreement.groupby("dataset").n_types.first().astype(int).to_dict()
-    main_rule = table[table.selection == table.selection.iloc[0]]
+    largest = largest_of(table[table.selection == table.selection.iloc[0]])
 
     figure = plt.figure(figsize=(plotting.PAGE, 5.6))
     top, bottom = figure.subfigures(2, 1, height_ratios=[1.15, 1])
@@ -116,9 +136,15 @@ def main(
     axes = list(np.ravel(top.subplots(1, mine.selection.nunique(), sharey=True)))
     drawn = curves(axes, mine, paper)
     plotting.figure_legend(top, axes[-1], 3, paper=drawn)
+    # A model keeps its colour: that of its curve of the population in the lower panel, or of its first.
+    styles: dict[str, int] = {}
+    for index, (model, n_neurons) in enumerate(mine.groupby(["model", "n_neurons"], sort=False).groups):
+        if model not in styles or n_neurons in set(largest.loc[largest.dataset == first, "n_neurons"]):
+            styles[model] = index
     left, right = bottom.subplots(1, 2, width_ratios=[1.5, 1])
     barcodes_by_type(left, shown, score.iloc[0])
-    types(right, main_rule, n_types, paper)
+    types(right, largest, n_types, paper, styles)
+    plotting.figure_legend(bottom, right, 4, paper=False)
     for letter, ax in zip("abcde", [*axes, left, right], strict=False):
         plotting.panel_letter(ax, letter)
     plotting.save(figure, svg, png, plotting.remark(table))
