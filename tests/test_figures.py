@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from conftest import REPOSITORY
 from figure_run import FEATURES, GAUSSIANS, MODELS, Run, small
-from matplotlib import pyplot as plt
 from PIL import Image
 
 import cluster_barcodes
@@ -241,21 +240,22 @@ def test_types_are_compared_at_the_largest_sizes_at_which_a_dataset_was_fitted()
 
 def test_types_stand_beside_the_papers_values_of_the_same_sizes():
     rows = [
-        ("one", "factorized_relu", 0, 256, 4096, 0.4),
-        ("one", "factorized_relu", 1, 256, 4096, 0.8),
         ("two", "factorized_relu_8", 0, 512, 4096, 0.7),
+        ("one", "factorized_relu_4_squared", 0, 256, 4096, 0.9),
+        ("one", "factorized_relu_4", 0, 256, 4096, 0.4),
+        ("one", "factorized_relu_4", 1, 256, 4096, 0.8),
         ("untyped", "factorized_relu", 0, 9, 4096, 0.1),
     ]
     scores = pd.DataFrame(rows, columns=["dataset", "model", "neuron", "n_neurons", "n_images", "feve"])
-    reference = pd.read_csv(REFERENCE / "fig5.csv")
-    axes = plt.figure().subplots()
-    plot_fig5.types(axes, scores, {"two": 8, "one": 4}, reference, {"mean": 3})
-    (container,) = axes.containers
-    np.testing.assert_allclose(container[0].get_xydata(), [[0, 0.6], [1, 0.7]])
-    bars = container[2][0].get_paths()
-    np.testing.assert_allclose(bars[0].vertices[:, 1], [0.4, 0.8])
-    assert [0.85] in [list(line.get_ydata()) for line in axes.lines if line.get_marker() == "_"]
-    assert [label.get_text().split("\n")[0] for label in axes.get_xticklabels()] == ["4 types", "8 types"]
+    table = plot_fig5.over_neurons(scores, {"two": 8, "one": 4}, pd.read_csv(REFERENCE / "fig5.csv"))
+    assert table[["n_types", "model"]].to_numpy().tolist() == [
+        [4, "factorized_relu_squared"],
+        [4, "factorized_relu"],
+        [8, "factorized_relu"],
+    ]
+    np.testing.assert_allclose(table["mean"], [0.9, 0.6, 0.7])
+    np.testing.assert_allclose(table.sd, [0, 0.2, 0], atol=1e-12)
+    np.testing.assert_array_equal(table.paper, [np.nan, 0.85, np.nan])
 
 
 def test_tables_of_a_figure_hold_every_fit_once(run):

@@ -66,45 +66,49 @@ def largest_of(scores: pd.DataFrame) -> pd.DataFrame:
     return longest[longest.n_neurons == longest.groupby("dataset").n_neurons.transform("max")]
 
 
-def types(
-    ax: Axes, largest: pd.DataFrame, n_types: dict[str, int], reference: pd.DataFrame, styles: dict[str, int]
-) -> None:
-    """FEVE of every model on each dataset: mean and sd over neurons, as in the paper, whose values are those
-    of the same sizes.
+def over_neurons(largest: pd.DataFrame, n_types: dict[str, int], reference: pd.DataFrame) -> pd.DataFrame:
+    """FEVE of every model on each dataset with types, by their number and the sizes.
+
+    Columns ``dataset``, ``n_types``, ``n_neurons``, ``n_images``, ``model``, ``mean`` and ``sd`` over neurons
+    as in the paper, and ``paper``, its value for the same sizes, or NaN.
     """
     largest = largest[largest.dataset.isin(n_types)]
+    largest = largest.assign(n_types=largest.dataset.map(n_types).astype(int))
     # Networks with one feature per type have their number in their name.
     names = [
-        re.sub(rf"_{n_types[dataset]}(?=_|$)", "", model)
-        for dataset, model in zip(largest.dataset, largest.model, strict=True)
+        re.sub(rf"_{count}(?=_|$)", "", model)
+        for count, model in zip(largest.n_types, largest.model, strict=True)
     ]
     largest = largest.assign(model=names)
-    sizes = largest.groupby("dataset", sort=False)[["n_neurons", "n_images"]].first()
-    sizes = sizes.assign(n_types=sizes.index.map(n_types)).sort_values(["n_types", "n_images", "n_neurons"])
-    models = list(largest.model.unique())
-    step = min(0.22, 0.8 / len(models))
-    for index, model in enumerate(models):
-        neurons = largest[largest.model == model].groupby(["dataset", "neuron"]).feve.mean()
-        feve = neurons.groupby("dataset").agg(["mean", lambda values: values.std(ddof=0)])
-        offset = (index - (len(models) - 1) / 2) * step
-        position = sizes.index.get_indexer(feve.index) + offset
+    sizes = ["n_types", "n_images", "n_neurons", "dataset"]
+    neurons = largest.groupby([*sizes, "model", "neuron"], sort=False).feve.mean()
+    feve = neurons.groupby([*sizes, "model"], sort=False)
+    table = pd.DataFrame({"mean": feve.mean(), "sd": feve.std(ddof=0)}).reset_index()
+    paper = reference.rename(columns={"feve": "paper"})[["model", "n_neurons", "n_images", "paper"]]
+    return table.sort_values(sizes, kind="stable").merge(paper, how="left", validate="many_to_one")
+
+
+def types(ax: Axes, table: pd.DataFrame, styles: dict[str, int]) -> None:
+    """Models of :func:`over_neurons` side by side, one place for every dataset."""
+    datasets = table.drop_duplicates("dataset")
+    place = dict(zip(datasets.dataset, range(len(datasets)), strict=True))
+    beside = table.groupby("dataset").model
+    step = min(0.22, 0.8 / beside.size().max())
+    offset = step * (beside.cumcount() - (beside.transform("size") - 1) / 2)
+    table = table.assign(x=table.dataset.map(place) + offset)
+    for model, part in table.groupby("model", sort=False):
         style = plotting.style(styles.setdefault(model, max(styles.values()) + 1)) | {"linestyle": "none"}
-        ax.errorbar(position, *feve.to_numpy().T, capsize=2, label=plotting.label(model), **style)
-        paper = sizes.reset_index().merge(reference[reference.model == model], on=["n_neurons", "n_images"])
-        paper = paper[paper.dataset.isin(feve.index)]
-        at = sizes.index.get_indexer(paper.dataset) + offset + step / 3
-        ax.plot(at, paper.feve, "_", color=plotting.REFERENCE, markersize=9)
-    ax.plot([], [], "_", color=plotting.REFERENCE, markersize=9, label="paper")
+        ax.errorbar(part.x, part["mean"], part.sd, capsize=2, label=plotting.label(model), **style)
+    published = table.dropna(subset="paper")
+    if len(published):
+        ends = published.x - step / 2, published.x + step / 2
+        ax.hlines(published.paper, *ends, color=plotting.REFERENCE, label="paper")
     ax.axhline(0, color="0.8", linewidth=0.6, zorder=0)
     ax.set_xticks(
-        range(len(sizes)),
-        [
-            f"{one.n_types} types\n{one.n_neurons} neurons\n{one.n_images} images"
-            for one in sizes.itertuples()
-        ],
-        fontsize=6.5,
+        range(len(datasets)),
+        [f"{one.n_types}\n{one.n_neurons}\n{one.n_images}" for one in datasets.itertuples()],
     )
-    ax.set(ylabel="FEVE", xlim=(-0.6, len(sizes) - 0.4))
+    ax.set(xlabel="cell types, neurons, images", ylabel="FEVE", xlim=(-0.6, len(datasets) - 0.4))
 
 
 def main(
@@ -141,9 +145,9 @@ def main(
     for index, (model, n_neurons) in enumerate(mine.groupby(["model", "n_neurons"], sort=False).groups):
         if model not in styles or n_neurons in set(largest.loc[largest.dataset == first, "n_neurons"]):
             styles[model] = index
-    left, right = bottom.subplots(1, 2, width_ratios=[1.5, 1])
+    left, right = bottom.subplots(1, 2, width_ratios=[1.3, 1])
     barcodes_by_type(left, shown, score.iloc[0])
-    types(right, largest, n_types, paper, styles)
+    types(right, over_neurons(largest, n_types, paper), styles)
     plotting.figure_legend(bottom, right, 4, paper=False)
     for letter, ax in zip("abcde", [*axes, left, right], strict=False):
         plotting.panel_letter(ax, letter)
