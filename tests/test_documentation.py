@@ -159,6 +159,7 @@ RESULTS = {
     "| images | 1 neuron | 100 |": ("results.md", "fig3", 4),
     "| images | OLS | ridge | lasso": ("results.md", "fig3", 3),
     "| neurons | FEVE .3 |": ("results.md", "fig3_exchange_rates", 4),
+    "| images | factorized | the same": ("results.md", "fig5", 7),
     "| images | FEVE, trained |": ("results.md", "fig4_images", 4),
     "| model | correlation with the repeat mean, fields": ("results.md", "v1_like", 2),
     "| candidate | V4 201025": ("results.md", "v4_panel", 2),
