@@ -156,7 +156,7 @@ def test_references_in_docstrings_lead_somewhere():
 
 
 RESULTS = {
-    "| images | 1 neuron | 100 |": ("results.md", "fig3", 4),
+    "| images | 1 neuron | 10 |": ("results.md", "fig3", 5),
     "| images | OLS | ridge | lasso": ("results.md", "fig3", 3),
     "| neurons | FEVE .3 |": ("results.md", "fig3_exchange_rates", 4),
     "| images | factorized | the same": ("results.md", "fig5", 7),
