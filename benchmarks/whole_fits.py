@@ -17,7 +17,7 @@ from whatwhere.config.load import load
 from whatwhere.dataset import TEST
 from whatwhere.fit_data import load_fit_data
 from whatwhere.memory import keep_freed_memory
-from whatwhere.models.base import Model, Start, predict
+from whatwhere.models.base import Model, Start, predict_prepared
 from whatwhere.simulations import difference_of_gaussians, v1_cells
 from whatwhere.training.blocks import Tensors
 from whatwhere.training.loop import Fit
@@ -98,7 +98,7 @@ def figure_4() -> Iterator[Row]:
         # The plain loop takes the path of float32 and so as many steps.
         n_steps = n_steps or fit.last_step
         ratios = [ours / (piece * n_steps / 100) for piece, _ in pieces]
-        predictions = predict(case.last, test).cpu().numpy()
+        predictions = predict_prepared(case.last, case.last.prepare(test)).cpu().numpy()
         feves[precision] = float((1 - ((predictions - rates) ** 2).mean(0) / rates.var(0)).mean())
         drift = abs(fit.history[0, 2] / pieces[0][1] - 1)
         yield Row(

@@ -16,7 +16,7 @@ from matplotlib.patches import FancyArrowPatch
 from whatwhere import plotting
 from whatwhere.api import load
 from whatwhere.dataset import TEST, open_dataset, repeat_mean, select_images
-from whatwhere.fitted import FittedModel
+from whatwhere.fitted.model import FittedModel
 from whatwhere.locations import corner
 
 N_SHOWN = 3
@@ -44,7 +44,7 @@ def _recording(part: SubFigure, images: np.ndarray, measured: np.ndarray) -> Non
 def _where(ax: Axes, image: np.ndarray, fitted: FittedModel, chosen: np.ndarray) -> None:
     """Masks of the chosen neurons at half of their maximum."""
     ax.imshow(image, cmap="gray", alpha=0.45)
-    stride = fitted.members[0].shown.stride
+    stride = fitted.stride
     first = corner(fitted.masks.shape[1:], image.shape, stride)
     y, x = (
         start + stride * np.arange(size) for start, size in zip(first, fitted.masks.shape[1:], strict=True)

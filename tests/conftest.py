@@ -138,3 +138,17 @@ def factorized(**changes):
         "training": small_training(),
     }
     return definition | changes
+
+
+def content_of(definition, model, n_settings, neurons, image_mean, image_sd):
+    """Content of ``fits.pt`` as if all settings had ended in ``model``, with images of this mean and sd."""
+    stored = {
+        "neurons": neurons,
+        "input_mean": image_mean,
+        "input_sd": image_sd,
+        "parameters": [model.state_dict()] * n_settings,
+        "response_mean": torch.full((len(neurons),), 2.0),
+        "response_scale": torch.ones(len(neurons)),
+        "n_images": 100,
+    }
+    return {"definition": definition, "seeds": {0: stored}}

@@ -8,7 +8,7 @@ from conftest import factorized, small_core
 
 import compute_sta
 from whatwhere.files import read_netcdf, write_netcdf
-from whatwhere.models.base import Start, predict
+from whatwhere.models.base import Start, predict_prepared
 from whatwhere.models.cores import ConvCore
 from whatwhere.models.encoder import build_cnn
 from whatwhere.models.readouts import FixedMaskReadout, FullyConnectedReadout
@@ -240,6 +240,6 @@ def test_neurons_that_share_two_features_are_recovered(family, readout, penalty)
     torch.manual_seed(0)
     training = Training([encoder], [Block(data)], [Objective("poisson", "mean", penalty)], TRAINING, [rng])
     training.run(lambda _: None)
-    predicted, true = predict(encoder, images[2400:]), rates[2400:]
+    predicted, true = predict_prepared(encoder, images[2400:]), rates[2400:]
     explained = 1 - (predicted - true).square().mean(0) / true.var(0)
     assert (explained > 0.7).all()

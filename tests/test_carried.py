@@ -9,9 +9,10 @@ from conftest import factorized, small_core, small_training
 
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
+from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.training.carried import CarriedCore
 from whatwhere.training.closed_forms import fit_seed
-from whatwhere.training.fits import load_fit, to_tensors, to_validation
+from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.progress import Progress
 from whatwhere.training.sweep import train_seed
 
@@ -83,10 +84,10 @@ def test_closed_forms_stand_on_the_features_of_a_core(carried, others):
     complete = carried.completed(definition)
     data = load_fit_data(others, None, None, 0)
     found = fit_seed(complete, 0, data, carried)
-    fitted = load_fit(to_tensors(complete, [found]), 0, 0)
-    assert fitted.encoder.bank.out_shape == (4, 5, 6)
+    fitted = SeedFit.of(to_tensors(complete, [found]), 0, 0)
+    assert fitted.model.bank.out_shape == (4, 5, 6)
     for name, value in carried.state.items():
-        assert torch.equal(fitted.encoder.bank.state_dict()[name.replace("bank.", "below.", 1)], value)
+        assert torch.equal(fitted.model.bank.state_dict()[name.replace("bank.", "below.", 1)], value)
     error = fitted.predict(data.standardize.undo(data.validation_images)) - data.validation_responses
     np.testing.assert_allclose((error**2).mean(0), found.fits[0].validation_loss, rtol=1e-3)
 

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from conftest import factorized, small_core
+from conftest import content_of, factorized, small_core
 
 from cluster_barcodes import cluster_fit
 from whatwhere.barcodes import LEAST_VARIANCE, has_weights
 from whatwhere.fit_data import load_fit_data
+from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.encoder import build_cnn
-from whatwhere.training.fits import Fitted
 
 N_TYPES, EACH, N_UNFITTED, N_IMAGES = 4, 10, 10, 400
 
@@ -47,13 +47,14 @@ def four_types():
         attrs={"name": "four_types", "normalize": "none"},
     )
     seen = load_fit_data(data, None, None, 0)
-    fitted = Fitted(encoder, np.arange(n_neurons), seen.standardize, np.ones(n_neurons, np.float32))
-    return fitted, seen, types
+    statistics = (torch.from_numpy(one) for one in (seen.standardize.mean, seen.standardize.sd))
+    content = content_of(model, encoder, 1, torch.arange(n_neurons), *statistics)
+    return SeedFit.of(content, 0, 0), seen, types
 
 
 def test_a_fifth_of_unfitted_neurons_changes_nothing(four_types):
     """Scaled to unit length their weights gave 19 clusters."""
-    table, score, _ = cluster_fit(*four_types[:2], 0, four_types[2])
+    table, score, _ = cluster_fit(*four_types)
     assert (table.cluster[-N_UNFITTED:] == -1).all()
     assert score["n_unfitted"] == N_UNFITTED
     assert score["n_clusters"] == N_TYPES

@@ -7,11 +7,12 @@ import collect_panel
 from whatwhere.dataset import repeat_mean, select_images
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
+from whatwhere.fitted.ensemble import MemberFits, combine_seed, selected_shares, validation_scores
+from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.combined import SHRINKAGE, mix
 from whatwhere.training.closed_forms import fit_seed
-from whatwhere.training.combine import MemberFits, chosen_shares, combine_seed, validation_scores
 from whatwhere.training.families import settings
-from whatwhere.training.fits import load_fit, to_tensors, to_validation
+from whatwhere.training.fits import to_tensors, to_validation
 
 RIDGE = {"family": "ridge", "input": "image", "loss": "mse", "grid": [{"ridge_l2": [1.0, 100.0]}]}
 MEAN = {"family": "mean", "loss": "mse", "grid": [{}]}
@@ -63,16 +64,16 @@ def member(losses, grid):
 
 def test_the_starts_of_the_best_setting_count_alike():
     grid = [{"ridge_l2": [1, 2], "start": [0, 1]}]
-    shares = chosen_shares(member([[3, 1], [1, 4], [2, 1], [2, 3]], grid), 0)
+    shares = selected_shares(member([[3, 1], [1, 4], [2, 1], [2, 3]], grid), 0)
     np.testing.assert_array_equal(shares, [0, 0, 0.5, 0.5])
 
 
 def test_starts_that_diverged_are_left_out():
     grid = [{"start": [0, 1, 2]}]
-    shares = chosen_shares(member([[1, 1], [np.inf, 2], [3, 3]], grid), 0)
+    shares = selected_shares(member([[1, 1], [np.inf, 2], [3, 3]], grid), 0)
     np.testing.assert_array_equal(shares, [0.5, 0, 0.5])
     with pytest.raises(UserError, match="m: no fit of seed 0 has a finite loss"):
-        chosen_shares(member([[np.inf, 1]], [{}]), 0)
+        selected_shares(member([[np.inf, 1]], [{}]), 0)
 
 
 def test_few_images_of_a_neuron_are_outweighed_by_the_population(rng):
@@ -120,10 +121,10 @@ def test_a_stored_combination_predicts_the_weighted_sum_of_its_members(combined)
     weights = stored["seeds"][0]["parameters"][0]["weights"].numpy()
     fits = [(one, index) for one in members for index in range(len(settings(one.fits["definition"])))]
     expected = stored["seeds"][0]["parameters"][0]["bias"].numpy() + sum(
-        weight * load_fit(one.fits, 0, index).predict(images)
+        weight * SeedFit.of(one.fits, 0, index).predict(images)
         for weight, (one, index) in zip(weights, fits, strict=True)
     )
-    np.testing.assert_allclose(load_fit(stored, 0, 0).predict(images), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(SeedFit.of(stored, 0, 0).predict(images), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_combination_is_as_good_on_validation_as_its_best_member(combined):

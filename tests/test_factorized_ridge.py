@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from whatwhere.fit_data import load_fit_data
+from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.factorized_ridge import FactorizedRidge, fit_factorized, grid_laplacian
 from whatwhere.models.linear import fit_linear, solve_ridge
 from whatwhere.models.readouts import FactorizedReadout
 from whatwhere.training.closed_forms import fit_seed
-from whatwhere.training.fits import load_fit, to_tensors
+from whatwhere.training.fits import to_tensors
 
 CHANNELS, HEIGHT, WIDTH, NEURONS = 4, 5, 6, 7
 WEAK = {"rank": 1, "mask_l2": 1e-3, "feature_l2": 1e-3}
@@ -147,9 +148,9 @@ def test_the_family_is_fitted_stored_and_rebuilt_on_a_bank(tiny_dataset):
     }
     data = load_fit_data(tiny_dataset, None, None, 0)
     candidates = fit_seed(definition, 0, data)
-    fitted = load_fit(to_tensors(definition, [candidates]), 0, 1)
+    fitted = SeedFit.of(to_tensors(definition, [candidates]), 0, 1)
     predictions = fitted.predict(data.standardize.undo(data.validation_images))
     loss = ((predictions - data.validation_responses) ** 2).mean(0) / data.train_responses.var(0)
     np.testing.assert_allclose(loss, candidates.fits[1].validation_loss, rtol=1e-4)
-    assert fitted.encoder.readout.mask.shape == (5, 5, 6)
-    assert fitted.encoder.readout.feature_weights.shape == (5, 2 + 3)
+    assert fitted.model.readout.mask.shape == (5, 5, 6)
+    assert fitted.model.readout.feature_weights.shape == (5, 2 + 3)

@@ -8,12 +8,12 @@ from conftest import factorized, small_core, small_training
 import describe_fits
 from whatwhere.errors import UserError
 from whatwhere.fit_data import evenly_scaled, load_fit_data, scale_responses
+from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.locations import peaks
-from whatwhere.models.base import predict
 from whatwhere.models.feature_bank import FeatureBank, gabor_energy
 from whatwhere.standardize import Standardizer
 from whatwhere.training.closed_forms import fit_seed
-from whatwhere.training.fits import load_fit, to_tensors, to_validation
+from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.progress import Progress
 from whatwhere.training.sweep import train_seed
 
@@ -54,7 +54,7 @@ def trained(definition, data, seed=0):
 
 
 def fitted(definition, candidates):
-    return load_fit(to_tensors(definition, [candidates]), candidates.seed, 0)
+    return SeedFit.of(to_tensors(definition, [candidates]), candidates.seed, 0)
 
 
 @pytest.mark.parametrize("angle", [0, np.pi / 6, np.pi / 2])
@@ -207,22 +207,15 @@ def test_validation_chooses_among_fits_on_a_bank(tiny_dataset):
     assert table["ridge_l2"].values.tolist() == [10, 100]
 
 
-def test_a_model_without_a_bank_sees_the_images(tiny_dataset):
-    data = load_fit_data(tiny_dataset, None, None, 0)
-    fit = fitted(PLAIN_RIDGE, fit_seed(PLAIN_RIDGE, 0, data))
-    images = torch.from_numpy(data.validation_images)
-    assert torch.equal(predict(fit.encoder, images), fit.encoder(images).detach())
-
-
 def test_masks_of_a_bank_are_placed_on_the_pixels_they_stand_for(tiny_dataset):
     data = load_fit_data(tiny_dataset, None, None, 0)
     fit = fitted(NETWORK, trained(NETWORK, data))
     with torch.no_grad():
-        fit.encoder.readout.raw_mask.zero_()
-        fit.encoder.readout.raw_mask[:, 2, 3] = 1
-    masks = fit.encoder.readout.mask.detach().numpy()
+        fit.model.readout.raw_mask.zero_()
+        fit.model.readout.raw_mask[:, 2, 3] = 1
+    masks = fit.masks
     # Places 2 and 3 of squares of 2 px: pixels 4 and 5, 6 and 7.
-    top, left = peaks(masks, (9, 11), fit.encoder.stride)[0]
+    top, left = peaks(masks, (9, 11), fit.model.stride)[0]
     assert (top, left) == (4, 6)
 
 

@@ -22,8 +22,8 @@ import plot_recording
 import plot_scaling
 from whatwhere import plotting
 from whatwhere.files import groups_of, read_netcdf, read_tensors
-from whatwhere.selection import last_cell
-from whatwhere.training.fits import load_fit
+from whatwhere.fitted.seed_fit import SeedFit
+from whatwhere.fitted.selection import last_cell
 
 pytestmark = pytest.mark.slow
 
@@ -310,7 +310,7 @@ def test_parameters_of_a_cell_predict_what_the_fit_predicts(run):
         pooled = np.einsum("cyx,nyx->nc", stored["features"], stored["masks"])
         drive = (pooled * stored["feature_weights"].values).sum(1)
         image, neurons = stored["image"].values, stored["neuron"].values
-    fitted = load_fit(read_tensors(files["fits"][0]), 0, 0)
+    fitted = SeedFit.of(read_tensors(files["fits"][0]), 0, 0)
     np.testing.assert_array_equal(neurons, fitted.neurons)
     np.testing.assert_allclose(drive, fitted.predict(image[None])[0], rtol=1e-4, atol=1e-6)
 

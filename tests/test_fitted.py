@@ -18,14 +18,16 @@ import score
 import select_fits
 import synthesize_images
 import train
-from whatwhere import fitted_file
 from whatwhere.api import definition, fit, load
 from whatwhere.errors import UserError
+from whatwhere.experiments.most_exciting import most_exciting_images
+from whatwhere.experiments.tuning import orientation_tuning, size_tuning
 from whatwhere.files import read_tensors, write_netcdf, write_tensors
+from whatwhere.fitted import file
+from whatwhere.fitted.model import together
 from whatwhere.recordings import to_contract
 from whatwhere.recordings.preprocess import PREPARATION, preparation, preprocess
 from whatwhere.recordings.recording import Recording
-from whatwhere.tuning import orientation_tuning, size_tuning
 
 IMAGE = {"color": "grey", "crop": [2, 4, 24, 32], "size": [12, 16], "degrees_per_pixel": 0.1}
 
@@ -145,7 +147,7 @@ def test_features_and_weights_and_masks_make_the_drive(run, photographs):
     drive = np.einsum(
         "icyx,nyx,nc->in", fitted.features(photographs), fitted.masks, fitted.feature_weights, optimize=True
     )
-    bias = fitted.members[0].shown.readout.bias.detach().numpy()
+    bias = fitted.seed_fits[0].model.readout.bias.detach().numpy()
     np.testing.assert_allclose(np.log1p(np.exp(drive + bias)), fitted.predict(photographs), rtol=1e-4)
 
 
@@ -158,7 +160,7 @@ def test_a_gaussian_readout_has_masks_too(run):
 def test_locations_are_in_pixels_and_degrees_of_the_original_image(run):
     fitted = load(run, model="gaussian")
     mean = torch.tensor([[0.0, 0.0], [-1, -1], [1, 1], [-1, 1]])
-    fitted.members[0].shown.readout.mean.copy_(mean)
+    fitted.seed_fits[0].model.readout.mean.copy_(mean)
     # Kernels of three pixels leave a margin of one; a pixel is two wide, and the crop starts at (2, 4).
     row, column = np.array([[1, 1], [10, 14], [1, 14]]).T
     np.testing.assert_array_equal(fitted.positions[1:], np.stack([row, column], 1))
@@ -180,7 +182,7 @@ def test_a_saved_model_is_the_same_model(run, photographs, tmp_path, model):
     np.testing.assert_array_equal(again.barcodes, fitted.barcodes)
     pd.testing.assert_frame_equal(again.scores, fitted.scores)
     pd.testing.assert_frame_equal(again.locations, fitted.locations)
-    np.testing.assert_equal(dataclasses.asdict(again.viewing), dataclasses.asdict(fitted.viewing))
+    np.testing.assert_equal(dataclasses.asdict(again.image_space), dataclasses.asdict(fitted.image_space))
     assert again.setting == fitted.setting
     again.save(tmp_path / "again.pt")
     assert (tmp_path / "again.pt").read_bytes() == path.read_bytes()
@@ -192,17 +194,19 @@ def test_what_was_fitted_in_python_is_saved_too(rng, tmp_path):
     fitted.save(tmp_path / "model.pt")
     again = load(tmp_path / "model.pt")
     np.testing.assert_array_equal(again.predict(images), fitted.predict(images))
-    assert again.viewing.preparation is None
+    assert again.image_space.preparation is None
     assert again.locations.columns.tolist() == ["neuron", "neuron_id", "y", "x"]
 
 
-def test_a_file_of_the_future_or_of_something_else_is_refused_in_one_line(run, tmp_path):
+def test_a_file_of_another_version_or_of_something_else_is_refused_in_one_line(run, tmp_path):
     path = tmp_path / "model.pt"
     load(run, model="gaussian").save(path)
     content = read_tensors(path)
-    write_tensors(content | {"version": fitted_file.VERSION + 1}, path)
-    with pytest.raises(UserError, match="version 2 of the format, this software reads up to 1: update"):
-        load(path)
+    for version, advice in ((1, "fit and save the model again"), (file.VERSION + 1, "update whatwhere")):
+        write_tensors(content | {"version": version}, path)
+        with pytest.raises(UserError, match=f"has version {version} of the format.*{advice}") as error:
+            load(path)
+        assert "\n" not in str(error.value)
     write_tensors({"kind": "something"}, path)
     with pytest.raises(UserError, match="holds no fitted model"):
         load(path)
@@ -211,8 +215,6 @@ def test_a_file_of_the_future_or_of_something_else_is_refused_in_one_line(run, t
 
 
 def test_fits_of_different_neurons_are_no_ensemble(run):
-    from whatwhere.fitted import together
-
     fitted = load(run, model="gaussian")
     with pytest.raises(UserError, match="different neurons"):
         together([fitted, dataclasses.replace(fitted, neurons=fitted.neurons[::-1])])
@@ -243,9 +245,9 @@ def test_images_in_other_units_are_pointed_out(run, photographs, caplog):
 
 def test_images_of_different_sizes_have_no_pixel_in_common(run):
     fitted = load(run, model="gaussian")
-    preparation = fitted.viewing.preparation | {"crop": None, "original": None}
+    preparation = fitted.image_space.preparation | {"crop": None, "original": None}
     unknown = dataclasses.replace(
-        fitted, viewing=dataclasses.replace(fitted.viewing, preparation=preparation)
+        fitted, image_space=dataclasses.replace(fitted.image_space, preparation=preparation)
     )
     with pytest.raises(UserError, match="have no pixels in common"):
         _ = unknown.locations
@@ -265,10 +267,6 @@ def hsm():
 
 def test_experiments_run_on_a_fitted_model(run):
     fitted = load(run, model="factorized", seed="all")
-    canvas = fitted.canvas
-    assert canvas.shape == fitted.viewing.shape
-    assert fitted.viewing.low.min() <= canvas.background - canvas.amplitude
-    assert canvas.background + canvas.amplitude <= fitted.viewing.high.max()
     table = orientation_tuning(fitted)
     assert table["neuron"].tolist() == [0, 1, 2, 3]
     assert len(size_tuning(fitted, diameters=[2, 4], preferred=table)) == 8
@@ -287,7 +285,7 @@ def test_the_scripts_tell_of_every_neuron_what_the_library_does(run, tmp_path):
     describe_neurons.main(*files, predictions, [average], [images], [], neurons)
     fitted, second = (load(run, model="factorized", seed=seed) for seed in (0, 1))
     with xr.open_dataset(neurons) as known:
-        expected = fitted.most_exciting_images(confirm=second)
+        expected = most_exciting_images(fitted, confirm=second)
         np.testing.assert_array_equal(known["image"], expected["image"])
         np.testing.assert_allclose(known["confirmed"], expected["confirmed"])
         np.testing.assert_array_equal(known["mask"], fitted.masks)

@@ -7,11 +7,12 @@ from conftest import small_training
 from scipy.ndimage import gaussian_filter
 
 from whatwhere.fit_data import load_fit_data
-from whatwhere.models.base import Start, predict
+from whatwhere.fitted.seed_fit import SeedFit
+from whatwhere.models.base import Start, predict_prepared
 from whatwhere.models.hsm import HSM, LARGEST_RATIO, SMALLEST
 from whatwhere.training.blocks import Block, Tensors
 from whatwhere.training.checkpoint import Checkpoint
-from whatwhere.training.fits import load_fit, to_tensors
+from whatwhere.training.fits import to_tensors
 from whatwhere.training.loop import Training
 from whatwhere.training.losses import Objective
 from whatwhere.training.sweep import train_seed
@@ -134,7 +135,7 @@ def test_starts_differ_only_in_initial_values_and_the_first_is_the_plain_fit(tin
 
 def test_a_stored_fit_predicts_as_it_did(tiny_dataset, tmp_path):
     candidates = train(DEFINITION, tiny_dataset, tmp_path)
-    fitted = load_fit(to_tensors(DEFINITION, [candidates]), 0, 1)
+    fitted = SeedFit.of(to_tensors(DEFINITION, [candidates]), 0, 1)
     data = load_fit_data(tiny_dataset, None, None, 0)
     predictions = fitted.predict(tiny_dataset["images"].values[data.draw.validation])
     loss = (predictions - data.validation_responses * np.log(predictions + 1e-5)).mean(0)
@@ -161,6 +162,6 @@ def test_an_hsm_population_is_recovered_by_the_start_that_validates_best():
     objectives = [Objective("poisson", "sum", {})] * 3
     fits = Training(models, [Block(data)], objectives, config, [torch.Generator()]).run(lambda _: None)
     best = int(np.argmin([fit.validation_loss.sum() for fit in fits]))
-    predicted = predict(models[best], images[2000:])
+    predicted = predict_prepared(models[best], images[2000:])
     explained = 1 - (predicted - rates[2000:]).square().mean(0) / rates[2000:].var(0)
     assert explained.median() > 0.9

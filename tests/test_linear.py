@@ -5,10 +5,11 @@ from sklearn.linear_model import Lasso, LinearRegression, Ridge
 
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
+from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.linear import fit_linear, solve_lasso, solve_ridge
 from whatwhere.simulations.difference_of_gaussians import simulate
 from whatwhere.training.closed_forms import fit_seed
-from whatwhere.training.fits import load_fit, to_tensors
+from whatwhere.training.fits import to_tensors
 
 
 def simulated(n_images=1500, **changes):
@@ -151,7 +152,7 @@ def test_linear_families_recover_a_linear_population(family, grid):
     data = load_fit_data(dataset, None, None, 0)
     candidates = fit_seed(definition, 0, data)
     losses = [fit.validation_loss.mean() for fit in candidates.fits]
-    fitted = load_fit(to_tensors(definition, [candidates]), 0, int(np.argmin(losses)))
+    fitted = SeedFit.of(to_tensors(definition, [candidates]), 0, int(np.argmin(losses)))
     test = dataset["split"].values[0] == 2
     error = (fitted.predict(dataset["images"].values[test]) - dataset["rates"].values[test]).var(0)
     # Noise of variance 0.1 on 4800 images and 400 weights leaves 0.009 of a signal of 0.0157.
@@ -164,7 +165,7 @@ def test_a_poisson_validation_loss_takes_negative_predictions_as_zero():
     dataset["responses"] = np.maximum(dataset["responses"], 0)
     data = load_fit_data(dataset, None, None, 0)
     candidates = fit_seed(definition, 0, data)
-    fitted = load_fit(to_tensors(definition, [candidates]), 0, 0)
+    fitted = SeedFit.of(to_tensors(definition, [candidates]), 0, 0)
     predictions = fitted.predict(dataset["images"].values[data.draw.validation])
     assert (predictions < 0).any()
     rates = np.maximum(predictions, 0)

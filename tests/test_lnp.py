@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from whatwhere.models.base import Start, predict
+from whatwhere.models.base import Start, predict_prepared
 from whatwhere.models.cores import laplace_smoothness
 from whatwhere.models.lnp import LNP
 from whatwhere.training.blocks import Block, Tensors
@@ -104,5 +104,5 @@ def test_an_lnp_population_is_recovered():
     )
     for learned, field in zip(model.filters.detach()[:, 0], true, strict=True):
         assert np.corrcoef(learned.flatten(), field.flatten())[0, 1] > 0.95
-    predicted = predict(model, images[2400:])
+    predicted = predict_prepared(model, images[2400:])
     assert torch.corrcoef(torch.stack([predicted[:, 0], rates[2400:, 0]]))[0, 1] > 0.95

@@ -11,6 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 import describe_fits
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data, with_validation
+from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.localization.inference import Search, localize, probability_of_none
 from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior
 from whatwhere.localization.localized import fit_localized, shrunken_means
@@ -20,7 +21,7 @@ from whatwhere.metrics import scores
 from whatwhere.models.base import Model
 from whatwhere.simulations.difference_of_gaussians import add_noise, difference_of_gaussians, simulate
 from whatwhere.training.closed_forms import fit_seed
-from whatwhere.training.fits import load_fit, to_tensors
+from whatwhere.training.fits import to_tensors
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +73,7 @@ def predictions(dataset, parameters, **changes):
     candidates = fit_seed(model, 0, load_fit_data(dataset, None, None, 0))
     fits = to_tensors(model, [dataclasses.replace(candidates, parameters=[parameters])])
     test = dataset["split"].values[0] == 2
-    return load_fit(fits, 0, 0).predict(dataset["images"].values[test]), dataset["rates"].values[test]
+    return SeedFit.of(fits, 0, 0).predict(dataset["images"].values[test]), dataset["rates"].values[test]
 
 
 def true_corner(dataset):
@@ -351,7 +352,7 @@ def test_the_readout_factorizes_what_is_one_kernel_at_one_location():
     dataset = population(600, 10)
     model = definition()
     candidates = fit_seed(model, 0, load_fit_data(dataset, None, None, 0))
-    encoder = load_fit(to_tensors(model, [candidates]), 0, 0).encoder
+    encoder = SeedFit.of(to_tensors(model, [candidates]), 0, 0).model
     assert isinstance(encoder, Model)
     readout = encoder.readout
     product = readout.mask[:, None] * readout.feature_weights[:, :, None, None]
@@ -380,10 +381,10 @@ def test_kernels_on_colour_images_are_described_with_their_share_of_every_channe
         images=(dataset["images"].dims, np.repeat(dataset["images"].values, 3, axis=1))
     )
     candidates = fit_seed(definition(), 0, load_fit_data(colour, None, None, 0))
-    fitted = load_fit(to_tensors(definition(), [candidates]), 0, 0)
+    fitted = SeedFit.of(to_tensors(definition(), [candidates]), 0, 0)
     kernels = describe_fits.parameters(fitted, colour)["kernels"].values
     assert kernels.shape == (1, 3, PATCH, PATCH)
-    np.testing.assert_allclose(kernels.sum(1), fitted.encoder.kernels.detach().numpy(), rtol=1e-6)
+    np.testing.assert_allclose(kernels.sum(1), fitted.model.kernels.detach().numpy(), rtol=1e-6)
 
 
 def test_neurons_without_receptive_field_are_told_apart():

@@ -13,12 +13,13 @@ from whatwhere.config.model_checks import _check_localizer
 from whatwhere.errors import UserError
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf
 from whatwhere.fit_data import load_fit_data
+from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.base import Start
 from whatwhere.sta import AVERAGES, spike_triggered_average
 from whatwhere.training.checkpoint import Checkpoint
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.families import build, settings
-from whatwhere.training.fits import load_fit, to_tensors, to_validation
+from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.starts import best_setting, kernels_needed, start_from
 from whatwhere.training.sweep import train_seed
 
@@ -73,7 +74,7 @@ def test_a_network_starts_with_the_predictions_of_inference(unit_norm):
     encoder = initialized(model, data, localized, maps)
     images = torch.from_numpy(data.validation_images)
     with torch.no_grad():
-        expected = load_fit(starts, 0, 0).predict(data.validation_images)
+        expected = SeedFit.of(starts, 0, 0).predict(data.validation_images)
         torch.testing.assert_close(encoder(images).numpy(), expected, atol=1e-4, rtol=1e-3)
 
 
@@ -85,7 +86,7 @@ def test_two_kernels_start_with_nearly_the_predictions_of_inference():
     encoder = initialized(model, data, localized, maps)
     with torch.no_grad():
         predicted = encoder(torch.from_numpy(data.validation_images)).numpy()
-    expected = load_fit(starts, 0, 1).predict(data.validation_images)
+    expected = SeedFit.of(starts, 0, 1).predict(data.validation_images)
     r = [np.corrcoef(one, other)[0, 1] for one, other in zip(predicted.T, expected.T, strict=True)]
     assert np.median(r) > 0.99
 
@@ -105,7 +106,7 @@ def test_training_is_never_worse_on_validation_than_its_start(tmp_path):
         torch.device("cpu"),
         Checkpoint(tmp_path / "checkpoint.pt", "x", 1e9, 2),
     ).fits
-    predicted = load_fit(starts, 0, 0).predict(data.validation_images)
+    predicted = SeedFit.of(starts, 0, 0).predict(data.validation_images)
     loss_of_start = ((predicted - data.validation_responses) ** 2).mean()
     # Steps this large ruin the weights, so that the start must be what is kept.
     assert fits[0].best_step == 0

@@ -9,12 +9,11 @@ from whatwhere import sta
 from whatwhere.dataset import TEST, UNUSED
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
-from whatwhere.member import Member
+from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.recordings.pooled import pool
-from whatwhere.single_neurons import responses
 from whatwhere.training.blocks import Tensors, Terms, blocks_of
 from whatwhere.training.closed_forms import fit_seed
-from whatwhere.training.fits import load_fit, to_tensors
+from whatwhere.training.fits import to_tensors
 from whatwhere.training.losses import Objective
 from whatwhere.training.progress import Progress
 from whatwhere.training.stack import Stack
@@ -95,7 +94,7 @@ def test_recordings_that_do_not_fit_are_refused(recordings, change, message):
 def ridge(data):
     definition = {"family": "ridge", "input": "image", "loss": "mse", "grid": [{"ridge_l2": [10.0]}]}
     candidates = [fit_seed(definition, 0, load_fit_data(data, None, None, 0))]
-    return load_fit(to_tensors(definition, candidates), 0, 0)
+    return SeedFit.of(to_tensors(definition, candidates), 0, 0)
 
 
 def test_closed_forms_of_a_pool_are_those_of_its_recordings(recordings, pooled):
@@ -166,31 +165,24 @@ def test_pooled_networks_repeat_bit_by_bit(pooled):
         assert torch.equal(value, fits[1][name])
 
 
-def test_pooled_networks_predict_every_recording_by_its_own_images(pooled):
-    candidates = train(pooled)
-    fitted = load_fit(to_tensors(DEFINITION, [candidates]), 0, 0)
-    predictions = fitted.predict(pooled["images"].values, np.repeat([0, 1], [60, 50]))
-    assert np.isfinite(predictions[:60, :5]).all()
-    assert np.isnan(predictions[60:, :5]).all()
-
-
 @pytest.fixture
-def member(pooled):
-    return Member.of(to_tensors(DEFINITION, [train(pooled)]), 0, np.zeros(8, int))
+def fit(pooled):
+    return SeedFit.of(to_tensors(DEFINITION, [train(pooled)]), 0, 0)
 
 
-def test_every_neuron_is_shown_new_images_as_those_of_its_own_recording(pooled, member):
+def test_every_neuron_is_shown_new_images_as_those_of_its_own_recording(pooled, fit):
     """The pixels of the recordings differ, so that those of another are far from what a neuron knows."""
     images = pooled["images"].values[:60:20]
-    fitted = load_fit(member.content, 0, 0)
-    expected = [fitted.predict(images, np.full(3, number)) for number in range(2)]
-    found = member.predict(images)
+    expected = [fit.predict(images, np.full(3, number)) for number in range(2)]
+    assert np.isfinite(expected[0][:, :5]).all()
+    assert np.isnan(expected[1][:, :5]).all()
+    found = fit.predict(images)
     np.testing.assert_array_equal(found[:, :5], expected[0][:, :5])
     np.testing.assert_array_equal(found[:, 5:], expected[1][:, 5:])
 
 
-def test_one_neuron_of_a_pool_answers_as_it_does_among_all(pooled, member):
+def test_one_neuron_of_a_pool_answers_as_it_does_among_all(pooled, fit):
     neurons = torch.tensor([0, 7, 5, 4])
     images = pooled["images"].values[[0, 30, 60, 109]]
-    alone = responses((member,), torch.from_numpy(images), neurons).detach().numpy()
-    np.testing.assert_allclose(alone, member.predict(images)[np.arange(4), neurons.numpy()], rtol=1e-4)
+    alone = fit.own_responses(torch.from_numpy(images), neurons).detach().numpy()
+    np.testing.assert_allclose(alone, fit.predict(images)[np.arange(4), neurons.numpy()], rtol=1e-4)

@@ -6,9 +6,9 @@ import torch
 
 from whatwhere.dataset import repeat_mean, select_images
 from whatwhere.fit_data import load_fit_data, with_validation
+from whatwhere.fitted.ensemble import MemberFits, combine_seed
 from whatwhere.pool import FitPool
 from whatwhere.training.closed_forms import fit_seed, refit_seed
-from whatwhere.training.combine import MemberFits, combine_seed
 from whatwhere.training.fits import to_tensors, to_validation
 
 BANK = {"wavelengths": [4], "orientations": 2, "pool": 2, "means": True}

@@ -9,10 +9,11 @@ from whatwhere import seen, sta
 from whatwhere.dataset import check
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data, scale_responses
+from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.metrics import SCORES, scores
 from whatwhere.models.combined import mix
 from whatwhere.training.closed_forms import fit_seed
-from whatwhere.training.fits import load_fit, to_tensors
+from whatwhere.training.fits import to_tensors
 from whatwhere.training.losses import mean_loss
 from whatwhere.training.progress import Progress
 from whatwhere.training.sweep import train_seed
@@ -36,7 +37,7 @@ def block(data, first, neurons):
 
 def predictions(definition, data, images):
     candidates = [fit_seed(definition, 0, load_fit_data(data, None, None, 0))]
-    return load_fit(to_tensors(definition, candidates), 0, 0).predict(images)
+    return SeedFit.of(to_tensors(definition, candidates), 0, 0).predict(images)
 
 
 CLOSED_FORMS = {

@@ -4,7 +4,7 @@ import xarray as xr
 
 import select_fits
 from whatwhere.files import read_table
-from whatwhere.selection import MEAN_RESPONSE, at_edge, select
+from whatwhere.fitted.selection import MEAN_RESPONSE, at_edge, select
 
 LOSS = np.array(
     [

@@ -9,7 +9,7 @@ import torch
 from conftest import factorized, small_core, small_training
 from plain import PlainNetwork, fit
 
-from whatwhere.models.base import predict
+from whatwhere.models.base import predict_prepared
 from whatwhere.training.blocks import Block, Tensors, Terms
 from whatwhere.training.families import build, settings
 from whatwhere.training.loop import Training
@@ -151,7 +151,7 @@ def test_models_in_a_stack_keep_their_own_predictions_and_share_its_memory():
     for scale, encoder in enumerate(encoders, 1):
         encoder.readout.raw_mask.data *= scale
     images = data().validation_images
-    expected = [predict(encoder, images) for encoder in encoders]
+    expected = [predict_prepared(encoder, images) for encoder in encoders]
     stack = Stack(encoders, [Objective("mse", "mean", {})] * 3)
     torch.testing.assert_close(stack.predict(images), torch.stack(expected))
     encoders[1].load_state_dict(encoders[0].state_dict())

@@ -1,21 +1,20 @@
 import numpy as np
 import pytest
 import torch
-from conftest import factorized, small_core
+from conftest import content_of, factorized, small_core
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from whatwhere.api import definition
 from whatwhere.errors import UserError
-from whatwhere.fitted import FittedModel
-from whatwhere.member import Member
-from whatwhere.selection import MEAN_RESPONSE
+from whatwhere.experiments.most_exciting import ascend, most_exciting_images, project, write_pngs
+from whatwhere.fitted.image_space import ImageSpace
+from whatwhere.fitted.model import FittedModel
+from whatwhere.fitted.seed_fit import SeedFit
+from whatwhere.fitted.selection import MEAN_RESPONSE
 from whatwhere.simulations.v1_cells import gabor
-from whatwhere.single_neurons import own_responses
-from whatwhere.synthesis import ascend, most_exciting_images, project, write_pngs
-from whatwhere.training.fits import build, settings
-from whatwhere.viewing import Viewing
+from whatwhere.training.families import build, settings
 
 SHAPE = (1, 12, 15)
 
@@ -28,25 +27,18 @@ def fitted_model(model, n_neurons=5, shape=SHAPE, choice=0, mean=0.0, sd=1.0, li
         parameter.data.normal_(0, 0.3)
     if change is not None:
         change(encoder)
-    stored = {
-        "neurons": torch.arange(10, 10 + n_neurons),
-        "input_mean": torch.full(shape, mean),
-        "input_sd": torch.full(shape, sd),
-        "parameters": [encoder.state_dict()] * len(settings(model)),
-        "response_mean": torch.full((n_neurons,), 2.0),
-        "response_scale": torch.ones(n_neurons),
-        "n_images": 100,
-    }
-    content = {"definition": model, "seeds": {0: stored}}
+    neurons = torch.arange(10, 10 + n_neurons)
+    statistics = torch.full(shape, mean), torch.full(shape, sd)
+    content = content_of(model, encoder, len(settings(model)), neurons, *statistics)
     low, high = (np.full(shape, mean + sign * limit * sd, np.float32) for sign in (-1, 1))
     return FittedModel(
         dataset="made",
-        neurons=stored["neurons"].numpy(),
+        neurons=neurons.numpy(),
         neuron_ids=[],
         scores=None,
         split=np.zeros(0),
-        viewing=Viewing(shape, None, low, high, mean, float(np.sqrt(np.prod(shape)))),
-        members=(Member.of(content, 0, np.broadcast_to(choice, n_neurons).copy()),),
+        image_space=ImageSpace(shape, None, low, high, mean, float(np.sqrt(np.prod(shape)))),
+        seed_fits=(SeedFit.of(content, 0, choice),),
     )
 
 
@@ -54,9 +46,8 @@ def network(**changes):
     return factorized(grid=[{"mask_l1": [0.01], "feature_l1": [0.01]}], **changes)
 
 
-def found_by(fitted, **changes):
-    arguments = {"neurons": None, "norm": None, "steps": 20, "n_starts": 1, "seed": 0, "least": False}
-    return most_exciting_images(fitted, **(arguments | {"confirm": None} | changes))
+def found_by(fitted, n_starts=1, **changes):
+    return most_exciting_images(fitted, n_starts=n_starts, **changes)
 
 
 def cosine(first, second):
@@ -82,11 +73,13 @@ MODELS = {
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_neuron_alone_answers_as_it_does_among_all(name, rng):
-    member = fitted_model(MODELS[name]).members[0]
-    images = torch.from_numpy(rng.normal(size=(7, *SHAPE)).astype(np.float32)).requires_grad_(True)
+    fit = fitted_model(MODELS[name], mean=3.0, sd=2.0).seed_fits[0]
+    images = torch.from_numpy(rng.normal(3, 2, size=(7, *SHAPE)).astype(np.float32)).requires_grad_(True)
     neurons = torch.tensor([0, 4, 2, 2, 1, 3, 0])
-    alone = own_responses(member.shown, 5, member.parts, images, neurons)
-    among = member.shown(images)[torch.arange(7), neurons]
+    alone = fit.own_responses(images, neurons)
+    among = fit.calibrated[0](images)[torch.arange(7), neurons]
+    predicted = fit.predict(images.detach().numpy())[np.arange(7), neurons]
+    np.testing.assert_array_equal(predicted, among.detach())
     torch.testing.assert_close(alone, among, rtol=1e-4, atol=1e-5)
     first, second = (torch.autograd.grad(one.sum(), images)[0] for one in (alone, among))
     torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-5)

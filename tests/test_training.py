@@ -12,13 +12,14 @@ import train
 from whatwhere.errors import UserError
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf
 from whatwhere.fit_data import check_responses, load_fit_data, with_validation
+from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.base import Model
 from whatwhere.sta import AVERAGES, spike_triggered_average
 from whatwhere.training.blocks import Block, Tensors
 from whatwhere.training.checkpoint import Checkpoint, fingerprint
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.families import build, settings
-from whatwhere.training.fits import load_fit, to_tensors, to_validation
+from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.loop import Training
 from whatwhere.training.losses import Objective
 from whatwhere.training.optimizer import new_optimizer
@@ -321,7 +322,7 @@ def test_a_refit_takes_the_best_steps_of_its_schedule_with_all_images(tiny_datas
         # What validation says is of the fit to the training images.
         assert (fit.best_step, fit.finished) == (first.fits[index].best_step, True)
         np.testing.assert_array_equal(fit.validation_loss, first.fits[index].validation_loss)
-        unseen = load_fit(to_tensors(definition, [first]), 0, index)
+        unseen = SeedFit.of(to_tensors(definition, [first]), 0, index)
         expected = unseen.predict(data.standardize.undo(data.validation_images, None))
         np.testing.assert_allclose(found.validation_predictions[index], expected, rtol=1e-5, atol=1e-6)
         # The weights are those after so many plain steps.
@@ -384,7 +385,7 @@ def test_stored_fits_predict_as_they_did(tiny_dataset, tmp_path):
     candidates = sweep(definition, tiny_dataset, new_checkpoint(tmp_path))
     data, _ = cell(tiny_dataset)
     stored = to_tensors(definition, [candidates])
-    fitted = load_fit(copy.deepcopy(stored), 0, 1)
+    fitted = SeedFit.of(copy.deepcopy(stored), 0, 1)
     predictions = fitted.predict(tiny_dataset["images"].values[data.draw.validation])
     loss = (predictions - data.validation_responses * np.log(predictions + 1e-5)).mean(0)
     np.testing.assert_allclose(loss, candidates.fits[1].validation_loss, rtol=1e-4)
@@ -402,7 +403,7 @@ def test_mean_predicts_the_mean_training_response(tiny_dataset):
     data, _ = cell(tiny_dataset)
     definition = {"family": "mean", "loss": "mse", "grid": [{}]}
     candidates = fit_seed(definition, 0, data)
-    fitted = load_fit(to_tensors(definition, [candidates]), 0, 0)
+    fitted = SeedFit.of(to_tensors(definition, [candidates]), 0, 0)
     predictions = fitted.predict(tiny_dataset["images"].values[:3])
     np.testing.assert_allclose(predictions, np.tile(data.train_responses.mean(0), (3, 1)), rtol=1e-5)
     np.testing.assert_allclose(

@@ -1,15 +1,17 @@
 """Experiments on cells whose tuning is known."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from whatwhere.errors import UserError
+from whatwhere.experiments.stimuli import Canvas, blank, discs, gratings, sparse_noise
+from whatwhere.experiments.tuning import orientation_tuning, preferred_sizes, size_tuning, tuning
+from whatwhere.fitted.image_space import ImageSpace
 from whatwhere.simulations.v1_cells import gabor
-from whatwhere.stimuli import Canvas, blank, discs, gratings, sparse_noise
-from whatwhere.tuning import orientation_tuning, preferred_sizes, size_tuning, tuning
 
+SPACE = ImageSpace((1, 41, 45), None, np.full((1, 41, 45), 50.0), np.full((1, 41, 45), 160.0), 100.0, 1.0)
 CANVAS = Canvas((1, 41, 45), 100.0, 50.0)
 
 
@@ -21,7 +23,10 @@ class Cells:
     is_complex: np.ndarray
     spontaneous: float = 0.5
     positions: np.ndarray = None
-    canvas: Canvas = field(default=CANVAS)
+
+    @property
+    def image_space(self):
+        return SPACE
 
     @property
     def neurons(self):
@@ -29,7 +34,7 @@ class Cells:
 
     def predict(self, images, *, preprocessed):
         assert preprocessed
-        contrast = (images[:, 0] - self.canvas.background) / self.canvas.amplitude
+        contrast = (images[:, 0] - CANVAS.background) / CANVAS.amplitude
         outputs = np.einsum("npyx,iyx->pin", self.filters, contrast)
         drive = np.where(self.is_complex, np.hypot(*outputs), np.maximum(outputs[0], 0))
         return self.spontaneous + drive
@@ -157,6 +162,10 @@ def test_sparse_noise_shows_every_place_once_and_maps_a_field():
     assert abs(peak["y"] - 20) < 3
     assert abs(peak["x"] - 22) < 3
     assert peak["polarity"] == 1
+
+
+def test_the_canvas_is_as_bright_and_contrasted_as_the_training_images():
+    assert Canvas.of(SPACE) == CANVAS
 
 
 def test_colour_images_get_equal_channels():

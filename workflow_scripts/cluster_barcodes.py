@@ -10,14 +10,13 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from whatwhere import barcodes, stability
 from whatwhere.cell_types import SHAPES, TypeTest, find_types
-from whatwhere.chosen import chosen_fits
 from whatwhere.config.files import cell_sizes
 from whatwhere.dataset import open_dataset
 from whatwhere.files import read_netcdf, write_netcdf, write_table
 from whatwhere.fit_data import FitData, load_fit_data
+from whatwhere.fitted.seed_fit import SeedFit, selected_fits
 from whatwhere.locations import peaks
 from whatwhere.logs import logged
-from whatwhere.training.fits import Fitted
 
 N_BOOTSTRAPS = 20
 HALF_WIDTH = 10
@@ -26,24 +25,23 @@ TYPES_STREAM = 4
 
 
 def cluster_fit(
-    fitted: Fitted, fit_data: FitData, seed: int, types: np.ndarray | None
+    fit: SeedFit, fit_data: FitData, types: np.ndarray | None
 ) -> tuple[pd.DataFrame, dict[str, float], TypeTest]:
     """Barcodes and types of one fit; how certain, how stable, and how they agree with the true types.
 
     Neurons without weights are set apart as cluster -1.
     """
-    readout = fitted.encoder.readout
-    weights, masks = readout.feature_weights.detach().numpy(), readout.mask.detach().numpy()
+    weights, masks, seed = fit.feature_weights, fit.masks, fit.seed
     codes = barcodes.normalize(weights, masks)
-    halves = [barcodes.normalize(half, masks) for half in weights_of_halves(fitted, fit_data, weights)]
-    known = barcodes.has_weights(*predicted_and_recorded(fitted, fit_data))
+    halves = [barcodes.normalize(half, masks) for half in weights_of_halves(fit, fit_data, weights)]
+    known = barcodes.has_weights(*predicted_and_recorded(fit, fit_data))
     inside, repeated = codes[known], np.stack(halves)[:, known]
     clusters = np.full(len(codes), -1)
     clusters[known], test = find_types(inside, np.random.default_rng([seed, TYPES_STREAM]))
     certainty = np.zeros(len(codes))
     certainty[known] = barcodes.certainty(inside, clusters[known], repeated)
-    true = np.full(len(codes), -1) if types is None else types[fitted.neurons]
-    table = pd.DataFrame({"neuron": fitted.neurons, "cell_type": true, "cluster": clusters})
+    true = np.full(len(codes), -1) if types is None else types[fit.neurons]
+    table = pd.DataFrame({"neuron": fit.neurons, "cell_type": true, "cluster": clusters})
     table["certainty"] = certainty
     table["norm"] = np.linalg.norm(weights, axis=1)
     named = pd.DataFrame(codes, columns=[f"weight_{channel}" for channel in range(codes.shape[1])])
@@ -72,32 +70,31 @@ def cluster_fit(
     return table, score, test
 
 
-def predicted_and_recorded(fitted: Fitted, fit_data: FitData) -> tuple[np.ndarray, np.ndarray]:
+def predicted_and_recorded(fit: SeedFit, fit_data: FitData) -> tuple[np.ndarray, np.ndarray]:
     """Predicted and recorded responses (image, neuron) to the validation images of a fit."""
     recording = None if fit_data.pool is None else fit_data.pool.validation
     images = fit_data.standardize.undo(fit_data.validation_images, recording)
-    return fitted.predict(images, recording), fit_data.validation_responses
+    return fit.predict(images, recording), fit_data.validation_responses
 
 
-def weights_of_halves(fitted: Fitted, fit_data: FitData, weights: np.ndarray) -> np.ndarray:
+def weights_of_halves(fit: SeedFit, fit_data: FitData, weights: np.ndarray) -> np.ndarray:
     """Feature weights (2, neuron, channel) from either half of the images of a fit."""
     seen = np.concatenate([fit_data.train_images, fit_data.validation_images])
     pool = fit_data.pool
     recording = None if pool is None else np.concatenate([pool.train, pool.validation])
-    images = fitted.standardize(fit_data.standardize.undo(seen, recording), recording)
+    images = fit.standardize(fit_data.standardize.undo(seen, recording), recording)
     responses = np.concatenate([fit_data.train_responses, fit_data.validation_responses])
-    features = stability.pooled_features(fitted.encoder, torch.from_numpy(images))
-    return stability.half_weights(features, responses / fitted.response_scale, weights)
+    features = stability.pooled_features(fit.model, torch.from_numpy(images))
+    return stability.half_weights(features, responses / fit.stored["response_scale"].numpy(), weights)
 
 
-def fields_of(fitted: Fitted, clusters: np.ndarray, averages: np.ndarray, test: TypeTest) -> xr.Dataset:
+def fields_of(fit: SeedFit, clusters: np.ndarray, averages: np.ndarray, test: TypeTest) -> xr.Dataset:
     """Mean spike-triggered average (neuron, y, x) of every cluster, and the test of types.
 
     Averages are aligned to the peaks of the masks.
     """
     known = clusters >= 0
-    masks = fitted.encoder.readout.mask.detach().numpy()[known]
-    positions = peaks(masks, averages.shape[1:], fitted.encoder.stride)
+    positions = peaks(fit.masks[known], averages.shape[1:], fit.model.stride)
     means = barcodes.aligned_means(averages[known], positions, clusters[known], HALF_WIDTH)
     offset = np.arange(-HALF_WIDTH, HALF_WIDTH + 1)
     return xr.Dataset(
@@ -134,18 +131,18 @@ def main(
     tables, rows, written = [], [], False
     with open_dataset(dataset) as data:
         types = data["cell_type"].values if "cell_type" in data else None
-        for chosen in chosen_fits(selection, cells, fits):
-            fitted = chosen.fitted()
-            seen = load_fit_data(data, *cell_sizes(chosen.cell), chosen.seed)
-            table, score, test = cluster_fit(fitted, seen, chosen.seed, types)
-            keys = names | {"selection": chosen.rule} | chosen.sizes
+        for selected in selected_fits(selection, cells, fits):
+            fit = selected.fit.of_most_neurons()
+            fit_data = load_fit_data(data, *cell_sizes(selected.cell), fit.seed)
+            table, score, test = cluster_fit(fit, fit_data, types)
+            keys = names | {"selection": selected.rule} | selected.sizes
             tables.append(pd.concat([pd.DataFrame(keys, index=table.index), table], axis=1))
-            state = {"finished": chosen.finished.mean(), "at_edge": chosen.at_edge.mean()}
-            rows.append({"cell": chosen.cell} | keys | score | state)
-            if chosen.last and not written:
+            state = {"finished": selected.finished.mean(), "at_edge": selected.at_edge.mean()}
+            rows.append({"cell": selected.cell} | keys | score | state)
+            if selected.last and not written:
                 with read_netcdf(averages) as stored:
-                    average = stored["sta"].sel(seed=chosen.seed).values
-                write_netcdf(fields_of(fitted, table["cluster"].to_numpy(), average, test), fields)
+                    average = stored["sta"].sel(seed=fit.seed).values
+                write_netcdf(fields_of(fit, table["cluster"].to_numpy(), average, test), fields)
                 written = True
     write_table(pd.concat(tables, ignore_index=True), output)
     write_table(with_agreement(pd.DataFrame(rows), tables).drop(columns="cell"), scores)

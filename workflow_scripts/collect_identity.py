@@ -5,24 +5,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from whatwhere.chosen import chosen_fits
 from whatwhere.config.traits import traits_of
 from whatwhere.dataset import open_dataset
 from whatwhere.files import write_table
+from whatwhere.fitted.seed_fit import SeedFit, selected_fits
 from whatwhere.identity import Days, alikeness, cosines, days_of, ranks, summary
 from whatwhere.logs import logged
-from whatwhere.training.fits import Fitted
 
 
-def compared(fitted: Fitted, filters: bool, days: Days) -> dict[str, np.ndarray]:
+def compared(fitted: SeedFit, filters: bool, days: Days) -> dict[str, np.ndarray]:
     """How alike neurons are in every part of what a fit says of them, (neuron, candidate) by its name."""
     if filters:
-        return {"filter": cosines(fitted.encoder.filters.detach().numpy(), days)}
-    readout = fitted.encoder.readout
-    return alikeness(readout.mask.detach().numpy(), readout.feature_weights.detach().numpy(), days)
+        return {"filter": cosines(fitted.model.filters.numpy(), days)}
+    return alikeness(fitted.masks, fitted.feature_weights, days)
 
 
-def rows_of(fits: list[Fitted], filters: bool, days: Days) -> list[dict[str, object]]:
+def rows_of(fits: list[SeedFit], filters: bool, days: Days) -> list[dict[str, object]]:
     """A row for every part, by the mean over fits; ``top1_single`` is the mean of what single fits find."""
     each = [compared(fitted, filters, days) for fitted in fits]
     n_candidates = len(days.candidates)
@@ -59,8 +57,8 @@ def main(
     """
     rows = []
     for of, dataset, path, selection, cell in zip(names, datasets, fits, selections, cells, strict=True):
-        chosen = list(chosen_fits(selection, [cell], [path]))
-        fitted = [one.fitted() for one in chosen if one.rule == chosen[0].rule]
+        chosen = list(selected_fits(selection, [cell], [path]))
+        fitted = [one.fit.of_most_neurons() for one in chosen if one.rule == chosen[0].rule]
         with open_dataset(dataset) as data:
             pairs = days_of(data)
         for days in pairs:

@@ -14,7 +14,7 @@ def panel(ranking: pd.DataFrame, summary: pd.DataFrame, combined: str) -> pd.Dat
     Parameters
     ----------
     ranking
-        A row per member and seed, as :func:`whatwhere.training.combine.combine_seed` returns them.
+        A row per member and seed, as :func:`whatwhere.fitted.ensemble.combine_seed` returns them.
     summary
         Rows of ``summary.csv`` of the same cell.
     combined

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from whatwhere.files import read_table, write_table
+from whatwhere.fitted.selection import last_cell
 from whatwhere.logs import logged
-from whatwhere.selection import last_cell
 
 STATE = ["finished", "at_edge"]
 AVERAGE = "average"

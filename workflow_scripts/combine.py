@@ -10,8 +10,8 @@ from whatwhere.config.files import size
 from whatwhere.dataset import open_dataset, repeat_mean, select_images
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf, write_table, write_tensors
 from whatwhere.fit_data import load_fit_data
+from whatwhere.fitted.ensemble import MemberFits, combine_seed
 from whatwhere.logs import logged
-from whatwhere.training.combine import MemberFits, combine_seed
 from whatwhere.training.fits import to_tensors, to_validation
 
 

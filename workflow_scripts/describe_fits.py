@@ -1,4 +1,4 @@
-"""What figures show of the selected fits: fits.pt -> parameters.nc, locations.csv."""
+"""Parts of the selected fits that figures show: fits.pt -> parameters.nc, locations.csv."""
 
 from pathlib import Path
 
@@ -7,44 +7,46 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from whatwhere.chosen import chosen_fits
 from whatwhere.dataset import TRAIN, open_dataset
 from whatwhere.files import read_netcdf, write_netcdf, write_table
+from whatwhere.fitted.seed_fit import SeedFit, selected_fits
 from whatwhere.locations import location_errors, peaks
 from whatwhere.logs import logged
-from whatwhere.training.fits import Fitted
 
 MAX_NEURONS = 200
 COLUMNS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images", "seed", "neuron"]
 
 
-def parameters(fitted: Fitted, data: xr.Dataset) -> xr.Dataset:
-    """The parts of a model (:meth:`whatwhere.models.base.Model.parts`), an image, and the truth.
+def parameters(fit: SeedFit, data: xr.Dataset) -> xr.Dataset:
+    """Masks, feature weights and other parts of a model, an image, and the truth.
 
     Parameters
     ----------
-    fitted
-        The fit; at most 200 neurons are kept, spread over the population.
+    fit
+        One fit for all neurons; at most 200 neurons are kept, spread over the population.
     data
-        Its dataset; the image is the first one to train on.
+        Its dataset; the image is the first training image.
     """
-    n_neurons = len(fitted.neurons)
+    n_neurons = len(fit.neurons)
     keep = np.linspace(0, n_neurons - 1, min(n_neurons, MAX_NEURONS)).astype(int)
     image = data["images"][int(np.flatnonzero(data["split"].values[0] == TRAIN)[0])].values
-    parts = fitted.encoder.parts(torch.from_numpy(fitted.standardize(image[None])))
+    parts = fit.model.parts(torch.from_numpy(fit.standardize(image[None])))
+    masks, weights = fit.model.masks(), fit.model.feature_weights()
+    if masks is not None and weights is not None:
+        parts["masks"] = (("neuron", "fy", "fx"), masks.numpy())
+        parts["feature_weights"] = (("neuron", "feature"), weights.numpy())
     for name in ("location", "receptive_field", "cell_type"):
         if name in data:
-            parts[name] = (data[name].dims, data[name].values[fitted.neurons])
-    described = xr.Dataset(parts, coords={"neuron": fitted.neurons}).isel(neuron=keep)
+            parts[name] = (data[name].dims, data[name].values[fit.neurons])
+    described = xr.Dataset(parts, coords={"neuron": fit.neurons}).isel(neuron=keep)
     return described.assign(image=(("channel", "y", "x"), image))
 
 
-def errors_of_masks(fitted: Fitted, data: xr.Dataset) -> np.ndarray:
-    """Localisation error of every neuron's mask, (neuron,) in pixels."""
-    readout, stride = fitted.encoder.readout, fitted.encoder.stride
-    strongest = readout.feature_weights.detach().abs().argmax(1).numpy()
-    positions = peaks(readout.mask.detach().numpy(), data["images"].shape[2:], stride)
-    return location_errors(positions, data["location"].values[fitted.neurons], strongest)
+def errors_of_masks(fit: SeedFit, data: xr.Dataset) -> np.ndarray:
+    """Localisation error of the mask of every neuron, (neuron,) in pixels."""
+    strongest = np.abs(fit.feature_weights).argmax(1)
+    positions = peaks(fit.masks, data["images"].shape[2:], fit.model.stride)
+    return location_errors(positions, data["location"].values[fit.neurons], strongest)
 
 
 def errors_of_averages(sta: xr.Dataset, neurons: np.ndarray, data: xr.Dataset) -> dict[str, np.ndarray]:
@@ -75,21 +77,21 @@ def main(
     rows: list[pd.DataFrame] = []
     rule = None
     with open_dataset(dataset) as data:
-        for chosen in chosen_fits(selection, cells, fits):
-            rule = rule or chosen.rule
-            if chosen.rule != rule:
+        for selected in selected_fits(selection, cells, fits):
+            rule = rule or selected.rule
+            if selected.rule != rule:
                 continue
-            fitted = chosen.fitted()
-            keys = names | {"selection": chosen.rule} | chosen.sizes
+            fit = selected.fit.of_most_neurons()
+            keys = names | {"selection": rule} | selected.sizes
             group = f"n{keys['n_neurons']}-d{keys['n_images']}"
             if group not in groups:
-                groups[group] = parameters(fitted, data)
+                groups[group] = parameters(fit, data)
             if sta and "location" in data:
-                with read_netcdf(sta[cells.index(chosen.cell)]) as stored:
-                    errors = errors_of_averages(stored.sel(seed=chosen.seed), fitted.neurons, data)
-                errors["mask"] = errors_of_masks(fitted, data)
+                with read_netcdf(sta[cells.index(selected.cell)]) as stored:
+                    errors = errors_of_averages(stored.sel(seed=fit.seed), fit.neurons, data)
+                errors["mask"] = errors_of_masks(fit, data)
                 rows += [
-                    pd.DataFrame({**keys, "neuron": fitted.neurons, "source": source, "error": error})
+                    pd.DataFrame({**keys, "neuron": fit.neurons, "source": source, "error": error})
                     for source, error in errors.items()
                 ]
     empty = pd.DataFrame(columns=[*COLUMNS, "source", "error"])

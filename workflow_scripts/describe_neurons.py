@@ -4,10 +4,10 @@ from pathlib import Path
 
 from whatwhere.dataset import open_dataset
 from whatwhere.files import read_netcdf, read_table, read_tensors, write_netcdf
+from whatwhere.fitted.run import assemble
+from whatwhere.fitted.selection import last_cell
 from whatwhere.logs import logged
 from whatwhere.neurons import describe
-from whatwhere.runs import assemble
-from whatwhere.selection import last_cell
 
 
 def main(

@@ -5,20 +5,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import seaborn as sns
-import torch
 import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from whatwhere import plotting
-from whatwhere.chosen import chosen_fits
-from whatwhere.dataset import open_dataset, repeat_mean, select_images
+from whatwhere.dataset import open_dataset, repeat_mean
 from whatwhere.files import read_netcdf, read_table
+from whatwhere.fitted.seed_fit import selected_fits
+from whatwhere.fitted.selection import last_cell
 from whatwhere.locations import corner
 from whatwhere.logs import logged
 from whatwhere.metrics import pearson
-from whatwhere.selection import last_cell
 
 QUANTILES = {"good": 0.9, "median": 0.5, "bad": 0.1}
 
@@ -119,20 +118,19 @@ def main(
         read_netcdf(sta) as stored,
     ):
         seed = int(predicted.attrs["seed"])
-        fitted = next(c for c in chosen_fits(selection, [cell], [fits]) if c.seed == seed).fitted()
-        image = select_images(data, np.array([0]))
-        parts = fitted.encoder.parts(torch.from_numpy(fitted.standardize(image)))
-        measured = repeat_mean(data, predicted["image"].values, fitted.neurons)
-        mine = rated[(rated.model == model) & rated.neuron.isin(fitted.neurons)]
+        fit = next(one.fit for one in selected_fits(selection, [cell], [fits]) if one.fit.seed == seed)
+        masks = fit.model.masks()
+        measured = repeat_mean(data, predicted["image"].values, fit.neurons)
+        mine = rated[(rated.model == model) & rated.neuron.isin(fit.neurons)]
         figure = plt.figure(figsize=(plotting.PAGE, 3.4))
         left, right = figure.subfigures(1, 2, width_ratios=[1.7, 1])
         _examples(
             left,
             examples(mine),
             stored.load(),
-            parts["masks"][1] if "masks" in parts else None,
-            fitted.encoder.stride,
-            fitted.neurons,
+            None if masks is None else masks.numpy(),
+            fit.model.stride,
+            fit.neurons,
             predicted.load(),
             measured,
         )

@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from whatwhere.chosen import Chosen, chosen_fits
 from whatwhere.dataset import TEST, open_dataset, select_images, select_responses
 from whatwhere.files import write_netcdf, write_table
+from whatwhere.fitted.seed_fit import SeedFit, SelectedFit, selected_fits
 from whatwhere.logs import logged
 from whatwhere.metrics import SCORES, scores
 from whatwhere.pool import Pool
@@ -27,29 +27,30 @@ from whatwhere.population import (
 )
 
 
-def evaluate(chosen: Chosen, data: xr.Dataset) -> Evaluation:
-    """Test responses of one seed of a cell and what is predicted for them."""
+def evaluate(fit: SeedFit, data: xr.Dataset) -> Evaluation:
+    """Test responses for one seed of a condition and their predictions."""
     pool = Pool.of(data)
-    test = np.flatnonzero(data["split"].values[chosen.seed % data.sizes["fold"]] == TEST)
+    test = np.flatnonzero(data["split"].values[fit.seed % data.sizes["fold"]] == TEST)
     return Evaluation(
-        seed=chosen.seed,
-        predictions=chosen.predict(select_images(data, test), None if pool is None else pool.images[test]),
-        responses=select_responses(data, test, chosen.neurons),
+        seed=fit.seed,
+        predictions=fit.predict(select_images(data, test), None if pool is None else pool.images[test]),
+        responses=select_responses(data, test, fit.neurons),
         images=test,
-        neurons=chosen.neurons,
+        neurons=fit.neurons,
         noise_free=bool(data.attrs["noise_free_test"]),
     )
 
 
-def to_table(chosen: Chosen, one: Evaluation, recording: np.ndarray | None) -> pd.DataFrame:
-    """Scores of every neuron, and whether its fit was finished and its penalties inside of their grid.
+def to_table(selected: SelectedFit, one: Evaluation, recording: np.ndarray | None) -> pd.DataFrame:
+    """Scores of every neuron, and whether its fit converged with its penalties inside their grid.
 
-    Of several recordings, with the name of the neuron's own, ``recording`` (neuron,) for all of the dataset.
+    With several recordings, also the name of the recording of the neuron; ``recording`` (neuron,) holds the
+    names for all neurons of the dataset.
     """
     names = {} if recording is None else {"recording": recording[one.neurons]}
     scored = scores(one.predictions, one.responses, one.noise_free)
-    state = {"finished": chosen.finished, "at_edge": chosen.at_edge}
-    return pd.DataFrame(names | chosen.sizes | {"neuron": one.neurons} | scored | state)
+    state = {"finished": selected.finished, "at_edge": selected.at_edge}
+    return pd.DataFrame(names | selected.sizes | {"neuron": one.neurons} | scored | state)
 
 
 def to_dataset(one: Evaluation) -> xr.Dataset:
@@ -128,13 +129,13 @@ def main(
     parts, rows, kept = [], [], None
     with open_dataset(dataset) as data:
         recordings = data["recording"].values.astype(str) if "recording" in data.coords else None
-        of_cells = itertools.groupby(chosen_fits(selection, cells, fits), lambda one: (one.cell, one.rule))
+        of_cells = itertools.groupby(selected_fits(selection, cells, fits), lambda one: (one.cell, one.rule))
         for (cell, rule), seeds in of_cells:
             tables, evaluations = [], []
-            for chosen in seeds:
-                evaluations.append(evaluate(chosen, data))
-                tables.append(to_table(chosen, evaluations[-1], recordings).assign(**names, selection=rule))
-                kept = to_dataset(evaluations[-1]) if kept is None and chosen.last else kept
+            for selected in seeds:
+                evaluations.append(evaluate(selected.fit, data))
+                tables.append(to_table(selected, evaluations[-1], recordings).assign(**names, selection=rule))
+                kept = to_dataset(evaluations[-1]) if kept is None and selected.last else kept
             sizes = tables[0][["n_neurons", "n_images"]].iloc[0].to_dict()
             for recording, row in summaries(tables, evaluations).items():
                 remark_if_above_ceiling(f"{rule}, {cell} {recording}", row)

@@ -8,8 +8,8 @@ import pandas as pd
 import xarray as xr
 
 from whatwhere.files import read_netcdf, write_table
+from whatwhere.fitted.selection import MEAN_RESPONSE, at_edge, select
 from whatwhere.logs import logged
-from whatwhere.selection import MEAN_RESPONSE, at_edge, select
 
 logger = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import torch
 
 from whatwhere.dataset import open_dataset
+from whatwhere.experiments.most_exciting import most_exciting_images
 from whatwhere.files import read_table, read_tensors, write_netcdf
+from whatwhere.fitted.run import assemble
+from whatwhere.fitted.selection import last_cell
 from whatwhere.logs import logged
-from whatwhere.runs import assemble
-from whatwhere.selection import last_cell
-from whatwhere.synthesis import most_exciting_images
 
 STEPS = 20
 N_STARTS = 1
@@ -36,12 +36,8 @@ def main(
     first, second = models[0], models[-1]
     found = most_exciting_images(
         first,
-        None,
-        norm=None,
         steps=STEPS,
         n_starts=N_STARTS,
-        seed=0,
-        least=False,
         # Seeds may have drawn other neurons.
         confirm=second if len(models) == 2 and set(first.neurons) <= set(second.neurons) else None,
     )

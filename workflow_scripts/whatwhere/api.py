@@ -11,15 +11,18 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from whatwhere import fitted_file, runs, sta
+from whatwhere import sta
 from whatwhere.config.load import load as load_config
 from whatwhere.config.model_checks import validate_model
 from whatwhere.config.traits import traits_of
 from whatwhere.dataset import TEST, select_images
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
-from whatwhere.fitted import FittedModel
-from whatwhere.member import Member
+from whatwhere.fitted import run
+from whatwhere.fitted.image_space import ImageSpace
+from whatwhere.fitted.model import FittedModel
+from whatwhere.fitted.seed_fit import SeedFit
+from whatwhere.fitted.selection import select
 from whatwhere.metrics import scores
 from whatwhere.recordings import to_contract
 from whatwhere.recordings.array_files import NamedArray, numeric
@@ -28,13 +31,11 @@ from whatwhere.recordings.in_memory import as_array
 from whatwhere.recordings.labels import split_names
 from whatwhere.recordings.layouts import IMAGE_AXES, check_order
 from whatwhere.recordings.recording import Recording, to_float32
-from whatwhere.selection import select
 from whatwhere.standardize import standardizer
 from whatwhere.training.devices import choose_device, warn_of_imitation
 from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.progress import Progress
 from whatwhere.training.sweep import n_trainings, train_seed
-from whatwhere.viewing import Viewing
 
 DEFAULT_MODEL = "factorized_three_layers"
 """The model of ``config/config.yaml`` that :func:`fit` takes unless told otherwise."""
@@ -130,17 +131,17 @@ def fit(
     )
     progress = Progress(n_trainings(model))
     candidates = [train_seed(model, seed, seen, start_maps, None, None, where, progress)]
-    (chosen,) = select(to_validation(model, candidates), "population")
-    member = Member.of(to_tensors(model, candidates), seed, chosen)
-    neurons = seen.draw.neurons
+    (selected,) = select(to_validation(model, candidates), "population")
+    seed_fit = SeedFit.of(to_tensors(model, candidates), seed, selected)
+    neurons = seed_fit.neurons
     return FittedModel(
         dataset=data.attrs["name"],
         neurons=neurons,
         neuron_ids=[str(neuron) for neuron in neurons],
-        scores=_score(data, member),
+        scores=_score(data, seed_fit),
         split=data["split"].values[0],
-        viewing=Viewing.of(stored, member.standardize, data.attrs),
-        members=(member,),
+        image_space=ImageSpace.of(stored, seed_fit.standardize(stored), data.attrs),
+        seed_fits=(seed_fit,),
     )
 
 
@@ -155,7 +156,7 @@ def load(
     selection: str | None = None,
     seed: int | str | None = None,
 ) -> FittedModel:
-    """Load a fit of a run, or what :meth:`whatwhere.fitted.FittedModel.save` wrote.
+    """Load a fit of a run, or what :meth:`whatwhere.fitted.model.FittedModel.save` wrote.
 
     Parameters
     ----------
@@ -176,13 +177,13 @@ def load(
     >>> fitted = load("results/quick", dataset="v1_like", model="cnn_3_layers", seed=0)  # doctest: +SKIP
     """
     wanted = dict(
-        zip(runs.KEYS, (experiment, dataset, model, n_neurons, n_images, selection, seed), strict=True)
+        zip(run.KEYS, (experiment, dataset, model, n_neurons, n_images, selection, seed), strict=True)
     )
     if Path(path).is_dir():
-        return runs.load(path, wanted)
+        return run.load(path, wanted)
     if any(value is not None for value in wanted.values()):
         raise UserError(f"{path}: is no folder of a run, so there is nothing to choose: give the path alone")
-    return fitted_file.read(path)
+    return FittedModel.read(path)
 
 
 def as_dataset(
@@ -236,10 +237,10 @@ def _shape_images(images: Any, layout: Sequence[str] | None) -> tuple[np.ndarray
     return to_float32(shaped), labels
 
 
-def _score(data: xr.Dataset, member: Member) -> pd.DataFrame:
+def _score(data: xr.Dataset, fit: SeedFit) -> pd.DataFrame:
     test = np.flatnonzero(data["split"].values[0] == TEST)
-    predictions = member.predict(select_images(data, test))
+    predictions = fit.predict(select_images(data, test))
     table = pd.DataFrame(scores(predictions, data["responses"].values[:, test], noise_free=False))
-    table.insert(0, "seed", member.seed)
-    table.insert(1, "neuron", member.stored["neurons"].numpy())
+    table.insert(0, "seed", fit.seed)
+    table.insert(1, "neuron", fit.neurons)
     return table

@@ -8,7 +8,7 @@ import xarray as xr
 
 from whatwhere.dataset import repeat_mean
 from whatwhere.errors import UserError
-from whatwhere.fitted import FittedModel
+from whatwhere.fitted.model import FittedModel
 from whatwhere.locations import in_pixels
 
 MAX_RESPONSES = 60
@@ -37,7 +37,7 @@ def describe(
     averages
         (neuron, y, x) spike-triggered averages.
     exciting
-        Of :func:`whatwhere.synthesis.most_exciting_images`.
+        Of :func:`whatwhere.experiments.most_exciting.most_exciting_images`.
     clusters
         Cluster of the barcode of every neuron, in their order.
 
@@ -76,7 +76,7 @@ def describe(
 
 def _with_places(fitted: FittedModel, known: xr.Dataset) -> xr.Dataset:
     try:
-        masks = in_pixels(fitted.masks, fitted.viewing.shape[1:], fitted.members[0].shown.stride)
+        masks = in_pixels(fitted.masks, fitted.image_space.shape[1:], fitted.stride)
         known["mask"] = (("neuron", "mask_y", "mask_x"), masks)
         known["barcode"] = (("neuron", "feature"), fitted.barcodes)
         places = fitted.locations

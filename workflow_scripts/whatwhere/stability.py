@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -112,31 +111,26 @@ def agreement_between_fits(neurons: list[np.ndarray], clusters: list[np.ndarray]
     return np.divide(np.nansum(scores, 1), counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
 
-def pooled_features(encoder: Model, images: Tensor) -> Iterator[np.ndarray]:
-    """What every neuron's mask sees of every feature, in chunks (neuron, image, channel).
+def pooled_features(model: Model, images: Tensor) -> Iterator[np.ndarray]:
+    """Features under the mask of every neuron, in chunks (neuron, image, channel).
 
     Parameters
     ----------
-    encoder
-        A fitted model with ``readout.mask`` (neuron, y, x).
+    model
+        A fitted model with masks.
     images
         (image, channel, y, x), standardised.
     """
-    shown: list[Tensor] = []
-    readout: Any = encoder.readout
-    hook = readout.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0]))
-    encoder.eval()
-    try:
+    model.eval()
+    masks = model.masks()
+    for chunk in images.split(EVALUATION_CHUNK):
         with torch.inference_mode():
-            mask = readout.mask
-            for chunk in images.split(EVALUATION_CHUNK):
-                encoder(encoder.prepare(chunk))
-                features = shown.pop()
-                # One product, which leaves what is of one neuron together in memory.
-                places = features.permute(2, 3, 0, 1).reshape(mask[0].numel(), -1)
-                yield (mask.flatten(1) @ places).reshape(len(mask), *features.shape[:2]).numpy()
-    finally:
-        hook.remove()
+            features = model.features(model.prepare(chunk))
+        if masks is None or features is None:
+            raise ValueError("a model without masks pools no features")
+        # One product, which leaves what is of one neuron together in memory.
+        places = features.permute(2, 3, 0, 1).reshape(masks[0].numel(), -1)
+        yield (masks.flatten(1) @ places).reshape(len(masks), *features.shape[:2]).numpy()
 
 
 def half_weights(features: Iterator[np.ndarray], responses: np.ndarray, weights: np.ndarray) -> np.ndarray:

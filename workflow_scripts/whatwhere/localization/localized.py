@@ -15,7 +15,7 @@ from whatwhere.localization.inference import Localization, Search, localize
 from whatwhere.localization.kernel_prior import KernelPrior
 from whatwhere.localization.mixture import StaSpectra
 from whatwhere.localization.stimulus import StimulusCovariance
-from whatwhere.models.base import ImageShape, LocalizedStart, Model, Parts, Penalties, predict
+from whatwhere.models.base import ImageShape, LocalizedStart, Model, Parts, Penalties, predict_prepared
 from whatwhere.models.cores import correlate_by_fft
 from whatwhere.pool import Part, neurons_of
 from whatwhere.seen import require_all
@@ -93,22 +93,30 @@ class LocalizedEncoder(Model):
 
     def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
-        grey = images.mean(1, keepdim=True)
-        drive: Tensor = self.readout(correlate_by_fft(grey, self.kernels[:, None]))
+        drive: Tensor = self.readout(self.features(images))
         return drive[:, neurons_of(part)]
+
+    def features(self, prepared: Tensor) -> Tensor:
+        """Outputs of the kernels, (image, kernel, y, x)."""
+        return correlate_by_fft(prepared.mean(1, keepdim=True), self.kernels[:, None])
+
+    def masks(self) -> Tensor:
+        """Masks closest to the amplitudes, (neuron, y, x)."""
+        return self.readout.mask.detach()
+
+    def feature_weights(self) -> Tensor:
+        """Share of the kernels in the amplitude, unit vectors (neuron, kernel)."""
+        return self.readout.feature_weights.detach()
 
     def penalties(self) -> Penalties:
         """No penalties: nothing is trained by gradient descent."""
         return {}
 
     def parts(self, image: Tensor) -> Parts:
-        """Kernels and masks; channels are averaged, so that each has an equal share in a kernel."""
+        """Kernels; channels are averaged, so that each has an equal share in a kernel."""
         channels = image.shape[1]
         shares = self.kernels.detach()[:, None].expand(-1, channels, -1, -1) / channels
-        return super().parts(image) | {
-            "kernels": (("kernel", "channel", "ky", "kx"), shares.numpy()),
-            "masks": (("neuron", "fy", "fx"), self.readout.mask.detach().numpy()),
-        }
+        return super().parts(image) | {"kernels": (("kernel", "channel", "ky", "kx"), shares.numpy())}
 
 
 def build_localized(
@@ -170,7 +178,7 @@ def fit_localized(
     for setting, parameters in zip(settings, fits, strict=True):
         encoder = build_localized(definition, setting, (shape[0], shape[1], shape[2]), len(offset))
         encoder.load_state_dict(parameters)
-        predicted = predict(encoder, torch.from_numpy(data.train_images)).numpy()
+        predicted = predict_prepared(encoder, torch.from_numpy(data.train_images)).numpy()
         _give_up_where_the_mean_is_better(parameters, predicted, responses, offset)
     return fits
 

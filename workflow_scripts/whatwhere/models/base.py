@@ -145,8 +145,20 @@ class Model(nn.Module):
         """Return the penalties that a grid may name."""
         raise NotImplementedError
 
+    def masks(self) -> Tensor | None:
+        """Masks ("where"), (neuron, y, x), without gradient; None for a family without masks."""
+        return None
+
+    def feature_weights(self) -> Tensor | None:
+        """Feature weights ("what"), (neuron, channel), without gradient; None for a family without them."""
+        return None
+
+    def features(self, prepared: Tensor) -> Tensor | None:
+        """Feature maps that masks and feature weights read, (image, channel, y, x); None without maps."""
+        return None if self.bank is None else prepared
+
     def parts(self, image: Tensor) -> Parts:
-        """What figures show of the model, by name: features of an image, kernels, masks, ...
+        """Parts of the model that figures show beside masks and weights, such as features and kernels.
 
         Parameters
         ----------
@@ -156,14 +168,13 @@ class Model(nn.Module):
         return {"stride": ((), np.array(self.stride))}
 
 
-def predict(encoder: Model, images: Tensor, part: Part | None = None) -> Tensor:
-    """Predicted responses in evaluation mode, (image, channel, y, x) to (image, neuron), of all or a part."""
-    with torch.inference_mode():
-        return predict_prepared(encoder, encoder.prepare(images), part)
+def in_chunks(model: Model, prepared: Tensor, part: Part | None = None) -> Tensor:
+    """Output of a model for prepared images (image, ...), a chunk at a time, (image, neuron)."""
+    return torch.cat([model(chunk, part) for chunk in prepared.split(EVALUATION_CHUNK)])
 
 
-def predict_prepared(encoder: Model, prepared: Tensor, part: Part | None = None) -> Tensor:
-    """The same from what :meth:`Model.prepare` made of the images."""
-    encoder.eval()
+def predict_prepared(model: Model, prepared: Tensor) -> Tensor:
+    """Output in evaluation mode for what :meth:`Model.prepare` made of images, (image, neuron)."""
+    model.eval()
     with torch.inference_mode():
-        return torch.cat([encoder(chunk, part) for chunk in prepared.split(EVALUATION_CHUNK)])
+        return in_chunks(model, prepared)

@@ -11,6 +11,7 @@ from scipy.optimize import nnls
 from torch import Tensor, nn
 
 from whatwhere.models.base import Model, Penalties
+from whatwhere.models.calibrated import CalibratedModel
 from whatwhere.pool import Part, neurons_of
 from whatwhere.seen import groups
 from whatwhere.seen import part as part_of
@@ -23,35 +24,6 @@ With 10 images of a third, 160 is worth .015 more than 10.
 """
 
 
-class Member(nn.Module):
-    """One fit with what was done to its data: it takes stored images and predicts in stored units.
-
-    Parameters
-    ----------
-    model
-        Sees standardised images.
-    """
-
-    input_mean: Tensor
-    input_sd: Tensor
-    response_scale: Tensor
-
-    def __init__(self, model: Model, image_shape: tuple[int, int, int], n_neurons: int) -> None:
-        super().__init__()
-        self.model = model
-        self.register_buffer("input_mean", torch.zeros(image_shape))
-        self.register_buffer("input_sd", torch.ones(image_shape))
-        self.register_buffer("response_scale", torch.ones(n_neurons))
-
-    def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
-        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
-        mean, sd = self.input_mean, self.input_sd
-        if part is not None:
-            mean, sd = mean[part.recording], sd[part.recording]
-        prepared = self.model.prepare((images - mean) / sd)
-        return self.model(prepared, part) * self.response_scale[neurons_of(part)]
-
-
 class Combined(Model):
     """A weighted sum of the predictions of fits, and a bias, for every neuron.
 
@@ -60,7 +32,7 @@ class Combined(Model):
     Parameters
     ----------
     builders
-        Construct the member of every fit that may take part.
+        Construct the model of every fit that may take part.
     n_neurons
         Size of the population.
     """
@@ -68,7 +40,7 @@ class Combined(Model):
     weights: Tensor
     bias: Tensor
 
-    def __init__(self, builders: Sequence[Callable[[], Member]], n_neurons: int) -> None:
+    def __init__(self, builders: Sequence[Callable[[], Model]], n_neurons: int) -> None:
         super().__init__()
         self.builders = builders
         self.members = nn.ModuleDict()
@@ -78,11 +50,11 @@ class Combined(Model):
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
         """Build the members that have weight, and load all."""
         taking_part = torch.nonzero(state_dict["weights"].any(1))[:, 0].tolist()
-        self.members = nn.ModuleDict({str(index): self.builders[index]() for index in taking_part})
-        for index, member in self.members.items():
-            # Statistics of images are one set, or one per recording.
-            for name in ("input_mean", "input_sd"):
-                member.register_buffer(name, torch.empty_like(state_dict[f"members.{index}.{name}"]))
+        names = ("input_mean", "input_sd", "response_scale")
+        self.members = nn.ModuleDict()
+        for index in taking_part:
+            statistics = (torch.empty_like(state_dict[f"members.{index}.{name}"]) for name in names)
+            self.members[str(index)] = CalibratedModel(self.builders[index](), *statistics)
         return super().load_state_dict(state_dict, strict, assign)
 
     def forward(self, images: Tensor, part: Part | None = None) -> Tensor:

@@ -115,20 +115,31 @@ class Encoder(Model):
             **self.readout.penalties(),
         }
 
+    def masks(self) -> Tensor | None:
+        """Masks of the readout, (neuron, y, x); None for a fully connected readout."""
+        mask = self.readout.mask
+        return None if mask is None else mask.detach()
+
+    def feature_weights(self) -> Tensor | None:
+        """Feature weights of the readout, (neuron, channel); None for a fully connected readout."""
+        weights = self.readout.feature_weights
+        return None if weights is None else weights.detach()
+
+    def features(self, prepared: Tensor) -> Tensor:
+        """Feature maps of the core, (image, channel, y, x)."""
+        features: Tensor = self.core(prepared)
+        return features
+
     @torch.inference_mode()
     def parts(self, image: Tensor) -> Parts:
-        """Features of the image, kernels of the first layer or bank, and the readout's masks and weights."""
+        """Features of the image, and kernels of the first layer or bank."""
         layers = self.core.conv_layers()
         first = layers[0].constrained_kernels() if self.bank is None else self.bank.filters()
-        parts = super().parts(image) | {
-            "features": (("feature", "fy", "fx"), self.core(self.prepare(image))[0].numpy()),
+        return super().parts(image) | {
+            "features": (("feature", "fy", "fx"), self.features(self.prepare(image))[0].numpy()),
             "kernels": (("kernel", "channel", "ky", "kx"), first.numpy()),
             "n_layers": ((), np.array(len(layers) + (self.bank is not None))),
         }
-        if not isinstance(self.readout, FullyConnectedReadout):
-            parts["masks"] = (("neuron", "fy", "fx"), self.readout.mask.numpy())
-            parts["feature_weights"] = (("neuron", "feature"), self.readout.feature_weights.numpy())
-        return parts
 
 
 class KnownKernelEncoder(Encoder):

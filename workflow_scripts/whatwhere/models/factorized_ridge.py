@@ -77,18 +77,27 @@ class FactorizedRidge(Model):
         """No penalties: nothing is trained by gradient descent."""
         return {}
 
+    def masks(self) -> Tensor:
+        """Mask of the leading pair, (neuron, y, x)."""
+        return self.readout.mask.detach()
+
+    def feature_weights(self) -> Tensor:
+        """Feature weights of the leading pair, (neuron, channel)."""
+        return self.readout.feature_weights.detach()
+
+    def features(self, prepared: Tensor) -> Tensor:
+        """Maps of the bank, or the images, (image, channel, y, x)."""
+        return prepared
+
     @torch.inference_mode()
     def parts(self, image: Tensor) -> Parts:
-        """Features of the image, filters of the bank, and the leading pair of mask and feature weights."""
+        """Features of the image, and filters of the bank."""
         if self.bank is None:
             raise TypeError("a factorised ridge without a bank has no features to show")
-        filters = self.bank.filters()
         return super().parts(image) | {
             "features": (("feature", "fy", "fx"), self.prepare(image)[0].numpy()),
-            "kernels": (("kernel", "channel", "ky", "kx"), filters.numpy()),
+            "kernels": (("kernel", "channel", "ky", "kx"), self.bank.filters().numpy()),
             "n_layers": ((), np.array(1)),
-            "masks": (("neuron", "fy", "fx"), self.readout.mask.numpy()),
-            "feature_weights": (("neuron", "feature"), self.readout.feature_weights.numpy()),
         }
 
 

@@ -166,6 +166,9 @@ class FullyConnectedReadout(nn.Module):
         A model's ``readout``; its keys are described in ``config/README.md``.
     """
 
+    mask = None
+    feature_weights = None
+
     def __init__(self, feature_shape: ImageShape, n_neurons: int, config: dict[str, Any]) -> None:
         super().__init__()
         self.config = config

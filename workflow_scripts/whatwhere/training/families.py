@@ -12,7 +12,7 @@ from torch import Tensor
 from whatwhere.fit_data import FitData
 from whatwhere.localization.localized import build_localized, fit_localized
 from whatwhere.models.base import ImageShape, Model
-from whatwhere.models.combined import Combined, Member
+from whatwhere.models.combined import Combined
 from whatwhere.models.encoder import READOUTS, build_cnn
 from whatwhere.models.factorized_ridge import FactorizedRidge, fit_factorized
 from whatwhere.models.feature_bank import FeatureBank, StandardizedBank
@@ -73,10 +73,10 @@ def _cnn(definition: Definition, setting: Setting, shape: ImageShape, n_neurons:
 
 
 def _combined(definition: Definition, setting: Setting, shape: ImageShape, n_neurons: int) -> Model:
-    def member(of: Definition, one: Setting) -> Callable[[], Member]:
-        return lambda: Member(build(of, one, shape, n_neurons), shape, n_neurons)
+    def builder(of: Definition, one: Setting) -> Callable[[], Model]:
+        return lambda: build(of, one, shape, n_neurons)
 
-    every = [member(of, one) for of in definition["members"].values() for one in settings(of)]
+    every = [builder(of, one) for of in definition["members"].values() for one in settings(of)]
     return Combined(every, n_neurons)
 
 

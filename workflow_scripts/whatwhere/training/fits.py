@@ -1,4 +1,4 @@
-"""The fits of one cell as they are stored: to be chosen from by validation, and to predict with."""
+"""Fits of one condition as they are stored, for selection by validation and for prediction."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from whatwhere.models.base import Model, predict
-from whatwhere.pool import parts_of
+from whatwhere.models.base import Model
 from whatwhere.standardize import Standardizer
 from whatwhere.training.families import build, settings
 from whatwhere.training.loop import Fit
@@ -125,63 +124,10 @@ def to_validation(definition: dict[str, Any], candidates: list[Candidates]) -> x
     )
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """One fit, ready to predict.
-
-    Attributes
-    ----------
-    encoder
-        The model, on the CPU.
-    neurons
-        (neuron,) indices into the dataset.
-    standardize
-        Applied to images before the model.
-    response_scale
-        (neuron,) applied to what the model predicts.
-    recording
-        (neuron,) number of the recording, if it is fitted to several.
-    """
-
-    encoder: Model
-    neurons: np.ndarray
-    standardize: Standardizer
-    response_scale: np.ndarray
-    recording: np.ndarray | None = None
-
-    def predict(self, images: np.ndarray, recording: np.ndarray | None = None) -> np.ndarray:
-        """Predicted responses, (image, channel, y, x) to (image, neuron), both in stored units.
-
-        Of several recordings, ``recording`` (image,) has the numbers of those of the images, and neurons of
-        others are NaN.
-        """
-        if self.recording is None:
-            scaled = predict(self.encoder, torch.from_numpy(self.standardize(images))).numpy()
-            return scaled * self.response_scale
-        if recording is None:
-            raise ValueError("a fit to several recordings has to know which of them images belong to")
-        predictions = np.full((len(images), len(self.recording)), np.nan, np.float32)
-        for part in parts_of(self.recording):
-            mine = np.flatnonzero(recording == part.recording)
-            if len(mine):
-                seen = torch.from_numpy(self.standardize(images[mine], part.recording))
-                scaled = predict(self.encoder, seen, part).numpy()
-                predictions[mine, part.neurons] = scaled * self.response_scale[part.neurons]
-        return predictions
-
-
-def load_fit(fits: dict[str, Any], seed: int, setting: int) -> Fitted:
-    """Rebuild one fit from the content of ``fits.pt``."""
+def load_model(fits: dict[str, Any], seed: int, setting: int) -> Model:
+    """Builds the model of one fit from the content of ``fits.pt``; it takes standardised images."""
     stored, definition = fits["seeds"][seed], fits["definition"]
-    standardize = Standardizer(stored["input_mean"].numpy(), stored["input_sd"].numpy())
-    encoder = build(
-        definition,
-        settings(definition)[setting],
-        standardize.image_shape,
-        len(stored["neurons"]),
-    )
-    encoder.load_state_dict(stored["parameters"][setting])
-    recording = stored["recording"].numpy() if "recording" in stored else None
-    return Fitted(
-        encoder, stored["neurons"].numpy(), standardize, stored["response_scale"].numpy(), recording
-    )
+    channel, height, width = stored["input_mean"].shape[-3:]
+    model = build(definition, settings(definition)[setting], (channel, height, width), len(stored["neurons"]))
+    model.load_state_dict(stored["parameters"][setting])
+    return model

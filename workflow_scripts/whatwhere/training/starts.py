@@ -10,7 +10,7 @@ import xarray as xr
 from whatwhere.localization.localized import LocalizedEncoder, localized_start
 from whatwhere.models.base import LocalizedStart
 from whatwhere.training.families import settings
-from whatwhere.training.fits import load_fit
+from whatwhere.training.fits import load_model
 
 
 def best_setting(definition: dict[str, Any], validation_loss: np.ndarray, n_kernels: int | None) -> int:
@@ -52,7 +52,7 @@ def start_from(
     """
     loss = validation["validation_loss"].sel(seed=seed).values
     setting = best_setting(starts["definition"], loss, kernels_needed(definition))
-    encoder = load_fit(starts, seed, setting).encoder
+    encoder = load_model(starts, seed, setting)
     if not isinstance(encoder, LocalizedEncoder):
         raise TypeError(f"a localizer cannot be {type(encoder).__name__}")
     return localized_start(encoder)

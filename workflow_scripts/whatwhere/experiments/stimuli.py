@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from whatwhere.errors import UserError
+from whatwhere.fitted.image_space import ImageSpace
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,12 @@ class Canvas:
     shape: tuple[int, int, int]
     background: float
     amplitude: float
+
+    @classmethod
+    def of(cls, space: ImageSpace) -> Canvas:
+        """A canvas as bright and as contrasted as the training images of a fitted model."""
+        room = min(space.mean - space.low.min(), space.high.max() - space.mean)
+        return cls(space.shape, space.mean, float(room))
 
     def draw(self, patterns: np.ndarray) -> np.ndarray:
         """Images (image, channel, y, x), float32, of patterns (image, y, x) from -1 to 1."""

@@ -15,14 +15,14 @@ from whatwhere.dataset import open_dataset, select_images
 from whatwhere.draw import draw
 from whatwhere.errors import UserError
 from whatwhere.files import read_table, read_tensors
-from whatwhere.fitted import FittedModel, together
-from whatwhere.member import Member
+from whatwhere.fitted.image_space import ImageSpace
+from whatwhere.fitted.model import FittedModel, together
+from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.metrics import SCORES
 from whatwhere.pool import Pool
-from whatwhere.viewing import Viewing
 
 KEYS = ("experiment", "dataset", "model", "n_neurons", "n_images", "selection", "seed")
-"""What tells the fits of a run apart."""
+"""Keys by which the fits of a run differ."""
 
 
 def fits_of(run: str | Path) -> pd.DataFrame:
@@ -102,7 +102,7 @@ def _load_one(run: Path, key: dict[str, str]) -> FittedModel:
 
 
 def assemble(
-    data: xr.Dataset, content: dict[str, Any], chosen: pd.DataFrame, scores: pd.DataFrame
+    data: xr.Dataset, content: dict[str, Any], selected: pd.DataFrame, scores: pd.DataFrame
 ) -> FittedModel:
     """Put a fitted model together from the files of a run.
 
@@ -112,25 +112,26 @@ def assemble(
         The dataset.
     content
         Of ``fits.pt`` of the cell.
-    chosen
+    selected
         Rows of the selection of one cell, rule and seed.
     scores
         Of the model, with the rows of these neurons.
     """
-    cell = chosen.iloc[0]
+    cell = selected.iloc[0]
     seed = int(cell.seed)
-    member = Member.of(content, seed, chosen["setting"].to_numpy())
-    neurons = member.stored["neurons"].numpy()
+    fit = SeedFit.of(content, seed, selected["setting"].to_numpy())
+    neurons = fit.neurons
     drawn = draw(data, *cell_sizes(cell.cell), seed)
     mine = scores[
         (scores.n_neurons == len(neurons))
-        & (scores.n_images == member.stored["n_images"])
+        & (scores.n_images == fit.stored["n_images"])
         & (scores.selection == cell.selection)
         & (scores.seed == seed)
     ]
     # A size that is also what "all" means has its rows twice.
     mine = mine.drop_duplicates("neuron")[["seed", "neuron", *SCORES]].reset_index(drop=True)
-    pool = Pool.of(data)
+    images, pool = select_images(data, drawn.train), Pool.of(data)
+    recording = None if pool is None else pool.images[drawn.train]
     names = data["neuron_id"].values[neurons] if "neuron_id" in data.coords else neurons
     return FittedModel(
         dataset=data.attrs["name"],
@@ -138,11 +139,6 @@ def assemble(
         neuron_ids=[str(name) for name in names],
         scores=mine.astype(dict.fromkeys(SCORES, np.float64)),
         split=data["split"].values[seed % data.sizes["fold"]],
-        viewing=Viewing.of(
-            select_images(data, drawn.train),
-            member.standardize,
-            data.attrs,
-            None if pool is None else pool.images[drawn.train],
-        ),
-        members=(member,),
+        image_space=ImageSpace.of(images, fit.standardize(images, recording), data.attrs),
+        seed_fits=(fit,),
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
 from whatwhere.errors import UserError
-from whatwhere.stimuli import Canvas, Stimuli, blank, discs, gratings
+from whatwhere.experiments.stimuli import Canvas, Stimuli, blank, discs, gratings
+from whatwhere.fitted.model import FittedModel
 
 N_PHASES = 8
 """Phases of a grating, as many as its first harmonic takes."""
@@ -17,43 +17,24 @@ NEARLY = 0.95
 """Share of the largest response at which a stimulus counts as large enough."""
 
 
-class Population(Protocol):
-    """What experiments need; :class:`whatwhere.fitted.FittedModel` has it."""
-
-    @property
-    def neurons(self) -> np.ndarray:
-        """(neuron,) what to call them."""
-
-    @property
-    def canvas(self) -> Canvas:
-        """What stimuli are drawn on."""
-
-    @property
-    def positions(self) -> np.ndarray:
-        """(neuron, 2) where they look, (y, x) in pixels of the model."""
-
-    def predict(self, images: np.ndarray, *, preprocessed: bool) -> np.ndarray:
-        """Responses (image, neuron)."""
-
-
-def tuning(population: Population, stimuli: Stimuli) -> pd.DataFrame:
+def tuning(fitted: FittedModel, stimuli: Stimuli) -> pd.DataFrame:
     """Response of every neuron to every stimulus.
 
     Returns
     -------
     One row per neuron and image: ``neuron``, the parameters of the stimuli, and ``response``.
     """
-    responses = population.predict(stimuli.images, preprocessed=True)
-    neurons = population.neurons
+    responses = fitted.predict(stimuli.images, preprocessed=True)
+    neurons = fitted.neurons
     table = stimuli.parameters.loc[stimuli.parameters.index.repeat(len(neurons))].reset_index(drop=True)
     table.insert(0, "neuron", np.tile(neurons, len(responses)))
     return table.assign(response=responses.ravel())
 
 
-def _evoked(population: Population, stimuli: Stimuli) -> np.ndarray:
+def _evoked(fitted: FittedModel, stimuli: Stimuli) -> np.ndarray:
     """Responses beyond those to the background, (image, neuron)."""
-    at_rest = population.predict(blank(population.canvas).images, preprocessed=True)
-    return population.predict(stimuli.images, preprocessed=True).astype(np.float64) - at_rest
+    at_rest = fitted.predict(blank(Canvas.of(fitted.image_space)).images, preprocessed=True)
+    return fitted.predict(stimuli.images, preprocessed=True).astype(np.float64) - at_rest
 
 
 def _harmonics(responses: np.ndarray, phases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -63,7 +44,7 @@ def _harmonics(responses: np.ndarray, phases: np.ndarray) -> tuple[np.ndarray, n
 
 
 def orientation_tuning(
-    population: Population,
+    fitted: FittedModel,
     *,
     orientations: Sequence[float] = tuple(range(0, 180, 15)),
     frequencies: Sequence[float] = (0.04, 0.06, 0.08, 0.12, 0.16, 0.24),
@@ -77,14 +58,14 @@ def orientation_tuning(
 
     Parameters
     ----------
-    population
+    fitted
         A fitted model.
     orientations
         In degrees, evenly spread over 180.
     frequencies
         In cycles per pixel.
     contrast
-        As for :func:`whatwhere.stimuli.gratings`.
+        As for :func:`whatwhere.experiments.stimuli.gratings`.
 
     Returns
     -------
@@ -105,13 +86,13 @@ def orientation_tuning(
         raise UserError("orientations: must be an even number of at least 4, evenly spread over 180 degrees")
     phases = np.arange(N_PHASES) * 360 / N_PHASES
     shown = gratings(
-        population.canvas,
+        Canvas.of(fitted.image_space),
         orientations=orientations,
         frequencies=frequencies,
         phases=phases.tolist(),
         contrast=contrast,
     )
-    evoked = _evoked(population, shown).reshape(n, len(frequencies), N_PHASES, -1)
+    evoked = _evoked(fitted, shown).reshape(n, len(frequencies), N_PHASES, -1)
     mean, harmonic = _harmonics(evoked, phases)  # (orientation, frequency, neuron)
     strength = np.maximum(np.maximum(mean, harmonic), 0)
     neuron = np.arange(strength.shape[2])
@@ -122,7 +103,7 @@ def orientation_tuning(
     with np.errstate(invalid="ignore", divide="ignore"):
         table = pd.DataFrame(
             {
-                "neuron": population.neurons,
+                "neuron": fitted.neurons,
                 "orientation": np.rad2deg(np.angle(vector)) / 2 % 180,
                 "frequency": np.asarray(frequencies)[at],
                 "selectivity": np.abs(vector) / curve.sum(0),
@@ -136,7 +117,7 @@ def orientation_tuning(
 
 
 def size_tuning(
-    population: Population,
+    fitted: FittedModel,
     *,
     diameters: Sequence[float],
     preferred: pd.DataFrame | None = None,
@@ -146,7 +127,7 @@ def size_tuning(
 
     Parameters
     ----------
-    population
+    fitted
         A fitted model.
     diameters
         In pixels.
@@ -154,7 +135,7 @@ def size_tuning(
         Of :func:`orientation_tuning`: every neuron sees gratings of its own orientation and frequency. None:
         discs, bright and dark, of which the stronger counts.
     contrast
-        As for :func:`whatwhere.stimuli.gratings`.
+        As for :func:`whatwhere.experiments.stimuli.gratings`.
 
     Returns
     -------
@@ -162,17 +143,18 @@ def size_tuning(
     """
     phases = np.arange(N_PHASES) * 360 / N_PHASES
     sizes = [float(diameter) for diameter in diameters]
+    canvas = Canvas.of(fitted.image_space)
     rows = []
-    for index, center in enumerate(population.positions):
+    for index, center in enumerate(fitted.positions):
         place = (float(center[0]), float(center[1]))
         if preferred is None:
-            shown = discs(population.canvas, diameters=sizes, center=place, contrast=contrast)
-            response = _evoked(population, shown)[:, index].reshape(len(sizes), -1).max(1)
+            shown = discs(canvas, diameters=sizes, center=place, contrast=contrast)
+            response = _evoked(fitted, shown)[:, index].reshape(len(sizes), -1).max(1)
         elif np.isnan(preferred["orientation"].iloc[index]):
             response = np.full(len(sizes), np.nan)
         else:
             shown = gratings(
-                population.canvas,
+                canvas,
                 orientations=[preferred["orientation"].iloc[index]],
                 frequencies=[preferred["frequency"].iloc[index]],
                 phases=phases.tolist(),
@@ -180,12 +162,10 @@ def size_tuning(
                 center=place,
                 contrast=contrast,
             )
-            evoked = _evoked(population, shown)[:, [index]].reshape(N_PHASES, len(sizes), 1)
+            evoked = _evoked(fitted, shown)[:, [index]].reshape(N_PHASES, len(sizes), 1)
             mean, harmonic = _harmonics(evoked.swapaxes(0, 1), phases)
             response = np.maximum(mean, harmonic)[:, 0]
-        rows.append(
-            pd.DataFrame({"neuron": population.neurons[index], "diameter": sizes, "response": response})
-        )
+        rows.append(pd.DataFrame({"neuron": fitted.neurons[index], "diameter": sizes, "response": response}))
     return pd.concat(rows, ignore_index=True)
 
 

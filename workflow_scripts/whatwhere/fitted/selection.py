@@ -1,4 +1,4 @@
-"""Choosing hyper-parameters on validation data, and the fit that stands for all that were chosen."""
+"""Selection of hyper-parameters on validation data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RULES = {"population": _population, "median": _median, "neuron": _neuron}
 
 
 def select(validation: xr.Dataset, rule: str) -> np.ndarray:
-    """Index of the chosen setting for every seed and neuron, or :data:`MEAN_RESPONSE`.
+    """Selects a setting for every seed and neuron, or :data:`MEAN_RESPONSE`.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ CHOICES = ("core", "start", "n_kernels", "rank")
 
 
 def at_edge(validation: xr.Dataset, chosen: np.ndarray) -> np.ndarray:
-    """Which of the chosen settings have a penalty at the edge of its grid: a wider grid might do better.
+    """Marks selected settings with a penalty at the edge of its grid: a wider grid might do better.
 
     Parameters
     ----------

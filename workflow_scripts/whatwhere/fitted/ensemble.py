@@ -1,4 +1,4 @@
-"""Choosing and combining fits of several models by validation: starts averaged, models mixed per neuron."""
+"""Ensembles by validation: random starts of one model are averaged, models are mixed per neuron."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from torch import Tensor
 from whatwhere import seen
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
+from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.metrics import pearson
 from whatwhere.models.combined import mix
 from whatwhere.standardize import Standardizer
 from whatwhere.training.families import Setting, settings
-from whatwhere.training.fits import Candidates, load_fit
+from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit
 
 
@@ -50,7 +51,7 @@ def without_start(setting: Setting) -> tuple[tuple[str, float], ...]:
     return tuple(sorted((name, value) for name, value in setting.items() if name != "start"))
 
 
-def chosen_shares(member: MemberFits, seed: int) -> np.ndarray:
+def selected_shares(member: MemberFits, seed: int) -> np.ndarray:
     """Share of every fit in the prediction of a model, (setting,); they add up to 1.
 
     The setting with the lowest validation loss, averaged over neurons and starts, is taken, and its starts
@@ -76,8 +77,8 @@ def predict_shares(
     member: MemberFits, seed: int, shares: np.ndarray, images: np.ndarray, recording: np.ndarray | None = None
 ) -> np.ndarray:
     """Prediction of a model from its fits, (image, channel, y, x) as stored to (image, neuron)."""
-    taking_part = np.flatnonzero(shares)
-    parts = [load_fit(member.fits, seed, int(i)).predict(images, recording) * shares[i] for i in taking_part]
+    fits = {index: SeedFit.of(member.fits, seed, int(index)) for index in np.flatnonzero(shares)}
+    parts = [fit.predict(images, recording) * shares[index] for index, fit in fits.items()]
     return np.stack(parts).sum(0, dtype=np.float64)
 
 
@@ -119,7 +120,7 @@ def combine_seed(
     UserError
         If no fit of a member has a finite loss.
     """
-    shares = [chosen_shares(member, seed) for member in members]
+    shares = [selected_shares(member, seed) for member in members]
     recording = None if data.pool is None else data.pool.validation
     alone = np.stack(
         [predict_unseen(m, seed, s, images, recording) for m, s in zip(members, shares, strict=True)]

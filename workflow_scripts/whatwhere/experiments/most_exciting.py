@@ -1,4 +1,4 @@
-"""Most exciting images: what a model says its neurons want to see, by gradient ascent.
+"""Most exciting images of the neurons of a fitted model, by gradient ascent.
 
 After Walker et al. 2019 (Inception loops discover what excites neurons most using deep predictive models,
 Nature Neuroscience 22) and Bashivan, Kar & DiCarlo 2019 (Neural population control via deep image synthesis,
@@ -11,7 +11,6 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,10 +20,7 @@ from torch import Tensor
 
 from whatwhere.errors import UserError, some_of
 from whatwhere.files import atomic
-from whatwhere.single_neurons import responses
-
-if TYPE_CHECKING:
-    from whatwhere.fitted import FittedModel
+from whatwhere.fitted.model import FittedModel
 
 logger = logging.getLogger(__name__)
 
@@ -106,14 +102,14 @@ def ascend(
 
 def most_exciting_images(
     fitted: FittedModel,
-    neurons: Sequence[int] | None,
+    neurons: Sequence[int] | None = None,
     *,
-    norm: float | None,
-    steps: int,
-    n_starts: int,
-    seed: int,
-    least: bool,
-    confirm: FittedModel | None,
+    norm: float | None = None,
+    steps: int = 20,
+    n_starts: int = 2,
+    seed: int = 0,
+    least: bool = False,
+    confirm: FittedModel | None = None,
 ) -> xr.Dataset:
     """Find the image that every neuron responds to most.
 
@@ -149,22 +145,22 @@ def most_exciting_images(
         If a neuron is unknown, or a number out of range.
     """
     positions = _positions(fitted, neurons)
-    norm = NORM_SHARE * fitted.viewing.norm if norm is None else norm
+    norm = NORM_SHARE * fitted.image_space.norm if norm is None else norm
     if not (norm > 0 and steps >= 1 and n_starts >= 1):
         raise UserError("most_exciting_images: norm must be positive, steps and n_starts at least 1")
     sign = -1.0 if least else 1.0
-    limits = [torch.from_numpy(limit) for limit in (fitted.viewing.low, fitted.viewing.high)]
+    limits = [torch.from_numpy(limit) for limit in (fitted.image_space.low, fitted.image_space.high)]
     found, reached = [], []
     for chunk in torch.from_numpy(positions).split(_CHUNK):
-        mean, sd = fitted.members[0].statistics(chunk)
+        mean, sd = fitted.seed_fits[0].statistics(chunk)
         low, high = ((limit - mean) / sd for limit in limits)
 
         def respond(images: Tensor, chunk: Tensor = chunk, mean: Tensor = mean, sd: Tensor = sd) -> Tensor:
-            return sign * responses(fitted.members, images * sd + mean, chunk)
+            return sign * own_responses(fitted, images * sd + mean, chunk)
 
         starts = []
         for start in range(n_starts):
-            noise = _noise(fitted.neurons[chunk.numpy()], fitted.viewing.shape, seed, start)
+            noise = _noise(fitted.neurons[chunk.numpy()], fitted.image_space.shape, seed, start)
             faint = project(noise, FAINT * norm, low, high)
             starts.append(ascend(respond, faint, norm, low, high, steps))
         images, largest = (torch.stack(part) for part in zip(*starts, strict=True))
@@ -174,6 +170,24 @@ def most_exciting_images(
     result = _dataset(fitted, positions, torch.cat(found), torch.cat(reached, 1), least=least)
     result.attrs |= {"norm": norm, "steps": steps, "seed": seed, "least": int(least)}
     return result if confirm is None else result.assign(confirmed=_confirmed(confirm, result))
+
+
+def own_responses(fitted: FittedModel, images: Tensor, neurons: Tensor) -> Tensor:
+    """Predicted response of one neuron to each image, (image,), the mean over the fits of all seeds.
+
+    Parameters
+    ----------
+    fitted
+        The model.
+    images
+        (image, channel, y, x) in the units of the dataset.
+    neurons
+        (image,) positions in the population.
+    """
+    total = images.new_zeros(len(images))
+    for fit in fitted.seed_fits:
+        total = total + fit.own_responses(images, neurons)
+    return total / len(fitted.seed_fits)
 
 
 def _positions(fitted: FittedModel, neurons: Sequence[int] | np.ndarray | None) -> np.ndarray:
@@ -205,7 +219,7 @@ def _dataset(
             "response_of_start": (("neuron", "start"), reached.T.numpy()),
         },
         coords={"neuron": fitted.neurons[positions]},
-        attrs={"low": float(fitted.viewing.low.min()), "high": float(fitted.viewing.high.max())},
+        attrs={"low": float(fitted.image_space.low.min()), "high": float(fitted.image_space.high.max())},
     )
 
 
@@ -215,7 +229,7 @@ def _confirmed(confirm: FittedModel, found: xr.Dataset) -> xr.DataArray:
     images = torch.from_numpy(found["image"].values)
     with torch.no_grad():
         parts = [
-            responses(confirm.members, image, chunk)
+            own_responses(confirm, image, chunk)
             for image, chunk in zip(images.split(_CHUNK), positions.split(_CHUNK), strict=True)
         ]
     return xr.DataArray(torch.cat(parts).numpy(), dims="neuron") / found["response"]

@@ -1,23 +1,23 @@
-"""A fitted model in the hand: what it predicts, and what it says about every neuron."""
+"""Fitted models: predictions for images of a user, and masks, feature weights and locations of neurons."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import xarray as xr
+import torch
 
 from whatwhere import barcodes
 from whatwhere.errors import UserError
+from whatwhere.fitted import file
+from whatwhere.fitted.image_space import ImageSpace
+from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.locations import peaks
-from whatwhere.member import Member
-from whatwhere.stimuli import Canvas
-from whatwhere.synthesis import most_exciting_images
 from whatwhere.training.families import Setting
-from whatwhere.viewing import Viewing
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,19 @@ class FittedModel:
     Attributes
     ----------
     dataset
-        Name of what was fitted.
+        Name of the dataset.
     neurons
         (neuron,) indices into the dataset.
     neuron_ids
-        (neuron,) what their owner calls them.
+        (neuron,) names of the neurons in the recording.
     scores
         One row per seed and neuron with the columns of :data:`whatwhere.metrics.SCORES`, on the test images,
-        which neither training nor the choice of hyper-parameters saw.
+        which neither training nor the selection of hyper-parameters saw.
     split
-        (image,) what the images were for, first seed: 0 train, 1 validation, 2 test.
-    viewing
+        (image,) use of the images, first seed: 0 train, 1 validation, 2 test.
+    image_space
         The images that the model takes.
-    members
+    seed_fits
         The fits, one per seed.
     """
 
@@ -51,20 +51,18 @@ class FittedModel:
     neuron_ids: list[str]
     scores: pd.DataFrame
     split: np.ndarray
-    viewing: Viewing
-    members: tuple[Member, ...]
+    image_space: ImageSpace
+    seed_fits: tuple[SeedFit, ...]
 
     @property
     def setting(self) -> Setting:
-        """The hyper-parameters that validation chose from the grid, for most neurons of the first seed."""
-        return self.members[0].setting
+        """The hyper-parameters that validation selected from the grid, for most neurons of the first seed."""
+        return self.seed_fits[0].setting
 
     @property
-    def canvas(self) -> Canvas:
-        """What artificial stimuli are drawn on: as bright and as contrasted as the training images."""
-        viewing = self.viewing
-        room = min(viewing.mean - viewing.low.min(), viewing.high.max() - viewing.mean)
-        return Canvas(viewing.shape, viewing.mean, float(room))
+    def stride(self) -> int:
+        """Pixels of the model from one place of the masks to the next."""
+        return self.seed_fits[0].model.stride
 
     def predict(self, images: np.ndarray | Sequence[np.ndarray], *, preprocessed: bool = False) -> np.ndarray:
         """Predicted responses to images as the user has them.
@@ -88,91 +86,98 @@ class FittedModel:
         UserError
             If the images cannot be made into images of the model.
         """
-        shown = self.viewing.prepare(images, preprocessed=preprocessed)
-        predictions = np.stack([member.predict(shown) for member in self.members])
+        shown = self.image_space.prepare(images, preprocessed=preprocessed)
+        predictions = np.stack([one.predict(shown) for one in self.seed_fits])
         return predictions.mean(0, dtype=np.float64).astype(np.float32)
 
     def features(
         self, images: np.ndarray | Sequence[np.ndarray], *, preprocessed: bool = False
     ) -> np.ndarray:
         """Feature maps (image, channel, y, x); parameters as for :meth:`predict`."""
-        shown = self.viewing.prepare(images, preprocessed=preprocessed)
-        return _side_by_side([member.features(shown) for member in self.members], "feature maps")
+        shown = self.image_space.prepare(images, preprocessed=preprocessed)
+        return _side_by_side([one.features(shown) for one in self.seed_fits], "feature maps")
 
     @property
     def masks(self) -> np.ndarray:
         """Masks ("where"), (neuron, y, x); of several fits, the mean with largest value positive, sum 1."""
-        masks = [member.masks for member in self.members]
+        masks = [one.masks for one in self.seed_fits]
         if len(masks) == 1:
             return masks[0]
         if len({mask.shape for mask in masks}) > 1:
-            raise UserError("masks of these seeds differ in size: ask one of 'members'")
+            raise UserError("masks of these seeds differ in size: ask one of 'seed_fits'")
         return np.stack([_unit(mask) for mask in masks]).mean(0)
 
     @property
     def feature_weights(self) -> np.ndarray:
         """Feature weights ("what"), (neuron, channel)."""
-        return np.concatenate([member.feature_weights for member in self.members], axis=1)
+        return np.concatenate([one.feature_weights for one in self.seed_fits], axis=1)
 
     @property
     def barcodes(self) -> np.ndarray:
         """Feature weights with sign and scale settled, unit vectors (neuron, channel)."""
-        codes = [barcodes.normalize(member.feature_weights, member.masks) for member in self.members]
+        codes = [barcodes.normalize(one.feature_weights, one.masks) for one in self.seed_fits]
         return np.concatenate(codes, axis=1) / np.sqrt(len(codes))
 
     @property
     def positions(self) -> np.ndarray:
-        """Where neurons look: the peaks of their masks (neuron, 2), as (y, x) in pixels of the model."""
-        return peaks(self.masks, self.viewing.shape[1:], self.members[0].shown.stride)
+        """Locations of neurons: the peaks of their masks (neuron, 2), as (y, x) in pixels of the model."""
+        return peaks(self.masks, self.image_space.shape[1:], self.stride)
 
     @property
     def locations(self) -> pd.DataFrame:
-        """Where neurons look in the user's images, one row per neuron.
+        """Locations of neurons in the images of the user, one row per neuron.
 
         Columns ``neuron``, ``neuron_id``, ``y`` and ``x`` in pixels of the original image, from the middle of
         the first one, and, if the configuration gives ``degrees_per_pixel``, ``y_degrees`` and ``x_degrees``
         from the middle of the image, downwards and to the right.
         """
-        original = self.viewing.to_original(self.positions)
+        original = self.image_space.to_original(self.positions)
         table = pd.DataFrame({"neuron": self.neurons, "neuron_id": self.neuron_ids})
         table["y"], table["x"] = original.T
-        degrees = self.viewing.to_degrees(original)
+        degrees = self.image_space.to_degrees(original)
         if degrees is not None:
             table["y_degrees"], table["x_degrees"] = degrees.T
         return table
 
-    def most_exciting_images(
-        self,
-        neurons: Sequence[int] | None = None,
-        *,
-        norm: float | None = None,
-        steps: int = 20,
-        n_starts: int = 2,
-        seed: int = 0,
-        least: bool = False,
-        confirm: FittedModel | None = None,
-    ) -> xr.Dataset:
-        """Images that neurons respond to most, see :func:`whatwhere.synthesis.most_exciting_images`."""
-        return most_exciting_images(
-            self,
-            neurons,
-            norm=norm,
-            steps=steps,
-            n_starts=n_starts,
-            seed=seed,
-            least=least,
-            confirm=confirm,
-        )
-
     def save(self, path: str | Path) -> None:
-        """Write everything to one file, which :func:`whatwhere.api.load` reads."""
-        from whatwhere.fitted_file import write
+        """Writes the model to one file, which :func:`whatwhere.api.load` reads."""
+        space = self.image_space
+        content = {
+            "dataset": self.dataset,
+            "neurons": _tensor(self.neurons),
+            "neuron_ids": self.neuron_ids,
+            "scores": {str(name): _tensor(column) for name, column in self.scores.items()},
+            "split": _tensor(self.split),
+            "image_space": dataclasses.asdict(space)
+            | {"low": _tensor(space.low), "high": _tensor(space.high)},
+            "seed_fits": [
+                {"seed": one.seed, "content": one.content, "selected": _tensor(one.selected)}
+                for one in self.seed_fits
+            ],
+        }
+        file.write(content, path)
 
-        write(self, path)
+    @classmethod
+    def read(cls, path: str | Path) -> FittedModel:
+        """Reads a file of :meth:`save`; errors as for :func:`whatwhere.fitted.file.read`."""
+        content = file.read(path)
+        space = content["image_space"]
+        limits = {limit: space[limit].numpy() for limit in ("low", "high")}
+        return cls(
+            dataset=content["dataset"],
+            neurons=content["neurons"].numpy(),
+            neuron_ids=content["neuron_ids"],
+            scores=pd.DataFrame({name: column.numpy() for name, column in content["scores"].items()}),
+            split=content["split"].numpy(),
+            image_space=ImageSpace(**space | limits),
+            seed_fits=tuple(
+                SeedFit(one["seed"], one["content"], one["selected"].numpy()) for one in content["seed_fits"]
+            ),
+        )
 
 
 def together(models: Sequence[FittedModel]) -> FittedModel:
-    """One model of several fits of the same neurons; predictions are their mean.
+    """The mean of several fitted models of the same neurons.
 
     Raises
     ------
@@ -189,8 +194,8 @@ def together(models: Sequence[FittedModel]) -> FittedModel:
         neuron_ids=first.neuron_ids,
         scores=pd.concat([model.scores for model in models], ignore_index=True),
         split=first.split,
-        viewing=first.viewing,
-        members=tuple(member for model in models for member in model.members),
+        image_space=first.image_space,
+        seed_fits=tuple(one for model in models for one in model.seed_fits),
     )
 
 
@@ -204,5 +209,10 @@ def _unit(masks: np.ndarray) -> np.ndarray:
 
 def _side_by_side(maps: list[np.ndarray], name: str) -> np.ndarray:
     if len({one.shape[2:] for one in maps}) > 1:
-        raise UserError(f"{name} of these seeds differ in size: ask one of 'members'")
+        raise UserError(f"{name} of these seeds differ in size: ask one of 'seed_fits'")
     return np.concatenate(maps, axis=1)
+
+
+def _tensor(values: np.ndarray | pd.Series) -> torch.Tensor:
+    # A copy, because a column of a table may be read-only.
+    return torch.from_numpy(np.array(values))

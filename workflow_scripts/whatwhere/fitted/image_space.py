@@ -1,4 +1,4 @@
-"""What images a fitted model takes, and where its pixels lie in the images of its user."""
+"""Image space of a fitted model: the images that it takes, and their pixels in the images of the user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import numeric
 from whatwhere.recordings.preprocess import PREPARATION, preprocess
 from whatwhere.recordings.recording import to_float32
-from whatwhere.standardize import Standardizer
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +22,7 @@ _ANOTHER_UNIT = 0.02
 
 
 @dataclass(frozen=True)
-class Viewing:
+class ImageSpace:
     """The images of a model.
 
     Attributes
@@ -50,20 +49,14 @@ class Viewing:
     norm: float
 
     @classmethod
-    def of(
-        cls,
-        images: np.ndarray,
-        standardize: Standardizer,
-        attributes: dict[str, Any],
-        recording: np.ndarray | None = None,
-    ) -> Viewing:
-        """Describe training images (image, channel, y, x) of a dataset with these attributes.
+    def of(cls, images: np.ndarray, standardized: np.ndarray, attributes: dict[str, Any]) -> ImageSpace:
+        """Describes training images (image, channel, y, x), raw and standardised, of a dataset.
 
-        Of a pool, ``recording`` (image,) tells which recording images belong to.
+        ``attributes`` are the attributes of the dataset.
         """
         stored = attributes.get(PREPARATION)
         _, channel, height, width = images.shape
-        norms = np.linalg.norm(standardize(images, recording).reshape(len(images), -1), axis=1)
+        norms = np.linalg.norm(standardized.reshape(len(images), -1), axis=1)
         return cls(
             shape=(channel, height, width),
             preparation=None if stored is None else json.loads(stored),

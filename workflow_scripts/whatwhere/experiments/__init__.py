@@ -1,0 +1,1 @@
+"""Experiments on a fitted model: most exciting images, artificial stimuli and tuning curves."""

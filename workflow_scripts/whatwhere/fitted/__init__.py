@@ -1,0 +1,1 @@
+"""Fitted models: fits of one seed, ensembles, files, runs, selection, and the space of their images."""

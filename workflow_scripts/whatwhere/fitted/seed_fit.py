@@ -1,0 +1,256 @@
+"""The fits of one seed with the settings that validation selected: everything predicts through them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from whatwhere.errors import UserError
+from whatwhere.files import read_table, read_tensors
+from whatwhere.fitted.selection import MEAN_RESPONSE, most_frequent
+from whatwhere.models.base import EVALUATION_CHUNK, Model
+from whatwhere.models.calibrated import CalibratedModel
+from whatwhere.pool import Part, neurons_of, parts_of
+from whatwhere.training.families import Setting, settings
+from whatwhere.training.fits import load_model
+
+
+@dataclass(frozen=True)
+class SeedFit:
+    """The fits of one seed: one setting for all neurons, or one for each neuron.
+
+    Attributes
+    ----------
+    seed
+        Of the fits.
+    content
+        As in ``fits.pt``, for this seed and the selected settings; ``parameters`` are by setting.
+    selected
+        (neuron,) index of the selected setting, or :data:`whatwhere.fitted.selection.MEAN_RESPONSE`.
+    """
+
+    seed: int
+    content: dict[str, Any]
+    selected: np.ndarray
+
+    @classmethod
+    def of(cls, content: dict[str, Any], seed: int, selected: np.ndarray | int) -> SeedFit:
+        """Takes the selected fits, or the one setting for all neurons, from the content of ``fits.pt``."""
+        stored = content["seeds"][seed]
+        # A copy, because a column of a table is read-only, which tensors are not.
+        of_neurons = np.array(np.broadcast_to(selected, len(stored["neurons"])))
+        kept = {*of_neurons[of_neurons != MEAN_RESPONSE].tolist(), most_frequent(of_neurons)}
+        parameters = {setting: stored["parameters"][setting] for setting in sorted(kept)}
+        return cls(seed, content | {"seeds": {seed: stored | {"parameters": parameters}}}, of_neurons)
+
+    def of_most_neurons(self) -> SeedFit:
+        """The fit that most neurons selected, for all neurons: parameters of fits cannot be compared."""
+        return SeedFit.of(self.content, self.seed, most_frequent(self.selected))
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """Content of ``fits.pt`` for this seed."""
+        return self.content["seeds"][self.seed]
+
+    @property
+    def neurons(self) -> np.ndarray:
+        """(neuron,) indices into the dataset."""
+        return self.stored["neurons"].numpy()
+
+    @property
+    def setting(self) -> Setting:
+        """Hyper-parameters that most neurons selected."""
+        return settings(self.content["definition"])[most_frequent(self.selected)]
+
+    @cached_property
+    def calibrated(self) -> dict[int, CalibratedModel]:
+        """The selected models by their setting, in evaluation mode and without gradients."""
+        statistics = [self.stored[name] for name in ("input_mean", "input_sd", "response_scale")]
+        return {
+            setting: CalibratedModel(load_model(self.content, self.seed, setting), *statistics)
+            .eval()
+            .requires_grad_(False)
+            for setting in self.stored["parameters"]
+        }
+
+    @property
+    def _shown(self) -> CalibratedModel:
+        return self.calibrated[most_frequent(self.selected)]
+
+    @property
+    def model(self) -> Model:
+        """The model that most neurons selected."""
+        return self._shown.model
+
+    @cached_property
+    def parts(self) -> Sequence[Part | None]:
+        """The pooled recordings; [None] for a single recording."""
+        return parts_of(self.stored["recording"].numpy()) if "recording" in self.stored else [None]
+
+    def predict(self, images: np.ndarray, recording: np.ndarray | None = None) -> np.ndarray:
+        """Predicted responses; neurons that selected no setting have their mean training response.
+
+        Parameters
+        ----------
+        images
+            (image, channel, y, x) in stored units.
+        recording
+            (image,) for pooled recordings, number of the recording of an image: a prediction for a neuron of
+            another recording is NaN. None: every neuron is shown all images as images of its recording.
+
+        Returns
+        -------
+        (image, neuron) in stored units.
+        """
+        predictions = np.repeat(self.stored["response_mean"].numpy()[None], len(images), axis=0)
+        for part in self.parts:
+            columns = np.arange(len(self.selected))[neurons_of(part)]
+            everything = part is None or recording is None
+            mine = slice(None) if everything else np.flatnonzero(recording == part.recording)
+            shown = _tensor(images[mine])
+            for setting, model in self.calibrated.items():
+                wanted = self.selected[columns] == setting
+                if wanted.any():
+                    found = np.full((len(images), wanted.sum()), np.nan, np.float32)
+                    with torch.inference_mode():
+                        found[mine] = model(shown, part).numpy()[:, wanted]
+                    predictions[:, columns[wanted]] = found
+        return predictions
+
+    def own_responses(self, images: Tensor, neurons: Tensor) -> Tensor:
+        """Predicted response of one neuron to each image, (image,), differentiable.
+
+        Parameters
+        ----------
+        images
+            (image, channel, y, x) in stored units.
+        neurons
+            (image,) positions in the population.
+        """
+        selected = torch.from_numpy(self.selected)[neurons]
+        responses = torch.where(selected == MEAN_RESPONSE, self.stored["response_mean"][neurons], 0.0)
+        for setting, model in self.calibrated.items():
+            mine = torch.nonzero(selected == setting)[:, 0]
+            if len(mine):
+                recording = self._recording_of(neurons[mine])
+                own = model.own_responses(images[mine], neurons[mine], recording, self.parts)
+                responses = responses.index_add(0, mine, own)
+        return responses
+
+    def _recording_of(self, neurons: Tensor) -> Tensor | None:
+        return self.stored["recording"][neurons] if "recording" in self.stored else None
+
+    def statistics(self, neurons: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and sd of the pixels of images for neurons (neuron,), (neuron, channel, y, x) each.
+
+        For a single recording they are (channel, y, x).
+        """
+        return self._shown.statistics(self._recording_of(neurons))
+
+    def standardize(self, images: np.ndarray, recording: np.ndarray | None = None) -> np.ndarray:
+        """Standardised images (image, channel, y, x); ``recording`` (image,) has the number of each.
+
+        Without ``recording``, images of pooled recordings count as images of the first recording.
+        """
+        number = None if recording is None else torch.from_numpy(recording)
+        return self._shown.standardize(_tensor(images), number).numpy()
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Feature maps of :attr:`model`, (image, channel, y, x) in stored units to the same axes.
+
+        Images of pooled recordings count as images of the first recording.
+
+        Raises
+        ------
+        UserError
+            If the family has no feature maps.
+        """
+        with torch.inference_mode():
+            chunks = [self._shown.features(one) for one in _tensor(images).split(EVALUATION_CHUNK)]
+        if chunks[0] is None:
+            raise UserError("this model has no feature maps: fit a network, or a model on a bank")
+        return torch.cat([chunk for chunk in chunks if chunk is not None]).numpy()
+
+    @property
+    def masks(self) -> np.ndarray:
+        """Masks of :attr:`model`, (neuron, y, x); an error as for :func:`_numpy`."""
+        return _numpy(self.model.masks())
+
+    @property
+    def feature_weights(self) -> np.ndarray:
+        """Feature weights of :attr:`model`, (neuron, channel); an error as for :func:`_numpy`."""
+        return _numpy(self.model.feature_weights())
+
+
+def _tensor(images: np.ndarray) -> Tensor:
+    """Images as a tensor, which can always be written to."""
+    return torch.from_numpy(np.require(images, np.float32, ["C", "W"]))
+
+
+def _numpy(values: Tensor | None) -> np.ndarray:
+    """Values as an array, or a UserError if the family has none."""
+    if values is None:
+        raise UserError("this model has no masks and no feature weights: fit a factorized one")
+    return values.numpy()
+
+
+@dataclass(frozen=True)
+class SelectedFit:
+    """The fits that one selection rule selected for one seed of a condition.
+
+    Attributes
+    ----------
+    fit
+        The fits of the seed.
+    cell
+        Folder of the condition, such as ``n100-d4096`` or ``nall-dall``.
+    last
+        Whether the condition is the last one, the largest one.
+    rule
+        Name of the selection rule.
+    finished, at_edge
+        (neuron,) whether training of the selected setting converged, and whether one of its penalties lies
+        at the edge of its grid.
+    """
+
+    fit: SeedFit
+    cell: str
+    last: bool
+    rule: str
+    finished: np.ndarray
+    at_edge: np.ndarray
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Neurons, training plus validation images and seed, as columns of tables."""
+        stored = self.fit.stored
+        return {"n_neurons": len(stored["neurons"]), "n_images": stored["n_images"], "seed": self.fit.seed}
+
+
+def selected_fits(
+    selection: str | Path, cells: Sequence[str], fits: Sequence[str | Path]
+) -> Iterator[SelectedFit]:
+    """Yields the selected fits: by condition, then by rule and seed in the order of the table.
+
+    Parameters
+    ----------
+    selection
+        ``selection.csv`` of one experiment, dataset and model.
+    cells, fits
+        Folder and ``fits.pt`` of every condition, smallest first. One file is read at a time.
+    """
+    table = read_table(selection)
+    for cell, path in zip(cells, fits, strict=True):
+        content = read_tensors(path)
+        mine = table[table["cell"] == cell]
+        for (rule, seed), rows in mine.groupby(["selection", "seed"], sort=False):
+            fit = SeedFit.of(content, int(seed), rows["setting"].to_numpy())
+            finished, at_edge = (rows[name].to_numpy() for name in ("finished", "at_edge"))
+            yield SelectedFit(fit, cell, cell == cells[-1], rule, finished, at_edge)

@@ -1,0 +1,109 @@
+"""A model in the units of its dataset: the only place that standardises images and rescales responses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from whatwhere.models.base import Model, in_chunks
+from whatwhere.pool import Part, neurons_of
+
+
+class CalibratedModel(nn.Module):
+    """A model with the statistics of its training data: takes stored images and predicts stored responses.
+
+    Parameters
+    ----------
+    model
+        Takes standardised images.
+    input_mean, input_sd
+        (channel, y, x), or (recording, channel, y, x) for pooled recordings.
+    response_scale
+        (neuron,) factor from the output of the model to stored responses.
+    """
+
+    input_mean: Tensor
+    input_sd: Tensor
+    response_scale: Tensor
+
+    def __init__(self, model: Model, input_mean: Tensor, input_sd: Tensor, response_scale: Tensor) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("input_mean", input_mean)
+        self.register_buffer("input_sd", input_sd)
+        self.register_buffer("response_scale", response_scale)
+
+    def statistics(self, recording: Tensor | int | None) -> tuple[Tensor, Tensor]:
+        """Mean and sd of the pixels of recordings, (..., channel, y, x) each.
+
+        ``recording`` has the number of one recording or (image,) numbers; None is the first recording. The
+        statistics of a single recording are (channel, y, x) whatever is asked for.
+        """
+        if self.input_mean.ndim == 3:
+            return self.input_mean, self.input_sd
+        number = 0 if recording is None else recording
+        return self.input_mean[number], self.input_sd[number]
+
+    def standardize(self, images: Tensor, recording: Tensor | int | None = None) -> Tensor:
+        """Standardised images, (image, channel, y, x); ``recording`` as for :meth:`statistics`."""
+        mean, sd = self.statistics(recording)
+        return (images - mean) / sd
+
+    def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
+        """Predicted responses, (image, channel, y, x) to (image, neuron), of all neurons or a recording."""
+        prepared = self.model.prepare(self.standardize(images, None if part is None else part.recording))
+        return in_chunks(self.model, prepared, part) * self.response_scale[neurons_of(part)]
+
+    def features(self, images: Tensor) -> Tensor | None:
+        """Feature maps (image, channel, y, x) of stored images, None as for :meth:`Model.features`."""
+        return self.model.features(self.model.prepare(self.standardize(images)))
+
+    def own_responses(
+        self, images: Tensor, neurons: Tensor, recording: Tensor | None, parts: Sequence[Part | None]
+    ) -> Tensor:
+        """Predicted response of one neuron to each image, (image,), differentiable.
+
+        Where possible, only this neuron is computed for its image.
+
+        Parameters
+        ----------
+        images
+            (image, channel, y, x) in stored units.
+        neurons
+            (image,) positions in the population.
+        recording
+            (image,) number of the recording of the neuron, None for a single recording.
+        parts
+            The pooled recordings; [None] for a single recording.
+        """
+        prepared = self.model.prepare(self.standardize(images, recording))
+        rows = self._rows_of_neurons()
+        if rows is not None:
+
+            def respond(own: dict[str, Tensor], image: Tensor) -> Tensor:
+                alone = {name: row[None] for name, row in own.items()}
+                return functional_call(self.model, alone, (image[None],))[0, 0]
+
+            own = {name: value[neurons] for name, value in rows.items()}
+            return vmap(respond)(own, prepared) * self.response_scale[neurons]
+        found = prepared.new_empty(len(prepared))
+        for part in parts:
+            first, last, _ = neurons_of(part).indices(len(self.response_scale))
+            mine = torch.nonzero((first <= neurons) & (neurons < last))[:, 0]
+            if len(mine):
+                every = self.model(prepared[mine], part)
+                found = found.index_copy(0, mine, every.gather(1, neurons[mine, None] - first)[:, 0])
+        return found * self.response_scale[neurons]
+
+    def _rows_of_neurons(self) -> dict[str, Tensor] | None:
+        """Tensors of the readout by name, (neuron, ...) each; None for a model without such a readout."""
+        readout = getattr(self.model, "readout", None)
+        if readout is None:
+            return None
+        named = [*readout.named_parameters(), *readout.named_buffers()]
+        rows = {f"readout.{name}": value for name, value in named}
+        n_neurons = len(self.response_scale)
+        return rows if all(value.ndim and len(value) == n_neurons for value in rows.values()) else None
