@@ -1,34 +1,3 @@
-rule synthesize_images:
-    input:
-        dataset="<results>/data/{dataset}.nc",
-        fits=collect(
-            "<results>/fits/{cell.cell_path}/fits.pt",
-            cell=lookup(both(OF_FIT, "last"), within=CELLS),
-        ),
-        selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
-        scores="<results>/scores/{experiment}/{dataset}/{model}.csv",
-    output:
-        images="<results>/most_exciting/{experiment}/{dataset}/{model}.nc",
-    log:
-        "<logs>/synthesize_images/{experiment}/{dataset}/{model}.log",
-    benchmark:
-        "<benchmarks>/synthesize_images/{experiment}/{dataset}/{model}.tsv"
-    group:
-        "evaluate"
-    conda:
-        "../envs/whatwhere.yaml"
-    threads: config["threads_per_fit"]
-    resources:
-        mem_mb=growing(8000),
-        runtime=growing(120),
-    params:
-        code=code_of("synthesize_images"),
-    message:
-        "Find the images that excite the neurons of {wildcards.model} on {wildcards.dataset} most"
-    script:
-        "../workflow_scripts/synthesize_images.py"
-
-
 rule plot_most_exciting:
     input:
         neurons="<results>/neurons/{experiment}/{dataset}/{model}.nc",
@@ -74,10 +43,6 @@ rule describe_neurons:
             "<results>/sta/{cell.sta}.nc",
             cell=lookup(both(OF_FIT, "last and barcodes"), within=CELLS),
         ),
-        images=collect(
-            "<results>/most_exciting/{fit.path}.nc",
-            fit=lookup(both(OF_FIT, "barcodes"), within=FITS),
-        ),
         barcodes=collect(
             "<results>/barcodes/{fit.path}.csv",
             fit=lookup(both(OF_FIT, "barcodes"), within=FITS),
@@ -92,13 +57,14 @@ rule describe_neurons:
         "evaluate"
     conda:
         "../envs/whatwhere.yaml"
+    threads: config["threads_per_fit"]
     resources:
         mem_mb=growing(8000),
-        runtime=growing(30),
+        runtime=growing(120),
     params:
         code=code_of("describe_neurons"),
     message:
-        "Describe the neurons of {wildcards.dataset} as {wildcards.model} sees them"
+        "Describe the neurons of {wildcards.dataset}, and what excites them, by {wildcards.model}"
     script:
         "../workflow_scripts/describe_neurons.py"
 

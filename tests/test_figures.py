@@ -21,9 +21,8 @@ import plot_fig5
 import plot_recording
 import plot_scaling
 from whatwhere import plotting
-from whatwhere.files import groups_of, read_netcdf, read_tensors
+from whatwhere.files import groups_of, last_cell, read_netcdf, read_tensors
 from whatwhere.fitted.seed_fit import SeedFit
-from whatwhere.fitted.selection import last_cell
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,6 @@ import describe_neurons
 import plot_most_exciting
 import score
 import select_fits
-import synthesize_images
 import train
 from whatwhere.api import definition, fit, load
 from whatwhere.errors import UserError
@@ -280,9 +279,8 @@ def test_the_scripts_tell_of_every_neuron_what_the_library_does(run, tmp_path):
         run / "predictions" / f"{where}.nc",
         run / "sta" / "first" / "mine" / "nall-dall.nc",
     )
-    images, neurons = tmp_path / "images.nc", tmp_path / "neurons.nc"
-    synthesize_images.main(*files, 1, images)
-    describe_neurons.main(*files, predictions, [average], [images], [], neurons)
+    neurons = tmp_path / "neurons.nc"
+    describe_neurons.main(*files, predictions, [average], [], 1, neurons)
     fitted, second = (load(run, model="factorized", seed=seed) for seed in (0, 1))
     with xr.open_dataset(neurons) as known:
         expected = most_exciting_images(fitted, confirm=second)
@@ -301,7 +299,7 @@ def test_without_averages_and_images_the_rest_is_described(run, tmp_path):
     where, neurons = "first/mine/gaussian", tmp_path / "neurons.nc"
     files = [run / "data" / "mine.nc", run / "fits" / where / "nall-dall" / "fits.pt"]
     files += [run / kind / f"{where}.csv" for kind in ("selection", "scores")]
-    describe_neurons.main(*files, run / "predictions" / f"{where}.nc", [], [], [], neurons)
+    describe_neurons.main(*files, run / "predictions" / f"{where}.nc", [], [], 1, neurons)
     with xr.open_dataset(neurons) as known:
         assert {"average", "image", "confirmed", "cluster"}.isdisjoint(known.variables)
         assert {"correlation", "measured", "mask", "row"} <= set(known.variables)

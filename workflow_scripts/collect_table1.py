@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from whatwhere.files import read_table, write_table
-from whatwhere.fitted.selection import last_cell
+from whatwhere.files import last_cell, read_table, write_table
 from whatwhere.logs import logged
 
 STATE = ["finished", "at_edge"]

@@ -12,9 +12,8 @@ from matplotlib.figure import SubFigure
 
 from whatwhere import plotting
 from whatwhere.dataset import open_dataset, repeat_mean
-from whatwhere.files import read_netcdf, read_table
+from whatwhere.files import last_cell, read_netcdf, read_table
 from whatwhere.fitted.seed_fit import selected_fits
-from whatwhere.fitted.selection import last_cell
 from whatwhere.locations import corner
 from whatwhere.logs import logged
 from whatwhere.metrics import pearson

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,22 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 def read_table(path: str | Path) -> pd.DataFrame:
     """Read a table written by :func:`write_table`."""
     return pd.read_csv(path)
+
+
+def last_cell(table: pd.DataFrame, sizes: Iterable[str] = ("n_neurons", "n_images")) -> pd.DataFrame:
+    """Selects the rows of the last condition, the largest one, for the first selection rule.
+
+    Parameters
+    ----------
+    table
+        Of one experiment, dataset and model, with columns ``selection`` and ``sizes``, in the order of the
+        configuration.
+    sizes
+        Columns that name a condition.
+    """
+    keys = [*sizes]
+    cell = table[(table[keys] == table[keys].iloc[-1]).all(axis=1)]
+    return cell[cell.selection == cell.selection.iloc[0]]
 
 
 def write_tensors(content: dict[str, Any], path: str | Path) -> None:

@@ -16,8 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
-from whatwhere.files import atomic
-from whatwhere.fitted.selection import last_cell
+from whatwhere.files import atomic, last_cell
 
 COLUMN = 3.4
 PAGE = 7.0
@@ -129,7 +128,7 @@ def example(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table
-        As for :func:`whatwhere.fitted.selection.last_cell`, with a column ``seed``.
+        As for :func:`whatwhere.files.last_cell`, with a column ``seed``.
     """
     cell = last_cell(table)
     return cell[cell.seed == cell.seed.iloc[0]]

@@ -73,23 +73,28 @@ def selected_shares(member: MemberFits, seed: int) -> np.ndarray:
     return shares
 
 
-def predict_shares(
-    member: MemberFits, seed: int, shares: np.ndarray, images: np.ndarray, recording: np.ndarray | None = None
-) -> np.ndarray:
-    """Prediction of a model from its fits, (image, channel, y, x) as stored to (image, neuron)."""
-    fits = {index: SeedFit.of(member.fits, seed, int(index)) for index in np.flatnonzero(shares)}
-    parts = [fit.predict(images, recording) * shares[index] for index, fit in fits.items()]
-    return np.stack(parts).sum(0, dtype=np.float64)
-
-
 def predict_unseen(
     member: MemberFits, seed: int, shares: np.ndarray, images: np.ndarray, recording: np.ndarray | None
 ) -> np.ndarray:
-    """The same for the validation images of the cell, by fits that did not see them."""
+    """Prediction of a model for the validation images of a condition, by fits that did not see them.
+
+    Parameters
+    ----------
+    member, seed, shares
+        The model, the seed, and the share of every fit, (setting,).
+    images, recording
+        (image, channel, y, x) as stored, and (image,) numbers of the recordings or None.
+
+    Returns
+    -------
+    (image, neuron).
+    """
     stored = member.fits["seeds"][seed].get("validation_predictions")
-    if stored is None:
-        return predict_shares(member, seed, shares, images, recording)
-    return np.einsum("s,sin->in", shares, stored.numpy(), dtype=np.float64)
+    if stored is not None:
+        return np.einsum("s,sin->in", shares, stored.numpy(), dtype=np.float64)
+    fits = {index: SeedFit.of(member.fits, seed, int(index)) for index in np.flatnonzero(shares)}
+    parts = [fit.predict(images, recording) * shares[index] for index, fit in fits.items()]
+    return np.stack(parts).sum(0, dtype=np.float64)
 
 
 def combine_seed(
@@ -162,7 +167,7 @@ def _parameters(
 ) -> dict[str, Tensor]:
     """State of a :class:`whatwhere.models.combined.Combined` of all settings of all members."""
     of_fits = np.concatenate([np.outer(share, weight) for share, weight in zip(shares, weights, strict=True)])
-    parameters = {"weights": _float32(of_fits), "bias": _float32(bias)}
+    parameters = {"weights": torch.from_numpy(of_fits).float(), "bias": torch.from_numpy(bias).float()}
     every = [(member, index) for member in members for index in range(len(member.settings))]
     for place in np.flatnonzero(of_fits.any(1)):
         member, index = every[place]
@@ -207,7 +212,3 @@ def _member_state(member: MemberFits, seed: int, index: int) -> dict[str, Tensor
     stored = member.fits["seeds"][seed]
     preparation = {name: stored[name] for name in ("input_mean", "input_sd", "response_scale")}
     return preparation | {f"model.{name}": value for name, value in stored["parameters"][index].items()}
-
-
-def _float32(values: np.ndarray) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32))

@@ -95,7 +95,10 @@ class FittedModel:
     ) -> np.ndarray:
         """Feature maps (image, channel, y, x); parameters as for :meth:`predict`."""
         shown = self.image_space.prepare(images, preprocessed=preprocessed)
-        return _side_by_side([one.features(shown) for one in self.seed_fits], "feature maps")
+        maps = [one.features(shown) for one in self.seed_fits]
+        if len({one.shape[2:] for one in maps}) > 1:
+            raise UserError("feature maps of these seeds differ in size: ask one of 'seed_fits'")
+        return np.concatenate(maps, axis=1)
 
     @property
     def masks(self) -> np.ndarray:
@@ -188,29 +191,17 @@ def together(models: Sequence[FittedModel]) -> FittedModel:
     for other in models[1:]:
         if other.dataset != first.dataset or not np.array_equal(other.neurons, first.neurons):
             raise UserError("these fits are of different neurons: load one seed, or fit all neurons")
-    return FittedModel(
-        dataset=first.dataset,
-        neurons=first.neurons,
-        neuron_ids=first.neuron_ids,
+    return dataclasses.replace(
+        first,
         scores=pd.concat([model.scores for model in models], ignore_index=True),
-        split=first.split,
-        image_space=first.image_space,
         seed_fits=tuple(one for model in models for one in model.seed_fits),
     )
 
 
 def _unit(masks: np.ndarray) -> np.ndarray:
     """Masks (neuron, y, x) with their largest absolute value positive and sum of absolute values 1."""
-    flat = masks.reshape(len(masks), -1)
-    peak = flat[np.arange(len(flat)), np.abs(flat).argmax(1)]
-    scale = np.where(peak < 0, -1, 1) / np.maximum(np.abs(flat).sum(1), 1e-12)
-    return masks * scale[:, None, None]
-
-
-def _side_by_side(maps: list[np.ndarray], name: str) -> np.ndarray:
-    if len({one.shape[2:] for one in maps}) > 1:
-        raise UserError(f"{name} of these seeds differ in size: ask one of 'seed_fits'")
-    return np.concatenate(maps, axis=1)
+    size = np.abs(masks).reshape(len(masks), -1).sum(1)
+    return masks * (barcodes.mask_signs(masks) / np.maximum(size, 1e-12))[:, None, None]
 
 
 def _tensor(values: np.ndarray | pd.Series) -> torch.Tensor:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 MEAN_RESPONSE = -1
@@ -86,19 +83,3 @@ def most_frequent(settings: np.ndarray) -> int:
     """
     chosen, counts = np.unique(settings[settings != MEAN_RESPONSE], return_counts=True)
     return int(chosen[counts.argmax()]) if len(chosen) else 0
-
-
-def last_cell(table: pd.DataFrame, sizes: Iterable[str] = ("n_neurons", "n_images")) -> pd.DataFrame:
-    """Rows of the last cell, the largest one, for the first selection rule.
-
-    Parameters
-    ----------
-    table
-        Of one experiment, dataset and model, with columns ``selection`` and ``sizes``, in the order of the
-        config.
-    sizes
-        Columns that name a cell.
-    """
-    keys = [*sizes]
-    cell = table[(table[keys] == table[keys].iloc[-1]).all(axis=1)]
-    return cell[cell.selection == cell.selection.iloc[0]]

@@ -15,7 +15,7 @@ from whatwhere.localization.inference import Localization, Search, localize
 from whatwhere.localization.kernel_prior import KernelPrior
 from whatwhere.localization.mixture import StaSpectra
 from whatwhere.localization.stimulus import StimulusCovariance
-from whatwhere.models.base import ImageShape, LocalizedStart, Model, Parts, Penalties, predict_prepared
+from whatwhere.models.base import ImageShape, LocalizedStart, Model, Parts, predict_prepared
 from whatwhere.models.cores import correlate_by_fft
 from whatwhere.pool import Part, neurons_of
 from whatwhere.seen import require_all
@@ -99,18 +99,6 @@ class LocalizedEncoder(Model):
     def features(self, prepared: Tensor) -> Tensor:
         """Outputs of the kernels, (image, kernel, y, x)."""
         return correlate_by_fft(prepared.mean(1, keepdim=True), self.kernels[:, None])
-
-    def masks(self) -> Tensor:
-        """Masks closest to the amplitudes, (neuron, y, x)."""
-        return self.readout.mask.detach()
-
-    def feature_weights(self) -> Tensor:
-        """Share of the kernels in the amplitude, unit vectors (neuron, kernel)."""
-        return self.readout.feature_weights.detach()
-
-    def penalties(self) -> Penalties:
-        """No penalties: nothing is trained by gradient descent."""
-        return {}
 
     def parts(self, image: Tensor) -> Parts:
         """Kernels; channels are averaged, so that each has an equal share in a kernel."""

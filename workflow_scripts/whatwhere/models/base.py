@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -114,11 +115,16 @@ class Model(nn.Module):
     ----------
     bank
         Fixed features on which the model stands, or None if it sees the images themselves.
+    readout
+        Module from features to neurons with ``mask`` and ``feature_weights``, or None.
     """
+
+    readout: Any
 
     def __init__(self) -> None:
         super().__init__()
         self.bank: Bank | None = None
+        self.readout = None
 
     @property
     def stride(self) -> int:
@@ -142,20 +148,22 @@ class Model(nn.Module):
         return [], 1.0
 
     def penalties(self) -> Penalties:
-        """Return the penalties that a grid may name."""
-        raise NotImplementedError
+        """Return the penalties that a grid may name; none unless a model says so."""
+        return {}
 
     def masks(self) -> Tensor | None:
         """Masks ("where"), (neuron, y, x), without gradient; None for a family without masks."""
-        return None
+        mask = None if self.readout is None else self.readout.mask
+        return None if mask is None else mask.detach()
 
     def feature_weights(self) -> Tensor | None:
         """Feature weights ("what"), (neuron, channel), without gradient; None for a family without them."""
-        return None
+        weights = None if self.readout is None else self.readout.feature_weights
+        return None if weights is None else weights.detach()
 
     def features(self, prepared: Tensor) -> Tensor | None:
-        """Feature maps that masks and feature weights read, (image, channel, y, x); None without maps."""
-        return None if self.bank is None else prepared
+        """Feature maps that neurons read, (image, channel, y, x); None for a family that has none."""
+        return None if self.bank is None and self.readout is None else prepared
 
     def parts(self, image: Tensor) -> Parts:
         """Parts of the model that figures show beside masks and weights, such as features and kernels.

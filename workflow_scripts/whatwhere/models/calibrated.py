@@ -100,7 +100,7 @@ class CalibratedModel(nn.Module):
 
     def _rows_of_neurons(self) -> dict[str, Tensor] | None:
         """Tensors of the readout by name, (neuron, ...) each; None for a model without such a readout."""
-        readout = getattr(self.model, "readout", None)
+        readout = self.model.readout
         if readout is None:
             return None
         named = [*readout.named_parameters(), *readout.named_buffers()]

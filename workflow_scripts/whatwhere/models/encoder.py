@@ -115,16 +115,6 @@ class Encoder(Model):
             **self.readout.penalties(),
         }
 
-    def masks(self) -> Tensor | None:
-        """Masks of the readout, (neuron, y, x); None for a fully connected readout."""
-        mask = self.readout.mask
-        return None if mask is None else mask.detach()
-
-    def feature_weights(self) -> Tensor | None:
-        """Feature weights of the readout, (neuron, channel); None for a fully connected readout."""
-        weights = self.readout.feature_weights
-        return None if weights is None else weights.detach()
-
     def features(self, prepared: Tensor) -> Tensor:
         """Feature maps of the core, (image, channel, y, x)."""
         features: Tensor = self.core(prepared)

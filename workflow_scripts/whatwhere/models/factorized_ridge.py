@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from whatwhere import seen
 from whatwhere.fit_data import FitData
-from whatwhere.models.base import ImageShape, Model, Parts, Penalties
+from whatwhere.models.base import ImageShape, Model, Parts
 from whatwhere.models.readouts import FactorizedReadout
 from whatwhere.pool import ALL, Part, neurons_of
 
@@ -72,22 +72,6 @@ class FactorizedRidge(Model):
         """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
         drive: Tensor = self.readout(features, neurons_of(part))
         return drive
-
-    def penalties(self) -> Penalties:
-        """No penalties: nothing is trained by gradient descent."""
-        return {}
-
-    def masks(self) -> Tensor:
-        """Mask of the leading pair, (neuron, y, x)."""
-        return self.readout.mask.detach()
-
-    def feature_weights(self) -> Tensor:
-        """Feature weights of the leading pair, (neuron, channel)."""
-        return self.readout.feature_weights.detach()
-
-    def features(self, prepared: Tensor) -> Tensor:
-        """Maps of the bank, or the images, (image, channel, y, x)."""
-        return prepared
 
     @torch.inference_mode()
     def parts(self, image: Tensor) -> Parts:

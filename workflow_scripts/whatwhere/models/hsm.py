@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whatwhere.models.base import ImageShape, Model, Penalties, Start, inverse_softplus, rows
+from whatwhere.models.base import ImageShape, Model, Start, inverse_softplus, rows
 from whatwhere.pool import Part, neurons_of
 
 SMALLEST = 0.5
@@ -106,7 +106,3 @@ class HSM(Model):
         return functional.softplus(
             hidden @ rows(self.output_weights, mine).T - rows(self.output_threshold, mine)
         )
-
-    def penalties(self) -> Penalties:
-        """No penalties: the few filters and early stopping regularise."""
-        return {}
