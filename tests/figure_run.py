@@ -90,25 +90,30 @@ class Run:
             "fits": fits,
             "cells": cells,
             "names": names,
-            "selection": self.path("selection", f"{experiment}-{dataset}-{model}.csv"),
-            "scores": self.path("scores", f"{experiment}-{dataset}-{model}.csv"),
-            "summary": self.path("summaries", f"{experiment}-{dataset}-{model}.csv"),
-            "predictions": self.path("predictions", f"{experiment}-{dataset}-{model}.nc"),
-            "parameters": self.path("parameters", f"{experiment}-{dataset}-{model}.nc"),
-            "locations": self.path("locations", f"{experiment}-{dataset}-{model}.csv"),
+            **{
+                kind: self.path(kind, experiment, dataset, f"{model}.{end}")
+                for kind, end in (
+                    *(("selection", "csv"), ("scores", "csv"), ("summaries", "csv"), ("locations", "csv")),
+                    *(("predictions", "nc"), ("parameters", "nc")),
+                )
+            },
         }
         select_fits.main(validation, cells, rules, files["selection"])
         selected = (fits, files["selection"], cells, names)
-        score.main(data, *selected, 1, files["scores"], files["summary"], files["predictions"])
+        score.main(data, *selected, 1, files["scores"], files["summaries"], files["predictions"])
         described = averages if traits.masks else []
         describe_fits.main(data, described, *selected, files["parameters"], files["locations"])
         if n_features(definition) > 1:
             for kind, name in (("barcodes", ".csv"), ("barcode_scores", "_scores.csv"), ("fields", ".nc")):
-                files[kind] = self.path("barcodes", f"{experiment}-{dataset}-{model}{name}")
+                files[kind] = self.path("barcodes", experiment, dataset, f"{model}{name}")
             outputs = files["barcodes"], files["barcode_scores"], files["fields"]
             cluster_barcodes.main(data, averages[-1], *selected, *outputs)
         self.files[experiment, model, dataset, n_neurons[-1]] = files
         return files
+
+    def last(self, experiment, model):
+        """Files of the last fit of a model in an experiment."""
+        return {key[:2]: files for key, files in self.files.items()}[experiment, model]
 
     def of(self, experiment, kind):
         """One kind of files of all models of an experiment that have it."""

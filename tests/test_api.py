@@ -10,11 +10,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 from conftest import REPOSITORY, factorized, small_training
+from figure_run import Run
 
-import compute_sta
-import score
-import select_fits
-import train
 from whatwhere.api import as_dataset, definition, fit
 from whatwhere.errors import UserError
 from whatwhere.files import write_netcdf
@@ -32,47 +29,12 @@ def arrays(rng):
     return rng.normal(size=(60, 2, 9, 11)), xr.DataArray(responses, dims=("repeat", "image", "neuron"))
 
 
-def workflow_scores(data, model, folder):
-    """Scores of the same fit by the scripts of the workflow."""
-    paths = {name: folder / name for name in ("data.nc", "sta.nc", "fits.pt", "validation.nc")}
-    write_netcdf(data, paths["data.nc"])
-    compute_sta.main(paths["data.nc"], "all", "all", [0], 17, 0.1, paths["sta.nc"])
-    train.main(
-        paths["data.nc"],
-        paths["sta.nc"],
-        [],
-        [],
-        "all",
-        "all",
-        model,
-        [0],
-        "cpu",
-        1,
-        1e9,
-        "code",
-        paths["fits.pt"],
-        paths["validation.nc"],
-    )
-    select_fits.main([paths["validation.nc"]], ["nall-dall"], ["population"], folder / "selection.csv")
-    names = {"experiment": "e", "dataset": "d", "model": "m"}
-    score.main(
-        paths["data.nc"],
-        [paths["fits.pt"]],
-        folder / "selection.csv",
-        ["nall-dall"],
-        names,
-        1,
-        folder / "scores.csv",
-        folder / "summary.csv",
-        folder / "predictions.nc",
-    )
-    return pd.read_csv(folder / "scores.csv")
-
-
 @pytest.mark.slow
 def test_the_library_gives_what_the_workflow_gives(arrays, tmp_path):
     fitted = fit(*arrays, model=small_model(), device="cpu")
-    expected = workflow_scores(as_dataset(*arrays, None, None, None, "per_pixel", 0), small_model(), tmp_path)
+    run = Run(tmp_path)
+    write_netcdf(as_dataset(*arrays, None, None, None, "per_pixel", 0), run.path("data", "d.nc"))
+    expected = pd.read_csv(run.fit("e", "d", "m", small_model(), ["all"], ["all"], [0])["scores"])
     for column in fitted.scores:
         np.testing.assert_allclose(fitted.scores[column], expected[column], rtol=1e-8)
 

@@ -79,8 +79,7 @@ def run(tmp_path_factory):
 
 def draw(name, run, svg, png):
     """Draw one figure of the run."""
-    two = {key[0]: files for key, files in run.files.items()}["fig4"]
-    deep = next(files for key, files in run.files.items() if key[1] == "factorized_relu")
+    two, deep = run.last("fig4", "factorized_two_kernels"), run.last("fig5", "factorized_relu")
     barcodes = two["barcodes"], two["barcode_scores"]
     scores, parameters, locations = (
         [*run.of("fig3", kind), *run.of("fig3_large", kind)] for kind in ("scores", "parameters", "locations")
@@ -258,9 +257,8 @@ def test_types_stand_beside_the_papers_values_of_the_same_sizes():
 
 
 def test_tables_of_a_figure_hold_every_fit_once(run):
-    files = {key[:2]: files for key, files in run.files.items()}
     codes, rated = (
-        pd.read_csv(files["fig5", "factorized_relu"][kind]) for kind in ("barcodes", "barcode_scores")
+        pd.read_csv(run.last("fig5", "factorized_relu")[kind]) for kind in ("barcodes", "barcode_scores")
     )
     keys = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images", "seed"]
     assert not rated.duplicated(keys).any()
@@ -274,9 +272,8 @@ def test_tables_of_a_figure_hold_every_fit_once(run):
 
 
 def test_only_fits_of_several_seeds_have_a_stability_over_seeds(run):
-    files = {key[:2]: files for key, files in run.files.items()}
-    two_seeds = pd.read_csv(files["fig4", "factorized_two_kernels"]["barcode_scores"])
-    one_seed = pd.read_csv(files["fig5", "factorized_relu"]["barcode_scores"])
+    two_seeds = pd.read_csv(run.last("fig4", "factorized_two_kernels")["barcode_scores"])
+    one_seed = pd.read_csv(run.last("fig5", "factorized_relu")["barcode_scores"])
     # Where a fit has a single cluster there is nothing to agree upon.
     comparable = (two_seeds.n_clusters > 1).all()
     assert two_seeds.stability_seeds.between(-1, 1).eq(comparable).all()
@@ -294,17 +291,16 @@ def test_seeds_agree_within_their_cell_and_selection():
 
 
 def test_locations_are_those_of_masks_and_averages_of_every_fit(run):
-    files = {key[:2]: files for key, files in run.files.items()}
-    table = pd.read_csv(files["fig3", "cnn_one_kernel"]["locations"])
+    table = pd.read_csv(run.last("fig3", "cnn_one_kernel")["locations"])
     assert len(table) == 3 * 2 * 2 * (1 + 6 + 12)  # sources, data sizes, seeds, neurons
     alone = table[(table.source == "mask") & (table.n_neurons == 1)]
     assert alone.error.isna().all()
     assert table.drop(alone.index).error.between(0, 26 * 2**0.5).all()
-    assert pd.read_csv(files["fig3", "lasso_patch"]["locations"]).empty
+    assert pd.read_csv(run.last("fig3", "lasso_patch")["locations"]).empty
 
 
 def test_parameters_of_a_cell_predict_what_the_fit_predicts(run):
-    files = {key[:2]: files for key, files in run.files.items()}["fig4", "factorized_two_kernels"]
+    files = run.last("fig4", "factorized_two_kernels")
     with read_netcdf(files["parameters"], groups_of(files["parameters"])[0]) as stored:
         pooled = np.einsum("cyx,nyx->nc", stored["features"], stored["masks"])
         drive = (pooled * stored["feature_weights"].values).sum(1)
@@ -315,7 +311,7 @@ def test_parameters_of_a_cell_predict_what_the_fit_predicts(run):
 
 
 def test_scaling_holds_the_mean_over_neurons_of_every_seed(run):
-    files = {key[:2]: files for key, files in run.files.items()}["fig3", "cnn_one_kernel"]
+    files = run.last("fig3", "cnn_one_kernel")
     table, scores = pd.read_csv(run.scaling[0]), pd.read_csv(files["scores"])
     assert len(table) == 3 * 2 * 2
     row = table[(table.n_neurons == 6) & (table.n_images == 240) & (table.seed == 1)].iloc[0]

@@ -9,14 +9,11 @@ import pytest
 import torch
 import xarray as xr
 from conftest import REPOSITORY, factorized, small_training
+from figure_run import Run
 from PIL import Image
 
-import compute_sta
 import describe_neurons
 import plot_most_exciting
-import score
-import select_fits
-import train
 from whatwhere.api import definition, fit, load
 from whatwhere.errors import UserError
 from whatwhere.experiments.most_exciting import most_exciting_images
@@ -54,32 +51,15 @@ def run(photographs, tmp_path_factory):
     )
     shares = {"validation": 0.2, "test": 0.2, "folds": 1, "seed": 0}
     dataset = to_contract(recording, "mine", "mine", "per_pixel", shares)
-    write_netcdf(dataset.assign_attrs({PREPARATION: preparation(stored, IMAGE)}), folder / "data" / "mine.nc")
-    for name, seeds, rules in (("factorized", [0, 1], ["population"]), ("gaussian", [0], ["neuron"])):
-        fit_model(folder, name, seeds, rules)
-    return folder
-
-
-def fit_model(folder, name, seeds, rules):
-    where, cell = f"first/mine/{name}", "nall-dall"
-    averages = folder / "sta" / "first" / "mine" / f"{cell}.nc"
-    fits, validation = (folder / "fits" / where / cell / file for file in ("fits.pt", "validation.nc"))
+    run = Run(folder)
+    write_netcdf(dataset.assign_attrs({PREPARATION: preparation(stored, IMAGE)}), run.path("data", "mine.nc"))
     model = factorized(training=small_training(max_steps=15))
-    if name == "gaussian":
-        readout = {"position": "random", "sd": 0.3, "positive_features": False, "bias": True}
-        readout["feature_start"] = model["readout"]["feature_start"]
-        model |= {"family": "cnn_gaussian", "readout": readout, "grid": [{"feature_l1": [0.001, 0.1]}]}
-    data = folder / "data" / "mine.nc"
-    compute_sta.main(data, "all", "all", seeds, 17, 0.1, averages)
-    train.main(data, averages, [], [], "all", "all", model, seeds, "cpu", 1, 60.0, "code", fits, validation)
-    selection = folder / "selection" / f"{where}.csv"
-    select_fits.main([validation], ["nall-dall"], rules, selection)
-    names = {"experiment": "first", "dataset": "mine", "model": name}
-    outputs = (folder / kind / f"{where}.{end}" for kind, end in SCORE_FILES)
-    score.main(data, [fits], selection, ["nall-dall"], names, 1, *outputs)
-
-
-SCORE_FILES = (("scores", "csv"), ("summaries", "csv"), ("predictions", "nc"))
+    readout = {"position": "random", "sd": 0.3, "positive_features": False, "bias": True}
+    readout["feature_start"] = model["readout"]["feature_start"]
+    gaussian = {"family": "cnn_gaussian", "readout": readout, "grid": [{"feature_l1": [0.001, 0.1]}]}
+    run.fit("first", "mine", "factorized", model, ["all"], ["all"], [0, 1])
+    run.fit("first", "mine", "gaussian", model | gaussian, ["all"], ["all"], [0], ["neuron"])
+    return folder
 
 
 @pytest.mark.parametrize("model", ["factorized", "gaussian"])
@@ -150,14 +130,9 @@ def test_features_and_weights_and_masks_make_the_drive(run, photographs):
     np.testing.assert_allclose(np.log1p(np.exp(drive + bias)), fitted.predict(photographs), rtol=1e-4)
 
 
-def test_a_gaussian_readout_has_masks_too(run):
-    masks = load(run, model="gaussian").masks
-    assert masks.shape == (4, 10, 14)
-    np.testing.assert_allclose(masks.sum((1, 2)), 1, rtol=1e-5)
-
-
 def test_locations_are_in_pixels_and_degrees_of_the_original_image(run):
     fitted = load(run, model="gaussian")
+    np.testing.assert_allclose(fitted.masks.sum((1, 2)), 1, rtol=1e-5)
     mean = torch.tensor([[0.0, 0.0], [-1, -1], [1, 1], [-1, 1]])
     fitted.seed_fits[0].model.readout.mean.copy_(mean)
     # Kernels of three pixels leave a margin of one; a pixel is two wide, and the crop starts at (2, 4).
@@ -193,7 +168,6 @@ def test_what_was_fitted_in_python_is_saved_too(rng, tmp_path):
     fitted.save(tmp_path / "model.pt")
     again = load(tmp_path / "model.pt")
     np.testing.assert_array_equal(again.predict(images), fitted.predict(images))
-    assert again.image_space.preparation is None
     assert again.locations.columns.tolist() == ["neuron", "neuron_id", "y", "x"]
 
 
@@ -271,36 +245,34 @@ def test_experiments_run_on_a_fitted_model(run):
     assert len(size_tuning(fitted, diameters=[2, 4], preferred=table)) == 8
 
 
+def described(run, model, averages, output):
+    """What ``describe_neurons.py`` writes about a model."""
+    files = {kind: run / kind / "first" / "mine" for kind in ("fits", "selection", "scores", "predictions")}
+    tables = [files[kind] / f"{model}.csv" for kind in ("selection", "scores")]
+    fits = files["fits"] / model / "nall-dall" / "fits.pt"
+    predictions = files["predictions"] / f"{model}.nc"
+    describe_neurons.main(run / "data" / "mine.nc", fits, *tables, predictions, averages, [], 1, output)
+    return xr.open_dataset(output)
+
+
 def test_the_scripts_tell_of_every_neuron_what_the_library_does(run, tmp_path):
-    where = "first/mine/factorized"
-    files = [run / "data" / "mine.nc", run / "fits" / where / "nall-dall" / "fits.pt"]
-    files += [run / kind / f"{where}.csv" for kind in ("selection", "scores")]
-    predictions, average = (
-        run / "predictions" / f"{where}.nc",
-        run / "sta" / "first" / "mine" / "nall-dall.nc",
-    )
-    neurons = tmp_path / "neurons.nc"
-    describe_neurons.main(*files, predictions, [average], [], 1, neurons)
+    average = run / "sta" / "first" / "mine" / "nall-dall.nc"
     fitted, second = (load(run, model="factorized", seed=seed) for seed in (0, 1))
-    with xr.open_dataset(neurons) as known:
-        expected = most_exciting_images(fitted, confirm=second)
+    with described(run, "factorized", [average], tmp_path / "neurons.nc") as known:
+        expected = most_exciting_images(fitted, confirm=second, n_starts=describe_neurons.N_STARTS)
         np.testing.assert_array_equal(known["image"], expected["image"])
         np.testing.assert_allclose(known["confirmed"], expected["confirmed"])
         np.testing.assert_array_equal(known["mask"], fitted.masks)
         np.testing.assert_array_equal(known["row"], fitted.locations["y"])
         assert known["neuron_id"].values.tolist() == ["a", "b", "c", "d"]
-        with xr.open_dataset(predictions) as predicted:
+        with xr.open_dataset(run / "predictions" / "first" / "mine" / "factorized.nc") as predicted:
             np.testing.assert_array_equal(known["predicted"].T, predicted["predictions"])
-    plot_most_exciting.main(neurons, tmp_path / "images.svg", tmp_path / "images.png")
+    plot_most_exciting.main(tmp_path / "neurons.nc", tmp_path / "images.svg", tmp_path / "images.png")
     assert ">all<" in (tmp_path / "images.svg").read_text()
 
 
 def test_without_averages_and_images_the_rest_is_described(run, tmp_path):
-    where, neurons = "first/mine/gaussian", tmp_path / "neurons.nc"
-    files = [run / "data" / "mine.nc", run / "fits" / where / "nall-dall" / "fits.pt"]
-    files += [run / kind / f"{where}.csv" for kind in ("selection", "scores")]
-    describe_neurons.main(*files, run / "predictions" / f"{where}.nc", [], [], 1, neurons)
-    with xr.open_dataset(neurons) as known:
+    with described(run, "gaussian", [], tmp_path / "neurons.nc") as known:
         assert {"average", "image", "confirmed", "cluster"}.isdisjoint(known.variables)
         assert {"correlation", "measured", "mask", "row"} <= set(known.variables)
 

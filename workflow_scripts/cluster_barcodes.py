@@ -53,7 +53,9 @@ def cluster_fit(
         "n_unfitted": int((~known).sum()),
         "silhouette": barcodes.silhouette(inside, clusters[known]),
         "stability_bootstraps": stability.bootstrap_stability(inside, clusters[known], N_BOOTSTRAPS, seed),
-        "stability_halves": stability.half_stability(repeated, n_clusters),
+        "stability_halves": stability.balanced_agreement(
+            *(barcodes.cluster(half, n_clusters) for half in repeated)
+        ),
         "ari": np.nan,
         "nmi": np.nan,
         "n_types": np.nan,

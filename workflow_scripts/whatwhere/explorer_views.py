@@ -21,7 +21,7 @@ def view(neurons: xr.Dataset) -> pd.DataFrame:
     Parameters
     ----------
     neurons
-        Of :func:`whatwhere.neurons.describe`.
+        Of ``describe_neurons.py``.
 
     Returns
     -------

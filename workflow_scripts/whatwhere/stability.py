@@ -183,15 +183,3 @@ def half_weights(features: Iterator[np.ndarray], responses: np.ndarray, weights:
     system = joint[:, fitted] + penalty[:, None, None] * diagonal
     estimates[:, fitted] = np.linalg.solve(system, cross[:, fitted, :, None])[:, :, 1:, 0]
     return estimates
-
-
-def half_stability(halves: np.ndarray, n_clusters: int) -> float:
-    """Agreement of clusters of barcodes (2, neuron, channel) from disjoint halves of the images.
-
-    Returns
-    -------
-    :func:`balanced_agreement` of Ward's clusters of both, as many as there are types; NaN for one.
-    """
-    if n_clusters < 2:
-        return np.nan
-    return balanced_agreement(*(cluster(half, n_clusters) for half in halves))
