@@ -9,7 +9,7 @@ from whatwhere.logs import logged
 
 
 def main(neurons: list[str], names: list[dict[str, str]], run: str, output: str | Path) -> None:
-    """Write one page for all models; ``names`` holds experiment, dataset and model of every file."""
+    """Writes one page for all models; ``names`` holds experiment, dataset and model of every file."""
     views = {}
     for path, name in zip(neurons, names, strict=True):
         with read_netcdf(path) as stored:

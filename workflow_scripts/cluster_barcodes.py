@@ -125,7 +125,7 @@ def main(
     scores: str | Path,
     fields: str | Path,
 ) -> None:
-    """Write one row per fit and neuron to ``output`` and one per fit to ``scores``.
+    """Writes one row per fit and neuron to ``output`` and one per fit to ``scores``.
 
     The receptive fields of the clusters, of the first seed and selection rule of the last cell, go to
     ``fields``; ``averages`` are the spike-triggered averages of that cell.
@@ -137,11 +137,11 @@ def main(
             fit = selected.fit.of_most_neurons()
             fit_data = load_fit_data(data, *cell_sizes(selected.cell), fit.seed)
             table, score, test = cluster_fit(fit, fit_data, types)
-            keys = names | {"selection": selected.rule} | selected.sizes
+            keys = names | {"selection": selected.rule} | fit.sizes
             tables.append(pd.concat([pd.DataFrame(keys, index=table.index), table], axis=1))
             state = {"finished": selected.finished.mean(), "at_edge": selected.at_edge.mean()}
             rows.append({"cell": selected.cell} | keys | score | state)
-            if selected.last and not written:
+            if selected.cell == cells[-1] and not written:
                 with read_netcdf(averages) as stored:
                     average = stored["sta"].sel(seed=fit.seed).values
                 write_netcdf(fields_of(fit, table["cluster"].to_numpy(), average, test), fields)

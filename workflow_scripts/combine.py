@@ -29,7 +29,7 @@ def main(
     validation: str | Path,
     ranking: str | Path,
 ) -> None:
-    """Write the combination of every seed to ``fits`` and ``validation``, and its members to ``ranking``."""
+    """Writes the combination of every seed to ``fits`` and ``validation``, and its members to ``ranking``."""
     torch.set_num_threads(threads)
     files = zip(members, member_fits, member_validation, strict=True)
     taking_part = [MemberFits(name, read_tensors(f), read_netcdf(v).load()) for name, f, v in files]

@@ -68,7 +68,7 @@ def main(
     output: str | Path,
     locations: str | Path,
 ) -> None:
-    """Write one group of parameters per cell (first seed) to ``output``, one row per mask to ``locations``.
+    """Writes one group of parameters per cell (first seed) to ``output``, one row per mask to ``locations``.
 
     ``sta`` holds the averages of every cell, or nothing: then, or without true locations, no location is
     written. Everything is of the first selection rule.
@@ -82,7 +82,7 @@ def main(
             if selected.rule != rule:
                 continue
             fit = selected.fit.of_most_neurons()
-            keys = names | {"selection": rule} | selected.sizes
+            keys = names | {"selection": rule} | fit.sizes
             group = f"n{keys['n_neurons']}-d{keys['n_images']}"
             if group not in groups:
                 groups[group] = parameters(fit, data)

@@ -31,7 +31,7 @@ def describe(
     exciting: xr.Dataset | None = None,
     clusters: pd.Series | None = None,
 ) -> xr.Dataset:
-    """Collect what is known about the neurons of a fitted model.
+    """Collects what is known about the neurons of a fitted model.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ class Canvas:
         self.figure.add_artist(FancyArrowPatch(*points, transform=self.figure.transFigure, **style))
 
     def title(self, left: float, width: float, text: str) -> None:
-        """Name a column, at the top."""
+        """Names a column, at the top."""
         x = (left + width / 2) / plotting.PAGE
         self.figure.text(x, 1 - 0.08 / self.height, text, ha="center", va="top", fontsize=7.5)
 
@@ -82,7 +82,7 @@ def _map(ax: Axes, values: np.ndarray) -> None:
 
 
 def _outline(ax: Axes, mask: np.ndarray, color: str) -> None:
-    """Circle the largest value of a mask on a map of the same size."""
+    """Circles the largest value of a mask on a map of the same size."""
     y, x = np.unravel_index(np.abs(mask).argmax(), mask.shape)
     ax.plot(
         x,
@@ -118,7 +118,7 @@ def _bars(ax: Axes, values: np.ndarray, names: list[str], colors: list[str], qua
 
 
 def contributions(parts: np.ndarray, shown: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str]]:
-    """What the shown features contribute to a drive, what the rest does if there are more, and their sum.
+    """Contributions of the shown features to a drive, of the rest if there are more, and their sum.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def contributions(parts: np.ndarray, shown: np.ndarray, names: list[str]) -> tup
 
 
 def draw(fit: xr.Dataset) -> Figure:
-    """Draw one fit; only its strongest features if it has many."""
+    """Draws one fit; only its strongest features if it has many."""
     masks, weights, features = (fit[name].values for name in ("masks", "feature_weights", "features"))
     neurons = example_neurons(masks, weights)
     strength = np.abs(weights[neurons]).max(0)
@@ -194,7 +194,7 @@ def draw(fit: xr.Dataset) -> Figure:
 
 
 def main(parameters: str | Path, svg: str | Path, png: str | Path) -> None:
-    """Draw the last cell of ``parameters``, the largest one if sizes are listed in rising order."""
+    """Draws the last cell of ``parameters``, the largest one if sizes are listed in rising order."""
     plotting.use_style()
     with read_netcdf(parameters, groups_of(parameters)[-1]) as fit:
         figure = draw(fit.load())

@@ -16,7 +16,7 @@ PER_GROUP = 10
 
 
 def groups_of(neurons: xr.Dataset) -> tuple[str, np.ndarray]:
-    """What neurons are sorted by, and the group of every neuron: true types, or else clusters, or all."""
+    """Kind of group and the group of every neuron: true types, or else clusters, or all."""
     for name, variable in (("type", "cell_type"), ("cluster", "cluster")):
         if variable in neurons:
             return name, neurons[variable].values
@@ -24,7 +24,7 @@ def groups_of(neurons: xr.Dataset) -> tuple[str, np.ndarray]:
 
 
 def show(ax: Axes, image: np.ndarray) -> None:
-    """Draw an image (channel, y, x) with its own contrast, grey where it equals the background."""
+    """Draws an image (channel, y, x) with its own contrast, grey where it equals the background."""
     offset = image - np.median(image)
     stretched = 0.5 + 0.5 * offset / (np.abs(offset).max() or 1.0)
     pixels = np.moveaxis(stretched, 0, -1) if len(stretched) == 3 else stretched.mean(0)
@@ -32,7 +32,7 @@ def show(ax: Axes, image: np.ndarray) -> None:
 
 
 def main(neurons: str | Path, svg: str | Path, png: str | Path) -> None:
-    """Draw one row of images per group."""
+    """Draws one row of images per group."""
     plotting.use_style()
     with read_netcdf(neurons) as stored:
         known = stored.load()

@@ -106,7 +106,7 @@ def main(
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draw the last cell; neurons are shown for ``model``, correlations for all models."""
+    """Draws the last cell; neurons are shown for ``model``, correlations for all models."""
     plotting.use_style()
     tables = [read_table(path) for path in scores]
     rated = pd.concat([last_cell(table) for table in tables], ignore_index=True)

@@ -50,7 +50,7 @@ def to_table(selected: SelectedFit, one: Evaluation, recording: np.ndarray | Non
     names = {} if recording is None else {"recording": recording[one.neurons]}
     scored = scores(one.predictions, one.responses, one.noise_free)
     state = {"finished": selected.finished, "at_edge": selected.at_edge}
-    return pd.DataFrame(names | selected.sizes | {"neuron": one.neurons} | scored | state)
+    return pd.DataFrame(names | selected.fit.sizes | {"neuron": one.neurons} | scored | state)
 
 
 def to_dataset(one: Evaluation) -> xr.Dataset:
@@ -63,7 +63,7 @@ def to_dataset(one: Evaluation) -> xr.Dataset:
 
 
 def of_recording(one: Evaluation, mine: np.ndarray) -> Evaluation:
-    """What some of the neurons, (neuron,) truth values, saw of the test data."""
+    """Test data of some of the neurons, given as truth values (neuron,)."""
     seen = ~np.isnan(one.responses[:, :, mine]).all((0, 2))
     return dataclasses.replace(
         one,
@@ -121,7 +121,7 @@ def main(
     summary: str | Path,
     predictions: str | Path,
 ) -> None:
-    """Write one row per neuron and seed of all cells to ``output``, and one per cell to ``summary``.
+    """Writes one row per neuron and seed of all cells to ``output``, and one per cell to ``summary``.
 
     Predictions of the first seed and selection rule of the last cell go to ``predictions`` for figures.
     """
@@ -135,7 +135,7 @@ def main(
             for selected in seeds:
                 evaluations.append(evaluate(selected.fit, data))
                 tables.append(to_table(selected, evaluations[-1], recordings).assign(**names, selection=rule))
-                kept = to_dataset(evaluations[-1]) if kept is None and selected.last else kept
+                kept = to_dataset(evaluations[-1]) if kept is None and cell == cells[-1] else kept
             sizes = tables[0][["n_neurons", "n_images"]].iloc[0].to_dict()
             for recording, row in summaries(tables, evaluations).items():
                 remark_if_above_ceiling(f"{rule}, {cell} {recording}", row)

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def main(validation: list[str], cells: list[str], rules: list[str], output: str | Path) -> None:
-    """Write one row per cell, rule, seed and neuron with the chosen setting to ``output``."""
+    """Writes one row per cell, rule, seed and neuron with the chosen setting to ``output``."""
     parts = [_table(path, cell, rule) for path, cell in zip(validation, cells, strict=True) for rule in rules]
     for part in parts:
         _warn(part, str(output))
@@ -23,7 +23,7 @@ def main(validation: list[str], cells: list[str], rules: list[str], output: str 
 
 
 def _warn(chosen: pd.DataFrame, output: str) -> None:
-    """Say in the log what was chosen although a longer training, or a wider grid, might do better."""
+    """Warns of selected fits that a longer training or a wider grid might improve."""
     for share, what in (
         (1 - chosen["finished"].mean(), "not finished: training was ended by max_steps; raise it"),
         (chosen["at_edge"].mean(), "with a penalty at the edge of its grid: widen it"),

@@ -69,7 +69,7 @@ def fit(
     seed: int = 0,
     device: str = "auto",
 ) -> FittedModel:
-    """Fit a model to a recording and score it on images it has not seen.
+    """Fits a model to a recording and scores it on images it has not seen.
 
     Every setting of the model's grid is trained; the lowest mean validation loss decides.
 
@@ -156,7 +156,7 @@ def load(
     selection: str | None = None,
     seed: int | str | None = None,
 ) -> FittedModel:
-    """Load a fit of a run, or what :meth:`whatwhere.fitted.model.FittedModel.save` wrote.
+    """Loads a fit of a run, or what :meth:`whatwhere.fitted.model.FittedModel.save` wrote.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ LEAST_VARIANCE = 1e-3
 
 
 def has_weights(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
-    """Which neurons a fit says something of: those whose predictions vary beside their responses.
+    """Marks neurons with meaningful weights: neurons whose predictions vary beside their responses.
 
     Penalties shrink the weights of a neuron that nothing explains until they hardly move, and not to 0.
     Their direction is chance.
@@ -89,7 +89,7 @@ def silhouette(barcodes: np.ndarray, clusters: np.ndarray) -> float:
 
 
 def certainty(barcodes: np.ndarray, clusters: np.ndarray, estimates: np.ndarray) -> np.ndarray:
-    """How certainly every neuron belongs to its cluster and no other, given repeated estimates.
+    """Probability that a neuron belongs to its cluster and no other, given repeated estimates.
 
     Clusters are Gaussian with equal shares and one common variance per channel, so that a neuron between
     two centres, or with other barcodes in other images, is uncertain.

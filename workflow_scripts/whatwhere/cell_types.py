@@ -213,7 +213,7 @@ class TypeTest:
 
 
 def compare(barcodes: np.ndarray, rng: np.random.Generator) -> TypeTest:
-    """Test whether barcodes (neuron, channel) have a deeper valley than continua with the same spread.
+    """Tests whether barcodes (neuron, channel) have a deeper valley than continua with the same spread.
 
     The tail of the null is a Gumbel distribution, that of maxima, with the mean and variance of the
     simulated valleys. Continua are drawn until the answer is clear, at most :data:`N_CONTINUA`. Of more
@@ -288,14 +288,14 @@ def _is_continuum(barcodes: np.ndarray, part: np.ndarray, rng: np.random.Generat
 
 
 def _pure(barcodes: np.ndarray, part: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """Split neurons (index,) until every part is a continuum."""
+    """Splits neurons (index,) until every part is a continuum."""
     if _is_continuum(barcodes, part, rng):
         return [part]
     return [pure for half in _halves(barcodes[part]) for pure in _pure(barcodes, part[half], rng)]
 
 
 def _joined(barcodes: np.ndarray, parts: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-    """Join outliers with the nearest part, then the pair with the least valley while it is a continuum."""
+    """Joins outliers with the nearest part, then the pair with the least valley while it is a continuum."""
     large = [part for part in parts if len(part) >= SMALLEST_TYPE]
     centres = np.stack([barcodes[part].mean(0) for part in large])
     for part in parts:

@@ -36,7 +36,7 @@ from whatwhere.explorer_views import LISTS, NUMBERS, TEXTS
 from whatwhere.files import atomic
 
 SCRIPT = Path(__file__).parent / "explorer.js"
-"""What happens when something is chosen."""
+"""The code that runs in the browser when a user selects something."""
 
 _INTRODUCTION = """
 <b style="font-size:20px">Explorer</b> &nbsp; Every neuron is a row and a point. Click one, or draw a box in a
@@ -119,7 +119,7 @@ def _columns() -> list[TableColumn]:
 
 
 def _controls(datasets: list[str]) -> dict[str, Any]:
-    """What can be chosen, by name; models, types and clusters are filled in when the page opens."""
+    """Controls by name; models, types and clusters are filled in when the page opens."""
     return {
         "dataset": Select(title="dataset", value=datasets[0], options=datasets, width=180),
         "model": Select(title="model", width=230),
@@ -221,7 +221,7 @@ def page(views: Views) -> Document:
 
 
 def write(views: Views, title: str, path: str | Path) -> None:
-    """Write the explorer as one HTML file with everything in it; equal views give equal bytes."""
+    """Writes the explorer as one HTML file with everything in it; equal views give equal bytes."""
     html = file_html(page(views), INLINE, title)
     for number, identifier in enumerate(dict.fromkeys(_RANDOM.findall(html))):
         html = html.replace(identifier, f"whatwhere-{number}")

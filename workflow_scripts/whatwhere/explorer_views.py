@@ -1,4 +1,4 @@
-"""What the explorer shows of one model: a row of words, numbers and small pictures per neuron."""
+"""Views of the explorer: a row of words, numbers and small pictures for every neuron of a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LISTS = ("measured", "predicted")
 
 
 def view(neurons: xr.Dataset) -> pd.DataFrame:
-    """What the explorer shows of one model.
+    """Table of the neurons of one model as the explorer shows it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where masks and spike-triggered averages put a neuron, and how far that is from the truth."""
+"""Locations of neurons by masks and spike-triggered averages, and their errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far clusters of barcodes can be trusted: over halves of the images, resampled neurons and fits."""
+"""Stability of clusters of barcodes over halves of the images, resampled neurons and fits."""
 
 from __future__ import annotations
 

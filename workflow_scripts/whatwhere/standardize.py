@@ -32,7 +32,7 @@ class Standardizer:
 
     @property
     def normalize(self) -> str:
-        """Which of :data:`whatwhere.dataset.NORMALIZATIONS` it does."""
+        """Name of the normalisation, one of :data:`whatwhere.dataset.NORMALIZATIONS`."""
         if (self.mean == 0).all() and (self.sd == 1).all():
             return "none"
         each = self.mean.reshape(-1, int(np.prod(self.image_shape)))

@@ -39,7 +39,7 @@ _PROJECTIONS = 10
 
 
 def project(images: Tensor, norm: float, low: Tensor, high: Tensor) -> Tensor:
-    """Scale images to a norm within the limits of their pixels; less if the limits do not hold as much.
+    """Scales images to a norm within the limits of their pixels; less if the limits do not hold as much.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def most_exciting_images(
     least: bool = False,
     confirm: FittedModel | None = None,
 ) -> xr.Dataset:
-    """Find the image that every neuron responds to most.
+    """Finds the image that every neuron responds to most.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def _dataset(
 
 
 def _confirmed(confirm: FittedModel, found: xr.Dataset) -> xr.DataArray:
-    """What another fit predicts of the responses, (neuron,)."""
+    """Share of the responses that another fit predicts, (neuron,)."""
     positions = torch.from_numpy(_positions(confirm, found["neuron"].values))
     images = torch.from_numpy(found["image"].values)
     with torch.no_grad():
@@ -236,7 +236,7 @@ def _confirmed(confirm: FittedModel, found: xr.Dataset) -> xr.DataArray:
 
 
 def write_pngs(found: xr.Dataset, folder: str | Path) -> list[Path]:
-    """Write one PNG per neuron, ``neuron_<index>.png``, to be shown in an experiment.
+    """Writes one PNG per neuron, ``neuron_<index>.png``, to be shown in an experiment.
 
     Values keep their meaning where training images have 0 to 255; else the range of the training images is
     stretched to that.

@@ -46,7 +46,7 @@ class Canvas:
         return np.repeat(grey[:, None], self.shape[0], axis=1)
 
     def distances(self, center: tuple[float, float] | None) -> tuple[np.ndarray, np.ndarray]:
-        """How far (y, x) every pixel lies below and to the right of a centre (y, x); None: the middle."""
+        """Distances down and right of a centre (y, x), (y, x) each; None is the middle of the image."""
         _, height, width = self.shape
         row, column = ((height - 1) / 2, (width - 1) / 2) if center is None else center
         down, right = np.meshgrid(np.arange(height) - row, np.arange(width) - column, indexing="ij")
@@ -82,7 +82,7 @@ def _check(diameters: Sequence[float], contrast: float) -> None:
 
 
 def blank(canvas: Canvas) -> Stimuli:
-    """Return the background alone."""
+    """Returns the background alone."""
     return Stimuli(canvas.draw(np.zeros((1, *canvas.shape[1:]))), pd.DataFrame(index=[0]))
 
 

@@ -170,7 +170,7 @@ def size_tuning(
 
 
 def preferred_sizes(curves: pd.DataFrame) -> pd.DataFrame:
-    """What the table of :func:`size_tuning` says about every neuron.
+    """Preferred diameter and surround suppression of every neuron, from the table of :func:`size_tuning`.
 
     Returns
     -------

@@ -100,7 +100,7 @@ def predict_unseen(
 def combine_seed(
     members: list[MemberFits], seed: int, data: FitData, images: np.ndarray, responses: np.ndarray
 ) -> tuple[Candidates, pd.DataFrame]:
-    """Combine the fits of one seed by their predictions of validation images.
+    """Combines the fits of one seed by their predictions of validation images.
 
     Several models are mixed by :func:`whatwhere.models.combined.mix`; of a single one, starts are averaged.
 

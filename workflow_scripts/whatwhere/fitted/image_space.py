@@ -67,7 +67,7 @@ class ImageSpace:
         )
 
     def prepare(self, images: np.ndarray | Sequence[np.ndarray], *, preprocessed: bool) -> np.ndarray:
-        """Bring images into the form in which the model was fitted, (image, channel, y, x) float32.
+        """Brings images into the form in which the model was fitted, (image, channel, y, x) float32.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Fits of a finished run, found in its folder ``results/<run>``."""
+"""Fits of a finished run, read from its folder ``results/<run>``."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _choices(values: pd.Series) -> str:
 
 
 def load(run: str | Path, wanted: Mapping[str, str | int | None]) -> FittedModel:
-    """Load the fits that :func:`find` finds as one model."""
+    """Loads the fits that :func:`find` finds as one model."""
     fits = find(run, wanted)
     return together([_load_one(Path(run), fits.loc[index].to_dict()) for index in fits.index])
 
@@ -104,7 +104,7 @@ def _load_one(run: Path, key: dict[str, str]) -> FittedModel:
 def assemble(
     data: xr.Dataset, content: dict[str, Any], selected: pd.DataFrame, scores: pd.DataFrame
 ) -> FittedModel:
-    """Put a fitted model together from the files of a run.
+    """Puts a fitted model together from the files of a run.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from whatwhere.files import read_table, read_tensors
 from whatwhere.fitted.selection import MEAN_RESPONSE, most_frequent
 from whatwhere.models.base import EVALUATION_CHUNK, Model
 from whatwhere.models.calibrated import CalibratedModel
-from whatwhere.pool import Part, neurons_of, parts_of
+from whatwhere.pool import neurons_of
 from whatwhere.training.families import Setting, settings
 from whatwhere.training.fits import load_model
 
@@ -65,6 +65,11 @@ class SeedFit:
         return self.stored["neurons"].numpy()
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """Neurons, training plus validation images and seed, as columns of tables."""
+        return {"n_neurons": len(self.neurons), "n_images": self.stored["n_images"], "seed": self.seed}
+
+    @property
     def setting(self) -> Setting:
         """Hyper-parameters that most neurons selected."""
         return settings(self.content["definition"])[most_frequent(self.selected)]
@@ -72,7 +77,8 @@ class SeedFit:
     @cached_property
     def calibrated(self) -> dict[int, CalibratedModel]:
         """The selected models by their setting, in evaluation mode and without gradients."""
-        statistics = [self.stored[name] for name in ("input_mean", "input_sd", "response_scale")]
+        names = ("input_mean", "input_sd", "response_scale", "recording")
+        statistics = [self.stored.get(name) for name in names]
         return {
             setting: CalibratedModel(load_model(self.content, self.seed, setting), *statistics)
             .eval()
@@ -88,11 +94,6 @@ class SeedFit:
     def model(self) -> Model:
         """The model that most neurons selected."""
         return self._shown.model
-
-    @cached_property
-    def parts(self) -> Sequence[Part | None]:
-        """The pooled recordings; [None] for a single recording."""
-        return parts_of(self.stored["recording"].numpy()) if "recording" in self.stored else [None]
 
     def predict(self, images: np.ndarray, recording: np.ndarray | None = None) -> np.ndarray:
         """Predicted responses; neurons that selected no setting have their mean training response.
@@ -110,7 +111,7 @@ class SeedFit:
         (image, neuron) in stored units.
         """
         predictions = np.repeat(self.stored["response_mean"].numpy()[None], len(images), axis=0)
-        for part in self.parts:
+        for part in self._shown.parts:
             columns = np.arange(len(self.selected))[neurons_of(part)]
             everything = part is None or recording is None
             mine = slice(None) if everything else np.flatnonzero(recording == part.recording)
@@ -139,20 +140,15 @@ class SeedFit:
         for setting, model in self.calibrated.items():
             mine = torch.nonzero(selected == setting)[:, 0]
             if len(mine):
-                recording = self._recording_of(neurons[mine])
-                own = model.own_responses(images[mine], neurons[mine], recording, self.parts)
-                responses = responses.index_add(0, mine, own)
+                responses = responses.index_add(0, mine, model.own_responses(images[mine], neurons[mine]))
         return responses
-
-    def _recording_of(self, neurons: Tensor) -> Tensor | None:
-        return self.stored["recording"][neurons] if "recording" in self.stored else None
 
     def statistics(self, neurons: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and sd of the pixels of images for neurons (neuron,), (neuron, channel, y, x) each.
 
         For a single recording they are (channel, y, x).
         """
-        return self._shown.statistics(self._recording_of(neurons))
+        return self._shown.statistics_of(neurons)
 
     def standardize(self, images: np.ndarray, recording: np.ndarray | None = None) -> np.ndarray:
         """Standardised images (image, channel, y, x); ``recording`` (image,) has the number of each.
@@ -211,8 +207,6 @@ class SelectedFit:
         The fits of the seed.
     cell
         Folder of the condition, such as ``n100-d4096`` or ``nall-dall``.
-    last
-        Whether the condition is the last one, the largest one.
     rule
         Name of the selection rule.
     finished, at_edge
@@ -222,16 +216,9 @@ class SelectedFit:
 
     fit: SeedFit
     cell: str
-    last: bool
     rule: str
     finished: np.ndarray
     at_edge: np.ndarray
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Neurons, training plus validation images and seed, as columns of tables."""
-        stored = self.fit.stored
-        return {"n_neurons": len(stored["neurons"]), "n_images": stored["n_images"], "seed": self.fit.seed}
 
 
 def selected_fits(
@@ -253,4 +240,4 @@ def selected_fits(
         for (rule, seed), rows in mine.groupby(["selection", "seed"], sort=False):
             fit = SeedFit.of(content, int(seed), rows["setting"].to_numpy())
             finished, at_edge = (rows[name].to_numpy() for name in ("finished", "at_edge"))
-            yield SelectedFit(fit, cell, cell == cells[-1], rule, finished, at_edge)
+            yield SelectedFit(fit, cell, rule, finished, at_edge)

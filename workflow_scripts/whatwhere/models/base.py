@@ -1,4 +1,4 @@
-"""What every model is: a module that starts somewhere, predicts, and has penalties."""
+"""Base of all models: initial values, predictions, penalties, masks and feature weights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EVALUATION_CHUNK = 256
 
 @dataclass(frozen=True)
 class LocalizedStart:
-    """What inference found, for networks that start from it.
+    """Result of inference from which a network starts.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class LocalizedStart:
 
 @dataclass(frozen=True)
 class Start:
-    """What initial values are made of.
+    """Data from which initial values are made.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class Bank(nn.Module):
     stride: int
 
     def filters(self) -> Tensor:
-        """What every feature filters images with, for figures, (feature, channel, y, x)."""
+        """Filters of all features, for figures, (feature, channel, y, x)."""
         raise NotImplementedError
 
 
@@ -132,23 +132,23 @@ class Model(nn.Module):
         return 1 if self.bank is None else self.bank.stride
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Return what is called with: the images, or the maps of the bank, which training computes once."""
+        """Returns what is called with: the images, or the maps of the bank, which training computes once."""
         return images if self.bank is None else self.bank(images)
 
     def initialize(self, start: Start) -> None:
-        """Set all parameters to their initial values."""
+        """Sets all parameters to their initial values."""
         raise NotImplementedError
 
     def decayed(self) -> list[nn.Parameter]:
-        """Return the parameters that weight decay shrinks; none unless a model says so."""
+        """Returns the parameters that weight decay shrinks; none unless a model says so."""
         return []
 
     def carried(self) -> tuple[list[nn.Parameter], float]:
-        """Return the parameters that another model started, and their rate relative to all others."""
+        """Returns the parameters that another model started, and their rate relative to all others."""
         return [], 1.0
 
     def penalties(self) -> Penalties:
-        """Return the penalties that a grid may name; none unless a model says so."""
+        """Returns the penalties that a grid may name; none unless a model says so."""
         return {}
 
     def masks(self) -> Tensor | None:

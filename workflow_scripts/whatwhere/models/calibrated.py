@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from whatwhere.models.base import Model, in_chunks
-from whatwhere.pool import Part, neurons_of
+from whatwhere.pool import Part, neurons_of, parts_of
 
 
 class CalibratedModel(nn.Module):
@@ -23,15 +23,25 @@ class CalibratedModel(nn.Module):
         (channel, y, x), or (recording, channel, y, x) for pooled recordings.
     response_scale
         (neuron,) factor from the output of the model to stored responses.
+    recording
+        (neuron,) number of the recording of every neuron, None for a single recording.
     """
 
     input_mean: Tensor
     input_sd: Tensor
     response_scale: Tensor
 
-    def __init__(self, model: Model, input_mean: Tensor, input_sd: Tensor, response_scale: Tensor) -> None:
+    def __init__(
+        self,
+        model: Model,
+        input_mean: Tensor,
+        input_sd: Tensor,
+        response_scale: Tensor,
+        recording: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
+        self.recording = recording
         self.register_buffer("input_mean", input_mean)
         self.register_buffer("input_sd", input_sd)
         self.register_buffer("response_scale", response_scale)
@@ -61,9 +71,16 @@ class CalibratedModel(nn.Module):
         """Feature maps (image, channel, y, x) of stored images, None as for :meth:`Model.features`."""
         return self.model.features(self.model.prepare(self.standardize(images)))
 
-    def own_responses(
-        self, images: Tensor, neurons: Tensor, recording: Tensor | None, parts: Sequence[Part | None]
-    ) -> Tensor:
+    @property
+    def parts(self) -> Sequence[Part | None]:
+        """The pooled recordings; [None] for a single recording."""
+        return [None] if self.recording is None else parts_of(self.recording.numpy())
+
+    def statistics_of(self, neurons: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and sd of the pixels for neurons (neuron,), as :meth:`statistics` returns them."""
+        return self.statistics(None if self.recording is None else self.recording[neurons])
+
+    def own_responses(self, images: Tensor, neurons: Tensor) -> Tensor:
         """Predicted response of one neuron to each image, (image,), differentiable.
 
         Where possible, only this neuron is computed for its image.
@@ -74,12 +91,9 @@ class CalibratedModel(nn.Module):
             (image, channel, y, x) in stored units.
         neurons
             (image,) positions in the population.
-        recording
-            (image,) number of the recording of the neuron, None for a single recording.
-        parts
-            The pooled recordings; [None] for a single recording.
         """
-        prepared = self.model.prepare(self.standardize(images, recording))
+        mean, sd = self.statistics_of(neurons)
+        prepared = self.model.prepare((images - mean) / sd)
         rows = self._rows_of_neurons()
         if rows is not None:
 
@@ -90,7 +104,7 @@ class CalibratedModel(nn.Module):
             own = {name: value[neurons] for name, value in rows.items()}
             return vmap(respond)(own, prepared) * self.response_scale[neurons]
         found = prepared.new_empty(len(prepared))
-        for part in parts:
+        for part in self.parts:
             first, last, _ = neurons_of(part).indices(len(self.response_scale))
             mine = torch.nonzero((first <= neurons) & (neurons < last))[:, 0]
             if len(mine):

@@ -48,7 +48,7 @@ class Combined(Model):
         self.register_buffer("bias", torch.zeros(n_neurons))
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
-        """Build the members that have weight, and load all."""
+        """Builds the members that have weight, and loads all parameters."""
         taking_part = torch.nonzero(state_dict["weights"].any(1))[:, 0].tolist()
         names = ("input_mean", "input_sd", "response_scale")
         self.members = nn.ModuleDict()
@@ -127,7 +127,7 @@ def _mixed(gram: np.ndarray, cross: np.ndarray, shared: np.ndarray, strength: fl
 
 
 def _non_negative(gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
-    """Minimise w G w - 2 w c over weights w (model,) that are not negative."""
+    """Minimises w G w - 2 w c over weights w (model,) that are not negative."""
     values, vectors = np.linalg.eigh(gram)
     roots = np.sqrt(np.maximum(values, 1e-12 * max(values[-1], 1e-12)))
     weights, _ = nnls((vectors * roots).T, (vectors / roots).T @ cross)

@@ -50,7 +50,7 @@ class GaussianReadout(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_neurons)) if config["bias"] else None
 
     def initialize(self, start: Start) -> None:
-        """Set all parameters but the bias.
+        """Sets all parameters but the bias.
 
         The mean is the centre, the peak of an average, or random in the middle half of both sides.
         """
@@ -67,14 +67,14 @@ class GaussianReadout(nn.Module):
         feature_start_(self.config["feature_start"], self.raw_feature_weights, start)
 
     def place(self, neurons: Tensor, pixels: Tensor) -> None:
-        """Put neurons (index,) on pixels (index, 2) of the feature maps, row and column."""
+        """Puts neurons (index,) on pixels (index, 2) of the feature maps, row and column."""
         last = torch.tensor([max(self.height - 1, 1), max(self.width - 1, 1)])
         position = pixels.cpu() / last * 2 - 1
         with torch.no_grad():
             self.mean[neurons] = position.to(self.mean)
 
     def move(self, neurons: Tensor, pixels: Tensor, weights: Tensor) -> None:
-        """Put neurons (index,) on pixels (index, 2) with new feature weights (index, channel)."""
+        """Puts neurons (index,) on pixels (index, 2) with new feature weights (index, channel)."""
         self.place(neurons, pixels)
         with torch.no_grad():
             self.raw_feature_weights[neurons] = weights
@@ -123,7 +123,7 @@ class GaussianReadout(nn.Module):
         return self.raw_feature_weights.abs().sum(1)
 
     def decayed(self) -> list[nn.Parameter]:
-        """What weight decay shrinks."""
+        """Parameters that weight decay shrinks."""
         return [self.raw_feature_weights]
 
     def penalties(self) -> Penalties:

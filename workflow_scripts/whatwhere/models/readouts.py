@@ -20,7 +20,7 @@ from whatwhere.sta import crop_to_mask, mask_peak
 
 
 def _mask_start(config: dict[str, Any], mask: Tensor, start: Start) -> None:
-    """Fill a mask (neuron, y, x): noise, then one pixel at the peak of an average (sections B and G.3).
+    """Fills a mask (neuron, y, x): noise, then one pixel at the peak of an average (sections B and G.3).
 
     A uniform mask has the same value everywhere. From inferred locations, the whole posterior is added, or
     the expected amplitude at every location.
@@ -52,7 +52,7 @@ def _posterior_mask(height: str | float, start: Start, shape: tuple[int, int]) -
 
 
 def feature_start_(config: dict[str, Any], weights: Tensor, start: Start) -> None:
-    """Fill feature weights (neuron, channel) with N(mean, sd) (section B)."""
+    """Fills feature weights (neuron, channel) with N(mean, sd) (section B)."""
     means: dict[Any, Any] = {
         "response_sd": float(start.response_sd.mean()),
         "inverse_channels": 1 / weights.shape[1],
@@ -89,13 +89,13 @@ class FactorizedReadout(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_neurons)) if config["bias"] else None
 
     def initialize(self, start: Start) -> None:
-        """Set all parameters but the bias (section B)."""
+        """Sets all parameters but the bias (section B)."""
         _mask_start(self.config["mask_start"], self.raw_mask, start)
         if self.raw_feature_weights.requires_grad:
             feature_start_(self.config["feature_start"], self.raw_feature_weights, start)
 
     def move(self, neurons: Tensor, pixels: Tensor, weights: Tensor) -> None:
-        """Put neurons (index,) on single pixels (index, 2) with new feature weights (index, channel).
+        """Puts neurons (index,) on single pixels (index, 2) with new feature weights (index, channel).
 
         Masks keep their sum of absolute values, and take the scale of the weights out of them.
         """
@@ -139,7 +139,7 @@ class FactorizedReadout(nn.Module):
         return self.mask_l1() * self.feature_l1()
 
     def decayed(self) -> list[nn.Parameter]:
-        """What weight decay shrinks."""
+        """Parameters that weight decay shrinks."""
         return [self.raw_mask, self.raw_feature_weights]
 
     def penalties(self) -> Penalties:
@@ -177,7 +177,7 @@ class FullyConnectedReadout(nn.Module):
         self.dropout = nn.Dropout(config["dropout"])
 
     def initialize(self, start: Start) -> None:
-        """Draw the weights, Xavier-uniform (section G.3) or N(0, sd) (section F.5)."""
+        """Draws the weights, Xavier-uniform (section G.3) or N(0, sd) (section F.5)."""
         if self.config["weight_sd"] == "xavier":
             nn.init.xavier_uniform_(self.weights.data.view(len(self.weights), -1), generator=start.generator)
         else:
@@ -195,7 +195,7 @@ class FullyConnectedReadout(nn.Module):
         return self.weights.square().sum((1, 2, 3))
 
     def decayed(self) -> list[nn.Parameter]:
-        """What weight decay shrinks."""
+        """Parameters that weight decay shrinks."""
         return [self.weights]
 
     def penalties(self) -> Penalties:
