@@ -30,11 +30,18 @@ def parameters(fit: SeedFit, data: xr.Dataset) -> xr.Dataset:
     n_neurons = len(fit.neurons)
     keep = np.linspace(0, n_neurons - 1, min(n_neurons, MAX_NEURONS)).astype(int)
     image = data["images"][int(np.flatnonzero(data["split"].values[0] == TRAIN)[0])].values
-    parts = fit.model.parts(torch.from_numpy(fit.standardize(image[None])))
-    masks, weights = fit.model.masks(), fit.model.feature_weights()
-    if masks is not None and weights is not None:
-        parts["masks"] = (("neuron", "fy", "fx"), masks.numpy())
-        parts["feature_weights"] = (("neuron", "feature"), weights.numpy())
+    model = fit.model
+    with torch.inference_mode():
+        features = model.features(model.prepare(torch.from_numpy(fit.standardize(image[None]))))
+        found = {
+            "features": (("feature", "fy", "fx"), None if features is None else features[0]),
+            "kernels": (("kernel", "channel", "ky", "kx"), model.first_layer()),
+            "filters": (("neuron", "channel", "y", "x"), model.pixel_filters()),
+            "masks": (("neuron", "fy", "fx"), model.masks()),
+            "feature_weights": (("neuron", "feature"), model.feature_weights()),
+        }
+        parts = {name: (dims, one.numpy()) for name, (dims, one) in found.items() if one is not None}
+    parts |= {"stride": ((), np.array(model.stride)), "n_layers": ((), np.array(model.n_layers))}
     for name in ("location", "receptive_field", "cell_type"):
         if name in data:
             parts[name] = (data[name].dims, data[name].values[fit.neurons])

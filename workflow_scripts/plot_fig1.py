@@ -84,16 +84,8 @@ def _map(ax: Axes, values: np.ndarray) -> None:
 def _outline(ax: Axes, mask: np.ndarray, color: str) -> None:
     """Circles the largest value of a mask on a map of the same size."""
     y, x = np.unravel_index(np.abs(mask).argmax(), mask.shape)
-    ax.plot(
-        x,
-        y,
-        "o",
-        markersize=7,
-        markerfacecolor="none",
-        markeredgecolor=color,
-        markeredgewidth=1.2,
-        clip_on=False,
-    )
+    style = {"markersize": 7, "markeredgecolor": color, "markeredgewidth": 1.2, "clip_on": False}
+    ax.plot(x, y, "o", markerfacecolor="none", **style)
 
 
 def scaled(values: np.ndarray) -> tuple[np.ndarray, str]:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from whatwhere.files import read_netcdf, write_table
 from whatwhere.fitted.selection import MEAN_RESPONSE, at_edge, select
@@ -40,6 +39,7 @@ def _table(path: str, cell: str, rule: str) -> pd.DataFrame:
         of_mean = content["validation_loss_of_mean"].values
         seed, neuron = np.indices(chosen.shape)
         picked = np.where(chosen == MEAN_RESPONSE, of_mean, loss[seed, chosen, neuron])
+        finished = (chosen == MEAN_RESPONSE) | content["finished"].values[seed, chosen].astype(bool)
         settings = {
             name: np.where(chosen == MEAN_RESPONSE, np.nan, values.values[chosen]).ravel()
             for name, values in content.coords.items()
@@ -53,17 +53,11 @@ def _table(path: str, cell: str, rule: str) -> pd.DataFrame:
                 "neuron": content["neuron_index"].values[seed.ravel(), neuron.ravel()],
                 "setting": chosen.ravel(),
                 "validation_loss": picked.ravel(),
-                "finished": _finished(content, chosen).ravel(),
+                "finished": finished.ravel(),
                 "at_edge": at_edge(content, chosen).ravel(),
                 **settings,
             }
         )
-
-
-def _finished(validation: xr.Dataset, chosen: np.ndarray) -> np.ndarray:
-    """Whether the chosen fits ended by themselves, (seed, neuron)."""
-    seed, _ = np.indices(chosen.shape)
-    return (chosen == MEAN_RESPONSE) | validation["finished"].values[seed, chosen].astype(bool)
 
 
 if __name__ == "__main__":

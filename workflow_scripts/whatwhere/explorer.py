@@ -79,16 +79,8 @@ def _plot(
         y_axis_label=axes[1],
         output_backend="canvas",
     )
-    plot.scatter(
-        *names,
-        source=source,
-        view=shown,
-        size=7,
-        color="color",
-        line_color=None,
-        alpha=0.75,
-        nonselection_alpha=0.12,
-    )
+    style = {"size": 7, "color": "color", "line_color": None, "alpha": 0.75, "nonselection_alpha": 0.12}
+    plot.scatter(*names, source=source, view=shown, **style)
     return plot
 
 

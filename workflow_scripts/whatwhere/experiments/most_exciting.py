@@ -144,12 +144,12 @@ def most_exciting_images(
     UserError
         If a neuron is unknown, or a number out of range.
     """
-    positions = _positions(fitted, neurons)
-    norm = NORM_SHARE * fitted.image_space.norm if norm is None else norm
+    positions, space = _positions(fitted, neurons), fitted.image_space
+    norm = NORM_SHARE * space.norm if norm is None else norm
     if not (norm > 0 and steps >= 1 and n_starts >= 1):
         raise UserError("most_exciting_images: norm must be positive, steps and n_starts at least 1")
     sign = -1.0 if least else 1.0
-    limits = [torch.from_numpy(limit) for limit in (fitted.image_space.low, fitted.image_space.high)]
+    limits = [torch.from_numpy(limit) for limit in (space.low, space.high)]
     found, reached = [], []
     for chunk in torch.from_numpy(positions).split(_CHUNK):
         mean, sd = fitted.seed_fits[0].statistics(chunk)
@@ -160,15 +160,25 @@ def most_exciting_images(
 
         starts = []
         for start in range(n_starts):
-            noise = _noise(fitted.neurons[chunk.numpy()], fitted.image_space.shape, seed, start)
+            noise = _noise(fitted.neurons[chunk.numpy()], space.shape, seed, start)
             faint = project(noise, FAINT * norm, low, high)
             starts.append(ascend(respond, faint, norm, low, high, steps))
         images, largest = (torch.stack(part) for part in zip(*starts, strict=True))
         found.append(images[largest.argmax(0), torch.arange(len(chunk))] * sd + mean)
         reached.append(sign * largest)
         logger.info("%d of %d neurons have their image", sum(map(len, found)), len(positions))
-    result = _dataset(fitted, positions, torch.cat(found), torch.cat(reached, 1), least=least)
-    result.attrs |= {"norm": norm, "steps": steps, "seed": seed, "least": int(least)}
+    reached_of_start = torch.cat(reached, 1)
+    best = reached_of_start.amin(0) if least else reached_of_start.amax(0)
+    result = xr.Dataset(
+        {
+            "image": (("neuron", "channel", "y", "x"), torch.cat(found).numpy()),
+            "response": ("neuron", best.numpy()),
+            "response_of_start": (("neuron", "start"), reached_of_start.T.numpy()),
+        },
+        coords={"neuron": fitted.neurons[positions]},
+        attrs={"low": float(space.low.min()), "high": float(space.high.max())}
+        | {"norm": norm, "steps": steps, "seed": seed, "least": int(least)},
+    )
     return result if confirm is None else result.assign(confirmed=_confirmed(confirm, result))
 
 
@@ -206,21 +216,6 @@ def _noise(neurons: np.ndarray, shape: tuple[int, int, int], seed: int, start: i
     """White noise (neuron, channel, y, x), from a random stream for every neuron and start."""
     streams = (np.random.default_rng([seed, int(neuron), start]) for neuron in neurons)
     return torch.from_numpy(np.stack([rng.standard_normal(shape, np.float32) for rng in streams]))
-
-
-def _dataset(
-    fitted: FittedModel, positions: np.ndarray, image: Tensor, reached: Tensor, *, least: bool
-) -> xr.Dataset:
-    best = reached.amin(0) if least else reached.amax(0)
-    return xr.Dataset(
-        {
-            "image": (("neuron", "channel", "y", "x"), image.numpy()),
-            "response": ("neuron", best.numpy()),
-            "response_of_start": (("neuron", "start"), reached.T.numpy()),
-        },
-        coords={"neuron": fitted.neurons[positions]},
-        attrs={"low": float(fitted.image_space.low.min()), "high": float(fitted.image_space.high.max())},
-    )
 
 
 def _confirmed(confirm: FittedModel, found: xr.Dataset) -> xr.DataArray:

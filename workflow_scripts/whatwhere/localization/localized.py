@@ -15,7 +15,7 @@ from whatwhere.localization.inference import Localization, Search, localize
 from whatwhere.localization.kernel_prior import KernelPrior
 from whatwhere.localization.mixture import StaSpectra
 from whatwhere.localization.stimulus import StimulusCovariance
-from whatwhere.models.base import ImageShape, LocalizedStart, Model, Parts, predict_prepared
+from whatwhere.models.base import ImageShape, LocalizedStart, Model, predict_prepared
 from whatwhere.models.cores import correlate_by_fft
 from whatwhere.pool import Part, neurons_of
 from whatwhere.seen import require_all
@@ -88,6 +88,7 @@ class LocalizedEncoder(Model):
                 f"kernel: {patch} px do not fit into images of {image_shape[1]} x {image_shape[2]} px: "
                 "use smaller kernels or larger images"
             )
+        self.n_channels = image_shape[0]
         self.kernels = nn.Parameter(torch.zeros(n_kernels, patch, patch))
         self.readout = LocalizedReadout(n_neurons, n_kernels, (height, width))
 
@@ -100,11 +101,9 @@ class LocalizedEncoder(Model):
         """Outputs of the kernels, (image, kernel, y, x)."""
         return correlate_by_fft(prepared.mean(1, keepdim=True), self.kernels[:, None])
 
-    def parts(self, image: Tensor) -> Parts:
-        """Kernels; channels are averaged, so that each has an equal share in a kernel."""
-        channels = image.shape[1]
-        shares = self.kernels.detach()[:, None].expand(-1, channels, -1, -1) / channels
-        return super().parts(image) | {"kernels": (("kernel", "channel", "ky", "kx"), shares.numpy())}
+    def first_layer(self) -> Tensor:
+        """Kernels, (kernel, channel, y, x); channels are averaged: each has an equal share in a kernel."""
+        return self.kernels.detach()[:, None].expand(-1, self.n_channels, -1, -1) / self.n_channels
 
 
 def build_localized(

@@ -19,9 +19,6 @@ Penalties = dict[str, Callable[[], Tensor]]
 """Penalty by its name in a model's grid: a scalar, or (neuron,) to be reduced as the loss is."""
 
 
-Parts = dict[str, tuple[tuple[str, ...], np.ndarray]]
-"""Dims and values of the parts of a model by name, as xarray takes them; every neuron's along ``neuron``."""
-
 EVALUATION_CHUNK = 256
 """Images that are predicted at once; bounds the memory of feature maps."""
 
@@ -165,15 +162,18 @@ class Model(nn.Module):
         """Feature maps that neurons read, (image, channel, y, x); None for a family that has none."""
         return None if self.bank is None and self.readout is None else prepared
 
-    def parts(self, image: Tensor) -> Parts:
-        """Parts of the model that figures show beside masks and weights, such as features and kernels.
+    @property
+    def n_layers(self) -> int:
+        """Number of layers of filters up to :meth:`features`, the bank included."""
+        return 1
 
-        Parameters
-        ----------
-        image
-            (1, channel, y, x), standardised.
-        """
-        return {"stride": ((), np.array(self.stride))}
+    def first_layer(self) -> Tensor | None:
+        """Filters of the first layer or the bank, (kernel, channel, y, x), for figures; None without both."""
+        return None if self.bank is None else self.bank.filters()
+
+    def pixel_filters(self) -> Tensor | None:
+        """Filters of a linear model of pixels, (neuron, channel, y, x), for figures; None for others."""
+        return None
 
 
 def in_chunks(model: Model, prepared: Tensor, part: Part | None = None) -> Tensor:

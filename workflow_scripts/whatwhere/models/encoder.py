@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from whatwhere.errors import UserError
-from whatwhere.models.base import ImageShape, Model, Parts, Penalties, Start, inverse_softplus
+from whatwhere.models.base import ImageShape, Model, Penalties, Start, inverse_softplus
 from whatwhere.models.cores import ACTIVATIONS, ConvCore
 from whatwhere.models.gaussian_readout import GaussianMaskReadout, GaussianReadout
 from whatwhere.models.readouts import (
@@ -120,16 +119,14 @@ class Encoder(Model):
         features: Tensor = self.core(prepared)
         return features
 
-    @torch.inference_mode()
-    def parts(self, image: Tensor) -> Parts:
-        """Features of the image, and kernels of the first layer or bank."""
-        layers = self.core.conv_layers()
-        first = layers[0].constrained_kernels() if self.bank is None else self.bank.filters()
-        return super().parts(image) | {
-            "features": (("feature", "fy", "fx"), self.features(self.prepare(image))[0].numpy()),
-            "kernels": (("kernel", "channel", "ky", "kx"), first.numpy()),
-            "n_layers": ((), np.array(len(layers) + (self.bank is not None))),
-        }
+    @property
+    def n_layers(self) -> int:
+        """Layers of the core, and the bank."""
+        return len(self.core.conv_layers()) + (self.bank is not None)
+
+    def first_layer(self) -> Tensor:
+        """Kernels of the first layer, or filters of the bank below it, (kernel, channel, y, x)."""
+        return self.core.conv_layers()[0].constrained_kernels() if self.bank is None else self.bank.filters()
 
 
 class KnownKernelEncoder(Encoder):

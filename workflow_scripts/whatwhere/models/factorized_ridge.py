@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from whatwhere import seen
 from whatwhere.fit_data import FitData
-from whatwhere.models.base import ImageShape, Model, Parts
+from whatwhere.models.base import ImageShape, Model
 from whatwhere.models.readouts import FactorizedReadout
 from whatwhere.pool import ALL, Part, neurons_of
 
@@ -72,17 +72,6 @@ class FactorizedRidge(Model):
         """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
         drive: Tensor = self.readout(features, neurons_of(part))
         return drive
-
-    @torch.inference_mode()
-    def parts(self, image: Tensor) -> Parts:
-        """Features of the image, and filters of the bank."""
-        if self.bank is None:
-            raise TypeError("a factorised ridge without a bank has no features to show")
-        return super().parts(image) | {
-            "features": (("feature", "fy", "fx"), self.prepare(image)[0].numpy()),
-            "kernels": (("kernel", "channel", "ky", "kx"), self.bank.filters().numpy()),
-            "n_layers": ((), np.array(1)),
-        }
 
 
 def fit_factorized(data: FitData, settings: list[dict[str, float]]) -> list[dict[str, Tensor]]:

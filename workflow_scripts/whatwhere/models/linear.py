@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from whatwhere import seen
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
-from whatwhere.models.base import ImageShape, Model, Parts
+from whatwhere.models.base import ImageShape, Model
 from whatwhere.models.cores import ACTIVATIONS
 from whatwhere.pool import Part, neurons_of
 
@@ -45,12 +45,9 @@ class LinearEncoder(Model):
         mine = neurons_of(part)
         return self.nonlinearity(images.flatten(1) @ self.filters[mine].flatten(1).T + self.bias[mine])
 
-    def parts(self, image: Tensor) -> Parts:
-        """The filters of pixels; weights on a bank are no image."""
-        if self.bank is not None:
-            return super().parts(image)
-        filters = self.filters.detach().numpy()
-        return super().parts(image) | {"filters": (("neuron", "channel", "y", "x"), filters)}
+    def pixel_filters(self) -> Tensor | None:
+        """Filters of pixels, (neuron, channel, y, x); None on a bank, whose weights are no image."""
+        return self.filters.detach() if self.bank is None else None
 
 
 def fit_mean(data: FitData) -> dict[str, Tensor]:
