@@ -91,16 +91,15 @@ def wait(browser, condition):
     return WebDriverWait(browser, 30, poll_frequency=0.05).until(condition)
 
 
-def do(browser, code):
-    """Runs JavaScript about models of the page by their name."""
-    return browser.execute_script(
-        f"const named = (name) => Bokeh.documents[0].get_model_by_name(name); {code}"
-    )
-
-
 def ask(browser, code):
     """Value of JavaScript about models of the page by their name."""
-    return do(browser, f"return {code}")
+    prefix = "const named = (name) => Bokeh.documents[0].get_model_by_name(name);"
+    return browser.execute_script(f"{prefix} return {code}")
+
+
+def do(browser, code):
+    prefix = "const named = (name) => Bokeh.documents[0].get_model_by_name(name);"
+    browser.execute_script(f"{prefix} {code}")
 
 
 def text(browser, name):
@@ -111,30 +110,40 @@ def shown(browser):
     return ask(browser, "named('table').view.filter.indices")
 
 
-FIND = """
-    const find = (root) => [
-      ...root.querySelectorAll(arguments[0]),
-      ...[...root.querySelectorAll("*")].flatMap((e) => (e.shadowRoot ? find(e.shadowRoot) : [])),
-    ];
-"""
-"""JavaScript that finds elements within the shadows of Bokeh models."""
-
-
 def rows(browser):
     """Text of the cells of the visible rows of the table, from the top."""
     return browser.execute_script(
-        FIND
-        + """return find(document)
+        """
+        const find = (root, found) => {
+          for (const element of root.querySelectorAll("*")) {
+            if (element.classList.contains("slick-row")) found.push(element);
+            if (element.shadowRoot) find(element.shadowRoot, found);
+          }
+          return found;
+        };
+        return find(document, [])
           .sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top)
           .map((row) => [...row.querySelectorAll(".slick-cell")].map((cell) => cell.textContent.trim()));
-        """,
-        ".slick-row",
+        """
     )
 
 
 def inside(browser, selector, index=0):
     """An element within the shadow of a Bokeh model."""
-    return browser.execute_script(f"{FIND} return find(document)[arguments[1]];", selector, index)
+    return browser.execute_script(
+        """
+        const find = (root, found) => {
+          found.push(...root.querySelectorAll(arguments[0]));
+          for (const element of root.querySelectorAll("*")) {
+            if (element.shadowRoot) find(element.shadowRoot, found);
+          }
+          return found;
+        };
+        return find(document, [])[arguments[1]];
+        """,
+        selector,
+        index,
+    )
 
 
 def heading(browser, title):
