@@ -113,8 +113,9 @@ class SeedFit:
         predictions = np.repeat(self.stored["response_mean"].numpy()[None], len(images), axis=0)
         for part in self._shown.parts:
             columns = np.arange(len(self.selected))[neurons_of(part)]
-            everything = part is None or recording is None
-            mine = slice(None) if everything else np.flatnonzero(recording == part.recording)
+            mine: np.ndarray | slice = slice(None)
+            if part is not None and recording is not None:
+                mine = np.flatnonzero(recording == part.recording)
             shown = _tensor(images[mine])
             for setting, model in self.calibrated.items():
                 wanted = self.selected[columns] == setting
@@ -237,7 +238,8 @@ def selected_fits(
     for cell, path in zip(cells, fits, strict=True):
         content = read_tensors(path)
         mine = table[table["cell"] == cell]
-        for (rule, seed), rows in mine.groupby(["selection", "seed"], sort=False):
-            fit = SeedFit.of(content, int(seed), rows["setting"].to_numpy())
+        for _, rows in mine.groupby(["selection", "seed"], sort=False):
+            rule, seed = rows["selection"].iloc[0], int(rows["seed"].iloc[0])
+            fit = SeedFit.of(content, seed, rows["setting"].to_numpy())
             finished, at_edge = (rows[name].to_numpy() for name in ("finished", "at_edge"))
             yield SelectedFit(fit, cell, rule, finished, at_edge)
