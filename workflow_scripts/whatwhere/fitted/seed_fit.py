@@ -77,10 +77,10 @@ class SeedFit:
     @cached_property
     def calibrated(self) -> dict[int, CalibratedModel]:
         """The selected models by their setting, in evaluation mode and without gradients."""
-        statistics = [self.stored[name] for name in ("input_mean", "input_sd", "response_scale")]
+        mean, sd, scale = (self.stored[name] for name in ("input_mean", "input_sd", "response_scale"))
         recording = self.stored.get("recording")
         return {
-            setting: CalibratedModel(load_model(self.content, self.seed, setting), *statistics, recording)
+            setting: CalibratedModel(load_model(self.content, self.seed, setting), mean, sd, scale, recording)
             .eval()
             .requires_grad_(False)
             for setting in self.stored["parameters"]
