@@ -1,10 +1,7 @@
 rule synthesize_images:
     input:
         dataset="<results>/data/{dataset}.nc",
-        fits=collect(
-            "<results>/fits/{cell.cell_path}/fits.pt",
-            cell=lookup(both(OF_FIT, "last"), within=CELLS),
-        ),
+        fits=of_cells("fits/{fit.cell_path}/fits.pt", "last"),
         selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
         scores="<results>/scores/{experiment}/{dataset}/{model}.csv",
     output:
@@ -37,11 +34,7 @@ rule plot_most_exciting:
             "<results>/figures/most_exciting/{experiment}/{dataset}/{model}.svg",
             caption="captions/most_exciting.rst",
             category="Most exciting images",
-            labels={
-                "experiment": "{experiment}",
-                "dataset": "{dataset}",
-                "model": "{model}",
-            },
+            labels=OF_MODEL,
         ),
         png="<results>/figures/most_exciting/{experiment}/{dataset}/{model}.png",
     log:
@@ -63,25 +56,13 @@ rule plot_most_exciting:
 rule describe_neurons:
     input:
         dataset="<results>/data/{dataset}.nc",
-        fits=collect(
-            "<results>/fits/{cell.cell_path}/fits.pt",
-            cell=lookup(both(OF_FIT, "last"), within=CELLS),
-        ),
+        fits=of_cells("fits/{fit.cell_path}/fits.pt", "last"),
         selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
         scores="<results>/scores/{experiment}/{dataset}/{model}.csv",
         predictions="<results>/predictions/{experiment}/{dataset}/{model}.nc",
-        averages=collect(
-            "<results>/sta/{cell.sta}.nc",
-            cell=lookup(both(OF_FIT, "last and barcodes"), within=CELLS),
-        ),
-        images=collect(
-            "<results>/most_exciting/{fit.path}.nc",
-            fit=lookup(both(OF_FIT, "barcodes"), within=FITS),
-        ),
-        barcodes=collect(
-            "<results>/barcodes/{fit.path}.csv",
-            fit=lookup(both(OF_FIT, "barcodes"), within=FITS),
-        ),
+        averages=of_cells("sta/{fit.sta}.nc", "last and barcodes"),
+        images=of_fits("most_exciting/{fit.path}.nc", both(OF_FIT, "barcodes")),
+        barcodes=of_fits("barcodes/{fit.path}.csv", both(OF_FIT, "barcodes")),
     output:
         neurons="<results>/neurons/{experiment}/{dataset}/{model}.nc",
     log:
@@ -105,9 +86,7 @@ rule describe_neurons:
 
 rule build_explorer:
     input:
-        neurons=collect(
-            "<results>/neurons/{fit.path}.nc", fit=lookup("explored", within=FITS)
-        ),
+        neurons=of_fits("neurons/{fit.path}.nc", "explored"),
         # No module of Python, so that `code` does not know it.
         script=SCRIPTS / "whatwhere" / "explorer.js",
     output:
@@ -124,9 +103,7 @@ rule build_explorer:
         mem_mb=growing(8000),
         runtime=growing(30),
     params:
-        names=FITS.query("explored")[["experiment", "dataset", "model"]].to_dict(
-            "records"
-        ),
+        names=names_of("explored"),
         run=config["run"],
         code=code_of("build_explorer"),
     message:
