@@ -1,18 +1,17 @@
+# Tables of all models that are collected, by name; without a model of several features there are no barcodes.
+COLLECTED = {
+    "scores": of_fits("scores/{fit.path}.csv"),
+    "summary": of_fits("summaries/{fit.path}.csv"),
+    "barcodes": of_fits("barcodes/{fit.path}.csv", "barcodes"),
+    "barcode_scores": of_fits("barcodes/{fit.path}_scores.csv", "barcodes"),
+}
+COLLECTED = {name: files for name, files in COLLECTED.items() if files}
+
 # Tables of a whole run: inputs, outputs and parameters of a rule and the script of the same name.
 TABLES = {
     "collect_scores": {
-        "input": {
-            "scores": of_fits("scores/{fit.path}.csv"),
-            "summaries": of_fits("summaries/{fit.path}.csv"),
-        },
-        "output": {"scores": "scores.csv", "summary": "summary.csv"},
-    },
-    "collect_barcodes": {
-        "input": {
-            "barcodes": of_fits("barcodes/{fit.path}.csv", "barcodes"),
-            "scores": of_fits("barcodes/{fit.path}_scores.csv", "barcodes"),
-        },
-        "output": {"barcodes": "barcodes.csv", "scores": "barcode_scores.csv"},
+        "input": COLLECTED,
+        "output": {name: f"{name}.csv" for name in COLLECTED},
     },
     "fit_scaling": {
         "input": {"scores": of_fits("scores/{fit.path}.csv", "scaling")},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,11 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 def read_table(path: str | Path) -> pd.DataFrame:
     """Read a table written by :func:`write_table`."""
     return pd.read_csv(path)
+
+
+def read_tables(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Read several tables as one, rows in the order of the files."""
+    return pd.concat([read_table(path) for path in paths], ignore_index=True)
 
 
 def write_tensors(content: dict[str, Any], path: str | Path) -> None:

@@ -7,8 +7,17 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from whatwhere.errors import UserError
+
+
+def arguments(*parts: Any) -> dict[str, Any]:
+    """Named inputs, outputs and parameters of a job, as arguments of the ``main`` of its script.
+
+    The parameter ``code``, by which Snakemake knows that a rule must run again, is left out.
+    """
+    return {name: value for part in parts for name, value in part.items() if name != "code"}
 
 
 @contextlib.contextmanager
