@@ -1,13 +1,13 @@
-# Figures of a whole run: name in the report, inputs and parameters of the rule and script plot_NAME.
+# Figures of a whole run: name in the report, inputs and parameters, by the name of rule and script.
 FIGURES = {
-    "fig1": {
+    "plot_fig1": {
         "category": "Figure 1",
         "label": "the model",
         "input": {
             "parameters": of_fits("parameters/{fit.path}.nc", "example", EXAMPLES[:1])
         },
     },
-    "fig2": {
+    "plot_fig2": {
         "category": "Figure 2",
         "label": "sharing features",
         "input": {"scores": of_fits("scores/{fit.path}.csv", "figure == 'fig2'")},
@@ -17,7 +17,7 @@ FIGURES = {
             )
         },
     },
-    "fig3": {
+    "plot_fig3": {
         "category": "Figure 3",
         "label": "models over data sizes",
         "input": {
@@ -27,7 +27,7 @@ FIGURES = {
             "reference": f"{REFERENCE}/fig3.csv",
         },
     },
-    "fig4": {
+    "plot_fig4": {
         "category": "Figure 4",
         "label": "two cell types",
         "input": {
@@ -41,7 +41,7 @@ FIGURES = {
         }
         | {"reference": f"{REFERENCE}/fig4.csv"},
     },
-    "fig5": {
+    "plot_fig5": {
         "category": "Figure 5",
         "label": "nonlinear feature spaces",
         "input": {
@@ -55,12 +55,12 @@ FIGURES = {
             "reference": f"{REFERENCE}/fig5.csv",
         },
     },
-    "table1": {
+    "plot_table1": {
         "category": "Table 1",
         "label": "mouse V1",
         "input": {"table": "<results>/tables/table1.csv"},
     },
-    "scaling": {
+    "plot_scaling": {
         "category": "Data scaling",
         "label": "neurons against images",
         "input": {
@@ -68,7 +68,7 @@ FIGURES = {
             "rates": "<results>/tables/exchange_rates.csv",
         },
     },
-    "data_efficiency": {
+    "plot_data_efficiency": {
         "category": "Data efficiency",
         "label": "inference against training",
         "input": {
@@ -76,43 +76,45 @@ FIGURES = {
             "reference": PAPER_CURVES,
         },
     },
-    "transfer": {
+    "plot_transfer": {
         "category": "Transfer",
         "label": "what other recordings are worth",
         "input": {"table": "<results>/tables/transfer.csv"},
     },
 }
 
-for name, one in FIGURES.items():
+# A job evaluates the path of its script again and knows its own name as `rule`: the loop must use this word.
+for rule, one in FIGURES.items():
+    figure = rule.removeprefix("plot_")
 
     rule:
         name:
-            f"plot_{name}"
+            rule
         input:
             **one["input"],
         output:
             svg=report(
-                f"<results>/figures/{name}.svg",
-                caption=f"captions/{name}.rst",
+                f"<results>/figures/{figure}.svg",
+                caption=f"captions/{figure}.rst",
                 category=one["category"],
                 labels={"figure": one["label"]},
             ),
-            png=f"<results>/figures/{name}.png",
+            png=f"<results>/figures/{figure}.png",
         log:
-            f"<logs>/plot_{name}.log",
+            f"<logs>/{rule}.log",
         benchmark:
-            f"<benchmarks>/plot_{name}.tsv"
+            f"<benchmarks>/{rule}.tsv"
         group:
             "report"
         conda:
             "../envs/whatwhere.yaml"
         params:
             **one.get("params", {}),
-            code=code_of(f"plot_{name}"),
+            code=code_of(rule),
         message:
             f"Draw {one['category']}: {one['label']}"
         script:
-            f"../workflow_scripts/plot_{name}.py"
+            f"../workflow_scripts/{rule}.py"
 
 
 # The cell of a recording whose fit is shown.

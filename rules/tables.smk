@@ -69,30 +69,31 @@ TABLES = {
     },
 }
 
-for name, one in TABLES.items():
+# A job evaluates the path of its script again and knows its own name as `rule`: the loop must use this word.
+for rule, one in TABLES.items():
 
     rule:
         name:
-            name
+            rule
         input:
             **one["input"],
         output:
             **{key: f"<results>/tables/{file}" for key, file in one["output"].items()},
         log:
-            f"<logs>/{name}.log",
+            f"<logs>/{rule}.log",
         benchmark:
-            f"<benchmarks>/{name}.tsv"
+            f"<benchmarks>/{rule}.tsv"
         group:
             "report"
         conda:
             "../envs/whatwhere.yaml"
         params:
             **one.get("params", {}),
-            code=code_of(name),
+            code=code_of(rule),
         message:
             f"Write {' and '.join(one['output'].values())}"
         script:
-            f"../workflow_scripts/{name}.py"
+            f"../workflow_scripts/{rule}.py"
 
 
 rule answer_questions:

@@ -90,21 +90,20 @@ class Run:
             "fits": fits,
             "cells": cells,
             "names": names,
-            "selection": self.path("selection", f"{experiment}-{dataset}-{model}.csv"),
-            "scores": self.path("scores", f"{experiment}-{dataset}-{model}.csv"),
-            "summary": self.path("summaries", f"{experiment}-{dataset}-{model}.csv"),
-            "predictions": self.path("predictions", f"{experiment}-{dataset}-{model}.nc"),
-            "parameters": self.path("parameters", f"{experiment}-{dataset}-{model}.nc"),
-            "locations": self.path("locations", f"{experiment}-{dataset}-{model}.csv"),
         }
+        name = f"{experiment}-{dataset}-{model}"
+        for kind in ("selection", "scores", "summary", "locations"):
+            files[kind] = self.path(kind, f"{name}.csv")
+        for kind in ("predictions", "parameters"):
+            files[kind] = self.path(kind, f"{name}.nc")
         select_fits.main(validation, cells, rules, files["selection"])
         selected = (fits, files["selection"], cells, names)
         score.main(data, *selected, 1, files["scores"], files["summary"], files["predictions"])
         described = averages if traits.masks else []
         describe_fits.main(data, described, *selected, files["parameters"], files["locations"])
         if n_features(definition) > 1:
-            for kind, name in (("barcodes", ".csv"), ("barcode_scores", "_scores.csv"), ("fields", ".nc")):
-                files[kind] = self.path("barcodes", f"{experiment}-{dataset}-{model}{name}")
+            for kind, end in (("barcodes", ".csv"), ("barcode_scores", "_scores.csv"), ("fields", ".nc")):
+                files[kind] = self.path("barcodes", f"{name}{end}")
             outputs = files["barcodes"], files["barcode_scores"], files["fields"]
             cluster_barcodes.main(data, averages[-1], *selected, *outputs)
         self.files[experiment, model, dataset, n_neurons[-1]] = files

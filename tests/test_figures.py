@@ -22,7 +22,8 @@ import plot_recording
 import plot_scaling
 from whatwhere import plotting
 from whatwhere.files import groups_of, read_netcdf, read_tensors
-from whatwhere.selection import largest, last_cell
+from whatwhere.scaling import largest
+from whatwhere.selection import last_cell
 from whatwhere.training.fits import load_fit
 
 pytestmark = pytest.mark.slow
@@ -94,7 +95,8 @@ def draw(name, run, svg, png):
         "fig2": lambda: plot_fig2.main(shared, joint, svg, png),
         "fig3": lambda: plot_fig3.main(scores, parameters, locations, REFERENCE / "fig3.csv", svg, png),
         "fig4": lambda: plot_fig4.main(
-            *(two["parameters"], two["scores"], *barcodes, REFERENCE / "fig4.csv", svg, png)
+            *([two["parameters"]], [two["scores"]], *([one] for one in barcodes)),
+            *(REFERENCE / "fig4.csv", svg, png),
         ),
         "fig5": lambda: plot_fig5.main(
             *(run.of("fig5", kind) for kind in ("scores", "barcodes", "barcode_scores")),

@@ -222,33 +222,12 @@ def test_an_interval_can_lack_an_end(low, high, text):
 def test_barcodes_and_exchange_rates_come_from_their_tables():
     scores = score_table([("cnn", 2, 64, 0, [0.5, 0.7])])
     keys = {"dataset": "data", "selection": "population", "model": "cnn"}
-    barcodes = pd.DataFrame(
-        [
-            keys
-            | {"experiment": "fig", "n_neurons": 2, "n_images": 64, "seed": s, "ari": a}
-            | {"finished": 1, "at_edge": s}
-            for s, a in ((0, 1.0), (1, 0.8))
-        ]
-    )
-    rates = pd.DataFrame(
-        [
-            keys
-            | {
-                "measure": "feve",
-                "neurons_from": 1,
-                "neurons_to": 8,
-                "stated": stated,
-                "performance": 0.31 + stated,
-                "rate": 0.6 + stated,
-                "low": 0.5,
-                "high": 0.7,
-                "n_seeds": 6,
-                "finished": 0.9,
-                "at_edge": 0.25,
-            }
-            for stated in (False, True)
-        ]
-    )
+    fit = keys | {"experiment": "fig", "n_neurons": 2, "n_images": 64, "finished": 1}
+    barcodes = pd.DataFrame([fit | {"seed": s, "ari": a, "at_edge": s} for s, a in ((0, 1.0), (1, 0.8))])
+    rate = {"measure": "feve", "neurons_from": 1, "neurons_to": 8, "low": 0.5, "high": 0.7, "n_seeds": 6}
+    rate |= keys | {"finished": 0.9, "at_edge": 0.25}
+    middle = rate | {"stated": False, "performance": 0.31, "rate": 0.6}
+    rates = pd.DataFrame([middle, rate | {"stated": True, "performance": 1.31, "rate": 1.6}])
     tables = {"barcode_scores": barcodes, "exchange_rates": rates}
     (four,), (five,) = (ask(scores, q, **tables).to_dict("records") for q in (4, 5))
     assert (four["value"], four["n"], four["measure"]) == (pytest.approx(0.9), 2, "ari")

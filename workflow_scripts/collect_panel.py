@@ -6,7 +6,7 @@ import pandas as pd
 
 from whatwhere.files import read_table, write_table
 from whatwhere.logs import arguments, logged
-from whatwhere.selection import largest
+from whatwhere.scaling import largest
 
 
 def panel(ranking: pd.DataFrame, summary: pd.DataFrame, combined: str) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from whatwhere import plotting
 from whatwhere.files import read_table, read_tables
 from whatwhere.logs import arguments, logged
 from whatwhere.population import over_seeds
-from whatwhere.selection import largest
+from whatwhere.scaling import largest
 
 RULES = {
     "population": "setting per population",

@@ -169,13 +169,14 @@ def draw_curves(
     Whether there was a curve of the paper.
     """
     drawn = False
-    for key, rows in table.groupby(["model", "n_neurons"], sort=False):
-        draw_curve(ax, rows, styles[key], label(*key), value)
+    for (model, n_neurons), rows in table.groupby(["model", "n_neurons"], sort=False):
+        index = styles[model, n_neurons]
+        draw_curve(ax, rows, index, label(model, n_neurons), value)
         if reference is not None:
-            paper = reference[(reference[["model", "n_neurons"]] == key).all(axis=1)]
+            paper = reference[(reference.model == model) & (reference.n_neurons == n_neurons)]
             paper = paper[paper.n_images.between(table.n_images.min(), table.n_images.max())]
             if len(paper):
-                draw_reference(ax, paper, styles[key])
+                draw_reference(ax, paper, index)
                 drawn = True
     image_axis(ax, table.n_images)
     return drawn

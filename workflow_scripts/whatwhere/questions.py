@@ -17,8 +17,7 @@ from scipy.special import stdtrit
 
 from whatwhere.config.traits import families_that
 from whatwhere.config.ways import OWN_RIDGE
-from whatwhere.scaling import measure_of, paired_curves, shift
-from whatwhere.selection import largest
+from whatwhere.scaling import largest, measure_of, paired_curves, shift
 
 QUESTIONS = {
     1: "Does a feature space shared by many neurons help?",

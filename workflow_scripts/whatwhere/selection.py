@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -102,18 +102,3 @@ def last_cell(table: pd.DataFrame, sizes: Iterable[str] = ("n_neurons", "n_image
     keys = [*sizes]
     cell = table[(table[keys] == table[keys].iloc[-1]).all(axis=1)]
     return cell[cell.selection == cell.selection.iloc[0]]
-
-
-def largest(table: pd.DataFrame, sizes: Sequence[str] = ("n_neurons", "n_images")) -> pd.DataFrame:
-    """Rows with the largest first size and, among these, the largest second size.
-
-    Parameters
-    ----------
-    table
-        Columns ``sizes``.
-    sizes
-        Columns of the two sizes, the one that counts first before the other.
-    """
-    for size in sizes:
-        table = table[table[size] == table[size].max()]
-    return table
