@@ -83,13 +83,14 @@ FIGURES = {
     },
 }
 
-# A job evaluates the path of its script again and knows its own name as `rule`: the loop must use this word.
-for rule, one in FIGURES.items():
-    figure = rule.removeprefix("plot_")
+for name, one in FIGURES.items():
+    figure = name.removeprefix("plot_")
+    # A job evaluates the path of its script again, with its own params.
+    params = one.get("params", {}) | {"script": name, "code": code_of(name)}
 
     rule:
         name:
-            rule
+            name
         input:
             **one["input"],
         output:
@@ -101,20 +102,19 @@ for rule, one in FIGURES.items():
             ),
             png=f"<results>/figures/{figure}.png",
         log:
-            f"<logs>/{rule}.log",
+            f"<logs>/{name}.log",
         benchmark:
-            f"<benchmarks>/{rule}.tsv"
+            f"<benchmarks>/{name}.tsv"
         group:
             "report"
         conda:
             "../envs/whatwhere.yaml"
         params:
-            **one.get("params", {}),
-            code=code_of(rule),
+            **params,
         message:
             f"Draw {one['category']}: {one['label']}"
         script:
-            f"../workflow_scripts/{rule}.py"
+            f"../workflow_scripts/{params['script']}.py"
 
 
 # The cell of a recording whose fit is shown.

@@ -69,31 +69,32 @@ TABLES = {
     },
 }
 
-# A job evaluates the path of its script again and knows its own name as `rule`: the loop must use this word.
-for rule, one in TABLES.items():
+for name, one in TABLES.items():
+
+    # A job evaluates the path of its script again, with its own params.
+    params = one.get("params", {}) | {"script": name, "code": code_of(name)}
 
     rule:
         name:
-            rule
+            name
         input:
             **one["input"],
         output:
             **{key: f"<results>/tables/{file}" for key, file in one["output"].items()},
         log:
-            f"<logs>/{rule}.log",
+            f"<logs>/{name}.log",
         benchmark:
-            f"<benchmarks>/{rule}.tsv"
+            f"<benchmarks>/{name}.tsv"
         group:
             "report"
         conda:
             "../envs/whatwhere.yaml"
         params:
-            **one.get("params", {}),
-            code=code_of(rule),
+            **params,
         message:
             f"Write {' and '.join(one['output'].values())}"
         script:
-            f"../workflow_scripts/{rule}.py"
+            f"../workflow_scripts/{params['script']}.py"
 
 
 rule answer_questions:

@@ -15,9 +15,9 @@ from whatwhere.errors import UserError
 def arguments(*parts: Any) -> dict[str, Any]:
     """Named inputs, outputs and parameters of a job, as arguments of the ``main`` of its script.
 
-    The parameter ``code``, by which Snakemake knows that a rule must run again, is left out.
+    The parameters ``code`` and ``script``, which are for the rule, are left out.
     """
-    return {name: value for part in parts for name, value in part.items() if name != "code"}
+    return {name: value for part in parts for name, value in part.items() if name not in ("code", "script")}
 
 
 @contextlib.contextmanager
