@@ -74,6 +74,8 @@ OF_FIT = (
     "experiment == '{experiment}' and dataset == '{dataset}' and model == '{model}'"
 )
 OF_CELL = both(OF_FIT, "n_neurons == '{n_neurons}' and n_images == '{n_images}'")
+# Labels of a figure of one model in the report.
+OF_MODEL = {name: f"{{{name}}}" for name in ("experiment", "dataset", "model")}
 
 
 pathvars:
@@ -144,3 +146,24 @@ def stimulus_files(wildcards):
     if "recording" in inputs:
         inputs["recording"] = f"<results>/data/{inputs['recording']}.nc"
     return inputs
+
+
+def of_fits(pattern, condition="index >= 0", within=FITS):
+    """Files of the fits, or cells, that fulfil a condition; ``{fit.path}`` and other columns stand in a pattern."""
+    return collect(f"<results>/{pattern}", fit=lookup(condition, within=within))
+
+
+def of_cells(pattern, *conditions):
+    """Files of the cells of one dataset and model that fulfil conditions; ``{fit.cell_path}`` stands in a pattern."""
+    return of_fits(pattern, both(OF_FIT, *conditions), CELLS)
+
+
+def of_run(result):
+    """A result in a list, which is empty where the run does not make it."""
+    return collect("<results>/{result}", result={result}.intersection(RESULTS))
+
+
+def names_of(condition):
+    """Experiment, dataset and model of the fits that fulfil a condition."""
+    names = FITS.query(condition)[["experiment", "dataset", "model"]]
+    return names.to_dict("records")

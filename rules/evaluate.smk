@@ -1,10 +1,7 @@
 rule score:
     input:
         dataset="<results>/data/{dataset}.nc",
-        fits=collect(
-            "<results>/fits/{cell.cell_path}/fits.pt",
-            cell=lookup(OF_FIT, within=CELLS),
-        ),
+        fits=of_cells("fits/{fit.cell_path}/fits.pt"),
         selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
     output:
         scores="<results>/scores/{experiment}/{dataset}/{model}.csv",
@@ -34,14 +31,8 @@ rule score:
 rule cluster_barcodes:
     input:
         dataset="<results>/data/{dataset}.nc",
-        averages=collect(
-            "<results>/sta/{cell.sta}.nc",
-            cell=lookup(both(OF_FIT, "last"), within=CELLS),
-        ),
-        fits=collect(
-            "<results>/fits/{cell.cell_path}/fits.pt",
-            cell=lookup(OF_FIT, within=CELLS),
-        ),
+        averages=of_cells("sta/{fit.sta}.nc", "last"),
+        fits=of_cells("fits/{fit.cell_path}/fits.pt"),
         selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
     output:
         barcodes="<results>/barcodes/{experiment}/{dataset}/{model}.csv",
@@ -67,14 +58,8 @@ rule cluster_barcodes:
 rule describe_fits:
     input:
         dataset="<results>/data/{dataset}.nc",
-        averages=collect(
-            "<results>/sta/{cell.sta}.nc",
-            cell=lookup(both(OF_FIT, "masks"), within=CELLS),
-        ),
-        fits=collect(
-            "<results>/fits/{cell.cell_path}/fits.pt",
-            cell=lookup(OF_FIT, within=CELLS),
-        ),
+        averages=of_cells("sta/{fit.sta}.nc", "masks"),
+        fits=of_cells("fits/{fit.cell_path}/fits.pt"),
         selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
     output:
         parameters="<results>/parameters/{experiment}/{dataset}/{model}.nc",

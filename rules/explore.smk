@@ -6,11 +6,7 @@ rule plot_most_exciting:
             "<results>/figures/most_exciting/{experiment}/{dataset}/{model}.svg",
             caption="captions/most_exciting.rst",
             category="Most exciting images",
-            labels={
-                "experiment": "{experiment}",
-                "dataset": "{dataset}",
-                "model": "{model}",
-            },
+            labels=OF_MODEL,
         ),
         png="<results>/figures/most_exciting/{experiment}/{dataset}/{model}.png",
     log:
@@ -32,21 +28,12 @@ rule plot_most_exciting:
 rule describe_neurons:
     input:
         dataset="<results>/data/{dataset}.nc",
-        fits=collect(
-            "<results>/fits/{cell.cell_path}/fits.pt",
-            cell=lookup(both(OF_FIT, "last"), within=CELLS),
-        ),
+        fits=of_cells("fits/{fit.cell_path}/fits.pt", "last"),
         selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
         scores="<results>/scores/{experiment}/{dataset}/{model}.csv",
         predictions="<results>/predictions/{experiment}/{dataset}/{model}.nc",
-        averages=collect(
-            "<results>/sta/{cell.sta}.nc",
-            cell=lookup(both(OF_FIT, "last and barcodes"), within=CELLS),
-        ),
-        barcodes=collect(
-            "<results>/barcodes/{fit.path}.csv",
-            fit=lookup(both(OF_FIT, "barcodes"), within=FITS),
-        ),
+        averages=of_cells("sta/{fit.sta}.nc", "last and barcodes"),
+        barcodes=of_fits("barcodes/{fit.path}.csv", both(OF_FIT, "barcodes")),
     output:
         neurons="<results>/neurons/{experiment}/{dataset}/{model}.nc",
     log:
@@ -71,9 +58,7 @@ rule describe_neurons:
 
 rule build_explorer:
     input:
-        neurons=collect(
-            "<results>/neurons/{fit.path}.nc", fit=lookup("explored", within=FITS)
-        ),
+        neurons=of_fits("neurons/{fit.path}.nc", "explored"),
         # No module of Python, so that `code` does not know it.
         script=SCRIPTS / "whatwhere" / "explorer.js",
     output:
@@ -90,9 +75,7 @@ rule build_explorer:
         mem_mb=growing(8000),
         runtime=growing(30),
     params:
-        names=FITS.query("explored")[["experiment", "dataset", "model"]].to_dict(
-            "records"
-        ),
+        names=names_of("explored"),
         run=config["run"],
         code=code_of("build_explorer"),
     message:

@@ -143,10 +143,7 @@ rule combine:
 
 rule select_fits:
     input:
-        validation=collect(
-            "<results>/fits/{cell.cell_path}/validation.nc",
-            cell=lookup(OF_FIT, within=CELLS),
-        ),
+        validation=of_cells("fits/{fit.cell_path}/validation.nc"),
     output:
         selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
     log:

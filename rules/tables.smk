@@ -1,256 +1,108 @@
-rule collect_scores:
-    input:
-        scores=collect("<results>/scores/{fit.path}.csv", fit=FITS.itertuples()),
-        summaries=collect("<results>/summaries/{fit.path}.csv", fit=FITS.itertuples()),
-    output:
-        scores="<results>/tables/scores.csv",
-        summary="<results>/tables/summary.csv",
-    log:
-        "<logs>/collect_scores.log",
-    benchmark:
-        "<benchmarks>/collect_scores.tsv"
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        code=code_of("collect_scores"),
-    message:
-        "Collect all scores"
-    script:
-        "../workflow_scripts/collect_scores.py"
+# Tables of all models that are collected, by name; without a model of several features there are no barcodes.
+COLLECTED = {
+    "scores": of_fits("scores/{fit.path}.csv"),
+    "summary": of_fits("summaries/{fit.path}.csv"),
+    "barcodes": of_fits("barcodes/{fit.path}.csv", "barcodes"),
+    "barcode_scores": of_fits("barcodes/{fit.path}_scores.csv", "barcodes"),
+}
+COLLECTED = {name: files for name, files in COLLECTED.items() if files}
 
-
-rule collect_barcodes:
-    input:
-        barcodes=collect(
-            "<results>/barcodes/{fit.path}.csv", fit=lookup("barcodes", within=FITS)
-        ),
-        scores=collect(
-            "<results>/barcodes/{fit.path}_scores.csv",
-            fit=lookup("barcodes", within=FITS),
-        ),
-    output:
-        barcodes="<results>/tables/barcodes.csv",
-        scores="<results>/tables/barcode_scores.csv",
-    log:
-        "<logs>/collect_barcodes.log",
-    benchmark:
-        "<benchmarks>/collect_barcodes.tsv"
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        code=code_of("collect_barcodes"),
-    message:
-        "Collect all barcodes"
-    script:
-        "../workflow_scripts/collect_barcodes.py"
-
-
-rule fit_scaling:
-    input:
-        scores=collect(
-            "<results>/scores/{fit.path}.csv", fit=lookup("scaling", within=FITS)
-        ),
-    output:
-        scaling="<results>/tables/scaling.csv",
-        rates="<results>/tables/exchange_rates.csv",
-    log:
-        "<logs>/fit_scaling.log",
-    benchmark:
-        "<benchmarks>/fit_scaling.tsv"
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        code=code_of("fit_scaling"),
-    message:
-        "Fit what neurons are worth in images"
-    script:
-        "../workflow_scripts/fit_scaling.py"
-
-
-rule collect_data_efficiency:
-    input:
-        scores=collect(
-            "<results>/scores/{fit.path}.csv",
-            fit=lookup("figure == 'data_efficiency'", within=FITS),
-        ),
-        locations=collect(
-            "<results>/locations/{fit.path}.csv",
-            fit=lookup("figure == 'data_efficiency'", within=FITS),
-        ),
-        barcode_scores=collect(
-            "<results>/barcodes/{fit.path}_scores.csv",
-            fit=lookup("figure == 'data_efficiency' and barcodes", within=FITS),
-        ),
-        reference=PAPER_CURVES,
-    output:
-        table="<results>/tables/data_efficiency.csv",
-    log:
-        "<logs>/collect_data_efficiency.log",
-    benchmark:
-        "<benchmarks>/collect_data_efficiency.tsv"
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        code=code_of("collect_data_efficiency"),
-    message:
-        "Collect data efficiency"
-    script:
-        "../workflow_scripts/collect_data_efficiency.py"
-
-
-rule collect_transfer:
-    input:
-        scores=collect(
-            "<results>/scores/{fit.path}.csv",
-            fit=lookup("figure == 'transfer'", within=FITS),
-        ),
-    output:
-        table="<results>/tables/transfer.csv",
-    log:
-        "<logs>/collect_transfer.log",
-    benchmark:
-        "<benchmarks>/collect_transfer.tsv"
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        targets=list(WAYS.query("figure == 'transfer'").target),
-        ways=list(WAYS.query("figure == 'transfer'").way),
-        code=code_of("collect_transfer"),
-    message:
-        "Collect what other recordings are worth"
-    script:
-        "../workflow_scripts/collect_transfer.py"
-
-
-rule collect_identity:
-    input:
-        datasets=collect(
-            "<results>/data/{fit.dataset}.nc",
-            fit=lookup("figure == 'identity'", within=FITS),
-        ),
-        fits=collect(
-            "<results>/fits/{cell.cell_path}/fits.pt",
-            cell=lookup("figure == 'identity' and last", within=CELLS),
-        ),
-        selections=collect(
-            "<results>/selection/{fit.path}.csv",
-            fit=lookup("figure == 'identity'", within=FITS),
-        ),
-    output:
-        table="<results>/tables/identity.csv",
-    log:
-        "<logs>/collect_identity.log",
-    benchmark:
-        "<benchmarks>/collect_identity.tsv"
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        names=FITS.query("figure == 'identity'")[
-            ["experiment", "dataset", "model"]
-        ].to_dict("records"),
-        cells=list(CELLS.query("figure == 'identity' and last").cell),
-        definitions={
-            name: config["models"][name]
-            for name in FITS.query("figure == 'identity'").model.unique()
+# Tables of a whole run: inputs, outputs and parameters of a rule and the script of the same name.
+TABLES = {
+    "collect_scores": {
+        "input": COLLECTED,
+        "output": {name: f"{name}.csv" for name in COLLECTED},
+    },
+    "fit_scaling": {
+        "input": {"scores": of_fits("scores/{fit.path}.csv", "scaling")},
+        "output": {"scaling": "scaling.csv", "rates": "exchange_rates.csv"},
+    },
+    "collect_data_efficiency": {
+        "input": {
+            "scores": of_fits("scores/{fit.path}.csv", "figure == 'data_efficiency'"),
+            "locations": of_fits(
+                "locations/{fit.path}.csv", "figure == 'data_efficiency'"
+            ),
+            "barcode_scores": of_fits(
+                "barcodes/{fit.path}_scores.csv",
+                "figure == 'data_efficiency' and barcodes",
+            ),
+            "reference": PAPER_CURVES,
         },
-        code=code_of("collect_identity"),
-    message:
-        "Look for neurons again on another day"
-    script:
-        "../workflow_scripts/collect_identity.py"
-
-
-rule collect_table1:
-    input:
-        scores=collect(
-            "<results>/scores/{fit.path}.csv",
-            fit=lookup("figure == 'table1'", within=FITS),
-        ),
-        selection=collect(
-            "<results>/selection/{fit.path}.csv",
-            fit=lookup("figure == 'table1'", within=FITS),
-        ),
-        reference=f"{REFERENCE}/table1.csv",
-    output:
-        table="<results>/tables/table1.csv",
-    log:
-        "<logs>/collect_table1.log",
-    benchmark:
-        "<benchmarks>/collect_table1.tsv"
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        regions={
-            name: str(config["datasets"][name].get("region", name))
-            for name in FITS.query("figure == 'table1'").dataset.unique()
+        "output": {"table": "data_efficiency.csv"},
+    },
+    "collect_transfer": {
+        "input": {"scores": of_fits("scores/{fit.path}.csv", "figure == 'transfer'")},
+        "output": {"table": "transfer.csv"},
+        "params": {
+            "targets": list(WAYS.query("figure == 'transfer'").target),
+            "ways": list(WAYS.query("figure == 'transfer'").way),
         },
-        losses={
-            name: config["models"][name]["loss"]
-            for name in FITS.query("figure == 'table1'").model.unique()
+    },
+    "collect_table1": {
+        "input": {
+            "scores": of_fits("scores/{fit.path}.csv", "figure == 'table1'"),
+            "selection": of_fits("selection/{fit.path}.csv", "figure == 'table1'"),
+            "reference": f"{REFERENCE}/table1.csv",
         },
-        code=code_of("collect_table1"),
-    message:
-        "Collect Table 1"
-    script:
-        "../workflow_scripts/collect_table1.py"
+        "output": {"table": "table1.csv"},
+        "params": {
+            "regions": {
+                name: str(config["datasets"][name].get("region", name))
+                for name in FITS.query("figure == 'table1'").dataset.unique()
+            },
+            "losses": {
+                name: config["models"][name]["loss"]
+                for name in FITS.query("figure == 'table1'").model.unique()
+            },
+        },
+    },
+    "collect_panel": {
+        "input": {
+            "rankings": of_fits(
+                "fits/{fit.cell_path}/ranking.csv", "rule == 'combine' and last", CELLS
+            ),
+            "summary": "<results>/tables/summary.csv",
+        },
+        "output": {"table": "panel.csv"},
+        "params": {"names": names_of("rule == 'combine'")},
+    },
+}
 
+for name, one in TABLES.items():
 
-rule collect_panel:
-    input:
-        rankings=collect(
-            "<results>/fits/{cell.cell_path}/ranking.csv",
-            cell=lookup("rule == 'combine' and last", within=CELLS),
-        ),
-        summary="<results>/tables/summary.csv",
-    output:
-        table="<results>/tables/panel.csv",
-    log:
-        "<logs>/collect_panel.log",
-    benchmark:
-        "<benchmarks>/collect_panel.tsv"
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        names=FITS.query("rule == 'combine'")[
-            ["experiment", "dataset", "model"]
-        ].to_dict("records"),
-        code=code_of("collect_panel"),
-    message:
-        "Collect the candidates for recordings"
-    script:
-        "../workflow_scripts/collect_panel.py"
+    # A job evaluates the path of its script again, with its own params.
+    params = one.get("params", {}) | {"script": name, "code": code_of(name)}
+
+    rule:
+        name:
+            name
+        input:
+            **one["input"],
+        output:
+            **{key: f"<results>/tables/{file}" for key, file in one["output"].items()},
+        log:
+            f"<logs>/{name}.log",
+        benchmark:
+            f"<benchmarks>/{name}.tsv"
+        group:
+            "report"
+        conda:
+            "../envs/whatwhere.yaml"
+        params:
+            **params,
+        message:
+            f"Write {' and '.join(one['output'].values())}"
+        script:
+            f"../workflow_scripts/{params['script']}.py"
 
 
 rule answer_questions:
     input:
         scores="<results>/tables/scores.csv",
-        barcode_scores=collect(
-            "<results>/{table}",
-            table={"tables/barcode_scores.csv"}.intersection(RESULTS),
-        ),
-        exchange_rates=collect(
-            "<results>/{table}",
-            table={"tables/exchange_rates.csv"}.intersection(RESULTS),
-        ),
-        transfer=collect(
-            "<results>/{table}", table={"tables/transfer.csv"}.intersection(RESULTS)
-        ),
+        barcode_scores=of_run("tables/barcode_scores.csv"),
+        exchange_rates=of_run("tables/exchange_rates.csv"),
+        transfer=of_run("tables/transfer.csv"),
         reference=[*PAPER_CURVES, f"{REFERENCE}/table1.csv"],
     output:
         answers="<results>/tables/answers.csv",

@@ -1,26 +1,14 @@
-"""A stand-in for the recording of Table 1: the publisher's layout and shapes, simulated V1-like neurons.
-
-As a script it writes the supplement, serves it on the loopback and runs config/table1.yaml on it:
-
-    python tests/table1_stand_in.py FOLDER [OVERRIDE.yaml ...]
-
-leaves FOLDER/results/table1/. The overrides are laid over config/table1.yaml, to thin grids further.
-"""
+"""A stand-in for the recording of Table 1: the publisher's layout and shapes, simulated V1-like neurons."""
 
 import io
-import sys
 from pathlib import Path
 
 import numpy as np
 import yaml
-from recording_files import served, write_zip
 from repository_copy import REPOSITORY, snakemake
 from sklearn.datasets import load_sample_images
 
 ZIP = "supplement.zip"
-SIDE = 31
-PUBLISHED = {1: (1800, 50, 10, 103), 2: (1260, 50, 8, 55), 3: (1800, 50, 12, 102)}
-"""By region: images shown once, test images, their repeats, neurons."""
 _BRIGHTEST = 2.6e-4
 """Of the published pixels."""
 
@@ -58,8 +46,11 @@ def rates(images, n_neurons, rng):
     return above / above.mean(0)
 
 
-def supplement(shapes, side=SIDE):
-    """Content of the supplement by path, in the publisher's layout; ``shapes`` as :data:`PUBLISHED`."""
+def supplement(shapes, side):
+    """Content of the supplement by path, in the publisher's layout.
+
+    ``shapes`` has, by region, the numbers of images shown once, test images, their repeats and neurons.
+    """
     members = {}
     for region, (n_images, n_test, n_repeats, n_neurons) in shapes.items():
         rng = np.random.default_rng(region)
@@ -83,7 +74,7 @@ def supplement(shapes, side=SIDE):
 
 def override(folder, mirror):
     """Write the config that lets config/table1.yaml accept the stand-in."""
-    names = [f"antolik_region{region}" for region in PUBLISHED]
+    names = [f"antolik_region{region}" for region in (1, 2, 3)]
     content = {"mirror": mirror, "datasets": {name: {"checksums": False} for name in names}}
     path = Path(folder, "stand_in.yaml")
     path.write_text(yaml.safe_dump(content))
@@ -94,18 +85,3 @@ def run(folder, configs, *arguments):
     """Run Snakemake on config/table1.yaml and what is laid over it; results go to ``folder``."""
     table1 = REPOSITORY / "config" / "table1.yaml"
     return snakemake(REPOSITORY, "--directory", folder, "--configfile", table1, *configs, *arguments)
-
-
-def main(folder, configs):
-    """Write, serve and run; return the exit code."""
-    site = Path(folder, "site")
-    site.mkdir(parents=True, exist_ok=True)
-    write_zip(site / ZIP, supplement(PUBLISHED))
-    with served(site) as (url, _):
-        ended = run(folder, [override(folder, f"{url}/{ZIP}"), *configs], "--cores", "all")
-    sys.stderr.write(ended.stderr)
-    return ended.returncode
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))

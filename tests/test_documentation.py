@@ -166,7 +166,6 @@ RESULTS = {
     "| candidate | 201025 |": ("results.md", "v4_sessions", 9),
     "| recording, pooled |": ("results.md", "v4_pooled", 5),
     "| candidate | correlation | share": ("results.md", "v1_noisy", 1),
-    "| model | mask | feature weights |": ("results.md", "identity", 3),
     "| target and way |": ("results.md", "transfer", 5),
     "| neurons | 2⁷ images": ("locations.md", "data_efficiency", 4),
     "| readout and its start": ("locations.md", "relocation", 3),

@@ -23,6 +23,7 @@ import plot_scaling
 from whatwhere import plotting
 from whatwhere.files import groups_of, last_cell, read_netcdf, read_tensors
 from whatwhere.fitted.seed_fit import SeedFit
+from whatwhere.scaling import largest
 
 pytestmark = pytest.mark.slow
 
@@ -92,7 +93,8 @@ def draw(name, run, svg, png):
         "fig2": lambda: plot_fig2.main(shared, joint, svg, png),
         "fig3": lambda: plot_fig3.main(scores, parameters, locations, REFERENCE / "fig3.csv", svg, png),
         "fig4": lambda: plot_fig4.main(
-            *(two["parameters"], two["scores"], *barcodes, REFERENCE / "fig4.csv", svg, png)
+            *([two["parameters"]], [two["scores"]], *([one] for one in barcodes)),
+            *(REFERENCE / "fig4.csv", svg, png),
         ),
         "fig5": lambda: plot_fig5.main(
             *(run.of("fig5", kind) for kind in ("scores", "barcodes", "barcode_scores")),
@@ -179,15 +181,6 @@ def test_a_figure_names_the_models_that_were_cut_short_or_at_an_edge(name, remar
     assert remark in " ".join(ET.parse(svg).getroot().itertext())
 
 
-def test_a_remark_names_models_and_the_share_of_their_fits():
-    fits = pd.DataFrame({"model": ["hsm", "hsm", "lnp"], "finished": True, "at_edge": False})
-    assert plotting.remark(fits) == ""
-    fits.loc[0, "finished"] = False
-    fits.loc[2, "at_edge"] = True
-    short, edge = "Not finished, ended by max_steps: HSM (50 %).", "Penalty at the edge of its grid: LNP."
-    assert plotting.remark(fits) == f"{short} {edge}"
-
-
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_the_same_file_when_drawn_again(name, run, drawing, tmp_path):
     _, svg, png = drawing(name)
@@ -204,16 +197,6 @@ def test_curves_differ_in_two_of_colour_marker_and_line():
             assert sum(first[key] != second[key] for key in ("color", "marker", "linestyle")) >= 2
 
 
-def test_curves_are_means_over_seeds_of_population_means_clipped_at_0():
-    scores = pd.DataFrame(
-        {"n_images": 8, "seed": [0, 0, 1, 1, 2, 2], "feve": [0.2, 0.4, 0.5, 0.7, -3.0, 1.0]}
-    )
-    (row,) = plotting.over_seeds(scores).itertuples(index=False)
-    assert row.mean == pytest.approx((0.3 + 0.6 + 0) / 3)
-    assert row.sd == pytest.approx(np.std([0.3, 0.6, 0]))
-    assert row.n_seeds == 3
-
-
 @pytest.mark.parametrize("path", sorted(REFERENCE.glob("fig*.csv")), ids=lambda path: path.name)
 def test_reference_values_have_a_source_and_no_repeated_point(path):
     table = pd.read_csv(path)
@@ -228,12 +211,6 @@ def test_reference_values_have_a_source_and_no_repeated_point(path):
 def test_reference_curves_go_by_the_names_of_models_of_the_default_config():
     for path in REFERENCE.glob("fig[345].csv"):
         assert set(pd.read_csv(path).model) <= set(MODELS), path
-
-
-def test_types_are_compared_at_the_largest_sizes_at_which_a_dataset_was_fitted():
-    sizes = [("a", 12, 64), ("a", 100, 64), ("a", 1000, 32), ("b", 8, 16)]
-    scores = pd.DataFrame(sizes, columns=["dataset", "n_neurons", "n_images"])
-    assert plot_fig5.largest_of(scores).index.tolist() == [1, 3]
 
 
 def test_types_stand_beside_the_papers_values_of_the_same_sizes():
@@ -332,6 +309,12 @@ def test_the_last_cell_is_that_of_the_first_rule_and_the_last_sizes():
         ["population", 16, 80, 1],
     ]
     assert plotting.example(table).seed.tolist() == [0]
+
+
+def test_the_largest_condition_goes_by_one_size_before_the_other():
+    table = pd.DataFrame([(12, 64), (1000, 32), (1000, 16)], columns=["n_neurons", "n_images"])
+    assert largest(table).index.tolist() == [1]
+    assert largest(table, ("n_images", "n_neurons")).index.tolist() == [0]
 
 
 def test_silent_neurons_are_no_examples_unless_all_are_silent():

@@ -4,7 +4,7 @@ import pytest
 
 import score
 from whatwhere.metrics import SCORES, scores
-from whatwhere.population import Evaluation, population_scores, standard_errors
+from whatwhere.population import Evaluation, over_seeds, population_scores, standard_errors
 
 
 def recording(rng, n_neurons=200, n_images=30, n_repeats=10, silent=0.0):
@@ -53,6 +53,15 @@ def test_without_repeats_nothing_is_said_of_ceilings(rng):
     found = population(signal, responses[:1])
     assert np.isnan([found["feve_pooled"], found["cc_norm_pooled"], found["feve_median"]]).all()
     assert (found["n_scored"], found["n_explainable"], found["n_reliable"]) == (200, 0, 0)
+
+
+def test_seeds_are_averaged_after_neurons_with_the_sample_sd():
+    scores = pd.DataFrame(
+        {"n_images": 8, "seed": [0, 0, 1, 1, 2, 2], "feve": [0.2, 0.4, 0.5, 0.7, -3.0, 1.0]}
+    )
+    (row,) = over_seeds(scores, ["feve"], ["n_images"], least=0).to_dict("records")
+    assert row == pytest.approx({"n_images": 8, "feve": 0.3, "feve_sd": 0.3})
+    assert over_seeds(scores, ["feve"], ["n_images"]).feve[0] == pytest.approx(-0.1 / 3)
 
 
 def table_of(predictions, responses):

@@ -6,7 +6,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 import answer_questions
-from whatwhere import forest, sentences
+from whatwhere import sentences
 from whatwhere.questions import ABSENT, COLUMNS, QUESTIONS
 
 DIFFERENCE = {
@@ -158,18 +158,9 @@ def test_other_recordings_are_told_by_the_way_that_gains_most():
 
 
 def test_curves_without_a_common_size_are_told_by_the_images_saved():
-    saved = {
-        "first": np.nan,
-        "second": np.nan,
-        "value": 1.5,
-        "low": 1.0,
-        "high": 2.0,
-        "unit": "seeds",
-        "n": 3,
-    }
-    assert told(2, saved).startswith(
-        "Yes: in cells, cnn and dense have no size in common; it saves 1.50 doublings"
-    )
+    saved = {"first": np.nan, "second": np.nan, "value": 1.5, "low": 1.0, "high": 2.0, "unit": "seeds"}
+    words = "Yes: in cells, cnn and dense have no size in common; it saves 1.50 doublings"
+    assert told(2, saved).startswith(words)
 
 
 def test_what_a_run_lacks_is_asked_for():
@@ -188,18 +179,18 @@ def test_numbers_in_sentences_have_two_decimals(value, text):
 
 def test_names_in_pictures_tell_rows_apart_and_say_nothing_that_all_share():
     rows = table(3, {}, {"selection": "neuron"}, {"against": "ridge"})
-    assert forest.names(3, rows) == [
-        "dense, chosen by population",
-        "dense, chosen by neuron",
-        "ridge, chosen by population",
+    assert answer_questions.names(3, rows) == [
+        "dense, selected by population",
+        "dense, selected by neuron",
+        "ridge, selected by population",
     ]
-    assert forest.names(1, table(1, TOGETHER)) == ["1000 against 1 neuron"]
-    assert forest.names(5, table(5, RATE)) == ["10 neurons to 100"]
+    assert answer_questions.names(1, table(1, TOGETHER)) == ["1000 against 1 neuron"]
+    assert answer_questions.names(5, table(5, RATE)) == ["10 neurons to 100"]
 
 
 def test_a_picture_has_the_values_the_zero_line_and_the_paper():
     rows = table(1, TOGETHER, TOGETHER | {"n_images": 4096, "value": 0.2, "low": 0.1, "paper": np.nan})
-    figure = forest.draw(1, rows)
+    figure = answer_questions.draw(1, rows)
     (ax,) = figure.axes
     by_label = {line.get_label(): line.get_xdata() for line in ax.lines}
     np.testing.assert_allclose(by_label["this run"], [0.66, 0.2])

@@ -3,21 +3,15 @@ import pandas as pd
 import pytest
 import table1_stand_in as stand_in
 import yaml
+from figure_run import Run
 from recording_files import served, write_zip
 from repository_copy import REPOSITORY
 
 import collect_table1
-import compute_sta
-import fit_baseline
 import plot_table1
-import score
-import select_fits
-import train
 from load_recording import main as load_recording
 from whatwhere.config.files import merge
 from whatwhere.config.load import load
-from whatwhere.dataset import open_dataset
-from whatwhere.training.families import FAMILIES
 
 TINY = {1: (60, 10, 3, 6), 2: (50, 10, 2, 3), 3: (60, 12, 3, 4)}
 REFERENCE = REPOSITORY / "config" / "reference" / "table1.csv"
@@ -100,36 +94,6 @@ def test_every_model_of_the_paper_is_in_the_table():
     assert set(pd.read_csv(REFERENCE).model) <= set(MODELS)
 
 
-def test_the_stand_in_has_the_published_shapes():
-    folder = REPOSITORY.parent / "shared" / "data" / "antolik2016" / "Data"
-    if not folder.is_dir():
-        pytest.skip(f"needs the published files in {folder}")
-    for region, (n_images, n_test, n_repeats, n_neurons) in stand_in.PUBLISHED.items():
-        published = folder / f"region{region}"
-        assert np.load(published / "training_set.npy", "r").shape == (n_images, n_neurons)
-        assert np.load(published / "validation_inputs.npy", "r").shape == (n_test, stand_in.SIDE**2)
-        assert np.load(published / "raw_validation_set.npy", "r").shape == (n_repeats, n_test, n_neurons)
-
-
-@pytest.mark.slow
-def test_a_supplement_of_the_published_size_is_downloaded_and_divided(tmp_path):
-    (tmp_path / "site").mkdir()
-    write_zip(tmp_path / "site" / stand_in.ZIP, stand_in.supplement(stand_in.PUBLISHED))
-    with served(tmp_path / "site") as (url, _):
-        for region, (n_images, n_test, n_repeats, n_neurons) in stand_in.PUBLISHED.items():
-            name = f"antolik_region{region}"
-            definition = TABLE1["datasets"][name] | {"checksums": False}
-            path = tmp_path / f"{name}.nc"
-            load_recording(name, definition, tmp_path, f"{url}/{stand_in.ZIP}", str(path))
-            with open_dataset(path) as data:
-                assert data["images"].shape == (n_images + n_test, 1, 31, 31)
-                assert data["responses"].shape == (n_repeats, n_images + n_test, n_neurons)
-                assert data.attrs["normalize"] == "per_pixel"
-                sizes = [np.bincount(fold).tolist() for fold in data["split"].values]
-            # Copies of a crop share a split, so that the shares are met to an image or two.
-            np.testing.assert_allclose(sizes, [[0.8 * n_images, 0.2 * n_images, n_test]] * 5, atol=3)
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """A served folder with a tiny supplement."""
@@ -139,46 +103,17 @@ def site(tmp_path_factory):
         yield f"{url}/{stand_in.ZIP}"
 
 
-def fit(model, folder, dataset, averages):
-    """Fit, select and score one model; return the files of scores and selection."""
-    definition = merge(TABLE1["models"][model], thinned(model))
-    fits, validation, selection, scores = (
-        folder / model / name for name in ("fits.pt", "validation.nc", "selection.csv", "scores.csv")
-    )
-    common = {"n_neurons": "all", "n_images": "all", "definition": definition, "seeds": [0]}
-    common |= {"dataset": dataset, "core": [], "fits": fits, "validation": validation}
-    if FAMILIES[definition["family"]].fit is not None:
-        fit_baseline.main(**common)
-    else:
-        train.main(
-            **common,
-            sta_file=averages,
-            localizer=[],
-            device="cpu",
-            threads=1,
-            checkpoint_seconds=1e9,
-            code="same",
-        )
-    cells = ["nall-dall"]
-    select_fits.main([str(validation)], cells, ["population"], selection)
-    names = {"experiment": "table1", "dataset": "antolik_region1", "model": model}
-    predictions = folder / model / "predictions.nc"
-    summary = folder / model / "summary.csv"
-    score.main(dataset, [str(fits)], selection, cells, names, 1, scores, summary, predictions)
-    return str(scores), str(selection)
-
-
 @pytest.mark.slow
 def test_every_model_is_fitted_scored_and_drawn(site, tmp_path):
-    dataset, averages = tmp_path / "data.nc", tmp_path / "sta.nc"
-    definition = TABLE1["datasets"]["antolik_region1"] | {"checksums": False}
-    load_recording("antolik_region1", definition, tmp_path, site, str(dataset))
-    compute_sta.main(dataset, "all", "all", [0], 17, 0.1, averages)
-    files = [fit(model, tmp_path, dataset, averages) for model in MODELS]
+    run, name = Run(tmp_path), "antolik_region1"
+    definition = TABLE1["datasets"][name] | {"checksums": False}
+    load_recording(name, definition, tmp_path, site, run.path("data", f"{name}.nc"))
+    for model in MODELS:
+        run.fit("table1", name, model, merge(TABLE1["models"][model], thinned(model)), ["all"], ["all"], [0])
     table = tmp_path / "table1.csv"
     losses = {name: TABLE1["models"][name]["loss"] for name in MODELS}
-    scores, selection = (list(paths) for paths in zip(*files, strict=True))
-    collect_table1.main(scores, selection, REFERENCE, {"antolik_region1": "1"}, losses, table)
+    fits = run.of("table1", "scores"), run.of("table1", "selection")
+    collect_table1.main(*fits, REFERENCE, {name: "1"}, losses, table)
     content = pd.read_csv(table)
     assert content.model.tolist() == [model for model in MODELS for _ in range(2)]
     assert content.region.tolist() == ["1", "average"] * len(MODELS)
@@ -200,19 +135,19 @@ def table_of(regions):
     return pd.DataFrame(rows)
 
 
-def test_a_region_that_the_paper_lacks_stands_beside_its_average():
-    ((title, rows),) = plot_table1.panels(table_of({"v1_like": np.nan, "average": 0.36}))
-    assert (title, rows.paper.tolist()) == ("v1 like", [0.36])
-
-
-def test_a_single_region_of_the_paper_has_its_own_value_and_no_average():
-    ((title, rows),) = plot_table1.panels(table_of({"2": 0.3, "average": 0.36}))
-    assert (title, rows.paper.tolist()) == ("region 2", [0.3])
-
-
-def test_several_regions_are_drawn_with_their_average():
-    titles = [title for title, _ in plot_table1.panels(table_of({"1": 0.37, "2": 0.3, "average": 0.36}))]
-    assert titles == ["region 1", "region 2", "average"]
+@pytest.mark.parametrize(
+    ("regions", "titles", "paper"),
+    [
+        # A region that the paper lacks stands beside its average, one of the paper beside its own value.
+        ({"v1_like": np.nan, "average": 0.36}, ["v1 like"], [0.36]),
+        ({"2": 0.3, "average": 0.36}, ["region 2"], [0.3]),
+        ({"1": 0.37, "2": 0.3, "average": 0.36}, ["region 1", "region 2", "average"], [0.37]),
+    ],
+)
+def test_panels_are_regions_and_their_average(regions, titles, paper):
+    panels = plot_table1.panels(table_of(regions))
+    assert [title for title, _ in panels] == titles
+    assert panels[0][1].paper.tolist() == paper
 
 
 @pytest.mark.slow

@@ -79,7 +79,7 @@ def test_a_second_call_does_nothing(finished_run):
 def test_an_edited_library_file_reruns_the_rules_that_use_it(finished_run):
     library = finished_run / "workflow_scripts" / "whatwhere"
     for module, expected in {
-        "barcodes": {"cluster_barcodes", "collect_barcodes", "plot_fig4"},
+        "barcodes": {"cluster_barcodes", "collect_scores", "plot_fig4"},
         "selection": {"select_fits", "score", "cluster_barcodes"},
         "simulations/difference_of_gaussians": {"simulate", "compute_sta", "train", "fit_baseline"},
     }.items():

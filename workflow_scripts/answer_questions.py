@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from whatwhere import forest, plotting
-from whatwhere.files import atomic, read_table, write_table
-from whatwhere.logs import logged
+from whatwhere import plotting
+from whatwhere.files import atomic, read_table, read_tables, write_table
+from whatwhere.logs import arguments, logged
 from whatwhere.pages import heading, number, paragraph, picture, table, write_page
 from whatwhere.questions import ABSENT, QUESTIONS, answers
-from whatwhere.sentences import sentences
+from whatwhere.sentences import bounds, sentences
 
 INTRODUCTION = (
     "Every sentence is made from the numbers of this run, and the picture below it shows them: points are "
@@ -28,13 +29,53 @@ EXPLANATION = (
 )
 
 
-def bounded(low: float, high: float) -> str:
-    """An interval as it is read, of which one end or both may be unknown (NaN)."""
-    if pd.isna(low) and pd.isna(high):
-        return ""
-    if pd.isna(low) or pd.isna(high):
-        return f"at most {number(high)}" if pd.isna(low) else f"at least {number(low)}"
-    return f"{number(low)} to {number(high)}"
+MAX_ROWS = 16
+"""Comparisons that a picture shows; the table has all."""
+AXES = {
+    1: ("{}: together minus alone", [0]),
+    2: ("{}: factorized minus baseline", [0]),
+    3: ("{}: factorized minus baseline", [0]),
+    4: ("adjusted Rand index: 0 chance, 1 perfect", [0, 1]),
+    5: ("doublings of images that one doubling of neurons is worth", [0, 1]),
+    6: ("{}: this way minus the own ridge", [0]),
+}
+"""Label of the axis of every question, and values at which it has lines."""
+MEASURES = {"feve": "FEVE", "correlation": "correlation"}
+_BEGIN = {
+    1: "{n_neurons:.0f} against {against}",
+    4: "{model}",
+    5: "{against} to {n_neurons:.0f}",
+    6: "{model}",
+}
+_REST = {
+    "dataset": "{}",
+    "n_images": "{:.0f} images",
+    "n_neurons": "N = {:.0f}",
+    "selection": "selected by {}",
+    "model": "{}",
+}
+
+
+def names(question: int, rows: pd.DataFrame) -> list[str]:
+    """Names of rows in a picture: what is compared, and of the rest what is needed to tell rows apart."""
+    begin = _BEGIN.get(question, "{against}")
+    found = [begin.format_map(row) for row in rows.to_dict("records")]
+    for column, text in _REST.items():
+        longer = [
+            f"{name}, {text.format(value)}" if pd.notna(value) else name
+            for name, value in zip(found, rows[column], strict=True)
+        ]
+        if len(set(longer)) > len(set(found)):
+            found = longer
+    return [name.replace("_", " ") for name in found]
+
+
+def draw(question: int, rows: pd.DataFrame) -> Figure:
+    """Draw the first comparisons of a question, all of them differences, agreements or exchange rates."""
+    shown = rows.head(MAX_ROWS)
+    title, lines = AXES[question]
+    measures = " or ".join(MEASURES.get(name, "") for name in shown["measure"].unique())
+    return plotting.interval_plot(shown, names(question, shown), title.format(measures), lines)
 
 
 def opening(told: pd.DataFrame, found: pd.DataFrame) -> list[str]:
@@ -46,7 +87,7 @@ def opening(told: pd.DataFrame, found: pd.DataFrame) -> list[str]:
         # Doublings of images, which stand beside differences, have another axis.
         drawn = rows if row.question in (4, 5) else rows[rows["first"].notna()]
         if drawn["value"].notna().any():
-            parts.append(picture(forest.draw(int(str(row.question)), drawn)))
+            parts.append(picture(draw(int(str(row.question)), drawn)))
     return parts
 
 
@@ -56,8 +97,8 @@ def section(question: int, rows: pd.DataFrame) -> list[str]:
     shown = rows.drop(
         columns=["question", "text", "model", "against", "low", "high", "paper_first", "paper_second"]
     )
-    bounds = [bounded(low, high) for low, high in zip(rows.low, rows.high, strict=True)]
-    shown.insert(shown.columns.get_loc("value") + 1, "95 % interval", bounds)
+    ends = [bounds(low, high, number) for low, high in zip(rows.low, rows.high, strict=True)]
+    shown.insert(shown.columns.get_loc("value") + 1, "95 % interval", ends)
     # Only what was cut short is worth a word.
     shown["finished"] = np.where(rows["finished"].eq(False), "not all fits", None)
     shown["at_edge"] = rows["at_edge"].where(rows["at_edge"] > 0)
@@ -68,9 +109,9 @@ def section(question: int, rows: pd.DataFrame) -> list[str]:
 
 def main(
     scores: str | Path,
-    barcode_scores: str | Path | None,
-    exchange_rates: str | Path | None,
-    transfer: str | Path | None,
+    barcode_scores: list[str],
+    exchange_rates: list[str],
+    transfer: list[str],
     reference: list[str],
     families: dict[str, str],
     figures: dict[str, str | None],
@@ -81,11 +122,12 @@ def main(
 ) -> None:
     """Write the answers to ``output``, one sentence for each question to ``told``, and both to be read.
 
-    ``page`` has sentences, pictures and tables; ``front`` is the piece of HTML with which the report opens.
+    Lists are empty where a run lacks a table. ``page`` has sentences, pictures and tables; ``front`` is the
+    piece of HTML with which the report opens.
     """
     plotting.use_style()
-    optional = [read_table(path) if path else None for path in (barcode_scores, exchange_rates, transfer)]
-    published = pd.concat([read_table(path) for path in reference], ignore_index=True)
+    optional = [read_tables(paths) if paths else None for paths in (barcode_scores, exchange_rates, transfer)]
+    published = read_tables(reference)
     write_table(answers(read_table(scores), *optional, families, figures, published), output)
     found = read_table(output)
     one_each = sentences(found)
@@ -109,13 +151,7 @@ def main(
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
-            scores=snakemake.input.scores,
-            barcode_scores=next(iter(snakemake.input.barcode_scores), None),
-            exchange_rates=next(iter(snakemake.input.exchange_rates), None),
-            transfer=next(iter(snakemake.input.transfer), None),
-            reference=list(snakemake.input.reference),
-            families=snakemake.params.families,
-            figures=snakemake.params.figures,
+            **arguments(snakemake.input, snakemake.params),
             output=snakemake.output.answers,
             told=snakemake.output.sentences,
             page=snakemake.output.page,

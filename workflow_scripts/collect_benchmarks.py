@@ -7,6 +7,8 @@ import pandas as pd
 from whatwhere.files import write_table
 from whatwhere.logs import logged
 
+TOTAL = "all rules"
+
 
 def summarize(benchmarks: pd.DataFrame) -> pd.DataFrame:
     """One row per rule, the longest first, and their sum.
@@ -16,27 +18,19 @@ def summarize(benchmarks: pd.DataFrame) -> pd.DataFrame:
     benchmarks
         Columns of Snakemake's benchmark files and ``rule``, one row per job.
     """
-    rules = benchmarks.groupby("rule")
-    table = pd.DataFrame(
-        {
-            "n_jobs": rules.size(),
-            "seconds": rules["s"].sum(),
-            "longest_job_seconds": rules["s"].max(),
-            "cpu_seconds": rules["cpu_time"].sum(),
-            "max_memory_mb": rules["max_rss"].max(),
-        }
-    ).sort_values("seconds", ascending=False)
-    total = table.agg(
-        {
-            "n_jobs": "sum",
-            "seconds": "sum",
-            "longest_job_seconds": "max",
-            "cpu_seconds": "sum",
-            "max_memory_mb": "max",
-        }
+    table = (
+        pd.concat([benchmarks, benchmarks.assign(rule=TOTAL)])
+        .groupby("rule")
+        .agg(
+            n_jobs=("s", "size"),
+            seconds=("s", "sum"),
+            longest_job_seconds=("s", "max"),
+            cpu_seconds=("cpu_time", "sum"),
+            max_memory_mb=("max_rss", "max"),
+        )
     )
-    table = pd.concat([table, total.to_frame("all rules").T.rename_axis("rule")])
-    return table.astype({"n_jobs": int}).reset_index()
+    rules = table.drop(TOTAL).sort_values("seconds", ascending=False)
+    return pd.concat([rules, table.loc[[TOTAL]]]).reset_index()
 
 
 def main(folder: str | Path, output: str | Path) -> None:

@@ -5,42 +5,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from whatwhere.files import read_table, write_table
-from whatwhere.logs import logged
+from whatwhere.files import read_tables, write_table
+from whatwhere.logs import arguments, logged
+from whatwhere.population import over_seeds
+from whatwhere.scaling import octaves_to_reach
 
 NETWORKS = ["cnn_one_kernel", "factorized_two_kernels", "factorized_relu"]
 """The paper's networks of Figures 3, 4 and 5."""
 KEYS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images"]
 
 
-def images_needed(curve: pd.DataFrame, feve: np.ndarray) -> np.ndarray:
-    """Number of images with which a curve reaches given scores, interpolated in octaves.
-
-    Parameters
-    ----------
-    curve
-        Columns ``n_images`` and ``feve``.
-    feve
-        Scores of any shape.
-
-    Returns
-    -------
-    The same shape; NaN outside of the curve. Where the curve falls, by noise, it counts as flat, and a flat
-    part as its end with fewer images.
-    """
-    curve = curve.sort_values("n_images")
-    height = np.maximum.accumulate(curve.feve.to_numpy())
-    rising = np.append(True, np.diff(height) > 0)
-    octaves = np.log2(curve.n_images.to_numpy()[rising])
-    return 2 ** np.interp(feve, height[rising], octaves, left=np.nan, right=np.nan)
-
-
 def octaves_gained(table: pd.DataFrame, reference: pd.DataFrame) -> pd.Series:
     """Octaves of images that the paper needed more for the same score, one value per row of ``table``.
 
     The paper's curve is that of its factorised network (:data:`NETWORKS`) for the same simulation and
-    population size, whatever other models a run has; NaN where there is none, or where it does not reach, or
-    starts above, the score.
+    population size, whatever other models a run has, read off as :func:`whatwhere.scaling.octaves_to_reach`
+    does; NaN where there is none, or where it does not reach, or starts above, the score.
     """
     figures = reference[~reference.experiment.str.contains("_")]
     gained = pd.Series(np.nan, index=table.index)
@@ -49,15 +29,9 @@ def octaves_gained(table: pd.DataFrame, reference: pd.DataFrame) -> pd.Series:
         networks = [name for name in NETWORKS if name in fitted]
         curve = figures[figures.model.isin(networks[:1]) & (figures.n_neurons == n_neurons)]
         if curve.n_images.nunique() > 1:
-            gained[rows.index] = np.log2(images_needed(curve, rows.feve.to_numpy()) / rows.n_images)
-    return gained
-
-
-def over_seeds(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Mean over seeds of the mean over neurons, and its sd (ddof 0, as in the paper)."""
-    seeds = table.groupby([*KEYS, "seed"], sort=False)[columns].mean()
-    groups = seeds.groupby(KEYS, sort=False)
-    return pd.concat([groups.mean(), groups.std(ddof=0).add_suffix("_sd")], axis=1)
+            curve = curve.set_index("n_images")[["feve"]].sort_index()
+            gained[rows.index] = octaves_to_reach(curve, rows.feve.to_numpy()) - np.log2(rows.n_images)
+    return gained.replace([-np.inf, np.inf], np.nan)
 
 
 def main(
@@ -65,37 +39,27 @@ def main(
     locations: list[str],
     barcode_scores: list[str],
     reference: list[str],
-    output: str | Path,
+    table: str | Path,
 ) -> None:
-    """Write one row per model, population and data size to ``output``.
+    """Write one row per model, population and data size to ``table``.
 
     Columns: mean and sd over seeds of FEVE (not clipped), of the localisation error in pixels and of the
     adjusted Rand index with the true number of types, and the octaves of images gained over the paper.
     """
-
-    def read(paths: list[str]) -> pd.DataFrame:
-        return pd.concat([read_table(path) for path in paths], ignore_index=True)
-
-    rated = read(scores)
-    table = over_seeds(rated, ["feve"])
-    table.insert(0, "n_seeds", rated.groupby(KEYS, sort=False).seed.nunique())
-    found = read(locations)
+    rated, found = read_tables(scores), read_tables(locations)
+    conditions = rated.groupby(KEYS, sort=False)
+    rows = conditions.seed.nunique().rename("n_seeds").reset_index().merge(over_seeds(rated, ["feve"], KEYS))
     found = found[found.source == "mask"].rename(columns={"error": "location_error"})
-    table = table.join(over_seeds(found, ["location_error"]))
+    rows = rows.merge(over_seeds(found, ["location_error"], KEYS), how="left")
     if barcode_scores:
-        agreement = read(barcode_scores).rename(columns={"ari": "ari_any_number", "ari_known_number": "ari"})
-        table = table.join(over_seeds(agreement, ["ari", "ari_any_number"]))
-    table = table.join(rated.groupby(KEYS, sort=False)[["finished", "at_edge"]].mean()).reset_index()
-    table["octaves_gained"] = octaves_gained(table, read(reference))
-    write_table(table, output)
+        agreement = read_tables(barcode_scores)
+        agreement = agreement.rename(columns={"ari": "ari_any_number", "ari_known_number": "ari"})
+        rows = rows.merge(over_seeds(agreement, ["ari", "ari_any_number"], KEYS), how="left")
+    rows = rows.join(conditions[["finished", "at_edge"]].mean(), on=KEYS)
+    rows["octaves_gained"] = octaves_gained(rows, read_tables(reference))
+    write_table(rows, table)
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            scores=list(snakemake.input.scores),
-            locations=list(snakemake.input.locations),
-            barcode_scores=list(snakemake.input.barcode_scores),
-            reference=list(snakemake.input.reference),
-            output=snakemake.output.table,
-        )
+        main(**arguments(snakemake.input, snakemake.output))

@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from whatwhere.files import read_table, write_table
-from whatwhere.logs import logged
+from whatwhere.logs import arguments, logged
+from whatwhere.scaling import largest
 
 
 def panel(ranking: pd.DataFrame, summary: pd.DataFrame, combined: str) -> pd.DataFrame:
@@ -31,17 +32,12 @@ def panel(ranking: pd.DataFrame, summary: pd.DataFrame, combined: str) -> pd.Dat
     ranked = means.sort_values("validation_fve", ascending=False).rename_axis("model").reset_index()
     rows = pd.concat([ranked, pd.DataFrame({"model": [combined]})], ignore_index=True)
     tested = summary.drop_duplicates("model").set_index("model")
-    rows["correlation"] = rows["model"].map(tested["correlation"])
-    rows["correlation_se"] = rows["model"].map(tested["correlation_se"])
-    for state in ("finished", "at_edge"):
-        rows[state] = rows["model"].map(tested[state])
-    best = rows["correlation"].iloc[0]
-    rows["gain"] = rows["correlation"] - best
-    return rows
+    rows = rows.join(tested[["correlation", "correlation_se", "finished", "at_edge"]], on="model")
+    return rows.assign(gain=rows["correlation"] - rows["correlation"].iloc[0])
 
 
-def main(rankings: list[str], names: list[dict[str, str]], summary: str | Path, output: str | Path) -> None:
-    """Write the panels of all combinations, of their last cells, to ``output``.
+def main(rankings: list[str], names: list[dict[str, str]], summary: str | Path, table: str | Path) -> None:
+    """Write the panels of all combinations, of their last cells, to ``table``.
 
     ``names`` has experiment, dataset and model of every ranking.
     """
@@ -50,20 +46,15 @@ def main(rankings: list[str], names: list[dict[str, str]], summary: str | Path, 
     for path, one in zip(rankings, names, strict=True):
         of_fit = (summaries.experiment == one["experiment"]) & (summaries.dataset == one["dataset"])
         mine = summaries[of_fit]
-        last = mine[mine.model == one["model"]].iloc[-1]
+        last = largest(mine[mine.model == one["model"]]).iloc[0]
         cell = (mine.n_neurons == last.n_neurons) & (mine.n_images == last.n_images)
-        table = panel(read_table(path), mine[cell], one["model"])
-        keys = {"experiment": one["experiment"], "dataset": one["dataset"]}
-        table = table.assign(**keys, n_neurons=last.n_neurons, n_images=last.n_images)
-        parts.append(table[[*keys, "n_neurons", "n_images", *table.columns[:-4]]])
-    write_table(pd.concat(parts, ignore_index=True), output)
+        rows = panel(read_table(path), mine[cell], one["model"])
+        for position, key in enumerate(("experiment", "dataset", "n_neurons", "n_images")):
+            rows.insert(position, key, last[key])
+        parts.append(rows)
+    write_table(pd.concat(parts, ignore_index=True), table)
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            rankings=list(snakemake.input.rankings),
-            names=list(snakemake.params.names),
-            summary=snakemake.input.summary,
-            output=snakemake.output.table,
-        )
+        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

@@ -1,24 +1,17 @@
-"""Collect the scores of all models: scores/*.csv -> scores.csv, summary.csv."""
+"""Collect tables of all models: scores/*.csv, summaries/*.csv, barcodes/*.csv -> one table of each kind."""
 
 from pathlib import Path
 
-import pandas as pd
-
-from whatwhere.files import read_table, write_table
-from whatwhere.logs import logged
+from whatwhere.files import read_tables, write_table
+from whatwhere.logs import arguments, logged
 
 
-def main(inputs: list[str], summaries: list[str], scores: str | Path, summary: str | Path) -> None:
-    """Write all scores of neurons to ``scores`` and all of populations to ``summary``."""
-    for paths, target in ((inputs, scores), (summaries, summary)):
-        write_table(pd.concat([read_table(path) for path in paths], ignore_index=True), target)
+def main(inputs: dict[str, list[str]], outputs: dict[str, str | Path]) -> None:
+    """Write the tables of each name in ``inputs`` as one to the output of this name."""
+    for name, output in outputs.items():
+        write_table(read_tables(inputs[name]), output)
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            list(snakemake.input.scores),
-            list(snakemake.input.summaries),
-            snakemake.output.scores,
-            snakemake.output.summary,
-        )
+        main(arguments(snakemake.input), arguments(snakemake.output))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from whatwhere.files import last_cell, read_table, write_table
-from whatwhere.logs import logged
+from whatwhere.logs import arguments, logged
 
 STATE = ["finished", "at_edge"]
 AVERAGE = "average"
@@ -57,9 +57,9 @@ def main(
     reference: str | Path,
     regions: dict[str, str],
     losses: dict[str, str],
-    output: str | Path,
+    table: str | Path,
 ) -> None:
-    """Write one row per model and region, and per model one for their average, to ``output``.
+    """Write one row per model and region, and per model one for their average, to ``table``.
 
     Parameters
     ----------
@@ -71,35 +71,26 @@ def main(
         Region by dataset.
     losses
         By model, the loss that validated it.
-    output
-        The table.
+    table
+        The output.
     """
     rows = []
     for scored, chosen in zip(map(read_table, scores), map(read_table, selection), strict=True):
         model, dataset = scored.model.iloc[0], scored.dataset.iloc[0]
         names = {"model": model, "region": regions[dataset]}
         rows.append(names | region_row(scored, chosen, losses[model]))
-    table = pd.DataFrame(rows)
-    averages = [
+    of_regions = pd.DataFrame(rows)
+    rows += [
         {"model": model, "region": AVERAGE} | average_row(part)
-        for model, part in table.groupby("model", sort=False)
+        for model, part in of_regions.groupby("model", sort=False)
     ]
-    table = pd.concat([table, pd.DataFrame(averages)], ignore_index=True)
     paper = read_table(reference).astype({"region": str}).drop(columns="source")
     paper = paper.rename(columns={"correlation": "paper", "validation_loss": "paper_validation_loss"})
-    table = table.merge(paper, on=["model", "region"], how="left")
-    order = {model: position for position, model in enumerate(losses)}
-    table = table.sort_values("model", key=lambda names: names.map(order), kind="stable")
-    write_table(table, output)
+    found = pd.DataFrame(rows).merge(paper, on=["model", "region"], how="left")
+    order = pd.Index(losses)
+    write_table(found.sort_values("model", key=order.get_indexer, kind="stable"), table)
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            scores=list(snakemake.input.scores),
-            selection=list(snakemake.input.selection),
-            reference=snakemake.input.reference,
-            regions=dict(snakemake.params.regions),
-            losses=dict(snakemake.params.losses),
-            output=snakemake.output.table,
-        )
+        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

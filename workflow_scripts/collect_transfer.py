@@ -6,7 +6,7 @@ import pandas as pd
 
 from whatwhere.config.ways import OWN_RIDGE, WAYS
 from whatwhere.files import read_table, write_table
-from whatwhere.logs import logged
+from whatwhere.logs import arguments, logged
 from whatwhere.transfer import curve_of, rows_of
 
 SEED = 0
@@ -20,16 +20,17 @@ def of_target(path: str, target: str) -> pd.DataFrame:
     return scores[scores.recording == target] if "recording" in scores else scores
 
 
-def main(scores: list[str], targets: list[str], ways: list[str], output: str | Path) -> None:
-    """Write a row per target, way, model and number of images to ``output``.
+def main(scores: list[str], targets: list[str], ways: list[str], table: str | Path) -> None:
+    """Write a row per target, way, model and number of images to ``table``.
 
     Parameters
     ----------
     scores, targets, ways
         File, target and way (:mod:`whatwhere.config.ways`) of every fit, in the same order.
-    output
-        The table; columns as :func:`whatwhere.transfer.rows_of` says. ``n_neurons`` and ``n_folds`` are those
-        on which a curve is compared; ``finished`` and ``at_edge`` are shares of its fits, as in the summary.
+    table
+        The output, with the columns of :func:`whatwhere.transfer.rows_of`. ``n_neurons`` and ``n_folds`` are
+        those on which a curve is compared; ``finished`` and ``at_edge`` are shares of its fits, as in the
+        summary.
     """
     fits = [
         (target, way, of_target(path, target))
@@ -41,27 +42,14 @@ def main(scores: list[str], targets: list[str], ways: list[str], output: str | P
         for _, way, one in sorted(
             (fit for fit in fits if fit[0] == target), key=lambda fit: WAYS.index(fit[1])
         ):
-            names = {
-                "target": target,
-                "way": way,
-                "model": one.model.iloc[0],
-                "selection": one.selection.iloc[0],
-            }
-            counts = {
-                "n_neurons": one.neuron.nunique(),
-                "n_folds": one.seed.nunique(),
-            }
+            names = {"target": target, "way": way, **one.iloc[0][["model", "selection"]]}
+            counts = {"n_neurons": one.neuron.nunique(), "n_folds": one.seed.nunique()}
             marks = one.groupby("n_images")[["finished", "at_edge"]].mean()
             rows = rows_of(curve_of(one), ridge, SEED)
             tables.append(pd.DataFrame([names | row | counts for row in rows]).join(marks, on="n_images"))
-    write_table(pd.concat(tables, ignore_index=True), output)
+    write_table(pd.concat(tables, ignore_index=True), table)
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            scores=list(snakemake.input.scores),
-            targets=list(snakemake.params.targets),
-            ways=list(snakemake.params.ways),
-            output=snakemake.output.table,
-        )
+        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

@@ -1,7 +1,5 @@
 """The page of a dataset: what was understood and what is suspicious, before anything is trained."""
 
-import html
-import re
 from pathlib import Path
 
 import numpy as np
@@ -15,35 +13,15 @@ from matplotlib.ticker import MaxNLocator
 from whatwhere import plotting
 from whatwhere.dataset import open_dataset, presented, select_images
 from whatwhere.description import drift, findings, neuron_table, overview, repeated, split_sizes
-from whatwhere.files import atomic, write_table
-from whatwhere.logs import logged
+from whatwhere.files import write_table
+from whatwhere.logs import arguments, logged
+from whatwhere.pages import heading, items, paragraph, table, write_page
 
 N_EXAMPLES = 8
 SPLIT_COLORS = [plotting.PALETTE[0], plotting.PALETTE[1], "0.9"]
 """Of train, validation and test; dark, middle and light in grey."""
 MAX_COUNT = 100
 """Whole numbers up to this range have a bar each."""
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<title>Dataset {name}</title>
-<style>
-body {{ font-family: sans-serif; max-width: 48em; margin: 2em auto; }}
-th {{ text-align: left; vertical-align: top; padding-right: 1em; font-weight: normal; color: #555; }}
-svg {{ width: 100%; height: auto; }}
-</style>
-<h1>Dataset {name}</h1>
-<table>
-{overview}
-</table>
-<h2>To look at</h2>
-{findings}
-{figure}
-<p>Responses of all images count here, those of the test set too; nothing of this chooses or scores a model.
-Values per neuron are in {table}.</p>
-</html>
-"""
 
 
 def _show_examples(panel: SubFigure, dataset: xr.Dataset) -> None:
@@ -93,19 +71,19 @@ def _presentations(ax: Axes, dataset: xr.Dataset) -> None:
     plotting.legend_above(ax, 3)
 
 
-def _agreement(ax: Axes, table: pd.DataFrame) -> None:
-    if table.oracle_correlation.isna().all():
+def _agreement(ax: Axes, neurons: pd.DataFrame) -> None:
+    if neurons.oracle_correlation.isna().all():
         _nothing(ax, "no repeats of single trials")
         return
-    rank = np.arange(1, len(table) + 1)
+    rank = np.arange(1, len(neurons) + 1)
     for column, label, color in (
         ("cc_max", "noise ceiling of means", plotting.PALETTE[1]),
         ("oracle_correlation", "trial with other repeats", plotting.PALETTE[0]),
     ):
-        ax.plot(rank, np.sort(table[column]), label=label, color=color)
+        ax.plot(rank, np.sort(neurons[column]), label=label, color=color)
     ax.axhline(0, color="0.8", zorder=-1)
     ax.set(xlabel="neuron by rank", ylabel="correlation", yticks=[0, 0.5, 1])
-    ax.set_ylim(min(-0.05, table.oracle_correlation.min()), 1.05)
+    ax.set_ylim(min(-0.05, neurons.oracle_correlation.min()), 1.05)
     plotting.legend_above(ax, 2)
 
 
@@ -124,7 +102,7 @@ def _drift(ax: Axes, responses: np.ndarray) -> None:
     plotting.legend_above(ax, 1)
 
 
-def draw(dataset: xr.Dataset, table: pd.DataFrame, svg: str | Path, png: str | Path) -> None:
+def draw(dataset: xr.Dataset, neurons: pd.DataFrame, svg: str | Path, png: str | Path) -> None:
     """Examples, responses, presentations, agreement of repeats and drift."""
     responses = dataset["responses"].values
     figure = plt.figure(figsize=(plotting.PAGE, 4.6))
@@ -133,49 +111,44 @@ def draw(dataset: xr.Dataset, table: pd.DataFrame, svg: str | Path, png: str | P
     axes = bottom.subplots(2, 2).flat
     _histogram(axes[0], responses)
     _presentations(axes[1], dataset)
-    _agreement(axes[2], table)
+    _agreement(axes[2], neurons)
     _drift(axes[3], responses)
     for ax, letter in zip(axes, "bcde", strict=True):
         plotting.panel_letter(ax, letter)
     plotting.save(figure, svg, png)
 
 
-def write_page(dataset: xr.Dataset, figure: str | Path, table: str | Path, page: str | Path) -> None:
+def describe(dataset: xr.Dataset, figure: str | Path, neurons: str | Path, page: str | Path) -> None:
     """Write one HTML file that holds everything, the figure too."""
-    rows = (
-        f"<tr><th>{html.escape(term)}</th><td>{html.escape(value)}</td></tr>"
-        for term, value in overview(dataset).items()
-    )
-    items = "".join(f"<li>{html.escape(text)}</li>" for text in findings(dataset))
+    rows = pd.DataFrame(overview(dataset).items(), columns=["what", "value"])
+    suspicious = findings(dataset)
     drawing = Path(figure).read_text(encoding="utf-8")
-    content = PAGE.format(
-        name=html.escape(dataset.attrs["name"]),
-        overview="\n".join(rows),
-        findings=f"<ul>{items}</ul>" if items else "<p>Nothing suspicious was found.</p>",
-        figure=drawing[re.search("<svg", drawing).start() :],
-        table=html.escape(Path(table).name),
-    )
-    with atomic(page) as temporary:
-        temporary.write_text(content, encoding="utf-8")
+    parts = [
+        table(rows),
+        heading("To look at"),
+        items(suspicious) if suspicious else paragraph("Nothing suspicious was found."),
+        drawing[drawing.index("<svg") :],
+        paragraph(
+            "Responses of all images count here, those of the test set too; nothing here selects or scores "
+            f"a model. Values per neuron are in {Path(neurons).name}."
+        ),
+    ]
+    write_page(f"Dataset {dataset.attrs['name']}", parts, page)
 
 
-def main(dataset: str | Path, table: str | Path, svg: str | Path, png: str | Path, page: str | Path) -> None:
+def main(
+    dataset: str | Path, neurons: str | Path, svg: str | Path, png: str | Path, page: str | Path
+) -> None:
     """Describe a dataset in a table of its neurons, a figure and a page."""
     plotting.use_style()
     with open_dataset(dataset) as data:
         data["responses"].load()  # once: all of it is drawn
-        neurons = neuron_table(data)
-        write_table(neurons, table)
-        draw(data, neurons, svg, png)
-        write_page(data, svg, table, page)
+        known = neuron_table(data)
+        write_table(known, neurons)
+        draw(data, known, svg, png)
+        describe(data, svg, neurons, page)
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            dataset=snakemake.input.dataset,
-            table=snakemake.output.neurons,
-            svg=snakemake.output.svg,
-            png=snakemake.output.png,
-            page=snakemake.output.page,
-        )
+        main(**arguments(snakemake.input, snakemake.output))

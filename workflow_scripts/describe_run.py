@@ -11,30 +11,31 @@ import pandas as pd
 
 from whatwhere.config.files import dump
 from whatwhere.files import read_table, write_table
-from whatwhere.logs import logged
+from whatwhere.logs import arguments, logged
 from whatwhere.pages import code, heading, paragraph, table, write_page
 
+_CARD = ["--query-gpu=name,driver_version", "--format=csv,noheader"]
 KEYS = ["experiment", "dataset", "recording", "model", "selection", "n_neurons", "n_images"]
 
 
 def software(workflow: Path) -> pd.DataFrame:
     """Name and version of the workflow, of Python and of every installed package."""
+    revision = ["git", "-C", str(workflow), "describe", "--always", "--dirty", "--tags"]
     packages = {package.name: package.version for package in metadata.distributions()}
     rows = {
-        "whatwhere (this workflow)": revision(workflow),
+        "whatwhere (this workflow)": _output(revision, "unknown, not a git clone"),
         "python": platform.python_version(),
         **dict(sorted(packages.items(), key=lambda item: item[0].lower())),
     }
     return pd.DataFrame(rows.items(), columns=["package", "version"])
 
 
-def revision(workflow: Path) -> str:
-    """Revision of the workflow in git, marked if files were changed; unknown outside a clone."""
-    command = ["git", "-C", str(workflow), "describe", "--always", "--dirty", "--tags"]
+def _output(command: list[str], otherwise: str) -> str:
+    """What a command prints, or other words where it fails."""
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return "unknown, not a git clone"
+        return otherwise
 
 
 def machine() -> pd.DataFrame:
@@ -43,7 +44,7 @@ def machine() -> pd.DataFrame:
         "processor": _processor(),
         "cores": str(os.cpu_count()),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB",
-        "graphics card": _graphics_card(),
+        "graphics card": _output(["nvidia-smi", *_CARD], "none"),
         "system": platform.platform(),
     }
     return pd.DataFrame(rows.items(), columns=["part", "value"])
@@ -54,14 +55,6 @@ def _processor() -> str:
     lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return next(iter(names), platform.machine())
-
-
-def _graphics_card() -> str:
-    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "none"
 
 
 def seeds(config: dict[str, Any]) -> pd.DataFrame:
@@ -124,11 +117,4 @@ def main(
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            config=snakemake.config,
-            workflow=snakemake.params.workflow,
-            run_times=snakemake.input.run_times,
-            summary=snakemake.input.summary,
-            versions=snakemake.output.versions,
-            page=snakemake.output.page,
-        )
+        main(snakemake.config, snakemake.params.workflow, **arguments(snakemake.input, snakemake.output))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from whatwhere.files import read_table, write_table
+from whatwhere.files import read_tables, write_table
 from whatwhere.logs import logged
 from whatwhere.scaling import RATES, exchange_rates, measure_of
 
@@ -24,7 +24,7 @@ def main(scores: list[str], scaling: str | Path, rates: str | Path) -> None:
 
     Both name the measure of the dataset (:func:`whatwhere.scaling.measure_of`), which the rates use.
     """
-    table = pd.concat([read_table(path) for path in scores], ignore_index=True)
+    table = read_tables(scores)
     measures = {name: measure_of(part) for name, part in table.groupby("dataset")}
     means = table.groupby(KEYS, sort=False)[["feve", "correlation", *STATE]].mean().reset_index()
     write_table(means.assign(measure=means["dataset"].map(measures)), scaling)

@@ -11,7 +11,7 @@ from matplotlib.figure import SubFigure
 
 from whatwhere import plotting
 from whatwhere.files import read_netcdf, read_table
-from whatwhere.logs import logged
+from whatwhere.logs import arguments, logged
 
 MAX_FIELDS = 8
 PALEST = 0.15
@@ -85,7 +85,7 @@ def _ticks(top: float) -> list[float]:
     return [float(f"{largest / 5:.0e}"), largest]
 
 
-def fields(panel: SubFigure, averages: np.ndarray, counts: np.ndarray) -> Axes:
+def mean_fields(panel: SubFigure, averages: np.ndarray, counts: np.ndarray) -> Axes:
     """Mean receptive field of the largest clusters."""
     largest = np.sort(np.argsort(-counts, kind="stable")[:MAX_FIELDS])
     columns = int(np.ceil(np.sqrt(len(largest))))
@@ -114,7 +114,7 @@ def title(score: pd.Series) -> str:
 
 
 def main(
-    barcodes: str | Path, scores: str | Path, averages: str | Path, svg: str | Path, png: str | Path
+    barcodes: str | Path, scores: str | Path, fields: str | Path, svg: str | Path, png: str | Path
 ) -> None:
     """Draw the first seed and selection rule of the last cell."""
     plotting.use_style()
@@ -123,10 +123,10 @@ def main(
     figure.suptitle(title(rated.iloc[0]), fontsize=7.5)
     left, middle, right = figure.subfigures(1, 3, width_ratios=[1.9, 0.8, 1])
     drawn = [heat_map(left, codes)]
-    with read_netcdf(averages) as stored:
+    with read_netcdf(fields) as stored:
         drawn.append(null(middle, float(stored["valley"]), stored["null_valley"].values))
         if stored.sizes["cluster"]:
-            drawn.append(fields(right, stored["field"].values, stored["n_neurons"].values))
+            drawn.append(mean_fields(right, stored["field"].values, stored["n_neurons"].values))
     for ax, letter in zip(drawn, "abc", strict=False):
         plotting.panel_letter(ax, letter)
     plotting.save(figure, svg, png, plotting.remark(rated))
@@ -134,10 +134,4 @@ def main(
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            barcodes=snakemake.input.barcodes,
-            scores=snakemake.input.scores,
-            averages=snakemake.input.fields,
-            svg=snakemake.output.svg,
-            png=snakemake.output.png,
-        )
+        main(**arguments(snakemake.input, snakemake.output))

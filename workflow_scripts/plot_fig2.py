@@ -2,28 +2,28 @@
 
 from pathlib import Path
 
-import pandas as pd
 from matplotlib import pyplot as plt
 
 from whatwhere import plotting
-from whatwhere.files import read_table
-from whatwhere.logs import logged
+from whatwhere.files import read_tables
+from whatwhere.logs import arguments, logged
+from whatwhere.population import over_seeds
 
 
 def main(scores: list[str], shared: list[str], svg: str | Path, png: str | Path) -> None:
     """Draw the figure; ``shared`` names the models whose neurons share a filter."""
     plotting.use_style()
-    table = pd.concat([read_table(path) for path in scores], ignore_index=True)
+    table = read_tables(scores)
     figure, ax = plt.subplots(figsize=(plotting.COLUMN, 3.3))
     for index, ((model, n_neurons), part) in enumerate(table.groupby(["model", "n_neurons"], sort=False)):
         how = "fitted jointly" if model in shared else "fitted one by one"
         name = "one neuron" if n_neurons == 1 else f"{n_neurons} neurons, {how}"
-        curve = plotting.over_seeds(part)
+        curve = over_seeds(part, ["feve"], ["n_images"], least=0)
         plotting.draw_curve(ax, curve, index, name)
         if model in shared:
             ax.plot(
                 curve.n_images * n_neurons,
-                curve["mean"],
+                curve.feve,
                 color=plotting.REFERENCE,
                 linestyle=(0, (1, 1.5)),
                 linewidth=1,
@@ -38,9 +38,4 @@ def main(scores: list[str], shared: list[str], svg: str | Path, png: str | Path)
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            list(snakemake.input.scores),
-            snakemake.params.shared,
-            snakemake.output.svg,
-            snakemake.output.png,
-        )
+        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

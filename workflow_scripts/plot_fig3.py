@@ -11,45 +11,26 @@ from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from whatwhere import plotting
-from whatwhere.files import groups_of, read_netcdf, read_table
-from whatwhere.logs import logged
+from whatwhere.files import groups_of, read_netcdf, read_table, read_tables
+from whatwhere.logs import arguments, logged
+from whatwhere.population import over_seeds
 
 SIZES = [256, 1024, 4096]
 """Numbers of images whose filters the paper shows; where one was not run, as many are spread over all."""
+CURVES = ["model", "n_neurons", "n_images"]
 SOURCES = {"sta": "raw STA", "smoothed_sta": "smoothed STA"}
 
 
-def curves(ax: Axes, scores: pd.DataFrame, reference: pd.DataFrame) -> dict[tuple[str, int], int]:
-    """FEVE over images, one curve per model and population size, the paper's beside it.
-
-    Returns the number of the line style of each.
-    """
-    drawn, styles = False, {}
-    for index, ((model, n_neurons), part) in enumerate(scores.groupby(["model", "n_neurons"], sort=False)):
-        styles[model, n_neurons] = index
-        plotting.draw_curve(ax, plotting.over_seeds(part), index, plotting.label(model, n_neurons))
-        mine = reference[(reference.model == model) & (reference.n_neurons == n_neurons)]
-        mine = mine[mine.n_images.between(scores.n_images.min(), scores.n_images.max())]
-        if len(mine):
-            plotting.draw_reference(ax, mine, index)
-            drawn = True
-    plotting.image_axis(ax, scores.n_images)
-    ax.set(ylabel="FEVE", ylim=(-0.02, 1.02))
-    plotting.legend_below(ax, 2, paper=drawn)
-    return styles
-
-
 def errors(ax: Axes, locations: pd.DataFrame, styles: dict[tuple[str, int], int]) -> None:
-    """Mean localisation error of the averages and of the masks, one curve per model and population size."""
+    """Draw the mean localisation error of averages and of masks, a curve per model and population size."""
     masks = locations[locations.source == "mask"].dropna(subset="error")
     shown = {styles[key] for key in masks.groupby(["model", "n_neurons"]).groups}
     # Linear models have no masks, which leaves their styles to the averages.
     free = (index for index in itertools.count() if index not in shown)
     for index, (source, name) in zip(free, SOURCES.items(), strict=False):
-        start = plotting.over_seeds(locations[locations.source == source], "error")
-        plotting.draw_curve(ax, start, index, name)
-    for key, part in masks.groupby(["model", "n_neurons"], sort=False):
-        plotting.draw_curve(ax, plotting.over_seeds(part, "error"), styles[key], plotting.label(*key))
+        start = over_seeds(locations[locations.source == source], ["error"], ["n_images"])
+        plotting.draw_curve(ax, start, index, name, "error")
+    plotting.draw_curves(ax, over_seeds(masks, ["error"], CURVES), styles, value="error")
     plotting.image_axis(ax, locations.n_images)
     ax.set(ylabel="distance / px", ylim=(0, None))
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -127,8 +108,12 @@ def main(
     figure = plt.figure(figsize=(plotting.PAGE, 6.4))
     left, right = figure.subfigures(1, 2, width_ratios=[1.25, 1])
     first, second = left.subplots(2, 1)
-    styles = curves(first, table, read_table(reference))
-    errors(second, pd.concat([read_table(path) for path in locations], ignore_index=True), styles)
+    means = over_seeds(table, ["feve"], CURVES, least=0)
+    styles = plotting.styles_of(means)
+    drawn = plotting.draw_curves(first, means, styles, read_table(reference))
+    first.set(ylabel="FEVE", ylim=(-0.02, 1.02))
+    plotting.legend_below(first, 2, paper=drawn)
+    errors(second, read_tables(locations), styles)
     (third, *_) = filters(right, cells, shown_sizes(table.n_images))
     for letter, ax in zip("abc", (first, second, third), strict=True):
         plotting.panel_letter(ax, letter)
@@ -137,11 +122,4 @@ def main(
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            scores=list(snakemake.input.scores),
-            parameters=list(snakemake.input.parameters),
-            locations=list(snakemake.input.locations),
-            reference=snakemake.input.reference,
-            svg=snakemake.output.svg,
-            png=snakemake.output.png,
-        )
+        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

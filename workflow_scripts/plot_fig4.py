@@ -8,8 +8,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from whatwhere import plotting
-from whatwhere.files import groups_of, read_netcdf, read_table
-from whatwhere.logs import logged
+from whatwhere.files import groups_of, read_netcdf, read_table, read_tables
+from whatwhere.logs import arguments, logged
 
 
 def _fields(axes: list[Axes], kernels: list[np.ndarray], name: str) -> None:
@@ -54,19 +54,22 @@ def _histogram(ax: Axes, scores: pd.DataFrame, barcodes: pd.DataFrame, reference
 
 
 def main(
-    parameters: str | Path,
-    scores: str | Path,
-    barcodes: str | Path,
-    barcode_scores: str | Path,
+    parameters: list[str],
+    scores: list[str],
+    barcodes: list[str],
+    barcode_scores: list[str],
     reference: str | Path,
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draw the first seed of the last cell of the experiment's factorised model with two kernels."""
+    """Draw the first seed of the last cell of the experiment's factorised model with two kernels.
+
+    Lists hold one file each.
+    """
     plotting.use_style()
-    codes, rated = (plotting.example(read_table(path)) for path in (barcodes, scores))
-    agreement = plotting.example(read_table(barcode_scores)).iloc[0]
-    with read_netcdf(parameters, groups_of(parameters)[-1]) as fit:
+    codes, rated = (plotting.example(read_tables(paths)) for paths in (barcodes, scores))
+    agreement = plotting.example(read_tables(barcode_scores)).iloc[0]
+    with read_netcdf(parameters[0], groups_of(parameters[0])[-1]) as fit:
         kernels = list(fit["kernels"].values[:, 0])
         _, first = np.unique(fit["cell_type"].values, return_index=True)
         fields = list(fit["receptive_field"].values[first])
@@ -89,12 +92,4 @@ def main(
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            parameters=snakemake.input.parameters[0],
-            scores=snakemake.input.scores[0],
-            barcodes=snakemake.input.barcodes[0],
-            barcode_scores=snakemake.input.barcode_scores[0],
-            reference=snakemake.input.reference,
-            svg=snakemake.output.svg,
-            png=snakemake.output.png,
-        )
+        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

@@ -9,8 +9,10 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from whatwhere import plotting
-from whatwhere.files import read_table
-from whatwhere.logs import logged
+from whatwhere.files import read_table, read_tables
+from whatwhere.logs import arguments, logged
+from whatwhere.population import over_seeds
+from whatwhere.scaling import largest
 
 RULES = {
     "population": "setting per population",
@@ -20,25 +22,15 @@ RULES = {
 
 
 def curves(axes: list[Axes], scores: pd.DataFrame, reference: pd.DataFrame) -> bool:
-    """FEVE over images, one panel per selection rule, the paper's curves in the panel of their rule.
-
-    Returns whether there were any.
-    """
-    drawn = False
-    for ax, rule in zip(axes, scores.selection.unique(), strict=True):
-        groups = scores[scores.selection == rule].groupby(["model", "n_neurons"], sort=False)
-        for index, ((model, n_neurons), part) in enumerate(groups):
-            plotting.draw_curve(ax, plotting.over_seeds(part), index, plotting.label(model, n_neurons))
-            mine = reference[(reference.model == model) & (reference.n_neurons == n_neurons)]
-            mine = mine[mine.n_images.between(scores.n_images.min(), scores.n_images.max())]
-            mine = mine[mine.selection == rule]
-            if len(mine):
-                plotting.draw_reference(ax, mine, index)
-                drawn = True
-        plotting.image_axis(ax, scores.n_images)
+    """Draw FEVE over images, one panel per selection rule; return whether the paper has a curve of a rule."""
+    drawn = []
+    means = over_seeds(scores, ["feve"], ["selection", "model", "n_neurons", "n_images"], least=0)
+    for ax, (rule, table) in zip(axes, means.groupby("selection", sort=False), strict=True):
+        published = reference[reference.selection == rule]
+        drawn.append(plotting.draw_curves(ax, table, plotting.styles_of(table), published))
         ax.set(title=RULES[rule], ylim=(-0.02, 1.02))
     axes[0].set_ylabel("FEVE")
-    return drawn
+    return any(drawn)
 
 
 def barcodes_by_type(ax: Axes, barcodes: pd.DataFrame, score: pd.Series) -> None:
@@ -60,28 +52,22 @@ def barcodes_by_type(ax: Axes, barcodes: pd.DataFrame, score: pd.Series) -> None
     ax.figure.colorbar(shown, ax=ax, label="normalised weight", pad=0.02, aspect=20)
 
 
-def largest_of(scores: pd.DataFrame) -> pd.DataFrame:
-    """Scores of the largest number of images of each dataset and, there, of the largest population."""
-    longest = scores[scores.n_images == scores.groupby("dataset").n_images.transform("max")]
-    return longest[longest.n_neurons == longest.groupby("dataset").n_neurons.transform("max")]
-
-
-def over_neurons(largest: pd.DataFrame, n_types: dict[str, int], reference: pd.DataFrame) -> pd.DataFrame:
+def over_neurons(scores: pd.DataFrame, n_types: dict[str, int], reference: pd.DataFrame) -> pd.DataFrame:
     """FEVE of every model on each dataset with types, by their number and the sizes.
 
     Columns ``dataset``, ``n_types``, ``n_neurons``, ``n_images``, ``model``, ``mean`` and ``sd`` over neurons
     as in the paper, and ``paper``, its value for the same sizes, or NaN.
     """
-    largest = largest[largest.dataset.isin(n_types)]
-    largest = largest.assign(n_types=largest.dataset.map(n_types).astype(int))
+    scores = scores[scores.dataset.isin(n_types)]
+    scores = scores.assign(n_types=scores.dataset.map(n_types).astype(int))
     # Networks with one feature per type have their number in their name.
     names = [
         re.sub(rf"_{count}(?=_|$)", "", model)
-        for count, model in zip(largest.n_types, largest.model, strict=True)
+        for count, model in zip(scores.n_types, scores.model, strict=True)
     ]
-    largest = largest.assign(model=names)
+    scores = scores.assign(model=names)
     sizes = ["n_types", "n_images", "n_neurons", "dataset"]
-    neurons = largest.groupby([*sizes, "model", "neuron"], sort=False).feve.mean()
+    neurons = scores.groupby([*sizes, "model", "neuron"], sort=False).feve.mean()
     feve = neurons.groupby([*sizes, "model"], sort=False)
     table = pd.DataFrame({"mean": feve.mean(), "sd": feve.std(ddof=0)}).reset_index()
     paper = reference.rename(columns={"feve": "paper"})[["model", "n_neurons", "n_images", "paper"]]
@@ -121,18 +107,18 @@ def main(
 ) -> None:
     """Draw the figure: curves and barcodes of its first dataset, the number of types from all of them."""
     plotting.use_style()
-    table = pd.concat([read_table(path) for path in scores], ignore_index=True)
-    codes, agreement = (
-        pd.concat([read_table(path) for path in paths], ignore_index=True)
-        for paths in (barcodes, barcode_scores)
-    )
+    table, codes, agreement = map(read_tables, (scores, barcodes, barcode_scores))
     paper = read_table(reference)
     first = table.dataset.iloc[0]
     fit = ["experiment", "dataset", "model"]
     example = agreement.loc[agreement.dataset == first, fit].iloc[0]
     shown, score = (plotting.example(one[(one[fit] == example).all(axis=1)]) for one in (codes, agreement))
     n_types = agreement.groupby("dataset").n_types.first().astype(int).to_dict()
-    largest = largest_of(table[table.selection == table.selection.iloc[0]])
+    # The most images count first: few conditions have the largest population.
+    shown_rule = table[table.selection == table.selection.iloc[0]]
+    last = pd.concat(
+        largest(part, ("n_images", "n_neurons")) for _, part in shown_rule.groupby("dataset", sort=False)
+    )
 
     figure = plt.figure(figsize=(plotting.PAGE, 5.6))
     top, bottom = figure.subfigures(2, 1, height_ratios=[1.15, 1])
@@ -142,12 +128,12 @@ def main(
     plotting.figure_legend(top, axes[-1], 3, paper=drawn)
     # A model keeps its colour: that of its curve of the population in the lower panel, or of its first.
     styles: dict[str, int] = {}
-    for index, (model, n_neurons) in enumerate(mine.groupby(["model", "n_neurons"], sort=False).groups):
-        if model not in styles or n_neurons in set(largest.loc[largest.dataset == first, "n_neurons"]):
+    for (model, n_neurons), index in plotting.styles_of(mine).items():
+        if model not in styles or n_neurons in set(last.loc[last.dataset == first, "n_neurons"]):
             styles[model] = index
     left, right = bottom.subplots(1, 2, width_ratios=[1.3, 1])
     barcodes_by_type(left, shown, score.iloc[0])
-    types(right, over_neurons(largest, n_types, paper), styles)
+    types(right, over_neurons(last, n_types, paper), styles)
     plotting.figure_legend(bottom, right, 4, paper=False)
     for letter, ax in zip("abcde", [*axes, left, right], strict=False):
         plotting.panel_letter(ax, letter)
@@ -156,11 +142,4 @@ def main(
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            scores=list(snakemake.input.scores),
-            barcodes=list(snakemake.input.barcodes),
-            barcode_scores=list(snakemake.input.barcode_scores),
-            reference=snakemake.input.reference,
-            svg=snakemake.output.svg,
-            png=snakemake.output.png,
-        )
+        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

@@ -10,7 +10,8 @@ from matplotlib.colors import Normalize
 
 from whatwhere import plotting
 from whatwhere.files import read_table
-from whatwhere.logs import logged
+from whatwhere.logs import arguments, logged
+from whatwhere.population import over_seeds
 
 NAMES = {"feve": "FEVE", "correlation": "correlation with repeat mean"}
 
@@ -18,7 +19,8 @@ NAMES = {"feve": "FEVE", "correlation": "correlation with repeat mean"}
 def _curves(ax: Axes, scores: pd.DataFrame, measure: str) -> None:
     """Performance over images, one curve per population size."""
     for index, (n_neurons, part) in enumerate(scores.groupby("n_neurons")):
-        plotting.draw_curve(ax, plotting.over_seeds(part, measure), index, f"N = {n_neurons}")
+        means = over_seeds(part, [measure], ["n_images"], least=0)
+        plotting.draw_curve(ax, means, index, f"N = {n_neurons}", measure)
     plotting.image_axis(ax, scores.n_images)
     ax.set(ylabel=NAMES[measure], ylim=(0, None))
     plotting.legend_below(ax, 2, paper=False)
@@ -41,34 +43,17 @@ def _map(ax: Axes, scores: pd.DataFrame, measure: str) -> None:
 
 
 def _rates(ax: Axes, rates: pd.DataFrame) -> None:
-    """Exchange rates of all pairs of populations with their confidence intervals."""
-    rates = rates.reset_index(drop=True)
-    position = np.arange(len(rates))[::-1]
-    bounded = rates[["rate", "low", "high"]].to_numpy()
-    ends = [0.0, 1.0, *bounded[np.isfinite(bounded)]]
-    left, right = min(ends) - 0.15, max(ends) + 0.15
-    color = plotting.PALETTE[0]
-    for value in (0, 1):
-        ax.axvline(value, color="0.75", linewidth=0.8, linestyle="--", zorder=0)
-    for y, (rate, low, high) in zip(position, bounded, strict=True):
-        if np.isfinite([low, high]).any():
-            reach = [left if np.isnan(low) else low, right if np.isnan(high) else high]
-            ax.plot(reach, [y, y], color=color, linewidth=1)
-            for x, known, marker in ((reach[0], low, "<"), (reach[1], high, ">")):
-                ax.plot(x, y, "|" if np.isfinite(known) else marker, color=color, markersize=5)
-        ax.plot(rate, y, "o", color=color, markersize=4)
-        label = f"{rate:.2f}" if np.isfinite(rate) else "beyond"
-        at = rate if np.isfinite(rate) else (left + right) / 2
-        ax.annotate(label, (at, y), (0, 4), textcoords="offset points", ha="center", fontsize=6.5)
+    """Draw the exchange rates of all pairs of populations with their confidence intervals."""
+    places = np.arange(len(rates))[::-1]
+    plotting.draw_intervals(ax, rates.rename(columns={"rate": "value"}), places, (0, 1))
+    for place, rate in zip(places, rates["rate"], strict=True):
+        text, at = ("beyond", np.mean(ax.get_xlim())) if np.isnan(rate) else (f"{rate:.2f}", rate)
+        ax.annotate(text, (at, place), (0, 4), textcoords="offset points", ha="center", fontsize=6.5)
     names = [
         f"{row.neurons_from} to {row.neurons_to}\nat {row.performance:.2f}" for row in rates.itertuples()
     ]
-    ax.set_yticks(position, names, fontsize=6.5)
-    ax.set(
-        xlabel="doublings of images\nper doubling of N",
-        xlim=(left, right),
-        ylim=(-0.6, len(rates) - 0.4),
-    )
+    ax.set_yticks(places, names, fontsize=6.5)
+    ax.set(xlabel="doublings of images\nper doubling of N", ylim=(-0.6, len(rates) - 0.4))
 
 
 def main(scaling: str | Path, rates: str | Path, svg: str | Path, png: str | Path) -> None:
@@ -102,9 +87,4 @@ def main(scaling: str | Path, rates: str | Path, svg: str | Path, png: str | Pat
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            scaling=snakemake.input.scaling,
-            rates=snakemake.input.rates,
-            svg=snakemake.output.svg,
-            png=snakemake.output.png,
-        )
+        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

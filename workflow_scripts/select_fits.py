@@ -8,17 +8,17 @@ import pandas as pd
 
 from whatwhere.files import read_netcdf, write_table
 from whatwhere.fitted.selection import MEAN_RESPONSE, at_edge, select
-from whatwhere.logs import logged
+from whatwhere.logs import arguments, logged
 
 logger = logging.getLogger(__name__)
 
 
-def main(validation: list[str], cells: list[str], rules: list[str], output: str | Path) -> None:
-    """Writes one row per cell, rule, seed and neuron with the chosen setting to ``output``."""
+def main(validation: list[str], cells: list[str], rules: list[str], selection: str | Path) -> None:
+    """Writes one row per cell, rule, seed and neuron with the chosen setting to ``selection``."""
     parts = [_table(path, cell, rule) for path, cell in zip(validation, cells, strict=True) for rule in rules]
     for part in parts:
-        _warn(part, str(output))
-    write_table(pd.concat(parts, ignore_index=True), output)
+        _warn(part, str(selection))
+    write_table(pd.concat(parts, ignore_index=True), selection)
 
 
 def _warn(chosen: pd.DataFrame, output: str) -> None:
@@ -62,9 +62,4 @@ def _table(path: str, cell: str, rule: str) -> pd.DataFrame:
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            validation=list(snakemake.input.validation),
-            cells=list(snakemake.params.cells),
-            rules=snakemake.params.rules,
-            output=snakemake.output.selection,
-        )
+        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

@@ -103,6 +103,11 @@ def last_cell(table: pd.DataFrame, sizes: Iterable[str] = ("n_neurons", "n_image
     return cell[cell.selection == cell.selection.iloc[0]]
 
 
+def read_tables(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Read several tables as one, rows in the order of the files."""
+    return pd.concat([read_table(path) for path in paths], ignore_index=True)
+
+
 def write_tensors(content: dict[str, Any], path: str | Path) -> None:
     """Write nested dictionaries of tensors, numbers and strings; equal content gives equal bytes."""
     import torch

@@ -7,8 +7,17 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from whatwhere.errors import UserError
+
+
+def arguments(*parts: Any) -> dict[str, Any]:
+    """Named inputs, outputs and parameters of a job, as arguments of the ``main`` of its script.
+
+    The parameters ``code`` and ``script``, which are for the rule, are left out.
+    """
+    return {name: value for part in parts for name, value in part.items() if name not in ("code", "script")}
 
 
 @contextlib.contextmanager

@@ -37,6 +37,11 @@ def heading(text: str) -> str:
     return f"<h2>{escape(text)}</h2>"
 
 
+def items(texts: list[str]) -> str:
+    """A list of lines of plain text."""
+    return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>"
+
+
 def code(text: str) -> str:
     """Preformatted text."""
     return f"<pre>{escape(text)}</pre>"

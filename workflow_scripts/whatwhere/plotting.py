@@ -109,17 +109,10 @@ def style(index: int) -> dict[str, Any]:
     }
 
 
-def over_seeds(scores: pd.DataFrame, value: str = "feve") -> pd.DataFrame:
-    """Mean and sd over seeds of the mean over neurons, by ``n_images``, clipped at 0 as in the paper.
-
-    Returns
-    -------
-    Columns ``n_images``, ``mean``, ``sd`` (ddof 0, as in the paper; 0 for a single seed) and ``n_seeds``.
-    """
-    population = scores.groupby(["n_images", "seed"])[value].mean().clip(lower=0)
-    groups = population.groupby("n_images")
-    table = pd.DataFrame({"mean": groups.mean(), "sd": groups.std(ddof=0), "n_seeds": groups.size()})
-    return table.reset_index()
+def styles_of(table: pd.DataFrame) -> dict[tuple[str, int], int]:
+    """Number of the style of every curve, by model and population size."""
+    curves = table.groupby(["model", "n_neurons"], sort=False).groups
+    return {curve: index for index, curve in enumerate(curves)}
 
 
 def example(table: pd.DataFrame) -> pd.DataFrame:
@@ -134,18 +127,58 @@ def example(table: pd.DataFrame) -> pd.DataFrame:
     return cell[cell.seed == cell.seed.iloc[0]]
 
 
-def draw_curve(ax: Axes, table: pd.DataFrame, index: int, name: str) -> None:
-    """Draw a table of :func:`over_seeds` with error bars."""
+def draw_curve(ax: Axes, table: pd.DataFrame, index: int, name: str, value: str = "feve") -> None:
+    """Draw a value over images with the error bars ``_sd``, see :func:`whatwhere.population.over_seeds`."""
+    table = table.sort_values("n_images")
     ax.errorbar(
-        table.n_images,
-        table["mean"],
-        table["sd"],
+        table["n_images"],
+        table[value],
+        table[f"{value}_sd"],
         capsize=1.8,
         elinewidth=0.8,
         markeredgewidth=0,
         label=name,
         **style(index),
     )
+
+
+def draw_curves(
+    ax: Axes,
+    table: pd.DataFrame,
+    styles: dict[tuple[str, int], int],
+    reference: pd.DataFrame | None = None,
+    value: str = "feve",
+) -> bool:
+    """Draw a curve per model and population size, each beside the paper's.
+
+    Parameters
+    ----------
+    table
+        Columns ``model``, ``n_neurons``, ``n_images``, the value and its ``_sd``.
+    styles
+        As :func:`styles_of` returns them.
+    reference
+        The paper's values: columns ``model``, ``n_neurons``, ``n_images``, ``feve``. Those between the sizes
+        of the table are drawn.
+    value
+        A column.
+
+    Returns
+    -------
+    Whether there was a curve of the paper.
+    """
+    drawn = False
+    for (model, n_neurons), rows in table.groupby(["model", "n_neurons"], sort=False):
+        index = styles[model, n_neurons]
+        draw_curve(ax, rows, index, label(model, n_neurons), value)
+        if reference is not None:
+            paper = reference[(reference.model == model) & (reference.n_neurons == n_neurons)]
+            paper = paper[paper.n_images.between(table.n_images.min(), table.n_images.max())]
+            if len(paper):
+                draw_reference(ax, paper, index)
+                drawn = True
+    image_axis(ax, table.n_images)
+    return drawn
 
 
 def draw_reference(ax: Axes, reference: pd.DataFrame, index: int) -> None:
@@ -201,6 +234,53 @@ def figure_legend(figure: Figure | SubFigure, ax: Axes, columns: int, *, paper: 
     """One legend under all axes of a figure, with the entries of one of them."""
     handles, names = _entries(ax, paper)
     figure.legend(handles, names, ncols=columns, loc="outside lower center", **_LEGEND)
+
+
+def draw_intervals(ax: Axes, rows: pd.DataFrame, places: Iterable[float], lines: Iterable[float]) -> None:
+    """Draw values with their 95 % intervals side by side, with an arrow where an interval has no end.
+
+    Parameters
+    ----------
+    ax
+        Axes whose limits along x become those of everything known.
+    rows
+        Columns ``value``, ``low``, ``high``, and ``paper`` where the paper's values are shown.
+    places
+        (row,) heights.
+    lines
+        Values at which a vertical line stands: solid at 0, dashed elsewhere.
+    """
+    known = [*rows.filter(["value", "low", "high", "paper"]).to_numpy(np.float64).ravel(), *lines]
+    known = np.array(known)[np.isfinite(known)]
+    room = 0.06 * max(np.ptp(known), 0.1)
+    edges = float(known.min() - room), float(known.max() + room)
+    for line in lines:
+        ax.axvline(line, color="0.6", linewidth=0.8, linestyle="--" if line else "-", zorder=0)
+    for place, bounds in zip(places, rows[["low", "high"]].to_numpy(np.float64), strict=True):
+        if np.isfinite(bounds).any():
+            ends = np.where(np.isnan(bounds), edges, bounds)
+            ax.plot(ends, (place, place), color=PALETTE[0], linewidth=1.2)
+            for end, bound, arrow in zip(ends, bounds, "<>", strict=True):
+                ax.plot(end, place, arrow if np.isnan(bound) else "|", color=PALETTE[0], markersize=5)
+    ax.plot(rows["value"], places, "o", color=PALETTE[0], markersize=4.5, label="this run")
+    if "paper" in rows and rows["paper"].notna().any():
+        style = {"color": REFERENCE, "markersize": 5, "markerfacecolor": "none", "label": "paper"}
+        ax.plot(rows["paper"], places, "D", **style)
+        ax.legend(loc="best", fontsize=7)
+    ax.set_xlim(edges)
+
+
+def interval_plot(rows: pd.DataFrame, names: list[str], xlabel: str, lines: Iterable[float]) -> Figure:
+    """Return a figure of values with their intervals, one line per row; see :func:`draw_intervals`."""
+    labels = [textwrap.fill(name, 62) for name in names]
+    heights = np.array([0.06 + 0.13 * (1 + label.count("\n")) for label in labels])
+    places = np.cumsum(heights) - heights / 2
+    figure, ax = plt.subplots(figsize=(PAGE, 0.55 + heights.sum()))
+    draw_intervals(ax, rows, places, lines)
+    ax.set_yticks(places, labels, fontsize=7)
+    ax.tick_params(axis="y", length=0)
+    ax.set(xlabel=xlabel, ylim=(heights.sum() + 0.05, -0.05))
+    return figure
 
 
 def panel_letter(ax: Axes, letter: str) -> None:

@@ -17,7 +17,7 @@ from scipy.special import stdtrit
 
 from whatwhere.config.traits import families_that
 from whatwhere.config.ways import OWN_RIDGE
-from whatwhere.scaling import measure_of, paired_curves, shift
+from whatwhere.scaling import largest, measure_of, paired_curves, shift
 
 QUESTIONS = {
     1: "Does a feature space shared by many neurons help?",
@@ -29,29 +29,9 @@ QUESTIONS = {
 }
 ABSENT = "not part of this run"
 COLUMNS = [
-    "question",
-    "text",
-    "comparison",
-    "model",
-    "against",
-    "dataset",
-    "selection",
-    "n_neurons",
-    "n_images",
-    "measure",
-    "value",
-    "low",
-    "high",
-    "n",
-    "unit",
-    "first",
-    "second",
-    "paper",
-    "paper_first",
-    "paper_second",
-    "finished",
-    "at_edge",
-    "source",
+    *("question", "text", "comparison", "model", "against", "dataset", "selection", "n_neurons", "n_images"),
+    *("measure", "value", "low", "high", "n", "unit", "first", "second"),
+    *("paper", "paper_first", "paper_second", "finished", "at_edge", "source"),
 ]
 
 _DATA = ["dataset", "selection"]
@@ -130,7 +110,7 @@ def answers(
         6: [] if transfer is None else list(_transfer(transfer)),
     }
     rows = [
-        {"question": number, "text": QUESTIONS[number], **row}
+        row | {"question": number, "text": QUESTIONS[number]}
         for number, some in found.items()
         for row in some or [{"comparison": ABSENT}]
     ]
@@ -225,49 +205,55 @@ def _shared_features(scores: pd.DataFrame, reference: pd.DataFrame) -> Iterator[
             }
 
 
-def _against(scores: pd.DataFrame, trait: str, reference: pd.DataFrame) -> Iterator[Row]:
-    """The first factorized model minus all models with a trait at equal sizes, by neuron and seed."""
-    for values, part in scores.groupby(_CELL, sort=False):
-        names: Row = dict(zip(_CELL, values, strict=True))
-        sizes = (names["n_neurons"], names["n_images"])
-        values_of = part.groupby(["model", "neuron", "seed"], sort=False)["value"].mean()
+def _beside(
+    scores: pd.DataFrame, trait: str, keys: list[str]
+) -> Iterator[tuple[Row, pd.DataFrame, str, str]]:
+    """Conditions, by ``keys``, in which the first factorized model and a model with a trait were fitted.
+
+    Yields the names of the condition, its scores, and the names of the factorized and of the other model.
+    """
+    for values, part in scores.groupby(keys, sort=False):
         for ours in part.loc[part.family.isin(families_that("factorized")), "model"].unique()[:1]:
             for other in part.loc[part.family.isin(families_that(trait)), "model"].unique():
-                pairs = pd.DataFrame({"first": values_of[ours], "second": values_of[other]}).dropna()
-                if len(pairs):
-                    first, second = pairs.groupby("neuron").mean().mean()
-                    yield {
-                        "comparison": f"{ours} minus {other}",
-                        "model": ours,
-                        "against": other,
-                        **names,
-                        **_over_neurons((pairs["first"] - pairs["second"]).unstack("seed")),
-                        "first": first,
-                        "second": second,
-                        **_published(reference, part, (ours, *sizes), (other, *sizes)),
-                        **_origin(part[part.model.isin((ours, other))]),
-                    }
+                yield dict(zip(keys, values, strict=True)), part, ours, other
+
+
+def _against(scores: pd.DataFrame, trait: str, reference: pd.DataFrame) -> Iterator[Row]:
+    """The first factorized model minus all models with a trait at equal sizes, by neuron and seed."""
+    for names, part, ours, other in _beside(scores, trait, _CELL):
+        sizes = (names["n_neurons"], names["n_images"])
+        values_of = part.groupby(["model", "neuron", "seed"], sort=False)["value"].mean()
+        pairs = pd.DataFrame({"first": values_of[ours], "second": values_of[other]}).dropna()
+        if len(pairs):
+            first, second = pairs.groupby("neuron").mean().mean()
+            yield {
+                "comparison": f"{ours} minus {other}",
+                "model": ours,
+                "against": other,
+                **names,
+                **_over_neurons((pairs["first"] - pairs["second"]).unstack("seed")),
+                "first": first,
+                "second": second,
+                **_published(reference, part, (ours, *sizes), (other, *sizes)),
+                **_origin(part[part.model.isin((ours, other))]),
+            }
 
 
 def _images_saved(scores: pd.DataFrame) -> Iterator[Row]:
     """Doublings of images that the first factorized model saves against other joint readouts."""
-    keys = [*_DATA, "n_neurons"]
-    for values, part in scores.groupby(keys, sort=False):
-        names: Row = dict(zip(keys, values, strict=True))
-        for ours in part.loc[part.family.isin(families_that("factorized")), "model"].unique()[:1]:
-            for other in part.loc[part.family.isin(families_that("joint_readout")), "model"].unique():
-                theirs, mine = (part[part.model == model] for model in (other, ours))
-                found = shift(*paired_curves(theirs, mine, "value"))
-                if found is not None:
-                    yield {
-                        "comparison": f"doublings of images that {ours} saves against {other}",
-                        "model": ours,
-                        "against": other,
-                        **names,
-                        **_of_shift(found.octaves, found.low, found.high, found.n_seeds),
-                        **_origin(part[part.model.isin((ours, other))]),
-                        "measure": f"doublings at {part['measure'].iloc[0]} {found.performance:.2f}",
-                    }
+    for names, part, ours, other in _beside(scores, "joint_readout", [*_DATA, "n_neurons"]):
+        theirs, mine = (part[part.model == model] for model in (other, ours))
+        found = shift(*paired_curves(theirs, mine, "value"))
+        if found is not None:
+            yield {
+                "comparison": f"doublings of images that {ours} saves against {other}",
+                "model": ours,
+                "against": other,
+                **names,
+                **_of_shift(found.octaves, found.low, found.high, found.n_seeds),
+                **_origin(part[part.model.isin((ours, other))]),
+                "measure": f"doublings at {part['measure'].iloc[0]} {found.performance:.2f}",
+            }
 
 
 def _of_shift(value: float, low: float, high: float, n_seeds: int) -> Row:
@@ -276,13 +262,9 @@ def _of_shift(value: float, low: float, high: float, n_seeds: int) -> Row:
 
 def _largest(rows: Iterator[Row]) -> Iterator[Row]:
     """Of every comparison on a dataset, the one at the largest sizes."""
-    largest: dict[tuple[str, ...], Row] = {}
-    for row in rows:
-        key = (row["dataset"], row["selection"], row["comparison"])
-        before = largest.get(key)
-        if before is None or (row["n_neurons"], row["n_images"]) > (before["n_neurons"], before["n_images"]):
-            largest[key] = row
-    yield from largest.values()
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    for _, same in table.groupby([*_DATA, "comparison"], sort=False):
+        yield largest(same).iloc[0].to_dict()
 
 
 def _barcodes(barcode_scores: pd.DataFrame) -> Iterator[Row]:

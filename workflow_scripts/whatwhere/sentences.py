@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -41,16 +41,21 @@ def decimals(value: float) -> str:
     return text.replace("0.", ".", 1) if abs(float(text)) < 1 else text
 
 
-def interval(row: pd.Series) -> str:
-    """The 95 % interval of an answer in words, of which one end or both may be unknown."""
-    low, high = row["low"], row["high"]
+def bounds(low: float, high: float, text: Callable[[float], str] = decimals) -> str:
+    """An interval in words, of which one end or both may be unknown (NaN)."""
     if pd.isna(low) and pd.isna(high):
+        return ""
+    if pd.isna(low) or pd.isna(high):
+        return f"at most {text(high)}" if pd.isna(low) else f"at least {text(low)}"
+    return f"{text(low)} to {text(high)}"
+
+
+def interval(row: pd.Series) -> str:
+    """The 95 % interval of an answer in words."""
+    words = bounds(row["low"], row["high"])
+    if not words:
         return "one seed, no interval" if row["n"] == 1 or "1 seed" in row["unit"] else "no interval"
-    if pd.isna(high):
-        return f"95 % interval: at least {decimals(low)}"
-    if pd.isna(low):
-        return f"95 % interval: at most {decimals(high)}"
-    return f"95 % interval {decimals(low)} to {decimals(high)}"
+    return f"95 % interval{':' if words.startswith('at') else ''} {words}"
 
 
 def verdict(rows: pd.DataFrame, threshold: float, words: tuple[str, str]) -> str:
