@@ -30,7 +30,6 @@ import compute_sta  # noqa: E402
 import describe_dataset  # noqa: E402
 import fit_baseline  # noqa: E402
 import load_recording  # noqa: E402
-import localize  # noqa: E402
 import score  # noqa: E402
 import select_fits  # noqa: E402
 import train  # noqa: E402
@@ -112,12 +111,9 @@ def train_network(folder: Path, **changes: Any) -> None:
 
 
 def localize_neurons(folder: Path) -> None:
-    """Locations for one, two and four kernels, in two iterations."""
-    definition = model(
-        "localized_features", search={"random_starts": 1, "max_iterations": 2, "tolerance": 0.001, "seed": 0}
-    )
-    files = (folder / f"localize{ending}" for ending in (".pt", ".nc", "_starts.pt"))
-    localize.main(folder / "data.nc", "all", "all", definition, [0], *files)
+    """Locations for one, two and four kernels."""
+    files = folder / "localize.pt", folder / "localize.nc"
+    fit_baseline.main(folder / "data.nc", [], "all", "all", model("localized_features"), [0], *files)
 
 
 def fit_ridge(folder: Path) -> None:
@@ -148,7 +144,7 @@ STEPS: dict[str, Callable[[Path], None]] = {
     "describe_dataset": describe,
     "compute_sta": averages,
     "train": train_network,
-    "localize": localize_neurons,
+    "fit_baseline, localization": localize_neurons,
     "fit_baseline, ridge": fit_ridge,
     "score": score_fits,
 }

@@ -8,9 +8,9 @@ from whatwhere.dataset import repeat_mean, select_images
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
 from whatwhere.models.combined import SHRINKAGE, mix
+from whatwhere.models.spec import ModelSpec, settings
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.combine import MemberFits, chosen_shares, combine_seed, validation_scores
-from whatwhere.training.families import settings
 from whatwhere.training.fits import load_fit, to_tensors, to_validation
 
 RIDGE = {"family": "ridge", "input": "image", "loss": "mse", "grid": [{"ridge_l2": [1.0, 100.0]}]}
@@ -105,7 +105,7 @@ def combined(tiny_dataset, rng):
     cell = load_fit_data(small_dataset, None, None, 0)
     members = []
     for name, definition in (("ridge", RIDGE), ("mean", MEAN)):
-        fitted = [fit_seed(definition, 0, cell)]
+        fitted = [fit_seed(ModelSpec.of(definition), 0, cell)]
         members.append(MemberFits(name, to_tensors(definition, fitted), to_validation(definition, fitted)))
     images = select_images(small_dataset, cell.draw.validation)
     responses = repeat_mean(small_dataset, cell.draw.validation, cell.draw.neurons)

@@ -10,11 +10,12 @@ from whatwhere.errors import UserError
 from whatwhere.files import write_tensors
 from whatwhere.fit_data import load_fit_data
 from whatwhere.identity import alikeness, cosines, days_of, partners, ranks, summary
+from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings.pooled import pool
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors
 
-BANK = {"wavelengths": [4], "orientations": 2, "pool": 2, "means": True}
+BANK = {"wavelengths": [4], "orientations": 2, "pool": 2}
 MODELS = {
     "ridge": {
         "family": "ridge",
@@ -139,7 +140,8 @@ def test_planted_partners_are_found_again_by_fits_to_other_pictures(two_days, tm
     names, fits, selections = [], [], []
     for model, definition in MODELS.items():
         candidates = [
-            fit_seed(definition, seed, load_fit_data(two_days, None, None, seed)) for seed in (0, 1)
+            fit_seed(ModelSpec.of(definition), seed, load_fit_data(two_days, None, None, seed))
+            for seed in (0, 1)
         ]
         names.append({"experiment": "identity", "dataset": "two_days", "model": model})
         fits.append(tmp_path / f"{model}.pt")

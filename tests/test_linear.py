@@ -6,6 +6,7 @@ from sklearn.linear_model import Lasso, LinearRegression, Ridge
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
 from whatwhere.models.linear import fit_linear, solve_lasso, solve_ridge
+from whatwhere.models.spec import ModelSpec
 from whatwhere.simulations.difference_of_gaussians import simulate
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import load_fit, to_tensors
@@ -149,7 +150,7 @@ def test_linear_families_recover_a_linear_population(family, grid):
     dataset = simulated(6000)
     definition = {"family": family, "input": "image", "loss": "mse", "grid": [grid]}
     data = load_fit_data(dataset, None, None, 0)
-    candidates = fit_seed(definition, 0, data)
+    candidates = fit_seed(ModelSpec.of(definition), 0, data)
     losses = [fit.validation_loss.mean() for fit in candidates.fits]
     fitted = load_fit(to_tensors(definition, [candidates]), 0, int(np.argmin(losses)))
     test = dataset["split"].values[0] == 2
@@ -163,7 +164,7 @@ def test_a_poisson_validation_loss_takes_negative_predictions_as_zero():
     dataset = simulated()
     dataset["responses"] = np.maximum(dataset["responses"], 0)
     data = load_fit_data(dataset, None, None, 0)
-    candidates = fit_seed(definition, 0, data)
+    candidates = fit_seed(ModelSpec.of(definition), 0, data)
     fitted = load_fit(to_tensors(definition, [candidates]), 0, 0)
     predictions = fitted.predict(dataset["images"].values[data.draw.validation])
     assert (predictions < 0).any()

@@ -11,6 +11,7 @@ from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data, scale_responses
 from whatwhere.metrics import SCORES, scores
 from whatwhere.models.combined import mix
+from whatwhere.models.spec import ModelSpec
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import load_fit, to_tensors
 from whatwhere.training.losses import mean_loss
@@ -35,7 +36,7 @@ def block(data, first, neurons):
 
 
 def predictions(definition, data, images):
-    candidates = [fit_seed(definition, 0, load_fit_data(data, None, None, 0))]
+    candidates = [fit_seed(ModelSpec.of(definition), 0, load_fit_data(data, None, None, 0))]
     return load_fit(to_tensors(definition, candidates), 0, 0).predict(images)
 
 
@@ -120,7 +121,7 @@ def test_networks_train_on_what_was_seen(halves):
     data = scale_responses(load_fit_data(halves, None, None, 0))
     averages = sta.all_averages(data.train_images, data.train_images, data.train_responses, 5, 0.1)
     progress = Progress(2)
-    found = train_seed(definition, 0, data, averages, None, None, torch.device("cpu"), progress)
+    found = train_seed(ModelSpec.of(definition), 0, data, averages, None, None, torch.device("cpu"), progress)
     assert all(np.isfinite(fit.validation_loss).all() for fit in found.fits)
     assert np.isfinite(found.validation_loss_of_mean).all()
 

@@ -21,6 +21,7 @@ from whatwhere.fit_data import load_fit_data
 from whatwhere.fitted import FittedModel
 from whatwhere.member import Member
 from whatwhere.metrics import scores
+from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings import to_contract
 from whatwhere.recordings.array_files import NamedArray, numeric
 from whatwhere.recordings.arrays import shape_images, shape_responses
@@ -114,7 +115,8 @@ def fit(
     validate_model(model)
     if traits_of(model).rule != "train":
         raise UserError(f"model: {model['family']} is no network: use a family that is trained")
-    warn_of_imitation(model["training"]["precision"], where)
+    spec = ModelSpec.of(model)
+    warn_of_imitation(spec.trained[1].precision, where)
     if "localizer" in model:
         raise UserError("model: a localizer is another model of a config: start masks at an average instead")
     data = as_dataset(images, responses, images_layout, responses_layout, split, normalize, seed)
@@ -128,8 +130,8 @@ def fit(
         defaults["sta_smoothing"],
         defaults["sta_whitening"],
     )
-    progress = Progress(n_trainings(model))
-    candidates = [train_seed(model, seed, seen, start_maps, None, None, where, progress)]
+    progress = Progress(n_trainings(spec))
+    candidates = [train_seed(spec, seed, seen, start_maps, None, None, where, progress)]
     (chosen,) = select(to_validation(model, candidates), "population")
     member = Member.of(to_tensors(model, candidates), seed, chosen)
     neurons = seen.draw.neurons

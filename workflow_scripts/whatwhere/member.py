@@ -13,10 +13,10 @@ from torch import Tensor
 
 from whatwhere.errors import UserError
 from whatwhere.models.base import EVALUATION_CHUNK, Model, predict
+from whatwhere.models.spec import Setting, settings
 from whatwhere.pool import ALL, Part, parts_of
 from whatwhere.selection import MEAN_RESPONSE, most_frequent
 from whatwhere.standardize import Standardizer
-from whatwhere.training.families import Setting, settings
 from whatwhere.training.fits import load_fit
 
 

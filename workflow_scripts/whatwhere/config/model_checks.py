@@ -55,7 +55,7 @@ def check_size(config: Config, model: str, image: int, n_neurons: int, sources: 
         image = -(-image // pool)
     for index, core in enumerate(definition.get("cores", [])):
         _check_kernels(core, image, (*path, "cores", index), sources)
-    if traits_of(definition).rule == "localize":
+    if traits_of(definition).localizes:
         kernel = definition["kernel"]
         if kernel > image:
             raise fail((*path, "kernel"), f"{kernel} px do not fit into images of {image} px", sources)
@@ -90,17 +90,13 @@ def _check_bank(definition: Config, path: tuple[str, ...], sources: Sources) -> 
     """What stands on a bank, and what cannot."""
     traits = traits_of(definition)
     # A closed form learns weights of features, not features.
-    closed = traits.rule == "fit_baseline" and traits.feature_weights
+    closed = traits.rule == "fit_baseline" and traits.feature_weights and not traits.localizes
     if closed and not {"bank", "core_from"} & set(definition):
         raise fail(path, "key 'bank' is missing", sources)
     if "bank" not in definition:
         if definition.get("input") == "features" and "core_from" not in definition:
             raise fail((*path, "input"), "features needs the key 'bank' or 'core_from'", sources)
         return
-    bank = definition["bank"]
-    if not bank["wavelengths"] and not bank["means"]:
-        message = "holds no maps: name wavelengths, or set means to true"
-        raise fail((*path, "bank", "wavelengths"), message, sources)
     if definition.get("input", "features") != "features":
         message = f"is not seen by a model with 'input: {definition['input']}': set input to features"
         raise fail((*path, "bank"), message, sources)
@@ -161,7 +157,7 @@ def _check_localizer(config: Config, name: str, sources: Sources) -> None:
             if needs:
                 raise fail((*path, *key.split(".")), "posterior needs the key 'localizer'", sources)
         return
-    known = [n for n, model in config["models"].items() if traits_of(model).rule == "localize"]
+    known = [n for n, model in config["models"].items() if traits_of(model).localizes]
     localizer = config["models"].get(definition["localizer"], {})
     if definition["localizer"] not in known:
         message = f"'{definition['localizer']}' is no model of family localization; there are {known}"
@@ -201,8 +197,6 @@ def _check_core_from(config: Config, name: str, sources: Sources) -> None:
         return
     if ("model" in source) == ("file" in source):
         raise fail(path, "name either a model of this run or a file of another", sources)
-    if (source["mode"] == "trained") != ("rate" in source):
-        raise fail((*path, "rate"), "belongs to 'mode: trained', which needs it", sources)
     if "bank" in definition and "cores" not in definition:
         message = "a closed form on a carried core has no bank: leave it out"
         raise fail((*path[:2], "bank"), message, sources)

@@ -142,8 +142,8 @@ class Model(nn.Module):
         return [], 1.0
 
     def penalties(self) -> Penalties:
-        """Return the penalties that a grid may name."""
-        raise NotImplementedError
+        """Return the penalties that a grid may name; none unless a model says so."""
+        return {}
 
     def parts(self, image: Tensor) -> Parts:
         """What figures show of the model, by name: features of an image, kernels, masks, ...

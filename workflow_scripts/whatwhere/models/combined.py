@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor, nn
 
-from whatwhere.models.base import Model, Penalties
+from whatwhere.models.base import Model
 from whatwhere.pool import Part, neurons_of
 from whatwhere.seen import groups
 from whatwhere.seen import part as part_of
@@ -92,10 +92,6 @@ class Combined(Model):
         for index, member in self.members.items():
             total = total + self.weights[int(index), mine] * member(images, part)
         return total
-
-    def penalties(self) -> Penalties:
-        """No penalties: nothing is trained by gradient descent."""
-        return {}
 
 
 def mix(predictions: np.ndarray, responses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

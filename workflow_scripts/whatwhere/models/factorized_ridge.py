@@ -1,4 +1,4 @@
-"""The factorised readout in closed form, on fixed features: masks times weights by alternating ridge."""
+"""Factorized readout in closed form, on fixed features: masks times weights by alternating ridge."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from whatwhere import seen
 from whatwhere.fit_data import FitData
-from whatwhere.models.base import ImageShape, Model, Parts, Penalties
+from whatwhere.models.base import ImageShape, Model, Parts
 from whatwhere.models.readouts import FactorizedReadout
 from whatwhere.pool import ALL, Part, neurons_of
 
@@ -44,7 +44,7 @@ class FactorizedSumReadout(FactorizedReadout):
     """
 
     def __init__(self, feature_shape: ImageShape, n_neurons: int, rank: int) -> None:
-        signed = {"positive_mask": False, "positive_features": False, "bias": True}
+        signed = {"positive_mask": False, "positive_features": False}
         super().__init__(feature_shape, n_neurons, signed)
         channels, height, width = feature_shape
         further = min(rank, channels, height * width) - 1
@@ -73,15 +73,11 @@ class FactorizedRidge(Model):
         drive: Tensor = self.readout(features, neurons_of(part))
         return drive
 
-    def penalties(self) -> Penalties:
-        """No penalties: nothing is trained by gradient descent."""
-        return {}
-
     @torch.inference_mode()
     def parts(self, image: Tensor) -> Parts:
         """Features of the image, filters of the bank, and the leading pair of mask and feature weights."""
         if self.bank is None:
-            raise TypeError("a factorised ridge without a bank has no features to show")
+            raise TypeError("a factorized ridge without a bank has no features to show")
         filters = self.bank.filters()
         return super().parts(image) | {
             "features": (("feature", "fy", "fx"), self.prepare(image)[0].numpy()),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from whatwhere import seen
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
-from whatwhere.models.base import ImageShape, Model, Parts, Penalties
+from whatwhere.models.base import ImageShape, Model, Parts
 from whatwhere.models.cores import ACTIVATIONS
 from whatwhere.pool import Part, neurons_of
 
@@ -30,24 +30,21 @@ class LinearEncoder(Model):
         (channel, y, x).
     n_neurons
         Size of the population.
-    nonlinearity
-        A key of :data:`whatwhere.models.cores.ACTIVATIONS`.
     """
 
-    def __init__(self, image_shape: ImageShape, n_neurons: int, nonlinearity: str) -> None:
+    output = "identity"
+    """Nonlinearity, a key of :data:`whatwhere.models.cores.ACTIVATIONS`."""
+
+    def __init__(self, image_shape: ImageShape, n_neurons: int) -> None:
         super().__init__()
         self.filters = nn.Parameter(torch.zeros(n_neurons, *image_shape))
         self.bias = nn.Parameter(torch.zeros(n_neurons))
-        self.nonlinearity = ACTIVATIONS[nonlinearity]()
+        self.nonlinearity = ACTIVATIONS[self.output]()
 
     def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
         mine = neurons_of(part)
         return self.nonlinearity(images.flatten(1) @ self.filters[mine].flatten(1).T + self.bias[mine])
-
-    def penalties(self) -> Penalties:
-        """No penalties: the fits in this module are not trained by gradient descent."""
-        return {}
 
     def parts(self, image: Tensor) -> Parts:
         """The filters of pixels; weights on a bank are no image."""

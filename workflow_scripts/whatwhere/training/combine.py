@@ -17,8 +17,8 @@ from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
 from whatwhere.metrics import pearson
 from whatwhere.models.combined import mix
+from whatwhere.models.spec import Setting, settings
 from whatwhere.standardize import Standardizer
-from whatwhere.training.families import Setting, settings
 from whatwhere.training.fits import Candidates, load_fit
 from whatwhere.training.loop import Fit
 

@@ -11,9 +11,10 @@ import xarray as xr
 from torch import Tensor
 
 from whatwhere.models.base import Model, predict
+from whatwhere.models.spec import ModelSpec, settings
 from whatwhere.pool import parts_of
 from whatwhere.standardize import Standardizer
-from whatwhere.training.families import build, settings
+from whatwhere.training.families import build
 from whatwhere.training.loop import Fit
 
 
@@ -46,6 +47,9 @@ class Candidates:
     validation_predictions
         (setting, image, neuron) of validation images, in the units of the recording, by fits that did not see
         them, where ``parameters`` are of fits that did.
+    first_parameters
+        State dicts of fits that did not see validation images, from which networks start, where
+        ``parameters`` are of fits that did.
     """
 
     seed: int
@@ -59,6 +63,7 @@ class Candidates:
     n_images: int
     recording: np.ndarray | None = None
     validation_predictions: np.ndarray | None = None
+    first_parameters: list[dict[str, Tensor]] | None = None
 
 
 def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict[str, Any]:
@@ -79,6 +84,7 @@ def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict
                 "parameters": one.parameters,
                 "response_mean": torch.from_numpy(one.response_mean),
                 "n_images": n_images,
+                **({"first_parameters": one.first_parameters} if one.first_parameters else {}),
                 **{
                     name: torch.from_numpy(value)
                     for name in ("recording", "validation_predictions")
@@ -172,14 +178,9 @@ class Fitted:
 
 def load_fit(fits: dict[str, Any], seed: int, setting: int) -> Fitted:
     """Rebuild one fit from the content of ``fits.pt``."""
-    stored, definition = fits["seeds"][seed], fits["definition"]
+    stored, spec = fits["seeds"][seed], ModelSpec.of(fits["definition"])
     standardize = Standardizer(stored["input_mean"].numpy(), stored["input_sd"].numpy())
-    encoder = build(
-        definition,
-        settings(definition)[setting],
-        standardize.image_shape,
-        len(stored["neurons"]),
-    )
+    encoder = build(spec, spec.settings[setting], standardize.image_shape, len(stored["neurons"]))
     encoder.load_state_dict(stored["parameters"][setting])
     recording = stored["recording"].numpy() if "recording" in stored else None
     return Fitted(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,16 +15,21 @@ from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData, with_validation
 from whatwhere.models.base import LocalizedStart, Model, Start
 from whatwhere.models.encoder import Encoder
+from whatwhere.models.spec import ModelSpec, Schedule, Setting
 from whatwhere.streams import Purpose, stream
 from whatwhere.training.blocks import Block, Tensors, blocks_of
 from whatwhere.training.carried import CarriedCore
-from whatwhere.training.families import Setting, settings
 from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit, Training
 from whatwhere.training.losses import Objective
-from whatwhere.training.prepare import build_on, candidates_of, check, seen_by, validation_predictions
+from whatwhere.training.prepare import (
+    build_on,
+    candidates_of,
+    prepared,
+    validation_predictions,
+    with_second_fits,
+)
 from whatwhere.training.progress import Progress
-from whatwhere.training.schedule import with_steps
 
 logger = logging.getLogger(__name__)
 
@@ -34,17 +37,19 @@ _STRUCTURE = ("core",)
 """Hyper-parameters that change the model itself; fits that agree in them train together."""
 _NO_PENALTY = (*_STRUCTURE, "start")
 """Keys of a setting that are not the strength of a penalty."""
+_CORE_RATE = 0.1
+"""Learning rate of a transferred core that is trained on, relative to that of the readout."""
 
 
-def n_trainings(definition: dict[str, Any]) -> int:
-    """How often :func:`train_seed` trains: every setting, and with ``refit`` all of them again."""
-    return len(settings(definition)) * (2 if definition.get("refit") else 1)
+def n_trainings(spec: ModelSpec) -> int:
+    """Number of trainings of :func:`train_seed`: every setting, and with ``refit`` all of them again."""
+    return len(spec.settings) * (2 if spec.refit else 1)
 
 
-def _groups(definition: dict[str, Any]) -> list[list[Setting]]:
+def _groups(spec: ModelSpec) -> list[list[Setting]]:
     """Settings that train together: the same model with other penalties, at most ``fits_at_once``."""
-    at_once = definition["training"]["fits_at_once"]
-    same = itertools.groupby(settings(definition), lambda setting: [setting.get(key) for key in _STRUCTURE])
+    at_once = spec.trained[1].fits_at_once
+    same = itertools.groupby(spec.settings, lambda setting: [setting.get(key) for key in _STRUCTURE])
     groups = [list(group) for _, group in same]
     return [group[i : i + at_once] for group in groups for i in range(0, len(group), at_once)]
 
@@ -83,21 +88,20 @@ def _start(
     )
 
 
-def _blocks(definition: dict[str, Any], data: FitData, device: torch.device) -> list[Block]:
+def _blocks(spec: ModelSpec, data: FitData, device: torch.device) -> list[Block]:
     """Data of every recording on the device."""
     arrays = (data.train_images, data.train_responses, data.validation_images, data.validation_responses)
     tensors = Tensors(*(torch.from_numpy(array).to(device) for array in arrays))
-    weigh = definition["training"].get("weigh_recordings", "neurons")
-    return blocks_of(data, tensors, weigh, definition["reduction"])
+    return blocks_of(data, tensors, spec.trained[0].reduction)
 
 
 def _train(
-    definition: dict[str, Any],
+    spec: ModelSpec,
     seed: int,
     group: list[Setting],
     initialized: Callable[[Setting], Model],
     blocks: list[Block],
-    schedule: dict[str, Any],
+    schedule: Schedule,
     progress: Progress,
     *,
     include_start: bool = False,
@@ -110,8 +114,8 @@ def _train(
     encoders = [initialized(setting) for setting in group]
     objectives = [
         Objective(
-            definition["loss"],
-            definition["reduction"],
+            spec.loss,
+            spec.trained[0].reduction,
             {name: value for name, value in setting.items() if name not in _NO_PENALTY},
         )
         for setting in group
@@ -137,7 +141,7 @@ def _train(
 
 
 def train_seed(
-    definition: dict[str, Any],
+    spec: ModelSpec,
     seed: int,
     data: FitData,
     start_maps: dict[str, np.ndarray],
@@ -155,8 +159,8 @@ def train_seed(
 
     Parameters
     ----------
-    definition
-        A model of the config.
+    spec
+        A model that is trained by gradient descent.
     seed
         All settings of a seed share data, batch order and, unless they name another ``start``, initial
         values.
@@ -180,25 +184,25 @@ def train_seed(
     UserError
         If every setting diverged, or the loss cannot fit negative responses.
     """
-    check(definition, data)
-    data, bank = seen_by(definition, data, carried)
+    _, schedule = spec.trained
+    data, bank = prepared(spec, data, carried)
     include_start = localized is not None
 
     def initialized(setting: Setting) -> Model:
-        encoder = build_on(definition, setting, data, bank)
+        encoder = build_on(spec, setting, data, bank)
         init_seed = _seeds(seed, int(setting.get("start", 0)))[0]
         encoder.initialize(_start(data, start_maps, known_kernel, localized, init_seed))
         if carried is not None and isinstance(encoder, Encoder):
-            frozen = definition["core_from"]["mode"] == "frozen"
-            encoder.carry(carried.state, 0.0 if frozen else definition["core_from"]["rate"])
+            frozen = spec.definition["core_from"]["mode"] == "frozen"
+            encoder.carry(carried.state, 0.0 if frozen else _CORE_RATE)
         return encoder.to(device)
 
-    blocks = _blocks(definition, data, device)
-    schedule = with_steps(definition["training"], max(len(one.data.train_images) for one in blocks))
+    blocks = _blocks(spec, data, device)
+    schedule = schedule.with_steps(max(len(one.data.train_images) for one in blocks))
     done: list[tuple[Fit, dict[str, Tensor]]] = []
-    for group in _groups(definition):
+    for group in _groups(spec):
         done += _train(
-            definition, seed, group, initialized, blocks, schedule, progress, include_start=include_start
+            spec, seed, group, initialized, blocks, schedule, progress, include_start=include_start
         )
     fits, parameters = (list(part) for part in zip(*done, strict=True))
     if not any(np.isfinite(fit.validation_loss).all() for fit in fits):
@@ -206,15 +210,15 @@ def train_seed(
             f"no fit of seed {seed} has a finite loss: lower the model's learning_rate, "
             "or scale the responses down"
         )
-    candidates = candidates_of(seed, data, definition["loss"], parameters, fits)
-    if not definition.get("refit"):
+    candidates = candidates_of(seed, data, spec.loss, parameters, fits)
+    if not spec.refit:
         return candidates
-    everything = _blocks(definition, with_validation(data), device)
+    everything = _blocks(spec, with_validation(data), device)
     again = []
-    for setting, fit, first in zip(settings(definition), fits, parameters, strict=True):
+    for setting, fit, first in zip(spec.settings, fits, parameters, strict=True):
         ((second, state),) = _train(
-            definition, seed, [setting], initialized, everything, schedule, progress, last_step=fit.best_step
+            spec, seed, [setting], initialized, everything, schedule, progress, last_step=fit.best_step
         )
         again.append(state if np.isfinite(second.validation_loss).all() else first)
-    predictions = validation_predictions(definition, candidates, data, bank)
-    return dataclasses.replace(candidates, parameters=again, validation_predictions=predictions)
+    predictions = validation_predictions(spec, parameters, data, bank)
+    return with_second_fits(candidates, again, predictions)
