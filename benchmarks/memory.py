@@ -79,7 +79,7 @@ def describe(folder: Path) -> None:
 
 def averages(folder: Path) -> None:
     """Spike-triggered averages."""
-    compute_sta.main(folder / "data.nc", "all", "all", [0], 17, 0.1, folder / "sta.nc")
+    compute_sta.main(folder / "data.nc", "all", "all", [0], 17, folder / "sta.nc")
 
 
 def model(name: str, **changes: Any) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def workflow_scores(data, model, folder):
     """Scores of the same fit by the scripts of the workflow."""
     paths = {name: folder / name for name in ("data.nc", "sta.nc", "fits.pt", "validation.nc")}
     write_netcdf(data, paths["data.nc"])
-    compute_sta.main(paths["data.nc"], "all", "all", [0], 17, 0.1, paths["sta.nc"])
+    compute_sta.main(paths["data.nc"], "all", "all", [0], 17, paths["sta.nc"])
     train.main(
         paths["data.nc"],
         paths["sta.nc"],

@@ -104,7 +104,7 @@ def test_squared_averages_are_those_of_globally_standardized_images(tmp_path, rn
         attrs=attrs,
     )
     write_netcdf(dataset, tmp_path / "data.nc")
-    compute_sta.main(tmp_path / "data.nc", "all", "all", [0], 5, 0.1, tmp_path / "sta.nc")
+    compute_sta.main(tmp_path / "data.nc", "all", "all", [0], 5, tmp_path / "sta.nc")
     with read_netcdf(tmp_path / "sta.nc") as stored:
         squared = stored["squared_sta"].values[0]
     train = images[:360]

@@ -69,7 +69,7 @@ def fit_model(folder, name, seeds, rules):
         readout["feature_start"] = model["readout"]["feature_start"]
         model |= {"family": "cnn_gaussian", "readout": readout, "grid": [{"feature_l1": [0.001, 0.1]}]}
     data = folder / "data" / "mine.nc"
-    compute_sta.main(data, "all", "all", seeds, 17, 0.1, averages)
+    compute_sta.main(data, "all", "all", seeds, 17, averages)
     train.main(data, averages, [], [], "all", "all", model, seeds, "cpu", 1, 60.0, "code", fits, validation)
     selection = folder / "selection" / f"{where}.csv"
     select_fits.main([validation], ["nall-dall"], rules, selection)

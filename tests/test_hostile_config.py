@@ -34,7 +34,6 @@ CONFIG = {
     "threads_per_fit": 1,
     "checkpoint_seconds": 60,
     "sta_smoothing": 17,
-    "sta_whitening": 0.1,
     "datasets": KINDS
     | {
         "pooled": KINDS["pooled"] | {"recordings": ["arrays", "images"]},

@@ -197,7 +197,7 @@ def test_the_scripts_hand_the_start_from_rule_to_rule(tmp_path):
     data, averages, localized, rated, fits, validation = (tmp_path / name for name in names)
     write_netcdf(population(120, 8), data)
     cell = ("all", "all")
-    compute_sta.main(data, *cell, [0, 1], 9, 0.1, averages)
+    compute_sta.main(data, *cell, [0, 1], 9, averages)
     fit_baseline.main(data, [], *cell, definition(), [0, 1], localized, rated)
     model = network(training=small_training(max_steps=5))
     train.main(

@@ -121,7 +121,7 @@ DEFINITION = factorized(
 
 def train(data, **changes):
     fit = load_fit_data(data, None, None, 0)
-    averages = sta.all_averages(fit.train_images, fit.train_images, fit.train_responses, 5, 0.1)
+    averages = sta.all_averages(fit.train_images, fit.train_images, fit.train_responses, 5)
     definition = DEFINITION | {"training": DEFINITION["training"] | changes}
     return train_seed(
         ModelSpec.of(definition), 0, fit, averages, None, None, torch.device("cpu"), Progress(1)

@@ -173,7 +173,7 @@ def test_every_model_is_fitted_scored_and_drawn(site, tmp_path):
     dataset, averages = tmp_path / "data.nc", tmp_path / "sta.nc"
     definition = TABLE1["datasets"]["antolik_region1"] | {"checksums": False}
     load_recording("antolik_region1", definition, tmp_path, site, str(dataset))
-    compute_sta.main(dataset, "all", "all", [0], 17, 0.1, averages)
+    compute_sta.main(dataset, "all", "all", [0], 17, averages)
     files = [fit(model, tmp_path, dataset, averages) for model in MODELS]
     table = tmp_path / "table1.csv"
     losses = {name: TABLE1["models"][name]["loss"] for name in MODELS}

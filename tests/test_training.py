@@ -413,7 +413,7 @@ def test_clock_counts_hours_minutes_and_seconds():
 def test_the_script_trains_every_seed_and_leaves_no_checkpoint(tiny_dataset, tmp_path):
     path, averages = tmp_path / "dataset.nc", tmp_path / "sta.nc"
     write_netcdf(tiny_dataset, path)
-    compute_sta.main(path, "all", "all", [0, 1], 5, 0.1, averages)
+    compute_sta.main(path, "all", "all", [0, 1], 5, averages)
     definition = together(factorized(), 2)
     train.main(
         path,

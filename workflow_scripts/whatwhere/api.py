@@ -128,7 +128,6 @@ def fit(
         standardizer(stored, "global")(stored),
         seen.train_responses,
         defaults["sta_smoothing"],
-        defaults["sta_whitening"],
     )
     progress = Progress(n_trainings(spec))
     candidates = [train_seed(spec, seed, seen, start_maps, None, None, where, progress)]

@@ -12,6 +12,7 @@ OLD_KEYS = {
     ),
     **dict.fromkeys(("n_filters", "hidden_ratio", "filter_start", "bias_start", "search"), _CONSTANT),
     **dict.fromkeys(("means", "rate", "weigh_recordings", "over_width"), _CONSTANT),
+    "sta_whitening": "masks no longer start at whitened averages: leave it out",
     "relocation": "neurons are no longer moved during training: start masks at the squared average instead",
 }
 """Old key to what to write; asked only for keys that a schema does not know at their place."""
