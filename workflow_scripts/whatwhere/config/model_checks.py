@@ -1,4 +1,4 @@
-"""What the schema of a model cannot say: lengths that fit together, names that exist, sizes that fit."""
+"""Checks of models beyond their schema: lengths that fit together, names that exist, sizes that fit."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _check_cores(definition: Config, path: tuple[str, ...], sources: Sources) ->
 
 
 def _check_bank(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
-    """What stands on a bank, and what cannot."""
+    """Refuse a bank below a model that cannot stand on it, or a missing one."""
     traits = traits_of(definition)
     # A closed form learns weights of features, not features.
     closed = traits.rule == "fit_baseline" and traits.feature_weights and not traits.localizes
@@ -139,7 +139,7 @@ def _check_training(definition: Config, path: tuple[str, ...], sources: Sources)
 
 
 def _check_localizer(config: Config, name: str, sources: Sources) -> None:
-    """What starts from inferred locations needs a localizer that fits it."""
+    """Refuse a start from inferred locations without a localizer that fits."""
     definition, path = config["models"][name], ("models", name)
     readout = definition.get("readout", {})
     mask_start = readout.get("mask_start", {})

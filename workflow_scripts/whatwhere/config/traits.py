@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Traits:
-    """What a family can do.
+    """Abilities of a family.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Where neurons look and what they look for, by inference instead of gradient descent.
+"""Locations and kernels of neurons, by inference instead of gradient descent.
 
 A mixture model of spike-triggered averages (:mod:`whatwhere.localization.mixture`) is fitted from several
 starts; then receptive fields may differ in shape (:mod:`whatwhere.localization.shapes`).

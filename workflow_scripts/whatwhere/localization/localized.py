@@ -211,7 +211,7 @@ def _give_up_where_the_mean_is_better(
 
 
 def localized_start(encoder: LocalizedEncoder) -> tuple[LocalizedStart, dict[str, np.ndarray]]:
-    """What a network can start from: kernels and feature weights, and maps in the frame of the image.
+    """Start of a network: kernels and feature weights, and maps in the frame of the image.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What every model is: a module that starts somewhere, predicts, and has penalties."""
+"""Interface of every model: a module that starts somewhere, predicts, and has penalties."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EVALUATION_CHUNK = 256
 
 @dataclass(frozen=True)
 class LocalizedStart:
-    """What inference found, for networks that start from it.
+    """Result of inference, for networks that start from it.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class LocalizedStart:
 
 @dataclass(frozen=True)
 class Start:
-    """What initial values are made of.
+    """Ingredients of initial values.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class Bank(nn.Module):
     stride: int
 
     def filters(self) -> Tensor:
-        """What every feature filters images with, for figures, (feature, channel, y, x)."""
+        """Filter of every feature, for figures, (feature, channel, y, x)."""
         raise NotImplementedError
 
 
@@ -146,7 +146,7 @@ class Model(nn.Module):
         return {}
 
     def parts(self, image: Tensor) -> Parts:
-        """What figures show of the model, by name: features of an image, kernels, masks, ...
+        """Parts of the model that figures show, by name: features of an image, kernels, masks, ...
 
         Parameters
         ----------

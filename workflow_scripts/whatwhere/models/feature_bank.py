@@ -102,7 +102,7 @@ class FeatureBank(StandardizedBank):
         self.start_at((len(self.pairs) + channels, -(-height // self.stride), -(-width // self.stride)))
 
     def filters(self) -> Tensor:
-        """What every map sees, (map, channel, y, x): even Gabor filters, and squares of ones for means."""
+        """Filter of every map, (map, channel, y, x): even Gabor filters, and squares of ones for means."""
         channels = self.image_shape[0]
         sd = max((wavelength / 2 for wavelength, _ in self.pairs), default=0)
         reach = max(math.ceil(3 * sd), self.stride)

@@ -65,7 +65,7 @@ class Fit:
 
 
 class _Program(NamedTuple):
-    """What fits that train together do again and again.
+    """Repeated work of fits that train together.
 
     Attributes
     ----------
@@ -159,7 +159,7 @@ class Training:
         return [self._finish(run) for run in self.runs]
 
     def _program(self, runs: list[Run]) -> _Program:
-        """What runs that train together do in a step and in an evaluation."""
+        """Step and evaluation of runs that train together."""
         stack = _stack(runs)
 
         def advance(*batch: Tensor) -> Tensor:
