@@ -339,7 +339,9 @@ def test_validation_images_do_not_reach_the_validated_fit():
     dataset = population(200, 10)
     data = load_fit_data(dataset, None, None, 0)
     changed = dataclasses.replace(data, validation_responses=data.validation_responses * -2)
-    first, second = (fit_seed(ModelSpec.of(definition()), 0, one).parameters[0] for one in (data, changed))
+    first, second = (
+        fit_seed(ModelSpec.of(definition()), 0, one).first_parameters[0] for one in (data, changed)
+    )
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert len(with_validation(data).train_images) == 200
 
