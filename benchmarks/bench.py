@@ -35,9 +35,10 @@ from whatwhere.fit_data import FitData, load_fit_data
 from whatwhere.models.base import ImageShape
 from whatwhere.models.factorized_ridge import fit_factorized
 from whatwhere.models.feature_bank import FeatureBank
+from whatwhere.models.spec import ModelSpec
 from whatwhere.simulations.difference_of_gaussians import simulate
 from whatwhere.training.blocks import Tensors
-from whatwhere.training.families import FAMILIES, settings
+from whatwhere.training.families import FAMILIES
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[1]
@@ -147,7 +148,7 @@ def linear_models() -> Iterator[Row]:
     ):
         definition = {"family": "ridge", "input": "image", "grid": [{"ridge_l2": strengths}]}
         times = compare(
-            lambda definition=definition: FAMILIES["ridge"].fit(definition, settings(definition), fit),
+            lambda definition=definition: FAMILIES["ridge"].fit(ModelSpec.of(definition), fit),
             lambda make=make: [model.fit(images, fit.train_responses[:, 0]) for model in make()],
             repeats=1,
             scale=scale,
@@ -159,7 +160,7 @@ def linear_models() -> Iterator[Row]:
 def factorized_ridge() -> Iterator[Row]:
     """(d) The factorized ridge of 1000 neurons on a bank, against a ridge per neuron on the same features."""
     fit = simulated(6250)
-    bank = FeatureBank((1, 48, 48), {"wavelengths": [4, 8, 16], "orientations": 6, "pool": 4, "means": True})
+    bank = FeatureBank((1, 48, 48), {"wavelengths": [4, 8, 16], "orientations": 6, "pool": 4})
     maps = bank.standardize_on(torch.from_numpy(fit.train_images)).numpy()
     fit = dataclasses.replace(fit, train_images=maps)
     features = maps.reshape(len(maps), -1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from whatwhere.config.load import load
 from whatwhere.models.base import ImageShape, Model
+from whatwhere.models.spec import ModelSpec
 from whatwhere.training.blocks import Block, Tensors
-from whatwhere.training.families import build, settings
+from whatwhere.training.families import build
 from whatwhere.training.loop import Fit, Training
 from whatwhere.training.losses import Objective
 
@@ -56,11 +57,11 @@ def nonlinear_features() -> dict[str, Any]:
         activation="relu",
         last_activation="relu",
     )
-    definition["readout"].update(positive_mask=False, bias=False)
-    definition.update(nonlinearity="identity", loss="mse", reduction="mean")
+    definition["readout"].update(positive_mask=False)
+    definition["convention"] = "paper_simulation"
     weights = [0.003, 0.01, 0.03, 0.1, 0.3]
     definition["grid"] = [{"mask_l1": [0.001, 0.003], "feature_l1": weights}]
-    definition["training"].update(batch_size=64, drop_incomplete_batch=False, restore=False, patience=5)
+    definition["training"].update(batch_size=64, patience=5)
     return definition
 
 
@@ -97,12 +98,17 @@ class Case:
     definition: dict[str, Any]
     data: Tensors
 
+    @property
+    def spec(self) -> ModelSpec:
+        """The model, worked out."""
+        return ModelSpec.of(self.definition)
+
     def encoders(self) -> list[Model]:
         """One initialised model per setting; all start from the same values."""
         encoders = []
-        for setting in settings(self.definition):
+        for setting in self.spec.settings:
             shape = tuple(self.data.train_images.shape[1:])
-            encoder = build(self.definition, setting, shape, self.data.train_responses.shape[1])
+            encoder = build(self.spec, setting, shape, self.data.train_responses.shape[1])
             generator = torch.Generator().manual_seed(0)
             with torch.no_grad():
                 for name, parameter in encoder.named_parameters():
@@ -117,15 +123,15 @@ class Case:
         """Penalties of every setting."""
         return [
             {name: value for name, value in setting.items() if name != "core"}
-            for setting in settings(self.definition)
+            for setting in self.spec.settings
         ]
 
     def train(self, together: int, **changes: Any) -> list[Fit]:
         """Train every setting with this project, ``together`` at once, with changes of ``training``."""
-        encoders, config = self.encoders(), self.definition["training"] | changes
+        convention, schedule = self.spec.trained
+        encoders, config = self.encoders(), replace(schedule, **changes)
         objectives = [
-            Objective(self.definition["loss"], self.definition["reduction"], strengths)
-            for strengths in self.strengths()
+            Objective(convention.loss, convention.reduction, strengths) for strengths in self.strengths()
         ]
         fits = []
         for first in range(0, len(encoders), together):

@@ -30,7 +30,6 @@ import compute_sta  # noqa: E402
 import describe_dataset  # noqa: E402
 import fit_baseline  # noqa: E402
 import load_recording  # noqa: E402
-import localize  # noqa: E402
 import score  # noqa: E402
 import select_fits  # noqa: E402
 import train  # noqa: E402
@@ -80,7 +79,7 @@ def describe(folder: Path) -> None:
 
 def averages(folder: Path) -> None:
     """Spike-triggered averages."""
-    compute_sta.main(folder / "data.nc", "all", "all", [0], 17, 0.1, folder / "sta.nc")
+    compute_sta.main(folder / "data.nc", "all", "all", [0], 17, folder / "sta.nc")
 
 
 def model(name: str, **changes: Any) -> dict[str, Any]:
@@ -111,18 +110,10 @@ def train_network(folder: Path, **changes: Any) -> None:
     )
 
 
-def train_and_relocate(folder: Path) -> None:
-    """The same, and neurons are relocated after it."""
-    train_network(folder, relocation={"every": 1, "last": 1})
-
-
 def localize_neurons(folder: Path) -> None:
-    """Locations for one, two and four kernels, in two iterations."""
-    definition = model(
-        "localized_features", search={"random_starts": 1, "max_iterations": 2, "tolerance": 0.001, "seed": 0}
-    )
-    files = (folder / f"localize{ending}" for ending in (".pt", ".nc", "_starts.pt"))
-    localize.main(folder / "data.nc", "all", "all", definition, [0], *files)
+    """Locations for one, two and four kernels."""
+    files = folder / "localize.pt", folder / "localize.nc"
+    fit_baseline.main(folder / "data.nc", [], "all", "all", model("localized_features"), [0], *files)
 
 
 def fit_ridge(folder: Path) -> None:
@@ -153,8 +144,7 @@ STEPS: dict[str, Callable[[Path], None]] = {
     "describe_dataset": describe,
     "compute_sta": averages,
     "train": train_network,
-    "train, relocate": train_and_relocate,
-    "localize": localize_neurons,
+    "fit_baseline, localization": localize_neurons,
     "fit_baseline, ridge": fit_ridge,
     "score": score_fits,
 }

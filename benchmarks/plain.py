@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from whatwhere.models.spec import ModelSpec
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda features: features,
     "relu": functional.relu,
@@ -35,6 +37,7 @@ class PlainNetwork(nn.Module):
     def __init__(self, definition: dict[str, Any], encoder: nn.Module) -> None:
         super().__init__()
         self.definition = definition
+        self.convention, _ = ModelSpec.of(definition).trained
         self.core = definition["cores"][0]
         values = {name: value.detach().clone() for name, value in encoder.state_dict().items()}
         n_layers = len(self.core["channels"])
@@ -54,8 +57,7 @@ class PlainNetwork(nn.Module):
         self.mask = nn.Parameter(values["readout.raw_mask"])
         weights = values["readout.raw_feature_weights"]
         self.feature_weights = nn.Parameter(weights, requires_grad=weights.shape[1] > 1)
-        has_bias = definition["readout"]["bias"]
-        self.bias = nn.Parameter(values["readout.bias"]) if has_bias else None
+        self.bias = nn.Parameter(values["readout.bias"]) if self.convention.bias else None
 
     def forward(self, images: Tensor) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron)."""
@@ -73,12 +75,12 @@ class PlainNetwork(nn.Module):
         weights = weights.abs() if self.definition["readout"]["positive_features"] else weights
         drive = torch.einsum("bnc,nc->bn", torch.einsum("bcyx,nyx->bnc", features, mask), weights)
         drive = drive if self.bias is None else drive + self.bias
-        return ACTIVATIONS[self.definition["nonlinearity"]](drive)
+        return ACTIVATIONS[self.convention.nonlinearity](drive)
 
     def loss(self, images: Tensor, responses: Tensor) -> Tensor:
         """Loss of every neuron, (neuron,)."""
         predictions = self(images)
-        if self.definition["loss"] == "mse":
+        if self.convention.loss == "mse":
             return ((predictions - responses) ** 2).mean(0)
         return (predictions - responses * torch.log(predictions + 1e-5)).mean(0)
 
@@ -101,7 +103,7 @@ class PlainNetwork(nn.Module):
 
     def objective(self, images: Tensor, responses: Tensor, strengths: dict[str, float]) -> Tensor:
         """Loss plus penalties, a scalar."""
-        reduce = torch.mean if self.definition["reduction"] == "mean" else torch.sum
+        reduce = torch.mean if self.convention.reduction == "mean" else torch.sum
         total = reduce(self.loss(images, responses))
         for name, strength in strengths.items():
             penalty = self.penalty(name)

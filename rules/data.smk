@@ -127,7 +127,6 @@ rule compute_sta:
     params:
         seeds=lookup(dpath="{experiment}/seeds", within=EXPERIMENTS),
         smoothing=config["sta_smoothing"],
-        whitening=config["sta_whitening"],
         code=code_of("compute_sta"),
     message:
         "Spike-triggered averages of {wildcards.dataset}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"

@@ -4,7 +4,7 @@ rule train:
         sta="<results>/sta/{experiment}/{dataset}/n{n_neurons}-d{n_images}.nc",
         localizer=collect(
             [
-                "<results>/fits/{cell.localizer}/starts.pt",
+                "<results>/fits/{cell.localizer}/fits.pt",
                 "<results>/fits/{cell.localizer}/validation.nc",
             ],
             cell=lookup(both(OF_CELL, "localizer != ''"), within=CELLS),
@@ -72,35 +72,6 @@ rule fit_baseline:
         "Fit {wildcards.model} to {wildcards.dataset}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"
     script:
         "../workflow_scripts/fit_baseline.py"
-
-
-rule localize:
-    input:
-        dataset="<results>/data/{dataset}.nc",
-    output:
-        fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
-        validation="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/validation.nc",
-        starts="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/starts.pt",
-    log:
-        "<logs>/localize/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.log",
-    benchmark:
-        "<benchmarks>/localize/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.tsv"
-    wildcard_constraints:
-        model=fitted_by("localize"),
-    conda:
-        "../envs/whatwhere.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(16000),
-        runtime=growing(120),
-    params:
-        definition=lookup(dpath="models/{model}", within=config),
-        seeds=lookup(dpath="{experiment}/seeds", within=EXPERIMENTS),
-        code=code_of("localize"),
-    message:
-        "Locate the receptive fields of {wildcards.dataset}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"
-    script:
-        "../workflow_scripts/localize.py"
 
 
 rule combine:

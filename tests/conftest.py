@@ -105,7 +105,6 @@ def small_core(**changes):
 def small_training(**changes):
     training = {
         "batch_size": 16,
-        "drop_incomplete_batch": False,
         "learning_rate": 0.01,
         "max_steps": 60,
         "evaluate_every": 5,
@@ -113,7 +112,6 @@ def small_training(**changes):
         "burn_in": 0,
         "n_stages": 2,
         "factor": 0.1,
-        "restore": False,
         "fits_at_once": 1,
         "precision": "float32",
     }
@@ -127,13 +125,10 @@ def factorized(**changes):
         "readout": {
             "positive_mask": False,
             "positive_features": False,
-            "bias": True,
             "mask_start": {"position": "sta", "height": 1, "noise_sd": 0.001, "truncated": False},
             "feature_start": {"mean": "inverse_channels", "sd": 0.01, "truncated": False},
         },
-        "nonlinearity": "softplus",
-        "loss": "poisson",
-        "reduction": "mean",
+        "convention": "paper_recording",
         "grid": [{"mask_l1": [0.001, 0.01], "feature_l1": [0.01]}],
         "training": small_training(),
     }

@@ -79,7 +79,7 @@ class Run:
                 fit_baseline.main(data, [], n, d, definition, seeds, fits[-1], validation[-1])
                 continue
             averages.append(self.path("sta", experiment, dataset, f"{cell}.nc"))
-            compute_sta.main(data, n, d, seeds, 9, 0.1, averages[-1])
+            compute_sta.main(data, n, d, seeds, 9, averages[-1])
             train.main(
                 *(data, averages[-1], [], [], n, d, definition, seeds, "cpu", 1, 60.0, "code"),
                 *(fits[-1], validation[-1]),

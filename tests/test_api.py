@@ -87,7 +87,7 @@ def test_the_default_model_is_the_one_of_the_configuration_and_a_copy():
     model = definition()
     model["cores"][0]["channels"][0] = 1
     assert definition()["cores"][0]["channels"] == [32, 32, 32]
-    assert definition()["loss"] == "poisson"
+    assert definition()["convention"] == "paper_recording"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_prediction_refuses_images_of_another_size(arrays):
 
 
 def test_a_fully_connected_model_has_no_masks(arrays):
-    readout = {"weight_sd": "xavier", "dropout": 0.0, "bias": True}
+    readout = {"weight_sd": "xavier", "dropout": 0.0}
     model = small_model(family="cnn_fully_connected", readout=readout, grid=[{"readout_l2": [0.01]}])
     with pytest.raises(UserError, match="no masks"):
         _ = fit(*arrays, model=model).masks

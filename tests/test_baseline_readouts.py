@@ -9,9 +9,9 @@ from conftest import factorized, small_core
 import compute_sta
 from whatwhere.files import read_netcdf, write_netcdf
 from whatwhere.models.base import Start, predict_prepared
-from whatwhere.models.cores import ConvCore
 from whatwhere.models.encoder import build_cnn
 from whatwhere.models.readouts import FixedMaskReadout, FullyConnectedReadout
+from whatwhere.models.spec import ModelSpec, Schedule
 from whatwhere.sta import mask_peak, smooth_square, spike_triggered_average
 from whatwhere.training.blocks import Block, Tensors
 from whatwhere.training.loop import Training
@@ -21,11 +21,10 @@ MASK = {"position": "squared_sta", "height": 1, "noise_sd": 0, "truncated": Fals
 FIXED = {
     "positive_mask": True,
     "positive_features": True,
-    "bias": True,
     "mask_start": MASK,
     "feature_start": {"mean": 0, "sd": 0.01, "truncated": True},
 }
-DENSE = {"weight_sd": "xavier", "dropout": 0.5, "bias": True}
+DENSE = {"weight_sd": "xavier", "dropout": 0.5}
 
 
 def start(averages, n_neurons=3):
@@ -105,7 +104,7 @@ def test_squared_averages_are_those_of_globally_standardized_images(tmp_path, rn
         attrs=attrs,
     )
     write_netcdf(dataset, tmp_path / "data.nc")
-    compute_sta.main(tmp_path / "data.nc", "all", "all", [0], 5, 0.1, tmp_path / "sta.nc")
+    compute_sta.main(tmp_path / "data.nc", "all", "all", [0], 5, tmp_path / "sta.nc")
     with read_netcdf(tmp_path / "sta.nc") as stored:
         squared = stored["squared_sta"].values[0]
     train = images[:360]
@@ -128,7 +127,7 @@ def test_dense_weights_start_uniform_within_the_limit_of_glorot_and_bengio():
 
 
 def test_dropout_acts_on_features_in_training_only():
-    readout = FullyConnectedReadout((1, 50, 50), 1, DENSE | {"bias": False})
+    readout = FullyConnectedReadout((1, 50, 50), 1, DENSE, bias=False)
     readout.weights.data.fill_(1)
     features = torch.ones(1, 1, 50, 50)
     assert readout.eval()(features).item() == 2500
@@ -145,7 +144,7 @@ def test_penalties_of_dense_networks_do_not_depend_on_the_number_of_neurons(pena
     images = torch.randn(5, 1, 9, 11)
     values = []
     for n_neurons in (1, 40):
-        encoder = build_cnn(definition, 0, (1, 9, 11), n_neurons)
+        encoder = build_cnn(ModelSpec.of(definition), 0, (1, 9, 11), n_neurons)
         encoder.core.initialize(torch.Generator().manual_seed(0))
         torch.manual_seed(2)
         shape = encoder.readout.weights[:1].shape
@@ -155,13 +154,13 @@ def test_penalties_of_dense_networks_do_not_depend_on_the_number_of_neurons(pena
     torch.testing.assert_close(*values)
 
 
-@pytest.mark.parametrize("nonlinearity", ["softplus", "identity"])
-def test_the_activity_penalty_is_that_of_either_section(nonlinearity):
+@pytest.mark.parametrize("convention", ["paper_recording", "signed_recording"])
+def test_the_activity_penalty_is_that_of_either_section(convention):
     """G.3 sums predictions, which a softplus keeps positive; F.5 sums their absolute values."""
     definition = factorized(
-        family="cnn_fully_connected", readout=DENSE | {"dropout": 0.0}, nonlinearity=nonlinearity
+        family="cnn_fully_connected", readout=DENSE | {"dropout": 0.0}, convention=convention
     )
-    encoder = build_cnn(definition, 0, (1, 9, 11), 6)
+    encoder = build_cnn(ModelSpec.of(definition), 0, (1, 9, 11), 6)
     encoder.initialize(start({}, 6))
     encoder.readout.bias.data.copy_(torch.linspace(-2, 2, 6))
     images, responses = torch.randn(5, 1, 9, 11), torch.rand(5, 6)
@@ -170,41 +169,11 @@ def test_the_activity_penalty_is_that_of_either_section(nonlinearity):
         for strength in (0.0, 0.3)
     )
     predictions = encoder(images)
-    summed = predictions.sum() if nonlinearity == "softplus" else predictions.abs().sum()
+    summed = predictions.sum() if convention == "paper_recording" else predictions.abs().sum()
     torch.testing.assert_close(penalized - plain, 0.3 * summed / 5, rtol=1e-4, atol=1e-5)
 
 
-def test_batch_norm_over_width_has_one_shift_per_column_as_in_figure_5():
-    norm = {"decay": 0.999, "shift": True, "over_width": True}
-    config = small_core(
-        channels=[32, 64, 4],
-        kernels=[5, 5, 5],
-        padding=["valid"] * 3,
-        smooth_layers=[0] * 3,
-        sparse_layers=[0] * 3,
-        batch_norm=norm,
-    )
-    core = ConvCore((3, 44, 44), config)
-    assert [len(layer.norm.shift) for layer in core.conv_layers()] == [40, 36, 32]
-    core.initialize(torch.Generator().manual_seed(0))
-    core(torch.randn(2, 3, 44, 44)).square().sum().backward()
-    assert all(layer.norm.shift.grad.abs().sum() > 0 for layer in core.conv_layers())
-
-
-TRAINING = {
-    "batch_size": 256,
-    "drop_incomplete_batch": False,
-    "learning_rate": 0.01,
-    "max_steps": 400,
-    "evaluate_every": 20,
-    "patience": 8,
-    "burn_in": 0,
-    "n_stages": 2,
-    "factor": 0.1,
-    "restore": True,
-    "fits_at_once": 1,
-    "precision": "float32",
-}
+TRAINING = Schedule(256, 0.01, 20, max_steps=400, patience=8, n_stages=2, factor=0.1, restore=True)
 
 
 @pytest.mark.slow
@@ -228,7 +197,7 @@ def test_neurons_that_share_two_features_are_recovered(family, readout, penalty)
     core = small_core(channels=[2], kernels=[5], last_activation="relu", kernel_sd=0.1)
     definition = factorized(family=family, readout=readout, cores=[core])
     raw = spike_triggered_average(images.numpy(), responses.numpy())
-    encoder = build_cnn(definition, 0, (1, 12, 13), len(places))
+    encoder = build_cnn(ModelSpec.of(definition), 0, (1, 12, 13), len(places))
     begin = start({"squared_sta": smooth_square(raw)}, len(places))
     encoder.initialize(begin)
     if family == "cnn_fixed_mask":

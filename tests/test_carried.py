@@ -10,21 +10,21 @@ from conftest import factorized, small_core, small_training
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
 from whatwhere.fitted.seed_fit import SeedFit
+from whatwhere.models.spec import ModelSpec
 from whatwhere.training.carried import CarriedCore
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.progress import Progress
 from whatwhere.training.sweep import train_seed
 
-BANK = {"wavelengths": [4], "orientations": 2, "pool": 2, "means": True}
+BANK = {"wavelengths": [4], "orientations": 2, "pool": 2}
 CORE = small_core(padding=["same"], batch_norm={"decay": 0.9, "shift": True})
 START = {"position": "random", "height": 1, "noise_sd": 0.1, "truncated": False}
 NETWORK = factorized(
     bank=BANK,
     cores=[CORE],
     training=small_training(max_steps=10),
-    loss="mse",
-    nonlinearity="identity",
+    convention="signed_recording",
     grid=[{"mask_l1": [0.01]}],
 )
 NETWORK["readout"] = NETWORK["readout"] | {"mask_start": START}
@@ -32,7 +32,9 @@ NETWORK["readout"] = NETWORK["readout"] | {"mask_start": START}
 
 def train(definition, data, carried=None):
     fit = load_fit_data(data, None, None, 0)
-    return train_seed(definition, 0, fit, {}, None, None, torch.device("cpu"), Progress(1), carried)
+    return train_seed(
+        ModelSpec.of(definition), 0, fit, {}, None, None, torch.device("cpu"), Progress(1), carried
+    )
 
 
 @pytest.fixture
@@ -60,17 +62,12 @@ def test_a_frozen_core_stays_as_it_is_with_its_moving_averages(carried, others):
 
 
 def test_a_trained_core_moves_by_its_own_rate(carried, others):
-    def moved(rate):
-        source = {"model": "network", "mode": "trained", "rate": rate}
-        definition = NETWORK | {
-            "core_from": source,
-            "training": small_training(max_steps=1, evaluate_every=1),
-        }
-        kernels = train(definition, others, carried).parameters[0]["core.layers.0.kernels"]
-        return (kernels - carried.state["core.layers.0.kernels"]).abs().max()
-
+    training = small_training(max_steps=1, evaluate_every=1)
+    definition = NETWORK | {"core_from": {"model": "network", "mode": "trained"}, "training": training}
+    kernels = train(definition, others, carried).parameters[0]["core.layers.0.kernels"]
+    moved = (kernels - carried.state["core.layers.0.kernels"]).abs().max()
     # The first step of Adam has the length of the learning rate.
-    torch.testing.assert_close(moved(0.1) * 10, moved(1.0), rtol=1e-2, atol=1e-5)
+    assert moved.item() == pytest.approx(0.1 * training["learning_rate"], rel=0.02)
 
 
 def test_closed_forms_stand_on_the_features_of_a_core(carried, others):
@@ -83,7 +80,7 @@ def test_closed_forms_stand_on_the_features_of_a_core(carried, others):
     }
     complete = carried.completed(definition)
     data = load_fit_data(others, None, None, 0)
-    found = fit_seed(complete, 0, data, carried)
+    found = fit_seed(ModelSpec.of(complete), 0, data, carried)
     fitted = SeedFit.of(to_tensors(complete, [found]), 0, 0)
     assert fitted.model.bank.out_shape == (4, 5, 6)
     for name, value in carried.state.items():
@@ -97,7 +94,7 @@ def test_what_does_not_fit_a_core_is_refused(carried, others):
     with pytest.raises(UserError, match="fitted to images of 3 x 9 x 11"):
         train(frozen, others.isel(x=slice(10)), carried)
     with pytest.raises(UserError, match="set the same 'bank'"):
-        train(frozen | {"bank": BANK | {"means": False}}, others, carried)
+        train(frozen | {"bank": BANK | {"orientations": 3}}, others, carried)
     layers = copy.deepcopy(CORE) | {"activation": "elu"}
     with pytest.raises(UserError, match="set the same 'cores'"):
         train(frozen | {"cores": [layers]}, others, carried)

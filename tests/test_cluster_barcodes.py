@@ -9,6 +9,7 @@ from whatwhere.barcodes import LEAST_VARIANCE, has_weights
 from whatwhere.fit_data import load_fit_data
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.encoder import build_cnn
+from whatwhere.models.spec import ModelSpec
 
 N_TYPES, EACH, N_UNFITTED, N_IMAGES = 4, 10, 10, 400
 
@@ -22,11 +23,11 @@ def test_predictions_that_hardly_vary_beside_the_responses_say_nothing():
 @pytest.fixture(scope="module")
 def four_types():
     """A network whose neurons are of four types, a fifth with weights that penalties left over; its data."""
-    model = factorized(cores=[small_core(channels=[N_TYPES])], nonlinearity="identity", loss="mse")
+    model = factorized(cores=[small_core(channels=[N_TYPES])], convention="signed_recording")
     n_neurons = N_TYPES * EACH + N_UNFITTED
     types = np.r_[np.repeat(np.arange(N_TYPES), EACH), np.zeros(N_UNFITTED, int)]
     rng = np.random.default_rng(1)
-    encoder = build_cnn(model, 0, (1, 12, 13), n_neurons)
+    encoder = build_cnn(ModelSpec.of(model), 0, (1, 12, 13), n_neurons)
     for parameter in encoder.parameters():
         torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(0))
     weights = np.eye(N_TYPES)[types] + 0.02 * rng.normal(size=(n_neurons, N_TYPES))

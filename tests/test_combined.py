@@ -10,8 +10,8 @@ from whatwhere.fit_data import load_fit_data
 from whatwhere.fitted.ensemble import MemberFits, combine_seed, selected_shares, validation_scores
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.combined import SHRINKAGE, mix
+from whatwhere.models.spec import ModelSpec, settings
 from whatwhere.training.closed_forms import fit_seed
-from whatwhere.training.families import settings
 from whatwhere.training.fits import to_tensors, to_validation
 
 RIDGE = {"family": "ridge", "input": "image", "loss": "mse", "grid": [{"ridge_l2": [1.0, 100.0]}]}
@@ -106,7 +106,7 @@ def combined(tiny_dataset, rng):
     cell = load_fit_data(small_dataset, None, None, 0)
     members = []
     for name, definition in (("ridge", RIDGE), ("mean", MEAN)):
-        fitted = [fit_seed(definition, 0, cell)]
+        fitted = [fit_seed(ModelSpec.of(definition), 0, cell)]
         members.append(MemberFits(name, to_tensors(definition, fitted), to_validation(definition, fitted)))
     images = select_images(small_dataset, cell.draw.validation)
     responses = repeat_mean(small_dataset, cell.draw.validation, cell.draw.neurons)

@@ -168,7 +168,6 @@ RESULTS = {
     "| candidate | correlation | share": ("results.md", "v1_noisy", 1),
     "| target and way |": ("results.md", "transfer", 5),
     "| neurons | 2⁷ images": ("locations.md", "data_efficiency", 4),
-    "| readout and its start": ("locations.md", "relocation", 3),
 }
 """Where a table begins, the page, the file that it shows, and the number of columns with our values."""
 

@@ -9,6 +9,7 @@ from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.factorized_ridge import FactorizedRidge, fit_factorized, grid_laplacian
 from whatwhere.models.linear import fit_linear, solve_ridge
 from whatwhere.models.readouts import FactorizedReadout
+from whatwhere.models.spec import ModelSpec
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors
 
@@ -141,13 +142,13 @@ def test_more_pairs_than_maps_are_as_many_as_maps(tiny_dataset, rng):
 def test_the_family_is_fitted_stored_and_rebuilt_on_a_bank(tiny_dataset):
     definition = {
         "family": "factorized_ridge",
-        "bank": {"wavelengths": [4], "orientations": 2, "pool": 2, "means": True},
+        "bank": {"wavelengths": [4], "orientations": 2, "pool": 2},
         "responses": {"scale": "sd"},
         "loss": "mse",
         "grid": [{"rank": [1, 2], "mask_l2": [1], "feature_l2": [0.1]}],
     }
     data = load_fit_data(tiny_dataset, None, None, 0)
-    candidates = fit_seed(definition, 0, data)
+    candidates = fit_seed(ModelSpec.of(definition), 0, data)
     fitted = SeedFit.of(to_tensors(definition, [candidates]), 0, 1)
     predictions = fitted.predict(data.standardize.undo(data.validation_images))
     loss = ((predictions - data.validation_responses) ** 2).mean(0) / data.train_responses.var(0)

@@ -11,13 +11,14 @@ from whatwhere.fit_data import evenly_scaled, load_fit_data, scale_responses
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.locations import peaks
 from whatwhere.models.feature_bank import FeatureBank, gabor_energy
+from whatwhere.models.spec import ModelSpec
 from whatwhere.standardize import Standardizer
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.progress import Progress
 from whatwhere.training.sweep import train_seed
 
-BANK = {"wavelengths": [3, 6], "orientations": 3, "pool": 2, "means": True}
+BANK = {"wavelengths": [3, 6], "orientations": 3, "pool": 2}
 RIDGE = {
     "family": "ridge",
     "input": "features",
@@ -37,8 +38,7 @@ NETWORK = factorized(
     cores=[small_core(padding=["same"], activation="elu", last_activation="elu", side_by_side=True)],
     readout=factorized()["readout"]
     | {"mask_start": {"position": "uniform", "height": 1, "noise_sd": 0.01, "truncated": False}},
-    nonlinearity="identity",
-    loss="mse",
+    convention="signed_recording",
     grid=[{}],
 )
 
@@ -50,7 +50,11 @@ def grating(wavelength, angle, phase, size=48):
 
 
 def trained(definition, data, seed=0):
-    return train_seed(definition, seed, data, {}, None, None, torch.device("cpu"), Progress(1))
+    return train_seed(ModelSpec.of(definition), seed, data, {}, None, None, torch.device("cpu"), Progress(1))
+
+
+def closed(definition, data):
+    return fit_seed(ModelSpec.of(definition), 0, data)
 
 
 def fitted(definition, candidates):
@@ -104,17 +108,13 @@ def test_maps_are_standardised_on_the_images_they_are_told(rng):
 
 def test_squares_at_the_border_average_what_there_is():
     image = torch.arange(15.0).view(1, 1, 3, 5)
-    bank = FeatureBank((1, 3, 5), {"wavelengths": [], "orientations": 1, "pool": 2, "means": True})
+    bank = FeatureBank((1, 3, 5), {"wavelengths": [], "orientations": 1, "pool": 2})
     assert bank.raw_maps(image)[0, 0].tolist() == [[3, 5, 6.5], [10.5, 12.5, 14]]
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [({"pool": 12}, "squares of 12 px do not fit"), ({"wavelengths": [], "means": False}, "holds no maps")],
-)
-def test_a_bank_that_cannot_be_is_refused(changes, message):
-    with pytest.raises(UserError, match=message):
-        FeatureBank((1, 9, 11), BANK | changes)
+def test_squares_that_do_not_fit_are_refused():
+    with pytest.raises(UserError, match="squares of 12 px do not fit"):
+        FeatureBank((1, 9, 11), BANK | {"pool": 12})
 
 
 def maps_as_images(data):
@@ -131,7 +131,10 @@ def maps_as_images(data):
 
 def test_a_ridge_on_a_bank_is_a_ridge_on_its_maps(tiny_dataset):
     data = load_fit_data(tiny_dataset, None, None, 0)
-    on_bank, on_maps = fit_seed(RIDGE, 0, data), fit_seed(PLAIN_RIDGE, 0, maps_as_images(data))
+    on_bank, on_maps = (
+        closed(RIDGE, data),
+        closed(PLAIN_RIDGE, maps_as_images(data)),
+    )
     for first, second in zip(on_bank.fits, on_maps.fits, strict=True):
         np.testing.assert_array_equal(first.validation_loss, second.validation_loss)
 
@@ -148,7 +151,7 @@ def test_training_with_a_bank_is_training_on_its_maps(tiny_dataset):
 @pytest.mark.parametrize("definition", [RIDGE, NETWORK], ids=["ridge", "network"])
 def test_a_stored_fit_on_a_bank_predicts_from_images_as_they_are_stored(tiny_dataset, definition):
     data = load_fit_data(tiny_dataset, None, None, 0)
-    candidates = fit_seed(definition, 0, data) if definition is RIDGE else trained(definition, data)
+    candidates = closed(definition, data) if definition is RIDGE else trained(definition, data)
     predictions = fitted(definition, candidates).predict(data.standardize.undo(data.validation_images))
     loss = ((predictions - data.validation_responses) ** 2).mean(0)
     np.testing.assert_allclose(loss, candidates.fits[0].validation_loss, rtol=1e-4)
@@ -165,16 +168,16 @@ def test_the_bank_is_computed_once_for_all_settings_and_steps(tiny_dataset, defi
 
     monkeypatch.setattr(FeatureBank, "raw_maps", counted)
     data = load_fit_data(tiny_dataset, None, None, 0)
-    fit_seed(definition, 0, data) if definition is RIDGE else trained(definition, data)
+    closed(definition, data) if definition is RIDGE else trained(definition, data)
     assert seen == [len(data.train_images), len(data.validation_images)]
 
 
 def test_scaled_responses_change_the_units_of_the_loss_and_not_those_of_predictions(tiny_dataset):
     tiny_dataset["responses"] = tiny_dataset["responses"] * np.float32([1, 10, 100, 1e-3, 5])
     data = load_fit_data(tiny_dataset, None, None, 0)
-    plain = fit_seed(RIDGE, 0, data)
+    plain = closed(RIDGE, data)
     definition = RIDGE | {"responses": {"scale": "sd"}}
-    scaled = fit_seed(definition, 0, data)
+    scaled = closed(definition, data)
     images = data.standardize.undo(data.validation_images)
     np.testing.assert_allclose(
         fitted(definition, scaled).predict(images), fitted(RIDGE, plain).predict(images), rtol=1e-4
@@ -203,7 +206,7 @@ def test_several_fits_at_once_on_a_bank_train_as_alone(tiny_dataset):
 
 def test_validation_chooses_among_fits_on_a_bank(tiny_dataset):
     data = load_fit_data(tiny_dataset, None, None, 0)
-    table = to_validation(RIDGE, [fit_seed(RIDGE, 0, data)])
+    table = to_validation(RIDGE, [closed(RIDGE, data)])
     assert table["ridge_l2"].values.tolist() == [10, 100]
 
 
@@ -229,7 +232,7 @@ def test_the_filters_of_a_bank_are_even_waves_and_squares():
 @pytest.mark.parametrize("definition", [RIDGE, NETWORK, SUM], ids=["ridge", "network", "factorized_ridge"])
 def test_fits_on_a_bank_are_described_with_masks_and_features_of_one_size(tiny_dataset, definition):
     data = load_fit_data(tiny_dataset, None, None, 0)
-    candidates = trained(definition, data) if definition is NETWORK else fit_seed(definition, 0, data)
+    candidates = trained(definition, data) if definition is NETWORK else closed(definition, data)
     description = describe_fits.parameters(fitted(definition, candidates), tiny_dataset)
     if definition is RIDGE:
         assert "filters" not in description

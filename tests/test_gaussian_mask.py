@@ -10,8 +10,9 @@ from whatwhere.config.model_checks import validate_model
 from whatwhere.errors import UserError
 from whatwhere.models.gaussian_readout import GaussianMaskReadout
 from whatwhere.models.readouts import FactorizedReadout
+from whatwhere.models.spec import ModelSpec
 from whatwhere.training.blocks import Block, Tensors
-from whatwhere.training.families import build, settings
+from whatwhere.training.families import build
 from whatwhere.training.loop import Training
 from whatwhere.training.losses import Objective
 from whatwhere.training.progress import Progress
@@ -44,9 +45,7 @@ def test_the_drive_is_that_of_a_free_mask_with_these_values_and_of_two_profiles_
     module.initialize(start())
     set_places(module, np.random.default_rng(0).uniform(-1, 1, (4, 2)), np.full((4, 2), 0.4))
     features = torch.randn(5, *SHAPE, dtype=torch.float64)
-    free = FactorizedReadout(
-        SHAPE, 4, {"positive_mask": False, "positive_features": False, "bias": True}
-    ).double()
+    free = FactorizedReadout(SHAPE, 4, {"positive_mask": False, "positive_features": False}).double()
     with torch.no_grad():
         free.raw_mask.copy_(module.mask)
         free.raw_feature_weights.copy_(module.feature_weights)
@@ -58,7 +57,7 @@ def test_the_drive_is_that_of_a_free_mask_with_these_values_and_of_two_profiles_
 
 def test_it_is_the_mean_of_what_the_gaussian_readout_draws():
     # A plane has its value at the mean wherever the draws fall, if none falls outside of the image.
-    module = readout(1, (1, 41, 41), bias=False)
+    module = readout(1, (1, 41, 41))
     set_places(module, [[0.1, -0.2]], [[0.15, 0.15]])
     plane = torch.linspace(-1, 1, 41)[:, None] + 2 * torch.linspace(-1, 1, 41)
     assert module(plane[None, None]).item() == pytest.approx(0.1 - 2 * 0.2, abs=1e-4)
@@ -110,13 +109,13 @@ def test_planted_places_and_widths_are_found_with_a_known_core():
         family="cnn_gaussian_mask",
         cores=[small_core(channels=[2], last_activation="relu")],
         readout=config(position="center", sd=0.35, feature_start={"mean": 0, "sd": 0.01, "truncated": False}),
-        nonlinearity="identity",
-        loss="mse",
+        convention="signed_recording",
         grid=[{}],
         training=small_training(schedule="one_cycle", learning_rate=0.05, max_steps=300, batch_size=200),
     )
     images = torch.randn(1200, 1, 12, 15)
-    truth, model = (build(definition, settings(definition)[0], (1, 12, 15), 3) for _ in range(2))
+    spec = ModelSpec.of(definition)
+    truth, model = (build(spec, spec.settings[0], (1, 12, 15), 3) for _ in range(2))
     model.initialize(start(3, (12, 15)))
     truth.load_state_dict(model.state_dict())
     mean, sd = [[-0.6, 0.5], [0.3, -0.7], [0.5, 0.2]], [[0.2, 0.4], [0.3, 0.2], [0.25, 0.25]]
@@ -131,7 +130,7 @@ def test_planted_places_and_widths_are_found_with_a_known_core():
     data = Tensors(images[:1000], responses[:1000], images[1000:], responses[1000:])
     objective = Objective("mse", "mean", {})
     generator = torch.Generator().manual_seed(0)
-    Training([model], [Block(data)], [objective], definition["training"], [generator]).run(Progress(1))
+    Training([model], [Block(data)], [objective], spec.schedule, [generator]).run(Progress(1))
     assert torch.allclose(model.readout.mean, torch.tensor(mean), atol=0.08)
     assert torch.allclose(model.readout.log_sd.exp(), torch.tensor(sd), atol=0.1)
 
@@ -144,7 +143,7 @@ def model_with(grid=None, **keys):
     )
 
 
-BANK = {"wavelengths": [4], "orientations": 2, "pool": 2, "means": True}
+BANK = {"wavelengths": [4], "orientations": 2, "pool": 2}
 
 
 def test_the_configuration_knows_gaussian_masks_also_on_a_bank():

@@ -5,13 +5,13 @@ from conftest import factorized
 
 from whatwhere.models.base import Start
 from whatwhere.models.gaussian_readout import GaussianReadout
-from whatwhere.training.families import build, settings
+from whatwhere.models.spec import ModelSpec
+from whatwhere.training.families import build
 
 
 def config(**changes):
     return {
         "positive_features": False,
-        "bias": True,
         "position": "sta",
         "sd": 0.1,
         "feature_start": {"mean": 1, "sd": 0.1, "truncated": False},
@@ -38,7 +38,7 @@ def test_on_a_pixel_the_readout_takes_its_features(rng):
     module = readout().eval()
     module.initialize(start())
     pixels = torch.tensor([[0, 0], [5, 8], [2, 7], [4, 1]])
-    module.place(torch.arange(4), pixels)
+    module.mean.data = pixels / torch.tensor([5, 8]) * 2 - 1
     features = torch.randn(5, 3, 6, 9)
     weights = module.feature_weights
     expected = [features[:, :, y, x] @ weights[n] for n, (y, x) in enumerate(pixels.tolist())]
@@ -46,7 +46,7 @@ def test_on_a_pixel_the_readout_takes_its_features(rng):
 
 
 def test_between_pixels_features_are_interpolated():
-    module = readout(n_neurons=1, bias=False).eval()
+    module = readout(n_neurons=1).eval()
     features = torch.randn(2, 3, 6, 9)
     with torch.no_grad():
         module.mean.copy_(torch.tensor([[2.25, 6.5]]) / torch.tensor([5.0, 8.0]) * 2 - 1)
@@ -56,7 +56,7 @@ def test_between_pixels_features_are_interpolated():
 
 
 def test_training_draws_locations_with_the_learned_mean_and_width():
-    module = readout((1, 41, 41), 1, bias=False).train()
+    module = readout((1, 41, 41), 1).train()
     with torch.no_grad():
         module.mean.copy_(torch.tensor([[0.1, -0.2]]))
         module.log_sd.fill_(np.log(0.15))
@@ -92,7 +92,7 @@ def test_locations_start_at_the_peak_of_the_average(position, image):
 def test_the_mask_is_a_density_around_the_mean():
     module = readout((2, 31, 31), 1, sd=0.2)
     module.initialize(start(1, position=None))
-    module.place(torch.arange(1), torch.tensor([[15, 15]]))
+    module.mean.data.zero_()
     mask = module.mask.detach()[0]
     assert mask.sum() == pytest.approx(1)
     axis = torch.linspace(-1, 1, 31)
@@ -116,7 +116,7 @@ def test_the_centre_is_a_start():
 
 def test_a_network_with_this_readout_has_its_penalties():
     model = factorized(family="cnn_gaussian", readout=config(), grid=[{"feature_l1": [0.01]}])
-    encoder = build(model, settings(model)[0], (1, 8, 11), 4)
+    encoder = build(ModelSpec.of(model), ModelSpec.of(model).settings[0], (1, 8, 11), 4)
     encoder.initialize(start())
     assert encoder(torch.randn(2, 1, 8, 11)).shape == (2, 4)
     assert encoder.penalties()["feature_l1"]().shape == (4,)

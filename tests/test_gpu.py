@@ -11,9 +11,9 @@ from test_stack import DEFINITIONS, data, start, training_config
 from whatwhere.api import fit
 from whatwhere.config.traits import traits_of
 from whatwhere.files import read_tensors, write_tensors
+from whatwhere.models.spec import ModelSpec, Schedule
 from whatwhere.training import replay
 from whatwhere.training.blocks import Block, Tensors
-from whatwhere.training.families import settings
 from whatwhere.training.loop import Training
 from whatwhere.training.losses import Objective
 
@@ -53,7 +53,7 @@ def test_a_network_trains_as_on_the_cpu(name, recording):
 def test_a_bank_trains_as_on_the_cpu(recording):
     """Learned layers beside the maps of a bank: their batch norm has a shift alone."""
     definition = short("factorized_three_layers") | {
-        "bank": {"wavelengths": [4, 8], "orientations": 4, "pool": 2, "means": True}
+        "bank": {"wavelengths": [4, 8], "orientations": 4, "pool": 2}
     }
     definition["cores"][0] |= {"kernels": [3, 3, 3], "padding": ["same"] * 3, "side_by_side": True}
     on_cpu, on_gpu = (fit(*recording, model=definition, device=device) for device in ("cpu", "cuda"))
@@ -73,12 +73,12 @@ def new_training(name, schedule):
     definition = DEFINITIONS[name]
     tensors = data()
     on_gpu = Tensors(*(value.cuda() for value in vars(tensors).values()))
-    grid = settings(definition)
-    strengths = [{key: value for key, value in setting.items() if key != "core"} for setting in grid]
-    objectives = [Objective(definition["loss"], definition["reduction"], one) for one in strengths]
-    encoders = [start(definition, setting).cuda() for setting in grid]
+    spec = ModelSpec.of(definition)
+    strengths = [{key: value for key, value in setting.items() if key != "core"} for setting in spec.settings]
+    objectives = [Objective(spec.loss, spec.convention.reduction, one) for one in strengths]
+    encoders = [start(definition, setting).cuda() for setting in spec.settings]
     order = torch.Generator().manual_seed(1)
-    config = training_config(**SCHEDULES[schedule])
+    config = Schedule(**training_config(**SCHEDULES[schedule]))
     return Training(encoders, [Block(on_gpu)], objectives, config, [order])
 
 

@@ -24,7 +24,7 @@ FAMILIES = {
 KINDS = {one["kind"]: one for config in CONFIGS for one in config["datasets"].values() if "kind" in one}
 FULLY_CONNECTED = factorized(
     family="cnn_fully_connected",
-    readout={"weight_sd": 0.01, "dropout": 0.5, "bias": True},
+    readout={"weight_sd": 0.01, "dropout": 0.5},
     grid=[{"readout_l2": [0.1], "activity_l1": [0.1], "smoothness": [0.1], "group_sparsity": [0.1]}],
 )
 CONFIG = {
@@ -34,7 +34,6 @@ CONFIG = {
     "threads_per_fit": 1,
     "checkpoint_seconds": 60,
     "sta_smoothing": 17,
-    "sta_whitening": 0.1,
     "datasets": KINDS
     | {
         "pooled": KINDS["pooled"] | {"recordings": ["arrays", "images"]},
@@ -60,7 +59,7 @@ CONFIG = {
         "factorized": DEFAULT["models"]["factorized_three_layers"],
         "fixed": factorized(family="cnn_fixed_mask", grid=[{"feature_l1": [0.1]}]),
         "full": FULLY_CONNECTED,
-        "combined": {"family": "combined", "members": ["ridge"], "loss": "mse", "grid": [{}]},
+        "combined": {"family": "combined", "members": ["ridge"], "grid": [{}]},
     },
     "experiments": [
         experiment(datasets=["simulated"], models=["mean"], n_neurons=[10, "all"], n_images=[500])
@@ -74,7 +73,6 @@ OPTIONAL = {
     "splits_from",
     "checksums",
     "localizer",
-    "relocation",
     "kernel_start",
     "repetitions",
     "bank",
@@ -194,7 +192,7 @@ WHOLE = [
     for path in NUMBERS
     if path[-1] in ("threads_per_fit", "sta_smoothing", "region", "folds", "seed", "patch", "image_size")
     or path[-1] in ("n_neurons", "n_images", "n_test", "validation_max")
-    or (path[-2:-1] == ("training",) and path[-1] not in ("learning_rate", "factor"))
+    or (path[-2:-1] == ("training",) and path[-1] not in ("learning_rate", "factor", "weight_decay"))
 ]
 
 

@@ -10,6 +10,7 @@ from whatwhere.fit_data import load_fit_data
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.base import Start, predict_prepared
 from whatwhere.models.hsm import HSM, LARGEST_RATIO, SMALLEST
+from whatwhere.models.spec import ModelSpec, Schedule
 from whatwhere.training.blocks import Block, Tensors
 from whatwhere.training.checkpoint import Checkpoint
 from whatwhere.training.fits import to_tensors
@@ -17,15 +18,7 @@ from whatwhere.training.loop import Training
 from whatwhere.training.losses import Objective
 from whatwhere.training.sweep import train_seed
 
-DEFINITION = {
-    "family": "hsm",
-    "n_filters": 3,
-    "hidden_ratio": 0.5,
-    "loss": "poisson",
-    "reduction": "sum",
-    "grid": [{"start": [0, 1, 2]}],
-    "training": small_training(),
-}
+DEFINITION = {"family": "hsm", "grid": [{"start": [0, 1, 2]}], "training": small_training()}
 
 
 def start(mean, seed=0):
@@ -33,16 +26,16 @@ def start(mean, seed=0):
 
 
 def initialized(n_neurons=10, shape=(1, 15, 19), n_filters=9, seed=0):
-    model = HSM(shape, n_neurons, n_filters, 0.2)
+    model = HSM(shape, n_neurons, n_filters)
     model.initialize(start(torch.linspace(0.1, 3, n_neurons), seed))
     return model
 
 
 def test_layers_have_the_sizes_of_the_definition():
-    model = HSM((1, 31, 31), 103, 9, 0.2)
+    model = HSM((1, 31, 31), 103)
     assert model.hidden_weights.shape == (21, 9)
     assert model.output_weights.shape == (103, 21)
-    assert HSM((1, 31, 31), 1, 9, 0.2).hidden_weights.shape == (1, 9)
+    assert HSM((1, 31, 31), 1).hidden_weights.shape == (1, 9)
 
 
 def test_filters_are_differences_of_gaussians():
@@ -57,7 +50,7 @@ def test_filters_are_differences_of_gaussians():
 
 
 def test_a_filter_inside_the_image_has_the_volume_of_its_weights():
-    model = HSM((1, 61, 61), 5, 1, 0.2)
+    model = HSM((1, 61, 61), 5, 1)
     model.initialize(start(torch.ones(5)))
     with torch.no_grad():
         model.raw_center.zero_()
@@ -94,7 +87,7 @@ def test_places_and_sizes_stay_inside_their_bounds(extreme):
 
 def test_the_population_starts_near_its_mean_response():
     mean = torch.linspace(0.1, 3, 50)
-    model = HSM((1, 15, 19), 50, 9, 0.2)
+    model = HSM((1, 15, 19), 50)
     model.initialize(start(mean))
     torch.testing.assert_close(model(torch.zeros(1, 1, 15, 19))[0], mean, atol=1e-4, rtol=1e-4)
 
@@ -119,7 +112,7 @@ def test_gradients_agree_with_finite_differences():
 def train(definition, dataset, folder):
     data = load_fit_data(dataset, None, None, 0)
     checkpoint = Checkpoint(folder / "checkpoint.pt", "same", 1e9, 3)
-    return train_seed(definition, 0, data, {}, None, None, torch.device("cpu"), checkpoint)
+    return train_seed(ModelSpec.of(definition), 0, data, {}, None, None, torch.device("cpu"), checkpoint)
 
 
 def test_starts_differ_only_in_initial_values_and_the_first_is_the_plain_fit(tiny_dataset, tmp_path):
@@ -147,7 +140,7 @@ def test_an_hsm_population_is_recovered_by_the_start_that_validates_best():
     rng = np.random.default_rng(4)
     images = gaussian_filter(rng.standard_normal((2500, 1, 15, 15)), (0, 0, 1.5, 1.5)).astype(np.float32)
     images = torch.from_numpy(images / images.std())
-    true = HSM((1, 15, 15), 20, 3, 0.2)
+    true = HSM((1, 15, 15), 20, 3)
     true.initialize(start(torch.ones(20), seed=11))
     with torch.no_grad():
         true.hidden_weights.mul_(8)
@@ -155,8 +148,9 @@ def test_an_hsm_population_is_recovered_by_the_start_that_validates_best():
         rates = true(images)
     counts = torch.poisson(rates, generator=torch.Generator().manual_seed(5))
     data = Tensors(images[:1600], counts[:1600], images[1600:2000], counts[1600:2000])
-    config = small_training(batch_size=400, learning_rate=0.03, max_steps=500, evaluate_every=20, patience=8)
-    models = [HSM((1, 15, 15), 20, 3, 0.2) for _ in range(3)]
+    longer = small_training(batch_size=400, learning_rate=0.03, max_steps=500, evaluate_every=20, patience=8)
+    config = Schedule(**longer)
+    models = [HSM((1, 15, 15), 20, 3) for _ in range(3)]
     for seed, model in enumerate(models):
         model.initialize(start(counts[:1600].mean(0), seed))
     objectives = [Objective("poisson", "sum", {})] * 3

@@ -7,6 +7,7 @@ from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.linear import fit_linear, solve_lasso, solve_ridge
+from whatwhere.models.spec import ModelSpec
 from whatwhere.simulations.difference_of_gaussians import simulate
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors
@@ -150,7 +151,7 @@ def test_linear_families_recover_a_linear_population(family, grid):
     dataset = simulated(6000)
     definition = {"family": family, "input": "image", "loss": "mse", "grid": [grid]}
     data = load_fit_data(dataset, None, None, 0)
-    candidates = fit_seed(definition, 0, data)
+    candidates = fit_seed(ModelSpec.of(definition), 0, data)
     losses = [fit.validation_loss.mean() for fit in candidates.fits]
     fitted = SeedFit.of(to_tensors(definition, [candidates]), 0, int(np.argmin(losses)))
     test = dataset["split"].values[0] == 2
@@ -164,7 +165,7 @@ def test_a_poisson_validation_loss_takes_negative_predictions_as_zero():
     dataset = simulated()
     dataset["responses"] = np.maximum(dataset["responses"], 0)
     data = load_fit_data(dataset, None, None, 0)
-    candidates = fit_seed(definition, 0, data)
+    candidates = fit_seed(ModelSpec.of(definition), 0, data)
     fitted = SeedFit.of(to_tensors(definition, [candidates]), 0, 0)
     predictions = fitted.predict(dataset["images"].values[data.draw.validation])
     assert (predictions < 0).any()

@@ -5,25 +5,14 @@ import torch
 from whatwhere.models.base import Start, predict_prepared
 from whatwhere.models.cores import laplace_smoothness
 from whatwhere.models.lnp import LNP
+from whatwhere.models.spec import Schedule
 from whatwhere.training.blocks import Block, Tensors
 from whatwhere.training.loop import Training
 from whatwhere.training.losses import Objective
 
-CONFIG = {"filter_start": {"sd": 0.01, "truncated": True}, "bias_start": -1}
-TRAINING = {
-    "batch_size": 256,
-    "drop_incomplete_batch": True,
-    "learning_rate": 0.01,
-    "max_steps": 600,
-    "evaluate_every": 20,
-    "patience": 5,
-    "burn_in": 0,
-    "n_stages": 1,
-    "factor": 0.1,
-    "restore": True,
-    "fits_at_once": 1,
-    "precision": "float32",
-}
+TRAINING = Schedule(
+    256, 0.01, 20, max_steps=600, patience=5, factor=0.1, drop_incomplete_batch=True, restore=True
+)
 
 
 def start(n_neurons):
@@ -32,7 +21,7 @@ def start(n_neurons):
 
 
 def random_lnp(n_neurons=3, shape=(2, 7, 9)):
-    model = LNP(shape, n_neurons, CONFIG)
+    model = LNP(shape, n_neurons)
     model.initialize(start(n_neurons))
     torch.manual_seed(1)
     model.filters.data.normal_(0, 0.2)
@@ -46,7 +35,7 @@ def test_prediction_is_the_exponential_of_a_filter_and_a_bias():
 
 
 def test_filters_start_small_and_biases_at_minus_one():
-    model = LNP((1, 31, 31), 103, CONFIG)
+    model = LNP((1, 31, 31), 103)
     model.initialize(start(103))
     assert model.filters.abs().max() <= 0.02
     # A normal truncated at two sd has 0.8796 of its sd.
@@ -95,7 +84,7 @@ def test_an_lnp_population_is_recovered():
     true = true / true.flatten(1).norm(dim=1)[:, None, None]
     rates = torch.exp(0.8 * images.flatten(1) @ true.flatten(1).T - 0.5)
     counts = torch.poisson(rates, generator=rng)
-    model = LNP((1, 9, 11), 3, CONFIG)
+    model = LNP((1, 9, 11), 3)
     model.initialize(start(3))
     data = Tensors(images[:2400], counts[:2400], images[2400:], counts[2400:])
     objective = Objective("poisson", "sum", {"smoothness": 0.01, "filter_l1": 0.01})

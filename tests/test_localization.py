@@ -19,6 +19,7 @@ from whatwhere.localization.mixture import Population, StaSpectra, _bound, updat
 from whatwhere.localization.stimulus import StimulusCovariance
 from whatwhere.metrics import scores
 from whatwhere.models.base import Model
+from whatwhere.models.spec import ModelSpec
 from whatwhere.simulations.difference_of_gaussians import add_noise, difference_of_gaussians, simulate
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors
@@ -32,14 +33,11 @@ SEARCH = Search(random_starts=2, max_iterations=200, tolerance=1e-3, seed=0)
 def definition(**changes):
     return {
         "family": "localization",
-        "loss": "mse",
         "kernel": PATCH,
         "smoothness": [0.7, 1.0, 2.0],
         "extent": [1.5, 3.0],
-        "covariance_block": None,
         "bias": False,
         "refit": True,
-        "search": dataclasses.asdict(SEARCH),
         "grid": [{"n_kernels": [1]}],
     } | changes
 
@@ -62,15 +60,14 @@ def population(n_images, n_neurons, seed=0, scales=(0.6,), **changes):
 
 
 def fit(dataset, **changes):
-    model = definition(**changes)
-    data = with_validation(load_fit_data(dataset, None, None, 0))
-    settings = [{"n_kernels": float(n)} for n in model["grid"][0]["n_kernels"]]
-    return fit_localized(model, settings, data)
+    return fit_localized(
+        ModelSpec.of(definition(**changes)), with_validation(load_fit_data(dataset, None, None, 0))
+    )
 
 
 def predictions(dataset, parameters, **changes):
     model = definition(**changes)
-    candidates = fit_seed(model, 0, load_fit_data(dataset, None, None, 0))
+    candidates = fit_seed(ModelSpec.of(model), 0, load_fit_data(dataset, None, None, 0))
     fits = to_tensors(model, [dataclasses.replace(candidates, parameters=[parameters])])
     test = dataset["split"].values[0] == 2
     return SeedFit.of(fits, 0, 0).predict(dataset["images"].values[test]), dataset["rates"].values[test]
@@ -343,7 +340,9 @@ def test_validation_images_do_not_reach_the_validated_fit():
     dataset = population(200, 10)
     data = load_fit_data(dataset, None, None, 0)
     changed = dataclasses.replace(data, validation_responses=data.validation_responses * -2)
-    first, second = (fit_seed(definition(), 0, one).parameters[0] for one in (data, changed))
+    first, second = (
+        fit_seed(ModelSpec.of(definition()), 0, one).first_parameters[0] for one in (data, changed)
+    )
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert len(with_validation(data).train_images) == 200
 
@@ -351,7 +350,7 @@ def test_validation_images_do_not_reach_the_validated_fit():
 def test_the_readout_factorizes_what_is_one_kernel_at_one_location():
     dataset = population(600, 10)
     model = definition()
-    candidates = fit_seed(model, 0, load_fit_data(dataset, None, None, 0))
+    candidates = fit_seed(ModelSpec.of(model), 0, load_fit_data(dataset, None, None, 0))
     encoder = SeedFit.of(to_tensors(model, [candidates]), 0, 0).model
     assert isinstance(encoder, Model)
     readout = encoder.readout
@@ -380,7 +379,7 @@ def test_kernels_on_colour_images_are_described_with_their_share_of_every_channe
     colour = dataset.drop_vars("images").assign(
         images=(dataset["images"].dims, np.repeat(dataset["images"].values, 3, axis=1))
     )
-    candidates = fit_seed(definition(), 0, load_fit_data(colour, None, None, 0))
+    candidates = fit_seed(ModelSpec.of(definition()), 0, load_fit_data(colour, None, None, 0))
     fitted = SeedFit.of(to_tensors(definition(), [candidates]), 0, 0)
     kernels = describe_fits.parameters(fitted, colour)["kernels"].values
     assert kernels.shape == (1, 3, PATCH, PATCH)

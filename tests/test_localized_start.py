@@ -7,7 +7,7 @@ from conftest import factorized, small_core, small_training
 from test_localization import PATCH, SIZE, definition, population
 
 import compute_sta
-import localize
+import fit_baseline
 import train
 from whatwhere.config.model_checks import _check_localizer
 from whatwhere.errors import UserError
@@ -15,10 +15,11 @@ from whatwhere.files import read_netcdf, read_tensors, write_netcdf
 from whatwhere.fit_data import load_fit_data
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.base import Start
+from whatwhere.models.spec import ModelSpec
 from whatwhere.sta import AVERAGES, spike_triggered_average
 from whatwhere.training.checkpoint import Checkpoint
 from whatwhere.training.closed_forms import fit_seed
-from whatwhere.training.families import build, settings
+from whatwhere.training.families import build
 from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.starts import best_setting, kernels_needed, start_from
 from whatwhere.training.sweep import train_seed
@@ -31,27 +32,30 @@ def network(**changes):
     readout = {
         "positive_mask": False,
         "positive_features": False,
-        "bias": False,
         "mask_start": {"position": "posterior", "height": "amplitude", "noise_sd": 0, "truncated": False},
         "feature_start": {"mean": "posterior", "sd": 0, "truncated": False},
     }
     model = factorized(
-        cores=[core], readout=readout, nonlinearity="identity", loss="mse", grid=[{"mask_l1": [0.0, 0.01]}]
+        cores=[core], readout=readout, convention="paper_simulation", grid=[{"mask_l1": [0.0, 0.01]}]
     )
     return model | {"localizer": "localized"} | changes
 
 
 def located(dataset, model, **changes):
-    """What ``localize`` and ``train`` do for one seed: data, start and maps."""
+    """Data, start and maps of one seed, as ``fit_baseline`` and ``train`` have them."""
     localizer = definition(**changes)
     data = load_fit_data(dataset, None, None, 0)
-    candidates = fit_seed(localizer, 0, data)
-    starts, validation = to_tensors(localizer, [candidates]), to_validation(localizer, [candidates])
-    return data, starts, *start_from(starts, validation, model, 0)
+    candidates = fit_seed(ModelSpec.of(localizer), 0, data)
+    fits, validation = to_tensors(localizer, [candidates]), to_validation(localizer, [candidates])
+    found = start_from(fits, validation, model, 0)
+    # Networks start from first fits, which did not see the validation images.
+    fits["seeds"][0]["parameters"] = candidates.first_parameters
+    return data, fits, *found
 
 
 def initialized(model, data, localized, maps):
-    encoder = build(model, settings(model)[0], data.train_images.shape[1:], data.train_responses.shape[1])
+    spec = ModelSpec.of(model)
+    encoder = build(spec, spec.settings[0], data.train_images.shape[1:], data.train_responses.shape[1])
     average = spike_triggered_average(data.train_images, data.train_responses)
     encoder.initialize(
         Start(
@@ -97,7 +101,7 @@ def test_training_is_never_worse_on_validation_than_its_start(tmp_path):
     data, starts, localized, maps = located(dataset, model)
     average = spike_triggered_average(data.train_images, data.train_responses)
     fits = train_seed(
-        model,
+        ModelSpec.of(model),
         0,
         data,
         dict.fromkeys(AVERAGES, average) | maps,
@@ -125,7 +129,7 @@ def test_maps_of_locations_lie_where_the_receptive_fields_do():
 
 
 def test_the_localizer_setting_is_chosen_by_validation_among_those_that_fit():
-    localizer = definition(grid=[{"n_kernels": [1, 2, 3]}])
+    localizer = [{"n_kernels": n} for n in (1, 2, 3)]
     loss = np.array([[3.0, 3.0], [1.0, 1.0], [2.0, 2.0]])
     assert best_setting(localizer, loss, None) == 1
     assert best_setting(localizer, loss, 3) == 2
@@ -190,19 +194,20 @@ def test_a_start_that_cannot_be_is_refused_with_its_key(mistake, message):
 
 
 def test_the_scripts_hand_the_start_from_rule_to_rule(tmp_path):
-    names = ("data.nc", "sta.nc", "starts.pt", "localized.pt", "localized.nc", "fits.pt", "validation.nc")
-    data, averages, starts, localized, rated, fits, validation = (tmp_path / name for name in names)
+    names = ("data.nc", "sta.nc", "localized.pt", "localized.nc", "fits.pt", "validation.nc")
+    data, averages, localized, rated, fits, validation = (tmp_path / name for name in names)
     write_netcdf(population(120, 8), data)
     cell = ("all", "all")
-    compute_sta.main(data, *cell, [0, 1], 9, 0.1, averages)
-    localize.main(data, *cell, definition(), [0, 1], localized, rated, starts)
+    compute_sta.main(data, *cell, [0, 1], 9, averages)
+    fit_baseline.main(data, [], *cell, definition(), [0, 1], localized, rated)
     model = network(training=small_training(max_steps=5))
     train.main(
-        data, averages, [starts, rated], [], *cell, model, [0, 1], "cpu", 1, 1e9, "code", fits, validation
+        data, averages, [localized, rated], [], *cell, model, [0, 1], "cpu", 1, 1e9, "code", fits, validation
     )
     with read_netcdf(validation) as trained, read_netcdf(rated) as inferred:
         loss = trained["validation_loss"].mean("neuron").values
         assert (loss <= inferred["validation_loss"].mean("neuron").values * (1 + 1e-4)).all()
-    content = [read_tensors(path)["seeds"][0]["parameters"][0] for path in (starts, localized)]
-    # The refit has seen the validation images, the start has not.
-    assert not torch.equal(content[0]["readout.amplitude"], content[1]["readout.amplitude"])
+    stored = read_tensors(localized)["seeds"][0]
+    first, second = (stored[name][0]["readout.amplitude"] for name in ("first_parameters", "parameters"))
+    # The second fit has seen the validation images, the start has not.
+    assert not torch.equal(first, second)

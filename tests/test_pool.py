@@ -10,6 +10,7 @@ from whatwhere.dataset import TEST
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
 from whatwhere.fitted.seed_fit import SeedFit
+from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings.pooled import pool
 from whatwhere.training.blocks import Tensors, Terms, blocks_of
 from whatwhere.training.closed_forms import fit_seed
@@ -86,7 +87,7 @@ def test_recordings_that_do_not_fit_are_refused(recordings, change, message):
 
 def ridge(data):
     definition = {"family": "ridge", "input": "image", "loss": "mse", "grid": [{"ridge_l2": [10.0]}]}
-    candidates = [fit_seed(definition, 0, load_fit_data(data, None, None, 0))]
+    candidates = [fit_seed(ModelSpec.of(definition), 0, load_fit_data(data, None, None, 0))]
     return SeedFit.of(to_tensors(definition, candidates), 0, 0)
 
 
@@ -103,15 +104,20 @@ def test_closed_forms_of_a_pool_are_those_of_its_recordings(recordings, pooled):
 
 MISSING = Terms(missing=True)
 DEFINITION = factorized(
-    cores=[small_core()], training=small_training(max_steps=10), loss="mse", grid=[{"mask_l1": [0.01]}]
+    cores=[small_core()],
+    training=small_training(max_steps=10),
+    convention="signed_recording",
+    grid=[{"mask_l1": [0.01]}],
 )
 
 
 def train(data, **changes):
     fit = load_fit_data(data, None, None, 0)
-    averages = sta.all_averages(fit.train_images, fit.train_images, fit.train_responses, 5, 0.1)
+    averages = sta.all_averages(fit.train_images, fit.train_images, fit.train_responses, 5)
     definition = DEFINITION | {"training": DEFINITION["training"] | changes}
-    return train_seed(definition, 0, fit, averages, None, None, torch.device("cpu"), Progress(1))
+    return train_seed(
+        ModelSpec.of(definition), 0, fit, averages, None, None, torch.device("cpu"), Progress(1)
+    )
 
 
 def tensors_of(data):
@@ -124,11 +130,11 @@ def test_blocks_add_up_to_the_objective_over_all_neurons(pooled, reduction):
     from whatwhere.models.encoder import build_cnn
 
     data = load_fit_data(pooled, None, None, 0)
-    encoder = build_cnn(DEFINITION, 0, (3, 9, 11), 8)
+    encoder = build_cnn(ModelSpec.of(DEFINITION), 0, (3, 9, 11), 8)
     for parameter in encoder.parameters():
         torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(0))
     objective = Objective("mse", reduction, {"mask_l1": 0.1, "smoothness": 0.2})
-    blocks = blocks_of(data, tensors_of(data), "neurons", reduction)
+    blocks = blocks_of(data, tensors_of(data), reduction)
     batches = [(one.data.train_images, one.data.train_responses, one.terms) for one in blocks]
     value = Stack([encoder], [objective]).differentiate(batches, torch.float32)
     gradient = encoder.readout.raw_mask.grad.clone()
@@ -139,17 +145,6 @@ def test_blocks_add_up_to_the_objective_over_all_neurons(pooled, reduction):
     whole.backward()
     torch.testing.assert_close(value[0], whole.detach())
     torch.testing.assert_close(gradient, encoder.readout.raw_mask.grad)
-
-
-def test_recordings_weigh_as_asked(pooled):
-    data = load_fit_data(pooled, None, None, 0)
-    n_images = [int((data.pool.train == number).sum()) for number in range(2)]
-    for weighing, amounts in {"neurons": [5, 3], "images": n_images, "equally": [1, 1]}.items():
-        terms = [block.terms for block in blocks_of(data, tensors_of(data), weighing, "sum")]
-        shares = np.array(amounts) / sum(amounts)
-        np.testing.assert_allclose([one.share for one in terms], shares)
-        # The mean over the neurons of a recording counts its share.
-        np.testing.assert_allclose([one.weight * n for one, n in zip(terms, (5, 3), strict=True)], 8 * shares)
 
 
 def test_pooled_networks_repeat_bit_by_bit(pooled):

@@ -7,11 +7,12 @@ import torch
 from whatwhere.dataset import repeat_mean, select_images
 from whatwhere.fit_data import load_fit_data, with_validation
 from whatwhere.fitted.ensemble import MemberFits, combine_seed
+from whatwhere.models.spec import ModelSpec
 from whatwhere.pool import FitPool
-from whatwhere.training.closed_forms import fit_seed, refit_seed
+from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors, to_validation
 
-BANK = {"wavelengths": [4], "orientations": 2, "pool": 2, "means": True}
+BANK = {"wavelengths": [4], "orientations": 2, "pool": 2}
 RIDGE = {"family": "ridge", "input": "image", "loss": "mse", "grid": [{"ridge_l2": [1.0, 100.0]}]}
 DEFINITIONS = {
     "ridge": RIDGE,
@@ -38,29 +39,32 @@ def dataset(tiny_dataset, rng):
     return tiny_dataset.assign(responses=tiny_dataset["responses"] * 0.1 + linear.astype(np.float32))
 
 
+def refitted(definition):
+    return ModelSpec.of(definition | {"refit": True})
+
+
 @pytest.fixture
 def cell(dataset):
     return load_fit_data(dataset, None, None, 0)
 
 
 def test_the_second_fit_is_one_to_all_images_with_the_statistics_of_the_training_images(cell):
-    first = fit_seed(RIDGE, 0, cell)
-    again = refit_seed(RIDGE, first, cell)
-    expected = fit_seed(RIDGE, 0, with_validation(cell))
+    first, again = fit_seed(ModelSpec.of(RIDGE), 0, cell), fit_seed(refitted(RIDGE), 0, cell)
+    expected = fit_seed(ModelSpec.of(RIDGE), 0, with_validation(cell))
     for found, one in zip(again.parameters, expected.parameters, strict=True):
         assert found.keys() == one.keys()
         assert all(torch.equal(found[name], one[name]) for name in found)
-    assert again.standardize is first.standardize
+    assert again.standardize is first.standardize is cell.standardize
 
 
 def test_selection_and_mixtures_see_the_first_fits_only(definition, cell, dataset):
-    first = fit_seed(definition, 0, cell)
-    again = refit_seed(definition, first, cell)
+    first = fit_seed(ModelSpec.of(definition), 0, cell)
+    again = fit_seed(refitted(definition), 0, cell)
     assert to_validation(definition, [again]).identical(to_validation(definition, [first]))
     images = select_images(dataset, cell.draw.validation)
     responses = repeat_mean(dataset, cell.draw.validation, cell.draw.neurons)
     mean = {"family": "mean", "loss": "mse", "grid": [{}]}
-    constant = fit_seed(mean, 0, cell)
+    constant = fit_seed(ModelSpec.of(mean), 0, cell)
     mixed = []
     for candidates in (first, again):
         members = [

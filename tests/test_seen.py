@@ -12,6 +12,7 @@ from whatwhere.fit_data import load_fit_data, scale_responses
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.metrics import SCORES, scores
 from whatwhere.models.combined import mix
+from whatwhere.models.spec import ModelSpec
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors
 from whatwhere.training.losses import mean_loss
@@ -36,7 +37,7 @@ def block(data, first, neurons):
 
 
 def predictions(definition, data, images):
-    candidates = [fit_seed(definition, 0, load_fit_data(data, None, None, 0))]
+    candidates = [fit_seed(ModelSpec.of(definition), 0, load_fit_data(data, None, None, 0))]
     return SeedFit.of(to_tensors(definition, candidates), 0, 0).predict(images)
 
 
@@ -76,7 +77,7 @@ def test_averages_are_those_of_two_blocks(halves):
 
     def averages(data):
         fit = load_fit_data(data, None, None, 0)
-        return sta.all_averages(fit.train_images, fit.train_images, fit.train_responses, 5, 0.1)
+        return sta.all_averages(fit.train_images, fit.train_images, fit.train_responses, 5)
 
     together = averages(halves)
     for first, neurons in ((0, LEFT), (1, RIGHT)):
@@ -119,9 +120,9 @@ def test_gradients_do_not_see_what_neurons_did_not_see():
 def test_networks_train_on_what_was_seen(halves):
     definition = factorized(cores=[small_core()], training=small_training(), loss="mse")
     data = scale_responses(load_fit_data(halves, None, None, 0))
-    averages = sta.all_averages(data.train_images, data.train_images, data.train_responses, 5, 0.1)
+    averages = sta.all_averages(data.train_images, data.train_images, data.train_responses, 5)
     progress = Progress(2)
-    found = train_seed(definition, 0, data, averages, None, None, torch.device("cpu"), progress)
+    found = train_seed(ModelSpec.of(definition), 0, data, averages, None, None, torch.device("cpu"), progress)
     assert all(np.isfinite(fit.validation_loss).all() for fit in found.fits)
     assert np.isfinite(found.validation_loss_of_mean).all()
 

@@ -1,5 +1,4 @@
 import numpy as np
-from sklearn.linear_model import Ridge
 
 from whatwhere import sta
 
@@ -33,21 +32,3 @@ def test_squared_average_peaks_at_the_largest_deviation():
     average[0, 20, 10] = -3.0
     peak = np.unravel_index(sta.smooth_square(average)[0].argmax(), (31, 31))
     assert peak == (20, 10)
-
-
-def test_whitening_is_ridge_regression(rng):
-    images = rng.normal(size=(400, 2, 4, 5)) @ np.linalg.cholesky(np.eye(5) + 0.5)
-    responses = rng.normal(size=(400, 3))
-    responses -= responses.mean(0)
-    grey = images.mean(1).reshape(400, -1)
-    variance = (grey - grey.mean(0)).var(0).mean()
-    reference = Ridge(alpha=400 * 0.1 * variance).fit(grey, responses).coef_
-    average = sta.spike_triggered_average(images, responses)
-    whitened = sta.whiten(average, images, 0.1)
-    np.testing.assert_allclose(whitened.reshape(3, -1), reference, atol=1e-5)
-
-
-def test_whitening_leaves_averages_of_white_noise_alone(rng):
-    images = rng.normal(size=(8000, 1, 5, 6))
-    average = rng.normal(size=(2, 5, 6))
-    np.testing.assert_allclose(1.1 * sta.whiten(average, images, 0.1), average, atol=0.2)

@@ -5,6 +5,7 @@ from conftest import factorized
 from sklearn.metrics import adjusted_rand_score
 
 from whatwhere.models.encoder import build_cnn
+from whatwhere.models.spec import ModelSpec
 from whatwhere.stability import (
     agreement_between_fits,
     balanced_agreement,
@@ -136,7 +137,7 @@ def test_neurons_without_weights_or_responses_have_none_in_halves(rng):
 
 
 def test_pooled_features_times_weights_are_the_drive(rng):
-    encoder = build_cnn(factorized(), 0, (1, 12, 13), 3)
+    encoder = build_cnn(ModelSpec.of(factorized()), 0, (1, 12, 13), 3)
     for parameter in encoder.parameters():
         torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(0))
     images = torch.from_numpy(rng.normal(size=(300, 1, 12, 13)).astype(np.float32))

@@ -10,8 +10,9 @@ from conftest import factorized, small_core, small_training
 from plain import PlainNetwork, fit
 
 from whatwhere.models.base import predict_prepared
+from whatwhere.models.spec import ModelSpec, Schedule
 from whatwhere.training.blocks import Block, Tensors, Terms
-from whatwhere.training.families import build, settings
+from whatwhere.training.families import build
 from whatwhere.training.loop import Training
 from whatwhere.training.losses import Objective
 from whatwhere.training.stack import Stack
@@ -21,15 +22,12 @@ SHAPE, NEURONS = (1, 14, 13), 6
 # Section D: one large kernel, through the Fourier domain; and section G.2: several small ones.
 LINEAR = factorized(
     cores=[small_core(kernels=[9], channels=[1], batch_norm={"decay": 0.998, "shift": False})],
-    nonlinearity="identity",
-    loss="mse",
+    convention="paper_simulation",
     grid=[{"mask_l1": [0.0, 0.001, 0.01, 0.1]}],
 )
-LINEAR["readout"]["bias"] = False
 TWO_KERNELS = factorized(
     cores=[small_core(kernels=[9], channels=[2], unit_norm=True)],
-    nonlinearity="identity",
-    loss="mse",
+    convention="signed_recording",
     grid=[{"mask_l1": [0.001, 0.1], "feature_l1": [0.0, 0.1]}],
 )
 LAYERS = factorized(
@@ -44,9 +42,9 @@ LAYERS = factorized(
             sparse_layers=[0, 1],
         )
     ],
-    reduction="sum",
     grid=[{"smoothness": [0.01], "group_sparsity": [0.05, 0.0], "joint_l1": [0.01, 0.3]}],
 )
+FIRST = ModelSpec.of(LAYERS).settings[0]
 LAYERS["readout"].update(positive_mask=True, positive_features=True)
 DEFINITIONS = {"linear": LINEAR, "two kernels": TWO_KERNELS, "layers": LAYERS}
 
@@ -64,7 +62,7 @@ def data(dtype=torch.float64):
 
 
 def start(definition, setting, dtype=torch.float64):
-    encoder = build(definition, setting, SHAPE, NEURONS).to(dtype)
+    encoder = build(ModelSpec.of(definition), setting, SHAPE, NEURONS).to(dtype)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in encoder.parameters():
@@ -80,17 +78,13 @@ def training_config(**changes):
 
 
 def train(definition, together, dtype=torch.float64, **changes):
-    combinations = settings(definition)
-    encoders = [start(definition, setting, dtype) for setting in combinations]
+    spec = ModelSpec.of(definition)
+    encoders = [start(definition, setting, dtype) for setting in spec.settings]
     objectives = [
-        Objective(
-            definition["loss"],
-            definition["reduction"],
-            {name: value for name, value in setting.items() if name != "core"},
-        )
-        for setting in combinations
+        Objective(spec.loss, spec.convention.reduction, {k: v for k, v in setting.items() if k != "core"})
+        for setting in spec.settings
     ]
-    config = training_config(**changes)
+    config = Schedule(**training_config(**changes))
     fits = []
     size = len(encoders) if together else 1
     for first in range(0, len(encoders), size):
@@ -129,7 +123,7 @@ def test_training_takes_the_path_of_the_plain_loop_and_selects_the_same_model(na
     definition["training"] = training_config()
     _, fits = train(definition, together=True)
     everything, plain_losses = data(), []
-    for setting, fast in zip(settings(definition), fits, strict=True):
+    for setting, fast in zip(ModelSpec.of(definition).settings, fits, strict=True):
         network = PlainNetwork(definition, start(definition, setting))
         strengths = {key: value for key, value in setting.items() if key != "core" and value}
         history = fit(
@@ -147,7 +141,7 @@ def test_training_takes_the_path_of_the_plain_loop_and_selects_the_same_model(na
 
 
 def test_models_in_a_stack_keep_their_own_predictions_and_share_its_memory():
-    encoders = [start(LAYERS, settings(LAYERS)[0]) for _ in range(3)]
+    encoders = [start(LAYERS, FIRST) for _ in range(3)]
     for scale, encoder in enumerate(encoders, 1):
         encoder.readout.raw_mask.data *= scale
     images = data().validation_images
@@ -162,7 +156,7 @@ def test_models_in_a_stack_keep_their_own_predictions_and_share_its_memory():
 
 
 def test_moving_averages_of_a_stack_are_those_of_its_models():
-    encoders = [start(LAYERS, settings(LAYERS)[0], torch.float32) for _ in range(2)]
+    encoders = [start(LAYERS, FIRST, torch.float32) for _ in range(2)]
     alone = copy.deepcopy(encoders[0])
     tensors = data(torch.float32)
     stack = Stack(encoders, [Objective("mse", "mean", {"joint_l1": 0.1})] * 2)
@@ -180,8 +174,9 @@ def test_bfloat16_products_give_nearly_the_same_gradients(name, together):
     tensors = data(torch.float32)
     gradients = []
     for precision in (torch.float32, torch.bfloat16):
-        encoders = [start(definition, settings(definition)[0], torch.float32) for _ in range(1 + together)]
-        objective = Objective(definition["loss"], definition["reduction"], {})
+        spec = ModelSpec.of(definition)
+        encoders = [start(definition, spec.settings[0], torch.float32) for _ in range(1 + together)]
+        objective = Objective(spec.loss, spec.convention.reduction, {})
         Stack(encoders, [objective] * len(encoders)).differentiate(
             [(tensors.train_images, tensors.train_responses, Terms())], precision
         )

@@ -13,6 +13,7 @@ from whatwhere.fitted.image_space import ImageSpace
 from whatwhere.fitted.model import FittedModel
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.fitted.selection import MEAN_RESPONSE
+from whatwhere.models.spec import ModelSpec
 from whatwhere.simulations.v1_cells import gabor
 from whatwhere.training.families import build, settings
 
@@ -22,7 +23,7 @@ SHAPE = (1, 12, 15)
 def fitted_model(model, n_neurons=5, shape=SHAPE, choice=0, mean=0.0, sd=1.0, limit=4.0, change=None):
     """An unfitted model of random parameters as if it had been fitted to images of this mean and sd."""
     torch.manual_seed(0)
-    encoder = build(model, settings(model)[0], shape, n_neurons)
+    encoder = build(ModelSpec.of(model), ModelSpec.of(model).settings[0], shape, n_neurons)
     for parameter in encoder.parameters():
         parameter.data.normal_(0, 0.3)
     if change is not None:

@@ -11,28 +11,30 @@ import compute_sta
 import train
 from whatwhere.errors import UserError
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf
-from whatwhere.fit_data import check_responses, load_fit_data, with_validation
+from whatwhere.fit_data import load_fit_data, with_validation
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.base import Model
+from whatwhere.models.spec import ModelSpec, Schedule
 from whatwhere.sta import AVERAGES, spike_triggered_average
 from whatwhere.training.blocks import Block, Tensors
 from whatwhere.training.checkpoint import Checkpoint, fingerprint
 from whatwhere.training.closed_forms import fit_seed
-from whatwhere.training.families import build, settings
+from whatwhere.training.families import build
 from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.loop import Training
 from whatwhere.training.losses import Objective
 from whatwhere.training.optimizer import new_optimizer
+from whatwhere.training.prepare import prepared
 from whatwhere.training.progress import clock
-from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle, with_steps
-from whatwhere.training.sweep import _groups, _order_seeds, _seeds, _shown, _start, train_seed
+from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle
+from whatwhere.training.sweep import _blocks, _groups, _order_seeds, _seeds, _start, train_seed
 
 CPU = torch.device("cpu")
 
 
 def stops_at(config, losses):
     """Evaluations at which stages end, the last one being the stop."""
-    stopping, ends = EarlyStopping(config), []
+    stopping, ends = EarlyStopping(Schedule(**config)), []
     for evaluation, loss in enumerate(losses, 1):
         stopping.update(loss)
         if stopping.stage_ends():
@@ -85,15 +87,12 @@ class Line(Model):
     def forward(self, images, part=None):
         return images.flatten(1) * self.weight
 
-    def penalties(self):
-        return {}
-
 
 def line_training(**changes):
     ones = torch.ones(4, 1, 1, 1)
     data = Tensors(ones, 2 * torch.ones(4, 1), ones, torch.ones(4, 1))
     fast = {"batch_size": 4, "learning_rate": 0.1, "max_steps": 200, "evaluate_every": 1}
-    config = small_training(**(fast | changes))
+    config = Schedule(**small_training(**(fast | changes)))
     return Training([Line()], [Block(data)], [Objective("mse", "mean", {})], config, [torch.Generator()])
 
 
@@ -154,7 +153,7 @@ def test_a_fit_that_max_steps_ends_is_marked_and_the_log_says_what_to_do(max_ste
 
 
 def test_one_cycle_rises_to_its_peak_and_falls_to_zero():
-    cycle = OneCycle({"learning_rate": 0.2, "max_steps": 100})
+    cycle = OneCycle(Schedule(1, 0.2, 1, max_steps=100))
     rates = [cycle.rate(step) for step in range(101)]
     assert rates[0] == pytest.approx(0.2 / 25)
     assert int(np.argmax(rates)) == 30
@@ -172,12 +171,12 @@ def test_a_fit_of_one_cycle_takes_all_its_steps_and_keeps_the_best_weights(tiny_
 
 
 def test_weight_decay_shrinks_masks_and_weights_by_rate_times_decay_and_nothing_else(tiny_dataset):
-    definition = factorized(training=CYCLE)
+    spec = ModelSpec.of(factorized(training=CYCLE))
     data, averages = cell(tiny_dataset)
-    encoder = build(definition, settings(definition)[0], data.train_images.shape[1:], 5)
+    encoder = build(spec, spec.settings[0], data.train_images.shape[1:], 5)
     encoder.initialize(_start(data, averages, None, None, 0))
     before = {name: value.detach().clone() for name, value in encoder.named_parameters()}
-    optimizer = new_optimizer(encoder, CYCLE)
+    optimizer = new_optimizer(encoder, spec.schedule)
     for parameter in encoder.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
@@ -205,26 +204,21 @@ def test_a_seed_of_which_every_fit_diverges_is_refused(tiny_dataset, tmp_path):
         sweep(definition, tiny_dataset, new_checkpoint(tmp_path))
 
 
-@pytest.mark.parametrize(("fit_one", "family"), [(train_seed, "cnn_factorized"), (fit_seed, "ridge")])
-def test_negative_responses_are_refused_for_a_poisson_loss(tiny_dataset, fit_one, family):
-    tiny_dataset["responses"][:, :, 3] -= 9
-    data, averages = cell(tiny_dataset)
-    rest = (averages, None, None, CPU, None) if fit_one is train_seed else ()
-    with pytest.raises(UserError, match=r"1 neurons have some \(\[3\]\): set the model's loss to mse"):
-        fit_one(factorized(family=family, loss="poisson"), 0, data, *rest)
-
-
 @pytest.mark.parametrize(
     ("definition", "advice"),
     [
-        (factorized(), "set the model's loss to mse and its nonlinearity to identity"),
-        ({"family": "ridge", "loss": "poisson"}, "set the model's loss to mse$"),
-        ({"family": "lnp", "loss": "poisson", "training": {}}, "leave it out"),
+        (factorized(), "set the model's convention to signed_recording"),
+        ({"family": "ridge", "loss": "poisson", "grid": [{}]}, "set the model's loss to mse$"),
+        ({"family": "lnp", "training": small_training(), "grid": [{}]}, "leave it out"),
     ],
 )
-def test_advice_on_negative_responses_is_one_that_the_family_can_take(definition, advice):
-    with pytest.raises(UserError, match=advice):
-        check_responses(definition, np.float32([[-1], [2]]), np.array([0]))
+def test_negative_responses_are_refused_for_a_poisson_loss_with_advice_for_the_family(
+    tiny_dataset, definition, advice
+):
+    tiny_dataset["responses"][:, :, 3] -= 9
+    data, _ = cell(tiny_dataset)
+    with pytest.raises(UserError, match=rf"1 neurons have some \(\[3\]\): .*{advice}"):
+        prepared(ModelSpec.of(definition), data, None)
 
 
 def cell(tiny_dataset):
@@ -235,7 +229,9 @@ def cell(tiny_dataset):
 
 def sweep(definition, tiny_dataset, checkpoint):
     data, averages = cell(tiny_dataset)
-    return train_seed(definition, 0, data, averages, None, None, torch.device("cpu"), checkpoint)
+    return train_seed(
+        ModelSpec.of(definition), 0, data, averages, None, None, torch.device("cpu"), checkpoint
+    )
 
 
 def new_checkpoint(folder, fingerprint="same", seconds=1e9):
@@ -255,19 +251,19 @@ def test_a_sweep_repeats_bit_by_bit(tiny_dataset, tmp_path):
     definition = factorized()
     first = sweep(definition, tiny_dataset, new_checkpoint(tmp_path))
     assert_same(first, sweep(definition, tiny_dataset, new_checkpoint(tmp_path)))
-    assert len(first.fits) == len(settings(definition)) == 2
+    assert len(first.fits) == 2
 
 
 DROPOUT = factorized(
     family="cnn_fully_connected",
-    readout={"weight_sd": "xavier", "dropout": 0.5, "bias": True},
+    readout={"weight_sd": "xavier", "dropout": 0.5},
     grid=[{"readout_l2": [0.01, 0.1]}],
     cores=[small_core(batch_norm={"decay": 0.9, "shift": True})],
-    training=small_training(restore=True, learning_rate=0.003),
+    training=small_training(learning_rate=0.003),
 )
 
 
-_STAGES = ("patience", "burn_in", "n_stages", "factor", "restore")
+_STAGES = ("patience", "burn_in", "n_stages", "factor")
 CYCLE = {key: value for key, value in small_training().items() if key not in _STAGES} | {
     "schedule": "one_cycle",
     "weight_decay": 0.5,
@@ -316,9 +312,9 @@ def test_a_refit_takes_the_best_steps_of_its_schedule_with_all_images(tiny_datas
     first = sweep(definition, tiny_dataset, new_checkpoint(tmp_path / "a"))
     found = sweep(definition | {"refit": True}, tiny_dataset, new_checkpoint(tmp_path / "b"))
     data, averages = cell(tiny_dataset)
-    everything = with_validation(data)
-    shown = _shown(definition, everything, CPU)
-    for index, (setting, fit) in enumerate(zip(settings(definition), found.fits, strict=True)):
+    spec = ModelSpec.of(definition)
+    blocks = _blocks(spec, with_validation(data), CPU)
+    for index, (setting, fit) in enumerate(zip(spec.settings, found.fits, strict=True)):
         # What validation says is of the fit to the training images.
         assert (fit.best_step, fit.finished) == (first.fits[index].best_step, True)
         np.testing.assert_array_equal(fit.validation_loss, first.fits[index].validation_loss)
@@ -326,14 +322,12 @@ def test_a_refit_takes_the_best_steps_of_its_schedule_with_all_images(tiny_datas
         expected = unseen.predict(data.standardize.undo(data.validation_images, None))
         np.testing.assert_allclose(found.validation_predictions[index], expected, rtol=1e-5, atol=1e-6)
         # The weights are those after so many plain steps.
-        encoder = build(definition, setting, data.train_images.shape[1:], 5)
+        encoder = build(spec, setting, data.train_images.shape[1:], 5)
         encoder.initialize(_start(data, averages, None, None, _seeds(0, 0)[0]))
         torch.manual_seed(_seeds(0, 0)[2])
         orders = [torch.Generator().manual_seed(one) for one in _order_seeds(0, 1)]
-        objective = Objective(
-            definition["loss"], definition["reduction"], {"readout_l2": setting["readout_l2"]}
-        )
-        training = Training([encoder], shown.blocks, [objective], definition["training"], orders)
+        objective = Objective(spec.loss, "sum", {"readout_l2": setting["readout_l2"]})
+        training = Training([encoder], blocks, [objective], spec.schedule, orders)
         batches = zip(*training.batches, strict=True)
         for _ in range(fit.best_step):
             training._take_step(training._program(training.runs), training.runs, next(batches))
@@ -361,7 +355,8 @@ def test_a_stopped_sweep_reports_the_time_of_all_attempts(tiny_dataset, tmp_path
 def test_settings_train_together_only_where_the_model_is_the_same():
     definition = together(factorized(cores=[small_core(), small_core(channels=[2])]), 3)
     definition["grid"] = [{"mask_l1": [0.0, 0.1, 0.2, 0.3]}]
-    groups = [[(setting["core"], setting["mask_l1"]) for setting in group] for group in _groups(definition)]
+    groups = _groups(ModelSpec.of(definition))
+    groups = [[(setting["core"], setting["mask_l1"]) for setting in group] for group in groups]
     assert groups == [[(0, 0.0), (0, 0.1), (0, 0.2)], [(0, 0.3)], [(1, 0.0), (1, 0.1), (1, 0.2)], [(1, 0.3)]]
 
 
@@ -402,7 +397,7 @@ def test_validation_file_names_every_hyper_parameter(tiny_dataset, tmp_path):
 def test_mean_predicts_the_mean_training_response(tiny_dataset):
     data, _ = cell(tiny_dataset)
     definition = {"family": "mean", "loss": "mse", "grid": [{}]}
-    candidates = fit_seed(definition, 0, data)
+    candidates = fit_seed(ModelSpec.of(definition), 0, data)
     fitted = SeedFit.of(to_tensors(definition, [candidates]), 0, 0)
     predictions = fitted.predict(tiny_dataset["images"].values[:3])
     np.testing.assert_allclose(predictions, np.tile(data.train_responses.mean(0), (3, 1)), rtol=1e-5)
@@ -419,7 +414,7 @@ def test_clock_counts_hours_minutes_and_seconds():
 def test_the_script_trains_every_seed_and_leaves_no_checkpoint(tiny_dataset, tmp_path):
     path, averages = tmp_path / "dataset.nc", tmp_path / "sta.nc"
     write_netcdf(tiny_dataset, path)
-    compute_sta.main(path, "all", "all", [0, 1], 5, 0.1, averages)
+    compute_sta.main(path, "all", "all", [0, 1], 5, averages)
     definition = together(factorized(), 2)
     train.main(
         path,
@@ -455,17 +450,10 @@ def test_a_fingerprint_changes_with_the_cell_and_with_what_is_in_its_files(tmp_p
 
 @pytest.mark.parametrize(("n_images", "drop", "steps"), [(100, True, 9), (100, False, 12), (20, True, 3)])
 def test_epochs_are_passes_over_the_training_images(n_images, drop, steps):
-    config = {"batch_size": 32, "drop_incomplete_batch": drop, "max_epochs": 3, "evaluate_every": 10}
-    found = with_steps(config, n_images)
-    assert found["max_steps"] == steps
-    assert found["evaluate_every"] == min(10, steps)
+    found = Schedule(32, 0.1, 10, max_epochs=3, drop_incomplete_batch=drop).with_steps(n_images)
+    assert (found.max_steps, found.evaluate_every) == (steps, min(10, steps))
     order = torch.Generator().manual_seed(0)
     batches = itertools.islice(Batches(n_images, 32, drop, order, CPU), steps)
     seen = np.bincount(torch.cat(list(batches)).numpy(), minlength=n_images)
     assert seen.max() <= 3
     assert drop or (seen == 3).all()
-
-
-def test_steps_stay_as_they_are():
-    config = {"max_steps": 7}
-    assert with_steps(config, 100) is config

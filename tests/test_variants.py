@@ -119,7 +119,7 @@ def test_a_session_given_as_a_number_is_taken_as_its_name():
 
 
 def test_one_cycle_keeps_nothing_of_the_stages_it_is_like_and_epochs_replace_steps():
-    stages = {"max_steps": 9, "patience": 1, "burn_in": 0, "n_stages": 2, "factor": 0.1, "restore": True}
+    stages = {"max_steps": 9, "patience": 1, "burn_in": 0, "n_stages": 2, "factor": 0.1}
     base = {"training": {"batch_size": 8, **stages}}
     models = variants(
         {"base": base, "mine": {"like": "base", "training": {"schedule": "one_cycle", "max_epochs": 3}}}

@@ -48,8 +48,7 @@ def configuration(**changes):
         cores=[small_core(kernels=[5])],
         training=small_training(max_steps=100),
         grid=[{"mask_l1": [0.01]}],
-        nonlinearity="identity",
-        loss="mse",
+        convention="signed_recording",
     )
     defaults = {
         "run": "tiny",

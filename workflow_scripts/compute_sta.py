@@ -29,16 +29,15 @@ def main(
     n_images: str,
     seeds: list[int],
     smoothing: int,
-    whitening: float,
     output: str | Path,
 ) -> None:
-    """Write raw, smoothed, smoothed squared and whitened averages, (seed, neuron, y, x), to ``output``."""
+    """Write raw, smoothed and smoothed squared averages, (seed, neuron, y, x), to ``output``."""
     averages = []
     with open_dataset(dataset) as data:
         for seed in seeds:
             fit = load_fit_data(data, size(n_neurons), size(n_images), seed)
             even = _evenly_scaled_images(data, fit)
-            one = sta.all_averages(fit.train_images, even, fit.train_responses, smoothing, whitening)
+            one = sta.all_averages(fit.train_images, even, fit.train_responses, smoothing)
             averages.append(one)
     dims = ("seed", "neuron", "y", "x")
     variables = {name: (dims, np.stack([one[name] for one in averages])) for name in sta.AVERAGES}
@@ -53,6 +52,5 @@ if __name__ == "__main__":
             n_images=snakemake.wildcards.n_images,
             seeds=snakemake.params.seeds,
             smoothing=snakemake.params.smoothing,
-            whitening=snakemake.params.whitening,
             output=snakemake.output.sta,
         )

@@ -1,4 +1,4 @@
-"""Fit every setting and seed of a linear baseline: dataset.nc -> fits.pt, validation.nc."""
+"""Fit every setting and seed in closed form or by inference: dataset.nc -> fits.pt, validation.nc."""
 
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,9 @@ from whatwhere.dataset import open_dataset
 from whatwhere.files import write_netcdf, write_tensors
 from whatwhere.fit_data import load_fit_data
 from whatwhere.logs import logged
+from whatwhere.models.spec import ModelSpec
 from whatwhere.training.carried import carried_cores
-from whatwhere.training.closed_forms import fit_seed, refit_seed
+from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors, to_validation
 
 
@@ -30,14 +31,14 @@ def main(
     carried = carried_cores(core, seeds)
     for one in carried.values():
         definition = one.completed(definition)
-    candidates = []
+    spec = ModelSpec.of(definition)
     with open_dataset(dataset) as data:
-        for seed in seeds:
-            cell = load_fit_data(data, size(n_neurons), size(n_images), seed)
-            found = fit_seed(definition, seed, cell, carried.get(seed))
-            if definition.get("refit"):
-                found = refit_seed(definition, found, cell, carried.get(seed))
-            candidates.append(found)
+        candidates = [
+            fit_seed(
+                spec, seed, load_fit_data(data, size(n_neurons), size(n_images), seed), carried.get(seed)
+            )
+            for seed in seeds
+        ]
     write_netcdf(to_validation(definition, candidates), validation)
     write_tensors(to_tensors(definition, candidates), fits)
 

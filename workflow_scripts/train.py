@@ -1,4 +1,4 @@
-"""Train every setting and seed of one cell: dataset.nc, sta.nc (, starts.pt) -> fits.pt, validation.nc."""
+"""Train every setting and seed of one cell: dataset.nc, sta.nc (, fits.pt) -> fits.pt, validation.nc."""
 
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from whatwhere.files import read_netcdf, read_tensors, write_netcdf, write_tenso
 from whatwhere.fit_data import load_fit_data
 from whatwhere.logs import logged
 from whatwhere.memory import keep_freed_memory
+from whatwhere.models.spec import ModelSpec
 from whatwhere.training.carried import carried_cores
 from whatwhere.training.checkpoint import Checkpoint, checkpoint_path, fingerprint
 from whatwhere.training.devices import choose_device, warn_of_imitation
@@ -38,13 +39,14 @@ def main(
 ) -> None:
     """Train a sweep, or continue an interrupted one, and write it to ``fits`` and ``validation``.
 
-    ``localizer`` holds ``starts.pt`` and ``validation.nc`` of the model that this one starts from, ``core``
+    ``localizer`` holds ``fits.pt`` and ``validation.nc`` of the model that this one starts from, ``core``
     ``fits.pt`` and ``validation.nc`` of the model whose core it takes, if any.
     """
     torch.set_num_threads(threads)
     keep_freed_memory()
     where = choose_device(device)
-    warn_of_imitation(definition["training"]["precision"], where)
+    spec = ModelSpec.of(definition)
+    warn_of_imitation(spec.trained[1].precision, where)
     with open_dataset(dataset) as data, read_netcdf(sta_file) as stored:
         kernel = shared_kernel(data)
         found: dict[int, Any] = dict.fromkeys(seeds, (None, {}))
@@ -58,12 +60,12 @@ def main(
                 [definition, code, n_neurons, n_images, seeds], [dataset, sta_file, *localizer, *core]
             ),
             checkpoint_seconds,
-            len(seeds) * n_trainings(definition),
+            len(seeds) * n_trainings(spec),
         )
         carried = carried_cores(core, seeds)
         candidates = [
             train_seed(
-                definition,
+                spec,
                 seed,
                 load_fit_data(data, size(n_neurons), size(n_images), seed),
                 {name: stored[name].sel(seed=seed).values for name in sta.AVERAGES} | found[seed][1],

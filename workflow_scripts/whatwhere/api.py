@@ -24,6 +24,7 @@ from whatwhere.fitted.model import FittedModel
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.fitted.selection import select
 from whatwhere.metrics import scores
+from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings import to_contract
 from whatwhere.recordings.array_files import NamedArray, numeric
 from whatwhere.recordings.arrays import shape_images, shape_responses
@@ -115,7 +116,8 @@ def fit(
     validate_model(model)
     if traits_of(model).rule != "train":
         raise UserError(f"model: {model['family']} is no network: use a family that is trained")
-    warn_of_imitation(model["training"]["precision"], where)
+    spec = ModelSpec.of(model)
+    warn_of_imitation(spec.trained[1].precision, where)
     if "localizer" in model:
         raise UserError("model: a localizer is another model of a config: start masks at an average instead")
     data = as_dataset(images, responses, images_layout, responses_layout, split, normalize, seed)
@@ -127,10 +129,9 @@ def fit(
         standardizer(stored, "global")(stored),
         seen.train_responses,
         defaults["sta_smoothing"],
-        defaults["sta_whitening"],
     )
-    progress = Progress(n_trainings(model))
-    candidates = [train_seed(model, seed, seen, start_maps, None, None, where, progress)]
+    progress = Progress(n_trainings(spec))
+    candidates = [train_seed(spec, seed, seen, start_maps, None, None, where, progress)]
     (selected,) = select(to_validation(model, candidates), "population")
     seed_fit = SeedFit.of(to_tensors(model, candidates), seed, selected)
     neurons = seed_fit.neurons

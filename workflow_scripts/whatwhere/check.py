@@ -21,6 +21,7 @@ from whatwhere.description import overview
 from whatwhere.draw import draw
 from whatwhere.errors import UserError
 from whatwhere.fit_data import check_responses
+from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings import PUBLISHED, load
 from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.pooled import pool
@@ -100,7 +101,7 @@ def _check_fits(dataset: xr.Dataset, name: str, config: Config, sources: Sources
                     images = np.concatenate([drawn.train, drawn.validation])
                     seen = responses[np.ix_(images, drawn.neurons)]
                     for model in experiment["models"]:
-                        check_responses(config["models"][model], seen, drawn.neurons)
+                        check_responses(ModelSpec.of(config["models"][model]), seen, drawn.neurons)
                 except UserError as error:
                     raise UserError(f"{sources[-1][0]}: experiments.{index}: {error}") from error
             for model in experiment["models"]:

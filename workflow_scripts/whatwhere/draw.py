@@ -1,4 +1,4 @@
-"""Which neurons and images of a dataset one fit uses."""
+"""Neurons and images of a dataset that one fit uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from whatwhere.streams import Purpose, stream
 
 @dataclass(frozen=True)
 class Draw:
-    """Which neurons and images one fit uses: indices into the dataset.
+    """Neurons and images that one fit uses: indices into the dataset.
 
     Attributes
     ----------

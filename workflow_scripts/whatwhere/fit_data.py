@@ -1,10 +1,9 @@
-"""What one fit may see: its training and validation images, standardised, and responses, and no test data."""
+"""Data available to one fit: training and validation images, standardised, and responses; no test data."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,13 +12,14 @@ from whatwhere import seen
 from whatwhere.dataset import known_patches, repeat_mean, select_images
 from whatwhere.draw import Draw, draw
 from whatwhere.errors import UserError, some_of
+from whatwhere.models.spec import ModelSpec
 from whatwhere.pool import FitPool, Pool
 from whatwhere.standardize import Standardizer, standardizer
 
 
 @dataclass(frozen=True)
 class FitData:
-    """Everything one fit may see: standardized images and repeat-averaged responses, no test data.
+    """Data available to one fit: standardized images and repeat-averaged responses, no test data.
 
     Attributes
     ----------
@@ -141,41 +141,33 @@ def scale_responses(data: FitData) -> FitData:
     )
 
 
-def check_responses(definition: dict[str, Any], responses: np.ndarray, neurons: np.ndarray) -> None:
-    """Refuse responses that a model cannot predict.
-
-    A Poisson loss falls without end where negative responses are predicted as 0, and an output that is never
-    negative has no gradient where responses are negative on average.
+def check_responses(spec: ModelSpec, responses: np.ndarray, neurons: np.ndarray) -> None:
+    """Refuse negative responses for a Poisson loss, which falls without end where they are predicted as 0.
 
     Parameters
     ----------
-    definition
-        A model of the config.
+    spec
+        A model of the configuration.
     responses
         (image, neuron), training and validation.
     neurons
-        (neuron,) what to call them.
+        (neuron,) names of the neurons.
 
     Raises
     ------
     UserError
-        If there are such neurons.
+        With the neurons that have some, and what to set.
     """
-    negative, below = neurons[(responses < 0).any(0)], neurons[seen.mean(responses) < 0]
-    if definition["loss"] == "poisson" and len(negative):
-        if "nonlinearity" in definition:
-            advice = "set the model's loss to mse and its nonlinearity to identity"
-        elif "training" in definition:
-            advice = f"a {definition['family']} predicts rates only: leave it out, or take ridge or a cnn"
-        else:
-            advice = "set the model's loss to mse"
-        raise UserError(
-            f"a poisson loss cannot fit negative responses, and {len(negative)} neurons have some "
-            f"({some_of(negative)}): {advice}"
-        )
-    output = definition.get("nonlinearity", "identity")
-    if output != "identity" and len(below):
-        raise UserError(
-            f"an output of {output} is never negative, but the mean response of {len(below)} neurons is "
-            f"({some_of(below)}): set the model's nonlinearity to identity"
-        )
+    negative = neurons[(responses < 0).any(0)]
+    if spec.loss != "poisson" or not len(negative):
+        return
+    if "convention" in spec.definition:
+        advice = "set the model's convention to signed_recording"
+    elif "training" in spec.definition:
+        advice = f"a {spec.family} predicts rates only: leave it out, or take ridge or a cnn"
+    else:
+        advice = "set the model's loss to mse"
+    raise UserError(
+        f"a poisson loss cannot fit negative responses, and {len(negative)} neurons have some "
+        f"({some_of(negative)}): {advice}"
+    )

@@ -13,7 +13,7 @@ import numpy as np
 from whatwhere.errors import UserError
 
 Images = slice | np.ndarray
-"""What selects images: all of them, or indices."""
+"""Selection of images: all of them, or indices."""
 
 
 def mean(responses: np.ndarray, dtype: type | None = None) -> np.ndarray:
@@ -80,7 +80,7 @@ def part(responses: np.ndarray, images: Images, neurons: np.ndarray) -> np.ndarr
 
 
 def counts(seen: np.ndarray) -> str:
-    """How many neurons saw everything, and what all of them saw, from truth values (image, neuron).
+    """Counts neurons that saw everything and images that all neurons saw, from truth values (image, neuron).
 
     >>> counts(np.array([[True, True], [True, False], [True, True]]))
     '1 of 2 neurons saw all 3 images; 2 saw 2'

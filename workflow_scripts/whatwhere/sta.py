@@ -7,11 +7,10 @@ from scipy.ndimage import convolve1d
 
 from whatwhere import seen
 
-AVERAGES = ("sta", "smoothed_sta", "squared_sta", "whitened_sta")
+AVERAGES = ("sta", "smoothed_sta", "squared_sta")
 """Names of the averages from which masks can start."""
 
 _CHUNK = 2048
-_WHITENING_IMAGES = 8192
 
 
 def spike_triggered_average(images: np.ndarray, responses: np.ndarray) -> np.ndarray:
@@ -34,33 +33,6 @@ def spike_triggered_average(images: np.ndarray, responses: np.ndarray) -> np.nda
         grey = images[start : start + _CHUNK].mean(1).reshape(-1, height * width)
         total += responses[start : start + _CHUNK].T @ grey
     return (total / n_images).reshape(-1, height, width).astype(np.float32)
-
-
-def whiten(sta: np.ndarray, images: np.ndarray, strength: float) -> np.ndarray:
-    """Correct averages for the correlations of the stimulus: (C + s I)^-1 STA, a ridge regression.
-
-    Parameters
-    ----------
-    sta
-        (neuron, y, x).
-    images
-        (image, channel, y, x) from which they were taken; C is the covariance of their mean channel,
-        estimated from at most 8192 of them.
-    strength
-        s in units of the mean variance of a pixel, positive. Directions of the stimulus with less variance
-        than that are not amplified, because they hold mostly noise.
-
-    Returns
-    -------
-    (neuron, y, x), float32.
-    """
-    grey = images[:: -(-len(images) // _WHITENING_IMAGES)].mean(1)
-    flat = grey.reshape(len(grey), -1) - grey.mean(0).ravel()
-    covariance = (flat.T @ flat).astype(np.float64) / len(flat)
-    pixels = np.arange(len(covariance))
-    covariance[pixels, pixels] += strength * covariance.trace() / len(pixels)
-    whitened = np.linalg.solve(covariance, sta.reshape(len(sta), -1).T).T
-    return whitened.reshape(sta.shape).astype(np.float32)
 
 
 def smoothing_kernel(size: int) -> np.ndarray:
@@ -99,7 +71,7 @@ def _convolve(sta: np.ndarray, profile: np.ndarray) -> np.ndarray:
 
 
 def all_averages(
-    images: np.ndarray, evenly_scaled: np.ndarray, responses: np.ndarray, smoothing: int, whitening: float
+    images: np.ndarray, evenly_scaled: np.ndarray, responses: np.ndarray, smoothing: int
 ) -> dict[str, np.ndarray]:
     """All :data:`AVERAGES` by name, (neuron, y, x) each.
 
@@ -113,28 +85,17 @@ def all_averages(
         average is taken (section G.3).
     smoothing
         Size of :func:`smoothing_kernel`.
-    whitening
-        Strength of :func:`whiten`.
     """
-    groups = seen.groups(responses)
-    parts = [
-        _averages(images[some], evenly_scaled[some], seen.part(responses, some, of), smoothing, whitening)
-        for some, of in groups
-    ]
+    groups, parts = seen.groups(responses), []
+    for some, neurons in groups:
+        mine = seen.part(responses, some, neurons)
+        raw = spike_triggered_average(images[some], mine)
+        squared = smooth_square(spike_triggered_average(evenly_scaled[some], mine))
+        parts.append((raw, smooth(raw, smoothing), squared))
     back = np.argsort(np.concatenate([neurons for _, neurons in groups]))
-    return {name: np.concatenate([part[name] for part in parts])[back] for name in AVERAGES}
-
-
-def _averages(
-    images: np.ndarray, evenly_scaled: np.ndarray, responses: np.ndarray, smoothing: int, whitening: float
-) -> dict[str, np.ndarray]:
-    """The same for neurons that saw the same images."""
-    raw = spike_triggered_average(images, responses)
-    squared = smooth_square(spike_triggered_average(evenly_scaled, responses))
-    # Means off: the mean image would dominate once weak directions are amplified.
-    covariance = spike_triggered_average(images, responses - responses.mean(0))
-    whitened = whiten(covariance, images, whitening)
-    return dict(zip(AVERAGES, (raw, smooth(raw, smoothing), squared, whitened), strict=True))
+    return {
+        name: np.concatenate(of)[back] for name, of in zip(AVERAGES, zip(*parts, strict=True), strict=True)
+    }
 
 
 def crop_to_mask(sta: np.ndarray, mask_shape: tuple[int, int]) -> np.ndarray:

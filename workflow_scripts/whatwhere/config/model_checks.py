@@ -1,11 +1,11 @@
-"""What the schema of a model cannot say: lengths that fit together, names that exist, sizes that fit."""
+"""Checks of models beyond their schema: lengths that fit together, names that exist, sizes that fit."""
 
 from __future__ import annotations
 
 from whatwhere.config.files import Config
 from whatwhere.config.resolve import STAGES
 from whatwhere.config.schema import Sources, check_schema, fail
-from whatwhere.config.traits import families_that, traits_of
+from whatwhere.config.traits import traits_of
 
 
 def check_model(config: Config, name: str, sources: Sources) -> None:
@@ -55,7 +55,7 @@ def check_size(config: Config, model: str, image: int, n_neurons: int, sources: 
         image = -(-image // pool)
     for index, core in enumerate(definition.get("cores", [])):
         _check_kernels(core, image, (*path, "cores", index), sources)
-    if traits_of(definition).rule == "localize":
+    if traits_of(definition).localizes:
         kernel = definition["kernel"]
         if kernel > image:
             raise fail((*path, "kernel"), f"{kernel} px do not fit into images of {image} px", sources)
@@ -87,20 +87,16 @@ def _check_cores(definition: Config, path: tuple[str, ...], sources: Sources) ->
 
 
 def _check_bank(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
-    """What stands on a bank, and what cannot."""
+    """Refuse a bank below a model that cannot stand on it, or a missing one."""
     traits = traits_of(definition)
     # A closed form learns weights of features, not features.
-    closed = traits.rule == "fit_baseline" and traits.feature_weights
+    closed = traits.rule == "fit_baseline" and traits.feature_weights and not traits.localizes
     if closed and not {"bank", "core_from"} & set(definition):
         raise fail(path, "key 'bank' is missing", sources)
     if "bank" not in definition:
         if definition.get("input") == "features" and "core_from" not in definition:
             raise fail((*path, "input"), "features needs the key 'bank' or 'core_from'", sources)
         return
-    bank = definition["bank"]
-    if not bank["wavelengths"] and not bank["means"]:
-        message = "holds no maps: name wavelengths, or set means to true"
-        raise fail((*path, "bank", "wavelengths"), message, sources)
     if definition.get("input", "features") != "features":
         message = f"is not seen by a model with 'input: {definition['input']}': set input to features"
         raise fail((*path, "bank"), message, sources)
@@ -143,7 +139,7 @@ def _check_training(definition: Config, path: tuple[str, ...], sources: Sources)
 
 
 def _check_localizer(config: Config, name: str, sources: Sources) -> None:
-    """What starts from inferred locations needs a localizer that fits it."""
+    """Refuse a start from inferred locations without a localizer that fits."""
     definition, path = config["models"][name], ("models", name)
     readout = definition.get("readout", {})
     mask_start = readout.get("mask_start", {})
@@ -156,16 +152,12 @@ def _check_localizer(config: Config, name: str, sources: Sources) -> None:
     if mask_start.get("height") == "amplitude" and mask_start["position"] != "posterior":
         message = "amplitude needs 'position: posterior'"
         raise fail((*path, "readout", "mask_start", "height"), message, sources)
-    if "relocation" in definition and not traits_of(definition).moves:
-        able = " and ".join(families_that("moves"))
-        message = f"neurons of a {definition['family']} cannot move: only {able} can"
-        raise fail((*path, "relocation"), message, sources)
     if "localizer" not in definition:
         for key, needs in wanted.items():
             if needs:
                 raise fail((*path, *key.split(".")), "posterior needs the key 'localizer'", sources)
         return
-    known = [n for n, model in config["models"].items() if traits_of(model).rule == "localize"]
+    known = [n for n, model in config["models"].items() if traits_of(model).localizes]
     localizer = config["models"].get(definition["localizer"], {})
     if definition["localizer"] not in known:
         message = f"'{definition['localizer']}' is no model of family localization; there are {known}"
@@ -205,8 +197,6 @@ def _check_core_from(config: Config, name: str, sources: Sources) -> None:
         return
     if ("model" in source) == ("file" in source):
         raise fail(path, "name either a model of this run or a file of another", sources)
-    if (source["mode"] == "trained") != ("rate" in source):
-        raise fail((*path, "rate"), "belongs to 'mode: trained', which needs it", sources)
     if "bank" in definition and "cores" not in definition:
         message = "a closed form on a carried core has no bank: leave it out"
         raise fail((*path[:2], "bank"), message, sources)

@@ -23,7 +23,7 @@ EXPERIMENT: Config = {
     "figure": None,
 }
 """What an experiment is unless it says otherwise."""
-STAGES = ("patience", "burn_in", "n_stages", "factor", "restore")
+STAGES = ("patience", "burn_in", "n_stages", "factor")
 """Keys of a training in learning-rate stages."""
 PATHS = ("path", "images", "responses", "splits_from", "weights")
 """Keys of datasets that hold files or folders of this machine."""

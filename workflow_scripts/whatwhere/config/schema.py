@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 
 from whatwhere.config.files import SCHEMAS, Config, read
+from whatwhere.config.old_keys import OLD_KEYS
 from whatwhere.errors import UserError
 
 Sources = Sequence[tuple[str, Config]]
@@ -112,6 +113,9 @@ def _explain(error: jsonschema.ValidationError) -> str:
         return f"{given!r} may hold only lower-case letters, digits and underscores"
     if error.validator == "additionalProperties":
         allowed = ", ".join(schema["properties"])
+        old = [key for key in _unknown_keys(error) if key in OLD_KEYS]
+        if old:
+            return f"'{old[0]}' is a key of an earlier version: {OLD_KEYS[old[0]]}"
         unknown = ", ".join(map(repr, _unknown_keys(error)))
         return f"unknown key {unknown}; allowed are {allowed}"
     if error.validator == "required":

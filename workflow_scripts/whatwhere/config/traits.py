@@ -1,4 +1,4 @@
-"""What every family of models can do, said once; rules, validation, questions and the library ask here."""
+"""Abilities of every family of models, said once; rules, validation, questions and the library ask here."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Traits:
-    """What a family can do.
+    """Abilities of a family.
 
     Attributes
     ----------
     rule
-        The rule that fits it: ``train`` by gradient descent, ``fit_baseline`` in closed form, ``localize`` by
-        inference, ``combine`` from fits of other models.
+        The rule that fits it: ``train`` by gradient descent, ``fit_baseline`` in closed form or by inference,
+        ``combine`` from fits of other models.
     masks
         Whether it learns where every neuron looks.
     feature_weights
         Whether every neuron has feature weights that it learns, its barcode.
-    moves
-        Whether neurons may be relocated in training.
+    localizes
+        Whether it infers where neurons look, so that networks can start from it.
     known_field
         Whether it must know the true receptive fields, which only simulations of one kind tell.
     factorized
@@ -36,7 +36,7 @@ class Traits:
     rule: str
     masks: bool = False
     feature_weights: bool = False
-    moves: bool = False
+    localizes: bool = False
     known_field: bool = False
     factorized: bool = False
     joint_readout: bool = False
@@ -53,14 +53,14 @@ TRAITS: dict[str, Traits] = {
     "factorized_ridge": Traits("fit_baseline", masks=True, feature_weights=True, factorized=True),
     "lnp": Traits("train", unseparated=True),
     "hsm": Traits("train", unseparated=True),
-    "localization": Traits("localize", masks=True, feature_weights=True),
-    "cnn_factorized": Traits("train", masks=True, feature_weights=True, moves=True, factorized=True),
+    "localization": Traits("fit_baseline", masks=True, feature_weights=True, localizes=True),
+    "cnn_factorized": Traits("train", masks=True, feature_weights=True, factorized=True),
     "cnn_fixed_mask": Traits("train", joint_readout=True),
     "cnn_fully_connected": Traits("train", joint_readout=True, unseparated=True),
     "cnn_known_kernel": Traits("train", masks=True, known_field=True),
     "combined": Traits("combine"),
-    "cnn_gaussian": Traits("train", masks=True, feature_weights=True, moves=True),
-    "cnn_gaussian_mask": Traits("train", masks=True, feature_weights=True, moves=True, factorized=True),
+    "cnn_gaussian": Traits("train", masks=True, feature_weights=True),
+    "cnn_gaussian_mask": Traits("train", masks=True, feature_weights=True, factorized=True),
 }
 """Family to traits; the schema, this table and ``whatwhere.training.families`` name the same families."""
 
@@ -77,7 +77,7 @@ def n_features(model: dict[str, Any]) -> int:
     cores = [core["channels"][-1] for core in model.get("cores", [])]
     kernels = [count for block in model["grid"] for count in block.get("n_kernels", [])]
     bank = model.get("bank")
-    maps = [len(bank["wavelengths"]) * bank["orientations"] + bank["means"]] if bank and not cores else []
+    maps = [len(bank["wavelengths"]) * bank["orientations"] + 1] if bank and not cores else []
     # A core that is carried over to a closed form is not known here; it has more than one.
     return min(cores + kernels + maps, default=2)
 

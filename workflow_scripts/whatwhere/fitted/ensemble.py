@@ -18,8 +18,8 @@ from whatwhere.fit_data import FitData
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.metrics import pearson
 from whatwhere.models.combined import mix
+from whatwhere.models.spec import Setting, settings
 from whatwhere.standardize import Standardizer
-from whatwhere.training.families import Setting, settings
 from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit
 

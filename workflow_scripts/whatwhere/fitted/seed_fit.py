@@ -17,8 +17,8 @@ from whatwhere.files import read_table, read_tensors
 from whatwhere.fitted.selection import MEAN_RESPONSE, most_frequent
 from whatwhere.models.base import EVALUATION_CHUNK, Model
 from whatwhere.models.calibrated import CalibratedModel
+from whatwhere.models.spec import Setting, settings
 from whatwhere.pool import neurons_of
-from whatwhere.training.families import Setting, settings
 from whatwhere.training.fits import load_model
 
 

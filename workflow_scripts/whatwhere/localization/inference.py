@@ -1,4 +1,4 @@
-"""Where neurons look and what they look for, by inference instead of gradient descent.
+"""Locations and kernels of neurons, by inference instead of gradient descent.
 
 A mixture model of spike-triggered averages (:mod:`whatwhere.localization.mixture`) is fitted from several
 starts; then receptive fields may differ in shape (:mod:`whatwhere.localization.shapes`).
@@ -144,7 +144,7 @@ def _clustered_kernels(
 
 @dataclass(frozen=True)
 class Search:
-    """How inference is run; the keys of a model's ``search``.
+    """Starts and convergence of the inference.
 
     Attributes
     ----------
@@ -159,10 +159,10 @@ class Search:
         Of random starts and k-means.
     """
 
-    random_starts: int
-    max_iterations: int
-    tolerance: float
-    seed: int
+    random_starts: int = 4
+    max_iterations: int = 200
+    tolerance: float = 1e-3
+    seed: int = 0
 
 
 def localize(
@@ -250,7 +250,7 @@ def _result(spectra: StaSpectra, run: Run, prior: KernelPrior) -> Localization:
         posterior = np.full_like(posterior, 1 / posterior[0].size)
         amplitude, evidence = np.zeros_like(amplitude), np.zeros_like(evidence)
     if not run.converged:
-        logger.warning("not converged after %d iterations: raise search.max_iterations", run.n_iterations)
+        logger.warning("not converged after %d iterations", run.n_iterations)
     lengths = ", ".join(f"{k.smoothness:g}/{k.extent:g}" for k in run.population.kernels)
     logger.info(
         "%d kernels: bound %.1f after %d iterations, smoothness/extent %s px, shares %s, "

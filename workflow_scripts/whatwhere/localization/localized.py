@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from whatwhere.localization.mixture import StaSpectra
 from whatwhere.localization.stimulus import StimulusCovariance
 from whatwhere.models.base import ImageShape, LocalizedStart, Model, predict_prepared
 from whatwhere.models.cores import correlate_by_fft
+from whatwhere.models.spec import ModelSpec, Setting
 from whatwhere.pool import Part, neurons_of
 from whatwhere.seen import require_all
 from whatwhere.sta import spike_triggered_average
@@ -107,10 +107,10 @@ class LocalizedEncoder(Model):
 
 
 def build_localized(
-    definition: dict[str, Any], setting: dict[str, float], image_shape: ImageShape, n_neurons: int
+    spec: ModelSpec, setting: Setting, image_shape: ImageShape, n_neurons: int
 ) -> LocalizedEncoder:
     """Construct the model of one setting."""
-    return LocalizedEncoder(image_shape, n_neurons, int(setting["n_kernels"]), definition["kernel"])
+    return LocalizedEncoder(image_shape, n_neurons, int(setting["n_kernels"]), spec.definition["kernel"])
 
 
 def shrunken_means(responses: np.ndarray) -> np.ndarray:
@@ -125,9 +125,7 @@ def shrunken_means(responses: np.ndarray) -> np.ndarray:
     return mean.mean() + weight * (mean - mean.mean())
 
 
-def fit_localized(
-    definition: dict[str, Any], settings: list[dict[str, float]], data: FitData
-) -> list[dict[str, Tensor]]:
+def fit_localized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
     """Parameters of a :class:`LocalizedEncoder` for every setting, from the training images alone.
 
     Raises
@@ -135,7 +133,8 @@ def fit_localized(
     UserError
         If there are fewer neurons than kernels.
     """
-    patch, counts = definition["kernel"], [int(setting["n_kernels"]) for setting in settings]
+    definition, counts = spec.definition, [int(setting["n_kernels"]) for setting in spec.settings]
+    patch = definition["kernel"]
     if max(counts) > data.train_responses.shape[1]:
         raise UserError(
             f"n_kernels: {max(counts)} kernels for {data.train_responses.shape[1]} neurons: "
@@ -152,18 +151,18 @@ def fit_localized(
     sd = responses.std(0)
     standardized = (responses - response_mean) / np.where(sd > 0, sd, 1)
     spectra = StaSpectra.of(spike_triggered_average(centered[:, None], standardized), len(grey))
-    stimulus = StimulusCovariance.of(centered, patch, definition["covariance_block"])
+    stimulus = StimulusCovariance.of(centered, patch, definition.get("covariance_block"))
     results = localize(
         spectra,
         KernelPrior(patch, definition["smoothness"], definition["extent"], stimulus),
         counts,
-        Search(**definition["search"]),
+        Search(),
     )
     offset = shrunken_means(responses) if definition["bias"] else response_mean
     fits = [_parameters(result, sd, offset, image_mean) for result in results]
     shape = data.train_images.shape[1:]
-    for setting, parameters in zip(settings, fits, strict=True):
-        encoder = build_localized(definition, setting, (shape[0], shape[1], shape[2]), len(offset))
+    for setting, parameters in zip(spec.settings, fits, strict=True):
+        encoder = build_localized(spec, setting, (shape[0], shape[1], shape[2]), len(offset))
         encoder.load_state_dict(parameters)
         predicted = predict_prepared(encoder, torch.from_numpy(data.train_images)).numpy()
         _give_up_where_the_mean_is_better(parameters, predicted, responses, offset)
@@ -200,7 +199,7 @@ def _give_up_where_the_mean_is_better(
         return
     logger.warning(
         "%d of %d neurons are explained worse than by their mean, which is predicted for them: the stimulus "
-        "may differ from place to place, try a smaller covariance_block",
+        "may differ from place to place, set covariance_block to a few pixels",
         worse.sum(),
         len(worse),
     )
@@ -211,7 +210,7 @@ def _give_up_where_the_mean_is_better(
 
 
 def localized_start(encoder: LocalizedEncoder) -> tuple[LocalizedStart, dict[str, np.ndarray]]:
-    """What a network can start from: kernels and feature weights, and maps in the frame of the image.
+    """Start of a network: kernels and feature weights, and maps in the frame of the image.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Where neurons look and what they look for, by inference instead of gradient descent.
+"""Locations and kernels of neurons, by inference instead of gradient descent.
 
 The location of a receptive field is a discrete latent variable. Given neuron n's kernel k, location l and
 amplitude a, its standardised response is a (k * x)(l) plus noise. Then the spike-triggered average (STA) is
@@ -81,7 +81,7 @@ class StaSpectra:
 
 @dataclass(frozen=True)
 class Population:
-    """What neurons share.
+    """Kernels and priors that neurons share.
 
     Attributes
     ----------
@@ -182,7 +182,7 @@ def _bound(neurons: Neurons, population: Population) -> float:
 
 @dataclass(frozen=True)
 class Run:
-    """Where the iterations of one start ended."""
+    """Result of the iterations of one start."""
 
     population: Population
     bound: float

@@ -1,4 +1,4 @@
-"""Where neurons look if their receptive fields differ in shape.
+"""Locations of neurons whose receptive fields differ in shape.
 
 Given one kernel, the posterior over locations takes every difference between a receptive field and the kernel
 for evidence about the location, and is far too narrow. Here the receptive field of a neuron at a location is

@@ -52,7 +52,7 @@ class Start:
     response_mean
         (neuron,) mean training response.
     start_maps
-        By name (``sta``, ``smoothed_sta``, ``squared_sta``, ``whitened_sta``): (neuron, y, x), of image size;
+        By name (``sta``, ``smoothed_sta``, ``squared_sta``): (neuron, y, x), of image size;
         masks start where they peak. With ``localized`` also ``posterior``, the probability of the receptive
         field's centre, and ``amplitude``, the mask for ``localized.kernels``.
     known_kernel

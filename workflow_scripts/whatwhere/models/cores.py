@@ -120,35 +120,28 @@ class BatchNorm(nn.Module):
     Parameters
     ----------
     size
-        Number of normalised features.
+        Number of channels.
     decay
         Of the moving averages, which start at mean 0 and variance 1.
     shift
         Whether a shift is learned.
-    over_width
-        Normalise every image column over batch, channels and rows instead of every channel. This is what
-        the published Figure 5 baselines did by accident (section F.5, pitfall P10); ``size`` is then the
-        width of the feature maps.
     """
 
     mean: Tensor
     variance: Tensor
 
-    def __init__(self, size: int, decay: float, shift: bool, over_width: bool = False) -> None:
+    def __init__(self, size: int, decay: float, shift: bool) -> None:
         super().__init__()
         self.momentum = 1 - decay
-        self.over_width = over_width
         self.shift = nn.Parameter(torch.zeros(size)) if shift else None
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("variance", torch.ones(size))
 
     def forward(self, features: Tensor) -> Tensor:
         """Normalise (batch, channel, y, x) to the same shape."""
-        if self.over_width:
-            features = features.transpose(1, 3)
         # On a GPU torch gives a shift no gradient unless there is a gain.
         alone = self.shift is not None and features.is_cuda
-        normalized = functional.batch_norm(
+        return functional.batch_norm(
             features,
             self.mean,
             self.variance,
@@ -158,7 +151,6 @@ class BatchNorm(nn.Module):
             momentum=self.momentum,
             eps=1e-3,
         )
-        return normalized.transpose(1, 3) if self.over_width else normalized
 
 
 class ConvLayer(nn.Module):
@@ -204,10 +196,7 @@ class ConvLayer(nn.Module):
         # Measured on CPU: transforms cost by the pair of channels, products by the area of the kernel.
         self.use_fft = 25 * in_shape[0] * channels <= kernel**2
         self.in_blocks = channels <= 4 and kernel > 2
-        self.norm: nn.Module = nn.Identity()
-        if batch_norm is not None:
-            over_width = batch_norm.get("over_width", False)
-            self.norm = BatchNorm(self.out_shape[2 if over_width else 0], **batch_norm)
+        self.norm = nn.Identity() if batch_norm is None else BatchNorm(channels, **batch_norm)
         self.activation = ACTIVATIONS[activation]()
 
     def constrained_kernels(self) -> Tensor:

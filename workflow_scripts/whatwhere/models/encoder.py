@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +15,10 @@ from whatwhere.models.readouts import (
     FactorizedReadout,
     FixedMaskReadout,
     FullyConnectedReadout,
+    Readout,
 )
+from whatwhere.models.spec import ModelSpec
 from whatwhere.pool import Part, neurons_of
-
-Readout = FactorizedReadout | FullyConnectedReadout | GaussianReadout
 
 READOUTS: dict[str, type[Readout]] = {
     "cnn_factorized": FactorizedReadout,
@@ -32,11 +31,7 @@ READOUTS: dict[str, type[Readout]] = {
 
 DRIVES: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": torch.clone,
-    # A silent neuron starts where the gradient does not vanish.
-    "relu": lambda response: response.clamp(min=1e-4),
     "softplus": inverse_softplus,
-    "exp": lambda response: response.clamp(min=1e-4).log(),
-    "elu": lambda response: torch.where(response > 0, response, response.clamp(min=1e-4 - 1).log1p()),
 }
 """Per output nonlinearity: the drive that gives a mean response (neuron,)."""
 
@@ -149,13 +144,13 @@ class KnownKernelEncoder(Encoder):
         layer.kernels.requires_grad_(False)
 
 
-def build_cnn(definition: dict[str, Any], core: int, image_shape: ImageShape, n_neurons: int) -> Encoder:
+def build_cnn(spec: ModelSpec, core: int, image_shape: ImageShape, n_neurons: int) -> Encoder:
     """Construct an uninitialised network.
 
     Parameters
     ----------
-    definition
-        A model of the config with one of the families in :data:`READOUTS`.
+    spec
+        A model with one of the families in :data:`READOUTS`.
     core
         Index into its ``cores``.
     image_shape
@@ -163,7 +158,9 @@ def build_cnn(definition: dict[str, Any], core: int, image_shape: ImageShape, n_
     n_neurons
         Size of the population.
     """
-    conv_core = ConvCore(image_shape, definition["cores"][core])
-    readout = READOUTS[definition["family"]](conv_core.out_shape, n_neurons, definition["readout"])
-    kind = KnownKernelEncoder if definition["family"] == "cnn_known_kernel" else Encoder
-    return kind(conv_core, readout, definition["nonlinearity"])
+    convention, _ = spec.trained
+    conv_core = ConvCore(image_shape, spec.definition["cores"][core])
+    config = spec.definition["readout"]
+    readout = READOUTS[spec.family](conv_core.out_shape, n_neurons, config, convention.bias)
+    kind = KnownKernelEncoder if spec.family == "cnn_known_kernel" else Encoder
+    return kind(conv_core, readout, convention.nonlinearity)

@@ -1,4 +1,4 @@
-"""The factorised readout in closed form, on fixed features: masks times weights by alternating ridge."""
+"""Factorized readout in closed form, on fixed features: masks times weights by alternating ridge."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class FactorizedSumReadout(FactorizedReadout):
     """
 
     def __init__(self, feature_shape: ImageShape, n_neurons: int, rank: int) -> None:
-        signed = {"positive_mask": False, "positive_features": False, "bias": True}
+        signed = {"positive_mask": False, "positive_features": False}
         super().__init__(feature_shape, n_neurons, signed)
         channels, height, width = feature_shape
         further = min(rank, channels, height * width) - 1

@@ -70,19 +70,19 @@ class FeatureBank(StandardizedBank):
         (channel, y, x).
     config
         A model's ``bank``: ``wavelengths`` in pixels, number of ``orientations`` between 0 and 180 degrees,
-        ``pool``, the side in pixels of the squares over which maps are averaged, and ``means``, whether there
-        is a map of the pixels themselves per colour channel. Squares at the lower and right border average
-        what there is.
+        and ``pool``, the side in pixels of the squares over which maps are averaged. Squares at the lower and
+        right border average what there is.
 
     Attributes
     ----------
     out_shape
-        (channel, y, x) of the maps: energies by wavelength, then orientation; then means.
+        (channel, y, x) of the maps: energies by wavelength, then orientation; then means of the pixels, one
+        map per colour channel.
 
     Raises
     ------
     UserError
-        If there are no maps, or a square does not fit into the image.
+        If a square does not fit into the image.
     """
 
     def __init__(self, image_shape: ImageShape, config: dict[str, Any]) -> None:
@@ -90,7 +90,6 @@ class FeatureBank(StandardizedBank):
         self.image_shape = image_shape
         channels, height, width = image_shape
         self.stride = config["pool"]
-        self.means: bool = config["means"]
         if self.stride > min(height, width):
             raise UserError(
                 f"bank: squares of {self.stride} px do not fit into images of {height} x {width} px"
@@ -100,13 +99,10 @@ class FeatureBank(StandardizedBank):
             for wavelength in config["wavelengths"]
             for index in range(config["orientations"])
         ]
-        n_maps = len(self.pairs) + channels * self.means
-        if n_maps == 0:
-            raise UserError("bank: holds no maps: name wavelengths, or set means: true")
-        self.start_at((n_maps, -(-height // self.stride), -(-width // self.stride)))
+        self.start_at((len(self.pairs) + channels, -(-height // self.stride), -(-width // self.stride)))
 
     def filters(self) -> Tensor:
-        """What every map sees, (map, channel, y, x): even Gabor filters, and squares of ones for means."""
+        """Filter of every map, (map, channel, y, x): even Gabor filters, and squares of ones for means."""
         channels = self.image_shape[0]
         sd = max((wavelength / 2 for wavelength, _ in self.pairs), default=0)
         reach = max(math.ceil(3 * sd), self.stride)
@@ -115,14 +111,14 @@ class FeatureBank(StandardizedBank):
         square = torch.zeros(2 * reach + 1, 2 * reach + 1)
         first = reach - self.stride // 2
         square[first : first + self.stride, first : first + self.stride] = 1
-        means = [square * one[:, None, None] for one in torch.eye(channels)] if self.means else []
+        means = [square * one[:, None, None] for one in torch.eye(channels)]
         return torch.stack([*grey, *means])
 
     def maps_of(self, images: Tensor) -> Tensor:
         """Energies and means, (image, channel, y, x) to (image, *out_shape)."""
         grey = images.mean(1)
         energies = [gabor_energy(grey, *pair)[:, None] for pair in self.pairs]
-        maps = torch.cat([*energies, images] if self.means else energies, 1)
+        maps = torch.cat([*energies, images], 1)
         return functional.avg_pool2d(maps, self.stride, ceil_mode=True, count_include_pad=False)
 
 

@@ -8,46 +8,35 @@ Generalization in data-driven models of primary visual cortex, ICLR 2021), and
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whatwhere.models.base import ImageShape, Penalties, Start, rows
-from whatwhere.models.contraction import factorized_drive
-from whatwhere.models.readouts import feature_start_
+from whatwhere.models.base import Start, rows
+from whatwhere.models.readouts import SeparableReadout, feature_start_, peaks
 from whatwhere.pool import ALL
-from whatwhere.sta import mask_peak
 
 
-class GaussianReadout(nn.Module):
+class GaussianReadout(SeparableReadout):
     """Feature weights at one location per neuron, between pixels.
 
     In training, the location is drawn anew for every image, and the gradient reaches mean and width through
     the draw (reparametrisation). At test it is the mean.
 
-    Locations are (y, x) from -1 to 1, the middles of the outermost pixels of the feature maps.
-
-    Parameters
-    ----------
-    feature_shape
-        (channel, y, x).
-    n_neurons
-        Size of the population.
-    config
-        A model's ``readout``; its keys are described in ``config/README.md``.
+    Locations are (y, x) from -1 to 1, the middles of the outermost pixels of the feature maps. Parameters
+    are those of :class:`whatwhere.models.readouts.Readout`.
     """
 
-    def __init__(self, feature_shape: ImageShape, n_neurons: int, config: dict[str, Any]) -> None:
-        super().__init__()
-        self.config = config
-        channels, self.height, self.width = feature_shape
+    widths: tuple[int, ...] = ()
+    """Shape of the widths of a neuron."""
+
+    def add_parameters(self, n_neurons: int, channels: int, height: int, width: int) -> None:
+        """Add locations in the middle of the maps, widths and feature weights of ones."""
+        self.height, self.width = height, width
         self.mean = nn.Parameter(torch.zeros(n_neurons, 2))
-        self.log_sd = nn.Parameter(torch.zeros(n_neurons))
+        self.log_sd = nn.Parameter(torch.zeros(n_neurons, *self.widths))
         self.raw_feature_weights = nn.Parameter(torch.ones(n_neurons, channels))
-        self.bias = nn.Parameter(torch.zeros(n_neurons)) if config["bias"] else None
 
     def initialize(self, start: Start) -> None:
         """Sets all parameters but the bias.
@@ -60,30 +49,10 @@ class GaussianReadout(nn.Module):
             if self.config["position"] == "center":
                 self.mean.zero_()
             elif self.config["position"] != "random":
-                average = start.start_maps[self.config["position"]]
-                shape = (self.height, self.width)
-                peak = mask_peak(average, shape, crop=self.config["position"] != "squared_sta")
-                self.place(torch.arange(len(peak)), torch.from_numpy(peak))
+                peak = torch.from_numpy(peaks(self.config["position"], start, (self.height, self.width)))
+                last = torch.tensor([max(self.height - 1, 1), max(self.width - 1, 1)])
+                self.mean.copy_(peak / last * 2 - 1)
         feature_start_(self.config["feature_start"], self.raw_feature_weights, start)
-
-    def place(self, neurons: Tensor, pixels: Tensor) -> None:
-        """Puts neurons (index,) on pixels (index, 2) of the feature maps, row and column."""
-        last = torch.tensor([max(self.height - 1, 1), max(self.width - 1, 1)])
-        position = pixels.cpu() / last * 2 - 1
-        with torch.no_grad():
-            self.mean[neurons] = position.to(self.mean)
-
-    def move(self, neurons: Tensor, pixels: Tensor, weights: Tensor) -> None:
-        """Puts neurons (index,) on pixels (index, 2) with new feature weights (index, channel)."""
-        self.place(neurons, pixels)
-        with torch.no_grad():
-            self.raw_feature_weights[neurons] = weights
-
-    @property
-    def feature_weights(self) -> Tensor:
-        """Feature weights as they are applied, (neuron, channel)."""
-        weights = self.raw_feature_weights
-        return weights.abs() if self.config["positive_features"] else weights
 
     def _axis_sd(self) -> tuple[float, float]:
         """Half the longer side in units of half of each, (y, x): an sd is the same in pixels along both."""
@@ -118,18 +87,6 @@ class GaussianReadout(nn.Module):
         drive = (sampled * rows(self.feature_weights, neurons).T).sum(1)
         return drive if self.bias is None else drive + rows(self.bias, neurons)
 
-    def feature_l1(self) -> Tensor:
-        """Sum of absolute feature weights, (neuron,)."""
-        return self.raw_feature_weights.abs().sum(1)
-
-    def decayed(self) -> list[nn.Parameter]:
-        """Parameters that weight decay shrinks."""
-        return [self.raw_feature_weights]
-
-    def penalties(self) -> Penalties:
-        """Penalties by their name in a model's grid."""
-        return {"feature_l1": self.feature_l1}
-
 
 class GaussianMaskReadout(GaussianReadout):
     """A factorized readout whose masks are Gaussians of learned centre and two widths, along y and x.
@@ -138,9 +95,7 @@ class GaussianMaskReadout(GaussianReadout):
     of :class:`GaussianReadout` over its draws, without their noise.
     """
 
-    def __init__(self, feature_shape: ImageShape, n_neurons: int, config: dict[str, Any]) -> None:
-        super().__init__(feature_shape, n_neurons, config)
-        self.log_sd = nn.Parameter(torch.zeros(n_neurons, 2))
+    widths = (2,)
 
     @property
     def mask(self) -> Tensor:
@@ -156,6 +111,4 @@ class GaussianMaskReadout(GaussianReadout):
     def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
         """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""
         # The whole mask: contracting columns before rows takes as many operations, and memory for every row.
-        bias = None if self.bias is None else rows(self.bias, neurons)
-        mask, weights = rows(self.mask, neurons), rows(self.feature_weights, neurons)
-        return factorized_drive(features, mask, weights, bias)
+        return SeparableReadout.forward(self, features, neurons)

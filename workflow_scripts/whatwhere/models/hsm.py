@@ -13,6 +13,10 @@ from whatwhere.pool import Part, neurons_of
 
 SMALLEST = 0.5
 """Smallest sd of a centre, px: below it a Gaussian is narrower than a pixel."""
+N_FILTERS = 9
+"""Number of difference-of-Gaussians filters (Antolik et al. 2016)."""
+HIDDEN_RATIO = 0.2
+"""Number of hidden units relative to the number of neurons (Antolik et al. 2016)."""
 LARGEST_RATIO = 5.0
 """Largest ratio of the sds of surround and centre."""
 
@@ -40,7 +44,13 @@ class HSM(Model):
         Number of hidden units relative to the number of neurons.
     """
 
-    def __init__(self, image_shape: ImageShape, n_neurons: int, n_filters: int, hidden_ratio: float) -> None:
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        n_neurons: int,
+        n_filters: int = N_FILTERS,
+        hidden_ratio: float = HIDDEN_RATIO,
+    ) -> None:
         super().__init__()
         self.size = image_shape[1:]
         n_hidden = max(1, round(hidden_ratio * n_neurons))

@@ -1,4 +1,4 @@
-"""A core that was learned elsewhere as a bank: closed forms then stand on what a network found."""
+"""A core that another network learned, as a bank of features for closed forms."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LearnedBank(StandardizedBank):
         self.load_state_dict(self.state_dict() | renamed)
 
     def filters(self) -> Tensor:
-        """What the first layer filters images with, (feature, channel, y, x)."""
+        """Filters of the first layer, (feature, channel, y, x)."""
         if self.below is not None:
             return self.below.filters()
         return self.core.conv_layers()[0].constrained_kernels()

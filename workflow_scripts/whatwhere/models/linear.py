@@ -30,15 +30,16 @@ class LinearEncoder(Model):
         (channel, y, x).
     n_neurons
         Size of the population.
-    nonlinearity
-        A key of :data:`whatwhere.models.cores.ACTIVATIONS`.
     """
 
-    def __init__(self, image_shape: ImageShape, n_neurons: int, nonlinearity: str) -> None:
+    output = "identity"
+    """Nonlinearity, a key of :data:`whatwhere.models.cores.ACTIVATIONS`."""
+
+    def __init__(self, image_shape: ImageShape, n_neurons: int) -> None:
         super().__init__()
         self.filters = nn.Parameter(torch.zeros(n_neurons, *image_shape))
         self.bias = nn.Parameter(torch.zeros(n_neurons))
-        self.nonlinearity = ACTIVATIONS[nonlinearity]()
+        self.nonlinearity = ACTIVATIONS[self.output]()
 
     def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""

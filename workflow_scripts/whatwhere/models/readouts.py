@@ -20,7 +20,7 @@ from whatwhere.sta import crop_to_mask, mask_peak
 
 
 def _mask_start(config: dict[str, Any], mask: Tensor, start: Start) -> None:
-    """Fills a mask (neuron, y, x): noise, then one pixel at the peak of an average (sections B and G.3).
+    """Fill a mask (neuron, y, x): noise, then one pixel at the peak of an average (sections B and G.3).
 
     A uniform mask has the same value everywhere. From inferred locations, the whole posterior is added, or
     the expected amplitude at every location.
@@ -36,12 +36,15 @@ def _mask_start(config: dict[str, Any], mask: Tensor, start: Start) -> None:
         with torch.no_grad():
             mask.add_(_posterior_mask(config["height"], start, (mask.shape[1], mask.shape[2])))
         return
-    average = start.start_maps[config["position"]]
-    _, height, width = mask.shape
-    row, column = mask_peak(average, (height, width), crop=config["position"] != "squared_sta").T
+    row, column = peaks(config["position"], start, (mask.shape[1], mask.shape[2])).T
     value = start.response_sd if config["height"] == "response_sd" else config["height"]
     with torch.no_grad():
         mask[np.arange(len(mask)), row, column] = torch.as_tensor(value, dtype=mask.dtype)
+
+
+def peaks(position: str, start: Start, shape: tuple[int, int]) -> np.ndarray:
+    """Row and column of the peak of every neuron's average, on maps of a shape (y, x); (neuron, 2)."""
+    return mask_peak(start.start_maps[position], shape, crop=position != "squared_sta")
 
 
 def _posterior_mask(height: str | float, start: Start, shape: tuple[int, int]) -> Tensor:
@@ -52,7 +55,7 @@ def _posterior_mask(height: str | float, start: Start, shape: tuple[int, int]) -
 
 
 def feature_start_(config: dict[str, Any], weights: Tensor, start: Start) -> None:
-    """Fills feature weights (neuron, channel) with N(mean, sd) (section B)."""
+    """Fill feature weights (neuron, channel) with N(mean, sd) (section B)."""
     means: dict[Any, Any] = {
         "response_sd": float(start.response_sd.mean()),
         "inverse_channels": 1 / weights.shape[1],
@@ -63,10 +66,8 @@ def feature_start_(config: dict[str, Any], weights: Tensor, start: Start) -> Non
         weights.add_(means.get(config["mean"], config["mean"]))
 
 
-class FactorizedReadout(nn.Module):
-    """A spatial mask ("where") times feature weights ("what") for every neuron.
-
-    With a single channel there is nothing to weigh and the feature weights are fixed at 1 (section C.1).
+class Readout(nn.Module):
+    """Drive of every neuron from features that all neurons share.
 
     Parameters
     ----------
@@ -76,42 +77,45 @@ class FactorizedReadout(nn.Module):
         Size of the population.
     config
         A model's ``readout``; its keys are described in ``config/README.md``.
+    bias
+        Whether neurons have an output bias.
     """
 
-    trains_mask = True
-
-    def __init__(self, feature_shape: ImageShape, n_neurons: int, config: dict[str, Any]) -> None:
+    def __init__(
+        self, feature_shape: ImageShape, n_neurons: int, config: dict[str, Any], bias: bool = True
+    ) -> None:
         super().__init__()
         self.config = config
-        channels, height, width = feature_shape
-        self.raw_mask = nn.Parameter(torch.zeros(n_neurons, height, width), requires_grad=self.trains_mask)
-        self.raw_feature_weights = nn.Parameter(torch.ones(n_neurons, channels), requires_grad=channels > 1)
-        self.bias = nn.Parameter(torch.zeros(n_neurons)) if config["bias"] else None
+        self.feature_shape = feature_shape
+        self.add_parameters(n_neurons, *feature_shape)
+        self.bias = nn.Parameter(torch.zeros(n_neurons)) if bias else None
+
+    def add_parameters(self, n_neurons: int, channels: int, height: int, width: int) -> None:
+        """Add all parameters but the bias."""
+        raise NotImplementedError
 
     def initialize(self, start: Start) -> None:
-        """Sets all parameters but the bias (section B)."""
-        _mask_start(self.config["mask_start"], self.raw_mask, start)
-        if self.raw_feature_weights.requires_grad:
-            feature_start_(self.config["feature_start"], self.raw_feature_weights, start)
+        """Set all parameters but the bias to their initial values."""
+        raise NotImplementedError
 
-    def move(self, neurons: Tensor, pixels: Tensor, weights: Tensor) -> None:
-        """Puts neurons (index,) on single pixels (index, 2) with new feature weights (index, channel).
+    def decayed(self) -> list[nn.Parameter]:
+        """Parameters that weight decay shrinks."""
+        raise NotImplementedError
 
-        Masks keep their sum of absolute values, and take the scale of the weights out of them.
-        """
-        with torch.no_grad():
-            height = self.raw_mask[neurons].abs().sum((1, 2)).clamp(min=1e-3)
-            self.raw_mask[neurons] = 0
-            if self.raw_feature_weights.requires_grad:
-                self.raw_feature_weights[neurons] = weights / height[:, None]
-            else:
-                height = weights[:, 0]
-            self.raw_mask[neurons, pixels[:, 0], pixels[:, 1]] = height
+    def penalties(self) -> Penalties:
+        """Penalties by their name in a model's grid."""
+        raise NotImplementedError
+
+
+class SeparableReadout(Readout):
+    """A mask ("where") times feature weights ("what") for every neuron."""
+
+    raw_feature_weights: nn.Parameter
 
     @property
     def mask(self) -> Tensor:
         """Masks as they are applied, (neuron, y, x)."""
-        return self.raw_mask.abs() if self.config["positive_mask"] else self.raw_mask
+        raise NotImplementedError
 
     @property
     def feature_weights(self) -> Tensor:
@@ -125,14 +129,47 @@ class FactorizedReadout(nn.Module):
         mask, weights = rows(self.mask, neurons), rows(self.feature_weights, neurons)
         return factorized_drive(features, mask, weights, bias)
 
+    def feature_l1(self) -> Tensor:
+        """Sum of absolute feature weights (section C.4), (neuron,)."""
+        return self.raw_feature_weights.abs().sum(1)
+
+    def decayed(self) -> list[nn.Parameter]:
+        """Parameters that weight decay shrinks."""
+        return [self.raw_feature_weights]
+
+    def penalties(self) -> Penalties:
+        """Penalties by their name in a model's grid."""
+        return {"feature_l1": self.feature_l1}
+
+
+class FactorizedReadout(SeparableReadout):
+    """A mask with one value per pixel times feature weights; parameters as for :class:`Readout`.
+
+    With a single channel there is nothing to weigh and the feature weights are fixed at 1 (section C.1).
+    """
+
+    trains_mask = True
+
+    def add_parameters(self, n_neurons: int, channels: int, height: int, width: int) -> None:
+        """Add masks of zeros and feature weights of ones."""
+        self.raw_mask = nn.Parameter(torch.zeros(n_neurons, height, width), requires_grad=self.trains_mask)
+        self.raw_feature_weights = nn.Parameter(torch.ones(n_neurons, channels), requires_grad=channels > 1)
+
+    def initialize(self, start: Start) -> None:
+        """Set all parameters but the bias (section B)."""
+        _mask_start(self.config["mask_start"], self.raw_mask, start)
+        if self.raw_feature_weights.requires_grad:
+            feature_start_(self.config["feature_start"], self.raw_feature_weights, start)
+
+    @property
+    def mask(self) -> Tensor:
+        """Masks as they are applied, (neuron, y, x)."""
+        return self.raw_mask.abs() if self.config["positive_mask"] else self.raw_mask
+
     def mask_l1(self) -> Tensor:
         """Sum of absolute mask values (section C.4), (neuron,)."""
         # Half the time of a sum of absolute values: no copy of the masks is made on the way.
         return torch.linalg.vector_norm(self.raw_mask, 1, (1, 2))
-
-    def feature_l1(self) -> Tensor:
-        """Sum of absolute feature weights (section C.4), (neuron,)."""
-        return self.raw_feature_weights.abs().sum(1)
 
     def joint_l1(self) -> Tensor:
         """Product of both sums, the L1 norm of mask times weights (section G.2), (neuron,)."""
@@ -153,31 +190,19 @@ class FixedMaskReadout(FactorizedReadout):
     trains_mask = False
 
 
-class FullyConnectedReadout(nn.Module):
-    """One weight per neuron, channel and pixel.
-
-    Parameters
-    ----------
-    feature_shape
-        (channel, y, x).
-    n_neurons
-        Size of the population.
-    config
-        A model's ``readout``; its keys are described in ``config/README.md``.
-    """
+class FullyConnectedReadout(Readout):
+    """One weight per neuron, channel and pixel; parameters as for :class:`Readout`."""
 
     mask = None
     feature_weights = None
 
-    def __init__(self, feature_shape: ImageShape, n_neurons: int, config: dict[str, Any]) -> None:
-        super().__init__()
-        self.config = config
-        self.weights = nn.Parameter(torch.zeros(n_neurons, *feature_shape))
-        self.bias = nn.Parameter(torch.zeros(n_neurons)) if config["bias"] else None
-        self.dropout = nn.Dropout(config["dropout"])
+    def add_parameters(self, n_neurons: int, channels: int, height: int, width: int) -> None:
+        """Add weights of zeros."""
+        self.weights = nn.Parameter(torch.zeros(n_neurons, channels, height, width))
+        self.dropout = nn.Dropout(self.config["dropout"])
 
     def initialize(self, start: Start) -> None:
-        """Draws the weights, Xavier-uniform (section G.3) or N(0, sd) (section F.5)."""
+        """Draw the weights, Xavier-uniform (section G.3) or N(0, sd) (section F.5)."""
         if self.config["weight_sd"] == "xavier":
             nn.init.xavier_uniform_(self.weights.data.view(len(self.weights), -1), generator=start.generator)
         else:

@@ -1,4 +1,4 @@
-"""What one batch may hold: the images of one recording and its neurons; a single recording is one block."""
+"""Blocks of data, of which batches are taken: the images and neurons of one recording."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from whatwhere.fit_data import FitData
-from whatwhere.pool import Part, neurons_of, parts_of
-
-WEIGHINGS = ("neurons", "images", "equally")
-"""What recordings count in the objective: by their neurons, by their training images, or all alike."""
+from whatwhere.pool import FitPool, Part, neurons_of, parts_of
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class Tensors:
 
 @dataclass(frozen=True)
 class Terms:
-    """What one block contributes to the objective.
+    """Contribution of one block to the objective.
 
     Attributes
     ----------
@@ -54,20 +51,15 @@ class Block:
     terms: Terms = Terms()
 
 
-def blocks_of(data: FitData, tensors: Tensors, weighing: str, reduction: str) -> list[Block]:
-    """The blocks of a fit.
-
-    An objective is a sum or mean over neurons. Weighed by ``neurons`` it stays that; otherwise the mean over
-    the neurons of a recording counts as much as its share of the images, or as that of any other recording.
+def blocks_of(data: FitData, tensors: Tensors, reduction: str) -> list[Block]:
+    """Blocks of a fit; its objective is the sum or the mean over the neurons of all recordings.
 
     Parameters
     ----------
     data
-        What the fit may see.
+        Data available to the fit.
     tensors
         The same on the device.
-    weighing
-        One of :data:`WEIGHINGS`.
     reduction
         Of the objective over neurons, ``mean`` or ``sum``.
     """
@@ -76,20 +68,14 @@ def blocks_of(data: FitData, tensors: Tensors, weighing: str, reduction: str) ->
         return [Block(tensors, Terms(missing=missing))]
     parts = parts_of(data.pool.neurons)
     sizes = np.array([part.neurons.stop - part.neurons.start for part in parts])
-    images = np.array([(data.pool.train == part.recording).sum() for part in parts])
-    amounts = {"neurons": sizes, "images": images, "equally": np.ones(len(parts))}[weighing]
-    shares = amounts / amounts.sum()
-    weights = shares * sizes.sum() / sizes if reduction == "sum" else shares
     return [
-        _block(data.pool.train, data.pool.validation, tensors, part, float(weight), float(share))
-        for part, weight, share in zip(parts, weights, shares, strict=True)
+        _block(data.pool, tensors, part, 1.0 if reduction == "sum" else float(share), float(share))
+        for part, share in zip(parts, sizes / sizes.sum(), strict=True)
     ]
 
 
-def _block(
-    train: np.ndarray, validation: np.ndarray, tensors: Tensors, part: Part, weight: float, share: float
-) -> Block:
-    first, last = (_range_of(recording, part.recording) for recording in (train, validation))
+def _block(pool: FitPool, tensors: Tensors, part: Part, weight: float, share: float) -> Block:
+    first, last = (_range_of(recording, part.recording) for recording in (pool.train, pool.validation))
     mine = neurons_of(part)
     data = Tensors(
         tensors.train_images[first],
@@ -102,6 +88,6 @@ def _block(
 
 
 def _range_of(recordings: np.ndarray, recording: int) -> slice:
-    """Where the images of a recording lie, which follow each other."""
+    """Range of the images of a recording, which follow each other."""
     found = np.flatnonzero(recordings == recording)
     return slice(int(found[0]), int(found[-1]) + 1)

@@ -1,4 +1,4 @@
-"""Cores carried over to other neurons: what a model takes from the files of another one."""
+"""Cores transferred to other neurons, from the files of a fitted network."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor
 from whatwhere.errors import UserError
 from whatwhere.files import read_netcdf, read_tensors
 from whatwhere.models.base import ImageShape
+from whatwhere.models.spec import settings
 from whatwhere.standardize import Standardizer
-from whatwhere.training.families import settings
 
 
 @dataclass(frozen=True)

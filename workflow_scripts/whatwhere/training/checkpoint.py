@@ -1,4 +1,4 @@
-"""What is saved of a sweep, and how an interrupted job continues."""
+"""State of a sweep as it is saved, from which an interrupted job continues."""
 
 from __future__ import annotations
 
@@ -164,5 +164,5 @@ def fingerprint(cell: list[Any], files: list[str | Path]) -> str:
 
 
 def checkpoint_path(fits: str | Path) -> Path:
-    """Where the checkpoint of a cell lies: beside its results."""
+    """Path of the checkpoint of a cell, beside its results."""
     return Path(fits).with_name("checkpoint.pt")

@@ -1,4 +1,4 @@
-"""Where a job trains: on the CPU, or on a GPU that no other job has taken.
+"""Device of a job: the CPU, or a GPU that no other job has taken.
 
 Jobs on one machine agree through locked files in the folder for temporary files: one for every GPU and every
 job that it takes. A lock ends with the process that holds it, however that ends.

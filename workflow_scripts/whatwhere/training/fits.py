@@ -11,8 +11,9 @@ import xarray as xr
 from torch import Tensor
 
 from whatwhere.models.base import Model
+from whatwhere.models.spec import ModelSpec, settings
 from whatwhere.standardize import Standardizer
-from whatwhere.training.families import build, settings
+from whatwhere.training.families import build
 from whatwhere.training.loop import Fit
 
 
@@ -45,6 +46,9 @@ class Candidates:
     validation_predictions
         (setting, image, neuron) of validation images, in the units of the recording, by fits that did not see
         them, where ``parameters`` are of fits that did.
+    first_parameters
+        State dicts of fits that did not see validation images, from which networks start, where
+        ``parameters`` are of fits that did.
     """
 
     seed: int
@@ -58,6 +62,7 @@ class Candidates:
     n_images: int
     recording: np.ndarray | None = None
     validation_predictions: np.ndarray | None = None
+    first_parameters: list[dict[str, Tensor]] | None = None
 
 
 def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict[str, Any]:
@@ -78,6 +83,7 @@ def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict
                 "parameters": one.parameters,
                 "response_mean": torch.from_numpy(one.response_mean),
                 "n_images": n_images,
+                **({"first_parameters": one.first_parameters} if one.first_parameters else {}),
                 **{
                     name: torch.from_numpy(value)
                     for name in ("recording", "validation_predictions")
@@ -124,10 +130,14 @@ def to_validation(definition: dict[str, Any], candidates: list[Candidates]) -> x
     )
 
 
-def load_model(fits: dict[str, Any], seed: int, setting: int) -> Model:
-    """Builds the model of one fit from the content of ``fits.pt``; it takes standardised images."""
-    stored, definition = fits["seeds"][seed], fits["definition"]
+def load_model(fits: dict[str, Any], seed: int, setting: int, *, first: bool = False) -> Model:
+    """Builds the model of one fit from the content of ``fits.pt``; it takes standardised images.
+
+    With ``first``, the fit that did not see the validation images, where a second one did.
+    """
+    stored, spec = fits["seeds"][seed], ModelSpec.of(fits["definition"])
     channel, height, width = stored["input_mean"].shape[-3:]
-    model = build(definition, settings(definition)[setting], (channel, height, width), len(stored["neurons"]))
-    model.load_state_dict(stored["parameters"][setting])
+    model = build(spec, spec.settings[setting], (channel, height, width), len(stored["neurons"]))
+    key = "first_parameters" if first and "first_parameters" in stored else "parameters"
+    model.load_state_dict(stored[key][setting])
     return model

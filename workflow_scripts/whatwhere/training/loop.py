@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from whatwhere.models.base import Model
+from whatwhere.models.spec import Schedule
 from whatwhere.training.blocks import Block
 from whatwhere.training.losses import Objective
 from whatwhere.training.replay import Replay
@@ -64,7 +65,7 @@ class Fit:
 
 
 class _Program(NamedTuple):
-    """What fits that train together do again and again.
+    """Repeated work of fits that train together.
 
     Attributes
     ----------
@@ -93,7 +94,7 @@ class Training:
     objectives
         What is minimised, one per model, differing only in strengths; validation uses the loss alone.
     config
-        A model's ``training``.
+        Schedule of the model.
     generators
         Random stream of the batch order of every recording, on the CPU.
     last_step
@@ -105,19 +106,19 @@ class Training:
         encoders: list[Model],
         blocks: list[Block],
         objectives: list[Objective],
-        config: dict[str, Any],
+        config: Schedule,
         generators: list[torch.Generator],
         last_step: int | None = None,
     ) -> None:
         self.blocks = blocks
         self.config = config
         self.last_step = last_step
-        self.precision = PRECISIONS[config["precision"]]
+        self.precision = PRECISIONS[config.precision]
         self.batches = [
             Batches(
                 len(block.data.train_images),
-                config["batch_size"],
-                config["drop_incomplete_batch"],
+                config.batch_size,
+                config.drop_incomplete_batch,
                 generator,
                 block.data.train_images.device,
             )
@@ -128,7 +129,7 @@ class Training:
 
     def active(self) -> list[Run]:
         """Fits that are not finished."""
-        if self.step >= (self.config["max_steps"] if self.last_step is None else self.last_step):
+        if self.step >= (self.config.max_steps if self.last_step is None else self.last_step):
             return []
         return [run for run in self.runs if not run.stopping.finished]
 
@@ -158,7 +159,7 @@ class Training:
         return [self._finish(run) for run in self.runs]
 
     def _program(self, runs: list[Run]) -> _Program:
-        """What runs that train together do in a step and in an evaluation."""
+        """Step and evaluation of runs that train together."""
         stack = _stack(runs)
 
         def advance(*batch: Tensor) -> Tensor:
@@ -197,7 +198,7 @@ class Training:
     def _evaluates(self) -> bool:
         """Whether the step just taken is one after which weights may be kept."""
         if self.last_step is None:
-            return self.step % self.config["evaluate_every"] == 0
+            return self.step % self.config.evaluate_every == 0
         return self.step == self.last_step
 
     def _finish(self, run: Run) -> Fit:
@@ -209,7 +210,7 @@ class Training:
             logger.warning(
                 "%s: not finished: ended by max_steps %d, best validation loss at step %d; raise max_steps",
                 run.objective.strengths,
-                self.config["max_steps"],
+                self.config.max_steps,
                 run.best_step,
             )
         history = np.array(run.history)

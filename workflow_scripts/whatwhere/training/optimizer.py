@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from whatwhere.models.base import Model
+from whatwhere.models.spec import Schedule
 
 _RELATIVE = "relative_rate"
 """Key of an optimizer's parameters that learn at another rate: how many times the rate of all others."""
@@ -16,7 +17,7 @@ Moments = dict[int, dict[str, Tensor]]
 """Moving averages and step counts by parameter, ``state_dict()["state"]`` of an optimizer."""
 
 
-def new_optimizer(encoder: Model, config: dict[str, Any]) -> torch.optim.Optimizer:
+def new_optimizer(encoder: Model, config: Schedule) -> torch.optim.Optimizer:
     """Adam, or AdamW (Loshchilov & Hutter 2019) that decays what :meth:`Model.decayed` names."""
     trainable = [p for p in encoder.parameters() if p.requires_grad]
     carried, rate = encoder.carried()
@@ -28,13 +29,13 @@ def new_optimizer(encoder: Model, config: dict[str, Any]) -> torch.optim.Optimiz
     def lasting(value: float) -> float | Tensor:
         return torch.tensor(value, device=device) if on_gpu else value
 
-    peak = config["learning_rate"]
-    if "weight_decay" not in config and not slower:
+    peak = config.learning_rate
+    if config.weight_decay is None and not slower:
         return torch.optim.Adam(trainable, lr=lasting(peak), fused=True, capturable=on_gpu)
     decayed = [p for p in encoder.decayed() if p.requires_grad]
     others = [p for p in trainable if all(p is not one for one in [*decayed, *slower])]
     groups = [
-        {"params": decayed, "weight_decay": config.get("weight_decay", 0.0), "lr": lasting(peak)},
+        {"params": decayed, "weight_decay": config.weight_decay or 0.0, "lr": lasting(peak)},
         {"params": others, "weight_decay": 0.0, "lr": lasting(peak)},
         {"params": slower, "weight_decay": 0.0, "lr": lasting(rate * peak), _RELATIVE: rate},
     ]

@@ -1,4 +1,4 @@
-"""How far a sweep is, and how long it may still take, to the log."""
+"""Progress of a sweep and the time that it may still take, to the log."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Progress:
 
     def _log(self, training: Training, now: float) -> None:
         first, n_together = self.n_finished + 1, len(training.runs)
-        done = self.n_finished + n_together * training.step / training.config["max_steps"]
+        done = self.n_finished + n_together * training.step / training.config.max_steps
         left = (now - self._started) * (self.n_fits - done) / (done - self.n_resumed)
         best = min(run.stopping.best for run in training.runs)
         logger.info(

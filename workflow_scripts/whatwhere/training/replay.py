@@ -43,7 +43,7 @@ class Replay:
         self._recorded: dict[tuple[int, ...], _Recorded] = {}
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """What the function returns for ``inputs``, (index,) each; the next call overwrites it."""
+        """Returns what the function returns for ``inputs``, (index,) each; the next call overwrites it."""
         if self.device.type != "cuda":
             return self.function(*inputs)
         sizes = tuple(len(one) for one in inputs)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from whatwhere.models.base import Model
+from whatwhere.models.spec import Schedule
 from whatwhere.training.losses import Objective
 from whatwhere.training.optimizer import load, new_optimizer, put_back, set_rate
 from whatwhere.training.schedule import EarlyStopping, OneCycle
@@ -19,13 +20,12 @@ logger = logging.getLogger(__name__)
 class Run:
     """One fit in training: model, optimizer, early stopping and best weights."""
 
-    def __init__(self, encoder: Model, objective: Objective, config: dict[str, Any]) -> None:
+    def __init__(self, encoder: Model, objective: Objective, config: Schedule) -> None:
         self.encoder = encoder
         self.objective = objective
         self.config = config
         self.optimizer = new_optimizer(encoder, config)
-        one_cycle = config.get("schedule") == "one_cycle"
-        self.stopping = OneCycle(config) if one_cycle else EarlyStopping(config)
+        self.stopping = OneCycle(config) if config.schedule == "one_cycle" else EarlyStopping(config)
         self.best_step = self.last_step = 0
         self.diverged = False
         self.best: dict[str, Any] = self._snapshot()
@@ -36,7 +36,7 @@ class Run:
         snapshot: dict[str, Any] = {
             "encoder": {name: value.clone() for name, value in self.encoder.state_dict().items()}
         }
-        if self.config.get("restore"):
+        if self.config.restore:
             snapshot["optimizer"] = copy.deepcopy(self.optimizer.state_dict()["state"])
         return snapshot
 
@@ -65,12 +65,10 @@ class Run:
         if self.stopping.update(validation):
             self.best, self.best_step = self._snapshot(), self.last_step
         if self.stopping.stage_ends() and not self.stopping.finished:
-            if self.config["restore"]:
+            if self.config.restore:
                 self.encoder.load_state_dict(self.best["encoder"])
                 put_back(self.optimizer, self.best["optimizer"])
-            set_rate(
-                self.optimizer, self.config["learning_rate"] * self.config["factor"] ** self.stopping.stage
-            )
+            set_rate(self.optimizer, self.config.learning_rate * self.config.factor**self.stopping.stage)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that changes, for a checkpoint."""

@@ -10,24 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from whatwhere.models.spec import Schedule
+
 _RISING = 0.3
 """Share of the steps in which the learning rate of one cycle rises."""
 _FIRST = 1 / 25
 """First learning rate of one cycle, relative to its peak."""
-
-
-def with_steps(config: dict[str, Any], n_images: int) -> dict[str, Any]:
-    """A model's ``training`` with ``max_steps``, from ``max_epochs`` passes over the images if given.
-
-    An epoch has as many steps as :class:`Batches` takes; evaluations are at most as far apart as training is
-    long.
-    """
-    if "max_epochs" not in config:
-        return config
-    size = min(config["batch_size"], n_images)
-    steps = n_images // size if config["drop_incomplete_batch"] else -(-n_images // size)
-    total = steps * config["max_epochs"]
-    return config | {"max_steps": total, "evaluate_every": min(config["evaluate_every"], total)}
 
 
 class EarlyStopping:
@@ -41,10 +29,10 @@ class EarlyStopping:
     Parameters
     ----------
     config
-        ``patience``, ``n_stages``, ``factor``, ``burn_in`` and ``restore`` of a model's ``training``.
+        Schedule of a model, of which ``patience``, ``n_stages`` and ``burn_in`` are used here.
     """
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: Schedule) -> None:
         self.config = config
         self.n_evaluations = 0
         self.best = np.inf
@@ -57,13 +45,13 @@ class EarlyStopping:
         improved = value < self.best
         if improved:
             self.best = value
-        counts = not improved and self.n_evaluations > self.config["burn_in"]
+        counts = not improved and self.n_evaluations > self.config.burn_in
         self.waited = self.waited + 1 if counts else 0
         return improved
 
     def stage_ends(self) -> bool:
         """Whether patience has run out; advances to the next stage if so."""
-        if self.waited < self.config["patience"]:
+        if self.waited < self.config.patience:
             return False
         self.waited = 0
         self.stage += 1
@@ -71,12 +59,12 @@ class EarlyStopping:
 
     def give_up(self) -> None:
         """End all stages."""
-        self.stage = self.config["n_stages"]
+        self.stage = self.config.n_stages
 
     @property
     def finished(self) -> bool:
         """Whether all stages are over."""
-        return self.stage >= self.config["n_stages"]
+        return self.stage >= self.config.n_stages
 
     def completed(self, step: int) -> bool:
         """Whether training that ended at a step went through its whole schedule."""
@@ -96,26 +84,18 @@ class OneCycle(EarlyStopping):
 
     It rises as a cosine from 1/25 of its peak over the first 30 % of the steps, and falls as one over the
     rest. The weights with the lowest validation loss are kept.
-
-    Parameters
-    ----------
-    config
-        ``learning_rate``, the peak, and ``max_steps`` of a model's ``training``.
     """
-
-    def __init__(self, config: dict[str, Any]) -> None:
-        super().__init__(config | {"patience": math.inf, "burn_in": 0, "n_stages": 1})
 
     def completed(self, step: int) -> bool:
         """Whether all steps were taken."""
-        return self.finished or step >= self.config["max_steps"]
+        return self.finished or step >= self.config.max_steps
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""
-        peak, rising = self.config["learning_rate"], _RISING * self.config["max_steps"]
+        peak, rising = self.config.learning_rate, _RISING * self.config.max_steps
         if step < rising:
             return float(peak * (_FIRST + (1 - _FIRST) * (1 - math.cos(math.pi * step / rising)) / 2))
-        share = (step - rising) / (self.config["max_steps"] - rising)
+        share = (step - rising) / (self.config.max_steps - rising)
         return float(peak * (1 + math.cos(math.pi * share)) / 2)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,19 +13,23 @@ from torch import Tensor
 from whatwhere import seen
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData, with_validation
-from whatwhere.localization.relocation import relocate
 from whatwhere.models.base import LocalizedStart, Model, Start
 from whatwhere.models.encoder import Encoder
+from whatwhere.models.spec import ModelSpec, Schedule, Setting
 from whatwhere.streams import Purpose, stream
 from whatwhere.training.blocks import Block, Tensors, blocks_of
 from whatwhere.training.carried import CarriedCore
-from whatwhere.training.families import Setting, settings
 from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit, Training
 from whatwhere.training.losses import Objective
-from whatwhere.training.prepare import build_on, candidates_of, check, seen_by, validation_predictions
+from whatwhere.training.prepare import (
+    build_on,
+    candidates_of,
+    prepared,
+    validation_predictions,
+    with_second_fits,
+)
 from whatwhere.training.progress import Progress
-from whatwhere.training.schedule import with_steps
 
 logger = logging.getLogger(__name__)
 
@@ -35,17 +37,19 @@ _STRUCTURE = ("core",)
 """Hyper-parameters that change the model itself; fits that agree in them train together."""
 _NO_PENALTY = (*_STRUCTURE, "start")
 """Keys of a setting that are not the strength of a penalty."""
+_CORE_RATE = 0.1
+"""Learning rate of a transferred core that is trained on, relative to that of the readout."""
 
 
-def n_trainings(definition: dict[str, Any]) -> int:
-    """How often :func:`train_seed` trains: every setting, and with ``refit`` all of them again."""
-    return len(settings(definition)) * (2 if definition.get("refit") else 1)
+def n_trainings(spec: ModelSpec) -> int:
+    """Number of trainings of :func:`train_seed`: every setting, and with ``refit`` all of them again."""
+    return len(spec.settings) * (2 if spec.refit else 1)
 
 
-def _groups(definition: dict[str, Any]) -> list[list[Setting]]:
+def _groups(spec: ModelSpec) -> list[list[Setting]]:
     """Settings that train together: the same model with other penalties, at most ``fits_at_once``."""
-    at_once = definition["training"]["fits_at_once"]
-    same = itertools.groupby(settings(definition), lambda setting: [setting.get(key) for key in _STRUCTURE])
+    at_once = spec.trained[1].fits_at_once
+    same = itertools.groupby(spec.settings, lambda setting: [setting.get(key) for key in _STRUCTURE])
     groups = [list(group) for _, group in same]
     return [group[i : i + at_once] for group in groups for i in range(0, len(group), at_once)]
 
@@ -84,42 +88,20 @@ def _start(
     )
 
 
-def _after_step(definition: dict[str, Any], data: Tensors, progress: Progress) -> Callable[[Training], None]:
-    """What happens after every step: neurons are relocated when it is time to, and progress is saved."""
-    relocation = definition.get("relocation")
-
-    def after_step(training: Training) -> None:
-        if relocation and training.step <= relocation["last"] and training.step % relocation["every"] == 0:
-            for run in training.active():
-                moved = relocate(run.encoder, data.train_images, data.train_responses)
-                logger.info("step %d: %d neurons moved", training.step, len(moved))
-        progress(training)
-
-    return after_step
-
-
-@dataclasses.dataclass(frozen=True)
-class _Shown:
-    """What a training sees, on its device."""
-
-    tensors: Tensors
-    blocks: list[Block]
-
-
-def _shown(definition: dict[str, Any], data: FitData, device: torch.device) -> _Shown:
+def _blocks(spec: ModelSpec, data: FitData, device: torch.device) -> list[Block]:
+    """Data of every recording on the device."""
     arrays = (data.train_images, data.train_responses, data.validation_images, data.validation_responses)
     tensors = Tensors(*(torch.from_numpy(array).to(device) for array in arrays))
-    weigh = definition["training"].get("weigh_recordings", "neurons")
-    return _Shown(tensors, blocks_of(data, tensors, weigh, definition["reduction"]))
+    return blocks_of(data, tensors, spec.trained[0].reduction)
 
 
 def _train(
-    definition: dict[str, Any],
+    spec: ModelSpec,
     seed: int,
     group: list[Setting],
     initialized: Callable[[Setting], Model],
-    shown: _Shown,
-    schedule: dict[str, Any],
+    blocks: list[Block],
+    schedule: Schedule,
     progress: Progress,
     *,
     include_start: bool = False,
@@ -132,21 +114,20 @@ def _train(
     encoders = [initialized(setting) for setting in group]
     objectives = [
         Objective(
-            definition["loss"],
-            definition["reduction"],
+            spec.loss,
+            spec.trained[0].reduction,
             {name: value for name, value in setting.items() if name not in _NO_PENALTY},
         )
         for setting in group
     ]
     torch.manual_seed(_seeds(seed, 0)[2])
-    orders = [torch.Generator().manual_seed(one) for one in _order_seeds(seed, len(shown.blocks))]
-    training = Training(encoders, shown.blocks, objectives, schedule, orders, last_step)
+    orders = [torch.Generator().manual_seed(one) for one in _order_seeds(seed, len(blocks))]
+    training = Training(encoders, blocks, objectives, schedule, orders, last_step)
     if include_start:
         training.include_start()
     progress.resume(training)
-    after_step = _after_step(definition, shown.tensors, progress)
     done = []
-    for setting, encoder, fit in zip(group, encoders, training.run(after_step), strict=True):
+    for setting, encoder, fit in zip(group, encoders, training.run(progress), strict=True):
         # Copies, because a model that was trained with others shares its memory with them.
         state = {name: value.cpu().clone() for name, value in encoder.state_dict().items()}
         done.append(progress.add(fit, state))
@@ -160,7 +141,7 @@ def _train(
 
 
 def train_seed(
-    definition: dict[str, Any],
+    spec: ModelSpec,
     seed: int,
     data: FitData,
     start_maps: dict[str, np.ndarray],
@@ -178,8 +159,8 @@ def train_seed(
 
     Parameters
     ----------
-    definition
-        A model of the config.
+    spec
+        A model that is trained by gradient descent.
     seed
         All settings of a seed share data, batch order and, unless they name another ``start``, initial
         values.
@@ -203,25 +184,25 @@ def train_seed(
     UserError
         If every setting diverged, or the loss cannot fit negative responses.
     """
-    check(definition, data)
-    data, bank = seen_by(definition, data, carried)
+    _, schedule = spec.trained
+    data, bank = prepared(spec, data, carried)
     include_start = localized is not None
 
     def initialized(setting: Setting) -> Model:
-        encoder = build_on(definition, setting, data, bank)
+        encoder = build_on(spec, setting, data, bank)
         init_seed = _seeds(seed, int(setting.get("start", 0)))[0]
         encoder.initialize(_start(data, start_maps, known_kernel, localized, init_seed))
         if carried is not None and isinstance(encoder, Encoder):
-            frozen = definition["core_from"]["mode"] == "frozen"
-            encoder.carry(carried.state, 0.0 if frozen else definition["core_from"]["rate"])
+            frozen = spec.definition["core_from"]["mode"] == "frozen"
+            encoder.carry(carried.state, 0.0 if frozen else _CORE_RATE)
         return encoder.to(device)
 
-    shown = _shown(definition, data, device)
-    schedule = with_steps(definition["training"], max(len(one.data.train_images) for one in shown.blocks))
+    blocks = _blocks(spec, data, device)
+    schedule = schedule.with_steps(max(len(one.data.train_images) for one in blocks))
     done: list[tuple[Fit, dict[str, Tensor]]] = []
-    for group in _groups(definition):
+    for group in _groups(spec):
         done += _train(
-            definition, seed, group, initialized, shown, schedule, progress, include_start=include_start
+            spec, seed, group, initialized, blocks, schedule, progress, include_start=include_start
         )
     fits, parameters = (list(part) for part in zip(*done, strict=True))
     if not any(np.isfinite(fit.validation_loss).all() for fit in fits):
@@ -229,15 +210,15 @@ def train_seed(
             f"no fit of seed {seed} has a finite loss: lower the model's learning_rate, "
             "or scale the responses down"
         )
-    candidates = candidates_of(seed, data, definition["loss"], parameters, fits)
-    if not definition.get("refit"):
+    candidates = candidates_of(seed, data, spec.loss, parameters, fits)
+    if not spec.refit:
         return candidates
-    everything = _shown(definition, with_validation(data), device)
+    everything = _blocks(spec, with_validation(data), device)
     again = []
-    for setting, fit, first in zip(settings(definition), fits, parameters, strict=True):
+    for setting, fit, first in zip(spec.settings, fits, parameters, strict=True):
         ((second, state),) = _train(
-            definition, seed, [setting], initialized, everything, schedule, progress, last_step=fit.best_step
+            spec, seed, [setting], initialized, everything, schedule, progress, last_step=fit.best_step
         )
         again.append(state if np.isfinite(second.validation_loss).all() else first)
-    predictions = validation_predictions(definition, candidates, data, bank)
-    return dataclasses.replace(candidates, parameters=again, validation_predictions=predictions)
+    predictions = validation_predictions(spec, parameters, data, bank)
+    return with_second_fits(candidates, again, predictions)

@@ -1,0 +1,178 @@
+"""Models of the configuration, worked out once for everything that fits or rebuilds them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from whatwhere.errors import UserError
+
+Setting = dict[str, float]
+"""One combination of hyper-parameters of a grid."""
+
+
+@dataclass(frozen=True)
+class Convention:
+    """Choices of a network that belong together.
+
+    Attributes
+    ----------
+    loss
+        A key of :data:`whatwhere.training.losses.LOSSES`.
+    nonlinearity
+        Output nonlinearity, a key of :data:`whatwhere.models.cores.ACTIVATIONS`.
+    reduction
+        Reduction over neurons of the loss and of penalties with one value per neuron: ``mean`` or ``sum``.
+    bias
+        Whether neurons have an output bias, started at the mean response.
+    drop_incomplete_batch
+        Whether the last, smaller batch of an epoch is skipped.
+    restore
+        Whether a learning-rate stage starts from the best weights so far or from the current ones.
+    """
+
+    loss: str
+    nonlinearity: str
+    reduction: str
+    bias: bool
+    drop_incomplete_batch: bool
+    restore: bool
+
+
+CONVENTIONS = {
+    # Simulated neurons with mean response 0: sections C to F of the specification.
+    "paper_simulation": Convention("mse", "identity", "mean", False, False, False),
+    # Spike counts and rates: sections G.2 and G.3.
+    "paper_recording": Convention("poisson", "softplus", "sum", True, True, True),
+    # Recordings whose responses may be negative, such as dF/F, or are in units of their sd.
+    "signed_recording": Convention("mse", "identity", "sum", True, True, True),
+}
+"""Values of the key ``convention``."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A model's ``training``, described in ``config/README.md``, with what its convention adds.
+
+    ``max_steps`` is 0 where ``max_epochs`` stands for it; see :meth:`with_steps`. The defaults of the stages
+    are those of one cycle, which is a single stage without end.
+    """
+
+    batch_size: int
+    learning_rate: float
+    evaluate_every: int
+    fits_at_once: int = 1
+    precision: str = "float32"
+    schedule: str = "stages"
+    max_steps: int = 0
+    max_epochs: int = 0
+    weight_decay: float | None = None
+    patience: float = math.inf
+    burn_in: int = 0
+    n_stages: int = 1
+    factor: float = 1.0
+    drop_incomplete_batch: bool = False
+    restore: bool = False
+
+    def with_steps(self, n_images: int) -> Schedule:
+        """Schedule with ``max_steps``, from ``max_epochs`` passes over the training images if given.
+
+        An epoch has as many steps as :class:`whatwhere.training.schedule.Batches` takes; evaluations are at
+        most as far apart as training is long.
+        """
+        if not self.max_epochs:
+            return self
+        size = min(self.batch_size, n_images)
+        steps = n_images // size if self.drop_incomplete_batch else -(-n_images // size)
+        total = steps * self.max_epochs
+        return replace(self, max_steps=total, evaluate_every=min(self.evaluate_every, total))
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model of the configuration.
+
+    Attributes
+    ----------
+    definition
+        The model as the resolved configuration has it; stored with its fits.
+    settings
+        Every combination of hyper-parameters, in a fixed order.
+    loss
+        Loss by which validation compares settings.
+    convention, schedule
+        Of models that are trained by gradient descent, else None.
+    """
+
+    definition: dict[str, Any]
+    settings: list[Setting]
+    loss: str
+    convention: Convention | None
+    schedule: Schedule | None
+
+    @classmethod
+    def of(cls, definition: dict[str, Any]) -> ModelSpec:
+        """Work out a model.
+
+        Raises
+        ------
+        UserError
+            If the definition is that of a fit by an earlier version.
+        """
+        if "reduction" in definition:
+            raise UserError(
+                f"a {definition['family']} of an earlier version, with the key 'reduction', cannot be read: "
+                "fit it again"
+            )
+        if "training" not in definition:
+            # Inference and ensembles are always compared by their squared error.
+            return cls(definition, settings(definition), definition.get("loss", "mse"), None, None)
+        # LNP and HSM predict rates, for which there is one convention.
+        convention = CONVENTIONS[definition.get("convention", "paper_recording")]
+        training = definition["training"]
+        schedule = Schedule(
+            **training,
+            drop_incomplete_batch=convention.drop_incomplete_batch,
+            restore=convention.restore and training.get("schedule") != "one_cycle",
+        )
+        return cls(definition, settings(definition), convention.loss, convention, schedule)
+
+    @property
+    def family(self) -> str:
+        """Family of the model, a key of :data:`whatwhere.training.families.FAMILIES`."""
+        return str(self.definition["family"])
+
+    @property
+    def refit(self) -> bool:
+        """Whether every setting is fitted again, to training and validation images together."""
+        return bool(self.definition.get("refit"))
+
+    @property
+    def trained(self) -> tuple[Convention, Schedule]:
+        """Convention and schedule of a model that is trained by gradient descent.
+
+        Raises
+        ------
+        ValueError
+            If it is fitted otherwise.
+        """
+        if self.convention is None or self.schedule is None:
+            raise ValueError(f"{self.family} is not trained by gradient descent")
+        return self.convention, self.schedule
+
+
+def settings(definition: dict[str, Any]) -> list[Setting]:
+    """Every combination of hyper-parameters of a model, in a fixed order.
+
+    ``grid`` is a list of blocks; a block lists the values of every penalty and stands for their product.
+    Networks with several ``cores`` repeat the grid for each, under the key ``core``.
+    """
+    combinations = [
+        dict(zip(block, values, strict=True))
+        for block in definition["grid"]
+        for values in itertools.product(*block.values())
+    ]
+    cores = range(len(definition["cores"])) if "cores" in definition else [0]
+    return [{"core": core, **combination} for core in cores for combination in combinations]
