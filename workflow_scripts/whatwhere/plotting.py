@@ -110,8 +110,8 @@ def style(index: int) -> dict[str, Any]:
 
 def styles_of(table: pd.DataFrame) -> dict[tuple[str, int], int]:
     """Number of the style of every curve, by model and population size."""
-    curves = table.groupby(["model", "n_neurons"], sort=False).groups
-    return {curve: index for index, curve in enumerate(curves)}
+    curves = table[["model", "n_neurons"]].drop_duplicates().itertuples(index=False, name=None)
+    return {(str(model), int(n_neurons)): index for index, (model, n_neurons) in enumerate(curves)}
 
 
 def example(table: pd.DataFrame) -> pd.DataFrame:
@@ -167,8 +167,10 @@ def draw_curves(
     Whether there was a curve of the paper.
     """
     drawn = False
-    for (model, n_neurons), rows in table.groupby(["model", "n_neurons"], sort=False):
-        index = styles[model, n_neurons]
+    for (model, n_neurons), index in styles.items():
+        rows = table[(table.model == model) & (table.n_neurons == n_neurons)]
+        if rows.empty:
+            continue
         draw_curve(ax, rows, index, label(model, n_neurons), value)
         if reference is not None:
             paper = reference[(reference.model == model) & (reference.n_neurons == n_neurons)]
@@ -235,7 +237,7 @@ def figure_legend(figure: Figure | SubFigure, ax: Axes, columns: int, *, paper: 
     figure.legend(handles, names, ncols=columns, loc="outside lower center", **_LEGEND)
 
 
-def draw_intervals(ax: Axes, rows: pd.DataFrame, places: Iterable[float], lines: Iterable[float]) -> None:
+def draw_intervals(ax: Axes, rows: pd.DataFrame, places: np.ndarray, lines: Iterable[float]) -> None:
     """Draw values with their 95 % intervals side by side, with an arrow where an interval has no end.
 
     Parameters
@@ -249,8 +251,9 @@ def draw_intervals(ax: Axes, rows: pd.DataFrame, places: Iterable[float], lines:
     lines
         Values at which a vertical line stands: solid at 0, dashed elsewhere.
     """
-    known = [*rows.filter(["value", "low", "high", "paper"]).to_numpy(np.float64).ravel(), *lines]
-    known = np.array(known)[np.isfinite(known)]
+    columns = rows.filter(["value", "low", "high", "paper"])
+    known = np.array([*columns.to_numpy(np.float64).ravel(), *lines])
+    known = known[np.isfinite(known)]
     room = 0.06 * max(np.ptp(known), 0.1)
     edges = float(known.min() - room), float(known.max() + room)
     for line in lines:
@@ -263,7 +266,12 @@ def draw_intervals(ax: Axes, rows: pd.DataFrame, places: Iterable[float], lines:
                 ax.plot(end, place, arrow if np.isnan(bound) else "|", color=PALETTE[0], markersize=5)
     ax.plot(rows["value"], places, "o", color=PALETTE[0], markersize=4.5, label="this run")
     if "paper" in rows and rows["paper"].notna().any():
-        style = {"color": REFERENCE, "markersize": 5, "markerfacecolor": "none", "label": "paper"}
+        style: dict[str, Any] = {
+            "color": REFERENCE,
+            "markersize": 5,
+            "markerfacecolor": "none",
+            "label": "paper",
+        }
         ax.plot(rows["paper"], places, "D", **style)
         ax.legend(loc="best", fontsize=7)
     ax.set_xlim(edges)

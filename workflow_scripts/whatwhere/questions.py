@@ -264,7 +264,7 @@ def _largest(rows: Iterator[Row]) -> Iterator[Row]:
     """Of every comparison on a dataset, the one at the largest sizes."""
     table = pd.DataFrame(rows, columns=COLUMNS)
     for _, same in table.groupby([*_DATA, "comparison"], sort=False):
-        yield largest(same).iloc[0].to_dict()
+        yield {str(key): value for key, value in largest(same).iloc[0].items()}
 
 
 def _barcodes(barcode_scores: pd.DataFrame) -> Iterator[Row]:
