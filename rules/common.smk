@@ -17,7 +17,7 @@ if not SCRIPTS.is_dir():
 sys.path.insert(0, str(SCRIPTS))
 
 from whatwhere.config import plan
-from whatwhere.config.files import SIMULATED
+from whatwhere.config.kinds import kind_of
 from whatwhere.config.load import load
 from whatwhere.config.traits import traits_of
 from whatwhere.config.ways import with_ways
@@ -58,10 +58,11 @@ PAGES = [
     *(r.removesuffix(".csv") for r in RESULTS if r.endswith(".csv")),
 ]
 PAPER_CURVES = [f"{REFERENCE}/{name}.csv" for name in ("fig3", "fig4", "fig5")]
-SIMULATIONS = [n for n, d in config["datasets"].items() if d["kind"] in SIMULATED]
+KINDS = {name: kind_of(one) for name, one in config["datasets"].items()}
 DOWNLOADED = [n for n, d in config["datasets"].items() if is_downloaded(d)]
-RECORDINGS = [n for n in config["datasets"] if n not in SIMULATIONS]
-POOLS = [n for n in RECORDINGS if config["datasets"][n]["kind"] == "pooled"]
+# Names of models in figures, and of the models of the paper whose values stand beside them.
+LABELS = dict(zip(FITS.model, FITS.label))
+PAPER = {model: paper for model, paper in zip(FITS.model, FITS.paper) if paper}
 
 
 def both(*conditions):
@@ -95,6 +96,11 @@ def any_of(names):
     return "|".join(names) or "(?!)"
 
 
+def made_by(rule):
+    """Pattern of the names of the datasets that a rule makes."""
+    return any_of(n for n, kind in KINDS.items() if kind.rule == rule)
+
+
 def fitted_by(rule):
     """Pattern of the names of the models that a rule fits."""
     return any_of(n for n, m in config["models"].items() if traits_of(m).rule == rule)
@@ -116,12 +122,14 @@ def imports_of(path):
     return [file for file in found if file.is_file()]
 
 
-def code_of(script):
-    """Digest of a script and of the library modules it imports, directly or not.
+@functools.cache
+def code_of(script, *modules):
+    """Digest of a script, of ``modules`` it imports by name, and of all they import, directly or not.
 
     As a param it makes an edit rerun exactly the rules that use the edited file.
     """
-    pending, seen = [SCRIPTS / f"{script}.py"], set()
+    imported = [module.replace(".", "/") for module in modules]
+    pending, seen = [SCRIPTS / f"{name}.py" for name in (script, *imported)], set()
     while pending:
         path = pending.pop()
         if path not in seen:
@@ -131,6 +139,11 @@ def code_of(script):
     for path in sorted(seen):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def code_of_kind(script):
+    """Input function: digest of a script and of the module that makes datasets of this kind."""
+    return lambda wildcards: code_of(script, KINDS[wildcards.dataset].module)
 
 
 def growing(amount):

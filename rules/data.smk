@@ -12,7 +12,7 @@ rule download:
     params:
         definition=lookup(dpath="datasets/{dataset}", within=config),
         downloads="results/downloads",
-        code=code_of("download"),
+        code=code_of_kind("download"),
     message:
         "Download {wildcards.dataset}"
     script:
@@ -34,7 +34,7 @@ rule simulate:
     benchmark:
         "<benchmarks>/simulate/{dataset}.tsv"
     wildcard_constraints:
-        dataset=any_of(SIMULATIONS),
+        dataset=made_by("simulate"),
     conda:
         "../envs/whatwhere.yaml"
     resources:
@@ -43,7 +43,7 @@ rule simulate:
     params:
         definition=lookup(dpath="datasets/{dataset}", within=config),
         downloads="results/downloads",
-        code=code_of("simulate"),
+        code=code_of_kind("simulate"),
     message:
         "Simulate {wildcards.dataset}"
     script:
@@ -65,7 +65,7 @@ rule load_recording:
     benchmark:
         "<benchmarks>/load_recording/{dataset}.tsv"
     wildcard_constraints:
-        dataset=any_of(n for n in RECORDINGS if n not in POOLS),
+        dataset=made_by("load_recording"),
     conda:
         "../envs/whatwhere.yaml"
     resources:
@@ -75,7 +75,7 @@ rule load_recording:
         definition=lookup(dpath="datasets/{dataset}", within=config),
         downloads="results/downloads",
         files=lambda wildcards: stamp(config["datasets"][wildcards.dataset]),
-        code=code_of("load_recording"),
+        code=code_of_kind("load_recording"),
     message:
         "Load the recording {wildcards.dataset}"
     script:
@@ -95,7 +95,7 @@ rule pool_recordings:
     benchmark:
         "<benchmarks>/pool_recordings/{dataset}.tsv"
     wildcard_constraints:
-        dataset=any_of(POOLS),
+        dataset=made_by("pool_recordings"),
     conda:
         "../envs/whatwhere.yaml"
     resources:

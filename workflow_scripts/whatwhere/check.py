@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from whatwhere.config.files import SIMULATED, Config, dump, size
+from whatwhere.config.files import Config, dump, size
+from whatwhere.config.kinds import kind_of
 from whatwhere.config.load import load as load_config
 from whatwhere.config.model_checks import check_size
 from whatwhere.config.plan import used
@@ -21,7 +22,7 @@ from whatwhere.description import overview
 from whatwhere.draw import draw
 from whatwhere.errors import UserError
 from whatwhere.fit_data import check_responses
-from whatwhere.recordings import PUBLISHED, load
+from whatwhere.recordings import load
 from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.pooled import pool
 
@@ -63,24 +64,17 @@ def check(paths: Sequence[str | Path]) -> list[str]:
 
 def _dataset(name: str, config: Config, sources: Sources) -> list[str]:
     definition, mirror = config["datasets"][name], config["mirror"]
-    kind = definition["kind"]
-    if kind in SIMULATED:
+    if kind_of(definition).simulated:
         sizes = f"{definition['n_neurons']} neurons, {definition['n_images']} images and"
-        return [f"{kind}: {sizes} {definition['n_test']} to test, made by the workflow"]
-    if kind in PUBLISHED and (mirror is None or is_url(mirror)):
-        return [f"{kind}: downloaded by the workflow, not checked unless 'mirror' is a folder"]
-    if kind == "pooled":
-        recordings = {one: config["datasets"][one] for one in definition["recordings"]}
-        if any(one["kind"] in PUBLISHED for one in recordings.values()) and (
-            mirror is None or is_url(mirror)
-        ):
-            return [
-                f"{kind}: of recordings downloaded by the workflow, not checked unless 'mirror' is a folder"
-            ]
-        loaded = {one: load(one, of, DOWNLOADS, mirror) for one, of in recordings.items()}
+        return [f"{definition['kind']}: {sizes} {definition['n_test']} to test, made by the workflow"]
+    sessions = {one: config["datasets"][one] for one in definition.get("recordings", [name])}
+    if any(kind_of(one).downloaded for one in sessions.values()) and (mirror is None or is_url(mirror)):
+        return [f"{definition['kind']}: downloaded by the workflow, not checked unless 'mirror' is a folder"]
+    loaded = {one: load(one, of, DOWNLOADS, mirror) for one, of in sessions.items()}
+    if kind_of(definition).pooled:
         dataset = pool(loaded, name, definition.get("copies", "follow"))
     else:
-        dataset = load(name, definition, DOWNLOADS, mirror)
+        dataset = loaded[name]
     _check_fits(dataset, name, config, sources)
     return [f"{term}: {value}" for term, value in overview(dataset).items()]
 

@@ -16,8 +16,6 @@ import yaml
 from whatwhere.errors import UserError
 
 Config = dict[str, Any]
-SIMULATED = ("simulated_dog", "simulated_v1", "simulated_features")
-"""Kinds of datasets that are simulated; all others are recordings."""
 
 _PACKAGE = Path(__file__).parents[1]
 # A checkout has them beside the workflow, an installed package takes them along.

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from whatwhere.config.dataset_checks import check_dataset, smaller_side
-from whatwhere.config.files import SIMULATED, Config
+from whatwhere.config.files import Config
+from whatwhere.config.kinds import kind_of, kinds_that
 from whatwhere.config.model_checks import check_model, check_size
 from whatwhere.config.schema import Sources, check_schema, fail
 from whatwhere.config.traits import n_features, traits_of
 from whatwhere.config.ways import OWN_RIDGE, target_of, way_of
 
-FIGURES: dict[str, tuple[tuple[str, ...], int | None]] = {
-    "fig2": (SIMULATED, None),
-    "fig3": (("simulated_dog",), 1),
-    "fig4": (("simulated_dog",), 2),
-    "fig5": (SIMULATED, 2),
-    "data_efficiency": (SIMULATED, None),
+FIGURES: dict[str, tuple[str, int | None]] = {
+    "fig2": ("simulated", None),
+    "fig3": ("known_fields", 1),
+    "fig4": ("known_fields", 2),
+    "fig5": ("simulated", 2),
+    "data_efficiency": ("simulated", None),
 }
-"""What figures need: kinds of datasets, and the fewest features of a factorised model (None: no model)."""
+"""Needs of figures: a trait of datasets, and the fewest features of a factorized model (None: no model)."""
 
 
 def validate(config: Config, sources: Sources) -> None:
@@ -84,19 +85,16 @@ def _check_sizes(config: Config, index: int, dataset: str, sources: Sources) -> 
 
 
 def _check_known_patches(config: Config, index: int, dataset: str, sources: Sources) -> None:
-    if config["datasets"][dataset]["kind"] == "simulated_dog":
+    if kind_of(config["datasets"][dataset]).known_fields:
         return
+    needed = " or ".join(kinds_that("known_fields"))
     for position, model in enumerate(config["experiments"][index]["models"]):
         definition = config["models"][model]
         if definition.get("input") == "known_patch":
-            message = (
-                f"a known patch needs a dataset of kind simulated_dog, which '{dataset}' is not: set image"
-            )
+            message = f"a known patch needs a dataset of kind {needed}, which '{dataset}' is not: set image"
             raise fail(("models", model, "input"), message, sources)
         if traits_of(definition).known_field:
-            message = (
-                f"'{model}' needs to know receptive fields, and '{dataset}' is not of kind simulated_dog"
-            )
+            message = f"'{model}' needs to know receptive fields, and '{dataset}' is not of kind {needed}"
             raise fail(("experiments", index, "models", position), message, sources)
 
 
@@ -111,7 +109,7 @@ def _check_experiments(config: Config, sources: Sources) -> None:
                     message = f"'{name}' is not defined under '{section}'; defined are {defined}"
                     raise fail((*path, section, position), message, sources)
         for dataset in experiment["datasets"]:
-            if config["datasets"][dataset]["kind"] in SIMULATED:
+            if kind_of(config["datasets"][dataset]).simulated:
                 _check_sizes(config, index, dataset, sources)
             _check_known_patches(config, index, dataset, sources)
         for key in ("n_neurons", "n_images"):
@@ -127,14 +125,15 @@ def _check_experiments(config: Config, sources: Sources) -> None:
 
 def _check_figure(config: Config, figure: str, sources: Sources) -> None:
     """Refuse experiments from which a figure cannot be drawn."""
-    kinds, fewest = FIGURES[figure]
+    trait, fewest = FIGURES[figure]
     drawn = [index for index, one in enumerate(config["experiments"]) if one["figure"] == figure]
     features = []
     for index in drawn:
         experiment = config["experiments"][index]
         for dataset in experiment["datasets"]:
-            if config["datasets"][dataset]["kind"] not in kinds:
-                message = f"{figure} needs datasets of kind {' or '.join(kinds)}, which '{dataset}' is not"
+            if not getattr(kind_of(config["datasets"][dataset]), trait):
+                kinds = " or ".join(kinds_that(trait))
+                message = f"{figure} needs datasets of kind {kinds}, which '{dataset}' is not"
                 raise fail(("experiments", index, "figure"), message, sources)
         models = [config["models"][name] for name in experiment["models"]]
         features += [n_features(model) for model in models if traits_of(model).factorized]

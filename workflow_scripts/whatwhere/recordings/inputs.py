@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from whatwhere.config.kinds import kind_of
 from whatwhere.recordings import sensorium
 from whatwhere.recordings.archive import files_below
 from whatwhere.recordings.array_files import split_location
 from whatwhere.recordings.hdf5 import other_files
 from whatwhere.recordings.pictures import is_image
 from whatwhere.recordings.tables import is_table
-
-_ARRAYS = ("images", "responses", "image_of_presentation", "splits_from", "groups_from")
 
 
 def input_files(definition: dict[str, Any]) -> list[str]:
@@ -23,22 +23,16 @@ def input_files(definition: dict[str, Any]) -> list[str]:
     folders of trials stand for thousands of files, see :func:`stamp`. A missing folder is listed itself, so
     that Snakemake names it.
     """
-    kind = definition["kind"]
-    if kind == "arrays":
-        return _array_files(definition) + _array_files(definition.get("test_set", {}))
-    if kind == "images":
-        others = {key: definition[key] for key in _ARRAYS[1:] if key in definition}
-        if is_table(definition["responses"]):
-            # Columns of the table, unless there is such a file.
-            others = {k: v for k, v in others.items() if k == "responses" or split_location(v)[0].is_file()}
-        return [*_pictures(Path(definition["images"])), *_array_files(others)]
-    if kind == "nwb":
-        return [definition["path"]]
-    if kind in sensorium.CITATIONS:
-        path = Path(definition["path"])
-        tracked = [part for name in sensorium.TRACKED for part in sorted(path.rglob(name))]
-        return [str(part) for part in tracked or [path]]
-    return []
+    kind = kind_of(definition)
+    stated = {key: definition[key] for key in kind.files if key in definition}
+    if kind.tables and is_table(stated["responses"]):
+        # Other keys name columns of the table, unless there is such a file.
+        stated = {
+            key: value
+            for key, value in stated.items()
+            if key in ("images", "responses") or split_location(value)[0].is_file()
+        }
+    return _files(stated, kind.files)
 
 
 def stamp(definition: dict[str, Any]) -> str:
@@ -59,15 +53,17 @@ def stamp(definition: dict[str, Any]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _array_files(definition: dict[str, Any]) -> list[str]:
-    locations = [definition[key] for key in _ARRAYS if key in definition]
-    covariates = definition.get("covariates", {})
-    locations += covariates.values() if isinstance(covariates, dict) else []
-    return [str(split_location(location)[0]) for location in locations]
-
-
-def _pictures(path: Path) -> list[str]:
-    if not path.is_dir():
-        return [str(path)]
-    found = [str(path / name) for name in files_below(path) if is_image(name)]
-    return found or [str(path)]
+def _files(stated: dict[str, Any], keys: Iterable[str]) -> list[str]:
+    """Files that keys name: in a folder the parts that are tracked, or the pictures."""
+    found = []
+    for key in keys:
+        value = stated.get(key)
+        if isinstance(value, dict):
+            found += _files(value, keys if key == "test_set" else value)
+        elif isinstance(value, str):
+            path = split_location(value)[0]
+            parts = [part for name in sensorium.TRACKED for part in sorted(path.rglob(name))]
+            if not parts and path.is_dir():
+                parts = [path / name for name in files_below(path) if is_image(name)]
+            found += map(str, parts or [path])
+    return found
