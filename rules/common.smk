@@ -19,6 +19,7 @@ sys.path.insert(0, str(SCRIPTS))
 from whatwhere.config import plan
 from whatwhere.config.kinds import kind_of
 from whatwhere.config.load import load
+from whatwhere.config.resolve import FIGURE_KEYS
 from whatwhere.config.traits import traits_of
 from whatwhere.config.ways import with_ways
 from whatwhere.errors import UserError
@@ -58,9 +59,13 @@ PAGES = [
     *(r.removesuffix(".csv") for r in RESULTS if r.endswith(".csv")),
 ]
 PAPER_CURVES = [f"{REFERENCE}/{name}.csv" for name in ("fig3", "fig4", "fig5")]
+MODELS = {
+    name: {key: value for key, value in one.items() if key not in FIGURE_KEYS}
+    for name, one in config["models"].items()
+}
 KINDS = {name: kind_of(one) for name, one in config["datasets"].items()}
 DOWNLOADED = [n for n, d in config["datasets"].items() if is_downloaded(d)]
-# Names of models in figures, and of the models of the paper whose values stand beside them.
+# Names of models in figures, and the models of the paper whose values stand beside them.
 LABELS = dict(zip(FITS.model, FITS.label))
 PAPER = {model: paper for model, paper in zip(FITS.model, FITS.paper) if paper}
 

@@ -52,6 +52,7 @@ rule plot_fig2:
         "../envs/whatwhere.yaml"
     params:
         shared=list(FITS.query("figure == 'fig2' and shares_filter").model.unique()),
+        labels=LABELS,
         code=code_of("plot_fig2"),
     message:
         "Draw Figure 2"
@@ -91,6 +92,11 @@ rule plot_fig3:
     conda:
         "../envs/whatwhere.yaml"
     params:
+        labels=LABELS,
+        paper=PAPER,
+        known=list(
+            FITS.query("figure == 'fig3' and known_field and masks").model.unique()
+        ),
         code=code_of("plot_fig3"),
     message:
         "Draw Figure 3"
@@ -134,6 +140,7 @@ rule plot_fig4:
     conda:
         "../envs/whatwhere.yaml"
     params:
+        labels=LABELS,
         code=code_of("plot_fig4"),
     message:
         "Draw Figure 4"
@@ -173,6 +180,8 @@ rule plot_fig5:
     conda:
         "../envs/whatwhere.yaml"
     params:
+        labels=LABELS,
+        paper=PAPER,
         code=code_of("plot_fig5"),
     message:
         "Draw Figure 5"
@@ -200,6 +209,7 @@ rule plot_table1:
     conda:
         "../envs/whatwhere.yaml"
     params:
+        labels=LABELS,
         code=code_of("plot_table1"),
     message:
         "Draw Table 1"
@@ -228,6 +238,7 @@ rule plot_scaling:
     conda:
         "../envs/whatwhere.yaml"
     params:
+        labels=LABELS,
         code=code_of("plot_scaling"),
     message:
         "Draw performance over neurons and images"
@@ -255,6 +266,8 @@ rule plot_data_efficiency:
     conda:
         "../envs/whatwhere.yaml"
     params:
+        labels=LABELS,
+        paper=PAPER,
         code=code_of("plot_data_efficiency"),
     message:
         "Draw data efficiency"
@@ -282,6 +295,7 @@ rule plot_transfer:
     conda:
         "../envs/whatwhere.yaml"
     params:
+        labels=LABELS,
         code=code_of("plot_transfer"),
     message:
         "Draw what other recordings are worth"
@@ -362,6 +376,7 @@ rule plot_recording:
         cell=lookup(
             "dataset == '{dataset}' and drawn and last", within=CELLS, cols="cell"
         ),
+        labels=LABELS,
         code=code_of("plot_recording"),
     message:
         "Draw the recording {wildcards.dataset}"
@@ -395,6 +410,7 @@ rule plot_barcodes:
     conda:
         "../envs/whatwhere.yaml"
     params:
+        labels=LABELS,
         code=code_of("plot_barcodes"),
     message:
         "Draw the barcodes of {wildcards.model} on {wildcards.dataset}"

@@ -99,6 +99,8 @@ rule collect_data_efficiency:
     conda:
         "../envs/whatwhere.yaml"
     params:
+        paper=PAPER,
+        networks=list(FITS.query("factorized and paper != ''").model.unique()),
         code=code_of("collect_data_efficiency"),
     message:
         "Collect data efficiency"
@@ -162,7 +164,7 @@ rule collect_identity:
         ].to_dict("records"),
         cells=list(CELLS.query("figure == 'identity' and last").cell),
         definitions={
-            name: config["models"][name]
+            name: MODELS[name]
             for name in FITS.query("figure == 'identity'").model.unique()
         },
         code=code_of("collect_identity"),
@@ -202,6 +204,7 @@ rule collect_table1:
             name: config["models"][name]["loss"]
             for name in FITS.query("figure == 'table1'").model.unique()
         },
+        paper=PAPER,
         code=code_of("collect_table1"),
     message:
         "Collect Table 1"
@@ -273,6 +276,7 @@ rule answer_questions:
     params:
         families={name: model["family"] for name, model in config["models"].items()},
         figures={name: one["figure"] for name, one in EXPERIMENTS.items()},
+        paper=PAPER,
         code=code_of("answer_questions"),
     message:
         "Answer the paper's questions"

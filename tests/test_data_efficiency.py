@@ -28,7 +28,7 @@ def test_octaves_are_counted_against_the_papers_curve_of_the_same_population():
     rows = [("cnn_one_kernel", 100, 256, 0.4), ("inferred", 100, 256, 0.8), ("inferred", 10, 256, 0.8)]
     table = pd.DataFrame(rows, columns=["model", "n_neurons", "n_images", "feve"]).assign(dataset="one")
     reference = CURVE.assign(model="cnn_one_kernel", n_neurons=100, experiment="fig3")
-    gained = octaves_gained(table, reference)
+    gained = octaves_gained(table, reference, ["cnn_one_kernel"])
     np.testing.assert_allclose(gained[:2], [0, 2])
     assert np.isnan(gained[2])
 
@@ -59,11 +59,14 @@ def tables(tmp_path):
     return paths
 
 
+LABELS = {"cnn_one_kernel": "CNN", "cnn_one_kernel_localized": "CNN, inferred start"}
+PAPER = {"paper": {"cnn_one_kernel": "cnn_one_kernel"}}
+COLLECTED = PAPER | {"networks": ["cnn_one_kernel"]}
 REFERENCE = [REPOSITORY / "config" / "reference" / f"fig{number}.csv" for number in (3, 4, 5)]
 
 
 def test_the_table_has_a_row_per_cell_with_means_over_seeds(tables, tmp_path):
-    collect(**tables, reference=REFERENCE, output=tmp_path / "table.csv")
+    collect(**tables, **COLLECTED, reference=REFERENCE, output=tmp_path / "table.csv")
     table = pd.read_csv(tmp_path / "table.csv")
     assert len(table) == 4
     assert (table.n_seeds == 2).all()
@@ -78,21 +81,21 @@ def test_the_table_has_a_row_per_cell_with_means_over_seeds(tables, tmp_path):
 
 
 def test_populations_without_types_have_no_rand_index(tables, tmp_path):
-    collect(**(tables | {"barcode_scores": []}), reference=REFERENCE, output=tmp_path / "table.csv")
+    collect(**tables | COLLECTED | {"barcode_scores": []}, reference=REFERENCE, output=tmp_path / "table.csv")
     assert "ari" not in pd.read_csv(tmp_path / "table.csv")
 
 
 @pytest.mark.slow
 def test_the_figure_names_every_curve_and_every_quantity(tables, tmp_path):
-    collect(**tables, reference=REFERENCE, output=tmp_path / "table.csv")
+    collect(**tables, **COLLECTED, reference=REFERENCE, output=tmp_path / "table.csv")
     outputs = {name: tmp_path / f"figure.{name}" for name in ("svg", "png")}
-    plot(tmp_path / "table.csv", REFERENCE, **outputs)
+    plot(tmp_path / "table.csv", REFERENCE, LABELS, **PAPER, **outputs)
     text = outputs["svg"].read_text()
     for word in ("CNN, inferred start, N = 100", "CNN, N = 100", "FEVE", "adjusted Rand index", "paper"):
         assert word in text
     assert outputs["png"].stat().st_size > 10_000
     first = outputs["svg"].read_bytes()
-    plot(tmp_path / "table.csv", REFERENCE, **outputs)
+    plot(tmp_path / "table.csv", REFERENCE, LABELS, **PAPER, **outputs)
     assert outputs["svg"].read_bytes() == first
 
 
@@ -104,5 +107,5 @@ def test_octaves_do_not_depend_on_what_else_is_in_the_run():
     reference = pd.concat([CURVE.assign(model="cnn_one_kernel"), other]).assign(
         n_neurons=100, experiment="fig3"
     )
-    np.testing.assert_allclose(octaves_gained(table, reference)[:2], [0, 2])
-    np.testing.assert_allclose(octaves_gained(table[:2], reference), [0, 2])
+    for some in (table, table[:2]):
+        np.testing.assert_allclose(octaves_gained(some, reference, ["cnn_one_kernel"])[:2], [0, 2])

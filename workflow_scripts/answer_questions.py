@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from whatwhere import forest, plotting
-from whatwhere.files import atomic, read_table, write_table
+from whatwhere.files import atomic, read_reference, read_table, write_table
 from whatwhere.logs import logged
 from whatwhere.pages import heading, number, paragraph, picture, table, write_page
 from whatwhere.questions import ABSENT, QUESTIONS, answers
@@ -72,6 +72,7 @@ def main(
     exchange_rates: str | Path | None,
     transfer: str | Path | None,
     reference: list[str],
+    paper: dict[str, str],
     families: dict[str, str],
     figures: dict[str, str | None],
     output: str | Path,
@@ -85,7 +86,7 @@ def main(
     """
     plotting.use_style()
     optional = [read_table(path) if path else None for path in (barcode_scores, exchange_rates, transfer)]
-    published = pd.concat([read_table(path) for path in reference], ignore_index=True)
+    published = read_reference(reference, paper)
     write_table(answers(read_table(scores), *optional, families, figures, published), output)
     found = read_table(output)
     one_each = sentences(found)
@@ -114,6 +115,7 @@ if __name__ == "__main__":
             exchange_rates=next(iter(snakemake.input.exchange_rates), None),
             transfer=next(iter(snakemake.input.transfer), None),
             reference=list(snakemake.input.reference),
+            paper=dict(snakemake.params.paper),
             families=snakemake.params.families,
             figures=snakemake.params.figures,
             output=snakemake.output.answers,

@@ -5,11 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from whatwhere.files import read_table, write_table
+from whatwhere.files import read_reference, read_table, write_table
 from whatwhere.logs import logged
 
-NETWORKS = ["cnn_one_kernel", "factorized_two_kernels", "factorized_relu"]
-"""The paper's networks of Figures 3, 4 and 5."""
 KEYS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images"]
 
 
@@ -35,10 +33,10 @@ def images_needed(curve: pd.DataFrame, feve: np.ndarray) -> np.ndarray:
     return 2 ** np.interp(feve, height[rising], octaves, left=np.nan, right=np.nan)
 
 
-def octaves_gained(table: pd.DataFrame, reference: pd.DataFrame) -> pd.Series:
+def octaves_gained(table: pd.DataFrame, reference: pd.DataFrame, networks: list[str]) -> pd.Series:
     """Octaves of images that the paper needed more for the same score, one value per row of ``table``.
 
-    The paper's curve is that of its factorised network (:data:`NETWORKS`) for the same simulation and
+    The paper's curve is that of its factorized network, one of ``networks``, for the same simulation and
     population size, whatever other models a run has; NaN where there is none, or where it does not reach, or
     starts above, the score.
     """
@@ -46,8 +44,8 @@ def octaves_gained(table: pd.DataFrame, reference: pd.DataFrame) -> pd.Series:
     gained = pd.Series(np.nan, index=table.index)
     for (dataset, n_neurons), rows in table.groupby(["dataset", "n_neurons"], sort=False):
         fitted = set(table[table.dataset == dataset].model)
-        networks = [name for name in NETWORKS if name in fitted]
-        curve = figures[figures.model.isin(networks[:1]) & (figures.n_neurons == n_neurons)]
+        network = [name for name in networks if name in fitted][:1]
+        curve = figures[figures.model.isin(network) & (figures.n_neurons == n_neurons)]
         if curve.n_images.nunique() > 1:
             gained[rows.index] = np.log2(images_needed(curve, rows.feve.to_numpy()) / rows.n_images)
     return gained
@@ -65,9 +63,14 @@ def main(
     locations: list[str],
     barcode_scores: list[str],
     reference: list[str],
+    paper: dict[str, str],
+    networks: list[str],
     output: str | Path,
 ) -> None:
-    """Write one row per model, population and data size to ``output``.
+    """Writes one row per model, population and data size to ``output``.
+
+    ``paper`` says which model of the paper stands beside a model, and ``networks`` which of these models are
+    the factorized networks that all models of a dataset are compared with.
 
     Columns: mean and sd over seeds of FEVE (not clipped), of the localisation error in pixels and of the
     adjusted Rand index with the true number of types, and the octaves of images gained over the paper.
@@ -86,7 +89,7 @@ def main(
         agreement = read(barcode_scores).rename(columns={"ari": "ari_any_number", "ari_known_number": "ari"})
         table = table.join(over_seeds(agreement, ["ari", "ari_any_number"]))
     table = table.join(rated.groupby(KEYS, sort=False)[["finished", "at_edge"]].mean()).reset_index()
-    table["octaves_gained"] = octaves_gained(table, read(reference))
+    table["octaves_gained"] = octaves_gained(table, read_reference(reference, paper), networks)
     write_table(table, output)
 
 
@@ -97,5 +100,7 @@ if __name__ == "__main__":
             locations=list(snakemake.input.locations),
             barcode_scores=list(snakemake.input.barcode_scores),
             reference=list(snakemake.input.reference),
+            paper=dict(snakemake.params.paper),
+            networks=list(snakemake.params.networks),
             output=snakemake.output.table,
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from whatwhere.files import read_table, write_table
+from whatwhere.files import read_reference, read_table, write_table
 from whatwhere.logs import logged
 from whatwhere.selection import last_cell
 
@@ -56,6 +56,7 @@ def main(
     scores: list[str],
     selection: list[str],
     reference: str | Path,
+    paper: dict[str, str],
     regions: dict[str, str],
     losses: dict[str, str],
     output: str | Path,
@@ -68,6 +69,8 @@ def main(
         Files of every dataset and model, in the same order.
     reference
         The paper's values: columns ``model``, ``region``, ``correlation``, ``validation_loss``.
+    paper
+        Model of the paper by model.
     regions
         Region by dataset.
     losses
@@ -86,9 +89,9 @@ def main(
         for model, part in table.groupby("model", sort=False)
     ]
     table = pd.concat([table, pd.DataFrame(averages)], ignore_index=True)
-    paper = read_table(reference).astype({"region": str}).drop(columns="source")
-    paper = paper.rename(columns={"correlation": "paper", "validation_loss": "paper_validation_loss"})
-    table = table.merge(paper, on=["model", "region"], how="left")
+    published = read_reference([reference], paper).astype({"region": str}).drop(columns="source")
+    published = published.rename(columns={"correlation": "paper", "validation_loss": "paper_validation_loss"})
+    table = table.merge(published, on=["model", "region"], how="left")
     order = {model: position for position, model in enumerate(losses)}
     table = table.sort_values("model", key=lambda names: names.map(order), kind="stable")
     write_table(table, output)
@@ -100,6 +103,7 @@ if __name__ == "__main__":
             scores=list(snakemake.input.scores),
             selection=list(snakemake.input.selection),
             reference=snakemake.input.reference,
+            paper=dict(snakemake.params.paper),
             regions=dict(snakemake.params.regions),
             losses=dict(snakemake.params.losses),
             output=snakemake.output.table,

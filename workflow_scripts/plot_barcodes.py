@@ -114,7 +114,12 @@ def title(score: pd.Series) -> str:
 
 
 def main(
-    barcodes: str | Path, scores: str | Path, averages: str | Path, svg: str | Path, png: str | Path
+    barcodes: str | Path,
+    scores: str | Path,
+    averages: str | Path,
+    labels: dict[str, str],
+    svg: str | Path,
+    png: str | Path,
 ) -> None:
     """Draw the first seed and selection rule of the last cell."""
     plotting.use_style()
@@ -129,7 +134,7 @@ def main(
             drawn.append(fields(right, stored["field"].values, stored["n_neurons"].values))
     for ax, letter in zip(drawn, "abc", strict=False):
         plotting.panel_letter(ax, letter)
-    plotting.save(figure, svg, png, plotting.remark(rated))
+    plotting.save(figure, svg, png, plotting.remark(plotting.labelled(rated, labels)))
 
 
 if __name__ == "__main__":
@@ -138,6 +143,7 @@ if __name__ == "__main__":
             barcodes=snakemake.input.barcodes,
             scores=snakemake.input.scores,
             averages=snakemake.input.fields,
+            labels=dict(snakemake.params.labels),
             svg=snakemake.output.svg,
             png=snakemake.output.png,
         )

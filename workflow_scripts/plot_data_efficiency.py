@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from whatwhere import plotting
-from whatwhere.files import read_table
+from whatwhere.files import read_reference, read_table
 from whatwhere.logs import logged
 
 QUANTITIES = {"feve": "FEVE", "location_error": "localisation error / px", "ari": "adjusted Rand index"}
@@ -38,12 +38,19 @@ def panel(
         plotting.legend_below(ax, 1, paper=drawn)
 
 
-def main(table: str | Path, reference: list[str], svg: str | Path, png: str | Path) -> None:
+def main(
+    table: str | Path,
+    reference: list[str],
+    labels: dict[str, str],
+    paper: dict[str, str],
+    svg: str | Path,
+    png: str | Path,
+) -> None:
     """Draw one column per dataset and one row per quantity that it has, for the first selection rule."""
     plotting.use_style()
-    rows = read_table(table)
+    rows = plotting.labelled(read_table(table), labels)
     rows = rows[rows.selection == rows.selection.iloc[0]]
-    published = pd.concat([read_table(path) for path in reference], ignore_index=True)
+    published = plotting.labelled(read_reference(reference, paper), labels)
     datasets = list(rows.dataset.unique())
     quantities = [name for name in QUANTITIES if name in rows and rows[name].notna().any()]
     figure = plt.figure(figsize=(plotting.PAGE, 2.6 * len(quantities)))
@@ -69,6 +76,8 @@ if __name__ == "__main__":
         main(
             table=snakemake.input.table,
             reference=list(snakemake.input.reference),
+            labels=dict(snakemake.params.labels),
+            paper=dict(snakemake.params.paper),
             svg=snakemake.output.svg,
             png=snakemake.output.png,
         )

@@ -10,7 +10,9 @@ from whatwhere.files import read_table
 from whatwhere.logs import logged
 
 
-def main(scores: list[str], shared: list[str], svg: str | Path, png: str | Path) -> None:
+def main(
+    scores: list[str], shared: list[str], labels: dict[str, str], svg: str | Path, png: str | Path
+) -> None:
     """Draw the figure; ``shared`` names the models whose neurons share a filter."""
     plotting.use_style()
     table = pd.concat([read_table(path) for path in scores], ignore_index=True)
@@ -33,7 +35,7 @@ def main(scores: list[str], shared: list[str], svg: str | Path, png: str | Path)
     plotting.image_axis(ax, table.n_images)
     ax.set(ylabel="FEVE", ylim=(-0.02, 1.02))
     plotting.legend_below(ax, 1, paper=False)
-    plotting.save(figure, svg, png, plotting.remark(table))
+    plotting.save(figure, svg, png, plotting.remark(plotting.labelled(table, labels)))
 
 
 if __name__ == "__main__":
@@ -41,6 +43,7 @@ if __name__ == "__main__":
         main(
             list(snakemake.input.scores),
             snakemake.params.shared,
+            dict(snakemake.params.labels),
             snakemake.output.svg,
             snakemake.output.png,
         )

@@ -59,6 +59,7 @@ def main(
     barcodes: str | Path,
     barcode_scores: str | Path,
     reference: str | Path,
+    labels: dict[str, str],
     svg: str | Path,
     png: str | Path,
 ) -> None:
@@ -84,7 +85,7 @@ def main(
     _histogram(histogram, rated, codes, expected)
     for letter, ax in zip("abcd", (top[0], bottom[0], scatter, histogram), strict=True):
         plotting.panel_letter(ax, letter)
-    plotting.save(figure, svg, png, plotting.remark(rated))
+    plotting.save(figure, svg, png, plotting.remark(plotting.labelled(rated, labels)))
 
 
 if __name__ == "__main__":
@@ -95,6 +96,7 @@ if __name__ == "__main__":
             barcodes=snakemake.input.barcodes[0],
             barcode_scores=snakemake.input.barcode_scores[0],
             reference=snakemake.input.reference,
+            labels=dict(snakemake.params.labels),
             svg=snakemake.output.svg,
             png=snakemake.output.png,
         )

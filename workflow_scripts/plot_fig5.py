@@ -1,6 +1,5 @@
 """Figure 5: a nonlinear feature space: model comparison, selection rules, barcodes, number of types."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from whatwhere import plotting
-from whatwhere.files import read_table
+from whatwhere.files import read_reference, read_table
 from whatwhere.logs import logged
 
 RULES = {
@@ -74,12 +73,6 @@ def over_neurons(largest: pd.DataFrame, n_types: dict[str, int], reference: pd.D
     """
     largest = largest[largest.dataset.isin(n_types)]
     largest = largest.assign(n_types=largest.dataset.map(n_types).astype(int))
-    # Networks with one feature per type have their number in their name.
-    names = [
-        re.sub(rf"_{count}(?=_|$)", "", model)
-        for count, model in zip(largest.n_types, largest.model, strict=True)
-    ]
-    largest = largest.assign(model=names)
     sizes = ["n_types", "n_images", "n_neurons", "dataset"]
     neurons = largest.groupby([*sizes, "model", "neuron"], sort=False).feve.mean()
     feve = neurons.groupby([*sizes, "model"], sort=False)
@@ -116,17 +109,23 @@ def main(
     barcodes: list[str],
     barcode_scores: list[str],
     reference: str | Path,
+    labels: dict[str, str],
+    paper: dict[str, str],
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draw the figure: curves and barcodes of its first dataset, the number of types from all of them."""
+    """Draws the figure: curves and barcodes of its first dataset, the number of types from all datasets.
+
+    ``paper`` says which model of the paper stands beside a model.
+    """
     plotting.use_style()
-    table = pd.concat([read_table(path) for path in scores], ignore_index=True)
+    table = plotting.labelled(pd.concat([read_table(path) for path in scores], ignore_index=True), labels)
     codes, agreement = (
         pd.concat([read_table(path) for path in paths], ignore_index=True)
         for paths in (barcodes, barcode_scores)
     )
-    paper = read_table(reference)
+    # Networks with other numbers of features share a label and the paper's values.
+    published = plotting.labelled(read_reference([reference], paper), labels).drop_duplicates()
     first = table.dataset.iloc[0]
     fit = ["experiment", "dataset", "model"]
     example = agreement.loc[agreement.dataset == first, fit].iloc[0]
@@ -138,7 +137,7 @@ def main(
     top, bottom = figure.subfigures(2, 1, height_ratios=[1.15, 1])
     mine = table[table.dataset == first]
     axes = list(np.ravel(top.subplots(1, mine.selection.nunique(), sharey=True)))
-    drawn = curves(axes, mine, paper)
+    drawn = curves(axes, mine, published)
     plotting.figure_legend(top, axes[-1], 3, paper=drawn)
     # A model keeps its colour: that of its curve of the population in the lower panel, or of its first.
     styles: dict[str, int] = {}
@@ -147,7 +146,7 @@ def main(
             styles[model] = index
     left, right = bottom.subplots(1, 2, width_ratios=[1.3, 1])
     barcodes_by_type(left, shown, score.iloc[0])
-    types(right, over_neurons(largest, n_types, paper), styles)
+    types(right, over_neurons(largest, n_types, published), styles)
     plotting.figure_legend(bottom, right, 4, paper=False)
     for letter, ax in zip("abcde", [*axes, left, right], strict=False):
         plotting.panel_letter(ax, letter)
@@ -161,6 +160,8 @@ if __name__ == "__main__":
             barcodes=list(snakemake.input.barcodes),
             barcode_scores=list(snakemake.input.barcode_scores),
             reference=snakemake.input.reference,
+            labels=dict(snakemake.params.labels),
+            paper=dict(snakemake.params.paper),
             svg=snakemake.output.svg,
             png=snakemake.output.png,
         )

@@ -71,10 +71,12 @@ def _rates(ax: Axes, rates: pd.DataFrame) -> None:
     )
 
 
-def main(scaling: str | Path, rates: str | Path, svg: str | Path, png: str | Path) -> None:
+def main(
+    scaling: str | Path, rates: str | Path, labels: dict[str, str], svg: str | Path, png: str | Path
+) -> None:
     """Draw one row of panels for every dataset and model of several sizes, for the first selection rule."""
     plotting.use_style()
-    scores, fitted = read_table(scaling), read_table(rates)
+    scores, fitted = (plotting.labelled(read_table(path), labels) for path in (scaling, rates))
     fitted = fitted[fitted.stated.ne(True)]
     scores = scores[scores.selection == scores.selection.iloc[0]]
     fitted = fitted[fitted.selection == scores.selection.iloc[0]]
@@ -105,6 +107,7 @@ if __name__ == "__main__":
         main(
             scaling=snakemake.input.scaling,
             rates=snakemake.input.rates,
+            labels=dict(snakemake.params.labels),
             svg=snakemake.output.svg,
             png=snakemake.output.png,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,21 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 def read_table(path: str | Path) -> pd.DataFrame:
     """Read a table written by :func:`write_table`."""
     return pd.read_csv(path)
+
+
+def read_reference(paths: Sequence[str | Path], paper: dict[str, str]) -> pd.DataFrame:
+    """Reads published values, in ``model`` the models of a run that they stand beside.
+
+    Parameters
+    ----------
+    paths
+        Tables of ``config/reference``.
+    paper
+        Model of a run to the model of the paper, as the tables name it. Other published values are left out.
+    """
+    table = pd.concat([read_table(path) for path in paths], ignore_index=True)
+    beside = [[model for model, one in paper.items() if one == name] for name in table["model"]]
+    return table.assign(model=beside).explode("model").dropna(subset="model")
 
 
 def write_tensors(content: dict[str, Any], path: str | Path) -> None:

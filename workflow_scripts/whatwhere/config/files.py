@@ -20,7 +20,7 @@ Config = dict[str, Any]
 _PACKAGE = Path(__file__).parents[1]
 # A checkout has them beside the workflow, an installed package takes them along.
 FOLDER = next(folder for folder in (_PACKAGE / "defaults", _PACKAGE.parents[1] / "config") if folder.is_dir())
-"""Folder of ``config.yaml`` and ``schemas/``."""
+"""Folder of ``models.yaml``, ``config.yaml`` and ``schemas/``."""
 SCHEMAS = FOLDER / "schemas"
 
 

@@ -12,8 +12,8 @@ from whatwhere.config.resolve import resolve
 from whatwhere.config.schema import Sources
 from whatwhere.config.validation import validate
 
-DEFAULT = FOLDER / "config.yaml"
-"""The configuration that every other one extends."""
+DEFAULTS = (FOLDER / "models.yaml", FOLDER / "config.yaml")
+"""The library of settings, datasets and models, and the quick run: every other configuration extends them."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def load(
     UserError
         With one line that names file and key, what is wrong and what is allowed.
     """
-    files = dict.fromkeys(Path(path).resolve() for path in (DEFAULT, *paths))
+    files = dict.fromkeys(Path(path).resolve() for path in (*DEFAULTS, *paths))
     typed = from_command_line(command_line or {})
     sources = [(str(path), read(path)) for path in files] + ([("--config", typed)] if typed else [])
     written: Config = {}

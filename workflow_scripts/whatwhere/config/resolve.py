@@ -25,6 +25,8 @@ EXPERIMENT: Config = {
 """What an experiment is unless it says otherwise."""
 STAGES = ("patience", "burn_in", "n_stages", "factor", "restore")
 """Keys of a training in learning-rate stages."""
+FIGURE_KEYS = ("label", "paper")
+"""Keys of models for figures: ``like`` does not copy them, and fits do not depend on them."""
 PATHS = ("path", "images", "responses", "splits_from", "weights")
 """Keys of datasets that hold files or folders of this machine."""
 
@@ -95,7 +97,9 @@ def _known(name: Any, entries: Config, path: tuple[str | int, ...], sources: Sou
 
 
 def _laid_over(base: Any, own: Config) -> Any:
-    return merge(copy.deepcopy(base), own) if isinstance(base, dict) else own
+    if not isinstance(base, dict):
+        return own
+    return merge({key: copy.deepcopy(value) for key, value in base.items() if key not in FIGURE_KEYS}, own)
 
 
 def _fill_cores(config: Config, sources: Sources) -> None:

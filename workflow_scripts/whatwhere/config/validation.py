@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from whatwhere.config.dataset_checks import check_dataset, smaller_side
 from whatwhere.config.files import Config
 from whatwhere.config.kinds import kind_of, kinds_that
@@ -47,6 +49,7 @@ def validate(config: Config, sources: Sources) -> None:
     for name in config["datasets"]:
         check_dataset(config, name, sources)
     _check_experiments(config, sources)
+    _check_labels(config, sources)
     for figure in FIGURES:
         _check_figure(config, figure, sources)
     _check_transfer(config, sources)
@@ -121,6 +124,18 @@ def _check_experiments(config: Config, sources: Sources) -> None:
         if name in names:
             raise fail((*path, "name"), f"'{name}' is used by an earlier experiment", sources)
         names.add(name)
+
+
+def _check_labels(config: Config, sources: Sources) -> None:
+    """Refuses models of one dataset that figures could not tell apart."""
+    shown: dict[tuple[str, str], str] = {}
+    for experiment in config["experiments"]:
+        for dataset, model in itertools.product(experiment["datasets"], experiment["models"]):
+            label = config["models"][model].get("label", model)
+            other = shown.setdefault((dataset, label), model)
+            if other != model:
+                message = f"'{label}' is the label of '{other}' on dataset '{dataset}', too: change one"
+                raise fail(("models", model), message, sources, ["label"])
 
 
 def _check_figure(config: Config, figure: str, sources: Sources) -> None:
