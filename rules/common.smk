@@ -24,7 +24,6 @@ from whatwhere.config.traits import traits_of
 from whatwhere.config.ways import with_ways
 from whatwhere.errors import UserError
 from whatwhere.recordings import input_files, is_downloaded, stamp
-from whatwhere.simulations.inputs import simulation_inputs
 
 
 def resolved(written):
@@ -156,9 +155,7 @@ def growing(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
-def stimulus_files(wildcards):
-    """Input function: files that a simulation takes its images and feature space from, by role."""
-    inputs = simulation_inputs(config["datasets"][wildcards.dataset])
-    if "recording" in inputs:
-        inputs["recording"] = f"<results>/data/{inputs['recording']}.nc"
-    return inputs
+def lent_images(wildcards):
+    """Input function: the recorded dataset, if any, whose images a simulation shows."""
+    lender = config["datasets"][wildcards.dataset].get("stimuli", {}).get("dataset")
+    return [f"<results>/data/{lender}.nc"] if lender else []

@@ -21,7 +21,8 @@ rule download:
 
 rule simulate:
     input:
-        unpack(stimulus_files),
+        files=lambda wildcards: input_files(config["datasets"][wildcards.dataset]),
+        recording=lent_images,
         downloaded=branch(
             lambda wildcards: wildcards.dataset in DOWNLOADED,
             then="<results>/downloads/{dataset}.done",
@@ -53,6 +54,10 @@ rule simulate:
 rule load_recording:
     input:
         files=lambda wildcards: input_files(config["datasets"][wildcards.dataset]),
+        sessions=lambda wildcards: collect(
+            "<results>/data/{session}.nc",
+            session=config["datasets"][wildcards.dataset].get("recordings", []),
+        ),
         downloaded=branch(
             lambda wildcards: wildcards.dataset in DOWNLOADED,
             then="<results>/downloads/{dataset}.done",
@@ -80,37 +85,6 @@ rule load_recording:
         "Load the recording {wildcards.dataset}"
     script:
         "../workflow_scripts/load_recording.py"
-
-
-rule pool_recordings:
-    input:
-        datasets=lambda wildcards: collect(
-            "<results>/data/{recording}.nc",
-            recording=config["datasets"][wildcards.dataset]["recordings"],
-        ),
-    output:
-        dataset="<results>/data/{dataset}.nc",
-    log:
-        "<logs>/pool_recordings/{dataset}.log",
-    benchmark:
-        "<benchmarks>/pool_recordings/{dataset}.tsv"
-    wildcard_constraints:
-        dataset=made_by("pool_recordings"),
-    conda:
-        "../envs/whatwhere.yaml"
-    resources:
-        mem_mb=growing(8000),
-        runtime=growing(30),
-    params:
-        recordings=lookup(dpath="datasets/{dataset}/recordings", within=config),
-        copies=lookup(
-            dpath="datasets/{dataset}/copies", within=config, default="follow"
-        ),
-        code=code_of("pool_recordings"),
-    message:
-        "Put recordings together as {wildcards.dataset}"
-    script:
-        "../workflow_scripts/pool_recordings.py"
 
 
 rule compute_sta:

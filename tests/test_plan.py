@@ -23,8 +23,9 @@ def test_schema_traits_and_families_name_the_same_families():
 def test_the_schema_and_the_table_name_the_same_kinds_of_datasets_and_every_kind_has_its_module():
     schema = yaml.safe_load((REPOSITORY / "config" / "schemas" / "datasets.schema.yaml").read_text())
     assert list(KINDS) == schema["properties"]["kind"]["enum"]
-    makes = {"simulate": "simulate", "load_recording": "load", "pool_recordings": "pool"}
-    assert all(hasattr(kind.load_module(), makes[kind.rule]) for kind in KINDS.values())
+    for kind in KINDS.values():
+        makes = "simulate" if kind.simulated else "pool" if kind.pooled else "load"
+        assert callable(getattr(kind.load_module(), makes))
 
 
 def test_families_are_fitted_as_their_traits_say():

@@ -33,7 +33,7 @@ if __name__ == "__main__":
         main(
             name=snakemake.wildcards.dataset,
             definition=snakemake.params.definition,
-            recording=snakemake.input.get("recording"),
+            recording=next(iter(snakemake.input.recording), None),
             downloads=snakemake.params.downloads,
             output=snakemake.output.dataset,
         )

@@ -9,7 +9,7 @@ import contextlib
 import math
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import yaml
 
@@ -26,7 +26,6 @@ SCHEMAS = FOLDER / "schemas"
 
 # The parser in C takes a ninth of the time; PyYAML can be built without it.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_MAX_DEPTH = 100
 
 
 class _StrictLoader(_Loader):
@@ -52,23 +51,6 @@ def dump(config: Config) -> str:
     return yaml.dump(config, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
 
 
-def _check_nesting(stream: TextIO) -> None:
-    """Refuse what has no end, an alias inside of what it names, and what the parser in C has no stack for.
-
-    It calls itself for what is nested, so that a file nested too deep would end the process without a word.
-    """
-    inside: list[str | None] = []
-    for event in yaml.parse(stream, _StrictLoader):
-        if isinstance(event, yaml.AliasEvent) and event.anchor in inside:
-            raise yaml.YAMLError(f"*{event.anchor} stands inside of what &{event.anchor} names")
-        if isinstance(event, yaml.CollectionStartEvent):
-            inside.append(event.anchor)
-            if len(inside) > _MAX_DEPTH:
-                raise yaml.YAMLError(f"nested deeper than {_MAX_DEPTH}")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            inside.pop()
-
-
 def read(path: str | Path) -> Config:
     """Read one YAML file.
 
@@ -79,8 +61,6 @@ def read(path: str | Path) -> Config:
     """
     try:
         with open(path, encoding="utf-8") as stream:
-            _check_nesting(stream)
-            stream.seek(0)
             content = yaml.load(stream, _StrictLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error

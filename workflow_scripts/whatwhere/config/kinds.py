@@ -15,15 +15,17 @@ class Kind:
     Attributes
     ----------
     rule
-        Rule that makes the dataset: ``simulate``, ``load_recording`` or ``pool_recordings``.
+        Rule that makes the dataset: ``simulate`` or ``load_recording``.
     module
         Import path of the module whose function ``simulate``, ``load`` or ``pool`` makes the dataset. It is
         imported when it is needed.
     files
-        Keys of the definition that name files or folders of the user.
+        Keys of the definition, with dots inside of mappings, that name files or folders of the user.
     takes
         What a simulation takes besides the keys of its definition: ``recording``, the file of a recorded
         dataset that lends its images, and ``downloads``, the folder of downloaded files.
+    pooled
+        Whether the dataset is made of other recordings.
     downloaded
         Whether the files are published and downloaded.
     known_fields
@@ -36,6 +38,7 @@ class Kind:
     module: str
     files: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
+    pooled: bool = False
     downloaded: bool = False
     known_fields: bool = False
     tables: bool = False
@@ -44,11 +47,6 @@ class Kind:
     def simulated(self) -> bool:
         """Whether the dataset is simulated; all others are recordings."""
         return self.rule == "simulate"
-
-    @property
-    def pooled(self) -> bool:
-        """Whether the dataset is made of other recordings."""
-        return self.rule == "pool_recordings"
 
     def load_module(self) -> ModuleType:
         """Imports the module that makes the dataset; some need torch, which takes seconds."""
@@ -64,7 +62,8 @@ def _recording(module: str, *files: str, downloaded: bool = False, tables: bool 
 
 
 def _simulation(module: str, *takes: str, known_fields: bool = False) -> Kind:
-    return Kind("simulate", f"whatwhere.simulations.{module}", takes=takes, known_fields=known_fields)
+    files = ("stimuli.path", "feature_space.weights")
+    return Kind("simulate", f"whatwhere.simulations.{module}", files, takes, known_fields=known_fields)
 
 
 KINDS: dict[str, Kind] = {
@@ -78,7 +77,7 @@ KINDS: dict[str, Kind] = {
     "nwb": _recording("nwb", "path"),
     "sensorium": _recording("sensorium", "path"),
     "lurz2020": _recording("sensorium", "path"),
-    "pooled": Kind("pool_recordings", "whatwhere.recordings.pooled"),
+    "pooled": Kind("load_recording", "whatwhere.recordings.pooled", pooled=True),
 }
 """Kind to traits; the schema and this table name the same kinds."""
 
@@ -94,5 +93,5 @@ def kinds_that(trait: str) -> list[str]:
 
 
 def is_recording(dataset: dict[str, Any] | None) -> bool:
-    """Whether a dataset of the configuration, None if it is not defined, is one recording."""
-    return dataset is not None and KINDS[dataset["kind"]].rule == "load_recording"
+    """Whether a dataset of the configuration, None if it is not defined, is a single recording."""
+    return dataset is not None and not (kind_of(dataset).simulated or kind_of(dataset).pooled)

@@ -26,7 +26,7 @@ def reference() -> str:
         parts += [f"## {title}: keys under `{name}.<name>`"]
         shared = {one: part for one, part in schema["properties"].items() if one != key}
         if shared:
-            parts += ["### every model", *_table({"properties": shared, "$defs": {}}, key)]
+            parts += ["### every model", *_table({"properties": shared, "required": [], "$defs": {}}, key)]
         for branch in schema["allOf"]:
             cases = _names(branch["if"]["properties"][key])
             parts += [f"### {key}: {', '.join(f'`{case}`' for case in cases)}"]

@@ -41,9 +41,9 @@ def validate(config: Config, sources: Sources) -> None:
     if config["sta_smoothing"] % 2 == 0:
         raise fail(("sta_smoothing",), f"{config['sta_smoothing']} must be odd", sources)
     for section in ("datasets", "models"):
-        # What others are like comes first, so that a mistake is found where it was made.
-        for name in _bases_first(section, sources, list(config[section])):
-            check_schema(config[section][name], section, (section, name), sources)
+        # Resolving has put bases before their variants: a mistake is found where it was made.
+        for name, definition in config[section].items():
+            check_schema(definition, section, (section, name), sources)
     for name in config["models"]:
         check_model(config, name, sources)
     for name in config["datasets"]:
@@ -54,20 +54,6 @@ def validate(config: Config, sources: Sources) -> None:
         _check_figure(config, figure, sources)
     _check_transfer(config, sources)
     _check_identity(config, sources)
-
-
-def _bases_first(section: str, sources: Sources, names: list[str]) -> list[str]:
-    """Names of a section, those that others are ``like`` before these."""
-    like: dict[str, str] = {}
-    for _, content in sources:
-        for name, entry in (content.get(section) or {}).items():
-            if isinstance(entry, dict) and "like" in entry:
-                like[name] = entry["like"]
-
-    def n_bases(name: str) -> int:
-        return 1 + n_bases(like[name]) if name in like else 0
-
-    return sorted(names, key=n_bases)
 
 
 def _check_sizes(config: Config, index: int, dataset: str, sources: Sources) -> None:
@@ -141,10 +127,9 @@ def _check_labels(config: Config, sources: Sources) -> None:
 def _check_figure(config: Config, figure: str, sources: Sources) -> None:
     """Refuse experiments from which a figure cannot be drawn."""
     trait, fewest = FIGURES[figure]
-    drawn = [index for index, one in enumerate(config["experiments"]) if one["figure"] == figure]
+    drawn = _drawn(config, figure)
     features = []
-    for index in drawn:
-        experiment = config["experiments"][index]
+    for index, experiment in drawn:
         for dataset in experiment["datasets"]:
             if not getattr(kind_of(config["datasets"][dataset]), trait):
                 kinds = " or ".join(kinds_that(trait))
@@ -154,7 +139,7 @@ def _check_figure(config: Config, figure: str, sources: Sources) -> None:
         features += [n_features(model) for model in models if traits_of(model).factorized]
     if drawn and fewest is not None and max(features, default=0) < fewest:
         message = f"{figure} needs a model of family cnn_factorized with {fewest} features or more"
-        raise fail(("experiments", drawn[0], "figure"), message, sources)
+        raise fail(("experiments", drawn[0][0], "figure"), message, sources)
 
 
 def _drawn(config: Config, figure: str) -> list[tuple[int, Config]]:

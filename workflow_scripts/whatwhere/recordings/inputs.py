@@ -1,9 +1,9 @@
-"""Files of the user that a recorded dataset is made from."""
+"""Files of the user that a dataset is made from."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from whatwhere.config.kinds import kind_of
 from whatwhere.recordings import sensorium
 from whatwhere.recordings.archive import files_below
 from whatwhere.recordings.array_files import split_location
+from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.hdf5 import other_files
 from whatwhere.recordings.pictures import is_image
 from whatwhere.recordings.tables import is_table
@@ -24,15 +25,14 @@ def input_files(definition: dict[str, Any]) -> list[str]:
     that Snakemake names it.
     """
     kind = kind_of(definition)
-    stated = {key: definition[key] for key in kind.files if key in definition}
-    if kind.tables and is_table(stated["responses"]):
-        # Other keys name columns of the table, unless there is such a file.
-        stated = {
-            key: value
-            for key, value in stated.items()
-            if key in ("images", "responses") or split_location(value)[0].is_file()
-        }
-    return _files(stated, kind.files)
+    table = kind.tables and is_table(definition["responses"])
+    return [
+        file
+        for key, place in _places(definition, kind.files)
+        # Other keys name columns of a table, unless there is such a file.
+        if not table or key in ("images", "responses") or place.is_file()
+        for file in _parts(place)
+    ]
 
 
 def stamp(definition: dict[str, Any]) -> str:
@@ -53,17 +53,22 @@ def stamp(definition: dict[str, Any]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _files(stated: dict[str, Any], keys: Iterable[str]) -> list[str]:
-    """Files that keys name: in a folder the parts that are tracked, or the pictures."""
-    found = []
+def _places(definition: dict[str, Any], keys: Iterable[str]) -> Iterator[tuple[str, Path]]:
+    """Yields keys, with dots inside of mappings, and the files or folders on this machine that they name."""
     for key in keys:
-        value = stated.get(key)
-        if isinstance(value, dict):
-            found += _files(value, keys if key == "test_set" else value)
-        elif isinstance(value, str):
-            path = split_location(value)[0]
-            parts = [part for name in sensorium.TRACKED for part in sorted(path.rglob(name))]
-            if not parts and path.is_dir():
-                parts = [path / name for name in files_below(path) if is_image(name)]
-            found += map(str, parts or [path])
-    return found
+        outer, _, inner = key.partition(".")
+        value = definition.get(outer)
+        if inner:
+            yield from _places(value or {}, [inner])
+        elif isinstance(value, dict):
+            yield from _places(value, keys if key == "test_set" else value)
+        elif isinstance(value, str) and not is_url(value):
+            yield key, split_location(value)[0]
+
+
+def _parts(path: Path) -> list[str]:
+    """Files of a folder that are tracked: parts of a session, or pictures. Of a file, the file itself."""
+    parts = [part for name in sensorium.TRACKED for part in sorted(path.rglob(name))]
+    if not parts and path.is_dir():
+        parts = [path / name for name in files_below(path) if is_image(name)]
+    return [str(part) for part in parts or [path]]
