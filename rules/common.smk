@@ -63,6 +63,8 @@ MODELS = {
     for name, one in config["models"].items()
 }
 KINDS = {name: kind_of(one) for name, one in config["datasets"].items()}
+SIMULATIONS = [name for name, kind in KINDS.items() if kind.simulated]
+RECORDINGS = [name for name, kind in KINDS.items() if not kind.simulated]
 DOWNLOADED = [n for n, d in config["datasets"].items() if is_downloaded(d)]
 # Names of models in figures, and the models of the paper whose values stand beside them.
 LABELS = dict(zip(FITS.model, FITS.label))
@@ -100,11 +102,6 @@ def any_of(names):
     return "|".join(names) or "(?!)"
 
 
-def made_by(rule):
-    """Pattern of the names of the datasets that a rule makes."""
-    return any_of(n for n, kind in KINDS.items() if kind.rule == rule)
-
-
 def fitted_by(rule):
     """Pattern of the names of the models that a rule fits."""
     return any_of(n for n, m in config["models"].items() if traits_of(m).rule == rule)
@@ -128,11 +125,11 @@ def imports_of(path):
 
 @functools.cache
 def code_of(script, *modules):
-    """Digest of a script, of ``modules`` it imports by name, and of all they import, directly or not.
+    """Digest of a script, of ``modules`` below whatwhere, and of all that they import, directly or not.
 
     As a param it makes an edit rerun exactly the rules that use the edited file.
     """
-    imported = [module.replace(".", "/") for module in modules]
+    imported = [f"whatwhere/{module.replace('.', '/')}" for module in modules]
     pending, seen = [SCRIPTS / f"{name}.py" for name in (script, *imported)], set()
     while pending:
         path = pending.pop()

@@ -35,7 +35,7 @@ rule simulate:
     benchmark:
         "<benchmarks>/simulate/{dataset}.tsv"
     wildcard_constraints:
-        dataset=made_by("simulate"),
+        dataset=any_of(SIMULATIONS),
     conda:
         "../envs/whatwhere.yaml"
     resources:
@@ -70,7 +70,7 @@ rule load_recording:
     benchmark:
         "<benchmarks>/load_recording/{dataset}.tsv"
     wildcard_constraints:
-        dataset=made_by("load_recording"),
+        dataset=any_of(RECORDINGS),
     conda:
         "../envs/whatwhere.yaml"
     resources:

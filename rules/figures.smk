@@ -366,7 +366,7 @@ rule plot_recording:
     benchmark:
         "<benchmarks>/plot_recording/{dataset}.tsv"
     wildcard_constraints:
-        dataset=any_of(n for n, kind in KINDS.items() if not kind.simulated),
+        dataset=any_of(RECORDINGS),
     group:
         "report"
     conda:

@@ -1,4 +1,4 @@
-"""Kinds of datasets: which rule makes one, from which files, and by which module of the library."""
+"""Kinds of datasets: the module that makes each, the files it reads, and what a run may ask of it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,12 @@ class Kind:
 
     Attributes
     ----------
-    rule
-        Rule that makes the dataset: ``simulate`` or ``load_recording``.
     module
-        Import path of the module whose function ``simulate``, ``load`` or ``pool`` makes the dataset. It is
-        imported when it is needed.
+        Module below ``whatwhere`` whose function ``simulate``, ``load`` or ``pool`` makes the dataset.
     files
         Keys of the definition, with dots inside of mappings, that name files or folders of the user.
     takes
-        What a simulation takes besides the keys of its definition: ``recording``, the file of a recorded
+        Arguments of a simulation besides the keys of its definition: ``recording``, the file of a recorded
         dataset that lends its images, and ``downloads``, the folder of downloaded files.
     pooled
         Whether the dataset is made of other recordings.
@@ -34,7 +31,6 @@ class Kind:
         Whether the responses may be a text table, of which other keys name columns.
     """
 
-    rule: str
     module: str
     files: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
@@ -46,38 +42,28 @@ class Kind:
     @property
     def simulated(self) -> bool:
         """Whether the dataset is simulated; all others are recordings."""
-        return self.rule == "simulate"
+        return self.module.startswith("simulations.")
 
     def load_module(self) -> ModuleType:
         """Imports the module that makes the dataset; some need torch, which takes seconds."""
-        return importlib.import_module(self.module)
+        return importlib.import_module(f"whatwhere.{self.module}")
 
 
 _ARRAYS = ("images", "responses", "image_of_presentation", "splits_from", "groups_from")
-
-
-def _recording(module: str, *files: str, downloaded: bool = False, tables: bool = False) -> Kind:
-    path = f"whatwhere.recordings.{module}"
-    return Kind("load_recording", path, files, downloaded=downloaded, tables=tables)
-
-
-def _simulation(module: str, *takes: str, known_fields: bool = False) -> Kind:
-    files = ("stimuli.path", "feature_space.weights")
-    return Kind("simulate", f"whatwhere.simulations.{module}", files, takes, known_fields=known_fields)
-
+_STIMULI = ("stimuli.path", "feature_space.weights")
 
 KINDS: dict[str, Kind] = {
-    "simulated_dog": _simulation("difference_of_gaussians", known_fields=True),
-    "simulated_v1": _simulation("v1_cells", "recording"),
-    "simulated_features": _simulation("feature_units", "recording", "downloads"),
-    "cowley2023": _recording("cowley2023", downloaded=True),
-    "antolik2016": _recording("antolik2016", downloaded=True),
-    "arrays": _recording("arrays", *_ARRAYS, "covariates", "test_set"),
-    "images": _recording("images", *_ARRAYS, tables=True),
-    "nwb": _recording("nwb", "path"),
-    "sensorium": _recording("sensorium", "path"),
-    "lurz2020": _recording("sensorium", "path"),
-    "pooled": Kind("load_recording", "whatwhere.recordings.pooled", pooled=True),
+    "simulated_dog": Kind("simulations.difference_of_gaussians", known_fields=True),
+    "simulated_v1": Kind("simulations.v1_cells", _STIMULI, takes=("recording",)),
+    "simulated_features": Kind("simulations.feature_units", _STIMULI, takes=("recording", "downloads")),
+    "cowley2023": Kind("recordings.cowley2023", downloaded=True),
+    "antolik2016": Kind("recordings.antolik2016", downloaded=True),
+    "arrays": Kind("recordings.arrays", (*_ARRAYS, "covariates", "test_set")),
+    "images": Kind("recordings.images", _ARRAYS, tables=True),
+    "nwb": Kind("recordings.nwb", ("path",)),
+    "sensorium": Kind("recordings.sensorium", ("path",)),
+    "lurz2020": Kind("recordings.sensorium", ("path",)),
+    "pooled": Kind("recordings.pooled", pooled=True),
 }
 """Kind to traits; the schema and this table name the same kinds."""
 
