@@ -10,6 +10,7 @@ from conftest import CONFIGURATIONS, factorized
 from recording_files import IMAGE, SPLIT, WRITERS
 from tiny_run import configuration, experiment, finished_files, snakemake, write_config
 
+from whatwhere.config.files import read
 from whatwhere.config.load import load
 from whatwhere.config.resolve import EXPERIMENT, resolve
 from whatwhere.config.validation import validate
@@ -72,9 +73,11 @@ OPTIONAL = {
     "responses_layout",
     "splits_from",
     "checksums",
+    "label",
     "localizer",
     "relocation",
     "kernel_start",
+    "paper",
     "repetitions",
     "bank",
     "responses",
@@ -257,6 +260,25 @@ def test_names_that_are_no_text_are_refused(section, key):
     config = copy.deepcopy(VALID)
     config[section][key] = next(iter(config[section].values()))
     assert section in refusal(config)
+
+
+YAML = {
+    "deep": "[" * 3000,
+    "recursive": "a: &a [*a]\n? *a\n: 1",
+    "binary": "a: \x00",
+    "a list for a key": "? [a]\n: 1",
+    "code": "a: !!python/name:os.system",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("content", YAML.values(), ids=YAML)
+def test_hostile_yaml_is_one_line(tmp_path, content):
+    (tmp_path / "bad.yaml").write_text(content)
+    with pytest.raises(UserError) as error:
+        read(tmp_path / "bad.yaml")
+    assert str(error.value).startswith(f"{tmp_path}/bad.yaml: ")
+    assert "\n" not in str(error.value)
 
 
 def unknown_key(folder):
