@@ -23,11 +23,7 @@ rule simulate:
     input:
         files=lambda wildcards: input_files(config["datasets"][wildcards.dataset]),
         recording=lent_images,
-        downloaded=branch(
-            lambda wildcards: wildcards.dataset in DOWNLOADED,
-            then="<results>/downloads/{dataset}.done",
-            otherwise=[],
-        ),
+        downloaded=downloads,
     output:
         dataset="<results>/data/{dataset}.nc",
     log:
@@ -58,11 +54,7 @@ rule load_recording:
             "<results>/data/{session}.nc",
             session=config["datasets"][wildcards.dataset].get("recordings", []),
         ),
-        downloaded=branch(
-            lambda wildcards: wildcards.dataset in DOWNLOADED,
-            then="<results>/downloads/{dataset}.done",
-            otherwise=[],
-        ),
+        downloaded=downloads,
     output:
         dataset="<results>/data/{dataset}.nc",
     log:

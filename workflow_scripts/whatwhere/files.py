@@ -99,7 +99,8 @@ def read_reference(paths: Sequence[str | Path], paper: dict[str, str]) -> pd.Dat
     """
     table = pd.concat([read_table(path) for path in paths], ignore_index=True)
     beside = [[model for model, one in paper.items() if one == name] for name in table["model"]]
-    return table.assign(model=beside).explode("model").dropna(subset="model")
+    table["model"] = pd.Series(beside, index=table.index, dtype=object)
+    return table.explode("model").dropna(subset="model")
 
 
 def write_tensors(content: dict[str, Any], path: str | Path) -> None:

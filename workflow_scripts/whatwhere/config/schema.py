@@ -108,8 +108,6 @@ def _explain(error: jsonschema.ValidationError) -> str:
     given: Any = error.instance
     schema: Any = error.schema
     expected: Any = error.validator_value
-    if "propertyNames" in error.schema_path and error.validator == "pattern":
-        return f"{given!r} may hold only lower-case letters, digits and underscores"
     if error.validator == "additionalProperties":
         allowed = ", ".join(schema["properties"])
         unknown = ", ".join(map(repr, _unknown_keys(error)))
