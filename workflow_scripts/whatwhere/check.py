@@ -1,4 +1,4 @@
-"""Validate a configuration and its data in seconds: python -m whatwhere.check config/mine.yaml ..."""
+"""Validates a configuration and its data in seconds: python -m whatwhere.check config/mine.yaml ..."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DOWNLOADS = Path("results", "downloads")
 
 
 def check(paths: Sequence[str | Path]) -> list[str]:
-    """Validate configurations, merged with the default one as Snakemake does it, and load their recordings.
+    """Validates configurations, merged with the default one as Snakemake does it, and load their recordings.
 
     Published recordings are loaded only from a mirror on this machine, nothing is downloaded. Simulations
     are not run. Warnings about the data are logged.
@@ -80,7 +80,7 @@ def _dataset(name: str, config: Config, sources: Sources) -> list[str]:
 
 
 def _check_fits(dataset: xr.Dataset, name: str, config: Config, sources: Sources) -> None:
-    """Refuse what no job could fit: too much, too large kernels, responses beyond a model's output."""
+    """Refuses what no job could fit: too much, too large kernels, responses beyond a model's output."""
     smallest = min(dataset.sizes["y"], dataset.sizes["x"])
     # Once for all seeds and sizes: of a session whose images were repeated, it takes longer than all else.
     responses = repeat_mean(dataset, *(np.arange(dataset.sizes[dim]) for dim in ("image", "neuron")))
@@ -102,7 +102,7 @@ def _check_fits(dataset: xr.Dataset, name: str, config: Config, sources: Sources
 
 
 def main(paths: Sequence[str]) -> int:
-    """Print what :func:`check` returns; exit code 1 after one line if it refuses."""
+    """Prints what :func:`check` returns; exit code 1 after one line if it refuses."""
     logging.basicConfig(level=logging.WARNING, format="warning: %(message)s", stream=sys.stdout)
     try:
         print("\n".join(check(paths)))

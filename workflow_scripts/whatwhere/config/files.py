@@ -52,7 +52,7 @@ def dump(config: Config) -> str:
 
 
 def read(path: str | Path) -> Config:
-    """Read one YAML file.
+    """Reads one YAML file.
 
     Raises
     ------
@@ -76,7 +76,7 @@ ALTERNATIVES = {"max_steps": "max_epochs", "max_epochs": "max_steps"}
 
 
 def merge(base: Config, update: Config) -> Config:
-    """Merge mappings key by key; other values of ``update`` replace those, or their alternatives, in base."""
+    """Merges mappings key by key; other values of ``update`` replace those, or their alternatives, in base."""
     replaced = {ALTERNATIVES[key] for key in update if key in ALTERNATIVES}
     merged = {key: value for key, value in base.items() if key not in replaced}
     for key, value in update.items():
@@ -89,7 +89,7 @@ _WORDS = {"true": True, "false": False, "null": None}
 
 
 def from_command_line(value: Any) -> Any:
-    """What ``--config`` brings, with numbers, truth values and null inside of lists and mappings.
+    """Values that ``--config`` brings, with numbers, truth values and null inside of lists and mappings.
 
     Snakemake reads numbers in ``--config key=1``; within ``--config 'key={inner: 1}'`` all arrive as text.
     """

@@ -38,7 +38,7 @@ class Loaded:
 def load(
     paths: Sequence[str | Path], given: Config | None = None, command_line: Config | None = None
 ) -> Loaded:
-    """Load a configuration.
+    """Loads a configuration.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def load(
 
 
 def _beyond(given: Config, contents: Sequence[Any]) -> Config:
-    """What of a mapping none of the contents says in the same place."""
+    """Part of a mapping that none of the contents says in the same place."""
     beyond: Config = {}
     for key, value in given.items():
         said = [content[key] for content in contents if isinstance(content, dict) and key in content]

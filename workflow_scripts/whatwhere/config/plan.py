@@ -210,7 +210,7 @@ def used(config: Config, section: str) -> list[str]:
 
 
 def main(paths: Sequence[str]) -> int:
-    """Print what configurations run; exit code 1 after one line if they are refused."""
+    """Prints what configurations run; exit code 1 after one line if they are refused."""
     try:
         config = load(paths).config
     except UserError as error:

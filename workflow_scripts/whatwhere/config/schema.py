@@ -68,7 +68,7 @@ def _validator(schema: str) -> Any:
 
 
 def check_schema(value: Any, schema: str, path: tuple[str, ...], sources: Sources) -> None:
-    """Refuse what does not fulfil a schema.
+    """Refuses what does not fulfil a schema.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ FIGURES: dict[str, tuple[str, int | None]] = {
 
 
 def validate(config: Config, sources: Sources) -> None:
-    """Refuse a configuration that does not fulfil the schemas or contradicts itself.
+    """Refuses a configuration that does not fulfil the schemas or contradicts itself.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def validate(config: Config, sources: Sources) -> None:
 
 
 def _check_sizes(config: Config, index: int, dataset: str, sources: Sources) -> None:
-    """What can be said of the cells of a simulation before it exists."""
+    """Refuses sizes that a simulation cannot give, which is known before it exists."""
     experiment, definition = config["experiments"][index], config["datasets"][dataset]
     for key, what in (("n_neurons", "neurons"), ("n_images", "images")):
         for position, value in enumerate(experiment[key]):
@@ -125,7 +125,7 @@ def _check_labels(config: Config, sources: Sources) -> None:
 
 
 def _check_figure(config: Config, figure: str, sources: Sources) -> None:
-    """Refuse experiments from which a figure cannot be drawn."""
+    """Refuses experiments from which a figure cannot be drawn."""
     trait, fewest = FIGURES[figure]
     drawn = _drawn(config, figure)
     features = []
@@ -148,7 +148,7 @@ def _drawn(config: Config, figure: str) -> list[tuple[int, Config]]:
 
 
 def _check_transfer(config: Config, sources: Sources) -> None:
-    """Refuse targets that have no ridge of their own, at two sizes or more, to hold other ways against."""
+    """Refuses targets that have no ridge of their own, at two sizes or more, to hold other ways against."""
     drawn = _drawn(config, "transfer")
     held = {
         dataset
@@ -165,7 +165,7 @@ def _check_transfer(config: Config, sources: Sources) -> None:
 
 
 def _check_identity(config: Config, sources: Sources) -> None:
-    """Refuse pools whose recordings are fitted to the same pictures, and models that describe no neuron."""
+    """Refuses pools whose recordings are fitted to the same pictures, and models that describe no neuron."""
     for index, experiment in _drawn(config, "identity"):
         path = ("experiments", index)
         for position, dataset in enumerate(experiment["datasets"]):
