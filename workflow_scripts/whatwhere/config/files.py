@@ -76,7 +76,7 @@ ALTERNATIVES = {"max_steps": "max_epochs", "max_epochs": "max_steps"}
 
 
 def merge(base: Config, update: Config) -> Config:
-    """Merges mappings key by key; other values of ``update`` replace those, or their alternatives, in base."""
+    """Merges mappings key by key; other values of ``update`` replace those of ``base``, or alternatives."""
     replaced = {ALTERNATIVES[key] for key in update if key in ALTERNATIVES}
     merged = {key: value for key, value in base.items() if key not in replaced}
     for key, value in update.items():
