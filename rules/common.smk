@@ -17,13 +17,14 @@ if not SCRIPTS.is_dir():
 sys.path.insert(0, str(SCRIPTS))
 
 from whatwhere.config import plan
-from whatwhere.config.files import SIMULATED
+from whatwhere.config.kinds import kind_of
 from whatwhere.config.load import load
+from whatwhere.config.resolve import FIGURE_KEYS
 from whatwhere.config.traits import traits_of
 from whatwhere.config.ways import with_ways
 from whatwhere.errors import UserError
+from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings import input_files, is_downloaded, stamp
-from whatwhere.simulations.inputs import simulation_inputs
 
 
 def resolved(written):
@@ -58,10 +59,17 @@ PAGES = [
     *(r.removesuffix(".csv") for r in RESULTS if r.endswith(".csv")),
 ]
 PAPER_CURVES = [f"{REFERENCE}/{name}.csv" for name in ("fig3", "fig4", "fig5")]
-SIMULATIONS = [n for n, d in config["datasets"].items() if d["kind"] in SIMULATED]
+MODELS = {
+    name: {key: value for key, value in one.items() if key not in FIGURE_KEYS}
+    for name, one in config["models"].items()
+}
+KINDS = {name: kind_of(one) for name, one in config["datasets"].items()}
+SIMULATIONS = [name for name, kind in KINDS.items() if kind.simulated]
+RECORDINGS = [name for name, kind in KINDS.items() if not kind.simulated]
 DOWNLOADED = [n for n, d in config["datasets"].items() if is_downloaded(d)]
-RECORDINGS = [n for n in config["datasets"] if n not in SIMULATIONS]
-POOLS = [n for n in RECORDINGS if config["datasets"][n]["kind"] == "pooled"]
+# Names of models in figures, and the models of the paper whose values stand beside them.
+LABELS = dict(zip(FITS.model, FITS.label))
+PAPER = {model: paper for model, paper in zip(FITS.model, FITS.paper) if paper}
 
 
 def both(*conditions):
@@ -118,12 +126,14 @@ def imports_of(path):
     return [file for file in found if file.is_file()]
 
 
-def code_of(script):
-    """Digest of a script and of the library modules it imports, directly or not.
+@functools.cache
+def code_of(script, *modules):
+    """Digest of a script, of ``modules`` below whatwhere, and of all that they import, directly or not.
 
     As a param it makes an edit rerun exactly the rules that use the edited file.
     """
-    pending, seen = [SCRIPTS / f"{script}.py"], set()
+    imported = [f"whatwhere/{module.replace('.', '/')}" for module in modules]
+    pending, seen = [SCRIPTS / f"{name}.py" for name in (script, *imported)], set()
     while pending:
         path = pending.pop()
         if path not in seen:
@@ -135,17 +145,14 @@ def code_of(script):
     return digest.hexdigest()[:12]
 
 
+def code_of_kind(script):
+    """Input function: digest of a script and of the module that makes datasets of this kind."""
+    return lambda wildcards: code_of(script, KINDS[wildcards.dataset].module)
+
+
 def growing(amount):
     """A resource that grows with every attempt, for jobs that ran out of memory (MB) or time (minutes)."""
     return lambda wildcards, attempt: amount * attempt
-
-
-def stimulus_files(wildcards):
-    """Input function: files that a simulation takes its images and feature space from, by role."""
-    inputs = simulation_inputs(config["datasets"][wildcards.dataset])
-    if "recording" in inputs:
-        inputs["recording"] = f"<results>/data/{inputs['recording']}.nc"
-    return inputs
 
 
 def of_fits(pattern, condition="index >= 0", within=FITS):
@@ -167,3 +174,15 @@ def names_of(condition):
     """Experiment, dataset and model of the fits that fulfil a condition."""
     names = FITS.query(condition)[["experiment", "dataset", "model"]]
     return names.to_dict("records")
+
+
+def downloads(wildcards):
+    """Input function: mark that the published files of a dataset, if any, are there."""
+    needed = wildcards.dataset in DOWNLOADED
+    return [f"<results>/downloads/{wildcards.dataset}.done"] if needed else []
+
+
+def lent_images(wildcards):
+    """Input function: the recorded dataset, if any, whose images a simulation shows."""
+    lender = config["datasets"][wildcards.dataset].get("stimuli", {}).get("dataset")
+    return [f"<results>/data/{lender}.nc"] if lender else []

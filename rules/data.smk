@@ -12,7 +12,7 @@ rule download:
     params:
         definition=lookup(dpath="datasets/{dataset}", within=config),
         downloads="results/downloads",
-        code=code_of("download"),
+        code=code_of_kind("download"),
     message:
         "Download {wildcards.dataset}"
     script:
@@ -21,12 +21,9 @@ rule download:
 
 rule simulate:
     input:
-        unpack(stimulus_files),
-        downloaded=branch(
-            lambda wildcards: wildcards.dataset in DOWNLOADED,
-            then="<results>/downloads/{dataset}.done",
-            otherwise=[],
-        ),
+        files=lambda wildcards: input_files(config["datasets"][wildcards.dataset]),
+        recording=lent_images,
+        downloaded=downloads,
     output:
         dataset="<results>/data/{dataset}.nc",
     log:
@@ -43,7 +40,7 @@ rule simulate:
     params:
         definition=lookup(dpath="datasets/{dataset}", within=config),
         downloads="results/downloads",
-        code=code_of("simulate"),
+        code=code_of_kind("simulate"),
     message:
         "Simulate {wildcards.dataset}"
     script:
@@ -53,11 +50,11 @@ rule simulate:
 rule load_recording:
     input:
         files=lambda wildcards: input_files(config["datasets"][wildcards.dataset]),
-        downloaded=branch(
-            lambda wildcards: wildcards.dataset in DOWNLOADED,
-            then="<results>/downloads/{dataset}.done",
-            otherwise=[],
+        sessions=lambda wildcards: collect(
+            "<results>/data/{session}.nc",
+            session=config["datasets"][wildcards.dataset].get("recordings", []),
         ),
+        downloaded=downloads,
     output:
         dataset="<results>/data/{dataset}.nc",
     log:
@@ -65,7 +62,7 @@ rule load_recording:
     benchmark:
         "<benchmarks>/load_recording/{dataset}.tsv"
     wildcard_constraints:
-        dataset=any_of(n for n in RECORDINGS if n not in POOLS),
+        dataset=any_of(RECORDINGS),
     conda:
         "../envs/whatwhere.yaml"
     resources:
@@ -75,39 +72,11 @@ rule load_recording:
         definition=lookup(dpath="datasets/{dataset}", within=config),
         downloads="results/downloads",
         files=lambda wildcards: stamp(config["datasets"][wildcards.dataset]),
-        code=code_of("load_recording"),
+        code=code_of_kind("load_recording"),
     message:
         "Load the recording {wildcards.dataset}"
     script:
         "../workflow_scripts/load_recording.py"
-
-
-rule pool_recordings:
-    input:
-        datasets=lambda wildcards: collect(
-            "<results>/data/{recording}.nc",
-            recording=config["datasets"][wildcards.dataset]["recordings"],
-        ),
-    output:
-        dataset="<results>/data/{dataset}.nc",
-    log:
-        "<logs>/pool_recordings/{dataset}.log",
-    benchmark:
-        "<benchmarks>/pool_recordings/{dataset}.tsv"
-    wildcard_constraints:
-        dataset=any_of(POOLS),
-    conda:
-        "../envs/whatwhere.yaml"
-    resources:
-        mem_mb=growing(8000),
-        runtime=growing(30),
-    params:
-        recordings=lookup(dpath="datasets/{dataset}/recordings", within=config),
-        code=code_of("pool_recordings"),
-    message:
-        "Put recordings together as {wildcards.dataset}"
-    script:
-        "../workflow_scripts/pool_recordings.py"
 
 
 rule compute_sta:

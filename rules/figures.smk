@@ -14,7 +14,8 @@ FIGURES = {
         "params": {
             "shared": list(
                 FITS.query("figure == 'fig2' and shares_filter").model.unique()
-            )
+            ),
+            "labels": LABELS,
         },
     },
     "plot_fig3": {
@@ -25,6 +26,13 @@ FIGURES = {
             "parameters": of_fits("parameters/{fit.path}.nc", "figure == 'fig3'"),
             "locations": of_fits("locations/{fit.path}.csv", "figure == 'fig3'"),
             "reference": f"{REFERENCE}/fig3.csv",
+        },
+        "params": {
+            "labels": LABELS,
+            "paper": PAPER,
+            "known": list(
+                FITS.query("figure == 'fig3' and known_field and masks").model.unique()
+            ),
         },
     },
     "plot_fig4": {
@@ -40,6 +48,7 @@ FIGURES = {
             }.items()
         }
         | {"reference": f"{REFERENCE}/fig4.csv"},
+        "params": {"labels": LABELS},
     },
     "plot_fig5": {
         "category": "Figure 5",
@@ -54,11 +63,13 @@ FIGURES = {
             ),
             "reference": f"{REFERENCE}/fig5.csv",
         },
+        "params": {"labels": LABELS, "paper": PAPER},
     },
     "plot_table1": {
         "category": "Table 1",
         "label": "mouse V1",
         "input": {"table": "<results>/tables/table1.csv"},
+        "params": {"labels": LABELS},
     },
     "plot_scaling": {
         "category": "Data scaling",
@@ -67,6 +78,7 @@ FIGURES = {
             "scaling": "<results>/tables/scaling.csv",
             "rates": "<results>/tables/exchange_rates.csv",
         },
+        "params": {"labels": LABELS},
     },
     "plot_data_efficiency": {
         "category": "Data efficiency",
@@ -75,11 +87,13 @@ FIGURES = {
             "table": "<results>/tables/data_efficiency.csv",
             "reference": PAPER_CURVES,
         },
+        "params": {"labels": LABELS, "paper": PAPER},
     },
     "plot_transfer": {
         "category": "Transfer",
         "label": "what other recordings are worth",
         "input": {"table": "<results>/tables/transfer.csv"},
+        "params": {"labels": LABELS},
     },
 }
 
@@ -152,6 +166,7 @@ rule plot_recording:
     params:
         model=lookup("dataset == '{dataset}' and drawn", within=FITS, cols="model"),
         cell=lookup(DRAWN, within=CELLS, cols="cell"),
+        labels=LABELS,
         code=code_of("plot_recording"),
     message:
         "Draw the recording {wildcards.dataset}"
@@ -181,6 +196,7 @@ rule plot_barcodes:
     conda:
         "../envs/whatwhere.yaml"
     params:
+        labels=LABELS,
         code=code_of("plot_barcodes"),
     message:
         "Draw the barcodes of {wildcards.model} on {wildcards.dataset}"

@@ -32,7 +32,7 @@ rule train:
         mem_mb=growing(16000),
         runtime=growing(480),
     params:
-        definition=lookup(dpath="models/{model}", within=config),
+        definition=lookup(dpath="{model}", within=MODELS),
         seeds=lookup(dpath="{experiment}/seeds", within=EXPERIMENTS),
         device=config["device"],
         code=code_of("train"),
@@ -65,7 +65,7 @@ rule fit_baseline:
         mem_mb=growing(16000),
         runtime=growing(120),
     params:
-        definition=lookup(dpath="models/{model}", within=config),
+        definition=lookup(dpath="{model}", within=MODELS),
         seeds=lookup(dpath="{experiment}/seeds", within=EXPERIMENTS),
         code=code_of("fit_baseline"),
     message:
@@ -102,7 +102,7 @@ rule combine:
         mem_mb=growing(16000),
         runtime=growing(60),
     params:
-        definition=lookup(dpath="models/{model}", within=config),
+        definition=lookup(dpath="{model}", within=MODELS),
         members=lookup(OF_CELL, within=MEMBERS, cols="member"),
         seeds=lookup(dpath="{experiment}/seeds", within=EXPERIMENTS),
         code=code_of("combine"),

@@ -30,6 +30,10 @@ TABLES = {
             "reference": PAPER_CURVES,
         },
         "output": {"table": "data_efficiency.csv"},
+        "params": {
+            "paper": PAPER,
+            "networks": list(FITS.query("factorized and paper != ''").model.unique()),
+        },
     },
     "collect_transfer": {
         "input": {"scores": of_fits("scores/{fit.path}.csv", "figure == 'transfer'")},
@@ -52,9 +56,10 @@ TABLES = {
                 for name in FITS.query("figure == 'table1'").dataset.unique()
             },
             "losses": {
-                name: config["models"][name]["loss"]
+                name: ModelSpec.of(config["models"][name]).loss
                 for name in FITS.query("figure == 'table1'").model.unique()
             },
+            "paper": PAPER,
         },
     },
     "collect_panel": {
@@ -125,6 +130,7 @@ rule answer_questions:
     params:
         families={name: model["family"] for name, model in config["models"].items()},
         figures={name: one["figure"] for name, one in EXPERIMENTS.items()},
+        paper=PAPER,
         code=code_of("answer_questions"),
     message:
         "Answer the paper's questions"

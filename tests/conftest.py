@@ -12,7 +12,7 @@ torch.set_num_threads(1)
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared" / "data"
 _CONFIG = REPOSITORY / "config"
-CONFIGURATIONS = {path.name: [path] for path in sorted(_CONFIG.glob("*.yaml"))}
+CONFIGURATIONS = {path.name: [path] for path in sorted(_CONFIG.glob("*.yaml")) if path.stem != "models"}
 """Files of every configuration of the repository, by its name: some are laid over or under another."""
 CONFIGURATIONS["table1_full.yaml"].insert(0, _CONFIG / "table1.yaml")
 CONFIGURATIONS["recording.yaml"].append(REPOSITORY / "examples" / "my_recording.yaml")

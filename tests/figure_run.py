@@ -17,6 +17,8 @@ from whatwhere.config.load import load
 from whatwhere.config.traits import n_features, traits_of
 
 MODELS = load([]).config["models"]
+LABELS = {name: model.get("label", name) for name, model in MODELS.items()}
+PAPER = {name: model["paper"] for name, model in MODELS.items() if "paper" in model}
 GAUSSIANS = {"kind": "simulated_dog", "variation": 0, "centered": True, "image_size": 26, "patch": 9}
 FEATURES = {
     "kind": "simulated_features",

@@ -42,36 +42,27 @@ FIRST = ("experiments", 0)
 
 MISTAKES = [
     (("rum",), "quick", "unknown key 'rum'"),
-    (("run",), KeyError, "'run' is missing"),
     (("run",), "My run", "run: 'My run' may hold only"),
     (("run",), 3, "run: 3 has the wrong type; it must be string"),
-    (("mirror",), 7, "mirror"),
     (("device",), "gpu", "device: 'gpu' is not allowed; use one of auto, cpu, cuda"),
     (("threads_per_fit",), 0, "threads_per_fit"),
-    (("threads_per_fit",), "two", "must be integer"),
     (("checkpoint_seconds",), -1, "checkpoint_seconds"),
     (("datasets", "Bad name"), DEFAULT["datasets"]["two_types"], "'Bad name' may hold only"),
     ((*DATA, "kind"), "simulated", "datasets.two_types.kind: 'simulated' is not allowed; use one of"),
-    ((*DATA, "seed"), 1.5, "datasets.two_types.seed: 1.5 has the wrong type; it must be integer"),
-    ((*DATA, "seed"), -1, "datasets.two_types.seed"),
     ((*DATA, "n_image"), 10, "unknown key 'n_image'; allowed are kind, scales"),
     ((*DATA, "n_images"), KeyError, "key 'n_images' is missing"),
     ((*DATA, "scales"), [], "datasets.two_types.scales"),
-    ((*DATA, "scales"), [0.6, -1], "datasets.two_types.scales.1"),
     ((*DATA, "n_neurons"), 201, "201 is no multiple of the 2 scales"),
     ((*DATA, "patch"), 49, "a receptive field of 49 px does not fit into 48 px"),
     ((*DATA, "patch"), 16, "must be odd"),
     ((*DATA, "validation_fraction"), 1.0, "datasets.two_types.validation_fraction"),
     ((*RIDGE, "input"), "patch", "models.ridge.input: 'patch' is not allowed; use one of image, features"),
-    ((*RIDGE, "loss"), KeyError, "models.ridge: key 'loss' is missing"),
     ((*RIDGE, "grid"), [{"lasso_l1": [1]}], "unknown key 'lasso_l1'; allowed are ridge_l2"),
     ((*RIDGE, "grid"), [{}], "key 'ridge_l2' is missing"),
     (("models", "mean", "grid"), [{"ridge_l2": [1]}], "models.mean.grid"),
     ((*CELLS, "patch"), 33, "a receptive field of 33 px does not fit into 31 px"),
     ((*CELLS, "patch"), 12, "12 must be odd"),
     ((*CELLS, "mean_count"), 0, "datasets.v1_like.mean_count"),
-    ((*CELLS, "n_repeats"), KeyError, "key 'n_repeats' is missing"),
-    ((*CELLS, "normalize"), "pixel", "'pixel' is not allowed; use one of none, global, per_pixel"),
     ((*CELLS, "stimuli", "source"), "noise", "use one of generated, photographs, images, recording"),
     ((*CELLS, "stimuli"), {"source": "generated", "path": "a"}, "unknown key 'path'; allowed are source"),
     ((*CELLS, "stimuli"), {"source": "photographs", "test": 0.2}, "key 'validation' is missing"),
@@ -109,34 +100,33 @@ MISTAKES = [
     ((*MODEL, "readout", "mask_start", "position"), "center", "use one of sta, smoothed_sta"),
     ((*CORE, "kernels"), [17, 3], "kernels: has 2 elements but 'channels' has 1"),
     ((*CORE, "kernels"), [49], "a kernel of 49 px"),
-    ((*CORE, "padding"), ["full"], "padding.0: 'full' is not allowed"),
     ((*CORE, "batch_norm"), {"decay": 2, "shift": True}, "batch_norm"),
     ((*CORE, "activation"), "tanh", "activation: 'tanh' is not allowed"),
     (("experiments",), [], "experiments: [] needs at least 1"),
     ((*FIRST, "models"), ["resnet"], "'resnet' is not defined under 'models'; defined are"),
-    ((*FIRST, "datasets"), ["retina"], "'retina' is not defined under 'datasets'"),
     ((*FIRST, "datasets"), [], "experiments.0.datasets"),
-    ((*FIRST, "seeds"), ["a"], "experiments.0.seeds.0: 'a' has the wrong type"),
     ((*FIRST, "seeds"), [1, 1], "names something twice"),
     ((*FIRST, "n_neurons"), ["every"], "it must be all or integer"),
     ((*FIRST, "n_neurons"), [201], "201 is more than the 200 neurons"),
-    ((*FIRST, "n_images"), [0], "experiments.0.n_images.0"),
     ((*FIRST, "n_images"), [9000], "9000 is more than the 8192 images"),
     ((*FIRST, "n_images"), [4], "leaves no image to validate on"),
-    ((*FIRST, "selection"), ["best"], "use one of population, median, neuron"),
     ((*FIRST, "figure"), "fig99", "figure: 'fig99' is not allowed"),
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "expected"), MISTAKES, ids=lambda part: str(part)[:40])
-def test_a_mistake_is_one_line_that_names_file_and_key(path, value, expected):
-    config = changed(path, value)
+def refuse(config, expected):
+    """Checks that a config is refused with one line that names file and key."""
     with pytest.raises(UserError) as error:
         validate(config, [("mine.yaml", config)])
     message = str(error.value)
     assert message.startswith("mine.yaml: ")
     assert expected in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(("path", "value", "expected"), MISTAKES, ids=lambda part: str(part)[:40])
+def test_a_mistake_is_one_line_that_names_file_and_key(path, value, expected):
+    refuse(changed(path, value), expected)
 
 
 def test_the_file_that_holds_the_mistake_is_named():
@@ -201,18 +191,6 @@ def within(definition, path, value):
         (MODELS["factorized_three_layers"] | {"refit": True}, "models.new.refit: stages end by validation"),
         (BANK | {"core_from": CARRIED}, "'factorized_bank' is fitted again with the validation images"),
         (within(TABLE1["lnp"], ["training", "weight_decay"], 1), "lnp has no readout whose weights"),
-    ],
-)
-def test_a_mistake_in_a_model_on_a_bank_is_found(definition, expected):
-    config = changed(("models", "new"), definition)
-    with pytest.raises(UserError) as error:
-        validate(config, [("mine.yaml", config)])
-    assert expected in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("definition", "expected"),
-    [
         (LASSO | {"grid": [{"lasso_l1": [0]}]}, "models.new.grid.0.lasso_l1.0"),
         (LASSO | {"family": "ols"}, "models.new.grid"),
         (TABLE1["lnp"] | {"grid": [{"mask_l1": [1]}]}, "allowed are filter_l1, smoothness"),
@@ -220,85 +198,77 @@ def test_a_mistake_in_a_model_on_a_bank_is_found(definition, expected):
         (TABLE1["hsm"] | {"grid": [{"start": [-1]}]}, "models.new.grid.0.start.0"),
     ],
 )
-def test_a_mistake_in_a_baseline_is_found(definition, expected):
-    config = changed(("models", "new"), definition)
-    with pytest.raises(UserError) as error:
-        validate(config, [("mine.yaml", config)])
-    assert expected in str(error.value)
+def test_a_mistake_in_a_model_is_found(definition, expected):
+    refuse(changed(("models", "new"), definition), expected)
 
 
-def test_a_known_patch_of_a_recording_is_refused():
-    config = changed(("models", "new"), LASSO)
-    config["datasets"]["v4"] = load([REPOSITORY / "config" / "v4.yaml"]).config["datasets"]["v4_201025"]
-    config["experiments"][0] |= {"datasets": ["v4"], "models": ["new"]}
-    with pytest.raises(UserError, match=r"models.new.input: a known patch needs .* 'v4' is not: set image"):
-        validate(config, [("mine.yaml", config)])
+def recording():
+    return load([REPOSITORY / "config" / "v4.yaml"]).config["datasets"]["v4_201025"]
 
 
-@pytest.mark.parametrize("model", ["ridge_shared_patch", "known_kernel"])
-def test_models_that_need_receptive_fields_are_refused_where_there_are_none(model):
-    config = changed((*UNITS, "color"), "rgb")
-    config["experiments"][0] |= {"datasets": ["four_features"], "models": ["mean", model]}
-    with pytest.raises(UserError, match=rf"models.1: '{model}' needs to know receptive fields"):
-        validate(config, [("mine.yaml", config)])
-
-
-def test_training_that_ends_before_its_first_evaluation_is_refused():
-    config = changed((*MODEL, "training", "max_steps"), 3)
-    with pytest.raises(UserError, match=r"training.max_steps: 3 steps end before the first evaluation"):
-        validate(config, [("mine.yaml", config)])
-
-
-def test_units_of_vgg19_need_colour():
-    config = changed((*UNITS, "color"), "grey")
-    space = {"name": "vgg19", "layer": "conv2_2", "weights": "vgg19.pth", "sha256": "0" * 64}
-    config["datasets"]["four_features"]["feature_space"] = space
-    with pytest.raises(UserError, match="color: must be rgb for feature_space vgg19"):
-        validate(config, [("mine.yaml", config)])
-
-
-def test_cells_without_types_are_refused():
-    config = changed((*CELLS, "n_simple_types"), 0)
-    config["datasets"]["v1_like"]["n_complex_types"] = 0
-    with pytest.raises(UserError, match="n_simple_types: there must be a simple or a complex type"):
-        validate(config, [("mine.yaml", config)])
-
-
-def test_names_of_experiments_are_unique_but_figures_may_be_shared():
-    config = copy.deepcopy(DEFAULT)
-    config["experiments"].append(copy.deepcopy(config["experiments"][0]))
-    with pytest.raises(UserError, match="used by an earlier experiment"):
-        validate(config, [("mine.yaml", config)])
-    config["experiments"][-1]["name"] = "another"
-    validate(config, [("mine.yaml", config)])
+FEATURES = {"datasets": ["four_features"]}
+VGG = {"name": "vgg19", "layer": "conv2_2", "weights": "vgg19.pth", "sha256": "0" * 64}
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("changes", "experiment", "expected"),
     [
         (
-            {"figure": "fig3", "datasets": ["four_features"]},
-            "fig3 needs datasets of kind simulated_dog, which",
+            {"models": {"new": LASSO}, "datasets": {"v4": recording()}},
+            {"datasets": ["v4"], "models": ["new"]},
+            "models.new.input: a known patch needs a dataset of kind simulated_dog, which 'v4' is not",
         ),
         (
+            {},
+            FEATURES | {"models": ["mean", "ridge_shared_patch"]},
+            "models.1: 'ridge_shared_patch' needs to know receptive fields",
+        ),
+        (
+            {},
+            FEATURES | {"models": ["mean", "known_kernel"]},
+            "models.1: 'known_kernel' needs to know receptive fields",
+        ),
+        (
+            {"models": {MODEL[1]: {"training": {"max_steps": 3}}}},
+            {},
+            "training.max_steps: 3 steps end before the first evaluation",
+        ),
+        (
+            {"datasets": {"four_features": {"color": "grey", "feature_space": VGG}}},
+            {},
+            "color: must be rgb for feature_space vgg19",
+        ),
+        (
+            {"datasets": {"v1_like": {"n_simple_types": 0, "n_complex_types": 0}}},
+            {},
+            "n_simple_types: there must be a simple or a complex type",
+        ),
+        ({}, {"figure": "fig3"} | FEATURES, "fig3 needs datasets of kind simulated_dog, which"),
+        (
+            {},
             {"figure": "fig3", "models": ["ridge"]},
             "fig3 needs a model of family cnn_factorized with 1 features",
         ),
+        ({}, {"models": ["cnn_one_kernel"]}, "fig4 needs a model of family cnn_factorized with 2"),
         (
-            {"figure": "fig4", "models": ["cnn_one_kernel"]},
-            "fig4 needs a model of family cnn_factorized with 2",
-        ),
-        (
+            {},
             {"figure": "fig5", "models": ["cnn_one_kernel"]},
             "fig5 needs a model of family cnn_factorized with 2",
         ),
     ],
 )
-def test_experiments_that_do_not_make_their_figure_are_refused(changes, expected):
+def test_a_contradiction_between_parts_is_found(changes, experiment, expected):
+    config = merge(DEFAULT, copy.deepcopy(changes))
+    config["experiments"] = [DEFAULT["experiments"][0] | experiment]
+    refuse(config, expected)
+
+
+def test_names_of_experiments_are_unique_but_figures_may_be_shared():
     config = copy.deepcopy(DEFAULT)
-    config["experiments"] = [config["experiments"][0] | changes]
-    with pytest.raises(UserError, match=expected):
-        validate(config, [("mine.yaml", config)])
+    config["experiments"].append(copy.deepcopy(config["experiments"][0]))
+    refuse(config, "used by an earlier experiment")
+    config["experiments"][-1]["name"] = "another"
+    validate(config, [("mine.yaml", config)])
 
 
 @pytest.mark.parametrize(
@@ -309,8 +279,6 @@ def test_experiments_that_do_not_make_their_figure_are_refused(changes, expected
         ("- a", "must be a mapping"),
         ("a: !!python/object/apply:os.system ['true']", "not valid YAML"),
         ("", "must be a mapping"),
-        (f"a: {'[' * 100_000}{']' * 100_000}", "nested deeper than 100"),
-        ("datasets: &all\n  a: {n_images: *all}", r"\*all stands inside of what &all names"),
     ],
 )
 def test_files_that_are_no_config_are_refused(tmp_path, content, expected):
@@ -351,8 +319,4 @@ def test_every_key_of_the_schemas_has_a_description():
     ],
 )
 def test_keys_of_a_recording_that_nothing_would_read_are_refused(tmp_path, write, changes, expected):
-    config = changed(("datasets", "mine"), write(tmp_path) | changes)
-    with pytest.raises(UserError) as error:
-        validate(config, [("mine.yaml", config)])
-    assert expected in str(error.value)
-    assert "\n" not in str(error.value)
+    refuse(changed(("datasets", "mine"), write(tmp_path) | changes), expected)

@@ -22,7 +22,7 @@ def test_octaves_are_counted_against_the_papers_curve_of_the_same_population():
     table = pd.DataFrame(rows, columns=["model", "n_neurons", "n_images", "feve"]).assign(dataset="one")
     other = CURVE.assign(model="known_kernel", feve=CURVE.feve + 0.2)
     reference = pd.concat([CURVE.assign(model="cnn_one_kernel"), other])
-    gained = octaves_gained(table, reference.assign(n_neurons=100, experiment="fig3"))
+    gained = octaves_gained(table, reference.assign(n_neurons=100, experiment="fig3"), ["cnn_one_kernel"])
     np.testing.assert_allclose(gained, [0, 2, np.nan, np.nan, np.nan], atol=0.05)
 
 
@@ -52,11 +52,14 @@ def tables(tmp_path):
     return paths
 
 
+LABELS = {"cnn_one_kernel": "CNN", "cnn_one_kernel_localized": "CNN, inferred start"}
+PAPER = {"paper": {"cnn_one_kernel": "cnn_one_kernel"}}
+COLLECTED = PAPER | {"networks": ["cnn_one_kernel"]}
 REFERENCE = [REPOSITORY / "config" / "reference" / f"fig{number}.csv" for number in (3, 4, 5)]
 
 
 def test_the_table_has_a_row_per_cell_with_means_over_seeds(tables, tmp_path):
-    collect(**tables, reference=REFERENCE, table=tmp_path / "table.csv")
+    collect(**tables, **COLLECTED, reference=REFERENCE, table=tmp_path / "table.csv")
     table = pd.read_csv(tmp_path / "table.csv")
     assert len(table) == 4
     assert (table.n_seeds == 2).all()
@@ -71,19 +74,19 @@ def test_the_table_has_a_row_per_cell_with_means_over_seeds(tables, tmp_path):
 
 
 def test_populations_without_types_have_no_rand_index(tables, tmp_path):
-    collect(**(tables | {"barcode_scores": []}), reference=REFERENCE, table=tmp_path / "table.csv")
+    collect(**tables | COLLECTED | {"barcode_scores": []}, reference=REFERENCE, table=tmp_path / "table.csv")
     assert "ari" not in pd.read_csv(tmp_path / "table.csv")
 
 
 @pytest.mark.slow
 def test_the_figure_names_every_curve_and_every_quantity(tables, tmp_path):
-    collect(**tables, reference=REFERENCE, table=tmp_path / "table.csv")
+    collect(**tables, **COLLECTED, reference=REFERENCE, table=tmp_path / "table.csv")
     outputs = {name: tmp_path / f"figure.{name}" for name in ("svg", "png")}
-    plot(tmp_path / "table.csv", REFERENCE, **outputs)
+    plot(tmp_path / "table.csv", REFERENCE, LABELS, **PAPER, **outputs)
     text = outputs["svg"].read_text()
     for word in ("CNN, inferred start, N = 100", "CNN, N = 100", "FEVE", "adjusted Rand index", "paper"):
         assert word in text
     assert outputs["png"].stat().st_size > 10_000
     first = outputs["svg"].read_bytes()
-    plot(tmp_path / "table.csv", REFERENCE, **outputs)
+    plot(tmp_path / "table.csv", REFERENCE, LABELS, **PAPER, **outputs)
     assert outputs["svg"].read_bytes() == first

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
-from figure_run import FEATURES, GAUSSIANS, MODELS, Run, small
+from figure_run import FEATURES, GAUSSIANS, LABELS, PAPER, Run, small
 from PIL import Image
 
 import cluster_barcodes
@@ -21,7 +21,8 @@ import plot_fig5
 import plot_recording
 import plot_scaling
 from whatwhere import plotting
-from whatwhere.files import groups_of, last_cell, read_netcdf, read_tensors
+from whatwhere.config.files import read
+from whatwhere.files import groups_of, last_cell, read_netcdf, read_reference, read_tensors
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.scaling import largest
 
@@ -90,20 +91,23 @@ def draw(name, run, svg, png):
     {
         "fig1": lambda: plot_fig1.main(two["parameters"], svg, png),
         "fig1 of three layers": lambda: plot_fig1.main(deep["parameters"], svg, png),
-        "fig2": lambda: plot_fig2.main(shared, joint, svg, png),
-        "fig3": lambda: plot_fig3.main(scores, parameters, locations, REFERENCE / "fig3.csv", svg, png),
+        "fig2": lambda: plot_fig2.main(shared, joint, LABELS, svg, png),
+        "fig3": lambda: plot_fig3.main(
+            *(scores, parameters, locations, REFERENCE / "fig3.csv", LABELS, PAPER, ["known_kernel"]),
+            *(svg, png),
+        ),
         "fig4": lambda: plot_fig4.main(
             *([two["parameters"]], [two["scores"]], *([one] for one in barcodes)),
-            *(REFERENCE / "fig4.csv", svg, png),
+            *(REFERENCE / "fig4.csv", LABELS, svg, png),
         ),
         "fig5": lambda: plot_fig5.main(
             *(run.of("fig5", kind) for kind in ("scores", "barcodes", "barcode_scores")),
-            *(REFERENCE / "fig5.csv", svg, png),
+            *(REFERENCE / "fig5.csv", LABELS, PAPER, svg, png),
         ),
-        "scaling": lambda: plot_scaling.main(*run.scaling, svg, png),
-        "barcodes": lambda: plot_barcodes.main(*barcodes, two["fields"], svg, png),
+        "scaling": lambda: plot_scaling.main(*run.scaling, LABELS, svg, png),
+        "barcodes": lambda: plot_barcodes.main(*barcodes, two["fields"], LABELS, svg, png),
         "barcodes of three layers": lambda: plot_barcodes.main(
-            deep["barcodes"], deep["barcode_scores"], deep["fields"], svg, png
+            deep["barcodes"], deep["barcode_scores"], deep["fields"], LABELS, svg, png
         ),
     }[name]()
 
@@ -208,25 +212,32 @@ def test_reference_values_have_a_source_and_no_repeated_point(path):
     assert (table.feve_sd.dropna() > 0).all()
 
 
-def test_reference_curves_go_by_the_names_of_models_of_the_default_config():
-    for path in REFERENCE.glob("fig[345].csv"):
-        assert set(pd.read_csv(path).model) <= set(MODELS), path
+def test_every_model_of_the_paper_is_that_of_a_model_of_the_library():
+    published = pd.concat([pd.read_csv(path) for path in REFERENCE.glob("*.csv")]).model
+    schema = read(REPOSITORY / "config" / "schemas" / "models.schema.yaml")
+    assert set(published) == set(PAPER.values()) == set(schema["properties"]["paper"]["enum"])
+
+
+def test_published_values_stand_beside_the_models_that_say_so():
+    table = read_reference([REFERENCE / "fig5.csv"], {"mine": "factorized_relu", "other": "factorized_relu"})
+    assert table.groupby("model").size().to_dict() == {"mine": 26, "other": 26}
 
 
 def test_types_stand_beside_the_papers_values_of_the_same_sizes():
     rows = [
-        ("two", "factorized_relu_8", 0, 512, 4096, 0.7),
-        ("one", "factorized_relu_4_squared", 0, 256, 4096, 0.9),
-        ("one", "factorized_relu_4", 0, 256, 4096, 0.4),
-        ("one", "factorized_relu_4", 1, 256, 4096, 0.8),
-        ("untyped", "factorized_relu", 0, 9, 4096, 0.1),
+        ("two", "factorized", 0, 512, 4096, 0.7),
+        ("one", "squared", 0, 256, 4096, 0.9),
+        ("one", "factorized", 0, 256, 4096, 0.4),
+        ("one", "factorized", 1, 256, 4096, 0.8),
+        ("untyped", "factorized", 0, 9, 4096, 0.1),
     ]
     scores = pd.DataFrame(rows, columns=["dataset", "model", "neuron", "n_neurons", "n_images", "feve"])
-    table = plot_fig5.over_neurons(scores, {"two": 8, "one": 4}, pd.read_csv(REFERENCE / "fig5.csv"))
+    published = read_reference([REFERENCE / "fig5.csv"], {"factorized": "factorized_relu"})
+    table = plot_fig5.over_neurons(scores, {"two": 8, "one": 4}, published)
     assert table[["n_types", "model"]].to_numpy().tolist() == [
-        [4, "factorized_relu_squared"],
-        [4, "factorized_relu"],
-        [8, "factorized_relu"],
+        [4, "squared"],
+        [4, "factorized"],
+        [8, "factorized"],
     ]
     np.testing.assert_allclose(table["mean"], [0.9, 0.6, 0.7])
     np.testing.assert_allclose(table.sd, [0, 0.2, 0], atol=1e-12)

@@ -5,6 +5,7 @@ import yaml
 from conftest import REPOSITORY
 
 from whatwhere.config import plan
+from whatwhere.config.kinds import KINDS
 from whatwhere.config.load import load
 from whatwhere.config.traits import TRAITS, n_features, traits_of
 from whatwhere.errors import UserError
@@ -17,6 +18,14 @@ V4 = load([REPOSITORY / "config" / "v4.yaml"]).config
 def test_schema_traits_and_families_name_the_same_families():
     schema = yaml.safe_load((REPOSITORY / "config" / "schemas" / "models.schema.yaml").read_text())
     assert set(TRAITS) == set(schema["properties"]["family"]["enum"]) == set(FAMILIES)
+
+
+def test_the_schema_and_the_table_name_the_same_kinds_of_datasets_and_every_kind_has_its_module():
+    schema = yaml.safe_load((REPOSITORY / "config" / "schemas" / "datasets.schema.yaml").read_text())
+    assert list(KINDS) == schema["properties"]["kind"]["enum"]
+    for kind in KINDS.values():
+        makes = "simulate" if kind.simulated else "pool" if kind.pooled else "load"
+        assert callable(getattr(kind.load_module(), makes))
 
 
 def test_families_are_fitted_as_their_traits_say():

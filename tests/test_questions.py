@@ -246,7 +246,7 @@ def test_what_a_run_lacks_is_said_and_never_invented(tmp_path):
     names = ("answers.csv", "sentences.csv", "answers.html", "front.html")
     paths = {name: tmp_path / name for name in names}
     answer_questions.main(
-        *(tmp_path / "scores.csv", [], [], [], [tmp_path / "reference.csv"], FAMILIES, FIGURES),
+        *(tmp_path / "scores.csv", [], [], [], [tmp_path / "reference.csv"], {}, FAMILIES, FIGURES),
         *paths.values(),
     )
     table = read_table(paths["answers.csv"])

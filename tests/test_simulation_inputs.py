@@ -4,7 +4,7 @@ from PIL import Image
 
 from simulate import main
 from whatwhere.dataset import open_dataset
-from whatwhere.simulations.inputs import simulation_inputs
+from whatwhere.recordings import input_files
 
 CELLS = {
     "kind": "simulated_v1",
@@ -26,8 +26,7 @@ CELLS = {
 
 
 def test_nothing_but_the_config_makes_generated_stimuli():
-    assert simulation_inputs({"kind": "simulated_dog"}) == {}
-    assert simulation_inputs(CELLS | {"stimuli": {"source": "generated"}}) == {}
+    assert input_files(CELLS | {"stimuli": {"source": "generated"}}) == []
 
 
 def test_files_and_recordings_are_inputs_and_addresses_are_not(tmp_path):
@@ -35,13 +34,12 @@ def test_files_and_recordings_are_inputs_and_addresses_are_not(tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     space = {"name": "vgg19", "layer": "conv1_1", "weights": "vgg19.pth", "sha256": "0" * 64}
     images = {"source": "images", "path": str(tmp_path)}
-    assert simulation_inputs({"stimuli": images, "feature_space": space}) == {
-        "images": [str(tmp_path / "a.png")],
-        "weights": "vgg19.pth",
-    }
-    assert simulation_inputs({"stimuli": images | {"path": "pictures.zip"}}) == {"images": ["pictures.zip"]}
-    assert simulation_inputs(CELLS) == {"recording": "tiny"}
-    assert simulation_inputs({"feature_space": space | {"weights": "https://example.org/a.pth"}}) == {}
+    units = {"kind": "simulated_features", "stimuli": images, "feature_space": space}
+    assert input_files(units) == [str(tmp_path / "a.png"), "vgg19.pth"]
+    assert input_files(CELLS | {"stimuli": images | {"path": "pictures.zip"}}) == ["pictures.zip"]
+    assert input_files(CELLS) == []
+    remote = space | {"weights": "https://example.org/a.pth"}
+    assert input_files({"kind": "simulated_features", "feature_space": remote}) == []
 
 
 @pytest.mark.slow

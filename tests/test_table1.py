@@ -12,6 +12,7 @@ import plot_table1
 from load_recording import main as load_recording
 from whatwhere.config.files import merge
 from whatwhere.config.load import load
+from whatwhere.models.spec import ModelSpec
 
 TINY = {1: (60, 10, 3, 6), 2: (50, 10, 2, 3), 3: (60, 12, 3, 4)}
 REFERENCE = REPOSITORY / "config" / "reference" / "table1.csv"
@@ -111,9 +112,9 @@ def test_every_model_is_fitted_scored_and_drawn(site, tmp_path):
     for model in MODELS:
         run.fit("table1", name, model, merge(TABLE1["models"][model], thinned(model)), ["all"], ["all"], [0])
     table = tmp_path / "table1.csv"
-    losses = {name: TABLE1["models"][name]["loss"] for name in MODELS}
+    losses = {name: ModelSpec.of(TABLE1["models"][name]).loss for name in MODELS}
     fits = run.of("table1", "scores"), run.of("table1", "selection")
-    collect_table1.main(*fits, REFERENCE, {name: "1"}, losses, table)
+    collect_table1.main(*fits, REFERENCE, {name: name for name in MODELS}, {name: "1"}, losses, table)
     content = pd.read_csv(table)
     assert content.model.tolist() == [model for model in MODELS for _ in range(2)]
     assert content.region.tolist() == ["1", "average"] * len(MODELS)
@@ -122,9 +123,10 @@ def test_every_model_is_fitted_scored_and_drawn(site, tmp_path):
     assert np.isfinite(regions[["correlation", "feve", "validation_loss"]]).all(axis=None)
     assert regions.correlation["mean_rate"] == 0
     assert regions.paper["cnn_3_layers"] == 0.55
-    plot_table1.main(table, tmp_path / "table1.svg", tmp_path / "table1.png")
+    labels = {name: TABLE1["models"][name]["label"] for name in MODELS}
+    plot_table1.main(table, labels, tmp_path / "table1.svg", tmp_path / "table1.png")
     drawing = (tmp_path / "table1.svg").read_text()
-    for text in ("cnn 3 layers", "region 1", "(6 neurons)", "paper", "correlation"):
+    for text in ("factorized, 3 layers", "region 1", "(6 neurons)", "paper", "correlation"):
         assert text in drawing
     assert "average" not in drawing
 

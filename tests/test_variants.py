@@ -34,6 +34,20 @@ def test_a_variant_shares_nothing_with_its_base():
     assert models["base"]["training"]["steps"] == 2
 
 
+def test_a_variant_goes_by_its_own_label_and_not_beside_the_papers_values_of_its_base():
+    base = BASE | {"label": "ours", "paper": "cnn_one_kernel"}
+    models = variants({"base": base, "mine": {"like": "base"}, "named": {"like": "base", "label": "mine"}})
+    assert models["mine"] == BASE
+    assert models["named"] == BASE | {"label": "mine"}
+
+
+def test_two_models_of_a_dataset_with_one_label_are_refused(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("models: {ridge: {label: mean}}")
+    with pytest.raises(UserError, match=r"mine.yaml: models.ridge: 'mean' is the label of 'mean' on dataset"):
+        load([file])
+
+
 def test_cores_are_named_or_varied():
     cores = {"small": {"channels": [2], "kernels": [3]}, "large": {"like": "small", "channels": [8]}}
     models = variants({"m": {"cores": ["large", {"like": "small", "kernels": [5]}]}}, cores=cores)

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from whatwhere import plotting
-from whatwhere.files import atomic, read_table, read_tables, write_table
+from whatwhere.files import atomic, read_reference, read_table, read_tables, write_table
 from whatwhere.logs import arguments, logged
 from whatwhere.pages import heading, number, paragraph, picture, table, write_page
 from whatwhere.questions import ABSENT, QUESTIONS, answers
@@ -113,6 +113,7 @@ def main(
     exchange_rates: list[str],
     transfer: list[str],
     reference: list[str],
+    paper: dict[str, str],
     families: dict[str, str],
     figures: dict[str, str | None],
     output: str | Path,
@@ -127,7 +128,7 @@ def main(
     """
     plotting.use_style()
     optional = [read_tables(paths) if paths else None for paths in (barcode_scores, exchange_rates, transfer)]
-    published = read_tables(reference)
+    published = read_reference(reference, paper)
     write_table(answers(read_table(scores), *optional, families, figures, published), output)
     found = read_table(output)
     one_each = sentences(found)

@@ -5,20 +5,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from whatwhere.files import read_tables, write_table
+from whatwhere.files import read_reference, read_tables, write_table
 from whatwhere.logs import arguments, logged
 from whatwhere.population import over_seeds
 from whatwhere.scaling import octaves_to_reach
 
-NETWORKS = ["cnn_one_kernel", "factorized_two_kernels", "factorized_relu"]
-"""The paper's networks of Figures 3, 4 and 5."""
 KEYS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images"]
 
 
-def octaves_gained(table: pd.DataFrame, reference: pd.DataFrame) -> pd.Series:
-    """Octaves of images that the paper needed more for the same score, one value per row of ``table``.
+def octaves_gained(table: pd.DataFrame, reference: pd.DataFrame, networks: list[str]) -> pd.Series:
+    """Doublings of images that the paper needed more for the same score, one value per row of ``table``.
 
-    The paper's curve is that of its factorised network (:data:`NETWORKS`) for the same simulation and
+    The paper's curve is that of its factorized network, one of ``networks``, for the same simulation and
     population size, whatever other models a run has, read off as :func:`whatwhere.scaling.octaves_to_reach`
     does; NaN where there is none, or where it does not reach, or starts above, the score.
     """
@@ -26,8 +24,8 @@ def octaves_gained(table: pd.DataFrame, reference: pd.DataFrame) -> pd.Series:
     gained = pd.Series(np.nan, index=table.index)
     for (dataset, n_neurons), rows in table.groupby(["dataset", "n_neurons"], sort=False):
         fitted = set(table[table.dataset == dataset].model)
-        networks = [name for name in NETWORKS if name in fitted]
-        curve = figures[figures.model.isin(networks[:1]) & (figures.n_neurons == n_neurons)]
+        network = [name for name in networks if name in fitted][:1]
+        curve = figures[figures.model.isin(network) & (figures.n_neurons == n_neurons)]
         if curve.n_images.nunique() > 1:
             curve = curve.set_index("n_images")[["feve"]].sort_index()
             gained[rows.index] = octaves_to_reach(curve, rows.feve.to_numpy()) - np.log2(rows.n_images)
@@ -39,9 +37,14 @@ def main(
     locations: list[str],
     barcode_scores: list[str],
     reference: list[str],
+    paper: dict[str, str],
+    networks: list[str],
     table: str | Path,
 ) -> None:
-    """Write one row per model, population and data size to ``table``.
+    """Writes one row per model, population and data size to ``table``.
+
+    ``paper`` says which model of the paper stands beside a model, and ``networks`` which of these models are
+    the factorized networks that all models of a dataset are compared with.
 
     Columns: mean and sd over seeds of FEVE (not clipped), of the localisation error in pixels and of the
     adjusted Rand index with the true number of types, and the octaves of images gained over the paper.
@@ -56,10 +59,10 @@ def main(
         agreement = agreement.rename(columns={"ari": "ari_any_number", "ari_known_number": "ari"})
         rows = rows.merge(over_seeds(agreement, ["ari", "ari_any_number"], KEYS), how="left")
     rows = rows.join(conditions[["finished", "at_edge"]].mean(), on=KEYS)
-    rows["octaves_gained"] = octaves_gained(rows, read_tables(reference))
+    rows["octaves_gained"] = octaves_gained(rows, read_reference(reference, paper), networks)
     write_table(rows, table)
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.output))
+        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

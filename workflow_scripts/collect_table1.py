@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from whatwhere.files import last_cell, read_table, write_table
+from whatwhere.files import last_cell, read_reference, read_table, write_table
 from whatwhere.logs import arguments, logged
 
 STATE = ["finished", "at_edge"]
@@ -55,6 +55,7 @@ def main(
     scores: list[str],
     selection: list[str],
     reference: str | Path,
+    paper: dict[str, str],
     regions: dict[str, str],
     losses: dict[str, str],
     table: str | Path,
@@ -67,6 +68,8 @@ def main(
         Files of every dataset and model, in the same order.
     reference
         The paper's values: columns ``model``, ``region``, ``correlation``, ``validation_loss``.
+    paper
+        Model of the paper by model.
     regions
         Region by dataset.
     losses
@@ -84,9 +87,9 @@ def main(
         {"model": model, "region": AVERAGE} | average_row(part)
         for model, part in of_regions.groupby("model", sort=False)
     ]
-    paper = read_table(reference).astype({"region": str}).drop(columns="source")
-    paper = paper.rename(columns={"correlation": "paper", "validation_loss": "paper_validation_loss"})
-    found = pd.DataFrame(rows).merge(paper, on=["model", "region"], how="left")
+    published = read_reference([reference], paper).astype({"region": str}).drop(columns="source")
+    published = published.rename(columns={"correlation": "paper", "validation_loss": "paper_validation_loss"})
+    found = pd.DataFrame(rows).merge(published, on=["model", "region"], how="left")
     order = pd.Index(losses)
     write_table(found.sort_values("model", key=order.get_indexer, kind="stable"), table)
 

@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+from whatwhere.config.kinds import kind_of
 from whatwhere.logs import logged
-from whatwhere.recordings import PUBLISHED, read
+from whatwhere.recordings import read
 
 
 def main(
     name: str, definition: dict[str, Any], downloads: str | Path, mirror: str | None, done: str | Path
 ) -> None:
-    """Fetch and verify what the dataset ``name`` of the config needs, and write ``done``."""
-    if definition["kind"] in PUBLISHED:
+    """Fetches and verifies the files of the dataset ``name`` of the configuration, and writes ``done``."""
+    if kind_of(definition).downloaded:
         read(name, definition, Path(downloads), mirror)
     else:
         # Only here, because recordings do without torch, which takes seconds to import.

@@ -1,18 +1,36 @@
-"""Load a recorded dataset: downloaded or user's files -> dataset.nc."""
+"""Load a recorded dataset: downloaded or user's files, or dataset.nc of several sessions -> dataset.nc."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from whatwhere.dataset import write_dataset
+from whatwhere.dataset import open_dataset, write_dataset
 from whatwhere.logs import logged
 from whatwhere.recordings import load
+from whatwhere.recordings.pooled import pool
 
 
 def main(
-    name: str, definition: dict[str, Any], downloads: str | Path, mirror: str | None, output: str
+    name: str,
+    definition: dict[str, Any],
+    downloads: str | Path,
+    mirror: str | None,
+    output: str | Path,
+    sessions: Sequence[str] = (),
 ) -> None:
-    """Load the dataset ``name`` of the config and write it to ``output``."""
-    write_dataset(load(name, definition, Path(downloads), mirror), output)
+    """Loads the dataset ``name`` of the configuration and writes it to ``output``.
+
+    ``sessions`` are the datasets that a pooled one is made of, in the order of its definition.
+    """
+    loaded = {}
+    for session, path in zip(definition.get("recordings", []), sessions, strict=True):
+        with open_dataset(path) as data:
+            loaded[session] = data.load()
+    if loaded:
+        dataset = pool(loaded, name, definition.get("copies", "follow"))
+    else:
+        dataset = load(name, definition, Path(downloads), mirror)
+    write_dataset(dataset, output)
 
 
 if __name__ == "__main__":
@@ -24,4 +42,5 @@ if __name__ == "__main__":
             # No param: files are checked, and where they come from changes nothing.
             mirror=snakemake.config["mirror"],
             output=snakemake.output.dataset,
+            sessions=list(snakemake.input.sessions),
         )

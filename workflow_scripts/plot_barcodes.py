@@ -114,7 +114,12 @@ def title(score: pd.Series) -> str:
 
 
 def main(
-    barcodes: str | Path, scores: str | Path, fields: str | Path, svg: str | Path, png: str | Path
+    barcodes: str | Path,
+    scores: str | Path,
+    fields: str | Path,
+    labels: dict[str, str],
+    svg: str | Path,
+    png: str | Path,
 ) -> None:
     """Draw the first seed and selection rule of the last cell."""
     plotting.use_style()
@@ -129,9 +134,9 @@ def main(
             drawn.append(mean_fields(right, stored["field"].values, stored["n_neurons"].values))
     for ax, letter in zip(drawn, "abc", strict=False):
         plotting.panel_letter(ax, letter)
-    plotting.save(figure, svg, png, plotting.remark(rated))
+    plotting.save(figure, svg, png, plotting.remark(plotting.labelled(rated, labels)))
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.output))
+        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

@@ -5,18 +5,25 @@ from pathlib import Path
 from matplotlib import pyplot as plt
 
 from whatwhere import plotting
-from whatwhere.files import read_table, read_tables
+from whatwhere.files import read_reference, read_table
 from whatwhere.logs import arguments, logged
 
 QUANTITIES = {"feve": "FEVE", "location_error": "localisation error / px", "ari": "adjusted Rand index"}
 
 
-def main(table: str | Path, reference: list[str], svg: str | Path, png: str | Path) -> None:
+def main(
+    table: str | Path,
+    reference: list[str],
+    labels: dict[str, str],
+    paper: dict[str, str],
+    svg: str | Path,
+    png: str | Path,
+) -> None:
     """Draw one column per dataset and one row per quantity that it has, for the first selection rule."""
     plotting.use_style()
-    rows = read_table(table)
+    rows = plotting.labelled(read_table(table), labels)
     rows = rows[rows.selection == rows.selection.iloc[0]]
-    published = read_tables(reference)
+    published = plotting.labelled(read_reference(reference, paper), labels)
     datasets = list(rows.dataset.unique())
     quantities = [name for name in QUANTITIES if name in rows and rows[name].notna().any()]
     figure = plt.figure(figsize=(plotting.PAGE, 2.6 * len(quantities)))

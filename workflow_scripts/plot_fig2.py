@@ -10,7 +10,9 @@ from whatwhere.logs import arguments, logged
 from whatwhere.population import over_seeds
 
 
-def main(scores: list[str], shared: list[str], svg: str | Path, png: str | Path) -> None:
+def main(
+    scores: list[str], shared: list[str], labels: dict[str, str], svg: str | Path, png: str | Path
+) -> None:
     """Draw the figure; ``shared`` names the models whose neurons share a filter."""
     plotting.use_style()
     table = read_tables(scores)
@@ -33,7 +35,7 @@ def main(scores: list[str], shared: list[str], svg: str | Path, png: str | Path)
     plotting.image_axis(ax, table.n_images)
     ax.set(ylabel="FEVE", ylim=(-0.02, 1.02))
     plotting.legend_below(ax, 1, paper=False)
-    plotting.save(figure, svg, png, plotting.remark(table))
+    plotting.save(figure, svg, png, plotting.remark(plotting.labelled(table, labels)))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from whatwhere import plotting
-from whatwhere.files import groups_of, read_netcdf, read_table, read_tables
+from whatwhere.files import groups_of, read_netcdf, read_reference, read_table, read_tables
 from whatwhere.logs import arguments, logged
 from whatwhere.population import over_seeds
 
@@ -91,29 +91,36 @@ def main(
     parameters: list[str],
     locations: list[str],
     reference: str | Path,
+    labels: dict[str, str],
+    paper: dict[str, str],
+    known: list[str],
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draw the figure from the tables of all its experiments; files are in the same order."""
+    """Draws the figure from the tables of all its experiments; files are in the same order.
+
+    ``paper`` says which model of the paper stands beside a model, and ``known`` which models know the filter.
+    """
     plotting.use_style()
-    tables = [read_table(path) for path in scores]
+    tables = [plotting.labelled(read_table(path), labels) for path in scores]
+    published = plotting.labelled(read_reference([reference], paper), labels)
     table = pd.concat(tables, ignore_index=True)
     # One experiment may have the small sizes of a population, and another the large ones.
     cells = {
         (model, n_neurons, n_images): path
         for one, path in zip(tables, parameters, strict=True)
         for model, n_neurons, n_images in one.groupby(["model", "n_neurons", "n_images"], sort=False).groups
-        if model != "known_kernel"
+        if model not in {labels[name] for name in known}
     }
     figure = plt.figure(figsize=(plotting.PAGE, 6.4))
     left, right = figure.subfigures(1, 2, width_ratios=[1.25, 1])
     first, second = left.subplots(2, 1)
     means = over_seeds(table, ["feve"], CURVES, least=0)
     styles = plotting.styles_of(means)
-    drawn = plotting.draw_curves(first, means, styles, read_table(reference))
+    drawn = plotting.draw_curves(first, means, styles, published)
     first.set(ylabel="FEVE", ylim=(-0.02, 1.02))
     plotting.legend_below(first, 2, paper=drawn)
-    errors(second, read_tables(locations), styles)
+    errors(second, plotting.labelled(read_tables(locations), labels), styles)
     (third, *_) = filters(right, cells, shown_sizes(table.n_images))
     for letter, ax in zip("abc", (first, second, third), strict=True):
         plotting.panel_letter(ax, letter)

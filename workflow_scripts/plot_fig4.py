@@ -59,6 +59,7 @@ def main(
     barcodes: list[str],
     barcode_scores: list[str],
     reference: str | Path,
+    labels: dict[str, str],
     svg: str | Path,
     png: str | Path,
 ) -> None:
@@ -87,7 +88,7 @@ def main(
     _histogram(histogram, rated, codes, expected)
     for letter, ax in zip("abcd", (top[0], bottom[0], scatter, histogram), strict=True):
         plotting.panel_letter(ax, letter)
-    plotting.save(figure, svg, png, plotting.remark(rated))
+    plotting.save(figure, svg, png, plotting.remark(plotting.labelled(rated, labels)))
 
 
 if __name__ == "__main__":

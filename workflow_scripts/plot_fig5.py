@@ -1,6 +1,5 @@
 """Figure 5: a nonlinear feature space: model comparison, selection rules, barcodes, number of types."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from whatwhere import plotting
-from whatwhere.files import read_table, read_tables
+from whatwhere.files import read_reference, read_tables
 from whatwhere.logs import arguments, logged
 from whatwhere.population import over_seeds
 from whatwhere.scaling import largest
@@ -60,12 +59,6 @@ def over_neurons(scores: pd.DataFrame, n_types: dict[str, int], reference: pd.Da
     """
     scores = scores[scores.dataset.isin(n_types)]
     scores = scores.assign(n_types=scores.dataset.map(n_types).astype(int))
-    # Networks with one feature per type have their number in their name.
-    names = [
-        re.sub(rf"_{count}(?=_|$)", "", model)
-        for count, model in zip(scores.n_types, scores.model, strict=True)
-    ]
-    scores = scores.assign(model=names)
     sizes = ["n_types", "n_images", "n_neurons", "dataset"]
     neurons = scores.groupby([*sizes, "model", "neuron"], sort=False).feve.mean()
     feve = neurons.groupby([*sizes, "model"], sort=False)
@@ -102,13 +95,20 @@ def main(
     barcodes: list[str],
     barcode_scores: list[str],
     reference: str | Path,
+    labels: dict[str, str],
+    paper: dict[str, str],
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draw the figure: curves and barcodes of its first dataset, the number of types from all of them."""
+    """Draws the figure: curves and barcodes of its first dataset, the number of types from all datasets.
+
+    ``paper`` says which model of the paper stands beside a model.
+    """
     plotting.use_style()
     table, codes, agreement = map(read_tables, (scores, barcodes, barcode_scores))
-    paper = read_table(reference)
+    table = plotting.labelled(table, labels)
+    # Networks with other numbers of features share a label and the paper's values.
+    published = plotting.labelled(read_reference([reference], paper), labels).drop_duplicates()
     first = table.dataset.iloc[0]
     fit = ["experiment", "dataset", "model"]
     example = agreement.loc[agreement.dataset == first, fit].iloc[0]
@@ -124,7 +124,7 @@ def main(
     top, bottom = figure.subfigures(2, 1, height_ratios=[1.15, 1])
     mine = table[table.dataset == first]
     axes = list(np.ravel(top.subplots(1, mine.selection.nunique(), sharey=True)))
-    drawn = curves(axes, mine, paper)
+    drawn = curves(axes, mine, published)
     plotting.figure_legend(top, axes[-1], 3, paper=drawn)
     # A model keeps its colour: that of its curve of the population in the lower panel, or of its first.
     styles: dict[str, int] = {}
@@ -133,7 +133,7 @@ def main(
             styles[model] = index
     left, right = bottom.subplots(1, 2, width_ratios=[1.3, 1])
     barcodes_by_type(left, shown, score.iloc[0])
-    types(right, over_neurons(last, n_types, paper), styles)
+    types(right, over_neurons(last, n_types, published), styles)
     plotting.figure_legend(bottom, right, 4, paper=False)
     for letter, ax in zip("abcde", [*axes, left, right], strict=False):
         plotting.panel_letter(ax, letter)

@@ -103,6 +103,7 @@ def main(
     predictions: list[str],
     model: str,
     cell: str,
+    labels: dict[str, str],
     svg: str | Path,
     png: str | Path,
 ) -> None:
@@ -133,6 +134,7 @@ def main(
             predicted.load(),
             measured,
         )
+    rated = plotting.labelled(rated, labels)
     _models(right.subplots(), rated)
     plotting.save(figure, svg, png, plotting.remark(rated))
 
@@ -148,6 +150,7 @@ if __name__ == "__main__":
             predictions=list(snakemake.input.predictions),
             model=snakemake.params.model[0],
             cell=snakemake.params.cell[0],
+            labels=dict(snakemake.params.labels),
             svg=snakemake.output.svg,
             png=snakemake.output.png,
         )

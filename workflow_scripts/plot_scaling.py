@@ -56,10 +56,12 @@ def _rates(ax: Axes, rates: pd.DataFrame) -> None:
     ax.set(xlabel="doublings of images\nper doubling of N", ylim=(-0.6, len(rates) - 0.4))
 
 
-def main(scaling: str | Path, rates: str | Path, svg: str | Path, png: str | Path) -> None:
+def main(
+    scaling: str | Path, rates: str | Path, labels: dict[str, str], svg: str | Path, png: str | Path
+) -> None:
     """Draw one row of panels for every dataset and model of several sizes, for the first selection rule."""
     plotting.use_style()
-    scores, fitted = read_table(scaling), read_table(rates)
+    scores, fitted = (plotting.labelled(read_table(path), labels) for path in (scaling, rates))
     fitted = fitted[fitted.stated.ne(True)]
     scores = scores[scores.selection == scores.selection.iloc[0]]
     fitted = fitted[fitted.selection == scores.selection.iloc[0]]

@@ -54,10 +54,10 @@ def panels(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     ]
 
 
-def main(table: str | Path, svg: str | Path, png: str | Path) -> None:
+def main(table: str | Path, labels: dict[str, str], svg: str | Path, png: str | Path) -> None:
     """Draw one panel per region and one for their average."""
     plotting.use_style()
-    content = read_table(table).astype({"region": str})
+    content = plotting.labelled(read_table(table).astype({"region": str}), labels)
     models = content.model.unique()
     drawn = panels(content)
     figure, axes = plt.subplots(
@@ -80,4 +80,9 @@ def main(table: str | Path, svg: str | Path, png: str | Path) -> None:
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(snakemake.input.table, snakemake.output.svg, snakemake.output.png)
+        main(
+            snakemake.input.table,
+            dict(snakemake.params.labels),
+            snakemake.output.svg,
+            snakemake.output.png,
+        )

@@ -40,7 +40,7 @@ def limits_of(table: pd.DataFrame, quantity: str) -> tuple[float, float]:
     return low - 0.05 * (high - low), high + 0.05 * (high - low)
 
 
-def main(table: str | Path, svg: str | Path, png: str | Path) -> None:
+def main(table: str | Path, labels: dict[str, str], svg: str | Path, png: str | Path) -> None:
     """Draw one column per target; images saved only where a way other than the ridge has any."""
     plotting.use_style()
     content = read_table(table)
@@ -65,9 +65,14 @@ def main(table: str | Path, svg: str | Path, png: str | Path) -> None:
         ax.set_title(f"{target.replace('_', ' ')}, {n_neurons} neurons", fontsize=8)
         ax.set_xlabel("images (training + validation)" if len(parts) == 1 else "")
     plotting.figure_legend(figure, axes[0, 0], 3, paper=False)
-    plotting.save(figure, svg, png, plotting.remark(content))
+    plotting.save(figure, svg, png, plotting.remark(plotting.labelled(content, labels)))
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(snakemake.input.table, snakemake.output.svg, snakemake.output.png)
+        main(
+            snakemake.input.table,
+            dict(snakemake.params.labels),
+            snakemake.output.svg,
+            snakemake.output.png,
+        )

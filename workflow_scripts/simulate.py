@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from whatwhere.config.kinds import kind_of
 from whatwhere.dataset import check
 from whatwhere.files import write_netcdf
 from whatwhere.logs import logged
-from whatwhere.simulations import difference_of_gaussians, v1_cells
 
 
 def main(
@@ -16,20 +16,14 @@ def main(
     downloads: str | Path,
     output: str | Path,
 ) -> None:
-    """Simulate the dataset ``name`` of the config and write it to ``output``.
+    """Simulates the dataset ``name`` of the configuration and writes it to ``output``.
 
     ``recording`` is the file of the recorded dataset that lends its images, or None.
     """
     arguments = {key: value for key, value in definition.items() if key != "kind"}
-    if definition["kind"] == "simulated_dog":
-        dataset = difference_of_gaussians.simulate(name, **arguments)
-    elif definition["kind"] == "simulated_v1":
-        dataset = v1_cells.simulate(name, **arguments, recording=recording)
-    else:
-        # Only here, because torch takes longer to import than the other kinds to simulate.
-        from whatwhere.simulations import feature_units
-
-        dataset = feature_units.simulate(name, **arguments, recording=recording, downloads=Path(downloads))
+    kind, given = kind_of(definition), {"recording": recording, "downloads": Path(downloads)}
+    arguments |= {key: given[key] for key in kind.takes}
+    dataset = kind.load_module().simulate(name, **arguments)
     check(dataset, f"datasets.{name}")
     write_netcdf(dataset, output)
 
@@ -39,7 +33,7 @@ if __name__ == "__main__":
         main(
             name=snakemake.wildcards.dataset,
             definition=snakemake.params.definition,
-            recording=snakemake.input.get("recording"),
+            recording=next(iter(snakemake.input.recording), None),
             downloads=snakemake.params.downloads,
             output=snakemake.output.dataset,
         )

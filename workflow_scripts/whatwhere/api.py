@@ -39,13 +39,13 @@ from whatwhere.training.progress import Progress
 from whatwhere.training.sweep import n_trainings, train_seed
 
 DEFAULT_MODEL = "factorized_three_layers"
-"""The model of ``config/config.yaml`` that :func:`fit` takes unless told otherwise."""
+"""The model of ``config/models.yaml`` that :func:`fit` takes unless told otherwise."""
 SPLIT = {"validation": 1 / 6, "test": 1 / 6, "folds": 1}
 """Shares of the images that validate and test if none are given."""
 
 
 def definition(name: str = DEFAULT_MODEL) -> dict[str, Any]:
-    """A model of ``config/config.yaml`` to start from, a copy: change it and pass it to :func:`fit`.
+    """A model of ``config/models.yaml`` to start from, a copy: change it and pass it to :func:`fit`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Validate a configuration and its data in seconds: python -m whatwhere.check config/mine.yaml ..."""
+"""Validates a configuration and its data in seconds: python -m whatwhere.check config/mine.yaml ..."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from whatwhere.config.files import SIMULATED, Config, dump, size
+from whatwhere.config.files import Config, dump, size
+from whatwhere.config.kinds import kind_of
 from whatwhere.config.load import load as load_config
 from whatwhere.config.model_checks import check_size
 from whatwhere.config.plan import used
@@ -22,7 +23,7 @@ from whatwhere.draw import draw
 from whatwhere.errors import UserError
 from whatwhere.fit_data import check_responses
 from whatwhere.models.spec import ModelSpec
-from whatwhere.recordings import PUBLISHED, load
+from whatwhere.recordings import load
 from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.pooled import pool
 
@@ -30,7 +31,7 @@ DOWNLOADS = Path("results", "downloads")
 
 
 def check(paths: Sequence[str | Path]) -> list[str]:
-    """Validate configurations, merged with the default one as Snakemake does it, and load their recordings.
+    """Validates configurations, merged with the default one as Snakemake does it, and load their recordings.
 
     Published recordings are loaded only from a mirror on this machine, nothing is downloaded. Simulations
     are not run. Warnings about the data are logged.
@@ -64,30 +65,20 @@ def check(paths: Sequence[str | Path]) -> list[str]:
 
 def _dataset(name: str, config: Config, sources: Sources) -> list[str]:
     definition, mirror = config["datasets"][name], config["mirror"]
-    kind = definition["kind"]
-    if kind in SIMULATED:
+    if kind_of(definition).simulated:
         sizes = f"{definition['n_neurons']} neurons, {definition['n_images']} images and"
-        return [f"{kind}: {sizes} {definition['n_test']} to test, made by the workflow"]
-    if kind in PUBLISHED and (mirror is None or is_url(mirror)):
-        return [f"{kind}: downloaded by the workflow, not checked unless 'mirror' is a folder"]
-    if kind == "pooled":
-        recordings = {one: config["datasets"][one] for one in definition["recordings"]}
-        if any(one["kind"] in PUBLISHED for one in recordings.values()) and (
-            mirror is None or is_url(mirror)
-        ):
-            return [
-                f"{kind}: of recordings downloaded by the workflow, not checked unless 'mirror' is a folder"
-            ]
-        loaded = {one: load(one, of, DOWNLOADS, mirror) for one, of in recordings.items()}
-        dataset = pool(loaded, name)
-    else:
-        dataset = load(name, definition, DOWNLOADS, mirror)
+        return [f"{definition['kind']}: {sizes} {definition['n_test']} to test, made by the workflow"]
+    sessions = {one: config["datasets"][one] for one in definition.get("recordings", [name])}
+    if any(kind_of(one).downloaded for one in sessions.values()) and (mirror is None or is_url(mirror)):
+        return [f"{definition['kind']}: downloaded by the workflow, not checked unless 'mirror' is a folder"]
+    loaded = {one: load(one, of, DOWNLOADS, mirror) for one, of in sessions.items()}
+    dataset = pool(loaded, name) if kind_of(definition).pooled else loaded[name]
     _check_fits(dataset, name, config, sources)
     return [f"{term}: {value}" for term, value in overview(dataset).items()]
 
 
 def _check_fits(dataset: xr.Dataset, name: str, config: Config, sources: Sources) -> None:
-    """Refuse what no job could fit: too much, too large kernels, responses beyond a model's output."""
+    """Refuses what no job could fit: too much, too large kernels, responses beyond a model's output."""
     smallest = min(dataset.sizes["y"], dataset.sizes["x"])
     # Once for all seeds and sizes: of a session whose images were repeated, it takes longer than all else.
     responses = repeat_mean(dataset, *(np.arange(dataset.sizes[dim]) for dim in ("image", "neuron")))
@@ -109,7 +100,7 @@ def _check_fits(dataset: xr.Dataset, name: str, config: Config, sources: Sources
 
 
 def main(paths: Sequence[str]) -> int:
-    """Print what :func:`check` returns; exit code 1 after one line if it refuses."""
+    """Prints what :func:`check` returns; exit code 1 after one line if it refuses."""
     logging.basicConfig(level=logging.WARNING, format="warning: %(message)s", stream=sys.stdout)
     try:
         print("\n".join(check(paths)))

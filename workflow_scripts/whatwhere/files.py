@@ -104,8 +104,24 @@ def last_cell(table: pd.DataFrame, sizes: Iterable[str] = ("n_neurons", "n_image
 
 
 def read_tables(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """Read several tables as one, rows in the order of the files."""
+    """Reads several tables as one, rows in the order of the files."""
     return pd.concat([read_table(path) for path in paths], ignore_index=True)
+
+
+def read_reference(paths: Iterable[str | Path], paper: dict[str, str]) -> pd.DataFrame:
+    """Reads published values, in ``model`` the models of a run that they stand beside.
+
+    Parameters
+    ----------
+    paths
+        Tables of ``config/reference``.
+    paper
+        Model of a run to the model of the paper, as the tables name it. Other published values are left out.
+    """
+    table = read_tables(paths)
+    beside = [[model for model, one in paper.items() if one == name] for name in table["model"]]
+    table["model"] = pd.Series(beside, index=table.index, dtype=object)
+    return table.explode("model").dropna(subset="model")
 
 
 def write_tensors(content: dict[str, Any], path: str | Path) -> None:

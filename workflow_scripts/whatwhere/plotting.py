@@ -34,38 +34,6 @@ REFERENCE = "0.35"
 _CHARACTERS, _LINE = 22, 0.12
 """Of remarks: characters per inch of width, and height of a line in inches."""
 
-LABELS = {
-    "ols_patch": "OLS on patch",
-    "lasso_patch": "lasso on patch",
-    "ridge_patch": "ridge on patch",
-    "ridge_shared_patch": "ridge, shared filter",
-    "known_kernel": "kernel known",
-    "cnn_one_kernel": "CNN",
-    "cnn_one_kernel_smoothed": "CNN, smoothed start",
-    "factorized_relu": "factorized",
-    "factorized_relu_squared": "factorized, squared start",
-    "fixed_mask_relu": "fixed mask",
-    "fully_connected_relu": "fully connected",
-    "factorized_two_kernels": "factorized",
-    "factorized_three_layers": "factorized",
-    "cnn_3_layers": "factorized, 3 layers",
-    "cnn_2_layers": "factorized, 2 layers",
-    "cnn_1_layer": "factorized, 1 layer",
-    "cnn_fixed_mask": "fixed mask",
-    "cnn_fully_connected": "fully connected",
-    "hsm": "HSM",
-    "lnp": "LNP",
-    "ridge_rate": "ridge",
-    "mean_rate": "mean",
-    "localized_one_kernel": "inferred",
-    "localized_two_kernels": "inferred",
-    "localized_features": "inferred",
-    "cnn_one_kernel_localized": "CNN, inferred start",
-    "factorized_two_localized": "factorized, inferred start",
-    "factorized_relu_localized": "factorized, inferred start",
-}
-"""What figures call models; others go by their name in the config."""
-
 
 def use_style() -> None:
     """Fonts, lines and colours of all figures; file contents that do not depend on the moment."""
@@ -91,9 +59,14 @@ def show_field(ax: Axes, field: np.ndarray, limit: float | None = None) -> None:
     sns.despine(ax=ax, left=True, bottom=True)
 
 
+def labelled(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
+    """Returns a table whose column ``model`` holds the labels of models; ``labels`` has the label of each."""
+    return table.assign(model=table["model"].map(labels.__getitem__))
+
+
 def label(model: str, n_neurons: int | None = None) -> str:
-    """Name of a curve: the model, in lines where it is long, and the population size if it is given."""
-    name = LABELS.get(model) or textwrap.fill(model.replace("_", " "), 28)
+    """Name of a curve: the label, in lines where it is long, and the population size if it is given."""
+    name = textwrap.fill(model.replace("_", " "), 28)
     return name if n_neurons is None else f"{name}, N = {n_neurons}"
 
 
@@ -314,9 +287,9 @@ def remark(fits: pd.DataFrame) -> str:
     Parameters
     ----------
     fits
-        Columns ``model``, ``finished`` and ``at_edge``: truth values, or shares of neurons.
+        Columns ``model`` (labels), ``finished`` and ``at_edge``: truth values, or shares of neurons.
 
-    >>> fits = pd.DataFrame({"model": ["hsm", "hsm", "lnp"], "finished": [1, 0, 1], "at_edge": [0, 0, 1]})
+    >>> fits = pd.DataFrame({"model": ["HSM", "HSM", "LNP"], "finished": [1, 0, 1], "at_edge": [0, 0, 1]})
     >>> remark(fits)
     'Not finished, ended by max_steps: HSM (50 %). Penalty at the edge of its grid: LNP.'
     """

@@ -9,26 +9,23 @@ import contextlib
 import math
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import yaml
 
 from whatwhere.errors import UserError
 
 Config = dict[str, Any]
-SIMULATED = ("simulated_dog", "simulated_v1", "simulated_features")
-"""Kinds of datasets that are simulated; all others are recordings."""
 
 _PACKAGE = Path(__file__).parents[1]
 # A checkout has them beside the workflow, an installed package takes them along.
 FOLDER = next(folder for folder in (_PACKAGE / "defaults", _PACKAGE.parents[1] / "config") if folder.is_dir())
-"""Folder of ``config.yaml`` and ``schemas/``."""
+"""Folder of ``models.yaml``, ``config.yaml`` and ``schemas/``."""
 SCHEMAS = FOLDER / "schemas"
 
 
 # The parser in C takes a ninth of the time; PyYAML can be built without it.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_MAX_DEPTH = 100
 
 
 class _StrictLoader(_Loader):
@@ -54,25 +51,8 @@ def dump(config: Config) -> str:
     return yaml.dump(config, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
 
 
-def _check_nesting(stream: TextIO) -> None:
-    """Refuse what has no end, an alias inside of what it names, and what the parser in C has no stack for.
-
-    It calls itself for what is nested, so that a file nested too deep would end the process without a word.
-    """
-    inside: list[str | None] = []
-    for event in yaml.parse(stream, _StrictLoader):
-        if isinstance(event, yaml.AliasEvent) and event.anchor in inside:
-            raise yaml.YAMLError(f"*{event.anchor} stands inside of what &{event.anchor} names")
-        if isinstance(event, yaml.CollectionStartEvent):
-            inside.append(event.anchor)
-            if len(inside) > _MAX_DEPTH:
-                raise yaml.YAMLError(f"nested deeper than {_MAX_DEPTH}")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            inside.pop()
-
-
 def read(path: str | Path) -> Config:
-    """Read one YAML file.
+    """Reads one YAML file.
 
     Raises
     ------
@@ -81,8 +61,6 @@ def read(path: str | Path) -> Config:
     """
     try:
         with open(path, encoding="utf-8") as stream:
-            _check_nesting(stream)
-            stream.seek(0)
             content = yaml.load(stream, _StrictLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
@@ -98,7 +76,7 @@ ALTERNATIVES = {"max_steps": "max_epochs", "max_epochs": "max_steps"}
 
 
 def merge(base: Config, update: Config) -> Config:
-    """Merge mappings key by key; other values of ``update`` replace those, or their alternatives, in base."""
+    """Merges mappings key by key; other values of ``update`` replace those of ``base``, or alternatives."""
     replaced = {ALTERNATIVES[key] for key in update if key in ALTERNATIVES}
     merged = {key: value for key, value in base.items() if key not in replaced}
     for key, value in update.items():
@@ -111,7 +89,7 @@ _WORDS = {"true": True, "false": False, "null": None}
 
 
 def from_command_line(value: Any) -> Any:
-    """What ``--config`` brings, with numbers, truth values and null inside of lists and mappings.
+    """Values that ``--config`` brings, with numbers, truth values and null inside of lists and mappings.
 
     Snakemake reads numbers in ``--config key=1``; within ``--config 'key={inner: 1}'`` all arrive as text.
     """

@@ -12,8 +12,8 @@ from whatwhere.config.resolve import resolve
 from whatwhere.config.schema import Sources
 from whatwhere.config.validation import validate
 
-DEFAULT = FOLDER / "config.yaml"
-"""The configuration that every other one extends."""
+DEFAULTS = (FOLDER / "models.yaml", FOLDER / "config.yaml")
+"""The library of settings, datasets and models, and the quick run: every other configuration extends them."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Loaded:
 def load(
     paths: Sequence[str | Path], given: Config | None = None, command_line: Config | None = None
 ) -> Loaded:
-    """Load a configuration.
+    """Loads a configuration.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def load(
     UserError
         With one line that names file and key, what is wrong and what is allowed.
     """
-    files = dict.fromkeys(Path(path).resolve() for path in (DEFAULT, *paths))
+    files = dict.fromkeys(Path(path).resolve() for path in (*DEFAULTS, *paths))
     typed = from_command_line(command_line or {})
     sources = [(str(path), read(path)) for path in files] + ([("--config", typed)] if typed else [])
     written: Config = {}
@@ -68,7 +68,7 @@ def load(
 
 
 def _beyond(given: Config, contents: Sequence[Any]) -> Config:
-    """What of a mapping none of the contents says in the same place."""
+    """Part of a mapping that none of the contents says in the same place."""
     beyond: Config = {}
     for key, value in given.items():
         said = [content[key] for content in contents if isinstance(content, dict) and key in content]

@@ -1,10 +1,11 @@
-"""What a configuration runs, as two tables: fits and their cells; and what a run makes from them.
+"""The run of a configuration as two tables, fits and their conditions, and the results that follow.
 
 ``python -m whatwhere.config.plan config/mine.yaml`` prints them.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,36 +13,15 @@ from typing import Any
 
 import pandas as pd
 
-from whatwhere.config.files import SIMULATED, Config
+from whatwhere.config.files import Config
+from whatwhere.config.kinds import kind_of
 from whatwhere.config.load import load
 from whatwhere.config.traits import n_features, traits_of
 from whatwhere.errors import UserError
 
-FITS = [
-    "experiment",
-    "dataset",
-    "model",
-    "path",
-    "figure",
-    "family",
-    "rule",
-    "simulated",
-    "masks",
-    "shares_filter",
-    "barcodes",
-    "example",
-    "scaling",
-    "recording",
-    "drawn",
-    "explored",
-]
-"""Columns of :func:`fits`."""
-CELLS = ["n_neurons", "n_images", "cell", "cell_path", "sta", "localizer", "core", "last"]
-"""Columns that :func:`cells` adds."""
-
 
 def fits(config: Config) -> pd.DataFrame:
-    """Every model that is fitted to a dataset in an experiment, a row each.
+    """Tables every model that is fitted to a dataset in an experiment, a row each.
 
     Parameters
     ----------
@@ -50,53 +30,58 @@ def fits(config: Config) -> pd.DataFrame:
 
     Returns
     -------
-    Columns ``experiment``, ``dataset``, ``model``; ``path`` (their files below a run's folders); ``figure``
-    (an empty string if none); ``family`` and ``rule``; and truth values. ``simulated``: the dataset is.
-    ``masks``: it learns where neurons look. ``shares_filter``: all neurons have one. ``barcodes``: it has
-    several feature weights to cluster. ``example``: the paper's model with both, of which figures show one.
-    ``scaling``: the paper's model fitted at several sizes. ``recording``: of the first experiment on a
-    recorded dataset, whose models that dataset's figure compares. ``drawn``: the one of them whose neurons
-    it shows. ``explored``: on a dataset to which a model with barcodes is fitted.
+    Columns ``experiment``, ``dataset``, ``model``; ``path`` (files of the fit below a run's folders);
+    ``label`` (the name in figures) and ``paper`` (the model of the paper whose values stand beside it, or an
+    empty string); ``figure`` (an empty string if none); ``family`` and ``rule``; and truth values.
+    ``simulated``: the dataset is. ``masks``: the model learns where neurons look. ``known_field``: it knows
+    the true receptive fields. ``factorized``: it is the paper's model. ``shares_filter``: all neurons have
+    one filter. ``barcodes``: it has several feature weights to cluster. ``example``: the paper's model with
+    barcodes, of which figures show one. ``scaling``: the paper's model fitted at several sizes.
+    ``recording``: of the first experiment on a recorded dataset, whose models that dataset's figure compares.
+    ``drawn``: the model of these whose neurons the figure shows. ``explored``: on a dataset to which a model
+    with barcodes is fitted.
     """
     rows = []
-    seen: set[str] = set()
+    earlier: set[str] = set()
     for experiment in config["experiments"]:
         several = len(experiment["n_neurons"]) * len(experiment["n_images"]) > 1
-        for dataset in experiment["datasets"]:
-            simulated = config["datasets"][dataset]["kind"] in SIMULATED
-            first = dataset not in seen
-            seen.add(dataset)
-            shown = shown_model(experiment["models"], config["models"])
-            for model in experiment["models"]:
-                definition = config["models"][model]
-                traits = traits_of(definition)
-                barcodes = n_features(definition) > 1
-                rows.append(
-                    {
-                        "experiment": experiment["name"],
-                        "dataset": dataset,
-                        "model": model,
-                        "path": f"{experiment['name']}/{dataset}/{model}",
-                        "figure": experiment["figure"] or "",
-                        "family": definition["family"],
-                        "rule": traits.rule,
-                        "simulated": simulated,
-                        "masks": traits.masks,
-                        "shares_filter": traits.shares_filter,
-                        "barcodes": barcodes,
-                        "example": traits.factorized and barcodes,
-                        "scaling": traits.factorized and several,
-                        "recording": first and not simulated,
-                        "drawn": first and not simulated and model == shown,
-                    }
-                )
-    planned = pd.DataFrame(rows, columns=FITS)
-    interesting = planned.dataset[planned.barcodes.astype(bool)]
-    return planned.assign(explored=planned.dataset.isin(interesting))
+        shown = shown_model(experiment["models"], config["models"])
+        for dataset, model in itertools.product(experiment["datasets"], experiment["models"]):
+            definition = config["models"][model]
+            traits = traits_of(definition)
+            simulated = kind_of(config["datasets"][dataset]).simulated
+            recording = not simulated and dataset not in earlier
+            barcodes = n_features(definition) > 1
+            rows.append(
+                {
+                    "experiment": experiment["name"],
+                    "dataset": dataset,
+                    "model": model,
+                    "path": f"{experiment['name']}/{dataset}/{model}",
+                    "label": definition.get("label", model),
+                    "paper": definition.get("paper", ""),
+                    "figure": experiment["figure"] or "",
+                    "family": definition["family"],
+                    "rule": traits.rule,
+                    "simulated": simulated,
+                    "masks": traits.masks,
+                    "known_field": traits.known_field,
+                    "factorized": traits.factorized,
+                    "shares_filter": traits.shares_filter,
+                    "barcodes": barcodes,
+                    "example": traits.factorized and barcodes,
+                    "scaling": traits.factorized and several,
+                    "recording": recording,
+                    "drawn": recording and model == shown,
+                }
+            )
+        earlier.update(experiment["datasets"])
+    planned = pd.DataFrame(rows)
+    return planned.assign(explored=planned.dataset.isin(planned.dataset[planned.barcodes]))
 
 
 def shown_model(names: Sequence[str], models: Config) -> str:
-    """The model whose neurons a figure shows: the paper's, or else one with masks, or else the last one."""
+    """Returns the model whose neurons a figure shows: the paper's, or one with masks, or the last."""
     for trait in ("factorized", "masks"):
         for name in names:
             if getattr(traits_of(models[name]), trait):
@@ -105,7 +90,7 @@ def shown_model(names: Sequence[str], models: Config) -> str:
 
 
 def cells(config: Config) -> pd.DataFrame:
-    """Every population and data size of every fit, a row each, smallest first.
+    """Tables every population and data size of every fit, a row each, smallest first.
 
     Parameters
     ----------
@@ -115,32 +100,34 @@ def cells(config: Config) -> pd.DataFrame:
     Returns
     -------
     The columns of :func:`fits`, and ``n_neurons``, ``n_images`` (as in paths: a number or ``all``); ``cell``,
-    its folder; ``cell_path`` and ``sta``, its files below a run's folders; ``localizer``, those of the model
-    it starts from, or an empty string; ``core``, the folder of the fits whose core it takes, or an empty
-    string; ``last``, whether it is the largest cell of its fit.
+    the folder of the condition; ``cell_path`` and ``sta``, files of the condition below a run's folders;
+    ``localizer``, those of the model that the fit starts from, or an empty string; ``core``, the folder of
+    the fits whose core the fit takes, or an empty string; ``last``, whether it is the largest condition.
     """
-    by_name = {experiment["name"]: experiment for experiment in config["experiments"]}
+    sizes = {
+        one["name"]: list(itertools.product(map(str, one["n_neurons"]), map(str, one["n_images"])))
+        for one in config["experiments"]
+    }
     rows = []
     for fit in fits(config).to_dict("records"):
-        experiment = by_name[fit["experiment"]]
-        sizes = [(n, d) for n in experiment["n_neurons"] for d in experiment["n_images"]]
-        above = config["models"][fit["model"]].get("localizer")
-        for n_neurons, n_images in sizes:
+        above = f"{fit['experiment']}/{fit['dataset']}"
+        localizer = config["models"][fit["model"]].get("localizer")
+        for n_neurons, n_images in sizes[fit["experiment"]]:
             cell = f"n{n_neurons}-d{n_images}"
             rows.append(
                 fit
                 | {
-                    "n_neurons": str(n_neurons),
-                    "n_images": str(n_images),
+                    "n_neurons": n_neurons,
+                    "n_images": n_images,
                     "cell": cell,
                     "cell_path": f"{fit['path']}/{cell}",
-                    "sta": f"{fit['experiment']}/{fit['dataset']}/{cell}",
+                    "sta": f"{above}/{cell}",
                     "core": _core_folder(config, fit, cell),
-                    "localizer": f"{fit['experiment']}/{fit['dataset']}/{above}/{cell}" if above else "",
-                    "last": (n_neurons, n_images) == sizes[-1],
+                    "localizer": f"{above}/{localizer}/{cell}" if localizer else "",
+                    "last": (n_neurons, n_images) == sizes[fit["experiment"]][-1],
                 }
             )
-    return pd.DataFrame(rows, columns=[*FITS, *CELLS])
+    return pd.DataFrame(rows)
 
 
 def _core_folder(config: Config, fit: Mapping[Any, Any], cell: str) -> str:
@@ -160,20 +147,19 @@ def _core_folder(config: Config, fit: Mapping[Any, Any], cell: str) -> str:
 
 
 def members(config: Config) -> pd.DataFrame:
-    """What every cell of a combined model is made from, a row for every member.
+    """Tables what every condition of an ensemble is made from, a row for every ensemble member.
 
     Returns
     -------
-    The columns of :func:`cells` of the combined model, ``member``, a model, and ``member_path``, the files of
-    its cell below a run's folders.
+    The columns of :func:`cells` of the ensemble, ``member``, a model, and ``member_path``, files of its
+    condition below a run's folders.
     """
-    rows = [
-        cell
-        | {"member": member, "member_path": f"{cell['experiment']}/{cell['dataset']}/{member}/{cell['cell']}"}
-        for cell in cells(config).to_dict("records")
-        for member in config["models"][cell["model"]].get("members", [])
-    ]
-    return pd.DataFrame(rows, columns=[*FITS, *CELLS, "member", "member_path"])
+    table = cells(config)
+    inside = [config["models"][model].get("members", []) for model in table.model]
+    table = table.assign(member=inside)[list(map(bool, inside))].explode("member", ignore_index=True)
+    return table.assign(
+        member_path=table.experiment + "/" + table.dataset + "/" + table.member + "/" + table.cell
+    )
 
 
 def results(planned: pd.DataFrame) -> list[str]:
@@ -223,7 +209,7 @@ def used(config: Config, section: str) -> list[str]:
 
 
 def main(paths: Sequence[str]) -> int:
-    """Print what configurations run; exit code 1 after one line if they are refused."""
+    """Prints what configurations run; exit code 1 after one line if they are refused."""
     try:
         config = load(paths).config
     except UserError as error:

@@ -24,6 +24,9 @@ def reference() -> str:
     for name, key, title in (("datasets", "kind", "Datasets"), ("models", "family", "Models")):
         schema = _load(name)
         parts += [f"## {title}: keys under `{name}.<name>`"]
+        shared = {one: part for one, part in schema["properties"].items() if one != key}
+        if shared:
+            parts += ["### every model", *_table({"properties": shared, "required": [], "$defs": {}}, key)]
         for branch in schema["allOf"]:
             cases = _names(branch["if"]["properties"][key])
             parts += [f"### {key}: {', '.join(f'`{case}`' for case in cases)}"]

@@ -1,7 +1,7 @@
 """From a configuration as it is written to the one that runs: variants, defaults and paths filled in.
 
-``like: NAME`` in a dataset, a core or a model stands for that one of the same section, with the keys beside
-it laid over it: mappings key by key, everything else replaced. A core of a model may be just a NAME.
+``like: NAME`` copies dataset, core or model NAME and overrides the keys given beside it: mappings key by key,
+everything else replaced. A core of a model may be just a NAME.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ EXPERIMENT: Config = {
     "selection": ["population"],
     "figure": None,
 }
-"""What an experiment is unless it says otherwise."""
+"""Defaults of an experiment."""
 STAGES = ("patience", "burn_in", "n_stages", "factor")
-"""Keys of a training in learning-rate stages."""
+"""Keys of a training in stages of the learning rate; a training in one cycle that is like it has none."""
+FIGURE_KEYS = ("label", "paper")
+"""Keys of models for figures: ``like`` does not copy them, and fits do not depend on them."""
 PATHS = ("path", "images", "responses", "splits_from", "weights")
 """Keys of datasets that hold files or folders of this machine."""
 
 
 def resolve(config: Config, sources: Sources) -> Config:
-    """The configuration that runs; it holds no ``like`` and resolves to itself.
+    """Returns the configuration that runs; it holds no ``like`` and resolves to itself.
 
     Parameters
     ----------
@@ -46,14 +48,18 @@ def resolve(config: Config, sources: Sources) -> Config:
     """
     resolved = copy.deepcopy(config)
     for section in SECTIONS:
-        entries = resolved.get(section)
-        if isinstance(entries, dict):
-            resolved[section] = _variants(entries, section, sources)
-    _fill_cores(resolved, sources)
-    models = resolved.get("models")
-    for model in models.values() if isinstance(models, dict) else ():
-        if isinstance(model, dict) and isinstance(model.get("training"), dict):
-            model["training"] = _one_schedule(model["training"])
+        if isinstance(resolved.get(section), dict):
+            resolved[section] = _variants(resolved[section], section, sources)
+    cores = resolved.pop("cores", {})
+    for name, model in _mappings(resolved.get("models")):
+        if isinstance(model.get("cores"), list):
+            for index, core in enumerate(model["cores"]):
+                path = ("models", name, "cores", index)
+                named = {"like": core} if isinstance(core, str) else core
+                model["cores"][index] = _variant(named, cores, "cores", path, sources)
+        training = model.get("training")
+        if isinstance(training, dict) and training.get("schedule") == "one_cycle":
+            model["training"] = {key: value for key, value in training.items() if key not in STAGES}
     if isinstance(resolved.get("experiments"), list):
         resolved["experiments"] = [
             EXPERIMENT | one if isinstance(one, dict) else one for one in resolved["experiments"]
@@ -65,66 +71,46 @@ def resolve(config: Config, sources: Sources) -> Config:
     return resolved
 
 
+def _mappings(entries: Any) -> list[tuple[str, Config]]:
+    """Entries of a section that are mappings; a schema refuses all others."""
+    return (
+        [item for item in entries.items() if isinstance(item[1], dict)] if isinstance(entries, dict) else []
+    )
+
+
 def _variants(entries: Config, section: str, sources: Sources) -> Config:
-    """All entries of a section without ``like``, those that others are like before them."""
+    """Returns all entries of a section without ``like``, every entry after the one it is like."""
     done: Config = {}
 
-    def finish(name: str, chain: tuple[str, ...]) -> Any:
-        if name in done:
-            return done[name]
+    def finish(name: str, chain: tuple[str, ...]) -> None:
         if name in chain:
             circle = " -> ".join([*chain[chain.index(name) :], name])
             raise fail((section, chain[-1], "like"), f"leads back to itself: {circle}", sources)
         entry = entries[name]
-        if isinstance(entry, dict) and "like" in entry:
-            own = {key: value for key, value in entry.items() if key != "like"}
-            _known(entry["like"], entries, (section, name, "like"), sources)
-            entry = _laid_over(finish(entry["like"], (*chain, name)), own)
-        done[name] = entry
-        return entry
+        base = entry.get("like") if isinstance(entry, dict) else None
+        if isinstance(base, str) and base in entries and base not in done:
+            finish(base, (*chain, name))
+        done[name] = _variant(entry, entries | done, section, (section, name, "like"), sources)
 
     for name in entries:
-        finish(name, ())
+        if name not in done:
+            finish(name, ())
     return done
 
 
-def _known(name: Any, entries: Config, path: tuple[str | int, ...], sources: Sources) -> None:
-    if not isinstance(name, str) or name not in entries:
-        defined = ", ".join(sorted(map(str, entries))) or "none"
-        raise fail(path, f"'{name}' is not defined under '{path[0]}'; defined are {defined}", sources)
-
-
-def _laid_over(base: Any, own: Config) -> Any:
-    return merge(copy.deepcopy(base), own) if isinstance(base, dict) else own
-
-
-def _fill_cores(config: Config, sources: Sources) -> None:
-    """Put named cores into the models that name them."""
-    named = config.pop("cores", {})
-    models = config.get("models")
-    for name, model in models.items() if isinstance(models, dict) else ():
-        if not isinstance(model, dict) or not isinstance(model.get("cores"), list):
-            continue
-        for index, core in enumerate(model["cores"]):
-            reference = {"like": core} if isinstance(core, str) else core
-            if not isinstance(reference, dict) or "like" not in reference:
-                continue
-            wanted = reference["like"]
-            if not isinstance(named, dict) or wanted not in named:
-                known = ", ".join(sorted(named)) if isinstance(named, dict) and named else "none"
-                message = f"'{wanted}' is not defined under 'cores'; defined are {known}"
-                raise fail(("models", name, "cores", index), message, sources)
-            own = {key: value for key, value in reference.items() if key != "like"}
-            model["cores"][index] = _laid_over(named[wanted], own)
-
-
-def _one_schedule(training: Config) -> Config:
-    """A training without what belongs to a schedule that it is like but does not follow.
-
-    One cycle needs no keys of stages.
-    """
-    dropped = STAGES if training.get("schedule") == "one_cycle" else ()
-    return {key: value for key, value in training.items() if key not in dropped}
+def _variant(entry: Any, bases: Any, section: str, path: tuple[str | int, ...], sources: Sources) -> Any:
+    """Returns an entry, laid over the base that its ``like`` names."""
+    if not isinstance(entry, dict) or "like" not in entry:
+        return entry
+    name, bases = entry["like"], bases if isinstance(bases, dict) else {}
+    if not isinstance(name, str) or name not in bases:
+        defined = ", ".join(sorted(map(str, bases))) or "none"
+        raise fail(path, f"'{name}' is not defined under '{section}'; defined are {defined}", sources)
+    own = {key: value for key, value in entry.items() if key != "like"}
+    if not isinstance(bases[name], dict):
+        return own
+    base = {key: copy.deepcopy(value) for key, value in bases[name].items() if key not in FIGURE_KEYS}
+    return merge(base, own)
 
 
 def _expand(value: Any, key: str = "") -> Any:

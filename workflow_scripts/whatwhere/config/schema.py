@@ -69,7 +69,7 @@ def _validator(schema: str) -> Any:
 
 
 def check_schema(value: Any, schema: str, path: tuple[str, ...], sources: Sources) -> None:
-    """Refuse what does not fulfil a schema.
+    """Refuses what does not fulfil a schema.
 
     Parameters
     ----------
@@ -109,8 +109,6 @@ def _explain(error: jsonschema.ValidationError) -> str:
     given: Any = error.instance
     schema: Any = error.schema
     expected: Any = error.validator_value
-    if "propertyNames" in error.schema_path and error.validator == "pattern":
-        return f"{given!r} may hold only lower-case letters, digits and underscores"
     if error.validator == "additionalProperties":
         allowed = ", ".join(schema["properties"])
         old = [key for key in _unknown_keys(error) if key in OLD_KEYS]

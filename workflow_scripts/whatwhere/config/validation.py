@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+
 from whatwhere.config.dataset_checks import check_dataset, smaller_side
-from whatwhere.config.files import SIMULATED, Config
+from whatwhere.config.files import Config
+from whatwhere.config.kinds import kind_of, kinds_that
 from whatwhere.config.model_checks import check_model, check_size
 from whatwhere.config.schema import Sources, check_schema, fail
 from whatwhere.config.traits import n_features, traits_of
 from whatwhere.config.ways import OWN_RIDGE, target_of, way_of
 
-FIGURES: dict[str, tuple[tuple[str, ...], int | None]] = {
-    "fig2": (SIMULATED, None),
-    "fig3": (("simulated_dog",), 1),
-    "fig4": (("simulated_dog",), 2),
-    "fig5": (SIMULATED, 2),
-    "data_efficiency": (SIMULATED, None),
+FIGURES: dict[str, tuple[str, int | None]] = {
+    "fig2": ("simulated", None),
+    "fig3": ("known_fields", 1),
+    "fig4": ("known_fields", 2),
+    "fig5": ("simulated", 2),
+    "data_efficiency": ("simulated", None),
 }
-"""What figures need: kinds of datasets, and the fewest features of a factorised model (None: no model)."""
+"""Needs of figures: a trait of datasets, and the fewest features of a factorized model (None: no model)."""
 
 
 def validate(config: Config, sources: Sources) -> None:
-    """Refuse a configuration that does not fulfil the schemas or contradicts itself.
+    """Refuses a configuration that does not fulfil the schemas or contradicts itself.
 
     Parameters
     ----------
@@ -38,35 +41,22 @@ def validate(config: Config, sources: Sources) -> None:
     if config["sta_smoothing"] % 2 == 0:
         raise fail(("sta_smoothing",), f"{config['sta_smoothing']} must be odd", sources)
     for section in ("datasets", "models"):
-        # What others are like comes first, so that a mistake is found where it was made.
-        for name in _bases_first(section, sources, list(config[section])):
-            check_schema(config[section][name], section, (section, name), sources)
+        # Resolving has put bases before their variants: a mistake is found where it was made.
+        for name, definition in config[section].items():
+            check_schema(definition, section, (section, name), sources)
     for name in config["models"]:
         check_model(config, name, sources)
     for name in config["datasets"]:
         check_dataset(config, name, sources)
     _check_experiments(config, sources)
+    _check_labels(config, sources)
     for figure in FIGURES:
         _check_figure(config, figure, sources)
     _check_transfer(config, sources)
 
 
-def _bases_first(section: str, sources: Sources, names: list[str]) -> list[str]:
-    """Names of a section, those that others are ``like`` before these."""
-    like: dict[str, str] = {}
-    for _, content in sources:
-        for name, entry in (content.get(section) or {}).items():
-            if isinstance(entry, dict) and "like" in entry:
-                like[name] = entry["like"]
-
-    def n_bases(name: str) -> int:
-        return 1 + n_bases(like[name]) if name in like else 0
-
-    return sorted(names, key=n_bases)
-
-
 def _check_sizes(config: Config, index: int, dataset: str, sources: Sources) -> None:
-    """What can be said of the cells of a simulation before it exists."""
+    """Refuses sizes that a simulation cannot give, which is known before it exists."""
     experiment, definition = config["experiments"][index], config["datasets"][dataset]
     for key, what in (("n_neurons", "neurons"), ("n_images", "images")):
         for position, value in enumerate(experiment[key]):
@@ -83,19 +73,16 @@ def _check_sizes(config: Config, index: int, dataset: str, sources: Sources) -> 
 
 
 def _check_known_patches(config: Config, index: int, dataset: str, sources: Sources) -> None:
-    if config["datasets"][dataset]["kind"] == "simulated_dog":
+    if kind_of(config["datasets"][dataset]).known_fields:
         return
+    needed = " or ".join(kinds_that("known_fields"))
     for position, model in enumerate(config["experiments"][index]["models"]):
         definition = config["models"][model]
         if definition.get("input") == "known_patch":
-            message = (
-                f"a known patch needs a dataset of kind simulated_dog, which '{dataset}' is not: set image"
-            )
+            message = f"a known patch needs a dataset of kind {needed}, which '{dataset}' is not: set image"
             raise fail(("models", model, "input"), message, sources)
         if traits_of(definition).known_field:
-            message = (
-                f"'{model}' needs to know receptive fields, and '{dataset}' is not of kind simulated_dog"
-            )
+            message = f"'{model}' needs to know receptive fields, and '{dataset}' is not of kind {needed}"
             raise fail(("experiments", index, "models", position), message, sources)
 
 
@@ -110,7 +97,7 @@ def _check_experiments(config: Config, sources: Sources) -> None:
                     message = f"'{name}' is not defined under '{section}'; defined are {defined}"
                     raise fail((*path, section, position), message, sources)
         for dataset in experiment["datasets"]:
-            if config["datasets"][dataset]["kind"] in SIMULATED:
+            if kind_of(config["datasets"][dataset]).simulated:
                 _check_sizes(config, index, dataset, sources)
             _check_known_patches(config, index, dataset, sources)
         for key in ("n_neurons", "n_images"):
@@ -124,22 +111,34 @@ def _check_experiments(config: Config, sources: Sources) -> None:
         names.add(name)
 
 
+def _check_labels(config: Config, sources: Sources) -> None:
+    """Refuses models of one dataset that figures could not tell apart."""
+    shown: dict[tuple[str, str], str] = {}
+    for experiment in config["experiments"]:
+        for dataset, model in itertools.product(experiment["datasets"], experiment["models"]):
+            label = config["models"][model].get("label", model)
+            other = shown.setdefault((dataset, label), model)
+            if other != model:
+                message = f"'{label}' is the label of '{other}' on dataset '{dataset}', too: change one"
+                raise fail(("models", model), message, sources, ["label"])
+
+
 def _check_figure(config: Config, figure: str, sources: Sources) -> None:
-    """Refuse experiments from which a figure cannot be drawn."""
-    kinds, fewest = FIGURES[figure]
-    drawn = [index for index, one in enumerate(config["experiments"]) if one["figure"] == figure]
+    """Refuses experiments from which a figure cannot be drawn."""
+    trait, fewest = FIGURES[figure]
+    drawn = _drawn(config, figure)
     features = []
-    for index in drawn:
-        experiment = config["experiments"][index]
+    for index, experiment in drawn:
         for dataset in experiment["datasets"]:
-            if config["datasets"][dataset]["kind"] not in kinds:
-                message = f"{figure} needs datasets of kind {' or '.join(kinds)}, which '{dataset}' is not"
+            if not getattr(kind_of(config["datasets"][dataset]), trait):
+                kinds = " or ".join(kinds_that(trait))
+                message = f"{figure} needs datasets of kind {kinds}, which '{dataset}' is not"
                 raise fail(("experiments", index, "figure"), message, sources)
         models = [config["models"][name] for name in experiment["models"]]
         features += [n_features(model) for model in models if traits_of(model).factorized]
     if drawn and fewest is not None and max(features, default=0) < fewest:
         message = f"{figure} needs a model of family cnn_factorized with {fewest} features or more"
-        raise fail(("experiments", drawn[0], "figure"), message, sources)
+        raise fail(("experiments", drawn[0][0], "figure"), message, sources)
 
 
 def _drawn(config: Config, figure: str) -> list[tuple[int, Config]]:
@@ -148,7 +147,7 @@ def _drawn(config: Config, figure: str) -> list[tuple[int, Config]]:
 
 
 def _check_transfer(config: Config, sources: Sources) -> None:
-    """Refuse targets that have no ridge of their own, at two sizes or more, to hold other ways against."""
+    """Refuses targets that have no ridge of their own, at two sizes or more, to hold other ways against."""
     drawn = _drawn(config, "transfer")
     held = {
         dataset

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from whatwhere.config.files import Config
+from whatwhere.config.kinds import kind_of
 from whatwhere.config.traits import traits_of
 
 OWN_RIDGE = "own images, ridge"
@@ -29,7 +30,7 @@ def way_of(config: Config, dataset: str, model: str) -> str:
     rule = traits_of(definition).rule
     if rule == "combine":
         return "mixed"
-    if config["datasets"][dataset]["kind"] == "pooled":
+    if kind_of(config["datasets"][dataset]).pooled:
         return "pooled"
     if source is None and rule == "fit_baseline":
         own_ridge = definition["family"] == "ridge" and "bank" in definition

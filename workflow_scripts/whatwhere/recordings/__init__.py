@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from whatwhere.config.kinds import kind_of
 from whatwhere.dataset import check, duplicate_groups
 from whatwhere.description import findings
-from whatwhere.recordings import antolik2016, arrays, cowley2023, images, nwb, sensorium
 from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.inputs import input_files, stamp
 from whatwhere.recordings.labels import LEFT_OUT
@@ -23,33 +23,21 @@ from whatwhere.recordings.splits import assign, joined_groups, validation_share
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["PUBLISHED", "input_files", "load", "read", "stamp", "to_contract"]
-
-PUBLISHED = ("cowley2023", "antolik2016")
-"""Kinds whose files are downloaded."""
+__all__ = ["input_files", "load", "read", "stamp", "to_contract"]
 
 
 def is_downloaded(definition: dict[str, Any]) -> bool:
     """Whether files of a dataset, simulated or recorded, come from the web, unless a mirror has them."""
     weights = definition.get("feature_space", {}).get("weights")
-    return definition["kind"] in PUBLISHED or (weights is not None and is_url(weights))
+    return kind_of(definition).downloaded or (weights is not None and is_url(weights))
 
 
 def read(name: str, definition: dict[str, Any], downloads: Path, mirror: str | None) -> Recording:
     """Load a recording as it is stored; parameters as in :func:`load`."""
-    key = f"datasets.{name}"
-    kind = definition["kind"]
-    if kind == "cowley2023":
-        return cowley2023.load(definition, downloads, mirror)
-    if kind == "antolik2016":
-        return antolik2016.load(definition, downloads, mirror)
-    if kind in sensorium.CITATIONS:
-        return sensorium.load(definition, key)
-    if kind == "nwb":
-        return nwb.load(definition, key)
-    if kind == "images":
-        return images.load(definition, key)
-    return arrays.load(definition, key)
+    kind = kind_of(definition)
+    where = (downloads, mirror) if kind.downloaded else (f"datasets.{name}",)
+    recording: Recording = kind.load_module().load(definition, *where)
+    return recording
 
 
 def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | None) -> xr.Dataset:

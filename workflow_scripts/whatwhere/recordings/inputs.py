@@ -1,19 +1,20 @@
-"""Files of the user that a recorded dataset is made from."""
+"""Files of the user that a dataset is made from."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from whatwhere.config.kinds import kind_of
 from whatwhere.recordings import sensorium
 from whatwhere.recordings.archive import files_below
 from whatwhere.recordings.array_files import split_location
+from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.hdf5 import other_files
 from whatwhere.recordings.pictures import is_image
 from whatwhere.recordings.tables import is_table
-
-_ARRAYS = ("images", "responses", "image_of_presentation", "splits_from", "groups_from")
 
 
 def input_files(definition: dict[str, Any]) -> list[str]:
@@ -23,22 +24,15 @@ def input_files(definition: dict[str, Any]) -> list[str]:
     folders of trials stand for thousands of files, see :func:`stamp`. A missing folder is listed itself, so
     that Snakemake names it.
     """
-    kind = definition["kind"]
-    if kind == "arrays":
-        return _array_files(definition) + _array_files(definition.get("test_set", {}))
-    if kind == "images":
-        others = {key: definition[key] for key in _ARRAYS[1:] if key in definition}
-        if is_table(definition["responses"]):
-            # Columns of the table, unless there is such a file.
-            others = {k: v for k, v in others.items() if k == "responses" or split_location(v)[0].is_file()}
-        return [*_pictures(Path(definition["images"])), *_array_files(others)]
-    if kind == "nwb":
-        return [definition["path"]]
-    if kind in sensorium.CITATIONS:
-        path = Path(definition["path"])
-        tracked = [part for name in sensorium.TRACKED for part in sorted(path.rglob(name))]
-        return [str(part) for part in tracked or [path]]
-    return []
+    kind = kind_of(definition)
+    table = kind.tables and is_table(definition["responses"])
+    return [
+        file
+        for key, place in _places(definition, kind.files)
+        # Other keys name columns of a table, unless there is such a file.
+        if not table or key in ("images", "responses") or place.is_file()
+        for file in _parts(place)
+    ]
 
 
 def stamp(definition: dict[str, Any]) -> str:
@@ -59,15 +53,22 @@ def stamp(definition: dict[str, Any]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _array_files(definition: dict[str, Any]) -> list[str]:
-    locations = [definition[key] for key in _ARRAYS if key in definition]
-    covariates = definition.get("covariates", {})
-    locations += covariates.values() if isinstance(covariates, dict) else []
-    return [str(split_location(location)[0]) for location in locations]
+def _places(definition: dict[str, Any], keys: Iterable[str]) -> Iterator[tuple[str, Path]]:
+    """Yields keys, with dots inside of mappings, and the files or folders on this machine that they name."""
+    for key in keys:
+        outer, _, inner = key.partition(".")
+        value = definition.get(outer)
+        if inner:
+            yield from _places(value or {}, [inner])
+        elif isinstance(value, dict):
+            yield from _places(value, keys if key == "test_set" else value)
+        elif isinstance(value, str) and not is_url(value):
+            yield key, split_location(value)[0]
 
 
-def _pictures(path: Path) -> list[str]:
-    if not path.is_dir():
-        return [str(path)]
-    found = [str(path / name) for name in files_below(path) if is_image(name)]
-    return found or [str(path)]
+def _parts(path: Path) -> list[str]:
+    """Files of a folder that are tracked: parts of a session, or pictures. Of a file, the file itself."""
+    parts = [part for name in sensorium.TRACKED for part in sorted(path.rglob(name))]
+    if not parts and path.is_dir():
+        parts = [path / name for name in files_below(path) if is_image(name)]
+    return [str(part) for part in parts or [path]]

@@ -1,0 +1,83 @@
+"""Kinds of datasets: the module that makes each, the files it reads, and what a run may ask of it."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Traits of a kind of dataset.
+
+    Attributes
+    ----------
+    module
+        Module below ``whatwhere`` whose function ``simulate``, ``load`` or ``pool`` makes the dataset.
+    files
+        Keys of the definition, with dots inside of mappings, that name files or folders of the user.
+    takes
+        Arguments of a simulation besides the keys of its definition: ``recording``, the file of a recorded
+        dataset that lends its images, and ``downloads``, the folder of downloaded files.
+    pooled
+        Whether the dataset is made of other recordings.
+    downloaded
+        Whether the files are published and downloaded.
+    known_fields
+        Whether the receptive fields of all neurons are known, as differences of Gaussians on a patch.
+    tables
+        Whether the responses may be a text table, of which other keys name columns.
+    """
+
+    module: str
+    files: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    pooled: bool = False
+    downloaded: bool = False
+    known_fields: bool = False
+    tables: bool = False
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the dataset is simulated; all others are recordings."""
+        return self.module.startswith("simulations.")
+
+    def load_module(self) -> ModuleType:
+        """Imports the module that makes the dataset; some need torch, which takes seconds."""
+        return importlib.import_module(f"whatwhere.{self.module}")
+
+
+_ARRAYS = ("images", "responses", "image_of_presentation", "splits_from", "groups_from")
+_STIMULI = ("stimuli.path", "feature_space.weights")
+
+KINDS: dict[str, Kind] = {
+    "simulated_dog": Kind("simulations.difference_of_gaussians", known_fields=True),
+    "simulated_v1": Kind("simulations.v1_cells", _STIMULI, takes=("recording",)),
+    "simulated_features": Kind("simulations.feature_units", _STIMULI, takes=("recording", "downloads")),
+    "cowley2023": Kind("recordings.cowley2023", downloaded=True),
+    "antolik2016": Kind("recordings.antolik2016", downloaded=True),
+    "arrays": Kind("recordings.arrays", (*_ARRAYS, "covariates", "test_set")),
+    "images": Kind("recordings.images", _ARRAYS, tables=True),
+    "nwb": Kind("recordings.nwb", ("path",)),
+    "sensorium": Kind("recordings.sensorium", ("path",)),
+    "lurz2020": Kind("recordings.sensorium", ("path",)),
+    "pooled": Kind("recordings.pooled", pooled=True),
+}
+"""Kind to traits; the schema and this table name the same kinds."""
+
+
+def kind_of(dataset: dict[str, Any]) -> Kind:
+    """Returns the traits of a dataset of the configuration."""
+    return KINDS[dataset["kind"]]
+
+
+def kinds_that(trait: str) -> list[str]:
+    """Returns the kinds that have a trait."""
+    return [name for name, kind in KINDS.items() if getattr(kind, trait)]
+
+
+def is_recording(dataset: dict[str, Any] | None) -> bool:
+    """Whether a dataset of the configuration, None if it is not defined, is a single recording."""
+    return dataset is not None and not (kind_of(dataset).simulated or kind_of(dataset).pooled)
