@@ -45,6 +45,16 @@ def is_absurd(size: int, stored: int) -> bool:
     return size > _SMALL and size > MAX_RATIO * max(stored, 1)
 
 
+MAX_SIZE = 64 << 30
+"""Largest file or array that is read, bytes."""
+
+
+def check_size(size: int, label: str) -> None:
+    """Raise UserError if ``size`` bytes are more than :data:`MAX_SIZE`."""
+    if size > MAX_SIZE:
+        raise UserError(f"{label}: has {size >> 30} GiB, more than the {MAX_SIZE >> 30} that are read")
+
+
 def open_zip(path: str | Path) -> zipfile.ZipFile:
     """Open an archive after checking its table of contents.
 
