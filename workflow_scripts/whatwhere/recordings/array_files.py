@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from whatwhere.errors import UserError
+from whatwhere.recordings import hdf5, matlab
 from whatwhere.recordings.archive import check_size, choose, open_zip, read_member
 from whatwhere.recordings.hdf5 import (
     axis_labels,
@@ -26,7 +27,6 @@ from whatwhere.recordings.hdf5 import (
     open_hdf5,
     read_dataset,
 )
-from whatwhere.recordings.matlab import read_matlab
 
 _SUFFIXES = (".npy", ".npz", ".nc", ".h5", ".hdf5", ".mat")
 
@@ -140,7 +140,7 @@ def read_any_array(location: str | Path) -> NamedArray:
     if suffix == ".npz":
         return NamedArray(_read_npz(path, inside), None)
     if suffix == ".mat":
-        return NamedArray(read_matlab(path, inside), None)
+        return NamedArray(matlab.read_matlab(path, inside), None)
     if suffix != ".npy":
         return _read_netcdf(path, inside) if _is_netcdf(path) else _read_hdf5(path, inside)
     if inside is not None:
@@ -150,6 +150,20 @@ def read_any_array(location: str | Path) -> NamedArray:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     return NamedArray(parse_npy(content, str(path)), None)
+
+
+def list_arrays(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the arrays of a .npz, netCDF, HDF5 or MATLAB file by the name that follows ``file:``."""
+    if path.suffix.lower() == ".npz":
+        with open_zip(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+        return {name: _read_npz(path, name).shape for name in names}
+    if path.suffix.lower() == ".mat":
+        return matlab.list_arrays(path)
+    if not _is_netcdf(path):
+        return hdf5.list_arrays(path)
+    with _netcdf_variables(path) as variables:
+        return {name: variable.shape for name, variable in variables.items()}
 
 
 def _read_npz(path: Path, inside: str | None) -> np.ndarray:

@@ -138,14 +138,15 @@ def read_dataset(dataset: h5py.Dataset) -> np.ndarray:
     coded = next((name for name in _CONVENTIONS if name in dataset.attrs), None)
     if coded is not None:
         raise UserError(
-            f"{label}: its attribute {coded} is no part of HDF5: write the file as netCDF, or the final numbers"
+            f"{label}: its attribute {coded} is no part of HDF5: write netCDF, or the final numbers"
         )
     _check_written(dataset, label)
     try:
         return np.asarray(dataset.asstr()[...] if is_text and dataset.dtype.kind == "O" else dataset[...])
     except (OSError, RuntimeError, ValueError, TypeError, UnicodeDecodeError) as error:
         raise UserError(
-            f"{label}: cannot be read ({error}): write it again, compressed by gzip or not at all"
+            f"{label}: is damaged, or compressed by a filter that is not installed: write it again with gzip, "
+            f"or uncompressed ({error})"
         ) from error
 
 
