@@ -145,8 +145,8 @@ def read_dataset(dataset: h5py.Dataset) -> np.ndarray:
         return np.asarray(dataset.asstr()[...] if is_text and dataset.dtype.kind == "O" else dataset[...])
     except (OSError, RuntimeError, ValueError, TypeError, UnicodeDecodeError) as error:
         raise UserError(
-            f"{label}: is damaged, or compressed by a filter that is not installed: write it again with gzip, "
-            f"or uncompressed ({error})"
+            f"{label}: is damaged, or compressed by a filter that is not installed: write it again with "
+            f"gzip or uncompressed ({error})"
         ) from error
 
 

@@ -115,7 +115,7 @@ def averages(series: h5py.Group, onsets: np.ndarray, window: tuple[float, float]
         raise UserError(
             f"{label}: has no sample from {window[0] * 1000:g} to {window[1] * 1000:g} ms after the onset of "
             f"presentation {empty[0]} at {onsets[empty[0]]:g} s: its {len(times)} samples, of shape "
-            f"{data.shape} (time, neuron), lie from {times[0]:g} to {times[-1]:g} s: check them, or widen window"
+            f"{data.shape} (time, neuron), lie from {times[0]:g} to {times[-1]:g} s: widen window"
         )
     factor = float(data.attrs.get("conversion", 1)), float(data.attrs.get("offset", 0))
     means = []
