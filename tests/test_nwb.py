@@ -273,7 +273,7 @@ def test_columns_give_splits_groups_covariates_and_what_is_left_out(session, tmp
         ({"index_base": None}, "set datasets.mine.index_base to 0"),
         ({"index_base": 1}, "do not count from 1: check datasets.mine.index_base"),
         ({"splits_from": "tiers"}, "datasets.mine.splits_from: "),
-        ({"covariates": ["tier"]}, "column 'tier' of"),
+        ({"covariates": ["tier"]}, "holds text, expected numbers"),
         ({"leave_out": {"tier": ["none"]}}, "no presentation has tier 'none', there are final, train"),
         ({"window": [250, 50]}, "datasets.mine.window: [250, 50] is no window"),
         ({"responses": TRACES, "window": [60, 70]}, "ms after the onset of presentation"),

@@ -6,8 +6,9 @@ as an eye tracker that nobody asks for, and leaves out images of a type that it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from whatwhere.recordings.nwb_responses import averages, count_spikes, invalid, 
 from whatwhere.recordings.pictures import in_numeric_order
 from whatwhere.recordings.presentations import BLANK, by_image, index_numbers, shown_images
 from whatwhere.recordings.recording import Recording
+
+Column = Callable[[str, str], np.ndarray]
+"""Reads a column by its name and the key that gives the name, (presentation,) numbers or text."""
 
 _ROLES = {
     "images": ("Images", "ImageSeries", "OpticalSeries"),
@@ -58,22 +62,28 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         types = _types(content)
         table = content[_choose(types, "presentations", definition.get("presentations"), name, path)]
         onsets = _onsets(table)
+        column = partial(_column, table, len(onsets))
         wanted = definition.get("images") or _linked_images(table)
         place = _choose(types, "images", wanted, name, path)
         images, names, is_ordered = _stack(content[place], definition.get("layout"), f"{name}.layout")
-        index, reading = _index(table, definition, names, is_ordered, len(onsets), name)
+        index, reading = _index(table, column, definition, names, is_ordered, name)
         values, neurons, where = _responses(content, types, definition, onsets, (first, last), name)
         values[invalid(content, onsets, (first, last))] = np.nan
         lost = np.isnan(values).all(1) & (index != BLANK)
-        index = np.where(lost | _left_out(table, definition, len(onsets), name), BLANK, index)
+        left = _left_out(column, definition.get("leave_out", {}), len(onsets), f"{name}.leave_out")
+        index = np.where(lost | left, BLANK, index)
         shown, rows = shown_images(index)
         if not len(shown):
             raise UserError(f"{path}: no presentation is left that was recorded")
         presentations = by_image(rows, values)
-        labels, groups = (
-            _labels(what, table, definition, index, shown, name) for what in ("splits_from", "groups_from")
-        )
-        covariates = _covariates(table, definition, len(onsets), name)
+        labels: dict[str, np.ndarray | None] = dict.fromkeys(("splits_from", "groups_from"))
+        for key in set(labels) & set(definition):
+            values, label = column(definition[key], f"{name}.{key}"), f"{path}, column '{definition[key]}'"
+            values = split_names(values, label) if key == "splits_from" else values.astype(str)
+            labels[key] = labels_of_rows(values, index, shown, label)
+        covariates = [column(one, f"{name}.covariates") for one in definition.get("covariates", [])]
+        if any(values.dtype.kind not in "biuf" for values in covariates):
+            raise UserError(f"{name}.covariates: a column of {label_of(table)} holds text, expected numbers")
         size = " x ".join(map(str, images.shape[1:]))
         readings = [
             f"{len(images)} images of {size} (channel, y, x) from {place}, shown by {str(table.name)[1:]}",
@@ -84,13 +94,15 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     return Recording(
         images=images[shown],
         responses=presentations,
-        split=tiers_of(labels, definition.get("tiers"), f"{name}.tiers"),
+        split=tiers_of(labels["splits_from"], definition.get("tiers"), f"{name}.tiers"),
         neurons=neurons,
         source=f"file {path}",
         citation="",
         repeat_averages=False,
-        groups=groups,
-        covariates=covariates and (covariates[0], replace(presentations, values=covariates[1])),
+        groups=labels["groups_from"],
+        covariates=(definition["covariates"], replace(presentations, values=np.stack(covariates, 1)))
+        if covariates
+        else None,
         reading=readings,
         image_names=[names[i] for i in shown],
     )
@@ -203,10 +215,10 @@ def _onsets(table: h5py.Group) -> np.ndarray:
 
 def _index(
     table: h5py.Group,
+    column: Column,
     definition: dict[str, Any],
     names: list[str],
     is_ordered: bool,
-    n_presentations: int,
     key: str,
 ) -> tuple[np.ndarray, str]:
     """Index of the image of every presentation, and how it was understood."""
@@ -218,14 +230,14 @@ def _index(
         # By the standard, an IndexSeries counts from 0.
         base = 0 if base is None else base
     else:
-        column = definition.get("image_of_presentation")
-        if column is None:
+        name = definition.get("image_of_presentation")
+        if name is None:
             raise UserError(
                 f"{key}.image_of_presentation: is missing: name the column of {label} that says which image "
                 f"was shown: {', '.join(_columns(table))}; films, which no column counts, are not read"
             )
-        values = _column(table, column, n_presentations, f"{key}.image_of_presentation")
-        label, said = f"{label}, column '{column}'", f"column {column}"
+        values = column(name, f"{key}.image_of_presentation")
+        label, said = f"{label}, column '{name}'", f"column {name}"
     if values.dtype.kind == "U" and not set(names) >= set(values) - set(map(str, blanks)):
         values = _as_numbers(values, blanks, names, label)
     if values.dtype.kind == "U":
@@ -260,32 +272,30 @@ def _columns(table: h5py.Group) -> list[str]:
     return [str(name) for name in table.attrs.get("colnames", [])]
 
 
-def _column(table: h5py.Group, column: str, n_presentations: int, key: str) -> np.ndarray:
+def _column(table: h5py.Group, n_presentations: int, name: str, key: str) -> np.ndarray:
     """Values of a column, (presentation,) numbers or text."""
     label = label_of(table)
-    if column not in _columns(table):
-        raise UserError(f"{key}: {label} has no column '{column}' but {', '.join(_columns(table))}")
-    values = read_dataset(dataset_at(table, column))
-    if values.shape != (n_presentations,) or f"{column}_index" in table:
+    if name not in _columns(table):
+        raise UserError(f"{key}: {label} has no column '{name}' but {', '.join(_columns(table))}")
+    values = read_dataset(dataset_at(table, name))
+    if values.shape != (n_presentations,) or f"{name}_index" in table:
         raise UserError(
-            f"{key}: column '{column}' of {label} has shape {values.shape}, expected one value for each of "
-            f"the {n_presentations} presentations"
+            f"{key}: column '{name}' of {label} has shape {values.shape}, expected one value for each of the "
+            f"{n_presentations} presentations"
         )
     return values.astype(str) if values.dtype.kind in "OS" else values
 
 
-def _left_out(table: h5py.Group, definition: dict[str, Any], n_presentations: int, name: str) -> np.ndarray:
-    """Whether each presentation has one of the values that ``leave_out`` lists by column."""
+def _left_out(column: Column, unwanted: dict[str, list[Any]], n_presentations: int, key: str) -> np.ndarray:
+    """Whether each presentation has one of the values that are unwanted in a column."""
     left = np.zeros(n_presentations, bool)
-    for column, unwanted in definition.get("leave_out", {}).items():
-        texts = [
-            _as_text(one) for one in _column(table, column, n_presentations, f"{name}.leave_out").tolist()
-        ]
-        listed = [_as_text(one) for one in unwanted]
-        if not set(listed) <= set(texts):
-            unknown, there = sorted(set(listed) - set(texts))[0], ", ".join(sorted(set(texts))[:9])
-            raise UserError(f"{name}.leave_out: no presentation has {column} '{unknown}', there are {there}")
-        left |= np.isin(texts, listed)
+    for name, values in unwanted.items():
+        texts = [_as_text(value) for value in column(name, key).tolist()]
+        unknown = sorted({_as_text(value) for value in values} - set(texts))
+        if unknown:
+            there = ", ".join(sorted(set(texts))[:9])
+            raise UserError(f"{key}: no presentation has {name} '{unknown[0]}', there are {there}")
+        left |= np.isin(texts, [_as_text(value) for value in values])
     return left
 
 
@@ -321,39 +331,6 @@ def _responses(
     parts = [averages(content[place], onsets, window) for place in places]
     if len(parts) == 1:
         return parts[0], None, places[0]
-    neurons = [
-        f"{place} {i}" for place, part in zip(places, parts, strict=True) for i in range(part.shape[1])
-    ]
-    return np.concatenate(parts, 1), np.array(neurons), ", ".join(places)
-
-
-def _labels(
-    what: str,
-    table: h5py.Group,
-    definition: dict[str, Any],
-    index: np.ndarray,
-    shown: np.ndarray,
-    name: str,
-) -> np.ndarray | None:
-    if what not in definition:
-        return None
-    column = definition[what]
-    values = _column(table, column, len(index), f"{name}.{what}")
-    label = f"{label_of(table)}, column '{column}'"
-    values = split_names(values, label) if what == "splits_from" else values.astype(str)
-    return labels_of_rows(values, index, shown, label)
-
-
-def _covariates(
-    table: h5py.Group, definition: dict[str, Any], n_presentations: int, name: str
-) -> tuple[list[str], np.ndarray] | None:
-    columns = definition.get("covariates")
-    if not columns:
-        return None
-    values = [_column(table, column, n_presentations, f"{name}.covariates") for column in columns]
-    odd = next((c for c, v in zip(columns, values, strict=True) if v.dtype.kind not in "biuf"), None)
-    if odd is not None:
-        raise UserError(
-            f"{name}.covariates: column '{odd}' of {label_of(table)} holds text, expected numbers"
-        )
-    return list(columns), np.stack(values, 1).astype(np.float64)
+    named = zip(places, parts, strict=True)
+    units = np.array([f"{place} {i}" for place, part in named for i in range(part.shape[1])])
+    return np.concatenate(parts, 1), units, ", ".join(places)
