@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.archive import is_absurd
+from whatwhere.recordings.archive import check_size
 
 _NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
 _FILTERS = {32001: "Blosc", 32004: "LZ4", 32008: "bitshuffle", 32015: "Zstandard", 32026: "Blosc2"}
@@ -160,8 +160,7 @@ def read_dataset(dataset: h5py.Dataset, label: str, file_size: int) -> np.ndarra
         raise UserError(f"{label}: has a null dataspace, that is, no values")
     if dataset.dtype.kind == "O" and h5py.check_string_dtype(dataset.dtype) is None:
         raise UserError(f"{label}: holds references or lists of different lengths, expected numbers")
-    if is_absurd(math.prod(dataset.shape) * dataset.dtype.itemsize, file_size) and not dataset.is_virtual:
-        raise UserError(f"{label}: unpacks to an absurd size, {dataset.shape}: refused")
+    check_size(math.prod(dataset.shape) * dataset.dtype.itemsize, label)
     _check_filters(dataset, label)
     fill = _declared_missing(dataset, label)
     if not len(fill):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,6 @@ import numpy as np
 from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import NamedArray
 from whatwhere.recordings.arrays import shape_images
-from whatwhere.recordings.columns import image_words
 from whatwhere.recordings.hdf5 import dataset_at, open_hdf5, read_dataset
 from whatwhere.recordings.labels import labels_of_rows, split_names, tiers_of
 from whatwhere.recordings.matching import match
@@ -235,7 +235,10 @@ def _index(
 
 def _telling(table: h5py.Group) -> list[str]:
     """Columns whose name says that they name images; an IndexSeries counts them itself."""
-    return [name for name in _columns(table) if image_words(name)] or ["data"] * ("data" in table)
+    words = {"image", "frame", "stimulus", "stim", "picture", "natural_scene"}
+    return [name for name in _columns(table) if words & set(re.split("[^a-z]+", name.lower()))] or [
+        "data"
+    ] * ("data" in table)
 
 
 def _columns(table: h5py.Group) -> list[str]:
