@@ -103,8 +103,8 @@ COLOUR = np.stack([IMAGES] * 3, 1)
 SPLITS = np.array(["train"] * 20 + ["validation"] * 10 + ["test"] * 10)
 
 ARRAYS = {
-    "pickled images": (write("images.npy", npy(np.array([{"a": 1}], object))), "could execute code"),
-    "pickled responses": (write("responses.npy", npy(np.array([print], object))), "could execute code"),
+    "pickled images": (write("images.npy", npy(np.array([{"a": 1}], object))), "could run code"),
+    "pickled responses": (write("responses.npy", npy(np.array([print], object))), "could run code"),
     "text": (save("images.npy", np.array(["a", "b"])), "expected numbers"),
     "complex responses": (save("responses.npy", TRIALS * 1j), "expected numbers"),
     "dates": (save("images.npy", np.zeros((9, 2, 2), "M8[s]")), "expected numbers"),
@@ -154,7 +154,7 @@ ARRAYS = {
     "truncated npz": (both(with_npz(a=IMAGES), truncate("a.npz", 300), put(images="/a.npz")), "a.npz: not a"),
     "pickles in npz": (
         both(lambda f, _: write_zip(f / "a.npz", {"a.npy": npy(np.array([None]))}), put(images="/a.npz")),
-        "could execute code",
+        "could run code",
     ),
     "npz bomb": (
         both(lambda f, _: write_zip(f / "a.npz", {"a.npy": bytes(50_000_000)}), put(images="/a.npz")),
@@ -228,7 +228,7 @@ ARRAYS = {
     ),
     "pickled splits": (
         both(write("s.npy", npy(SPLITS.astype(object))), put(splits_from="/s.npy")),
-        "could execute code",
+        "could run code",
     ),
     "an image in two splits": (
         both(
@@ -426,7 +426,7 @@ SENSORIUM = {
     ),
     "pickled tiers": (
         in_session(write("meta/trials/tiers.npy", npy(TIERS.astype(object)))),
-        "could execute code",
+        "could run code",
     ),
     "fewer tiers": (store("meta/trials/tiers.npy", TIERS[:-1]), "or whole number for each"),
     "more tiers": (store("meta/trials/tiers.npy", np.append(TIERS, "train")), "or whole number for each"),

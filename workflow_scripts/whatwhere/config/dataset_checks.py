@@ -32,7 +32,11 @@ def check_dataset(config: Config, name: str, sources: Sources) -> None:
 def _check_companions(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
     """Refuse keys that nothing would read."""
     kind = definition["kind"]
-    needed = {"index_base": "image_of_presentation", "tiers": "splits_from"}
+    needed = {
+        "index_base": "image_of_presentation",
+        "blanks": "image_of_presentation",
+        "tiers": "splits_from",
+    }
     for key, other in needed.items() if kind in ("arrays", "images") else ():
         if key in definition and other not in definition:
             raise fail((*path, key), f"says nothing without {other}: add that, or remove {key}", sources)
@@ -43,7 +47,7 @@ def _check_companions(definition: Config, path: tuple[str, ...], sources: Source
             )
     if kind == "images":
         table = definition["responses"].lower().endswith(TABLES)
-        for key in ("responses_layout",) if table else ("neurons", "ignore", "covariates"):
+        for key in ("responses_layout",) if table else ("neurons", "covariates", "leave_out"):
             if key in definition:
                 what = "an array" if table else "a table"
                 raise fail((*path, key), f"is for responses in {what}: remove it", sources)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import math
 import tokenize
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import h5py
 import netCDF4
@@ -32,7 +31,7 @@ _SUFFIXES = (".npy", ".npz", ".nc", ".h5", ".hdf5", ".mat")
 
 
 class NamedArray(NamedTuple):
-    """An array and what its file calls its axes and what lies along them.
+    """An array, the names of its axes, and the names of what lies along them.
 
     Attributes
     ----------
@@ -41,12 +40,16 @@ class NamedArray(NamedTuple):
     axes
         A name, or None, for every axis; None if the file names none.
     labels
-        What lies along every axis, such as the numbers of images, or None; None if the file says nothing.
+        Names of what lies along every axis, such as the numbers of images, or None; None if there are none.
     """
 
     values: np.ndarray
     axes: tuple[str | None, ...] | None
     labels: tuple[np.ndarray | None, ...] | None = None
+
+    def names_along(self, word: str, axes: Sequence[str]) -> np.ndarray | None:
+        """Names of what lies along one axis, of which ``axes`` are our words; None if there are none."""
+        return None if self.labels is None or word not in axes else self.labels[list(axes).index(word)]
 
 
 def split_location(location: str) -> tuple[Path, str | None]:
@@ -58,40 +61,35 @@ def split_location(location: str) -> tuple[Path, str | None]:
 
 
 def parse_npy(content: bytes, label: str) -> np.ndarray:
-    """Array in the content of a .npy file.
+    """Array in the content of a .npy file; ``label`` and errors as for :func:`_parse`."""
+    return _parse(io.BytesIO(content), label)
 
-    Parameters
-    ----------
-    content
-        The whole file.
-    label
-        What to call it in messages.
+
+def _parse(stream: BinaryIO, label: str) -> np.ndarray:
+    """Array in an open .npy file, which messages call ``label``.
 
     Raises
     ------
     UserError
-        If it is damaged, truncated or holds pickled objects, which could execute code.
+        If it is damaged, truncated or holds pickled objects, which could run code.
     """
-    stream = io.BytesIO(content)
     try:
         # Files written by Python 2 are read alike but warn.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            if np.lib.format.read_magic(stream) == (1, 0):
-                shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-            else:
-                shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
-            if dtype.hasobject:
-                raise UserError(f"{label}: holds pickled objects, which could execute code: save numbers")
-            # numpy would allocate what the header promises before it reads.
-            if min(shape, default=0) < 0 or stream.tell() + math.prod(shape) * dtype.itemsize > len(content):
-                raise EOFError
-            if not math.prod(shape):
-                return np.empty(shape, dtype)
-            # Without a copy of the content.
-            flat = np.frombuffer(content, dtype, math.prod(shape), stream.tell())
-            return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
-    except (OSError, ValueError, EOFError, TypeError, SyntaxError, tokenize.TokenError) as error:
+            return np.lib.format.read_array(stream, allow_pickle=False)
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        TypeError,
+        SyntaxError,
+        MemoryError,
+        OverflowError,
+        tokenize.TokenError,
+    ) as error:
+        if "allow_pickle" in str(error):
+            raise UserError(f"{label}: holds pickled objects, which could run code: save numbers") from error
         raise UserError(f"{label}: is damaged or truncated: write it again") from error
 
 
@@ -146,10 +144,10 @@ def read_any_array(location: str | Path) -> NamedArray:
     if inside is not None:
         raise UserError(f"{path}: holds one array without a name: leave ':{inside}' out")
     try:
-        content = path.read_bytes()
+        with open(path, "rb") as stream:
+            return NamedArray(_parse(stream, str(path)), None)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    return NamedArray(parse_npy(content, str(path)), None)
 
 
 def list_arrays(path: Path) -> dict[str, tuple[int, ...]]:
