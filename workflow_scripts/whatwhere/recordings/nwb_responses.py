@@ -107,7 +107,7 @@ def averages(series: h5py.Group, onsets: np.ndarray, window: tuple[float, float]
     label, data = label_of(series), dataset_at(series, "data")
     is_turned = _is_turned(series, data.shape, label)
     times = sample_times(series, data.shape[-1] if is_turned else data.shape[0])
-    if (np.diff(times) < 0).any():
+    if not (np.diff(times) >= 0).all():
         raise UserError(f"{label}: its times do not rise")
     first, last = (np.searchsorted(times, onsets + edge) for edge in window)
     empty = np.flatnonzero(first == last)
