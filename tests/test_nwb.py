@@ -272,6 +272,10 @@ def test_columns_give_splits_groups_covariates_and_what_is_left_out(session, tmp
         ({"image_of_presentation": "pictures"}, "has no column 'pictures' but"),
         ({"index_base": None}, "set datasets.mine.index_base to 0"),
         ({"index_base": 1}, "do not count from 1: check datasets.mine.index_base"),
+        (
+            {"index_base": 1, "image_of_presentation": "words", "blanks": ["grey"]},
+            "do not count from 1: check datasets.mine.index_base",
+        ),
         ({"splits_from": "tiers"}, "datasets.mine.splits_from: "),
         ({"covariates": ["tier"]}, "holds text, expected numbers"),
         ({"leave_out": {"tier": ["none"]}}, "no presentation has tier 'none', there are final, train"),
