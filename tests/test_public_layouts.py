@@ -58,10 +58,10 @@ def test_stringer_matlab_files_with_a_blank_after_the_last_picture(tmp_path, ver
         images="images.mat:imgs",
         responses="session.mat:stim.resp",
         image_of_presentation="session.mat:stim.istim",
-    ) | {"layout": ["y", "x", "image"]}
+    ) | {"layout": ["y", "x", "image"], "index_base": 1, "blanks": [41]}
     dataset = survives(definition, tmp_path)
     assert dataset["responses"].shape == (2, 40, 5)
-    assert "9 presentations of blanks (41) are left out" in dataset.attrs["reading"]
+    assert "9 presentations of blanks are left out" in dataset.attrs["reading"]
     refuse(definition | {"responses": f"{tmp_path}/session.mat:stim.respp"}, tmp_path, "arrays in it: ")
 
 
@@ -113,6 +113,7 @@ def test_test_images_may_be_arrays_of_their_own(tmp_path):
     definition = arrays(tmp_path, images="a.npz:train_images", responses="a.npz:train")
     definition["test_set"] = {
         "images": f"{tmp_path}/a.npz:test_images",
+        "layout": ["image", "y", "x"],
         "responses": f"{tmp_path}/a.npz:test",
         "responses_layout": ["repeat", "image", "neuron"],
     }
@@ -230,6 +231,7 @@ def test_other_sessions_of_cowley_by_words(tmp_path):
         "images": str(tmp_path / "images_190923.zip"),
         "responses": str(tmp_path / "responses_190923.npy"),
         "responses_layout": ["neuron", "image"],
+        "file_order": "sorted",
         "repeat_averages": True,
         "image": IMAGE,
         "split": SPLIT,
