@@ -284,14 +284,17 @@ SENSORIUM = {
         store("meta/trials/tiers.npy", np.full(50, "live")),
         "holds no tier train, validation, test",
     ),
-    "fewer tiers": (store("meta/trials/tiers.npy", TIERS[:-1]), "49 tiers but 50 image ids"),
+    "fewer tiers": (store("meta/trials/tiers.npy", TIERS[:-1]), "or whole number for each"),
     "one tier for an image, another for its repeat": (
         store("meta/trials/tiers.npy", np.append(TIERS[:-1], "train")),
         "trials 9 and 49 show one image",
     ),
     "no ids": (remove("meta/trials/frame_image_id.npy"), "frame_image_id.npy"),
-    "fractional ids": (store("meta/trials/frame_image_id.npy", np.zeros(50)), "whole number per trial"),
-    "classes of another length": (store("meta/trials/frame_image_class.npy", TIERS[:9]), "another length"),
+    "fractional ids": (store("meta/trials/frame_image_id.npy", np.zeros(50)), "or whole number for each"),
+    "classes of another length": (
+        store("meta/trials/frame_image_class.npy", TIERS[:9]),
+        "or whole number for each",
+    ),
     "ids of other images": (
         store("meta/trials/frame_image_id.npy", np.append(np.arange(49), 48 - 40)),
         "differs from trial 8",

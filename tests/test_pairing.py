@@ -180,18 +180,18 @@ def test_labels_of_fixed_length_do_no_harm(tmp_path):
     survives(arrays(tmp_path) | {"responses": f"{tmp_path}/r.h5:r"}, tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["soft", "external"])
-def test_links_inside_hdf5_are_followed(tmp_path, kind):
-    with h5py.File(tmp_path / "there.h5", "w") as file:
-        file["q"] = answers(pictures())
-    with h5py.File(tmp_path / "r.h5", "w") as file:
-        file["q"] = answers(pictures())
-        file["r"] = h5py.SoftLink("/q") if kind == "soft" else h5py.ExternalLink("there.h5", "/q")
+def test_links_inside_hdf5_are_followed_and_those_to_other_files_refused(tmp_path):
+    for name in ("there.h5", "r.h5"):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["q"] = answers(pictures())
+            file["r"] = h5py.SoftLink("/q")
+            file["e"] = h5py.ExternalLink("there.h5", "/q")
     survives(arrays(tmp_path) | {"responses": f"{tmp_path}/r.h5:r"}, tmp_path)
+    refuse(arrays(tmp_path) | {"responses": f"{tmp_path}/r.h5:e"}, tmp_path, "takes its values from other")
 
 
-def test_a_text_for_a_factor_is_refused(tmp_path):
+def test_attributes_that_only_netcdf_knows_are_refused(tmp_path):
     with h5py.File(tmp_path / "r.h5", "w") as file:
         file["r"] = answers(pictures())
-        file["r"].attrs["scale_factor"] = "two"
-    refuse(arrays(tmp_path) | {"responses": f"{tmp_path}/r.h5:r"}, tmp_path, "attribute scale_factor is no")
+        file["r"].attrs["scale_factor"] = 2.0
+    refuse(arrays(tmp_path) | {"responses": f"{tmp_path}/r.h5:r"}, tmp_path, "is no part of HDF5")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tokenize
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import h5py
 import netCDF4
 import numpy as np
+import xarray as xr
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.archive import choose, open_zip, read_member
+from whatwhere.recordings import hdf5, matlab
+from whatwhere.recordings.archive import check_size, choose, open_zip, read_member
 from whatwhere.recordings.hdf5 import (
     axis_labels,
     axis_names,
@@ -23,7 +26,6 @@ from whatwhere.recordings.hdf5 import (
     open_hdf5,
     read_dataset,
 )
-from whatwhere.recordings.matlab import read_matlab
 
 _SUFFIXES = (".npy", ".npz", ".nc", ".h5", ".hdf5", ".mat")
 
@@ -136,9 +138,9 @@ def read_any_array(location: str | Path) -> NamedArray:
     if suffix == ".npz":
         return NamedArray(_read_npz(path, inside), None)
     if suffix == ".mat":
-        return NamedArray(read_matlab(path, inside), None)
+        return NamedArray(matlab.read_matlab(path, inside), None)
     if suffix != ".npy":
-        return _read_hdf5(path, inside) if h5py.is_hdf5(path) else _read_netcdf(path, inside)
+        return _read_netcdf(path, inside) if _is_netcdf(path) else _read_hdf5(path, inside)
     if inside is not None:
         raise UserError(f"{path}: holds one array without a name: leave ':{inside}' out")
     try:
@@ -146,6 +148,20 @@ def read_any_array(location: str | Path) -> NamedArray:
             return NamedArray(_parse(stream, str(path)), None)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def list_arrays(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the arrays of a .npz, netCDF, HDF5 or MATLAB file by the name that follows ``file:``."""
+    if path.suffix.lower() == ".npz":
+        with open_zip(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+        return {name: _read_npz(path, name).shape for name in names}
+    if path.suffix.lower() == ".mat":
+        return matlab.list_arrays(path)
+    if not _is_netcdf(path):
+        return hdf5.list_arrays(path)
+    with _netcdf_variables(path) as variables:
+        return {name: variable.shape for name, variable in variables.items()}
 
 
 def _read_npz(path: Path, inside: str | None) -> np.ndarray:
@@ -157,27 +173,51 @@ def _read_npz(path: Path, inside: str | None) -> np.ndarray:
 
 def _read_hdf5(path: Path, inside: str | None) -> NamedArray:
     with open_hdf5(path) as content:
-        name = choose(path, inside, dataset_names(content))
-        dataset = dataset_at(content, name, path)
-        values = read_dataset(dataset, f"{path}:{name}", path.stat().st_size)
-        return NamedArray(values, axis_names(dataset), axis_labels(dataset))
+        dataset = dataset_at(content, choose(path, inside, dataset_names(content)))
+        return NamedArray(read_dataset(dataset), axis_names(dataset), axis_labels(dataset))
+
+
+def _is_netcdf(path: Path) -> bool:
+    """Whether a file is netCDF: by its name, or by what the netCDF library writes into its HDF5 files."""
+    if path.suffix.lower() == ".nc" or not h5py.is_hdf5(path):
+        return True
+    with open_hdf5(path) as content:
+        return "_NCProperties" in content.attrs
+
+
+@contextlib.contextmanager
+def _netcdf_variables(path: Path) -> Iterator[dict[str, xr.DataArray]]:
+    """All variables of a netCDF file, of any version, by ``group/name``; they are read when used."""
+    try:
+        groups = xr.open_groups(path, engine="netcdf4", decode_times=False)
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is damaged or not netCDF or HDF5: write it again") from error
+    try:
+        yield {
+            f"{group}/{name}".strip("/"): content[name]
+            for group, content in groups.items()
+            for name in content.variables
+        }
+    finally:
+        for content in groups.values():
+            content.close()
 
 
 def _read_netcdf(path: Path, inside: str | None) -> NamedArray:
-    """Classic netCDF; netCDF-4 is HDF5."""
-    try:
-        with netCDF4.Dataset(path) as content:
-            name = choose(path, inside, list(content.variables))
-            variable = content.variables[name]
-            # By default, the largest value of a type, 255 or 65535, would be taken for missing.
-            variable.set_auto_mask(not {"_FillValue", "missing_value"}.isdisjoint(variable.ncattrs()))
-            array, axes = variable[...], variable.dimensions
-            labels = tuple(
-                np.asarray(content.variables[axis][...]) if axis in content.variables else None
-                for axis in axes
-            )
-    except (OSError, RuntimeError, ValueError, IndexError, TypeError) as error:
-        raise UserError(f"{path}: is damaged or not netCDF or HDF5: write it again") from error
-    if np.ma.is_masked(array):
-        array = array.astype(np.float64).filled(np.nan)
-    return NamedArray(np.asarray(array), axes, labels)
+    """One variable; what netCDF declares missing is NaN, and its scale and offset are applied."""
+    with _netcdf_variables(path) as variables:
+        name = choose(path, inside, list(variables))
+        variable = variables[name]
+        label = f"{path}:{name}"
+        check_size(variable.nbytes, label)
+        try:
+            values = variable.values
+        except (OSError, RuntimeError, ValueError, IndexError, TypeError) as error:
+            raise UserError(f"{label}: is damaged: write it again") from error
+        # The library fills what was never written with a number of its own.
+        filler = netCDF4.default_fillvals.get(values.dtype.str[1:]) if values.dtype.kind == "f" else None
+        if filler is not None and (values == values.dtype.type(filler)).any():
+            raise UserError(f"{label}: was never written in parts: write it again, NaN where missing")
+        axes = tuple(map(str, variable.dims))
+        labels = tuple(variable[axis].values if axis in variable.coords else None for axis in axes)
+    return NamedArray(values, axes, labels)
