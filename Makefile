@@ -2,6 +2,8 @@ PYTHON ?= python3
 CORES ?= all
 # One file, or several that are laid over each other: CONFIG="a.yaml b.yaml".
 CONFIG ?= config/config.yaml
+# What make init writes.
+OUTPUT ?= config/mine.yaml
 BIN := .venv/bin
 # Every job is a process of its own, and loads its libraries four seconds faster if they are compiled. Left to the first
 # job, nothing would be where PYTHONDONTWRITEBYTECODE is set, and pip compiles on one core, tests included.
@@ -10,7 +12,7 @@ COMPILE := $(BIN)/python -m compileall -q -j 0 -x '/(tests?|testing)/' .venv/lib
 ANSWERS := PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.sentences
 
 .DEFAULT_GOAL := run
-.PHONY: run report test test-fast lint format docs check plan bench bench-scaling clean help
+.PHONY: run report test test-fast lint format docs init check plan bench bench-scaling clean help
 
 run: .venv/run  ## Install, then run the quick configuration (or CONFIG=...) and print its answers
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
@@ -40,6 +42,9 @@ format: .venv/test  ## Format all code
 
 docs: .venv/run  ## Bring config/README.md up to date with the schemas
 	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.config.reference config/README.md
+
+init: .venv/run  ## Write config/mine.yaml (OUTPUT=...) for FILES="images.npy responses.npy", to be checked by you
+	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.init $(FILES) --output $(OUTPUT)
 
 check: .venv/run  ## Validate CONFIG in seconds, without running anything
 	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.check $(CONFIG)

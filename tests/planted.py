@@ -73,12 +73,15 @@ def table(folder, header, rows, separator=",", name="responses.csv"):
 
 
 def with_table(folder, names, header, rows, **keys):
-    """Definition of kind images with a table."""
-    return {
+    """Definition of kind images with a table, whose first column names images, its last five neurons."""
+    definition = {
         "kind": "images",
         "images": folder_of_pictures(folder, names),
         "responses": table(folder, header, rows),
+        "image_of_presentation": str(header[0]),
+        "neurons": [str(name) for name in header[-N_NEURONS:]],
         "image": IMAGE,
         "split": SPLIT,
         **keys,
     }
+    return {key: value for key, value in definition.items() if value is not None}

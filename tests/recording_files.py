@@ -68,6 +68,8 @@ def write_images(folder):
         "kind": "images",
         "images": str(folder / "pictures"),
         "responses": str(folder / "responses.csv"),
+        "image_of_presentation": "image",
+        "neurons": ["a", "b", "c", "d"],
         "image": IMAGE,
         "split": SPLIT,
     }

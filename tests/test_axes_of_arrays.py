@@ -55,6 +55,33 @@ def test_names_in_files_tell_axes_in_any_order(tmp_path, words, form):
     assert survives(definition, tmp_path)["responses"].shape == (3, 40, 5)
 
 
+@pytest.mark.parametrize("name", ["time", "time_bin", "contrast", "trials_per_neuron", ""])
+def test_an_axis_with_another_name_is_refused_unless_a_key_states_it(tmp_path, name):
+    definition = arrays(tmp_path)
+    values = xr.DataArray(answers(pictures(), repeats=3), dims=(name or "dim_9", "image", "neuron"), name="r")
+    values.to_netcdf(tmp_path / "r.nc")
+    definition["responses"] = str(tmp_path / "r.nc:r")
+    with pytest.raises(UserError, match=r"axis 0 .* set datasets.mine.responses_layout"):
+        load("mine", definition, tmp_path, None)
+    with pytest.raises(UserError, match=r"responses: axis 0 .* set responses_layout"):
+        fit(pictures().astype(float), values)
+    survives(definition | {"responses_layout": list(AXES)}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("images", "responses", "expected"),
+    [
+        (pictures(40, (40, 12)), answers(pictures()), r"layout to \[image, y, x\] or to \[y, image, x\]"),
+        (pictures(), np.ones((40, 40)), r"responses_layout to \[image, neuron\] or to \[neuron, image\]"),
+        (np.stack([pictures()] * 3, -1), answers(pictures()), r"layout to \[image, y, x, channel\]"),
+        (pictures(), answers(pictures()).T, r"has shape \(40, 10, 12\) but there are 5 images"),
+    ],
+)
+def test_shapes_with_another_reading_are_refused_with_the_likely_key(tmp_path, images, responses, expected):
+    with pytest.raises(UserError, match=expected):
+        load("mine", arrays(tmp_path, images, responses), tmp_path, None)
+
+
 def test_words_that_contradict_names_are_refused(tmp_path):
     definition = arrays(tmp_path, responses_layout=["neuron", "image"])
     xr.DataArray(answers(pictures()), dims=("image", "neuron"), name="r").to_netcdf(tmp_path / "r.nc")
@@ -71,7 +98,7 @@ def test_words_tell_axes_of_images(tmp_path, words):
 
 def test_images_that_may_lie_along_the_last_axis_are_asked_for(tmp_path):
     definition = arrays(tmp_path, pictures().transpose(1, 2, 0))
-    with pytest.raises(UserError, match=r"set datasets.mine.layout to \[image, y, x\] or to \[y, x"):
+    with pytest.raises(UserError, match=r"set datasets.mine.layout to \[y, x, image\]"):
         load("mine", definition, tmp_path, None)
 
 
@@ -96,5 +123,5 @@ def test_the_names_of_an_array_in_memory_tell_its_axes(tmp_path):
     by_name = fit(images, swapped, model=small_model())
     by_word = fit(images, values, responses_layout=AXES, model=small_model())
     np.testing.assert_array_equal(by_name.masks, by_word.masks)
-    with pytest.raises(UserError, match="can be read in two ways: set responses_layout to"):
+    with pytest.raises(UserError, match="can be read in several ways: set responses_layout to"):
         fit(images, values, model=small_model())

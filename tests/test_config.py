@@ -315,7 +315,7 @@ def test_every_key_of_the_schemas_has_a_description():
         (write_arrays, {"test_set": {"responses": "t.npy"}, "splits_from": "s.npy"}, "beside test_set"),
         (write_arrays, {"test_set": {"responses": "t.npy"}, "covariates": {"v": "v.npy"}}, "beside test_set"),
         (write_images, {"responses_layout": ["image", "neuron"]}, "is for responses in an array"),
-        (write_images, {"responses": "r.npy", "ignore": ["a"]}, "ignore: is for responses in a table"),
+        (write_images, {"responses": "r.npy"}, "neurons: is for responses in a table"),
     ],
 )
 def test_keys_of_a_recording_that_nothing_would_read_are_refused(tmp_path, write, changes, expected):

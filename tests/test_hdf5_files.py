@@ -1,12 +1,15 @@
 """HDF5 as its users write it: read, or refused in one line, and never made up."""
 
 import h5py
+import netCDF4
 import numpy as np
 import pytest
+import xarray as xr
 from planted import answers, arrays, pictures, survives
+from scipy.io import savemat
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.array_files import read_array
+from whatwhere.recordings.array_files import list_arrays, read_any_array, read_array
 
 
 def write(path, make):
@@ -35,12 +38,6 @@ def unwritten(file):
     file.create_dataset("r", (40, 5), "f4", chunks=(10, 5))[:20] = 1
 
 
-def virtual(file):
-    layout = h5py.VirtualLayout((40, 5), "f4")
-    layout[:] = h5py.VirtualSource("gone.h5", "r", (40, 5))
-    file.create_virtual_dataset("r", layout)
-
-
 def with_null_scale(file):
     file["r"] = np.ones((40, 5))
     file["image"] = h5py.Empty("f4")
@@ -51,14 +48,17 @@ def with_null_scale(file):
     ("make", "name", "expected"),
     [
         (unwritten, "r", "2 of its 4 chunks were never written and would be read as 0.0"),
-        (lambda file: file.create_dataset("r", (40, 5), "f4"), "r", "was never written"),
-        (virtual, "r", "is put together from gone.h5, which is not there"),
+        (lambda file: file.create_dataset("r", (40, 5), "f4"), "r", "1 of its 1 chunks were never"),
         (lambda file: file.create_dataset("r", data=h5py.Empty("f4")), "r", "has a null dataspace"),
         (lambda file: file.create_dataset("r", data=np.zeros(3, "f4,i4")), "r", "expected numbers"),
         (lambda file: file.create_dataset("r", data=[b"a", b"b"]), "r", "expected numbers"),
         (lambda file: file.create_dataset("r", (3,), h5py.ref_dtype), "r", "holds references"),
         (lambda file: file.create_group("r"), "r", "holds no array"),
-        (lambda file: file.update({"r": h5py.SoftLink("/gone")}), "r", "r: is a link to what is not there"),
+        (
+            lambda file: file.update({"r": h5py.SoftLink("/gone")}),
+            "r",
+            "is a link to what is not there",
+        ),
     ],
 )
 def test_what_is_not_there_is_not_made_up(tmp_path, make, name, expected):
@@ -99,5 +99,47 @@ def test_an_unknown_filter_is_named(tmp_path):
         created.set_filter(32099, h5py.h5z.FLAG_OPTIONAL, (3,))
         dataset = h5py.h5d.create(file.id, b"r", h5py.h5t.NATIVE_FLOAT, space, created)
         dataset.write_direct_chunk((0, 0), bytes(800))
-    with pytest.raises(UserError, match="is compressed by number 32099, which this HDF5 library cannot read"):
+    with pytest.raises(UserError, match="compressed by a filter that is not installed: write it again"):
         read_array(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("form", ["NETCDF3_CLASSIC", "NETCDF4"])
+def test_what_netcdf_never_wrote_is_refused(tmp_path, form):
+    with netCDF4.Dataset(tmp_path / "a.nc", "w", format=form) as file:
+        file.createDimension("image", 4)
+        file.createVariable("r", "f4", ("image",))[:2] = 1
+    with pytest.raises(UserError, match=r"a.nc:r: was never written in parts"):
+        read_array(tmp_path / "a.nc")
+
+
+def test_arrays_of_a_file_are_listed(tmp_path):
+    path = write(tmp_path / "a.h5", lambda file: file.create_dataset("g/r", data=np.ones((3, 2))))
+    assert list_arrays(path) == {"g/r": (3, 2)}
+    with xr.Dataset({"r": (("image", "neuron"), np.ones((3, 2)))}) as content:
+        content.to_netcdf(tmp_path / "a.nc", group="g")
+    assert list_arrays(tmp_path / "a.nc") == {"g/r": (3, 2)}
+    savemat(tmp_path / "a.mat", {"s": {"r": np.ones((3, 1))}})
+    assert list_arrays(tmp_path / "a.mat") == {"s.r": (3, 1)}
+    np.savez(tmp_path / "a.npz", r=np.ones((3, 2)))
+    assert list_arrays(tmp_path / "a.npz") == {"r": (3, 2)}
+
+
+def test_texts_of_matlab_are_read_from_letters_and_cells(tmp_path):
+    old, new = tmp_path / "old.mat", tmp_path / "new.mat"
+    cell = np.array(["ab", "", "abc"], object)[:, None]
+    savemat(old, {"letters": np.array(["ab ", "abc"]), "cell": cell, "mixed": np.array([["a", 1]], object)})
+    with h5py.File(new, "w") as file:
+        for name, text in (("letters", ["ab ", "abc"]), ("#refs#/a", ["ab"]), ("#refs#/b", ["abc"])):
+            file[name] = np.array([[ord(letter) for letter in row] for row in text], "u2").T
+        file["#refs#/empty"], file["#refs#/number"] = np.array([0, 0], "u8"), np.ones((1, 1))
+        file["#refs#/empty"].attrs["MATLAB_empty"] = 1
+        for name, kind in (("cell", ("a", "empty", "b")), ("mixed", ("a", "number"))):
+            file[name] = np.array([[file[f"#refs#/{one}"].ref for one in kind]], h5py.ref_dtype)
+            file[name].attrs["MATLAB_class"] = np.bytes_("cell")
+        for name in ("letters", "#refs#/a", "#refs#/b", "#refs#/empty"):
+            file[name].attrs["MATLAB_class"] = np.bytes_("char")
+    for path in (old, new):
+        assert read_any_array(f"{path}:letters").values.tolist() == ["ab", "abc"]
+        assert read_any_array(f"{path}:cell").values.tolist() == [["ab"], [""], ["abc"]]
+        with pytest.raises(UserError, match="mixed: is a cell"):
+            read_any_array(f"{path}:mixed")

@@ -1,5 +1,6 @@
-"""NWB files as pynwb writes them, one of them in the layout of Allen natural scenes."""
+"""NWB files as pynwb writes them: read rightly, or refused in one line that names the key to set."""
 
+import shutil
 import warnings
 from datetime import UTC, datetime
 
@@ -10,265 +11,313 @@ from planted import answers, pictures, survives
 from recording_files import IMAGE, SPLIT, refuse
 
 from whatwhere.recordings import load
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from pynwb import NWBHDF5IO, NWBFile, TimeSeries
-    from pynwb.base import ImageReferences, Images
-    from pynwb.epoch import TimeIntervals
-    from pynwb.image import GrayscaleImage, ImageSeries, IndexSeries
-    from pynwb.ophys import DfOverF, ImageSegmentation, OpticalChannel, RoiResponseSeries
-
-pytestmark = pytest.mark.filterwarnings("ignore")  # of pynwb about our short descriptions
+from whatwhere.recordings.nwb import list_objects, table_columns
 
 GAP = 0.5
 """Seconds from onset to onset."""
+SHOWN = np.random.default_rng(3).permutation([*np.repeat(np.arange(40), 2), -1, -1, -1])
+"""Numbers of images by presentation, -1 for blanks."""
+ONSETS = 10 + GAP * np.arange(len(SHOWN))
+TABLE = "intervals/natural_scenes_presentations"
+TRACES = "processing/ophys/DfOverF/dff"
+UNITS = np.where((SHOWN == -1)[:, None], 50, answers(pictures())[SHOWN] / 3).round()
+"""Planted spikes per window, (presentation, unit)."""
 
 
-def new_file():
-    return NWBFile("planted", "one", datetime(2020, 1, 1, tzinfo=UTC))
-
-
-def write(file, path):
-    with NWBHDF5IO(str(path), "w") as stream:
-        stream.write(file)
-    return {
-        "kind": "nwb",
-        "path": str(path),
-        "window": [50, 250],
-        "image": IMAGE,
-        "split": SPLIT,
-    }
-
-
-def presentations(n_images, n_repeats, n_blanks=0):
-    """Shuffled numbers of images, -1 for blanks, and their onsets."""
-    numbers = np.concatenate([np.repeat(np.arange(n_images), n_repeats), np.full(n_blanks, -1)])
-    return np.random.default_rng(3).permutation(numbers), 10 + GAP * np.arange(len(numbers))
-
-
-def responses_to(numbers, images):
-    """Responses (presentation, neuron); blanks get a constant."""
-    values = answers(images)[numbers] / 3
-    values[numbers == -1] = 50
-    return values
-
-
-def add_units(file, numbers, onsets, images):
-    """Spikes in the window after the onset, and as many noise spikes before it."""
-    counts = responses_to(numbers, images).round().astype(int)
+def add_units(file):
+    """Spikes in the window after the onset, and as many noise spikes outside."""
     rng = np.random.default_rng(4)
-    for unit in range(counts.shape[1]):
-        evoked = np.repeat(onsets, counts[:, unit])
-        evoked = evoked + rng.uniform(0.051, 0.249, len(evoked))
-        noise = rng.uniform(onsets[0], onsets[-1], 3 * len(onsets))
-        noise = noise[(noise - onsets[0]) % GAP > 0.26]
-        file.add_unit(spike_times=np.sort(np.concatenate([evoked, noise])), id=100 + unit)
-    return counts
+    for unit, counts in enumerate(UNITS.astype(int).T):
+        evoked = np.repeat(ONSETS, counts) + rng.uniform(0.051, 0.249, counts.sum())
+        noise = rng.uniform(ONSETS[0], ONSETS[-1], 3 * len(ONSETS))
+        noise = noise[(noise - ONSETS[0]) % GAP > 0.26]
+        observed = [[0, 20.0], [20.0, 100]]
+        file.add_unit(spike_times=np.sort([*evoked, *noise]), obs_intervals=observed, id=100 + unit)
 
 
-def add_table(file, numbers, onsets, name="natural_scenes_presentations", **columns):
+def add_table(file, name, numbers):
+    from pynwb.epoch import TimeIntervals
+
+    columns = {
+        "frame": numbers.astype(float),
+        "words": [str(number) if number >= 0 else "grey" for number in numbers],
+        "picture": [f"p{number}" if number >= 0 else "grey" for number in numbers],
+        "tier": ["final" if number < 8 else "train" for number in numbers],
+        "family": [f"f{number // 2}" for number in numbers],
+        "running": numbers * 0.5,
+        "aborted": np.arange(len(numbers)) % 7 == 3,
+    }
     table = TimeIntervals(name=name, description="shown")
-    kinds = {"stimulus_name": ["natural_scenes"] * len(numbers), "frame": numbers.astype(float)} | columns
-    for column in kinds:
+    for column in columns:
         table.add_column(column, description=column)
-    for row, onset in enumerate(onsets):
-        values = {column: kinds[column][row] for column in kinds}
+    for row, onset in enumerate(ONSETS):
+        values = {column: columns[column][row] for column in columns}
         table.add_interval(start_time=onset, stop_time=onset + 0.25, **values)
     file.add_time_intervals(table)
 
 
-def add_series_of_images(file, images, name="natural_scenes"):
-    file.add_stimulus_template(ImageSeries(name=name, data=images, unit="n.a.", rate=1.0, format="raw"))
+def add_traces(file):
+    """Two planes of three and two regions; the second one is sampled at times of its own."""
+    from pynwb.ophys import DfOverF, ImageSegmentation, OpticalChannel, RoiResponseSeries
 
-
-@pytest.mark.slow
-def test_the_layout_of_allen_natural_scenes(tmp_path):
-    images = pictures(118)
-    numbers, onsets = presentations(118, 50, n_blanks=50)
-    file = new_file()
-    add_series_of_images(file, images)
-    add_table(file, numbers, onsets)
-    counts = add_units(file, numbers, onsets, images)
-    dataset = survives(write(file, tmp_path / "allen.nwb"), tmp_path)
-    assert dataset["responses"].shape == (50, 118, 5)
-    np.testing.assert_array_equal(dataset["responses"].values[:, 7], counts[numbers == 7])
-    assert dataset["neuron_id"].values.tolist() == ["100", "101", "102", "103", "104"]
-    assert "50 presentations of blanks (-1) are left out" in dataset.attrs["reading"]
-    assert "found images: stimulus/templates/natural_scenes" in dataset.attrs["reading"]
-
-
-def ophys(file, numbers, onsets, images, timestamps):
-    device = file.create_device("scope")
     channel = OpticalChannel("green", "green", 510.0)
     plane = file.create_imaging_plane(
         name="plane",
         optical_channel=channel,
         imaging_rate=20.0,
         description="plane",
-        device=device,
+        device=file.create_device("scope"),
         excitation_lambda=920.0,
         indicator="GCaMP",
         location="V1",
     )
-    segmentation = ImageSegmentation()
+    segmentation, traces = ImageSegmentation(), DfOverF()
     module = file.create_processing_module("ophys", "traces")
-    module.add(segmentation)
-    rois = segmentation.create_plane_segmentation(name="rois", imaging_plane=plane, description="cells")
-    for _ in range(5):
-        rois.add_roi(pixel_mask=[[1, 1, 1.0]])
-    times = np.arange(0, onsets[-1] + 2, 0.05)
-    trace = np.zeros((len(times), 5))
-    for onset, row in zip(onsets, responses_to(numbers, images), strict=True):
-        trace[(times >= onset + 0.05) & (times < onset + 0.25)] = row
-    timing = {"timestamps": times} if timestamps else {"rate": 20.0, "starting_time": 0.0}
-    region = rois.create_roi_table_region("all", region=list(range(5)))
-    module.add(DfOverF(RoiResponseSeries("dff", trace, "n.a.", rois=region, **timing)))
+    module.add([segmentation, traces])
+    times = np.arange(0, ONSETS[-1] + 2, 0.05)
+    for name, neurons, timing in (
+        ("dff", slice(0, 3), {"rate": 20.0, "starting_time": 0.0}),
+        ("deep", slice(3, 5), {"timestamps": times[::2]}),
+    ):
+        sampled = timing.get("timestamps", times)
+        trace = np.zeros((len(sampled), len(UNITS[0, neurons])))
+        for onset, row in zip(ONSETS, UNITS[:, neurons], strict=True):
+            trace[(sampled >= onset + 0.05) & (sampled < onset + 0.25)] = row
+        rois = segmentation.create_plane_segmentation(name=name, imaging_plane=plane, description="cells")
+        for _ in range(trace.shape[1]):
+            rois.add_roi(pixel_mask=[[1, 1, 1.0]])
+        region = rois.create_roi_table_region("all", region=list(range(trace.shape[1])))
+        traces.add_roi_response_series(RoiResponseSeries(name, trace, "n.a.", rois=region, **timing))
 
 
-@pytest.mark.parametrize("timestamps", [True, False])
-def test_traces_are_averaged_in_the_window(tmp_path, timestamps):
-    images = pictures()
-    numbers, onsets = presentations(40, 3)
-    file = new_file()
-    add_series_of_images(file, images)
-    add_table(file, numbers, onsets)
-    ophys(file, numbers, onsets, images, timestamps)
-    definition = write(file, tmp_path / "a.nwb") | {"responses": "processing/ophys/DfOverF/dff"}
-    dataset = survives(definition, tmp_path)
-    wanted = responses_to(numbers, images)[numbers == 9]
-    np.testing.assert_allclose(dataset["responses"].values[:, 9], wanted, rtol=1e-4)
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A session with two tables, an IndexSeries, two sets of images, units and two planes."""
+    path = tmp_path_factory.mktemp("nwb") / "a.nwb"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about our short descriptions
+        from pynwb import NWBHDF5IO, NWBFile
+        from pynwb.base import ImageReferences, Images
+        from pynwb.image import GrayscaleImage, ImageSeries, IndexSeries
 
-
-def test_pictures_in_a_stated_order_are_counted_by_an_index_series(tmp_path):
-    images = pictures()
-    numbers, onsets = presentations(40, 2)
-    file = new_file()
-    # Names whose order is not that of the pictures.
-    one_by_one = [GrayscaleImage(name=f"p{97 - i}", data=image) for i, image in enumerate(images)]
-    stack = Images(
-        name="scenes",
-        images=one_by_one,
-        order_of_images=ImageReferences(name="order_of_images", data=one_by_one),
-    )
-    file.add_stimulus_template(stack)
-    file.add_stimulus(
-        IndexSeries(
-            name="shown", data=numbers.astype(np.uint32), indexed_images=stack, unit="N/A", timestamps=onsets
+        file = NWBFile("planted", "one", datetime(2020, 1, 1, tzinfo=UTC))
+        film = ImageSeries(name="natural_scenes", data=pictures(), unit="n.a.", rate=1.0, format="raw")
+        # Sorted as text, 10 comes before 2.
+        single = [GrayscaleImage(name=f"p{i}", data=image) for i, image in enumerate(pictures())]
+        order = ImageReferences(name="order_of_images", data=single)
+        scenes = Images(name="scenes", images=single, order_of_images=order)
+        file.add_stimulus_template(film)
+        file.add_stimulus_template(scenes)
+        shown, times = SHOWN[SHOWN >= 0], ONSETS[SHOWN >= 0]
+        file.add_stimulus(
+            IndexSeries(
+                name="shown", data=shown.astype("u4"), indexed_images=scenes, unit="N/A", timestamps=times
+            )
         )
-    )
-    add_units(file, numbers, onsets, images)
-    survives(write(file, tmp_path / "a.nwb"), tmp_path)
+        add_table(file, "natural_scenes_presentations", SHOWN)
+        add_table(file, "other_presentations", SHOWN[::-1])
+        add_units(file)
+        add_traces(file)
+        file.processing["ophys"].add(
+            Images(name="summary", images=[GrayscaleImage(name="average", data=np.ones((9, 9)))])
+        )
+        file.add_invalid_time_interval(start_time=900.0, stop_time=901.0)
+        with NWBHDF5IO(str(path), "w") as stream:
+            stream.write(file)
+    return path
 
 
-@pytest.mark.slow
-def test_columns_name_pictures_splits_groups_and_covariates(tmp_path):
-    images = pictures()
-    numbers, onsets = presentations(40, 2)
-    file = new_file()
-    file.add_stimulus_template(
-        Images(name="scenes", images=[GrayscaleImage(name=f"s{i}", data=p) for i, p in enumerate(images)])
+@pytest.fixture
+def session(written, tmp_path):
+    """Definition of a copy, in which every key that is needed is stated."""
+    shutil.copy(written, tmp_path / "a.nwb")
+    return {
+        "kind": "nwb",
+        "path": str(tmp_path / "a.nwb"),
+        "images": "natural_scenes",
+        "presentations": "natural_scenes_presentations",
+        "image_of_presentation": "frame",
+        "index_base": 0,
+        "window": [50, 250],
+        "image": IMAGE,
+        "split": SPLIT,
+    }
+
+
+def change(session, place, values):
+    """Replace an array of the file."""
+    with h5py.File(session["path"], "r+") as file:
+        if place in file:
+            attributes = dict(file[place].attrs)
+            del file[place]
+            file[place] = values
+            file[place].attrs.update(attributes)
+        else:
+            file[place] = values
+
+
+def without(session, *keys):
+    return {key: value for key, value in session.items() if key not in keys}
+
+
+def test_the_layout_of_allen_natural_scenes(session, tmp_path):
+    dataset = survives(session, tmp_path)
+    assert dataset["responses"].shape == (2, 40, 5)
+    np.testing.assert_array_equal(dataset["responses"].values[:, 7], UNITS[SHOWN == 7])
+    assert dataset["neuron_id"].values.tolist() == ["100", "101", "102", "103", "104"]
+    assert "3 presentations of blanks are left out" in dataset.attrs["reading"]
+    wider = load("mine", session | {"window": [-1000, 2000]}, tmp_path, None)["responses"].values
+    assert (wider > dataset["responses"].values).all()
+
+
+def test_what_a_file_offers_is_listed(session, tmp_path):
+    found = list_objects(tmp_path / "a.nwb")
+    assert found["images"] == ["stimulus/templates/natural_scenes", "stimulus/templates/scenes"]
+    assert found["presentations"] == [TABLE, "intervals/other_presentations", "stimulus/presentation/shown"]
+    assert found["responses"] == ["processing/ophys/DfOverF/deep", TRACES, "units"]
+    assert table_columns(tmp_path / "a.nwb", TABLE)[2:4] == ["frame", "words"]
+
+
+@pytest.mark.parametrize("how", ["as written", "turned", "turned with times"])
+def test_planes_are_averaged_in_the_window_also_if_stored_by_neuron(session, tmp_path, how):
+    if "turned" in how:
+        place = TRACES if how == "turned" else "processing/ophys/DfOverF/deep"
+        with h5py.File(session["path"], "r") as file:
+            values = file[f"{place}/data"][...].T
+        change(session, f"{place}/data", values)
+    dataset = survives(session | {"responses": [TRACES, "processing/ophys/DfOverF/deep"]}, tmp_path)
+    np.testing.assert_allclose(dataset["responses"].values[:, 9], UNITS[SHOWN == 9], rtol=1e-4)
+    assert dataset["neuron_id"].values[[0, 4]].tolist() == [f"{TRACES} 0", "processing/ophys/DfOverF/deep 1"]
+
+
+def test_what_was_not_recorded_is_missing_and_not_zero(session, tmp_path):
+    late = ONSETS > 30
+    change(session, "units/obs_intervals", np.array([[0, 20.0], [20, 100]] * 4 + [[0, 20.0], [20, 30.4]]))
+    change(session, "intervals/invalid_times/start_time", [ONSETS[4] + 0.1])
+    change(session, "intervals/invalid_times/stop_time", [ONSETS[4] + 0.2])
+    dataset = load("mine", session, tmp_path, None)
+    wanted = UNITS.copy()
+    wanted[late, 4], wanted[4] = np.nan, np.nan
+    for image in range(40):
+        kept = (image == SHOWN) & (np.arange(len(SHOWN)) != 4)
+        found = dataset["responses"].values[: kept.sum(), image]
+        np.testing.assert_array_equal(found, wanted[kept])
+    assert "1 presentations that were not recorded are left out" in dataset.attrs["reading"]
+
+
+def test_presentations_after_the_last_spike_are_pointed_out(session, tmp_path, caplog):
+    starts = ONSETS + np.where(np.arange(len(ONSETS)) < 80, 0, 60)
+    change(session, f"{TABLE}/start_time", starts)
+    load("mine", session, tmp_path, None)
+    assert "3 presentations lie before the first or after the last spike" in caplog.text
+
+
+def test_an_index_series_counts_pictures_in_their_stated_order(session, tmp_path):
+    series = without(session, "images", "image_of_presentation", "index_base") | {"presentations": "shown"}
+    survives(series, tmp_path)
+    change(session, "stimulus/presentation/shown/data", SHOWN[SHOWN >= 0] + 1)
+    refuse(
+        series, tmp_path, "numbers from 1 to 40 for 40 images do not count from 0: check datasets.mine.index_"
     )
-    add_table(
-        file,
-        numbers,
-        onsets,
-        name="trials_of_images",
-        image_name=[f"s{number}" for number in numbers],
-        tier=["final" if number < 8 else "train" for number in numbers],
-        family=[f"f{number // 2}" for number in numbers],
-        running=numbers * 0.5,
-    )
-    add_table(file, numbers[::-1], onsets, name="other_presentations")
-    add_units(file, numbers, onsets, images)
-    definition = write(file, tmp_path / "a.nwb")
-    refuse(definition, tmp_path, "datasets.mine.presentations: there are several: name one of those")
-    definition |= {"presentations": "trials_of_images"}
-    refuse(definition, tmp_path, "image_of_presentation: is missing: name the column")
-    definition |= {
-        "image_of_presentation": "image_name",
+    survives(series | {"index_base": 1}, tmp_path)
+
+
+def test_an_order_that_the_file_does_not_state_is_asked_for(session, tmp_path):
+    with h5py.File(session["path"], "r+") as file:
+        del file["stimulus/templates/scenes/order_of_images"]
+    session["images"] = "scenes"
+    refuse(session, tmp_path, "datasets.mine.file_order: is missing")
+    survives(session | {"file_order": "natural"}, tmp_path)
+    place = {name: number for number, name in enumerate(sorted(f"p{i}" for i in range(40)))}
+    change(session, f"{TABLE}/frame", [float(place.get(f"p{number}", -1)) for number in SHOWN])
+    survives(session | {"file_order": "sorted"}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("images", "column", "blanks"),
+    [
+        ("scenes", "picture", ["grey"]),
+        ("natural_scenes", "words", ["grey"]),
+        ("natural_scenes", "frame", [40]),
+    ],
+)
+def test_what_shows_no_image_is_stated(session, tmp_path, images, column, blanks):
+    change(session, f"{TABLE}/frame", np.where(SHOWN == -1, 40.0, SHOWN))
+    session |= {"images": images, "image_of_presentation": column}
+    refuse(session, tmp_path, "under blanks")
+    survives(session | {"blanks": blanks}, tmp_path)
+
+
+def test_columns_give_splits_groups_covariates_and_what_is_left_out(session, tmp_path):
+    session |= {
         "splits_from": "tier",
         "tiers": {"test": ["final"]},
         "groups_from": "family",
         "covariates": ["running"],
     }
-    dataset = survives(definition, tmp_path)
+    dataset = survives(session, tmp_path)
     assert (dataset["split"].values[:, :8] == 2).all()
     split = dataset["split"].values.reshape(2, 20, 2)
     assert (split == split[:, :, :1]).all()
     np.testing.assert_allclose(dataset["covariates"].values[1, :, 0], np.arange(40) * 0.5)
-
-
-def recorded(axes=(0, 1, 2)):
-    """A file of 40 pictures (image, y, x), stored with other axes, that were shown twice to units."""
-    images = pictures()
-    numbers, onsets = presentations(40, 2)
-    file = new_file()
-    add_series_of_images(file, images.transpose(axes))
-    add_table(file, numbers, onsets)
-    add_units(file, numbers, onsets, images)
-    return file
-
-
-@pytest.fixture
-def session(tmp_path):
-    file = recorded()
-    times = np.arange(0, 20, 0.5)
-    file.add_acquisition(TimeSeries("short", np.ones((len(times), 2)), "n.a.", timestamps=times))
-    return write(file, tmp_path / "a.nwb")
+    kept = survives(session | {"leave_out": {"aborted": [True]}}, tmp_path)["responses"].values
+    assert (~np.isnan(kept[..., 0])).sum() == ((SHOWN >= 0) & (np.arange(len(SHOWN)) % 7 != 3)).sum()
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
+        ({"images": None}, "datasets.mine.images: there are several: name one of those"),
         ({"images": "movie"}, "datasets.mine.images: there is no movie"),
-        ({"presentations": "movie"}, "datasets.mine.presentations: there is no movie"),
+        ({"presentations": None}, "datasets.mine.presentations: there are several: name one of those"),
         ({"responses": "movie"}, "datasets.mine.responses: there is no movie"),
-        ({"image_of_presentation": "picture"}, "has no column 'picture' but"),
-        ({"splits_from": "tier"}, "datasets.mine.splits_from: "),
+        (
+            {"responses": "processing/ophys/DfOverF"},
+            f"expected one series or a list of series: {TRACES[:-3]}",
+        ),
+        ({"image_of_presentation": None}, "image_of_presentation: is missing: name the column"),
+        ({"image_of_presentation": "pictures"}, "has no column 'pictures' but"),
+        ({"index_base": None}, "set datasets.mine.index_base to 0"),
+        ({"index_base": 1}, "do not count from 1: check datasets.mine.index_base"),
+        (
+            {"index_base": 1, "image_of_presentation": "words", "blanks": ["grey"]},
+            "do not count from 1: check datasets.mine.index_base",
+        ),
+        ({"splits_from": "tiers"}, "datasets.mine.splits_from: "),
+        ({"covariates": ["tier"]}, "holds text, expected numbers"),
+        ({"leave_out": {"tier": ["none"]}}, "no presentation has tier 'none', there are final, train"),
         ({"window": [250, 50]}, "datasets.mine.window: [250, 50] is no window"),
-        ({"responses": "acquisition/short", "window": [50, 60]}, "ms after the onset of presentation 0"),
+        ({"responses": TRACES, "window": [60, 70]}, "ms after the onset of presentation"),
+        ({"window": [4e5, 5e5]}, "no unit has a spike in any window: spikes lie from "),
     ],
 )
-def test_what_is_not_in_the_file_is_refused_with_what_is(session, tmp_path, changes, expected):
-    refuse(session | changes, tmp_path, expected)
+def test_what_may_be_meant_is_asked_for(session, tmp_path, changes, expected):
+    definition = {key: value for key, value in (session | changes).items() if value is not None}
+    refuse(definition, tmp_path, expected)
 
 
-def test_a_truncated_file_is_refused(session, tmp_path):
-    path = tmp_path / "a.nwb"
-    path.write_bytes(path.read_bytes()[:-5000])
-    refuse(session, tmp_path, "is damaged or not HDF5")
-
-
-def test_spikes_outside_the_window_are_not_counted(session, tmp_path):
-    inside = load("mine", session, tmp_path, None)["responses"].values
-    wider = load("mine", session | {"window": [-1000, 2000]}, tmp_path, None)["responses"].values
-    assert (wider > inside).all()
-
-
-def test_axes_of_images_are_told_by_words(tmp_path):
+def test_axes_of_images_are_told_by_words(session, tmp_path):
     # The format's own order is x before y.
-    definition = write(recorded((0, 2, 1)), tmp_path / "a.nwb") | {"layout": ["image", "x", "y"]}
-    assert "40 images of 1 x 10 x 12 (channel, y, x)" in survives(definition, tmp_path).attrs["reading"]
+    change(session, "stimulus/templates/natural_scenes/data", pictures().transpose(0, 2, 1))
+    dataset = survives(session | {"layout": ["image", "x", "y"]}, tmp_path)
+    assert "40 images of 1 x 10 x 12 (channel, y, x)" in dataset.attrs["reading"]
 
 
-def test_types_of_extensions_are_read_by_their_full_path(session, tmp_path):
+def test_objects_of_extensions_are_ignored_or_read_by_their_full_path(session, tmp_path):
     place = "stimulus/templates/natural_scenes"
     with h5py.File(tmp_path / "a.nwb", "r+") as file:
+        file["acquisition"].create_group("eye").attrs.update(
+            {"neurodata_type": "Eye", "namespace": "ndx-eye"}
+        )
         file[place].attrs["neurodata_type"] = "StimulusTemplate"
-    refuse(session, tmp_path, "give the full path of what it holds")
+    refuse(session, tmp_path, "datasets.mine.images: there is no natural_scenes")
     survives(session | {"images": place}, tmp_path)
 
 
-def test_averages_of_the_microscope_are_no_stimuli(tmp_path):
-    file = recorded()
-    module = file.create_processing_module("ophys", "traces")
-    module.add(Images(name="summary", images=[GrayscaleImage(name="average", data=np.ones((9, 9)))]))
-    survives(write(file, tmp_path / "a.nwb"), tmp_path)
-
-
-def test_a_store_of_another_format_is_refused(tmp_path, session):
+def test_truncated_files_and_stores_of_another_format_are_refused(session, tmp_path):
+    path = tmp_path / "a.nwb"
+    path.write_bytes(path.read_bytes()[:-5000])
+    refuse(session, tmp_path, "is damaged or not HDF5")
     (tmp_path / "b.nwb").mkdir()
-    refuse(
-        session | {"path": str(tmp_path / "b.nwb")}, tmp_path, "b.nwb: is a folder, expected one HDF5 file"
-    )
+    session["path"] = str(tmp_path / "b.nwb")
+    refuse(session, tmp_path, "b.nwb: is a folder, expected one HDF5 file")

@@ -36,19 +36,23 @@ def in_order():
 
 
 @pytest.mark.parametrize("engine", ["netcdf4", "scipy"])
-def test_files_that_number_images_differently_are_refused(tmp_path, engine):
+def test_files_that_both_name_images_are_matched_by_name(tmp_path, engine):
     in_order().astype("f4").to_netcdf(tmp_path / "i.nc", engine=engine)
+    shuffled().to_netcdf(tmp_path / "r.nc", engine=engine)
     files = {"images": f"{tmp_path}/i.nc:values", "responses": f"{tmp_path}/r.nc:values"}
     definition = arrays(tmp_path) | files
-    shuffled().to_netcdf(tmp_path / "r.nc", engine=engine)
-    refuse(definition, tmp_path, "sort both alike")
-    shuffled(np.arange(40)).to_netcdf(tmp_path / "r.nc", engine=engine)
     survives(definition, tmp_path)
-    # Alone, numbers from 1 contradict nothing, but shuffled ones do.
-    shuffled().to_netcdf(tmp_path / "r.nc", engine=engine)
-    refuse(arrays(tmp_path) | {"responses": files["responses"]}, tmp_path, "sort both alike")
+    np.save(tmp_path / "speed.npy", ORDER * 0.5)
+    kept = survives(definition | {"covariates": {"speed": f"{tmp_path}/speed.npy"}}, tmp_path)
+    np.testing.assert_allclose(kept["covariates"].values[0, :, 0], np.arange(40) * 0.5)
+    # Responses alone may only count images in order.
+    definition = arrays(tmp_path) | {"responses": files["responses"]}
+    refuse(definition, tmp_path, "names none: give")
     labelled(answers(pictures()), ("image", "neuron"), np.arange(1, 41)).to_netcdf(tmp_path / "r.nc")
-    survives(arrays(tmp_path) | {"responses": files["responses"]}, tmp_path)
+    survives(definition, tmp_path)
+
+
+NAMED = np.array([f"scene {number}" for number in range(40)])
 
 
 @pytest.mark.parametrize(
@@ -56,19 +60,37 @@ def test_files_that_number_images_differently_are_refused(tmp_path, engine):
     [
         (in_order(), shuffled()),
         (in_order(), shuffled().to_pandas()),
-        (pictures(), shuffled().to_pandas()),
-        (pictures(), pd.DataFrame(answers(pictures())).iloc[::-1]),
+        (labelled(pictures(), ("image", "y", "x"), NAMED), pd.DataFrame(answers(pictures()), NAMED)[::-1]),
+        (pictures(), pd.DataFrame(answers(pictures()), np.arange(40) + 1)),
     ],
 )
-def test_arrays_in_memory_that_number_images_differently_are_refused(images, responses):
-    with pytest.raises(UserError, match="sort both alike"):
+def test_arrays_in_memory_that_name_images_are_matched_by_name(images, responses):
+    assert score(in_memory(images, responses)) > 0.9
+    split = pd.Series(np.where(ORDER < 9, "test", "train"), index=ORDER)
+    if isinstance(images, xr.DataArray) and images["image"].dtype.kind == "i":
+        found = as_dataset(images, responses, None, None, split, "per_pixel", 0)["split"].values[0]
+        assert ((found == 2) == (np.arange(40) < 9)).all()
+
+
+@pytest.mark.parametrize(
+    ("images", "responses", "expected"),
+    [
+        (pictures(), shuffled().to_pandas(), "names none"),
+        (pictures(), pd.DataFrame(answers(pictures())).iloc[::-1], "names none"),
+        (pictures(), pd.DataFrame(answers(pictures()), index=NAMED), "names none"),
+        (in_order(), pd.DataFrame(answers(pictures()), index=np.arange(40) + 1), "images names 0, 1, 2"),
+        (in_order(), pd.DataFrame(answers(pictures()), index=[0] * 40), "give every image one name"),
+        (
+            pictures(),
+            pd.DataFrame(answers(pictures())[ORDER]).assign(image_id=ORDER + 1),
+            "'image_id' numbers",
+        ),
+        (pictures(), pd.DataFrame(answers(pictures())[ORDER]).assign(rank=ORDER), "'rank' numbers images"),
+    ],
+)
+def test_names_that_disagree_are_refused(images, responses, expected):
+    with pytest.raises(UserError, match=expected):
         in_memory(images, responses)
-
-
-def test_the_same_numbers_or_none_are_fine():
-    assert score(in_memory(in_order(), shuffled(np.arange(40)))) > 0.9
-    assert score(in_memory(in_order(), answers(pictures()))) > 0.9
-    assert score(in_memory(pictures(), pd.DataFrame(answers(pictures()), index=np.arange(40) + 1000))) > 0.9
 
 
 @pytest.mark.parametrize("indexed", [True, False])
@@ -76,8 +98,8 @@ def test_a_cube_of_images_is_asked_for(tmp_path, indexed):
     definition = arrays(tmp_path, CUBE.transpose(1, 2, 0), answers(CUBE))
     if indexed:
         np.save(tmp_path / "i.npy", np.arange(40))
-        definition["image_of_presentation"] = f"{tmp_path}/i.npy"
-    refuse(definition, tmp_path, "set datasets.mine.layout to [image, y, x] or to [y, x, image]")
+        definition |= {"image_of_presentation": f"{tmp_path}/i.npy", "index_base": 0}
+    refuse(definition, tmp_path, "or to [y, x, image]")
     survives(definition | {"layout": ["y", "x", "image"]}, tmp_path)
 
 
@@ -98,7 +120,7 @@ def test_covariates_have_the_axes_of_the_responses(tmp_path, indexed):
     definition |= {"responses_layout": words, "covariates": {"speed": f"{tmp_path}/speed.npy"}}
     if indexed:
         np.save(tmp_path / "i.npy", np.arange(40))
-        definition["image_of_presentation"] = f"{tmp_path}/i.npy"
+        definition |= {"image_of_presentation": f"{tmp_path}/i.npy", "index_base": 0}
     np.testing.assert_array_equal(survives(definition, tmp_path)["covariates"].values[..., 0], speed.T)
     np.save(tmp_path / "speed.npy", speed.T)
     refuse(definition, tmp_path, "has shape (3, 40), expected (40, 3) (image, repeat)")
@@ -109,6 +131,7 @@ def test_pairs_name_images_by_their_place_in_the_file(tmp_path):
     np.save(tmp_path / "i.npy", shown)
     definition = arrays(tmp_path, responses=answers(pictures())[shown])
     definition |= {"image_of_presentation": f"{tmp_path}/i.npy", "index_base": 0}
+    definition["layout"] = ["image", "y", "x"]
     pairs = overview(survives(definition, tmp_path))["Pairs"].split("; ")
     first = answers(pictures())[6]
     assert pairs[0] == f"image 6: {first[0]:.4g}, {first[1]:.4g}, {first[2]:.4g}, ..."
@@ -141,9 +164,9 @@ def test_tensors_without_plain_values_are_refused():
 
 def test_unsigned_bytes_of_netcdf_are_unsigned(tmp_path):
     with netCDF4.Dataset(tmp_path / "i.nc", "w") as file:
-        for name, size in zip("iyx", pictures().shape, strict=True):
+        for name, size in zip(("image", "y", "x"), pictures().shape, strict=True):
             file.createDimension(name, size)
-        variable = file.createVariable("i", "i1", tuple("iyx"))
+        variable = file.createVariable("i", "i1", ("image", "y", "x"))
         variable.set_auto_maskandscale(False)
         variable.setncattr("_Unsigned", "true")
         variable[:] = pictures().view("i1")
@@ -157,18 +180,18 @@ def test_labels_of_fixed_length_do_no_harm(tmp_path):
     survives(arrays(tmp_path) | {"responses": f"{tmp_path}/r.h5:r"}, tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["soft", "external"])
-def test_links_inside_hdf5_are_followed(tmp_path, kind):
-    with h5py.File(tmp_path / "there.h5", "w") as file:
-        file["q"] = answers(pictures())
-    with h5py.File(tmp_path / "r.h5", "w") as file:
-        file["q"] = answers(pictures())
-        file["r"] = h5py.SoftLink("/q") if kind == "soft" else h5py.ExternalLink("there.h5", "/q")
+def test_links_inside_hdf5_are_followed_and_those_to_other_files_refused(tmp_path):
+    for name in ("there.h5", "r.h5"):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["q"] = answers(pictures())
+            file["r"] = h5py.SoftLink("/q")
+            file["e"] = h5py.ExternalLink("there.h5", "/q")
     survives(arrays(tmp_path) | {"responses": f"{tmp_path}/r.h5:r"}, tmp_path)
+    refuse(arrays(tmp_path) | {"responses": f"{tmp_path}/r.h5:e"}, tmp_path, "takes its values from other")
 
 
-def test_a_text_for_a_factor_is_refused(tmp_path):
+def test_attributes_that_only_netcdf_knows_are_refused(tmp_path):
     with h5py.File(tmp_path / "r.h5", "w") as file:
         file["r"] = answers(pictures())
-        file["r"].attrs["scale_factor"] = "two"
-    refuse(arrays(tmp_path) | {"responses": f"{tmp_path}/r.h5:r"}, tmp_path, "attribute scale_factor is no")
+        file["r"].attrs["scale_factor"] = 2.0
+    refuse(arrays(tmp_path) | {"responses": f"{tmp_path}/r.h5:r"}, tmp_path, "is no part of HDF5")

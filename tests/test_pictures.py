@@ -23,6 +23,7 @@ def with_array(folder):
         "kind": "images",
         "images": str(folder / "pictures"),
         "responses": str(folder / "r.npy"),
+        "file_order": "natural",
         "image": IMAGE,
         "split": SPLIT,
     }

@@ -2,7 +2,6 @@
 
 import os
 
-import h5py
 import netCDF4
 import numpy as np
 import pytest
@@ -14,9 +13,8 @@ from recording_files import refuse, write_sensorium
 
 from load_recording import main
 from whatwhere.dataset import check, open_dataset
-from whatwhere.errors import UserError
 from whatwhere.recordings import load, stamp
-from whatwhere.recordings.presentations import BLANK, by_image, index_numbers
+from whatwhere.recordings.presentations import BLANK, by_image
 
 SHOWN = np.random.default_rng(2).permutation(np.repeat(np.arange(40), 2))
 
@@ -25,49 +23,52 @@ def by_presentation(folder, numbers, shown=SHOWN, **keys):
     np.save(folder / "index.npy", numbers)
     values = np.where((shown == BLANK)[:, None], 50, answers(pictures())[shown])
     definition = arrays(folder, responses=values)
-    return definition | {"image_of_presentation": str(folder / "index.npy"), **keys}
+    definition |= {"image_of_presentation": str(folder / "index.npy"), "index_base": 0, **keys}
+    return {key: value for key, value in definition.items() if value is not None}
 
 
 @pytest.mark.parametrize("first", [0, 1])
-@pytest.mark.parametrize("blank", [None, -1, "before", "after", np.nan])
-def test_numbers_and_blanks_of_both_bases_are_understood(tmp_path, first, blank):
-    numbers = (SHOWN + first).astype(float)
-    shown = SHOWN
+@pytest.mark.parametrize("blank", [None, -1, 99, np.nan])
+def test_numbers_and_blanks_of_both_bases_are_read_as_stated(tmp_path, first, blank):
+    numbers, shown = (SHOWN + first).astype(float), SHOWN
     if blank is not None:
-        value = (
-            {"before": first - 1, "after": first + 40}.get(blank, blank) if isinstance(blank, str) else blank
-        )
-        numbers, shown = np.insert(numbers, [3, 60], value), np.insert(SHOWN, [3, 60], BLANK)
-    definition = by_presentation(tmp_path, numbers, shown)
-    ambiguous = (first, blank) in ((0, "after"), (1, "before"))
-    if ambiguous:
-        refuse(definition, tmp_path, "datasets.mine.index_base to 0 or 1")
-    dataset = survives(definition | ({"index_base": first} if ambiguous else {}), tmp_path)
+        numbers, shown = np.insert(numbers, [3, 60], blank), np.insert(SHOWN, [3, 60], BLANK)
+    definition = by_presentation(tmp_path, numbers, shown, index_base=first)
+    if blank == 99:
+        refuse(definition, tmp_path, f"do not count from {first}")
+        definition["blanks"] = [99]
+    dataset = survives(definition, tmp_path)
     assert dataset["responses"].shape == (2, 40, 5)
     assert f"numbered from {first}" in dataset.attrs["reading"]
     assert ("2 presentations of blanks" in dataset.attrs["reading"]) == (blank is not None)
 
 
-def test_the_base_of_some_of_the_images_is_asked_for(tmp_path):
-    some = SHOWN[(SHOWN > 0) & (SHOWN < 30)]
-    definition = by_presentation(tmp_path, some, some)
-    refuse(definition, tmp_path, "may count 40 images from 0 or from 1: set datasets.mine.index_base")
-    dataset = survives(definition | {"index_base": 0}, tmp_path)
-    assert dataset.sizes["image"] == 29
-    assert "11 images were never shown and are left out" in dataset.attrs["reading"]
-
-
 @pytest.mark.parametrize(
-    ("numbers", "expected"),
+    ("numbers", "keys", "expected"),
     [
-        (SHOWN + 7, "do not count 40 images from 0 or 1"),
-        (SHOWN + 0.5, "is no number of an image"),
-        (SHOWN[:-1], "but there are 79 presentations"),
-        (SHOWN[None].repeat(2, 0), "one number of an image per presentation"),
+        (SHOWN, {"index_base": None}, "set datasets.mine.index_base to 0"),
+        (SHOWN + 1, {"index_base": None}, "set datasets.mine.index_base to 1"),
+        (SHOWN + 1, {}, "numbers from 1 to 40 for 40 images do not count from 0"),
+        (SHOWN, {"index_base": 1}, "numbers from 0 to 39 for 40 images do not count from 1"),
+        (np.where(SHOWN == 0, 40, SHOWN), {"layout": ["image", "y", "x"]}, "do not count from 0"),
+        (SHOWN, {"blanks": [7]}, "7 is listed under blanks but is the number of an image"),
+        (SHOWN + 7, {"layout": ["image", "y", "x"]}, "do not count from 0"),
+        (SHOWN + 0.5, {"layout": ["image", "y", "x"]}, "is no number of an image"),
+        (SHOWN[:-1], {}, "but there are 79 presentations"),
+        (SHOWN[None].repeat(2, 0), {}, "one number of an image per presentation"),
     ],
 )
-def test_what_cannot_be_numbers_of_images_is_refused(tmp_path, numbers, expected):
-    refuse(by_presentation(tmp_path, numbers), tmp_path, expected)
+def test_what_cannot_be_numbers_of_images_is_refused(tmp_path, numbers, keys, expected):
+    refuse(by_presentation(tmp_path, numbers, **keys), tmp_path, expected)
+
+
+def test_some_of_the_images_do_not_tell_the_axes(tmp_path):
+    some = SHOWN[(SHOWN > 0) & (SHOWN < 30)]
+    definition = by_presentation(tmp_path, some, some)
+    refuse(definition, tmp_path, "set datasets.mine.layout to [image, y, x]")
+    dataset = survives(definition | {"layout": ["image", "y", "x"]}, tmp_path)
+    assert dataset.sizes["image"] == 29
+    assert "11 images were never shown and are left out" in dataset.attrs["reading"]
 
 
 @settings(deadline=None, max_examples=50)
@@ -104,6 +105,7 @@ def test_a_file_stores_what_was_shown_and_no_more(tmp_path):
         "images": str(tmp_path / "images.npy"),
         "responses": str(tmp_path / "r.npy"),
         "image_of_presentation": str(tmp_path / "i.npy"),
+        "index_base": 0,
     }
     np.save(tmp_path / "images.npy", pictures(200))
     output = tmp_path / "out" / "d.nc"
@@ -133,11 +135,6 @@ def test_a_split_may_be_given_per_presentation(tmp_path):
     refuse(definition, tmp_path, "show one image but are")
 
 
-def test_blanks_need_the_images_to_be_all_there():
-    with pytest.raises(UserError, match="from 0 or from 1"):
-        index_numbers(np.arange(40), 40 + 5, None, "k", "f")
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -155,17 +152,4 @@ def test_every_file_of_a_session_rewritten_in_place_changes_its_stamp(tmp_path, 
     folder = path.parent.stat()
     path.write_bytes(path.read_bytes()[:-1] + b"\x01")
     os.utime(path.parent, ns=(folder.st_atime_ns, folder.st_mtime_ns))
-    assert stamp(definition) != before
-
-
-def test_files_that_a_file_links_to_change_its_stamp(tmp_path):
-    with h5py.File(tmp_path / "there.h5", "w") as file:
-        file["r"] = answers(pictures())
-    with h5py.File(tmp_path / "r.h5", "w") as file:
-        file["r"] = h5py.ExternalLink("there.h5", "/r")
-    definition = arrays(tmp_path) | {"responses": f"{tmp_path}/r.h5:r"}
-    before = stamp(definition)
-    assert stamp(definition) == before
-    with h5py.File(tmp_path / "there.h5", "r+") as file:
-        file["more"] = 1
     assert stamp(definition) != before

@@ -6,23 +6,8 @@ import pytest
 from planted import answers, folder_of_pictures, pictures, survives
 from recording_files import IMAGE, SPLIT, refuse, write_zip
 from scipy.io import savemat
-from test_nwb import (
-    GrayscaleImage,
-    Images,
-    ImageSeries,
-    TimeIntervals,
-    add_series_of_images,
-    add_table,
-    add_units,
-    new_file,
-    ophys,
-    presentations,
-    write,
-)
 
 from whatwhere.recordings import cowley2023, load
-
-pytestmark = pytest.mark.filterwarnings("ignore")  # of pynwb and scipy about our short files
 
 
 def arrays(folder, **keys):
@@ -42,7 +27,7 @@ def save_new_matlab(path, content):
 
 @pytest.mark.parametrize("version", [5, 7.3])
 def test_stringer_matlab_files_with_a_blank_after_the_last_picture(tmp_path, version):
-    numbers, _ = presentations(40, 2, n_blanks=9)
+    numbers = np.random.default_rng(3).permutation([*np.repeat(np.arange(40), 2), *[-1] * 9])
     istim = np.where(numbers == -1, 41, numbers + 1).astype(float)[:, None]
     values = np.where((numbers == -1)[:, None], 5, answers(pictures())[numbers])
     imgs = pictures().transpose(1, 2, 0)
@@ -58,10 +43,12 @@ def test_stringer_matlab_files_with_a_blank_after_the_last_picture(tmp_path, ver
         images="images.mat:imgs",
         responses="session.mat:stim.resp",
         image_of_presentation="session.mat:stim.istim",
-    ) | {"layout": ["y", "x", "image"]}
+    ) | {"layout": ["y", "x", "image"], "index_base": 1}
+    refuse(definition, tmp_path, "numbers from 1 to 41 for 40 images do not count from 1")
+    definition["blanks"] = [41]
     dataset = survives(definition, tmp_path)
     assert dataset["responses"].shape == (2, 40, 5)
-    assert "9 presentations of blanks (41) are left out" in dataset.attrs["reading"]
+    assert "9 presentations of blanks are left out" in dataset.attrs["reading"]
     refuse(definition | {"responses": f"{tmp_path}/session.mat:stim.respp"}, tmp_path, "arrays in it: ")
 
 
@@ -113,27 +100,11 @@ def test_test_images_may_be_arrays_of_their_own(tmp_path):
     definition = arrays(tmp_path, images="a.npz:train_images", responses="a.npz:train")
     definition["test_set"] = {
         "images": f"{tmp_path}/a.npz:test_images",
+        "layout": ["image", "y", "x"],
         "responses": f"{tmp_path}/a.npz:test",
         "responses_layout": ["repeat", "image", "neuron"],
     }
     assert (survives(definition, tmp_path)["split"].values[:, 40:] == 2).all()
-
-
-def test_cadena_macaque_v1_whose_textures_are_versions_of_one_image(tmp_path):
-    np.savez(
-        tmp_path / "cadena.npz",
-        images=pictures(),
-        responses=answers(pictures(), repeats=4),
-        image_numbers=np.arange(40) // 4,
-    )
-    definition = arrays(
-        tmp_path,
-        images="cadena.npz:images",
-        responses="cadena.npz:responses",
-        groups_from="cadena.npz:image_numbers",
-    ) | {"responses_layout": ["repeat", "image", "neuron"]}
-    split = survives(definition, tmp_path)["split"].values.reshape(2, 10, 4)
-    assert (split == split[:, :, :1]).all()
 
 
 def test_cadena_macaque_v1_whose_neurons_did_not_see_every_image(tmp_path):
@@ -152,11 +123,7 @@ def test_cadena_macaque_v1_whose_neurons_did_not_see_every_image(tmp_path):
     np.testing.assert_array_equal((~np.isnan(dataset["responses"].values)).sum(0), seen)
     split = dataset["split"].values.reshape(2, 20, 2)
     assert (split == split[:, :, :1]).all()
-    drive = answers(pictures()) - 50
-    for neuron in range(5):
-        here = seen[:, neuron] > 0
-        mean = np.nanmean(dataset["responses"].values[:, here, neuron], axis=0)
-        assert np.corrcoef(drive[here, neuron], mean)[0, 1] > 0.9
+    np.testing.assert_array_equal(dataset["responses"].values, responses.astype(np.float32))
 
 
 def session(folder, ids="frame_image_id.npy", tiers=("train", "validation", "test"), images=None):
@@ -187,7 +154,7 @@ def test_sensorium_sessions_and_their_behavior(tmp_path, ids):
     dataset = survives(definition | {"covariates": ["behavior"]}, tmp_path)
     assert dataset["covariate_name"].values.tolist() == ["behavior 0", "behavior 1"]
     assert dataset["covariates"].values[:, 3].tolist() == [[3, 6], [43, 86]]
-    refuse(definition | {"covariates": ["pupil"]}, tmp_path, "holds no data/pupil")
+    refuse(definition | {"covariates": ["pupil"]}, tmp_path, "data/pupil/: trial 0 is missing")
 
 
 def test_sensorium_sessions_in_green_and_ultraviolet(tmp_path):
@@ -230,6 +197,7 @@ def test_other_sessions_of_cowley_by_words(tmp_path):
         "images": str(tmp_path / "images_190923.zip"),
         "responses": str(tmp_path / "responses_190923.npy"),
         "responses_layout": ["neuron", "image"],
+        "file_order": "natural",
         "repeat_averages": True,
         "image": IMAGE,
         "split": SPLIT,
@@ -245,40 +213,3 @@ def test_other_sessions_of_cowley_by_words(tmp_path):
 def test_all_published_sessions_of_cowley_at_hand_are_read(cowley_folder, tmp_path, session):
     recording = cowley2023.load({"session": session}, tmp_path, str(cowley_folder))
     assert recording.images.shape == (recording.responses.shape[1], 3, 112, 112)
-
-
-@pytest.mark.parametrize("responses", ["units", "processing/ophys/DfOverF/dff"])
-def test_sessions_of_dandi_with_spikes_or_traces(tmp_path, responses):
-    numbers, onsets = presentations(40, 2, n_blanks=5)
-    file = new_file()
-    add_series_of_images(file, pictures())
-    add_table(file, numbers, onsets)
-    if responses == "units":
-        add_units(file, numbers, onsets, pictures())
-    else:
-        ophys(file, numbers, onsets, pictures(), timestamps=True)
-    survives(write(file, tmp_path / "a.nwb") | {"responses": responses}, tmp_path)
-
-
-def test_microns_films_are_refused_as_films(tmp_path):
-    """Tables of clips without numbers of images, a film with times of its own, averages of the plane."""
-    numbers, onsets = presentations(10, 2)
-    file = new_file()
-    ophys(file, numbers, onsets, pictures(), timestamps=True)
-    average = Images(
-        name="SegmentationImages1", images=[GrayscaleImage(name="average", data=np.ones((9, 9)))]
-    )
-    file.processing["ophys"].add(Images(name="SegmentationImages1", images=[average]))
-    film = {"data": pictures(400), "unit": "n.a.", "timestamps": onsets[0] + np.arange(400) / 30}
-    file.add_stimulus(ImageSeries(name="visual_stimulus", **film))
-    for name in ("Clip", "Monet2", "Trippy"):
-        table = TimeIntervals(name=name, description="shown")
-        table.add_column("condition_hash", "of the film")
-        for onset in onsets:
-            table.add_interval(start_time=onset, stop_time=onset + 0.3, condition_hash="a1")
-        file.add_time_intervals(table)
-    definition = write(file, tmp_path / "a.nwb") | {"responses": "processing/ophys/DfOverF/dff"}
-    refuse(definition, tmp_path, "datasets.mine.presentations: there are several: name one of those")
-    refuse(
-        definition | {"presentations": "Clip"}, tmp_path, "visual_stimulus: is a film, shown from its first"
-    )

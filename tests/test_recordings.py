@@ -29,7 +29,7 @@ from whatwhere.metrics import scores
 from whatwhere.models.linear import fit_linear, solve_ridge
 from whatwhere.recordings import antolik2016, cowley2023, load
 from whatwhere.recordings.array_files import split_location
-from whatwhere.recordings.fetch import PublishedFile, fetch
+from whatwhere.recordings.fetch import fetch
 from whatwhere.recordings.pictures import decode_image
 from whatwhere.recordings.preprocess import preprocess
 from whatwhere.recordings.recording import clip_rounding
@@ -217,20 +217,20 @@ def test_the_supplement_is_downloaded_once_and_again_when_damaged(tmp_path, monk
 def test_a_file_is_downloaded_once_checked_and_repaired(tmp_path):
     (tmp_path / "a b").mkdir()
     (tmp_path / "a b" / "é.bin").write_bytes(b"content")
-    file = PublishedFile("a b/é.bin", hashlib.sha256(b"content").hexdigest())
+    file = "a b/é.bin", hashlib.sha256(b"content").hexdigest()
     with served(tmp_path) as (url, requested):
-        path = fetch(file, url, None, tmp_path / "kept")
+        path = fetch(*file, url, None, tmp_path / "kept")
         assert path.read_bytes() == b"content"
-        assert fetch(file, url, None, tmp_path / "kept") == path
+        assert fetch(*file, url, None, tmp_path / "kept") == path
         assert len(requested) == 1
         path.write_bytes(b"damaged")
-        assert fetch(file, "http://127.0.0.1:1", url, tmp_path / "kept").read_bytes() == b"content"
+        assert fetch(*file, "http://127.0.0.1:1", url, tmp_path / "kept").read_bytes() == b"content"
 
 
 def test_a_mirror_folder_is_read_in_place(tmp_path):
     (tmp_path / "a").write_bytes(b"x")
-    file = PublishedFile("a", hashlib.sha1(b"blob 1\0x").hexdigest())
-    assert fetch(file, "", str(tmp_path), tmp_path / "kept") == tmp_path / "a"
+    file = "a", hashlib.sha1(b"blob 1\0x").hexdigest()
+    assert fetch(*file, "", str(tmp_path), tmp_path / "kept") == tmp_path / "a"
     assert not (tmp_path / "kept").exists()
 
 
@@ -285,7 +285,7 @@ def test_the_script_writes_what_the_contract_wants_and_the_schema_knows_the_keys
     schema = yaml.safe_load((REPOSITORY / "config/schemas/datasets.schema.yaml").read_text())
     validator = jsonschema.Draft202012Validator(schema)
     validator.validate(definition)
-    for key in set(definition) - {"kind", "checksums", "responses_layout"}:
+    for key in set(definition) & {"images", "responses", "path", "region", "image", "split"}:
         assert not validator.is_valid({k: v for k, v in definition.items() if k != key})
     assert not validator.is_valid(definition | {"imagess": 1})
     assert not validator.is_valid(definition | {"image": IMAGE | {"size": 0}})

@@ -27,10 +27,10 @@ from whatwhere.metrics import scores
 from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings import to_contract
 from whatwhere.recordings.array_files import NamedArray, numeric
-from whatwhere.recordings.arrays import shape_images, shape_responses
+from whatwhere.recordings.arrays import pair
 from whatwhere.recordings.in_memory import as_array
 from whatwhere.recordings.labels import split_names
-from whatwhere.recordings.layouts import IMAGE_AXES, check_order
+from whatwhere.recordings.matching import order_by_name
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.standardize import standardizer
 from whatwhere.training.devices import choose_device, warn_of_imitation
@@ -78,15 +78,16 @@ def fit(
     ----------
     images
         (image, y, x) or (image, channel, y, x), finite. Arrays of numpy, torch, xarray, pandas and
-        scipy.sparse are understood, here and below. Where both say which images they hold, as coordinates of
-        xarray do, the order must be one.
+        scipy.sparse are understood, here and below. Where images and responses both name images, by an index
+        of pandas or a coordinate of xarray, they are matched by name.
     responses
         (image, neuron), or with repeats, of which NaN, masked and missing ones were not presented.
     images_layout
-        The order of the axes of images, such as ``("y", "x", "image")``.
+        The order of the axes of images, such as ``("y", "x", "image")``; needed where names of dimensions
+        do not state it and another axis is as long as the number of images.
     responses_layout
-        The order of the axes of responses, such as ``("repeat", "image", "neuron")``; needed for three axes
-        that have no names.
+        The order of the axes of responses, such as ``("repeat", "image", "neuron")``; needed for three axes,
+        and where there are as many neurons as images, unless names of dimensions state it.
     split
         (image,) ``train``, ``validation``, ``test``, or empty for images that are still to be assigned; or 0,
         1, 2 and -1. None
@@ -197,24 +198,32 @@ def as_dataset(
     seed: int,
 ) -> xr.Dataset:
     """Arrays in the form of :mod:`whatwhere.dataset`; parameters and errors as for :func:`fit`."""
-    shaped, labels_of_images = _shape_images(images, images_layout)
-    labels = None if split is None else as_array(split, "split").values
-    if labels is not None and labels.shape != (len(shaped),):
-        raise UserError(f"split: has shape {labels.shape} for {len(shaped)} images: give one per image")
-    numbers = _numbers(responses, "responses")
-    dense, reading, labels_of_responses = shape_responses(
-        numbers, len(shaped), responses_layout, "responses_layout", "responses"
+    found = pair(
+        _numbers(images, "images"),
+        _numbers(responses, "responses"),
+        (images_layout, responses_layout),
+        ("images_layout", "responses_layout"),
+        ("images", "responses"),
     )
-    check_order(labels_of_images, labels_of_responses, "responses", "images")
+    labels = None
+    if split is not None:
+        given = as_array(split, "split")
+        if given.values.shape != (len(found.images),):
+            raise UserError(
+                f"split: has shape {given.values.shape} for {len(found.images)} images: give one per image"
+            )
+        order = order_by_name(found.names, given.names_along("image", ["image"]), "split", "images")
+        labels = split_names(given.values, "split")[order]
     recording = Recording(
-        images=shaped,
-        responses=dense,
-        split=None if labels is None else split_names(labels, "split"),
+        images=to_float32(found.images),
+        responses=found.responses,
+        split=labels,
         neurons=None,
         source="arrays in memory",
         citation="",
         repeat_averages=False,
-        reading=[reading],
+        reading=found.reading[1:],
+        image_names=found.names,
     )
     return to_contract(recording, "arrays", "arrays", normalize, SPLIT | {"seed": seed})
 
@@ -222,20 +231,6 @@ def as_dataset(
 def _numbers(values: Any, name: str) -> NamedArray:
     array = as_array(values, name)
     return array._replace(values=numeric(array.values, name))
-
-
-def _shape_images(images: Any, layout: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images (image, channel, y, x) float32, and what they are called where their type says so."""
-    array = _numbers(images, "images")
-    shape = array.values.shape
-    if layout is None and array.axes is None and len(shape) == 4:
-        if shape[1] > 4 >= shape[3]:
-            raise UserError(
-                f"images: have shape {shape}, channels last: set images_layout to [image, y, x, channel]"
-            )
-        layout = IMAGE_AXES[4]
-    shaped, _, labels = shape_images(array, layout, "images_layout", "images")
-    return to_float32(shaped), labels
 
 
 def _score(data: xr.Dataset, fit: SeedFit) -> pd.DataFrame:

@@ -34,7 +34,12 @@ def check_dataset(config: Config, name: str, sources: Sources) -> None:
 def _check_companions(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
     """Refuses keys that nothing would read."""
     kind = kind_of(definition)
-    for key, other in {"index_base": "image_of_presentation", "tiers": "splits_from"}.items():
+    needed = {
+        "index_base": "image_of_presentation",
+        "blanks": "image_of_presentation",
+        "tiers": "splits_from",
+    }
+    for key, other in needed.items():
         if key in definition and other in kind.files and other not in definition:
             raise fail((*path, key), f"says nothing without {other}: add that, or remove {key}", sources)
     for key in ("splits_from", "covariates") if "test_set" in definition else ():
@@ -44,7 +49,7 @@ def _check_companions(definition: Config, path: tuple[str, ...], sources: Source
             )
     if kind.tables:
         table = definition["responses"].lower().endswith(TABLES)
-        for key in ("responses_layout",) if table else ("neurons", "ignore", "covariates"):
+        for key in ("responses_layout",) if table else ("neurons", "covariates", "leave_out"):
             if key in definition:
                 what = "an array" if table else "a table"
                 raise fail((*path, key), f"is for responses in {what}: remove it", sources)

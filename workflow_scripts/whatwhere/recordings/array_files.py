@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-import math
 import tokenize
 import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import h5py
 import netCDF4
 import numpy as np
+import xarray as xr
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.archive import choose, open_zip, read_member
-from whatwhere.recordings.hdf5 import (
-    axis_labels,
-    axis_names,
-    dataset_at,
-    dataset_names,
-    open_hdf5,
-    read_dataset,
-)
-from whatwhere.recordings.matlab import read_matlab
+from whatwhere.recordings import hdf5, matlab
+from whatwhere.recordings.archive import check_size, choose, open_zip, read_member
 
 _SUFFIXES = (".npy", ".npz", ".nc", ".h5", ".hdf5", ".mat")
 
 
 class NamedArray(NamedTuple):
-    """An array and what its file calls its axes and what lies along them.
+    """An array, the names of its axes, and the names of what lies along them.
 
     Attributes
     ----------
@@ -38,12 +32,16 @@ class NamedArray(NamedTuple):
     axes
         A name, or None, for every axis; None if the file names none.
     labels
-        What lies along every axis, such as the numbers of images, or None; None if the file says nothing.
+        Names of what lies along every axis, such as the numbers of images, or None; None if there are none.
     """
 
     values: np.ndarray
     axes: tuple[str | None, ...] | None
     labels: tuple[np.ndarray | None, ...] | None = None
+
+    def names_along(self, word: str, axes: Sequence[str]) -> np.ndarray | None:
+        """Names of what lies along one axis, of which ``axes`` are our words; None if there are none."""
+        return None if self.labels is None or word not in axes else self.labels[list(axes).index(word)]
 
 
 def split_location(location: str) -> tuple[Path, str | None]:
@@ -55,40 +53,35 @@ def split_location(location: str) -> tuple[Path, str | None]:
 
 
 def parse_npy(content: bytes, label: str) -> np.ndarray:
-    """Array in the content of a .npy file.
+    """Array in the content of a .npy file; ``label`` and errors as for :func:`_parse`."""
+    return _parse(io.BytesIO(content), label)
 
-    Parameters
-    ----------
-    content
-        The whole file.
-    label
-        What to call it in messages.
+
+def _parse(stream: BinaryIO, label: str) -> np.ndarray:
+    """Array in an open .npy file, which messages call ``label``.
 
     Raises
     ------
     UserError
-        If it is damaged, truncated or holds pickled objects, which could execute code.
+        If it is damaged, truncated or holds pickled objects, which could run code.
     """
-    stream = io.BytesIO(content)
     try:
         # Files written by Python 2 are read alike but warn.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            if np.lib.format.read_magic(stream) == (1, 0):
-                shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-            else:
-                shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
-            if dtype.hasobject:
-                raise UserError(f"{label}: holds pickled objects, which could execute code: save numbers")
-            # numpy would allocate what the header promises before it reads.
-            if min(shape, default=0) < 0 or stream.tell() + math.prod(shape) * dtype.itemsize > len(content):
-                raise EOFError
-            if not math.prod(shape):
-                return np.empty(shape, dtype)
-            # Without a copy of the content.
-            flat = np.frombuffer(content, dtype, math.prod(shape), stream.tell())
-            return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
-    except (OSError, ValueError, EOFError, TypeError, SyntaxError, tokenize.TokenError) as error:
+            return np.lib.format.read_array(stream, allow_pickle=False)
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        TypeError,
+        SyntaxError,
+        MemoryError,
+        OverflowError,
+        tokenize.TokenError,
+    ) as error:
+        if "allow_pickle" in str(error):
+            raise UserError(f"{label}: holds pickled objects, which could run code: save numbers") from error
         raise UserError(f"{label}: is damaged or truncated: write it again") from error
 
 
@@ -137,16 +130,30 @@ def read_any_array(location: str | Path) -> NamedArray:
     if suffix == ".npz":
         return NamedArray(_read_npz(path, inside), None)
     if suffix == ".mat":
-        return NamedArray(read_matlab(path, inside), None)
+        return NamedArray(matlab.read_matlab(path, inside), None)
     if suffix != ".npy":
-        return _read_hdf5(path, inside) if h5py.is_hdf5(path) else _read_netcdf(path, inside)
+        return _read_netcdf(path, inside) if _is_netcdf(path) else _read_hdf5(path, inside)
     if inside is not None:
         raise UserError(f"{path}: holds one array without a name: leave ':{inside}' out")
     try:
-        content = path.read_bytes()
+        with open(path, "rb") as stream:
+            return NamedArray(_parse(stream, str(path)), None)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    return NamedArray(parse_npy(content, str(path)), None)
+
+
+def list_arrays(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the arrays of a .npz, netCDF, HDF5 or MATLAB file by the name that follows ``file:``."""
+    if path.suffix.lower() == ".npz":
+        with open_zip(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+        return {name: _read_npz(path, name).shape for name in names}
+    if path.suffix.lower() == ".mat":
+        return matlab.list_arrays(path)
+    if not _is_netcdf(path):
+        return hdf5.list_arrays(path)
+    with _netcdf_variables(path) as variables:
+        return {name: variable.shape for name, variable in variables.items()}
 
 
 def _read_npz(path: Path, inside: str | None) -> np.ndarray:
@@ -157,28 +164,52 @@ def _read_npz(path: Path, inside: str | None) -> np.ndarray:
 
 
 def _read_hdf5(path: Path, inside: str | None) -> NamedArray:
-    with open_hdf5(path) as content:
-        name = choose(path, inside, dataset_names(content))
-        dataset = dataset_at(content, name, path)
-        values = read_dataset(dataset, f"{path}:{name}", path.stat().st_size)
-        return NamedArray(values, axis_names(dataset), axis_labels(dataset))
+    with hdf5.open_hdf5(path) as content:
+        dataset = hdf5.dataset_at(content, choose(path, inside, hdf5.dataset_names(content)))
+        return NamedArray(hdf5.read_dataset(dataset), hdf5.axis_names(dataset), hdf5.axis_labels(dataset))
+
+
+def _is_netcdf(path: Path) -> bool:
+    """Whether a file is netCDF: by its name, or by what the netCDF library writes into its HDF5 files."""
+    if path.suffix.lower() == ".nc" or not h5py.is_hdf5(path):
+        return True
+    with hdf5.open_hdf5(path) as content:
+        return "_NCProperties" in content.attrs
+
+
+@contextlib.contextmanager
+def _netcdf_variables(path: Path) -> Iterator[dict[str, xr.DataArray]]:
+    """All variables of a netCDF file, of any version, by ``group/name``; they are read when used."""
+    try:
+        groups = xr.open_groups(path, engine="netcdf4", decode_times=False)
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is damaged or not netCDF or HDF5: write it again") from error
+    try:
+        yield {
+            f"{group}/{name}".strip("/"): content[name]
+            for group, content in groups.items()
+            for name in content.variables
+        }
+    finally:
+        for content in groups.values():
+            content.close()
 
 
 def _read_netcdf(path: Path, inside: str | None) -> NamedArray:
-    """Classic netCDF; netCDF-4 is HDF5."""
-    try:
-        with netCDF4.Dataset(path) as content:
-            name = choose(path, inside, list(content.variables))
-            variable = content.variables[name]
-            # By default, the largest value of a type, 255 or 65535, would be taken for missing.
-            variable.set_auto_mask(not {"_FillValue", "missing_value"}.isdisjoint(variable.ncattrs()))
-            array, axes = variable[...], variable.dimensions
-            labels = tuple(
-                np.asarray(content.variables[axis][...]) if axis in content.variables else None
-                for axis in axes
-            )
-    except (OSError, RuntimeError, ValueError, IndexError, TypeError) as error:
-        raise UserError(f"{path}: is damaged or not netCDF or HDF5: write it again") from error
-    if np.ma.is_masked(array):
-        array = array.astype(np.float64).filled(np.nan)
-    return NamedArray(np.asarray(array), axes, labels)
+    """One variable; what netCDF declares missing is NaN, and its scale and offset are applied."""
+    with _netcdf_variables(path) as variables:
+        name = choose(path, inside, list(variables))
+        variable = variables[name]
+        label = f"{path}:{name}"
+        check_size(variable.nbytes, label)
+        try:
+            values = variable.values
+        except (OSError, RuntimeError, ValueError, IndexError, TypeError) as error:
+            raise UserError(f"{label}: is damaged: write it again") from error
+        # The library fills what was never written with a number of its own.
+        filler = netCDF4.default_fillvals.get(values.dtype.str[1:]) if values.dtype.kind == "f" else None
+        if filler is not None and (values == values.dtype.type(filler)).any():
+            raise UserError(f"{label}: was never written in parts: write it again, NaN where missing")
+        axes = tuple(map(str, variable.dims))
+        labels = tuple(variable[axis].values if axis in variable.coords else None for axis in axes)
+    return NamedArray(values, axes, labels)

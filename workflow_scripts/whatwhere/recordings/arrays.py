@@ -15,10 +15,11 @@ from whatwhere.recordings.layouts import (
     PRESENTATION_AXES,
     RESPONSE_AXES,
     arrange,
-    check_order,
+    count_images,
     image_axes,
     response_axes,
 )
+from whatwhere.recordings.matching import names_of, order_by_name
 from whatwhere.recordings.presentations import (
     BLANK,
     Presentations,
@@ -28,95 +29,129 @@ from whatwhere.recordings.presentations import (
 )
 from whatwhere.recordings.recording import Recording, to_float32
 
+Layout = Sequence[str] | None
+
 
 def shape_images(
-    array: NamedArray, layout: str | Sequence[str] | None, key: str, label: str
+    array: NamedArray, layout: str | Layout, key: str, label: str, count: int | None = None
 ) -> tuple[np.ndarray, str, np.ndarray | None]:
-    """Images as (image, channel, y, x), how their axes were read, and what their file calls the images.
+    """Images as (image, channel, y, x), how their axes were read, and the names of the images in their file.
 
     Parameters
     ----------
-    array, layout, key, label
+    array, layout, key, label, count
         As for :func:`whatwhere.recordings.layouts.image_axes`.
     """
-    axes = image_axes(array.values.shape, array.axes, layout, key, label)
+    axes = image_axes(array.values.shape, array.axes, layout, count, key, label)
     images = arrange(array.values, axes, IMAGE_AXES[len(axes)])
     images = images[:, None] if images.ndim == 3 else images
-    count, *shape = images.shape
-    reading = f"{count} images of {' x '.join(map(str, shape))} (channel, y, x)"
-    return images, reading, _labels(array, axes)
+    number, *shape = images.shape
+    reading = f"{number} images of {' x '.join(map(str, shape))} (channel, y, x)"
+    return images, reading, array.names_along("image", axes)
 
 
 def shape_responses(
-    array: NamedArray, n_images: int, layout: Sequence[str] | None, key: str, label: str
+    array: NamedArray, n_images: int, layout: Layout, key: str, label: str
 ) -> tuple[np.ndarray, str, np.ndarray | None]:
-    """Responses as (repeat, image, neuron) float32, how they were read, and what their file calls images.
+    """Responses as (repeat, image, neuron) float32, how they were read, and names of images in their file.
 
     Parameters
     ----------
     array
-        (image, neuron), or three axes that ``layout`` or their names tell.
+        (image, neuron), or axes that ``layout`` or their names state.
     n_images
-        How many images there are.
+        Number of images.
     layout, key, label
         As for :func:`whatwhere.recordings.layouts.response_axes`.
 
     Raises
     ------
     UserError
-        If the shape does not fit, or allows two readings.
+        If the shape does not fit, or does not tell the axes.
     """
-    values = array.values
-    axes = response_axes(values.shape, array.axes, layout, ("image", n_images), key, label)
-    shaped = arrange(values, axes, RESPONSE_AXES[len(axes)])
+    axes = response_axes(array.values.shape, array.axes, layout, ("image", n_images), key, label)
+    shaped = arrange(array.values, axes, RESPONSE_AXES[len(axes)])
     shaped = shaped[None] if shaped.ndim == 2 else shaped
     repeats, images, neurons = shaped.shape
     reading = f"{neurons} neurons, {repeats} repeats, {images} images"
-    return to_float32(shaped), reading, _labels(array, axes)
+    return to_float32(shaped), reading, array.names_along("image", axes)
 
 
-def _labels(array: NamedArray, axes: Sequence[str]) -> np.ndarray | None:
-    return None if array.labels is None else array.labels[list(axes).index("image")]
+class Pair(NamedTuple):
+    """Images and the responses to them.
+
+    Attributes
+    ----------
+    images, responses
+        (image, channel, y, x) and (repeat, image, neuron) float32.
+    reading
+        A phrase on each.
+    names
+        (image,) text, or None if the images have no names.
+    order
+        (image,) position of every image in the stored responses, or a slice for all in order.
+    """
+
+    images: np.ndarray
+    responses: np.ndarray
+    reading: list[str]
+    names: list[str] | None
+    order: np.ndarray | slice
+
+
+def pair(
+    images: NamedArray,
+    responses: NamedArray,
+    layouts: tuple[str | Layout, Layout],
+    keys: tuple[str, str],
+    labels: tuple[str, str],
+) -> Pair:
+    """Images and the responses to them, matched by name where both sides name images.
+
+    Parameters
+    ----------
+    images, responses
+        As stored.
+    layouts, keys, labels
+        Of images and of responses, as for :func:`whatwhere.recordings.layouts.stated_axes`.
+
+    Raises
+    ------
+    UserError
+        If the axes are not stated and can be misread, or names of images disagree.
+    """
+    shape = responses.values.shape
+    count = count_images(shape, responses.axes, layouts[1], len(images.values), keys[1], labels[1])
+    stimuli, reading, names = shape_images(images, layouts[0], keys[0], labels[0], count)
+    dense, read, theirs = shape_responses(responses, len(stimuli), layouts[1], keys[1], labels[1])
+    order = order_by_name(names, theirs, labels[1], labels[0])
+    known = None if names is None else names_of(names)
+    return Pair(stimuli, dense[:, order], [reading, read], known, order)
 
 
 def indexed_responses(
-    array: NamedArray,
-    image_of_row: np.ndarray,
-    layout: Sequence[str] | None,
-    key: str,
-    label: str,
+    array: NamedArray, image_of_row: np.ndarray, layout: Layout, key: str, label: str
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """Responses by presentation: (row, neuron), the image of every row, and how the axes were read.
 
     Parameters
     ----------
     array
-        (presentation, neuron), or (image, repeat, neuron) in any order that ``layout`` or names tell.
+        (presentation, neuron), or (image, repeat, neuron) in any order that ``layout`` or names state.
     image_of_row
         Index of the image for every entry of the first axis.
     layout, key, label
         As for :func:`whatwhere.recordings.layouts.response_axes`.
     """
-    values = array.values
     counted = ("presentation", len(image_of_row))
-    axes = response_axes(values.shape, array.axes, layout, counted, key, label)
-    shaped = arrange(values, axes, PRESENTATION_AXES[len(axes)])
+    axes = response_axes(array.values.shape, array.axes, layout, counted, key, label)
+    shaped = arrange(array.values, axes, PRESENTATION_AXES[len(axes)])
     neurons = shaped.shape[-1]
     if shaped.ndim == 2:
         return shaped, image_of_row, f"{neurons} neurons, {len(shaped)} presentations"
     rows = np.repeat(image_of_row, shaped.shape[1])
-    return (
-        shaped.reshape(-1, neurons),
-        rows,
-        f"{neurons} neurons, {shaped.shape[1]} repeats, {len(shaped)} images",
-    )
-
-
-def read_index(definition: dict[str, Any], n_images: int, name: str) -> tuple[np.ndarray, str]:
-    """Index of the image of every presentation from the file ``image_of_presentation`` names."""
-    location = definition["image_of_presentation"]
-    numbers = as_list(read_array(location).values, location, "one number of an image per presentation")
-    return index_numbers(numbers, n_images, definition.get("index_base"), f"{name}.index_base", location)
+    reading = f"{neurons} neurons, {shaped.shape[1]} repeats, {len(shaped)} images"
+    return shaped.reshape(-1, neurons), rows, reading
 
 
 def load(definition: dict[str, Any], name: str) -> Recording:
@@ -126,31 +161,32 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     ----------
     definition
         ``images``: (image, y, x), or as ``layout`` says. ``responses``: (image, neuron), or as
-        ``responses_layout`` says; with ``image_of_presentation`` (presentation, neuron). ``test_set``:
-        the same keys for test data in arrays of their own. ``splits_from`` and ``tiers``, ``groups_from``,
-        ``covariates``, ``repeat_averages``: optional.
+        ``responses_layout`` says; with ``image_of_presentation`` and ``index_base`` (presentation, neuron).
+        ``test_set``: the same keys for test data in arrays of their own. ``splits_from`` and ``tiers``,
+        ``groups_from``, ``covariates``, ``blanks``, ``repeat_averages``: optional.
     name
         The dataset's key, for messages.
 
     Raises
     ------
     UserError
-        If a file is unreadable or the shapes do not belong together.
+        If a file is unreadable, or does not say how images and responses belong together.
     """
-    images, reading = _read_images(definition, name)
-    source = f"files {definition['images']} and {definition['responses']}"
     if "test_set" in definition:
-        return _with_test_set(definition, name, images, reading, source)
+        return _with_test_set(definition, name)
     responses: np.ndarray | Presentations
-    image_of_row, n_images = None, len(images.values)
+    image_of_row, names, order = None, None, slice(None)
     if "image_of_presentation" in definition:
-        values, image_of_row, read = _read_rows(definition, images, name)
+        rows = _read_rows(definition, None, name)
+        image_of_row, reading = rows.image_of_row, rows.reading
         shown, local = shown_images(image_of_row)
-        responses = by_image(local, values)
-        stimuli, read = _keep(images.values, shown, read)
+        responses = by_image(local, rows.values)
+        stimuli, n_images = rows.images[shown], len(rows.images)
+        if len(shown) < n_images:
+            reading.append(f"{n_images - len(shown)} images were never shown and are left out")
     else:
-        responses, read = _read_dense(definition, images, name)
-        stimuli, shown = images.values, np.arange(n_images)
+        stimuli, responses, reading, names, order = _read_pair(definition, definition, name, name)
+        n_images, shown = len(stimuli), np.arange(len(stimuli))
     labels = None
     if "splits_from" in definition:
         labels = read_labels(definition["splits_from"])
@@ -160,128 +196,119 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         responses=responses,
         split=tiers_of(labels, definition.get("tiers"), f"{name}.tiers"),
         neurons=None,
-        source=source,
+        source=f"files {definition['images']} and {definition['responses']}",
         citation="",
         repeat_averages=definition.get("repeat_averages", False),
         groups=groups_of(definition, n_images, image_of_row, shown),
-        covariates=_covariates(definition, responses, image_of_row),
-        reading=[reading, read],
-        image_names=shown.astype(str).tolist(),
+        covariates=_covariates(definition, responses, image_of_row, order),
+        reading=reading,
+        image_names=names or shown.astype(str).tolist(),
     )
 
 
-class _Images(NamedTuple):
-    """Images (image, channel, y, x), what their file calls them, and the file."""
+def _read_pair(of_images: dict[str, Any], definition: dict[str, Any], key: str, name: str) -> Pair:
+    """Images of one definition, whose key is ``key``, and dense responses of another."""
+    places = of_images["images"], definition["responses"]
+    layouts = of_images.get("layout"), definition.get("responses_layout")
+    keys = f"{key}.layout", f"{name}.responses_layout"
+    return pair(read_array(places[0]), read_array(places[1]), layouts, keys, places)
 
+
+class _Rows(NamedTuple):
+    """Images (image, channel, y, x), values (row, neuron), the image of every row, and phrases on them."""
+
+    images: np.ndarray
     values: np.ndarray
-    labels: np.ndarray | None
-    location: str
+    image_of_row: np.ndarray
+    reading: list[str]
 
 
-def _read_images(definition: dict[str, Any], name: str) -> tuple[_Images, str]:
-    location = definition["images"]
-    values, reading, labels = shape_images(
-        read_array(location), definition.get("layout"), f"{name}.layout", location
+def _read_rows(definition: dict[str, Any], others: tuple[dict[str, Any], str] | None, name: str) -> _Rows:
+    """Images and presentations.
+
+    Parameters
+    ----------
+    definition
+        With responses.
+    others
+        Definition with the images and its key; None if ``definition`` has them.
+    name
+        Key of ``definition``.
+    """
+    of_images, key = others or (definition, name)
+    if "image_of_presentation" not in definition:
+        images, dense, reading, *_ = _read_pair(of_images, definition, key, name)
+        rows = np.tile(np.arange(len(images)), len(dense))
+        flat = dense.reshape(len(rows), -1)
+        return _Rows(images, flat, np.where(np.isnan(flat).all(1), BLANK, rows), reading)
+    location, index_from = definition["responses"], definition["image_of_presentation"]
+    numbers = as_list(read_array(index_from).values, index_from, "one number of an image per presentation")
+    base, blanks = definition.get("index_base"), definition.get("blanks", [])
+    place = of_images["images"]
+    stored = read_array(place)
+    if base is None:  # says which one to set
+        index_numbers(numbers, len(stored.values), None, f"{name}.index_base", index_from)
+    rows = np.arange(len(stored.values))
+    count = len(rows) if any(np.isin(rows + one, numbers).all() for one in (0, 1)) else None
+    images, read, _ = shape_images(stored, of_images.get("layout"), f"{key}.layout", place, count)
+    index, how = index_numbers(numbers, len(images), base, f"{name}.index_base", index_from, blanks)
+    layout = definition.get("responses_layout")
+    values, image, kind = indexed_responses(
+        read_array(location), index, layout, f"{name}.responses_layout", location
     )
-    return _Images(values, labels, location), reading
+    return _Rows(images, values, image, [read, f"{kind}, {how}"])
 
 
-def _read_dense(definition: dict[str, Any], images: _Images, name: str) -> tuple[np.ndarray, str]:
-    """Responses (repeat, image, neuron), and how they were read."""
-    location, layout = definition["responses"], definition.get("responses_layout")
-    stored = read_array(location)
-    _check_last_axis(definition, images.values, stored, name)
-    key = f"{name}.responses_layout"
-    responses, read, labels = shape_responses(stored, len(images.values), layout, key, location)
-    check_order(images.labels, labels, location, images.location)
-    return responses, read
-
-
-def _check_last_axis(
-    definition: dict[str, Any], images: np.ndarray, responses: NamedArray, name: str
-) -> None:
-    """Refuse three axes of images of which the last counts them, as MATLAB stores them."""
-    lengths = responses.values.shape
-    if "layout" in definition or images.shape[1] > 1 or len(images) in lengths:
-        return
-    if images.shape[3] in lengths:
-        shape = (len(images), *images.shape[2:])
-        raise UserError(
-            f"{definition['images']}: its axes {shape} can be read in two ways: set {name}.layout to "
-            "[image, y, x] or to [y, x, image]"
-        )
-
-
-def _keep(images: np.ndarray, shown: np.ndarray, read: str) -> tuple[np.ndarray, str]:
-    """The images that were shown, and a phrase on the others."""
-    if len(shown) == len(images):
-        return images, read
-    return images[shown], f"{read}, {len(images) - len(shown)} images were never shown and are left out"
-
-
-def _read_rows(definition: dict[str, Any], images: _Images, name: str) -> tuple[np.ndarray, np.ndarray, str]:
-    """Responses (row, neuron), the image of every row, and how they were read."""
-    location, layout = definition["responses"], definition.get("responses_layout")
-    n_images = len(images.values)
-    if "image_of_presentation" in definition:
-        index, read_as = read_index(definition, n_images, name)
-        values, rows, read = indexed_responses(
-            read_array(location), index, layout, f"{name}.responses_layout", location
-        )
-        return values, rows, f"{read}, {read_as}"
-    dense, read = _read_dense(definition, images, name)
-    rows = np.tile(np.arange(n_images), len(dense))
-    flat = dense.reshape(len(rows), -1)
-    return flat, np.where(np.isnan(flat).all(1), BLANK, rows), read
-
-
-def _with_test_set(
-    definition: dict[str, Any], name: str, images: _Images, reading: str, source: str
-) -> Recording:
+def _with_test_set(definition: dict[str, Any], name: str) -> Recording:
     test, test_key = definition["test_set"], f"{name}.test_set"
-    values, rows, read = _read_rows(definition, images, name)
-    readings = [reading, read]
-    pool, offset, tested = images.values, 0, images
-    if "images" in test:
-        tested, read = _read_images(test, test_key)
-        readings.append(f"test: {read}")
-        if tested.values.shape[1:] != pool.shape[1:]:
+    first = _read_rows(definition, None, name)
+    own = "images" in test
+    second = _read_rows(test, None if own else (definition, name), test_key)
+    pool, offset = first.images, 0
+    if own:
+        if second.images.shape[1:] != pool.shape[1:]:
             raise UserError(
-                f"{test['images']}: has images of {tested.values.shape[1:]} (channel, y, x) but those of "
+                f"{test['images']}: has images of {second.images.shape[1:]} (channel, y, x) but those of "
                 f"{definition['images']} are {pool.shape[1:]}"
             )
-        pool, offset = np.concatenate([pool, tested.values]), len(pool)
-    test_values, test_rows, read = _read_rows(test, tested, test_key)
-    readings.append(f"test: {read}")
-    if test_values.shape[1] != values.shape[1]:
+        pool, offset = np.concatenate([pool, second.images]), len(pool)
+    if second.values.shape[1] != first.values.shape[1]:
         raise UserError(
-            f"{test['responses']}: has {test_values.shape[1]} neurons but {definition['responses']} has "
-            f"{values.shape[1]}"
+            f"{test['responses']}: has {second.values.shape[1]} neurons but {definition['responses']} has "
+            f"{first.values.shape[1]}"
         )
-    test_rows = np.where(test_rows == BLANK, BLANK, test_rows + offset)
+    rows = first.image_of_row
+    test_rows = np.where(second.image_of_row == BLANK, BLANK, second.image_of_row + offset)
     twice = np.intersect1d(rows[rows != BLANK], test_rows)
     if len(twice):
         raise UserError(
             f"{test_key}: image {twice[0]} is also in {definition['responses']}: leave it out of one"
         )
     shown, local = shown_images(np.concatenate([rows, test_rows]))
-    stimuli, readings[-1] = _keep(pool, shown, readings[-1])
+    never = len(pool) - len(shown)
     return Recording(
-        images=stimuli,
-        responses=by_image(local, np.concatenate([values, test_values])),
+        images=pool[shown],
+        responses=by_image(local, np.concatenate([first.values, second.values])),
         split=np.where(np.isin(shown, test_rows), "test", ""),
         neurons=None,
-        source=source,
+        source=f"files {definition['images']} and {definition['responses']}",
         citation="",
         repeat_averages=definition.get("repeat_averages", False),
         groups=groups_of(definition, len(pool), None, shown),
-        reading=readings,
+        reading=[
+            *first.reading,
+            *(f"test: {phrase}" for phrase in second.reading[0 if own else 1 :]),
+            *([f"{never} images were never shown and are left out"] if never else []),
+        ],
         image_names=[f"test {i - offset}" if i >= offset > 0 else str(i) for i in shown],
     )
 
 
 def _covariates(
-    definition: dict[str, Any], responses: np.ndarray | Presentations, image_of_row: np.ndarray | None
+    definition: dict[str, Any],
+    responses: np.ndarray | Presentations,
+    image_of_row: np.ndarray | None,
+    order_of_images: np.ndarray | slice,
 ) -> tuple[list[str], np.ndarray | Presentations] | None:
     """Files of running speed and the like, whose axes are those of the responses without the neurons."""
     files = definition.get("covariates")
@@ -311,4 +338,4 @@ def _covariates(
     if isinstance(responses, Presentations):
         rows = stacked.reshape(-1, stacked.shape[-1])
         return list(files), Presentations(rows, responses.row, responses.image, responses.repeat)
-    return list(files), to_float32(stacked)
+    return list(files), to_float32(stacked[:, order_of_images])

@@ -1,4 +1,4 @@
-"""Arrays in HDF5 files, netCDF-4 and MATLAB 7.3 among them, read through h5py."""
+"""Arrays in HDF5 files, those of NWB and MATLAB 7.3 among them, read through h5py."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import h5py
 import numpy as np
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.archive import is_absurd
+from whatwhere.recordings.archive import check_size
 
-_NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
-_FILTERS = {32001: "Blosc", 32004: "LZ4", 32008: "bitshuffle", 32015: "Zstandard", 32026: "Blosc2"}
+_CONVENTIONS = ("_FillValue", "missing_value", "scale_factor", "add_offset")
+"""Attributes by which netCDF changes the meaning of stored numbers."""
 
 
 @contextlib.contextmanager
@@ -44,72 +44,55 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
 
 
 def dataset_names(content: h5py.File) -> list[str]:
-    """Paths of all datasets below a file's root, links included, without the bare dimensions of netCDF."""
+    """Paths of all datasets of a file; broken links stay, so that a message can name them."""
     names: list[str] = []
 
-    def visit(name: str, item: h5py.HLObject) -> None:
-        if isinstance(item, h5py.Dataset) and not name.startswith("#") and _is_variable(item):
+    def visit(name: str, _: h5py.HardLink | h5py.SoftLink | h5py.ExternalLink) -> None:
+        if not isinstance(content.get(name), h5py.Group):
             names.append(name)
 
-    def follow(name: str, link: h5py.HardLink | h5py.SoftLink | h5py.ExternalLink) -> None:
-        # Broken ones stay in the list, so that a message can name them.
-        if not isinstance(link, h5py.HardLink) and not isinstance(_linked(content, name), h5py.Group):
-            names.append(name)
-
-    content.visititems(visit)
-    content.visititems_links(follow)
+    content.visititems_links(visit)
     return names
 
 
-def _linked(content: h5py.File, name: str) -> h5py.HLObject | None:
-    try:
-        return content[name]
-    except (KeyError, OSError):
-        return None
+def list_arrays(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of all arrays of an HDF5 file by their path in it."""
+    with open_hdf5(path) as content:
+        found = {name: content.get(name) for name in dataset_names(content)}
+        return {name: item.shape or () for name, item in found.items() if item is not None}
 
 
-def other_files(path: str | Path) -> list[Path]:
-    """Files that an HDF5 file takes values from by links, virtual datasets or external storage."""
-    if not Path(path).is_file() or not h5py.is_hdf5(path):
-        return []
-    names: set[str] = set()
-
-    def visit(_: str, item: h5py.HLObject) -> None:
-        if isinstance(item, h5py.Dataset):
-            names.update(one.file_name for one in (item.virtual_sources() if item.is_virtual else ()))
-            names.update(name for name, _, _ in item.external or ())
-
-    def follow(_: str, link: h5py.HardLink | h5py.SoftLink | h5py.ExternalLink) -> None:
-        if isinstance(link, h5py.ExternalLink):
-            names.add(link.filename)
-
-    with open_hdf5(Path(path)) as content:
-        content.visititems(visit)
-        content.visititems_links(follow)
-    return sorted(Path(path).parent / name for name in names - {"."})
+def label_of(item: h5py.Dataset | h5py.Group) -> str:
+    """``file:path`` of an object, for messages."""
+    return f"{item.file.filename}:{str(item.name).strip('/')}"
 
 
-def _is_variable(dataset: h5py.Dataset) -> bool:
-    """Whether a dataset holds values and is not only a dimension of netCDF."""
-    stated = dataset.attrs.get("NAME")
-    return not (isinstance(stated, bytes) and stated.startswith(_NO_VARIABLE))
+def dataset_at(group: h5py.Group, name: str) -> h5py.Dataset:
+    """Dataset of this name in an open file or group.
 
-
-def dataset_at(content: h5py.File, name: str, path: Path) -> h5py.Dataset:
-    """The dataset of this name; UserError if a link of it is broken."""
-    try:
-        found = content[name]
-    except (KeyError, OSError) as error:
-        raise UserError(f"{path}:{name}: is a link to what is not there") from error
+    Raises
+    ------
+    UserError
+        If there is none, a link is broken, or the values lie in another file.
+    """
+    label = f"{label_of(group).rstrip(':')}{'/' if group.name != '/' else ':'}{name}"
+    found = group.get(name)
+    if found is None:
+        raise UserError(f"{label}: is not there, or is a link to what is not there")
     if not isinstance(found, h5py.Dataset):
-        raise UserError(f"{path}:{name}: is a group, not an array")
+        raise UserError(f"{label}: is a group, not an array")
+    if found.file.filename != group.file.filename or found.is_virtual or found.external:
+        raise UserError(
+            f"{label}: takes its values from other files: name the file that holds them, or write them into "
+            "this one"
+        )
     return found
 
 
 def axis_names(dataset: h5py.Dataset) -> tuple[str | None, ...] | None:
     """Names of the axes, by labels or else by dimension scales; None if there are none."""
     names = [scale and str(scale.name).rpartition("/")[2] for scale in _scales(dataset)]
-    # The library crashes on labels of a fixed length.
+    # h5py fails on labels of a fixed length.
     labels = dataset.attrs.get("DIMENSION_LABELS", [])
     for axis, label in enumerate(labels if len(labels) == dataset.ndim else []):
         text = label.decode(errors="replace") if isinstance(label, bytes) else str(label)
@@ -120,7 +103,7 @@ def axis_names(dataset: h5py.Dataset) -> tuple[str | None, ...] | None:
 def axis_labels(dataset: h5py.Dataset) -> tuple[np.ndarray | None, ...] | None:
     """Values of the dimension scales, such as the numbers of images; None if there are none."""
     labels = [
-        scale[...] if scale is not None and scale.shape == (length,) and _is_variable(scale) else None
+        scale[...] if scale is not None and scale.shape == (length,) else None
         for scale, length in zip(_scales(dataset), dataset.shape or (), strict=True)
     ]
     return tuple(labels) if any(label is not None for label in labels) else None
@@ -131,107 +114,53 @@ def _scales(dataset: h5py.Dataset) -> list[h5py.Dataset | None]:
     scales: list[h5py.Dataset | None] = [None] * dataset.ndim
     listed = dataset.attrs.get("DIMENSION_LIST", [])
     for axis, references in enumerate(listed if len(listed) == dataset.ndim else []):
-        try:
+        with contextlib.suppress(ValueError, IndexError, KeyError, RuntimeError, TypeError):
             scales[axis] = dataset.file[references[0]]
-        except (ValueError, IndexError, KeyError, RuntimeError, TypeError):
-            continue
     return scales
 
 
-def read_dataset(dataset: h5py.Dataset, label: str, file_size: int) -> np.ndarray:
-    """All values of a dataset; what netCDF declares missing is NaN, and its scale and offset are applied.
-
-    Parameters
-    ----------
-    dataset
-        In an open file.
-    label
-        What to call it in messages.
-    file_size
-        Of its file in bytes: more than its content can unpack to is refused.
+def read_dataset(dataset: h5py.Dataset) -> np.ndarray:
+    """All values of a dataset in an open file.
 
     Raises
     ------
     UserError
-        If it has no values, is compressed by a filter that is not installed, was never written in parts,
-        or is damaged.
+        If it has no values, was never written in parts, is damaged, too large or compressed by a filter that
+        is not installed, or has attributes of netCDF.
     """
+    label = label_of(dataset)
     if dataset.shape is None:
         raise UserError(f"{label}: has a null dataspace, that is, no values")
-    if dataset.dtype.kind == "O" and h5py.check_string_dtype(dataset.dtype) is None:
+    is_text = h5py.check_string_dtype(dataset.dtype) is not None
+    if dataset.dtype.kind == "O" and not is_text:
         raise UserError(f"{label}: holds references or lists of different lengths, expected numbers")
-    if is_absurd(math.prod(dataset.shape) * dataset.dtype.itemsize, file_size) and not dataset.is_virtual:
-        raise UserError(f"{label}: unpacks to an absurd size, {dataset.shape}: refused")
-    _check_filters(dataset, label)
-    fill = _declared_missing(dataset, label)
-    if not len(fill):
-        _check_written(dataset, label)
+    check_size(math.prod(dataset.shape) * dataset.dtype.itemsize, label)
+    coded = next((name for name in _CONVENTIONS if name in dataset.attrs), None)
+    if coded is not None:
+        raise UserError(
+            f"{label}: its attribute {coded} is no part of HDF5: write netCDF, or the final numbers"
+        )
+    _check_written(dataset, label)
     try:
-        array = dataset.asstr()[...] if dataset.dtype.kind == "O" else dataset[...]
+        return np.asarray(dataset.asstr()[...] if is_text and dataset.dtype.kind == "O" else dataset[...])
     except (OSError, RuntimeError, ValueError, TypeError, UnicodeDecodeError) as error:
-        raise UserError(f"{label}: is damaged: write it again") from error
-    return _decoded(np.asarray(array), dataset, fill, label)
-
-
-def _check_filters(dataset: h5py.Dataset, label: str) -> None:
-    created = dataset.id.get_create_plist()
-    for position in range(created.get_nfilters()):
-        number, _, _, name = created.get_filter(position)
-        if not h5py.h5z.filter_avail(number):
-            called = _FILTERS.get(number) or name.decode(errors="replace") or f"number {number}"
-            raise UserError(
-                f"{label}: is compressed by {called}, which this HDF5 library cannot read: "
-                "write it again with gzip or without compression"
-            )
+        raise UserError(
+            f"{label}: is damaged, or compressed by a filter that is not installed: write it again with "
+            f"gzip or uncompressed ({error})"
+        ) from error
 
 
 def _check_written(dataset: h5py.Dataset, label: str) -> None:
-    """Refuse values that were never written: the library would make them up."""
-    size = math.prod(dataset.shape)
-    if dataset.is_virtual:
-        folder = Path(dataset.file.filename).parent
-        for source in dataset.virtual_sources():
-            if source.file_name != "." and not (folder / source.file_name).exists():
-                raise UserError(f"{label}: is put together from {source.file_name}, which is not there")
-        return
-    created = dataset.id.get_create_plist()
-    if size == 0 or created.get_external_count() or created.get_layout() == h5py.h5d.COMPACT:
-        return
-    chunks = dataset.chunks
-    if chunks is None:
-        missing = dataset.id.get_storage_size() == 0
-        what = "was never written"
+    """Refuse values that were never written: HDF5 would make them up."""
+    if dataset.chunks is None:
+        missing, all_of = int(dataset.size > 0 and dataset.id.get_storage_size() == 0), 1
     else:
-        wanted = math.prod(-(-length // chunk) for length, chunk in zip(dataset.shape, chunks, strict=True))
-        missing = dataset.id.get_num_chunks() < wanted
-        what = f"{wanted - dataset.id.get_num_chunks()} of its {wanted} chunks were never written"
-    # A fill value of NaN says on purpose that what is not written is missing.
+        all_of = math.prod(-(-n // chunk) for n, chunk in zip(dataset.shape, dataset.chunks, strict=True))
+        missing = all_of - dataset.id.get_num_chunks()
     blank = dataset.fillvalue
+    # A fill value of NaN says on purpose that what is not written is missing.
     if missing and not (np.isscalar(blank) and blank != blank):
-        raise UserError(f"{label}: {what} and would be read as {blank}: write it again, NaN where missing")
-
-
-def _declared_missing(dataset: h5py.Dataset, label: str) -> np.ndarray:
-    if dataset.dtype.kind not in "iuf":
-        return np.empty(0)
-    return np.concatenate([_numbers(dataset, name, label) for name in ("_FillValue", "missing_value")])
-
-
-def _numbers(dataset: h5py.Dataset, attribute: str, label: str) -> np.ndarray:
-    """An attribute as (number,), empty if there is none."""
-    values = np.atleast_1d(dataset.attrs.get(attribute, np.empty(0)))
-    if values.dtype.kind not in "biuf":
-        raise UserError(f"{label}: its attribute {attribute} is no number: mend or remove it")
-    return values
-
-
-def _decoded(array: np.ndarray, dataset: h5py.Dataset, missing: np.ndarray, label: str) -> np.ndarray:
-    if array.dtype.kind not in "iuf":
-        return array
-    absent = np.isin(array, missing[missing == missing]) if len(missing) else np.zeros(1, bool)
-    if dataset.attrs.get("_Unsigned") in ("true", b"true") and array.dtype.kind == "i":
-        array = array.astype(array.dtype.newbyteorder("=")).view(f"u{array.dtype.itemsize}")
-    for attribute, operation in (("scale_factor", np.multiply), ("add_offset", np.add)):
-        for factor in _numbers(dataset, attribute, label):
-            array = operation(array, np.float64(factor))
-    return np.where(absent, np.nan, array) if absent.any() else array
+        raise UserError(
+            f"{label}: {missing} of its {all_of} chunks were never written and would be read as {blank}: "
+            "write it again, NaN where missing"
+        )

@@ -12,10 +12,14 @@ from scipy import sparse
 
 from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import NamedArray
+from whatwhere.recordings.layouts import SYNONYMS
+
+_FEW = 10
+"""Rows from which whole numbers that occur once each are no responses."""
 
 
 def as_array(values: Any, name: str) -> NamedArray:
-    """Values of any type, and the names of their axes where the type has them.
+    """Values of any type, and the names of their axes and of what lies along them where the type has them.
 
     Parameters
     ----------
@@ -36,9 +40,31 @@ def as_array(values: Any, name: str) -> NamedArray:
         return NamedArray(_plain(values.data, name), tuple(map(str, values.dims)), labels)
     if isinstance(values, (xr.Dataset, xr.DataTree)):
         raise UserError(f"{name}: is a {type(values).__name__} of xarray: give one of its variables")
-    if isinstance(values, pd.DataFrame) and not values.index.equals(pd.RangeIndex(len(values))):
-        return NamedArray(_plain(values, name), None, (values.index.to_numpy(), None))
+    if isinstance(values, pd.DataFrame):
+        _refuse_index(values, name)
+        return NamedArray(_plain(values, name), None, (_names(values.index), _names(values.columns)))
+    if isinstance(values, pd.Series):
+        return NamedArray(_plain(values, name), None, (_names(values.index),))
     return NamedArray(_plain(values, name), None)
+
+
+def _names(index: pd.Index) -> np.ndarray | None:
+    """Labels of pandas that somebody gave, None for those that count rows."""
+    return None if index.equals(pd.RangeIndex(len(index))) else index.to_numpy()
+
+
+def _refuse_index(table: pd.DataFrame, name: str) -> None:
+    """Refuse a column that numbers images, by name or as whole numbers that count the rows in any order."""
+    rows = np.arange(len(table))
+    for position, column in enumerate(table.columns):
+        values = table.iloc[:, position]
+        named = str(column).lower() in (*SYNONYMS["image"], *SYNONYMS["presentation"], *SYNONYMS["repeat"])
+        counts = pd.api.types.is_integer_dtype(values.dtype) and len(rows) >= _FEW and not values.isna().any()
+        if named or (counts and any(np.array_equal(np.sort(values), first + rows) for first in (0, 1))):
+            raise UserError(
+                f"{name}: the column {column!r} numbers images and is no neuron: make it the index of both "
+                "tables if it names images, or sort by it and drop it"
+            )
 
 
 def _plain(values: Any, name: str) -> np.ndarray:

@@ -12,7 +12,6 @@ from whatwhere.recordings import sensorium
 from whatwhere.recordings.archive import files_below
 from whatwhere.recordings.array_files import split_location
 from whatwhere.recordings.fetch import is_url
-from whatwhere.recordings.hdf5 import other_files
 from whatwhere.recordings.pictures import is_image
 from whatwhere.recordings.tables import is_table
 
@@ -39,11 +38,10 @@ def stamp(definition: dict[str, Any]) -> str:
     """Digest of the names, sizes and times of all files that a dataset is made from.
 
     A folder changes its own time only when files come or go. Files of thousands of trials are too many to be
-    inputs of a rule one by one; their stamp is a param, and so are files that HDF5 files link to.
+    inputs of a rule one by one; their stamp is a param.
     """
     digest = hashlib.sha256()
     whole = [definition["path"]] if "path" in definition else input_files(definition)
-    whole += [str(other) for path in whole if not is_image(path) for other in other_files(path)]
     for path in map(Path, whole):
         files = [path / name for name in files_below(path)] if path.is_dir() else [path]
         for file in files:

@@ -45,7 +45,7 @@ def split_names(array: np.ndarray, label: str) -> np.ndarray:
             raise UserError(f"{label}: numbers must be 0 (train), 1 (validation), 2 (test) or -1 (none)")
         return np.array([*SPLITS, ""])[array.astype(int)]
     if array.dtype.kind == "U" or all(isinstance(value, str) for value in array.tolist()):
-        return array.astype(str)
+        return np.char.rstrip(array.astype(str))  # MATLAB pads rows of letters
     raise UserError(f"{label}: holds {array.dtype}, expected names of splits")
 
 

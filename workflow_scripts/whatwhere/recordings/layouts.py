@@ -1,7 +1,8 @@
-"""Which axis of an array is which: words of the configuration, names in files, and what shapes allow."""
+"""Axes of arrays: stated by a key, by names in the file, or by shapes that allow one reading only."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,227 +17,211 @@ IMAGE_AXES = {3: ("image", "y", "x"), 4: ("image", "channel", "y", "x")}
 """Axes of images by their number."""
 LETTERS = {"nchw": ("image", "channel", "y", "x"), "nhwc": ("image", "y", "x", "channel")}
 """Short for two common layouts of images."""
-
-_NAMES = {
-    "image": "image images stimulus stimuli stim img picture frame scene image_id stimulus_id",
-    "neuron": "neuron neurons unit units cell cells roi rois neuroid neuron_id unit_id cell_id",
-    "repeat": "repeat repeats repetition repetitions rep reps trial trials",
-    "presentation": "presentation presentations trial trials sample samples row",
-    "channel": "channel channels color colour rgb band c",
-    "y": "y height h row rows lat",
-    "x": "x width w column columns lon",
+SYNONYMS = {
+    "image": ("image", "images", "image_id", "stimulus", "stimuli", "stimulus_id"),
+    "neuron": ("neuron", "neurons", "neuron_id", "unit", "units", "unit_id", "cell", "cells", "roi", "rois"),
+    "repeat": ("repeat", "repeats", "repetition", "repetitions", "trial", "trials"),
+    "presentation": ("presentation", "presentations", "trial", "trials"),
+    "channel": ("channel", "channels", "color", "colour"),
+    "y": ("y", "height"),
+    "x": ("x", "width"),
 }
-"""What axes are called in files, by our word for them."""
+"""Names of axes in files, by our word for them; other names are refused."""
+_UNNAMED = re.compile(r"(phony_)?dim_?\d+")
+"""Names that libraries give to axes without one."""
+
+Shape = tuple[int, ...]
+Names = Sequence[str | None] | None
 
 
-def known_axes(names: Sequence[str | None] | None, wanted: Sequence[str]) -> tuple[str, ...] | None:
-    """Our words for the axes of an array that its file names, in the order of the array.
-
-    Parameters
-    ----------
-    names
-        What the file calls every axis, None or anything where it does not.
-    wanted
-        The words that there must be. A single axis without a telling name is the one that is left.
-
-    Returns
-    -------
-    None unless the names tell all axes.
-    """
-    if names is None or len(names) != len(wanted):
-        return None
-    found = [
-        next((word for word in wanted if str(name).lower() in _NAMES[word].split()), None) for name in names
-    ]
-    missing = [word for word in wanted if word not in found]
-    if found.count(None) == len(missing) == 1:
-        found[found.index(None)] = missing[0]
-    axes = tuple(word for word in found if word is not None)
-    return axes if sorted(axes) == sorted(wanted) else None
-
-
-def chosen_axes(
-    shape: tuple[int, ...],
-    names: Sequence[str | None] | None,
+def stated_axes(
+    shape: Shape,
+    names: Names,
     layout: Sequence[str] | None,
     axes_by_number: dict[int, tuple[str, ...]],
     key: str,
     label: str,
 ) -> tuple[str, ...] | None:
-    """Axes that the configuration or the file tells, None if neither does.
+    """Axes that the configuration or the file states, in the order of the array; None if neither does.
 
     Parameters
     ----------
     shape
         Of the array.
     names
-        What the file calls its axes, or None.
+        Names of the axes in the file, or None.
     layout
         Words of the configuration, or None.
     axes_by_number
-        Words that there may be, by the number of axes.
+        Words that there must be, by the number of axes.
     key, label
         The key of the layout and the array, for messages.
 
     Raises
     ------
     UserError
-        If there are too few or too many axes, or the two contradict each other.
+        If there are too few or too many axes, a name is none of :data:`SYNONYMS` and there is no layout, or
+        names and layout contradict each other.
     """
-    choices = [f"({', '.join(words)})" for words in axes_by_number.values()]
     if len(shape) not in axes_by_number:
-        raise UserError(f"{label}: has shape {shape}, expected {' or '.join(choices)}")
+        choices = " or ".join(f"({', '.join(words)})" for words in axes_by_number.values())
+        raise UserError(f"{label}: has shape {shape}, expected {choices}")
     wanted = axes_by_number[len(shape)]
-    named = known_axes(names, wanted)
-    if layout is None:
-        return named
-    if sorted(layout) != sorted(wanted):
+    given = [None if name is None or _UNNAMED.fullmatch(str(name)) else str(name) for name in names or []]
+    named = [next((word for word in wanted if str(name).lower() in SYNONYMS[word]), None) for name in given]
+    if layout is not None:
+        if sorted(layout) != sorted(wanted):
+            raise UserError(
+                f"{key}: [{', '.join(layout)}] does not describe {label} of shape {shape}: "
+                f"put {', '.join(wanted)} in its order"
+            )
+        if any(word not in (None, told) for word, told in zip(named, layout, strict=False)):
+            raise UserError(
+                f"{key}: [{', '.join(layout)}] contradicts {label}, whose axes are named "
+                f"{', '.join(map(str, names or []))}"
+            )
+        return tuple(layout)
+    if not any(given):
+        return None
+    if sorted(map(str, named)) != sorted(wanted):
+        odd = next((axis for axis, word in enumerate(named) if word is None or named.count(word) > 1), 0)
         raise UserError(
-            f"{key}: [{', '.join(layout)}] does not describe {label} of shape {shape}: "
-            f"put {', '.join(wanted)} in its order"
+            f"{label}: axis {odd} of {shape} is named {given[odd]!r}, which does not say whether it is "
+            f"{' or '.join(wanted)}: set {key} to these words in its order"
         )
-    if named is not None and named != tuple(layout):
-        raise UserError(
-            f"{key}: [{', '.join(layout)}] contradicts {label}, whose axes are named "
-            f"{', '.join(map(str, names or []))}"
-        )
-    return tuple(layout)
+    return tuple(word for word in named if word is not None)
 
 
 def arrange(array: np.ndarray, axes: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
-    """The array, whose axes are given, with its axes in the order wanted; a view."""
+    """Returns a view of the array, whose axes are given, with its axes in the order wanted."""
     return array.transpose([list(axes).index(word) for word in wanted])
 
 
+def count_images(
+    shape: Shape, names: Names, layout: Sequence[str] | None, likely: int, key: str, label: str
+) -> int:
+    """Number of images that responses without an index hold.
+
+    Parameters
+    ----------
+    shape, names, layout, key, label
+        As for :func:`stated_axes`.
+    likely
+        Number of images to guess with, for the message.
+
+    Raises
+    ------
+    UserError
+        If there are three axes that nothing states.
+    """
+    stated = stated_axes(shape, names, layout, RESPONSE_AXES, key, label)
+    if stated is None and len(shape) == 3:
+        raise _unstated(shape, RESPONSE_AXES[3], "image", likely, key, label)
+    return shape[stated.index("image") if stated else 0]
+
+
 def response_axes(
-    shape: tuple[int, ...],
-    names: Sequence[str | None] | None,
-    layout: Sequence[str] | None,
-    counted: tuple[str, int],
-    key: str,
-    label: str,
+    shape: Shape, names: Names, layout: Sequence[str] | None, counted: tuple[str, int], key: str, label: str
 ) -> tuple[str, ...]:
     """Axes of responses, in the order of the array.
 
     Parameters
     ----------
     shape, names, layout, key, label
-        As for :func:`chosen_axes`.
+        As for :func:`stated_axes`.
     counted
-        The axis whose length is known, image or presentation, and this length.
+        The axis of which the length is known, image or presentation, and this length.
 
     Raises
     ------
     UserError
-        If the axes do not fit, or neither words nor names tell them and the shape allows two readings.
+        If the axes do not fit, or nothing states them and the length is that of another axis, too.
     """
     word, length = counted
-    plural = f"{length} {word}s"
     table = PRESENTATION_AXES if word == "presentation" else RESPONSE_AXES
-    told = chosen_axes(shape, names, layout, table, key, label)
-    if told is not None:
-        here = told.index(word if word in told else "image")
-        if shape[here] != length:
-            raise UserError(
-                f"{label}: has {shape[here]} along its axis '{told[here]}' but there are {plural}: "
-                f"check {key}"
-            )
-        return told
-    fitting = [axis for axis, size in enumerate(shape) if size == length]
-    if len(shape) == 3:
-        if not fitting:
-            raise UserError(
-                f"{label}: has shape {shape} but there are {plural}: one row per {word} is needed"
-            )
-        first, last = (axis for axis in range(3) if axis != fitting[0])
-        readings = []
-        for repeat, neuron in ((first, last), (last, first)):
-            words = [""] * 3
-            words[fitting[0]], words[repeat], words[neuron] = "image", "repeat", "neuron"
-            readings.append(f"[{', '.join(words)}] for {shape[repeat]} repeats and {shape[neuron]} neurons")
+    stated = stated_axes(shape, names, layout, table, key, label)
+    if stated is None:
+        if len(shape) == 2 and shape[0] == length and shape[1] != length:
+            return table[2]
+        raise _unstated(shape, table[len(shape)], word if len(shape) == 2 else "image", length, key, label)
+    here = stated.index(word if word in stated else "image")
+    if shape[here] != length:
         raise UserError(
-            f"{label}: its axes {shape} can be read in two ways: set {key} to {' or to '.join(readings)}"
+            f"{label}: has {shape[here]} along its axis '{stated[here]}' but there are {length} {word}s: "
+            f"check {key}"
         )
-    if fitting == [0]:
-        return table[2]
-    if fitting == [1]:
-        raise UserError(
-            f"{label}: has shape {shape} for ({word}, neuron) but there are {plural}: the axes look "
-            f"transposed: set {key} to [neuron, {word}]"
-        )
-    if fitting:
-        raise UserError(
-            f"{label}: its axes {shape} can be read in two ways: set {key} to [{word}, neuron] or "
-            f"to [neuron, {word}]"
-        )
-    raise UserError(
-        f"{label}: has shape {shape} for ({word}, neuron) but there are {plural}: one row per {word} is "
-        "needed"
-    )
-
-
-def check_order(images: np.ndarray | None, responses: np.ndarray | None, label: str, other: str) -> None:
-    """Refuse responses whose file numbers images in another order than the file of images.
-
-    Parameters
-    ----------
-    images, responses
-        (image,) what each file calls the images, or None; numbers that are not given count from 0.
-    label, other
-        What to call responses and images in messages.
-    """
-    if responses is None:
-        return
-    counted = images is None
-    images = np.arange(len(responses)) if images is None else images
-    if len(images) != len(responses) or np.array_equal(images, responses):
-        return
-    shared = np.isin(responses, images)
-    if shared.all() or (shared.any() and not counted):
-        raise UserError(
-            f"{label}: numbers images {', '.join(map(str, responses[:3]))}, ... but {other} "
-            f"{', '.join(map(str, images[:3]))}, ...: sort both alike, or leave the numbers out"
-        )
+    return stated
 
 
 def image_axes(
-    shape: tuple[int, ...],
-    names: Sequence[str | None] | None,
-    layout: str | Sequence[str] | None,
-    key: str,
-    label: str,
+    shape: Shape, names: Names, layout: str | Sequence[str] | None, count: int | None, key: str, label: str
 ) -> tuple[str, ...]:
-    """Axes of images, in the order of the array; without words or names (image, y, x).
+    """Axes of images, in the order of the array.
 
     Parameters
     ----------
     shape, names, key, label
-        As for :func:`chosen_axes`.
+        As for :func:`stated_axes`.
     layout
         Words, or one of :data:`LETTERS`, or None.
+    count
+        Number of images that the responses count, or None if they do not tell.
 
     Raises
     ------
     UserError
-        If the axes do not fit, or there are four that nothing tells.
+        If the axes do not fit; or nothing states them and they are not (image, y, x) or, with up to four
+        channels, (image, channel, y, x), with the number of images along the first axis and no other.
     """
     words = LETTERS[layout] if isinstance(layout, str) else layout
-    if isinstance(layout, str) and len(shape) == 3:
-        words = None  # grey images have no channels to tell
-    told = chosen_axes(shape, names, words, IMAGE_AXES, key, label)
+    stated = stated_axes(shape, names, words, IMAGE_AXES, key, label)
     if 0 in shape:
         raise UserError(f"{label}: is empty, shape {shape}")
-    if told is None and len(shape) == 4:
-        raise UserError(f"{key}: is missing: say whether the four axes of {label} are nchw or nhwc")
-    if told is None and shape[0] == shape[2]:
-        raise UserError(
-            f"{label}: its axes {shape} can be read in two ways: set {key} to [image, y, x] or to "
-            "[y, x, image]"
-        )
-    axes = told or IMAGE_AXES[3]
-    if len(axes) == 4 and isinstance(layout, str):
-        here, other = (axes.index("channel"), 1 if layout == "nhwc" else 3)
+    if stated is None:
+        grey = len(shape) == 3 or shape[1] <= 4 < min(shape[2:])
+        if shape[0] != count or count in shape[1:] or not grey:
+            raise _unstated(shape, IMAGE_AXES[len(shape)], "image", count or shape[0], key, label)
+        return IMAGE_AXES[len(shape)]
+    if len(stated) == 4 and isinstance(layout, str):
+        here, other = (stated.index("channel"), 1 if layout == "nhwc" else 3)
         if shape[here] > 4 and shape[other] <= 4:
             better = "nchw" if layout == "nhwc" else "nhwc"
             raise UserError(f"{key}: {label} has shape {shape}, which looks like {better}")
-    return axes
+    return stated
+
+
+def likely_axes(shape: Shape, wanted: tuple[str, ...], word: str, length: int) -> list[list[str]]:
+    """Words for the axes of an array, one list for each reading in which the axis ``word`` has this length.
+
+    The other words keep the order of ``wanted``, but channels lie along the shortest axis that is left, and
+    for repeats both orders are given.
+    """
+    readings = []
+    for axis in (axis for axis, size in enumerate(shape) if size == length):
+        rest = [other for other in range(len(shape)) if other != axis]
+        others = [other for other in wanted if other not in (word, "channel")]
+        words = {axis: word}
+        if "channel" in wanted:
+            words[min(rest, key=lambda one: shape[one])] = "channel"
+        rest = [one for one in rest if one not in words]
+        orders = [others, others[::-1]] if "repeat" in wanted else [others]
+        for order in orders:
+            full = words | dict(zip(rest, order, strict=True))
+            readings.append([full[place] for place in range(len(shape))])
+    return readings
+
+
+def _unstated(
+    shape: Shape, wanted: tuple[str, ...], word: str, length: int, key: str, label: str
+) -> UserError:
+    readings = [f"[{', '.join(words)}]" for words in likely_axes(shape, wanted, word, length)]
+    if not readings:
+        return UserError(
+            f"{label}: has shape {shape} but there are {length} {word}s: check the files, and set {key} to "
+            f"the words {', '.join(wanted)} in the order of its axes"
+        )
+    return UserError(
+        f"{label}: its axes {shape} are not stated, and the shape can be read in several ways: set "
+        f"{key} to "
+        f"{' or to '.join(readings)}"
+    )

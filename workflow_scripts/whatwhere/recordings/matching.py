@@ -1,10 +1,12 @@
-"""Which picture a name or a number in a table means."""
+"""Images that names in a file mean: matched by name, or refused."""
 
 from __future__ import annotations
 
-import re
 import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -12,100 +14,123 @@ from whatwhere.errors import UserError
 from whatwhere.recordings.pictures import is_image
 from whatwhere.recordings.presentations import BLANK
 
-_BLANKS = {"", "nan", "na", "none", "null", "-1", "-1.0", "blank", "grey", "gray", "spontaneous"}
-_BLANKS |= {f"{colour}{space}screen" for colour in ("grey", "gray", "blank") for space in " _"}
-"""What tables call a presentation of none of the pictures."""
 
+def match(
+    values: Sequence[str], files: Sequence[str], label: str, blanks: Sequence[Any] = ()
+) -> tuple[np.ndarray, str]:
+    """Index of the file that every value names, and how the names were compared.
 
-def match(values: list[str], files: list[str], label: str) -> tuple[np.ndarray, str]:
-    """Index of the file that every value means, and how it was found.
-
-    A value is a path, a file name, one without its ending, or a whole number that ends the name; a folder
-    that all values share may be any. A value of no picture that commonly stands for a blank, or the number
-    just before or after those of all pictures, is :data:`BLANK`.
+    All values are paths as in ``files``, or file names with any one folder, or such names of which the ending
+    does not count.
 
     Parameters
     ----------
     values
-        (row,) names or numbers.
+        (row,) names.
     files
         Paths of the pictures.
     label
-        What to call the table in messages.
+        What to call the list of names in messages.
+    blanks
+        Values that name no image; their index is :data:`BLANK`.
 
     Raises
     ------
     UserError
-        If a value means no picture, or several.
+        If a value names no image, two values name one, or two images have one name.
     """
     values = [_composed(value) for value in values]
     files = [_composed(file) for file in files]
-    best: tuple[list[str], list[str], dict[str, int], str] | None = None
-    for how, keys, wanted in _readings(values, files):
+    empty = set(map(str, blanks))
+    named = [value for value in dict.fromkeys(values) if value not in empty]
+    folders = {value.replace("\\", "/").rpartition("/")[0] for value in named}
+    fewest = named
+    for how, short in (("path", str), ("file name", _file_name), ("name without ending", _stem)):
+        keys, wanted = [short(file) for file in files], [short(value) for value in named]
         index = {key: position for position, key in enumerate(keys)}
-        unknown = [v for v in dict.fromkeys(wanted) if v not in index and v.lower() not in _BLANKS]
-        if how == "number" and len(unknown) == 1 and _is_end(unknown[0], keys, wanted):
-            unknown = []
-        if not unknown and any(value in index for value in wanted):
-            _refuse_doubles(keys, wanted, label)
-            rows = np.array([index.get(value, BLANK) for value in wanted])
-            return rows, how
-        if best is None or len(unknown) < len(best[0]):
-            best = unknown, wanted, index, how
-    assert best is not None
-    unknown, wanted, _, _ = best
-    shown = values[wanted.index(unknown[0])] if unknown else values[0]
-    raise UserError(f"{label}: there is no image '{shown}': give the names of image files")
+        unknown = [value for value, key in zip(named, wanted, strict=True) if key not in index]
+        fewest = min(fewest, unknown, key=len)
+        if unknown or not named or (how != "path" and len(folders) > 1):
+            continue
+        _refuse_doubles(keys, wanted, named, label)
+        place = {value: index[key] for value, key in zip(named, wanted, strict=True)}
+        return np.array([place.get(value, BLANK) for value in values]), how
+    raise UserError(
+        f"{label}: there is no image '{(fewest or values)[0]}': give the names of image files, set "
+        "index_base and file_order if numbers count the files, or list what shows no image under blanks"
+    )
+
+
+def names_of(labels: np.ndarray | list[str]) -> list[str]:
+    """Labels along an axis as text, whole numbers without decimals."""
+    return [
+        str(int(one)) if isinstance(one, float) and one.is_integer() else str(one)
+        for one in np.asarray(labels).tolist()
+    ]
+
+
+def order_by_name(
+    images: np.ndarray | list[str] | None, responses: np.ndarray | None, label: str, other: str
+) -> np.ndarray | slice:
+    """Position in the responses of every image, by the names that both sides give.
+
+    Parameters
+    ----------
+    images, responses
+        (image,) names of the images on each side, or None if it has none.
+    label, other
+        What to call the responses and the images in messages.
+
+    Returns
+    -------
+    (image,) positions, or a slice that keeps the order if the responses name no images.
+
+    Raises
+    ------
+    UserError
+        If the names of the two sides differ, or the responses alone name images and do not count them in
+        order, from 0 or 1.
+    """
+    if responses is None:
+        return slice(None)
+    theirs = names_of(responses)
+    if images is None:
+        if any(theirs == [str(first + row) for row in range(len(theirs))] for first in (0, 1)):
+            return slice(None)
+        raise UserError(
+            f"{label}: names its images {', '.join(theirs[:3])}, ... but {other} names none: give {other} "
+            f"the same names, or leave the names out of {label} if both are in one order"
+        )
+    ours = names_of(images)
+    if sorted(ours) != sorted(theirs) or len(set(ours)) < len(ours):
+        raise UserError(
+            f"{label}: names its images {', '.join(theirs[:3])}, ... but {other} names {', '.join(ours[:3])}"
+            ", ...: give every image one name, the same on both sides"
+        )
+    place = {name: position for position, name in enumerate(theirs)}
+    return np.array([place[name] for name in ours])
 
 
 def _composed(text: str) -> str:
-    """Accents as one letter each: systems store them differently."""
+    """Text with accents as one letter each: systems store them differently."""
     return unicodedata.normalize("NFC", text.strip())
 
 
-def _readings(values: list[str], files: list[str]) -> list[tuple[str, list[str], list[str]]]:
-    """Ways to compare: how, one key per file, one per value."""
-    paths = [PurePosixPath(file) for file in files]
-    stems = [path.stem for path in paths]
-    bare = _without_folder(values)
-    ways = [
-        ("path", files, values),
-        ("file name", [path.name for path in paths], bare),
-        ("name without ending", stems, bare),
-        ("name without ending", stems, [v.rpartition(".")[0] if is_image(v) else v for v in bare]),
-    ]
-    whole = [_whole(value) for value in values]
-    ending = [re.search(r"([0-9]+)[^0-9]*$", path.stem) for path in paths]
-    if all(end is not None for end in ending) and any(number is not None for number in whole):
-        numbers = [str(int(end[1])) for end in ending if end is not None]
-        ways.append(("number", numbers, [v if n is None else n for v, n in zip(values, whole, strict=True)]))
-    return ways
+def _file_name(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
 
 
-def _without_folder(values: list[str]) -> list[str]:
-    """Names without the folder, of any system, that is the same for all but blanks."""
-    parts = [value.replace("\\", "/").rpartition("/") for value in values]
-    folders = {folder for folder, _, name in parts if name.lower() not in _BLANKS}
-    return [name for _, _, name in parts] if len(folders) == 1 else values
+def _stem(path: str) -> str:
+    name = _file_name(path)
+    return PurePosixPath(name).stem if is_image(name) else name
 
 
-def _whole(text: str) -> str | None:
-    """A whole number without leading zeros or decimals, None for other text."""
-    found = re.fullmatch(r"([+-]?[0-9]+)(\.0*)?", text)
-    return str(int(found[1])) if found else None
-
-
-def _is_end(value: str, keys: list[str], wanted: list[str]) -> bool:
-    """Whether a number is next to those of the pictures, all of which are shown."""
-    numbers = {int(key) for key in keys}
-    if _whole(value) is None or not set(keys) <= set(wanted):
-        return False
-    return int(value) in (min(numbers) - 1, max(numbers) + 1)
-
-
-def _refuse_doubles(keys: list[str], wanted: list[str], label: str) -> None:
-    seen: set[str] = set()
-    doubles = {key for key in keys if key in seen or seen.add(key)}  # type: ignore[func-returns-value]
-    double = next((value for value in wanted if value in doubles), None)
+def _refuse_doubles(keys: list[str], wanted: list[str], named: list[str], label: str) -> None:
+    files, values = Counter(keys), Counter(wanted)
+    double = next((key for key in wanted if files[key] > 1), None)
     if double is not None:
         raise UserError(f"{label}: two images are named '{double}': give their paths, or rename one")
+    key = next((key for key in wanted if values[key] > 1), None)
+    if key is not None:
+        both = [value for value, short in zip(named, wanted, strict=True) if short == key]
+        raise UserError(f"{label}: '{both[0]}' and '{both[1]}' name one image: give the names of image files")

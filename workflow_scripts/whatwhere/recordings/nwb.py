@@ -1,32 +1,38 @@
-"""Sessions in NWB files, the format of the DANDI archive (kind ``nwb``)."""
+"""Sessions in NWB files, the format of the DANDI archive (kind ``nwb``), read through h5py.
+
+pynwb refuses a whole file for one object of an extension whose specification the file does not store, such
+as an eye tracker that nobody asks for, and leaves out images of a type that it does not know.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.array_files import NamedArray
-from whatwhere.recordings.arrays import shape_images
-from whatwhere.recordings.columns import image_words
-from whatwhere.recordings.hdf5 import dataset_at, open_hdf5, read_dataset
+from whatwhere.recordings.hdf5 import dataset_at, label_of, open_hdf5, read_dataset
 from whatwhere.recordings.labels import labels_of_rows, split_names, tiers_of
 from whatwhere.recordings.matching import match
-from whatwhere.recordings.nwb_responses import averages, count_spikes, seconds
+from whatwhere.recordings.nwb_responses import averages, count_spikes, invalid, sample_times
 from whatwhere.recordings.pictures import in_numeric_order
-from whatwhere.recordings.presentations import by_image, index_numbers, shown_images
+from whatwhere.recordings.presentations import BLANK, by_image, index_numbers, shown_images
 from whatwhere.recordings.recording import Recording
 
-_IMAGES = ("Images", "ImageSeries", "OpticalSeries")
-_TABLES = ("TimeIntervals", "IndexSeries")
-_FILMS = "stimulus/presentation/"
-"""Where series of images lie that are shown from the first to the last."""
-_SERIES = ("RoiResponseSeries", "TimeSeries", "ElectricalSeries", "SpikeEventSeries")
+Column = Callable[[str, str], np.ndarray]
+"""Reads a column by its name and the key that gives the name, (presentation,) numbers or text."""
+
+_ROLES = {
+    "images": ("Images", "ImageSeries", "OpticalSeries"),
+    "presentations": ("TimeIntervals", "IndexSeries"),
+    "responses": ("RoiResponseSeries", "TimeSeries", "ElectricalSeries", "SpikeEventSeries"),
+}
+"""Types of the format by the key that names objects of them."""
 
 
 def load(definition: dict[str, Any], name: str) -> Recording:
@@ -35,10 +41,11 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     Parameters
     ----------
     definition
-        ``path``: the file. ``images``, ``presentations``, ``responses``: names in it, needed where there are
-        several. ``layout``: axes of images, [image, y, x] with channels last if left out.
-        ``image_of_presentation``, ``splits_from``, ``groups_from``, ``covariates``: columns of the table of
-        presentations. ``window``: from and to in ms after the onset.
+        ``path``: the file. ``images``, ``presentations``, ``responses`` (one series or several): names in it,
+        needed where there are several. ``layout``: axes of images, [image, y, x] with channels last if left
+        out. ``image_of_presentation``, ``splits_from``, ``groups_from``, ``covariates``, ``leave_out``:
+        columns of the table of presentations. ``index_base``, ``file_order``, ``blanks``: meaning of the
+        numbers or names in ``image_of_presentation``. ``window``: from and to in ms after the onset.
     name
         The dataset's key, for messages.
 
@@ -48,56 +55,79 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         If the file is unreadable, or does not hold what is named.
     """
     path = Path(definition["path"])
+    first, last = (edge / 1000 for edge in definition["window"])
+    if first >= last:
+        raise UserError(f"{name}.window: {definition['window']} is no window: give from and to in ms")
     with open_hdf5(path) as content:
         types = _types(content)
-        shown_by = _choose(types, _TABLES, definition.get("presentations"), f"{name}.presentations", path)
-        table = content[shown_by]
+        table = content[_choose(types, "presentations", definition.get("presentations"), name, path)]
+        onsets = _onsets(table)
+        column = partial(_column, table, len(onsets))
         wanted = definition.get("images") or _linked_images(table)
-        place = _choose(types, _IMAGES, wanted, f"{name}.images", path)
-        images, names, size = _read_images(content[place], definition.get("layout"), name, f"{path}:{place}")
-        onsets = _onsets(table, f"{path}:{shown_by}")
-        if place.startswith(_FILMS) and not ("image_of_presentation" in definition or _telling(table)):
-            raise UserError(
-                f"{path}:{place}: is a film, shown from its first frame to its last, which no model takes: "
-                f"name images that a column of {shown_by} counts"
-            )
-        index, reading = _index(table, definition, names, name, f"{path}:{shown_by}")
+        place = _choose(types, "images", wanted, name, path)
+        images = _read_images(content[place], definition.get("layout"), f"{name}.layout")
+        index, reading = _index(table, column, definition, images, name)
+        values, neurons, where = _responses(content, types, definition, onsets, (first, last), name)
+        values[invalid(content, onsets, (first, last))] = np.nan
+        lost = np.isnan(values).all(1) & (index != BLANK)
+        left = _left_out(column, definition.get("leave_out", {}), len(onsets), f"{name}.leave_out")
+        index = np.where(lost | left, BLANK, index)
         shown, rows = shown_images(index)
-        first, last = (edge / 1000 for edge in definition["window"])
-        if first >= last:
-            raise UserError(f"{name}.window: {definition['window']} is no window: give from and to in ms")
-        where = definition.get("responses", "units")
-        # Rows of blanks are not needed, but keep their place.
-        if where == "units":
-            values, neurons = count_spikes(content, onsets, (first, last), path)
-        else:
-            place_of_series = _choose(types, _SERIES, where, f"{name}.responses", path)
-            values = averages(content[place_of_series], onsets, (first, last), f"{path}:{place_of_series}")
-            neurons = None
+        if not len(shown):
+            raise UserError(f"{path}: no presentation is left that was recorded")
         presentations = by_image(rows, values)
-        labels, groups = (
-            _labels(what, table, definition, index, shown, name) for what in ("splits_from", "groups_from")
-        )
-        covariates = _covariates(table, definition, name)
-        found = _found(types)
+        labels: dict[str, np.ndarray | None] = dict.fromkeys(("splits_from", "groups_from"))
+        for key in set(labels) & set(definition):
+            values, label = column(definition[key], f"{name}.{key}"), f"{path}, column '{definition[key]}'"
+            values = split_names(values, label) if key == "splits_from" else values.astype(str)
+            labels[key] = labels_of_rows(values, index, shown, label)
+        covariates = [column(one, f"{name}.covariates") for one in definition.get("covariates", [])]
+        if any(values.dtype.kind not in "biuf" for values in covariates):
+            raise UserError(f"{name}.covariates: a column of {label_of(table)} holds text, expected numbers")
+        count, *size = images.values.shape
+        readings = [
+            f"{count} images of {' x '.join(map(str, size))} (channel, y, x) from {place}, shown by "
+            f"{str(table.name)[1:]}",
+            reading,
+            f"responses from {where}",
+            *([f"{lost.sum()} presentations that were not recorded are left out"] if lost.any() else []),
+        ]
     return Recording(
-        images=images[shown],
+        images=images.values[shown],
         responses=presentations,
-        split=tiers_of(labels, definition.get("tiers"), f"{name}.tiers"),
+        split=tiers_of(labels["splits_from"], definition.get("tiers"), f"{name}.tiers"),
         neurons=neurons,
         source=f"file {path}",
         citation="",
         repeat_averages=False,
-        groups=groups,
-        covariates=covariates and (covariates[0], replace(presentations, values=covariates[1])),
-        reading=[
-            f"images from {place} ({size}), shown by {shown_by}",
-            reading,
-            f"responses from {where}",
-            found,
-        ],
-        image_names=[names[i] for i in shown],
+        groups=labels["groups_from"],
+        covariates=(definition["covariates"], replace(presentations, values=np.stack(covariates, 1)))
+        if covariates
+        else None,
+        reading=readings,
+        image_names=[images.names[i] for i in shown],
     )
+
+
+def list_objects(path: Path) -> dict[str, list[str]]:
+    """Paths of what may be named by the keys ``images``, ``presentations`` and ``responses``, by key."""
+    with open_hdf5(path) as content:
+        return _candidates(_types(content))
+
+
+def table_columns(path: Path, table: str) -> list[str]:
+    """Columns of a table of presentations; empty for an IndexSeries."""
+    with open_hdf5(path) as content:
+        return _columns(content[table])
+
+
+class _Images(NamedTuple):
+    """Images (image, channel, y, x), their names, and whether the file states names and order."""
+
+    values: np.ndarray
+    names: list[str]
+    is_named: bool
+    is_ordered: bool
 
 
 def _types(content: h5py.File) -> dict[str, str]:
@@ -112,40 +142,32 @@ def _types(content: h5py.File) -> dict[str, str]:
     return types
 
 
-def _choose(types: dict[str, str], kinds: tuple[str, ...], wanted: str | None, key: str, path: Path) -> str:
-    """Path of the group of some kind that is named by its path or its end, or is the only one.
+def _candidates(types: dict[str, str]) -> dict[str, list[str]]:
+    found = {role: [place for place in types if types[place] in kinds] for role, kinds in _ROLES.items()}
+    # Averages of a microscope are images, too, and so is a table of what went wrong a table.
+    found["images"] = [one for one in found["images"] if one.startswith("stimulus/")] or found["images"]
+    found["presentations"] = [one for one in found["presentations"] if not one.endswith("/invalid_times")]
+    found["responses"] += ["units"] if "units" in types else []
+    return found
 
-    A full path may be that of any kind, such as one of an extension. Of images, those of the stimulus come
-    before averages of a microscope.
+
+def _choose(types: dict[str, str], role: str, wanted: str | None, name: str, path: Path) -> str:
+    """Path of the group that is named by its path or its end, or is the only one for its role.
+
+    A full path may be that of any type, such as one of an extension.
     """
-    there = [place for place, kind in types.items() if kind in kinds]
-    if wanted is None:
-        stimuli = [place for place in there if place.startswith("stimulus/")] if kinds is _IMAGES else []
-        fitting = stimuli or there
-    else:
-        end = wanted.strip("/")
-        fitting = [place for place in types if place == end] or [
-            place for place in there if place.endswith(f"/{end}")
-        ]
-    if len(fitting) == 1:
-        return fitting[0]
-    listed = ", ".join(there) or "none"
-    fault = f"there is no {wanted}" if wanted is not None and not fitting else "there are several"
-    if not there:
-        raise UserError(
-            f"{key}: {path} holds no {' or '.join(kinds)}: give the full path of what it holds instead"
-        )
-    raise UserError(f"{key}: {fault}: name one of those in {path}: {listed}")
-
-
-def _found(types: dict[str, str]) -> str:
-    """A phrase on what the file offers."""
-    parts = []
-    for what, kinds in (("images", _IMAGES), ("presentations", _TABLES), ("responses", _SERIES)):
-        there = [place for place, kind in types.items() if kind in kinds]
-        there += ["units"] if what == "responses" and types.get("units") else []
-        parts.append(f"{what}: {', '.join(there)}" if there else f"no {what}")
-    return f"found {'; '.join(parts)}"
+    there = _candidates(types)[role]
+    key, listed = f"{name}.{role}", ", ".join(there)
+    if not there and wanted not in types:
+        kinds = " or ".join(_ROLES[role])
+        raise UserError(f"{key}: {path} holds no {kinds}: give the full path of what it holds instead")
+    end = (wanted or "").strip("/")
+    fitting = there if wanted is None else [end] if end in types else []
+    fitting = fitting or [place for place in there if place.endswith(f"/{end}")]
+    if len(fitting) != 1:
+        fault = f"there is no {wanted}" if wanted is not None and not fitting else "there are several"
+        raise UserError(f"{key}: {fault}: name one of those in {path}: {listed}")
+    return fitting[0]
 
 
 def _linked_images(table: h5py.Group) -> str | None:
@@ -157,125 +179,164 @@ def _linked_images(table: h5py.Group) -> str | None:
     return None
 
 
-def _read(group: h5py.Group, name: str, label: str) -> np.ndarray:
-    size = Path(group.file.filename).stat().st_size
-    return read_dataset(dataset_at(group, name, Path(label)), f"{label}/{name}", size)
-
-
-def _read_images(
-    group: h5py.Group, layout: Sequence[str] | None, key: str, label: str
-) -> tuple[np.ndarray, list[str], str]:
-    """Images (image, channel, y, x), their names, and how their axes were read."""
-    stored, names = _stack(group, label)
-    axes = layout or ("image", "y", "x", "channel")[: stored.ndim]
-    images, reading, _ = shape_images(NamedArray(stored, None), axes, f"{key}.layout", label)
-    return images, names, reading
-
-
-def _stack(group: h5py.Group, label: str) -> tuple[np.ndarray, list[str]]:
-    """Images as they are stored, the first axis that of images, and their names."""
+def _read_images(group: h5py.Group, layout: Sequence[str] | None, key: str) -> _Images:
+    label, is_named, is_ordered = label_of(group), False, True
     if "data" in group:
         if "external_file" in group:
             raise UserError(f"{label}: keeps its frames in other files: give them as kind images")
-        frames = _read(group, "data", label)
-        if frames.ndim not in (3, 4) or 0 in frames.shape:
-            raise UserError(f"{label}: has shape {frames.shape}, expected (frame, y, x), or channels last")
-        return frames, [str(number) for number in range(len(frames))]
-    if "order_of_images" in group:
-        names = [str(group.file[one].name).rpartition("/")[2] for one in group["order_of_images"][...]]
+        stored = read_dataset(dataset_at(group, "data"))
+        names = [str(number) for number in range(len(stored))]
     else:
-        names = in_numeric_order([name for name in group if isinstance(group[name], h5py.Dataset)])
-    pictures = [_read(group, name, label) for name in names]
-    if not pictures:
-        raise UserError(f"{label}: holds no image")
-    odd = next((n for n, p in zip(names, pictures, strict=True) if p.shape != pictures[0].shape), None)
-    if odd is not None or pictures[0].ndim not in (2, 3):
-        raise UserError(f"{label}: {odd or names[0]} has another shape than an image or than {names[0]}")
-    return np.stack(pictures), names
+        is_named, is_ordered = True, "order_of_images" in group
+        if is_ordered:
+            references = group["order_of_images"][...]
+            names = [str(group.file[one].name).rpartition("/")[2] for one in references]
+        else:
+            names = in_numeric_order([name for name in group if isinstance(group[name], h5py.Dataset)])
+            is_ordered = names == sorted(names)
+        pictures = [read_dataset(dataset_at(group, name)) for name in names]
+        if not pictures:
+            raise UserError(f"{label}: holds no image")
+        odd = next((n for n, p in zip(names, pictures, strict=True) if p.shape != pictures[0].shape), None)
+        if odd is not None:
+            raise UserError(f"{label}: {odd} has another shape than {names[0]}: give images of one size")
+        stored = np.stack(pictures)
+    axes = list(layout or ("image", "y", "x", "channel")[: stored.ndim])
+    if stored.ndim not in (3, 4) or 0 in stored.shape or stored.ndim != len(axes):
+        given = f", which {key} calls {axes}" if layout else ""
+        raise UserError(f"{label}: has axes {stored.shape}{given}, expected (image, y, x), or channels last")
+    order = [axes.index(axis) for axis in ("image", "channel", "y", "x") if axis in axes]
+    images = stored.transpose(order)
+    return _Images(images[:, None] if images.ndim == 3 else images, names, is_named, is_ordered)
 
 
-def _onsets(table: h5py.Group, label: str) -> np.ndarray:
+def _onsets(table: h5py.Group) -> np.ndarray:
     """When every presentation began, s."""
-    onsets = _read(table, "start_time", label) if "start_time" in table else seconds(table, label)
+    if "start_time" in table:
+        onsets = read_dataset(dataset_at(table, "start_time"))
+    else:
+        onsets = sample_times(table, len(dataset_at(table, "data")))
     if not np.isfinite(onsets).all():
-        raise UserError(f"{label}: presentation {np.flatnonzero(~np.isfinite(onsets))[0]} has no time")
+        row = np.flatnonzero(~np.isfinite(onsets))[0]
+        raise UserError(f"{label_of(table)}: presentation {row} has no time")
     return onsets
 
 
 def _index(
-    table: h5py.Group, definition: dict[str, Any], names: list[str], key: str, label: str
+    table: h5py.Group, column: Column, definition: dict[str, Any], images: _Images, key: str
 ) -> tuple[np.ndarray, str]:
     """Index of the image of every presentation, and how it was understood."""
-    base = definition.get("index_base")
+    names = images.names
+    label, base = label_of(table), definition.get("index_base")
+    blanks = definition.get("blanks", [])
     if "start_time" not in table:
-        numbers = _read(table, "data", label)
-        return index_numbers(numbers, len(names), 0 if base is None else base, f"{key}.index_base", label)
-    columns = _columns(table)
-    column = definition.get("image_of_presentation")
-    if column is None:
-        telling = _telling(table)
-        varied = [name for name in telling if len(np.unique(_column(table, name, label))) > 1]
-        if len(varied) != 1:
+        label, said = f"{label}/data", "its numbers"
+        values = read_dataset(dataset_at(table, "data"))
+        # By the standard, an IndexSeries counts from 0.
+        base = 0 if base is None else base
+    else:
+        name = definition.get("image_of_presentation")
+        if name is None:
             raise UserError(
                 f"{key}.image_of_presentation: is missing: name the column of {label} that says which image "
-                f"was shown: {', '.join(columns)}"
+                f"was shown: {', '.join(_columns(table))}; films, which no column counts, are not read"
             )
-        column = varied[0]
-    elif column not in columns:
-        raise UserError(
-            f"{key}.image_of_presentation: {label} has no column '{column}' but {', '.join(columns)}"
-        )
-    values = _column(table, column, label)
+        values = column(name, f"{key}.image_of_presentation")
+        label, said = f"{label}, column '{name}'", f"column {name}"
+    are_names = images.is_named and set(names) >= set(values) - set(map(str, blanks))
+    if values.dtype.kind == "U" and not are_names:
+        values = _as_numbers(values, blanks, names, label)
     if values.dtype.kind == "U":
-        index, how = match(values.tolist(), names, label)
-        return index, f"column {column} by {how}"
-    index, how = index_numbers(values, len(names), base, f"{key}.index_base", f"{label}/{column}")
-    return index, f"column {column}: {how}"
+        index, how = match(values.tolist(), names, label, blanks)
+        return index, f"{said} by {how}"
+    if not images.is_ordered and "file_order" not in definition:
+        raise UserError(
+            f"{key}.file_order: is missing: {label} counts images whose order the file does not state: set "
+            f"natural for {', '.join(names[:3])}, ..., or sorted for {', '.join(sorted(names)[:3])}, ..."
+        )
+    index, how = index_numbers(values, len(names), base, f"{key}.index_base", label, blanks)
+    if definition.get("file_order") == "sorted" and not images.is_ordered:
+        place = np.array([names.index(one) for one in sorted(names)])
+        index = np.where(index == BLANK, BLANK, place[index])
+    return index, f"{said}: {how}"
 
 
-def _telling(table: h5py.Group) -> list[str]:
-    """Columns whose name says that they name images; an IndexSeries counts them itself."""
-    return [name for name in _columns(table) if image_words(name)] or ["data"] * ("data" in table)
+def _as_numbers(values: np.ndarray, blanks: list[Any], names: list[str], label: str) -> np.ndarray:
+    """Numbers that are stored as text, NaN for words that are listed as blanks."""
+    words = np.isin(values, [one for one in blanks if isinstance(one, str)])
+    try:
+        return np.where(words, "nan", values).astype(np.float64)
+    except ValueError as error:
+        word = str(error).rpartition("'")[0].rpartition("'")[2]
+        raise UserError(
+            f"{label}: there is no image '{word}' among {', '.join(names[:3])}, ...: list what shows no "
+            "image under blanks"
+        ) from error
 
 
 def _columns(table: h5py.Group) -> list[str]:
     return [str(name) for name in table.attrs.get("colnames", [])]
 
 
-def _column(table: h5py.Group, name: str, label: str) -> np.ndarray:
-    values = _read(table, name, label)
-    return values.astype(str) if values.dtype.kind == "O" else values
+def _column(table: h5py.Group, n_presentations: int, name: str, key: str) -> np.ndarray:
+    """Values of a column, (presentation,) numbers or text."""
+    label = label_of(table)
+    if name not in _columns(table):
+        raise UserError(f"{key}: {label} has no column '{name}' but {', '.join(_columns(table))}")
+    values = read_dataset(dataset_at(table, name))
+    if values.shape != (n_presentations,) or f"{name}_index" in table:
+        raise UserError(
+            f"{key}: column '{name}' of {label} has shape {values.shape}, expected one value for each of the "
+            f"{n_presentations} presentations"
+        )
+    return values.astype(str) if values.dtype.kind in "OS" else values
 
 
-def _named_column(table: h5py.Group, column: str, key: str) -> np.ndarray:
-    label = f"{table.file.filename}:{str(table.name).strip('/')}"
-    if column not in _columns(table):
-        raise UserError(f"{key}: {label} has no column '{column}' but {', '.join(_columns(table))}")
-    return _column(table, column, label)
+def _left_out(column: Column, unwanted: dict[str, list[Any]], n_presentations: int, key: str) -> np.ndarray:
+    """Whether each presentation has one of the values that are unwanted in a column."""
+    left = np.zeros(n_presentations, bool)
+    for name, values in unwanted.items():
+        texts = [_as_text(value) for value in column(name, key).tolist()]
+        unknown = sorted({_as_text(value) for value in values} - set(texts))
+        if unknown:
+            there = ", ".join(sorted(set(texts))[:9])
+            raise UserError(f"{key}: no presentation has {name} '{unknown[0]}', there are {there}")
+        left |= np.isin(texts, [_as_text(value) for value in values])
+    return left
 
 
-def _labels(
-    what: str,
-    table: h5py.Group,
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+
+
+def _responses(
+    content: h5py.File,
+    types: dict[str, str],
     definition: dict[str, Any],
-    index: np.ndarray,
-    shown: np.ndarray,
+    onsets: np.ndarray,
+    window: tuple[float, float],
     name: str,
-) -> np.ndarray | None:
-    if what not in definition:
-        return None
-    column = definition[what]
-    values = _named_column(table, column, f"{name}.{what}")
-    label = f"{table.file.filename}, column '{column}'"
-    values = split_names(values, label) if what == "splits_from" else values.astype(str)
-    return labels_of_rows(values, index, shown, label)
-
-
-def _covariates(
-    table: h5py.Group, definition: dict[str, Any], name: str
-) -> tuple[list[str], np.ndarray] | None:
-    columns = definition.get("covariates")
-    if not columns:
-        return None
-    values = [_named_column(table, column, f"{name}.covariates") for column in columns]
-    return list(columns), np.stack(values, 1).astype(np.float64)
+) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Responses (presentation, neuron), names of neurons or None, and where they come from."""
+    path = Path(definition["path"])
+    where = definition.get("responses", "units")
+    if where == "units":
+        values, neurons = count_spikes(content, onsets, window)
+        return values, neurons, where
+    listed = [where] if isinstance(where, str) else where
+    places = [_choose(types, "responses", one, name, path) for one in listed]
+    for place in places:
+        if "data" not in content[place]:
+            inside = [one for one in _candidates(types)["responses"] if one.startswith(f"{place}/")]
+            raise UserError(
+                f"{name}.responses: {place} is a {types[place]}, expected one series or a list of series: "
+                f"{', '.join(inside) or 'it holds none'}"
+            )
+    parts = [averages(content[place], onsets, window) for place in places]
+    if len(parts) == 1:
+        return parts[0], None, places[0]
+    named = zip(places, parts, strict=True)
+    units = np.array([f"{place} {i}" for place, part in named for i in range(part.shape[1])])
+    return np.concatenate(parts, 1), units, ", ".join(places)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
 
 import h5py
 import numpy as np
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.hdf5 import read_dataset
+from whatwhere.recordings.hdf5 import dataset_at, label_of, read_dataset
+
+logger = logging.getLogger(__name__)
 
 
 def count_spikes(
-    content: h5py.File, onsets: np.ndarray, window: tuple[float, float], path: Path
+    content: h5py.File, onsets: np.ndarray, window: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Spikes of every unit in a window after every onset.
 
@@ -24,83 +26,140 @@ def count_spikes(
         (presentation,) s.
     window
         From and to, exclusive, in s after the onset.
-    path
-        Of the file, for messages.
 
     Returns
     -------
     counts
-        (presentation, neuron) float32.
+        (presentation, neuron) float32; NaN where the window is not within what was observed of a unit.
     units
         (neuron,) their ids, as text.
 
     Raises
     ------
     UserError
-        If there are no spike times.
+        If there are no spike times, or none lies in any window.
     """
-    units = content.get("units")
+    path, units = content.filename, content.get("units")
     if units is None or "spike_times" not in units or "spike_times_index" not in units:
         raise UserError(f"{path}: holds no spike times of units: set responses to the path of a series")
-    size = path.stat().st_size
-    times = read_dataset(units["spike_times"], f"{path}:units/spike_times", size)
-    ends = read_dataset(units["spike_times_index"], f"{path}:units/spike_times_index", size)
-    starts = np.concatenate([[0], ends[:-1]])
-    counts = np.empty((len(onsets), len(ends)), np.float32)
+    times = _rows(units, "spike_times")
     edges = np.stack([onsets + window[0], onsets + window[1]])
-    for unit, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        first, last = np.searchsorted(np.sort(times[start:end]), edges)
+    counts = np.empty((len(onsets), len(times)), np.float32)
+    for unit, train in enumerate(times):
+        first, last = np.searchsorted(np.sort(train), edges)
         counts[:, unit] = last - first
+    spikes = np.concatenate([*times, np.full(1, np.nan)])
+    if not counts.any():
+        raise UserError(
+            f"{path}: no unit has a spike in any window: spikes lie from {np.nanmin(spikes):g} to "
+            f"{np.nanmax(spikes):g} s, presentations from {onsets.min():g} to {onsets.max():g} s: give both "
+            "by one clock, in seconds"
+        )
+    outside = (edges[1] < np.nanmin(spikes)) | (edges[0] > np.nanmax(spikes))
+    if outside.any():
+        logger.warning(
+            "%s: %d presentations lie before the first or after the last spike of all units and count as "
+            "silence: list them under leave_out if nothing was recorded",
+            path,
+            outside.sum(),
+        )
+    if "obs_intervals" in units:
+        for unit, intervals in enumerate(_rows(units, "obs_intervals")):
+            counts[~_covered(intervals, edges), unit] = np.nan
     return counts, units["id"][...].astype(str)
 
 
-def averages(series: h5py.Group, onsets: np.ndarray, window: tuple[float, float], label: str) -> np.ndarray:
+def _rows(units: h5py.Group, column: str) -> list[np.ndarray]:
+    """Values of every unit in a column of lists."""
+    values, ends = (read_dataset(dataset_at(units, name)) for name in (column, f"{column}_index"))
+    return np.split(values, ends[:-1].astype(np.int64))
+
+
+def _covered(intervals: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Whether windows, (2, window), lie within the union of intervals, (interval, 2)."""
+    if not len(intervals):
+        return np.zeros(edges.shape[1], bool)
+    start, stop = intervals[np.argsort(intervals[:, 0])].T
+    stop = np.maximum.accumulate(stop)
+    apart = start[1:] > stop[:-1]
+    start, stop = start[np.append(True, apart)], stop[np.append(apart, True)]
+    place = np.searchsorted(start, edges[0], "right") - 1
+    return (place >= 0) & (edges[1] <= stop[place])
+
+
+def invalid(content: h5py.File, onsets: np.ndarray, window: tuple[float, float]) -> np.ndarray:
+    """Whether windows overlap with the file's table of invalid times, (presentation,)."""
+    table = content.get("intervals/invalid_times")
+    found = np.zeros(len(onsets), bool)
+    if table is not None:
+        starts, stops = (read_dataset(dataset_at(table, name)) for name in ("start_time", "stop_time"))
+        for start, stop in zip(starts, stops, strict=True):
+            found |= (onsets + window[0] < stop) & (onsets + window[1] > start)
+    return found
+
+
+def averages(series: h5py.Group, onsets: np.ndarray, window: tuple[float, float]) -> np.ndarray:
     """Mean of a series in a window after every onset, (presentation, neuron) float32.
 
     Parameters
     ----------
     series
-        A series (time, neuron) of an open file.
+        A series (time, neuron) of an open file; one stored (neuron, time) is recognised by its times or
+        regions of interest.
     onsets
         (presentation,) s.
     window
         From and to, exclusive, in s after the onset.
-    label
-        What to call the series in messages.
 
     Raises
     ------
     UserError
         If it has another shape, or no sample lies in a window.
     """
-    data = series["data"]
-    if data.ndim != 2:
-        raise UserError(f"{label}: has shape {data.shape}, expected (time, neuron)")
-    times = seconds(series, label)
-    if len(times) != len(data):
-        raise UserError(f"{label}: has {len(data)} samples but {len(times)} times")
-    if (np.diff(times) < 0).any():
+    label, data = label_of(series), dataset_at(series, "data")
+    is_turned = _is_turned(series, data.shape, label)
+    times = sample_times(series, data.shape[-1] if is_turned else data.shape[0])
+    if not (np.diff(times) >= 0).all():
         raise UserError(f"{label}: its times do not rise")
     first, last = (np.searchsorted(times, onsets + edge) for edge in window)
     empty = np.flatnonzero(first == last)
     if len(empty):
         raise UserError(
             f"{label}: has no sample from {window[0] * 1000:g} to {window[1] * 1000:g} ms after the onset of "
-            f"presentation {empty[0]} at {onsets[empty[0]]:g} s: widen window"
+            f"presentation {empty[0]} at {onsets[empty[0]]:g} s: its {len(times)} samples, of shape "
+            f"{data.shape} (time, neuron), lie from {times[0]:g} to {times[-1]:g} s: widen window"
         )
     factor = float(data.attrs.get("conversion", 1)), float(data.attrs.get("offset", 0))
-    means = np.empty((len(onsets), data.shape[1]), np.float32)
-    for row, (start, end) in enumerate(zip(first, last, strict=True)):
-        means[row] = data[start:end].mean(0, dtype=np.float64) * factor[0] + factor[1]
-    return means
+    means = []
+    for start, end in zip(first, last, strict=True):
+        samples = data[:, start:end].T if is_turned else data[start:end]
+        means.append(np.atleast_1d(samples.mean(0, dtype=np.float64)) * factor[0] + factor[1])
+    return np.stack(means).astype(np.float32)
 
 
-def seconds(series: h5py.Group, label: str) -> np.ndarray:
-    """Times of the samples of a series, s."""
+def _is_turned(series: h5py.Group, shape: tuple[int, ...], label: str) -> bool:
+    """Whether a series is stored (neuron, time)."""
+    times = len(series["timestamps"]) if "timestamps" in series else None
+    regions = next((len(series[name]) for name in ("rois", "electrodes") if name in series), None)
+    for is_turned, stored in ((False, shape), (True, shape[::-1])):
+        n_times, n_neurons = stored if len(stored) == 2 else (*stored, 1)[:2]
+        if len(shape) in (1, 2) and times in (None, n_times) and regions in (None, n_neurons):
+            return is_turned
+    known = [f"{n} {what}" for n, what in ((times, "times"), (regions, "neurons")) if n is not None]
+    raise UserError(
+        f"{label}: has shape {shape}, expected (time, neuron){', ' if known else ''}{' and '.join(known)}"
+    )
+
+
+def sample_times(series: h5py.Group, n_samples: int) -> np.ndarray:
+    """Times of the samples of a series, (n_samples,) s; UserError if it has none."""
+    label = label_of(series)
     if "timestamps" in series:
-        size = Path(series.file.filename).stat().st_size
-        return read_dataset(series["timestamps"], f"{label}/timestamps", size)
+        times = read_dataset(dataset_at(series, "timestamps"))
+        if times.shape != (n_samples,):
+            raise UserError(f"{label}: has {n_samples} samples but {len(times)} times")
+        return times
     if "starting_time" not in series:
         raise UserError(f"{label}: has neither timestamps nor a starting time")
     start = series["starting_time"]
-    return float(start[()]) + np.arange(len(series["data"])) / float(start.attrs["rate"])
+    return float(start[()]) + np.arange(n_samples) / float(start.attrs["rate"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,68 +102,54 @@ def shown_images(image_of_row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def index_numbers(
-    numbers: np.ndarray, n_images: int, base: int | None, key: str, label: str
+    numbers: np.ndarray, n_images: int, base: int | None, key: str, label: str, blanks: Sequence[Any] = ()
 ) -> tuple[np.ndarray, str]:
     """Index of the image of every presentation from its number.
 
     Parameters
     ----------
     numbers
-        (row,) whole numbers; NaN, -1 and the numbers just before and after those of the images are blanks,
-        presentations of none of them.
+        (row,) whole numbers; NaN and -1 are blanks, presentations of none of the images.
     n_images
-        How many images there are.
+        Number of images.
     base
-        Number of the first image, 0 or 1; None takes the one with which every image was shown.
+        Number of the first image, 0 or 1.
     key, label
         Key of ``base`` and where the numbers come from, for messages.
+    blanks
+        Further numbers that are blanks.
 
     Returns
     -------
     indices
         (row,) from 0, :data:`BLANK` for blanks.
     reading
-        How the numbers were understood.
+        A phrase on how the numbers were understood.
 
     Raises
     ------
     UserError
-        If they are no numbers of images, or the base cannot be told.
+        If a number is none of an image, or the base is not given.
     """
-    missing = np.isnan(numbers) if numbers.dtype.kind == "f" else np.zeros(len(numbers), bool)
-    odd = ~missing & (numbers != np.round(np.where(missing, 0, numbers)))
+    listed = [value for value in blanks if isinstance(value, (int, float))]
+    blank = np.isin(numbers, [-1, *listed]) | np.isnan(numbers.astype(np.float64))
+    odd = ~blank & (numbers != np.round(np.where(blank, 0, numbers)))
     if odd.any():
         raise UserError(f"{label}: {numbers[odd][0]} is no number of an image")
-    whole = np.where(missing, -1, numbers).astype(np.int64)
-    choices = [base] if base is not None else [0, 1]
-    fitting = [first for first in choices if _fits(whole, first, n_images)]
-    if not fitting:
-        seen = whole[whole != -1]
-        raise UserError(
-            f"{label}: numbers from {seen.min(initial=0)} to {seen.max(initial=0)} do not count "
-            f"{n_images} images from {' or '.join(map(str, choices))}: check them, and the axes of the images"
-        )
+    whole = np.where(blank, 0, numbers).astype(np.int64)
+    shown = whole[~blank]
+    first, last = (int(shown.min()), int(shown.max())) if len(shown) else (0, 0)
+    span = f"{label}: numbers from {first} to {last} for {n_images} images"
+    likely = next((str(one) for one in (0, 1) if (first, last) == (one, one + n_images - 1)), "0 or 1")
     if base is None:
-        complete = [first for first in fitting if np.isin(np.arange(n_images) + first, whole).all()]
-        if len(complete) != 1:
-            raise UserError(
-                f"{label}: its numbers may count {n_images} images from 0 or from 1: set {key} to 0 or 1"
-            )
-        fitting = complete
-    index = whole - fitting[0]
-    blank = (index < 0) | (index >= n_images)
-    reading = f"images are numbered from {fitting[0]}"
-    if blank.any():
-        names = sorted(
-            {
-                "NaN" if absent else str(value)
-                for absent, value in zip(missing[blank], whole[blank], strict=True)
-            }
+        raise UserError(f"{span} do not say whether they count from 0 or 1: set {key} to {likely}")
+    if not len(shown) or first < base or last >= base + n_images:
+        raise UserError(
+            f"{span} do not count from {base}: check {key}, the axes of the images, and list numbers that "
+            "show no image under blanks"
         )
-        reading += f", {blank.sum()} presentations of blanks ({', '.join(names)}) are left out"
-    return np.where(blank, BLANK, index), reading
-
-
-def _fits(numbers: np.ndarray, first: int, n_images: int) -> bool:
-    inside = (numbers >= first) & (numbers < first + n_images)
-    return bool((inside | np.isin(numbers, (-1, first - 1, first + n_images))).all() and inside.any())
+    inside = next((value for value in listed if base <= value < base + n_images), None)
+    if inside is not None:
+        raise UserError(f"{label}: {inside} is listed under blanks but is the number of an image")
+    left = f", {blank.sum()} presentations of blanks are left out" if blank.any() else ""
+    return np.where(blank, BLANK, whole - base), f"images are numbered from {base}{left}"

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 _TIERS = "meta/trials/tiers.npy"
 _IDS = ("colorframeprojector_image", "frame_image", "image")
-"""What comes before ``_id.npy`` and ``_class.npy`` in meta/trials/, by precedence."""
+"""Prefixes of ``_id.npy`` and ``_class.npy`` in meta/trials/, by precedence."""
 
 CITATIONS = {
     "sensorium": "",
@@ -30,7 +30,7 @@ CITATIONS = {
         "doi:10.1101/2020.10.05.326256"
     ),
 }
-"""What to cite by kind; empty for what may be anybody's."""
+"""Papers to cite by kind; empty for what may be anybody's."""
 
 TRACKED = (_TIERS, "data/images", "data/responses")
 """Parts of a folder whose change means that a session changed."""
@@ -56,44 +56,53 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     UserError
         If a file is missing or damaged, or the files contradict each other.
     """
+    folders = definition.get("covariates", [])
     with open_tree(definition["path"]) as tree:
         root = _root(tree)
-        tiers = _trial_values(tree, root + _TIERS).astype(str)
-        identities = _identities(tree, root)
-        n_trials = len(tiers)
-        if n_trials != len(identities):
-            raise UserError(f"{tree.path}: {len(tiers)} tiers but {len(identities)} image ids")
-        split = _splits(tiers, definition.get("tiers"), name)
-        kept = _usable(split, tiers, tree.label(root + _TIERS))
-        images, responses = (
-            _trial_files(tree, f"{root}data/{part}/", kept, len(tiers)) for part in ("images", "responses")
-        )
-        split, tiers, identities = split[kept], tiers[kept], [identities[trial] for trial in kept]
-        image_of_trial, firsts = _group(identities)
-        torn = np.flatnonzero(split != split[firsts][image_of_trial])
+        tiers = _per_trial(tree, root + _TIERS, None).astype(str)
+        image_of_trial = _images_of_trials(tree, root, len(tiers))
+        split = _splits(tiers, definition.get("tiers"), f"{name}.tiers", tree.label(root + _TIERS))
+        kept = np.flatnonzero(split != LEFT_OUT)
+        numbers, first, index = np.unique(image_of_trial[kept], return_index=True, return_inverse=True)
+        # Images are numbered by first appearance.
+        order = np.argsort(first)
+        first, index = kept[first[order]], np.argsort(order)[index]
+        torn = np.flatnonzero(split[kept] != split[first][index])
         if len(torn):
-            trial, first = torn[0], firsts[image_of_trial[torn[0]]]
+            trial, other = kept[torn[0]], first[index[torn[0]]]
             raise UserError(
-                f"{tree.path}: trials {kept[first]} and {kept[trial]} show one image but are in tiers "
-                f"{tiers[first]} and {tiers[trial]}: give them the same"
+                f"{tree.path}: trials {other} and {trial} show one image but are in tiers {tiers[other]} and "
+                f"{tiers[trial]}: give them the same"
             )
-        stimuli = _read_images(tree, images, image_of_trial, firsts)
-        trials = _read_vectors(tree, responses, "neuron")
+        files = {
+            part: _trial_files(tree, f"{root}data/{part}/", kept, len(tiers))
+            for part in ("images", "responses", *folders)
+        }
+        images = _read_images(tree, files["images"], index)
+        trials = _read_vectors(tree, files["responses"], "neuron")
+        presentations = by_image(index, trials)
+        values = [_read_vectors(tree, files[folder], "value") for folder in folders]
         neurons = _neurons(tree, root, trials.shape[1])
-        presentations = by_image(image_of_trial, trials)
-        covariates = _covariates(tree, root, definition.get("covariates", []), kept, n_trials)
+        start = f"{root}data/"
+        there = {file.removeprefix(start).split("/")[0] for file in tree.names if file.startswith(start)}
+    unused = sorted(there - set(files))
+    names = [
+        folder if part.shape[1] == 1 else f"{folder} {i}"
+        for folder, part in zip(folders, values, strict=True)
+        for i in range(part.shape[1])
+    ]
     return Recording(
-        images=stimuli,
+        images=images,
         responses=presentations,
-        split=split[firsts],
+        split=split[first],
         neurons=neurons,
         source=f"files {definition['path']}",
         citation=CITATIONS[definition["kind"]],
         repeat_averages=False,
-        covariates=covariates and (covariates[0], replace(presentations, values=covariates[1])),
+        covariates=(names, replace(presentations, values=np.concatenate(values, 1))) if values else None,
         reading=[
-            f"{trials.shape[1]} neurons, {len(kept)} trials of {len(firsts)} images",
-            *_unused(tree, root, definition.get("covariates", [])),
+            f"{trials.shape[1]} neurons, {len(kept)} trials of {len(numbers)} images",
+            *([f"not read: {', '.join(f'data/{folder}' for folder in unused)}"] if unused else []),
         ],
     )
 
@@ -106,33 +115,46 @@ def _root(tree: Tree) -> str:
     return roots[0]
 
 
-def _read_npy(tree: Tree, name: str) -> np.ndarray:
-    return parse_npy(tree.read(name), tree.label(name))
-
-
-def _trial_values(tree: Tree, name: str) -> np.ndarray:
-    values = _read_npy(tree, name)
-    if values.ndim != 1 or values.dtype.kind not in "biuUS":
+def _per_trial(tree: Tree, name: str, n_trials: int | None) -> np.ndarray:
+    """Names or whole numbers, (trial,)."""
+    label = tree.label(name)
+    values = parse_npy(tree.read(name), label)
+    if values.ndim != 1 or n_trials not in (None, len(values)) or values.dtype.kind not in "biuUS":
         raise UserError(
-            f"{tree.label(name)}: has shape {values.shape} and type {values.dtype}, expected one name or "
-            "whole number per trial"
+            f"{label}: has shape {values.shape} and type {values.dtype}, expected one name or whole number "
+            f"for each of the {n_trials or ''} trials"
         )
     return np.char.decode(values, "latin-1") if values.dtype.kind == "S" else values
 
 
-def _identities(tree: Tree, root: str) -> list[tuple[str, ...]]:
-    """What identifies the image of every trial: its id, with its class where there are classes."""
+def _images_of_trials(tree: Tree, root: str, n_trials: int) -> np.ndarray:
+    """Number of the image of every trial: equal where its id and, if there are classes, its class are."""
     for stem in _IDS:
         names = [f"{root}meta/trials/{stem}_{part}.npy" for part in ("id", "class")]
         if names[0] in tree.names:
-            columns = [_trial_values(tree, name).astype(str).tolist() for name in names if name in tree.names]
-            if len({len(column) for column in columns}) > 1:
-                raise UserError(f"{tree.label(names[1])}: has another length than {names[0]}")
-            return list(zip(*columns, strict=True))
+            columns = [_per_trial(tree, name, n_trials).astype(str) for name in names if name in tree.names]
+            return np.unique(np.stack(columns, 1), axis=0, return_inverse=True)[1].reshape(-1)
     if any(file.startswith(f"{root}data/videos/") for file in tree.names):
         raise UserError(f"{tree.path}: is a session of videos, of which models take none: give one of images")
     expected = " or ".join(f"{stem}_id.npy" for stem in _IDS)
     raise UserError(f"{tree.path}: holds no {root}meta/trials/{expected}: repeats cannot be found")
+
+
+def _splits(tiers: np.ndarray, mapping: dict[str, list[Any]] | None, key: str, label: str) -> np.ndarray:
+    """Split of every trial, :data:`LEFT_OUT` for tiers that are none; challenges withhold their responses."""
+    split = np.where(np.isin(tiers, SPLITS), tiers, LEFT_OUT)
+    if mapping is not None:
+        split = np.asarray(tiers_of(tiers, mapping, key))
+    names, counts = np.unique(tiers[split == LEFT_OUT], return_counts=True)
+    if counts.sum() == len(tiers):
+        raise UserError(
+            f"{label}: holds no tier {', '.join(SPLITS)} but {', '.join(names)}: say what they are by tiers"
+        )
+    for tier, count in zip(names, counts, strict=True):
+        logger.warning(
+            "%s: %d trials of the tier %s are left out, which 'tiers' could add", label, count, tier
+        )
+    return split
 
 
 def _trial_files(tree: Tree, folder: str, trials: np.ndarray, n_trials: int) -> list[str]:
@@ -151,71 +173,17 @@ def _trial_files(tree: Tree, folder: str, trials: np.ndarray, n_trials: int) -> 
     return [found[trial] for trial in trials]
 
 
-def _splits(tiers: np.ndarray, mapping: dict[str, list[Any]] | None, name: str) -> np.ndarray:
-    """Split of every trial, :data:`LEFT_OUT` for tiers that are none."""
-    if mapping is not None:
-        split = tiers_of(tiers, mapping, f"{name}.tiers")
-        assert split is not None
-        return split
-    return np.where(np.isin(tiers, SPLITS), tiers, LEFT_OUT)
-
-
-def _usable(split: np.ndarray, tiers: np.ndarray, label: str) -> np.ndarray:
-    """Indices of the trials of known tiers; challenges withhold the responses of others."""
-    known = split != LEFT_OUT
-    if not known.any():
-        found = ", ".join(np.unique(tiers))
-        raise UserError(f"{label}: holds no tier {', '.join(SPLITS)} but {found}: say what they are by tiers")
-    names, counts = np.unique(tiers[~known], return_counts=True)
-    for tier, count in zip(names, counts, strict=True):
-        logger.warning(
-            "%s: %d trials of the tier %s are left out, which 'tiers' could add", label, count, tier
-        )
-    return np.flatnonzero(known)
-
-
-def _covariates(
-    tree: Tree, root: str, folders: list[str], kept: np.ndarray, n_trials: int
-) -> tuple[list[str], np.ndarray] | None:
-    """Names, and (trial, covariate) values, of folders with a few numbers per trial."""
-    names: list[str] = []
-    columns = []
-    for folder in folders:
-        if not any(file.startswith(f"{root}data/{folder}/") for file in tree.names):
-            raise UserError(f"{tree.path}: holds no {root}data/{folder}, which covariates lists")
-        values = _read_vectors(tree, _trial_files(tree, f"{root}data/{folder}/", kept, n_trials), "value")
-        columns.append(values)
-        names += [folder] if values.shape[1] == 1 else [f"{folder} {i}" for i in range(values.shape[1])]
-    return (names, np.concatenate(columns, 1)) if columns else None
-
-
-def _unused(tree: Tree, root: str, folders: list[str]) -> list[str]:
-    """A phrase on folders of ``data`` that are not read."""
-    start = f"{root}data/"
-    there = {file.removeprefix(start).split("/")[0] for file in tree.names if file.startswith(start)}
-    left = sorted(there - {"images", "responses", *folders})
-    return [f"not read: {', '.join(f'data/{folder}' for folder in left)}"] if left else []
-
-
-def _group(identities: list[tuple[str, ...]]) -> tuple[np.ndarray, np.ndarray]:
-    """Index of the image of every trial, and the first trial of every image, by first appearance."""
-    seen: dict[tuple[str, ...], int] = {}
-    image_of_trial = np.array([seen.setdefault(identity, len(seen)) for identity in identities], int)
-    return image_of_trial, np.unique(image_of_trial, return_index=True)[1]
-
-
-def _read_images(tree: Tree, files: list[str], image_of_trial: np.ndarray, firsts: np.ndarray) -> np.ndarray:
+def _read_images(tree: Tree, files: list[str], image_of_file: np.ndarray) -> np.ndarray:
+    """Images (image, channel, y, x), which must be the same in all their trials."""
     stimuli: list[np.ndarray] = []
-    for trial, file in enumerate(files):
-        shape = stimuli[0].shape if stimuli else None
-        image = _read_data(tree, file, ("channel", "y", "x"), shape)
-        index = image_of_trial[trial]
-        if index == len(stimuli):
+    for file, number in zip(files, image_of_file, strict=True):
+        image = _read(tree, file, ("channel", "y", "x"), stimuli[0].shape if stimuli else None)
+        if number == len(stimuli):
             stimuli.append(image)
-        elif not np.array_equal(stimuli[index], image, equal_nan=True):
+        elif not np.array_equal(stimuli[number], image, equal_nan=True):
+            other = PurePosixPath(files[int(np.argmax(image_of_file == number))]).stem
             raise UserError(
-                f"{tree.label(file)}: differs from trial {firsts[index]}, which has the same image id: "
-                "repair the ids"
+                f"{tree.label(file)}: differs from trial {other}, which has the same image id: repair the ids"
             )
     return np.stack(stimuli)
 
@@ -223,17 +191,17 @@ def _read_images(tree: Tree, files: list[str], image_of_trial: np.ndarray, first
 def _read_vectors(tree: Tree, files: list[str], axis: str) -> np.ndarray:
     trials: list[np.ndarray] = []
     for file in files:
-        trials.append(_read_data(tree, file, (axis,), trials[0].shape if trials else None))
+        trials.append(_read(tree, file, (axis,), trials[0].shape if trials else None))
     return np.stack(trials)
 
 
-def _read_data(tree: Tree, file: str, axes: tuple[str, ...], shape: tuple[int, ...] | None) -> np.ndarray:
-    """One trial; ``shape`` is that of the trials before, None for the first."""
-    array = numeric(_read_npy(tree, file), tree.label(file))
-    if array.ndim != len(axes) or 0 in array.shape:
-        raise UserError(f"{tree.label(file)}: has shape {array.shape}, expected ({', '.join(axes)})")
-    if shape is not None and array.shape != shape:
-        raise UserError(f"{tree.label(file)}: has shape {array.shape} but trials before it have {shape}")
+def _read(tree: Tree, file: str, axes: tuple[str, ...], shape: tuple[int, ...] | None) -> np.ndarray:
+    """Numbers of one trial; ``shape`` is that of the trials before, None for the first."""
+    label = tree.label(file)
+    array = numeric(parse_npy(tree.read(file), label), label)
+    if array.ndim != len(axes) or 0 in array.shape or shape not in (None, array.shape):
+        before = "" if shape is None else f" and {shape} as the trials before"
+        raise UserError(f"{label}: has shape {array.shape}, expected ({', '.join(axes)}){before}")
     return array
 
 
@@ -241,7 +209,7 @@ def _neurons(tree: Tree, root: str, n_neurons: int) -> np.ndarray | None:
     name = f"{root}meta/neurons/unit_ids.npy"
     if name not in tree.names:
         return None
-    units = _read_npy(tree, name)
+    units = parse_npy(tree.read(name), tree.label(name))
     if units.shape != (n_neurons,):
         raise UserError(f"{tree.label(name)}: has shape {units.shape} but there are {n_neurons} neurons")
     return units.astype(str)

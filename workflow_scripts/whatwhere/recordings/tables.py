@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pandas as pd
@@ -42,23 +45,31 @@ class Table:
         """Values of a column as text, without spaces around them."""
         return self.rows[self.header.index(column)].str.strip()
 
-    def parsed(self, column: str) -> tuple[pd.Series, pd.Series]:
-        """Values of a column as numbers, NaN where they are none, and whether they are one or missing."""
+    def numbers(self, column: str, wanted: np.ndarray | bool = True) -> np.ndarray:
+        """Values of a column as (row,) float64, NaN where missing; UserError if a wanted one is no number."""
         text = self.text(column)
         if self.decimal_comma:
             text = text.str.replace(",", ".", regex=False)
         numbers = pd.to_numeric(text, errors="coerce")
-        return numbers, text.str.lower().isin(_MISSING) | numbers.notna()
-
-    def numbers(self, column: str) -> np.ndarray:
-        """Values of a column as (row,) float64; UserError if one is no number and not missing."""
-        numbers, fine = self.parsed(column)
-        wrong = np.flatnonzero(~fine)
+        wrong = np.flatnonzero(numbers.isna() & ~text.str.lower().isin(_MISSING) & wanted)
         if len(wrong):
             row = int(wrong[0])
             value = self.rows[self.header.index(column)].iloc[row]
             raise UserError(f"{self.path}: {value!r} in line {row + 2}, column '{column}' is not a number")
         return numbers.to_numpy(np.float64)
+
+
+def columns_of(table: Table, patterns: Sequence[str], key: str) -> list[str]:
+    """Columns of these names, in which ``*`` stands for any text; UserError if a pattern fits none."""
+    found: dict[str, None] = {}
+    for pattern in map(str, patterns):
+        fitting = [name for name in table.header if name == pattern or fnmatchcase(name, pattern)]
+        if not fitting:
+            raise UserError(
+                f"{key}: {table.path} has no column '{pattern}' but {', '.join(table.header[:20])}"
+            )
+        found |= dict.fromkeys(fitting)
+    return list(found)
 
 
 def is_table(location: str) -> bool:
@@ -78,65 +89,56 @@ def read_table(path: Path) -> Table:
     UserError
         If it is no such table.
     """
-    header, separator, n_rows = _check_lines(path)
     try:
-        rows = pd.read_csv(
-            path, sep=separator, skiprows=1, header=None, dtype=str, keep_default_na=False, nrows=n_rows
-        )
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path}: is not a CSV table: {' '.join(str(error).split())}") from error
-    # As pandas calls what has no name.
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            header, separator, lines = _read_lines(stream, path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not a CSV table in UTF-8: save it as text in this encoding") from error
+    except (OSError, csv.Error) as error:
+        raise UserError(f"{path}: is not a CSV table: {error}") from error
+    # As pandas names columns without a name; a separator at the end of every line makes no column.
     names = [name.strip() or f"Unnamed: {position}" for position, name in enumerate(header)]
-    kept = [
-        column for column, name in enumerate(header) if name.strip() or (rows[column].str.strip() != "").any()
-    ]
-    names, rows = [names[column] for column in kept], rows[kept].set_axis(range(len(kept)), axis=1)
+    kept = [c for c, name in enumerate(header) if name.strip() or any(line[c].strip() for line in lines)]
+    names, rows = (
+        [names[column] for column in kept],
+        pd.DataFrame([[line[c] for c in kept] for line in lines]),
+    )
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         raise UserError(f"{path}: two columns are named '{repeated}': give every neuron its own name")
     return Table(path, names, rows, separator != "," and _has_decimal_commas(rows, path))
 
 
-def _check_lines(path: Path) -> tuple[list[str], str, int]:
-    """Header, separator and number of rows, after a count of the fields of every line.
-
-    Pandas pads short lines and skips empty ones silently.
-    """
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            first = stream.readline()
-            separator = max(_SEPARATORS, key=first.count)
-            header = next(csv.reader([first], delimiter=separator, strict=True), [])
-            if not header:
-                raise UserError(f"{path}: is empty")
-            if len(header) == 1 and (first.startswith("#") or len(first.split()) > 1):
-                raise UserError(
-                    f"{path}: its first line does not name columns that commas, semicolons or tabs separate"
-                )
-            empty, last = 0, 1
-            for number, line in enumerate(stream, 2):
-                if not line.strip(f"{separator} \r\n"):
-                    empty = empty or number
-                    continue
-                if empty:
-                    raise UserError(f"{path}: line {empty} is empty: remove it, or write NA for missing")
-                plain = '"' not in line
-                fields = line.count(separator) + 1 if plain else len(_fields(line, separator))
-                if fields != len(header):
-                    message = f"line {number} has {fields} fields but the header has {len(header)}"
-                    raise UserError(f"{path}: {message}: repair it")
-                last = number
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not a CSV table in UTF-8: save it as text in this encoding") from error
-    except (OSError, csv.Error) as error:
-        raise UserError(f"{path}: is not a CSV table: {' '.join(str(error).split())}") from error
-    return header, separator, last - 1
-
-
-def _fields(line: str, separator: str) -> list[str]:
-    return next(csv.reader([line], delimiter=separator, strict=True))
+def _read_lines(stream: TextIO, path: Path) -> tuple[list[str], str, list[list[str]]]:
+    """Header, separator and fields of every line."""
+    first = stream.readline()
+    separator = max(_SEPARATORS, key=first.count)
+    stream.seek(0)
+    reader = csv.reader(stream, delimiter=separator, strict=True)
+    header = next(reader, [])
+    if not header:
+        raise UserError(f"{path}: is empty")
+    if len(header) == 1 and (first.startswith("#") or len(first.split()) > 1):
+        raise UserError(
+            f"{path}: its first line does not name columns that commas, semicolons or tabs separate"
+        )
+    lines: list[list[str]] = []
+    empty = None
+    for fields in reader:
+        if not any(field.strip() for field in fields):
+            empty = empty or reader.line_num
+            continue
+        if empty:
+            raise UserError(f"{path}: line {empty} is empty: remove it, or write NA for missing")
+        if len(fields) != len(header):
+            found = f"line {reader.line_num} has {len(fields)} fields but the header has {len(header)}"
+            raise UserError(f"{path}: {found}: repair it")
+        lines.append(fields)
+    if not lines:
+        raise UserError(f"{path}: is not a CSV table: it has no line but its header")
+    return header, separator, lines
 
 
 def _has_decimal_commas(rows: pd.DataFrame, path: Path) -> bool:

@@ -96,10 +96,7 @@ def fetch_weights(location: str, sha256: str, downloads: Path) -> Path:
         if (found := fault(path)) is not None:
             raise UserError(f"{path}: {found}")
         return path
-    path = downloads / "vgg19" / location.rstrip("/").rsplit("/", 1)[-1]
-    if not path.is_file() or fault(path) is not None:
-        download(location, path, fault)
-    return path
+    return download(location, downloads / "vgg19" / location.rstrip("/").rsplit("/", 1)[-1], fault)
 
 
 def _read(path: Path, last: str) -> dict[str, tuple[Tensor, Tensor]]:

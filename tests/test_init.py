@@ -1,0 +1,139 @@
+"""Configurations that init writes: they load the planted pairs as they are, or ask for a key."""
+
+from datetime import UTC, datetime
+
+import h5py
+import numpy as np
+import pytest
+from planted import answers, folder_of_pictures, pictures, survives, table
+from scipy.io import savemat
+
+from whatwhere.__main__ import main
+from whatwhere.config.load import load as load_config
+from whatwhere.errors import UserError
+from whatwhere.init import init
+
+ORDER = np.random.default_rng(8).permutation(40)
+SHOWN = np.random.default_rng(2).permutation(np.repeat(np.arange(40), 2))
+IMAGES, VALUES = pictures(), answers(pictures())
+REPEATS = np.where(
+    np.arange(3)[:, None, None] > np.arange(40)[:, None] % 3, np.nan, answers(pictures(), repeats=3)
+)
+
+
+def written(folder, *files):
+    """Definition that init writes for files, after a check that its pairs are the planted ones."""
+    output = folder / "mine.yaml"
+    output.unlink(missing_ok=True)
+    lines = init([str(folder / file) for file in files], output)
+    assert any(line.strip().startswith("Pairs: ") for line in lines), lines
+    definition = load_config([output]).config["datasets"]["mine"]
+    survives(definition, folder)
+    return definition
+
+
+def asked(folder, *files):
+    """Keys that init leaves to choose; the check refuses what it writes for them."""
+    output = folder / "mine.yaml"
+    lines = init([str(folder / file) for file in files], output)
+    assert "left to choose" in lines[0]
+    with pytest.raises(UserError, match="write one of"):
+        load_config([output])
+    return dict(line.strip().split(": ", 1) for line in lines[1:])
+
+
+@pytest.mark.parametrize(
+    ("images", "responses", "layout", "responses_layout"),
+    [
+        (IMAGES, VALUES, ["image", "y", "x"], ["image", "neuron"]),
+        (IMAGES.transpose(1, 2, 0), VALUES.T, ["y", "x", "image"], ["neuron", "image"]),
+        (IMAGES, REPEATS, ["image", "y", "x"], ["repeat", "image", "neuron"]),
+        (IMAGES, REPEATS.transpose(2, 1, 0), ["image", "y", "x"], ["neuron", "image", "repeat"]),
+    ],
+)
+def test_arrays_with_one_reading_are_read_as_written(tmp_path, images, responses, layout, responses_layout):
+    np.savez(tmp_path / "a.npz", stimuli=images, resp=responses)
+    definition = written(tmp_path, "a.npz")
+    assert (definition["layout"], definition["responses_layout"]) == (layout, responses_layout)
+
+
+@pytest.mark.parametrize("base", [0, 1])
+@pytest.mark.parametrize("kind", ["npy", "mat", "h5"])
+def test_an_index_is_read_with_its_base(tmp_path, base, kind):
+    content = {"images": IMAGES, "resp": VALUES[SHOWN], "istim": SHOWN + base}
+    if kind == "mat":
+        savemat(tmp_path / "a.mat", content)
+    elif kind == "h5":
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            for name, values in content.items():
+                file[f"session/{name}"] = values
+    else:
+        for name, values in content.items():
+            np.save(tmp_path / f"{name}.npy", values)
+    files = [f"{name}.npy" for name in content] if kind == "npy" else [f"a.{kind}"]
+    assert written(tmp_path, *files)["index_base"] == base
+
+
+def test_shapes_with_several_readings_are_asked_for(tmp_path):
+    np.savez(tmp_path / "a.npz", images=IMAGES, responses=answers(pictures(), repeats=3))
+    keys = asked(tmp_path, "a.npz")
+    expected = "write one of [repeat, image, neuron] or [neuron, image, repeat]"
+    assert keys == {"responses_layout": expected}
+    with pytest.raises(UserError, match=r"mine.yaml: exists"):
+        init([str(tmp_path / "a.npz")], tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize("form", ["img_{:02d}.png", "{:02d}"])
+def test_a_table_and_a_folder_of_pictures_are_read_as_written(tmp_path, form):
+    folder_of_pictures(tmp_path, [f"img_{number:02d}.png" for number in range(40)])
+    rows = [[form.format(i), place % 2, "ok", "grey", *VALUES[i]] for place, i in enumerate(ORDER)]
+    header = ["stimulus", "aborted", "comment", "group", *(f"unit_{n}" for n in range(5))]
+    table(tmp_path, header, rows)
+    definition = written(tmp_path, "pictures", "responses.csv")
+    assert definition["neurons"] == ["unit_*"]
+    assert definition["image_of_presentation"] == "stimulus"
+    assert definition.get("index_base") == (None if "img" in form else 0)
+    assert "# ignored: [aborted, comment, group]" in (tmp_path / "mine.yaml").read_text()
+
+
+def test_rows_without_names_ask_for_the_order_of_files(tmp_path):
+    folder_of_pictures(tmp_path, [f"{number}.png" for number in range(40)])
+    table(tmp_path, list("abcde"), VALUES.tolist())
+    assert asked(tmp_path, "pictures", "responses.csv") == {"file_order": "write one of natural or sorted"}
+
+
+def test_a_table_of_one_row_per_neuron_is_refused(tmp_path):
+    folder_of_pictures(tmp_path, [f"{number}.png" for number in range(40)])
+    rows = [[f"{i}.png", n, float(VALUES[i, n])] for i in range(40) for n in range(5)]
+    table(tmp_path, ["image", "unit_id", "response"], rows)
+    with pytest.raises(UserError, match="one row per image and neuron"):
+        init([str(tmp_path / "pictures"), str(tmp_path / "responses.csv")], tmp_path / "mine.yaml")
+
+
+@pytest.mark.filterwarnings("ignore")  # of pynwb about our short descriptions
+def test_a_session_in_nwb_is_read_as_written(tmp_path):
+    from pynwb import NWBHDF5IO, NWBFile
+    from pynwb.epoch import TimeIntervals
+    from pynwb.image import ImageSeries
+    from test_nwb import ONSETS, SHOWN, add_units
+
+    file = NWBFile("planted", "one", datetime(2020, 1, 1, tzinfo=UTC))
+    file.add_stimulus_template(ImageSeries(name="scenes", data=IMAGES, unit="n.a.", rate=1.0, format="raw"))
+    shown = TimeIntervals(name="shown", description="shown")
+    shown.add_column("frame", description="of scenes")
+    for number, onset in zip(SHOWN, ONSETS, strict=True):
+        shown.add_interval(start_time=onset, stop_time=onset + 0.25, frame=float(number))
+    file.add_time_intervals(shown)
+    add_units(file)
+    with NWBHDF5IO(str(tmp_path / "a.nwb"), "w") as stream:
+        stream.write(file)
+    definition = written(tmp_path, "a.nwb")
+    assert (definition["index_base"], definition["window"]) == (0, [0, 250])
+
+
+def test_the_command_line_says_what_is_wrong_in_one_line(tmp_path, capsys):
+    assert main(["init", str(tmp_path / "none.npy")]) == 1
+    assert "none.npy: no such file or folder" in capsys.readouterr().err
+    np.savez(tmp_path / "a.npz", images=IMAGES, responses=VALUES)
+    assert main(["init", str(tmp_path / "a.npz"), "--output", str(tmp_path / "mine.yaml")]) == 0
+    assert capsys.readouterr().out.startswith(f"{tmp_path}/mine.yaml is written")
