@@ -9,7 +9,7 @@ import numpy as np
 
 from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import NamedArray, as_list, read_array
-from whatwhere.recordings.labels import groups_of, image_labels, read_labels, tiers_of
+from whatwhere.recordings.labels import read_labels, tiers_of
 from whatwhere.recordings.layouts import (
     IMAGE_AXES,
     PRESENTATION_AXES,
@@ -187,10 +187,9 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     else:
         stimuli, responses, reading, names, order = _read_pair(definition, definition, name, name)
         n_images, shown = len(stimuli), np.arange(len(stimuli))
-    labels = None
-    if "splits_from" in definition:
-        labels = read_labels(definition["splits_from"])
-        labels = image_labels(labels, n_images, image_of_row, shown, definition["splits_from"])
+    labels, groups = (
+        read_labels(definition, key, n_images, image_of_row, shown) for key in ("splits_from", "groups_from")
+    )
     return Recording(
         images=stimuli,
         responses=responses,
@@ -199,8 +198,8 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         source=f"files {definition['images']} and {definition['responses']}",
         citation="",
         repeat_averages=definition.get("repeat_averages", False),
-        groups=groups_of(definition, n_images, image_of_row, shown),
-        covariates=_covariates(definition, responses, image_of_row, order),
+        groups=groups,
+        covariates=_covariates(definition, responses, order),
         reading=reading,
         image_names=names or shown.astype(str).tolist(),
     )
@@ -294,7 +293,7 @@ def _with_test_set(definition: dict[str, Any], name: str) -> Recording:
         source=f"files {definition['images']} and {definition['responses']}",
         citation="",
         repeat_averages=definition.get("repeat_averages", False),
-        groups=groups_of(definition, len(pool), None, shown),
+        groups=read_labels(definition, "groups_from", len(pool), None, shown),
         reading=[
             *first.reading,
             *(f"test: {phrase}" for phrase in second.reading[0 if own else 1 :]),
@@ -307,7 +306,6 @@ def _with_test_set(definition: dict[str, Any], name: str) -> Recording:
 def _covariates(
     definition: dict[str, Any],
     responses: np.ndarray | Presentations,
-    image_of_row: np.ndarray | None,
     order_of_images: np.ndarray | slice,
 ) -> tuple[list[str], np.ndarray | Presentations] | None:
     """Files of running speed and the like, whose axes are those of the responses without the neurons."""
@@ -316,13 +314,11 @@ def _covariates(
         return None
     layout = [word for word in definition.get("responses_layout", []) if word != "neuron"]
     order = layout if len(layout) == 2 else ["repeat", "image"]
-    if image_of_row is None:
-        sizes = dict(zip(("repeat", "image"), responses.shape, strict=False))
-        wanted = ("repeat", "image")
+    if isinstance(responses, np.ndarray):
+        wanted, sizes = ("repeat", "image"), {"repeat": responses.shape[0], "image": responses.shape[1]}
     else:
         listed = read_array(definition["image_of_presentation"]).values.size
-        sizes = {"image": listed, "repeat": len(image_of_row) // listed}
-        wanted = ("image", "repeat")
+        wanted, sizes = ("image", "repeat"), {"image": listed, "repeat": len(responses.values) // listed}
     shape = tuple(sizes[word] for word in order)
     columns = []
     for location in files.values():

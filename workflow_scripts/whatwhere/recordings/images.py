@@ -12,7 +12,7 @@ from whatwhere.errors import UserError
 from whatwhere.recordings.archive import open_tree
 from whatwhere.recordings.array_files import as_list, read_any_array, read_array
 from whatwhere.recordings.arrays import indexed_responses, shape_responses
-from whatwhere.recordings.labels import image_labels, labels_of_rows, split_names, tiers_of
+from whatwhere.recordings.labels import labels_of_rows, read_labels, tiers_of
 from whatwhere.recordings.matching import match, names_of, order_by_name
 from whatwhere.recordings.pictures import decode_image, decode_stack, in_numeric_order, is_image
 from whatwhere.recordings.presentations import (
@@ -275,22 +275,12 @@ def _from_array(definition: dict[str, Any], files: list[str], name: str) -> _Row
 
 
 def _labels(
-    key: str,
-    definition: dict[str, Any],
-    table: Table | None,
-    n_images: int,
-    rows: _Rows,
-    shown: np.ndarray,
+    key: str, definition: dict[str, Any], table: Table | None, n_images: int, rows: _Rows, shown: np.ndarray
 ) -> np.ndarray | None:
     """Labels of the images shown from a column of the table or from a file."""
-    location = definition.get(key)
-    if location is None:
-        return None
-    if table is not None and location in table.header:
-        found = table.text(location).to_numpy(str)
-        if set(np.unique(np.char.lower(found))) <= {"true", "false"}:
-            found = np.char.lower(found)
-        return labels_of_rows(found, rows.image, shown, f"{table.path}, column '{location}'")
-    found = read_any_array(location).values
-    found = split_names(found, location) if key == "splits_from" else found.astype(str)
-    return image_labels(found, n_images, rows.index, shown, location)
+    if table is None or definition.get(key) not in table.header:
+        return read_labels(definition, key, n_images, rows.index, shown)
+    found = table.text(definition[key]).to_numpy(str)
+    if set(np.unique(np.char.lower(found))) <= {"true", "false"}:
+        found = np.char.lower(found)
+    return labels_of_rows(found, rows.image, shown, f"{table.path}, column '{definition[key]}'")
