@@ -175,7 +175,8 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     if "test_set" in definition:
         return _with_test_set(definition, name)
     responses: np.ndarray | Presentations
-    image_of_row, names, order = None, None, slice(None)
+    order: np.ndarray | slice = slice(None)
+    image_of_row = names = None
     if "image_of_presentation" in definition:
         rows = _read_rows(definition, None, name)
         image_of_row, reading = rows.image_of_row, rows.reading

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from whatwhere.recordings.tables import Table, columns_of, is_table, read_table
 
 logger = logging.getLogger(__name__)
 
-ORDERS = {"natural": in_numeric_order, "sorted": sorted}
+ORDERS: dict[str, Callable[[list[str]], list[str]]] = {"natural": in_numeric_order, "sorted": sorted}
 """Orders of file names, ``file_order``: numbers by value, so that a2 comes before a10, or as Python sorts."""
 
 
@@ -40,7 +41,7 @@ class _Rows(NamedTuple):
         (row,) index of the image, -1 for blanks.
     values
         (row, neuron).
-    index
+    given
         (presentation,) index of the image as the file gives it, -1 for blanks; one row each unless the
         responses have an axis of repeats; None if no file gives it.
     neurons
@@ -53,7 +54,7 @@ class _Rows(NamedTuple):
 
     image: np.ndarray
     values: np.ndarray
-    index: np.ndarray | None
+    given: np.ndarray | None
     neurons: np.ndarray | None
     covariates: tuple[list[str], np.ndarray] | None
     reading: list[str]
@@ -208,7 +209,7 @@ def _from_table(table: Table, definition: dict[str, Any], files: list[str], name
     return _Rows(
         image=index,
         values=np.stack([table.numbers(column) for column in neurons], 1),
-        index=index,
+        given=index,
         neurons=np.array(neurons, str),
         covariates=None if measured is None else (covariates, measured),
         reading=[how, *reading],
@@ -228,7 +229,7 @@ def _index_of_table(
         left = f", {(index == BLANK).sum()} presentations of blanks are left out" if blanks else ""
         return index, f"images from the column '{column}' by {how}{left}"
     order = _check_order(files, definition, name, f"numbers in the {label} count files")
-    words = table.text(column).isin([blank for blank in blanks if isinstance(blank, str)])
+    words = table.text(column).isin([blank for blank in blanks if isinstance(blank, str)]).to_numpy()
     numbers = table.numbers(column, ~words)
     base = definition["index_base"]
     index, how = index_numbers(numbers, len(files), base, f"{name}.index_base", label, blanks)
@@ -279,7 +280,7 @@ def _labels(
 ) -> np.ndarray | None:
     """Labels of the images shown from a column of the table or from a file."""
     if table is None or definition.get(key) not in table.header:
-        return read_labels(definition, key, n_images, rows.index, shown)
+        return read_labels(definition, key, n_images, rows.given, shown)
     found = table.text(definition[key]).to_numpy(str)
     if set(np.unique(np.char.lower(found))) <= {"true", "false"}:
         found = np.char.lower(found)
