@@ -9,7 +9,7 @@ from planted import answers, arrays, pictures, survives
 from scipy.io import savemat
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.array_files import list_arrays, read_array
+from whatwhere.recordings.array_files import list_arrays, read_any_array, read_array
 
 
 def write(path, make):
@@ -122,3 +122,24 @@ def test_arrays_of_a_file_are_listed(tmp_path):
     assert list_arrays(tmp_path / "a.mat") == {"s.r": (3, 1)}
     np.savez(tmp_path / "a.npz", r=np.ones((3, 2)))
     assert list_arrays(tmp_path / "a.npz") == {"r": (3, 2)}
+
+
+def test_texts_of_matlab_are_read_from_letters_and_cells(tmp_path):
+    old, new = tmp_path / "old.mat", tmp_path / "new.mat"
+    cell = np.array(["ab", "", "abc"], object)[:, None]
+    savemat(old, {"letters": np.array(["ab ", "abc"]), "cell": cell, "mixed": np.array([["a", 1]], object)})
+    with h5py.File(new, "w") as file:
+        for name, text in (("letters", ["ab ", "abc"]), ("#refs#/a", ["ab"]), ("#refs#/b", ["abc"])):
+            file[name] = np.array([[ord(letter) for letter in row] for row in text], "u2").T
+        file["#refs#/empty"], file["#refs#/number"] = np.array([0, 0], "u8"), np.ones((1, 1))
+        file["#refs#/empty"].attrs["MATLAB_empty"] = 1
+        for name, kind in (("cell", ("a", "empty", "b")), ("mixed", ("a", "number"))):
+            file[name] = np.array([[file[f"#refs#/{one}"].ref for one in kind]], h5py.ref_dtype)
+            file[name].attrs["MATLAB_class"] = np.bytes_("cell")
+        for name in ("letters", "#refs#/a", "#refs#/b", "#refs#/empty"):
+            file[name].attrs["MATLAB_class"] = np.bytes_("char")
+    for path in (old, new):
+        assert read_any_array(f"{path}:letters").values.tolist() == ["ab", "abc"]
+        assert read_any_array(f"{path}:cell").values.tolist() == [["ab"], [""], ["abc"]]
+        with pytest.raises(UserError, match="mixed: is a cell"):
+            read_any_array(f"{path}:mixed")

@@ -205,6 +205,13 @@ def test_what_was_not_recorded_is_missing_and_not_zero(session, tmp_path):
     assert "1 presentations that were not recorded are left out" in dataset.attrs["reading"]
 
 
+def test_presentations_after_the_last_spike_are_pointed_out(session, tmp_path, caplog):
+    starts = ONSETS + np.where(np.arange(len(ONSETS)) < 80, 0, 60)
+    change(session, f"{TABLE}/start_time", starts)
+    load("mine", session, tmp_path, None)
+    assert "3 presentations lie before the first or after the last spike" in caplog.text
+
+
 def test_an_index_series_counts_pictures_in_their_stated_order(session, tmp_path):
     series = without(session, "images", "image_of_presentation", "index_base") | {"presentations": "shown"}
     survives(series, tmp_path)
@@ -272,6 +279,10 @@ def test_columns_give_splits_groups_covariates_and_what_is_left_out(session, tmp
         ({"image_of_presentation": "pictures"}, "has no column 'pictures' but"),
         ({"index_base": None}, "set datasets.mine.index_base to 0"),
         ({"index_base": 1}, "do not count from 1: check datasets.mine.index_base"),
+        (
+            {"index_base": 1, "image_of_presentation": "words", "blanks": ["grey"]},
+            "do not count from 1: check datasets.mine.index_base",
+        ),
         ({"splits_from": "tiers"}, "datasets.mine.splits_from: "),
         ({"covariates": ["tier"]}, "holds text, expected numbers"),
         ({"leave_out": {"tier": ["none"]}}, "no presentation has tier 'none', there are final, train"),

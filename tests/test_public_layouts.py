@@ -43,7 +43,9 @@ def test_stringer_matlab_files_with_a_blank_after_the_last_picture(tmp_path, ver
         images="images.mat:imgs",
         responses="session.mat:stim.resp",
         image_of_presentation="session.mat:stim.istim",
-    ) | {"layout": ["y", "x", "image"], "index_base": 1, "blanks": [41]}
+    ) | {"layout": ["y", "x", "image"], "index_base": 1}
+    refuse(definition, tmp_path, "numbers from 1 to 41 for 40 images do not count from 1")
+    definition["blanks"] = [41]
     dataset = survives(definition, tmp_path)
     assert dataset["responses"].shape == (2, 40, 5)
     assert "9 presentations of blanks are left out" in dataset.attrs["reading"]
@@ -105,23 +107,6 @@ def test_test_images_may_be_arrays_of_their_own(tmp_path):
     assert (survives(definition, tmp_path)["split"].values[:, 40:] == 2).all()
 
 
-def test_cadena_macaque_v1_whose_textures_are_versions_of_one_image(tmp_path):
-    np.savez(
-        tmp_path / "cadena.npz",
-        images=pictures(),
-        responses=answers(pictures(), repeats=4),
-        image_numbers=np.arange(40) // 4,
-    )
-    definition = arrays(
-        tmp_path,
-        images="cadena.npz:images",
-        responses="cadena.npz:responses",
-        groups_from="cadena.npz:image_numbers",
-    ) | {"responses_layout": ["repeat", "image", "neuron"]}
-    split = survives(definition, tmp_path)["split"].values.reshape(2, 10, 4)
-    assert (split == split[:, :, :1]).all()
-
-
 def test_cadena_macaque_v1_whose_neurons_did_not_see_every_image(tmp_path):
     """Four repeats at most, numbers as columns, and NaN where a neuron saw an image less often or never."""
     responses = answers(pictures(), repeats=4)
@@ -138,11 +123,7 @@ def test_cadena_macaque_v1_whose_neurons_did_not_see_every_image(tmp_path):
     np.testing.assert_array_equal((~np.isnan(dataset["responses"].values)).sum(0), seen)
     split = dataset["split"].values.reshape(2, 20, 2)
     assert (split == split[:, :, :1]).all()
-    drive = answers(pictures()) - 50
-    for neuron in range(5):
-        here = seen[:, neuron] > 0
-        mean = np.nanmean(dataset["responses"].values[:, here, neuron], axis=0)
-        assert np.corrcoef(drive[here, neuron], mean)[0, 1] > 0.9
+    np.testing.assert_array_equal(dataset["responses"].values, responses.astype(np.float32))
 
 
 def session(folder, ids="frame_image_id.npy", tiers=("train", "validation", "test"), images=None):
@@ -216,7 +197,7 @@ def test_other_sessions_of_cowley_by_words(tmp_path):
         "images": str(tmp_path / "images_190923.zip"),
         "responses": str(tmp_path / "responses_190923.npy"),
         "responses_layout": ["neuron", "image"],
-        "file_order": "sorted",
+        "file_order": "natural",
         "repeat_averages": True,
         "image": IMAGE,
         "split": SPLIT,

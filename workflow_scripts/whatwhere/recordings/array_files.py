@@ -18,14 +18,6 @@ import xarray as xr
 from whatwhere.errors import UserError
 from whatwhere.recordings import hdf5, matlab
 from whatwhere.recordings.archive import check_size, choose, open_zip, read_member
-from whatwhere.recordings.hdf5 import (
-    axis_labels,
-    axis_names,
-    dataset_at,
-    dataset_names,
-    open_hdf5,
-    read_dataset,
-)
 
 _SUFFIXES = (".npy", ".npz", ".nc", ".h5", ".hdf5", ".mat")
 
@@ -172,16 +164,16 @@ def _read_npz(path: Path, inside: str | None) -> np.ndarray:
 
 
 def _read_hdf5(path: Path, inside: str | None) -> NamedArray:
-    with open_hdf5(path) as content:
-        dataset = dataset_at(content, choose(path, inside, dataset_names(content)))
-        return NamedArray(read_dataset(dataset), axis_names(dataset), axis_labels(dataset))
+    with hdf5.open_hdf5(path) as content:
+        dataset = hdf5.dataset_at(content, choose(path, inside, hdf5.dataset_names(content)))
+        return NamedArray(hdf5.read_dataset(dataset), hdf5.axis_names(dataset), hdf5.axis_labels(dataset))
 
 
 def _is_netcdf(path: Path) -> bool:
     """Whether a file is netCDF: by its name, or by what the netCDF library writes into its HDF5 files."""
     if path.suffix.lower() == ".nc" or not h5py.is_hdf5(path):
         return True
-    with open_hdf5(path) as content:
+    with hdf5.open_hdf5(path) as content:
         return "_NCProperties" in content.attrs
 
 

@@ -6,33 +6,14 @@ true shapes it does not tell.
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 
 import h5py
 import numpy as np
-from scipy import sparse
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from whatwhere.errors import UserError
 from whatwhere.recordings.archive import choose
 from whatwhere.recordings.hdf5 import dataset_at, dataset_names, open_hdf5, read_dataset
-
-_UNREADABLE = (
-    MatReadError,
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    NotImplementedError,
-    OverflowError,
-    MemoryError,
-    zlib.error,
-    struct.error,
-)
 
 
 def read_matlab(path: Path, inside: str | None) -> np.ndarray:
@@ -86,9 +67,13 @@ def _no_array(label: str) -> UserError:
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays of a file of version 5 to 7 by name."""
+    # Only here, because most recordings do without it.
+    from scipy import io, sparse
+
     try:
-        content = loadmat(path, struct_as_record=True, chars_as_strings=True)
-    except _UNREADABLE as error:
+        content = io.loadmat(path, struct_as_record=True, chars_as_strings=True)
+    # A damaged file makes scipy raise errors of a dozen types.
+    except Exception as error:
         raise UserError(f"{path}: is damaged or no MATLAB file: write it again") from error
     arrays: dict[str, np.ndarray] = {}
     for name, value in content.items():

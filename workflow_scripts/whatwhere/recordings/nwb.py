@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -65,8 +65,8 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         column = partial(_column, table, len(onsets))
         wanted = definition.get("images") or _linked_images(table)
         place = _choose(types, "images", wanted, name, path)
-        images, names, is_ordered = _stack(content[place], definition.get("layout"), f"{name}.layout")
-        index, reading = _index(table, column, definition, names, is_ordered, name)
+        images = _read_images(content[place], definition.get("layout"), f"{name}.layout")
+        index, reading = _index(table, column, definition, images, name)
         values, neurons, where = _responses(content, types, definition, onsets, (first, last), name)
         values[invalid(content, onsets, (first, last))] = np.nan
         lost = np.isnan(values).all(1) & (index != BLANK)
@@ -84,15 +84,16 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         covariates = [column(one, f"{name}.covariates") for one in definition.get("covariates", [])]
         if any(values.dtype.kind not in "biuf" for values in covariates):
             raise UserError(f"{name}.covariates: a column of {label_of(table)} holds text, expected numbers")
-        size = " x ".join(map(str, images.shape[1:]))
+        count, *size = images.values.shape
         readings = [
-            f"{len(images)} images of {size} (channel, y, x) from {place}, shown by {str(table.name)[1:]}",
+            f"{count} images of {' x '.join(map(str, size))} (channel, y, x) from {place}, shown by "
+            f"{str(table.name)[1:]}",
             reading,
             f"responses from {where}",
             *([f"{lost.sum()} presentations that were not recorded are left out"] if lost.any() else []),
         ]
     return Recording(
-        images=images[shown],
+        images=images.values[shown],
         responses=presentations,
         split=tiers_of(labels["splits_from"], definition.get("tiers"), f"{name}.tiers"),
         neurons=neurons,
@@ -104,7 +105,7 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         if covariates
         else None,
         reading=readings,
-        image_names=[names[i] for i in shown],
+        image_names=[images.names[i] for i in shown],
     )
 
 
@@ -118,6 +119,15 @@ def table_columns(path: Path, table: str) -> list[str]:
     """Columns of a table of presentations; empty for an IndexSeries."""
     with open_hdf5(path) as content:
         return _columns(content[table])
+
+
+class _Images(NamedTuple):
+    """Images (image, channel, y, x), their names, and whether the file states names and order."""
+
+    values: np.ndarray
+    names: list[str]
+    is_named: bool
+    is_ordered: bool
 
 
 def _types(content: h5py.File) -> dict[str, str]:
@@ -169,16 +179,15 @@ def _linked_images(table: h5py.Group) -> str | None:
     return None
 
 
-def _stack(group: h5py.Group, layout: Sequence[str] | None, key: str) -> tuple[np.ndarray, list[str], bool]:
-    """Images (image, channel, y, x), their names, and whether the file states their order."""
-    label, is_ordered = label_of(group), True
+def _read_images(group: h5py.Group, layout: Sequence[str] | None, key: str) -> _Images:
+    label, is_named, is_ordered = label_of(group), False, True
     if "data" in group:
         if "external_file" in group:
             raise UserError(f"{label}: keeps its frames in other files: give them as kind images")
         stored = read_dataset(dataset_at(group, "data"))
         names = [str(number) for number in range(len(stored))]
     else:
-        is_ordered = "order_of_images" in group
+        is_named, is_ordered = True, "order_of_images" in group
         if is_ordered:
             references = group["order_of_images"][...]
             names = [str(group.file[one].name).rpartition("/")[2] for one in references]
@@ -198,7 +207,7 @@ def _stack(group: h5py.Group, layout: Sequence[str] | None, key: str) -> tuple[n
         raise UserError(f"{label}: has axes {stored.shape}{given}, expected (image, y, x), or channels last")
     order = [axes.index(axis) for axis in ("image", "channel", "y", "x") if axis in axes]
     images = stored.transpose(order)
-    return (images[:, None] if images.ndim == 3 else images), names, is_ordered
+    return _Images(images[:, None] if images.ndim == 3 else images, names, is_named, is_ordered)
 
 
 def _onsets(table: h5py.Group) -> np.ndarray:
@@ -214,14 +223,10 @@ def _onsets(table: h5py.Group) -> np.ndarray:
 
 
 def _index(
-    table: h5py.Group,
-    column: Column,
-    definition: dict[str, Any],
-    names: list[str],
-    is_ordered: bool,
-    key: str,
+    table: h5py.Group, column: Column, definition: dict[str, Any], images: _Images, key: str
 ) -> tuple[np.ndarray, str]:
     """Index of the image of every presentation, and how it was understood."""
+    names = images.names
     label, base = label_of(table), definition.get("index_base")
     blanks = definition.get("blanks", [])
     if "start_time" not in table:
@@ -238,18 +243,19 @@ def _index(
             )
         values = column(name, f"{key}.image_of_presentation")
         label, said = f"{label}, column '{name}'", f"column {name}"
-    if values.dtype.kind == "U" and not set(names) >= set(values) - set(map(str, blanks)):
+    are_names = images.is_named and set(names) >= set(values) - set(map(str, blanks))
+    if values.dtype.kind == "U" and not are_names:
         values = _as_numbers(values, blanks, names, label)
     if values.dtype.kind == "U":
         index, how = match(values.tolist(), names, label, blanks)
         return index, f"{said} by {how}"
-    if not is_ordered and "file_order" not in definition:
+    if not images.is_ordered and "file_order" not in definition:
         raise UserError(
             f"{key}.file_order: is missing: {label} counts images whose order the file does not state: set "
             f"natural for {', '.join(names[:3])}, ..., or sorted for {', '.join(sorted(names)[:3])}, ..."
         )
     index, how = index_numbers(values, len(names), base, f"{key}.index_base", label, blanks)
-    if definition.get("file_order") == "sorted" and not is_ordered:
+    if definition.get("file_order") == "sorted" and not images.is_ordered:
         place = np.array([names.index(one) for one in sorted(names)])
         index = np.where(index == BLANK, BLANK, place[index])
     return index, f"{said}: {how}"

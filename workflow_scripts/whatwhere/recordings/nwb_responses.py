@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import h5py
 import numpy as np
 
 from whatwhere.errors import UserError
 from whatwhere.recordings.hdf5 import dataset_at, label_of, read_dataset
+
+logger = logging.getLogger(__name__)
 
 
 def count_spikes(
@@ -41,15 +45,23 @@ def count_spikes(
     times = _rows(units, "spike_times")
     edges = np.stack([onsets + window[0], onsets + window[1]])
     counts = np.empty((len(onsets), len(times)), np.float32)
-    for unit, spikes in enumerate(times):
-        first, last = np.searchsorted(np.sort(spikes), edges)
+    for unit, train in enumerate(times):
+        first, last = np.searchsorted(np.sort(train), edges)
         counts[:, unit] = last - first
+    spikes = np.concatenate([*times, np.full(1, np.nan)])
     if not counts.any():
-        spikes = np.concatenate([*times, np.full(1, np.nan)])
         raise UserError(
             f"{path}: no unit has a spike in any window: spikes lie from {np.nanmin(spikes):g} to "
             f"{np.nanmax(spikes):g} s, presentations from {onsets.min():g} to {onsets.max():g} s: give both "
             "by one clock, in seconds"
+        )
+    outside = (edges[1] < np.nanmin(spikes)) | (edges[0] > np.nanmax(spikes))
+    if outside.any():
+        logger.warning(
+            "%s: %d presentations lie before the first or after the last spike of all units and count as "
+            "silence: list them under leave_out if nothing was recorded",
+            path,
+            outside.sum(),
         )
     if "obs_intervals" in units:
         for unit, intervals in enumerate(_rows(units, "obs_intervals")):
@@ -107,7 +119,7 @@ def averages(series: h5py.Group, onsets: np.ndarray, window: tuple[float, float]
     label, data = label_of(series), dataset_at(series, "data")
     is_turned = _is_turned(series, data.shape, label)
     times = sample_times(series, data.shape[-1] if is_turned else data.shape[0])
-    if (np.diff(times) < 0).any():
+    if not (np.diff(times) >= 0).all():
         raise UserError(f"{label}: its times do not rise")
     first, last = (np.searchsorted(times, onsets + edge) for edge in window)
     empty = np.flatnonzero(first == last)
