@@ -130,7 +130,12 @@ def pair(
 
 
 def indexed_responses(
-    array: NamedArray, image_of_row: np.ndarray, layout: Layout, key: str, label: str
+    array: NamedArray,
+    image_of_row: np.ndarray,
+    names: np.ndarray | None,
+    layout: Layout,
+    key: str,
+    label: str,
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """Responses by presentation: (row, neuron), the image of every row, and how the axes were read.
 
@@ -140,12 +145,16 @@ def indexed_responses(
         (presentation, neuron), or (image, repeat, neuron) in any order that ``layout`` or names state.
     image_of_row
         Index of the image for every entry of the first axis.
+    names
+        (presentation,) names that the index has; responses that name presentations, too, are matched to them.
     layout, key, label
         As for :func:`whatwhere.recordings.layouts.response_axes`.
     """
     counted = ("presentation", len(image_of_row))
     axes = response_axes(array.values.shape, array.axes, layout, counted, key, label)
     shaped = arrange(array.values, axes, PRESENTATION_AXES[len(axes)])
+    if names is not None:
+        shaped = shaped[order_by_name(names, array.names_along("presentation", axes), label, "the index")]
     neurons = shaped.shape[-1]
     if shaped.ndim == 2:
         return shaped, image_of_row, f"{neurons} neurons, {len(shaped)} presentations"
@@ -189,7 +198,8 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         stimuli, responses, reading, names, order = _read_pair(definition, definition, name, name)
         n_images, shown = len(stimuli), np.arange(len(stimuli))
     labels, groups = (
-        read_labels(definition, key, n_images, image_of_row, shown) for key in ("splits_from", "groups_from")
+        read_labels(definition, key, names, n_images, image_of_row, shown)
+        for key in ("splits_from", "groups_from")
     )
     return Recording(
         images=stimuli,
@@ -242,7 +252,8 @@ def _read_rows(definition: dict[str, Any], others: tuple[dict[str, Any], str] | 
         flat = dense.reshape(len(rows), -1)
         return _Rows(images, flat, np.where(np.isnan(flat).all(1), BLANK, rows), reading)
     location, index_from = definition["responses"], definition["image_of_presentation"]
-    numbers = as_list(read_array(index_from).values, index_from, "one number of an image per presentation")
+    listed = read_array(index_from)
+    numbers = as_list(listed.values, index_from, "one number of an image per presentation")
     base, blanks = definition.get("index_base"), definition.get("blanks", [])
     place = of_images["images"]
     stored = read_array(place)
@@ -253,8 +264,9 @@ def _read_rows(definition: dict[str, Any], others: tuple[dict[str, Any], str] | 
     images, read, _ = shape_images(stored, of_images.get("layout"), f"{key}.layout", place, count)
     index, how = index_numbers(numbers, len(images), base, f"{name}.index_base", index_from, blanks)
     layout = definition.get("responses_layout")
+    names = listed.names_along("presentation", ["presentation"])
     values, image, kind = indexed_responses(
-        read_array(location), index, layout, f"{name}.responses_layout", location
+        read_array(location), index, names, layout, f"{name}.responses_layout", location
     )
     return _Rows(images, values, image, [read, f"{kind}, {how}"])
 
@@ -294,7 +306,7 @@ def _with_test_set(definition: dict[str, Any], name: str) -> Recording:
         source=f"files {definition['images']} and {definition['responses']}",
         citation="",
         repeat_averages=definition.get("repeat_averages", False),
-        groups=read_labels(definition, "groups_from", len(pool), None, shown),
+        groups=read_labels(definition, "groups_from", None, len(pool), None, shown),
         reading=[
             *first.reading,
             *(f"test: {phrase}" for phrase in second.reading[0 if own else 1 :]),

@@ -94,7 +94,7 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         Presentations(rows.covariates[1], responses.row, responses.image, responses.repeat),
     )
     labels, groups = (
-        _labels(key, definition, table, len(files), rows, shown) for key in ("splits_from", "groups_from")
+        _labels(key, definition, table, files, rows, shown) for key in ("splits_from", "groups_from")
     )
     kept = [pictures[index] for index in shown]
     return Recording(
@@ -263,7 +263,8 @@ def _from_array(definition: dict[str, Any], files: list[str], name: str) -> _Row
         rows = np.tile(index, len(dense))
         return _Rows(rows, dense.reshape(len(rows), -1), None, None, None, [read, how])
     index_from, blanks = definition["image_of_presentation"], definition.get("blanks", [])
-    given = as_list(read_any_array(index_from).values, index_from, "one name or number per presentation")
+    listed = read_any_array(index_from)
+    given = as_list(listed.values, index_from, "one name or number per presentation")
     if given.dtype.kind in "OU":
         index, how = match(given.tolist(), files, index_from, blanks)
         how = f"images by {how}"
@@ -271,16 +272,23 @@ def _from_array(definition: dict[str, Any], files: list[str], name: str) -> _Row
         base = definition.get("index_base")
         index, how = index_numbers(given, len(files), base, f"{name}.index_base", index_from, blanks)
         how = f"{_check_order(files, definition, name, f'numbers in {index_from} count files')}; {how}"
-    values, image, read = indexed_responses(stored, index, layout, key, location)
+    values, image, read = indexed_responses(
+        stored, index, listed.names_along("presentation", ["presentation"]), layout, key, location
+    )
     return _Rows(image, values, index, None, None, [read, how])
 
 
 def _labels(
-    key: str, definition: dict[str, Any], table: Table | None, n_images: int, rows: _Rows, shown: np.ndarray
+    key: str,
+    definition: dict[str, Any],
+    table: Table | None,
+    files: list[str],
+    rows: _Rows,
+    shown: np.ndarray,
 ) -> np.ndarray | None:
     """Labels of the images shown from a column of the table or from a file."""
     if table is None or definition.get(key) not in table.header:
-        return read_labels(definition, key, n_images, rows.given, shown)
+        return read_labels(definition, key, files, len(files), rows.given, shown)
     found = table.text(definition[key]).to_numpy(str)
     if set(np.unique(np.char.lower(found))) <= {"true", "false"}:
         found = np.char.lower(found)

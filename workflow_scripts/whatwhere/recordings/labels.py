@@ -9,6 +9,7 @@ import numpy as np
 from whatwhere.dataset import SPLITS
 from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import as_list, read_any_array
+from whatwhere.recordings.matching import order_by_name
 from whatwhere.recordings.presentations import BLANK
 
 LEFT_OUT = "left out"
@@ -45,7 +46,12 @@ def split_names(array: np.ndarray, label: str) -> np.ndarray:
 
 
 def read_labels(
-    definition: dict[str, Any], key: str, n_images: int, image_of_row: np.ndarray | None, shown: np.ndarray
+    definition: dict[str, Any],
+    key: str,
+    names: list[str] | None,
+    n_images: int,
+    image_of_row: np.ndarray | None,
+    shown: np.ndarray,
 ) -> np.ndarray | None:
     """Labels of the images that were shown, from the file that a key names; None without the key.
 
@@ -53,6 +59,8 @@ def read_labels(
     ----------
     definition, key
         Dataset with ``splits_from`` or ``groups_from``: files with a label per image or per presentation.
+    names
+        (image,) names of the images, by which labels that have names are matched; or None.
     n_images
         Number of images, shown or not.
     image_of_row
@@ -68,7 +76,8 @@ def read_labels(
     if key not in definition:
         return None
     label = definition[key]
-    labels = read_any_array(label).values
+    stored = read_any_array(label)
+    labels = stored.values
     if key == "splits_from":
         labels = split_names(labels, label)
     else:
@@ -77,7 +86,8 @@ def read_labels(
         if len(labels) != n_images:
             presentations = "" if image_of_row is None else f" and {len(image_of_row)} presentations"
             raise UserError(f"{label}: has {len(labels)} values for {n_images} images{presentations}")
-        return labels[shown]
+        order = order_by_name(names, stored.names_along("image", ["image"]), label, "images")
+        return labels[order][shown]
     if len(labels) == n_images and (image_of_row != np.arange(n_images)).any():
         raise UserError(
             f"{label}: may list {n_images} images or as many presentations: sort the presentations by image"
