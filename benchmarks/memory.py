@@ -59,6 +59,7 @@ def load_dataset(folder: Path) -> None:
     definition = {
         "kind": "arrays",
         "images": str(folder / "images.npy"),
+        "layout": ["image", "y", "x"],
         "responses": str(folder / "responses.npy"),
         "image_of_presentation": str(folder / "shown.npy"),
         "index_base": 0,

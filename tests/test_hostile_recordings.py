@@ -135,7 +135,7 @@ ARRAYS = {
     ),
     "four axes of responses": (save("responses.npy", TRIALS[None]), "expected (image, neuron)"),
     "no repeat": (save("responses.npy", TRIALS[:0]), "'responses' is empty"),
-    "a split too few": (both(save("s.npy", SPLITS[:-1]), put(splits_from="/s.npy")), "39 splits for 40"),
+    "a split too few": (both(save("s.npy", SPLITS[:-1]), put(splits_from="/s.npy")), "39 values for 40"),
     "unknown split": (
         both(save("s.npy", np.char.replace(SPLITS, "test", "val")), put(splits_from="/s.npy")),
         "image 30 is given the split 'val'",

@@ -103,22 +103,6 @@ def test_images_are_matched_to_rows_by_name(tmp_path, zipped):
     assert len(input_files(definition)) == (2 if zipped else N_IMAGES + 1)
 
 
-@pytest.mark.parametrize("form", ["{}", "{}.png", "pictures/{}.png"])
-def test_rows_name_images_by_number_by_file_or_by_path(tmp_path, form):
-    definition = write_images(tmp_path) | {"images": str(tmp_path), "neurons": ["left", "right"]}
-    definition["image_of_presentation"] = "image_id"
-    rows = [f"{form.format(number + 1)},{number},NA" for number in range(N_IMAGES)]
-    rows = [*rows[1:], f"{form.format(N_IMAGES)},5,6"]
-    (tmp_path / "responses.csv").write_text("\n".join(["image_id,left,right", *rows[::-1]]))
-    recording = read("mine", definition, tmp_path, None)
-    # The first image has no row and is left out, the last one has two.
-    np.testing.assert_array_equal(np.asarray(recording.images)[:, 0], stimuli()[1:])
-    assert recording.neurons.tolist() == ["left", "right"]
-    trials = np.asarray(recording.responses.dense())
-    np.testing.assert_array_equal(trials[0, :-1, 0], np.arange(1, N_IMAGES - 1))
-    assert sorted(trials[:, -1, 0]) == [5, N_IMAGES - 1]
-
-
 def test_a_doubled_name_is_refused_only_if_a_row_means_it(tmp_path):
     definition = write_images(tmp_path) | {"neurons": ["left"]}
     more = tmp_path / "pictures" / "more"

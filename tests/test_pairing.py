@@ -72,6 +72,24 @@ def test_arrays_in_memory_that_name_images_are_matched_by_name(images, responses
         assert ((found == 2) == (np.arange(40) < 9)).all()
 
 
+def test_labels_and_presentations_that_have_names_are_matched_by_name(tmp_path):
+    in_order().astype("f4").to_netcdf(tmp_path / "i.nc")
+    shuffled().to_netcdf(tmp_path / "r.nc")
+    labels = np.where(ORDER < 9, "test", "")
+    xr.DataArray(labels, {"image": ORDER}, name="split").to_netcdf(tmp_path / "s.nc")
+    definition = arrays(tmp_path) | {
+        "images": f"{tmp_path}/i.nc:values",
+        "splits_from": f"{tmp_path}/s.nc:split",
+    }
+    dataset = survives(definition | {"responses": f"{tmp_path}/r.nc:values"}, tmp_path)
+    assert ((dataset["split"].values == 2) == (np.arange(40) < 9)).all()
+    xr.DataArray(np.arange(40), {"trial": np.arange(40) + 100}, name="shown").to_netcdf(tmp_path / "n.nc")
+    trials = {"trial": ORDER + 100}
+    xr.DataArray(answers(pictures())[ORDER], trials, ("trial", "neuron"), "r").to_netcdf(tmp_path / "t.nc")
+    indexed = {"responses": f"{tmp_path}/t.nc:r", "image_of_presentation": f"{tmp_path}/n.nc:shown"}
+    survives(arrays(tmp_path) | indexed | {"index_base": 0}, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("images", "responses", "expected"),
     [

@@ -2,8 +2,6 @@
 
 import contextlib
 import hashlib
-import io
-import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,17 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image
 from recording_files import IMAGE, served
 
 from whatwhere.dataset import SPLITS, TEST, TRAIN, VALIDATION, check, duplicate_groups
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
 from whatwhere.recordings import load
-from whatwhere.recordings.archive import open_zip, read_member
-from whatwhere.recordings.array_files import parse_npy
-from whatwhere.recordings.fetch import PublishedFile, fetch
-from whatwhere.recordings.pictures import decode_image, in_numeric_order
+from whatwhere.recordings.fetch import fetch
+from whatwhere.recordings.pictures import in_numeric_order
 from whatwhere.recordings.preprocess import preprocess
 from whatwhere.recordings.presentations import by_image
 from whatwhere.recordings.splits import assign, validation_share
@@ -121,13 +116,13 @@ def test_a_download_returns_the_bytes_that_were_published(content, blob, name):
         checksum = (hashlib.sha1(header + content) if blob else hashlib.sha256(content)).hexdigest()
         with served(path.parent) as (url, requested):
             for _ in range(2):
-                kept = fetch(PublishedFile(name, checksum), url, None, Path(folder, "kept"))
+                kept = fetch(name, checksum, url, None, Path(folder, "kept"))
                 assert kept.read_bytes() == content
             assert len(requested) == 1
             path.write_bytes(content + b"x")
             other = Path(folder, "other")
             with pytest.raises(UserError, match="wrong checksum"):
-                fetch(PublishedFile(name, checksum), url, None, other)
+                fetch(name, checksum, url, None, other)
             assert [path.suffix for path in other.iterdir()] == [".lock"]
 
 
@@ -140,70 +135,6 @@ def may_refuse():
     except UserError as error:
         message = str(error)
     assert "\n" not in message
-
-
-def mutated(content, position, value, end):
-    content = bytearray(content)
-    content[position % len(content)] = value
-    return bytes(content[: len(content) - end % len(content)])
-
-
-def stored(mode, form):
-    stream = io.BytesIO()
-    pixels = np.random.default_rng(0).integers(0, 255, (9, 8, 3)).astype(np.uint8)
-    Image.fromarray(pixels).convert(mode).save(stream, form)
-    return stream.getvalue()
-
-
-def stored_array():
-    stream = io.BytesIO()
-    np.save(stream, np.arange(12.0).reshape(3, 4))
-    return stream.getvalue()
-
-
-def stored_zip():
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in ("a.png", "b.png"):
-            archive.writestr(name, bytes(range(200)))
-    return stream.getvalue()
-
-
-PICTURES = [stored(mode, form) for mode in ("L", "RGB", "P") for form in ("PNG", "TIFF")]
-PICTURES += [stored("RGB", "JPEG")]
-DAMAGE = st.tuples(st.integers(0, 10_000), st.integers(0, 255), st.sampled_from([0, 0, 1, 7, 50]))
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-@settings(max_examples=300, deadline=None)
-@given(st.sampled_from(PICTURES), DAMAGE)
-def test_a_damaged_image_is_decoded_or_refused(content, damage):
-    with may_refuse():
-        pixels = decode_image(mutated(content, *damage), "a.png")
-        assert pixels.ndim == 3
-        assert pixels.shape[0] in (1, 3)
-
-
-@pytest.mark.slow
-@settings(max_examples=300, deadline=None)
-@given(DAMAGE)
-def test_a_damaged_array_is_read_or_refused(damage):
-    with may_refuse():
-        array = parse_npy(mutated(stored_array(), *damage), "a.npy")
-        assert array.dtype.kind != "O"
-
-
-@pytest.mark.slow
-@settings(max_examples=300, deadline=None)
-@given(DAMAGE)
-def test_a_damaged_zip_is_read_or_refused(damage):
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "pictures.zip")
-        path.write_bytes(mutated(stored_zip(), *damage))
-        with may_refuse(), open_zip(path) as archive:
-            for name in archive.namelist():
-                read_member(archive, name)
 
 
 @given(st.lists(st.text("a0b19.", max_size=6), max_size=10))

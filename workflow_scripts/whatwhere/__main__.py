@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
 
 from whatwhere import init
 
@@ -12,12 +11,11 @@ COMMANDS = {"init": init.main}
 """Functions that take the arguments behind the name of a command and return an exit code."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one of :data:`COMMANDS`."""
-    parser = ArgumentParser("whatwhere", description="Neural system identification.", add_help=False)
+def main() -> int:
+    """Run one of :data:`COMMANDS` with the arguments of the process."""
+    parser = ArgumentParser("whatwhere", description="Neural system identification for large populations.")
     parser.add_argument("command", choices=COMMANDS)
-    command, rest = parser.parse_known_args(arguments)
-    return COMMANDS[command.command](rest)
+    return COMMANDS[parser.parse_args(sys.argv[1:2]).command](sys.argv[2:])
 
 
 if __name__ == "__main__":

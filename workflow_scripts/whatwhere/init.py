@@ -69,9 +69,7 @@ def _yaml(value: Any) -> str:
 
 def _choice(choices: Sequence[Any], what: str) -> Any:
     if not choices:
-        raise UserError(
-            f"{what}: no axis has the length of one of the other array: do the files belong together?"
-        )
+        raise UserError(f"{what}: no axis fits the other array: do the files belong together?")
     return choices[0] if len(choices) == 1 else _Ask(choices)
 
 
@@ -88,20 +86,17 @@ def describe(files: Sequence[str]) -> Lines:
     UserError
         If the files cannot be read, or are no recording.
     """
-    nwb, tables, pictures, others = [], [], [], []
-    for file in files:
-        is_pictures = is_image(file) or Path(file).is_dir() or file.lower().endswith(".zip")
-        kind = nwb if file.lower().endswith(".nwb") else tables if is_table(file) else others
-        (pictures if is_pictures else kind).append(file)
+    nwb = [file for file in files if file.lower().endswith(".nwb")]
+    tables = [file for file in files if is_table(file)]
+    pictures = [file for file in files if is_image(file) or Path(file).is_dir() or file.endswith(".zip")]
     if len(nwb) == len(files) == 1:
         return _nwb(Path(nwb[0]))
+    others = [file for file in files if file not in (*nwb, *tables, *pictures)]
     arrays = {location: array for file in others for location, array in _arrays(file).items()}
     if not (nwb or tables or pictures):
         return _two_arrays(arrays)
     if nwb or len(pictures) != 1 or len(tables) + bool(arrays) != 1:
-        raise UserError(
-            f"{files[0]}: give arrays, pictures in one place with a table or arrays, or an NWB file"
-        )
+        raise UserError(f"{files[0]}: give arrays, pictures with one table or array, or an NWB file alone")
     names = ["page 0"] if is_image(pictures[0]) else list_pictures(pictures[0])
     lines: Lines = [("kind", "images", ""), ("images", pictures[0], f"{len(names)} files")]
     if tables:
@@ -113,10 +108,9 @@ def describe(files: Sequence[str]) -> Lines:
 def _arrays(file: str) -> dict[str, NamedArray]:
     """All arrays of a file, or the one that follows a colon, by their location."""
     path, inside = split_location(file)
-    whole = inside is not None or file.endswith(".npy")
-    return {
-        one: read_any_array(one) for one in ([file] if whole else [f"{file}:{n}" for n in list_arrays(path)])
-    }
+    if inside is not None or file.endswith(".npy"):
+        return {file: read_any_array(file)}
+    return {f"{file}:{name}": read_any_array(f"{file}:{name}") for name in list_arrays(path)}
 
 
 def _name(location: str) -> str:
@@ -129,11 +123,8 @@ def _one(arrays: dict[str, NamedArray], n_axes: tuple[int, ...], words: str) -> 
     fitting = [one for one, array in arrays.items() if sum(n > 1 for n in array.values.shape) in n_axes]
     chosen = [one for one in fitting if _has(_name(one), words)] or fitting
     if not chosen or (len(chosen) > 1 and len(arrays) > _FEW):
-        found = ", ".join(chosen or arrays) or "no array"
-        what = words.split()[0]
-        raise UserError(
-            f"{found}: do not tell which array holds the {what}: give FILE:ARRAY of the ones to read"
-        )
+        found, what = ", ".join(chosen or arrays) or "no array", words.split()[0]
+        raise UserError(f"{found}: do not tell which holds the {what}s: give FILE:ARRAY of those to read")
     return chosen[0]
 
 
@@ -223,24 +214,19 @@ def _table(table: Table, files: list[str]) -> Lines:
     others = [column for column in table.header if column != image]
     neurons = [c for c in others if c in numeric and (_has(c, _NEURONS) or not _has(c, _OTHERS))]
     if any(column.lower() in SYNONYMS["neuron"] for column in others):
-        raise UserError(
-            f"{table.path}: has one row per image and neuron: pivot it to one column per neuron first"
-        )
+        raise UserError(f"{table.path}: has one row per image and neuron: give every neuron a column")
     pattern = list({re.sub("[0-9]+$", "*", neuron) for neuron in neurons})
     if len(pattern) > 1 or not neurons or columns_of(table, pattern, "neurons") != neurons:
         pattern = neurons
+    named = pattern or _Ask([[column] for column in others])
     lines: Lines = [("responses", str(table.path), f"{len(table.rows)} rows"), *of_image]
-    lines.append(
-        ("neurons", pattern or _Ask([[c] for c in others]), f"{len(neurons)} columns, * for any text")
-    )
+    lines.append(("neurons", named, f"{len(neurons)} columns, * for any text"))
     left = [column for column in others if column not in neurons]
     for column in [column for column in left if _has(column, _SPLITS)][:1]:
         lines += [("splits_from", column, "a split per row"), *_tiers(table.text(column).to_numpy(str))]
         left.remove(column)
-    ignored = (
-        f"list columns under covariates, or their values under leave_out: {{{left[0]}: [1]}}" if left else ""
-    )
-    return [*lines, ("# ignored", left, ignored)] if left else lines
+    comment = "list columns under covariates, or values of them under leave_out, such as {aborted: [1]}"
+    return [*lines, ("# ignored", left, comment)] if left else lines
 
 
 def _is_numeric(table: Table, column: str) -> bool:
@@ -297,10 +283,12 @@ def _nwb(path: Path) -> Lines:
                 start, stop = (read_dataset(dataset_at(table, f"{edge}_time")) for edge in ("start", "stop"))
                 window = [0, round(float(np.median(stop - start)) * 1000)]
             values = read_dataset(dataset_at(table, telling[0] if columns else "data"))
+            images = content[chosen["images"]] if isinstance(chosen["images"], str) else {}
+            count = len(images["data"] if "data" in images else set(images) - {"order_of_images"})
         if values.dtype.kind in "iuf" and len(telling) < 2:
-            first = values[values >= 0].min()
-            base = int(first) if first in (0, 1) else _Ask([0, 1])
-            lines.append(("index_base", base, f"number of the first image; the smallest is {first:g}"))
+            first, last = (int(edge) for edge in (values[values >= 0].min(), values.max()))
+            base = first if first < 2 and last == first + count - 1 else _Ask([0, 1])
+            lines.append(("index_base", base, f"number of the first image; {first} to {last} for {count}"))
     return [*lines, ("window", window, "ms after the onset of an image; add the latency of the neurons")]
 
 
@@ -312,11 +300,8 @@ def text(lines: Lines, name: str) -> str:
         lines = [*lines, ("repeat_averages", False, "true if responses are means over repeats")]
     lines = [*lines, ("image", preparation, "color: grey, rgb or stored; size: [y, x] in px, small is fast")]
     lines = [*lines, ("split", split, "shares of the images that have no split; number of random divisions")]
-    written = [
-        "# Written by `whatwhere init`: check every key of the dataset, then run the workflow on it.",
-        f"run: {name}",
-    ]
-    written += ["datasets:", f"  {name}:"]
+    written = ["# Written by `whatwhere init`: check every key of the dataset, then run the workflow on it."]
+    written += [f"run: {name}", "datasets:", f"  {name}:"]
     for key, value, comment in lines:
         entry = f"    {key}: {_yaml(str(value) if isinstance(value, _Ask) else value)}"
         written.append(f"{entry}  # {comment}" if comment else entry)
@@ -359,9 +344,7 @@ def init(files: Sequence[str], output: Path) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run :func:`init` from the command line; exit code 1 after one line if it refuses."""
-    parser = ArgumentParser(
-        "whatwhere init", description="Write a configuration for the files of a recording."
-    )
+    parser = ArgumentParser("whatwhere init", description="Write the configuration of a recording.")
     parser.add_argument("files", nargs="+", help="arrays; pictures with a table or arrays; or an NWB file")
     parser.add_argument("--output", type=Path, default=Path("config/mine.yaml"), help="file to write")
     options = parser.parse_args(arguments)

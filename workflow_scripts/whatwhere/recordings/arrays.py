@@ -9,7 +9,7 @@ import numpy as np
 
 from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import NamedArray, as_list, read_array
-from whatwhere.recordings.labels import groups_of, image_labels, read_labels, tiers_of
+from whatwhere.recordings.labels import read_labels, tiers_of
 from whatwhere.recordings.layouts import (
     IMAGE_AXES,
     PRESENTATION_AXES,
@@ -130,7 +130,12 @@ def pair(
 
 
 def indexed_responses(
-    array: NamedArray, image_of_row: np.ndarray, layout: Layout, key: str, label: str
+    array: NamedArray,
+    image_of_row: np.ndarray,
+    names: np.ndarray | None,
+    layout: Layout,
+    key: str,
+    label: str,
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """Responses by presentation: (row, neuron), the image of every row, and how the axes were read.
 
@@ -140,12 +145,16 @@ def indexed_responses(
         (presentation, neuron), or (image, repeat, neuron) in any order that ``layout`` or names state.
     image_of_row
         Index of the image for every entry of the first axis.
+    names
+        (presentation,) names that the index has; responses that name presentations, too, are matched to them.
     layout, key, label
         As for :func:`whatwhere.recordings.layouts.response_axes`.
     """
     counted = ("presentation", len(image_of_row))
     axes = response_axes(array.values.shape, array.axes, layout, counted, key, label)
     shaped = arrange(array.values, axes, PRESENTATION_AXES[len(axes)])
+    if names is not None:
+        shaped = shaped[order_by_name(names, array.names_along("presentation", axes), label, "the index")]
     neurons = shaped.shape[-1]
     if shaped.ndim == 2:
         return shaped, image_of_row, f"{neurons} neurons, {len(shaped)} presentations"
@@ -175,7 +184,8 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     if "test_set" in definition:
         return _with_test_set(definition, name)
     responses: np.ndarray | Presentations
-    image_of_row, names, order = None, None, slice(None)
+    order: np.ndarray | slice = slice(None)
+    image_of_row = names = None
     if "image_of_presentation" in definition:
         rows = _read_rows(definition, None, name)
         image_of_row, reading = rows.image_of_row, rows.reading
@@ -187,10 +197,10 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     else:
         stimuli, responses, reading, names, order = _read_pair(definition, definition, name, name)
         n_images, shown = len(stimuli), np.arange(len(stimuli))
-    labels = None
-    if "splits_from" in definition:
-        labels = read_labels(definition["splits_from"])
-        labels = image_labels(labels, n_images, image_of_row, shown, definition["splits_from"])
+    labels, groups = (
+        read_labels(definition, key, names, n_images, image_of_row, shown)
+        for key in ("splits_from", "groups_from")
+    )
     return Recording(
         images=stimuli,
         responses=responses,
@@ -199,8 +209,8 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         source=f"files {definition['images']} and {definition['responses']}",
         citation="",
         repeat_averages=definition.get("repeat_averages", False),
-        groups=groups_of(definition, n_images, image_of_row, shown),
-        covariates=_covariates(definition, responses, image_of_row, order),
+        groups=groups,
+        covariates=_covariates(definition, responses, order),
         reading=reading,
         image_names=names or shown.astype(str).tolist(),
     )
@@ -242,7 +252,8 @@ def _read_rows(definition: dict[str, Any], others: tuple[dict[str, Any], str] | 
         flat = dense.reshape(len(rows), -1)
         return _Rows(images, flat, np.where(np.isnan(flat).all(1), BLANK, rows), reading)
     location, index_from = definition["responses"], definition["image_of_presentation"]
-    numbers = as_list(read_array(index_from).values, index_from, "one number of an image per presentation")
+    listed = read_array(index_from)
+    numbers = as_list(listed.values, index_from, "one number of an image per presentation")
     base, blanks = definition.get("index_base"), definition.get("blanks", [])
     place = of_images["images"]
     stored = read_array(place)
@@ -253,8 +264,9 @@ def _read_rows(definition: dict[str, Any], others: tuple[dict[str, Any], str] | 
     images, read, _ = shape_images(stored, of_images.get("layout"), f"{key}.layout", place, count)
     index, how = index_numbers(numbers, len(images), base, f"{name}.index_base", index_from, blanks)
     layout = definition.get("responses_layout")
+    names = listed.names_along("presentation", ["presentation"])
     values, image, kind = indexed_responses(
-        read_array(location), index, layout, f"{name}.responses_layout", location
+        read_array(location), index, names, layout, f"{name}.responses_layout", location
     )
     return _Rows(images, values, image, [read, f"{kind}, {how}"])
 
@@ -294,7 +306,7 @@ def _with_test_set(definition: dict[str, Any], name: str) -> Recording:
         source=f"files {definition['images']} and {definition['responses']}",
         citation="",
         repeat_averages=definition.get("repeat_averages", False),
-        groups=groups_of(definition, len(pool), None, shown),
+        groups=read_labels(definition, "groups_from", None, len(pool), None, shown),
         reading=[
             *first.reading,
             *(f"test: {phrase}" for phrase in second.reading[0 if own else 1 :]),
@@ -307,7 +319,6 @@ def _with_test_set(definition: dict[str, Any], name: str) -> Recording:
 def _covariates(
     definition: dict[str, Any],
     responses: np.ndarray | Presentations,
-    image_of_row: np.ndarray | None,
     order_of_images: np.ndarray | slice,
 ) -> tuple[list[str], np.ndarray | Presentations] | None:
     """Files of running speed and the like, whose axes are those of the responses without the neurons."""
@@ -316,13 +327,11 @@ def _covariates(
         return None
     layout = [word for word in definition.get("responses_layout", []) if word != "neuron"]
     order = layout if len(layout) == 2 else ["repeat", "image"]
-    if image_of_row is None:
-        sizes = dict(zip(("repeat", "image"), responses.shape, strict=False))
-        wanted = ("repeat", "image")
+    if isinstance(responses, np.ndarray):
+        wanted, sizes = ("repeat", "image"), {"repeat": responses.shape[0], "image": responses.shape[1]}
     else:
         listed = read_array(definition["image_of_presentation"]).values.size
-        sizes = {"image": listed, "repeat": len(image_of_row) // listed}
-        wanted = ("image", "repeat")
+        wanted, sizes = ("image", "repeat"), {"image": listed, "repeat": len(responses.values) // listed}
     shape = tuple(sizes[word] for word in order)
     columns = []
     for location in files.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from whatwhere.errors import UserError
 from whatwhere.recordings.archive import open_tree
 from whatwhere.recordings.array_files import as_list, read_any_array, read_array
 from whatwhere.recordings.arrays import indexed_responses, shape_responses
-from whatwhere.recordings.labels import image_labels, labels_of_rows, split_names, tiers_of
+from whatwhere.recordings.labels import labels_of_rows, read_labels, tiers_of
 from whatwhere.recordings.matching import match, names_of, order_by_name
 from whatwhere.recordings.pictures import decode_image, decode_stack, in_numeric_order, is_image
 from whatwhere.recordings.presentations import (
@@ -27,7 +28,7 @@ from whatwhere.recordings.tables import Table, columns_of, is_table, read_table
 
 logger = logging.getLogger(__name__)
 
-ORDERS = {"natural": in_numeric_order, "sorted": sorted}
+ORDERS: dict[str, Callable[[list[str]], list[str]]] = {"natural": in_numeric_order, "sorted": sorted}
 """Orders of file names, ``file_order``: numbers by value, so that a2 comes before a10, or as Python sorts."""
 
 
@@ -40,7 +41,7 @@ class _Rows(NamedTuple):
         (row,) index of the image, -1 for blanks.
     values
         (row, neuron).
-    index
+    given
         (presentation,) index of the image as the file gives it, -1 for blanks; one row each unless the
         responses have an axis of repeats; None if no file gives it.
     neurons
@@ -53,7 +54,7 @@ class _Rows(NamedTuple):
 
     image: np.ndarray
     values: np.ndarray
-    index: np.ndarray | None
+    given: np.ndarray | None
     neurons: np.ndarray | None
     covariates: tuple[list[str], np.ndarray] | None
     reading: list[str]
@@ -93,7 +94,7 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         Presentations(rows.covariates[1], responses.row, responses.image, responses.repeat),
     )
     labels, groups = (
-        _labels(key, definition, table, len(files), rows, shown) for key in ("splits_from", "groups_from")
+        _labels(key, definition, table, files, rows, shown) for key in ("splits_from", "groups_from")
     )
     kept = [pictures[index] for index in shown]
     return Recording(
@@ -208,7 +209,7 @@ def _from_table(table: Table, definition: dict[str, Any], files: list[str], name
     return _Rows(
         image=index,
         values=np.stack([table.numbers(column) for column in neurons], 1),
-        index=index,
+        given=index,
         neurons=np.array(neurons, str),
         covariates=None if measured is None else (covariates, measured),
         reading=[how, *reading],
@@ -228,7 +229,7 @@ def _index_of_table(
         left = f", {(index == BLANK).sum()} presentations of blanks are left out" if blanks else ""
         return index, f"images from the column '{column}' by {how}{left}"
     order = _check_order(files, definition, name, f"numbers in the {label} count files")
-    words = table.text(column).isin([blank for blank in blanks if isinstance(blank, str)])
+    words = table.text(column).isin([blank for blank in blanks if isinstance(blank, str)]).to_numpy()
     numbers = table.numbers(column, ~words)
     base = definition["index_base"]
     index, how = index_numbers(numbers, len(files), base, f"{name}.index_base", label, blanks)
@@ -262,7 +263,8 @@ def _from_array(definition: dict[str, Any], files: list[str], name: str) -> _Row
         rows = np.tile(index, len(dense))
         return _Rows(rows, dense.reshape(len(rows), -1), None, None, None, [read, how])
     index_from, blanks = definition["image_of_presentation"], definition.get("blanks", [])
-    given = as_list(read_any_array(index_from).values, index_from, "one name or number per presentation")
+    listed = read_any_array(index_from)
+    given = as_list(listed.values, index_from, "one name or number per presentation")
     if given.dtype.kind in "OU":
         index, how = match(given.tolist(), files, index_from, blanks)
         how = f"images by {how}"
@@ -270,7 +272,9 @@ def _from_array(definition: dict[str, Any], files: list[str], name: str) -> _Row
         base = definition.get("index_base")
         index, how = index_numbers(given, len(files), base, f"{name}.index_base", index_from, blanks)
         how = f"{_check_order(files, definition, name, f'numbers in {index_from} count files')}; {how}"
-    values, image, read = indexed_responses(stored, index, layout, key, location)
+    values, image, read = indexed_responses(
+        stored, index, listed.names_along("presentation", ["presentation"]), layout, key, location
+    )
     return _Rows(image, values, index, None, None, [read, how])
 
 
@@ -278,19 +282,14 @@ def _labels(
     key: str,
     definition: dict[str, Any],
     table: Table | None,
-    n_images: int,
+    files: list[str],
     rows: _Rows,
     shown: np.ndarray,
 ) -> np.ndarray | None:
     """Labels of the images shown from a column of the table or from a file."""
-    location = definition.get(key)
-    if location is None:
-        return None
-    if table is not None and location in table.header:
-        found = table.text(location).to_numpy(str)
-        if set(np.unique(np.char.lower(found))) <= {"true", "false"}:
-            found = np.char.lower(found)
-        return labels_of_rows(found, rows.image, shown, f"{table.path}, column '{location}'")
-    found = read_any_array(location).values
-    found = split_names(found, location) if key == "splits_from" else found.astype(str)
-    return image_labels(found, n_images, rows.index, shown, location)
+    if table is None or definition.get(key) not in table.header:
+        return read_labels(definition, key, files, len(files), rows.given, shown)
+    found = table.text(definition[key]).to_numpy(str)
+    if set(np.unique(np.char.lower(found))) <= {"true", "false"}:
+        found = np.char.lower(found)
+    return labels_of_rows(found, rows.image, shown, f"{table.path}, column '{definition[key]}'")

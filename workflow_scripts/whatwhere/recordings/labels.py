@@ -9,15 +9,11 @@ import numpy as np
 from whatwhere.dataset import SPLITS
 from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import as_list, read_any_array
+from whatwhere.recordings.matching import order_by_name
 from whatwhere.recordings.presentations import BLANK
 
 LEFT_OUT = "left out"
 """Split of images whose label ``tiers`` does not list."""
-
-
-def read_labels(location: str) -> np.ndarray:
-    """Names of splits from an array file, see :func:`split_names`."""
-    return split_names(read_any_array(location).values, location)
 
 
 def split_names(array: np.ndarray, label: str) -> np.ndarray:
@@ -49,34 +45,49 @@ def split_names(array: np.ndarray, label: str) -> np.ndarray:
     raise UserError(f"{label}: holds {array.dtype}, expected names of splits")
 
 
-def image_labels(
-    labels: np.ndarray, n_images: int, image_of_row: np.ndarray | None, shown: np.ndarray, label: str
-) -> np.ndarray:
-    """Labels of the images that were shown, from one per image or one per presentation.
+def read_labels(
+    definition: dict[str, Any],
+    key: str,
+    names: list[str] | None,
+    n_images: int,
+    image_of_row: np.ndarray | None,
+    shown: np.ndarray,
+) -> np.ndarray | None:
+    """Labels of the images that were shown, from the file that a key names; None without the key.
 
     Parameters
     ----------
-    labels
-        One per image, shown or not, or one per presentation.
+    definition, key
+        Dataset with ``splits_from`` or ``groups_from``: files with a label per image or per presentation.
+    names
+        (image,) names of the images, by which labels that have names are matched; or None.
     n_images
-        How many images there are.
+        Number of images, shown or not.
     image_of_row
         (row,) index of the image of every presentation, or None if there is no index.
     shown
         Indices of the images that were shown.
-    label
-        What to call them in messages.
 
     Raises
     ------
     UserError
         If there is another number of labels, or presentations of one image have different ones.
     """
+    if key not in definition:
+        return None
+    label = definition[key]
+    stored = read_any_array(label)
+    labels = stored.values
+    if key == "splits_from":
+        labels = split_names(labels, label)
+    else:
+        labels = as_list(labels, label, "one group per image").astype(str)
     if image_of_row is None or len(labels) != len(image_of_row):
         if len(labels) != n_images:
             presentations = "" if image_of_row is None else f" and {len(image_of_row)} presentations"
-            raise UserError(f"{label}: has {len(labels)} splits for {n_images} images{presentations}")
-        return labels[shown]
+            raise UserError(f"{label}: has {len(labels)} values for {n_images} images{presentations}")
+        order = order_by_name(names, stored.names_along("image", ["image"]), label, "images")
+        return labels[order][shown]
     if len(labels) == n_images and (image_of_row != np.arange(n_images)).any():
         raise UserError(
             f"{label}: may list {n_images} images or as many presentations: sort the presentations by image"
@@ -85,7 +96,7 @@ def image_labels(
 
 
 def labels_of_rows(labels: np.ndarray, image_of_row: np.ndarray, shown: np.ndarray, label: str) -> np.ndarray:
-    """Labels of the images that were shown from one per presentation; parameters as in :func:`image_labels`.
+    """Labels of the images that were shown from one per presentation; parameters as in :func:`read_labels`.
 
     Raises
     ------
@@ -159,14 +170,3 @@ def tiers_of(labels: np.ndarray | None, tiers: dict[str, list[Any]] | None, key:
 
 def _as_text(name: Any) -> str:
     return str(name).lower() if isinstance(name, bool) else str(name)
-
-
-def groups_of(
-    definition: dict[str, Any], n_images: int, image_of_row: np.ndarray | None, shown: np.ndarray
-) -> np.ndarray | None:
-    """Labels of groups of images from the file that ``groups_from`` names, for the images shown."""
-    if "groups_from" not in definition:
-        return None
-    location = definition["groups_from"]
-    found = as_list(read_any_array(location).values, location, "one group per image")
-    return image_labels(found.astype(str), n_images, image_of_row, shown, location)
