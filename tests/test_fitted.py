@@ -274,6 +274,7 @@ def test_experiments_run_on_a_fitted_model(run):
     assert len(size_tuning(fitted, diameters=[2, 4], preferred=table)) == 8
 
 
+@pytest.mark.slow
 def test_the_scripts_tell_of_every_neuron_what_the_library_does(run, tmp_path):
     where = "first/mine/factorized"
     files = [run / "data" / "mine.nc", run / "fits" / where / "nall-dall" / "fits.pt"]
@@ -309,6 +310,7 @@ def test_without_averages_and_images_the_rest_is_described(run, tmp_path):
         assert {"correlation", "measured", "mask", "row"} <= set(known.variables)
 
 
+@pytest.mark.slow
 def test_the_picture_of_the_readme_is_drawn_from_a_fit_of_a_run(run, tmp_path):
     picture = tmp_path / "overview.png"
     overview = runpy.run_path(str(REPOSITORY / "examples" / "overview.py"))

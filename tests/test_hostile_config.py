@@ -16,6 +16,8 @@ from whatwhere.config.resolve import EXPERIMENT, resolve
 from whatwhere.config.validation import validate
 from whatwhere.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 FULLY_CONNECTED = factorized(
     family="cnn_fully_connected",
     readout={"weight_sd": 0.01, "dropout": 0.5, "bias": True},
@@ -279,7 +281,6 @@ YAML = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("content", YAML.values(), ids=YAML)
 def test_hostile_yaml_is_one_line(tmp_path, content):
     (tmp_path / "bad.yaml").write_text(content)
@@ -289,7 +290,6 @@ def test_hostile_yaml_is_one_line(tmp_path, content):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.slow
 def test_the_command_ends_with_the_line_and_without_results(tmp_path):
     write_config(tmp_path, configuration(devise="cpu"))
     done = snakemake(tmp_path)

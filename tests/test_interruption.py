@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
@@ -57,7 +58,12 @@ def kill(process):
 def wait_for(condition, process):
     while not condition():
         assert process.poll() is None, "the process ended too early"
-        time.sleep(0.02)
+        time.sleep(0.05)
+
+
+def finished_jobs(folder):
+    """Number of jobs that ended and left their time."""
+    return len(list(Path(folder, RUN, "benchmarks").rglob("*.tsv")))
 
 
 def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(sessions_run, start, tmp_path):
@@ -66,8 +72,8 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(sessions_run, s
     moments = random.Random(6)
     for _ in range(2):
         process = start(command(tmp_path, *options))
-        made = len(finished_files(tmp_path)) + moments.randint(1, 5)
-        wait_for(lambda made=made: len(finished_files(tmp_path)) >= made, process)
+        enough = finished_jobs(tmp_path) + moments.randint(1, 5)
+        wait_for(lambda enough=enough: finished_jobs(tmp_path) >= enough, process)
         time.sleep(moments.uniform(0, 3))
         # Held still, or it may end before the second run has looked.
         os.killpg(process.pid, signal.SIGSTOP)

@@ -102,12 +102,13 @@ def on_cluster(sessions_run, cluster, tmp_path_factory):
 def test_everything_runs_in_jobs_and_small_ones_share_them(on_cluster):
     ran = jobs(on_cluster[0])
     kinds = Counter(job["Comment"].split("_")[1] for job in ran)
-    assert kinds == {"load": 3, "pool": 1, "compute": 2, "train": 2 + 1 + 3, "evaluate": 2, "report": 1}
+    assert kinds == {"load": 3, "pool": 1, "compute": 3, "train": 2 + 1 + 3, "evaluate": 2, "report": 1}
     assert {job["JobState"] for job in ran if "rule_train" not in job["Comment"]} == {"COMPLETED"}
 
 
 def test_the_cluster_gives_the_same_bytes_as_this_machine(on_cluster, sessions_run):
     there, here = (finished_files(folder) for folder in (on_cluster[0], sessions_run))
+    there = {name: there[name] for name in there if "/wrong/" not in name}
     assert set(TARGETS) <= {f"{RUN}/{name}" for name in there}
     assert there == {name: here[name] for name in there}
 

@@ -217,7 +217,8 @@ def test_several_regions_are_drawn_with_their_average():
 
 @pytest.mark.slow
 def test_the_workflow_makes_table_1_from_a_downloaded_supplement(site, tmp_path):
-    experiment = TABLE1["experiments"][0] | {"models": ["cnn_3_layers"]}
+    regions = ["antolik_region1", "antolik_region2"]
+    experiment = TABLE1["experiments"][0] | {"models": ["cnn_3_layers"], "datasets": regions}
     update = {"experiments": [experiment], "models": {"cnn_3_layers": thinned("cnn_3_layers")}}
     tiny = tmp_path / "tiny.yaml"
     tiny.write_text(yaml.safe_dump(update))
@@ -226,7 +227,7 @@ def test_the_workflow_makes_table_1_from_a_downloaded_supplement(site, tmp_path)
     ended = stand_in.run(tmp_path, configs, "--cores", "2", "--", *targets)
     assert ended.returncode == 0, ended.stderr
     content = pd.read_csv(tmp_path / targets[0])
-    assert content.region.tolist() == ["1", "2", "3", "average"]
-    assert content.n_neurons.tolist() == [6, 3, 4, 13]
+    assert content.region.tolist() == ["1", "2", "average"]
+    assert content.n_neurons.tolist() == [6, 3, 9]
     assert content.correlation.notna().all()
     assert (tmp_path / targets[1]).stat().st_size > 10_000
