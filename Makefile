@@ -29,11 +29,11 @@ test-fast: .venv/test  ## Only tests that are not marked slow
 	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow"
 
 lint: .venv/test  ## Style, types and Snakemake's own checks
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile workflow rules
-	$(BIN)/mypy
-	$(BIN)/snakemake --lint
+	@# Types take as long as everything else, and one core.
+	$(BIN)/mypy & types=$$!; \
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && \
+	$(BIN)/snakefmt --check Snakefile workflow rules && $(BIN)/snakemake --lint; \
+	others=$$?; wait $$types && exit $$others
 
 format: .venv/test  ## Format all code
 	$(BIN)/ruff check --fix .

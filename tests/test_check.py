@@ -1,11 +1,17 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import yaml
-from conftest import factorized
+from conftest import REPOSITORY, factorized
 from recording_files import WRITERS, write_arrays
 from tiny_run import configuration, experiment
 
 from whatwhere.check import main
+
+SCRIPTS = REPOSITORY / "workflow_scripts"
 
 
 def mine(folder, definition, **changes):
@@ -45,13 +51,21 @@ def test_the_quick_configuration_is_checked_without_arguments(capsys):
     assert "simulated_dog: 200 neurons" in capsys.readouterr().out
 
 
-def test_what_is_suspicious_is_a_warning(tmp_path, capsys):
+@pytest.mark.slow
+def test_what_is_suspicious_is_a_warning(tmp_path):
     definition = write_arrays(tmp_path)
     trials = np.random.default_rng(3).random((3, 40, 4))
     trials[..., 1] = 0
     np.save(tmp_path / "responses.npy", trials)
-    assert main([mine(tmp_path, definition)]) == 0
-    assert "warning: datasets.mine: 1 neurons never respond: [1]" in capsys.readouterr().out
+    path = mine(tmp_path, definition)
+    done = subprocess.run(
+        [sys.executable, "-m", "whatwhere.check", path],
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "warning: datasets.mine: 1 neurons never respond: [1]" in done.stdout
 
 
 @pytest.mark.parametrize(

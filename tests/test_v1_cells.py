@@ -156,7 +156,6 @@ def test_locations_are_the_centres_of_receptive_fields():
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_counts_and_reliability_are_those_of_mouse_v1(like_mouse):
     # Recordings of Table 1, regions 1, 2 and 3: median count .60, .52, .63; single-trial signal fraction
     # .22, .17, .20 (10 to 90 % of neurons in region 1: .06 to .46); cc_max .86, .80, .87.
