@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
-from sessions import POOLED, TARGETS
+from sessions import TARGETS
 from tiny_run import (
     RUN,
     command,
@@ -25,8 +25,6 @@ from tiny_run import (
 from whatwhere.config.files import read
 
 pytestmark = pytest.mark.slow
-
-SCRIPTS = REPOSITORY / "workflow_scripts"
 
 
 @pytest.fixture
@@ -91,10 +89,9 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(sessions_run, s
     assert not [path for path in (tmp_path / "results").rglob("*") if path.name.startswith(".partial-")]
 
 
-def test_a_pooled_fit_told_to_stop_or_killed_continues_where_it_was(sessions_run, start, tmp_path):
-    """The script alone, without Snakemake."""
-    config = read(sessions_run / "mine.yaml")
-    fits, log, checkpoint = (tmp_path / name for name in ("fits.pt", "train.log", "checkpoint.pt"))
+def training(sessions_run, folder):
+    """Command that fits the pooled sessions without Snakemake; results, log, checkpoint lie in a folder."""
+    folder.mkdir()
     arguments = {
         "dataset": str(sessions_run / RUN / "data/both.nc"),
         "sta_file": str(sessions_run / RUN / "sta/tiny/both/nall-dall.nc"),
@@ -102,34 +99,38 @@ def test_a_pooled_fit_told_to_stop_or_killed_continues_where_it_was(sessions_run
         "core": [],
         "n_neurons": "all",
         "n_images": "all",
-        "definition": config["models"]["factorized"],
+        "definition": read(sessions_run / "mine.yaml")["models"]["factorized"],
         "seeds": [0],
         "device": "cpu",
         "threads": 1,
         "checkpoint_seconds": 0.1,
         "code": "same",
-        "fits": str(fits),
-        "validation": str(tmp_path / "validation.nc"),
+        "fits": str(folder / "fits.pt"),
+        "validation": str(folder / "validation.nc"),
     }
-    program = (
-        "import train; from whatwhere.logs import logged\n"
-        f"with logged({str(log)!r}): train.main(**{arguments!r})"
-    )
-    options = {"env": environment(PYTHONPATH=str(SCRIPTS))}
+    code = f"with logged({str(folder / 'train.log')!r}): train.main(**{arguments!r})"
+    return [sys.executable, "-c", f"import train; from whatwhere.logs import logged\n{code}"]
+
+
+def test_a_pooled_fit_told_to_stop_or_killed_continues_where_it_was(sessions_run, start, tmp_path):
+    options = {"env": environment(PYTHONPATH=str(REPOSITORY / "workflow_scripts"))}
+    undisturbed, folder = tmp_path / "undisturbed", tmp_path / "disturbed"
+    assert start(training(sessions_run, undisturbed), **options).wait() == 0
+    fit, checkpoint, log = training(sessions_run, folder), folder / "checkpoint.pt", folder / "train.log"
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
-        process = start([sys.executable, "-c", program], **options)
+        process = start(fit, **options)
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
         wait_for(lambda old=before: checkpoint.exists() and checkpoint.stat().st_mtime_ns > old, process)
         process.send_signal(number)
         assert process.wait() != 0
         if number != signal.SIGKILL:
             assert f"stopped by {number.name}: progress is saved" in log.read_text()
-            assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt", "train.log"}
-    assert start([sys.executable, "-c", program], **options).wait() == 0
+            assert {path.name for path in folder.iterdir()} == {"checkpoint.pt", "train.log"}
+    assert start(fit, **options).wait() == 0
     assert "continuing after" in log.read_text()
     assert not checkpoint.exists()
     for name in ("fits.pt", "validation.nc"):
-        assert (tmp_path / name).read_bytes() == (sessions_run / POOLED / name).read_bytes()
+        assert (folder / name).read_bytes() == (undisturbed / name).read_bytes()
 
 
 @pytest.fixture
