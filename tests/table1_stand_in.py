@@ -1,19 +1,10 @@
-"""A stand-in for the recording of Table 1: the publisher's layout and shapes, simulated V1-like neurons.
-
-As a script it writes the supplement, serves it on the loopback and runs config/table1.yaml on it:
-
-    python tests/table1_stand_in.py FOLDER [OVERRIDE.yaml ...]
-
-leaves FOLDER/results/table1/. The overrides are laid over config/table1.yaml, to thin grids further.
-"""
+"""A stand-in for the recording of Table 1: the publisher's layout and shapes, simulated V1-like neurons."""
 
 import io
-import sys
 from pathlib import Path
 
 import numpy as np
 import yaml
-from recording_files import served, write_zip
 from repository_copy import REPOSITORY, snakemake
 from sklearn.datasets import load_sample_images
 
@@ -94,18 +85,3 @@ def run(folder, configs, *arguments):
     """Run Snakemake on config/table1.yaml and what is laid over it; results go to ``folder``."""
     table1 = REPOSITORY / "config" / "table1.yaml"
     return snakemake(REPOSITORY, "--directory", folder, "--configfile", table1, *configs, *arguments)
-
-
-def main(folder, configs):
-    """Write, serve and run; return the exit code."""
-    site = Path(folder, "site")
-    site.mkdir(parents=True, exist_ok=True)
-    write_zip(site / ZIP, supplement(PUBLISHED))
-    with served(site) as (url, _):
-        ended = run(folder, [override(folder, f"{url}/{ZIP}"), *configs], "--cores", "all")
-    sys.stderr.write(ended.stderr)
-    return ended.returncode
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 import table1_stand_in as stand_in
 import yaml
+from conftest import REPOSITORY, resolved
 from recording_files import served, write_zip
-from repository_copy import REPOSITORY
 
 import collect_table1
 import compute_sta
@@ -15,13 +15,12 @@ import select_fits
 import train
 from load_recording import main as load_recording
 from whatwhere.config.files import merge
-from whatwhere.config.load import load
 from whatwhere.dataset import open_dataset
 from whatwhere.training.families import FAMILIES
 
 TINY = {1: (60, 10, 3, 6), 2: (50, 10, 2, 3), 3: (60, 12, 3, 4)}
 REFERENCE = REPOSITORY / "config" / "reference" / "table1.csv"
-TABLE1 = load([REPOSITORY / "config" / "table1.yaml"]).config
+TABLE1 = resolved("table1.yaml")
 MODELS = TABLE1["experiments"][0]["models"]
 
 
