@@ -1,10 +1,9 @@
-"""A page in a headless browser without network."""
+"""A headless browser without network."""
 
 import contextlib
 import shutil
 
 import pytest
-from selenium import webdriver
 
 FLAGS = [
     "headless",
@@ -18,8 +17,10 @@ FLAGS += ["disable-component-update", "disable-sync", "window-size=1400,1000"]
 
 
 @contextlib.contextmanager
-def opened(page, folder):
-    """Chromium that shows a file; its profile and what it downloads lie in a folder."""
+def opened(folder):
+    """Chromium; its profile and what it downloads lie in a folder."""
+    from selenium import webdriver
+
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not (chromium and driver):
         pytest.skip("needs chromium and chromium-driver (Debian packages)")
@@ -31,5 +32,4 @@ def opened(page, folder):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     with webdriver.Chrome(options, webdriver.ChromeService(driver)) as chrome:
         chrome.set_page_load_timeout(120)
-        chrome.get(page.as_uri())
         yield chrome

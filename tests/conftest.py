@@ -1,3 +1,4 @@
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -5,6 +6,8 @@ import pytest
 import torch
 import xarray as xr
 from filelock import FileLock
+
+from whatwhere.config.load import load
 
 # Fits repeat bit by bit only with the same number of threads.
 torch.set_num_threads(1)
@@ -18,11 +21,27 @@ CONFIGURATIONS["table1_full.yaml"].insert(0, _CONFIG / "table1.yaml")
 CONFIGURATIONS["recording.yaml"].append(REPOSITORY / "examples" / "my_recording.yaml")
 
 
+WHOLE_RUNS = ("sessions_run", "finished_run")
+"""Fixtures that run the workflow once for all tests."""
+
+
+@functools.cache
+def resolved(name="config.yaml"):
+    """Returns a checked configuration of the repository. Tests share it: copy before a change."""
+    return load(CONFIGURATIONS[name]).config
+
+
 def pytest_collection_modifyitems(items):
-    """Files with long tests begin first, above all those that wait for the finished run."""
-    reads_run = {item.path for item in items if "finished_run" in item.fixturenames}
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.path not in reads_run, item.path not in slow))
+    """Sorts tests for two workers, each of which gets one half of the list: both begin with long tests."""
+    slow_files = {item.path for item in items if item.get_closest_marker("slow")}
+    groups, fast = {name: [] for name in WHOLE_RUNS}, []
+    for item in items:
+        run = next((name for name in WHOLE_RUNS if name in item.fixturenames), item.path)
+        (groups.setdefault(run, []) if item.path in slow_files else fast).append(item)
+    dealt = list(groups.values())
+    first, second = ([item for group in dealt[start::2] for item in group] for start in (0, 1))
+    middle = max(len(items) // 2 - len(first), 0)
+    items[:] = first + fast[:middle] + second + fast[middle:]
 
 
 @pytest.fixture(scope="session")
@@ -33,22 +52,50 @@ def cowley_folder():
     return folder
 
 
-@pytest.fixture(scope="module")
-def finished_run(tmp_path_factory, worker_id):
-    """A copy of the repository in which config/test.yaml has run and its report was written.
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory, worker_id):
+    """Function that fills a folder once for all workers: ``made_once(name, make)`` calls ``make(folder)``."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
 
-    It is run once for all workers of the tests, and used by one at a time.
-    """
+    def once(name, make):
+        folder, made = shared / name, shared / f"{name}.made"
+        with FileLock(f"{folder}.lock"):
+            if not made.exists():
+                # A folder without the mark was left by a failure in another worker.
+                folder.mkdir()
+                make(folder)
+                made.touch()
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def finished_run(made_once):
+    """A copy of the repository in which config/test.yaml has run and its report was written."""
     from repository_copy import CONFIG, OFFLINE, copy_repository, snakemake
 
-    folder = tmp_path_factory.getbasetemp()
-    repository = (folder if worker_id == "master" else folder.parent) / "finished"
-    with FileLock(f"{repository}.lock"):
-        if not repository.exists():
-            copy_repository(repository)
-            run = snakemake(repository, "all", "build_report", *CONFIG, **OFFLINE)
-            assert run.returncode == 0, run.stdout + run.stderr
-        yield repository
+    def make(repository):
+        copy_repository(repository)
+        run = snakemake(repository, "all", "build_report", *CONFIG, **OFFLINE)
+        assert run.returncode == 0, run.stdout + run.stderr
+
+    return made_once("finished", make)
+
+
+@pytest.fixture(scope="session")
+def sessions_run(made_once):
+    """Folder of a whole run of a user's recordings: two sessions that are pooled, and pictures."""
+    from sessions import own_recordings
+    from tiny_run import snakemake, write_config
+
+    def make(folder):
+        write_config(folder, own_recordings(folder))
+        run = snakemake(folder)
+        assert run.returncode == 0, run.stdout
+
+    return made_once("sessions", make)
 
 
 @pytest.fixture

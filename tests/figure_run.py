@@ -5,6 +5,8 @@ import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from conftest import resolved
+
 import cluster_barcodes
 import compute_sta
 import describe_fits
@@ -13,10 +15,9 @@ import score
 import select_fits
 import simulate
 import train
-from whatwhere.config.load import load
 from whatwhere.config.traits import n_features, traits_of
 
-MODELS = load([]).config["models"]
+MODELS = resolved()["models"]
 LABELS = {name: model.get("label", name) for name, model in MODELS.items()}
 PAPER = {name: model["paper"] for name, model in MODELS.items() if "paper" in model}
 GAUSSIANS = {"kind": "simulated_dog", "variation": 0, "centered": True, "image_size": 26, "patch": 9}

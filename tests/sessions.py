@@ -1,9 +1,11 @@
-"""Recorded sessions of neurons with one pixel each, alone or two that are pooled."""
+"""A user's recordings of neurons with one pixel each: two sessions that are pooled, and pictures."""
 
 import numpy as np
+import pandas as pd
 from conftest import factorized, small_core, small_training
-from recording_files import IMAGE
-from tiny_run import configuration, experiment
+from PIL import Image
+from recording_files import IMAGE, SPLIT
+from tiny_run import RUN, configuration, experiment
 
 N_IMAGES, N_NEURONS, N_REPEATED = 300, 3, 40
 SIZE = (8, 10)
@@ -36,17 +38,48 @@ def write_sensorium(folder, rng, name="my session"):
     return {"kind": "sensorium", "path": str(session), "image": IMAGE}
 
 
-def small_network(**training):
-    """One filter of one pixel, and masks."""
+def write_pictures(folder, rng):
+    """Pictures, and a table of three presentations of each."""
+    images, drive = recording(rng)
+    (folder / "bilder ä").mkdir()
+    rows = []
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / "bilder ä" / f"{number}.png")
+        rows += [[f"{number}.png", *trials(drive[number], rng)] for _ in range(3)]
+    table = pd.DataFrame(rows, columns=["image", "left", "middle", "right"])
+    table.to_csv(folder / "responses.csv", index=False)
+    return {
+        "kind": "images",
+        "images": str(folder / "bilder ä"),
+        "responses": str(folder / "responses.csv"),
+        "image": IMAGE,
+        "split": SPLIT | {"folds": 1},
+    }
+
+
+def small_network(kernel=1, **training):
+    """One filter, of one pixel unless a kernel is given, and masks."""
     return factorized(
-        cores=[small_core(kernels=[1], smooth_layers=[0], sparse_layers=[0])],
+        cores=[small_core(kernels=[kernel], smooth_layers=[0], sparse_layers=[0])],
         grid=[{"mask_l1": [0.01], "feature_l1": [0.01]}],
         training=small_training(max_steps=600, evaluate_every=20, patience=5) | training,
     )
 
 
-def two_sessions(folder, **training):
-    """Configuration of two sessions of other neurons, which saw other images, and of both together."""
+LONG = {"max_steps": 1500, "patience": 1500, "n_stages": 1}
+"""Training of a few seconds, which a test can interrupt."""
+POOLED = f"{RUN}/fits/tiny/both/factorized/nall-dall"
+"""Folder of the fit that takes long, saved twice a second."""
+TARGETS = (
+    f"{RUN}/scores/tiny/both/factorized.csv",
+    f"{RUN}/datasets/pictures.html",
+    f"{RUN}/figures/recording_pictures.svg",
+)
+"""Results for which all recordings are read and fitted, in a third of the jobs."""
+
+
+def own_recordings(folder):
+    """Configuration of two sessions with one core, which saw other images, and of three seeds on pictures."""
     monday, tuesday = (
         write_sensorium(folder, np.random.default_rng(seed), name)
         for seed, name in enumerate(("monday", "tuesday"))
@@ -56,8 +89,12 @@ def two_sessions(folder, **training):
             "monday": monday,
             "tuesday": {"like": "monday", "path": tuesday["path"]},
             "both": {"kind": "pooled", "recordings": ["monday", "tuesday"]},
+            "pictures": write_pictures(folder, np.random.default_rng(4)),
         },
-        models={"factorized": small_network(**training)},
-        experiments=[experiment(datasets=["both"])],
+        models={"factorized": small_network(**LONG), "short": small_network()},
+        experiments=[
+            experiment(datasets=["both"]),
+            experiment(name="own", datasets=["pictures"], models=["short"], n_neurons=[2], seeds=[0, 1, 2]),
+        ],
         checkpoint_seconds=0.5,
     )

@@ -2,30 +2,29 @@
 
 import numpy as np
 import pandas as pd
-import plain
 import pytest
 import torch
-from bench import CASES
-from cases import Case, nonlinear_features, one_kernel, population, three_layers, two_kernels
-from scaling import POWERS, growth
 
 from whatwhere.training.blocks import Tensors
 
 NETWORKS = {
-    "Figure 3": (one_kernel, (1, 32, 32)),
-    "Figure 4": (two_kernels, (1, 32, 32)),
-    "Figure 5": (nonlinear_features, (3, 20, 20)),
-    "section G.2": (three_layers, (1, 19, 19)),
+    "one_kernel": (1, 32, 32),
+    "two_kernels": (1, 32, 32),
+    "nonlinear_features": (3, 20, 20),
+    "three_layers": (1, 19, 19),
 }
+"""Shape of images by the function of benchmarks/cases.py that makes the network."""
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_every_timed_network_starts_where_the_plain_one_does_and_trains(name):
-    network, shape = NETWORKS[name]
-    definition = network()
+@pytest.mark.parametrize(("name", "shape"), NETWORKS.items())
+def test_every_timed_network_starts_where_the_plain_one_does_and_trains(name, shape):
+    import cases
+    import plain
+
+    definition = getattr(cases, name)()
     definition["grid"] = [{key: values[:1] for key, values in definition["grid"][0].items()}]
-    images, responses = population(12, shape, 3, seed=0)
-    case = Case(definition, Tensors(images[:8], responses[:8], images[8:], responses[8:]))
+    images, responses = cases.population(12, shape, 3, seed=0)
+    case = cases.Case(definition, Tensors(images[:8], responses[:8], images[8:], responses[8:]))
     (encoder,), (strengths,) = case.encoders(), case.strengths()
     reference = case.plain(encoder)
     torch.testing.assert_close(encoder(images), reference(images), atol=1e-3, rtol=1e-3)
@@ -36,10 +35,14 @@ def test_every_timed_network_starts_where_the_plain_one_does_and_trains(name):
 
 
 def test_every_case_has_a_name_for_the_command_line():
+    from bench import CASES
+
     assert all(name.isidentifier() for name in CASES)
 
 
 def test_growth_finds_the_exponents_and_where_memory_ends():
+    from scaling import POWERS, growth
+
     sizes = np.array([10.0, 100.0, 1000.0])
     rows = [
         {"axis": axis, axis: n, "step_s": n**3, "base_gib": 0.5, "peak_gib": 0.5 + n**power / 1000}

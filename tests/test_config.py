@@ -2,7 +2,7 @@ import copy
 
 import pytest
 import yaml
-from conftest import CONFIGURATIONS, REPOSITORY
+from conftest import CONFIGURATIONS, REPOSITORY, resolved
 from recording_files import write_arrays, write_images
 
 from whatwhere.config.files import merge, read
@@ -11,7 +11,7 @@ from whatwhere.config.resolve import resolve
 from whatwhere.config.validation import validate
 from whatwhere.errors import UserError
 
-DEFAULT = load([]).config
+DEFAULT = resolved()
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)

@@ -48,9 +48,6 @@ def test_a_module_without_configuration_runs_the_default_one(tmp_path, expected)
 
 def test_a_module_with_configuration_extends_the_default_one(tmp_path, expected):
     mine = yaml.safe_load(TEST.read_text())
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine))
-    (tmp_path / "Snakefile").write_text(f'configfile: "mine.yaml"\n{MODULE}    config: config\n{USE}')
-    assert planned(tmp_path) == expected
     (tmp_path / "Snakefile").write_text(f"{MODULE}    config: {mine!r}\n{USE}")
     assert planned(tmp_path) == expected
 

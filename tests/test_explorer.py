@@ -14,12 +14,8 @@ import xarray as xr
 from browser import opened
 from conftest import REPOSITORY
 from PIL import Image
-from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.support.wait import WebDriverWait
 
-import build_explorer
 from whatwhere import thumbnails
-from whatwhere.explorer import write
 from whatwhere.explorer_views import view
 from whatwhere.files import write_netcdf
 
@@ -56,6 +52,15 @@ def described(n_neurons, seed, *, pictures, size=(30, 40)):
     )
 
 
+def build(folder, models, page):
+    """Runs the script in a process of its own, as the workflow does."""
+    names = [dict(zip(("experiment", "dataset", "model"), key, strict=True)) for key in models]
+    paths = [str(folder / f"{'-'.join(key)}.nc") for key in models]
+    code = f"import build_explorer; build_explorer.main({paths}, {names}, 'mine', {str(page)!r})"
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow_scripts")}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """Two models of one dataset, the second known for half of the neurons, and one of another."""
@@ -67,27 +72,31 @@ def files(tmp_path_factory):
     }
     for (experiment, dataset, model), known in models.items():
         write_netcdf(known, folder / f"{experiment}-{dataset}-{model}.nc")
-    names = [dict(zip(("experiment", "dataset", "model"), key, strict=True)) for key in models]
-    paths = [str(folder / f"{'-'.join(key)}.nc") for key in models]
-    build_explorer.main(paths, names, "mine", folder / "explore.html")
+    build(folder, models, folder / "explore.html")
     return folder / "explore.html", dict(zip(models, models.values(), strict=True))
 
 
 @pytest.fixture(scope="module")
 def browser(files):
-    with opened(files[0], files[0].parent) as chrome:
+    with opened(files[0].parent) as chrome:
         yield chrome
 
 
 @pytest.fixture
 def page(browser, files):
     """The page as it opens."""
-    browser.get(files[0].as_uri())
+    return open_page(browser, files[0])
+
+
+def open_page(browser, path):
+    browser.get(path.as_uri())
     wait(browser, lambda b: "shown" in text(b, "count"))
     return browser
 
 
 def wait(browser, condition):
+    from selenium.webdriver.support.wait import WebDriverWait
+
     return WebDriverWait(browser, 30, poll_frequency=0.05).until(condition)
 
 
@@ -258,6 +267,8 @@ def test_without_a_selection_everything_shown_is_exported(page, files):
 
 
 def test_a_box_in_a_map_selects_rows(page, files):
+    from selenium.webdriver.common.action_chains import ActionChains
+
     wait(page, rows)
     place = inside(page, ".bk-Figure", 0)
     ActionChains(page).move_to_element_with_offset(place, -90, -90).click_and_hold().move_by_offset(
@@ -283,29 +294,24 @@ def test_it_asks_the_network_for_nothing_and_reports_no_error(page):
     assert [url for url in urls if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
-def test_the_page_of_two_thousand_neurons_is_small_and_filters(tmp_path):
+def test_the_page_of_two_thousand_neurons_is_small_and_filters(tmp_path, browser):
+    from whatwhere.explorer import write
+
     views = {("v1", "network"): view(described(2000, 1, pictures=True, size=(36, 64)))}
     path = tmp_path / "explore.html"
     write(views, "explorer", path)
     assert path.stat().st_size < 15e6
-    with opened(path, tmp_path) as chrome:
-        wait(chrome, lambda b: "2000" in text(b, "count"))
-        wait(chrome, rows)
-        do(chrome, "named('types').value = ['2']")
-        wait(chrome, lambda b: len(shown(b)) == 667)
+    open_page(browser, path)
+    assert "2000" in text(browser, "count")
+    wait(browser, rows)
+    do(browser, "named('types').value = ['2']")
+    wait(browser, lambda b: len(shown(b)) == 667)
 
 
 def test_equal_neurons_give_equal_bytes(files):
-    page = files[0].with_name("again.html")
-    paths = [str(files[0].with_name(f"{'-'.join(key)}.nc")) for key in files[1]]
-    names = [dict(zip(("experiment", "dataset", "model"), key, strict=True)) for key in files[1]]
-    code = f"import build_explorer; build_explorer.main({paths}, {names}, 'mine', {str(page)!r})"
-    written = []
-    for _ in range(2):
-        environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow_scripts")}
-        subprocess.run([sys.executable, "-c", code], env=environment, check=True)
-        written.append(page.read_bytes())
-    assert written[0] == written[1]
+    again = files[0].with_name("again.html")
+    build(files[0].parent, files[1], again)
+    assert again.read_bytes() == files[0].read_bytes()
 
 
 def test_thumbnails_show_what_they_are_given():
@@ -342,7 +348,9 @@ def test_what_is_not_known_is_left_empty():
     assert table["correlation"].notna().all()
 
 
-def test_it_opens_beside_the_best_of_the_other_models_and_says_where_no_ceiling_is_known(tmp_path):
+def test_it_opens_beside_the_best_of_the_other_models_and_says_where_no_ceiling_is_known(tmp_path, browser):
+    from whatwhere.explorer import write
+
     known = described(10, 4, pictures=True).drop_vars("cc_max")
     views = {
         ("v1", "network"): view(known),
@@ -351,7 +359,6 @@ def test_it_opens_beside_the_best_of_the_other_models_and_says_where_no_ceiling_
         ("v1", "good"): view(known.assign(correlation=known["correlation"] / 1.1).drop_vars("barcode")),
     }
     write(views, "Explorer", tmp_path / "explore.html")
-    with opened(tmp_path / "explore.html", tmp_path) as browser:
-        wait(browser, lambda b: "shown" in text(b, "count"))
-        assert ask(browser, "[named('model').value, named('other').value]") == ["network", "good"]
-        assert ask(browser, "named('noise ceiling').title.text") == "noise ceiling: not known"
+    open_page(browser, tmp_path / "explore.html")
+    assert ask(browser, "[named('model').value, named('other').value]") == ["network", "good"]
+    assert ask(browser, "named('noise ceiling').title.text") == "noise ceiling: not known"

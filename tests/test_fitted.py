@@ -255,6 +255,7 @@ def described(run, model, averages, output):
     return xr.open_dataset(output)
 
 
+@pytest.mark.slow
 def test_the_scripts_tell_of_every_neuron_what_the_library_does(run, tmp_path):
     average = run / "sta" / "first" / "mine" / "nall-dall.nc"
     fitted, second = (load(run, model="factorized", seed=seed) for seed in (0, 1))
@@ -277,6 +278,7 @@ def test_without_averages_and_images_the_rest_is_described(run, tmp_path):
         assert {"correlation", "measured", "mask", "row"} <= set(known.variables)
 
 
+@pytest.mark.slow
 def test_the_picture_of_the_readme_is_drawn_from_a_fit_of_a_run(run, tmp_path):
     picture = tmp_path / "overview.png"
     overview = runpy.run_path(str(REPOSITORY / "examples" / "overview.py"))

@@ -102,6 +102,7 @@ def test_masks_start_at_the_peak_of_the_average():
     assert [divmod(int(peak), 9) for peak in peaks] == [(2, 3), (5, 8)]
 
 
+@pytest.mark.slow
 def test_planted_places_and_widths_are_found_with_a_known_core():
     """White noise through fixed filters; neurons average rectified features over planted Gaussians."""
     torch.manual_seed(0)

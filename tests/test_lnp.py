@@ -71,6 +71,7 @@ def test_gradients_agree_with_finite_differences(reduction):
     assert torch.autograd.gradcheck(lambda *_: objective(model, images, responses), parameters)
 
 
+@pytest.mark.slow
 def test_an_lnp_population_is_recovered():
     rng = torch.Generator().manual_seed(3)
     images = torch.randn(3000, 1, 9, 11, generator=rng)

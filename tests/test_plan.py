@@ -2,7 +2,7 @@ import copy
 
 import pytest
 import yaml
-from conftest import REPOSITORY
+from conftest import CONFIGURATIONS, REPOSITORY, resolved
 
 from whatwhere.config import plan
 from whatwhere.config.kinds import KINDS
@@ -11,13 +11,18 @@ from whatwhere.config.traits import TRAITS, n_features, traits_of
 from whatwhere.errors import UserError
 from whatwhere.training.families import FAMILIES
 
-QUICK = load([]).config
-V4 = load([REPOSITORY / "config" / "v4.yaml"]).config
+QUICK = resolved()
 
 
-def test_schema_traits_and_families_name_the_same_families():
+def test_schema_traits_and_families_agree():
     schema = yaml.safe_load((REPOSITORY / "config" / "schemas" / "models.schema.yaml").read_text())
     assert set(TRAITS) == set(schema["properties"]["family"]["enum"]) == set(FAMILIES)
+    trained = set()
+    for branch in schema["allOf"]:
+        if "training" in branch["then"].get("required", []):
+            condition = branch["if"]["properties"]["family"]
+            trained |= set(condition.get("enum", [condition.get("const")]))
+    assert trained == {name for name, traits in TRAITS.items() if traits.rule == "train"}
 
 
 def test_the_schema_and_the_table_name_the_same_kinds_of_datasets_and_every_kind_has_its_module():
@@ -68,7 +73,7 @@ def test_a_cell_knows_where_its_start_lies():
 
 
 def test_the_figure_of_a_recording_shows_the_paper_s_model_of_its_first_experiment():
-    fits = plan.fits(V4)
+    fits = plan.fits(resolved("v4.yaml"))
     assert list(fits[fits.drawn].dataset) == ["v4_201025", "v4_210325"]
     assert set(fits[fits.drawn].family) == {"cnn_factorized"}
     models = {"a": {"family": "ridge"}, "b": {"family": "cnn_gaussian"}, "c": {"family": "lnp"}}
@@ -82,7 +87,7 @@ def test_results_follow_from_the_fits():
     for name in ("tables/scores.csv", "tables/exchange_rates.csv", "figures/fig1.svg", "figures/fig5.svg"):
         assert name in results
     assert "tables/transfer.csv" not in results
-    assert "figures/recording_v4_201025.svg" in plan.results(plan.fits(V4))
+    assert "figures/recording_v4_201025.svg" in plan.results(plan.fits(resolved("v4.yaml")))
 
 
 @pytest.mark.parametrize("sizes", [[512, 128], ["all", 128], [128, "all", 512]])
@@ -92,6 +97,15 @@ def test_sizes_that_do_not_rise_are_refused(sizes, tmp_path):
     file.write_text(yaml.safe_dump({"experiments": [experiment]}))
     with pytest.raises(UserError, match=r"mine.yaml: experiments.0.n_images: \[.*\] must rise"):
         load([file])
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_every_config_of_the_project_has_a_plan(name):
+    config = resolved(name)
+    results = plan.results(plan.fits(config))
+    assert {"tables/scores.csv", "tables/summary.csv"} <= set(results)
+    assert len(set(results)) == len(results)
+    assert set(plan.cells(config).experiment) == {experiment["name"] for experiment in config["experiments"]}
 
 
 def test_the_plan_is_printed(capsys, tmp_path):

@@ -1,15 +1,15 @@
 """What the README and the pages it leads to say is done here: marked blocks become files and commands."""
 
-import os
 import re
 import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from conftest import REPOSITORY
 from repository_copy import copy_repository
+from tiny_run import environment
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in (REPOSITORY / "docs").glob("*.md")}
@@ -23,6 +23,11 @@ def clone(tmp_path_factory):
     for _, option, text in BLOCKS:
         if option.startswith("file="):
             (folder / option.removeprefix("file=")).write_text(text)
+    # Fits of a few steps with one penalty; everything else is as the page says.
+    models = yaml.safe_load((folder / "config" / "mine.yaml").read_text())["models"]
+    short = {"grid": [{"joint_l1": [0.01]}], "training": {"max_steps": 20, "evaluate_every": 10}}
+    thin = {"models": dict.fromkeys(["factorized_three_layers", *models], short)}
+    (folder / "config" / "thin.yaml").write_text(yaml.safe_dump(thin))
     rng = np.random.default_rng(0)
     images = rng.normal(size=(90, 12, 12))
     drive = images[:, 3:8, 4:9].sum((1, 2))[:, None] * [1.0, -1.0]
@@ -33,11 +38,12 @@ def clone(tmp_path_factory):
 
 
 def shell(command, folder):
-    environment = os.environ | {"PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
+    """Runs a command of the page; a run takes the short fits."""
+    command = command.replace("config/mine.yaml", "config/mine.yaml config/thin.yaml")
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command],
         cwd=folder,
-        env=environment,
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,

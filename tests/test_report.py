@@ -6,29 +6,29 @@ import re
 import pandas as pd
 import pytest
 from browser import opened
-from conftest import REPOSITORY
-from repository_copy import CONFIG, snakemake
-from selenium.webdriver.common.by import By
-from selenium.webdriver.support.wait import WebDriverWait
+from conftest import resolved
 
 from whatwhere.config.files import read
-from whatwhere.config.load import load
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def report(finished_run):
-    return finished_run / "results" / "test" / "report.html"
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory):
+    with opened(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
 
 
 @pytest.fixture
-def browser(report, tmp_path):
-    with opened(report, tmp_path) as chrome:
-        yield chrome
+def browser(chrome, finished_run):
+    """The report as it opens."""
+    chrome.get((finished_run / "results" / "test" / "report.html").as_uri())
+    return chrome
 
 
 def wait(browser, condition):
+    from selenium.webdriver.support.wait import WebDriverWait
+
     return WebDriverWait(browser, 60).until(condition)
 
 
@@ -39,9 +39,9 @@ def click(browser, element):
 
 def open_category(browser, name):
     """Go to a category by the menu, whatever is shown."""
-    click(browser, wait(browser, lambda b: b.find_element(By.CSS_SELECTOR, "nav nav a")))
-    click(browser, wait(browser, lambda b: b.find_element(By.XPATH, f"//li/a[span='{name}']")))
-    return wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, "nav tbody tr"))
+    click(browser, wait(browser, lambda b: b.find_element("css selector", "nav nav a")))
+    click(browser, wait(browser, lambda b: b.find_element("xpath", f"//li/a[span='{name}']")))
+    return wait(browser, lambda b: b.find_elements("css selector", "nav tbody tr"))
 
 
 def results(browser):
@@ -52,15 +52,15 @@ def test_the_report_shows_every_figure_and_page(browser):
     shown = 0
     for category in browser.execute_script("return Object.keys(categories)"):
         for row in open_category(browser, category):
-            click(browser, row.find_element(By.CSS_SELECTOR, "td:last-child a"))
-            picture = wait(
-                browser, lambda b: b.find_elements(By.CSS_SELECTOR, "#app img[src^=data], iframe")
-            )[-1]
+            click(browser, row.find_element("css selector", "td:last-child a"))
+            picture = wait(browser, lambda b: b.find_elements("css selector", "#app img[src^=data], iframe"))[
+                -1
+            ]
             if picture.tag_name == "img":
                 wait(browser, lambda b, img=picture: img.get_property("naturalWidth") > 100)
             else:
                 browser.switch_to.frame(picture)
-                assert len(wait(browser, lambda b: b.find_element(By.TAG_NAME, "h1")).text) > 5
+                assert len(wait(browser, lambda b: b.find_element("tag name", "h1")).text) > 5
                 browser.switch_to.default_content()
             shown += 1
     assert shown == len(results(browser))
@@ -77,24 +77,24 @@ def test_every_result_has_a_caption_that_says_what_to_see(browser):
 
 def test_a_caption_and_the_code_of_its_rule_can_be_opened(browser):
     row = open_category(browser, "Answers")[0]
-    click(browser, row.find_elements(By.CSS_SELECTOR, "td:last-child a")[1])
-    wait(browser, lambda b: "the paper's own value" in b.find_element(By.TAG_NAME, "body").text)
-    click(browser, wait(browser, lambda b: b.find_element(By.XPATH, "//span[span='answer_questions']/a")))
+    click(browser, row.find_elements("css selector", "td:last-child a")[1])
+    wait(browser, lambda b: "the paper's own value" in b.find_element("tag name", "body").text)
+    click(browser, wait(browser, lambda b: b.find_element("xpath", "//span[span='answer_questions']/a")))
     wait(
         browser,
-        lambda b: "Answer the questions of a run from its tables" in b.find_element(By.TAG_NAME, "body").text,
+        lambda b: "Answer the questions of a run from its tables" in b.find_element("tag name", "body").text,
     )
 
 
 def test_the_front_page_and_the_statistics_draw(browser):
-    wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, "#app canvas, #app svg.marks"))
-    assert "Klindt, Ecker, Euler & Bethge" in browser.find_element(By.TAG_NAME, "body").text
-    click(browser, browser.find_element(By.XPATH, "//li/a[span='Statistics']"))
-    wait(browser, lambda b: len(b.find_elements(By.CSS_SELECTOR, "#app canvas, #app svg.marks")) >= 2)
+    wait(browser, lambda b: b.find_elements("css selector", "#app canvas, #app svg.marks"))
+    assert "Klindt, Ecker, Euler & Bethge" in browser.find_element("tag name", "body").text
+    click(browser, browser.find_element("xpath", "//li/a[span='Statistics']"))
+    wait(browser, lambda b: len(b.find_elements("css selector", "#app canvas, #app svg.marks")) >= 2)
 
 
 def test_the_front_page_leads_to_the_explorer_of_all_neurons(browser):
-    link = wait(browser, lambda b: b.find_element(By.LINK_TEXT, "explorer"))
+    link = wait(browser, lambda b: b.find_element("link text", "explorer"))
     browser.get(link.get_attribute("href"))
     count = "return window.Bokeh?.documents[0]?.get_model_by_name('count').text ?? ''"
     wait(browser, lambda b: "<b>20</b> of 20 neurons" in b.execute_script(count))
@@ -103,7 +103,7 @@ def test_the_front_page_leads_to_the_explorer_of_all_neurons(browser):
 def test_the_browser_reports_no_error_and_asks_the_network_for_nothing(browser):
     for category in ("Answers", "Run", "Tables"):
         row = open_category(browser, category)[0]
-        click(browser, row.find_element(By.CSS_SELECTOR, "td:last-child a"))
+        click(browser, row.find_element("css selector", "td:last-child a"))
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     requests = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
@@ -113,15 +113,8 @@ def test_the_browser_reports_no_error_and_asks_the_network_for_nothing(browser):
     assert [url for url in urls if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
-def test_a_report_is_not_written_again(finished_run):
-    again = snakemake(finished_run, "all", "build_report", *CONFIG)
-    assert again.returncode == 0, again.stderr
-    assert "Nothing to be done" in again.stderr
-
-
 def test_the_configuration_beside_the_report_is_the_merged_one(finished_run):
-    resolved = load([REPOSITORY / "config" / "test.yaml"]).config
-    assert read(finished_run / "results" / "test" / "config.yaml") == resolved
+    assert read(finished_run / "results" / "test" / "config.yaml") == resolved("test.yaml")
 
 
 def test_the_last_job_of_every_rule_is_timed(finished_run):

@@ -3,32 +3,22 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
+import yaml
 from conftest import REPOSITORY
-from sessions import two_sessions
-from tiny_run import (
-    RUN,
-    command,
-    configuration,
-    environment,
-    experiment,
-    finished_files,
-    process_of,
-    snakemake,
-    write_config,
-)
+from sessions import POOLED, TARGETS, small_network
+from tiny_run import RUN, command, environment, experiment, finished_files
+
+from whatwhere.config.files import read
 
 CLUSTER = REPOSITORY.parent / "shared" / "slurm"
-FIT = f"{RUN}/fits/tiny/small/factorized/nall-dall"
-TRAIN_LOG = f"{RUN}/logs/train/tiny/small/factorized/nall-dall.log"
+TOO_LARGE = f"{RUN}/fits/wrong/pictures/too_large/nall-dall/fits.pt"
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,24 +27,12 @@ pytestmark = [
 ]
 
 
-def settings(**changes):
-    """One fit of a few seconds, saved twice a second; `auto` asks for a GPU."""
-    config = configuration(device="auto", checkpoint_seconds=0.5, **changes)
-    config["models"]["factorized"]["training"] |= {
-        "max_steps": 1500,
-        "patience": 1500,
-        "evaluate_every": 20,
-        "n_stages": 1,
-    }
-    return config
-
-
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def cluster():
-    """Start SLURM, for this module's processes too; jobs are killed when they exceed their memory."""
+    """SLURM, for this module's processes too."""
     # Unix sockets want short paths.
     folder = tempfile.mkdtemp(prefix="whatwhere-slurm-", dir="/tmp")
-    claims = {"SLURM_TEST_MEM": "200000", "SLURM_TEST_CPUS": "8", "SLURM_TEST_MEMKILL": "1"}
+    claims = {"SLURM_TEST_MEM": "200000", "SLURM_TEST_CPUS": "8"}
     subprocess.run(["bash", CLUSTER / "slurm-up.sh", folder], env=os.environ | claims, check=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SLURM_CONF", f"{folder}/etc/slurm.conf")
@@ -64,34 +42,8 @@ def cluster():
     shutil.rmtree(folder)
 
 
-def start(folder, *arguments, config="mine.yaml"):
-    """What a user types, but that states are polled every second."""
-    return subprocess.Popen(
-        command(
-            folder,
-            "--profile",
-            str(REPOSITORY / "profiles" / "slurm"),
-            "--slurm-init-seconds-before-status-checks",
-            "1",
-            *arguments,
-            program=(sys.executable, str(CLUSTER / "snakemake-fastpoll")),
-            config=config,
-        ),
-        env=environment(),
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-
-
-def end(process):
-    """Exit code and output."""
-    output = process.communicate(timeout=1800)[0]
-    return process.returncode, output
-
-
-def jobs(folder, rule=""):
-    """What SLURM knows of the jobs of a folder, oldest first, as dictionaries."""
+def jobs(folder, kind=""):
+    """Jobs of a folder of which SLURM knows, oldest first, as dictionaries."""
     shown = subprocess.run(
         ["scontrol", "show", "job", "-o", "-d"], capture_output=True, text=True, check=True
     )
@@ -99,136 +51,94 @@ def jobs(folder, rule=""):
     return [
         job
         for job in found
-        if job.get("WorkDir") == str(folder) and job.get("Comment", "").startswith(f"rule_{rule}")
+        if job.get("WorkDir") == str(folder) and job.get("Comment", "").startswith(f"rule_{kind}")
     ]
 
 
-def wait_for(condition, process):
-    """Wait until a function returns something true, and return it."""
-    while not (found := condition()):
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.2)
+def trainings(folder):
+    """The jobs that train, oldest first, by the model that they fit."""
+    found = {"factorized": [], "short": [], "too_large": []}
+    for job in jobs(folder, "train"):
+        (model,) = (name for name in found if f"_{name}_" in job["Comment"])
+        found[model].append(job)
     return found
 
 
 @pytest.fixture(scope="module")
-def on_cluster(tmp_path_factory):
-    """Folder in which config/test.yaml ran on the cluster; `auto` asks for GPUs."""
+def on_cluster(sessions_run, cluster, tmp_path_factory):
+    """Folder, exit code and output of a run in which one fit is cancelled and another cannot work."""
     folder = tmp_path_factory.mktemp("cluster")
-    code, output = end(start(folder, "--config", "device=auto", config=REPOSITORY / "config" / "test.yaml"))
-    assert code == 0, output
-    return folder
-
-
-@pytest.fixture(scope="module")
-def local(tmp_path_factory):
-    """Folder of a run on this machine up to the training."""
-    folder = tmp_path_factory.mktemp("local")
-    write_config(folder, settings())
-    done = snakemake(folder, "--cores", "1", "--", f"{FIT}/fits.pt")
-    assert done.returncode == 0, done.stdout
-    return folder
-
-
-def half_done(local, folder):
-    """A copy of the run in which the training is still to be done."""
-    shutil.copytree(local, folder, dirs_exist_ok=True)
-    shutil.rmtree(folder / FIT)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def hanging(local, tmp_path_factory):
-    """A run whose training stands still, so that its minute runs out while other tests go on."""
-    folder = half_done(local, tmp_path_factory.mktemp("hanging"))
-    # Fast growth: on a slow machine the first minute may not even reach a checkpoint.
-    more = ("--retries", "3", "--set-resources", "train:runtime=attempt**2", "train:mem_mb=4000")
-    process = start(folder, *more, "--", f"{FIT}/fits.pt")
-    wait_for((folder / FIT / "checkpoint.pt").exists, process)
-    os.kill(process_of("train", folder), signal.SIGSTOP)
-    return folder, process
+    config = read(sessions_run / "mine.yaml")
+    config["models"]["too_large"] = small_network(kernel=11)
+    config["experiments"].append(experiment(name="wrong", datasets=["pictures"], models=["too_large"]))
+    # `auto` asks for a GPU.
+    (folder / "mine.yaml").write_text(yaml.safe_dump(config | {"device": "auto"}))
+    process = subprocess.Popen(
+        # The command of a user, but that states are polled every second.
+        command(
+            folder,
+            "--profile",
+            str(REPOSITORY / "profiles" / "slurm"),
+            "--slurm-init-seconds-before-status-checks",
+            "1",
+            "--",
+            *TARGETS,
+            TOO_LARGE,
+            program=(sys.executable, str(CLUSTER / "snakemake-fastpoll")),
+        ),
+        env=environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    while not (folder / POOLED / "checkpoint.pt").exists():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.1)
+    subprocess.run(["scancel", trainings(folder)["factorized"][0]["JobId"]], check=True)
+    output = process.communicate(timeout=1800)[0]
+    return folder, process.returncode, output
 
 
 def test_everything_runs_in_jobs_and_small_ones_share_them(on_cluster):
-    ran = jobs(on_cluster)
-    assert {job["JobState"] for job in ran} == {"COMPLETED"}
+    ran = jobs(on_cluster[0])
     kinds = Counter(job["Comment"].split("_")[1] for job in ran)
-    assert kinds == {"simulate": 1, "compute": 2, "train": 2, "fit": 4, "evaluate": 3, "report": 1}
+    assert kinds == {"load": 3, "pool": 1, "compute": 3, "train": 2 + 1 + 3, "evaluate": 2, "report": 1}
+    assert {job["JobState"] for job in ran if "rule_train" not in job["Comment"]} == {"COMPLETED"}
 
 
-def test_the_cluster_gives_the_same_bytes_as_this_machine(on_cluster, finished_run):
-    here, there = (finished_files(folder, "results/test") for folder in (finished_run, on_cluster))
-    # What tells the configuration differs in the device, and this machine ran in a copy without a version.
-    about = ("config.yaml", "tables/software.csv", "pages", "report")
-    data = [name for name in here if not name.startswith(about)]
-    assert {name: there.get(name) for name in data} == {name: here[name] for name in data}
+def test_the_cluster_gives_the_same_bytes_as_this_machine(on_cluster, sessions_run):
+    there, here = (finished_files(folder) for folder in (on_cluster[0], sessions_run))
+    there = {name: there[name] for name in there if "/wrong/" not in name}
+    assert set(TARGETS) <= {f"{RUN}/{name}" for name in there}
+    assert there == {name: here[name] for name in there}
 
 
 def test_training_alone_gets_a_gpu_in_the_partition_that_has_them(on_cluster):
-    for job in jobs(on_cluster):
+    for job in jobs(on_cluster[0]):
         trains = job["Comment"].startswith("rule_train")
         assert job["Partition"] == ("gpu" if trains else "main")
         assert job["JOB_GRES"] == ("gpu:fake:1" if trains else "(null)")
 
 
-def test_jobs_ask_for_the_memory_and_time_of_their_rules(on_cluster):
-    for train in jobs(on_cluster, "train"):
-        assert "mem=16000M" in train["TRES"]
-        assert train["TimeLimit"] == "08:00:00"
+def test_every_attempt_asks_for_more_memory_and_time(on_cluster):
+    for attempts in trainings(on_cluster[0]).values():
+        for number, job in enumerate(attempts):
+            assert f"mem={16000 * (number + 1)}M" in job["TRES"]
+            assert job["TimeLimit"] == ("08:00:00", "16:00:00", "1-00:00:00")[number]
 
 
-def test_pooled_recordings_are_fitted_on_the_cluster_as_here(tmp_path):
-    config, scores = two_sessions(tmp_path), f"{RUN}/scores/tiny/both/factorized.csv"
-    here, there = tmp_path / "here", tmp_path / "there"
-    for folder in (here, there):
-        folder.mkdir()
-        write_config(folder, config)
-    done = snakemake(here, "--cores", "1", "--", scores)
-    assert done.returncode == 0, done.stdout
-    code, output = end(start(there, "--", scores))
-    assert code == 0, output
-    assert finished_files(there) == finished_files(here)
+def test_a_cancelled_job_is_tried_again_and_continues(on_cluster):
+    folder = on_cluster[0]
+    states = [job["JobState"] for job in trainings(folder)["factorized"]]
+    assert states == ["CANCELLED", "COMPLETED"]
+    log = folder / POOLED.replace("/fits/", "/logs/train/")
+    assert "continuing after" in log.with_suffix(".log").read_text()
 
 
-@pytest.mark.usefixtures("hanging")
-def test_a_job_without_memory_or_cancelled_is_tried_again_and_ends_with_the_same_bytes(local, tmp_path):
-    folder = half_done(local, tmp_path / "run")
-    process = start(folder, "--set-resources", "train:mem_mb=250*attempt**2", "--", f"{FIT}/fits.pt")
-    wait_for((folder / FIT / "checkpoint.pt").exists, process)
-    assert [job["JobState"] for job in jobs(folder, "train")] == ["FAILED", "RUNNING"]
-    subprocess.run(["scancel", jobs(folder, "train")[-1]["JobId"]], check=True)
-    code, output = end(process)
-    assert code == 0, output
-    assert [job["JobState"] for job in jobs(folder, "train")] == ["FAILED", "CANCELLED", "COMPLETED"]
-    assert "continuing after" in (folder / TRAIN_LOG).read_text()
-    assert finished_files(folder) == finished_files(local)
-
-
-@pytest.mark.usefixtures("hanging")
-def test_a_job_that_fails_is_one_line_and_others_go_on(local, tmp_path):
-    folder = half_done(local, tmp_path / "run")
-    config = settings(experiments=[experiment(models=["factorized", "mean"])])
-    config["models"]["mean"] = {"family": "mean", "grid": [{}]}
-    write_config(folder, config | {"device": "cuda"})
-    mean = Path(FIT.replace("factorized", "mean"), "fits.pt")
-    code, output = end(start(folder, "--retries", "1", "--", f"{FIT}/fits.pt", str(mean)))
+def test_a_job_that_fails_is_one_line_and_others_go_on(on_cluster):
+    folder, code, output = on_cluster
     assert code != 0
-    assert "ERROR root: device: cuda is set but no GPU is visible: set auto or cpu" in output
+    assert "ERROR root: cores: a kernel of 11 px does not fit into 8 x 10 px" in output
     assert "Error in rule train" in output
-    assert [job["JobState"] for job in jobs(folder, "train")] == ["FAILED", "FAILED"]
-    assert (folder / mean).exists()
-    assert not list((folder / FIT).glob("*"))
-
-
-def test_a_job_beyond_its_time_is_tried_again_with_more_and_continues(hanging, local):
-    folder, process = hanging
-    code, output = end(process)
-    assert code == 0, output
-    train = jobs(folder, "train")
-    assert [job["JobState"] for job in train] == ["TIMEOUT"] * (len(train) - 1) + ["COMPLETED"]
-    assert [job["TimeLimit"] for job in train] == ["00:01:00", "00:04:00", "00:09:00", "00:16:00"][
-        : len(train)
-    ]
-    assert len(train) > 1
-    assert "continuing after" in (folder / TRAIN_LOG).read_text()
-    assert finished_files(folder) == finished_files(local)
+    assert [job["JobState"] for job in trainings(folder)["too_large"]] == ["FAILED"] * 3
+    assert not list((folder / TOO_LARGE).parent.glob("*"))

@@ -3,20 +3,19 @@ import pandas as pd
 import pytest
 import table1_stand_in as stand_in
 import yaml
+from conftest import REPOSITORY, resolved
 from figure_run import Run
 from recording_files import served, write_zip
-from repository_copy import REPOSITORY
 
 import collect_table1
 import plot_table1
 from load_recording import main as load_recording
 from whatwhere.config.files import merge
-from whatwhere.config.load import load
 from whatwhere.models.spec import ModelSpec
 
 TINY = {1: (60, 10, 3, 6), 2: (50, 10, 2, 3), 3: (60, 12, 3, 4)}
 REFERENCE = REPOSITORY / "config" / "reference" / "table1.csv"
-TABLE1 = load([REPOSITORY / "config" / "table1.yaml"]).config
+TABLE1 = resolved("table1.yaml")
 MODELS = TABLE1["experiments"][0]["models"]
 
 
@@ -154,7 +153,8 @@ def test_panels_are_regions_and_their_average(regions, titles, paper):
 
 @pytest.mark.slow
 def test_the_workflow_makes_table_1_from_a_downloaded_supplement(site, tmp_path):
-    experiment = TABLE1["experiments"][0] | {"models": ["cnn_3_layers"]}
+    regions = ["antolik_region1", "antolik_region2"]
+    experiment = TABLE1["experiments"][0] | {"models": ["cnn_3_layers"], "datasets": regions}
     update = {"experiments": [experiment], "models": {"cnn_3_layers": thinned("cnn_3_layers")}}
     tiny = tmp_path / "tiny.yaml"
     tiny.write_text(yaml.safe_dump(update))
@@ -163,7 +163,7 @@ def test_the_workflow_makes_table_1_from_a_downloaded_supplement(site, tmp_path)
     ended = stand_in.run(tmp_path, configs, "--cores", "2", "--", *targets)
     assert ended.returncode == 0, ended.stderr
     content = pd.read_csv(tmp_path / targets[0])
-    assert content.region.tolist() == ["1", "2", "3", "average"]
-    assert content.n_neurons.tolist() == [6, 3, 4, 13]
+    assert content.region.tolist() == ["1", "2", "average"]
+    assert content.n_neurons.tolist() == [6, 3, 9]
     assert content.correlation.notna().all()
     assert (tmp_path / targets[1]).stat().st_size > 10_000

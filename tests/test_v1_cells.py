@@ -170,6 +170,7 @@ def test_counts_and_reliability_are_those_of_mouse_v1(like_mouse):
     assert 0.75 < np.nanmedian(cc_max(test)) < 0.9
 
 
+@pytest.mark.slow
 def test_spikes_are_poisson_counts_of_the_rates(like_mouse):
     rates, test = like_mouse["rates"].values, like_mouse["responses"].values[:, 1800:]
     once = like_mouse["responses"].values[0, :1800]

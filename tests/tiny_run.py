@@ -113,9 +113,3 @@ def finished_files(folder, run=RUN):
         for path in sorted(results.rglob("*"))
         if path.is_file() and not str(path.relative_to(results)).startswith(TIMES)
     }
-
-
-def process_of(script, folder):
-    """Process id of a running script of a run, not of the shell that started it."""
-    pattern = rf"^\S+ {folder}/.snakemake/scripts/\S*{script}.py$"
-    return int(subprocess.check_output(["pgrep", "-f", pattern], text=True))
