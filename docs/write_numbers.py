@@ -1,0 +1,109 @@
+"""Writes the numbers of the documents from committed tables: ``python docs/write_numbers.py [FILE.md ...]``.
+
+A document states a number as a query on a CSV file, in an HTML comment that readers do not see:
+
+- ``0.84<!-- {file: ..., where: ..., show: ...} -->``: the number in front of the comment is written.
+- ``<!-- table`` with ``corner``, ``rows`` and ``columns`` (label: query or mapping of keys) and ``-->``: the whole table
+  below the comment is written, up to the next empty line. A cell has the keys of the table, its row and its column.
+
+Keys of a query, in YAML:
+
+- ``file``: path in the repository
+- ``where``: pandas query; the queries of a table, its row and its column are joined by "and"
+- ``compute``: optional, a new column such as ``times = 2 ** octaves``
+- ``reduce``: optional, ``min``, ``max``, ``mean``, ``sum`` or ``count`` over the rows found; without it there must be one row
+- ``show``: format with the names of columns, such as ``"{rate:.2f} ({low:.2f} to {high:.2f})"``
+- ``absent``, ``nan``, ``negative``: optional, text for no row, in place of a missing value, and for a negative number
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TABLE = re.compile(r"(<!-- table\n(.*?)-->\n\n)(?:\|[^\n]*\n)*", re.DOTALL)
+NUMBER = re.compile(r"(-?[\d.,]+)(<!-- (\{.*?\}) -->)", re.DOTALL)
+
+NO_RESULTS = [
+    r"<!-- cited:.*?<!-- end of citation -->",
+    r"^```.*?^```$",
+    r"`[^`]+`",
+    r"\]\([^)]*\)|\b(?:arXiv|doi):\S+",
+    r"\b\d+\.\d+\.\d+\b|\bPython \d\.\d+",
+    r"\b(?:90|95) % (?:confidence|credible|interval)",
+    r"\b[\d.]+ (?:minutes|hours)\b",
+]
+"""Text whose numbers are no results: citations, code, addresses, versions, levels of confidence and times to wait."""
+RESULT = re.compile(r"(?<![\w.])\d*\.\d+|(?<![\w.])\d+ ?%|(?<=\| )[-−]?[\d.,]+(?= \|)")
+"""Decimals and percentages anywhere, and numbers that fill a cell of a table."""
+
+
+@cache
+def read(file: str) -> pd.DataFrame:
+    """Rows of a committed table."""
+    return pd.read_csv(ROOT / file)
+
+
+def answer(*parts: dict[str, Any] | str) -> str:
+    """Text of one query whose keys are spread over ``parts``; a later part wins, and ``where`` is joined.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one row is left and the query does not say what then.
+    """
+    mappings = [{"where": part} if isinstance(part, str) else part for part in parts]
+    query: dict[str, Any] = {key: value for mapping in mappings for key, value in mapping.items()}
+    where = " and ".join(f"({mapping['where']})" for mapping in mappings if "where" in mapping)
+    rows = read(query["file"]).query(where) if where else read(query["file"])
+    if "compute" in query:
+        rows = rows.eval(query["compute"])
+    if "reduce" in query and len(rows):
+        rows = rows.select_dtypes(["number", "bool"]).agg([query["reduce"]])
+    if rows.empty and "absent" in query:
+        return str(query["absent"])
+    if len(rows) != 1:
+        raise ValueError(f"{query['file']} has {len(rows)} rows where {where}; a query must leave one row")
+    text = query["show"].format_map(rows.iloc[0].to_dict())
+    if text.startswith("-") and "negative" in query:
+        return str(query["negative"])
+    if "nan" in text and "nan" not in query:
+        raise ValueError(f"{query['file']} has no value for {query['show']} where {where}; state the key nan")
+    return text.replace("nan", str(query.get("nan")))
+
+
+def write_table(match: re.Match[str]) -> str:
+    """The comment of a table with the table that it asks for."""
+    table = yaml.safe_load(match[2])
+    rows, columns = table.pop("rows"), table.pop("columns")
+    lines = [" | ".join(map(str, [table.pop("corner"), *columns]))]
+    lines += ["|".join(["---"] * (lines[0].count(" | ") + 1))]
+    for label, row in rows.items():
+        lines += [" | ".join([str(label), *(answer(table, row, column) for column in columns.values())])]
+    return match[1] + "".join(f"|{line}|\n" if line.startswith("---|") else f"| {line} |\n" for line in lines)
+
+
+def written(text: str) -> str:
+    """The text of a document with all its numbers written anew."""
+    text = TABLE.sub(write_table, text)
+    return NUMBER.sub(lambda match: answer(yaml.safe_load(match[3])) + match[2], text)
+
+
+def typed(text: str) -> list[str]:
+    """Results that stand in a document without a query."""
+    for pattern in [TABLE.pattern, NUMBER.pattern, *NO_RESULTS]:
+        text = re.sub(pattern, "`", text, flags=re.DOTALL | re.MULTILINE)
+    return RESULT.findall(text)
+
+
+if __name__ == "__main__":
+    for document in map(Path, sys.argv[1:] or DOCUMENTS):
+        document.write_text(written(document.read_text(encoding="utf-8")), encoding="utf-8")
