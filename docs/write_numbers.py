@@ -2,18 +2,18 @@
 
 A document states a number as a query on a CSV file, in an HTML comment that readers do not see:
 
-- ``0.84<!-- {file: ..., where: ..., show: ...} -->``: the number in front of the comment is written.
-- ``<!-- table`` with ``corner``, ``rows`` and ``columns`` (label: query or mapping of keys) and ``-->``: the whole table
-  below the comment is written, up to the next empty line. A cell has the keys of the table, its row and its column.
+- ``0.84<!-- {file: ..., where: ..., show: ...} -->``: the number before the comment is written.
+- ``<!-- table`` with ``corner``, ``rows`` and ``columns`` (label: query, or mapping of keys) and ``-->``: the
+  whole table below the comment is written. A cell has the keys of the table, of its row and of its column.
 
 Keys of a query, in YAML:
 
 - ``file``: path in the repository
-- ``where``: pandas query; the queries of a table, its row and its column are joined by "and"
+- ``where``: pandas query; the queries of a table, a row and a column are joined by "and"
 - ``compute``: optional, a new column such as ``times = 2 ** octaves``
-- ``reduce``: optional, ``min``, ``max``, ``mean``, ``sum`` or ``count`` over the rows found; without it there must be one row
+- ``reduce``: optional, ``min``, ``max``, ``mean``, ``sum`` or ``count`` over the rows that are left
 - ``show``: format with the names of columns, such as ``"{rate:.2f} ({low:.2f} to {high:.2f})"``
-- ``absent``, ``nan``, ``negative``: optional, text for no row, in place of a missing value, and for a negative number
+- ``absent``, ``nan``, ``negative``: optional, texts for no row, a missing value and a negative number
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-TABLE = re.compile(r"(<!-- table\n(.*?)-->\n\n)(?:\|[^\n]*\n)*", re.DOTALL)
+TABLE = re.compile(r"(<!-- table\n(.*?)-->\n)\n?(?:\|[^\n]*\n)*", re.DOTALL)
 NUMBER = re.compile(r"(-?[\d.,]+)(<!-- (\{.*?\}) -->)", re.DOTALL)
 
 NO_RESULTS = [
@@ -37,12 +37,12 @@ NO_RESULTS = [
     r"^```.*?^```$",
     r"`[^`]+`",
     r"\]\([^)]*\)|\b(?:arXiv|doi):\S+",
-    r"\b\d+\.\d+\.\d+\b|\bPython \d\.\d+",
+    r"\b\d+\.\d+\.\d+\b|\bPython \d\.\d+|\bGPL-\d\.\d",
     r"\b(?:90|95) % (?:confidence|credible|interval)",
     r"\b[\d.]+ (?:minutes|hours)\b",
 ]
-"""Text whose numbers are no results: citations, code, addresses, versions, levels of confidence and times to wait."""
-RESULT = re.compile(r"(?<![\w.])\d*\.\d+|(?<![\w.])\d+ ?%|(?<=\| )[-−]?[\d.,]+(?= \|)")
+"""Numbers that are no results: citations, code, addresses, versions, levels of confidence, times to wait."""
+RESULT = re.compile(r"(?<![\w.])-?\d*\.\d+|(?<![\w.])\d+ ?%|(?<=\| )[-−]?[\d.,]+(?= \|)")
 """Decimals and percentages anywhere, and numbers that fill a cell of a table."""
 
 
@@ -50,6 +50,12 @@ RESULT = re.compile(r"(?<![\w.])\d*\.\d+|(?<![\w.])\d+ ?%|(?<=\| )[-−]?[\d.,]+
 def read(file: str) -> pd.DataFrame:
     """Rows of a committed table."""
     return pd.read_csv(ROOT / file)
+
+
+@cache
+def found(file: str, where: str) -> pd.Series:
+    """Rows of a committed table, (row,), that a query leaves."""
+    return read(file).eval(where)
 
 
 def answer(*parts: dict[str, Any] | str) -> str:
@@ -62,8 +68,10 @@ def answer(*parts: dict[str, Any] | str) -> str:
     """
     mappings = [{"where": part} if isinstance(part, str) else part for part in parts]
     query: dict[str, Any] = {key: value for mapping in mappings for key, value in mapping.items()}
-    where = " and ".join(f"({mapping['where']})" for mapping in mappings if "where" in mapping)
-    rows = read(query["file"]).query(where) if where else read(query["file"])
+    where = [mapping["where"] for mapping in mappings if "where" in mapping]
+    rows = read(query["file"])
+    for condition in where:
+        rows = rows[found(query["file"], condition).reindex(rows.index)]
     if "compute" in query:
         rows = rows.eval(query["compute"])
     if "reduce" in query and len(rows):
@@ -71,12 +79,14 @@ def answer(*parts: dict[str, Any] | str) -> str:
     if rows.empty and "absent" in query:
         return str(query["absent"])
     if len(rows) != 1:
-        raise ValueError(f"{query['file']} has {len(rows)} rows where {where}; a query must leave one row")
+        raise ValueError(f"{query['file']} has {len(rows)} rows where {where}, a query must leave one")
     text = query["show"].format_map(rows.iloc[0].to_dict())
     if text.startswith("-") and "negative" in query:
         return str(query["negative"])
     if "nan" in text and "nan" not in query:
-        raise ValueError(f"{query['file']} has no value for {query['show']} where {where}; state the key nan")
+        raise ValueError(
+            f"{query['file']} has no {query['show']} where {where}, the key nan must say what to write"
+        )
     return text.replace("nan", str(query.get("nan")))
 
 
@@ -88,7 +98,9 @@ def write_table(match: re.Match[str]) -> str:
     lines += ["|".join(["---"] * (lines[0].count(" | ") + 1))]
     for label, row in rows.items():
         lines += [" | ".join([str(label), *(answer(table, row, column) for column in columns.values())])]
-    return match[1] + "".join(f"|{line}|\n" if line.startswith("---|") else f"| {line} |\n" for line in lines)
+    return f"{match[1]}\n" + "".join(
+        f"|{line}|\n" if line.startswith("---|") else f"| {line} |\n" for line in lines
+    )
 
 
 def written(text: str) -> str:
@@ -100,7 +112,7 @@ def written(text: str) -> str:
 def typed(text: str) -> list[str]:
     """Results that stand in a document without a query."""
     for pattern in [TABLE.pattern, NUMBER.pattern, *NO_RESULTS]:
-        text = re.sub(pattern, "`", text, flags=re.DOTALL | re.MULTILINE)
+        text = re.sub(pattern, "…", text, flags=re.DOTALL | re.MULTILINE)
     return RESULT.findall(text)
 
 
