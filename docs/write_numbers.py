@@ -24,6 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -53,9 +54,9 @@ def read(file: str) -> pd.DataFrame:
 
 
 @cache
-def found(file: str, where: str) -> pd.Series:
-    """Rows of a committed table, (row,), that a query leaves."""
-    return read(file).eval(where)
+def found(file: str, where: str) -> np.ndarray:
+    """Whether a query leaves a row of a committed table, (row,)."""
+    return read(file).eval(where).to_numpy()
 
 
 def answer(*parts: dict[str, Any] | str) -> str:
@@ -68,10 +69,8 @@ def answer(*parts: dict[str, Any] | str) -> str:
     """
     mappings = [{"where": part} if isinstance(part, str) else part for part in parts]
     query: dict[str, Any] = {key: value for mapping in mappings for key, value in mapping.items()}
-    where = [mapping["where"] for mapping in mappings if "where" in mapping]
-    rows = read(query["file"])
-    for condition in where:
-        rows = rows[found(query["file"], condition).reindex(rows.index)]
+    where = [mapping["where"] for mapping in mappings if "where" in mapping] or ["index >= 0"]
+    rows = read(query["file"])[np.logical_and.reduce([found(query["file"], one) for one in where])]
     if "compute" in query:
         rows = rows.eval(query["compute"])
     if "reduce" in query and len(rows):
