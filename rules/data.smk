@@ -103,9 +103,6 @@ rule pool_recordings:
         runtime=growing(30),
     params:
         recordings=lookup(dpath="datasets/{dataset}/recordings", within=config),
-        copies=lookup(
-            dpath="datasets/{dataset}/copies", within=config, default="follow"
-        ),
         code=code_of("pool_recordings"),
     message:
         "Put recordings together as {wildcards.dataset}"

@@ -289,33 +289,6 @@ rule plot_transfer:
         "../workflow_scripts/plot_transfer.py"
 
 
-rule plot_identity:
-    input:
-        table="<results>/tables/identity.csv",
-    output:
-        svg=report(
-            "<results>/figures/identity.svg",
-            caption="captions/identity.rst",
-            category="Transfer",
-            labels={"figure": "the same neurons on another day"},
-        ),
-        png="<results>/figures/identity.png",
-    log:
-        "<logs>/plot_identity.log",
-    benchmark:
-        "<benchmarks>/plot_identity.tsv"
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        code=code_of("plot_identity"),
-    message:
-        "Draw who is found again on another day"
-    script:
-        "../workflow_scripts/plot_identity.py"
-
-
 rule plot_recording:
     input:
         dataset="<results>/data/{dataset}.nc",

@@ -132,46 +132,6 @@ rule collect_transfer:
         "../workflow_scripts/collect_transfer.py"
 
 
-rule collect_identity:
-    input:
-        datasets=collect(
-            "<results>/data/{fit.dataset}.nc",
-            fit=lookup("figure == 'identity'", within=FITS),
-        ),
-        fits=collect(
-            "<results>/fits/{cell.cell_path}/fits.pt",
-            cell=lookup("figure == 'identity' and last", within=CELLS),
-        ),
-        selections=collect(
-            "<results>/selection/{fit.path}.csv",
-            fit=lookup("figure == 'identity'", within=FITS),
-        ),
-    output:
-        table="<results>/tables/identity.csv",
-    log:
-        "<logs>/collect_identity.log",
-    benchmark:
-        "<benchmarks>/collect_identity.tsv"
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        names=FITS.query("figure == 'identity'")[
-            ["experiment", "dataset", "model"]
-        ].to_dict("records"),
-        cells=list(CELLS.query("figure == 'identity' and last").cell),
-        definitions={
-            name: config["models"][name]
-            for name in FITS.query("figure == 'identity'").model.unique()
-        },
-        code=code_of("collect_identity"),
-    message:
-        "Look for neurons again on another day"
-    script:
-        "../workflow_scripts/collect_identity.py"
-
-
 rule collect_table1:
     input:
         scores=collect(

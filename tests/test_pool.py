@@ -6,7 +6,7 @@ import torch
 from conftest import factorized, small_core, small_training
 
 from whatwhere import sta
-from whatwhere.dataset import TEST, UNUSED
+from whatwhere.dataset import TEST
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
 from whatwhere.member import Member
@@ -39,7 +39,7 @@ def recordings(tiny_dataset, rng):
 
 @pytest.fixture
 def pooled(recordings):
-    return pool(recordings, "both", "follow")
+    return pool(recordings, "both")
 
 
 def test_folds_of_the_first_stay_and_copies_of_its_images_follow(recordings, pooled):
@@ -47,13 +47,6 @@ def test_folds_of_the_first_stay_and_copies_of_its_images_follow(recordings, poo
     np.testing.assert_array_equal(split[:, :60], recordings["first"]["split"].values)
     np.testing.assert_array_equal(split[:, 60:80], split[:, 10:30])
     np.testing.assert_array_equal(split[:, 80:], recordings["second"]["split"].values[:, 20:])
-
-
-def test_copies_in_later_recordings_can_be_left_out(recordings, pooled):
-    split = pool(recordings, "both", "leave_out")["split"].values
-    assert (split[:, 60:80] == UNUSED).all()
-    kept = np.delete(np.arange(110), np.arange(60, 80))
-    np.testing.assert_array_equal(split[:, kept], pooled["split"].values[:, kept])
 
 
 def test_no_neuron_responds_to_images_of_other_recordings(recordings, pooled):
@@ -89,7 +82,7 @@ def test_a_fit_sees_of_the_first_what_it_sees_of_it_alone_and_all_of_the_others(
 )
 def test_recordings_that_do_not_fit_are_refused(recordings, change, message):
     with pytest.raises(UserError, match=message):
-        pool(recordings | {"second": change(recordings["second"])}, "both", "follow")
+        pool(recordings | {"second": change(recordings["second"])}, "both")
 
 
 def ridge(data):

@@ -16,7 +16,6 @@ from whatwhere.errors import UserError
 from whatwhere.questions import answers
 
 TRANSFER = load([REPOSITORY / "config" / "transfer.yaml"]).config
-IDENTITY = load([REPOSITORY / "config" / "identity.yaml"]).config
 
 
 def drawn(config):
@@ -34,10 +33,9 @@ def test_every_target_is_predicted_in_every_way():
 
 
 def test_results_follow_from_the_figure_that_is_asked_for():
-    for config, name in ((TRANSFER, "transfer"), (IDENTITY, "identity")):
-        results = plan.results(plan.fits(config))
-        assert f"tables/{name}.csv" in results
-        assert f"figures/{name}.svg" in results
+    results = plan.results(plan.fits(TRANSFER))
+    assert "tables/transfer.csv" in results
+    assert "figures/transfer.svg" in results
 
 
 def refused(config, tmp_path, change):
@@ -57,21 +55,6 @@ def test_a_target_without_its_own_ridge_is_refused(tmp_path):
 
     message = refused(TRANSFER, tmp_path, no_ridge)
     assert "transfer needs a ridge on a bank fitted to 'v4_210325' alone, at several n_images" in message
-
-
-@pytest.mark.slow
-def test_identity_is_refused_where_both_days_are_fitted_to_the_same_pictures(tmp_path):
-    message = refused(IDENTITY, tmp_path, lambda config: config["datasets"]["v4_nine"].pop("copies"))
-    assert "identity needs a dataset of kind pooled with 'copies: leave_out', not 'v4_nine'" in message
-
-
-def test_identity_is_refused_for_models_that_describe_no_neuron(tmp_path):
-    def mean(config):
-        config["models"]["mean"] = {"family": "mean", "loss": "mse", "grid": [{}]}
-        config["experiments"][0]["models"].append("mean")
-
-    message = refused(IDENTITY, tmp_path, mean)
-    assert "identity needs filters, or masks and feature weights, and 'mean' has neither" in message
 
 
 @pytest.fixture

@@ -7,16 +7,13 @@ from whatwhere.logs import logged
 from whatwhere.recordings.pooled import pool
 
 
-def main(name: str, recordings: list[str], copies: str, datasets: list[str], output: str | Path) -> None:
-    """Write the pool ``name`` of ``recordings``, whose files are ``datasets``, to ``output``.
-
-    ``copies`` says what becomes of pictures that several hold, see :func:`whatwhere.recordings.pooled.pool`.
-    """
+def main(name: str, recordings: list[str], datasets: list[str], output: str | Path) -> None:
+    """Write the pool ``name`` of ``recordings``, whose files are ``datasets``, to ``output``."""
     loaded = {}
     for recording, path in zip(recordings, datasets, strict=True):
         with open_dataset(path) as data:
             loaded[recording] = data.load()
-    write_dataset(pool(loaded, name, copies), output)
+    write_dataset(pool(loaded, name), output)
 
 
 if __name__ == "__main__":
@@ -24,7 +21,6 @@ if __name__ == "__main__":
         main(
             name=snakemake.wildcards.dataset,
             recordings=list(snakemake.params.recordings),
-            copies=snakemake.params.copies,
             datasets=list(snakemake.input.datasets),
             output=snakemake.output.dataset,
         )

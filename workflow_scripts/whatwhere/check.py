@@ -78,7 +78,7 @@ def _dataset(name: str, config: Config, sources: Sources) -> list[str]:
                 f"{kind}: of recordings downloaded by the workflow, not checked unless 'mirror' is a folder"
             ]
         loaded = {one: load(one, of, DOWNLOADS, mirror) for one, of in recordings.items()}
-        dataset = pool(loaded, name, definition.get("copies", "follow"))
+        dataset = pool(loaded, name)
     else:
         dataset = load(name, definition, DOWNLOADS, mirror)
     _check_fits(dataset, name, config, sources)

@@ -195,7 +195,6 @@ def results(planned: pd.DataFrame) -> list[str]:
         "exchange_rates": planned.scaling.any(),
         "data_efficiency": "data_efficiency" in drawn,
         "transfer": "transfer" in drawn,
-        "identity": "identity" in drawn,
         "panel": (planned.rule == "combine").any(),
         "barcodes": bool(barcodes),
         "barcode_scores": bool(barcodes),

@@ -31,9 +31,6 @@ class Traits:
         Whether it has a weight for every feature and place, or no places: what question 3 compares with.
     shares_filter
         Whether all neurons have one filter.
-    filters
-        Whether every neuron has a filter of its own, and nothing else that it learns: its class has
-        ``filters`` and names them among its parts.
     """
 
     rule: str
@@ -45,17 +42,16 @@ class Traits:
     joint_readout: bool = False
     unseparated: bool = False
     shares_filter: bool = False
-    filters: bool = False
 
 
 TRAITS: dict[str, Traits] = {
     "mean": Traits("fit_baseline", unseparated=True),
-    "ols": Traits("fit_baseline", unseparated=True, filters=True),
-    "ridge": Traits("fit_baseline", unseparated=True, filters=True),
+    "ols": Traits("fit_baseline", unseparated=True),
+    "ridge": Traits("fit_baseline", unseparated=True),
     "ridge_shared": Traits("fit_baseline", known_field=True, unseparated=True, shares_filter=True),
-    "lasso": Traits("fit_baseline", unseparated=True, filters=True),
+    "lasso": Traits("fit_baseline", unseparated=True),
     "factorized_ridge": Traits("fit_baseline", masks=True, feature_weights=True, factorized=True),
-    "lnp": Traits("train", unseparated=True, filters=True),
+    "lnp": Traits("train", unseparated=True),
     "hsm": Traits("train", unseparated=True),
     "localization": Traits("localize", masks=True, feature_weights=True),
     "cnn_factorized": Traits("train", masks=True, feature_weights=True, moves=True, factorized=True),

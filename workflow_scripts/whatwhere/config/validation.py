@@ -49,7 +49,6 @@ def validate(config: Config, sources: Sources) -> None:
     for figure in FIGURES:
         _check_figure(config, figure, sources)
     _check_transfer(config, sources)
-    _check_identity(config, sources)
 
 
 def _bases_first(section: str, sources: Sources, names: list[str]) -> list[str]:
@@ -163,18 +162,3 @@ def _check_transfer(config: Config, sources: Sources) -> None:
             if target not in held:
                 message = f"transfer needs a ridge on a bank fitted to '{target}' alone, at several n_images"
                 raise fail(("experiments", index, "figure"), message, sources)
-
-
-def _check_identity(config: Config, sources: Sources) -> None:
-    """Refuse pools whose recordings are fitted to the same pictures, and models that describe no neuron."""
-    for index, experiment in _drawn(config, "identity"):
-        path = ("experiments", index)
-        for position, dataset in enumerate(experiment["datasets"]):
-            if config["datasets"][dataset].get("copies") != "leave_out":
-                message = f"identity needs a dataset of kind pooled with 'copies: leave_out', not '{dataset}'"
-                raise fail((*path, "datasets", position), message, sources)
-        for position, model in enumerate(experiment["models"]):
-            traits = traits_of(config["models"][model])
-            if not traits.filters and not (traits.masks and traits.feature_weights):
-                message = f"identity needs filters, or masks and feature weights, and '{model}' has neither"
-                raise fail((*path, "models", position), message, sources)

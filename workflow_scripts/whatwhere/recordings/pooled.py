@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from whatwhere.dataset import UNUSED, check
+from whatwhere.dataset import check
 from whatwhere.errors import UserError
 
 
-def pool(datasets: dict[str, xr.Dataset], name: str, copies: str) -> xr.Dataset:
+def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
     """Put recordings together.
 
     Copies of a picture share a split across recordings, so that nothing is fitted to a picture that tests
-    elsewhere: images that an earlier recording holds follow it, in every fold, or are no part of any. The
-    first recording thus keeps the folds that it has alone.
+    elsewhere: images that an earlier recording holds follow it in every fold. The first recording thus
+    keeps the folds that it has alone.
 
     Parameters
     ----------
@@ -22,8 +22,6 @@ def pool(datasets: dict[str, xr.Dataset], name: str, copies: str) -> xr.Dataset:
         Recordings as :mod:`whatwhere.dataset` describes them, by name, in order.
     name
         Of the pool.
-    copies
-        What becomes of images that an earlier recording holds: ``follow`` its split, or ``leave_out``.
 
     Returns
     -------
@@ -53,7 +51,7 @@ def pool(datasets: dict[str, xr.Dataset], name: str, copies: str) -> xr.Dataset:
         responses[block] = data["responses"].values
     images = np.concatenate([data["images"].values for data in datasets.values()])
     of_image, of_neuron = (np.repeat([*datasets], [count[axis] for count in counts]) for axis in range(2))
-    split = _shared_splits([data["split"].values for data in datasets.values()], images, copies)
+    split = _shared_splits([data["split"].values for data in datasets.values()], images)
     pooled = xr.Dataset(
         {
             "images": (("image", "channel", "y", "x"), images, first["images"].attrs),
@@ -93,15 +91,15 @@ def _check_alike(first: xr.Dataset, other: xr.Dataset, which: str) -> None:
         raise UserError(f"{which} have {folds[0]} and {folds[1]} folds: set the same split.folds")
 
 
-def _shared_splits(splits: list[np.ndarray], images: np.ndarray, copies: str) -> np.ndarray:
-    """Splits (fold, image) in which copies of images of earlier recordings follow these, or have none."""
+def _shared_splits(splits: list[np.ndarray], images: np.ndarray) -> np.ndarray:
+    """Splits (fold, image) in which copies of images of earlier recordings follow these."""
     shared = np.concatenate(splits, axis=1)
     recording = np.repeat(np.arange(len(splits)), [split.shape[1] for split in splits])
     first_seen: dict[bytes, int] = {}
     for index, image in enumerate(images):
         earlier = first_seen.setdefault(image.tobytes(), index)
         if recording[earlier] != recording[index]:
-            shared[:, index] = shared[:, earlier] if copies == "follow" else UNUSED
+            shared[:, index] = shared[:, earlier]
     return shared
 
 
