@@ -111,11 +111,6 @@ def train_network(folder: Path, **changes: Any) -> None:
     )
 
 
-def train_and_relocate(folder: Path) -> None:
-    """The same, and neurons are relocated after it."""
-    train_network(folder, relocation={"every": 1, "last": 1})
-
-
 def localize_neurons(folder: Path) -> None:
     """Locations for one, two and four kernels, in two iterations."""
     definition = model(
@@ -153,7 +148,6 @@ STEPS: dict[str, Callable[[Path], None]] = {
     "describe_dataset": describe,
     "compute_sta": averages,
     "train": train_network,
-    "train, relocate": train_and_relocate,
     "localize": localize_neurons,
     "fit_baseline, ridge": fit_ridge,
     "score": score_fits,

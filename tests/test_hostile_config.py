@@ -74,7 +74,6 @@ OPTIONAL = {
     "splits_from",
     "checksums",
     "localizer",
-    "relocation",
     "kernel_start",
     "repetitions",
     "bank",

@@ -24,7 +24,7 @@ from whatwhere.training.losses import Objective
 from whatwhere.training.optimizer import new_optimizer
 from whatwhere.training.progress import clock
 from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle, with_steps
-from whatwhere.training.sweep import _groups, _order_seeds, _seeds, _shown, _start, train_seed
+from whatwhere.training.sweep import _blocks, _groups, _order_seeds, _seeds, _start, train_seed
 
 CPU = torch.device("cpu")
 
@@ -316,7 +316,7 @@ def test_a_refit_takes_the_best_steps_of_its_schedule_with_all_images(tiny_datas
     found = sweep(definition | {"refit": True}, tiny_dataset, new_checkpoint(tmp_path / "b"))
     data, averages = cell(tiny_dataset)
     everything = with_validation(data)
-    shown = _shown(definition, everything, CPU)
+    blocks = _blocks(definition, everything, CPU)
     for index, (setting, fit) in enumerate(zip(settings(definition), found.fits, strict=True)):
         # What validation says is of the fit to the training images.
         assert (fit.best_step, fit.finished) == (first.fits[index].best_step, True)
@@ -332,7 +332,7 @@ def test_a_refit_takes_the_best_steps_of_its_schedule_with_all_images(tiny_datas
         objective = Objective(
             definition["loss"], definition["reduction"], {"readout_l2": setting["readout_l2"]}
         )
-        training = Training([encoder], shown.blocks, [objective], definition["training"], orders)
+        training = Training([encoder], blocks, [objective], definition["training"], orders)
         batches = zip(*training.batches, strict=True)
         for _ in range(fit.best_step):
             training._take_step(training._program(training.runs), training.runs, next(batches))

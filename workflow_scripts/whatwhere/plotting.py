@@ -50,7 +50,6 @@ LABELS = {
     "factorized_two_kernels": "factorized",
     "factorized_three_layers": "factorized",
     "cnn_3_layers": "factorized, 3 layers",
-    "cnn_3_layers_relocated": "factorized, relocated",
     "cnn_2_layers": "factorized, 2 layers",
     "cnn_1_layer": "factorized, 1 layer",
     "cnn_fixed_mask": "fixed mask",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from whatwhere.config.files import Config
 from whatwhere.config.resolve import STAGES
 from whatwhere.config.schema import Sources, check_schema, fail
-from whatwhere.config.traits import families_that, traits_of
+from whatwhere.config.traits import traits_of
 
 
 def check_model(config: Config, name: str, sources: Sources) -> None:
@@ -156,10 +156,6 @@ def _check_localizer(config: Config, name: str, sources: Sources) -> None:
     if mask_start.get("height") == "amplitude" and mask_start["position"] != "posterior":
         message = "amplitude needs 'position: posterior'"
         raise fail((*path, "readout", "mask_start", "height"), message, sources)
-    if "relocation" in definition and not traits_of(definition).moves:
-        able = " and ".join(families_that("moves"))
-        message = f"neurons of a {definition['family']} cannot move: only {able} can"
-        raise fail((*path, "relocation"), message, sources)
     if "localizer" not in definition:
         for key, needs in wanted.items():
             if needs:

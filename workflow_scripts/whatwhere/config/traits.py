@@ -19,8 +19,6 @@ class Traits:
         Whether it learns where every neuron looks.
     feature_weights
         Whether every neuron has feature weights that it learns, its barcode.
-    moves
-        Whether neurons may be relocated in training.
     known_field
         Whether it must know the true receptive fields, which only simulations of one kind tell.
     factorized
@@ -36,7 +34,6 @@ class Traits:
     rule: str
     masks: bool = False
     feature_weights: bool = False
-    moves: bool = False
     known_field: bool = False
     factorized: bool = False
     joint_readout: bool = False
@@ -54,13 +51,13 @@ TRAITS: dict[str, Traits] = {
     "lnp": Traits("train", unseparated=True),
     "hsm": Traits("train", unseparated=True),
     "localization": Traits("localize", masks=True, feature_weights=True),
-    "cnn_factorized": Traits("train", masks=True, feature_weights=True, moves=True, factorized=True),
+    "cnn_factorized": Traits("train", masks=True, feature_weights=True, factorized=True),
     "cnn_fixed_mask": Traits("train", joint_readout=True),
     "cnn_fully_connected": Traits("train", joint_readout=True, unseparated=True),
     "cnn_known_kernel": Traits("train", masks=True, known_field=True),
     "combined": Traits("combine"),
-    "cnn_gaussian": Traits("train", masks=True, feature_weights=True, moves=True),
-    "cnn_gaussian_mask": Traits("train", masks=True, feature_weights=True, moves=True, factorized=True),
+    "cnn_gaussian": Traits("train", masks=True, feature_weights=True),
+    "cnn_gaussian_mask": Traits("train", masks=True, feature_weights=True, factorized=True),
 }
 """Family to traits; the schema, this table and ``whatwhere.training.families`` name the same families."""
 

@@ -1,1 +1,1 @@
-"""Where neurons look, by inference: locations, starts for networks, and relocation during training."""
+"""Locations of receptive fields by inference, and starts of networks from them."""

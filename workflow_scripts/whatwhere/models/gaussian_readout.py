@@ -60,24 +60,14 @@ class GaussianReadout(nn.Module):
             if self.config["position"] == "center":
                 self.mean.zero_()
             elif self.config["position"] != "random":
-                average = start.start_maps[self.config["position"]]
-                shape = (self.height, self.width)
-                peak = mask_peak(average, shape, crop=self.config["position"] != "squared_sta")
-                self.place(torch.arange(len(peak)), torch.from_numpy(peak))
+                average, crop = (
+                    start.start_maps[self.config["position"]],
+                    self.config["position"] != "squared_sta",
+                )
+                peak = torch.from_numpy(mask_peak(average, (self.height, self.width), crop))
+                last = torch.tensor([max(self.height - 1, 1), max(self.width - 1, 1)])
+                self.mean.copy_(peak / last * 2 - 1)
         feature_start_(self.config["feature_start"], self.raw_feature_weights, start)
-
-    def place(self, neurons: Tensor, pixels: Tensor) -> None:
-        """Put neurons (index,) on pixels (index, 2) of the feature maps, row and column."""
-        last = torch.tensor([max(self.height - 1, 1), max(self.width - 1, 1)])
-        position = pixels.cpu() / last * 2 - 1
-        with torch.no_grad():
-            self.mean[neurons] = position.to(self.mean)
-
-    def move(self, neurons: Tensor, pixels: Tensor, weights: Tensor) -> None:
-        """Put neurons (index,) on pixels (index, 2) with new feature weights (index, channel)."""
-        self.place(neurons, pixels)
-        with torch.no_grad():
-            self.raw_feature_weights[neurons] = weights
 
     @property
     def feature_weights(self) -> Tensor:

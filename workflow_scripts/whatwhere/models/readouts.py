@@ -94,20 +94,6 @@ class FactorizedReadout(nn.Module):
         if self.raw_feature_weights.requires_grad:
             feature_start_(self.config["feature_start"], self.raw_feature_weights, start)
 
-    def move(self, neurons: Tensor, pixels: Tensor, weights: Tensor) -> None:
-        """Put neurons (index,) on single pixels (index, 2) with new feature weights (index, channel).
-
-        Masks keep their sum of absolute values, and take the scale of the weights out of them.
-        """
-        with torch.no_grad():
-            height = self.raw_mask[neurons].abs().sum((1, 2)).clamp(min=1e-3)
-            self.raw_mask[neurons] = 0
-            if self.raw_feature_weights.requires_grad:
-                self.raw_feature_weights[neurons] = weights / height[:, None]
-            else:
-                height = weights[:, 0]
-            self.raw_mask[neurons, pixels[:, 0], pixels[:, 1]] = height
-
     @property
     def mask(self) -> Tensor:
         """Masks as they are applied, (neuron, y, x)."""

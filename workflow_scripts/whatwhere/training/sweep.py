@@ -15,7 +15,6 @@ from torch import Tensor
 from whatwhere import seen
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData, with_validation
-from whatwhere.localization.relocation import relocate
 from whatwhere.models.base import LocalizedStart, Model, Start
 from whatwhere.models.encoder import Encoder
 from whatwhere.streams import Purpose, stream
@@ -84,33 +83,12 @@ def _start(
     )
 
 
-def _after_step(definition: dict[str, Any], data: Tensors, progress: Progress) -> Callable[[Training], None]:
-    """What happens after every step: neurons are relocated when it is time to, and progress is saved."""
-    relocation = definition.get("relocation")
-
-    def after_step(training: Training) -> None:
-        if relocation and training.step <= relocation["last"] and training.step % relocation["every"] == 0:
-            for run in training.active():
-                moved = relocate(run.encoder, data.train_images, data.train_responses)
-                logger.info("step %d: %d neurons moved", training.step, len(moved))
-        progress(training)
-
-    return after_step
-
-
-@dataclasses.dataclass(frozen=True)
-class _Shown:
-    """What a training sees, on its device."""
-
-    tensors: Tensors
-    blocks: list[Block]
-
-
-def _shown(definition: dict[str, Any], data: FitData, device: torch.device) -> _Shown:
+def _blocks(definition: dict[str, Any], data: FitData, device: torch.device) -> list[Block]:
+    """Data of every recording on the device."""
     arrays = (data.train_images, data.train_responses, data.validation_images, data.validation_responses)
     tensors = Tensors(*(torch.from_numpy(array).to(device) for array in arrays))
     weigh = definition["training"].get("weigh_recordings", "neurons")
-    return _Shown(tensors, blocks_of(data, tensors, weigh, definition["reduction"]))
+    return blocks_of(data, tensors, weigh, definition["reduction"])
 
 
 def _train(
@@ -118,7 +96,7 @@ def _train(
     seed: int,
     group: list[Setting],
     initialized: Callable[[Setting], Model],
-    shown: _Shown,
+    blocks: list[Block],
     schedule: dict[str, Any],
     progress: Progress,
     *,
@@ -139,14 +117,13 @@ def _train(
         for setting in group
     ]
     torch.manual_seed(_seeds(seed, 0)[2])
-    orders = [torch.Generator().manual_seed(one) for one in _order_seeds(seed, len(shown.blocks))]
-    training = Training(encoders, shown.blocks, objectives, schedule, orders, last_step)
+    orders = [torch.Generator().manual_seed(one) for one in _order_seeds(seed, len(blocks))]
+    training = Training(encoders, blocks, objectives, schedule, orders, last_step)
     if include_start:
         training.include_start()
     progress.resume(training)
-    after_step = _after_step(definition, shown.tensors, progress)
     done = []
-    for setting, encoder, fit in zip(group, encoders, training.run(after_step), strict=True):
+    for setting, encoder, fit in zip(group, encoders, training.run(progress), strict=True):
         # Copies, because a model that was trained with others shares its memory with them.
         state = {name: value.cpu().clone() for name, value in encoder.state_dict().items()}
         done.append(progress.add(fit, state))
@@ -216,12 +193,12 @@ def train_seed(
             encoder.carry(carried.state, 0.0 if frozen else definition["core_from"]["rate"])
         return encoder.to(device)
 
-    shown = _shown(definition, data, device)
-    schedule = with_steps(definition["training"], max(len(one.data.train_images) for one in shown.blocks))
+    blocks = _blocks(definition, data, device)
+    schedule = with_steps(definition["training"], max(len(one.data.train_images) for one in blocks))
     done: list[tuple[Fit, dict[str, Tensor]]] = []
     for group in _groups(definition):
         done += _train(
-            definition, seed, group, initialized, shown, schedule, progress, include_start=include_start
+            definition, seed, group, initialized, blocks, schedule, progress, include_start=include_start
         )
     fits, parameters = (list(part) for part in zip(*done, strict=True))
     if not any(np.isfinite(fit.validation_loss).all() for fit in fits):
@@ -232,7 +209,7 @@ def train_seed(
     candidates = candidates_of(seed, data, definition["loss"], parameters, fits)
     if not definition.get("refit"):
         return candidates
-    everything = _shown(definition, with_validation(data), device)
+    everything = _blocks(definition, with_validation(data), device)
     again = []
     for setting, fit, first in zip(settings(definition), fits, parameters, strict=True):
         ((second, state),) = _train(
