@@ -30,7 +30,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-TABLE = re.compile(r"(<!-- table\n(.*?)-->\n)\n?(?:\|[^\n]*\n)*", re.DOTALL)
+TABLE = re.compile(r"(<!-- table\n(.*?)-->\n)\n?(?:\|[^\n]*\n)*\n?", re.DOTALL)
 NUMBER = re.compile(r"(-?[\d.,]+)(<!-- (\{.*?\}) -->)", re.DOTALL)
 
 NO_RESULTS = [
@@ -39,8 +39,8 @@ NO_RESULTS = [
     r"`[^`]+`",
     r"\]\([^)]*\)|\b(?:arXiv|doi):\S+",
     r"\b\d+\.\d+\.\d+\b|\bPython \d\.\d+|\bGPL-\d\.\d",
-    r"\b(?:90|95) % (?:confidence|credible|interval)",
-    r"\b[\d.]+ (?:minutes|hours)\b",
+    r"\b(?:90|95) %\s(?:confidence|credible|interval)",
+    r"\b[\d.]+\s(?:minutes|hours)\b",
 ]
 """Numbers that are no results: citations, code, addresses, versions, levels of confidence, times to wait."""
 RESULT = re.compile(r"(?<![\w.])-?\d*\.\d+|(?<![\w.])\d+ ?%|(?<=\| )[-−]?[\d.,]+(?= \|)")
@@ -90,21 +90,20 @@ def answer(*parts: dict[str, Any] | str) -> str:
 
 
 def write_table(match: re.Match[str]) -> str:
-    """The comment of a table with the table that it asks for."""
+    """The comment of a table with the table that it asks for, between empty lines."""
     table = yaml.safe_load(match[2])
     rows, columns = table.pop("rows"), table.pop("columns")
-    lines = [" | ".join(map(str, [table.pop("corner"), *columns]))]
-    lines += ["|".join(["---"] * (lines[0].count(" | ") + 1))]
+    head = " | ".join(map(str, [table.pop("corner"), *columns]))
+    lines = [f"| {head} |", f"|{'---|' * (head.count(' | ') + 1)}"]
     for label, row in rows.items():
-        lines += [" | ".join([str(label), *(answer(table, row, column) for column in columns.values())])]
-    return f"{match[1]}\n" + "".join(
-        f"|{line}|\n" if line.startswith("---|") else f"| {line} |\n" for line in lines
-    )
+        cells = [str(label), *(answer(table, row, column) for column in columns.values())]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([match[1], *lines, "\n"])
 
 
 def written(text: str) -> str:
     """The text of a document with all its numbers written anew."""
-    text = TABLE.sub(write_table, text)
+    text = TABLE.sub(write_table, text).rstrip("\n") + "\n"
     return NUMBER.sub(lambda match: answer(yaml.safe_load(match[3])) + match[2], text)
 
 

@@ -153,8 +153,8 @@ NUMBER = '0.89<!-- {file: docs/results/fig4.csv, where: correlation > 0.9, show:
 
 @pytest.mark.parametrize(("text", "number", "other"), [(TABLE, "0.88", "0.89"), (NUMBER, "0.89", "0.90")])
 def test_a_number_of_another_row_is_overwritten(text, number, other):
-    assert written(text) == text
-    assert written(text.replace(number, other)) == text
+    assert written(text).strip() == text.strip()
+    assert written(text.replace(number, other)) == written(text)
 
 
 @pytest.mark.parametrize(
