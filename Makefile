@@ -42,8 +42,9 @@ format: .venv/test  ## Format all code
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow rules
 
-docs: .venv/run  ## Bring config/README.md up to date with the schemas
+docs: .venv/run  ## Write keys into config/README.md, and numbers of committed tables into the documents
 	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.config.reference config/README.md
+	$(BIN)/python docs/write_numbers.py
 
 init: .venv/run  ## Write config/mine.yaml (OUTPUT=...) for FILES="images.npy responses.npy", to be checked by you
 	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.init $(FILES) --output $(OUTPUT)

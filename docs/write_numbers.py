@@ -1,0 +1,119 @@
+"""Writes the numbers of the documents from committed tables: ``python docs/write_numbers.py [FILE.md ...]``.
+
+A document states a number as a query on a CSV file, in an HTML comment that readers do not see:
+
+- ``0.84<!-- {file: ..., where: ..., show: ...} -->``: the number before the comment is written.
+- ``<!-- table`` with ``corner``, ``rows`` and ``columns`` (label: query, or mapping of keys) and ``-->``: the
+  whole table below the comment is written. A cell has the keys of the table, of its row and of its column.
+
+Keys of a query, in YAML:
+
+- ``file``: path in the repository
+- ``where``: pandas query; the queries of a table, a row and a column are joined by "and"
+- ``compute``: optional, a new column such as ``times = 2 ** octaves``
+- ``reduce``: optional, ``min``, ``max``, ``mean``, ``sum`` or ``count`` over the rows that are left
+- ``show``: format with the names of columns, such as ``"{rate:.2f} ({low:.2f} to {high:.2f})"``
+- ``absent``, ``nan``, ``negative``: optional, texts for no row, a missing value and a negative number
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TABLE = re.compile(r"(<!-- table\n(.*?)-->\n)\n?(?:\|[^\n]*\n)*\n?", re.DOTALL)
+NUMBER = re.compile(r"(-?[\d.,]+)(<!-- (\{.*?\}) -->)", re.DOTALL)
+
+NO_RESULTS = [
+    r"<!-- cited:.*?<!-- end of citation -->",
+    r"^```.*?^```$",
+    r"`[^`]+`",
+    r"\]\([^)]*\)|\b(?:arXiv|doi):\S+",
+    r"\b\d+\.\d+\.\d+\b|\bPython \d\.\d+|\bGPL-\d\.\d",
+    r"\b(?:90|95) %\s(?:confidence|credible|interval)",
+    r"\b[\d.]+\s(?:minutes|hours)\b",
+]
+"""Numbers that are no results: citations, code, addresses, versions, levels of confidence, times to wait."""
+RESULT = re.compile(r"(?<![\w.])-?\d*\.\d+|(?<![\w.])\d+ ?%|(?<=\| )[-−]?[\d.,]+(?= \|)")
+"""Decimals and percentages anywhere, and numbers that fill a cell of a table."""
+
+
+@cache
+def read(file: str) -> pd.DataFrame:
+    """Rows of a committed table."""
+    return pd.read_csv(ROOT / file)
+
+
+@cache
+def found(file: str, where: str) -> np.ndarray:
+    """Whether a query leaves a row of a committed table, (row,)."""
+    return read(file).eval(where).to_numpy()
+
+
+def answer(*parts: dict[str, Any] | str) -> str:
+    """Text of one query whose keys are spread over ``parts``; a later part wins, and ``where`` is joined.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one row is left and the query does not say what then.
+    """
+    mappings = [{"where": part} if isinstance(part, str) else part for part in parts]
+    query: dict[str, Any] = {key: value for mapping in mappings for key, value in mapping.items()}
+    where = [mapping["where"] for mapping in mappings if "where" in mapping] or ["index >= 0"]
+    rows = read(query["file"])[np.logical_and.reduce([found(query["file"], one) for one in where])]
+    if "compute" in query:
+        rows = rows.eval(query["compute"])
+    if "reduce" in query and len(rows):
+        rows = rows.select_dtypes(["number", "bool"]).agg([query["reduce"]])
+    if rows.empty and "absent" in query:
+        return str(query["absent"])
+    if len(rows) != 1:
+        raise ValueError(f"{query['file']} has {len(rows)} rows where {where}, a query must leave one")
+    text = query["show"].format_map(rows.iloc[0].to_dict())
+    if text.startswith("-") and "negative" in query:
+        return str(query["negative"])
+    if "nan" in text and "nan" not in query:
+        raise ValueError(
+            f"{query['file']} has no {query['show']} where {where}, the key nan must say what to write"
+        )
+    return text.replace("nan", str(query.get("nan")))
+
+
+def write_table(match: re.Match[str]) -> str:
+    """The comment of a table with the table that it asks for, between empty lines."""
+    table = yaml.safe_load(match[2])
+    rows, columns = table.pop("rows"), table.pop("columns")
+    head = " | ".join(map(str, [table.pop("corner"), *columns]))
+    lines = [f"| {head} |", f"|{'---|' * (head.count(' | ') + 1)}"]
+    for label, row in rows.items():
+        cells = [str(label), *(answer(table, row, column) for column in columns.values())]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([match[1], *lines, "\n"])
+
+
+def written(text: str) -> str:
+    """The text of a document with all its numbers written anew."""
+    text = TABLE.sub(write_table, text).rstrip("\n") + "\n"
+    return NUMBER.sub(lambda match: answer(yaml.safe_load(match[3])) + match[2], text)
+
+
+def typed(text: str) -> list[str]:
+    """Results that stand in a document without a query."""
+    for pattern in [TABLE.pattern, NUMBER.pattern, *NO_RESULTS]:
+        text = re.sub(pattern, "…", text, flags=re.DOTALL | re.MULTILINE)
+    return RESULT.findall(text)
+
+
+if __name__ == "__main__":
+    for document in map(Path, sys.argv[1:] or DOCUMENTS):
+        document.write_text(written(document.read_text(encoding="utf-8")), encoding="utf-8")
