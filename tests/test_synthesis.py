@@ -15,7 +15,7 @@ from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.fitted.selection import MEAN_RESPONSE
 from whatwhere.models.spec import ModelSpec
 from whatwhere.simulations.v1_cells import gabor
-from whatwhere.training.families import build, settings
+from whatwhere.training.families import build
 
 SHAPE = (1, 12, 15)
 
@@ -30,7 +30,7 @@ def fitted_model(model, n_neurons=5, shape=SHAPE, choice=0, mean=0.0, sd=1.0, li
         change(encoder)
     neurons = torch.arange(10, 10 + n_neurons)
     statistics = torch.full(shape, mean), torch.full(shape, sd)
-    content = content_of(model, encoder, len(settings(model)), neurons, *statistics)
+    content = content_of(model, encoder, len(ModelSpec.of(model).settings), neurons, *statistics)
     low, high = (np.full(shape, mean + sign * limit * sd, np.float32) for sign in (-1, 1))
     return FittedModel(
         dataset="made",
