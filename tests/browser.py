@@ -1,6 +1,7 @@
 """A headless browser without network."""
 
 import contextlib
+import json
 import shutil
 
 import pytest
@@ -33,3 +34,12 @@ def opened(folder):
     with webdriver.Chrome(options, webdriver.ChromeService(driver)) as chrome:
         chrome.set_page_load_timeout(120)
         yield chrome
+
+
+def from_the_network(browser):
+    """Addresses outside this machine that pages asked for; the browser's own first tab does not count."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    requests = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    pages = [r["request"]["url"] for r in requests if not r["documentURL"].startswith("chrome")]
+    assert any(url.startswith("file:") for url in pages)
+    return [url for url in pages if not url.startswith(("file:", "data:", "blob:"))]

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from browser import opened
+from browser import from_the_network, opened
 from conftest import REPOSITORY
 from PIL import Image
 
@@ -288,10 +287,7 @@ def test_a_box_in_a_map_selects_rows(page, files):
 
 def test_it_asks_the_network_for_nothing_and_reports_no_error(page):
     assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
-    messages = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
-    requests = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    urls = [r["request"]["url"] for r in requests if not r["documentURL"].startswith("chrome:")]
-    assert [url for url in urls if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert from_the_network(page) == []
 
 
 def test_the_page_of_two_thousand_neurons_is_small_and_filters(tmp_path, browser):

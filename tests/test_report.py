@@ -1,11 +1,10 @@
 """The report of a small run, made by Snakemake and read in a browser without network."""
 
-import json
 import re
 
 import pandas as pd
 import pytest
-from browser import opened
+from browser import from_the_network, opened
 from conftest import resolved
 
 from whatwhere.config.files import read
@@ -105,12 +104,7 @@ def test_the_browser_reports_no_error_and_asks_the_network_for_nothing(browser):
         row = open_category(browser, category)[0]
         click(browser, row.find_element("css selector", "td:last-child a"))
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    requests = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    # The empty first tab is the browser's own.
-    urls = [r["request"]["url"] for r in requests if not r["documentURL"].startswith("chrome:")]
-    assert any(url.endswith("report.html") for url in urls)
-    assert [url for url in urls if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert from_the_network(browser) == []
 
 
 def test_the_configuration_beside_the_report_is_the_merged_one(finished_run):
