@@ -16,7 +16,6 @@ pytestmark = pytest.mark.slow
 PLANNED = (
     "config.yaml",
     "data_efficiency.yaml",
-    "identity.yaml",
     "recording.yaml",
     "scaling.yaml",
     "transfer.yaml",

@@ -88,7 +88,11 @@ def test_every_rule_and_make_target_that_is_named_exists():
     table = [row.split("|")[2] for row in PAGES["runs.md"].splitlines() if row.startswith("| ")]
     named = [name for cell in table for name in re.findall(r"`(\w+)`", cell)]
     assert len(named) > 8
-    assert [name for name in named if f"rule {name}:" not in rules] == []
+    known = {
+        *re.findall(r"^rule (\w+):", rules, re.MULTILINE),
+        *re.findall(r'^    "(\w+)": \{$', rules, re.MULTILINE),
+    }
+    assert set(named) <= known
     targets = re.findall(r"(?:`|^)make ([a-z]+)", "\n".join([README, *PAGES.values()]), re.MULTILINE)
     makefile = (REPOSITORY / "Makefile").read_text()
     assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []

@@ -82,7 +82,8 @@ class CarriedCore:
 
     def of_bank(self) -> dict[str, Tensor]:
         """State of the bank below the core."""
-        return {name[5:]: value for name, value in self.state.items() if name.startswith("bank.")}
+        prefix = "bank."
+        return {n.removeprefix(prefix): v for n, v in self.state.items() if n.startswith(prefix)}
 
     def completed(self, definition: dict[str, Any]) -> dict[str, Any]:
         """A model that names the core, with what it takes to build it again."""
