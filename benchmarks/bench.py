@@ -35,6 +35,7 @@ from whatwhere.fit_data import FitData, load_fit_data
 from whatwhere.models.base import ImageShape
 from whatwhere.models.factorized_ridge import fit_factorized
 from whatwhere.models.feature_bank import FeatureBank
+from whatwhere.simulations.design import Design
 from whatwhere.simulations.difference_of_gaussians import simulate
 from whatwhere.training.blocks import Tensors
 from whatwhere.training.families import FAMILIES, settings
@@ -119,20 +120,9 @@ def figure_5_sweep(precision: str, target: float) -> Iterator[Row]:
 
 def simulated(n_images: int) -> FitData:
     """What a fit sees of 1000 simulated neurons on 48 x 48 px, a fifth of the images for validation."""
-    data = simulate(
-        "simulated",
-        scales=[1.0],
-        n_neurons=1000,
-        variation=0.0,
-        centered=True,
-        image_size=48,
-        patch=17,
-        n_images=n_images,
-        n_test=2,
-        validation_fraction=0.2,
-        validation_max=0,
-        seed=0,
-    )
+    design = Design("simulated", n_images, 2, validation_fraction=0.2, validation_max=0, seed=0)
+    arguments = {"variation": 0.0, "centered": True, "image_size": 48, "patch": 17}
+    data = simulate(design, scales=[1.0], n_neurons=1000, **arguments)
     return load_fit_data(data, None, None, 0)
 
 

@@ -19,6 +19,7 @@ from whatwhere.fit_data import load_fit_data
 from whatwhere.memory import keep_freed_memory
 from whatwhere.models.base import Model, Start, predict
 from whatwhere.simulations import difference_of_gaussians, v1_cells
+from whatwhere.simulations.design import Design
 from whatwhere.training.blocks import Tensors
 from whatwhere.training.loop import Fit
 from whatwhere.training.losses import LOSSES
@@ -82,8 +83,8 @@ def _plain_piece(case: Case) -> tuple[float, float]:
 def figure_4() -> Iterator[Row]:
     """(b) The fit of Figure 4 to the end, and the performance it reaches."""
     definition = load([]).config["datasets"]["two_types"] | {"n_neurons": 1000, "n_test": 5000}
-    del definition["kind"]
-    data = difference_of_gaussians.simulate("two_types", **definition)
+    design, arguments = Design.of("two_types", definition)
+    data = difference_of_gaussians.simulate(design, **arguments)
     case = Started(two_kernels(), data)
     in_test = data["split"].values[0] == TEST
     test = torch.from_numpy(data["images"].values[in_test]).to(DEVICE)
@@ -127,11 +128,9 @@ def figure_4() -> Iterator[Row]:
 def equal_loss() -> Iterator[Row]:
     """(a) What bfloat16 costs in validation loss: a fit of three layers to simulated mouse V1."""
     config = load([]).config
-    definition = config["datasets"]["v1_like"]
-    del definition["kind"]
-    case = Started(
-        config["models"]["cnn_3_layers"], v1_cells.simulate("v1_like", **definition, recording=None)
-    )
+    design, arguments = Design.of("v1_like", config["datasets"]["v1_like"])
+    data = v1_cells.simulate(design, **arguments, recording=None)
+    case = Started(config["models"]["cnn_3_layers"], data)
     responses = case.data.validation_responses
     mean = case.data.train_responses.mean(0).expand_as(responses)
     of_mean = float(LOSSES["poisson"](mean, responses).mean())

@@ -7,6 +7,7 @@ from whatwhere.dataset import check
 from whatwhere.files import write_netcdf
 from whatwhere.logs import logged
 from whatwhere.simulations import difference_of_gaussians, v1_cells
+from whatwhere.simulations.design import Design
 
 
 def main(
@@ -18,18 +19,18 @@ def main(
 ) -> None:
     """Simulate the dataset ``name`` of the config and write it to ``output``.
 
-    ``recording`` is the file of the recorded dataset that lends its images, or None.
+    ``recording`` is the file of the recorded dataset whose images are shown, or None.
     """
-    arguments = {key: value for key, value in definition.items() if key != "kind"}
+    design, arguments = Design.of(name, definition)
     if definition["kind"] == "simulated_dog":
-        dataset = difference_of_gaussians.simulate(name, **arguments)
+        dataset = difference_of_gaussians.simulate(design, **arguments)
     elif definition["kind"] == "simulated_v1":
-        dataset = v1_cells.simulate(name, **arguments, recording=recording)
+        dataset = v1_cells.simulate(design, **arguments, recording=recording)
     else:
         # Only here, because torch takes longer to import than the other kinds to simulate.
         from whatwhere.simulations import feature_units
 
-        dataset = feature_units.simulate(name, **arguments, recording=recording, downloads=Path(downloads))
+        dataset = feature_units.simulate(design, **arguments, recording=recording, downloads=Path(downloads))
     check(dataset, f"datasets.{name}")
     write_netcdf(dataset, output)
 

@@ -47,12 +47,10 @@ UNUSED = -1
 SPLITS = ("train", "validation", "test")
 NORMALIZATIONS = ("none", "global", "per_pixel")
 
-_REQUIRED = {
+VARIABLES = {
     "images": (("image", "channel", "y", "x"), "float32"),
     "responses": (("repeat", "image", "neuron"), "float32"),
     "split": (("fold", "image"), "int8"),
-}
-_OPTIONAL = {
     "rates": (("image", "neuron"), "float32"),
     "location": (("neuron", "axis"), "float32"),
     "cell_type": (("neuron",), "int16"),
@@ -60,6 +58,8 @@ _OPTIONAL = {
     "receptive_field": (("neuron", "ry", "rx"), "float32"),
     "covariates": (("repeat", "image", "covariate"), "float32"),
 }
+"""Dimensions and type of all variables."""
+_REQUIRED = ("images", "responses", "split")
 _ATTRIBUTES = (
     "name",
     "source",
@@ -99,7 +99,7 @@ def check(dataset: xr.Dataset, name: str) -> None:
     for variable in _REQUIRED:
         if variable not in dataset:
             raise UserError(f"{name}: variable '{variable}' is missing")
-    for variable, (dims, dtype) in (_REQUIRED | _OPTIONAL).items():
+    for variable, (dims, dtype) in VARIABLES.items():
         if variable not in dataset:
             continue
         array = dataset[variable]
