@@ -20,7 +20,7 @@ _CHUNK = 4096
 
 @dataclass(frozen=True)
 class ReceptiveFields:
-    """A population of receptive fields.
+    """Receptive fields of a population.
 
     Attributes
     ----------
@@ -46,12 +46,9 @@ class ReceptiveFields:
 
 
 def difference_of_gaussians(
-    patch: int,
-    centre_covariance: np.ndarray,
-    surround_covariance: np.ndarray,
-    offset: np.ndarray,
+    patch: int, centre_covariance: np.ndarray, surround_covariance: np.ndarray, offset: np.ndarray
 ) -> np.ndarray:
-    """Centre minus twice the surround, normalised to E|rate| = 0.1 (section A.1, steps 9 and 10).
+    """Centre minus twice the surround, normalized to E|rate| = 0.1 (section A.1, steps 9 and 10).
 
     Parameters
     ----------
@@ -64,7 +61,7 @@ def difference_of_gaussians(
 
     Returns
     -------
-    (neuron, y, x) kernels. The centre weight cancels in the normalisation, so it is not a parameter.
+    (neuron, y, x) kernels. The centre weight cancels in the normalization, so it is not a parameter.
     """
     half = patch // 2
     axis = np.arange(-half, half + 1)
@@ -90,10 +87,10 @@ def receptive_fields(
     patch: int,
     rng_seed: np.random.SeedSequence,
 ) -> ReceptiveFields:
-    """Draw a population, type by type (section A.1).
+    """Draws a population, type by type (section A.1).
 
-    Every type uses the same random stream, as in the paper: neuron i of one type has the position and the
-    random factors of neuron i of every other type, and only the scale differs.
+    Every type uses the same random stream, as in the paper: neurons i of all types have the same position and
+    random factors, and only the scale differs.
 
     Parameters
     ----------
@@ -104,7 +101,7 @@ def receptive_fields(
     variation
         v of section A.1: relative spread of shape parameters, 0 for identical neurons.
     centered
-        Whether centres fall on pixels; otherwise they are shifted by U(-0.5, 0.5).
+        Whether centres fall on pixels; otherwise centres are shifted by U(-0.5, 0.5).
     image_size, patch
         In pixels.
     rng_seed
@@ -142,19 +139,7 @@ def receptive_fields(
 
 
 def linear_rates(fields: ReceptiveFields, images: np.ndarray) -> np.ndarray:
-    """Inner product of every receptive field with every image.
-
-    Parameters
-    ----------
-    fields
-        The population.
-    images
-        (image, 1, y, x).
-
-    Returns
-    -------
-    (image, neuron), float32.
-    """
+    """Inner products of receptive fields with images, (image, 1, y, x) to (image, neuron) float32."""
     size = images.shape[-1]
     full = np.zeros((len(fields.kernels), size, size), np.float32)
     patch = fields.kernels.shape[-1]

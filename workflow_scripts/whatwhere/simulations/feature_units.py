@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,16 +35,6 @@ MARGIN = 6
 _CHUNK = 64
 
 
-class FeatureSpace(Protocol):
-    """A fixed bank of feature maps."""
-
-    n_types: int
-    receptive_field: int
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Feature maps where the receptive field fits, (image, channel, y, x) to (image, type, y, x)."""
-
-
 def n_locations(image_size: int) -> int:
     """Height and width of the grid of locations."""
     return image_size - 2 * MARGIN
@@ -68,7 +58,7 @@ def centres(location: np.ndarray, receptive_field: int) -> np.ndarray:
 
 
 def unit_responses(
-    space: FeatureSpace,
+    space: V1Bank | VGG19,
     images: np.ndarray,
     standardize: Standardizer,
     cell_type: np.ndarray,
@@ -147,7 +137,12 @@ def simulate(
     """
     type_seed, location_seed, noise_seed, *image_seeds = design.streams(7)
     shown = show(design, stimuli, color, (image_size, image_size), recording, image_seeds)
-    space = _build(feature_space, n_types, shown.calibration, type_seed, downloads)
+    space: V1Bank | VGG19
+    if feature_space["name"] == "v1":
+        space = V1Bank(n_types, shown.calibration, type_seed)
+    else:
+        weights = fetch_weights(feature_space["weights"], feature_space["sha256"], downloads)
+        space = VGG19(weights, feature_space["layer"], n_types, shown.calibration, type_seed)
     cell_type, location = _units(n_types, n_neurons // n_types, n_locations(image_size), location_seed)
     rates = unit_responses(space, shown.images, shown.standardize, cell_type, location)
     fitted = np.isin(design.split(), (TRAIN, VALIDATION))
@@ -178,19 +173,6 @@ def simulate(
         noise_free_test=1,
         independent_pixels=shown.independent_pixels,
     )
-
-
-def _build(
-    definition: dict[str, Any],
-    n_types: int,
-    calibration: np.ndarray,
-    seed: np.random.SeedSequence,
-    downloads: Path,
-) -> FeatureSpace:
-    if definition["name"] == "v1":
-        return V1Bank(n_types, calibration, seed)
-    path = fetch_weights(definition["weights"], definition["sha256"], downloads)
-    return VGG19(path, definition["layer"], n_types, calibration, seed)
 
 
 def _units(

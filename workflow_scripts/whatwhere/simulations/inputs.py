@@ -1,4 +1,4 @@
-"""What a simulation is made from besides its config entry; light to import, for the rules."""
+"""Files from which a simulation is made; light to import, for the rules."""
 
 from __future__ import annotations
 
@@ -10,18 +10,11 @@ from whatwhere.recordings.pictures import is_image
 
 
 def simulation_inputs(definition: dict[str, Any]) -> dict[str, Any]:
-    """Inputs of rule ``simulate`` by role; changing one remakes the dataset.
+    """Inputs of rule ``simulate`` by role; a changed input remakes the dataset.
 
-    Parameters
-    ----------
-    definition
-        A simulated dataset of the config.
-
-    Returns
-    -------
-    ``recording``: name of the recorded dataset whose images are shown. ``images``: image files, or the
-    zip file or missing folder itself. ``weights``: local checkpoint of a feature space. Only those that
-    there are.
+    Of a simulated dataset of the config, the inputs that it has: ``recording``, name of the recorded dataset
+    whose images are shown; ``images``, image files, or the zip file or missing folder itself; ``weights``,
+    local checkpoint of a feature space.
     """
     inputs: dict[str, Any] = {}
     stimuli = definition.get("stimuli", {})

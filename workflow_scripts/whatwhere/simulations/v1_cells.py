@@ -1,8 +1,9 @@
 """A simulated recording of primary visual cortex: simple and complex cells, natural images, Poisson counts.
 
-It stands in for the recordings of Table 1. Cells of one type share their filters and differ in place. A
-simple cell is one Gabor filter; a complex cell is the energy of two in quadrature (Adelson & Bergen 1985),
-which no model of one filter can be. Both have a threshold, a spontaneous rate, and a mean count of their own.
+The simulation stands in for the recordings of Table 1. Cells of one type share their filters and differ in
+location. A simple cell is one Gabor filter; a complex cell is the energy of two Gabor filters in quadrature
+(Adelson & Bergen 1985), which no model of one filter can represent. Every cell has a threshold, a spontaneous
+rate and a mean count.
 """
 
 from __future__ import annotations
@@ -70,9 +71,9 @@ def gabor(size: int, orientation: float, wavelength: float, phase: float, aspect
     orientation
         Direction across the stripes, rad from the x axis.
     wavelength
-        In px.
+        Wavelength of the stripes, px.
     phase
-        Of the stripes at the centre, rad; 0 is even.
+        Phase of the stripes at the centre, rad; 0 is even.
     aspect_ratio
         Length of the envelope along the stripes, relative to its width.
     """
@@ -88,7 +89,7 @@ def gabor(size: int, orientation: float, wavelength: float, phase: float, aspect
 
 
 def drives(filters: np.ndarray, is_complex: np.ndarray, patches: np.ndarray) -> np.ndarray:
-    """Drive of cells: the first filter's output, or the root of the energy of both.
+    """Drive of cells: the output of the first filter, or the root of the energy of both filters.
 
     Parameters
     ----------
@@ -114,7 +115,7 @@ def drives(filters: np.ndarray, is_complex: np.ndarray, patches: np.ndarray) -> 
 def cell_types(
     n_simple: int, n_complex: int, patch: int, images: np.ndarray, seed: np.random.SeedSequence
 ) -> CellTypes:
-    """Draw the types and set thresholds and means from standardized images (image, 1, y, x)."""
+    """Draws the types and sets thresholds and means from standardized images (image, 1, y, x)."""
     rng = np.random.default_rng(seed)
     filters = []
     for count in (n_simple, n_complex):
@@ -148,14 +149,12 @@ def relative_rates(
     Parameters
     ----------
     types
-        The types.
+        Filters and thresholds of the types.
     cell_type, corner, spontaneous
         (neuron,) type, (neuron, 2) top-left pixel (y, x) of the receptive field, (neuron,) share of the
         mean rate that does not depend on the image.
-    images
-        (image, 1, y, x), as stored.
-    standardize
-        Applied to the images.
+    images, standardize
+        (image, 1, y, x), as stored, and the standardization that the filters expect.
     """
     patch = types.filters.shape[-1]
     rates = np.empty((len(images), len(cell_type)), np.float32)

@@ -54,7 +54,6 @@ class VGG19:
     def __init__(
         self, weights: Path, layer: str, n_types: int, images: np.ndarray, seed: np.random.SeedSequence
     ) -> None:
-        self.n_types = n_types
         self.receptive_field = RECEPTIVE_FIELDS[layer]
         self._layers = _read(weights, layer)
         with torch.no_grad():
@@ -100,15 +99,16 @@ def _read(path: Path, last: str) -> dict[str, tuple[Tensor, Tensor]]:
     """Kernel and bias of the layers up to ``last``."""
     try:
         # Mapped, so that of half a gigabyte only the first layers are read.
-        is_zip = zipfile.is_zipfile(path)
-        state = torch.load(path, weights_only=True, map_location="cpu", mmap=is_zip)
-        names = list(LAYERS)
+        state = torch.load(path, weights_only=True, map_location="cpu", mmap=zipfile.is_zipfile(path))
         layers = {
-            name: (state[f"features.{LAYERS[name]}.weight"], state[f"features.{LAYERS[name]}.bias"])
-            for name in names[: names.index(last) + 1]
+            name: (state[f"features.{position}.weight"], state[f"features.{position}.bias"])
+            for name, position in LAYERS.items()
+            if position <= LAYERS[last]
         }
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path}: is no checkpoint of tensors: use torchvision's of VGG-19") from error
+        raise UserError(
+            f"{path}: is no checkpoint of tensors: use torchvision's checkpoint of VGG-19"
+        ) from error
     except (KeyError, TypeError) as error:
         raise UserError(f"{path}: has no {error}: use torchvision's checkpoint of VGG-19") from error
     for name, (kernel, bias) in layers.items():
