@@ -1,4 +1,4 @@
-"""The data contract holds for everything that fulfils it and refuses everything else in one line."""
+"""The data contract accepts datasets that fulfil it and refuses others in one line."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ ATTRIBUTES = {
 
 @st.composite
 def datasets(make):
-    """Anything that fulfils the contract, of up to 24 images."""
+    """Random datasets of up to 24 images that fulfil the contract."""
     rng = np.random.default_rng(make(st.integers(0, 2**32 - 1)))
     n_images, n_neurons, n_repeats = (make(st.integers(*ends)) for ends in ((6, 24), (1, 4), (1, 3)))
     shape = tuple(make(st.integers(1, 4)) for _ in range(3))

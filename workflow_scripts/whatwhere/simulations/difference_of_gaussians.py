@@ -149,7 +149,7 @@ def linear_rates(fields: ReceptiveFields, images: np.ndarray) -> np.ndarray:
 
 
 def add_noise(rates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Add Gaussian noise whose variance is the absolute rate (section A.2), float32."""
+    """Adds Gaussian noise whose variance is the absolute rate (section A.2), float32."""
     noise = rng.standard_normal(rates.shape, np.float32)
     return rates + noise * np.sqrt(np.abs(rates))
 
@@ -173,7 +173,7 @@ def simulate(
     image_size: int,
     patch: int,
 ) -> xr.Dataset:
-    """Simulate noisy responses to training and validation images, and noiseless ones to test images.
+    """Simulates responses with noise to training and validation images, without noise to test images.
 
     Parameters
     ----------

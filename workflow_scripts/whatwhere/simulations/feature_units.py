@@ -105,7 +105,7 @@ def simulate(
     recording: str | Path | None,
     downloads: Path,
 ) -> xr.Dataset:
-    """Simulate neurons with a mean rate of 0.1 over training and validation images (section F.1).
+    """Simulates neurons with a mean rate of 0.1 over training and validation images (section F.1).
 
     Neurons are sorted by type. Responses to training and validation images have Gaussian noise whose variance
     is the rate, responses to test images have no noise.

@@ -44,7 +44,7 @@ class Generated:
     source: str = "generated dead leaves"
 
     def fill(self, images: np.ndarray, split: int, seed: np.random.SeedSequence) -> int:
-        """Draw images into an array; more images leave the first images as they are.
+        """Draws images into an array; more images leave the first images as they are.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class Crops:
     split: np.ndarray
 
     def fill(self, images: np.ndarray, split: int, seed: np.random.SeedSequence) -> int:
-        """Draw crops, see :meth:`Generated.fill`; UserError if there are too few different crops."""
+        """Draws crops, see :meth:`Generated.fill`; UserError if there are too few different crops."""
         height, width = images.shape[-2:]
         pictures = [self.pictures[index] for index in np.flatnonzero(self.split == split)]
         sides = np.array([picture.shape[1:] for picture in pictures]).reshape(-1, 2)
@@ -118,7 +118,7 @@ def _distinct(total: int, n: int, seed: np.random.SeedSequence) -> list[int]:
 def open_stimuli(
     definition: dict[str, Any], color: str, recording: str | Path | None, key: str
 ) -> Generated | Crops:
-    """Open the source of a dataset's stimuli.
+    """Opens the source of a dataset's stimuli.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def show(
     recording: str | Path | None,
     seeds: list[np.random.SeedSequence],
 ) -> Shown:
-    """Draw all images of a dataset.
+    """Draws all images of a dataset.
 
     Parameters
     ----------

@@ -8,7 +8,6 @@ rate and a mean count.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,9 @@ import xarray as xr
 from numpy.lib.stride_tricks import sliding_window_view
 
 from whatwhere.dataset import TEST, TRAIN, VALIDATION
-from whatwhere.metrics import cc_max, noise_variance
 from whatwhere.simulations.design import Design
 from whatwhere.simulations.stimuli import show
 from whatwhere.standardize import Standardizer
-
-logger = logging.getLogger(__name__)
 
 WAVELENGTHS = (5.0, 8.0)
 """Range of the wavelengths of Gabor filters, px."""
@@ -182,7 +178,7 @@ def simulate(
     normalize: str,
     recording: str | Path | None,
 ) -> xr.Dataset:
-    """Simulate a recording that shows training and validation images once and test images repeatedly.
+    """Simulates a recording that shows training and validation images once and test images repeatedly.
 
     Neurons are sorted by type, simple types first; types have the same number of neurons or one more.
 
@@ -227,7 +223,6 @@ def simulate(
         responses[0, fitted] = np.random.default_rng(once).poisson(rates[fitted])
         shape = (n_repeats, design.n_test, n_neurons)
         responses[:, tested] = np.random.default_rng(repeated).poisson(rates[tested], shape)
-    _report(responses[:, tested], rates[tested])
     kinds = f"{n_simple_types} types of simple and {n_complex_types} of complex cells"
     return design.dataset(
         {
@@ -243,13 +238,3 @@ def simulate(
         noise_free_test=0,
         independent_pixels=shown.independent_pixels,
     )
-
-
-def _report(responses: np.ndarray, rates: np.ndarray) -> None:
-    """Log the reliability of responses to test images, to compare with recordings of mouse V1."""
-    signal = rates.var(0, ddof=1)
-    logger.info("mean count: median over neurons %.2f", np.median(rates.mean(0)))
-    logger.info("single-trial signal fraction: median %.2f", np.median(signal / (signal + rates.mean(0))))
-    if len(responses) > 1:
-        logger.info("noise variance of one trial: median %.2f", np.median(noise_variance(responses)))
-        logger.info("cc_max: median %.2f", np.nanmedian(cc_max(responses)))
