@@ -62,7 +62,7 @@ class Started(Case):
 
 
 def _plain_piece(case: Case) -> tuple[float, float]:
-    """Times and validation loss of the first 100 steps of the baseline loop."""
+    """Time and validation loss of the first 100 steps of the baseline loop."""
     network = case.plain(case.encoders()[0])
     network.definition = case.definition | {"training": case.definition["training"] | {"max_steps": 100}}
     data, history = case.data, []

@@ -100,7 +100,15 @@ class Design:
             for name, (dims, dtype) in VARIABLES.items()
             if name in arrays
         }
-        described = {"name": self.name, "kind": "simulated", "source": source, "normalize": normalize}
-        described |= {"noise_free_test": noise_free_test, "repeat_averages": 0}
-        described |= {"validation_fraction": self.validation_fraction, "validation_max": self.validation_max}
-        return xr.Dataset(variables, attrs=described | (independent_pixels or {}))
+        described = {
+            "name": self.name,
+            "kind": "simulated",
+            "source": source,
+            "normalize": normalize,
+            "noise_free_test": noise_free_test,
+            "repeat_averages": 0,
+            "validation_fraction": self.validation_fraction,
+            "validation_max": self.validation_max,
+            **(independent_pixels or {}),
+        }
+        return xr.Dataset(variables, attrs=described)

@@ -99,7 +99,8 @@ class V1Bank:
 
     def _select(self, n_types: int, pooled: Tensor, rng: np.random.Generator) -> None:
         n_filters = len(self._first)
-        kernels, thresholds, selected = [], [], []
+        kernels, thresholds = [], []
+        selected: list[Tensor] = []
         for _ in range(n_types):
             candidates = torch.stack([_combination(n_filters, rng) for _ in range(_CANDIDATES)])
             drives = functional.conv2d(pooled, candidates).transpose(0, 1).flatten(1)
