@@ -1,12 +1,12 @@
 PYTHON ?= python3
 CORES ?= all
-# One file, or several that are laid over each other: CONFIG="a.yaml b.yaml".
+# One file, or several files of which later files override earlier files: CONFIG="a.yaml b.yaml".
 CONFIG ?= config/config.yaml
 # What make init writes.
 OUTPUT ?= config/mine.yaml
 BIN := .venv/bin
-# Every job is a process of its own, and loads its libraries four seconds faster if they are compiled. Left to the first
-# job, nothing would be where PYTHONDONTWRITEBYTECODE is set, and pip compiles on one core, tests included.
+# Every job is a process and loads its libraries four seconds faster if they are compiled. The first job would not
+# compile them if PYTHONDONTWRITEBYTECODE is set; pip compiles on one core only, and also the tests of libraries.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 COMPILE := $(BIN)/python -m compileall -q -j 0 -x '/(tests?|testing)/' .venv/lib
 # The tests are read faster a second time if they are compiled, too.
@@ -16,18 +16,18 @@ ANSWERS := PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.sentences
 .DEFAULT_GOAL := run
 .PHONY: run report test test-fast lint format docs init check plan bench bench-scaling clean help
 
-run: .venv/run  ## Install, then run the quick configuration (or CONFIG=...) and print its answers
+run: .venv/run  ## Install, then run the quick configuration (or CONFIG=...) and print the answers
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 	@$(ANSWERS) $(CONFIG)
 
-report: .venv/run  ## Write results/<run>/report.html of CONFIG, after running what is missing
+report: .venv/run  ## Run CONFIG and write results/<run>/report.html
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) -- all build_report
 	@$(ANSWERS) $(CONFIG)
 
-test: .venv/test lint  ## Install what tests need, then lint and test
+test: .venv/test lint  ## Install, lint and run all tests
 	$(PYTEST)
 
-test-fast: .venv/test  ## Only tests that are not marked slow
+test-fast: .venv/test  ## Run the tests that are not marked slow
 	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow"
 
 lint: .venv/test  ## Style, types and Snakemake's own checks
@@ -52,10 +52,10 @@ init: .venv/run  ## Write config/mine.yaml (OUTPUT=...) for FILES="images.npy re
 check: .venv/run  ## Validate CONFIG in seconds, without running anything
 	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.check $(CONFIG)
 
-plan: .venv/run  ## Print what CONFIG fits and makes, without running anything
+plan: .venv/run  ## Print the fits and files of CONFIG, without running anything
 	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.config.plan $(CONFIG)
 
-bench: .venv/test  ## Time against the plain way; results in benchmarks/results
+bench: .venv/test  ## Time against the eager PyTorch baseline; results in benchmarks/results
 	OMP_NUM_THREADS=1 PYTHONPATH=workflow_scripts $(BIN)/python benchmarks/bench.py
 
 bench-scaling: .venv/test  ## Time and memory against neurons, images and image size

@@ -1,9 +1,9 @@
-"""Time this project against the plain way, print and store the ratios; exit code 1 where a target is missed.
+"""Time this project against the eager PyTorch baseline; exit code 1 where a target is missed.
 
     python benchmarks/bench.py [CASE ...]
 
-All cases run by default, each in a process of its own, so that none inherits the heap of another. Where a
-reference would take too long, a stated part of it is timed and scaled.
+All cases run by default, each in a process of its own, so that no case inherits the heap of another case. If
+a reference takes too long, a stated part of the reference is timed and scaled.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import pandas as pd
 import plain
 import torch
 from cases import Case, nonlinear_features, one_kernel, population, three_layers
-from measure import DEVICE, NAN, Row, compare, hardware, rate, table
+from measure import DEVICE, Row, compare, hardware, rate, table
 from sklearn.linear_model import LinearRegression, Ridge
 from whole_fits import equal_loss, figure_4
 
@@ -36,6 +36,7 @@ from whatwhere.models.base import ImageShape
 from whatwhere.models.factorized_ridge import fit_factorized
 from whatwhere.models.feature_bank import FeatureBank
 from whatwhere.models.spec import ModelSpec
+from whatwhere.simulations.design import Design
 from whatwhere.simulations.difference_of_gaussians import simulate
 from whatwhere.training.blocks import Tensors
 from whatwhere.training.families import FAMILIES
@@ -52,7 +53,7 @@ def random_case(definition: dict, shape: ImageShape, n_neurons: int, n_train: in
 
 
 def plain_steps(case: Case, n_steps: int, n_fits: int = 1) -> Callable[[], None]:
-    """Steps of the plain loop for the first settings, one after the other."""
+    """Steps of the baseline loop for the first settings, one after the other."""
 
     def task() -> None:
         size = case.definition["training"]["batch_size"]
@@ -90,13 +91,13 @@ def neuralpredictors_step() -> Iterator[Row]:
 
 
 def sweep(case: Case, together: int, **changes: Any) -> None:
-    """All settings of two seeds."""
+    """Trains all settings of two seeds."""
     for _ in range(2):
         case.train(together, **changes)
 
 
 def figure_3_sweep(n_neurons: int, together: int, target: float) -> Iterator[Row]:
-    """(c) Ten penalties and two seeds of a cell of Figure 3."""
+    """(c) Ten penalties and two seeds of a condition of Figure 3."""
     case = random_case(one_kernel(), (1, 48, 48), n_neurons, 819, 205)
     times = compare(lambda: sweep(case, together, max_steps=50), plain_steps(case, 50), repeats=2, scale=20)
     what = f"20 fits of a Fig 3 cell (N {n_neurons}, D 2^10), {together} at once"
@@ -105,7 +106,7 @@ def figure_3_sweep(n_neurons: int, together: int, target: float) -> Iterator[Row
 
 
 def figure_5_sweep(precision: str, target: float) -> Iterator[Row]:
-    """(c) Ten penalties and two seeds of a cell of Figure 5."""
+    """(c) Ten penalties and two seeds of a condition of Figure 5."""
     case = random_case(nonlinear_features(), (3, 44, 44), 100, 896, 2)
     times = compare(
         lambda: sweep(case, 1, max_steps=4, precision=precision),
@@ -119,21 +120,10 @@ def figure_5_sweep(precision: str, target: float) -> Iterator[Row]:
 
 
 def simulated(n_images: int) -> FitData:
-    """What a fit sees of 1000 simulated neurons on 48 x 48 px, a fifth of the images for validation."""
-    data = simulate(
-        "simulated",
-        scales=[1.0],
-        n_neurons=1000,
-        variation=0.0,
-        centered=True,
-        image_size=48,
-        patch=17,
-        n_images=n_images,
-        n_test=2,
-        validation_fraction=0.2,
-        validation_max=0,
-        seed=0,
-    )
+    """Data of 1000 simulated neurons on 48 x 48 px, a fifth of the images for validation."""
+    design = Design("simulated", n_images, 2, validation_fraction=0.2, validation_max=0, seed=0)
+    arguments = {"variation": 0.0, "centered": True, "image_size": 48, "patch": 17}
+    data = simulate(design, scales=[1.0], n_neurons=1000, **arguments)
     return load_fit_data(data, None, None, 0)
 
 
@@ -202,10 +192,9 @@ def dag() -> Iterator[Row]:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     jobs = int(re.findall(r"^total\s+(\d+)", done.stdout, re.MULTILINE)[-1])
-    middle = float(np.median(times))
     what = f"dry run of {config.name}"
-    yield Row("f", f"{what}, s of CPU", middle, NAN, "all", middle, min(times), max(times), 15.0)
-    yield Row("f", f"{what}, jobs", NAN, NAN, "all", jobs, jobs, jobs, 400)
+    yield Row.of_value("f", f"{what}, s of CPU", times, 15.0, ours=float(np.median(times)))
+    yield Row.of_value("f", f"{what}, jobs", [jobs], 400)
 
 
 CASES: dict[str, Callable[[], Iterator[Row]]] = {
@@ -228,12 +217,12 @@ TABLE = RESULTS / f"bench_{DEVICE.type}.csv"
 
 
 def run(name: str) -> None:
-    """Run one case, print its rows and put them into the table in place of its earlier ones.
+    """Runs one case, prints its rows and replaces its earlier rows in the table.
 
-    A case that cannot run here keeps what it has in the table.
+    A case that cannot run here keeps its rows in the table.
     """
     torch.set_num_threads(1)
-    # Fits are cut short to be timed, of which they would warn.
+    # Timed fits stop at max_steps and would warn.
     logging.getLogger("whatwhere").setLevel(logging.ERROR)
     rows = []
     for row in CASES[name]():
@@ -249,7 +238,7 @@ def run(name: str) -> None:
 
 
 def main(names: list[str]) -> int:
-    """Run cases, each in a process of its own, and return 1 if a target is missed."""
+    """Runs cases, each in a process of its own, and returns 1 if a target is missed."""
     print(", ".join(f"{name} {value}" for name, value in hardware().items()), flush=True)
     for name in names:
         subprocess.run([sys.executable, __file__, "--here", name], check=True)

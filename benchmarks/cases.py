@@ -1,4 +1,4 @@
-"""The networks and data that are timed, at the sizes of the paper."""
+"""Networks and data that are timed, at the sizes of the paper."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ CONFIG = Path(__file__).parents[1] / "config"
 
 
 def two_kernels() -> dict[str, Any]:
-    """Section E: the network of Figure 4."""
+    """Network of Figure 4 (section E)."""
     config = load([CONFIG / "fig4.yaml"]).config
     return copy.deepcopy(config["models"]["factorized_two_kernels"])
 
 
 def one_kernel() -> dict[str, Any]:
-    """Section D: the network of Figure 3 with its ten penalties."""
+    """Network of Figure 3 with its ten penalties (section D)."""
     definition = two_kernels()
     norm = {"decay": 0.998, "shift": False}
     definition["cores"][0].update(channels=[1], unit_norm=False, batch_norm=norm, truncated=False)
@@ -39,7 +39,7 @@ def one_kernel() -> dict[str, Any]:
 
 
 def three_layers() -> dict[str, Any]:
-    """Section G.2: the network of Table 1 with 13, 3 and 3 px and 48 channels."""
+    """Network of Table 1 with kernels of 13, 3 and 3 px and 48 channels (section G.2)."""
     definition = copy.deepcopy(load([]).config["models"]["factorized_three_layers"])
     definition["cores"][0].update(channels=[48] * 3, kernels=[13, 3, 3])
     definition["grid"] = [{"smoothness": [0.03], "group_sparsity": [0.05], "joint_l1": [0.02]}]
@@ -47,7 +47,7 @@ def three_layers() -> dict[str, Any]:
 
 
 def nonlinear_features() -> dict[str, Any]:
-    """Section F.2: the network of Figure 5, with ten pairs of penalties."""
+    """Network of Figure 5 with ten pairs of penalties (section F.2)."""
     definition = three_layers()
     definition["cores"][0].update(
         channels=[32, 64, 4],
@@ -85,7 +85,7 @@ def population(n_images: int, shape: ImageShape, n_neurons: int, seed: int) -> t
 
 @dataclass
 class Case:
-    """A network and its data, for both ways to train it.
+    """A network and its data, to be trained by this project or by the baseline.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ class Case:
         return ModelSpec.of(self.definition)
 
     def encoders(self) -> list[Model]:
-        """One initialised model per setting; all start from the same values."""
+        """One initialized model per setting; all models start from the same values."""
         encoders = []
         for setting in self.spec.settings:
             shape = tuple(self.data.train_images.shape[1:])
@@ -127,7 +127,7 @@ class Case:
         ]
 
     def train(self, together: int, **changes: Any) -> list[Fit]:
-        """Train every setting with this project, ``together`` at once, with changes of ``training``."""
+        """Trains every setting with this project, ``together`` at once, with changes of ``training``."""
         convention, schedule = self.spec.trained
         encoders, config = self.encoders(), replace(schedule, **changes)
         objectives = [
@@ -145,12 +145,12 @@ class Case:
         """Multiplications and additions in convolutions and products of one step of every setting."""
         counts = []
         for n_steps in (1, 2):
-            # One evaluation in both, which the difference removes.
+            # Both runs evaluate once; the difference removes the evaluation.
             with FlopCounterMode(display=False) as counter:
                 self.train(1, max_steps=n_steps, evaluate_every=n_steps)
             counts.append(counter.get_total_flops())
         return counts[1] - counts[0]
 
     def plain(self, encoder: Model) -> PlainNetwork:
-        """The plain network with the values of an encoder."""
+        """Baseline network with the values of an encoder."""
         return PlainNetwork(self.definition, encoder).to(self.data.train_images.device)

@@ -1,9 +1,10 @@
-"""How often the interval of an exchange rate holds the truth, in simulations of the designs that are run.
+"""Coverage of the intervals of exchange rates, in simulations of the designs that are run.
 
-Curves of known form are drawn with the errors that fits have: seeds draw images, which are the same for all
-population sizes of a seed and nested in its data sizes, neurons differ in quality, and every fit has an error
-of its own. Run as ``PYTHONPATH=workflow_scripts python benchmarks/coverage_exchange.py``; minutes of one
-core.
+    PYTHONPATH=workflow_scripts python benchmarks/coverage_exchange.py
+
+Curves of known form are drawn with the errors of fits: the images of a seed are the same for all population
+sizes and nested in the data sizes, neurons differ in quality, and every fit has its own error. Takes minutes
+of one core.
 """
 
 from __future__ import annotations
@@ -20,47 +21,47 @@ from whatwhere.scaling import exchange_rates
 
 N_RUNS = 300
 MIDDLE = "middle"
-"""Where an exchange rate is not at a stated performance."""
+"""Performance of an exchange rate that is not at a stated performance."""
 
 Curve = Callable[[np.ndarray], np.ndarray]
 """Performance over log2 of effective images."""
 
 
 def logistic(x: np.ndarray) -> np.ndarray:
-    """Half of the explainable variance at 2^11.5 effective images, a logistic function of their logarithm."""
+    """Logistic function of log2 images: half of the explainable variance at 2^11.5 effective images."""
     return 1 / (1 + np.exp(-1.2 * (x - 11.5)))
 
 
 def saturating(x: np.ndarray) -> np.ndarray:
-    """Nothing up to 2^9 effective images, then 1 - exp(-c images^0.9)."""
+    """Zero up to 2^9 effective images, then 1 - exp(-c images^0.9)."""
     return np.clip(1.25 * (1 - np.exp(-((2 ** (x - 11.5)) ** 0.9))) - 0.25, 0, None)
 
 
 def v4(x: np.ndarray) -> np.ndarray:
-    """Correlation with a ceiling of .4, as on macaque V4."""
+    """Correlation with a ceiling of 0.4, as on macaque V4."""
     return 0.4 / (1 + np.exp(-0.8 * (x - 10)))
 
 
 @dataclass(frozen=True)
 class Design:
-    """What is fitted, and how it varies.
+    """Sizes of the fits, and their errors.
 
     Attributes
     ----------
     cells
         Data sizes by population size.
     n_seeds
-        Of every cell.
+        Seeds of every condition.
     available
         Neurons that populations are drawn from.
     curve
-        The truth.
+        True performance.
     images_sd
         Sd over seeds of the effective log2 images.
     neuron_sd, fit_sd
-        Of a neuron's quality, and of one neuron in one fit.
+        Sd of the quality of neurons, and of the error of one neuron in one fit.
     population_sd
-        Of the log2 effective images of one fit to one population, shrinking with the root of its size.
+        Sd of the log2 effective images of a fit to one neuron; shrinks with the root of the population size.
     """
 
     cells: dict[int, list[int]]
@@ -74,23 +75,23 @@ class Design:
 
 
 def gained(n_neurons: float) -> float:
-    """Doublings of images that a population is worth beside a single neuron: ever less per neuron."""
+    """Doublings of training images that a population is worth beside one neuron: ever less per neuron."""
     return 3.5 * (1 - n_neurons**-0.35)
 
 
 def simulate(design: Design, rng: np.random.Generator) -> pd.DataFrame:
-    """Scores of one run, as ``tables/scores.csv`` holds them."""
+    """Scores of one run, as in ``tables/scores.csv``."""
     quality = rng.normal(0, design.neuron_sd, design.available)
     parts = []
     for seed in range(design.n_seeds):
         drawn = rng.permutation(design.available)
-        # Images are nested: half of the error of 2 D images is that of D.
+        # Images are nested: the errors of D and of 2 D images share half.
         walk = rng.normal(0, design.images_sd, 30)
         for n_neurons, sizes in design.cells.items():
             neurons = drawn[:n_neurons]
             for n_images in sizes:
-                octave = int(np.log2(n_images))
-                luck = (walk[octave] + walk[octave - 1]) / np.sqrt(2)
+                doubling = int(np.log2(n_images))
+                luck = (walk[doubling] + walk[doubling - 1]) / np.sqrt(2)
                 luck += rng.normal(0, design.population_sd / np.sqrt(min(n_neurons, 20)))
                 x = np.log2(n_images) + gained(n_neurons) + luck
                 score = design.curve(x) + quality[neurons] + rng.normal(0, design.fit_sd, n_neurons)
@@ -102,9 +103,9 @@ def simulate(design: Design, rng: np.random.Generator) -> pd.DataFrame:
 def coverage(design: Design, n_runs: int, seed: int) -> pd.DataFrame:
     """Intervals of many runs, one row per pair of population sizes and stated performance.
 
-    Columns ``runs``: how many have a rate; ``bounded`` and ``bounded_twice``: share of these with an interval
-    that has an end, or both; ``covers`` and ``covers_twice``: share of the intervals that hold the truth;
-    ``width``: mean width of the latter; ``bias`` of the rate.
+    Columns: ``runs``, number of runs that have a rate; ``bounded`` and ``bounded_twice``, share of the rates
+    whose interval has at least one end, or two ends; ``covers`` and ``covers_twice``, share of these
+    intervals that hold the truth; ``width``, mean width of intervals with two ends; ``bias`` of the rate.
     """
     rng = np.random.default_rng(seed)
     rows = []
@@ -156,7 +157,7 @@ config/paper.yaml."""
 
 
 def main(output: str | Path) -> None:
-    """Write the coverage of all designs to ``output``."""
+    """Writes the coverage of all designs to ``output``."""
     parts = []
     for name, design in DESIGNS.items():
         # A run of the full design takes as long as ten others.

@@ -1,9 +1,9 @@
-"""How often 90 % credible sets of locations hold the true one, where receptive fields differ in shape.
+"""Coverage of 90 % credible sets of locations, where receptive fields differ in shape.
 
     PYTHONPATH=workflow_scripts python benchmarks/coverage_locations.py
 
-Simulated neurons see white noise of 30 x 30 px; half of the variance of a response is signal. Minutes of
-one core; writes docs/results/coverage_locations.csv and prints the table of docs/statistics.md.
+Simulated neurons see white noise of 30 x 30 px; half of the variance of a response is signal. Takes minutes
+of one core, writes docs/results/coverage_locations.csv and prints the table of docs/statistics.md.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def receptive_field(kind: str, centre: np.ndarray, size: int, rng: np.random.Gen
 def averages(
     kind: str, n_neurons: int, n_images: int, size: int, side: int, seed: int
 ) -> tuple[np.ndarray, StaSpectra, KernelPrior]:
-    """True top-left pixels of the patches (neuron, 2), averages of standardised responses, and a prior."""
+    """True top-left pixels of the patches (neuron, 2), averages of standardized responses, and a prior."""
     rng = np.random.default_rng(seed)
     corners = rng.integers(0, size - side + 1, (n_neurons, 2))
     fields = np.stack([receptive_field(kind, corner + side // 2, size, rng) for corner in corners])
@@ -69,7 +69,7 @@ def credible_sets(posterior: np.ndarray, corners: np.ndarray) -> tuple[float, fl
 
 
 def main(output: Path) -> None:
-    """Simulate, write and print."""
+    """Simulates neurons, writes the coverage and prints its means."""
     rows = []
     for kind, n_images, seed in itertools.product(KINDS, [512, 4096], range(10)):
         corners, spectra, prior = averages(kind, N_NEURONS, n_images, 30, 11, seed)

@@ -1,4 +1,4 @@
-"""How often the test of types is wrong: false alarms on continua, power and numbers found on types.
+"""Errors of the test of types: false alarms on continua, power and numbers found on types.
 
     python benchmarks/coverage_types.py continua|types SEEDS FILE.csv
 
@@ -20,10 +20,10 @@ from whatwhere.cell_types import LEVEL, compare, find_types
 from whatwhere.files import write_table
 
 FIRST_SEED = 100
-"""Seeds below were looked at while the rules were chosen."""
+"""Lower seeds were used while the rules were developed."""
 NEURONS, CHANNELS = [50, 100, 200, 400], [2, 4, 8, 16]
 NOISE = 0.05
-"""Sd of a weight; 2^11 images, signal-to-noise 1 and uncorrelated features give 2^-5.5 = .022."""
+"""Sd of a weight; 2^11 images, signal-to-noise 1 and uncorrelated features give 2^-5.5 = 0.022."""
 TYPES = [(2, 2), (2, 16), (4, 4), (4, 16), (8, 8), (8, 16), (16, 8), (16, 16)]
 """Numbers of types and channels."""
 
@@ -101,7 +101,7 @@ def power(seeds: int) -> Iterator[dict[str, Any]]:
 
 
 def main(what: str, seeds: int, output: str) -> None:
-    """Simulate, write what there is after every ten rows, and print means by kind."""
+    """Simulates, writes the table after every ten rows, and prints means by kind."""
     rows = []
     for row in {"continua": false_alarms, "types": power}[what](seeds):
         rows.append(row | {"rejected": row["p_value"] <= LEVEL})

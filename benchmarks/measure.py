@@ -1,4 +1,4 @@
-"""Timing two ways to do the same thing, and the table of what came out."""
+"""Times of this project beside a reference, and the table of results."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class Row:
     Attributes
     ----------
     case, what
-        Letter of the target, and what is measured.
+        Letter of the target, and name of the task.
     ours, reference
         Seconds: medians, both for the whole task.
     measured
-        Which part of the reference was timed and scaled up.
+        Part of the reference that was timed and scaled up.
     ratio, lowest, highest
         ours / reference: median, and range over repetitions.
     target
         Largest ratio (or value) that is good; NaN: only reported.
     note
-        What else belongs to the number.
+        Further facts about the number.
     """
 
     case: str
@@ -51,6 +51,14 @@ class Row:
     highest: float
     target: float
     note: str = ""
+
+    @classmethod
+    def of_value(
+        cls, case: str, what: str, values: list[float], target: float, note: str = "", ours: float = NAN
+    ) -> Row:
+        """A row of values without reference: their median and range."""
+        summary = (statistics.median(values), min(values), max(values))
+        return cls(case, what, ours, NAN, "all", *summary, target, note)
 
     @property
     def met(self) -> bool:
@@ -69,7 +77,7 @@ class Row:
 
 
 def seconds(task: Callable[[], Any]) -> float:
-    """Time of a task: of this process on a CPU, so that other programs disturb less; elapsed on a GPU."""
+    """Time of a task: of the process on a CPU, because other programs disturb it less; elapsed on a GPU."""
     if DEVICE.type == "cuda":
         torch.cuda.synchronize()
         start = time.perf_counter()
@@ -82,21 +90,18 @@ def seconds(task: Callable[[], Any]) -> float:
 
 
 def compare(
-    ours: Callable[[], Any],
-    reference: Callable[[], Any],
-    repeats: int,
-    scale: float = 1.0,
+    ours: Callable[[], Any], reference: Callable[[], Any], repeats: int, scale: float = 1.0
 ) -> dict[str, float]:
-    """Time two tasks after a warm-up of each: first the reference, with the memory allocator as it comes.
+    """Times two tasks after a warm-up of each: first the reference, with the default memory allocator.
 
     Parameters
     ----------
     ours, reference
         The tasks. Ours runs with :func:`whatwhere.memory.keep_freed_memory` as in rule ``train``.
     repeats
-        Repetitions.
+        Number of repetitions.
     scale
-        How many times the reference would have to run to do what ours does.
+        Number of runs of the reference that do the work of one run of ours.
 
     Returns
     -------
@@ -117,7 +122,7 @@ def compare(
 
 
 def rate(operations: float, elapsed: float, precision: str) -> str:
-    """Operations per second beside what a large product of matrices reaches, as the note of a row."""
+    """Operations per second beside those of a large product of matrices, as the note of a row."""
     side = 2048
     left = torch.randn(side, side, device=DEVICE).to(PRECISIONS[precision])
     peak = 2 * side**3 / min(seconds(lambda: left @ left) for _ in range(4))
@@ -129,7 +134,7 @@ def rate(operations: float, elapsed: float, precision: str) -> str:
 
 
 def hardware() -> dict[str, str]:
-    """What the numbers were measured on."""
+    """Hardware and software of the measurement, and the date."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -146,5 +151,5 @@ def hardware() -> dict[str, str]:
 
 
 def table(rows: list[Row]) -> pd.DataFrame:
-    """All rows with the hardware in every one of them."""
+    """Rows with the hardware in every row."""
     return pd.DataFrame([{**asdict(row), "met": row.met, **hardware()} for row in rows])

@@ -2,9 +2,9 @@
 
     PYTHONPATH=workflow_scripts python benchmarks/memory.py FOLDER [STEP ...]
 
-8000 neurons saw 5000 images of 36 x 64 px, a hundred of them ten times. Every step is the script of its rule,
-in a process of its own whose peak memory is read, and writes its files to ``FOLDER``; training takes one
-step. All steps run in their order unless some are named, whose rows are then replaced.
+The recording has 8000 neurons and 5000 images of 36 x 64 px; 100 images are shown ten times. Every step is
+the script of its rule in a process of its own, whose peak memory is read, and writes to ``FOLDER``.
+Training takes one step. All steps run unless steps are named; the rows of these steps are then replaced.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CELL = "nall-dall"
 
 
 def write_recording(folder: Path) -> None:
-    """Arrays of a recording in which every neuron counts events after one pixel."""
+    """Writes arrays of a recording in which every neuron counts events driven by one pixel."""
     rng = np.random.default_rng(0)
     images = rng.standard_normal((N_IMAGES, *SHAPE), np.float32)
     shown = np.concatenate([np.arange(N_IMAGES), np.repeat(np.arange(N_TEST), N_REPEATS - 1)])
@@ -55,7 +55,7 @@ def write_recording(folder: Path) -> None:
 
 
 def load_dataset(folder: Path) -> None:
-    """The arrays as a dataset."""
+    """Reads the arrays as a dataset."""
     definition = {
         "kind": "arrays",
         "images": str(folder / "images.npy"),
@@ -69,17 +69,17 @@ def load_dataset(folder: Path) -> None:
     }
     load_recording.main("large", definition, folder, None, str(folder / "data.nc"))
     stored, dense = (folder / "data.nc").stat().st_size, 4 * N_REPEATS * N_IMAGES * N_NEURONS
-    print(f"{stored / 1e9:.2f} GB on disk, where all repeats of all images would take {dense / 1e9:.2f}")
+    print(f"{stored / 1e9:.2f} GB on disk, where all repeats of all images would take {dense / 1e9:.2f} GB")
 
 
 def describe(folder: Path) -> None:
-    """Table of neurons, figure and page of the dataset."""
+    """Writes the table of neurons, the figure and the page of the dataset."""
     files = (folder / f"large{ending}" for ending in (".csv", ".svg", ".png", ".html"))
     describe_dataset.main(folder / "data.nc", *files)
 
 
 def averages(folder: Path) -> None:
-    """Spike-triggered averages."""
+    """Computes spike-triggered averages."""
     compute_sta.main(folder / "data.nc", "all", "all", [0], 17, folder / "sta.nc")
 
 
@@ -88,9 +88,9 @@ def model(name: str, **changes: Any) -> dict[str, Any]:
     return load([]).config["models"][name] | changes
 
 
-def train_network(folder: Path, **changes: Any) -> None:
-    """One step of the network of section G.2 with 32 channels."""
-    definition = model("factorized_three_layers", **changes)
+def train_network(folder: Path) -> None:
+    """Trains the network of section G.2 with 32 channels for one step."""
+    definition = model("factorized_three_layers")
     definition["grid"] = [{"smoothness": [0.003], "group_sparsity": [0.025], "joint_l1": [0.02]}]
     definition["training"] |= {"max_steps": 1, "evaluate_every": 1}
     train.main(
@@ -118,13 +118,13 @@ def localize_neurons(folder: Path) -> None:
 
 
 def fit_ridge(folder: Path) -> None:
-    """Ridge regression with nine penalties."""
+    """Fits ridge regression with nine penalties."""
     fits, validation = folder / "ridge.pt", folder / "ridge.nc"
     fit_baseline.main(folder / "data.nc", [], "all", "all", model("ridge"), [0], fits, validation)
 
 
 def score_fits(folder: Path) -> None:
-    """Scores of the ridge with penalties chosen for every neuron."""
+    """Scores the ridge with penalties selected for every neuron."""
     select_fits.main([str(folder / "ridge.nc")], [CELL], ["neuron"], folder / "selection.csv")
     score.main(
         dataset=folder / "data.nc",
@@ -162,7 +162,7 @@ def measured(name: str, folder: Path) -> dict[str, Any]:
 
 
 def main(folder: Path, names: list[str]) -> int:
-    """Measure steps; return 1 if one of them exceeds the limit."""
+    """Measures steps; returns 1 if a step exceeds the limit."""
     for name in names:
         row = measured(name, folder)
         print(row, flush=True)
@@ -174,10 +174,10 @@ def main(folder: Path, names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    where, chosen = Path(sys.argv[1]), sys.argv[2:]
-    if chosen[:1] == ["--here"]:
+    where, steps = Path(sys.argv[1]), sys.argv[2:]
+    if steps[:1] == ["--here"]:
         torch.set_num_threads(1)
-        STEPS[chosen[1]](where)
+        STEPS[steps[1]](where)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     else:
-        sys.exit(main(where, chosen or list(STEPS)))
+        sys.exit(main(where, steps or list(STEPS)))

@@ -1,6 +1,7 @@
-"""The plain way to fit a factorised network: eager PyTorch, einsum readout, one fit after the other.
+"""Eager PyTorch baseline of a factorized network: einsum readout, one fit after the other.
 
-Written independently of the library, as reference for its results (tests) and its speed (benchmarks).
+The baseline is written independently of the library, as reference for the results (tests) and the speed
+(benchmarks) of the library.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ LAPLACE = torch.tensor([[0.25, 0.5, 0.25], [0.5, -3.0, 0.5], [0.25, 0.5, 0.25]])
 
 
 class PlainNetwork(nn.Module):
-    """Convolutions, batch normalisation, masks and feature weights, with the values of an encoder.
+    """Convolutions, batch normalization, masks and feature weights, with the values of an encoder.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ class PlainNetwork(nn.Module):
         self.core = definition["cores"][0]
         values = {name: value.detach().clone() for name, value in encoder.state_dict().items()}
         n_layers = len(self.core["channels"])
-        # In torch's default layout; contiguous() keeps another one where there is only one channel.
+        # In torch's default layout; contiguous() keeps another layout if there is only one channel.
         stored = [values[f"core.layers.{index}.kernels"] for index in range(n_layers)]
         kernels = [torch.empty(kernel.shape, dtype=kernel.dtype).copy_(kernel) for kernel in stored]
         self.kernels = nn.ParameterList(kernels)
@@ -118,7 +119,7 @@ def step(
     responses: Tensor,
     strengths: dict[str, float],
 ) -> Tensor:
-    """One training step; returns the objective."""
+    """Takes one training step and returns the objective."""
     network.train()
     optimizer.zero_grad()
     value = network.objective(images, responses, strengths)
@@ -134,7 +135,7 @@ def fit(
     strengths: dict[str, float],
     generator: torch.Generator,
 ) -> list[tuple[int, float, float]]:
-    """Train with the early stopping of section C.5 (no roll-back) and restore the best weights.
+    """Trains with the early stopping of section C.5 (no roll-back) and restores the best weights.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The network of section G.2 out of the parts of neuralpredictors 0.3.0."""
+"""Network of section G.2, built from parts of neuralpredictors 0.3.0."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from torch import nn
 
 from whatwhere.training.blocks import Tensors
 
-# The published release imports it from where Python kept it until 3.9.
+# The published release imports Iterable from its place before Python 3.10.
 collections.Iterable = collections.abc.Iterable
-# Imported, but not used by the core and the readout below.
+# The library imports torchvision; the core and the readout below do not use it.
 sys.modules.setdefault("torchvision", types.ModuleType("torchvision"))
 
 from neuralpredictors.layers.cores import Stacked2dCore  # noqa: E402

@@ -1,4 +1,4 @@
-"""How time and memory grow with neurons, images and image size: results/scaling.csv and scaling.svg.
+"""Growth of time and memory with neurons, images and image size: results/scaling.csv and scaling.svg.
 
 Every size is trained for some steps and evaluated once, in a process of its own, whose peak memory is read.
 results/scaling_growth.csv has the exponents and the sizes at which the memory of this machine ends.
@@ -42,7 +42,7 @@ def measure(size: dict) -> dict:
     """Seconds per step and per evaluation, and peak memory of this process, for one size."""
     torch.set_num_threads(1)
     keep_freed_memory()
-    logging.disable(logging.WARNING)  # that a few steps finish no fit
+    logging.disable(logging.WARNING)  # fits of a few steps warn that they stopped at max_steps
     base = _peak_gib()
     definition = {"two_kernels": two_kernels, "three_layers": three_layers}[size["network"]]()
     if size["network"] == "three_layers":
@@ -50,8 +50,8 @@ def measure(size: dict) -> dict:
     n_validation = size["n_images"] // 5
     shape = (1, size["height"], size["width"])
     case = random_case(definition, shape, size["n_neurons"], size["n_images"] - n_validation, n_validation)
-    case.train(1, max_steps=1)  # the first step loads and allocates what all others find
-    # Training restores and evaluates at its end: one evaluation more in both, which the difference removes.
+    case.train(1, max_steps=1)  # the first step also loads libraries and allocates memory
+    # Training restores and evaluates at its end: both runs evaluate once more; the difference removes this.
     one, more = (seconds(lambda n=n: case.train(1, max_steps=n, evaluate_every=n)) for n in (1, 1 + N_STEPS))
     data = sum(tensor.nbytes for tensor in vars(case.data).values()) / 2**30
     return {
@@ -68,16 +68,17 @@ def _peak_gib() -> float:
 
 
 def growth(table: pd.DataFrame, memory_gib: float) -> pd.DataFrame:
-    """Exponents between the two largest sizes of every axis, and where memory ends if it grows on as there.
+    """Exponents between the two largest sizes of every axis, and the size at which memory ends.
 
-    The exponent of memory is of what a fit adds to the libraries.
+    The exponent of memory describes the memory of a fit without that of the libraries. Growth is extrapolated
+    from the two largest sizes.
 
     Parameters
     ----------
     table
-        One row per size, with ``axis``, that axis, ``step_s``, ``base_gib`` and ``peak_gib``.
+        One row per size, with ``axis``, the column of this name, ``step_s``, ``base_gib`` and ``peak_gib``.
     memory_gib
-        Of the machine.
+        Memory of the machine.
     """
     rows = []
     for axis in AXES:
@@ -86,7 +87,7 @@ def growth(table: pd.DataFrame, memory_gib: float) -> pd.DataFrame:
         time = np.log(last.step_s / before.step_s) / factor
         added, added_before = last.peak_gib - last.base_gib, before.peak_gib - before.base_gib
         memory = np.log(added / added_before) / factor
-        # What is stored is linear in neurons, images and pixels, long after what is fixed.
+        # Stored data grow linearly with neurons, images and pixels, and dominate at large sizes.
         size, size_before = last[axis] ** POWERS[axis], before[axis] ** POWERS[axis]
         left = (memory_gib - last.peak_gib) / (last.peak_gib - before.peak_gib)
         ends = (size + left * (size - size_before)) ** (1 / POWERS[axis])
@@ -105,7 +106,7 @@ def growth(table: pd.DataFrame, memory_gib: float) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
-    """One column per axis: time of a step above, memory below."""
+    """Draws one column per axis: time of a step above, memory below."""
     figure, axes = plt.subplots(2, 3, figsize=(7, 4.2), sharex="col", sharey="row", layout="constrained")
     for column, (axis, label) in zip(axes.T, AXES.items(), strict=True):
         rows = table[table.axis == axis]
@@ -128,7 +129,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 
 
 def main() -> int:
-    """Measure all sizes; return 1 if the largest does not train within 8 GB."""
+    """Measures all sizes; returns 1 if the largest size does not train within 8 GB."""
     rows = []
     for size in SIZES:
         command = [sys.executable, __file__, json.dumps(size)]

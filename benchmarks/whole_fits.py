@@ -1,4 +1,4 @@
-"""Whole fits: how long they take and what they reach, in both precisions."""
+"""Times and scores of whole fits, in both precisions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import plain
 import torch
 import xarray as xr
 from cases import Case, two_kernels
-from measure import DEVICE, NAN, Row, rate, seconds
+from measure import DEVICE, Row, rate, seconds
 
 from whatwhere import sta
 from whatwhere.config.load import load
@@ -19,6 +19,7 @@ from whatwhere.fit_data import load_fit_data
 from whatwhere.memory import keep_freed_memory
 from whatwhere.models.base import Model, Start, predict_prepared
 from whatwhere.simulations import difference_of_gaussians, v1_cells
+from whatwhere.simulations.design import Design
 from whatwhere.training.blocks import Tensors
 from whatwhere.training.loop import Fit
 from whatwhere.training.losses import LOSSES
@@ -32,7 +33,7 @@ class Started(Case):
     definition
         A model of the config.
     dataset
-        Everything in it is used.
+        Dataset whose neurons and images are all used.
     """
 
     def __init__(self, definition: dict[str, Any], dataset: xr.Dataset) -> None:
@@ -44,7 +45,7 @@ class Started(Case):
         self.last: Model | None = None
 
     def encoders(self) -> list[Model]:
-        """One model per setting, initialised as in the workflow."""
+        """One model per setting, initialized as in the workflow."""
         encoders = super().encoders()
         for encoder in encoders:
             encoder.cpu().initialize(
@@ -61,7 +62,7 @@ class Started(Case):
 
 
 def _plain_piece(case: Case) -> tuple[float, float]:
-    """Time and validation loss of the first 100 steps of the plain loop."""
+    """Time and validation loss of the first 100 steps of the baseline loop."""
     network = case.plain(case.encoders()[0])
     network.definition = case.definition | {"training": case.definition["training"] | {"max_steps": 100}}
     data, history = case.data, []
@@ -80,10 +81,10 @@ def _plain_piece(case: Case) -> tuple[float, float]:
 
 
 def figure_4() -> Iterator[Row]:
-    """(b) The fit of Figure 4 to the end, and the performance it reaches."""
+    """(b) The fit of Figure 4 to the end, and its FEVE."""
     definition = load([]).config["datasets"]["two_types"] | {"n_neurons": 1000, "n_test": 5000}
-    del definition["kind"]
-    data = difference_of_gaussians.simulate("two_types", **definition)
+    design, arguments = Design.of("two_types", definition)
+    data = difference_of_gaussians.simulate(design, **arguments)
     case = Started(two_kernels(), data)
     in_test = data["split"].values[0] == TEST
     test = torch.from_numpy(data["images"].values[in_test]).to(DEVICE)
@@ -95,7 +96,7 @@ def figure_4() -> Iterator[Row]:
         fits: list[Fit] = []
         ours = seconds(lambda precision=precision, fits=fits: fits.extend(case.train(1, precision=precision)))
         (fit,) = fits
-        # The plain loop takes the path of float32 and so as many steps.
+        # The baseline loop takes the same path as float32, and so the same number of steps.
         n_steps = n_steps or fit.last_step
         ratios = [ours / (piece * n_steps / 100) for piece, _ in pieces]
         predictions = predict_prepared(case.last, case.last.prepare(test)).cpu().numpy()
@@ -112,26 +113,16 @@ def figure_4() -> Iterator[Row]:
             f"{rate(fit.last_step * case.operations(), ours, precision)}, evaluations included",
         )
     difference = abs(feves["bfloat16"] - feves["float32"])
-    yield Row(
-        "b",
-        "FEVE of bfloat16 against float32",
-        NAN,
-        NAN,
-        "all",
-        *([difference] * 3),
-        0.003,
-        f"{feves['bfloat16']:.4f} and {feves['float32']:.4f}",
-    )
+    note = f"{feves['bfloat16']:.4f} and {feves['float32']:.4f}"
+    yield Row.of_value("b", "FEVE of bfloat16 against float32", [difference], 0.003, note)
 
 
 def equal_loss() -> Iterator[Row]:
-    """(a) What bfloat16 costs in validation loss: a fit of three layers to simulated mouse V1."""
+    """(a) Validation loss of bfloat16 beside float32: a fit of three layers to simulated mouse V1."""
     config = load([]).config
-    definition = config["datasets"]["v1_like"]
-    del definition["kind"]
-    case = Started(
-        config["models"]["cnn_3_layers"], v1_cells.simulate("v1_like", **definition, recording=None)
-    )
+    design, arguments = Design.of("v1_like", config["datasets"]["v1_like"])
+    data = v1_cells.simulate(design, **arguments, recording=None)
+    case = Started(config["models"]["cnn_3_layers"], data)
     responses = case.data.validation_responses
     mean = case.data.train_responses.mean(0).expand_as(responses)
     of_mean = float(LOSSES["poisson"](mean, responses).mean())
@@ -140,13 +131,6 @@ def equal_loss() -> Iterator[Row]:
         (fit,) = case.train(1, precision=precision)
         gains.append(of_mean - float(fit.validation_loss.mean()))
     lost = 1 - gains[1] / gains[0]
-    yield Row(
-        "a",
-        "share of the gain over the mean response that bfloat16 loses, three layers on simulated V1",
-        NAN,
-        NAN,
-        "all",
-        *([lost] * 3),
-        0.01,
-        f"{gains[0]:.5f} in float32, {gains[1]:.5f} in bfloat16",
-    )
+    what = "share of the gain over the mean response that bfloat16 loses, three layers on simulated V1"
+    note = f"{gains[0]:.5f} in float32, {gains[1]:.5f} in bfloat16"
+    yield Row.of_value("a", what, [lost], 0.01, note)

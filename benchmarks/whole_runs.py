@@ -1,9 +1,9 @@
-"""Minutes of the quick run and of the tests in a clean clone, and where the quick run spends them.
+"""Minutes of the quick run and of the tests in a clean clone, and minutes of the quick run by rule.
 
     PYTHONPATH=workflow_scripts python benchmarks/whole_runs.py FOLDER [TARGET ...]
 
-The last commit is cloned to ``FOLDER``. All targets of ``make`` are timed in their order, unless some are
-named, whose earlier rows are then replaced. Nothing else should run meanwhile.
+The last commit is cloned to ``FOLDER``. All targets of ``make`` are timed unless targets are named; the rows
+of these targets are then replaced. Nothing else should run meanwhile.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 TABLE = RESULTS / "whole_runs.csv"
 GOALS = {"run": 8.0, "test": 12.0, "test-fast": 0.75}
-"""Targets of ``make`` and the minutes that they should take. ``run`` and ``test`` install what they need."""
+"""Targets of ``make`` and their goals in minutes. ``run`` and ``test`` include installation."""
 
 
 def main(folder: str, *targets: str) -> None:
-    """Clone, time and store."""
+    """Clones the project, times targets and stores their minutes."""
     clone = Path(folder)
     if not clone.exists():
         subprocess.run(["git", "clone", "--quiet", str(ROOT), folder], check=True)

@@ -4,7 +4,7 @@ import numpy as np
 
 from whatwhere.api import definition, fit
 
-# A stand-in for a recording: five cells of one kind at five places, 1200 images shown once.
+# A stand-in for a recording: five neurons of one type at five locations, 1200 images shown once.
 rng = np.random.default_rng(0)
 y, x = np.mgrid[-3:4, -3:4]
 field = np.exp(-(x**2 + y**2) / 3)
@@ -13,7 +13,7 @@ images = rng.normal(size=(1200, 20, 20))
 drive = np.stack([(images[:, i : i + 7, j : j + 7] * field).sum((1, 2)) for i, j in corners], axis=1)
 responses = rng.poisson(np.log1p(np.exp(drive)))
 
-# Without `model`, fit takes the three layers of config/models.yaml; one layer suits these cells and seconds.
+# Without `model`, fit takes the three layers of config/models.yaml; one layer suffices and takes seconds.
 model = definition("factorized_three_layers")
 model["cores"][0] |= {"channels": [4], "kernels": [7], "padding": ["valid"]}
 model["cores"][0] |= {"smooth_layers": [1], "sparse_layers": [0]}
@@ -26,5 +26,5 @@ print(fitted.scores[["neuron", "correlation"]].round(2).to_string(index=False))
 print("predictions", fitted.predict(images).shape)
 print("masks", fitted.masks.shape, "feature weights", fitted.feature_weights.shape)
 peaks = [np.unravel_index(mask.argmax(), mask.shape) for mask in fitted.masks]
-# One offset for all: the mask says where a cell sees, up to where the shared filter sits in its window.
+# All neurons have the same offset: the position of the shared filter in its window.
 print("mask peak minus true corner", (np.array(peaks) - corners).tolist())

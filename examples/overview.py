@@ -1,4 +1,4 @@
-"""The whole idea in one picture, drawn from a fit of a run: recording, where, what, prediction.
+"""One picture of a fitted model: recording, where, what, prediction.
 
 python examples/overview.py RUN DATASET MODEL PICTURE, for instance
 python examples/overview.py results/v4 v4_201025 factorized_bank overview.png
@@ -20,18 +20,18 @@ from whatwhere.fitted.model import FittedModel
 from whatwhere.locations import corner
 
 N_SHOWN = 3
-"""Neurons with a colour: those that are predicted best."""
+"""Best-predicted neurons, drawn in color."""
 N_IMAGES = 40
 """Test images whose responses are shown."""
 
 
 def best(fitted: FittedModel) -> np.ndarray:
-    """Positions of the neurons that are predicted best, best first."""
+    """Positions of the best-predicted neurons, best first."""
     return np.argsort(-fitted.scores["correlation"].fillna(-1).to_numpy(), kind="stable")[:N_SHOWN]
 
 
 def _recording(part: SubFigure, images: np.ndarray, measured: np.ndarray) -> None:
-    """Four images, and responses of all neurons, z-scored."""
+    """Draws four images, and responses of all neurons, z-scored."""
     above, below = part.subplots(2, 1, height_ratios=[1, 1.3])
     above.imshow(np.concatenate(list(images[:4].mean(1)), axis=1), cmap="gray")
     above.set_axis_off()
@@ -41,36 +41,37 @@ def _recording(part: SubFigure, images: np.ndarray, measured: np.ndarray) -> Non
     below.set(xlabel="image", ylabel="neuron", xticks=[], yticks=[])
 
 
-def _where(ax: Axes, image: np.ndarray, fitted: FittedModel, chosen: np.ndarray) -> None:
-    """Masks of the chosen neurons at half of their maximum."""
+def _where(ax: Axes, image: np.ndarray, fitted: FittedModel, selected: np.ndarray) -> None:
+    """Draws masks of the selected neurons at half of their maximum."""
     ax.imshow(image, cmap="gray", alpha=0.45)
     stride = fitted.stride
     first = corner(fitted.masks.shape[1:], image.shape, stride)
     y, x = (
         start + stride * np.arange(size) for start, size in zip(first, fitted.masks.shape[1:], strict=True)
     )
-    for neuron, color in zip(chosen, plotting.PALETTE, strict=False):
+    for neuron, color in zip(selected, plotting.PALETTE, strict=False):
         mask = np.abs(fitted.masks[neuron])
         ax.contour(x, y, mask, levels=[mask.max() / 2], colors=[color], linewidths=1.6)
     ax.set_axis_off()
 
 
-def _what(ax: Axes, codes: np.ndarray, chosen: np.ndarray) -> None:
-    """Barcodes of the chosen neurons, bars of their own colour."""
-    for line, (neuron, color) in enumerate(zip(chosen, plotting.PALETTE, strict=False)):
+def _what(ax: Axes, codes: np.ndarray, selected: np.ndarray) -> None:
+    """Draws barcodes of the selected neurons, one color per neuron."""
+    for line, (neuron, color) in enumerate(zip(selected, plotting.PALETTE, strict=False)):
         height = np.abs(codes[neuron]) / np.abs(codes[neuron]).max()
         ax.vlines(
             np.arange(len(height)), line - 0.42 * height, line + 0.42 * height, color=color, linewidth=1
         )
-    ax.set(yticks=range(len(chosen)), xlabel="feature", ylim=(len(chosen) - 0.5, -0.5))
-    ax.set_yticklabels([f"neuron {neuron + 1}" for neuron in chosen], rotation=90, va="center", fontsize=6.5)
+    ax.set(yticks=range(len(selected)), xlabel="feature", ylim=(len(selected) - 0.5, -0.5))
+    labels = [f"neuron {neuron + 1}" for neuron in selected]
+    ax.set_yticklabels(labels, rotation=90, va="center", fontsize=6.5)
 
 
 def _prediction(
-    part: SubFigure, measured: np.ndarray, predicted: np.ndarray, chosen: np.ndarray, r: np.ndarray
+    part: SubFigure, measured: np.ndarray, predicted: np.ndarray, selected: np.ndarray, r: np.ndarray
 ) -> None:
-    axes = np.atleast_1d(part.subplots(len(chosen), 1, sharex=True))
-    for ax, neuron, color in zip(axes, chosen, plotting.PALETTE, strict=False):
+    axes = np.atleast_1d(part.subplots(len(selected), 1, sharex=True))
+    for ax, neuron, color in zip(axes, selected, plotting.PALETTE, strict=False):
         ax.plot(measured[:, neuron], color="0.6", linewidth=1)
         ax.plot(predicted[:, neuron], color=color, linewidth=1.2)
         ax.set(yticks=[])
@@ -79,7 +80,7 @@ def _prediction(
 
 
 def draw(fitted: FittedModel, images: np.ndarray, measured: np.ndarray) -> Figure:
-    """Draw the idea.
+    """Draws recording, masks, barcodes and predictions side by side.
 
     Parameters
     ----------
@@ -88,10 +89,10 @@ def draw(fitted: FittedModel, images: np.ndarray, measured: np.ndarray) -> Figur
     images
         (image, channel, y, x) test images, in the form that the model takes.
     measured
-        (image, neuron) their mean responses.
+        (image, neuron) mean responses to these images.
     """
     images, measured = images[:N_IMAGES], measured[:N_IMAGES]
-    chosen = best(fitted)
+    selected = best(fitted)
     figure = plt.figure(figsize=(plotting.PAGE, 2.3))
     parts = figure.subfigures(1, 4, width_ratios=[1.1, 1, 1.1, 1.3], wspace=0.09)
     titles = (
@@ -103,10 +104,10 @@ def draw(fitted: FittedModel, images: np.ndarray, measured: np.ndarray) -> Figur
     for part, title in zip(parts, titles, strict=True):
         part.suptitle(title, fontsize=8)
     _recording(parts[0], images, measured)
-    _where(parts[1].subplots(), images[0].mean(0), fitted, chosen)
-    _what(parts[2].subplots(), fitted.barcodes, chosen)
+    _where(parts[1].subplots(), images[0].mean(0), fitted, selected)
+    _what(parts[2].subplots(), fitted.barcodes, selected)
     predicted = fitted.predict(images, preprocessed=True)
-    _prediction(parts[3], measured, predicted, chosen, fitted.scores["correlation"].to_numpy())
+    _prediction(parts[3], measured, predicted, selected, fitted.scores["correlation"].to_numpy())
     for edge in np.cumsum([1.1, 1, 1.1]) / 4.5:
         style = {"arrowstyle": "-|>", "mutation_scale": 11, "linewidth": 1.4, "color": "0.4"}
         figure.add_artist(
@@ -116,7 +117,7 @@ def draw(fitted: FittedModel, images: np.ndarray, measured: np.ndarray) -> Figur
 
 
 def main(run: str, dataset: str, model: str, picture: str) -> None:
-    """Draw the fit of seed 0 to ``picture``, a PNG."""
+    """Draws the fit of seed 0 to ``picture``, a PNG."""
     plotting.use_style()
     fitted = load(run, dataset=dataset, model=model, seed=0)
     with open_dataset(Path(run, "data", f"{dataset}.nc")) as data:

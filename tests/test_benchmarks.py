@@ -1,4 +1,4 @@
-"""What ``make bench`` times still fits the library."""
+"""Timed networks and tables of ``make bench`` fit the library."""
 
 import numpy as np
 import pandas as pd

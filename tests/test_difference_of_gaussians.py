@@ -1,30 +1,13 @@
 import numpy as np
 import pytest
+from simulated import simulated
 
-from whatwhere.dataset import check
-from whatwhere.simulations.difference_of_gaussians import linear_rates, receptive_fields, simulate
+from whatwhere.simulations.difference_of_gaussians import linear_rates, receptive_fields
 
 
 def identical(scale):
     stream = np.random.SeedSequence(0)
     return receptive_fields([scale], 1, 0.0, True, 48, 17, stream)
-
-
-def dataset(**changes):
-    arguments = {
-        "scales": [0.6, 1.0],
-        "n_neurons": 20,
-        "variation": 0.05,
-        "centered": False,
-        "image_size": 48,
-        "patch": 17,
-        "n_images": 300,
-        "n_test": 50,
-        "validation_fraction": 0.2,
-        "validation_max": 0,
-        "seed": 3,
-    }
-    return simulate("two", **(arguments | changes))
 
 
 @pytest.mark.parametrize(
@@ -80,33 +63,19 @@ def test_rates_are_inner_products_at_the_corner(rng):
     np.testing.assert_allclose(linear_rates(fields, images)[:, 1], expected, atol=1e-5)
 
 
-def test_moments_follow_from_the_normalisation():
-    data = dataset(n_images=4000)
+def test_moments_follow_from_the_normalization():
+    data = simulated(
+        "dog",
+        scales=[0.6, 1.0],
+        n_neurons=20,
+        variation=0.05,
+        centered=False,
+        image_size=48,
+        patch=17,
+        n_images=4000,
+    )
     rates, responses = data["rates"].values[:4000], data["responses"].values[0, :4000]
     np.testing.assert_allclose(np.abs(rates).mean(), 0.1, rtol=0.02)
     np.testing.assert_allclose(rates.var(0).mean(), 0.015708, rtol=0.02)
     np.testing.assert_allclose((responses - rates).var(0).mean(), 0.1, rtol=0.03)
     np.testing.assert_allclose(data["response_sd"].mean(), 0.138, rtol=0.05)
-
-
-def test_test_responses_carry_no_noise():
-    data = dataset()
-    test = data["split"].values[0] == 2
-    np.testing.assert_array_equal(data["responses"].values[0, test], data["rates"].values[test])
-    assert test.sum() == 50
-
-
-def test_more_images_change_neither_neurons_nor_first_nor_test_images():
-    few, many = dataset(), dataset(n_images=5000)
-    for name in ("location", "receptive_field", "response_sd"):
-        np.testing.assert_array_equal(few[name], many[name])
-    np.testing.assert_array_equal(few["images"][:300], many["images"][:300])
-    np.testing.assert_array_equal(few["images"][-50:], many["images"][-50:])
-    np.testing.assert_allclose(few["responses"][0, :300], many["responses"][0, :300], atol=1e-5)
-
-
-def test_simulations_fulfil_the_contract_and_repeat_exactly():
-    data = dataset()
-    check(data, "two")
-    assert data.equals(dataset())
-    assert not data["images"].equals(dataset(seed=4)["images"])

@@ -3,13 +3,13 @@ import hashlib
 import numpy as np
 import pytest
 import torch
+from simulated import simulated
 from torch import nn
 
-from whatwhere.dataset import TEST, VALIDATION, check
+from whatwhere.dataset import check
 from whatwhere.errors import UserError
 from whatwhere.simulations.dead_leaves import dead_leaves
-from whatwhere.simulations.feature_spaces import centres, n_locations, unit_responses, window
-from whatwhere.simulations.feature_units import simulate
+from whatwhere.simulations.feature_units import centres, n_locations, unit_responses, window
 from whatwhere.simulations.v1_bank import SQUARED_CV, V1Bank, spatial_filters
 from whatwhere.simulations.vgg19 import LAYERS, RECEPTIVE_FIELDS, VGG19, fetch_weights
 from whatwhere.standardize import Standardizer
@@ -72,7 +72,7 @@ def test_vgg19_at_stride_one_is_the_original_on_shifted_crops(checkpoint, layer,
         for y, x in [(0, 0), (1, 0), (0, 1), (3, 5), (5, 6)]:
             unit = plain(images[:, :, y : y + size, x : x + size])
             assert unit.shape[2:] == (1, 1)
-            torch.testing.assert_close(maps[:, :, y, x], unit[:, space._chosen, 0, 0], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(maps[:, :, y, x], unit[:, space._selected, 0, 0], atol=1e-5, rtol=1e-4)
     assert (maps > 0).any()
 
 
@@ -80,14 +80,14 @@ def test_vgg19_at_even_locations_is_the_original_on_the_whole_image(checkpoint, 
     space = VGG19(checkpoint, "conv2_2", 128, leaves[:8], np.random.SeedSequence(0))
     images = torch.from_numpy(leaves[:2])
     with torch.no_grad():
-        maps = space(images)[:, space._chosen.argsort()]
+        maps = space(images)[:, space._selected.argsort()]
         expected = plain_vgg(checkpoint, "conv2_2")(images)
     torch.testing.assert_close(maps[:, :, ::2, ::2], expected, atol=1e-5, rtol=1e-4)
 
 
 def test_types_of_vgg19_are_nested_and_respond(checkpoint, leaves):
     few, many = (VGG19(checkpoint, "conv1_2", n, leaves[:8], np.random.SeedSequence(4)) for n in (4, 16))
-    np.testing.assert_array_equal(few._chosen, many._chosen[:4])
+    np.testing.assert_array_equal(few._selected, many._selected[:4])
     with torch.no_grad():
         assert (many(torch.from_numpy(leaves[:8])).amax((0, 2, 3)) > 0).all()
 
@@ -113,18 +113,17 @@ def test_weights_need_the_right_checksum(checkpoint, tmp_path):
             r"conv1_1 has shape \(8, 3, 3, 3\), expected \(64, 3, 3, 3\)",
         ),
         ([torch.zeros(2)], "use torchvision's"),
+        (None, "no checkpoint of tensors"),
     ],
 )
-def test_other_checkpoints_are_refused(content, expected, tmp_path, leaves):
-    torch.save(content, tmp_path / "other.pth")
+def test_other_files_are_refused(content, expected, tmp_path, leaves):
+    path = tmp_path / "other.pth"
+    if content is None:
+        path.write_bytes(b"no checkpoint")
+    else:
+        torch.save(content, path)
     with pytest.raises(UserError, match=expected):
-        VGG19(tmp_path / "other.pth", "conv1_1", 1, leaves[:2], np.random.SeedSequence(0))
-
-
-def test_files_that_are_no_checkpoint_are_refused(tmp_path, leaves):
-    (tmp_path / "other.pth").write_bytes(b"no checkpoint")
-    with pytest.raises(UserError, match="no checkpoint of tensors"):
-        VGG19(tmp_path / "other.pth", "conv1_1", 1, leaves[:2], np.random.SeedSequence(0))
+        VGG19(path, "conv1_1", 1, leaves[:2], np.random.SeedSequence(0))
 
 
 @pytest.mark.parametrize("receptive_field", [3, 5, 10, 13, 14])
@@ -136,12 +135,9 @@ def test_every_receptive_field_has_the_same_grid_and_centre(receptive_field):
     assert middle == images[0, 0, 6, 6]
     # Only an even receptive field of 14 px reaches beyond the image, by one pixel of zeros.
     assert (seen[0, 0, -1] == 0).all() == (receptive_field == 14)
-
-
-def test_centres_of_even_receptive_fields_lie_between_pixels():
-    location = np.array([[0, 3]])
-    np.testing.assert_array_equal(centres(location, 13), [[6, 9]])
-    np.testing.assert_array_equal(centres(location, 14), [[6.5, 9.5]])
+    # The middle of an even receptive field lies between pixels.
+    between = 0 if receptive_field % 2 else 0.5
+    np.testing.assert_array_equal(centres(np.array([[0, 3]]), receptive_field), [[6 + between, 9 + between]])
 
 
 @pytest.mark.slow
@@ -171,30 +167,21 @@ def test_v1_filters_are_normalized_and_all_but_the_blob_ignore_uniform_light():
     assert filters[8].min() > 0
 
 
-def test_v1_maps_are_sparse_as_the_units_of_the_paper(bank, leaves):
+def test_v1_maps_are_sparse_as_the_units_of_the_paper_and_correlate_as_stated(bank, leaves):
     with torch.no_grad():
         maps = bank(torch.from_numpy(leaves))
     assert maps.shape == (96, 8, 16, 16)
     assert (maps >= 0).all()
     flat = maps.transpose(0, 1).flatten(1)
-    torch.testing.assert_close(
-        flat.var(1) / flat.mean(1) ** 2, torch.full((8,), SQUARED_CV), rtol=1e-3, atol=0
-    )
+    ratio = flat.var(1) / flat.mean(1) ** 2
+    torch.testing.assert_close(ratio, torch.full((8,), SQUARED_CV), rtol=1e-3, atol=0)
+    torch.testing.assert_close(torch.corrcoef(flat), bank.correlations, atol=1e-3, rtol=0)
 
 
 def test_v1_types_are_distinct_and_nested(bank, leaves):
     few = V1Bank(3, leaves, np.random.SeedSequence(2))
     torch.testing.assert_close(bank.correlations[:3, :3], few.correlations, atol=1e-4, rtol=0)
-    off_diagonal = bank.correlations - torch.eye(8)
-    assert off_diagonal.abs().max() < 0.3
-    other = V1Bank(3, leaves, np.random.SeedSequence(3))
-    assert not torch.allclose(other._second, few._second)
-
-
-def test_the_correlations_of_v1_types_are_those_of_their_maps(bank, leaves):
-    with torch.no_grad():
-        flat = bank(torch.from_numpy(leaves)).transpose(0, 1).flatten(1)
-    torch.testing.assert_close(torch.corrcoef(flat), bank.correlations, atol=1e-3, rtol=0)
+    assert (bank.correlations - torch.eye(8)).abs().max() < 0.3
 
 
 @pytest.mark.slow
@@ -213,41 +200,9 @@ def test_v1_maps_are_not_linear_in_the_image(leaves):
     assert feve.mean() > 0.05
 
 
-def dataset(**changes):
-    arguments = {
-        "feature_space": {"name": "v1"},
-        "n_types": 2,
-        "n_neurons": 12,
-        "stimuli": {"source": "generated"},
-        "color": "rgb",
-        "image_size": 20,
-        "normalize": "global",
-        "n_images": 160,
-        "n_test": 40,
-        "validation_fraction": 0.125,
-        "validation_max": 15,
-        "seed": 5,
-        "recording": None,
-        "downloads": None,
-    }
-    return simulate("features", **(arguments | changes))
-
-
-@pytest.mark.slow
-def test_simulations_fulfil_the_contract_and_repeat_exactly():
-    data = dataset()
-    check(data, "features")
-    assert data.equals(dataset())
-    assert not data["rates"].equals(dataset(seed=6)["rates"])
-    split = data["split"].values[0]
-    assert ((split == VALIDATION).sum(), (split == TEST).sum()) == (15, 40)
-    assert data["cell_type"].values.tolist() == [0] * 6 + [1] * 6
-    assert data.attrs["independent_pixels_test"] == 40 * 20**2
-
-
 @pytest.mark.slow
 def test_rates_have_mean_one_tenth_and_only_test_responses_carry_no_noise():
-    data = dataset(n_images=800)
+    data = simulated("features", n_images=800)
     rates, responses = data["rates"].values, data["responses"].values[0]
     np.testing.assert_allclose(rates[:800].mean(0), 0.1, rtol=1e-4)
     np.testing.assert_array_equal(responses[800:], rates[800:])
@@ -258,40 +213,25 @@ def test_rates_have_mean_one_tenth_and_only_test_responses_carry_no_noise():
 
 
 @pytest.mark.slow
-def test_more_images_leave_neurons_and_first_images_as_they_are():
-    few, many = dataset(), dataset(n_images=200)
-    for name in ("location", "cell_type"):
-        np.testing.assert_array_equal(few[name], many[name])
-    np.testing.assert_array_equal(few["images"][:145], many["images"][:145])
-    np.testing.assert_array_equal(few["images"][-40:], many["images"][-40:])
-    ratio = few["rates"].values[:145].sum(0) / many["rates"].values[:145].sum(0)
-    np.testing.assert_allclose(many["rates"][:145] * ratio, few["rates"][:145], atol=1e-5)
-
-
-@pytest.mark.slow
 def test_locations_of_a_type_differ_and_are_nested():
-    data = dataset(n_neurons=2 * 64)
+    data = simulated("features", n_neurons=2 * 64)
     location = data["location"].values
     assert location.min() == 6
     assert location.max() == 13
     assert len(np.unique(location[:64], axis=0)) == 64
-    fewer = dataset()
+    fewer = simulated("features")
     np.testing.assert_array_equal(fewer["location"][6:], location[64:70])
 
 
 def test_the_feature_space_of_a_checkpoint_gives_the_neurons(checkpoint, tmp_path):
-    definition = {
-        "name": "vgg19",
-        "layer": "conv2_2",
-        "weights": str(checkpoint),
-        "sha256": sha256(checkpoint),
-    }
-    data = dataset(feature_space=definition, downloads=tmp_path)
+    definition = {"name": "vgg19", "layer": "conv2_2", "weights": str(checkpoint)}
+    definition["sha256"] = sha256(checkpoint)
+    data = simulated("features", feature_space=definition, downloads=tmp_path)
     check(data, "features")
     assert (data["location"].values % 1 == 0.5).all()
 
 
 def test_grey_images_have_a_feature_space_too():
-    data = dataset(color="grey")
-    assert data["images"].shape == (200, 1, 20, 20)
+    data = simulated("features", color="grey")
+    assert data["images"].shape == (130, 1, 20, 20)
     check(data, "features")

@@ -1,4 +1,4 @@
-"""On a GPU every network trains to what it reaches on the CPU; skipped where there is none."""
+"""Networks train on a GPU as on the CPU; skipped without a GPU."""
 
 import copy
 
@@ -51,7 +51,7 @@ def test_a_network_trains_as_on_the_cpu(name, recording):
 
 
 def test_a_bank_trains_as_on_the_cpu(recording):
-    """Learned layers beside the maps of a bank: their batch norm has a shift alone."""
+    """Learned layers beside the maps of a Gabor feature bank: their batch norm has only a shift."""
     definition = short("factorized_three_layers") | {
         "bank": {"wavelengths": [4, 8], "orientations": 4, "pool": 2}
     }

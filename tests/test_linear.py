@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from simulated import simulated
 from sklearn.linear_model import Lasso, LinearRegression, Ridge
 
 from whatwhere.errors import UserError
@@ -8,27 +9,13 @@ from whatwhere.fit_data import load_fit_data
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.linear import fit_linear, solve_lasso, solve_ridge
 from whatwhere.models.spec import ModelSpec
-from whatwhere.simulations.difference_of_gaussians import simulate
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors
 
 
-def simulated(n_images=1500, **changes):
+def population(n_images=1500, **changes):
     """Ten difference-of-Gaussians neurons on small images."""
-    arguments = {
-        "scales": [1.0],
-        "n_neurons": 10,
-        "variation": 0.0,
-        "centered": True,
-        "image_size": 20,
-        "patch": 9,
-        "n_images": n_images,
-        "n_test": 300,
-        "validation_fraction": 0.2,
-        "validation_max": 0,
-        "seed": 1,
-    }
-    return simulate("dog", **(arguments | changes))
+    return simulated("dog", n_images=n_images, n_test=300, seed=1, **changes)
 
 
 def pixels(data):
@@ -48,7 +35,7 @@ def test_ridge_agrees_with_scikit_learn_with_more_pixels_than_images(tiny_datase
 @pytest.mark.slow
 @pytest.mark.parametrize("penalty", [1.0, 300.0])
 def test_ridge_agrees_with_scikit_learn_with_more_images_than_pixels(penalty):
-    data = load_fit_data(simulated(), None, None, 0)
+    data = load_fit_data(population(), None, None, 0)
     reference = Ridge(alpha=penalty).fit(pixels(data), data.train_responses)
     (fit,) = fit_linear(solve_ridge, [penalty], data, "image")
     np.testing.assert_allclose(fit["filters"].flatten(1), reference.coef_, atol=1e-6)
@@ -67,7 +54,7 @@ def test_all_penalties_come_from_one_decomposition(tiny_dataset):
 @pytest.mark.slow
 @pytest.mark.parametrize("n_images", [100, 1500])
 def test_least_squares_agree_with_scikit_learn_also_where_many_solutions_fit(n_images):
-    data = load_fit_data(simulated(n_images), None, None, 0)
+    data = load_fit_data(population(n_images), None, None, 0)
     reference = LinearRegression().fit(pixels(data), data.train_responses)
     (fit,) = fit_linear(solve_ridge, [0.0], data, "image")
     np.testing.assert_allclose(fit["filters"].flatten(1), reference.coef_, atol=1e-5)
@@ -84,7 +71,7 @@ def test_pixels_that_never_vary_have_no_weight(rng):
 
 @pytest.mark.parametrize("penalties", [[0.003, 0.03], [0.03, 0.003], [0.01]])
 def test_lasso_agrees_with_scikit_learn_in_any_order_of_penalties(penalties):
-    data = load_fit_data(simulated(), None, None, 0)
+    data = load_fit_data(population(), None, None, 0)
     fits = fit_linear(solve_lasso, penalties, data, "image")
     for penalty, fit in zip(penalties, fits, strict=True):
         for neuron in range(3):
@@ -107,7 +94,7 @@ def test_lasso_solutions_fulfil_the_optimality_conditions(rng):
 @pytest.mark.slow
 @pytest.mark.parametrize("solve", [solve_ridge, solve_lasso])
 def test_a_known_patch_holds_the_receptive_field_and_nothing_else_has_weight(solve):
-    dataset = simulated(6000)
+    dataset = population(6000)
     data = load_fit_data(dataset, None, None, 0)
     (fit,) = fit_linear(solve, [0.001], data, "known_patch")
     for neuron, (row, column) in enumerate(data.patch_corner):
@@ -118,7 +105,7 @@ def test_a_known_patch_holds_the_receptive_field_and_nothing_else_has_weight(sol
 
 
 def test_a_known_patch_is_fitted_like_a_dataset_of_that_patch():
-    data = load_fit_data(simulated(), None, None, 0)
+    data = load_fit_data(population(), None, None, 0)
     fits = fit_linear(solve_ridge, [1.0, 100.0], data, "known_patch")
     row, column = data.patch_corner[4]
     seen = data.train_images[:, 0, row : row + 9, column : column + 9].reshape(len(data.train_images), -1)
@@ -130,7 +117,7 @@ def test_a_known_patch_is_fitted_like_a_dataset_of_that_patch():
 
 
 def test_patches_belong_to_the_drawn_neurons_and_hold_shifted_centres():
-    dataset = simulated(centered=False)
+    dataset = population(centered=False)
     data = load_fit_data(dataset, 4, None, 0)
     centre = dataset["location"].values[data.draw.neurons]
     assert data.patch_size == 9
@@ -148,7 +135,7 @@ def test_a_recording_has_no_known_patch(tiny_dataset):
     [("ols", {}), ("ridge", {"ridge_l2": [1.0, 1e3]}), ("lasso", {"lasso_l1": [1e-3, 1e-1]})],
 )
 def test_linear_families_recover_a_linear_population(family, grid):
-    dataset = simulated(6000)
+    dataset = population(6000)
     definition = {"family": family, "input": "image", "loss": "mse", "grid": [grid]}
     data = load_fit_data(dataset, None, None, 0)
     candidates = fit_seed(ModelSpec.of(definition), 0, data)
@@ -162,7 +149,7 @@ def test_linear_families_recover_a_linear_population(family, grid):
 
 def test_a_poisson_validation_loss_takes_negative_predictions_as_zero():
     definition = {"family": "ridge", "input": "image", "loss": "poisson", "grid": [{"ridge_l2": [1.0]}]}
-    dataset = simulated()
+    dataset = population()
     dataset["responses"] = np.maximum(dataset["responses"], 0)
     data = load_fit_data(dataset, None, None, 0)
     candidates = fit_seed(ModelSpec.of(definition), 0, data)

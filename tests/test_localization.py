@@ -6,6 +6,7 @@ import torch
 from scipy.integrate import quad
 from scipy.signal import lfilter
 from scipy.stats import norm
+from simulated import simulated
 from sklearn.metrics import adjusted_rand_score
 
 import describe_fits
@@ -20,7 +21,7 @@ from whatwhere.localization.stimulus import StimulusCovariance
 from whatwhere.metrics import scores
 from whatwhere.models.base import Model
 from whatwhere.models.spec import ModelSpec
-from whatwhere.simulations.difference_of_gaussians import add_noise, difference_of_gaussians, simulate
+from whatwhere.simulations.difference_of_gaussians import add_noise, difference_of_gaussians
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors
 
@@ -43,20 +44,8 @@ def definition(**changes):
 
 
 def population(n_images, n_neurons, seed=0, scales=(0.6,), **changes):
-    arguments = {
-        "scales": list(scales),
-        "n_neurons": n_neurons,
-        "variation": 0.0,
-        "centered": True,
-        "image_size": SIZE,
-        "patch": PATCH,
-        "n_images": n_images,
-        "n_test": 400,
-        "validation_fraction": 0.2,
-        "validation_max": 0,
-        "seed": seed,
-    }
-    return simulate("population", **(arguments | changes))
+    arguments = {"n_images": n_images, "n_neurons": n_neurons, "seed": seed, "scales": list(scales)}
+    return simulated("dog", **(arguments | {"n_test": 400} | changes))
 
 
 def fit(dataset, **changes):

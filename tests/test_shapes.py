@@ -25,7 +25,7 @@ def test_credible_sets_of_unlike_receptive_fields_hold_their_middle(kind, n_imag
     corners, _, _, found = located(kind, n_images)
     assert found.deviation > 0.1
     held, size = credible_sets(found.posterior, corners)
-    # Given the kernel alone, a third of those of Gabors do.
+    # Given the kernel alone, a third of the sets of Gabors do.
     assert held > 0.85
     assert size < 5
 

@@ -1,30 +1,17 @@
 import numpy as np
 import pytest
 import torch
+from simulated import simulated
 
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
 from whatwhere.models.linear import fit_linear, solve_ridge
 from whatwhere.models.shared_filter import fit_shared
-from whatwhere.simulations.difference_of_gaussians import simulate
 
 
 @pytest.fixture
 def population():
-    return simulate(
-        "identical",
-        scales=[1.0],
-        n_neurons=8,
-        variation=0,
-        centered=True,
-        image_size=24,
-        patch=9,
-        n_images=250,
-        n_test=10,
-        validation_fraction=0.2,
-        validation_max=0,
-        seed=4,
-    )
+    return simulated("dog", n_neurons=8, image_size=24, n_images=250, n_test=10, seed=4)
 
 
 def test_one_neuron_has_nothing_to_share(population):

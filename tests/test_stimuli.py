@@ -12,7 +12,8 @@ from whatwhere.dataset import TEST, TRAIN, VALIDATION
 from whatwhere.errors import UserError
 from whatwhere.recordings import load
 from whatwhere.simulations.dead_leaves import dead_leaves
-from whatwhere.simulations.stimuli import Crops, Generated, draw_images, open_stimuli
+from whatwhere.simulations.design import Design
+from whatwhere.simulations.stimuli import Crops, Generated, open_stimuli, show
 from whatwhere.simulations.v1_cells import gabor
 
 PHOTOGRAPHS = {"source": "photographs", "validation": 0.2, "test": 0.2}
@@ -123,7 +124,7 @@ def test_no_crop_is_shown_twice_and_all_can_be_shown():
     images, pixels = fill(crops, 3 * 5, TRAIN)
     assert len(np.unique(images.reshape(15, -1), axis=0)) == 15
     assert pixels == 18 * 20
-    with pytest.raises(UserError, match="15 different train crops of 16 x 16 px are fewer than the 16"):
+    with pytest.raises(UserError, match="15 different train crops of 16 x 16 px, expected 16"):
         fill(crops, 16, TRAIN)
 
 
@@ -149,12 +150,10 @@ def test_photographs_are_cut_into_disjoint_regions(color):
 
 
 def test_splits_of_photographs_have_independent_pixels():
-    crops = open_stimuli(PHOTOGRAPHS, "grey", None, "datasets.a")
-    counts = {TRAIN: 200, VALIDATION: 30, TEST: 40}
-    seeds = dict(zip(counts, np.random.SeedSequence(0).spawn(3), strict=True))
-    images, split, independent = draw_images(crops, (1, 31, 31), counts, seeds, 1)
-    assert images.shape == (270, 1, 31, 31)
-    assert np.bincount(split[0]).tolist() == [200, 30, 40]
+    design = Design("a", 230, 40, 0.2, 30, seed=0)
+    shown = show(design, PHOTOGRAPHS, "grey", (31, 31), None, design.streams(4))
+    independent = shown.independent_pixels
+    assert shown.images.shape == (270, 1, 31, 31)
     assert list(independent) == [f"independent_pixels_{s}" for s in ("train", "validation", "test")]
     assert 0.2 < independent["independent_pixels_train"] / (200 * 31**2) < 0.9
 

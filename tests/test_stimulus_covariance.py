@@ -1,4 +1,4 @@
-"""Stimuli that are not everywhere alike, and what inference makes of them."""
+"""Inference of locations with stimuli that are not everywhere alike."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ SEARCH = Search(random_starts=0, max_iterations=200, tolerance=1e-3, seed=0)
 
 
 def apertured(rng, n_images=600, size=20):
-    """Correlated images behind a round aperture, normalised per pixel: noise outside it."""
+    """Correlated images behind a round aperture, normalized per pixel: noise outside the aperture."""
     smooth = gaussian_filter(rng.normal(size=(n_images, size, size)), (0, 1.5, 1.5))
     axis = np.arange(size) - (size - 1) / 2
     inside = axis[:, None] ** 2 + axis**2 < (size / 2.2) ** 2

@@ -1,47 +1,18 @@
-import logging
-
 import numpy as np
 import pytest
+from simulated import simulated
 
-from whatwhere.dataset import TEST, TRAIN, VALIDATION, check
+from whatwhere.dataset import TEST, check
 from whatwhere.metrics import cc_max, noise_variance
-from whatwhere.simulations.v1_cells import (
-    ACTIVE,
-    CellTypes,
-    cell_types,
-    drives,
-    gabor,
-    relative_rates,
-    simulate,
-)
+from whatwhere.simulations.v1_cells import ACTIVE, CellTypes, cell_types, drives, gabor, relative_rates
 from whatwhere.standardize import Standardizer
-
-
-def recording(**changes):
-    arguments = {
-        "n_simple_types": 2,
-        "n_complex_types": 3,
-        "n_neurons": 23,
-        "patch": 13,
-        "mean_count": 0.6,
-        "n_repeats": 4,
-        "stimuli": {"source": "generated"},
-        "image_size": 21,
-        "normalize": "per_pixel",
-        "n_images": 100,
-        "n_test": 30,
-        "validation_fraction": 0.2,
-        "validation_max": 0,
-        "seed": 2,
-        "recording": None,
-    }
-    return simulate("v1", **(arguments | changes))
 
 
 @pytest.fixture(scope="module")
 def like_mouse():
     """A recording of the size of region 1 of Table 1."""
-    return recording(
+    return simulated(
+        "v1",
         n_simple_types=4,
         n_complex_types=4,
         n_neurons=103,
@@ -113,36 +84,20 @@ def test_rates_come_from_the_patch_at_the_corner(rng):
     np.testing.assert_allclose(rates[:, 0], expected, rtol=1e-6)
 
 
-@pytest.mark.slow
-def test_recordings_fulfil_the_contract_and_repeat_exactly():
-    data = recording()
-    check(data, "v1")
-    assert data.equals(recording())
-    assert not data["responses"].equals(recording(seed=3)["responses"])
-
-
-def test_test_images_are_repeated_and_others_shown_once():
-    data = recording()
+def test_types_share_the_neurons_and_only_test_images_are_repeated():
+    data = simulated("v1")
+    assert data["cell_type"].values.tolist() == [*[0] * 5, *[1] * 5, *[2] * 5, *[3] * 4, *[4] * 4]
     responses, split = data["responses"].values, data["split"].values[0]
-    assert np.bincount(split).tolist() == [80, 20, 30]
     shown = (~np.isnan(responses)).all(2).sum(0)
-    assert (shown[split == TEST] == 4).all()
-    assert (shown[np.isin(split, (TRAIN, VALIDATION))] == 1).all()
+    np.testing.assert_array_equal(shown, np.where(split == TEST, 4, 1))
     present = responses[~np.isnan(responses)]
     assert (present == present.round()).all()
     assert present.min() == 0
 
 
-def test_types_share_the_neurons_evenly_in_order():
-    data = recording()
-    types = data["cell_type"].values
-    assert np.bincount(types).tolist() == [5, 5, 5, 4, 4]
-    assert (np.diff(types) >= 0).all()
-
-
 @pytest.mark.slow
 def test_locations_are_the_centres_of_receptive_fields():
-    data = recording(n_simple_types=1, n_complex_types=0, n_neurons=3, n_images=900)
+    data = simulated("v1", n_simple_types=1, n_complex_types=0, n_neurons=3, n_images=900)
     images, rates = data["images"].values[:, 0], data["rates"].values
     for neuron, (y, x) in enumerate(data["location"].values.astype(int)):
         inside = np.zeros(images.shape[1:], bool)
@@ -157,8 +112,8 @@ def test_locations_are_the_centres_of_receptive_fields():
 
 @pytest.mark.slow
 def test_counts_and_reliability_are_those_of_mouse_v1(like_mouse):
-    # Recordings of Table 1, regions 1, 2 and 3: median count .60, .52, .63; single-trial signal fraction
-    # .22, .17, .20 (10 to 90 % of neurons in region 1: .06 to .46); cc_max .86, .80, .87.
+    # Recordings of Table 1, regions 1, 2 and 3: median count 0.60, 0.52, 0.63; single-trial signal fraction
+    # 0.22, 0.17, 0.20 (10 to 90 % of neurons in region 1: 0.06 to 0.46); cc_max 0.86, 0.80, 0.87.
     test = like_mouse["responses"].values[:, 1800:]
     noise = noise_variance(test)
     signal = test.mean(0).var(0, ddof=1) - noise / 10
@@ -180,31 +135,10 @@ def test_spikes_are_poisson_counts_of_the_rates(like_mouse):
 
 
 @pytest.mark.slow
-def test_more_images_leave_neurons_and_first_images_as_they_are():
-    few, many = recording(), recording(n_images=125)
-    for name in ("location", "cell_type"):
-        np.testing.assert_array_equal(few[name], many[name])
-    for name in ("images", "rates"):
-        np.testing.assert_allclose(few[name][:80], many[name][:80], rtol=1e-5)
-        np.testing.assert_allclose(few[name][-30:], many[name][-30:], rtol=1e-5)
-    np.testing.assert_array_equal(few["responses"][:, -30:], many["responses"][:, -30:])
-
-
-def test_reliability_is_logged(caplog):
-    with caplog.at_level(logging.INFO):
-        recording()
-    assert "cc_max: median" in caplog.text
-    assert "single-trial signal fraction: median" in caplog.text
-
-
-def test_images_may_be_wide_and_receptive_fields_fill_them():
-    data = recording(image_size=[15, 40], n_neurons=400)
+def test_images_may_be_wide_and_one_size_means_square_images():
+    data = simulated("v1", image_size=[15, 40], n_neurons=400)
     check(data, "v1")
     assert data["images"].shape[1:] == (1, 15, 40)
     assert data["location"].values.min(0).tolist() == [6, 6]
     assert data["location"].values.max(0).tolist() == [8, 33]
-
-
-@pytest.mark.slow
-def test_one_size_means_square_images():
-    assert recording(image_size=21).equals(recording(image_size=[21, 21]))
+    assert simulated("v1", image_size=21).equals(simulated("v1", image_size=[21, 21]))

@@ -7,6 +7,7 @@ from whatwhere.config.kinds import kind_of
 from whatwhere.dataset import check
 from whatwhere.files import write_netcdf
 from whatwhere.logs import logged
+from whatwhere.simulations.design import Design
 
 
 def main(
@@ -18,12 +19,12 @@ def main(
 ) -> None:
     """Simulates the dataset ``name`` of the configuration and writes it to ``output``.
 
-    ``recording`` is the file of the recorded dataset that lends its images, or None.
+    ``recording`` is the file of the recorded dataset whose images are shown, or None.
     """
-    arguments = {key: value for key, value in definition.items() if key != "kind"}
+    design, arguments = Design.of(name, definition)
     kind, given = kind_of(definition), {"recording": recording, "downloads": Path(downloads)}
     arguments |= {key: given[key] for key in kind.takes}
-    dataset = kind.load_module().simulate(name, **arguments)
+    dataset = kind.load_module().simulate(design, **arguments)
     check(dataset, f"datasets.{name}")
     write_netcdf(dataset, output)
 

@@ -14,19 +14,19 @@ receptive_field     neuron, ry, rx            float32   simulations: kernel, if 
 covariates          repeat, image, covariate  float32   recordings: running, pupil; used by no model
 ==================  ========================  ========  =================================================
 
-The first three are required. A dataset has one or more folds: a fold is one assignment of the images to
-splits, and a fit with seed ``s`` uses fold ``s % n_folds``. Folds of a recording share its images, those of
-a simulation are repetitions with images, noise and test set of their own. A neuron need not have seen every
-image (:mod:`whatwhere.seen`), but two or more of each split. Attributes: ``name``, ``source``, ``kind``
-(simulated or recorded), ``normalize`` (none, global or per_pixel; applied with statistics of the training
-images of each fit), ``noise_free_test`` (1: the test responses are rates without noise),
-``repeat_averages`` (1: responses are published averages and hold no single trials), ``validation_fraction``
-and ``validation_max`` (how many of n images a fit validates on).
+The first three variables are required. A fold is one assignment of the images to splits; a fit with seed
+``s`` uses fold ``s % n_folds``. The folds of a recording share its images. The folds of a simulation are
+repetitions, each with its own images, noise and test set. A neuron needs responses to two or more images of
+each split (:mod:`whatwhere.seen`). Attributes: ``name``, ``source``, ``kind`` (simulated or recorded),
+``normalize`` (none, global or per_pixel; applied with statistics of the training images of each fit),
+``noise_free_test`` (1: the test responses are rates without noise), ``repeat_averages`` (1: responses are
+published averages and hold no single trials), ``validation_fraction`` and ``validation_max`` (size of the
+validation set, see :func:`whatwhere.draw.n_validation`).
 Recordings may name their neurons, images and covariates (coordinates ``neuron_id``, ``image_name`` and
-``covariate_name``) and say how files were read (attribute ``reading``).
-Simulations with natural stimuli add ``independent_pixels_train``, ``_validation`` and ``_test``: how many
-different pixels of the source the images of a split show, fewer than their pixels where crops overlap.
-Recordings add ``preparation``, see :func:`whatwhere.recordings.preprocess.preparation`.
+``covariate_name``) and record the interpretation of the files (attribute ``reading``). Recordings have
+``preparation``, see :func:`whatwhere.recordings.preprocess.preparation`. Simulations with natural stimuli
+have ``independent_pixels_train``, ``_validation`` and ``_test``: number of different pixels of the source
+that the images of a split show, fewer than the pixels of the images where crops overlap.
 """
 
 from __future__ import annotations
@@ -47,12 +47,10 @@ UNUSED = -1
 SPLITS = ("train", "validation", "test")
 NORMALIZATIONS = ("none", "global", "per_pixel")
 
-_REQUIRED = {
+VARIABLES = {
     "images": (("image", "channel", "y", "x"), "float32"),
     "responses": (("repeat", "image", "neuron"), "float32"),
     "split": (("fold", "image"), "int8"),
-}
-_OPTIONAL = {
     "rates": (("image", "neuron"), "float32"),
     "location": (("neuron", "axis"), "float32"),
     "cell_type": (("neuron",), "int16"),
@@ -60,6 +58,8 @@ _OPTIONAL = {
     "receptive_field": (("neuron", "ry", "rx"), "float32"),
     "covariates": (("repeat", "image", "covariate"), "float32"),
 }
+"""Dimensions and type of all variables."""
+_REQUIRED = ("images", "responses", "split")
 _ATTRIBUTES = (
     "name",
     "source",
@@ -73,33 +73,31 @@ _ATTRIBUTES = (
 _CHUNK = 64 << 10
 """Bytes of responses that a file stores in one piece."""
 _PIECE = 16 << 20
-"""Bytes of responses or images that are in memory at a time where all of them need not be."""
+"""Bytes of responses or images that are in memory at a time where a function can work piece by piece."""
 
 
 def check(dataset: xr.Dataset, name: str) -> None:
-    """Refuse a dataset that breaks the contract.
+    """Refuses a dataset that breaks the contract.
 
     Parameters
     ----------
     dataset
         The dataset.
     name
-        What to call it in the message: the file or the config key.
+        Name of the dataset in messages: the file or the config key.
 
     Raises
     ------
     UserError
-        With one line that names the variable and what is wrong with it.
+        With one line that names the variable and the fault.
     """
     for attribute in _ATTRIBUTES:
         if attribute not in dataset.attrs:
             raise UserError(f"{name}: attribute '{attribute}' is missing")
     if dataset.attrs["normalize"] not in NORMALIZATIONS:
         raise UserError(f"{name}: attribute 'normalize' must be one of {', '.join(NORMALIZATIONS)}")
-    for variable in _REQUIRED:
-        if variable not in dataset:
-            raise UserError(f"{name}: variable '{variable}' is missing")
-    for variable, (dims, dtype) in (_REQUIRED | _OPTIONAL).items():
+    _require_variables(dataset, name)
+    for variable, (dims, dtype) in VARIABLES.items():
         if variable not in dataset:
             continue
         array = dataset[variable]
@@ -109,14 +107,18 @@ def check(dataset: xr.Dataset, name: str) -> None:
             raise UserError(f"{name}: '{variable}' has dtype {array.dtype}, expected {dtype}")
         if 0 in array.shape:
             raise UserError(f"{name}: '{variable}' is empty, shape {array.shape}")
-    seen = _check_values(dataset, name)
-    _check_splits(dataset, name)
-    _check_seen(seen, dataset["split"].values, name)
+    _check_splits(dataset["split"].values, _check_values(dataset, name), name)
+
+
+def _require_variables(dataset: xr.Dataset, name: str | Path) -> None:
+    for variable in _REQUIRED:
+        if variable not in dataset:
+            raise UserError(f"{name}: variable '{variable}' is missing: delete the file and rerun")
 
 
 def _check_values(dataset: xr.Dataset, name: str) -> np.ndarray:
-    """Refuse what is not finite; tell which neurons saw which images, truth values (image, neuron)."""
-    seen = []
+    """Refuses values that are not finite; returns the existence of responses, bool (image, neuron)."""
+    present = []
     for start, stop in _ranges(dataset["responses"]):
         part = dataset.isel(image=slice(start, stop))
         images, responses = part["images"].values, part["responses"].values
@@ -126,39 +128,31 @@ def _check_values(dataset: xr.Dataset, name: str) -> np.ndarray:
         if np.isinf(responses).any():
             bad = start + np.flatnonzero(np.isinf(responses).any((0, 2)))[0]
             raise UserError(f"{name}: the responses to image {bad} are infinite: repair or remove it")
-        seen.append((~np.isnan(responses)).any(0))
-    return np.concatenate(seen)
+        present.append((~np.isnan(responses)).any(0))
+    return np.concatenate(present)
 
 
-def _check_seen(seen: np.ndarray, split: np.ndarray, name: str) -> None:
-    """Refuse images and neurons without responses: truth values (image, neuron) and (fold, image)."""
-    if seen.all():
-        return
-    unseen = np.flatnonzero(~seen.any(1))
-    if len(unseen):
-        raise UserError(f"{name}: no neuron has a response to image {unseen[0]}: remove it")
-    for fold, row in enumerate(split):
-        for code, label in enumerate(SPLITS):
-            few = seen[row == code].sum(0)
-            if few.min() < 2:
-                raise UserError(
-                    f"{name}: neuron {few.argmin()} has responses to {few.min()} {label} images of "
-                    f"fold {fold}: remove neurons or images until all have two"
-                )
-
-
-def _check_splits(dataset: xr.Dataset, name: str) -> None:
-    split = dataset["split"].values
+def _check_splits(split: np.ndarray, present: np.ndarray, name: str) -> None:
+    """Refuses wrong codes (fold, image), and neurons with too few responses, bool (image, neuron)."""
     if not np.isin(split, (UNUSED, TRAIN, VALIDATION, TEST)).all():
         raise UserError(f"{name}: 'split' must be 0 (train), 1 (validation), 2 (test) or -1 (unused)")
+    if not present.any(1).all():
+        image = np.flatnonzero(~present.any(1))[0]
+        raise UserError(f"{name}: no neuron has a response to image {image}: remove the image")
     for fold, row in enumerate(split):
         for code, label in enumerate(SPLITS):
             if np.count_nonzero(row == code) < 2:
                 raise UserError(f"{name}: fold {fold} has fewer than two {label} images")
+            few = present[row == code].sum(0)
+            if few.min() < 2:
+                raise UserError(
+                    f"{name}: neuron {few.argmin()} has responses to {few.min()} {label} images of "
+                    f"fold {fold}: remove neurons or images until all neurons have two"
+                )
 
 
 def open_dataset(path: str | Path) -> xr.Dataset:
-    """Open a dataset file lazily and check its structure (not again its values).
+    """Opens a dataset file lazily and checks that the required variables exist.
 
     Raises
     ------
@@ -166,22 +160,15 @@ def open_dataset(path: str | Path) -> xr.Dataset:
         If the file is unreadable or a required variable is missing.
     """
     dataset = read_netcdf(path)
-    for variable in _REQUIRED:
-        if variable not in dataset:
-            raise UserError(f"{path}: variable '{variable}' is missing: delete the file and rerun")
+    _require_variables(dataset, path)
     return dataset
 
 
 def write_dataset(dataset: xr.Dataset, path: str | Path) -> None:
-    """Write a recording piece by piece; repeats that few images have take little room.
+    """Writes a recording to a netCDF-4 file piece by piece; repeats that few images have take little room.
 
-    Parameters
-    ----------
-    dataset
-        Its responses may be made when they are asked for, as :class:`whatwhere.recordings.presentations`
-        does; they are never whole in memory.
-    path
-        Of the netCDF-4 file.
+    Responses are never whole in memory and may be computed when they are read, as in
+    :class:`whatwhere.recordings.presentations`.
     """
     responses = dataset["responses"]
     n_repeats, _, n_neurons = responses.shape
@@ -209,23 +196,16 @@ def write_dataset(dataset: xr.Dataset, path: str | Path) -> None:
 
 
 def duplicate_groups(images: Iterable[np.ndarray]) -> np.ndarray:
-    """Group number of every image, equal for images with identical content.
-
-    Parameters
-    ----------
-    images
-        (image, channel, y, x) or any array with images first, or a list of images.
-    """
-    seen: dict[bytes, int] = {}
-    # Adding 0 makes a 0 of -0.0, which has other bytes.
-    groups = [seen.setdefault(np.ascontiguousarray(image + 0).tobytes(), len(seen)) for image in images]
-    return np.array(groups)
+    """Group number of every image, equal for images with identical content."""
+    numbers: dict[bytes, int] = {}
+    # Adding 0 turns -0.0, which has other bytes, into 0.
+    return np.array([numbers.setdefault((image + 0).tobytes(), len(numbers)) for image in images])
 
 
 def _pieces(variable: xr.DataArray, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Positions in ``images`` and the values of a variable there, a bounded number at a time.
 
-    Read in contiguous pieces: netCDF files answer scattered indices one by one, hundreds of times slower.
+    Values are read in contiguous pieces: netCDF files read scattered indices hundreds of times slower.
     """
     axis = variable.get_axis_num("image")
     for start, stop in _ranges(variable):
@@ -244,13 +224,10 @@ def _ranges(variable: xr.DataArray, multiple: int = 1) -> Iterator[tuple[int, in
 
 
 def presented(dataset: xr.Dataset) -> np.ndarray:
-    """Which presentations there were, of any neuron, (repeat, image)."""
+    """Existence of presentations: whether any neuron has a response, bool (repeat, image)."""
     responses = dataset["responses"]
-    pieces = [
-        (~np.isnan(responses.isel(image=slice(start, stop)).values)).any(2)
-        for start, stop in _ranges(responses)
-    ]
-    return np.concatenate(pieces, 1)
+    parts = (responses.isel(image=slice(*ends)).values for ends in _ranges(responses))
+    return np.concatenate([(~np.isnan(part)).any(2) for part in parts], 1)
 
 
 def select_images(dataset: xr.Dataset, images: np.ndarray) -> np.ndarray:
@@ -263,7 +240,7 @@ def select_images(dataset: xr.Dataset, images: np.ndarray) -> np.ndarray:
 
 
 def select_responses(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray) -> np.ndarray:
-    """Responses by index, (repeat, image, neuron), without reading those to other images as a whole."""
+    """Responses by index, (repeat, image, neuron)."""
     stored = dataset["responses"]
     selected = np.empty((stored.sizes["repeat"], len(images), len(neurons)), stored.dtype)
     for inside, piece in _pieces(stored, images):
@@ -272,7 +249,7 @@ def select_responses(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarra
 
 
 def repeat_mean(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray) -> np.ndarray:
-    """Mean over the repeats that exist, (image, neuron), float32; NaN for pairs without response."""
+    """Mean over existing repeats, (image, neuron), float32; NaN for pairs without a response."""
     mean = np.empty((len(images), len(neurons)), np.float32)
     for inside, piece in _pieces(dataset["responses"], images):
         mine = piece[:, :, neurons]
@@ -281,7 +258,7 @@ def repeat_mean(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray) ->
 
 
 def shared_kernel(dataset: xr.Dataset) -> np.ndarray | None:
-    """The true receptive field (y, x) that all neurons of a simulation share, else None."""
+    """True receptive field (y, x) that all neurons of a simulation share, else None."""
     if "receptive_field" not in dataset:
         return None
     kernels = dataset["receptive_field"].values
@@ -291,7 +268,7 @@ def shared_kernel(dataset: xr.Dataset) -> np.ndarray | None:
 def known_patches(dataset: xr.Dataset) -> tuple[np.ndarray | None, int | None]:
     """Top-left pixels (neuron, 2) and width of the patches that hold the true receptive fields.
 
-    None twice where the dataset does not tell, or where a patch is not square or leaves the image.
+    None twice if the dataset lacks receptive fields, or if a patch is not square or leaves the image.
     """
     if not {"receptive_field", "location"} <= set(dataset.variables):
         return None, None

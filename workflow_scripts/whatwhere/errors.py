@@ -1,4 +1,4 @@
-"""What is said to the person who runs the workflow: one exception, and lists that fit into its line."""
+"""Errors that a user of the workflow can correct."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Bad input: one line that names the file or key, what is wrong and what to do.
+    """Bad input: one line that names the file or key, the fault and the remedy.
 
-    Scripts print it without a traceback and exit with code 1; any other exception is a bug of ours.
+    Scripts print the line without a traceback and exit with code 1; any other exception is a bug.
     """
 
 
 def some_of(numbers: Iterable[int]) -> str:
-    """The first ten of many numbers, and how many more there are."""
+    """Lists the first ten of many numbers and counts the others."""
     listed = [int(number) for number in numbers]
     return f"{listed[:10]}" if len(listed) <= 10 else f"{listed[:10]} and {len(listed) - 10} more"

@@ -1,4 +1,4 @@
-"""Logging of one job: records to its file, problems in one line to the terminal too."""
+"""Logging of one job: all records to a file, warnings and errors also to the terminal."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def arguments(*parts: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def logged(path: str | Path) -> Iterator[None]:
-    """Send log records, warnings and uncaught exceptions of the block to the file ``path``.
+    """Sends log records, warnings and uncaught exceptions of the block to the file ``path``.
 
-    A :class:`UserError` or a lack of memory ends the process with exit code 1 after one line on the
-    terminal; any other exception is a bug and keeps its traceback, in the file and on the terminal.
+    Exceptions end the process with exit code 1. A :class:`UserError` or a lack of memory gives one line on
+    the terminal; any other exception is a bug and keeps its traceback, in the file and on the terminal.
     """
     handler = logging.FileHandler(path, mode="w")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -38,14 +38,13 @@ def logged(path: str | Path) -> Iterator[None]:
     logging.captureWarnings(True)
     try:
         yield
+        return
     except UserError as error:
         logging.error("%s", error)
-        sys.exit(1)
     except MemoryError as error:
         logging.error("not enough memory: take fewer images or neurons, or more memory (%s)", error)
-        sys.exit(1)
     except Exception:
         logging.exception("this is a bug: please report it with this file")
-        sys.exit(1)
     finally:
         logging.shutdown()
+    sys.exit(1)

@@ -1,4 +1,4 @@
-"""Random streams: one per purpose, so that a dataset and a fit of the same seed draw nothing alike."""
+"""Random streams: one per purpose, so that a dataset and a fit of the same seed share no random numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Purpose(IntEnum):
-    """What random numbers are for; never 0, because numpy pads seeds: [seed, 0] is the stream of seed."""
+    """Purpose of random numbers; never 0, because numpy pads seeds: [seed, 0] is the stream of seed."""
 
     TRAINING = 1
     DRAW = 2
@@ -16,5 +16,5 @@ class Purpose(IntEnum):
 
 
 def stream(seed: int, purpose: Purpose) -> np.random.SeedSequence:
-    """The random stream of a seed for a purpose, to be spawned from."""
+    """Random stream of a seed for a purpose, to be spawned from."""
     return np.random.SeedSequence([seed, int(purpose)])

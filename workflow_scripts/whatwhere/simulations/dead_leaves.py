@@ -1,14 +1,20 @@
 """Generated natural images: dead leaves, opaque discs of all sizes that occlude each other.
 
-Photographs hold objects that hide what is behind them. Discs with a density of radii falling as r**-3,
-painted one over the other, share with photographs the scale-invariant amplitude spectrum, about 1 / f, and
-what Gaussian noise of the same spectrum lacks: edges, hence heavy-tailed responses of oriented filters
-(Ruderman 1997, Vision Research 37:3385; Lee, Mumford & Huang 2001, IJCV 41:35).
+Photographs show objects that hide other objects. Discs with a density of radii falling as r**-3, painted one
+over the other, share with photographs the scale-invariant amplitude spectrum, about 1 / f. Unlike Gaussian
+noise of this spectrum they have edges, hence heavy-tailed responses of oriented filters (Ruderman 1997,
+Vision Research 37:3385; Lee, Mumford & Huang 2001, IJCV 41:35). Measured on 44 x 44 px:
 
-Measured on 44 x 44 px: exponent of the amplitude spectrum, excess kurtosis of oriented filters, and
-coefficient of variation of the contrast of images. Generated -1.66, 6.5, .33; crops of 1,200
-photographs (Cowley et al. 2023) at 112 px and 56 px -1.53, 8.8, .40 and -1.35, 6.0, .30; Gaussian
-1 / f noise -1.01, 0.0, .10.
+====================================  ====================  ==========================  =================
+images                                exponent of spectrum  excess kurtosis of filters  CV of the contrast
+====================================  ====================  ==========================  =================
+dead leaves                           -1.66                 6.5                         0.33
+crops of photographs of 112 px        -1.53                 8.8                         0.40
+crops of photographs of 56 px         -1.35                 6.0                         0.30
+Gaussian 1 / f noise                  -1.01                 0.0                         0.10
+====================================  ====================  ==========================  =================
+
+The photographs are the 1,200 of Cowley et al. 2023, the filters are oriented.
 """
 
 from __future__ import annotations
@@ -20,7 +26,7 @@ import numpy as np
 RADII = (2.0, 150.0)
 """Smallest and largest radius of a leaf, px."""
 N_LEAVES = 250
-"""Leaves per image; what they leave uncovered shows one leaf behind all of them."""
+"""Leaves per image; one further leaf lies behind all of them."""
 LUMINANCE_GRADIENT = 0.3
 """Sd of the change of luminance from the centre of a leaf to its edge, relative to the sd between leaves."""
 OPPONENT_SD = (0.3, 0.13)
@@ -34,12 +40,12 @@ _OPPONENT = np.array([[1, 1, 1], [1, 1, -2], [1, -1, 0]]).T / np.sqrt([3.0, 6.0,
 def dead_leaves(
     n_images: int, channels: int, size: tuple[int, int], seed: np.random.SeedSequence
 ) -> Iterator[np.ndarray]:
-    """Draw images block by block; more images leave the first ones as they are.
+    """Draws images block by block; more images leave the first images as they are.
 
     Parameters
     ----------
     n_images
-        How many.
+        Number of images.
     channels
         1 for luminance, 3 for red, green and blue.
     size
@@ -65,7 +71,7 @@ def _radii(size: tuple[int, int], shape: tuple[int, ...], rng: np.random.Generat
 
 
 def _colors(channels: int, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Colours of leaves, (*shape, channel)."""
+    """Colors of leaves, (*shape, channel)."""
     contrast = rng.standard_normal((*shape, 3)) * (1.0, *OPPONENT_SD)
     return contrast[..., :1] if channels == 1 else contrast @ _OPPONENT.T
 

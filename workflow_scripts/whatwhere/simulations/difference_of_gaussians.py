@@ -10,10 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from whatwhere.dataset import TEST, TRAIN, VALIDATION
-from whatwhere.draw import n_validation
-from whatwhere.simulations.repetitions import SPLIT_MEANING, repeated_split
-from whatwhere.streams import Purpose, stream
+from whatwhere.simulations.design import Design
 
 MEAN_ABSOLUTE_RATE = 0.1
 """E|rate| of every neuron for white-noise stimuli (section A.1, step 10)."""
@@ -23,7 +20,7 @@ _CHUNK = 4096
 
 @dataclass(frozen=True)
 class ReceptiveFields:
-    """A population of receptive fields.
+    """Receptive fields of a population.
 
     Attributes
     ----------
@@ -49,12 +46,9 @@ class ReceptiveFields:
 
 
 def difference_of_gaussians(
-    patch: int,
-    centre_covariance: np.ndarray,
-    surround_covariance: np.ndarray,
-    offset: np.ndarray,
+    patch: int, centre_covariance: np.ndarray, surround_covariance: np.ndarray, offset: np.ndarray
 ) -> np.ndarray:
-    """Centre minus twice the surround, normalised to E|rate| = 0.1 (section A.1, steps 9 and 10).
+    """Centre minus twice the surround, normalized to E|rate| = 0.1 (section A.1, steps 9 and 10).
 
     Parameters
     ----------
@@ -67,7 +61,7 @@ def difference_of_gaussians(
 
     Returns
     -------
-    (neuron, y, x) kernels. The centre weight cancels in the normalisation, so it is not a parameter.
+    (neuron, y, x) kernels. The centre weight cancels in the normalization, so it is not a parameter.
     """
     half = patch // 2
     axis = np.arange(-half, half + 1)
@@ -93,10 +87,10 @@ def receptive_fields(
     patch: int,
     rng_seed: np.random.SeedSequence,
 ) -> ReceptiveFields:
-    """Draw a population, type by type (section A.1).
+    """Draws a population, type by type (section A.1).
 
-    Every type uses the same random stream, as in the paper: neuron i of one type has the position and the
-    random factors of neuron i of every other type, and only the scale differs.
+    Every type uses the same random stream, as in the paper: neurons i of all types have the same position and
+    random factors, and only the scale differs.
 
     Parameters
     ----------
@@ -107,7 +101,7 @@ def receptive_fields(
     variation
         v of section A.1: relative spread of shape parameters, 0 for identical neurons.
     centered
-        Whether centres fall on pixels; otherwise they are shifted by U(-0.5, 0.5).
+        Whether centres fall on pixels; otherwise centres are shifted by U(-0.5, 0.5).
     image_size, patch
         In pixels.
     rng_seed
@@ -145,19 +139,7 @@ def receptive_fields(
 
 
 def linear_rates(fields: ReceptiveFields, images: np.ndarray) -> np.ndarray:
-    """Inner product of every receptive field with every image.
-
-    Parameters
-    ----------
-    fields
-        The population.
-    images
-        (image, 1, y, x).
-
-    Returns
-    -------
-    (image, neuron), float32.
-    """
+    """Inner products of receptive fields with images, (image, 1, y, x) to (image, neuron) float32."""
     size = images.shape[-1]
     full = np.zeros((len(fields.kernels), size, size), np.float32)
     patch = fields.kernels.shape[-1]
@@ -167,7 +149,7 @@ def linear_rates(fields: ReceptiveFields, images: np.ndarray) -> np.ndarray:
 
 
 def add_noise(rates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Add Gaussian noise whose variance is the absolute rate (section A.2), float32."""
+    """Adds Gaussian noise whose variance is the absolute rate (section A.2), float32."""
     noise = rng.standard_normal(rates.shape, np.float32)
     return rates + noise * np.sqrt(np.abs(rates))
 
@@ -182,7 +164,7 @@ def response_sd(fields: ReceptiveFields, image_size: int, seed: np.random.SeedSe
 
 
 def simulate(
-    name: str,
+    design: Design,
     *,
     scales: list[float],
     n_neurons: int,
@@ -190,46 +172,27 @@ def simulate(
     centered: bool,
     image_size: int,
     patch: int,
-    n_images: int,
-    n_test: int,
-    validation_fraction: float,
-    validation_max: int,
-    seed: int,
-    repetitions: int = 1,
 ) -> xr.Dataset:
-    """Simulate a dataset that fulfils the contract of :mod:`whatwhere.dataset`.
+    """Simulates responses with noise to training and validation images, without noise to test images.
 
     Parameters
     ----------
-    name
-        Name of the dataset.
+    design
+        Images, splits and seed.
     scales
         One scale T per cell type.
     n_neurons
-        All types together, a multiple of the number of types.
+        Neurons of all types together, a multiple of the number of types.
     variation, centered, image_size, patch
         As in :func:`receptive_fields`.
-    n_images
-        Training and validation images with noisy responses.
-    n_test
-        Test images with noiseless responses.
-    validation_fraction, validation_max
-        As in :func:`whatwhere.draw.n_validation`.
-    seed
-        Neurons, training images, training noise, test images and the response scale have a random stream
-        each, so more images do not change the neurons, nor the first images.
-    repetitions
-        Folds of the dataset, each with ``n_images`` and ``n_test`` images of its own.
     """
-    streams = stream(seed, Purpose.SIMULATION).spawn(5)
-    neuron_seed, image_seed, noise_seed, test_seed, scale_seed = streams
+    neuron_seed, image_seed, noise_seed, test_seed, scale_seed = design.streams(5)
     fields = receptive_fields(
         scales, n_neurons // len(scales), variation, centered, image_size, patch, neuron_seed
     )
-    validation = n_validation(n_images, validation_fraction, validation_max)
-    split = repeated_split({TRAIN: n_images - validation, VALIDATION: validation, TEST: n_test}, repetitions)
-    images = np.empty((split.shape[1], 1, image_size, image_size), np.float32)
-    rates = np.empty((split.shape[1], len(fields.kernels)), np.float32)
+    n_images, n_test, repetitions = design.n_images, design.n_test, design.repetitions
+    images = np.empty((repetitions * (n_images + n_test), 1, image_size, image_size), np.float32)
+    rates = np.empty((len(images), len(fields.kernels)), np.float32)
     responses = np.empty_like(rates)
     seeds = zip(*(child.spawn(repetitions) for child in (image_seed, test_seed, noise_seed)), strict=True)
     for repetition, of_repetition in enumerate(seeds):
@@ -243,34 +206,19 @@ def simulate(
                 rng.standard_normal(out=images[piece], dtype=np.float32)
                 rates[piece] = linear_rates(fields, images[piece])
                 responses[piece] = rates[piece] if begin == tested else add_noise(rates[piece], noise_rng)
-    dataset = xr.Dataset(
+    return design.dataset(
         {
-            "images": (("image", "channel", "y", "x"), images, {"units": "sd of the white noise"}),
-            "responses": (("repeat", "image", "neuron"), responses[None], {"units": "a.u."}),
-            "split": (("fold", "image"), split, {"meaning": SPLIT_MEANING}),
-            "rates": (("image", "neuron"), rates, {"units": "a.u."}),
-            "location": (
-                ("neuron", "axis"),
-                fields.location.astype(np.float32),
-                {"units": "px", "axis": "y, x"},
-            ),
-            "cell_type": (("neuron",), fields.cell_type.astype(np.int16)),
-            "response_sd": (
-                ("neuron",),
-                response_sd(fields, image_size, scale_seed).astype(np.float32),
-                {"units": "a.u."},
-            ),
-            "receptive_field": (("neuron", "ry", "rx"), fields.kernels.astype(np.float32)),
+            "images": images,
+            "responses": responses[None],
+            "rates": rates,
+            "location": fields.location,
+            "cell_type": fields.cell_type,
+            "response_sd": response_sd(fields, image_size, scale_seed),
+            "receptive_field": fields.kernels,
         },
-        attrs={
-            "name": name,
-            "kind": "simulated",
-            "source": f"difference-of-Gaussians population, scales {scales}, seed {seed}",
-            "normalize": "none",
-            "noise_free_test": 1,
-            "repeat_averages": 0,
-            "validation_fraction": validation_fraction,
-            "validation_max": validation_max,
-        },
+        "a.u.",
+        source=f"difference-of-Gaussians population, scales {scales}, seed {design.seed}",
+        normalize="none",
+        noise_free_test=1,
+        image_units="sd of the white noise",
     )
-    return dataset

@@ -1,4 +1,9 @@
-"""Simulated neurons that are units of a nonlinear feature space (Figure 5, section F.1)."""
+"""Simulated neurons that are units of a nonlinear feature space (Figure 5, section F.1).
+
+A feature space maps images (image, channel, y, x) to feature maps (image, type, y, x). Its grid of
+locations is the grid of three layers of 5 x 5 px without padding: location (i, j) is the unit centred at
+pixel (i + 6, j + 6), and images of 44 px have 32 x 32 locations (section F.2).
+"""
 
 from __future__ import annotations
 
@@ -7,29 +12,88 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
+from torch import Tensor
+from torch.nn import functional
 
-from whatwhere.dataset import TEST, TRAIN, VALIDATION
-from whatwhere.draw import n_validation
+from whatwhere.dataset import TRAIN, VALIDATION
 from whatwhere.errors import UserError
+from whatwhere.simulations.design import Design
 from whatwhere.simulations.difference_of_gaussians import add_noise
-from whatwhere.simulations.feature_spaces import FeatureSpace, centres, n_locations, unit_responses
-from whatwhere.simulations.repetitions import SPLIT_MEANING
-from whatwhere.simulations.stimuli import draw_images, open_stimuli
+from whatwhere.simulations.stimuli import show
 from whatwhere.simulations.v1_bank import V1Bank
 from whatwhere.simulations.vgg19 import VGG19, fetch_weights
-from whatwhere.standardize import standardizer
-from whatwhere.streams import Purpose, stream
+from whatwhere.standardize import Standardizer
 
 logger = logging.getLogger(__name__)
 
 MEAN_RATE = 0.1
-N_CALIBRATION = 256
-"""Images of their own random stream that set scales and thresholds of a feature space."""
+MARGIN = 6
+"""Pixels from the edge of the image to the first location: half of 13 px, rounded down."""
+
+_CHUNK = 64
+
+
+def n_locations(image_size: int) -> int:
+    """Height and width of the grid of locations."""
+    return image_size - 2 * MARGIN
+
+
+def window(images: Tensor, receptive_field: int) -> Tensor:
+    """Pixels that the units of the grid see; zeros where an even receptive field leaves the image.
+
+    An even receptive field has no middle pixel: it reaches one pixel further to the right and downwards.
+    """
+    before, after = (receptive_field - 1) // 2, receptive_field // 2
+    start, stop = MARGIN - before, images.shape[-1] - MARGIN + after
+    beyond = max(stop - images.shape[-1], 0)
+    padded = functional.pad(images, (0, beyond, 0, beyond))
+    return padded[..., start:stop, start:stop]
+
+
+def centres(location: np.ndarray, receptive_field: int) -> np.ndarray:
+    """Centres in image pixels of units at locations of the grid, (neuron, 2) twice."""
+    return location + MARGIN + (0.0 if receptive_field % 2 else 0.5)
+
+
+def unit_responses(
+    space: V1Bank | VGG19,
+    images: np.ndarray,
+    standardize: Standardizer,
+    cell_type: np.ndarray,
+    location: np.ndarray,
+) -> np.ndarray:
+    """Responses of single units of the maps.
+
+    Parameters
+    ----------
+    space
+        The feature maps.
+    images
+        (image, channel, y, x), as stored.
+    standardize
+        Applied to the images before the maps.
+    cell_type
+        (neuron,) feature map of every neuron.
+    location
+        (neuron, 2) row and column in the grid.
+
+    Returns
+    -------
+    (image, neuron) float32.
+    """
+    responses = []
+    with torch.no_grad():
+        for start in range(0, len(images), _CHUNK):
+            chunk = torch.from_numpy(standardize(images[start : start + _CHUNK]))
+            maps = space(window(chunk, space.receptive_field)).numpy()
+            responses.append(maps[:, cell_type, location[:, 0], location[:, 1]])
+    return np.concatenate(responses).astype(np.float32, copy=False)
 
 
 def simulate(
-    name: str,
+    design: Design,
     *,
     feature_space: dict[str, Any],
     n_types: int,
@@ -38,128 +102,77 @@ def simulate(
     color: str,
     image_size: int,
     normalize: str,
-    n_images: int,
-    n_test: int,
-    validation_fraction: float,
-    validation_max: int,
-    seed: int,
     recording: str | Path | None,
     downloads: Path,
-    repetitions: int = 1,
 ) -> xr.Dataset:
-    """Simulate a dataset that fulfils the contract of :mod:`whatwhere.dataset`.
+    """Simulates neurons with a mean rate of 0.1 over training and validation images (section F.1).
 
-    Neurons are sorted by type. Every neuron is scaled to a mean of 0.1 over training and validation images;
-    these have Gaussian noise whose variance is the rate, test images none (section F.1).
+    Neurons are sorted by type. Responses to training and validation images have Gaussian noise whose variance
+    is the rate, responses to test images have no noise.
 
     Parameters
     ----------
-    name
-        Name of the dataset.
+    design
+        Images, splits and seed.
     feature_space
         ``name``: v1 (:mod:`whatwhere.simulations.v1_bank`), or vgg19 (:mod:`whatwhere.simulations.vgg19`)
         with ``layer``, ``weights`` and ``sha256``.
     n_types
         Number of feature maps.
     n_neurons
-        All types together, a multiple of ``n_types``; the units of a type have different locations.
+        Neurons of all types together, a multiple of ``n_types``; units of a type have different locations.
     stimuli, color, recording
         As in :func:`whatwhere.simulations.stimuli.open_stimuli`.
     image_size
         Height and width, px.
     normalize
-        Attribute of the dataset: how fits standardize the images.
-    n_images
-        Training and validation images.
-    n_test
-        Test images.
-    validation_fraction, validation_max
-        As in :func:`whatwhere.draw.n_validation`.
-    seed
-        Types, locations, noise, calibration and the images of every split have a random stream each, so
-        more neurons or images leave the first ones as they are, up to the scale of the mean rate.
+        Attribute of the dataset: standardization of the images in fits.
     downloads
         Folder that keeps downloaded weights.
-    repetitions
-        Folds of the dataset, each with ``n_images`` and ``n_test`` images of its own.
 
     Raises
     ------
     UserError
         If stimuli or weights cannot be had, or a neuron never responds.
     """
-    key = f"datasets.{name}"
-    streams = stream(seed, Purpose.SIMULATION).spawn(7)
-    type_seed, location_seed, noise_seed, calibration_seed = streams[:4]
-    channels = 3 if color == "rgb" else 1
-    source = open_stimuli(stimuli, color, recording, key)
-    calibration = np.empty((N_CALIBRATION, channels, image_size, image_size), np.float32)
-    source.fill(calibration, TRAIN, calibration_seed)
-    standardize = standardizer(calibration, "global")
-    space = _build(feature_space, n_types, standardize(calibration), type_seed, downloads)
-
-    validation = n_validation(n_images, validation_fraction, validation_max)
-    images, split, independent = draw_images(
-        source,
-        (channels, image_size, image_size),
-        {TRAIN: n_images - validation, VALIDATION: validation, TEST: n_test},
-        dict(zip((TRAIN, VALIDATION, TEST), streams[4:], strict=True)),
-        repetitions,
-    )
-    noisy = (split != TEST).all(0)
+    type_seed, location_seed, noise_seed, *image_seeds = design.streams(7)
+    shown = show(design, stimuli, color, (image_size, image_size), recording, image_seeds)
+    space: V1Bank | VGG19
+    if feature_space["name"] == "v1":
+        space = V1Bank(n_types, shown.calibration, type_seed)
+    else:
+        weights = fetch_weights(feature_space["weights"], feature_space["sha256"], downloads)
+        space = VGG19(weights, feature_space["layer"], n_types, shown.calibration, type_seed)
     cell_type, location = _units(n_types, n_neurons // n_types, n_locations(image_size), location_seed)
-    rates = unit_responses(space, images, standardize, cell_type, location)
+    rates = unit_responses(space, shown.images, shown.standardize, cell_type, location)
+    fitted = np.isin(design.split(), (TRAIN, VALIDATION))
+    noisy = fitted.any(0)
     mean = rates[noisy].mean(0, dtype=np.float64)
     if not mean.all():
         silent = int(np.argmin(mean))
         raise UserError(
-            f"{key}: neuron {silent} (type {cell_type[silent]}) responds to none of {noisy.sum()} images: "
-            "use more images or another seed"
+            f"datasets.{design.name}: neuron {silent} (type {cell_type[silent]}) responds to none of "
+            f"{noisy.sum()} images: use more images or another seed"
         )
     rates *= (MEAN_RATE / mean).astype(np.float32)
     logger.info("mean variance of the rates: %.4f", rates.var(0).mean())
     responses = rates.copy()
-    for fold, child in zip(split, noise_seed.spawn(repetitions), strict=True):
-        fitted = (fold == TRAIN) | (fold == VALIDATION)
-        responses[fitted] = add_noise(rates[fitted], np.random.default_rng(child))
-    return xr.Dataset(
+    for fold, child in zip(fitted, noise_seed.spawn(design.repetitions), strict=True):
+        responses[fold] = add_noise(rates[fold], np.random.default_rng(child))
+    return design.dataset(
         {
-            "images": (("image", "channel", "y", "x"), images, {"units": "as stored by the source"}),
-            "responses": (("repeat", "image", "neuron"), responses[None], {"units": "a.u."}),
-            "split": (("fold", "image"), split, {"meaning": SPLIT_MEANING}),
-            "rates": (("image", "neuron"), rates, {"units": "a.u."}),
-            "location": (
-                ("neuron", "axis"),
-                centres(location, space.receptive_field).astype(np.float32),
-                {"units": "px", "axis": "y, x"},
-            ),
-            "cell_type": (("neuron",), cell_type.astype(np.int16)),
+            "images": shown.images,
+            "responses": responses[None],
+            "rates": rates,
+            "location": centres(location, space.receptive_field),
+            "cell_type": cell_type,
         },
-        attrs={
-            "name": name,
-            "kind": "simulated",
-            "source": f"{feature_space['name']} feature space, {source.source}, seed {seed}",
-            "normalize": normalize,
-            "noise_free_test": 1,
-            "repeat_averages": 0,
-            "validation_fraction": validation_fraction,
-            "validation_max": validation_max,
-            **independent,
-        },
+        "a.u.",
+        source=f"{feature_space['name']} feature space, {shown.source}, seed {design.seed}",
+        normalize=normalize,
+        noise_free_test=1,
+        independent_pixels=shown.independent_pixels,
     )
-
-
-def _build(
-    definition: dict[str, Any],
-    n_types: int,
-    calibration: np.ndarray,
-    seed: np.random.SeedSequence,
-    downloads: Path,
-) -> FeatureSpace:
-    if definition["name"] == "v1":
-        return V1Bank(n_types, calibration, seed)
-    path = fetch_weights(definition["weights"], definition["sha256"], downloads)
-    return VGG19(path, definition["layer"], n_types, calibration, seed)
 
 
 def _units(

@@ -1,7 +1,7 @@
 """Natural stimuli of simulations: crops of photographs, or generated images.
 
 Test crops never show a pixel that training or validation crops show: a photograph is cut into disjoint
-regions before it is cropped, and of many images every one belongs to a single split.
+regions before it is cropped, and each of many image files belongs to a single split.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -20,46 +20,45 @@ from whatwhere.recordings.pictures import decode_image, in_numeric_order, is_ima
 from whatwhere.recordings.preprocess import preprocess
 from whatwhere.recordings.splits import assign
 from whatwhere.simulations.dead_leaves import dead_leaves
-from whatwhere.simulations.repetitions import repeated_split
+from whatwhere.simulations.design import Design
+from whatwhere.standardize import Standardizer, standardizer
 
 logger = logging.getLogger(__name__)
+
+N_CALIBRATION = 256
+"""Images of their own random stream that set thresholds and scales of simulated neurons."""
 
 _BLOCK = 4096
 
 
-class Stimuli(Protocol):
-    """A source of images."""
+@dataclass(frozen=True)
+class Generated:
+    """Dead leaves, see :mod:`whatwhere.simulations.dead_leaves`; every image is new.
 
-    @property
-    def source(self) -> str:
-        """Where the images come from."""
+    Attributes
+    ----------
+    source
+        Name of the source of the images.
+    """
+
+    source: str = "generated dead leaves"
 
     def fill(self, images: np.ndarray, split: int, seed: np.random.SeedSequence) -> int:
-        """Draw images into an array; more images leave the first ones as they are.
+        """Draws images into an array; more images leave the first images as they are.
 
         Parameters
         ----------
         images
             (image, channel, y, x) float32 to be filled.
         split
-            What the images are for, a code of :mod:`whatwhere.dataset`.
+            Use of the images, a code of :mod:`whatwhere.dataset`.
         seed
             Random stream of the images.
 
         Returns
         -------
-        Independent pixels: how many different pixels of the source the images show.
+        Independent pixels: number of different pixels of the source that the images show.
         """
-
-
-@dataclass(frozen=True)
-class Generated:
-    """Dead leaves, see :mod:`whatwhere.simulations.dead_leaves`; every image is new."""
-
-    source: str = "generated dead leaves"
-
-    def fill(self, images: np.ndarray, split: int, seed: np.random.SeedSequence) -> int:
-        """Draw images, see :class:`Stimuli`."""
         n_images, channels, height, width = images.shape
         start = 0
         for block in dead_leaves(n_images, channels, (height, width), seed):
@@ -70,16 +69,16 @@ class Generated:
 
 @dataclass(frozen=True)
 class Crops:
-    """Random crops, each of them at most once.
+    """Random crops of pictures, each crop at most once.
 
     Attributes
     ----------
     source
-        Where the pictures come from.
+        Name of the source of the pictures.
     pictures
         (channel, y, x) each; they share no pixel.
     split
-        (picture,) what each may be used for.
+        (picture,) split that may use the picture.
     """
 
     source: str
@@ -87,7 +86,7 @@ class Crops:
     split: np.ndarray
 
     def fill(self, images: np.ndarray, split: int, seed: np.random.SeedSequence) -> int:
-        """Draw crops, see :class:`Stimuli`; UserError if there are not as many different ones."""
+        """Draws crops, see :meth:`Generated.fill`; UserError if there are too few different crops."""
         height, width = images.shape[-2:]
         pictures = [self.pictures[index] for index in np.flatnonzero(self.split == split)]
         sides = np.array([picture.shape[1:] for picture in pictures]).reshape(-1, 2)
@@ -95,9 +94,8 @@ class Crops:
         first = np.concatenate([[0], np.cumsum(corners.prod(1))])
         if first[-1] < len(images):
             raise UserError(
-                f"{self.source}: {first[-1]} different {SPLITS[split]} crops of {height} x {width} px are "
-                f"fewer than the {len(images)} wanted: use fewer or smaller images, more pictures, or source "
-                "generated"
+                f"{self.source}: {first[-1]} different {SPLITS[split]} crops of {height} x {width} px, "
+                f"expected {len(images)}: use fewer or smaller images, more pictures, or source generated"
             )
         shown = [np.zeros(picture.shape[1:], bool) for picture in pictures]
         for image, number in zip(images, _distinct(first[-1], len(images), seed), strict=True):
@@ -109,7 +107,7 @@ class Crops:
 
 
 def _distinct(total: int, n: int, seed: np.random.SeedSequence) -> list[int]:
-    """The first ``n`` different numbers below ``total`` of a random stream."""
+    """Returns the first ``n`` different numbers below ``total`` of a random stream."""
     rng = np.random.default_rng(seed)
     numbers: dict[int, None] = {}
     while len(numbers) < n:
@@ -117,8 +115,10 @@ def _distinct(total: int, n: int, seed: np.random.SeedSequence) -> list[int]:
     return list(numbers)[:n]
 
 
-def open_stimuli(definition: dict[str, Any], color: str, recording: str | Path | None, key: str) -> Stimuli:
-    """Open the source of a dataset's stimuli.
+def open_stimuli(
+    definition: dict[str, Any], color: str, recording: str | Path | None, key: str
+) -> Generated | Crops:
+    """Opens the source of a dataset's stimuli.
 
     Parameters
     ----------
@@ -134,35 +134,32 @@ def open_stimuli(definition: dict[str, Any], color: str, recording: str | Path |
     Raises
     ------
     UserError
-        If files are unreadable, or grey where colour is wanted.
+        If files are unreadable, or grey where color is wanted.
     """
     source = definition["source"]
     if source == "generated":
         return Generated()
+    as_stored = {"color": color, "crop": None, "size": None}
     if source == "photographs":
-        return _photographs(definition, color, key)
+        return _photographs(definition, as_stored, key)
     if source == "images":
-        return _image_files(definition, color, key)
+        return _image_files(definition, as_stored, key)
     if recording is None:
         raise ValueError("source recording needs a file")
     with open_dataset(recording) as dataset:
-        pictures = preprocess(dataset["images"].values, _as_stored(color), key)
-        # Copies of an image share a split there, so that they do here.
+        pictures = preprocess(dataset["images"].values, as_stored, key)
+        # Copies of an image share a split in the recording, so that they share one here.
         return Crops(f"images of {definition['dataset']}", list(pictures), dataset["split"].values[0])
 
 
-def _as_stored(color: str) -> dict[str, Any]:
-    return {"color": color, "crop": None, "size": None}
-
-
-def _photographs(definition: dict[str, Any], color: str, key: str) -> Crops:
+def _photographs(definition: dict[str, Any], as_stored: dict[str, Any], key: str) -> Crops:
     """The two photographs that scikit-learn ships, each cut from left to right."""
-    # Imported where it is needed: a second for every job that only simulates.
+    # Imported here, because the import takes a second of every job that simulates.
     from sklearn.datasets import load_sample_images
 
     pictures, split = [], []
     for photograph in load_sample_images().images:
-        picture = preprocess(np.moveaxis(photograph, -1, 0)[None], _as_stored(color), key)[0]
+        picture = preprocess(np.moveaxis(photograph, -1, 0)[None], as_stored, key)[0]
         width = picture.shape[-1]
         test, validation = (round(width * definition[name]) for name in ("test", "validation"))
         pictures += np.split(picture, [width - test - validation, width - test], axis=-1)
@@ -170,64 +167,83 @@ def _photographs(definition: dict[str, Any], color: str, key: str) -> Crops:
     return Crops("photographs of scikit-learn", pictures, np.array(split))
 
 
-def _image_files(definition: dict[str, Any], color: str, key: str) -> Crops:
+def _image_files(definition: dict[str, Any], as_stored: dict[str, Any], key: str) -> Crops:
     with open_tree(definition["path"]) as tree:
         names = in_numeric_order([name for name in tree.names if is_image(name)])
         if not names:
-            raise UserError(f"{tree.path}: holds no PNG, JPEG or TIFF file")
+            raise UserError(
+                f"{tree.path}: holds no PNG, JPEG or TIFF file: set stimuli.path to a folder of images"
+            )
         decoded = [decode_image(tree.read(name), tree.label(name)) for name in names]
     if len({picture.dtype for picture in decoded}) > 1:
-        raise UserError(f"{tree.path}: holds images of different depth: save all with the same")
+        raise UserError(f"{tree.path}: holds images of different depth: save all images with the same depth")
     split = assign(duplicate_groups(decoded), None, {**definition, "folds": 1}, f"{key}.stimuli")[0]
-    pictures = [preprocess(picture[None], _as_stored(color), key)[0] for picture in decoded]
+    pictures = [preprocess(picture[None], as_stored, key)[0] for picture in decoded]
     return Crops(str(definition["path"]), pictures, split)
 
 
-def draw_images(
-    stimuli: Stimuli,
-    shape: tuple[int, int, int],
-    counts: dict[int, int],
-    seeds: dict[int, np.random.SeedSequence],
-    repetitions: int,
-) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
-    """Draw the images of a dataset: of every repetition training, then validation, then test.
+@dataclass(frozen=True)
+class Shown:
+    """Images that a simulated population sees.
+
+    Attributes
+    ----------
+    images
+        (image, channel, y, x) float32, as stored by the source: of every repetition training, then
+        validation, then test images.
+    standardize
+        Brings images to mean 0 and variance 1.
+    calibration
+        (image, channel, y, x) standardized images of their own random stream.
+    source
+        Name of the source.
+    independent_pixels
+        Independent pixels of the first repetition by attribute of the dataset.
+    """
+
+    images: np.ndarray
+    standardize: Standardizer
+    calibration: np.ndarray
+    source: str
+    independent_pixels: dict[str, int]
+
+
+def show(
+    design: Design,
+    definition: dict[str, Any],
+    color: str,
+    size: tuple[int, int],
+    recording: str | Path | None,
+    seeds: list[np.random.SeedSequence],
+) -> Shown:
+    """Draws all images of a dataset.
 
     Parameters
     ----------
-    stimuli
-        Where from.
-    shape
-        (channel, y, x).
-    counts, seeds
-        Number of images of one repetition, and random stream, by split.
-    repetitions
-        How often.
-
-    Returns
-    -------
-    images
-        (image, channel, y, x) float32.
-    split
-        (fold, image) int8, a fold per repetition.
-    independent
-        Independent pixels of the first repetition by name of the split, as attributes of the dataset.
+    design
+        Number of images.
+    definition, color, recording
+        As in :func:`open_stimuli`.
+    size
+        (y, x), px.
+    seeds
+        Random streams of the images for calibration, training, validation and test.
     """
-    split = repeated_split(counts, repetitions)
-    images = np.empty((split.shape[1], *shape), np.float32)
-    spawned = {code: seed.spawn(repetitions) for code, seed in seeds.items()}
+    stimuli = open_stimuli(definition, color, recording, f"datasets.{design.name}")
+    shape = (3 if color == "rgb" else 1, *size)
+    calibration = np.empty((N_CALIBRATION, *shape), np.float32)
+    stimuli.fill(calibration, TRAIN, seeds[0])
+    standardize = standardizer(calibration, "global")
+    images = np.empty((design.repetitions * sum(design.counts.values()), *shape), np.float32)
+    spawned = [seed.spawn(design.repetitions) for seed in seeds[1:]]
     independent: dict[str, int] = {}
     start = 0
-    for repetition in range(repetitions):
-        for code, count in counts.items():
-            pixels = stimuli.fill(images[start : start + count], code, spawned[code][repetition])
+    for of_repetition in zip(*spawned, strict=True):
+        for (code, count), seed in zip(design.counts.items(), of_repetition, strict=True):
+            pixels = stimuli.fill(images[start : start + count], code, seed)
             start += count
             independent.setdefault(f"independent_pixels_{SPLITS[code]}", pixels)
-            logger.info(
-                "%s: %d %s images show %d independent pixels (%.2f of all their pixels)",
-                stimuli.source,
-                count,
-                SPLITS[code],
-                pixels,
-                pixels / (count * shape[1] * shape[2]),
-            )
-    return images, split, independent
+            text = "%s: %d %s images show %d independent pixels (%.2f of all their pixels)"
+            share = pixels / (count * size[0] * size[1])
+            logger.info(text, stimuli.source, count, SPLITS[code], pixels, share)
+    return Shown(images, standardize, standardize(calibration), stimuli.source, independent)

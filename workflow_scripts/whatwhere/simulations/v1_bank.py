@@ -1,7 +1,7 @@
 """The ``v1`` feature space: a fixed bank of two stages that needs no download.
 
 Stage 1 filters the image with oriented, even and odd, and with blob-like filters in luminance and opponent
-colours, rectifies both signs apart, and pools. Stage 2 adds and subtracts a few pooled maps at small
+colors, rectifies both signs apart, and pools. Stage 2 adds and subtracts a few pooled maps at small
 offsets, as cells that respond to corners, ends and texture do, and rectifies above a high threshold. Three
 layers of 5 x 5 px can represent every map.
 """
@@ -20,12 +20,12 @@ logger = logging.getLogger(__name__)
 RECEPTIVE_FIELD = 13
 """Filter, pooling and offsets span 5 px each, as three layers of 5 x 5 px do."""
 SQUARED_CV = 6.5
-"""Variance over squared mean of every map, as of the paper's units: .054 to .079 at mean .1 (section F.1)."""
+"""Variance over squared mean of every map; 0.054 to 0.079 at mean 0.1 for the paper's units (section F.1)."""
 
 _SIZE = 5
 _ORIENTATIONS = 4
 N_SPATIAL = 2 * _ORIENTATIONS + 1
-"""Number of filters of one colour: even and odd ones, and a blob."""
+"""Number of filters of one color: even and odd filters, and a blob."""
 _BOTH_SIGNS = (0.5, -0.7)
 """Weights of an input and a suppression that both signs of a filter drive, relative to one sign's input."""
 _CANDIDATES = 40
@@ -50,10 +50,10 @@ def spatial_filters() -> np.ndarray:
 
 
 class V1Bank:
-    """Feature maps of the bank, see the module.
+    """Feature maps of the bank, described at the top of the module.
 
-    Types are chosen one after the other, each the one of many random combinations whose map correlates
-    least with those chosen before; so the types of a smaller bank are the first ones of a larger one.
+    Types are selected one after the other. Each type is the random combination, of many, whose map correlates
+    least with the maps selected before; so the types of a smaller bank are the first types of a larger bank.
 
     Parameters
     ----------
@@ -67,13 +67,12 @@ class V1Bank:
     Attributes
     ----------
     correlations
-        (type, type) between maps, over ``images`` and places.
+        (type, type) between maps, over ``images`` and locations.
     """
 
     receptive_field = RECEPTIVE_FIELD
 
     def __init__(self, n_types: int, images: np.ndarray, seed: np.random.SeedSequence) -> None:
-        self.n_types = n_types
         self._first = torch.from_numpy(_first_stage(images.shape[1]))
         axis = torch.arange(_SIZE) - _SIZE // 2
         pooling = torch.exp(-(axis**2) / (2 * _POOLING_SD**2))
@@ -81,7 +80,7 @@ class V1Bank:
         with torch.no_grad():
             pooled = self._unscaled(torch.from_numpy(images))
             self._scale = pooled.std((0, 2, 3))
-            self._choose(pooled / self._scale[:, None, None], np.random.default_rng(seed))
+            self._select(n_types, pooled / self._scale[:, None, None], np.random.default_rng(seed))
 
     def __call__(self, images: Tensor) -> Tensor:
         """Feature maps, (image, channel, y, x) to (image, type, y - 12, x - 12)."""
@@ -98,25 +97,24 @@ class V1Bank:
         pooled = functional.conv2d(rectified, columns, groups=n_maps)
         return functional.conv2d(pooled, rows, groups=n_maps)
 
-    def _choose(self, pooled: Tensor, rng: np.random.Generator) -> None:
+    def _select(self, n_types: int, pooled: Tensor, rng: np.random.Generator) -> None:
         n_filters = len(self._first)
-        kernels: list[Tensor] = []
-        thresholds: list[float] = []
-        chosen: list[Tensor] = []
-        for _ in range(self.n_types):
+        kernels, thresholds = [], []
+        selected: list[Tensor] = []
+        for _ in range(n_types):
             candidates = torch.stack([_combination(n_filters, rng) for _ in range(_CANDIDATES)])
             drives = functional.conv2d(pooled, candidates).transpose(0, 1).flatten(1)
             levels = [_threshold(drive) for drive in drives]
             maps = functional.relu(drives - torch.tensor(levels)[:, None])
             maps = functional.normalize(maps - maps.mean(1, keepdim=True), dim=1)
-            worst = torch.stack([(maps @ other).abs() for other in chosen] or [torch.zeros(_CANDIDATES)])
+            worst = torch.stack([(maps @ other).abs() for other in selected] or [torch.zeros(_CANDIDATES)])
             best = int(worst.max(0).values.argmin())
             kernels.append(candidates[best])
             thresholds.append(levels[best])
-            chosen.append(maps[best].clone())
+            selected.append(maps[best].clone())
         self._second = torch.stack(kernels)
         self._threshold = torch.tensor(thresholds)
-        self.correlations = torch.stack(chosen) @ torch.stack(chosen).T
+        self.correlations = torch.stack(selected) @ torch.stack(selected).T
         logger.info("correlations of the types:\n%s", self.correlations.numpy().round(2))
 
 
@@ -130,8 +128,9 @@ def _first_stage(channels: int) -> np.ndarray:
 def _combination(n_filters: int, rng: np.random.Generator) -> Tensor:
     """Weights on pooled maps of different filters, each at an offset of its own, (map, y, x).
 
-    One sign of a luminance filter enters, because the mean of the images that excite a unit must show where
-    it is; of two filters of any colour both signs enter, because no linear model may predict a unit.
+    A luminance filter enters with one sign, because the mean of the images that excite a unit must show the
+    location of the unit. Two filters of any color enter with both signs, because no linear model may predict
+    a unit.
     """
     kernel = torch.zeros(2, n_filters, _SIZE, _SIZE)
     luminance = rng.integers(N_SPATIAL)
@@ -145,7 +144,7 @@ def _combination(n_filters: int, rng: np.random.Generator) -> Tensor:
 
 
 def _threshold(drive: Tensor) -> float:
-    """Where rectification leaves a map of squared coefficient of variation :data:`SQUARED_CV`."""
+    """Threshold above which a rectified map has the squared coefficient of variation :data:`SQUARED_CV`."""
     low, high = float(drive.min()), float(drive.max())
     for _ in range(30):
         middle = (low + high) / 2

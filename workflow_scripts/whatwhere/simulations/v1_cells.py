@@ -1,13 +1,13 @@
 """A simulated recording of primary visual cortex: simple and complex cells, natural images, Poisson counts.
 
-It stands in for the recordings of Table 1. Cells of one type share their filters and differ in place. A
-simple cell is one Gabor filter; a complex cell is the energy of two in quadrature (Adelson & Bergen 1985),
-which no model of one filter can be. Both have a threshold, a spontaneous rate, and a mean count of their own.
+The simulation stands in for the recordings of Table 1. Cells of one type share their filters and differ in
+location. A simple cell is one Gabor filter; a complex cell is the energy of two Gabor filters in quadrature
+(Adelson & Bergen 1985), which no model of one filter can represent. Every cell has a threshold, a spontaneous
+rate and a mean count.
 """
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,10 @@ import xarray as xr
 from numpy.lib.stride_tricks import sliding_window_view
 
 from whatwhere.dataset import TEST, TRAIN, VALIDATION
-from whatwhere.draw import n_validation
-from whatwhere.metrics import cc_max, noise_variance
-from whatwhere.simulations.repetitions import SPLIT_MEANING
-from whatwhere.simulations.stimuli import draw_images, open_stimuli
-from whatwhere.standardize import Standardizer, standardizer
-from whatwhere.streams import Purpose, stream
+from whatwhere.simulations.design import Design
+from whatwhere.simulations.stimuli import show
+from whatwhere.standardize import Standardizer
 
-logger = logging.getLogger(__name__)
-
-N_CALIBRATION = 256
-"""Images of their own random stream that set thresholds and mean rates."""
 WAVELENGTHS = (5.0, 8.0)
 """Range of the wavelengths of Gabor filters, px."""
 ENVELOPE = 0.4
@@ -53,9 +46,9 @@ class CellTypes:
     filters
         (type, phase, y, x) even and odd Gabor filters, zero mean, unit norm.
     is_complex
-        (type,) whether cells respond to the energy of both rather than to the first.
+        (type,) whether cells respond to the energy of both filters rather than to the first filter.
     threshold, mean
-        (type,) threshold of the drive, and mean of what exceeds it.
+        (type,) threshold of the drive, and mean of the drive in excess of the threshold.
     """
 
     filters: np.ndarray
@@ -74,9 +67,9 @@ def gabor(size: int, orientation: float, wavelength: float, phase: float, aspect
     orientation
         Direction across the stripes, rad from the x axis.
     wavelength
-        In px.
+        Wavelength of the stripes, px.
     phase
-        Of the stripes at the centre, rad; 0 is even.
+        Phase of the stripes at the centre, rad; 0 is even.
     aspect_ratio
         Length of the envelope along the stripes, relative to its width.
     """
@@ -92,7 +85,7 @@ def gabor(size: int, orientation: float, wavelength: float, phase: float, aspect
 
 
 def drives(filters: np.ndarray, is_complex: np.ndarray, patches: np.ndarray) -> np.ndarray:
-    """Drive of cells: the first filter's output, or the root of the energy of both.
+    """Drive of cells: the output of the first filter, or the root of the energy of both filters.
 
     Parameters
     ----------
@@ -101,7 +94,8 @@ def drives(filters: np.ndarray, is_complex: np.ndarray, patches: np.ndarray) -> 
     is_complex
         (neuron,).
     patches
-        (image, neuron, y, x) what every cell sees, or (image, 1, y, x) the same for all.
+        (image, neuron, y, x) pixels in the receptive field of every cell, or (image, 1, y, x) the same pixels
+        for all cells.
 
     Returns
     -------
@@ -117,7 +111,7 @@ def drives(filters: np.ndarray, is_complex: np.ndarray, patches: np.ndarray) -> 
 def cell_types(
     n_simple: int, n_complex: int, patch: int, images: np.ndarray, seed: np.random.SeedSequence
 ) -> CellTypes:
-    """Draw the types and set thresholds and means from standardized images (image, 1, y, x)."""
+    """Draws the types and sets thresholds and means from standardized images (image, 1, y, x)."""
     rng = np.random.default_rng(seed)
     filters = []
     for count in (n_simple, n_complex):
@@ -151,14 +145,12 @@ def relative_rates(
     Parameters
     ----------
     types
-        The types.
+        Filters and thresholds of the types.
     cell_type, corner, spontaneous
         (neuron,) type, (neuron, 2) top-left pixel (y, x) of the receptive field, (neuron,) share of the
         mean rate that does not depend on the image.
-    images
-        (image, 1, y, x), as stored.
-    standardize
-        Applied to the images.
+    images, standardize
+        (image, 1, y, x), as stored, and the standardization that the filters expect.
     """
     patch = types.filters.shape[-1]
     rates = np.empty((len(images), len(cell_type)), np.float32)
@@ -173,7 +165,7 @@ def relative_rates(
 
 
 def simulate(
-    name: str,
+    design: Design,
     *,
     n_simple_types: int,
     n_complex_types: int,
@@ -184,27 +176,20 @@ def simulate(
     stimuli: dict[str, Any],
     image_size: int | tuple[int, int],
     normalize: str,
-    n_images: int,
-    n_test: int,
-    validation_fraction: float,
-    validation_max: int,
-    seed: int,
     recording: str | Path | None,
-    repetitions: int = 1,
 ) -> xr.Dataset:
-    """Simulate a dataset that fulfils the contract of :mod:`whatwhere.dataset`.
+    """Simulates a recording that shows training and validation images once and test images repeatedly.
 
     Neurons are sorted by type, simple types first; types have the same number of neurons or one more.
-    Training and validation images are shown once, test images ``n_repeats`` times.
 
     Parameters
     ----------
-    name
-        Name of the dataset.
+    design
+        Images, splits and seed.
     n_simple_types, n_complex_types
         Cell types, at least one together.
     n_neurons
-        All types together.
+        Neurons of all types together.
     patch
         Height and width of receptive fields, px, odd.
     mean_count
@@ -216,27 +201,12 @@ def simulate(
     image_size
         Height and width, px, or (y, x).
     normalize
-        Attribute of the dataset: how fits standardize the images.
-    n_images
-        Training and validation images.
-    n_test
-        Test images.
-    validation_fraction, validation_max
-        As in :func:`whatwhere.draw.n_validation`.
-    seed
-        Types, cells, calibration, the images of every split and the spikes of every split have a random
-        stream each, so more images leave neurons and first images as they are.
-    repetitions
-        Folds of the dataset, each with ``n_images`` and ``n_test`` images of its own.
+        Attribute of the dataset: standardization of the images in fits.
     """
-    streams = stream(seed, Purpose.SIMULATION).spawn(8)
-    type_seed, cell_seed, calibration_seed = streams[:3]
-    source = open_stimuli(stimuli, "grey", recording, f"datasets.{name}")
+    type_seed, cell_seed, *image_seeds, once_seed, repeated_seed = design.streams(8)
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    calibration = np.empty((N_CALIBRATION, 1, height, width), np.float32)
-    source.fill(calibration, TRAIN, calibration_seed)
-    standardize = standardizer(calibration, "global")
-    types = cell_types(n_simple_types, n_complex_types, patch, standardize(calibration), type_seed)
+    shown = show(design, stimuli, "grey", (height, width), recording, image_seeds)
+    types = cell_types(n_simple_types, n_complex_types, patch, shown.calibration, type_seed)
 
     rng = np.random.default_rng(cell_seed)
     cell_type = np.sort(np.arange(n_neurons) % len(types.filters))
@@ -244,59 +214,27 @@ def simulate(
     spontaneous = rng.uniform(*SPONTANEOUS, n_neurons)
     counts = mean_count * np.exp(MEAN_COUNT_SPREAD * rng.standard_normal(n_neurons))
 
-    validation = n_validation(n_images, validation_fraction, validation_max)
-    images, split, independent = draw_images(
-        source,
-        (1, height, width),
-        {TRAIN: n_images - validation, VALIDATION: validation, TEST: n_test},
-        dict(zip((TRAIN, VALIDATION, TEST), streams[3:6], strict=True)),
-        repetitions,
-    )
-    rates = relative_rates(types, cell_type, corner, spontaneous, images, standardize)
+    rates = relative_rates(types, cell_type, corner, spontaneous, shown.images, shown.standardize)
     rates *= counts.astype(np.float32)
     responses = np.full((n_repeats, *rates.shape), np.nan, np.float32)
-    spikes = zip(split, *(child.spawn(repetitions) for child in streams[6:]), strict=True)
-    for fold, once, repeated in spikes:
+    spikes = (seed.spawn(design.repetitions) for seed in (once_seed, repeated_seed))
+    for fold, once, repeated in zip(design.split(), *spikes, strict=True):
         fitted, tested = (fold == TRAIN) | (fold == VALIDATION), fold == TEST
         responses[0, fitted] = np.random.default_rng(once).poisson(rates[fitted])
-        shape = (n_repeats, n_test, n_neurons)
+        shape = (n_repeats, design.n_test, n_neurons)
         responses[:, tested] = np.random.default_rng(repeated).poisson(rates[tested], shape)
-    _report(responses[:, tested], rates[tested])
-    return xr.Dataset(
+    kinds = f"{n_simple_types} types of simple and {n_complex_types} of complex cells"
+    return design.dataset(
         {
-            "images": (("image", "channel", "y", "x"), images, {"units": "as stored by the source"}),
-            "responses": (("repeat", "image", "neuron"), responses, {"units": "spikes per image"}),
-            "split": (("fold", "image"), split, {"meaning": SPLIT_MEANING}),
-            "rates": (("image", "neuron"), rates, {"units": "spikes per image"}),
-            "location": (
-                ("neuron", "axis"),
-                (corner + patch // 2).astype(np.float32),
-                {"units": "px", "axis": "y, x"},
-            ),
-            "cell_type": (("neuron",), cell_type.astype(np.int16)),
+            "images": shown.images,
+            "responses": responses,
+            "rates": rates,
+            "location": corner + patch // 2,
+            "cell_type": cell_type,
         },
-        attrs={
-            "name": name,
-            "kind": "simulated",
-            "source": (
-                f"{n_simple_types} types of simple and {n_complex_types} of complex cells, {source.source}, "
-                f"seed {seed}"
-            ),
-            "normalize": normalize,
-            "noise_free_test": 0,
-            "repeat_averages": 0,
-            "validation_fraction": validation_fraction,
-            "validation_max": validation_max,
-            **independent,
-        },
+        "spikes per image",
+        source=f"{kinds}, {shown.source}, seed {design.seed}",
+        normalize=normalize,
+        noise_free_test=0,
+        independent_pixels=shown.independent_pixels,
     )
-
-
-def _report(responses: np.ndarray, rates: np.ndarray) -> None:
-    """Log what recordings of mouse V1 are compared by, from responses to test images and their rates."""
-    signal = rates.var(0, ddof=1)
-    logger.info("mean count: median over neurons %.2f", np.median(rates.mean(0)))
-    logger.info("single-trial signal fraction: median %.2f", np.median(signal / (signal + rates.mean(0))))
-    if len(responses) > 1:
-        logger.info("noise variance of one trial: median %.2f", np.median(noise_variance(responses)))
-        logger.info("cc_max: median %.2f", np.nanmedian(cc_max(responses)))

@@ -1,9 +1,9 @@
 """The ``vgg19`` feature space: maps of the first layers of VGG-19 (Simonyan & Zisserman 2015) at stride 1.
 
 In VGG-19 a pooling of 2 x 2 px at stride 2 follows conv1_2, so that conv2_2 has a unit at every second pixel
-only. Here pooling moves by one pixel and the layers behind it are dilated by two: at the locations that the
-original has, the units are the same ones, and the locations in between are those of the original on an image
-shifted by one pixel. Layers up to conv2_2 see 14 px at most; no layer is padded.
+only. Here pooling moves by one pixel and the layers behind it are dilated by two: at the locations of the
+original the units are the same, and a location in between has the unit of the original on an image shifted
+by one pixel. Receptive fields of layers up to conv2_2 have 14 px at most; no layer is padded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.fetch import download, has_checksum, is_url
+from whatwhere.recordings.fetch import fetch, has_checksum, is_url
 
 LAYERS = {"conv1_1": 0, "conv1_2": 2, "conv2_1": 5, "conv2_2": 7}
 """Position of every layer in torchvision's ``features``."""
@@ -41,31 +41,31 @@ class VGG19:
     n_types
         Number of feature maps.
     images
-        (image, 3, y, x) standardized images; maps that respond to none of them are not chosen.
+        (image, 3, y, x) standardized images; maps that respond to none of the images are not selected.
     seed
-        Random stream of the choice; fewer types are the first ones of more.
+        Random stream of the selection; fewer types are the first of more types.
 
     Raises
     ------
     UserError
-        If the checkpoint is not one of VGG-19 or has too few maps that respond.
+        If the checkpoint is not of VGG-19 or has too few maps that respond.
     """
 
     def __init__(
         self, weights: Path, layer: str, n_types: int, images: np.ndarray, seed: np.random.SeedSequence
     ) -> None:
-        self.n_types = n_types
         self.receptive_field = RECEPTIVE_FIELDS[layer]
         self._layers = _read(weights, layer)
         with torch.no_grad():
             active = np.flatnonzero(self._all_maps(torch.from_numpy(images)).amax((0, 2, 3)).numpy() > 0)
         if len(active) < n_types:
-            raise UserError(f"{weights}: {len(active)} maps of {layer} respond, fewer than {n_types} types")
-        self._chosen = torch.from_numpy(np.random.default_rng(seed).permutation(active)[:n_types])
+            found = f"{len(active)} maps of {layer} respond, expected {n_types}"
+            raise UserError(f"{weights}: {found}: set n_types to at most {len(active)}")
+        self._selected = torch.from_numpy(np.random.default_rng(seed).permutation(active)[:n_types])
 
     def __call__(self, images: Tensor) -> Tensor:
         """Feature maps, (image, 3, y, x) to (image, type, y, x) where the receptive field fits."""
-        return self._all_maps(images)[:, self._chosen]
+        return self._all_maps(images)[:, self._selected]
 
     def _all_maps(self, images: Tensor) -> Tensor:
         maps, dilation = images, 1
@@ -77,41 +77,38 @@ class VGG19:
 
 
 def fetch_weights(location: str, sha256: str, downloads: Path) -> Path:
-    """Path of a checkpoint, downloaded if it is a URL.
+    """Path of a checkpoint, downloaded if the location is a URL.
 
     Raises
     ------
     UserError
-        If it cannot be had or has another checksum.
+        If the checkpoint cannot be had or has another checksum.
     """
-
-    def fault(path: Path) -> str | None:
-        is_right = has_checksum(path.read_bytes(), sha256)
-        return None if is_right else f"the SHA-256 is not {sha256}: damaged or another file"
-
-    if not is_url(location):
-        path = Path(location)
-        if not path.is_file():
-            raise UserError(f"{path}: no such file: feature_space.weights is a checkpoint of VGG-19")
-        if (found := fault(path)) is not None:
-            raise UserError(f"{path}: {found}")
-        return path
-    return download(location, downloads / "vgg19" / location.rstrip("/").rsplit("/", 1)[-1], fault)
+    if is_url(location):
+        address, name = location.rstrip("/").rsplit("/", 1)
+        return fetch(name, sha256, address, None, downloads / "vgg19")
+    path = Path(location)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file: feature_space.weights is a checkpoint of VGG-19")
+    if not has_checksum(path.read_bytes(), sha256):
+        raise UserError(f"{path}: the SHA-256 is not {sha256}: damaged or another file")
+    return path
 
 
 def _read(path: Path, last: str) -> dict[str, tuple[Tensor, Tensor]]:
     """Kernel and bias of the layers up to ``last``."""
     try:
         # Mapped, so that of half a gigabyte only the first layers are read.
-        is_zip = zipfile.is_zipfile(path)
-        state = torch.load(path, weights_only=True, map_location="cpu", mmap=is_zip)
-        names = list(LAYERS)
+        state = torch.load(path, weights_only=True, map_location="cpu", mmap=zipfile.is_zipfile(path))
         layers = {
-            name: (state[f"features.{LAYERS[name]}.weight"], state[f"features.{LAYERS[name]}.bias"])
-            for name in names[: names.index(last) + 1]
+            name: (state[f"features.{position}.weight"], state[f"features.{position}.bias"])
+            for name, position in LAYERS.items()
+            if position <= LAYERS[last]
         }
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path}: is no checkpoint of tensors: use torchvision's of VGG-19") from error
+        raise UserError(
+            f"{path}: is no checkpoint of tensors: use torchvision's checkpoint of VGG-19"
+        ) from error
     except (KeyError, TypeError) as error:
         raise UserError(f"{path}: has no {error}: use torchvision's checkpoint of VGG-19") from error
     for name, (kernel, bias) in layers.items():

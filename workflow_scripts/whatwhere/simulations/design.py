@@ -1,0 +1,114 @@
+"""Images, splits and seed that all kinds of simulations share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from whatwhere.dataset import TEST, TRAIN, UNUSED, VALIDATION, VARIABLES
+from whatwhere.draw import n_validation
+from whatwhere.streams import Purpose, stream
+
+
+@dataclass(frozen=True)
+class Design:
+    """Images, splits and seed of a simulated dataset.
+
+    Attributes
+    ----------
+    name
+        Name of the dataset.
+    n_images, n_test
+        Training plus validation images, and test images, of one repetition.
+    validation_fraction, validation_max
+        As in :func:`whatwhere.draw.n_validation`.
+    seed
+        Every quantity that is drawn has a random stream of its own, so more images leave the neurons and the
+        first images as they are.
+    repetitions
+        Folds of the dataset. They share the neurons, and no image.
+    """
+
+    name: str
+    n_images: int
+    n_test: int
+    validation_fraction: float
+    validation_max: int
+    seed: int
+    repetitions: int = 1
+
+    @classmethod
+    def of(cls, name: str, definition: dict[str, Any]) -> tuple[Design, dict[str, Any]]:
+        """Design of a simulated dataset of the config, and the other keys except ``kind``."""
+        shared = {field.name for field in fields(cls)} & set(definition)
+        design = cls(name, **{key: definition[key] for key in shared})
+        return design, {key: definition[key] for key in definition if key not in {"kind", *shared}}
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Number of images of one repetition by split, in the order in which they are stored."""
+        validation = n_validation(self.n_images, self.validation_fraction, self.validation_max)
+        return {TRAIN: self.n_images - validation, VALIDATION: validation, TEST: self.n_test}
+
+    def split(self) -> np.ndarray:
+        """Splits of repetitions whose images follow each other, (fold, image) int8."""
+        one = np.repeat(np.array(list(self.counts), np.int8), list(self.counts.values()))
+        split = np.full((self.repetitions, self.repetitions, len(one)), UNUSED, np.int8)
+        split[np.arange(self.repetitions), np.arange(self.repetitions)] = one
+        return split.reshape(self.repetitions, -1)
+
+    def streams(self, number: int) -> list[np.random.SeedSequence]:
+        """Independent random streams of the simulation."""
+        return stream(self.seed, Purpose.SIMULATION).spawn(number)
+
+    def dataset(
+        self,
+        arrays: dict[str, np.ndarray],
+        units: str,
+        *,
+        source: str,
+        normalize: str,
+        noise_free_test: int,
+        image_units: str = "as stored by the source",
+        independent_pixels: dict[str, int] | None = None,
+    ) -> xr.Dataset:
+        """Dataset that fulfils the contract of :mod:`whatwhere.dataset`.
+
+        Parameters
+        ----------
+        arrays
+            Variables of the contract without ``split``, of any type of numbers.
+        units
+            Of responses, rates and their sd.
+        source, normalize, noise_free_test, independent_pixels
+            Attributes of the contract.
+        image_units
+            Of the images.
+        """
+        attributes: dict[str, dict[str, str]] = {
+            **{name: {"units": units} for name in ("responses", "rates", "response_sd")},
+            "images": {"units": image_units},
+            "split": {"meaning": "0 train, 1 validation, 2 test, -1 of another repetition"},
+            "location": {"units": "px", "axis": "y, x"},
+        }
+        arrays = {**arrays, "split": self.split()}
+        variables = {
+            name: (dims, arrays[name].astype(dtype, copy=False), attributes.get(name, {}))
+            for name, (dims, dtype) in VARIABLES.items()
+            if name in arrays
+        }
+        described = {
+            "name": self.name,
+            "kind": "simulated",
+            "source": source,
+            "normalize": normalize,
+            "noise_free_test": noise_free_test,
+            "repeat_averages": 0,
+            "validation_fraction": self.validation_fraction,
+            "validation_max": self.validation_max,
+            **(independent_pixels or {}),
+        }
+        return xr.Dataset(variables, attrs=described)
