@@ -20,9 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import eager
 import numpy as np
 import pandas as pd
-import plain
 import torch
 from cases import Case, nonlinear_features, one_kernel, population, three_layers
 from measure import DEVICE, Row, compare, hardware, rate, table
@@ -34,7 +34,7 @@ from whatwhere.files import read_table, write_table
 from whatwhere.fit_data import FitData, load_fit_data
 from whatwhere.models.base import ImageShape
 from whatwhere.models.factorized_ridge import fit_factorized
-from whatwhere.models.feature_bank import FeatureBank
+from whatwhere.models.feature_bank import GaborFeatureBank
 from whatwhere.models.spec import ModelSpec
 from whatwhere.simulations.design import Design
 from whatwhere.simulations.difference_of_gaussians import simulate
@@ -58,13 +58,13 @@ def plain_steps(case: Case, n_steps: int, n_fits: int = 1) -> Callable[[], None]
     def task() -> None:
         size = case.definition["training"]["batch_size"]
         for encoder, strengths in list(zip(case.encoders(), case.strengths(), strict=True))[:n_fits]:
-            network = case.plain(encoder)
+            network = case.eager(encoder)
             trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
             optimizer = torch.optim.Adam(trained, lr=1e-3)
             for step in range(n_steps):
                 batch = torch.arange(step * size, (step + 1) * size) % len(case.data.train_images)
                 images, responses = case.data.train_images[batch], case.data.train_responses[batch]
-                plain.step(network, optimizer, images, responses, strengths)
+                eager.step(network, optimizer, images, responses, strengths)
 
     return task
 
@@ -100,7 +100,7 @@ def figure_3_sweep(n_neurons: int, together: int, target: float) -> Iterator[Row
     """(c) Ten penalties and two seeds of a condition of Figure 3."""
     case = random_case(one_kernel(), (1, 48, 48), n_neurons, 819, 205)
     times = compare(lambda: sweep(case, together, max_steps=50), plain_steps(case, 50), repeats=2, scale=20)
-    what = f"20 fits of a Fig 3 cell (N {n_neurons}, D 2^10), {together} at once"
+    what = f"20 fits of a Fig 3 condition (N {n_neurons}, D 2^10), {together} at once"
     note = rate(2 * 50 * case.operations(), times["ours"], "float32")
     yield Row("c", what, **times, measured="1 of 20 fits, 50 steps each", target=target, note=note)
 
@@ -115,7 +115,7 @@ def figure_5_sweep(precision: str, target: float) -> Iterator[Row]:
         scale=5,
     )
     note = rate(2 * 4 * case.operations(), times["ours"], precision)
-    what = f"20 fits of a Fig 5 cell (N 100, D 2^10), {precision}"
+    what = f"20 fits of a Fig 5 condition (N 100, D 2^10), {precision}"
     yield Row("c", what, **times, measured="4 of 20 fits, 4 steps each", target=target, note=note)
 
 
@@ -148,10 +148,12 @@ def linear_models() -> Iterator[Row]:
 
 
 def factorized_ridge() -> Iterator[Row]:
-    """(d) The factorized ridge of 1000 neurons on a bank, against a ridge per neuron on the same features."""
+    """(d) The factorized ridge of 1000 neurons on a feature bank, against a ridge per neuron on the same features."""
     fit = simulated(6250)
-    bank = FeatureBank((1, 48, 48), {"wavelengths": [4, 8, 16], "orientations": 6, "pool": 4})
-    maps = bank.standardize_on(torch.from_numpy(fit.train_images)).numpy()
+    feature_bank = GaborFeatureBank(
+        (1, 48, 48), {"wavelengths": [4, 8, 16], "orientations": 6, "average_pooling": 4}
+    )
+    maps = feature_bank.standardize_on(torch.from_numpy(fit.train_images)).numpy()
     fit = dataclasses.replace(fit, train_images=maps)
     features = maps.reshape(len(maps), -1)
     times = compare(

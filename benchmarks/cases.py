@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from plain import PlainNetwork
+from eager import PlainNetwork
 from torch.utils.flop_counter import FlopCounterMode
 
 from whatwhere.config.load import load
@@ -151,6 +151,6 @@ class Case:
             counts.append(counter.get_total_flops())
         return counts[1] - counts[0]
 
-    def plain(self, encoder: Model) -> PlainNetwork:
+    def eager(self, encoder: Model) -> PlainNetwork:
         """Baseline network with the values of an encoder."""
         return PlainNetwork(self.definition, encoder).to(self.data.train_images.device)

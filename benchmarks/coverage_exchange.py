@@ -48,7 +48,7 @@ class Design:
 
     Attributes
     ----------
-    cells
+    conditions
         Data sizes by population size.
     n_seeds
         Seeds of every condition.
@@ -64,7 +64,7 @@ class Design:
         Sd of the log2 effective images of a fit to one neuron; shrinks with the root of the population size.
     """
 
-    cells: dict[int, list[int]]
+    conditions: dict[int, list[int]]
     n_seeds: int
     available: int
     curve: Curve
@@ -87,7 +87,7 @@ def simulate(design: Design, rng: np.random.Generator) -> pd.DataFrame:
         drawn = rng.permutation(design.available)
         # Images are nested: the errors of D and of 2 D images share half.
         walk = rng.normal(0, design.images_sd, 30)
-        for n_neurons, sizes in design.cells.items():
+        for n_neurons, sizes in design.conditions.items():
             neurons = drawn[:n_neurons]
             for n_images in sizes:
                 doubling = int(np.log2(n_images))
@@ -142,8 +142,8 @@ DESIGNS = {
     "V4": Design(SESSION, 3, curve=v4, **RECORDING),
     "V4, 5 seeds": Design(SESSION, 5, curve=v4, **RECORDING),
     **{
-        f"{name}, {seeds} seeds, {curve.__name__}": Design(cells, seeds, curve=curve, **WHITE_NOISE)
-        for name, cells, seeds in (
+        f"{name}, {seeds} seeds, {curve.__name__}": Design(conditions, seeds, curve=curve, **WHITE_NOISE)
+        for name, conditions, seeds in (
             ("quick", QUICK, 2),
             ("quick", QUICK, 3),
             ("up to 2^14 images", FIGURE_3, 3),
@@ -162,7 +162,7 @@ def main(output: str | Path) -> None:
     for name, design in DESIGNS.items():
         # A run of the full design takes as long as ten others.
         parts.append(
-            coverage(design, N_RUNS // (3 if design.cells is FULL else 1), seed=0).assign(design=name)
+            coverage(design, N_RUNS // (3 if design.conditions is FULL else 1), seed=0).assign(design=name)
         )
         print(parts[-1].round(3).to_string(), flush=True)
     table = pd.concat(parts, ignore_index=True)

@@ -38,7 +38,7 @@ TABLE = ROOT / "docs" / "results" / "memory.csv"
 N_NEURONS, N_IMAGES, N_TEST, N_REPEATS, SHAPE = 8000, 5000, 100, 10, (36, 64)
 LIMIT = 8.0
 """GB that no step may exceed."""
-CELL = "nall-dall"
+CONDITION = "nall-dall"
 
 
 def write_recording(folder: Path) -> None:
@@ -125,12 +125,12 @@ def fit_ridge(folder: Path) -> None:
 
 def score_fits(folder: Path) -> None:
     """Scores the ridge with penalties selected for every neuron."""
-    select_fits.main([str(folder / "ridge.nc")], [CELL], ["neuron"], folder / "selection.csv")
+    select_fits.main([str(folder / "ridge.nc")], [CONDITION], ["neuron"], folder / "selection.csv")
     score.main(
         dataset=folder / "data.nc",
         fits=[str(folder / "ridge.pt")],
         selection=folder / "selection.csv",
-        cells=[CELL],
+        conditions=[CONDITION],
         names={},
         threads=1,
         output=folder / "scores.csv",

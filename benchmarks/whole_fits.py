@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import eager
 import numpy as np
-import plain
 import torch
 import xarray as xr
 from cases import Case, two_kernels
@@ -63,12 +63,12 @@ class Started(Case):
 
 def _plain_piece(case: Case) -> tuple[float, float]:
     """Time and validation loss of the first 100 steps of the baseline loop."""
-    network = case.plain(case.encoders()[0])
+    network = case.eager(case.encoders()[0])
     network.definition = case.definition | {"training": case.definition["training"] | {"max_steps": 100}}
     data, history = case.data, []
     time_taken = seconds(
         lambda: history.extend(
-            plain.fit(
+            eager.fit(
                 network,
                 (data.train_images, data.train_responses),
                 (data.validation_images, data.validation_responses),

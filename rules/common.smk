@@ -21,7 +21,7 @@ from whatwhere.config.kinds import kind_of
 from whatwhere.config.load import load
 from whatwhere.config.resolve import FIGURE_KEYS
 from whatwhere.config.traits import traits_of
-from whatwhere.config.ways import with_ways
+from whatwhere.config.strategies import with_strategies
 from whatwhere.errors import UserError
 from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings import input_files, is_downloaded, stamp
@@ -48,8 +48,8 @@ config = resolved(config)
 RUN = f"results/{config['run']}"
 EXPERIMENTS = {experiment["name"]: experiment for experiment in config["experiments"]}
 FITS = plan.fits(config)
-WAYS = with_ways(config, FITS)
-CELLS = plan.cells(config)
+STRATEGIES = with_strategies(config, FITS)
+CONDITIONS = plan.conditions(config)
 MEMBERS = plan.members(config)
 EXAMPLES = FITS[FITS.example].drop_duplicates("figure")
 RESULTS = plan.results(FITS)
@@ -77,11 +77,11 @@ def both(*conditions):
     return " and ".join(conditions)
 
 
-# Rows of FITS and CELLS that belong to the wildcards of a rule.
+# Rows of FITS and CONDITIONS that belong to the wildcards of a rule.
 OF_FIT = (
     "experiment == '{experiment}' and dataset == '{dataset}' and model == '{model}'"
 )
-OF_CELL = both(OF_FIT, "n_neurons == '{n_neurons}' and n_images == '{n_images}'")
+OF_CONDITION = both(OF_FIT, "n_neurons == '{n_neurons}' and n_images == '{n_images}'")
 # Labels of a figure of one model in the report.
 OF_MODEL = {name: f"{{{name}}}" for name in ("experiment", "dataset", "model")}
 
@@ -156,13 +156,13 @@ def growing(amount):
 
 
 def of_fits(pattern, condition="index >= 0", within=FITS):
-    """Files of the fits, or cells, that fulfil a condition; ``{fit.path}`` and other columns stand in a pattern."""
+    """Files of the fits, or conditions, that fulfil a condition; ``{fit.path}`` and other columns stand in a pattern."""
     return collect(f"<results>/{pattern}", fit=lookup(condition, within=within))
 
 
-def of_cells(pattern, *conditions):
-    """Files of the cells of one dataset and model that fulfil conditions; ``{fit.cell_path}`` stands in a pattern."""
-    return of_fits(pattern, both(OF_FIT, *conditions), CELLS)
+def of_conditions(pattern, *conditions):
+    """Files of the conditions of one dataset and model that fulfil conditions; ``{fit.condition_path}`` stands in a pattern."""
+    return of_fits(pattern, both(OF_FIT, *conditions), CONDITIONS)
 
 
 def of_run(result):

@@ -1,7 +1,7 @@
 rule score:
     input:
         dataset="<results>/data/{dataset}.nc",
-        fits=of_cells("fits/{fit.cell_path}/fits.pt"),
+        fits=of_conditions("fits/{fit.condition_path}/fits.pt"),
         selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
     output:
         scores="<results>/scores/{experiment}/{dataset}/{model}.csv",
@@ -20,7 +20,7 @@ rule score:
         mem_mb=growing(8000),
         runtime=growing(120),
     params:
-        cells=lookup(OF_FIT, within=CELLS, cols="cell"),
+        conditions=lookup(OF_FIT, within=CONDITIONS, cols="condition"),
         code=code_of("score"),
     message:
         "Score {wildcards.model} on the test images of {wildcards.dataset}"
@@ -31,8 +31,8 @@ rule score:
 rule cluster_barcodes:
     input:
         dataset="<results>/data/{dataset}.nc",
-        averages=of_cells("sta/{fit.sta}.nc", "last"),
-        fits=of_cells("fits/{fit.cell_path}/fits.pt"),
+        averages=of_conditions("sta/{fit.sta}.nc", "last"),
+        fits=of_conditions("fits/{fit.condition_path}/fits.pt"),
         selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
     output:
         barcodes="<results>/barcodes/{experiment}/{dataset}/{model}.csv",
@@ -47,7 +47,7 @@ rule cluster_barcodes:
     conda:
         "../envs/whatwhere.yaml"
     params:
-        cells=lookup(OF_FIT, within=CELLS, cols="cell"),
+        conditions=lookup(OF_FIT, within=CONDITIONS, cols="condition"),
         code=code_of("cluster_barcodes"),
     message:
         "Cluster the feature weights of {wildcards.model} on {wildcards.dataset}"
@@ -58,8 +58,8 @@ rule cluster_barcodes:
 rule describe_fits:
     input:
         dataset="<results>/data/{dataset}.nc",
-        averages=of_cells("sta/{fit.sta}.nc", "masks"),
-        fits=of_cells("fits/{fit.cell_path}/fits.pt"),
+        averages=of_conditions("sta/{fit.sta}.nc", "masks"),
+        fits=of_conditions("fits/{fit.condition_path}/fits.pt"),
         selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
     output:
         parameters="<results>/parameters/{experiment}/{dataset}/{model}.nc",
@@ -76,7 +76,7 @@ rule describe_fits:
         mem_mb=growing(8000),
         runtime=growing(30),
     params:
-        cells=lookup(OF_FIT, within=CELLS, cols="cell"),
+        conditions=lookup(OF_FIT, within=CONDITIONS, cols="condition"),
         code=code_of("describe_fits"),
     message:
         "Describe the fits of {wildcards.model} on {wildcards.dataset}"

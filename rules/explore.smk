@@ -28,11 +28,11 @@ rule plot_most_exciting:
 rule describe_neurons:
     input:
         dataset="<results>/data/{dataset}.nc",
-        fits=of_cells("fits/{fit.cell_path}/fits.pt", "last"),
+        fits=of_conditions("fits/{fit.condition_path}/fits.pt", "last"),
         selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
         scores="<results>/scores/{experiment}/{dataset}/{model}.csv",
         predictions="<results>/predictions/{experiment}/{dataset}/{model}.nc",
-        averages=of_cells("sta/{fit.sta}.nc", "last and barcodes"),
+        averages=of_conditions("sta/{fit.sta}.nc", "last and barcodes"),
         barcodes=of_fits("barcodes/{fit.path}.csv", both(OF_FIT, "barcodes")),
     output:
         neurons="<results>/neurons/{experiment}/{dataset}/{model}.nc",

@@ -131,16 +131,16 @@ for name, one in FIGURES.items():
             f"../workflow_scripts/{params['script']}.py"
 
 
-# The cell of a recording whose fit is shown.
+# The condition of a recording whose fit is shown.
 DRAWN = "dataset == '{dataset}' and drawn and last"
 
 
 rule plot_recording:
     input:
         dataset="<results>/data/{dataset}.nc",
-        sta=of_fits("sta/{fit.sta}.nc", DRAWN, CELLS),
-        fits=of_fits("fits/{fit.cell_path}/fits.pt", DRAWN, CELLS),
-        selection=of_fits("selection/{fit.path}.csv", DRAWN, CELLS),
+        sta=of_fits("sta/{fit.sta}.nc", DRAWN, CONDITIONS),
+        fits=of_fits("fits/{fit.condition_path}/fits.pt", DRAWN, CONDITIONS),
+        selection=of_fits("selection/{fit.path}.csv", DRAWN, CONDITIONS),
         scores=of_fits("scores/{fit.path}.csv", "dataset == '{dataset}' and recording"),
         predictions=of_fits(
             "predictions/{fit.path}.nc", "dataset == '{dataset}' and recording"
@@ -165,7 +165,7 @@ rule plot_recording:
         "../envs/whatwhere.yaml"
     params:
         model=lookup("dataset == '{dataset}' and drawn", within=FITS, cols="model"),
-        cell=lookup(DRAWN, within=CELLS, cols="cell"),
+        condition=lookup(DRAWN, within=CONDITIONS, cols="condition"),
         labels=LABELS,
         code=code_of("plot_recording"),
     message:

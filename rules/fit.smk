@@ -4,14 +4,14 @@ rule train:
         sta="<results>/sta/{experiment}/{dataset}/n{n_neurons}-d{n_images}.nc",
         localizer=collect(
             [
-                "<results>/fits/{cell.localizer}/fits.pt",
-                "<results>/fits/{cell.localizer}/validation.nc",
+                "<results>/fits/{condition.localizer}/fits.pt",
+                "<results>/fits/{condition.localizer}/validation.nc",
             ],
-            cell=lookup(both(OF_CELL, "localizer != ''"), within=CELLS),
+            condition=lookup(both(OF_CONDITION, "localizer != ''"), within=CONDITIONS),
         ),
         core=collect(
-            ["{cell.core}/fits.pt", "{cell.core}/validation.nc"],
-            cell=lookup(both(OF_CELL, "core != ''"), within=CELLS),
+            ["{condition.core}/fits.pt", "{condition.core}/validation.nc"],
+            condition=lookup(both(OF_CONDITION, "core != ''"), within=CONDITIONS),
         ),
     output:
         fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
@@ -46,8 +46,8 @@ rule fit_baseline:
     input:
         dataset="<results>/data/{dataset}.nc",
         core=collect(
-            ["{cell.core}/fits.pt", "{cell.core}/validation.nc"],
-            cell=lookup(both(OF_CELL, "core != ''"), within=CELLS),
+            ["{condition.core}/fits.pt", "{condition.core}/validation.nc"],
+            condition=lookup(both(OF_CONDITION, "core != ''"), within=CONDITIONS),
         ),
     output:
         fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
@@ -74,27 +74,27 @@ rule fit_baseline:
         "../workflow_scripts/fit_baseline.py"
 
 
-rule combine:
+rule fit_ensemble:
     input:
         dataset="<results>/data/{dataset}.nc",
         fits=collect(
             "<results>/fits/{row.member_path}/fits.pt",
-            row=lookup(OF_CELL, within=MEMBERS),
+            row=lookup(OF_CONDITION, within=MEMBERS),
         ),
         validation=collect(
             "<results>/fits/{row.member_path}/validation.nc",
-            row=lookup(OF_CELL, within=MEMBERS),
+            row=lookup(OF_CONDITION, within=MEMBERS),
         ),
     output:
         fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
         validation="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/validation.nc",
         ranking="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/ranking.csv",
     log:
-        "<logs>/combine/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.log",
+        "<logs>/fit_ensemble/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.log",
     benchmark:
-        "<benchmarks>/combine/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.tsv"
+        "<benchmarks>/fit_ensemble/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.tsv"
     wildcard_constraints:
-        model=fitted_by("combine"),
+        model=fitted_by("fit_ensemble"),
     conda:
         "../envs/whatwhere.yaml"
     threads: config["threads_per_fit"]
@@ -103,18 +103,18 @@ rule combine:
         runtime=growing(60),
     params:
         definition=lookup(dpath="{model}", within=MODELS),
-        members=lookup(OF_CELL, within=MEMBERS, cols="member"),
+        members=lookup(OF_CONDITION, within=MEMBERS, cols="member"),
         seeds=lookup(dpath="{experiment}/seeds", within=EXPERIMENTS),
-        code=code_of("combine"),
+        code=code_of("fit_ensemble"),
     message:
         "Combine fits to {wildcards.dataset} into {wildcards.model}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"
     script:
-        "../workflow_scripts/combine.py"
+        "../workflow_scripts/fit_ensemble.py"
 
 
 rule select_fits:
     input:
-        validation=of_cells("fits/{fit.cell_path}/validation.nc"),
+        validation=of_conditions("fits/{fit.condition_path}/validation.nc"),
     output:
         selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
     log:
@@ -126,7 +126,7 @@ rule select_fits:
     conda:
         "../envs/whatwhere.yaml"
     params:
-        cells=lookup(OF_FIT, within=CELLS, cols="cell"),
+        conditions=lookup(OF_FIT, within=CONDITIONS, cols="condition"),
         rules=lookup(dpath="{experiment}/selection", within=EXPERIMENTS),
         code=code_of("select_fits"),
     message:

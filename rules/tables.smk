@@ -39,8 +39,8 @@ TABLES = {
         "input": {"scores": of_fits("scores/{fit.path}.csv", "figure == 'transfer'")},
         "output": {"table": "transfer.csv"},
         "params": {
-            "targets": list(WAYS.query("figure == 'transfer'").target),
-            "ways": list(WAYS.query("figure == 'transfer'").way),
+            "targets": list(STRATEGIES.query("figure == 'transfer'").target),
+            "ways": list(STRATEGIES.query("figure == 'transfer'").strategy),
         },
     },
     "collect_table1": {
@@ -65,12 +65,14 @@ TABLES = {
     "collect_panel": {
         "input": {
             "rankings": of_fits(
-                "fits/{fit.cell_path}/ranking.csv", "rule == 'combine' and last", CELLS
+                "fits/{fit.condition_path}/ranking.csv",
+                "rule == 'fit_ensemble' and last",
+                CONDITIONS,
             ),
             "summary": "<results>/tables/summary.csv",
         },
         "output": {"table": "panel.csv"},
-        "params": {"names": names_of("rule == 'combine'")},
+        "params": {"names": names_of("rule == 'fit_ensemble'")},
     },
 }
 

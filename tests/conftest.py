@@ -81,7 +81,7 @@ def finished_run(made_once):
         run = snakemake(repository, "all", "build_report", *CONFIG, **OFFLINE)
         assert run.returncode == 0, run.stdout + run.stderr
 
-    return made_once("finished", make)
+    return made_once("converged", make)
 
 
 @pytest.fixture(scope="session")

@@ -66,22 +66,22 @@ class Run:
         simulate.main(dataset, SIZES | changes, None, self.folder, output)
 
     def fit(self, experiment, dataset, model, definition, n_neurons, n_images, seeds, rules=("population",)):
-        """Fit, select, score and describe one model in every cell."""
+        """Fit, select, score and describe one model in every condition."""
         names = {"experiment": experiment, "dataset": dataset, "model": model}
         data = self.path("data", f"{dataset}.nc")
-        cells = [f"n{n}-d{d}" for n in n_neurons for d in n_images]
+        conditions = [f"n{n}-d{d}" for n in n_neurons for d in n_images]
         fits, validation, averages = [], [], []
         traits = traits_of(definition)
-        for cell, (n, d) in zip(
-            cells, itertools.product(map(str, n_neurons), map(str, n_images)), strict=True
+        for condition, (n, d) in zip(
+            conditions, itertools.product(map(str, n_neurons), map(str, n_images)), strict=True
         ):
-            where = ("fits", experiment, dataset, model, cell)
+            where = ("fits", experiment, dataset, model, condition)
             fits.append(self.path(*where, "fits.pt"))
             validation.append(self.path(*where, "validation.nc"))
             if traits.rule == "fit_baseline":
                 fit_baseline.main(data, [], n, d, definition, seeds, fits[-1], validation[-1])
                 continue
-            averages.append(self.path("sta", experiment, dataset, f"{cell}.nc"))
+            averages.append(self.path("sta", experiment, dataset, f"{condition}.nc"))
             compute_sta.main(data, n, d, seeds, 9, averages[-1])
             train.main(
                 *(data, averages[-1], [], [], n, d, definition, seeds, "cpu", 1, 60.0, "code"),
@@ -91,7 +91,7 @@ class Run:
             "dataset": data,
             "averages": averages,
             "fits": fits,
-            "cells": cells,
+            "conditions": conditions,
             "names": names,
             **{
                 kind: self.path(kind, experiment, dataset, f"{model}.{end}")
@@ -101,8 +101,8 @@ class Run:
                 )
             },
         }
-        select_fits.main(validation, cells, rules, files["selection"])
-        selected = (fits, files["selection"], cells, names)
+        select_fits.main(validation, conditions, rules, files["selection"])
+        selected = (fits, files["selection"], conditions, names)
         score.main(data, *selected, 1, files["scores"], files["summaries"], files["predictions"])
         described = averages if traits.masks else []
         describe_fits.main(data, described, *selected, files["parameters"], files["locations"])

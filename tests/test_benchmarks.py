@@ -19,17 +19,17 @@ NETWORKS = {
 @pytest.mark.parametrize(("name", "shape"), NETWORKS.items())
 def test_every_timed_network_starts_where_the_plain_one_does_and_trains(name, shape):
     import cases
-    import plain
+    import eager
 
     definition = getattr(cases, name)()
     definition["grid"] = [{key: values[:1] for key, values in definition["grid"][0].items()}]
     images, responses = cases.population(12, shape, 3, seed=0)
     case = cases.Case(definition, Tensors(images[:8], responses[:8], images[8:], responses[8:]))
     (encoder,), (strengths,) = case.encoders(), case.strengths()
-    reference = case.plain(encoder)
+    reference = case.eager(encoder)
     torch.testing.assert_close(encoder(images), reference(images), atol=1e-3, rtol=1e-3)
     optimizer = torch.optim.Adam([p for p in reference.parameters() if p.requires_grad], lr=1e-3)
-    assert torch.isfinite(plain.step(reference, optimizer, images, responses, strengths))
+    assert torch.isfinite(eager.step(reference, optimizer, images, responses, strengths))
     (fit,) = case.train(1, max_steps=1)
     assert np.isfinite(fit.validation_loss).all()
 

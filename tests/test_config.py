@@ -36,7 +36,7 @@ MODEL = ("models", "factorized_two_kernels")
 RIDGE = ("models", "ridge")
 CORE = (*MODEL, "cores", 0)
 DATA = ("datasets", "two_types")
-CELLS = ("datasets", "v1_like")
+CONDITIONS = ("datasets", "v1_like")
 UNITS = ("datasets", "four_features")
 FIRST = ("experiments", 0)
 
@@ -60,24 +60,28 @@ MISTAKES = [
     ((*RIDGE, "grid"), [{"lasso_l1": [1]}], "unknown key 'lasso_l1'; allowed are ridge_l2"),
     ((*RIDGE, "grid"), [{}], "key 'ridge_l2' is missing"),
     (("models", "mean", "grid"), [{"ridge_l2": [1]}], "models.mean.grid"),
-    ((*CELLS, "patch"), 33, "a receptive field of 33 px does not fit into 31 px"),
-    ((*CELLS, "patch"), 12, "12 must be odd"),
-    ((*CELLS, "mean_count"), 0, "datasets.v1_like.mean_count"),
-    ((*CELLS, "stimuli", "source"), "noise", "use one of generated, photographs, images, recording"),
-    ((*CELLS, "stimuli"), {"source": "generated", "path": "a"}, "unknown key 'path'; allowed are source"),
-    ((*CELLS, "stimuli"), {"source": "photographs", "test": 0.2}, "key 'validation' is missing"),
+    ((*CONDITIONS, "patch"), 33, "a receptive field of 33 px does not fit into 31 px"),
+    ((*CONDITIONS, "patch"), 12, "12 must be odd"),
+    ((*CONDITIONS, "mean_count"), 0, "datasets.v1_like.mean_count"),
+    ((*CONDITIONS, "stimuli", "source"), "noise", "use one of generated, photographs, images, recording"),
     (
-        (*CELLS, "stimuli"),
+        (*CONDITIONS, "stimuli"),
+        {"source": "generated", "path": "a"},
+        "unknown key 'path'; allowed are source",
+    ),
+    ((*CONDITIONS, "stimuli"), {"source": "photographs", "test": 0.2}, "key 'validation' is missing"),
+    (
+        (*CONDITIONS, "stimuli"),
         {"source": "photographs", "validation": 0.2, "test": 0.2},
         "datasets.v1_like.stimuli.source: two photographs give at most 1024 images but n_images is 1800",
     ),
     (
-        (*CELLS, "stimuli"),
+        (*CONDITIONS, "stimuli"),
         {"source": "images", "path": "a", "validation": 0.5, "test": 0.5, "seed": 0},
         "validation and test add up to 1 or more",
     ),
-    ((*CELLS, "stimuli"), {"source": "recording", "dataset": "v4"}, "'v4' is no recorded dataset"),
-    ((*CELLS, "stimuli"), {"source": "recording", "dataset": "two_types"}, "is no recorded dataset"),
+    ((*CONDITIONS, "stimuli"), {"source": "recording", "dataset": "v4"}, "'v4' is no recorded dataset"),
+    ((*CONDITIONS, "stimuli"), {"source": "recording", "dataset": "two_types"}, "is no recorded dataset"),
     ((*UNITS, "n_neurons"), 102, "102 is no multiple of the 4 types"),
     ((*UNITS, "n_neurons"), 1028, "257 units per type are more than the 256 locations in 28 px"),
     ((*UNITS, "image_size"), 12, "datasets.four_features.image_size"),
@@ -166,17 +170,17 @@ def within(definition, path, value):
 @pytest.mark.parametrize(
     ("definition", "expected"),
     [
-        (within(BANK, ["bank", "pool"], 0), "models.new.bank.pool"),
-        (within(BANK, ["bank", "wavelengths"], [1]), "models.new.bank.wavelengths.0"),
-        (within(BANK, ["bank", "scales"], [4]), "unknown key 'scales'; allowed are wavelengths"),
+        (within(BANK, ["feature_bank", "average_pooling"], 0), "models.new.feature_bank.average_pooling"),
+        (within(BANK, ["feature_bank", "wavelengths"], [1]), "models.new.feature_bank.wavelengths.0"),
+        (within(BANK, ["feature_bank", "scales"], [4]), "unknown key 'scales'; allowed are wavelengths"),
         (MODELS["ridge_bank"] | {"input": "image"}, "set input to features"),
         (
-            {k: v for k, v in MODELS["ridge_bank"].items() if k != "bank"},
-            "input: features needs the key 'bank'",
+            {k: v for k, v in MODELS["ridge_bank"].items() if k != "feature_bank"},
+            "input: features needs the key 'feature_bank'",
         ),
         (
-            {k: v for k, v in MODELS["factorized_ridge"].items() if k != "bank"},
-            "key 'bank' is missing",
+            {k: v for k, v in MODELS["factorized_ridge"].items() if k != "feature_bank"},
+            "key 'feature_bank' is missing",
         ),
         (within(MODELS["factorized_ridge"], ["grid", 0, "rank"], [0]), "models.new.grid.0.rank.0"),
         (

@@ -75,7 +75,7 @@ def test_every_order_keeps_drives_in_float32_under_autocast(order):
 @pytest.mark.parametrize(
     ("what", "shape", "order"),
     [
-        ("network on the bank, a recording of macaque V4", (64, 147, 11 * 11, 89), channels_first),
+        ("network on the feature bank, a recording of macaque V4", (64, 147, 11 * 11, 89), channels_first),
         ("section G.2", (256, 48, 19 * 19, 103), at_once),
         ("Figure 5", (64, 4, 32 * 32, 100), places_first),
         ("Figure 4", (256, 2, 32 * 32, 1000), places_first),

@@ -90,7 +90,7 @@ def test_figure_4_finds_its_network_among_several_experiments(tmp_path):
     )
     done = planned(tmp_path, configuration(models=models, experiments=[first, second]))
     assert done.returncode == 0, done.stderr
-    assert "scores/networks/small/two.csv" in done.stdout.split("Draw Figure 4")[0]
+    assert "scores/networks/small/two.csv" in done.stdout.split("Subset Figure 4")[0]
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path):

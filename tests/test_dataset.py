@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from whatwhere import dataset
 from whatwhere.dataset import TEST, check, duplicate_groups, select_images, select_responses
-from whatwhere.draw import draw, n_validation
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
 from whatwhere.standardize import standardizer
+from whatwhere.subset import choose_subset, n_validation
 
 BROKEN = {
     "NaN pixel": (lambda d: d["images"].values.__setitem__((3, 0, 1, 1), np.nan), "image 3"),
@@ -37,7 +37,7 @@ def test_types_are_drawn_in_equal_numbers_at_equal_ranks(tiny_dataset):
     typed = tiny_dataset.isel(neuron=[0, 1, 2, 3]).assign(
         cell_type=("neuron", np.array([0, 0, 1, 1], np.int16))
     )
-    neurons = draw(typed, 2, None, 1).neurons
+    neurons = choose_subset(typed, 2, None, 1).neurons
     assert neurons[1] == neurons[0] + 2
 
 
@@ -47,7 +47,7 @@ def test_types_are_drawn_in_equal_numbers_at_equal_ranks(tiny_dataset):
 )
 def test_too_large_draws_are_refused(tiny_dataset, n_neurons, n_images, expected):
     with pytest.raises(UserError, match=expected):
-        draw(tiny_dataset, n_neurons, n_images, 0)
+        choose_subset(tiny_dataset, n_neurons, n_images, 0)
 
 
 def test_validation_sizes_follow_the_paper():
@@ -68,7 +68,7 @@ def test_statistics_and_averages_come_from_training_images_and_existing_repeats(
     np.testing.assert_allclose(data.train_images.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(data.train_images.std(0), 1, atol=1e-5)
     assert np.abs(data.validation_images.mean(0)).max() > 0.1
-    expected = np.nanmean(tiny_dataset["responses"].values[:, data.draw.train[0]], axis=0)
+    expected = np.nanmean(tiny_dataset["responses"].values[:, data.subset.train[0]], axis=0)
     np.testing.assert_allclose(data.train_responses[0], expected, rtol=1e-6)
 
 
@@ -107,6 +107,6 @@ def test_draws_are_nested_below_one_neuron_per_type(tiny_dataset):
     cell_type = ("neuron", np.tile(types, 3))
     data = xr.Dataset(parts | {"responses": responses, "cell_type": cell_type}, attrs=tiny_dataset.attrs)
     for seed in range(5):
-        drawn = [set(draw(data, n, None, seed).neurons.tolist()) for n in (1, 2, 4, 5, 10)]
+        drawn = [set(choose_subset(data, n, None, seed).neurons.tolist()) for n in (1, 2, 4, 5, 10)]
         assert all(few < many for few, many in pairwise(drawn))
         assert len({types[neuron % 5] for neuron in drawn[2]}) == 4

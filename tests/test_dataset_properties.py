@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whatwhere.dataset import TEST, TRAIN, VALIDATION, check
-from whatwhere.draw import draw
 from whatwhere.errors import UserError
 from whatwhere.files import read_netcdf, write_netcdf
+from whatwhere.subset import choose_subset
 
 VARIABLES = ("images", "responses", "split")
 ATTRIBUTES = {
@@ -86,13 +86,13 @@ def test_one_impossible_value_anywhere_is_refused(name, dataset, place):
 @settings(deadline=None, max_examples=50)
 def test_a_draw_never_takes_test_images_and_larger_draws_hold_the_smaller(dataset, seed):
     split = dataset["split"].values[seed % dataset.sizes["fold"]]
-    everything = draw(dataset, None, None, seed)
+    everything = choose_subset(dataset, None, None, seed)
     assert set(split[everything.train]) == {TRAIN}
     assert set(split[everything.validation]) == {VALIDATION}
     previous = None
     for n_images in range(4, dataset.sizes["image"]):
         try:
-            drawn = draw(dataset, None, n_images, seed)
+            drawn = choose_subset(dataset, None, n_images, seed)
         except UserError:
             break
         assert len(drawn.train) + len(drawn.validation) == n_images
@@ -101,7 +101,7 @@ def test_a_draw_never_takes_test_images_and_larger_draws_hold_the_smaller(datase
             assert set(previous.validation) <= set(drawn.validation)
         previous = drawn
     for n_neurons in range(1, dataset.sizes["neuron"]):
-        fewer, more = (draw(dataset, n, None, seed).neurons for n in (n_neurons, n_neurons + 1))
+        fewer, more = (choose_subset(dataset, n, None, seed).neurons for n in (n_neurons, n_neurons + 1))
         assert set(fewer) <= set(more)
 
 

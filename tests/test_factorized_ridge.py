@@ -142,7 +142,7 @@ def test_more_pairs_than_maps_are_as_many_as_maps(tiny_dataset, rng):
 def test_the_family_is_fitted_stored_and_rebuilt_on_a_bank(tiny_dataset):
     definition = {
         "family": "factorized_ridge",
-        "bank": {"wavelengths": [4], "orientations": 2, "pool": 2},
+        "feature_bank": {"wavelengths": [4], "orientations": 2, "average_pooling": 2},
         "responses": {"scale": "sd"},
         "loss": "mse",
         "grid": [{"rank": [1, 2], "mask_l2": [1], "feature_l2": [0.1]}],

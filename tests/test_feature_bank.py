@@ -10,7 +10,7 @@ from whatwhere.errors import UserError
 from whatwhere.fit_data import evenly_scaled, load_fit_data, scale_responses
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.locations import peaks
-from whatwhere.models.feature_bank import FeatureBank, gabor_energy
+from whatwhere.models.feature_bank import GaborFeatureBank, gabor_energy
 from whatwhere.models.spec import ModelSpec
 from whatwhere.standardize import Standardizer
 from whatwhere.training.closed_forms import fit_seed
@@ -18,23 +18,23 @@ from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.progress import Progress
 from whatwhere.training.sweep import train_seed
 
-BANK = {"wavelengths": [3, 6], "orientations": 3, "pool": 2}
+BANK = {"wavelengths": [3, 6], "orientations": 3, "average_pooling": 2}
 RIDGE = {
     "family": "ridge",
     "input": "features",
-    "bank": BANK,
+    "feature_bank": BANK,
     "loss": "mse",
     "grid": [{"ridge_l2": [10, 100]}],
 }
 SUM = {
     "family": "factorized_ridge",
-    "bank": BANK,
+    "feature_bank": BANK,
     "loss": "mse",
     "grid": [{"rank": [2], "mask_l2": [1], "feature_l2": [1]}],
 }
-PLAIN_RIDGE = {key: value for key, value in RIDGE.items() if key != "bank"} | {"input": "image"}
+PLAIN_RIDGE = {key: value for key, value in RIDGE.items() if key != "feature_bank"} | {"input": "image"}
 NETWORK = factorized(
-    bank=BANK,
+    feature_bank=BANK,
     cores=[small_core(padding=["same"], activation="elu", last_activation="elu", side_by_side=True)],
     readout=factorized()["readout"]
     | {"mask_start": {"position": "uniform", "height": 1, "noise_sd": 0.01, "truncated": False}},
@@ -98,32 +98,34 @@ def test_a_constant_image_has_no_energy_far_from_its_border():
 
 def test_maps_are_standardised_on_the_images_they_are_told(rng):
     images = torch.from_numpy(rng.normal(2, 3, (40, 3, 9, 11)).astype(np.float32))
-    bank = FeatureBank((3, 9, 11), BANK)
-    maps = bank.standardize_on(images)
-    assert maps.shape == (40, *bank.out_shape) == (40, 2 * 3 + 3, 5, 6)
-    torch.testing.assert_close(maps.mean(0), torch.zeros(bank.out_shape), atol=1e-5, rtol=0)
-    torch.testing.assert_close(maps.std(0, correction=0), torch.ones(bank.out_shape), atol=1e-5, rtol=0)
-    torch.testing.assert_close(bank(images), maps)
+    feature_bank = GaborFeatureBank((3, 9, 11), BANK)
+    maps = feature_bank.standardize_on(images)
+    assert maps.shape == (40, *feature_bank.out_shape) == (40, 2 * 3 + 3, 5, 6)
+    torch.testing.assert_close(maps.mean(0), torch.zeros(feature_bank.out_shape), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        maps.std(0, correction=0), torch.ones(feature_bank.out_shape), atol=1e-5, rtol=0
+    )
+    torch.testing.assert_close(feature_bank(images), maps)
 
 
 def test_squares_at_the_border_average_what_there_is():
     image = torch.arange(15.0).view(1, 1, 3, 5)
-    bank = FeatureBank((1, 3, 5), {"wavelengths": [], "orientations": 1, "pool": 2})
-    assert bank.raw_maps(image)[0, 0].tolist() == [[3, 5, 6.5], [10.5, 12.5, 14]]
+    feature_bank = GaborFeatureBank((1, 3, 5), {"wavelengths": [], "orientations": 1, "average_pooling": 2})
+    assert feature_bank.raw_maps(image)[0, 0].tolist() == [[3, 5, 6.5], [10.5, 12.5, 14]]
 
 
 def test_squares_that_do_not_fit_are_refused():
     with pytest.raises(UserError, match="squares of 12 px do not fit"):
-        FeatureBank((1, 9, 11), BANK | {"pool": 12})
+        GaborFeatureBank((1, 9, 11), BANK | {"average_pooling": 12})
 
 
 def maps_as_images(data):
-    """The same data with the maps of the bank in place of images, which nothing standardises again."""
+    """The same data with the maps of the feature bank in place of images, which nothing standardises again."""
     even = evenly_scaled(data)
-    bank = FeatureBank(even.train_images.shape[1:], BANK)
-    train = bank.standardize_on(torch.from_numpy(even.train_images)).numpy()
-    validation = bank(torch.from_numpy(even.validation_images)).numpy()
-    as_they_are = Standardizer(np.zeros(bank.out_shape), np.ones(bank.out_shape))
+    feature_bank = GaborFeatureBank(even.train_images.shape[1:], BANK)
+    train = feature_bank.standardize_on(torch.from_numpy(even.train_images)).numpy()
+    validation = feature_bank(torch.from_numpy(even.validation_images)).numpy()
+    as_they_are = Standardizer(np.zeros(feature_bank.out_shape), np.ones(feature_bank.out_shape))
     return dataclasses.replace(
         even, train_images=train, validation_images=validation, standardize=as_they_are
     )
@@ -141,7 +143,7 @@ def test_a_ridge_on_a_bank_is_a_ridge_on_its_maps(tiny_dataset):
 
 def test_training_with_a_bank_is_training_on_its_maps(tiny_dataset):
     data = load_fit_data(tiny_dataset, None, None, 0)
-    plain = {key: value for key, value in NETWORK.items() if key != "bank"}
+    plain = {key: value for key, value in NETWORK.items() if key != "feature_bank"}
     on_bank, on_maps = trained(NETWORK, data), trained(plain, maps_as_images(data))
     np.testing.assert_array_equal(on_bank.fits[0].history, on_maps.fits[0].history)
     for name, value in on_maps.parameters[0].items():
@@ -160,13 +162,13 @@ def test_a_stored_fit_on_a_bank_predicts_from_images_as_they_are_stored(tiny_dat
 @pytest.mark.parametrize("definition", [RIDGE, NETWORK], ids=["ridge", "network"])
 def test_the_bank_is_computed_once_for_all_settings_and_steps(tiny_dataset, definition, monkeypatch):
     seen = []
-    raw_maps = FeatureBank.raw_maps
+    raw_maps = GaborFeatureBank.raw_maps
 
     def counted(self, images):
         seen.append(len(images))
         return raw_maps(self, images)
 
-    monkeypatch.setattr(FeatureBank, "raw_maps", counted)
+    monkeypatch.setattr(GaborFeatureBank, "raw_maps", counted)
     data = load_fit_data(tiny_dataset, None, None, 0)
     closed(definition, data) if definition is RIDGE else trained(definition, data)
     assert seen == [len(data.train_images), len(data.validation_images)]
@@ -223,7 +225,7 @@ def test_masks_of_a_bank_are_placed_on_the_pixels_they_stand_for(tiny_dataset):
 
 
 def test_the_filters_of_a_bank_are_even_waves_and_squares():
-    filters = FeatureBank((3, 9, 11), BANK).filters()
+    filters = GaborFeatureBank((3, 9, 11), BANK).filters()
     assert filters.shape[:2] == (9, 3)
     torch.testing.assert_close(filters[:6], filters[:6].flip(2, 3))
     assert filters[6:].sum((2, 3)).tolist() == (4 * torch.eye(3)).tolist()

@@ -22,7 +22,7 @@ import plot_recording
 import plot_scaling
 from whatwhere import plotting
 from whatwhere.config.files import read
-from whatwhere.files import groups_of, last_cell, read_netcdf, read_reference, read_tensors
+from whatwhere.files import groups_of, last_condition, read_netcdf, read_reference, read_tensors
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.scaling import largest
 
@@ -269,7 +269,7 @@ def test_only_fits_of_several_seeds_have_a_stability_over_seeds(run):
 
 
 def test_seeds_agree_within_their_cell_and_selection():
-    scores = pd.DataFrame({"cell": ["a", "a", "b"], "selection": "population"})
+    scores = pd.DataFrame({"condition": ["a", "a", "b"], "selection": "population"})
     tables = [
         pd.DataFrame({"neuron": np.arange(4), "cluster": clusters})
         for clusters in ([0, 0, 1, 1], [1, 1, 0, 0], [0, 1, 0, 1])
@@ -306,7 +306,7 @@ def test_scaling_holds_the_mean_over_neurons_of_every_seed(run):
     mine = scores[(scores.n_neurons == 6) & (scores.n_images == 240) & (scores.seed == 1)]
     assert row.feve == pytest.approx(mine.feve.mean())
     assert row.correlation == pytest.approx(mine.correlation.mean())
-    assert (row.finished, row.at_edge) == (mine.finished.mean(), mine.at_edge.mean())
+    assert (row.converged, row.at_edge) == (mine.converged.mean(), mine.at_edge.mean())
 
 
 def test_the_last_cell_is_that_of_the_first_rule_and_the_last_sizes():
@@ -314,8 +314,8 @@ def test_the_last_cell_is_that_of_the_first_rule_and_the_last_sizes():
         [(rule, n, 80, seed) for n in (4, 16) for seed in (0, 1) for rule in ("population", "neuron")],
         columns=["selection", "n_neurons", "n_images", "seed"],
     )
-    cell = last_cell(table)
-    assert cell.drop_duplicates().to_numpy().tolist() == [
+    condition = last_condition(table)
+    assert condition.drop_duplicates().to_numpy().tolist() == [
         ["population", 16, 80, 0],
         ["population", 16, 80, 1],
     ]

@@ -7,7 +7,7 @@ from whatwhere.training.loop import Fit
 
 
 def candidates(seed, n_images):
-    fit = Fit(np.zeros(2), 0, 0, np.empty((0, 3)), finished=True)
+    fit = Fit(np.zeros(2), 0, 0, np.empty((0, 3)), converged=True)
     standardize = Standardizer(np.zeros((1, 3, 3)), np.ones((1, 3, 3)))
     parameters = [{"mean": torch.zeros(2)}]
     return Candidates(
@@ -16,6 +16,6 @@ def candidates(seed, n_images):
 
 
 def test_seeds_of_a_cell_have_one_number_of_images():
-    """Folds of a recording with copies differ by a few images, and tables know a cell by its number."""
+    """Folds of a recording with copies differ by a few images, and tables know a condition by its number."""
     content = to_tensors({"family": "mean"}, [candidates(0, 981), candidates(1, 979), candidates(2, 980)])
     assert {one["n_images"] for one in content["seeds"].values()} == {979}

@@ -144,12 +144,12 @@ def model_with(grid=None, **keys):
     )
 
 
-BANK = {"wavelengths": [4], "orientations": 2, "pool": 2}
+BANK = {"wavelengths": [4], "orientations": 2, "average_pooling": 2}
 
 
 def test_the_configuration_knows_gaussian_masks_also_on_a_bank():
     validate_model(model_with())
-    validate_model(model_with() | {"bank": BANK})
+    validate_model(model_with() | {"feature_bank": BANK})
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_the_configuration_knows_gaussian_masks_also_on_a_bank():
         (model_with(positive_mask=True), "unknown key 'positive_mask'"),
         (model_with(position="middle"), "'middle' is not allowed; use one of sta,"),
         (model_with(sd=0), "models.model.readout.sd: 0 "),
-        (model_with(position="sta") | {"bank": BANK}, "'sta' is a place in the image"),
+        (model_with(position="sta") | {"feature_bank": BANK}, "'sta' is a place in the image"),
     ],
 )
 def test_what_gaussian_masks_do_not_have_is_refused(model, line):

@@ -53,7 +53,7 @@ def test_a_network_trains_as_on_the_cpu(name, recording):
 def test_a_bank_trains_as_on_the_cpu(recording):
     """Learned layers beside the maps of a Gabor feature bank: their batch norm has only a shift."""
     definition = short("factorized_three_layers") | {
-        "bank": {"wavelengths": [4, 8], "orientations": 4, "pool": 2}
+        "feature_bank": {"wavelengths": [4, 8], "orientations": 4, "average_pooling": 2}
     }
     definition["cores"][0] |= {"kernels": [3, 3, 3], "padding": ["same"] * 3, "side_by_side": True}
     on_cpu, on_gpu = (fit(*recording, model=definition, device=device) for device in ("cpu", "cuda"))

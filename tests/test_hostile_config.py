@@ -74,7 +74,7 @@ def valid():
             "factorized": resolved()["models"]["factorized_three_layers"],
             "fixed": factorized(family="cnn_fixed_mask", grid=[{"feature_l1": [0.1]}]),
             "full": FULLY_CONNECTED,
-            "combined": {"family": "combined", "members": ["ridge"], "grid": [{}]},
+            "ensemble": {"family": "ensemble", "members": ["ridge"], "grid": [{}]},
         },
         "experiments": [
             experiment(datasets=["simulated"], models=["mean"], n_neurons=[10, "all"], n_images=[500])
@@ -94,7 +94,7 @@ OPTIONAL = {
     "kernel_start",
     "paper",
     "repetitions",
-    "bank",
+    "feature_bank",
     "responses",
     "side_by_side",
     "schedule",

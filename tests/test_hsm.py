@@ -130,7 +130,7 @@ def test_a_stored_fit_predicts_as_it_did(tiny_dataset, tmp_path):
     candidates = train(DEFINITION, tiny_dataset, tmp_path)
     fitted = SeedFit.of(to_tensors(DEFINITION, [candidates]), 0, 1)
     data = load_fit_data(tiny_dataset, None, None, 0)
-    predictions = fitted.predict(tiny_dataset["images"].values[data.draw.validation])
+    predictions = fitted.predict(tiny_dataset["images"].values[data.subset.validation])
     loss = (predictions - data.validation_responses * np.log(predictions + 1e-5)).mean(0)
     np.testing.assert_allclose(loss, candidates.fits[1].validation_loss, rtol=1e-4)
 

@@ -119,7 +119,7 @@ def test_a_known_patch_is_fitted_like_a_dataset_of_that_patch():
 def test_patches_belong_to_the_drawn_neurons_and_hold_shifted_centres():
     dataset = population(centered=False)
     data = load_fit_data(dataset, 4, None, 0)
-    centre = dataset["location"].values[data.draw.neurons]
+    centre = dataset["location"].values[data.subset.neurons]
     assert data.patch_size == 9
     assert (np.abs(data.patch_corner + 4 - centre) <= 0.5).all()
 
@@ -154,7 +154,7 @@ def test_a_poisson_validation_loss_takes_negative_predictions_as_zero():
     data = load_fit_data(dataset, None, None, 0)
     candidates = fit_seed(ModelSpec.of(definition), 0, data)
     fitted = SeedFit.of(to_tensors(definition, [candidates]), 0, 0)
-    predictions = fitted.predict(dataset["images"].values[data.draw.validation])
+    predictions = fitted.predict(dataset["images"].values[data.subset.validation])
     assert (predictions < 0).any()
     rates = np.maximum(predictions, 0)
     expected = (rates - data.validation_responses * np.log(rates + 1e-5)).mean(0)

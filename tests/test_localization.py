@@ -141,12 +141,12 @@ def test_evidence_chooses_the_smoothness_of_the_kernels_drawn(rng):
     for truth in lengths:
         source = KernelPrior(PATCH, [truth], [2.0], white())
         prior = KernelPrior(PATCH, lengths, [2.0], white())
-        chosen = []
+        selected = []
         for _ in range(20):
             kernel = source.draw(rng).ravel()
             noisy = 2000 * kernel + np.sqrt(2000) * rng.normal(size=PATCH**2)
-            chosen.append(prior.posterior(one_location(2000.0), noisy).smoothness)
-        assert np.mean(np.array(chosen) == truth) >= 0.9
+            selected.append(prior.posterior(one_location(2000.0), noisy).smoothness)
+        assert np.mean(np.array(selected) == truth) >= 0.9
 
 
 def test_posterior_over_locations_is_that_of_numerical_integration(rng):

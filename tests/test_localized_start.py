@@ -128,7 +128,7 @@ def test_maps_of_locations_lie_where_the_receptive_fields_do():
     np.testing.assert_allclose(maps["posterior"].sum((1, 2)), 1, rtol=1e-4)
 
 
-def test_the_localizer_setting_is_chosen_by_validation_among_those_that_fit():
+def test_the_localizer_setting_is_selected_by_validation_among_those_that_fit():
     localizer = [{"n_kernels": n} for n in (1, 2, 3)]
     loss = np.array([[3.0, 3.0], [1.0, 1.0], [2.0, 2.0]])
     assert best_setting(localizer, loss, None) == 1
@@ -197,12 +197,24 @@ def test_the_scripts_hand_the_start_from_rule_to_rule(tmp_path):
     names = ("data.nc", "sta.nc", "localized.pt", "localized.nc", "fits.pt", "validation.nc")
     data, averages, localized, rated, fits, validation = (tmp_path / name for name in names)
     write_netcdf(population(120, 8), data)
-    cell = ("all", "all")
-    compute_sta.main(data, *cell, [0, 1], 9, averages)
-    fit_baseline.main(data, [], *cell, definition(), [0, 1], localized, rated)
+    condition = ("all", "all")
+    compute_sta.main(data, *condition, [0, 1], 9, averages)
+    fit_baseline.main(data, [], *condition, definition(), [0, 1], localized, rated)
     model = network(training=small_training(max_steps=5))
     train.main(
-        data, averages, [localized, rated], [], *cell, model, [0, 1], "cpu", 1, 1e9, "code", fits, validation
+        data,
+        averages,
+        [localized, rated],
+        [],
+        *condition,
+        model,
+        [0, 1],
+        "cpu",
+        1,
+        1e9,
+        "code",
+        fits,
+        validation,
     )
     with read_netcdf(validation) as trained, read_netcdf(rated) as inferred:
         loss = trained["validation_loss"].mean("neuron").values

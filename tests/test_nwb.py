@@ -83,7 +83,9 @@ def add_traces(file):
         trace = np.zeros((len(sampled), len(UNITS[0, neurons])))
         for onset, row in zip(ONSETS, UNITS[:, neurons], strict=True):
             trace[(sampled >= onset + 0.05) & (sampled < onset + 0.25)] = row
-        rois = segmentation.create_plane_segmentation(name=name, imaging_plane=plane, description="cells")
+        rois = segmentation.create_plane_segmentation(
+            name=name, imaging_plane=plane, description="conditions"
+        )
         for _ in range(trace.shape[1]):
             rois.add_roi(pixel_mask=[[1, 1, 1.0]])
         region = rois.create_roi_table_region("all", region=list(range(trace.shape[1])))

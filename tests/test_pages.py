@@ -39,7 +39,7 @@ def test_the_run_page_holds_configuration_seeds_and_versions(benchmarks, tmp_pat
     config = load([]).config
     collect_benchmarks.main(benchmarks, tmp_path / "run_times.csv")
     summary = {name: [1, 1] for name in describe_run.KEYS}
-    pd.DataFrame(summary | {"model": ["whole", "short"], "finished": [1, 0.5], "at_edge": 0}).to_csv(
+    pd.DataFrame(summary | {"model": ["whole", "short"], "converged": [1, 0.5], "at_edge": 0}).to_csv(
         tmp_path / "summary.csv", index=False
     )
     paths = [tmp_path / name for name in ("run_times.csv", "summary.csv", "software.csv", "run.html")]
@@ -58,7 +58,7 @@ def test_the_run_page_holds_configuration_seeds_and_versions(benchmarks, tmp_pat
 
 
 def test_a_run_without_doubtful_fits_says_so():
-    summary = pd.DataFrame({name: [1] for name in describe_run.KEYS} | {"finished": [1.0], "at_edge": [0.0]})
+    summary = pd.DataFrame({name: [1] for name in describe_run.KEYS} | {"converged": [1.0], "at_edge": [0.0]})
     (text,) = describe_run.doubtful(summary)
     assert "All fits are finished" in text
     assert "<table" in "".join(describe_run.doubtful(summary.assign(at_edge=0.1)))

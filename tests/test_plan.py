@@ -35,7 +35,7 @@ def test_the_schema_and_the_table_name_the_same_kinds_of_datasets_and_every_kind
 
 def test_families_are_fitted_as_their_traits_say():
     for family, traits in TRAITS.items():
-        assert (FAMILIES[family].fit is None) == (traits.rule in ("train", "combine"))
+        assert (FAMILIES[family].fit is None) == (traits.rule in ("train", "fit_ensemble"))
 
 
 def test_a_single_feature_is_no_barcode():
@@ -48,14 +48,14 @@ def test_a_single_feature_is_no_barcode():
 
 
 def test_every_fit_and_cell_has_a_row():
-    fits, cells = plan.fits(QUICK), plan.cells(QUICK)
+    fits, conditions = plan.fits(QUICK), plan.conditions(QUICK)
     expected = [(e["name"], d, m) for e in QUICK["experiments"] for d in e["datasets"] for m in e["models"]]
     assert list(fits[["experiment", "dataset", "model"]].itertuples(index=False, name=None)) == expected
     sizes = {e["name"]: len(e["n_neurons"]) * len(e["n_images"]) for e in QUICK["experiments"]}
-    assert len(cells) == fits.experiment.map(sizes).sum()
-    assert not cells.cell_path.duplicated().any()
-    assert cells.groupby("path")["last"].sum().eq(1).all()
-    assert cells.groupby("path", sort=False)["last"].last().all()
+    assert len(conditions) == fits.experiment.map(sizes).sum()
+    assert not conditions.condition_path.duplicated().any()
+    assert conditions.groupby("path")["last"].sum().eq(1).all()
+    assert conditions.groupby("path", sort=False)["last"].last().all()
 
 
 def test_a_cell_knows_where_its_start_lies():
@@ -63,8 +63,8 @@ def test_a_cell_knows_where_its_start_lies():
     config["experiments"] = [
         QUICK["experiments"][0] | {"models": ["factorized_two_localized", "ridge"], "n_images": [512, "all"]}
     ]
-    cells = plan.cells(config)
-    assert list(cells.localizer) == [
+    conditions = plan.conditions(config)
+    assert list(conditions.localizer) == [
         "fig4/two_types/localized_two_kernels/nall-d512",
         "fig4/two_types/localized_two_kernels/nall-dall",
         "",
@@ -105,13 +105,15 @@ def test_every_config_of_the_project_has_a_plan(name):
     results = plan.results(plan.fits(config))
     assert {"tables/scores.csv", "tables/summary.csv"} <= set(results)
     assert len(set(results)) == len(results)
-    assert set(plan.cells(config).experiment) == {experiment["name"] for experiment in config["experiments"]}
+    assert set(plan.conditions(config).experiment) == {
+        experiment["name"] for experiment in config["experiments"]
+    }
 
 
 def test_the_plan_is_printed(capsys, tmp_path):
     assert plan.main([str(REPOSITORY / "config" / "test.yaml")]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("run test: 3 fits, 6 cells")
+    assert out.startswith("run test: 3 fits, 6 conditions")
     assert "figures/fig4.svg" in out
     assert plan.main([str(tmp_path / "none.yaml")]) == 1
     assert capsys.readouterr().err.startswith("Error: ")

@@ -67,7 +67,7 @@ def test_seeds_are_averaged_after_neurons_with_the_sample_sd():
 def table_of(predictions, responses):
     """Scores of a fit of which half of the neurons are finished."""
     table = pd.DataFrame(scores(predictions, responses, noise_free=False))
-    return table.assign(finished=table.index % 2 == 0, at_edge=False)
+    return table.assign(converged=table.index % 2 == 0, at_edge=False)
 
 
 def evaluation(signal, responses, seed=0):
@@ -124,7 +124,7 @@ def test_the_summary_has_means_over_seeds_with_their_errors(rng):
     row = score.summarize(tables, fits)
     seeds = [population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables]
     assert row["n_seeds"] == 2
-    assert (row["finished"], row["at_edge"]) == (0.5, 0)
+    assert (row["converged"], row["at_edge"]) == (0.5, 0)
     assert row["feve_pooled"] == pytest.approx(np.mean([one["feve_pooled"] for one in seeds]))
     assert row["feve_median_seed_sd"] == pytest.approx(np.std([one["feve_median"] for one in seeds], ddof=1))
     assert row["correlation_se"] > 0

@@ -22,8 +22,8 @@ FIGURES = {"fig": "fig3"}
 NO_REFERENCE = pd.DataFrame(columns=["experiment", "model", "selection", "n_neurons", "n_images", "feve"])
 
 
-def score_table(cells, noise_free=True):
-    """Scores of cells (model, n_neurons, n_images, seed, values of neurons)."""
+def score_table(conditions, noise_free=True):
+    """Scores of conditions (model, n_neurons, n_images, seed, values of neurons)."""
     parts = [
         pd.DataFrame(
             {
@@ -38,11 +38,11 @@ def score_table(cells, noise_free=True):
                 "feve": values,
                 "cc_max": np.nan if noise_free else 0.9,
                 "correlation": values,
-                "finished": True,
+                "converged": True,
                 "at_edge": False,
             }
         )
-        for model, n_neurons, n_images, seed, values in cells
+        for model, n_neurons, n_images, seed, values in conditions
     ]
     return pd.concat(parts, ignore_index=True)
 
@@ -69,9 +69,9 @@ def test_intervals_are_those_of_the_t_test(rng, n):
 
 
 def test_shared_features_compare_the_largest_with_the_smallest_population_seed_by_seed():
-    cells = [("cnn", 1, 64, seed, [0.1 * seed]) for seed in (1, 2)]
-    cells += [("cnn", 9, 64, seed, [0.1 * seed + 0.2 + 0.1 * seed] * 9) for seed in (1, 2)]
-    (row,) = ask(score_table(cells), 1).to_dict("records")
+    conditions = [("cnn", 1, 64, seed, [0.1 * seed]) for seed in (1, 2)]
+    conditions += [("cnn", 9, 64, seed, [0.1 * seed + 0.2 + 0.1 * seed] * 9) for seed in (1, 2)]
+    (row,) = ask(score_table(conditions), 1).to_dict("records")
     assert row["value"] == pytest.approx(0.35)
     assert (row["n"], row["unit"], row["n_neurons"], row["n_images"]) == (2, "seeds", 9, 64)
     assert row["comparison"] == "cnn: 9 neurons fitted jointly minus 1"
@@ -80,9 +80,9 @@ def test_shared_features_compare_the_largest_with_the_smallest_population_seed_b
 
 
 def test_models_are_compared_neuron_by_neuron_at_equal_sizes():
-    cells = [("cnn", 3, 64, 0, [0.5, 0.6, 0.9]), ("dense", 3, 64, 0, [0.4, 0.4, 0.6])]
-    cells += [("dense", 3, 128, 0, [0.5, 0.5, 0.5])]
-    (row,) = ask(score_table(cells), 2).to_dict("records")
+    conditions = [("cnn", 3, 64, 0, [0.5, 0.6, 0.9]), ("dense", 3, 64, 0, [0.4, 0.4, 0.6])]
+    conditions += [("dense", 3, 128, 0, [0.5, 0.5, 0.5])]
+    (row,) = ask(score_table(conditions), 2).to_dict("records")
     assert row["value"] == pytest.approx(0.2)
     assert (row["first"], row["second"]) == pytest.approx((2 / 3, 1.4 / 3))
     assert (row["model"], row["against"]) == ("cnn", "dense")
@@ -90,9 +90,9 @@ def test_models_are_compared_neuron_by_neuron_at_equal_sizes():
 
 
 def test_seeds_of_a_neuron_count_once_and_only_where_both_models_have_them():
-    cells = [(m, 2, 64, s, [v, v]) for s in (0, 1) for m, v in (("cnn", 0.5 + s), ("dense", 0.1))]
-    cells += [("cnn", 2, 64, 2, [9.0, 9.0])]
-    (row,) = ask(score_table(cells), 2).to_dict("records")
+    conditions = [(m, 2, 64, s, [v, v]) for s in (0, 1) for m, v in (("cnn", 0.5 + s), ("dense", 0.1))]
+    conditions += [("cnn", 2, 64, 2, [9.0, 9.0])]
+    (row,) = ask(score_table(conditions), 2).to_dict("records")
     assert (row["n"], row["value"], row["unit"]) == (2, pytest.approx(0.9), "neurons, 2 seeds")
 
 
@@ -113,19 +113,19 @@ def test_the_interval_over_neurons_and_seeds_holds_the_truth(n_seeds, fit_sd):
 def test_the_same_model_with_another_seed_does_not_differ():
     """One fit of each says nothing of others: an interval over its neurons excluded 0 in 8 of 15 pairs."""
     rng = np.random.default_rng(0)
-    cells = [
+    conditions = [
         ("cnn", 60, 64, 0, rng.normal(0.5, 0.1, 60)),
         ("dense", 60, 64, 0, rng.normal(0.5, 0.1, 60) - 0.1),
     ]
-    (row,) = ask(score_table(cells), 2).to_dict("records")
+    (row,) = ask(score_table(conditions), 2).to_dict("records")
     assert np.isnan([row["low"], row["high"]]).all()
 
 
 def test_shared_features_are_asked_of_the_same_neurons():
     """Neurons differ more than fits do: unpaired, what the ten others are like widens the interval."""
-    cells = [("cnn", 1, 64, seed, [0.1 + 0.01 * seed]) for seed in range(3)]
-    cells += [("cnn", 9, 64, seed, [0.3 + 0.01 * seed, *([0.9 * seed] * 8)]) for seed in range(3)]
-    (row,) = ask(score_table(cells), 1).to_dict("records")
+    conditions = [("cnn", 1, 64, seed, [0.1 + 0.01 * seed]) for seed in range(3)]
+    conditions += [("cnn", 9, 64, seed, [0.3 + 0.01 * seed, *([0.9 * seed] * 8)]) for seed in range(3)]
+    (row,) = ask(score_table(conditions), 1).to_dict("records")
     assert (row["value"], row["low"], row["high"]) == pytest.approx((0.2, 0.2, 0.2))
 
 
@@ -136,25 +136,25 @@ def test_models_that_know_a_kernel_or_locate_neurons_are_no_fully_connected_ones
         "inferred": "localization",
     }
     families |= {"fixed": "cnn_fixed_mask"}
-    cells = [(model, 2, 64, seed, [0.5, 0.6]) for model in families for seed in (0, 1)]
-    found = ask(score_table(cells), 3, families=families)
+    conditions = [(model, 2, 64, seed, [0.5, 0.6]) for model in families for seed in (0, 1)]
+    found = ask(score_table(conditions), 3, families=families)
     assert set(found.comparison) == {"cnn minus ridge", "cnn minus dense"}
 
 
 def test_the_third_question_takes_the_largest_sizes_of_every_other_model():
-    cells = [
+    conditions = [
         (m, 2, d, 0, [v + d / 1000] * 2)
         for d in (64, 128)
         for m, v in (("cnn", 0.5), ("dense", 0.3), ("ridge", 0.1))
     ]
-    rows = ask(score_table(cells), 3)
+    rows = ask(score_table(conditions), 3)
     assert rows["n_images"].tolist() == [128, 128]
     np.testing.assert_allclose(sorted(rows["value"]), [0.2, 0.4])
 
 
 def test_noisy_test_responses_are_compared_by_correlation():
-    cells = [("cnn", 2, 64, 0, [0.5, 0.7]), ("dense", 2, 64, 0, [0.4, 0.4])]
-    (row,) = ask(score_table(cells, noise_free=False), 2).to_dict("records")
+    conditions = [("cnn", 2, 64, 0, [0.5, 0.7]), ("dense", 2, 64, 0, [0.4, 0.4])]
+    (row,) = ask(score_table(conditions, noise_free=False), 2).to_dict("records")
     assert (row["measure"], row["value"]) == ("correlation", pytest.approx(0.2))
 
 
@@ -162,12 +162,12 @@ def test_the_value_of_the_paper_is_given_only_in_its_figure_and_at_its_sizes():
     rows = [("fig3", "cnn", 9, 64, 0.7), ("fig3_demo", "cnn", 1, 64, 0.2), ("fig5", "cnn", 1, 128, 0.1)]
     columns = ["experiment", "model", "n_neurons", "n_images", "feve"]
     reference = pd.DataFrame([*rows, ("fig5", "cnn", 9, 128, 0.9)], columns=columns).assign(selection=None)
-    cells = [("cnn", n, d, s, [0.5] * n) for n in (1, 9) for d in (64, 128) for s in (0, 1)]
-    found = ask(score_table(cells), 1, reference=reference).set_index("n_images")
+    conditions = [("cnn", n, d, s, [0.5] * n) for n in (1, 9) for d in (64, 128) for s in (0, 1)]
+    found = ask(score_table(conditions), 1, reference=reference).set_index("n_images")
     paper = found.loc[64, ["paper", "paper_first", "paper_second"]].tolist()
     assert paper == pytest.approx([0.5, 0.7, 0.2])
     assert np.isnan(found.loc[128, "paper"])
-    elsewhere = ask(score_table(cells), 1, reference=reference, figures={"fig": None})
+    elsewhere = ask(score_table(conditions), 1, reference=reference, figures={"fig": None})
     assert elsewhere["paper"].isna().all()
 
 
@@ -222,10 +222,10 @@ def test_an_interval_can_lack_an_end(low, high, text):
 def test_barcodes_and_exchange_rates_come_from_their_tables():
     scores = score_table([("cnn", 2, 64, 0, [0.5, 0.7])])
     keys = {"dataset": "data", "selection": "population", "model": "cnn"}
-    fit = keys | {"experiment": "fig", "n_neurons": 2, "n_images": 64, "finished": 1}
+    fit = keys | {"experiment": "fig", "n_neurons": 2, "n_images": 64, "converged": 1}
     barcodes = pd.DataFrame([fit | {"seed": s, "ari": a, "at_edge": s} for s, a in ((0, 1.0), (1, 0.8))])
     rate = {"measure": "feve", "neurons_from": 1, "neurons_to": 8, "low": 0.5, "high": 0.7, "n_seeds": 6}
-    rate |= keys | {"finished": 0.9, "at_edge": 0.25}
+    rate |= keys | {"converged": 0.9, "at_edge": 0.25}
     middle = rate | {"stated": False, "performance": 0.31, "rate": 0.6}
     rates = pd.DataFrame([middle, rate | {"stated": True, "performance": 1.31, "rate": 1.6}])
     tables = {"barcode_scores": barcodes, "exchange_rates": rates}
@@ -235,8 +235,8 @@ def test_barcodes_and_exchange_rates_come_from_their_tables():
     assert "1 to 8 neurons" in five["comparison"]
     assert (five["against"], five["n_neurons"]) == ("1 neuron", 8)
     assert five["measure"] == "exchange rate at feve 0.31"
-    assert (four["finished"], four["at_edge"]) == (True, 0.5)
-    assert (five["finished"], five["at_edge"]) == (False, 0.25)
+    assert (four["converged"], four["at_edge"]) == (True, 0.5)
+    assert (five["converged"], five["at_edge"]) == (False, 0.25)
 
 
 def test_what_a_run_lacks_is_said_and_never_invented(tmp_path):
@@ -263,13 +263,13 @@ def test_what_a_run_lacks_is_said_and_never_invented(tmp_path):
 def test_answers_say_which_share_of_fits_was_cut_short_or_at_an_edge():
     scores = score_table([(name, 10, 64, seed, [0.5, 0.6]) for name in ("cnn", "dense") for seed in (0, 1)])
     whole = ask(scores, 2)
-    assert whole[["finished", "at_edge"]].to_numpy().tolist() == [[True, 0]]
+    assert whole[["converged", "at_edge"]].to_numpy().tolist() == [[True, 0]]
     page = "".join(answer_questions.section(2, whole))
     assert "at_edge" not in page
     assert "not all fits" not in page
     half = (scores.model == "dense") & (scores.seed == 0)
-    doubtful = ask(scores.assign(finished=~half, at_edge=half), 2)
-    assert doubtful[["finished", "at_edge"]].to_numpy().tolist() == [[False, 0.25]]
+    doubtful = ask(scores.assign(converged=~half, at_edge=half), 2)
+    assert doubtful[["converged", "at_edge"]].to_numpy().tolist() == [[False, 0.25]]
     page = "".join(answer_questions.section(2, doubtful))
     assert "<th>at_edge</th>" in page
     assert "not all fits" in page

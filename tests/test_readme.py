@@ -86,7 +86,7 @@ def test_every_configuration_that_is_said_to_make_a_result_exists(page):
 def test_every_rule_and_make_target_that_is_named_exists():
     rules = "".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
     table = [row.split("|")[2] for row in PAGES["runs.md"].splitlines() if row.startswith("| ")]
-    named = [name for cell in table for name in re.findall(r"`(\w+)`", cell)]
+    named = [name for condition in table for name in re.findall(r"`(\w+)`", condition)]
     assert len(named) > 8
     known = {
         *re.findall(r"^rule (\w+):", rules, re.MULTILINE),

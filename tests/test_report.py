@@ -126,8 +126,8 @@ def test_the_answers_of_the_run_are_those_of_its_tables(finished_run):
         & (answers.comparison == "factorized_small minus ridge")
         & (answers.selection == "neuron")
     ].to_dict("records")
-    cell = scores[(scores.n_images == row["n_images"]) & (scores.selection == "neuron")]
-    means = cell.groupby("model").feve.mean()
+    condition = scores[(scores.n_images == row["n_images"]) & (scores.selection == "neuron")]
+    means = condition.groupby("model").feve.mean()
     assert row["value"] == pytest.approx(means["factorized_small"] - means["ridge"])
     assert row["low"] < row["value"] < row["high"]
     assert row["n_images"] == scores.n_images.max()

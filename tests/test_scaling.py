@@ -17,18 +17,18 @@ def curve(half, n_seeds=4, sd=0.0, sizes=SIZES, slope=1.0, seed=0):
     return pd.DataFrame(values, index=sizes, columns=range(n_seeds))
 
 
-@pytest.mark.parametrize("octaves", [-1.0, 0.0, 0.7])
-def test_a_shift_is_the_horizontal_distance_of_two_curves(octaves):
-    found = shift(curve(10 + octaves), curve(10))
-    assert found.octaves == pytest.approx(octaves, abs=0.03)
-    assert found.low <= found.octaves <= found.high
+@pytest.mark.parametrize("image_doublings", [-1.0, 0.0, 0.7])
+def test_a_shift_is_the_horizontal_distance_of_two_curves(image_doublings):
+    found = shift(curve(10 + image_doublings), curve(10))
+    assert found.image_doublings == pytest.approx(image_doublings, abs=0.03)
+    assert found.low <= found.image_doublings <= found.high
     assert 0.3 < found.performance < 0.7
 
 
 def test_a_shift_does_not_depend_on_the_form_of_the_curves():
     steep, early = (lambda y: y**3), (lambda y: np.sqrt(y))
     for form in (steep, early):
-        assert shift(form(curve(10.8)), form(curve(10))).octaves == pytest.approx(0.8, abs=0.05)
+        assert shift(form(curve(10.8)), form(curve(10))).image_doublings == pytest.approx(0.8, abs=0.05)
 
 
 def test_intervals_narrow_with_seeds_and_widen_with_noise():
@@ -44,7 +44,7 @@ def test_intervals_narrow_with_seeds_and_widen_with_noise():
 
 def test_one_seed_gives_a_shift_without_an_interval():
     found = shift(curve(10.5, 1), curve(10, 1))
-    assert found.octaves == pytest.approx(0.5, abs=0.03)
+    assert found.image_doublings == pytest.approx(0.5, abs=0.03)
     assert np.isnan([found.low, found.high]).all()
 
 
@@ -54,7 +54,7 @@ def test_a_plateau_bounds_a_shift_on_one_side_only():
     found = shift(flat, curve(3, sd=0.01))
     assert np.isnan([found.low, found.high]).any()
     beyond = shift(0.1 * curve(8, sd=0.001), 0.5 + 0.5 * curve(10, sd=0.001))
-    assert np.isnan(beyond.octaves)
+    assert np.isnan(beyond.image_doublings)
     assert (beyond.low, beyond.high) == (pytest.approx(4), pytest.approx(np.nan, nan_ok=True))
 
 
@@ -62,8 +62,8 @@ def test_a_plateau_bounds_a_shift_on_one_side_only():
 def test_a_shift_is_the_same_at_every_stated_performance(performance):
     sizes = [2**n for n in range(6, 16)]
     found = shift_at(curve(10.7, sizes=sizes), curve(10, sizes=sizes), performance)
-    assert found.octaves == pytest.approx(0.7, abs=0.03)
-    assert found.low < found.octaves < found.high
+    assert found.image_doublings == pytest.approx(0.7, abs=0.03)
+    assert found.low < found.image_doublings < found.high
     assert found.performance == performance
 
 
@@ -83,14 +83,14 @@ def test_nothing_is_said_of_a_point_or_of_curves_at_0():
 
 def test_a_point_can_be_found_on_a_curve():
     """One size of a population is enough if it is in the range of the other."""
-    assert shift(curve(10.5, sizes=[1024]), curve(10)).octaves == pytest.approx(0.5, abs=0.03)
+    assert shift(curve(10.5, sizes=[1024]), curve(10)).image_doublings == pytest.approx(0.5, abs=0.03)
 
 
-def scores(cells):
-    """Scores of cells (n_neurons, n_images, seed, {neuron: value})."""
+def scores(conditions):
+    """Scores of conditions (n_neurons, n_images, seed, {neuron: value})."""
     rows = [
         {"n_neurons": n, "n_images": d, "seed": s, "neuron": neuron, "feve": value}
-        for n, d, s, values in cells
+        for n, d, s, values in conditions
         for neuron, value in values.items()
     ]
     return pd.DataFrame(rows)
@@ -110,13 +110,13 @@ def test_populations_worse_than_their_mean_count_as_0():
 
 
 def test_a_rate_is_the_shift_per_doubling_of_neurons_for_every_pair():
-    cells = [
+    conditions = [
         (n, d, s, {neuron: curve(11 - 0.4 * np.log2(n), sizes=[d]).iloc[0, 0] for neuron in range(n)})
         for n in (1, 4, 16)
         for d in SIZES
         for s in (0, 1)
     ]
-    rates = pd.DataFrame(exchange_rates(scores(cells), "feve"))
+    rates = pd.DataFrame(exchange_rates(scores(conditions), "feve"))
     rows = rates[~rates.stated]
     assert list(zip(rows.neurons_from, rows.neurons_to, strict=True)) == [(1, 4), (1, 16), (4, 16)]
     np.testing.assert_allclose(rows.rate, 0.4, atol=0.03)

@@ -52,7 +52,7 @@ def rated(strengths, **others):
         {
             "validation_loss": (("seed", "setting", "neuron"), loss),
             "validation_loss_of_mean": (("seed", "neuron"), [[99.0]]),
-            "finished": (("seed", "setting"), np.ones(loss.shape[:2], int)),
+            "converged": (("seed", "setting"), np.ones(loss.shape[:2], int)),
             "neuron_index": (("seed", "neuron"), [[0]]),
         },
         coords={"seed": [0], "mask_l1": ("setting", strengths)}
@@ -74,19 +74,19 @@ def rated(strengths, **others):
     ],
 )
 def test_a_penalty_is_at_the_edge_if_no_stronger_or_no_weaker_one_was_tried(strengths, others, expected):
-    chosen = np.array([[0, 1, 2, MEAN_RESPONSE]])
-    np.testing.assert_array_equal(at_edge(rated(strengths, **others), chosen), [[*expected, False]])
+    selected = np.array([[0, 1, 2, MEAN_RESPONSE]])
+    np.testing.assert_array_equal(at_edge(rated(strengths, **others), selected), [[*expected, False]])
 
 
 @pytest.mark.parametrize(
-    ("strengths", "finished", "expected"),
+    ("strengths", "converged", "expected"),
     [([3, 1, 2], 1, []), ([1, 2, 3], 1, ["edge of its grid"]), ([3, 1, 2], 0, ["ended by max_steps"])],
 )
-def test_the_log_warns_of_what_was_chosen_but_cut_short_or_at_an_edge(
-    strengths, finished, expected, tmp_path, caplog
+def test_the_log_warns_of_what_was_selected_but_cut_short_or_at_an_edge(
+    strengths, converged, expected, tmp_path, caplog
 ):
     content = rated(strengths)
-    content["finished"][:] = finished
+    content["converged"][:] = converged
     content.to_netcdf(tmp_path / "validation.nc")
     output = tmp_path / "selection.csv"
     select_fits.main([str(tmp_path / "validation.nc")], ["n1-d9"], ["population"], output)
@@ -94,4 +94,4 @@ def test_the_log_warns_of_what_was_chosen_but_cut_short_or_at_an_edge(
         True for _ in expected
     ]
     row = read_table(output).iloc[0]
-    assert (row.finished, row.at_edge) == (bool(finished), expected == ["edge of its grid"])
+    assert (row.converged, row.at_edge) == (bool(converged), expected == ["edge of its grid"])

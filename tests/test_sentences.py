@@ -13,7 +13,7 @@ DIFFERENCE = {
     "comparison": "cnn minus dense",
     "model": "cnn",
     "against": "dense",
-    "dataset": "cells",
+    "dataset": "conditions",
     "selection": "population",
     "n_neurons": 100,
     "n_images": 1024,
@@ -25,7 +25,7 @@ DIFFERENCE = {
     "unit": "neurons, 3 seeds",
     "first": 0.8,
     "second": 0.5,
-    "finished": True,
+    "converged": True,
     "source": "tables/scores.csv, one",
 }
 SINGLE = {"low": np.nan, "high": np.nan, "unit": "neurons, 1 seed"}
@@ -61,14 +61,14 @@ def table(question, *changes):
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def told(question, *changes):
+def written(question, *changes):
     (sentence,) = sentences.sentences(table(question, *changes))["sentence"]
     return sentence
 
 
 def test_the_first_question_is_answered_by_what_neurons_reach_together_and_alone():
-    assert told(1, TOGETHER) == (
-        "Yes, as far as single seeds tell: in cells with 1024 images, 1000 neurons fitted together by cnn "
+    assert written(1, TOGETHER) == (
+        "Yes, as far as single seeds tell: in conditions with 1024 images, 1000 neurons fitted together by cnn "
         "reach a FEVE of .83 where 1 neuron alone reaches .17 (one seed, no interval; the paper .89 and .12)"
         "; the only comparison of this run."
     )
@@ -77,9 +77,9 @@ def test_the_first_question_is_answered_by_what_neurons_reach_together_and_alone
 def test_rivals_are_answered_by_the_closest_of_the_largest_sizes():
     far = {"against": "ridge", "value": 0.6, "low": 0.5, "high": 0.7, "second": 0.2}
     small = {"n_images": 256, "value": 0.1}
-    sentence = told(3, far, {}, small)
+    sentence = written(3, far, {}, small)
     assert sentence.startswith(
-        "Yes: in cells with 100 neurons and 1024 images, cnn reaches a FEVE of .80 and the closest rival, "
+        "Yes: in conditions with 100 neurons and 1024 images, cnn reaches a FEVE of .80 and the closest baseline, "
         "dense, .50 (95 % interval .20 to .40)"
     )
     assert sentence.endswith("the interval is above 0 in 3 of 3 comparisons.")
@@ -100,19 +100,19 @@ def test_rivals_are_answered_by_the_closest_of_the_largest_sizes():
     ],
 )
 def test_the_first_words_are_a_verdict_over_all_intervals(changes, words):
-    assert told(3, *changes).startswith(f"{words}: ")
+    assert written(3, *changes).startswith(f"{words}: ")
 
 
 def test_images_saved_are_told_beside_the_difference():
     saved = {"first": np.nan, "second": np.nan, "measure": "doublings at feve 0.50", "value": 1.5, "low": 1.2}
     saved |= {"high": np.nan, "unit": "seeds", "n": 3}
-    assert "; it saves 1.50 doublings of images against dense (95 % interval: at least 1.20)" in told(
+    assert "; it saves 1.50 doublings of images against dense (95 % interval: at least 1.20)" in written(
         2, {}, saved
     )
 
 
 def test_fits_that_were_cut_short_are_told():
-    assert told(3, {"finished": False}).endswith("; some fits were cut short by max_steps.")
+    assert written(3, {"converged": False}).endswith("; some fits stopped at max_steps.")
 
 
 @pytest.mark.parametrize(("values", "word"), [((1.0, 0.9), "Yes"), ((1.0, 0.5), "In part"), ((0.1,), "No")])
@@ -120,9 +120,9 @@ def test_barcodes_are_judged_by_the_least_agreement(values, word):
     rows = [
         {"value": value, "measure": "ari", "model": f"model_{value}", "first": np.nan} for value in values
     ]
-    sentence = told(4, *rows)
+    sentence = written(4, *rows)
     assert sentence.startswith(f"{word}: ")
-    assert f"for model_{min(values)} in cells" in sentence
+    assert f"for model_{min(values)} in conditions" in sentence
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_barcodes_are_judged_by_the_least_agreement(values, word):
     ],
 )
 def test_neurons_are_held_against_images(value, low, high, words):
-    sentence = told(5, RATE | {"value": value, "low": low, "high": high})
-    assert sentence.startswith(f"{words}: with cnn in cells, from 10 neurons to 100 neurons")
+    sentence = written(5, RATE | {"value": value, "low": low, "high": high})
+    assert sentence.startswith(f"{words}: with cnn in conditions, from 10 neurons to 100 neurons")
 
 
 WAY = {"model": "pooled", "against": "own images, ridge", "measure": "correlation", "n_images": 50}
@@ -146,21 +146,21 @@ WAY |= {"unit": "neurons, 5 folds"}
 
 def test_other_recordings_are_told_by_the_way_that_gains_most():
     own = WAY | {"model": "own images, network", "value": 0.9, "low": 0.8, "high": 1.0}
-    frozen = WAY | {"model": "carried core, frozen", "value": 0.1, "low": 0.05, "high": 0.15}
+    frozen = WAY | {"model": "transferred core, frozen", "value": 0.1, "low": 0.05, "high": 0.15}
     saved = WAY | {"first": np.nan, "second": np.nan} | {"value": 2.0, "low": 1.5, "high": np.nan}
-    assert told(6, own, frozen, WAY, saved) == (
-        "Yes: at best, in cells with 50 images of its own, the way 'pooled' reaches a correlation of .80 "
+    assert written(6, own, frozen, WAY, saved) == (
+        "Yes: at best, in conditions with 50 images of its own, the strategy 'pooled' reaches a correlation of .80 "
         "where 'own images, ridge' reaches .50 (95 % interval .20 to .40); it saves 2.00 doublings of images "
         "against own images, ridge (95 % interval: at least 1.50); the interval is above 0 in 2 of 2 "
         "comparisons."
     )
-    assert told(6, own).startswith("Not answered by this run")
+    assert written(6, own).startswith("Not answered by this run")
 
 
 def test_curves_without_a_common_size_are_told_by_the_images_saved():
     saved = {"first": np.nan, "second": np.nan, "value": 1.5, "low": 1.0, "high": 2.0, "unit": "seeds"}
-    words = "Yes: in cells, cnn and dense have no size in common; it saves 1.50 doublings"
-    assert told(2, saved).startswith(words)
+    words = "Yes: in conditions, cnn and dense have no size in common; it saves 1.50 doublings"
+    assert written(2, saved).startswith(words)
 
 
 def test_what_a_run_lacks_is_asked_for():

@@ -6,7 +6,7 @@ from simulate import main
 from whatwhere.dataset import open_dataset
 from whatwhere.recordings import input_files
 
-CELLS = {
+CONDITIONS = {
     "kind": "simulated_v1",
     "n_simple_types": 1,
     "n_complex_types": 1,
@@ -26,7 +26,7 @@ CELLS = {
 
 
 def test_nothing_but_the_config_makes_generated_stimuli():
-    assert input_files(CELLS | {"stimuli": {"source": "generated"}}) == []
+    assert input_files(CONDITIONS | {"stimuli": {"source": "generated"}}) == []
 
 
 def test_files_and_recordings_are_inputs_and_addresses_are_not(tmp_path):
@@ -36,8 +36,8 @@ def test_files_and_recordings_are_inputs_and_addresses_are_not(tmp_path):
     images = {"source": "images", "path": str(tmp_path)}
     units = {"kind": "simulated_features", "stimuli": images, "feature_space": space}
     assert input_files(units) == [str(tmp_path / "a.png"), "vgg19.pth"]
-    assert input_files(CELLS | {"stimuli": images | {"path": "pictures.zip"}}) == ["pictures.zip"]
-    assert input_files(CELLS) == []
+    assert input_files(CONDITIONS | {"stimuli": images | {"path": "pictures.zip"}}) == ["pictures.zip"]
+    assert input_files(CONDITIONS) == []
     remote = space | {"weights": "https://example.org/a.pth"}
     assert input_files({"kind": "simulated_features", "feature_space": remote}) == []
 
@@ -51,9 +51,13 @@ def test_the_script_shows_the_images_of_a_recording(kind, tiny_dataset, tmp_path
         rng.standard_normal((60, 3, 30, 30)).astype(np.float32),
     )
     larger.to_netcdf(tmp_path / "tiny.nc")
-    definition = CELLS
+    definition = CONDITIONS
     if kind == "simulated_features":
-        shared = {key: CELLS[key] for key in CELLS if key in ("stimuli", "normalize", "n_images", "n_test")}
+        shared = {
+            key: CONDITIONS[key]
+            for key in CONDITIONS
+            if key in ("stimuli", "normalize", "n_images", "n_test")
+        }
         definition = shared | {
             "kind": kind,
             "feature_space": {"name": "v1"},

@@ -5,10 +5,10 @@ import pytest
 from simulated import DEFINITIONS, simulated
 
 from whatwhere.dataset import TEST, TRAIN, UNUSED, VALIDATION, check
-from whatwhere.draw import draw
 from whatwhere.fit_data import load_fit_data
 from whatwhere.simulations.design import Design
 from whatwhere.streams import Purpose, stream
+from whatwhere.subset import choose_subset
 
 V1, FEATURES = (pytest.param(kind, marks=pytest.mark.slow) for kind in ("v1", "features"))
 each_kind = pytest.mark.parametrize("kind", ["dog", V1, FEATURES])
@@ -54,14 +54,14 @@ def test_every_seed_has_images_noise_and_a_test_set_of_its_own(kind):
     check(data, "data")
     fits = [load_fit_data(data, None, None, seed) for seed in range(3)]
     tested = [np.flatnonzero(fold == TEST) for fold in data["split"].values]
-    parts = [part for fit in fits for part in (fit.draw.train, fit.draw.validation)]
+    parts = [part for fit in fits for part in (fit.subset.train, fit.subset.validation)]
     assert np.array_equal(np.sort(np.concatenate([*parts, *tested])), np.arange(3 * 130))
     rates, responses = data["rates"].values, data["responses"].values[0]
-    noise = [responses[fit.draw.train] - rates[fit.draw.train] for fit in fits]
+    noise = [responses[fit.subset.train] - rates[fit.subset.train] for fit in fits]
     assert abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.4
     assert not np.array_equal(fits[0].train_images, fits[1].train_images)
     # A fourth seed sees the first repetition again, in another order.
-    assert set(draw(data, None, None, 3).train) == set(fits[0].draw.train)
+    assert set(choose_subset(data, None, None, 3).train) == set(fits[0].subset.train)
     for fold in data["split"].values if kind == "dog" else ():
         np.testing.assert_array_equal(responses[fold == TEST], rates[fold == TEST])
         assert (np.abs(responses - rates)[np.isin(fold, (TRAIN, VALIDATION))].max(1) > 0).all()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import factorized, small_core, small_training
-from plain import PlainNetwork, fit
+from eager import PlainNetwork, fit
 
 from whatwhere.models.base import predict_prepared
 from whatwhere.models.spec import ModelSpec, Schedule
@@ -88,9 +88,9 @@ def train(definition, together, dtype=torch.float64, **changes):
     fits = []
     size = len(encoders) if together else 1
     for first in range(0, len(encoders), size):
-        part = slice(first, first + size)
+        session = slice(first, first + size)
         order = torch.Generator().manual_seed(2)
-        training = Training(encoders[part], [Block(data(dtype))], objectives[part], config, [order])
+        training = Training(encoders[session], [Block(data(dtype))], objectives[session], config, [order])
         fits += training.run(lambda _: None)
     return encoders, fits
 

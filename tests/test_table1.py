@@ -32,14 +32,14 @@ def thinned(name):
 
 def row(**changes):
     scores = {"correlation": 0.4, "correlation_sem": 0.1, "feve": 0.2}
-    return {"n_neurons": 2, "n_seeds": 1, "finished": 1.0, "at_edge": 0.0} | scores | changes
+    return {"n_neurons": 2, "n_seeds": 1, "converged": 1.0, "at_edge": 0.0} | scores | changes
 
 
 def test_regions_are_averaged_by_their_number_of_neurons():
     regions = pd.DataFrame([row(), row(n_neurons=6, correlation=0.8, correlation_sem=0.0, feve=0.6)])
-    average = collect_table1.average_row(regions.assign(finished=[1, 0]))
+    average = collect_table1.average_row(regions.assign(converged=[1, 0]))
     assert average["n_neurons"] == 8
-    assert (average["finished"], average["at_edge"]) == (0.5, 0)
+    assert (average["converged"], average["at_edge"]) == (0.5, 0)
     assert average["correlation"] == pytest.approx((2 * 0.4 + 6 * 0.8) / 8)
     assert average["correlation_sem"] == pytest.approx(2 * 0.1 / 8)
     assert average["feve"] == pytest.approx((2 * 0.2 + 6 * 0.6) / 8)
@@ -65,7 +65,7 @@ def test_a_row_sums_losses_over_neurons_and_averages_them_over_seeds():
         [
             keys
             | {"seed": seed, "neuron": neuron, "correlation": r, "feve": feve}
-            | {"finished": seed == 0, "at_edge": neuron == 0}
+            | {"converged": seed == 0, "at_edge": neuron == 0}
             for seed, neuron, r, feve in [
                 (0, 0, 0.2, 0.5),
                 (0, 1, 0.4, 0.1),
@@ -76,9 +76,9 @@ def test_a_row_sums_losses_over_neurons_and_averages_them_over_seeds():
             ]
         ]
     )
-    cell = {"cell": "nall-dall", "selection": "population"}
+    condition = {"condition": "nall-dall", "selection": "population"}
     losses = [(0, 1.0), (0, 2.0), (0, 3.0), (1, 2.0), (1, 3.0), (1, 5.0)]
-    selection = pd.DataFrame([cell | {"seed": s, "validation_loss": value} for s, value in losses])
+    selection = pd.DataFrame([condition | {"seed": s, "validation_loss": value} for s, value in losses])
     result = collect_table1.region_row(scores, selection, "poisson")
     assert result["n_neurons"] == 3
     assert result["n_seeds"] == 2
@@ -87,7 +87,7 @@ def test_a_row_sums_losses_over_neurons_and_averages_them_over_seeds():
     assert result["feve"] == pytest.approx(0.2)
     assert result["validation_loss"] == pytest.approx(8.0)
     assert np.isnan(collect_table1.region_row(scores, selection, "mse")["validation_loss"])
-    assert (result["finished"], result["at_edge"]) == (0.5, pytest.approx(1 / 3))
+    assert (result["converged"], result["at_edge"]) == (0.5, pytest.approx(1 / 3))
 
 
 def test_every_model_of_the_paper_is_in_the_table():

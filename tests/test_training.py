@@ -143,13 +143,13 @@ def test_learning_rate_falls_by_the_factor():
     assert sorted(set(np.round(rates, 6)), reverse=True) == [0.1, 0.01, 0.001]
 
 
-@pytest.mark.parametrize(("max_steps", "finished"), [(10, False), (1000, True)])
-def test_a_fit_that_max_steps_ends_is_marked_and_the_log_says_what_to_do(max_steps, finished, caplog):
+@pytest.mark.parametrize(("max_steps", "converged"), [(10, False), (1000, True)])
+def test_a_fit_that_max_steps_ends_is_marked_and_the_log_says_what_to_do(max_steps, converged, caplog):
     (fit,) = line_training(patience=3, n_stages=2, max_steps=max_steps).run(lambda _: None)
-    assert fit.finished == finished
-    assert (fit.last_step == max_steps) != finished
+    assert fit.converged == converged
+    assert (fit.last_step == max_steps) != converged
     warned = [record.message for record in caplog.records if "raise max_steps" in record.message]
-    assert len(warned) == (not finished)
+    assert len(warned) == (not converged)
 
 
 def test_one_cycle_rises_to_its_peak_and_falls_to_zero():
@@ -172,7 +172,7 @@ def test_a_fit_of_one_cycle_takes_all_its_steps_and_keeps_the_best_weights(tiny_
 
 def test_weight_decay_shrinks_masks_and_weights_by_rate_times_decay_and_nothing_else(tiny_dataset):
     spec = ModelSpec.of(factorized(training=CYCLE))
-    data, averages = cell(tiny_dataset)
+    data, averages = condition(tiny_dataset)
     encoder = build(spec, spec.settings[0], data.train_images.shape[1:], 5)
     encoder.initialize(_start(data, averages, None, None, 0))
     before = {name: value.detach().clone() for name, value in encoder.named_parameters()}
@@ -216,19 +216,19 @@ def test_negative_responses_are_refused_for_a_poisson_loss_with_advice_for_the_f
     tiny_dataset, definition, advice
 ):
     tiny_dataset["responses"][:, :, 3] -= 9
-    data, _ = cell(tiny_dataset)
+    data, _ = condition(tiny_dataset)
     with pytest.raises(UserError, match=rf"1 neurons have some \(\[3\]\): .*{advice}"):
         prepared(ModelSpec.of(definition), data, None)
 
 
-def cell(tiny_dataset):
+def condition(tiny_dataset):
     data = load_fit_data(tiny_dataset, None, None, 0)
     average = spike_triggered_average(data.train_images, data.train_responses)
     return data, dict.fromkeys(AVERAGES, average)
 
 
 def sweep(definition, tiny_dataset, checkpoint):
-    data, averages = cell(tiny_dataset)
+    data, averages = condition(tiny_dataset)
     return train_seed(
         ModelSpec.of(definition), 0, data, averages, None, None, torch.device("cpu"), checkpoint
     )
@@ -311,12 +311,12 @@ def test_a_refit_takes_the_best_steps_of_its_schedule_with_all_images(tiny_datas
     definition = together(DROPOUT | {"training": CYCLE | {"learning_rate": 0.1}}, fits_at_once)
     first = sweep(definition, tiny_dataset, new_checkpoint(tmp_path / "a"))
     found = sweep(definition | {"refit": True}, tiny_dataset, new_checkpoint(tmp_path / "b"))
-    data, averages = cell(tiny_dataset)
+    data, averages = condition(tiny_dataset)
     spec = ModelSpec.of(definition)
     blocks = _blocks(spec, with_validation(data), CPU)
     for index, (setting, fit) in enumerate(zip(spec.settings, found.fits, strict=True)):
         # What validation says is of the fit to the training images.
-        assert (fit.best_step, fit.finished) == (first.fits[index].best_step, True)
+        assert (fit.best_step, fit.converged) == (first.fits[index].best_step, True)
         np.testing.assert_array_equal(fit.validation_loss, first.fits[index].validation_loss)
         unseen = SeedFit.of(to_tensors(definition, [first]), 0, index)
         expected = unseen.predict(data.standardize.undo(data.validation_images, None))
@@ -364,24 +364,24 @@ def test_a_checkpoint_of_another_configuration_is_ignored(tiny_dataset, tmp_path
     checkpoint = new_checkpoint(tmp_path, seconds=0)
     sweep(factorized(), tiny_dataset, checkpoint)
     saved = new_checkpoint(tmp_path)
-    assert len(saved.finished) == 1
+    assert len(saved.completed) == 1
     assert saved.current is not None
-    assert new_checkpoint(tmp_path, "other").finished == []
+    assert new_checkpoint(tmp_path, "other").completed == []
 
 
 def test_a_damaged_checkpoint_is_ignored_with_a_warning(tiny_dataset, tmp_path, caplog):
     (tmp_path / "checkpoint.pt").write_bytes(b"half a file")
-    assert new_checkpoint(tmp_path).finished == []
+    assert new_checkpoint(tmp_path).completed == []
     assert "damaged checkpoint" in caplog.text
 
 
 def test_stored_fits_predict_as_they_did(tiny_dataset, tmp_path):
     definition = factorized()
     candidates = sweep(definition, tiny_dataset, new_checkpoint(tmp_path))
-    data, _ = cell(tiny_dataset)
+    data, _ = condition(tiny_dataset)
     stored = to_tensors(definition, [candidates])
     fitted = SeedFit.of(copy.deepcopy(stored), 0, 1)
-    predictions = fitted.predict(tiny_dataset["images"].values[data.draw.validation])
+    predictions = fitted.predict(tiny_dataset["images"].values[data.subset.validation])
     loss = (predictions - data.validation_responses * np.log(predictions + 1e-5)).mean(0)
     np.testing.assert_allclose(loss, candidates.fits[1].validation_loss, rtol=1e-4)
 
@@ -395,7 +395,7 @@ def test_validation_file_names_every_hyper_parameter(tiny_dataset, tmp_path):
 
 
 def test_mean_predicts_the_mean_training_response(tiny_dataset):
-    data, _ = cell(tiny_dataset)
+    data, _ = condition(tiny_dataset)
     definition = {"family": "mean", "loss": "mse", "grid": [{}]}
     candidates = fit_seed(ModelSpec.of(definition), 0, data)
     fitted = SeedFit.of(to_tensors(definition, [candidates]), 0, 0)

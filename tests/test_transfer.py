@@ -9,14 +9,14 @@ from whatwhere.transfer import curve_of, rows_of
 SIZES = (50, 100, 200, 400, 800)
 
 
-def scores(octaves, rng, sizes=SIZES, seeds=5, n_neurons=40, noise=0.02, level=0.2, slope=0.05):
-    """Scores that rise by ``slope`` an octave from ``level`` at 50 images, moved ``octaves`` to the left."""
+def scores(image_doublings, rng, sizes=SIZES, seeds=5, n_neurons=40, noise=0.02, level=0.2, slope=0.05):
+    """Scores that rise by ``slope`` an octave from ``level`` at 50 images, moved ``image_doublings`` to the left."""
     index = pd.MultiIndex.from_product(
         [sizes, range(seeds), range(n_neurons)], names=["n_images", "seed", "neuron"]
     )
     table = index.to_frame(index=False)
     neurons = np.linspace(-0.1, 0.1, n_neurons)[table.neuron]
-    rising = level + slope * (np.log2(table.n_images / 50) + octaves)
+    rising = level + slope * (np.log2(table.n_images / 50) + image_doublings)
     return table.assign(correlation=rising + neurons + noise * rng.normal(size=len(table)))
 
 
@@ -27,28 +27,28 @@ def found(curve, ridge):
 def test_a_planted_shift_is_found_within_its_interval(rng):
     rows = found(scores(1.5, rng), scores(0, rng))
     overlapping = rows.loc[[50, 100, 200]]
-    np.testing.assert_allclose(overlapping.octaves, 1.5, atol=0.15)
-    assert (overlapping.octaves_low < 1.5).all()
-    assert (overlapping.octaves_high > 1.5).all()
+    np.testing.assert_allclose(overlapping.image_doublings, 1.5, atol=0.15)
+    assert (overlapping.image_doublings_low < 1.5).all()
+    assert (overlapping.image_doublings_high > 1.5).all()
     np.testing.assert_allclose(rows.gain, 1.5 * 0.05, atol=0.01)
 
 
 def test_without_noise_the_shift_is_exact(rng):
     rows = found(scores(1, rng, noise=0), scores(0, rng, noise=0))
-    np.testing.assert_allclose(rows.octaves.dropna(), 1, atol=1e-6)
-    np.testing.assert_allclose(rows.octaves_low.dropna(), 1, atol=1e-6)
+    np.testing.assert_allclose(rows.image_doublings.dropna(), 1, atol=1e-6)
+    np.testing.assert_allclose(rows.image_doublings_low.dropna(), 1, atol=1e-6)
 
 
 def test_nothing_is_saved_where_curves_do_not_overlap(rng):
     """Above all that the ridge reaches there is no distance, only a lower end; below, only an upper one."""
     above = found(scores(9, rng), scores(0, rng))
-    assert above[["octaves", "octaves_low", "octaves_high"]].isna().all(axis=None)
+    assert above[["image_doublings", "image_doublings_low", "image_doublings_high"]].isna().all(axis=None)
     below = found(scores(-9, rng), scores(0, rng))
-    assert below[["octaves", "octaves_low", "octaves_high"]].isna().all(axis=None)
+    assert below[["image_doublings", "image_doublings_low", "image_doublings_high"]].isna().all(axis=None)
     # The last size is above the ridge in about half of the draws.
     edge = found(scores(0.02, rng), scores(0, rng)).loc[800]
-    assert edge.octaves_low < 0
-    assert np.isnan(edge.octaves_high)
+    assert edge.image_doublings_low < 0
+    assert np.isnan(edge.image_doublings_high)
 
 
 def test_curves_are_compared_on_the_folds_that_both_have(rng):
@@ -56,7 +56,7 @@ def test_curves_are_compared_on_the_folds_that_both_have(rng):
     ridge = scores(0, rng, noise=0)
     ridge.loc[ridge.seed == 4, "correlation"] += 0.3
     rows = found(scores(1, rng, noise=0, seeds=4, sizes=(100, 200)), ridge)
-    np.testing.assert_allclose(rows.octaves, 1, atol=1e-6)
+    np.testing.assert_allclose(rows.image_doublings, 1, atol=1e-6)
     np.testing.assert_allclose(rows.gain, 0.05, atol=1e-6)
 
 

@@ -29,7 +29,7 @@ def table(repository, name):
 def test_scores_are_tidy_and_in_the_expected_order(finished_run):
     scores = table(finished_run, "scores")
     keys = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images", "seed", "neuron"]
-    assert list(scores) == [*keys, *SCORES, "finished", "at_edge"]
+    assert list(scores) == [*keys, *SCORES, "converged", "at_edge"]
     assert not scores.duplicated(keys).any()
     assert len(scores) == 3 * 2 * 2 * 2 * 20  # models, selections, sizes, seeds, neurons
     feve = scores[scores.n_images == 4096].groupby("model").feve.mean()

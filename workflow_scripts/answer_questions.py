@@ -22,9 +22,9 @@ EXPLANATION = (
     "Differences (value) are means over paired seeds, or over paired neurons and seeds; first and second are "
     "what is compared. Doublings are horizontal distances of curves at the stated performance. FEVE is the "
     "fraction of explainable variance explained. Sizes are neurons fitted jointly, and training plus "
-    "validation images; selection is how hyper-parameters were chosen. The last columns give the paper's "
+    "validation images; selection is how hyper-parameters were selected. The last columns give the paper's "
     "value, where it published one at these sizes, and the table of this run. Where not all fits are "
-    "finished, training was cut short by max_steps, and a difference may be one of training time; "
+    "finished, training stopped at max_steps, and a difference may be one of training time; "
     "at_edge is the share of fits with a penalty at the edge of its grid, where a wider one might do better."
 )
 
@@ -37,7 +37,7 @@ AXES = {
     3: ("{}: factorized minus baseline", [0]),
     4: ("adjusted Rand index: 0 chance, 1 perfect", [0, 1]),
     5: ("doublings of images that one doubling of neurons is worth", [0, 1]),
-    6: ("{}: this way minus the own ridge", [0]),
+    6: ("{}: this strategy minus the own ridge", [0]),
 }
 """Label of the axis of every question, and values at which it has lines."""
 MEASURES = {"feve": "FEVE", "correlation": "correlation"}
@@ -78,10 +78,10 @@ def draw(question: int, rows: pd.DataFrame) -> Figure:
     return plotting.interval_plot(shown, names(question, shown), title.format(measures), lines)
 
 
-def opening(told: pd.DataFrame, found: pd.DataFrame) -> list[str]:
+def opening(written: pd.DataFrame, found: pd.DataFrame) -> list[str]:
     """Every question, its sentence and, where it is answered, its picture."""
     parts = []
-    for row in told.itertuples():
+    for row in written.itertuples():
         parts += [heading(f"{row.question}. {row.text}"), paragraph(str(row.sentence))]
         rows = found[found["question"] == row.question]
         # Doublings of images, which stand beside differences, have another axis.
@@ -99,8 +99,8 @@ def section(question: int, rows: pd.DataFrame) -> list[str]:
     )
     ends = [bounds(low, high, number) for low, high in zip(rows.low, rows.high, strict=True)]
     shown.insert(shown.columns.get_loc("value") + 1, "95 % interval", ends)
-    # Only what was cut short is worth a word.
-    shown["finished"] = np.where(rows["finished"].eq(False), "not all fits", None)
+    # Only what was stopped at max_steps is worth a word.
+    shown["converged"] = np.where(rows["converged"].eq(False), "not all fits", None)
     shown["at_edge"] = rows["at_edge"].where(rows["at_edge"] > 0)
     for column in ("n_neurons", "n_images", "n"):
         shown[column] = shown[column].astype("Int64")
@@ -117,11 +117,11 @@ def main(
     families: dict[str, str],
     figures: dict[str, str | None],
     output: str | Path,
-    told: str | Path,
+    written: str | Path,
     page: str | Path,
     front: str | Path,
 ) -> None:
-    """Write the answers to ``output``, one sentence for each question to ``told``, and both to be read.
+    """Write the answers to ``output``, one sentence for each question to ``written``, and both to be read.
 
     Lists are empty where a run lacks a table. ``page`` has sentences, pictures and tables; ``front`` is the
     piece of HTML with which the report opens.
@@ -132,7 +132,7 @@ def main(
     write_table(answers(read_table(scores), *optional, families, figures, published), output)
     found = read_table(output)
     one_each = sentences(found)
-    write_table(one_each, told)
+    write_table(one_each, written)
     first = opening(one_each, found)
     tables = [
         part
@@ -154,7 +154,7 @@ if __name__ == "__main__":
         main(
             **arguments(snakemake.input, snakemake.params),
             output=snakemake.output.answers,
-            told=snakemake.output.sentences,
+            written=snakemake.output.sentences,
             page=snakemake.output.page,
             front=snakemake.output.front,
         )

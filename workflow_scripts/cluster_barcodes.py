@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from whatwhere import barcodes, stability
 from whatwhere.cell_types import SHAPES, TypeTest, find_types
-from whatwhere.config.files import cell_sizes
+from whatwhere.config.files import condition_sizes
 from whatwhere.dataset import open_dataset
 from whatwhere.files import read_netcdf, write_netcdf, write_table
 from whatwhere.fit_data import FitData, load_fit_data
@@ -74,7 +74,7 @@ def cluster_fit(
 
 def predicted_and_recorded(fit: SeedFit, fit_data: FitData) -> tuple[np.ndarray, np.ndarray]:
     """Predicted and recorded responses (image, neuron) to the validation images of a fit."""
-    recording = None if fit_data.pool is None else fit_data.pool.validation
+    recording = None if fit_data.pooled is None else fit_data.pooled.validation
     images = fit_data.standardize.undo(fit_data.validation_images, recording)
     return fit.predict(images, recording), fit_data.validation_responses
 
@@ -82,8 +82,8 @@ def predicted_and_recorded(fit: SeedFit, fit_data: FitData) -> tuple[np.ndarray,
 def weights_of_halves(fit: SeedFit, fit_data: FitData, weights: np.ndarray) -> np.ndarray:
     """Feature weights (2, neuron, channel) from either half of the images of a fit."""
     seen = np.concatenate([fit_data.train_images, fit_data.validation_images])
-    pool = fit_data.pool
-    recording = None if pool is None else np.concatenate([pool.train, pool.validation])
+    pooled = fit_data.pooled
+    recording = None if pooled is None else np.concatenate([pooled.train, pooled.validation])
     images = fit.standardize(fit_data.standardize.undo(seen, recording), recording)
     responses = np.concatenate([fit_data.train_responses, fit_data.validation_responses])
     features = stability.pooled_features(fit.model, torch.from_numpy(images))
@@ -119,7 +119,7 @@ def main(
     averages: str | Path,
     fits: list[str],
     selection: str | Path,
-    cells: list[str],
+    conditions: list[str],
     names: dict[str, str],
     output: str | Path,
     scores: str | Path,
@@ -127,33 +127,33 @@ def main(
 ) -> None:
     """Writes one row per fit and neuron to ``output`` and one per fit to ``scores``.
 
-    The receptive fields of the clusters, of the first seed and selection rule of the last cell, go to
-    ``fields``; ``averages`` are the spike-triggered averages of that cell.
+    The receptive fields of the clusters, of the first seed and selection rule of the last condition, go to
+    ``fields``; ``averages`` are the spike-triggered averages of that condition.
     """
     tables, rows, written = [], [], False
     with open_dataset(dataset) as data:
         types = data["cell_type"].values if "cell_type" in data else None
-        for selected in selected_fits(selection, cells, fits):
+        for selected in selected_fits(selection, conditions, fits):
             fit = selected.fit.of_most_neurons()
-            fit_data = load_fit_data(data, *cell_sizes(selected.cell), fit.seed)
+            fit_data = load_fit_data(data, *condition_sizes(selected.condition), fit.seed)
             table, score, test = cluster_fit(fit, fit_data, types)
             keys = names | {"selection": selected.rule} | fit.sizes
             tables.append(pd.concat([pd.DataFrame(keys, index=table.index), table], axis=1))
-            state = {"finished": selected.finished.mean(), "at_edge": selected.at_edge.mean()}
-            rows.append({"cell": selected.cell} | keys | score | state)
-            if selected.cell == cells[-1] and not written:
+            state = {"converged": selected.converged.mean(), "at_edge": selected.at_edge.mean()}
+            rows.append({"condition": selected.condition} | keys | score | state)
+            if selected.condition == conditions[-1] and not written:
                 with read_netcdf(averages) as stored:
                     average = stored["sta"].sel(seed=fit.seed).values
                 write_netcdf(fields_of(fit, table["cluster"].to_numpy(), average, test), fields)
                 written = True
     write_table(pd.concat(tables, ignore_index=True), output)
-    write_table(with_agreement(pd.DataFrame(rows), tables).drop(columns="cell"), scores)
+    write_table(with_agreement(pd.DataFrame(rows), tables).drop(columns="condition"), scores)
 
 
 def with_agreement(scores: pd.DataFrame, tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """Scores of fits with the agreement between the seeds of each cell and selection rule."""
+    """Scores of fits with the agreement between the seeds of each condition and selection rule."""
     agreement = np.full(len(scores), np.nan)
-    for rows in scores.groupby(["cell", "selection"], sort=False).indices.values():
+    for rows in scores.groupby(["condition", "selection"], sort=False).indices.values():
         neurons, clusters = ([tables[i][name].to_numpy() for i in rows] for name in ("neuron", "cluster"))
         agreement[rows] = stability.agreement_between_fits(neurons, clusters)
     return scores.assign(stability_seeds=agreement)
@@ -166,7 +166,7 @@ if __name__ == "__main__":
             averages=snakemake.input.averages[0],
             fits=list(snakemake.input.fits),
             selection=snakemake.input.selection,
-            cells=list(snakemake.params.cells),
+            conditions=list(snakemake.params.conditions),
             names=dict(snakemake.wildcards.items()),
             output=snakemake.output.barcodes,
             scores=snakemake.output.scores,

@@ -8,16 +8,16 @@ import pandas as pd
 from whatwhere.files import read_reference, read_tables, write_table
 from whatwhere.logs import arguments, logged
 from whatwhere.population import over_seeds
-from whatwhere.scaling import octaves_to_reach
+from whatwhere.scaling import image_doublings_to_reach
 
 KEYS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images"]
 
 
-def octaves_gained(table: pd.DataFrame, reference: pd.DataFrame, networks: list[str]) -> pd.Series:
+def image_doublings_gained(table: pd.DataFrame, reference: pd.DataFrame, networks: list[str]) -> pd.Series:
     """Doublings of images that the paper needed more for the same score, one value per row of ``table``.
 
     The paper's curve is that of its factorized network, one of ``networks``, for the same simulation and
-    population size, whatever other models a run has, read off as :func:`whatwhere.scaling.octaves_to_reach`
+    population size, whatever other models a run has, read off as :func:`whatwhere.scaling.image_doublings_to_reach`
     does; NaN where there is none, or where it does not reach, or starts above, the score.
     """
     figures = reference[~reference.experiment.str.contains("_")]
@@ -28,7 +28,9 @@ def octaves_gained(table: pd.DataFrame, reference: pd.DataFrame, networks: list[
         curve = figures[figures.model.isin(network) & (figures.n_neurons == n_neurons)]
         if curve.n_images.nunique() > 1:
             curve = curve.set_index("n_images")[["feve"]].sort_index()
-            gained[rows.index] = octaves_to_reach(curve, rows.feve.to_numpy()) - np.log2(rows.n_images)
+            gained[rows.index] = image_doublings_to_reach(curve, rows.feve.to_numpy()) - np.log2(
+                rows.n_images
+            )
     return gained.replace([-np.inf, np.inf], np.nan)
 
 
@@ -47,7 +49,7 @@ def main(
     the factorized networks that all models of a dataset are compared with.
 
     Columns: mean and sd over seeds of FEVE (not clipped), of the localisation error in pixels and of the
-    adjusted Rand index with the true number of types, and the octaves of images gained over the paper.
+    adjusted Rand index with the true number of types, and the image_doublings of images gained over the paper.
     """
     rated, found = read_tables(scores), read_tables(locations)
     conditions = rated.groupby(KEYS, sort=False)
@@ -58,8 +60,8 @@ def main(
         agreement = read_tables(barcode_scores)
         agreement = agreement.rename(columns={"ari": "ari_any_number", "ari_known_number": "ari"})
         rows = rows.merge(over_seeds(agreement, ["ari", "ari_any_number"], KEYS), how="left")
-    rows = rows.join(conditions[["finished", "at_edge"]].mean(), on=KEYS)
-    rows["octaves_gained"] = octaves_gained(rows, read_reference(reference, paper), networks)
+    rows = rows.join(conditions[["converged", "at_edge"]].mean(), on=KEYS)
+    rows["image_doublings_gained"] = image_doublings_gained(rows, read_reference(reference, paper), networks)
     write_table(rows, table)
 
 

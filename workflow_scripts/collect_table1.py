@@ -5,27 +5,27 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from whatwhere.files import last_cell, read_reference, read_table, write_table
+from whatwhere.files import last_condition, read_reference, read_table, write_table
 from whatwhere.logs import arguments, logged
 
-STATE = ["finished", "at_edge"]
+STATE = ["converged", "at_edge"]
 AVERAGE = "average"
 """In place of a region: the mean over regions, weighted by their numbers of neurons."""
 
 
 def region_row(scores: pd.DataFrame, selection: pd.DataFrame, loss: str) -> dict[str, float]:
-    """Performance of one model in one region, for the first selection rule and the last cell.
+    """Performance of one model in one region, for the first selection rule and the last condition.
 
     Correlation is the mean over neurons with its standard error, FEVE the median over neurons, because that
     of a neuron with hardly any explainable variance has no lower bound. The validation loss is the Poisson
     loss summed over neurons, as in the paper; it is missing for a model that was validated by another loss.
     Values of several seeds are averaged.
     """
-    scores = last_cell(scores)
-    chosen = last_cell(selection, ["cell"])
+    scores = last_condition(scores)
+    selected = last_condition(selection, ["condition"])
     neurons = scores.groupby("neuron")
     correlation = neurons.correlation.mean()
-    losses = chosen.groupby("seed").validation_loss.sum()
+    losses = selected.groupby("seed").validation_loss.sum()
     return {
         "n_neurons": len(correlation),
         "n_seeds": scores.seed.nunique(),
@@ -78,10 +78,10 @@ def main(
         The output.
     """
     rows = []
-    for scored, chosen in zip(map(read_table, scores), map(read_table, selection), strict=True):
+    for scored, selected in zip(map(read_table, scores), map(read_table, selection), strict=True):
         model, dataset = scored.model.iloc[0], scored.dataset.iloc[0]
         names = {"model": model, "region": regions[dataset]}
-        rows.append(names | region_row(scored, chosen, losses[model]))
+        rows.append(names | region_row(scored, selected, losses[model]))
     of_regions = pd.DataFrame(rows)
     rows += [
         {"model": model, "region": AVERAGE} | average_row(part)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from whatwhere.config.ways import OWN_RIDGE, WAYS
+from whatwhere.config.strategies import OWN_RIDGE, STRATEGIES
 from whatwhere.files import read_table, write_table
 from whatwhere.logs import arguments, logged
 from whatwhere.transfer import curve_of, rows_of
@@ -20,31 +20,31 @@ def of_target(path: str, target: str) -> pd.DataFrame:
     return scores[scores.recording == target] if "recording" in scores else scores
 
 
-def main(scores: list[str], targets: list[str], ways: list[str], table: str | Path) -> None:
-    """Write a row per target, way, model and number of images to ``table``.
+def main(scores: list[str], targets: list[str], strategies: list[str], table: str | Path) -> None:
+    """Write a row per target, strategy, model and number of images to ``table``.
 
     Parameters
     ----------
-    scores, targets, ways
-        File, target and way (:mod:`whatwhere.config.ways`) of every fit, in the same order.
+    scores, targets, strategies
+        File, target and strategy (:mod:`whatwhere.config.strategies`) of every fit, in the same order.
     table
         The output, with the columns of :func:`whatwhere.transfer.rows_of`. ``n_neurons`` and ``n_folds`` are
-        those on which a curve is compared; ``finished`` and ``at_edge`` are shares of its fits, as in the
+        those on which a curve is compared; ``converged`` and ``at_edge`` are shares of its fits, as in the
         summary.
     """
     fits = [
-        (target, way, of_target(path, target))
-        for path, target, way in zip(scores, targets, ways, strict=True)
+        (target, strategy, of_target(path, target))
+        for path, target, strategy in zip(scores, targets, strategies, strict=True)
     ]
     tables = []
     for target in dict.fromkeys(targets):
-        ridge = curve_of(next(one for of, way, one in fits if (of, way) == (target, OWN_RIDGE)))
-        for _, way, one in sorted(
-            (fit for fit in fits if fit[0] == target), key=lambda fit: WAYS.index(fit[1])
+        ridge = curve_of(next(one for of, strategy, one in fits if (of, strategy) == (target, OWN_RIDGE)))
+        for _, strategy, one in sorted(
+            (fit for fit in fits if fit[0] == target), key=lambda fit: STRATEGIES.index(fit[1])
         ):
-            names = {"target": target, "way": way, **one.iloc[0][["model", "selection"]]}
+            names = {"target": target, "strategy": strategy, **one.iloc[0][["model", "selection"]]}
             counts = {"n_neurons": one.neuron.nunique(), "n_folds": one.seed.nunique()}
-            marks = one.groupby("n_images")[["finished", "at_edge"]].mean()
+            marks = one.groupby("n_images")[["converged", "at_edge"]].mean()
             rows = rows_of(curve_of(one), ridge, SEED)
             tables.append(pd.DataFrame([names | row | counts for row in rows]).join(marks, on="n_images"))
     write_table(pd.concat(tables, ignore_index=True), table)

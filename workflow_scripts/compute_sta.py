@@ -1,4 +1,4 @@
-"""Spike-triggered averages of the training images of every seed of a cell: dataset.nc -> sta.nc."""
+"""Spike-triggered averages of the training images of every seed of a condition: dataset.nc -> sta.nc."""
 
 from pathlib import Path
 
@@ -18,8 +18,8 @@ def _evenly_scaled_images(data: xr.Dataset, fit: FitData) -> np.ndarray:
     """Training images with all pixels on one scale, z-scored if fits see every pixel on its own."""
     if data.attrs["normalize"] != "per_pixel":
         return fit.train_images
-    stored = select_images(data, fit.draw.train)
-    recording = None if fit.pool is None else fit.pool.train
+    stored = select_images(data, fit.subset.train)
+    recording = None if fit.pooled is None else fit.pooled.train
     return standardizer(stored, "global", recording)(stored, recording)
 
 

@@ -25,15 +25,15 @@ MAX_COUNT = 100
 
 
 def _show_examples(panel: SubFigure, dataset: xr.Dataset) -> None:
-    chosen = np.unique(np.linspace(0, dataset.sizes["image"] - 1, N_EXAMPLES).round().astype(int))
-    images = select_images(dataset, chosen)
+    selected = np.unique(np.linspace(0, dataset.sizes["image"] - 1, N_EXAMPLES).round().astype(int))
+    images = select_images(dataset, selected)
     lowest, highest = images.min(), images.max()
     # Black to white, or colour; units are the owner's.
     shown = np.moveaxis((images - lowest) / (highest - lowest or 1), 1, -1)
     axes = panel.subplots(1, N_EXAMPLES)
     for ax in axes:
         ax.set_axis_off()
-    for ax, image, index in zip(axes, shown, chosen, strict=False):
+    for ax, image, index in zip(axes, shown, selected, strict=False):
         ax.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=1)
         ax.set_title(str(index))
     plotting.panel_letter(axes[0], "a")

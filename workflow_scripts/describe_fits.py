@@ -70,21 +70,21 @@ def main(
     sta: list[str],
     fits: list[str],
     selection: str | Path,
-    cells: list[str],
+    conditions: list[str],
     names: dict[str, str],
     output: str | Path,
     locations: str | Path,
 ) -> None:
-    """Writes one group of parameters per cell (first seed) to ``output``, one row per mask to ``locations``.
+    """Writes one group of parameters per condition (first seed) to ``output``, one row per mask to ``locations``.
 
-    ``sta`` holds the averages of every cell, or nothing: then, or without true locations, no location is
+    ``sta`` holds the averages of every condition, or nothing: then, or without true locations, no location is
     written. Everything is of the first selection rule.
     """
     groups: dict[str, xr.Dataset] = {}
     rows: list[pd.DataFrame] = []
     rule = None
     with open_dataset(dataset) as data:
-        for selected in selected_fits(selection, cells, fits):
+        for selected in selected_fits(selection, conditions, fits):
             rule = rule or selected.rule
             if selected.rule != rule:
                 continue
@@ -94,7 +94,7 @@ def main(
             if group not in groups:
                 groups[group] = parameters(fit, data)
             if sta and "location" in data:
-                with read_netcdf(sta[cells.index(selected.cell)]) as stored:
+                with read_netcdf(sta[conditions.index(selected.condition)]) as stored:
                     errors = errors_of_averages(stored.sel(seed=fit.seed), fit.neurons, data)
                 errors["mask"] = errors_of_masks(fit, data)
                 rows += [
@@ -113,7 +113,7 @@ if __name__ == "__main__":
             sta=list(snakemake.input.averages),
             fits=list(snakemake.input.fits),
             selection=snakemake.input.selection,
-            cells=list(snakemake.params.cells),
+            conditions=list(snakemake.params.conditions),
             names=dict(snakemake.wildcards.items()),
             output=snakemake.output.parameters,
             locations=snakemake.output.locations,

@@ -71,15 +71,15 @@ def seeds(config: dict[str, Any]) -> pd.DataFrame:
 
 def doubtful(summary: pd.DataFrame) -> list[str]:
     """The rows of ``summary.csv`` of which not all fits are finished, or inside of their grids."""
-    some = summary[(summary["finished"] < 1) | (summary["at_edge"] > 0)]
+    some = summary[(summary["converged"] < 1) | (summary["at_edge"] > 0)]
     if some.empty:
-        return [paragraph("All fits are finished, and no penalty chosen lies at the edge of its grid.")]
+        return [paragraph("All fits are finished, and no penalty selected lies at the edge of its grid.")]
     text = (
-        "Shares of neurons and seeds: finished, whose training was not cut short by max_steps; at_edge, with "
+        "Shares of neurons and seeds: finished, whose training was not stopped at max_steps by max_steps; at_edge, with "
         "a penalty at the edge of its grid, where a wider one might do better. What is not listed is "
         "finished and within its grid."
     )
-    return [paragraph(text), table(some.filter([*KEYS, "finished", "at_edge"]))]
+    return [paragraph(text), table(some.filter([*KEYS, "converged", "at_edge"]))]
 
 
 def main(
@@ -94,7 +94,7 @@ def main(
     packages = software(Path(workflow))
     write_table(packages, versions)
     parts = [
-        heading("Fits that were cut short, and penalties at the edge of their grid"),
+        heading("Fits that were stopped at max_steps, and penalties at the edge of their grid"),
         *doubtful(read_table(summary)),
         heading("Run times"),
         paragraph(

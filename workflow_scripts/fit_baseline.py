@@ -9,9 +9,9 @@ from whatwhere.files import write_netcdf, write_tensors
 from whatwhere.fit_data import load_fit_data
 from whatwhere.logs import logged
 from whatwhere.models.spec import ModelSpec
-from whatwhere.training.carried import carried_cores
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors, to_validation
+from whatwhere.training.transferred import transferred_cores
 
 
 def main(
@@ -28,14 +28,14 @@ def main(
 
     ``core`` holds ``fits.pt`` and ``validation.nc`` of the network on whose core the model stands, if any.
     """
-    carried = carried_cores(core, seeds)
-    for one in carried.values():
+    transferred = transferred_cores(core, seeds)
+    for one in transferred.values():
         definition = one.completed(definition)
     spec = ModelSpec.of(definition)
     with open_dataset(dataset) as data:
         candidates = [
             fit_seed(
-                spec, seed, load_fit_data(data, size(n_neurons), size(n_images), seed), carried.get(seed)
+                spec, seed, load_fit_data(data, size(n_neurons), size(n_images), seed), transferred.get(seed)
             )
             for seed in seeds
         ]

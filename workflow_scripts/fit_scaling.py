@@ -10,11 +10,11 @@ from whatwhere.scaling import RATES, exchange_rates, measure_of
 
 KEYS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images", "seed"]
 OF_RATES = ["dataset", "model", "selection"]
-STATE = ["finished", "at_edge"]
+STATE = ["converged", "at_edge"]
 
 
 def state(scores: pd.DataFrame, rate: dict[str, float]) -> dict[str, float]:
-    """Of what share of the fits behind an exchange rate ``finished`` and ``at_edge`` hold."""
+    """Of what share of the fits behind an exchange rate ``converged`` and ``at_edge`` hold."""
     compared = scores["n_neurons"].isin([rate["neurons_from"], rate["neurons_to"]])
     return dict(scores.loc[compared, STATE].mean())
 

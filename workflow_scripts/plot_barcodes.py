@@ -121,7 +121,7 @@ def main(
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draw the first seed and selection rule of the last cell."""
+    """Draw the first seed and selection rule of the last condition."""
     plotting.use_style()
     codes, rated = (plotting.example(read_table(path)) for path in (barcodes, scores))
     figure = plt.figure(figsize=(plotting.PAGE, 2.8))

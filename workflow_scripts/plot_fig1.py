@@ -186,7 +186,7 @@ def draw(fit: xr.Dataset) -> Figure:
 
 
 def main(parameters: str | Path, svg: str | Path, png: str | Path) -> None:
-    """Draws the last cell of ``parameters``, the largest one if sizes are listed in rising order."""
+    """Draws the last condition of ``parameters``, the largest one if sizes are listed in rising order."""
     plotting.use_style()
     with read_netcdf(parameters, groups_of(parameters)[-1]) as fit:
         figure = draw(fit.load())

@@ -40,7 +40,7 @@ def errors(ax: Axes, locations: pd.DataFrame, styles: dict[tuple[str, int], int]
 def filter_of(path: str | Path, group: str) -> np.ndarray | None:
     """The kernel of a network, or the filter of a linear model around the true location, (y, x).
 
-    The sign is the one with which most masks apply it. None if the cell was not fitted, or where a model has
+    The sign is the one with which most masks apply it. None if the condition was not fitted, or where a model has
     neither.
     """
     if group not in groups_of(path):
@@ -63,16 +63,18 @@ def shown_sizes(n_images: pd.Series) -> list[int]:
     return [sizes[i] for i in np.unique(np.linspace(0, len(sizes) - 1, len(SIZES)).round().astype(int))]
 
 
-def filters(panel: SubFigure, cells: dict[tuple[str, int, int], str | Path], sizes: list[int]) -> list[Axes]:
+def filters(
+    panel: SubFigure, conditions: dict[tuple[str, int, int], str | Path], sizes: list[int]
+) -> list[Axes]:
     """Learned filters, one row per model and population size and one column per data size.
 
-    ``cells`` says which file holds a model, population size and data size.
+    ``conditions`` says which file holds a model, population size and data size.
     """
-    rows = list(dict.fromkeys((model, n_neurons) for model, n_neurons, _ in cells))
+    rows = list(dict.fromkeys((model, n_neurons) for model, n_neurons, _ in conditions))
     axes = panel.subplots(len(rows), len(sizes), squeeze=False)
     for line, (model, n_neurons) in zip(axes, rows, strict=True):
         for ax, n_images in zip(line, sizes, strict=True):
-            path = cells.get((model, n_neurons, n_images))
+            path = conditions.get((model, n_neurons, n_images))
             field = None if path is None else filter_of(path, f"n{n_neurons}-d{n_images}")
             if field is None:
                 ax.set(xticks=[], yticks=[], box_aspect=1)
@@ -106,7 +108,7 @@ def main(
     published = plotting.labelled(read_reference([reference], paper), labels)
     table = pd.concat(tables, ignore_index=True)
     # One experiment may have the small sizes of a population, and another the large ones.
-    cells = {
+    conditions = {
         (model, n_neurons, n_images): path
         for one, path in zip(tables, parameters, strict=True)
         for model, n_neurons, n_images in one.groupby(["model", "n_neurons", "n_images"], sort=False).groups
@@ -121,7 +123,7 @@ def main(
     first.set(ylabel="FEVE", ylim=(-0.02, 1.02))
     plotting.legend_below(first, 2, paper=drawn)
     errors(second, plotting.labelled(read_tables(locations), labels), styles)
-    (third, *_) = filters(right, cells, shown_sizes(table.n_images))
+    (third, *_) = filters(right, conditions, shown_sizes(table.n_images))
     for letter, ax in zip("abc", (first, second, third), strict=True):
         plotting.panel_letter(ax, letter)
     plotting.save(figure, svg, png, plotting.remark(table))

@@ -63,7 +63,7 @@ def main(
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draw the first seed of the last cell of the experiment's factorised model with two kernels.
+    """Draw the first seed of the last condition of the experiment's factorised model with two kernels.
 
     Lists hold one file each.
     """

@@ -21,7 +21,7 @@ RULES = {
 
 
 def curves(axes: list[Axes], scores: pd.DataFrame, reference: pd.DataFrame) -> bool:
-    """Draw FEVE over images, one panel per selection rule; return whether the paper has a curve of a rule."""
+    """Subset FEVE over images, one panel per selection rule; return whether the paper has a curve of a rule."""
     drawn = []
     means = over_seeds(scores, ["feve"], ["selection", "model", "n_neurons", "n_images"], least=0)
     for ax, (rule, table) in zip(axes, means.groupby("selection", sort=False), strict=True):

@@ -12,7 +12,7 @@ from matplotlib.figure import SubFigure
 
 from whatwhere import plotting
 from whatwhere.dataset import open_dataset, repeat_mean
-from whatwhere.files import last_cell, read_netcdf, read_table
+from whatwhere.files import last_condition, read_netcdf, read_table
 from whatwhere.fitted.seed_fit import selected_fits
 from whatwhere.locations import corner
 from whatwhere.logs import logged
@@ -50,7 +50,7 @@ def _scatter(ax: Axes, predicted: np.ndarray, measured: np.ndarray) -> None:
 
 def _examples(
     panel: SubFigure,
-    chosen: dict[str, int],
+    selected: dict[str, int],
     sta: xr.Dataset,
     masks: np.ndarray | None,
     stride: int,
@@ -58,8 +58,8 @@ def _examples(
     predictions: xr.Dataset,
     measured: np.ndarray,
 ) -> None:
-    axes = panel.subplots(2, len(chosen), height_ratios=[1, 1])
-    for column, (label, neuron) in enumerate(chosen.items()):
+    axes = panel.subplots(2, len(selected), height_ratios=[1, 1])
+    for column, (label, neuron) in enumerate(selected.items()):
         position = int(np.flatnonzero(neurons == neuron)[0])
         average = sta["sta"][0, position].values
         plotting.show_field(axes[0, column], average)
@@ -104,15 +104,15 @@ def main(
     scores: list[str],
     predictions: list[str],
     model: str,
-    cell: str,
+    condition: str,
     labels: dict[str, str],
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draws the last cell; neurons are shown for ``model``, correlations for all models."""
+    """Draws the last condition; neurons are shown for ``model``, correlations for all models."""
     plotting.use_style()
     tables = [read_table(path) for path in scores]
-    rated = pd.concat([last_cell(table) for table in tables], ignore_index=True)
+    rated = pd.concat([last_condition(table) for table in tables], ignore_index=True)
     index = next(i for i, table in enumerate(tables) if table.model.iloc[0] == model)
     with (
         open_dataset(dataset) as data,
@@ -120,7 +120,7 @@ def main(
         read_netcdf(sta) as stored,
     ):
         seed = int(predicted.attrs["seed"])
-        fit = next(one.fit for one in selected_fits(selection, [cell], [fits]) if one.fit.seed == seed)
+        fit = next(one.fit for one in selected_fits(selection, [condition], [fits]) if one.fit.seed == seed)
         masks = fit.model.masks()
         measured = repeat_mean(data, predicted["image"].values, fit.neurons)
         mine = rated[(rated.model == model) & rated.neuron.isin(fit.neurons)]
@@ -151,7 +151,7 @@ if __name__ == "__main__":
             scores=list(snakemake.input.scores),
             predictions=list(snakemake.input.predictions),
             model=snakemake.params.model[0],
-            cell=snakemake.params.cell[0],
+            condition=snakemake.params.condition[0],
             labels=dict(snakemake.params.labels),
             svg=snakemake.output.svg,
             png=snakemake.output.png,

@@ -27,15 +27,15 @@ def _curves(ax: Axes, scores: pd.DataFrame, measure: str) -> None:
 
 
 def _map(ax: Axes, scores: pd.DataFrame, measure: str) -> None:
-    """Performance of every cell, and lines of equal total recordings."""
-    cells = scores.groupby(["n_neurons", "n_images"])[measure].mean().clip(lower=0).reset_index()
-    x = np.geomspace(cells.n_images.min() / 1.4, cells.n_images.max() * 1.4, 80)
-    y = np.geomspace(cells.n_neurons.min() / 1.6, cells.n_neurons.max() * 1.6, 80)
+    """Performance of every condition, and lines of equal total recordings."""
+    conditions = scores.groupby(["n_neurons", "n_images"])[measure].mean().clip(lower=0).reset_index()
+    x = np.geomspace(conditions.n_images.min() / 1.4, conditions.n_images.max() * 1.4, 80)
+    y = np.geomspace(conditions.n_neurons.min() / 1.6, conditions.n_neurons.max() * 1.6, 80)
     for total in 2.0 ** np.arange(0, 41, 4):
         ax.plot(x, total / x, color="0.75", linewidth=0.6, linestyle="--", zorder=0)
-    norm = Normalize(0, cells[measure].max())
+    norm = Normalize(0, conditions[measure].max())
     style = {"s": 38, "cmap": "viridis", "norm": norm, "edgecolor": "white", "zorder": 3}
-    points = ax.scatter(cells.n_images, cells.n_neurons, c=cells[measure], **style)
+    points = ax.scatter(conditions.n_images, conditions.n_neurons, c=conditions[measure], **style)
     plotting.image_axis(ax, scores.n_images)
     ax.set_yscale("log", base=2)
     ax.set(ylabel="neurons", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))

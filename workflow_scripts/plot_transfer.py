@@ -8,23 +8,23 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from whatwhere import plotting
-from whatwhere.config.ways import OWN_RIDGE, WAYS
+from whatwhere.config.strategies import OWN_RIDGE, STRATEGIES
 from whatwhere.files import read_table
 from whatwhere.logs import logged
 
-QUANTITIES = {"correlation": "correlation with repeat mean", "octaves": "doublings of images saved"}
+QUANTITIES = {"correlation": "correlation with repeat mean", "image_doublings": "doublings of images saved"}
 APART = 0.04
 """Octaves by which curves stand side by side, so that bars do not hide each other."""
 
 
 def panel(ax: Axes, table: pd.DataFrame, quantity: str, limits: tuple[float, float]) -> None:
-    """One quantity of a target over images, a curve per way and model; bars without an end get an arrow."""
-    ways = list(table.way.unique())
-    for (way, _), rows in table.dropna(subset=quantity).groupby(["way", "model"], sort=False):
-        style = plotting.style(WAYS.index(way))
-        x = rows.n_images * 2 ** (APART * (ways.index(way) - (len(ways) - 1) / 2))
+    """One quantity of a target over images, a curve per strategy and model; bars without an end get an arrow."""
+    strategies = list(table.strategy.unique())
+    for (strategy, _), rows in table.dropna(subset=quantity).groupby(["strategy", "model"], sort=False):
+        style = plotting.style(STRATEGIES.index(strategy))
+        x = rows.n_images * 2 ** (APART * (strategies.index(strategy) - (len(strategies) - 1) / 2))
         low, high = rows[f"{quantity}_low"], rows[f"{quantity}_high"]
-        ax.plot(x, rows[quantity], label=way, markeredgewidth=0, **style)
+        ax.plot(x, rows[quantity], label=strategy, markeredgewidth=0, **style)
         ax.vlines(x, low.fillna(limits[0]), high.fillna(limits[1]), color=style["color"], linewidth=0.8)
         for end, limit, marker in ((low, limits[0], "v"), (high, limits[1], "^")):
             for endless in x[end.isna()]:
@@ -41,13 +41,13 @@ def limits_of(table: pd.DataFrame, quantity: str) -> tuple[float, float]:
 
 
 def main(table: str | Path, labels: dict[str, str], svg: str | Path, png: str | Path) -> None:
-    """Draw one column per target; images saved only where a way other than the ridge has any."""
+    """Draw one column per target; images saved only where a strategy other than the ridge has any."""
     plotting.use_style()
     content = read_table(table)
-    others = content[content.way != OWN_RIDGE]
+    others = content[content.strategy != OWN_RIDGE]
     parts = {"correlation": content}
-    if others.octaves.notna().any():
-        parts["octaves"] = others
+    if others.image_doublings.notna().any():
+        parts["image_doublings"] = others
     targets = content.target.unique()
     figure = plt.figure(figsize=(plotting.PAGE, 0.8 + 2.4 * len(parts)))
     axes = figure.subplots(len(parts), len(targets), squeeze=False, sharex="col")
@@ -58,7 +58,7 @@ def main(table: str | Path, labels: dict[str, str], svg: str | Path, png: str | 
         for ax, target in zip(row, targets, strict=True):
             panel(ax, part[part.target == target], quantity, limits)
             plotting.panel_letter(ax, next(letters))
-            if quantity == "octaves":
+            if quantity == "image_doublings":
                 ax.axhline(0, color="0.75", linewidth=0.8, linestyle="--", zorder=0)
     for ax, target in zip(axes[0], targets, strict=True):
         n_neurons = content[content.target == target].n_neurons.max()

@@ -14,7 +14,6 @@ from whatwhere.files import write_netcdf, write_table
 from whatwhere.fitted.seed_fit import SeedFit, SelectedFit, selected_fits
 from whatwhere.logs import logged
 from whatwhere.metrics import SCORES, scores
-from whatwhere.pool import Pool
 from whatwhere.population import (
     COUNTS,
     MEANS,
@@ -25,15 +24,16 @@ from whatwhere.population import (
     remark_if_above_ceiling,
     standard_errors,
 )
+from whatwhere.sessions import PooledRecordings
 
 
 def evaluate(fit: SeedFit, data: xr.Dataset) -> Evaluation:
     """Test responses for one seed of a condition and their predictions."""
-    pool = Pool.of(data)
+    pooled = PooledRecordings.of(data)
     test = np.flatnonzero(data["split"].values[fit.seed % data.sizes["fold"]] == TEST)
     return Evaluation(
         seed=fit.seed,
-        predictions=fit.predict(select_images(data, test), None if pool is None else pool.images[test]),
+        predictions=fit.predict(select_images(data, test), None if pooled is None else pooled.images[test]),
         responses=select_responses(data, test, fit.neurons),
         images=test,
         neurons=fit.neurons,
@@ -49,7 +49,7 @@ def to_table(selected: SelectedFit, one: Evaluation, recording: np.ndarray | Non
     """
     names = {} if recording is None else {"recording": recording[one.neurons]}
     scored = scores(one.predictions, one.responses, one.noise_free)
-    state = {"finished": selected.finished, "at_edge": selected.at_edge}
+    state = {"converged": selected.converged, "at_edge": selected.at_edge}
     return pd.DataFrame(names | selected.fit.sizes | {"neuron": one.neurons} | scored | state)
 
 
@@ -90,10 +90,10 @@ def summaries(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict
 
 
 def summarize(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict[str, float]:
-    """One row of the summary: the mean over the seeds of a cell, given their scores and test data.
+    """One row of the summary: the mean over the seeds of a condition, given their scores and test data.
 
     With the sd over seeds (``_seed_sd``), and the standard error over test images and neurons (``_se``) of
-    means and pooled scores; counts are those of the first seed, ``finished`` and ``at_edge`` the shares of
+    means and pooled scores; counts are those of the first seed, ``converged`` and ``at_edge`` the shares of
     neurons and seeds of which they hold.
     """
     seeds = pd.DataFrame(
@@ -102,7 +102,7 @@ def summarize(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict
     measures = [*MEANS, *POOLED, *MEDIANS]
     return {
         "n_seeds": len(seeds),
-        **{name: np.mean([one[name].mean() for one in tables]) for name in ("finished", "at_edge")},
+        **{name: np.mean([one[name].mean() for one in tables]) for name in ("converged", "at_edge")},
         **seeds[COUNTS].iloc[0].to_dict(),
         **seeds[measures].mean().to_dict(),
         **{f"{name}_se": value for name, value in standard_errors(evaluations, seed=0).items()},
@@ -114,31 +114,33 @@ def main(
     dataset: str | Path,
     fits: list[str],
     selection: str | Path,
-    cells: list[str],
+    conditions: list[str],
     names: dict[str, str],
     threads: int,
     output: str | Path,
     summary: str | Path,
     predictions: str | Path,
 ) -> None:
-    """Writes one row per neuron and seed of all cells to ``output``, and one per cell to ``summary``.
+    """Writes one row per neuron and seed of all conditions to ``output``, and one per condition to ``summary``.
 
-    Predictions of the first seed and selection rule of the last cell go to ``predictions`` for figures.
+    Predictions of the first seed and selection rule of the last condition go to ``predictions`` for figures.
     """
     torch.set_num_threads(threads)
     parts, rows, kept = [], [], None
     with open_dataset(dataset) as data:
         recordings = data["recording"].values.astype(str) if "recording" in data.coords else None
-        of_cells = itertools.groupby(selected_fits(selection, cells, fits), lambda one: (one.cell, one.rule))
-        for (cell, rule), seeds in of_cells:
+        of_conditions = itertools.groupby(
+            selected_fits(selection, conditions, fits), lambda one: (one.condition, one.rule)
+        )
+        for (condition, rule), seeds in of_conditions:
             tables, evaluations = [], []
             for selected in seeds:
                 evaluations.append(evaluate(selected.fit, data))
                 tables.append(to_table(selected, evaluations[-1], recordings).assign(**names, selection=rule))
-                kept = to_dataset(evaluations[-1]) if kept is None and cell == cells[-1] else kept
+                kept = to_dataset(evaluations[-1]) if kept is None and condition == conditions[-1] else kept
             sizes = tables[0][["n_neurons", "n_images"]].iloc[0].to_dict()
             for recording, row in summaries(tables, evaluations).items():
-                remark_if_above_ceiling(f"{rule}, {cell} {recording}", row)
+                remark_if_above_ceiling(f"{rule}, {condition} {recording}", row)
                 of = {"recording": recording} if recording else {}
                 rows.append(names | {"selection": rule} | of | sizes | row)
             parts += tables
@@ -155,7 +157,7 @@ if __name__ == "__main__":
             dataset=snakemake.input.dataset,
             fits=list(snakemake.input.fits),
             selection=snakemake.input.selection,
-            cells=list(snakemake.params.cells),
+            conditions=list(snakemake.params.conditions),
             names=dict(snakemake.wildcards.items()),
             threads=snakemake.threads,
             output=snakemake.output.scores,

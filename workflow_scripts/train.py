@@ -1,4 +1,4 @@
-"""Train every setting and seed of one cell: dataset.nc, sta.nc (, fits.pt) -> fits.pt, validation.nc."""
+"""Train every setting and seed of one condition: dataset.nc, sta.nc (, fits.pt) -> fits.pt, validation.nc."""
 
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ from whatwhere.fit_data import load_fit_data
 from whatwhere.logs import logged
 from whatwhere.memory import keep_freed_memory
 from whatwhere.models.spec import ModelSpec
-from whatwhere.training.carried import carried_cores
 from whatwhere.training.checkpoint import Checkpoint, checkpoint_path, fingerprint
 from whatwhere.training.devices import choose_device, warn_of_imitation
 from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.starts import start_from
 from whatwhere.training.sweep import n_trainings, train_seed
+from whatwhere.training.transferred import transferred_cores
 
 
 def main(
@@ -62,7 +62,7 @@ def main(
             checkpoint_seconds,
             len(seeds) * n_trainings(spec),
         )
-        carried = carried_cores(core, seeds)
+        transferred = transferred_cores(core, seeds)
         candidates = [
             train_seed(
                 spec,
@@ -73,7 +73,7 @@ def main(
                 found[seed][0],
                 where,
                 checkpoint,
-                carried.get(seed),
+                transferred.get(seed),
             )
             for seed in seeds
         ]

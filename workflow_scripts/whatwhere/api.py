@@ -39,7 +39,7 @@ from whatwhere.training.progress import Progress
 from whatwhere.training.sweep import n_trainings, train_seed
 
 DEFAULT_MODEL = "factorized_three_layers"
-"""The model of ``config/models.yaml`` that :func:`fit` takes unless told otherwise."""
+"""The model of ``config/models.yaml`` that :func:`fit` takes by default."""
 SPLIT = {"validation": 1 / 6, "test": 1 / 6, "folds": 1}
 """Shares of the images that validate and test if none are given."""
 
@@ -123,7 +123,7 @@ def fit(
         raise UserError("model: a localizer is another model of a config: start masks at an average instead")
     data = as_dataset(images, responses, images_layout, responses_layout, split, normalize, seed)
     seen = load_fit_data(data, None, None, seed)
-    stored = select_images(data, seen.draw.train)
+    stored = select_images(data, seen.subset.train)
     defaults = load_config([]).config
     start_maps = sta.all_averages(
         seen.train_images,

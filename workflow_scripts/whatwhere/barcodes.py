@@ -7,7 +7,7 @@ from scipy.cluster.hierarchy import fcluster, ward
 from scipy.spatial.distance import cdist
 from scipy.special import softmax
 
-from whatwhere.seen import variance
+from whatwhere.missing import variance
 
 LEAST_VARIANCE = 1e-3
 """Of predictions, as a share of that of the responses, for weights to mean anything."""

@@ -19,13 +19,13 @@ from whatwhere.config.plan import used
 from whatwhere.config.schema import Sources
 from whatwhere.dataset import repeat_mean
 from whatwhere.description import overview
-from whatwhere.draw import draw
 from whatwhere.errors import UserError
 from whatwhere.fit_data import check_responses
 from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings import load
 from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.pooled import pool
+from whatwhere.subset import choose_subset
 
 DOWNLOADS = Path("results", "downloads")
 
@@ -88,7 +88,7 @@ def _check_fits(dataset: xr.Dataset, name: str, config: Config, sources: Sources
         for n_neurons, n_images in itertools.product(experiment["n_neurons"], experiment["n_images"]):
             for seed in experiment["seeds"]:
                 try:
-                    drawn = draw(dataset, size(str(n_neurons)), size(str(n_images)), seed)
+                    drawn = choose_subset(dataset, size(str(n_neurons)), size(str(n_images)), seed)
                     images = np.concatenate([drawn.train, drawn.validation])
                     seen = responses[np.ix_(images, drawn.neurons)]
                     for model in experiment["models"]:

@@ -17,11 +17,11 @@ covariates          repeat, image, covariate  float32   recordings: running, pup
 The first three variables are required. A fold is one assignment of the images to splits; a fit with seed
 ``s`` uses fold ``s % n_folds``. The folds of a recording share its images. The folds of a simulation are
 repetitions, each with its own images, noise and test set. A neuron needs responses to two or more images of
-each split (:mod:`whatwhere.seen`). Attributes: ``name``, ``source``, ``kind`` (simulated or recorded),
+each split (:mod:`whatwhere.missing`). Attributes: ``name``, ``source``, ``kind`` (simulated or recorded),
 ``normalize`` (none, global or per_pixel; applied with statistics of the training images of each fit),
 ``noise_free_test`` (1: the test responses are rates without noise), ``repeat_averages`` (1: responses are
 published averages and hold no single trials), ``validation_fraction`` and ``validation_max`` (size of the
-validation set, see :func:`whatwhere.draw.n_validation`).
+validation set, see :func:`whatwhere.subset.n_validation`).
 Recordings may name their neurons, images and covariates (coordinates ``neuron_id``, ``image_name`` and
 ``covariate_name``) and record the interpretation of the files (attribute ``reading``). Recordings have
 ``preparation``, see :func:`whatwhere.recordings.preprocess.preparation`. Simulations with natural stimuli
@@ -40,7 +40,7 @@ import xarray as xr
 
 from whatwhere.errors import UserError
 from whatwhere.files import atomic, read_netcdf
-from whatwhere.seen import mean_of_repeats
+from whatwhere.missing import mean_of_repeats
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 UNUSED = -1

@@ -12,7 +12,7 @@ import xarray as xr
 from whatwhere.dataset import SPLITS, duplicate_groups, presented
 from whatwhere.errors import some_of
 from whatwhere.metrics import cc_max
-from whatwhere.seen import counts
+from whatwhere.missing import counts
 
 _BLOCK = 16
 MIN_TESTED = 10

@@ -1,4 +1,4 @@
-// What the explorer does when something is chosen; the arguments are those of `page` in explorer.py.
+// What the explorer does when something is selected; the arguments are those of `page` in explorer.py.
 const { dataset: dataset_choice, model: model_choice, other: other_choice, range: range_choice } = controls;
 const { name: name_choice, types: types_choice, clusters: clusters_choice } = controls;
 const of = (dataset, model) => stores[keys.findIndex(([d, m]) => d === dataset && m === model)].data;
@@ -45,7 +45,7 @@ function change_model() {
   const place = new Map(Array.from(compared.neuron, (neuron, i) => [neuron, i]));
   const other = Array.from(data.neuron, (neuron) => (place.has(neuron) ? compared.correlation[place.get(neuron)] : NaN));
   // The same neurons stay selected, wherever they stand in the other model.
-  const chosen = new Set(source.selected.indices.map((i) => source.data.neuron[i]));
+  const selected = new Set(source.selected.indices.map((i) => source.data.neuron[i]));
   source.selected.indices = [];
   kept.indices = [];
   source.data = { ...data, other };
@@ -55,7 +55,7 @@ function change_model() {
   types_choice.value = types_choice.value.filter((value) => types_choice.options.includes(value));
   clusters_choice.value = clusters_choice.value.filter((value) => clusters_choice.options.includes(value));
   filter();
-  source.selected.indices = kept.indices.filter((i) => chosen.has(data.neuron[i]));
+  source.selected.indices = kept.indices.filter((i) => selected.has(data.neuron[i]));
   show_selected();
 }
 
@@ -66,15 +66,15 @@ function change_dataset() {
     choice.options = models;
   }
   const pictured = models.find((model) => of(dataset_choice.value, model).code.some((code) => code !== ""));
-  const chosen = pictured ?? models[0];
+  const selected = pictured ?? models[0];
   // Compared with the best of the others.
   const mean = (model) => {
     const known = Array.from(of(dataset_choice.value, model).correlation).filter(Number.isFinite);
     return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : -2;
   };
-  const others = models.filter((model) => model !== chosen).sort((a, b) => mean(b) - mean(a));
-  other_choice.value = others[0] ?? chosen;
-  model_choice.value = chosen;
+  const others = models.filter((model) => model !== selected).sort((a, b) => mean(b) - mean(a));
+  other_choice.value = others[0] ?? selected;
+  model_choice.value = selected;
   change_model();
 }
 

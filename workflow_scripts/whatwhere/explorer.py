@@ -118,7 +118,7 @@ def _controls(datasets: list[str]) -> dict[str, Any]:
         "other": Select(title="compared with", width=230),
         "range": RangeSlider(title="correlation", start=-1, end=1, value=(-1, 1), step=0.01, width=170),
         "name": TextInput(title="neuron", placeholder="name or part of it", width=130),
-        "types": MultiChoice(title="cell types (all if none is chosen)", width=230),
+        "types": MultiChoice(title="cell types (all if none is selected)", width=230),
         "clusters": MultiChoice(title="clusters", width=230),
         "every": Button(label="select all shown", width=120),
         "none": Button(label="clear", width=60),

@@ -87,7 +87,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     return pd.read_csv(path)
 
 
-def last_cell(table: pd.DataFrame, sizes: Iterable[str] = ("n_neurons", "n_images")) -> pd.DataFrame:
+def last_condition(table: pd.DataFrame, sizes: Iterable[str] = ("n_neurons", "n_images")) -> pd.DataFrame:
     """Selects the rows of the last condition, the largest one, for the first selection rule.
 
     Parameters
@@ -99,8 +99,8 @@ def last_cell(table: pd.DataFrame, sizes: Iterable[str] = ("n_neurons", "n_image
         Columns that name a condition.
     """
     keys = [*sizes]
-    cell = table[(table[keys] == table[keys].iloc[-1]).all(axis=1)]
-    return cell[cell.selection == cell.selection.iloc[0]]
+    condition = table[(table[keys] == table[keys].iloc[-1]).all(axis=1)]
+    return condition[condition.selection == condition.selection.iloc[0]]
 
 
 def read_tables(paths: Iterable[str | Path]) -> pd.DataFrame:

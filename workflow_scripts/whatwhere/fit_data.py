@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from whatwhere import seen
+from whatwhere import missing
 from whatwhere.dataset import known_patches, repeat_mean, select_images
-from whatwhere.draw import Draw, draw
 from whatwhere.errors import UserError, some_of
 from whatwhere.models.spec import ModelSpec
-from whatwhere.pool import FitPool, Pool
+from whatwhere.sessions import FitPool, PooledRecordings
 from whatwhere.standardize import Standardizer, standardizer
+from whatwhere.subset import Subset, choose_subset
 
 
 @dataclass(frozen=True)
@@ -49,34 +49,36 @@ class FitData:
     response_sd: np.ndarray
     response_scale: np.ndarray
     standardize: Standardizer
-    draw: Draw
+    subset: Subset
     patch_corner: np.ndarray | None
     patch_size: int | None
-    pool: FitPool | None = None
+    pooled: FitPool | None = None
 
     @property
     def n_images(self) -> int:
         """Number of training plus validation images; of several recordings, those of the first."""
-        if self.pool is not None:
-            return int((self.pool.train == 0).sum() + (self.pool.validation == 0).sum())
+        if self.pooled is not None:
+            return int((self.pooled.train == 0).sum() + (self.pooled.validation == 0).sum())
         return len(self.train_images) + len(self.validation_images)
 
 
 def load_fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int) -> FitData:
     """Draw and load what a fit may see; parameters as in :func:`draw`."""
-    drawn = draw(dataset, n_neurons, n_images, seed)
+    drawn = choose_subset(dataset, n_neurons, n_images, seed)
     train = select_images(dataset, drawn.train)
-    pool = Pool.of(dataset)
+    pooled = PooledRecordings.of(dataset)
     mine = None
-    if pool is not None:
-        mine = FitPool(pool.images[drawn.train], pool.images[drawn.validation], pool.neurons[drawn.neurons])
+    if pooled is not None:
+        mine = FitPool(
+            pooled.images[drawn.train], pooled.images[drawn.validation], pooled.neurons[drawn.neurons]
+        )
     of_train, of_validation = (None, None) if mine is None else (mine.train, mine.validation)
     standardize = standardizer(train, dataset.attrs["normalize"], of_train)
     responses = [repeat_mean(dataset, part, drawn.neurons) for part in (drawn.train, drawn.validation)]
     if "response_sd" in dataset:
         response_sd = dataset["response_sd"].values[drawn.neurons]
     else:
-        response_sd = seen.sd(responses[0])
+        response_sd = missing.sd(responses[0])
     corner, size = known_patches(dataset)
     return FitData(
         train_images=standardize(train, of_train),
@@ -86,10 +88,10 @@ def load_fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | No
         response_sd=response_sd,
         response_scale=np.ones(len(drawn.neurons), np.float32),
         standardize=standardize,
-        draw=drawn,
+        subset=drawn,
         patch_corner=None if corner is None else corner[drawn.neurons],
         patch_size=size,
-        pool=mine,
+        pooled=mine,
     )
 
 
@@ -102,21 +104,21 @@ def with_validation(data: FitData) -> FitData:
             (data.train_responses, data.validation_responses),
         )
     )
-    if data.pool is None:
+    if data.pooled is None:
         return dataclasses.replace(data, train_images=images, train_responses=responses)
-    recording = np.concatenate([data.pool.train, data.pool.validation])
+    recording = np.concatenate([data.pooled.train, data.pooled.validation])
     order = np.argsort(recording, kind="stable")
     return dataclasses.replace(
         data,
         train_images=images[order],
         train_responses=responses[order],
-        pool=dataclasses.replace(data.pool, train=recording[order]),
+        pooled=dataclasses.replace(data.pooled, train=recording[order]),
     )
 
 
 def evenly_scaled(data: FitData) -> FitData:
     """The same with images that are z-scored as a whole, whatever was done to their pixels before."""
-    of = (None, None) if data.pool is None else (data.pool.train, data.pool.validation)
+    of = (None, None) if data.pooled is None else (data.pooled.train, data.pooled.validation)
     parts = zip((data.train_images, data.validation_images), of, strict=True)
     images = [data.standardize.undo(part, recording) for part, recording in parts]
     standardize = standardizer(images[0], "global", of[0])
@@ -130,7 +132,7 @@ def evenly_scaled(data: FitData) -> FitData:
 
 def scale_responses(data: FitData) -> FitData:
     """The same with responses in units of each neuron's sd over training images; a constant one keeps its."""
-    sd = seen.sd(data.train_responses)
+    sd = missing.sd(data.train_responses)
     sd = np.where(sd > 0, sd, 1).astype(np.float32)
     return dataclasses.replace(
         data,

@@ -121,11 +121,11 @@ def _name(location: str) -> str:
 def _one(arrays: dict[str, NamedArray], n_axes: tuple[int, ...], words: str) -> str:
     """Location of the array with some number of axes; of several, that whose name tells, or the first."""
     fitting = [one for one, array in arrays.items() if sum(n > 1 for n in array.values.shape) in n_axes]
-    chosen = [one for one in fitting if _has(_name(one), words)] or fitting
-    if not chosen or (len(chosen) > 1 and len(arrays) > _FEW):
-        found, what = ", ".join(chosen or arrays) or "no array", words.split()[0]
+    selected = [one for one in fitting if _has(_name(one), words)] or fitting
+    if not selected or (len(selected) > 1 and len(arrays) > _FEW):
+        found, what = ", ".join(selected or arrays) or "no array", words.split()[0]
         raise UserError(f"{found}: do not tell which holds the {what}s: give FILE:ARRAY of those to read")
-    return chosen[0]
+    return selected[0]
 
 
 def _two_arrays(arrays: dict[str, NamedArray]) -> Lines:
@@ -265,25 +265,25 @@ def _image_column(table: Table, files: list[str], numeric: list[str]) -> tuple[s
 
 def _nwb(path: Path) -> Lines:
     lines: Lines = [("kind", "nwb", ""), ("path", str(path), "")]
-    chosen: dict[str, Any] = {}
+    selected: dict[str, Any] = {}
     for key, found in list_objects(path).items():
         if not found:
             raise UserError(f"{path}: holds no {key}: it is no session with images")
-        chosen[key] = "units" if "units" in found else _choice(found, key)
-        lines.append((key, chosen[key], f"found {', '.join(found)}"))
+        selected[key] = "units" if "units" in found else _choice(found, key)
+        lines.append((key, selected[key], f"found {', '.join(found)}"))
     window: Any = _Ask([[0, 300], [50, 250]])
-    if isinstance(chosen["presentations"], str):
-        columns = table_columns(path, chosen["presentations"])
+    if isinstance(selected["presentations"], str):
+        columns = table_columns(path, selected["presentations"])
         telling = [column for column in columns if _has(column, _IMAGES)] or columns
         with open_hdf5(path) as content:
-            table = content[chosen["presentations"]]
+            table = content[selected["presentations"]]
             if columns:
                 comment = f"one of the columns {', '.join(columns)}"
                 lines.append(("image_of_presentation", _choice(telling, "presentations"), comment))
                 start, stop = (read_dataset(dataset_at(table, f"{edge}_time")) for edge in ("start", "stop"))
                 window = [0, round(float(np.median(stop - start)) * 1000)]
             values = read_dataset(dataset_at(table, telling[0] if columns else "data"))
-            images = content[chosen["images"]] if isinstance(chosen["images"], str) else {}
+            images = content[selected["images"]] if isinstance(selected["images"], str) else {}
             count = len(images["data"] if "data" in images else set(images) - {"order_of_images"})
         if values.dtype.kind in "iuf" and len(telling) < 2:
             first, last = (int(edge) for edge in (values[values >= 0].min(), values.max()))

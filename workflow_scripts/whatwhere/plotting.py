@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
-from whatwhere.files import atomic, last_cell
+from whatwhere.files import atomic, last_condition
 
 COLUMN = 3.4
 PAGE = 7.0
@@ -88,15 +88,15 @@ def styles_of(table: pd.DataFrame) -> dict[tuple[str, int], int]:
 
 
 def example(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the fit that stands for a model: the first seed of its last cell.
+    """Rows of the fit that stands for a model: the first seed of its last condition.
 
     Parameters
     ----------
     table
-        As for :func:`whatwhere.files.last_cell`, with a column ``seed``.
+        As for :func:`whatwhere.files.last_condition`, with a column ``seed``.
     """
-    cell = last_cell(table)
-    return cell[cell.seed == cell.seed.iloc[0]]
+    condition = last_condition(table)
+    return condition[condition.seed == condition.seed.iloc[0]]
 
 
 def draw_curve(ax: Axes, table: pd.DataFrame, index: int, name: str, value: str = "feve") -> None:
@@ -281,22 +281,22 @@ def panel_letter(ax: Axes, letter: str) -> None:
 def remark(fits: pd.DataFrame) -> str:
     """What a figure must say of the fits it compares, empty if there is nothing to say.
 
-    Models of which fits were cut short, or have a penalty at the edge of its grid, with the share of those
+    Models of which fits were stopped at max_steps, or have a penalty at the edge of its grid, with the share of those
     fits where it is not all.
 
     Parameters
     ----------
     fits
-        Columns ``model`` (labels), ``finished`` and ``at_edge``: truth values, or shares of neurons.
+        Columns ``model`` (labels), ``converged`` and ``at_edge``: truth values, or shares of neurons.
 
-    >>> fits = pd.DataFrame({"model": ["HSM", "HSM", "LNP"], "finished": [1, 0, 1], "at_edge": [0, 0, 1]})
+    >>> fits = pd.DataFrame({"model": ["HSM", "HSM", "LNP"], "converged": [1, 0, 1], "at_edge": [0, 0, 1]})
     >>> remark(fits)
     'Not finished, ended by max_steps: HSM (50 %). Penalty at the edge of its grid: LNP.'
     """
-    shares = fits.groupby(fits["model"].map(label), sort=False)[["finished", "at_edge"]].mean()
+    shares = fits.groupby(fits["model"].map(label), sort=False)[["converged", "at_edge"]].mean()
     parts = []
     for text, share in (
-        ("Not finished, ended by max_steps", 1 - shares["finished"]),
+        ("Not finished, ended by max_steps", 1 - shares["converged"]),
         ("Penalty at the edge of its grid", shares["at_edge"]),
     ):
         names = [

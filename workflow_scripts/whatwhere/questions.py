@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
+from whatwhere.config.strategies import OWN_RIDGE
 from whatwhere.config.traits import families_that
-from whatwhere.config.ways import OWN_RIDGE
 from whatwhere.scaling import largest, measure_of, paired_curves, shift
 
 QUESTIONS = {
@@ -31,11 +31,11 @@ ABSENT = "not part of this run"
 COLUMNS = [
     *("question", "text", "comparison", "model", "against", "dataset", "selection", "n_neurons", "n_images"),
     *("measure", "value", "low", "high", "n", "unit", "first", "second"),
-    *("paper", "paper_first", "paper_second", "finished", "at_edge", "source"),
+    *("paper", "paper_first", "paper_second", "converged", "at_edge", "source"),
 ]
 
 _DATA = ["dataset", "selection"]
-_CELL = [*_DATA, "n_neurons", "n_images"]
+_CONDITION = [*_DATA, "n_neurons", "n_images"]
 
 Row = dict[str, Any]
 
@@ -152,7 +152,7 @@ def _origin(scores: pd.DataFrame) -> Row:
 
 def _state(fits: pd.DataFrame) -> Row:
     """Whether all fits compared are finished, and of which share a penalty is at the edge of its grid."""
-    return {"finished": bool((fits["finished"] == 1).all()), "at_edge": float(fits["at_edge"].mean())}
+    return {"converged": bool((fits["converged"] == 1).all()), "at_edge": float(fits["at_edge"].mean())}
 
 
 def _published(
@@ -220,7 +220,7 @@ def _beside(
 
 def _against(scores: pd.DataFrame, trait: str, reference: pd.DataFrame) -> Iterator[Row]:
     """The first factorized model minus all models with a trait at equal sizes, by neuron and seed."""
-    for names, part, ours, other in _beside(scores, trait, _CELL):
+    for names, part, ours, other in _beside(scores, trait, _CONDITION):
         sizes = (names["n_neurons"], names["n_images"])
         values_of = part.groupby(["model", "neuron", "seed"], sort=False)["value"].mean()
         pairs = pd.DataFrame({"first": values_of[ours], "second": values_of[other]}).dropna()
@@ -250,7 +250,7 @@ def _images_saved(scores: pd.DataFrame) -> Iterator[Row]:
                 "model": ours,
                 "against": other,
                 **names,
-                **_of_shift(found.octaves, found.low, found.high, found.n_seeds),
+                **_of_shift(found.image_doublings, found.low, found.high, found.n_seeds),
                 **_origin(part[part.model.isin((ours, other))]),
                 "measure": f"doublings at {part['measure'].iloc[0]} {found.performance:.2f}",
             }
@@ -269,7 +269,7 @@ def _largest(rows: Iterator[Row]) -> Iterator[Row]:
 
 def _barcodes(barcode_scores: pd.DataFrame) -> Iterator[Row]:
     """Agreement of clustered feature weights with the true types of simulated cells."""
-    keys = [*_CELL, "model", "experiment"]
+    keys = [*_CONDITION, "model", "experiment"]
     for values, part in barcode_scores.dropna(subset="ari").groupby(keys, sort=False):
         names: Row = dict(zip(keys, values, strict=True))
         yield {
@@ -295,23 +295,23 @@ def _exchange(rates: pd.DataFrame) -> Iterator[Row]:
             "n_neurons": rate["neurons_to"],
             "measure": f"exchange rate at {rate['measure']} {rate['performance']:.2f}",
             **_of_shift(rate["rate"], rate["low"], rate["high"], rate["n_seeds"]),
-            "finished": rate["finished"] == 1,
+            "converged": rate["converged"] == 1,
             "at_edge": rate["at_edge"],
             "source": "tables/exchange_rates.csv",
         }
 
 
 def _transfer(table: pd.DataFrame) -> Iterator[Row]:
-    """Every way against the target's own ridge: with the fewest images, and what it saves of them there.
+    """Every strategy against the target's own ridge: with the fewest images, and what it saves of them there.
 
     Images saved are those of the smallest size at which the curves overlap.
     """
-    others = table[table["way"] != OWN_RIDGE].sort_values("n_images", kind="stable")
-    for (target, way, _), rows in others.groupby(["target", "way", "model"], sort=False):
+    others = table[table["strategy"] != OWN_RIDGE].sort_values("n_images", kind="stable")
+    for (target, strategy, _), rows in others.groupby(["target", "strategy", "model"], sort=False):
         comparisons = {
-            "gain": (f"{way} minus {OWN_RIDGE}", "correlation"),
-            "octaves": (
-                f"doublings of images that {way} saves against {OWN_RIDGE}",
+            "gain": (f"{strategy} minus {OWN_RIDGE}", "correlation"),
+            "image_doublings": (
+                f"doublings of images that {strategy} saves against {OWN_RIDGE}",
                 "doublings at correlation {:.2f}",
             ),
         }
@@ -320,7 +320,7 @@ def _transfer(table: pd.DataFrame) -> Iterator[Row]:
                 compared = {"first": row["correlation"], "second": row["correlation"] - row["gain"]}
                 yield {
                     "comparison": comparison,
-                    "model": way,
+                    "model": strategy,
                     "against": OWN_RIDGE,
                     "dataset": target,
                     "measure": measure.format(row["correlation"]),
@@ -331,6 +331,6 @@ def _transfer(table: pd.DataFrame) -> Iterator[Row]:
                     "unit": f"neurons, {row['n_folds']} folds",
                     **(compared if name == "gain" else {}),
                     **{key: row[key] for key in ("selection", "n_neurons", "n_images", "at_edge")},
-                    "finished": row["finished"] == 1,
+                    "converged": row["converged"] == 1,
                     "source": "tables/transfer.csv",
                 }

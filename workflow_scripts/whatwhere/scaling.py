@@ -47,7 +47,7 @@ class Shift:
     ----------
     performance
         At which it is taken.
-    octaves
+    image_doublings
         Doublings of images that the first curve needs more than the second; NaN where one of them does not
         reach this performance.
     low, high
@@ -58,7 +58,7 @@ class Shift:
     """
 
     performance: float
-    octaves: float
+    image_doublings: float
     low: float
     high: float
     n_seeds: int
@@ -150,13 +150,13 @@ def shift(first: pd.DataFrame, second: pd.DataFrame) -> Shift | None:
     if performance < MIN_PERFORMANCE:
         return None
     fixed, searched = (first, second) if which == 0 else (second, first)
-    octaves, low, high = _search(fixed.to_numpy()[row], searched)
-    if np.isnan([octaves, low, high]).all():
+    image_doublings, low, high = _search(fixed.to_numpy()[row], searched)
+    if np.isnan([image_doublings, low, high]).all():
         return None
     here = float(np.log2(fixed.index[row]))
     if which == 0:
-        return Shift(performance, here - octaves, here - high, here - low, first.shape[1])
-    return Shift(performance, octaves - here, low - here, high - here, first.shape[1])
+        return Shift(performance, here - image_doublings, here - high, here - low, first.shape[1])
+    return Shift(performance, image_doublings - here, low - here, high - here, first.shape[1])
 
 
 def shift_at(first: pd.DataFrame, second: pd.DataFrame, performance: float) -> Shift | None:
@@ -184,12 +184,14 @@ def shift_at(first: pd.DataFrame, second: pd.DataFrame, performance: float) -> S
         if not np.isfinite(here):
             return None
         level = np.array([np.interp(here, x, one) for one in interpolated.T])
-        octaves, low, high = _search(level, second)
-        found.append((here - octaves, here - high, here - low))
-    octaves, low, high = np.array(found).T
-    if np.isnan(octaves[0]):
+        image_doublings, low, high = _search(level, second)
+        found.append((here - image_doublings, here - high, here - low))
+    image_doublings, low, high = np.array(found).T
+    if np.isnan(image_doublings[0]):
         return None
-    return Shift(performance, float(octaves[0]), float(np.min(low)), float(np.max(high)), first.shape[1])
+    return Shift(
+        performance, float(image_doublings[0]), float(np.min(low)), float(np.max(high)), first.shape[1]
+    )
 
 
 def _between(sizes: np.ndarray, values: np.ndarray, x: np.ndarray) -> list[np.ndarray]:
@@ -206,7 +208,7 @@ def _between(sizes: np.ndarray, values: np.ndarray, x: np.ndarray) -> list[np.nd
     return [PchipInterpolator(sizes, values)(x), np.exp(straight(late)), 1 - np.exp(straight(early))]
 
 
-def octaves_to_reach(curves: pd.DataFrame, levels: np.ndarray) -> np.ndarray:
+def image_doublings_to_reach(curves: pd.DataFrame, levels: np.ndarray) -> np.ndarray:
     """Log2 images at which curves reach levels, between sizes by monotone cubics.
 
     Parameters
@@ -251,16 +253,16 @@ def _search(level: np.ndarray, curve: pd.DataFrame) -> tuple[float, float, float
         size = np.clip(np.searchsorted(sizes, x, side="right") - 1, 0, len(sizes) - 2)
         error = np.sqrt((variance[size] + variance[size + 1]) / 2 / n_seeds)
         half = stdtrit(2 * (n_seeds - 1), 0.975) * error
-    octaves, lows, highs = [], [], []
+    image_doublings, lows, highs = [], [], []
     for interpolated in _between(sizes, values, x):
         missing = (level - interpolated).mean(1)
         crossing = _crossing(x, missing)
-        octaves.append(crossing if np.isfinite(crossing) else np.nan)
+        image_doublings.append(crossing if np.isfinite(crossing) else np.nan)
         too_few, too_many = missing > half, missing < -half
         lows.append(_end(x, too_few))
         highs.append(_end(x[::-1], too_many[::-1]))
     # An end that one way of reading lacks is none.
-    return float(octaves[0]), float(np.min(lows)), float(np.max(highs))
+    return float(image_doublings[0]), float(np.min(lows)), float(np.max(highs))
 
 
 def _end(x: np.ndarray, rejected: np.ndarray) -> float:
@@ -299,12 +301,12 @@ def exchange_rates(scores: pd.DataFrame, measure: str) -> list[dict[str, float]]
                 "neurons_to": many,
                 "stated": stated,
                 "performance": found.performance,
-                "rate": found.octaves / doublings,
+                "rate": found.image_doublings / doublings,
                 "low": found.low / doublings,
                 "high": found.high / doublings,
                 "n_seeds": found.n_seeds,
-                "recording_time": 2**-found.octaves,
-                "n_responses": 2**-found.octaves * many / few,
+                "recording_time": 2**-found.image_doublings,
+                "n_responses": 2**-found.image_doublings * many / few,
             }
             for stated, found in shifts
             if found is not None

@@ -3,7 +3,7 @@
 ``python -m whatwhere.sentences config/mine.yaml`` prints them, with the page that holds the rest. The first
 words are a verdict over all comparisons of a question; the sentence then tells one of them: with an interval
 rather than without, with the paper's value rather than without, the largest population on the most images,
-and of several rivals the closest. docs/statistics.md has the rules.
+and of several baselines the closest. docs/statistics.md has the rules.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def verdict(rows: pd.DataFrame, threshold: float, words: tuple[str, str]) -> str
     return f"{word}{caution}" if 2 * decided.sum() > len(rows) else f"{word} in part{caution}"
 
 
-def chosen(rows: pd.DataFrame, *, closest: bool) -> pd.Series:
+def selected(rows: pd.DataFrame, *, closest: bool) -> pd.Series:
     """The comparison that a sentence tells; see the module."""
     keys = pd.DataFrame(
         {
@@ -117,7 +117,7 @@ def tally(rows: pd.DataFrame) -> str:
 
 
 def _cut_short(rows: pd.DataFrame) -> str:
-    return "; some fits were cut short by max_steps" if rows["finished"].eq(False).any() else ""
+    return "; some fits stopped at max_steps" if rows["converged"].eq(False).any() else ""
 
 
 def _paper(row: pd.Series) -> str:
@@ -135,7 +135,7 @@ def _measure(row: pd.Series) -> str:
 
 
 def _shared_features(rows: pd.DataFrame) -> str:
-    row = chosen(rows, closest=False)
+    row = selected(rows, closest=False)
     reach = "reaches" if row["against"] == "1 neuron" else "reach"
     return (
         f"{verdict(rows, 0, YES)}: in {row['dataset']} with {_images(row)}, {row['n_neurons']:.0f} neurons "
@@ -150,26 +150,26 @@ def _not_answered(question: int) -> str:
 
 
 def _saved(rows: pd.DataFrame) -> str:
-    """The doublings of images that are saved against the closest rival, where that is known."""
+    """The doublings of images that are saved against the closest baseline, where that is known."""
     known = rows[rows["first"].isna() & rows["value"].notna()]
     if known.empty:
         return ""
-    one = chosen(known, closest=True)
+    one = selected(known, closest=True)
     saves = f"it saves {decimals(one['value'])} doublings of images against {one['against']}"
     return f"; {saves} ({interval(one)})"
 
 
-def _rivals(rows: pd.DataFrame) -> str:
+def _baselines(rows: pd.DataFrame) -> str:
     differences = rows[rows["first"].notna()]
     if differences.empty:
-        row = chosen(rows, closest=True)
+        row = selected(rows, closest=True)
         images = f"{row['model']} and {row['against']} have no size in common{_saved(rows)}"
         return f"{verdict(rows, 0, YES)}: in {row['dataset']}, {images}; {tally(rows)}."
-    row = chosen(differences, closest=True)
+    row = selected(differences, closest=True)
     return (
         f"{verdict(differences, 0, YES)}: in {row['dataset']} with {row['n_neurons']:.0f} neurons and "
         f"{_images(row)}, {row['model']} reaches {_measure(row)} of {decimals(row['first'])} and the closest "
-        f"rival, {row['against']}, {decimals(row['second'])} "
+        f"baseline, {row['against']}, {decimals(row['second'])} "
         f"({interval(row)}{_paper(row)}){_saved(rows)}; {tally(differences)}."
     )
 
@@ -188,7 +188,7 @@ def _barcodes(rows: pd.DataFrame) -> str:
 
 def _exchange(rows: pd.DataFrame) -> str:
     known = rows[rows["value"].notna() | rows["low"].notna() | rows["high"].notna()]
-    row = chosen(known, closest=False)
+    row = selected(known, closest=False)
     words = ("More neurons", "Longer recordings")
     worth = "an unknown number of" if pd.isna(row["value"]) else decimals(row["value"])
     return (
@@ -209,7 +209,7 @@ def _other_recordings(rows: pd.DataFrame) -> str:
     saved = _saved(rows[(rows["model"] == row["model"]) & (rows["dataset"] == row["dataset"])])
     return (
         f"{verdict(differences, 0, YES)}: at best, in {row['dataset']} with {_images(row)} of its own, "
-        f"the way '{row['model']}' reaches {_measure(row)} of {decimals(row['first'])} where "
+        f"the strategy '{row['model']}' reaches {_measure(row)} of {decimals(row['first'])} where "
         f"'{row['against']}' reaches {decimals(row['second'])} "
         f"({interval(row)}){saved}; {tally(differences)}."
     )
@@ -227,7 +227,14 @@ def sentences(answers: pd.DataFrame) -> pd.DataFrame:
     -------
     Columns ``question``, ``text``, ``sentence``.
     """
-    tell = {1: _shared_features, 2: _rivals, 3: _rivals, 4: _barcodes, 5: _exchange, 6: _other_recordings}
+    tell = {
+        1: _shared_features,
+        2: _baselines,
+        3: _baselines,
+        4: _barcodes,
+        5: _exchange,
+        6: _other_recordings,
+    }
     rows = []
     for question, part in answers.groupby("question"):
         number = int(str(question))

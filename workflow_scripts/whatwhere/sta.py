@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import convolve1d
 
-from whatwhere import seen
+from whatwhere import missing
 
 AVERAGES = ("sta", "smoothed_sta", "squared_sta")
 """Names of the averages from which masks can start."""
@@ -86,9 +86,9 @@ def all_averages(
     smoothing
         Size of :func:`smoothing_kernel`.
     """
-    groups, parts = seen.groups(responses), []
+    groups, parts = missing.groups(responses), []
     for some, neurons in groups:
-        mine = seen.part(responses, some, neurons)
+        mine = missing.select(responses, some, neurons)
         raw = spike_triggered_average(images[some], mine)
         squared = smooth_square(spike_triggered_average(evenly_scaled[some], mine))
         parts.append((raw, smooth(raw, smoothing), squared))

@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics.cluster import contingency_matrix
 from torch import Tensor
 
-from whatwhere import seen
+from whatwhere import missing
 from whatwhere.barcodes import centres_of, cluster, nearest
 from whatwhere.models.base import EVALUATION_CHUNK, Model
 
@@ -174,7 +174,7 @@ def half_weights(features: Iterator[np.ndarray], responses: np.ndarray, weights:
         start += chunk.shape[1]
     joint, cross = products[..., :-1, :-1], products[..., :-1, -1]
     size = (weights.astype(np.float64) ** 2).mean(1)
-    variance = seen.variance(responses)
+    variance = missing.variance(responses)
     fitted = (size > 0) & (variance > 0)
     estimates = np.zeros((2, n_neurons, n_channels))
     penalty = variance[fitted] / size[fitted]

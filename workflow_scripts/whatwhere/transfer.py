@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from whatwhere.scaling import octaves_to_reach
+from whatwhere.scaling import image_doublings_to_reach
 
 N_DRAWS = 1000
 """Of the bootstrap."""
@@ -40,7 +40,7 @@ def rows_of(curve: Curve, ridge: Curve, seed: int) -> list[dict[str, float]]:
     Returns
     -------
     ``n_images``; ``correlation``, the mean over neurons and folds; ``gain`` over the ridge with as many
-    images; ``octaves``, doublings of images that the ridge needs more for the same correlation. Each with
+    images; ``image_doublings``, doublings of images that the ridge needs more for the same correlation. Each with
     ``_low`` and ``_high``, the ends of its 95 % interval, NaN where there is none.
     """
     both = curve.columns[curve.notna().any()].intersection(ridge.columns[ridge.notna().any()])
@@ -48,13 +48,13 @@ def rows_of(curve: Curve, ridge: Curve, seed: int) -> list[dict[str, float]]:
     rows = []
     for n_images, level in zip(means.index.to_numpy(), means.to_numpy(), strict=True):
         same_size = ridge_means.reindex([n_images]).to_numpy()[0]
-        octaves = octaves_to_reach(ridge_means, level) - np.log2(n_images)
+        image_doublings = image_doublings_to_reach(ridge_means, level) - np.log2(n_images)
         rows.append(
             {
                 "n_images": int(n_images),
                 **_with_interval("correlation", level),
                 **_with_interval("gain", level - same_size),
-                **_with_interval("octaves", octaves),
+                **_with_interval("image_doublings", image_doublings),
             }
         )
     return rows

@@ -112,7 +112,7 @@ def size(wildcard: str) -> int | None:
     return None if wildcard == "all" else int(wildcard)
 
 
-def cell_sizes(cell: str) -> tuple[int | None, int | None]:
-    """Population and data size of a cell from its folder, such as ``n100-dall``; None for ``all``."""
-    n_neurons, n_images = cell.split("-")
+def condition_sizes(condition: str) -> tuple[int | None, int | None]:
+    """Population and data size of a condition from its folder, such as ``n100-dall``; None for ``all``."""
+    n_neurons, n_images = condition.split("-")
     return size(n_neurons[1:]), size(n_images[1:])

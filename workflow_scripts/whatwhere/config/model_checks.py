@@ -19,7 +19,7 @@ def check_model(config: Config, name: str, sources: Sources) -> None:
 def _check_definition(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
     _check_cores(definition, (*path, "cores"), sources)
     _check_training(definition, (*path, "training"), sources)
-    _check_bank(definition, path, sources)
+    _check_feature_bank(definition, path, sources)
 
 
 def validate_model(definition: Config) -> None:
@@ -46,13 +46,13 @@ def check_size(config: Config, model: str, image: int, n_neurons: int, sources: 
         As for :func:`validate`.
     """
     definition, path = config["models"][model], ("models", model)
-    if "bank" in definition:
-        pool = definition["bank"]["pool"]
-        if pool > image:
-            message = f"squares of {pool} px do not fit into images of {image} px"
-            raise fail((*path, "bank", "pool"), message, sources)
-        # Layers see the maps of the bank.
-        image = -(-image // pool)
+    if "feature_bank" in definition:
+        pooled = definition["feature_bank"]["average_pooling"]
+        if pooled > image:
+            message = f"squares of {pooled} px do not fit into images of {image} px"
+            raise fail((*path, "feature_bank", "average_pooling"), message, sources)
+        # Layers see the maps of the feature bank.
+        image = -(-image // pooled)
     for index, core in enumerate(definition.get("cores", [])):
         _check_kernels(core, image, (*path, "cores", index), sources)
     if traits_of(definition).localizes:
@@ -86,27 +86,33 @@ def _check_cores(definition: Config, path: tuple[str, ...], sources: Sources) ->
             raise fail((*path, index, "padding"), message, sources)
 
 
-def _check_bank(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
-    """Refuse a bank below a model that cannot stand on it, or a missing one."""
+def _check_feature_bank(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
+    """Refuse a feature bank below a model that cannot stand on it, or a missing one."""
     traits = traits_of(definition)
     # A closed form learns weights of features, not features.
     closed = traits.rule == "fit_baseline" and traits.feature_weights and not traits.localizes
-    if closed and not {"bank", "core_from"} & set(definition):
-        raise fail(path, "key 'bank' is missing", sources)
-    if "bank" not in definition:
+    if closed and not {"feature_bank", "core_from"} & set(definition):
+        raise fail(path, "key 'feature_bank' is missing", sources)
+    if "feature_bank" not in definition:
         if definition.get("input") == "features" and "core_from" not in definition:
-            raise fail((*path, "input"), "features needs the key 'bank' or 'core_from'", sources)
+            raise fail((*path, "input"), "features needs the key 'feature_bank' or 'core_from'", sources)
         return
     if definition.get("input", "features") != "features":
         message = f"is not seen by a model with 'input: {definition['input']}': set input to features"
-        raise fail((*path, "bank"), message, sources)
+        raise fail((*path, "feature_bank"), message, sources)
     readout = definition.get("readout", {})
     start = readout.get("mask_start", readout)
     if start.get("position", "random") not in ("random", "uniform", "center"):
-        message = f"'{start['position']}' is a place in the image, not in the maps of a bank: use random"
+        message = (
+            f"'{start['position']}' is a place in the image, not in the maps of a feature bank: use random"
+        )
         raise fail((*path, "readout"), message, sources)
     if "localizer" in definition or traits_of(definition).known_field:
-        raise fail((*path, "bank"), "a model that is given its kernels cannot stand on a bank", sources)
+        raise fail(
+            (*path, "feature_bank"),
+            "a model that is given its kernels cannot stand on a feature bank",
+            sources,
+        )
 
 
 def _check_training(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
@@ -185,8 +191,8 @@ def _check_members(config: Config, name: str, sources: Sources) -> None:
         if member not in config["models"]:
             defined = ", ".join(sorted(config["models"]))
             raise fail(path, f"'{member}' is not defined under 'models'; defined are {defined}", sources)
-        if traits_of(config["models"][member]).rule == "combine":
-            raise fail(path, f"'{member}' is itself combined: name its members", sources)
+        if traits_of(config["models"][member]).rule == "fit_ensemble":
+            raise fail(path, f"'{member}' is itself ensemble: name its members", sources)
 
 
 def _check_core_from(config: Config, name: str, sources: Sources) -> None:
@@ -197,9 +203,9 @@ def _check_core_from(config: Config, name: str, sources: Sources) -> None:
         return
     if ("model" in source) == ("file" in source):
         raise fail(path, "name either a model of this run or a file of another", sources)
-    if "bank" in definition and "cores" not in definition:
-        message = "a closed form on a carried core has no bank: leave it out"
-        raise fail((*path[:2], "bank"), message, sources)
+    if "feature_bank" in definition and "cores" not in definition:
+        message = "a closed form on a transferred core has no bank: leave it out"
+        raise fail((*path[:2], "feature_bank"), message, sources)
     if source.get("mode") == "trained" and "cores" not in definition:
         raise fail((*path, "mode"), "closed forms stand on a core as it is: set frozen", sources)
     if "model" not in source:
@@ -211,7 +217,7 @@ def _check_core_from(config: Config, name: str, sources: Sources) -> None:
     if config["models"][source["model"]].get("refit"):
         message = (
             f"'{source['model']}' is fitted again with the validation images, by which this model is to be "
-            "chosen: set 'refit: false' there"
+            "selected: set 'refit: false' there"
         )
         raise fail((*path, "model"), message, sources)
     users = [one for one in config["experiments"] if name in one["models"]]

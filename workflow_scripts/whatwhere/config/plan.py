@@ -89,7 +89,7 @@ def shown_model(names: Sequence[str], models: Config) -> str:
     return names[-1]
 
 
-def cells(config: Config) -> pd.DataFrame:
+def conditions(config: Config) -> pd.DataFrame:
     """Tables every population and data size of every fit, a row each, smallest first.
 
     Parameters
@@ -99,8 +99,8 @@ def cells(config: Config) -> pd.DataFrame:
 
     Returns
     -------
-    The columns of :func:`fits`, and ``n_neurons``, ``n_images`` (as in paths: a number or ``all``); ``cell``,
-    the folder of the condition; ``cell_path`` and ``sta``, files of the condition below a run's folders;
+    The columns of :func:`fits`, and ``n_neurons``, ``n_images`` (as in paths: a number or ``all``); ``condition``,
+    the folder of the condition; ``condition_path`` and ``sta``, files of the condition below a run's folders;
     ``localizer``, those of the model that the fit starts from, or an empty string; ``core``, the folder of
     the fits whose core the fit takes, or an empty string; ``last``, whether it is the largest condition.
     """
@@ -113,27 +113,27 @@ def cells(config: Config) -> pd.DataFrame:
         above = f"{fit['experiment']}/{fit['dataset']}"
         localizer = config["models"][fit["model"]].get("localizer")
         for n_neurons, n_images in sizes[fit["experiment"]]:
-            cell = f"n{n_neurons}-d{n_images}"
+            condition = f"n{n_neurons}-d{n_images}"
             rows.append(
                 fit
                 | {
                     "n_neurons": n_neurons,
                     "n_images": n_images,
-                    "cell": cell,
-                    "cell_path": f"{fit['path']}/{cell}",
-                    "sta": f"{above}/{cell}",
-                    "core": _core_folder(config, fit, cell),
-                    "localizer": f"{above}/{localizer}/{cell}" if localizer else "",
+                    "condition": condition,
+                    "condition_path": f"{fit['path']}/{condition}",
+                    "sta": f"{above}/{condition}",
+                    "core": _core_folder(config, fit, condition),
+                    "localizer": f"{above}/{localizer}/{condition}" if localizer else "",
                     "last": (n_neurons, n_images) == sizes[fit["experiment"]][-1],
                 }
             )
     return pd.DataFrame(rows)
 
 
-def _core_folder(config: Config, fit: Mapping[Any, Any], cell: str) -> str:
+def _core_folder(config: Config, fit: Mapping[Any, Any], condition: str) -> str:
     """Folder of the fits that a core is taken from: of a file, or of a model of this run.
 
-    A model of the same dataset gives that of the same cell, one of another dataset its largest.
+    A model of the same dataset gives that of the same condition, one of another dataset its largest.
     """
     source = config["models"][fit["model"]].get("core_from")
     if source is None:
@@ -142,7 +142,7 @@ def _core_folder(config: Config, fit: Mapping[Any, Any], cell: str) -> str:
         return str(Path(source["file"]).parent)
     experiment, dataset = source.get("experiment", fit["experiment"]), source.get("dataset", fit["dataset"])
     own = "dataset" not in source
-    folder = f"{experiment}/{dataset}/{source['model']}/{cell if own else 'nall-dall'}"
+    folder = f"{experiment}/{dataset}/{source['model']}/{condition if own else 'nall-dall'}"
     return f"results/{config['run']}/fits/{folder}"
 
 
@@ -151,14 +151,14 @@ def members(config: Config) -> pd.DataFrame:
 
     Returns
     -------
-    The columns of :func:`cells` of the ensemble, ``member``, a model, and ``member_path``, files of its
+    The columns of :func:`conditions` of the ensemble, ``member``, a model, and ``member_path``, files of its
     condition below a run's folders.
     """
-    table = cells(config)
+    table = conditions(config)
     inside = [config["models"][model].get("members", []) for model in table.model]
     table = table.assign(member=inside)[list(map(bool, inside))].explode("member", ignore_index=True)
     return table.assign(
-        member_path=table.experiment + "/" + table.dataset + "/" + table.member + "/" + table.cell
+        member_path=table.experiment + "/" + table.dataset + "/" + table.member + "/" + table.condition
     )
 
 
@@ -181,7 +181,7 @@ def results(planned: pd.DataFrame) -> list[str]:
         "exchange_rates": planned.scaling.any(),
         "data_efficiency": "data_efficiency" in drawn,
         "transfer": "transfer" in drawn,
-        "panel": (planned.rule == "combine").any(),
+        "panel": (planned.rule == "fit_ensemble").any(),
         "barcodes": bool(barcodes),
         "barcode_scores": bool(barcodes),
     }
@@ -215,10 +215,10 @@ def main(paths: Sequence[str]) -> int:
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    planned, of_cells = fits(config), cells(config)
-    print(f"run {config['run']}: {len(planned)} fits, {len(of_cells)} cells\n")
-    columns = ["experiment", "dataset", "model", "rule", "cell", "localizer", "last"]
-    print(of_cells[columns].to_string(index=False))
+    planned, of_conditions = fits(config), conditions(config)
+    print(f"run {config['run']}: {len(planned)} fits, {len(of_conditions)} conditions\n")
+    columns = ["experiment", "dataset", "model", "rule", "condition", "localizer", "last"]
+    print(of_conditions[columns].to_string(index=False))
     print("\n" + "\n".join(results(planned)))
     return 0
 

@@ -14,7 +14,7 @@ class Traits:
     ----------
     rule
         The rule that fits it: ``train`` by gradient descent, ``fit_baseline`` in closed form or by inference,
-        ``combine`` from fits of other models.
+        ``fit_ensemble`` from fits of other models.
     masks
         Whether it learns where every neuron looks.
     feature_weights
@@ -58,7 +58,7 @@ TRAITS: dict[str, Traits] = {
     "cnn_fixed_mask": Traits("train", joint_readout=True),
     "cnn_fully_connected": Traits("train", joint_readout=True, unseparated=True),
     "cnn_known_kernel": Traits("train", masks=True, known_field=True),
-    "combined": Traits("combine"),
+    "ensemble": Traits("fit_ensemble"),
     "cnn_gaussian": Traits("train", masks=True, feature_weights=True),
     "cnn_gaussian_mask": Traits("train", masks=True, feature_weights=True, factorized=True),
 }
@@ -76,9 +76,13 @@ def n_features(model: dict[str, Any]) -> int:
         return 0
     cores = [core["channels"][-1] for core in model.get("cores", [])]
     kernels = [count for block in model["grid"] for count in block.get("n_kernels", [])]
-    bank = model.get("bank")
-    maps = [len(bank["wavelengths"]) * bank["orientations"] + 1] if bank and not cores else []
-    # A core that is carried over to a closed form is not known here; it has more than one.
+    feature_bank = model.get("feature_bank")
+    maps = (
+        [len(feature_bank["wavelengths"]) * feature_bank["orientations"] + 1]
+        if feature_bank and not cores
+        else []
+    )
+    # A core that is transferred to a closed form is not known here; it has more than one.
     return min(cores + kernels + maps, default=2)
 
 

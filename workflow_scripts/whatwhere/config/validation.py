@@ -9,8 +9,8 @@ from whatwhere.config.files import Config
 from whatwhere.config.kinds import kind_of, kinds_that
 from whatwhere.config.model_checks import check_model, check_size
 from whatwhere.config.schema import Sources, check_schema, fail
+from whatwhere.config.strategies import OWN_RIDGE, strategy_of, target_of
 from whatwhere.config.traits import n_features, traits_of
-from whatwhere.config.ways import OWN_RIDGE, target_of, way_of
 
 FIGURES: dict[str, tuple[str, int | None]] = {
     "fig2": ("simulated", None),
@@ -154,10 +154,10 @@ def _check_transfer(config: Config, sources: Sources) -> None:
         for _, experiment in drawn
         for dataset in experiment["datasets"]
         for model in experiment["models"]
-        if way_of(config, dataset, model) == OWN_RIDGE and len(experiment["n_images"]) > 1
+        if strategy_of(config, dataset, model) == OWN_RIDGE and len(experiment["n_images"]) > 1
     }
     for index, experiment in drawn:
         for target in (target_of(config, dataset) for dataset in experiment["datasets"]):
             if target not in held:
-                message = f"transfer needs a ridge on a bank fitted to '{target}' alone, at several n_images"
+                message = f"transfer needs a ridge on a feature bank fitted to '{target}' alone, at several n_images"
                 raise fail(("experiments", index, "figure"), message, sources)

@@ -12,12 +12,12 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from whatwhere import seen
+from whatwhere import missing
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.metrics import pearson
-from whatwhere.models.combined import mix
+from whatwhere.models.ensemble import mix
 from whatwhere.models.spec import Setting, settings
 from whatwhere.standardize import Standardizer
 from whatwhere.training.fits import Candidates
@@ -33,7 +33,7 @@ class MemberFits:
     name
         Of the model.
     fits, validation
-        Content of its ``fits.pt`` and ``validation.nc``, of the same cell.
+        Content of its ``fits.pt`` and ``validation.nc``, of the same condition.
     """
 
     name: str
@@ -97,12 +97,12 @@ def predict_unseen(
     return np.stack(parts).sum(0, dtype=np.float64)
 
 
-def combine_seed(
+def fit_ensemble_seed(
     members: list[MemberFits], seed: int, data: FitData, images: np.ndarray, responses: np.ndarray
 ) -> tuple[Candidates, pd.DataFrame]:
     """Combines the fits of one seed by their predictions of validation images.
 
-    Several models are mixed by :func:`whatwhere.models.combined.mix`; of a single one, starts are averaged.
+    Several models are mixed by :func:`whatwhere.models.ensemble.mix`; of a single one, starts are averaged.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def combine_seed(
         If no fit of a member has a finite loss.
     """
     shares = [selected_shares(member, seed) for member in members]
-    recording = None if data.pool is None else data.pool.validation
+    recording = None if data.pooled is None else data.pooled.validation
     alone = np.stack(
         [predict_unseen(m, seed, s, images, recording) for m, s in zip(members, shares, strict=True)]
     )
@@ -135,22 +135,28 @@ def combine_seed(
     else:
         weights, bias = np.ones((1, responses.shape[1])), np.zeros(responses.shape[1])
     error = ((weights[:, None] * alone).sum(0) + bias - responses) ** 2
-    mean = seen.mean(data.train_responses)
+    mean = missing.mean(data.train_responses)
     n_neurons = responses.shape[1]
     shape = images.shape[1:]
     candidates = Candidates(
         seed=seed,
-        neurons=data.draw.neurons,
+        neurons=data.subset.neurons,
         standardize=Standardizer(np.zeros(shape, np.float32), np.ones(shape, np.float32)),
         response_scale=np.ones(n_neurons, np.float32),
         parameters=[_parameters(members, seed, shares, weights, bias)],
         fits=[
-            Fit(seen.mean(error), 0, 0, np.empty((0, 3)), finished=_finished(members, seed, shares, weights))
+            Fit(
+                missing.mean(error),
+                0,
+                0,
+                np.empty((0, 3)),
+                converged=_finished(members, seed, shares, weights),
+            )
         ],
-        validation_loss_of_mean=seen.mean((mean - responses) ** 2),
+        validation_loss_of_mean=missing.mean((mean - responses) ** 2),
         response_mean=mean,
         n_images=data.n_images,
-        recording=None if data.pool is None else data.pool.neurons,
+        recording=None if data.pooled is None else data.pooled.neurons,
     )
     ranking = pd.DataFrame(
         {
@@ -165,7 +171,7 @@ def combine_seed(
 def _parameters(
     members: list[MemberFits], seed: int, shares: list[np.ndarray], weights: np.ndarray, bias: np.ndarray
 ) -> dict[str, Tensor]:
-    """State of a :class:`whatwhere.models.combined.Combined` of all settings of all members."""
+    """State of a :class:`whatwhere.models.ensemble.Ensemble` of all settings of all members."""
     of_fits = np.concatenate([np.outer(share, weight) for share, weight in zip(shares, weights, strict=True)])
     parameters = {"weights": torch.from_numpy(of_fits).float(), "bias": torch.from_numpy(bias).float()}
     every = [(member, index) for member in members for index in range(len(member.settings))]
@@ -179,8 +185,8 @@ def _parameters(
 def _finished(members: list[MemberFits], seed: int, shares: list[np.ndarray], weights: np.ndarray) -> bool:
     """Whether all fits that take part ended by themselves."""
     for member, share, weight in zip(members, shares, weights, strict=True):
-        finished = np.asarray(member.validation["finished"].sel(seed=seed).values)
-        if weight.any() and not finished[share > 0].all():
+        converged = np.asarray(member.validation["converged"].sel(seed=seed).values)
+        if weight.any() and not converged[share > 0].all():
             return False
     return True
 
@@ -198,10 +204,10 @@ def validation_scores(predictions: np.ndarray, responses: np.ndarray) -> dict[st
     responses
         (image, neuron), NaN where a neuron did not see an image.
     """
-    variance = seen.variance(responses)
+    variance = missing.variance(responses)
     varies = variance > 0
     squares = (predictions - responses) ** 2
-    error = np.stack([seen.mean(one) for one in squares])[:, varies] / variance[varies]
+    error = np.stack([missing.mean(one) for one in squares])[:, varies] / variance[varies]
     return {
         "validation_fve": list(1 - error.mean(1)),
         "validation_correlation": [float(np.nanmean(pearson(one, responses))) for one in predictions],

@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from whatwhere.config.files import cell_sizes
+from whatwhere.config.files import condition_sizes
 from whatwhere.dataset import open_dataset, select_images
-from whatwhere.draw import draw
 from whatwhere.errors import UserError
 from whatwhere.files import read_table, read_tensors
 from whatwhere.fitted.image_space import ImageSpace
 from whatwhere.fitted.model import FittedModel, together
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.metrics import SCORES
-from whatwhere.pool import Pool
+from whatwhere.sessions import PooledRecordings
+from whatwhere.subset import choose_subset
 
 KEYS = ("experiment", "dataset", "model", "n_neurons", "n_images", "selection", "seed")
 """Keys by which the fits of a run differ."""
@@ -35,9 +35,9 @@ def fits_of(run: str | Path) -> pd.DataFrame:
     """
     parts = []
     for path in sorted(Path(run).glob("selection/*/*/*.csv")):
-        table = read_table(path)[["cell", "selection", "seed"]].drop_duplicates()
+        table = read_table(path)[["condition", "selection", "seed"]].drop_duplicates()
         experiment, dataset, model = (*path.parts[-3:-1], path.stem)
-        sizes = table["cell"].str.extract("n(?P<n_neurons>.*)-d(?P<n_images>.*)")
+        sizes = table["condition"].str.extract("n(?P<n_neurons>.*)-d(?P<n_images>.*)")
         parts.append(table.assign(experiment=experiment, dataset=dataset, model=model).join(sizes))
     if not parts:
         raise UserError(f"{run}: holds no fits: give the folder of a run, such as results/quick")
@@ -87,17 +87,19 @@ def load(run: str | Path, wanted: Mapping[str, str | int | None]) -> FittedModel
 
 def _load_one(run: Path, key: dict[str, str]) -> FittedModel:
     where = Path(key["experiment"], key["dataset"], key["model"])
-    cell = f"n{key['n_neurons']}-d{key['n_images']}"
-    chosen = read_table(run / "selection" / f"{where}.csv")
-    chosen = chosen[
-        (chosen.cell == cell) & (chosen.selection == key["selection"]) & (chosen.seed == int(key["seed"]))
+    condition = f"n{key['n_neurons']}-d{key['n_images']}"
+    selected = read_table(run / "selection" / f"{where}.csv")
+    selected = selected[
+        (selected.condition == condition)
+        & (selected.selection == key["selection"])
+        & (selected.seed == int(key["seed"]))
     ]
     scores = run / "scores" / f"{where}.csv"
     if not scores.is_file():
         raise UserError(f"{scores}: no such file: finish the run first")
     with open_dataset(run / "data" / f"{key['dataset']}.nc") as data:
         return assemble(
-            data, read_tensors(run / "fits" / where / cell / "fits.pt"), chosen, read_table(scores)
+            data, read_tensors(run / "fits" / where / condition / "fits.pt"), selected, read_table(scores)
         )
 
 
@@ -111,27 +113,27 @@ def assemble(
     data
         The dataset.
     content
-        Of ``fits.pt`` of the cell.
+        Of ``fits.pt`` of the condition.
     selected
-        Rows of the selection of one cell, rule and seed.
+        Rows of the selection of one condition, rule and seed.
     scores
         Of the model, with the rows of these neurons.
     """
-    cell = selected.iloc[0]
-    seed = int(cell.seed)
+    condition = selected.iloc[0]
+    seed = int(condition.seed)
     fit = SeedFit.of(content, seed, selected["setting"].to_numpy())
     neurons = fit.neurons
-    drawn = draw(data, *cell_sizes(cell.cell), seed)
+    drawn = choose_subset(data, *condition_sizes(condition.condition), seed)
     mine = scores[
         (scores.n_neurons == len(neurons))
         & (scores.n_images == fit.stored["n_images"])
-        & (scores.selection == cell.selection)
+        & (scores.selection == condition.selection)
         & (scores.seed == seed)
     ]
     # A size that is also what "all" means has its rows twice.
     mine = mine.drop_duplicates("neuron")[["seed", "neuron", *SCORES]].reset_index(drop=True)
-    images, pool = select_images(data, drawn.train), Pool.of(data)
-    recording = None if pool is None else pool.images[drawn.train]
+    images, pooled = select_images(data, drawn.train), PooledRecordings.of(data)
+    recording = None if pooled is None else pooled.images[drawn.train]
     names = data["neuron_id"].values[neurons] if "neuron_id" in data.coords else neurons
     return FittedModel(
         dataset=data.attrs["name"],

@@ -18,7 +18,7 @@ from whatwhere.fitted.selection import MEAN_RESPONSE, most_frequent
 from whatwhere.models.base import EVALUATION_CHUNK, Model
 from whatwhere.models.calibrated import CalibratedModel
 from whatwhere.models.spec import Setting, settings
-from whatwhere.pool import neurons_of
+from whatwhere.sessions import neurons_of
 from whatwhere.training.fits import load_model
 
 
@@ -111,18 +111,18 @@ class SeedFit:
         (image, neuron) in stored units.
         """
         predictions = np.repeat(self.stored["response_mean"].numpy()[None], len(images), axis=0)
-        for part in self._shown.parts:
-            columns = np.arange(len(self.selected))[neurons_of(part)]
+        for session in self._shown.sessions:
+            columns = np.arange(len(self.selected))[neurons_of(session)]
             mine: np.ndarray | slice = slice(None)
-            if part is not None and recording is not None:
-                mine = np.flatnonzero(recording == part.recording)
+            if session is not None and recording is not None:
+                mine = np.flatnonzero(recording == session.recording)
             shown = _tensor(images[mine])
             for setting, model in self.calibrated.items():
                 wanted = self.selected[columns] == setting
                 if wanted.any():
                     found = np.full((len(images), wanted.sum()), np.nan, np.float32)
                     with torch.inference_mode():
-                        found[mine] = model(shown, part).numpy()[:, wanted]
+                        found[mine] = model(shown, session).numpy()[:, wanted]
                     predictions[:, columns[wanted]] = found
         return predictions
 
@@ -172,7 +172,7 @@ class SeedFit:
         with torch.inference_mode():
             chunks = [self._shown.features(one) for one in _tensor(images).split(EVALUATION_CHUNK)]
         if chunks[0] is None:
-            raise UserError("this model has no feature maps: fit a network, or a model on a bank")
+            raise UserError("this model has no feature maps: fit a network, or a model on a feature bank")
         return torch.cat([chunk for chunk in chunks if chunk is not None]).numpy()
 
     @property
@@ -206,24 +206,24 @@ class SelectedFit:
     ----------
     fit
         The fits of the seed.
-    cell
+    condition
         Folder of the condition, such as ``n100-d4096`` or ``nall-dall``.
     rule
         Name of the selection rule.
-    finished, at_edge
+    converged, at_edge
         (neuron,) whether training of the selected setting converged, and whether one of its penalties lies
         at the edge of its grid.
     """
 
     fit: SeedFit
-    cell: str
+    condition: str
     rule: str
-    finished: np.ndarray
+    converged: np.ndarray
     at_edge: np.ndarray
 
 
 def selected_fits(
-    selection: str | Path, cells: Sequence[str], fits: Sequence[str | Path]
+    selection: str | Path, conditions: Sequence[str], fits: Sequence[str | Path]
 ) -> Iterator[SelectedFit]:
     """Yields the selected fits: by condition, then by rule and seed in the order of the table.
 
@@ -231,15 +231,15 @@ def selected_fits(
     ----------
     selection
         ``selection.csv`` of one experiment, dataset and model.
-    cells, fits
+    conditions, fits
         Folder and ``fits.pt`` of every condition, smallest first. One file is read at a time.
     """
     table = read_table(selection)
-    for cell, path in zip(cells, fits, strict=True):
+    for condition, path in zip(conditions, fits, strict=True):
         content = read_tensors(path)
-        mine = table[table["cell"] == cell]
+        mine = table[table["condition"] == condition]
         for _, rows in mine.groupby(["selection", "seed"], sort=False):
             rule, seed = rows["selection"].iloc[0], int(rows["seed"].iloc[0])
             fit = SeedFit.of(content, seed, rows["setting"].to_numpy())
-            finished, at_edge = (rows[name].to_numpy() for name in ("finished", "at_edge"))
-            yield SelectedFit(fit, cell, rule, finished, at_edge)
+            converged, at_edge = (rows[name].to_numpy() for name in ("converged", "at_edge"))
+            yield SelectedFit(fit, condition, rule, converged, at_edge)

@@ -53,14 +53,14 @@ CHOICES = ("core", "start", "n_kernels", "rank")
 """Hyper-parameters that are counted or named; all others are strengths of penalties."""
 
 
-def at_edge(validation: xr.Dataset, chosen: np.ndarray) -> np.ndarray:
+def at_edge(validation: xr.Dataset, selected: np.ndarray) -> np.ndarray:
     """Marks selected settings with a penalty at the edge of its grid: a wider grid might do better.
 
     Parameters
     ----------
     validation
         Hyper-parameters along ``setting``.
-    chosen
+    selected
         (seed, neuron) settings, as :func:`select` returns them.
 
     Returns
@@ -73,7 +73,7 @@ def at_edge(validation: xr.Dataset, chosen: np.ndarray) -> np.ndarray:
             tried = values.values
             if tried.min() < tried.max():
                 edge |= (tried == tried.max()) | ((tried == tried.min()) & (tried > 0))
-    return np.where(chosen == MEAN_RESPONSE, False, edge[chosen])
+    return np.where(selected == MEAN_RESPONSE, False, edge[selected])
 
 
 def most_frequent(settings: np.ndarray) -> int:
@@ -81,5 +81,5 @@ def most_frequent(settings: np.ndarray) -> int:
 
     Figures show this fit as a whole: the parameters of different fits are not comparable.
     """
-    chosen, counts = np.unique(settings[settings != MEAN_RESPONSE], return_counts=True)
-    return int(chosen[counts.argmax()]) if len(chosen) else 0
+    selected, counts = np.unique(settings[settings != MEAN_RESPONSE], return_counts=True)
+    return int(selected[counts.argmax()]) if len(selected) else 0

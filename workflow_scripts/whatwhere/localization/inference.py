@@ -217,8 +217,8 @@ def _best(spectra: StaSpectra, starts: list[Population], prior: KernelPrior, sea
     explored = sorted((run(some, start, _TEMPERATURES) for start in starts), key=lambda r: -r.bound)
     if len(some.spectrum) == len(spectra.spectrum):
         return explored[0]
-    finished = [run(spectra, found.population, np.ones(0)) for found in explored[:_FINALISTS]]
-    return max(finished, key=lambda r: r.bound)
+    converged = [run(spectra, found.population, np.ones(0)) for found in explored[:_FINALISTS]]
+    return max(converged, key=lambda r: r.bound)
 
 
 def probability_of_none(evidence: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 Pixels u and v of a kernel covary as exp(-|u - v|^2 / (2 smoothness^2)) exp(-(|u|^2 + |v|^2) / (4 extent^2)),
 positions counted from the middle of the patch, in the spirit of automatic smoothness and locality
-determination (Sahani & Linden 2003; Park & Pillow 2011). Both lengths are chosen by evidence.
+determination (Sahani & Linden 2003; Park & Pillow 2011). Both lengths are selected by evidence.
 """
 
 from __future__ import annotations

@@ -14,11 +14,11 @@ from whatwhere.localization.inference import Localization, Search, localize
 from whatwhere.localization.kernel_prior import KernelPrior
 from whatwhere.localization.mixture import StaSpectra
 from whatwhere.localization.stimulus import StimulusCovariance
+from whatwhere.missing import require_all
 from whatwhere.models.base import ImageShape, LocalizedStart, Model, predict_prepared
 from whatwhere.models.cores import correlate_by_fft
 from whatwhere.models.spec import ModelSpec, Setting
-from whatwhere.pool import Part, neurons_of
-from whatwhere.seen import require_all
+from whatwhere.sessions import Session, neurons_of
 from whatwhere.sta import spike_triggered_average
 
 logger = logging.getLogger(__name__)
@@ -92,10 +92,10 @@ class LocalizedEncoder(Model):
         self.kernels = nn.Parameter(torch.zeros(n_kernels, patch, patch))
         self.readout = LocalizedReadout(n_neurons, n_kernels, (height, width))
 
-    def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
+    def forward(self, images: Tensor, session: Session | None = None) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
         drive: Tensor = self.readout(self.features(images))
-        return drive[:, neurons_of(part)]
+        return drive[:, neurons_of(session)]
 
     def features(self, prepared: Tensor) -> Tensor:
         """Outputs of the kernels, (image, kernel, y, x)."""

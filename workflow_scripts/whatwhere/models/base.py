@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from whatwhere.pool import ALL, Part
+from whatwhere.sessions import ALL, Session
 
 ImageShape = tuple[int, int, int]
 """(channel, y, x)."""
@@ -84,7 +84,7 @@ def inverse_softplus(response: Tensor) -> Tensor:
     return response + torch.log(-torch.expm1(-response))
 
 
-class Bank(nn.Module):
+class FixedFeatures(nn.Module):
     """Fixed features on which models stand, (image, channel, y, x) to (image, *out_shape).
 
     Attributes
@@ -106,11 +106,11 @@ class Bank(nn.Module):
 class Model(nn.Module):
     """Predicts responses (batch, neuron) from what :meth:`prepare` makes of images (batch, channel, y, x).
 
-    Called with a :class:`whatwhere.pool.Part` too, it predicts the neurons of that recording alone.
+    Called with a :class:`whatwhere.sessions.Session` too, it predicts the neurons of that recording alone.
 
     Attributes
     ----------
-    bank
+    feature_bank
         Fixed features on which the model stands, or None if it sees the images themselves.
     readout
         Module from features to neurons with ``mask`` and ``feature_weights``, or None.
@@ -120,17 +120,17 @@ class Model(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.bank: Bank | None = None
+        self.feature_bank: FixedFeatures | None = None
         self.readout = None
 
     @property
     def stride(self) -> int:
         """Pixels from one place of the feature maps, and of masks, to the next."""
-        return 1 if self.bank is None else self.bank.stride
+        return 1 if self.feature_bank is None else self.feature_bank.stride
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Returns what is called with: the images, or the maps of the bank, which training computes once."""
-        return images if self.bank is None else self.bank(images)
+        """Returns what is called with: the images, or the maps of the feature bank, which training computes once."""
+        return images if self.feature_bank is None else self.feature_bank(images)
 
     def initialize(self, start: Start) -> None:
         """Sets all parameters to their initial values."""
@@ -140,7 +140,7 @@ class Model(nn.Module):
         """Returns the parameters that weight decay shrinks; none unless a model says so."""
         return []
 
-    def carried(self) -> tuple[list[nn.Parameter], float]:
+    def transferred(self) -> tuple[list[nn.Parameter], float]:
         """Returns the parameters that another model started, and their rate relative to all others."""
         return [], 1.0
 
@@ -160,25 +160,25 @@ class Model(nn.Module):
 
     def features(self, prepared: Tensor) -> Tensor | None:
         """Feature maps that neurons read, (image, channel, y, x); None for a family that has none."""
-        return None if self.bank is None and self.readout is None else prepared
+        return None if self.feature_bank is None and self.readout is None else prepared
 
     @property
     def n_layers(self) -> int:
-        """Number of layers of filters up to :meth:`features`, the bank included."""
+        """Number of layers of filters up to :meth:`features`, the feature bank included."""
         return 1
 
     def first_layer(self) -> Tensor | None:
-        """Filters of the first layer or the bank, (kernel, channel, y, x), for figures; None without both."""
-        return None if self.bank is None else self.bank.filters()
+        """Filters of the first layer or the feature bank, (kernel, channel, y, x), for figures; None without both."""
+        return None if self.feature_bank is None else self.feature_bank.filters()
 
     def pixel_filters(self) -> Tensor | None:
         """Filters of a linear model of pixels, (neuron, channel, y, x), for figures; None for others."""
         return None
 
 
-def in_chunks(model: Model, prepared: Tensor, part: Part | None = None) -> Tensor:
+def in_chunks(model: Model, prepared: Tensor, session: Session | None = None) -> Tensor:
     """Output of a model for prepared images (image, ...), a chunk at a time, (image, neuron)."""
-    return torch.cat([model(chunk, part) for chunk in prepared.split(EVALUATION_CHUNK)])
+    return torch.cat([model(chunk, session) for chunk in prepared.split(EVALUATION_CHUNK)])
 
 
 def predict_prepared(model: Model, prepared: Tensor) -> Tensor:

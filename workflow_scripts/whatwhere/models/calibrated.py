@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from whatwhere.models.base import Model, in_chunks
-from whatwhere.pool import Part, neurons_of, parts_of
+from whatwhere.sessions import Session, neurons_of, sessions_of
 
 
 class CalibratedModel(nn.Module):
@@ -62,19 +62,21 @@ class CalibratedModel(nn.Module):
         mean, sd = self.statistics(recording)
         return (images - mean) / sd
 
-    def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
+    def forward(self, images: Tensor, session: Session | None = None) -> Tensor:
         """Predicted responses, (image, channel, y, x) to (image, neuron), of all neurons or a recording."""
-        prepared = self.model.prepare(self.standardize(images, None if part is None else part.recording))
-        return in_chunks(self.model, prepared, part) * self.response_scale[neurons_of(part)]
+        prepared = self.model.prepare(
+            self.standardize(images, None if session is None else session.recording)
+        )
+        return in_chunks(self.model, prepared, session) * self.response_scale[neurons_of(session)]
 
     def features(self, images: Tensor) -> Tensor | None:
         """Feature maps (image, channel, y, x) of stored images, None as for :meth:`Model.features`."""
         return self.model.features(self.model.prepare(self.standardize(images)))
 
     @property
-    def parts(self) -> Sequence[Part | None]:
+    def sessions(self) -> Sequence[Session | None]:
         """The pooled recordings; [None] for a single recording."""
-        return [None] if self.recording is None else parts_of(self.recording.numpy())
+        return [None] if self.recording is None else sessions_of(self.recording.numpy())
 
     def statistics_of(self, neurons: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and sd of the pixels for neurons (neuron,), as :meth:`statistics` returns them."""
@@ -104,11 +106,11 @@ class CalibratedModel(nn.Module):
             own = {name: value[neurons] for name, value in rows.items()}
             return vmap(respond)(own, prepared) * self.response_scale[neurons]
         found = prepared.new_empty(len(prepared))
-        for part in self.parts:
-            first, last, _ = neurons_of(part).indices(len(self.response_scale))
+        for session in self.sessions:
+            first, last, _ = neurons_of(session).indices(len(self.response_scale))
             mine = torch.nonzero((first <= neurons) & (neurons < last))[:, 0]
             if len(mine):
-                every = self.model(prepared[mine], part)
+                every = self.model(prepared[mine], session)
                 found = found.index_copy(0, mine, every.gather(1, neurons[mine, None] - first)[:, 0])
         return found * self.response_scale[neurons]
 

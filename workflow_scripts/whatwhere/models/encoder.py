@@ -18,7 +18,7 @@ from whatwhere.models.readouts import (
     Readout,
 )
 from whatwhere.models.spec import ModelSpec
-from whatwhere.pool import Part, neurons_of
+from whatwhere.sessions import Session, neurons_of
 
 READOUTS: dict[str, type[Readout]] = {
     "cnn_factorized": FactorizedReadout,
@@ -67,13 +67,13 @@ class Encoder(Model):
         if self.readout.bias is not None:
             self.readout.bias.data.copy_(self.drive(start.response_mean))
 
-    def carry(self, state: dict[str, Tensor], rate: float) -> None:
-        """Take the core, and the statistics of the bank, from the state of another network.
+    def transfer(self, state: dict[str, Tensor], rate: float) -> None:
+        """Take the core, and the statistics of the feature bank, from the state of another network.
 
         Parameters
         ----------
         state
-            Its names begin with ``core.`` and ``bank.``.
+            Its names begin with ``core.`` and ``feature_bank.``.
         rate
             Learning rate of the core relative to that of the readout; 0 freezes it and its moving averages.
         """
@@ -82,8 +82,8 @@ class Encoder(Model):
         if rate == 0:
             self.core.requires_grad_(False)
 
-    def carried(self) -> tuple[list[nn.Parameter], float]:
-        """The core, if it was carried over."""
+    def transferred(self) -> tuple[list[nn.Parameter], float]:
+        """The core, if it was transferred."""
         return ([], 1.0) if self.core_rate is None else (list(self.core.parameters()), self.core_rate)
 
     def train(self, mode: bool = True) -> Encoder:
@@ -93,9 +93,9 @@ class Encoder(Model):
             self.core.eval()
         return self
 
-    def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
+    def forward(self, images: Tensor, session: Session | None = None) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
-        return self.nonlinearity(self.readout(self.core(images), neurons_of(part)))
+        return self.nonlinearity(self.readout(self.core(images), neurons_of(session)))
 
     def decayed(self) -> list[nn.Parameter]:
         """Masks and weights of the readout."""
@@ -116,12 +116,16 @@ class Encoder(Model):
 
     @property
     def n_layers(self) -> int:
-        """Layers of the core, and the bank."""
-        return len(self.core.conv_layers()) + (self.bank is not None)
+        """Layers of the core, and the feature bank."""
+        return len(self.core.conv_layers()) + (self.feature_bank is not None)
 
     def first_layer(self) -> Tensor:
-        """Kernels of the first layer, or filters of the bank below it, (kernel, channel, y, x)."""
-        return self.core.conv_layers()[0].constrained_kernels() if self.bank is None else self.bank.filters()
+        """Kernels of the first layer, or filters of the feature bank below it, (kernel, channel, y, x)."""
+        return (
+            self.core.conv_layers()[0].constrained_kernels()
+            if self.feature_bank is None
+            else self.feature_bank.filters()
+        )
 
 
 class KnownKernelEncoder(Encoder):

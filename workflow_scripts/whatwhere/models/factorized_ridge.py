@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whatwhere import seen
+from whatwhere import missing
 from whatwhere.fit_data import FitData
 from whatwhere.models.base import ImageShape, Model
 from whatwhere.models.readouts import FactorizedReadout
-from whatwhere.pool import ALL, Part, neurons_of
+from whatwhere.sessions import ALL, Session, neurons_of
 
 _ROUNDS = 4
 """Alternations between the mask and the feature weights of a new pair."""
@@ -68,9 +68,9 @@ class FactorizedRidge(Model):
         super().__init__()
         self.readout = FactorizedSumReadout(feature_shape, n_neurons, rank)
 
-    def forward(self, features: Tensor, part: Part | None = None) -> Tensor:
+    def forward(self, features: Tensor, session: Session | None = None) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
-        drive: Tensor = self.readout(features, neurons_of(part))
+        drive: Tensor = self.readout(features, neurons_of(session))
         return drive
 
 
@@ -96,15 +96,15 @@ def fit_factorized(data: FitData, settings: list[dict[str, float]]) -> list[dict
     Parameters of a :class:`FactorizedRidge` for every setting.
     """
     grid = (data.train_images.shape[2], data.train_images.shape[3])
-    groups = seen.groups(data.train_responses)
+    groups = missing.groups(data.train_responses)
     parts = [
-        _fit_group(data.train_images[group[0]], seen.part(data.train_responses, *group), settings)
+        _fit_group(data.train_images[group[0]], missing.select(data.train_responses, *group), settings)
         for group in groups
     ]
     back = np.argsort(np.concatenate([neurons for _, neurons in groups]))
     fits = []
     for index, setting in enumerate(settings):
-        total, bias = (torch.cat(of)[back] for of in zip(*(part[index] for part in parts), strict=True))
+        total, bias = (torch.cat(of)[back] for of in zip(*(session[index] for session in parts), strict=True))
         fits.append(_parameters(total, int(setting["rank"]), bias, grid))
     return fits
 

@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from whatwhere.errors import UserError
-from whatwhere.models.base import EVALUATION_CHUNK, Bank, ImageShape
+from whatwhere.models.base import EVALUATION_CHUNK, FixedFeatures, ImageShape
 
 
-class StandardizedBank(Bank):
+class StandardizedFeatures(FixedFeatures):
     """Features whose every value is standardised on training images."""
 
     mean: Tensor
@@ -56,7 +56,7 @@ class StandardizedBank(Bank):
         return torch.cat([self.maps_of(chunk) for chunk in images.split(EVALUATION_CHUNK)])
 
 
-class FeatureBank(StandardizedBank):
+class GaborFeatureBank(StandardizedFeatures):
     """Energies of Gabor filters and local means, standardised on training images.
 
     A Gabor filter of wavelength w is a plane wave under a Gaussian of sd w / 2, without mean and of unit
@@ -69,7 +69,7 @@ class FeatureBank(StandardizedBank):
     image_shape
         (channel, y, x).
     config
-        A model's ``bank``: ``wavelengths`` in pixels, number of ``orientations`` between 0 and 180 degrees,
+        A model's ``feature_bank``: ``wavelengths`` in pixels, number of ``orientations`` between 0 and 180 degrees,
         and ``pool``, the side in pixels of the squares over which maps are averaged. Squares at the lower and
         right border average what there is.
 
@@ -89,10 +89,10 @@ class FeatureBank(StandardizedBank):
         super().__init__()
         self.image_shape = image_shape
         channels, height, width = image_shape
-        self.stride = config["pool"]
+        self.stride = config["average_pooling"]
         if self.stride > min(height, width):
             raise UserError(
-                f"bank: squares of {self.stride} px do not fit into images of {height} x {width} px"
+                f"feature_bank: squares of {self.stride} px do not fit into images of {height} x {width} px"
             )
         self.pairs = [
             (float(wavelength), math.pi * index / config["orientations"])

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from whatwhere.models.base import Start, rows
 from whatwhere.models.readouts import SeparableReadout, feature_start_, peaks
-from whatwhere.pool import ALL
+from whatwhere.sessions import ALL
 
 
 class GaussianReadout(SeparableReadout):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from whatwhere.models.base import ImageShape, Model, Start, inverse_softplus, rows
-from whatwhere.pool import Part, neurons_of
+from whatwhere.sessions import Session, neurons_of
 
 SMALLEST = 0.5
 """Smallest sd of a centre, px: below it a Gaussian is narrower than a pixel."""
@@ -108,11 +108,11 @@ class HSM(Model):
         center, surround = (self.weights[:, :, None, None] * gaussians).unbind(1)
         return center - surround
 
-    def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
+    def forward(self, images: Tensor, session: Session | None = None) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
         inputs = images.mean(1).flatten(1) @ self.filters().flatten(1).T
         hidden = functional.softplus(inputs @ self.hidden_weights.T - self.hidden_threshold)
-        mine = neurons_of(part)
+        mine = neurons_of(session)
         return functional.softplus(
             hidden @ rows(self.output_weights, mine).T - rows(self.output_threshold, mine)
         )

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from whatwhere import seen
+from whatwhere import missing
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
 from whatwhere.models.base import ImageShape, Model
 from whatwhere.models.cores import ACTIVATIONS
-from whatwhere.pool import Part, neurons_of
+from whatwhere.sessions import Session, neurons_of
 
 Solver = Callable[[np.ndarray, np.ndarray, list[float]], np.ndarray]
 """Weights (penalty, pixel, neuron) of centred images (image, pixel), responses (image, neuron), penalties."""
@@ -41,19 +41,19 @@ class LinearEncoder(Model):
         self.bias = nn.Parameter(torch.zeros(n_neurons))
         self.nonlinearity = ACTIVATIONS[self.output]()
 
-    def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
+    def forward(self, images: Tensor, session: Session | None = None) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
-        mine = neurons_of(part)
+        mine = neurons_of(session)
         return self.nonlinearity(images.flatten(1) @ self.filters[mine].flatten(1).T + self.bias[mine])
 
     def pixel_filters(self) -> Tensor | None:
-        """Filters of pixels, (neuron, channel, y, x); None on a bank, whose weights are no image."""
-        return self.filters.detach() if self.bank is None else None
+        """Filters of pixels, (neuron, channel, y, x); None on a feature bank, whose weights are no image."""
+        return self.filters.detach() if self.feature_bank is None else None
 
 
 def fit_mean(data: FitData) -> dict[str, Tensor]:
     """Parameters of the :class:`LinearEncoder` that predicts the mean training response."""
-    mean = seen.mean(data.train_responses, np.float64)
+    mean = missing.mean(data.train_responses, np.float64)
     return _parameters(np.zeros((len(mean), *data.train_images.shape[1:])), mean)
 
 
@@ -72,7 +72,7 @@ def fit_linear(solve: Solver, penalties: list[float], data: FitData, view: str) 
     data
         What the fit may see.
     view
-        ``image``: every neuron sees all pixels; ``features``: all values of the bank, which ``data`` then
+        ``image``: every neuron sees all pixels; ``features``: all values of the feature bank, which ``data`` then
         holds in place of images; ``known_patch``: only the patch around its true receptive field (Figure 3),
         and its filter is zero elsewhere.
 
@@ -86,7 +86,7 @@ def fit_linear(solve: Solver, penalties: list[float], data: FitData, view: str) 
         If the patches are not known.
     """
     shape = data.train_images.shape[1:]
-    response_mean = seen.mean(data.train_responses, np.float64)
+    response_mean = missing.mean(data.train_responses, np.float64)
     filters = np.zeros((len(penalties), len(response_mean), *shape), np.float32)
     bias = np.zeros((len(penalties), len(response_mean)))
     for images, neurons, rows, columns in _views(data, view):
@@ -101,10 +101,10 @@ def fit_linear(solve: Solver, penalties: list[float], data: FitData, view: str) 
     return [_parameters(*fit) for fit in zip(filters, bias, strict=True)]
 
 
-def _views(data: FitData, view: str) -> Iterator[tuple[seen.Images, np.ndarray, slice, slice]]:
+def _views(data: FitData, view: str) -> Iterator[tuple[missing.Images, np.ndarray, slice, slice]]:
     """Neurons that saw the same images and the same pixels of them, and these images, rows and columns."""
     if view != "known_patch":
-        for images, some in seen.groups(data.train_responses):
+        for images, some in missing.groups(data.train_responses):
             yield images, some, slice(None), slice(None)
         return
     size = data.patch_size

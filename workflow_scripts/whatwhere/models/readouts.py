@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from whatwhere.models.base import ImageShape, Penalties, Start, rows
 from whatwhere.models.contraction import factorized_drive
 from whatwhere.models.cores import normal_
-from whatwhere.pool import ALL
+from whatwhere.sessions import ALL
 from whatwhere.sta import crop_to_mask, mask_peak
 
 

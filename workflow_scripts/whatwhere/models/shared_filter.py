@@ -8,8 +8,8 @@ from torch import Tensor
 
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
+from whatwhere.missing import require_all
 from whatwhere.models.linear import solve_ridge
-from whatwhere.seen import require_all
 
 
 def fit_shared(data: FitData, penalties: list[float]) -> list[dict[str, Tensor]]:

@@ -276,14 +276,14 @@ def _with_test_set(definition: dict[str, Any], name: str) -> Recording:
     first = _read_rows(definition, None, name)
     own = "images" in test
     second = _read_rows(test, None if own else (definition, name), test_key)
-    pool, offset = first.images, 0
+    pooled, offset = first.images, 0
     if own:
-        if second.images.shape[1:] != pool.shape[1:]:
+        if second.images.shape[1:] != pooled.shape[1:]:
             raise UserError(
                 f"{test['images']}: has images of {second.images.shape[1:]} (channel, y, x) but those of "
-                f"{definition['images']} are {pool.shape[1:]}"
+                f"{definition['images']} are {pooled.shape[1:]}"
             )
-        pool, offset = np.concatenate([pool, second.images]), len(pool)
+        pooled, offset = np.concatenate([pooled, second.images]), len(pooled)
     if second.values.shape[1] != first.values.shape[1]:
         raise UserError(
             f"{test['responses']}: has {second.values.shape[1]} neurons but {definition['responses']} has "
@@ -297,16 +297,16 @@ def _with_test_set(definition: dict[str, Any], name: str) -> Recording:
             f"{test_key}: image {twice[0]} is also in {definition['responses']}: leave it out of one"
         )
     shown, local = shown_images(np.concatenate([rows, test_rows]))
-    never = len(pool) - len(shown)
+    never = len(pooled) - len(shown)
     return Recording(
-        images=pool[shown],
+        images=pooled[shown],
         responses=by_image(local, np.concatenate([first.values, second.values])),
         split=np.where(np.isin(shown, test_rows), "test", ""),
         neurons=None,
         source=f"files {definition['images']} and {definition['responses']}",
         citation="",
         repeat_averages=definition.get("repeat_averages", False),
-        groups=read_labels(definition, "groups_from", None, len(pool), None, shown),
+        groups=read_labels(definition, "groups_from", None, len(pooled), None, shown),
         reading=[
             *first.reading,
             *(f"test: {phrase}" for phrase in second.reading[0 if own else 1 :]),

@@ -67,8 +67,8 @@ class _Dense(BackendArray):
             np.atleast_1d(np.arange(size)[part]) for size, part in zip(self.shape, key[:2], strict=False)
         )
         place = [np.full(size, -1) for size in self.shape[:2]]
-        for lookup, chosen in zip(place, (repeats, images), strict=True):
-            lookup[chosen] = np.arange(len(chosen))
+        for lookup, selected in zip(place, (repeats, images), strict=True):
+            lookup[selected] = np.arange(len(selected))
         here = np.flatnonzero((place[0][whole.repeat] >= 0) & (place[1][whole.image] >= 0))
         neurons = whole.values[:, key[2] if isinstance(key[2], slice) else [key[2]]]
         dense = np.full((len(repeats), len(images), neurons.shape[1]), np.nan, np.float32)

@@ -63,19 +63,19 @@ class Recording:
 
     def keep(self, images: np.ndarray) -> Recording:
         """The recording of some of its images: (image,) truth values."""
-        chosen = np.flatnonzero(images)
+        selected = np.flatnonzero(images)
 
         def part(values: np.ndarray | Presentations) -> np.ndarray | Presentations:
-            return values[:, chosen] if isinstance(values, np.ndarray) else values.keep(images)
+            return values[:, selected] if isinstance(values, np.ndarray) else values.keep(images)
 
         stimuli = self.images
         return dataclasses.replace(
             self,
-            images=stimuli[chosen] if isinstance(stimuli, np.ndarray) else [stimuli[i] for i in chosen],
+            images=stimuli[selected] if isinstance(stimuli, np.ndarray) else [stimuli[i] for i in selected],
             responses=part(self.responses),
-            split=None if self.split is None else self.split[chosen],
-            image_names=None if self.image_names is None else [self.image_names[i] for i in chosen],
-            groups=None if self.groups is None else self.groups[chosen],
+            split=None if self.split is None else self.split[selected],
+            image_names=None if self.image_names is None else [self.image_names[i] for i in selected],
+            groups=None if self.groups is None else self.groups[selected],
             covariates=self.covariates and (self.covariates[0], part(self.covariates[1])),
         )
 

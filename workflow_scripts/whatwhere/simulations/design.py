@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from whatwhere.dataset import TEST, TRAIN, UNUSED, VALIDATION, VARIABLES
-from whatwhere.draw import n_validation
 from whatwhere.streams import Purpose, stream
+from whatwhere.subset import n_validation
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Design:
     n_images, n_test
         Training plus validation images, and test images, of one repetition.
     validation_fraction, validation_max
-        As in :func:`whatwhere.draw.n_validation`.
+        As in :func:`whatwhere.subset.n_validation`.
     seed
         Every quantity that is drawn has a random stream of its own, so more images leave the neurons and the
         first images as they are.

@@ -1,1 +1,1 @@
-"""Gradient training of all settings and seeds of one cell."""
+"""Gradient training of all settings and seeds of one condition."""

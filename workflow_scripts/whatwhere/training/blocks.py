@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from whatwhere.fit_data import FitData
-from whatwhere.pool import FitPool, Part, neurons_of, parts_of
+from whatwhere.sessions import FitPool, Session, neurons_of, sessions_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Terms:
 
     Attributes
     ----------
-    part
+    session
         Its recording and neurons; None: there is only one.
     weight
         Of losses and penalties of its neurons, once they are reduced.
@@ -37,7 +37,7 @@ class Terms:
         Whether its neurons did not see all of its images.
     """
 
-    part: Part | None = None
+    session: Session | None = None
     weight: float = 1.0
     share: float = 1.0
     missing: bool = False
@@ -63,20 +63,20 @@ def blocks_of(data: FitData, tensors: Tensors, reduction: str) -> list[Block]:
     reduction
         Of the objective over neurons, ``mean`` or ``sum``.
     """
-    if data.pool is None:
+    if data.pooled is None:
         missing = any(bool(np.isnan(one).any()) for one in (data.train_responses, data.validation_responses))
         return [Block(tensors, Terms(missing=missing))]
-    parts = parts_of(data.pool.neurons)
-    sizes = np.array([part.neurons.stop - part.neurons.start for part in parts])
+    sessions = sessions_of(data.pooled.neurons)
+    sizes = np.array([session.neurons.stop - session.neurons.start for session in sessions])
     return [
-        _block(data.pool, tensors, part, 1.0 if reduction == "sum" else float(share), float(share))
-        for part, share in zip(parts, sizes / sizes.sum(), strict=True)
+        _block(data.pooled, tensors, session, 1.0 if reduction == "sum" else float(share), float(share))
+        for session, share in zip(sessions, sizes / sizes.sum(), strict=True)
     ]
 
 
-def _block(pool: FitPool, tensors: Tensors, part: Part, weight: float, share: float) -> Block:
-    first, last = (_range_of(recording, part.recording) for recording in (pool.train, pool.validation))
-    mine = neurons_of(part)
+def _block(pooled: FitPool, tensors: Tensors, session: Session, weight: float, share: float) -> Block:
+    first, last = (_range_of(recording, session.recording) for recording in (pooled.train, pooled.validation))
+    mine = neurons_of(session)
     data = Tensors(
         tensors.train_images[first],
         tensors.train_responses[first, mine],
@@ -84,7 +84,7 @@ def _block(pool: FitPool, tensors: Tensors, part: Part, weight: float, share: fl
         tensors.validation_responses[last, mine],
     )
     missing = bool(data.train_responses.isnan().any() or data.validation_responses.isnan().any())
-    return Block(data, Terms(part, weight, share, missing))
+    return Block(data, Terms(session, weight, share, missing))
 
 
 def _range_of(recordings: np.ndarray, recording: int) -> slice:

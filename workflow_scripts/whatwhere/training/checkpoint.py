@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class Checkpoint(Progress):
-    """Saves the state of a sweep at intervals and when the job is told to stop.
+    """Saves the state of a sweep at intervals and when the job is asked to stop.
 
     Parameters
     ----------
@@ -49,14 +49,14 @@ class Checkpoint(Progress):
         self.path = path
         self.fingerprint = fingerprint
         self.seconds = seconds
-        self.finished: list[dict[str, Any]] = []
+        self.completed: list[dict[str, Any]] = []
         self.current: dict[str, Any] | None = None
         self.attempts, self.earlier = 1, 0.0
         self._stop: int | None = None
         self._saved = time.monotonic()
         if path.exists():
             self._read()
-        self.n_finished = self.n_resumed = len(self.finished)
+        self.n_completed = self.n_resumed = len(self.completed)
         self._taken = 0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
@@ -70,9 +70,9 @@ class Checkpoint(Progress):
         if content.get("fingerprint") != self.fingerprint:
             logger.info("the checkpoint belongs to another configuration: starting over")
             return
-        self.finished, self.current = content["finished"], content["current"]
+        self.completed, self.current = content["finished"], content["current"]
         self.attempts, self.earlier = content["attempts"] + 1, content["elapsed"]
-        logger.info("continuing after %d of %d fits", len(self.finished), self.n_fits)
+        logger.info("continuing after %d of %d fits", len(self.completed), self.n_fits)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         # Only noted here: the state is complete between two steps, not at any moment.
@@ -105,7 +105,7 @@ class Checkpoint(Progress):
     def _save(self, training: Training) -> None:
         content = {
             "fingerprint": self.fingerprint,
-            "finished": self.finished,
+            "finished": self.completed,
             "current": training.state_dict(),
             "attempts": self.attempts,
             "elapsed": self.elapsed(),
@@ -117,17 +117,17 @@ class Checkpoint(Progress):
         if self._taken == self.n_resumed:
             return None
         self._taken += 1
-        return _unpack(self.finished[self._taken - 1])
+        return _unpack(self.completed[self._taken - 1])
 
     def add(self, fit: Fit, parameters: dict[str, Tensor]) -> tuple[Fit, dict[str, Tensor]]:
         """Keep a finished fit; return both arguments."""
-        self.finished.append(
+        self.completed.append(
             {
                 "validation_loss": torch.from_numpy(fit.validation_loss),
                 "best_step": fit.best_step,
                 "last_step": fit.last_step,
                 "history": torch.from_numpy(fit.history),
-                "finished": fit.finished,
+                "finished": fit.converged,
                 "parameters": parameters,
             }
         )
@@ -143,20 +143,20 @@ class Checkpoint(Progress):
         self.path.unlink(missing_ok=True)
 
 
-def _unpack(finished: dict[str, Any]) -> tuple[Fit, dict[str, Tensor]]:
+def _unpack(completed: dict[str, Any]) -> tuple[Fit, dict[str, Tensor]]:
     fit = Fit(
-        finished["validation_loss"].numpy(),
-        finished["best_step"],
-        finished["last_step"],
-        finished["history"].numpy(),
-        finished["finished"],
+        completed["validation_loss"].numpy(),
+        completed["best_step"],
+        completed["last_step"],
+        completed["history"].numpy(),
+        completed["finished"],
     )
-    return fit, finished["parameters"]
+    return fit, completed["parameters"]
 
 
-def fingerprint(cell: list[Any], files: list[str | Path]) -> str:
-    """Digest of everything that determines the fits of a cell: its definition and the files it reads."""
-    digest = hashlib.sha256(json.dumps(cell, sort_keys=True).encode())
+def fingerprint(condition: list[Any], files: list[str | Path]) -> str:
+    """Digest of everything that determines the fits of a condition: its definition and the files it reads."""
+    digest = hashlib.sha256(json.dumps(condition, sort_keys=True).encode())
     for path in files:
         with open(path, "rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
@@ -164,5 +164,5 @@ def fingerprint(cell: list[Any], files: list[str | Path]) -> str:
 
 
 def checkpoint_path(fits: str | Path) -> Path:
-    """Path of the checkpoint of a cell, beside its results."""
+    """Path of the checkpoint of a condition, beside its results."""
     return Path(fits).with_name("checkpoint.pt")

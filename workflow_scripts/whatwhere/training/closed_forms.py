@@ -11,9 +11,8 @@ from torch import Tensor
 
 from whatwhere.config.traits import traits_of
 from whatwhere.fit_data import FitData, with_validation
-from whatwhere.models.feature_bank import StandardizedBank
+from whatwhere.models.feature_bank import StandardizedFeatures
 from whatwhere.models.spec import ModelSpec
-from whatwhere.training.carried import CarriedCore
 from whatwhere.training.families import FAMILIES
 from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit
@@ -25,20 +24,23 @@ from whatwhere.training.prepare import (
     with_bank,
     with_second_fits,
 )
+from whatwhere.training.transferred import TransferredCore
 
 logger = logging.getLogger(__name__)
 
 
-def fit_seed(spec: ModelSpec, seed: int, data: FitData, carried: CarriedCore | None = None) -> Candidates:
+def fit_seed(
+    spec: ModelSpec, seed: int, data: FitData, transferred: TransferredCore | None = None
+) -> Candidates:
     """Fit every setting of a model that is not trained; parameters and errors as in ``train_seed``.
 
     With ``refit`` every setting is fitted again to training and validation images together. Losses, and
     predictions of the validation images by which models are mixed, stay those of the first fits; so do the
     parameters from which networks start.
     """
-    data, bank = prepared(spec, data, carried)
-    parameters = _fit(spec, data, bank)
-    predictions = validation_predictions(spec, parameters, data, bank)
+    data, feature_bank = prepared(spec, data, transferred)
+    parameters = _fit(spec, data, feature_bank)
+    predictions = validation_predictions(spec, parameters, data, feature_bank)
     responses = torch.from_numpy(data.validation_responses)
     fits = []
     for setting, predicted in zip(spec.settings, predictions, strict=True):
@@ -46,18 +48,20 @@ def fit_seed(spec: ModelSpec, seed: int, data: FitData, carried: CarriedCore | N
         rated = predicted.clamp(min=0) if spec.loss == "poisson" else predicted
         loss = mean_loss(spec.loss, rated, responses).numpy()
         logger.info("seed %d %s: validation %.6g", seed, setting, loss.mean())
-        fits.append(Fit(loss, 0, 0, np.empty((0, 3)), finished=True))
+        fits.append(Fit(loss, 0, 0, np.empty((0, 3)), converged=True))
     candidates = candidates_of(seed, data, spec.loss, parameters, fits)
     if not spec.refit:
         return candidates
-    again = with_second_fits(candidates, _fit(spec, with_validation(data), bank), predictions)
+    again = with_second_fits(candidates, _fit(spec, with_validation(data), feature_bank), predictions)
     localizes = traits_of(spec.definition).localizes
     return dataclasses.replace(again, first_parameters=parameters) if localizes else again
 
 
-def _fit(spec: ModelSpec, data: FitData, bank: StandardizedBank | None) -> list[dict[str, Tensor]]:
+def _fit(
+    spec: ModelSpec, data: FitData, feature_bank: StandardizedFeatures | None
+) -> list[dict[str, Tensor]]:
     """Complete state of the fit of every setting."""
     fit = FAMILIES[spec.family].fit
     if fit is None:
         raise ValueError(f"{spec.family} is trained by gradient descent")
-    return [with_bank(state, bank) for state in fit(spec, data)]
+    return [with_bank(state, feature_bank) for state in fit(spec, data)]

@@ -10,12 +10,12 @@ from torch import Tensor
 from whatwhere.fit_data import FitData
 from whatwhere.localization.localized import build_localized, fit_localized
 from whatwhere.models.base import ImageShape, Model
-from whatwhere.models.combined import Combined
 from whatwhere.models.encoder import READOUTS, build_cnn
+from whatwhere.models.ensemble import Ensemble
 from whatwhere.models.factorized_ridge import FactorizedRidge, fit_factorized
-from whatwhere.models.feature_bank import FeatureBank, StandardizedBank
+from whatwhere.models.feature_bank import GaborFeatureBank, StandardizedFeatures
 from whatwhere.models.hsm import HSM
-from whatwhere.models.learned_bank import LearnedBank
+from whatwhere.models.learned_features import LearnedFeatures
 from whatwhere.models.linear import LinearEncoder, Solver, fit_linear, fit_mean, solve_lasso, solve_ridge
 from whatwhere.models.lnp import LNP
 from whatwhere.models.shared_filter import fit_shared
@@ -30,7 +30,7 @@ class Family:
     ----------
     build
         Constructs the uninitialised model of one setting: (model, setting, shape of its input, number of
-        neurons). The input are images, or maps of its bank.
+        neurons). The input are images, or maps of its feature bank.
     fit
         Families that are fitted in closed form or by inference: state dicts for all settings, which share
         what can be shared. None for those that are trained or combined from other fits.
@@ -54,12 +54,12 @@ def _regression(solve: Solver, penalty: str | None) -> Family:
     return Family(_linear, fit)
 
 
-def _combined(spec: ModelSpec, setting: Setting, shape: ImageShape, n_neurons: int) -> Model:
+def _ensemble(spec: ModelSpec, setting: Setting, shape: ImageShape, n_neurons: int) -> Model:
     def builder(of: ModelSpec, one: Setting) -> Callable[[], Model]:
         return lambda: build(of, one, shape, n_neurons)
 
     specs = [ModelSpec.of(definition) for definition in spec.definition["members"].values()]
-    return Combined([builder(of, one) for of in specs for one in of.settings], n_neurons)
+    return Ensemble([builder(of, one) for of in specs for one in of.settings], n_neurons)
 
 
 FAMILIES: dict[str, Family] = {
@@ -83,24 +83,24 @@ FAMILIES: dict[str, Family] = {
             lambda spec, setting, shape, n_neurons: build_cnn(spec, int(setting["core"]), shape, n_neurons)
         ),
     ),
-    "combined": Family(_combined),
+    "ensemble": Family(_ensemble),
 }
 
 
-def build_bank(spec: ModelSpec, image_shape: ImageShape) -> StandardizedBank | None:
-    """Fixed features of a model: its bank, or a core carried over to a closed form; None: the images."""
+def build_feature_bank(spec: ModelSpec, image_shape: ImageShape) -> StandardizedFeatures | None:
+    """Fixed features of a model: its feature bank, or a core transferred to a closed form; None: the images."""
     definition = spec.definition
     if "core_from" in definition and "cores" not in definition:
         learned = definition["core_from"]["fitted"]
-        return LearnedBank(image_shape, learned["core"], learned["bank"])
-    return FeatureBank(image_shape, definition["bank"]) if "bank" in definition else None
+        return LearnedFeatures(image_shape, learned["core"], learned["feature_bank"])
+    return GaborFeatureBank(image_shape, definition["feature_bank"]) if "feature_bank" in definition else None
 
 
 def build(spec: ModelSpec, setting: Setting, image_shape: ImageShape, n_neurons: int) -> Model:
     """Construct the uninitialised model of one setting."""
-    bank = build_bank(spec, image_shape)
+    feature_bank = build_feature_bank(spec, image_shape)
     model = FAMILIES[spec.family].build(
-        spec, setting, image_shape if bank is None else bank.out_shape, n_neurons
+        spec, setting, image_shape if feature_bank is None else feature_bank.out_shape, n_neurons
     )
-    model.bank = bank
+    model.feature_bank = feature_bank
     return model

@@ -19,7 +19,7 @@ from whatwhere.training.loop import Fit
 
 @dataclass
 class Candidates:
-    """The fits of one seed: one per setting, to be chosen from by validation.
+    """The fits of one seed: one per setting, to be selected from by validation.
 
     Attributes
     ----------
@@ -66,9 +66,9 @@ class Candidates:
 
 
 def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict[str, Any]:
-    """Content of ``fits.pt``: what is needed to predict with every fit of a cell.
+    """Content of ``fits.pt``: what is needed to predict with every fit of a condition.
 
-    The seeds of a cell have one number of images, by which tables know it: folds differ by a few images where
+    The seeds of a condition have one number of images, by which tables know it: folds differ by a few images where
     copies share a split, and the fewest count.
     """
     n_images = min(one.n_images for one in candidates)
@@ -99,7 +99,7 @@ def to_validation(definition: dict[str, Any], candidates: list[Candidates]) -> x
     """Content of ``validation.nc``: what selection may see.
 
     Variables ``validation_loss`` (seed, setting, neuron), ``validation_loss_of_mean`` (seed, neuron),
-    ``best_step``, ``last_step`` and ``finished`` (seed, setting), ``neuron_index`` (seed, neuron), and every
+    ``best_step``, ``last_step`` and ``converged`` (seed, setting), ``neuron_index`` (seed, neuron), and every
     hyper-parameter along ``setting``.
     """
     combinations = settings(definition)
@@ -117,7 +117,7 @@ def to_validation(definition: dict[str, Any], candidates: list[Candidates]) -> x
             ),
             "best_step": (("seed", "setting"), np.array([[f.best_step for f in row] for row in fits])),
             "last_step": (("seed", "setting"), np.array([[f.last_step for f in row] for row in fits])),
-            "finished": (("seed", "setting"), np.array([[int(f.finished) for f in row] for row in fits])),
+            "converged": (("seed", "setting"), np.array([[int(f.converged) for f in row] for row in fits])),
             "neuron_index": (("seed", "neuron"), np.array([one.neurons for one in candidates])),
         },
         coords={

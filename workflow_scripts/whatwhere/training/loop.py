@@ -53,7 +53,7 @@ class Fit:
         When they were reached, and when training stopped.
     history
         (evaluation, 3): step, objective of the last training batch, mean validation loss.
-    finished
+    converged
         Whether training ended by itself; False if ``max_steps`` ended it while it might have improved.
     """
 
@@ -61,7 +61,7 @@ class Fit:
     best_step: int
     last_step: int
     history: np.ndarray
-    finished: bool
+    converged: bool
 
 
 class _Program(NamedTuple):
@@ -205,8 +205,8 @@ class Training:
         run.encoder.load_state_dict(run.best["encoder"])
         (losses,) = self._losses(_stack([run]))
         loss = torch.full_like(losses, torch.inf) if run.diverged else losses
-        finished = run.stopping.completed(self.step) or self.last_step is not None
-        if not finished:
+        converged = run.stopping.completed(self.step) or self.last_step is not None
+        if not converged:
             logger.warning(
                 "%s: not finished: ended by max_steps %d, best validation loss at step %d; raise max_steps",
                 run.objective.strengths,
@@ -214,7 +214,7 @@ class Training:
                 run.best_step,
             )
         history = np.array(run.history)
-        return Fit(loss.cpu().numpy(), run.best_step, run.last_step, history, finished)
+        return Fit(loss.cpu().numpy(), run.best_step, run.last_step, history, converged)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to continue bit by bit, for a checkpoint."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from whatwhere.models.base import Model, rows
-from whatwhere.pool import neurons_of
+from whatwhere.sessions import neurons_of
 from whatwhere.training.blocks import Terms
 
 WHOLE = Terms()
@@ -59,7 +59,7 @@ class Objective:
     loss
         A key of :data:`LOSSES`.
     reduction
-        How losses and penalties that have a value per neuron are combined: ``mean`` (section C.4) or
+        How losses and penalties that have a value per neuron are ensemble: ``mean`` (section C.4) or
         ``sum`` (section G.2).
     strengths
         Penalty name to strength; strength 0 costs nothing.
@@ -87,9 +87,9 @@ class Objective:
         terms: Terms,
     ) -> Tensor:
         """The same with other strengths, which may be tensors (scalars)."""
-        predictions = encoder(images, terms.part)
+        predictions = encoder(images, terms.session)
         total = self.reduce(self.loss(predictions, responses, terms.missing)) * terms.weight
-        own = neurons_of(terms.part)
+        own = neurons_of(terms.session)
         available = encoder.penalties()
         for name, strength in strengths.items():
             penalty = predictions.abs().mean(0) if name == "activity_l1" else available[name]()

@@ -20,8 +20,8 @@ Moments = dict[int, dict[str, Tensor]]
 def new_optimizer(encoder: Model, config: Schedule) -> torch.optim.Optimizer:
     """Adam, or AdamW (Loshchilov & Hutter 2019) that decays what :meth:`Model.decayed` names."""
     trainable = [p for p in encoder.parameters() if p.requires_grad]
-    carried, rate = encoder.carried()
-    slower = [p for p in carried if p.requires_grad]
+    transferred, rate = encoder.transferred()
+    slower = [p for p in transferred if p.requires_grad]
     device = trainable[0].device
     # Only what lies on the GPU, steps and rates too, can change when a recorded step is replayed.
     on_gpu = device.type == "cuda"

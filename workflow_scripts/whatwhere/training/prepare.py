@@ -8,25 +8,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from whatwhere import seen
+from whatwhere import missing
 from whatwhere.fit_data import FitData, check_responses, evenly_scaled, scale_responses
 from whatwhere.models.base import Model, predict_prepared
-from whatwhere.models.feature_bank import StandardizedBank
-from whatwhere.models.learned_bank import LearnedBank
+from whatwhere.models.feature_bank import StandardizedFeatures
+from whatwhere.models.learned_features import LearnedFeatures
 from whatwhere.models.spec import ModelSpec, Setting
-from whatwhere.training.carried import CarriedCore
-from whatwhere.training.families import build, build_bank
+from whatwhere.training.families import build, build_feature_bank
 from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit
 from whatwhere.training.losses import mean_loss
+from whatwhere.training.transferred import TransferredCore
 
 
 def prepared(
-    spec: ModelSpec, data: FitData, carried: CarriedCore | None
-) -> tuple[FitData, StandardizedBank | None]:
-    """Data that a model is fitted to: responses in its units, and maps of its bank, standardised, as images.
+    spec: ModelSpec, data: FitData, transferred: TransferredCore | None
+) -> tuple[FitData, StandardizedFeatures | None]:
+    """Data that a model is fitted to: responses in its units, and maps of its feature bank, standardised, as images.
 
-    The bank is computed here, once for all settings of a seed. Below a carried core it keeps the statistics
+    The bank is computed here, once for all settings of a seed. Below a transferred core it keeps the statistics
     with which the core was fitted.
 
     Raises
@@ -35,56 +35,64 @@ def prepared(
         If the loss cannot fit the responses, or the core does not fit the model.
     """
     responses = np.concatenate([data.train_responses, data.validation_responses])
-    check_responses(spec, responses, data.draw.neurons)
+    check_responses(spec, responses, data.subset.neurons)
     if spec.definition.get("responses", {}).get("scale") == "sd":
         data = scale_responses(data)
-    bank = build_bank(spec, data.standardize.image_shape)
-    if bank is not None and not (isinstance(bank, LearnedBank) and bank.below is None):
+    feature_bank = build_feature_bank(spec, data.standardize.image_shape)
+    if feature_bank is not None and not (
+        isinstance(feature_bank, LearnedFeatures) and feature_bank.below is None
+    ):
         data = evenly_scaled(data)
-    if carried is not None:
-        carried.check_images(data.standardize)
+    if transferred is not None:
+        transferred.check_images(data.standardize)
         if "cores" in spec.definition:
-            carried.check_network(spec.definition)
-    if bank is None:
+            transferred.check_network(spec.definition)
+    if feature_bank is None:
         return data, None
     images = torch.from_numpy(data.train_images)
     with torch.inference_mode():
-        if carried is None:
-            train = bank.standardize_on(images)
-        elif isinstance(bank, LearnedBank):
-            bank.carry(carried.state)
-            train = bank.standardize_on(images)
+        if transferred is None:
+            train = feature_bank.standardize_on(images)
+        elif isinstance(feature_bank, LearnedFeatures):
+            feature_bank.transfer(transferred.state)
+            train = feature_bank.standardize_on(images)
         else:
-            bank.load_state_dict(carried.of_bank())
-            train = bank(images)
-        validation = bank(torch.from_numpy(data.validation_images))
+            feature_bank.load_state_dict(transferred.of_feature_bank())
+            train = feature_bank(images)
+        validation = feature_bank(torch.from_numpy(data.validation_images))
     maps = dataclasses.replace(data, train_images=train.numpy(), validation_images=validation.numpy())
-    return maps, bank
+    return maps, feature_bank
 
 
-def build_on(spec: ModelSpec, setting: Setting, data: FitData, bank: StandardizedBank | None) -> Model:
-    """The uninitialised model of one setting, with the statistics of its bank."""
+def build_on(
+    spec: ModelSpec, setting: Setting, data: FitData, feature_bank: StandardizedFeatures | None
+) -> Model:
+    """The uninitialised model of one setting, with the statistics of its feature bank."""
     encoder = build(spec, setting, data.standardize.image_shape, data.train_responses.shape[1])
-    if bank is not None and encoder.bank is not None:
-        encoder.bank.load_state_dict(bank.state_dict())
+    if feature_bank is not None and encoder.feature_bank is not None:
+        encoder.feature_bank.load_state_dict(feature_bank.state_dict())
     return encoder
 
 
-def with_bank(state: dict[str, Tensor], bank: StandardizedBank | None) -> dict[str, Tensor]:
-    """State of a model with the statistics of its bank, if it has one."""
-    return state | ({} if bank is None else {f"bank.{key}": one for key, one in bank.state_dict().items()})
+def with_bank(state: dict[str, Tensor], feature_bank: StandardizedFeatures | None) -> dict[str, Tensor]:
+    """State of a model with the statistics of its feature bank, if it has one."""
+    return state | (
+        {}
+        if feature_bank is None
+        else {f"feature_bank.{key}": one for key, one in feature_bank.state_dict().items()}
+    )
 
 
 def candidates_of(
     seed: int, data: FitData, loss: str, parameters: list[dict[str, Tensor]], fits: list[Fit]
 ) -> Candidates:
     """Fits of all settings of a seed, with the facts about their data that selection and storage need."""
-    mean = seen.mean(data.train_responses)
+    mean = missing.mean(data.train_responses)
     responses = torch.from_numpy(data.validation_responses)
     of_mean = mean_loss(loss, torch.from_numpy(mean).expand_as(responses), responses)
     return Candidates(
         seed=seed,
-        neurons=data.draw.neurons,
+        neurons=data.subset.neurons,
         standardize=data.standardize,
         response_scale=data.response_scale,
         parameters=parameters,
@@ -92,18 +100,21 @@ def candidates_of(
         validation_loss_of_mean=of_mean.numpy(),
         response_mean=mean * data.response_scale,
         n_images=data.n_images,
-        recording=None if data.pool is None else data.pool.neurons,
+        recording=None if data.pooled is None else data.pooled.neurons,
     )
 
 
 def validation_predictions(
-    spec: ModelSpec, parameters: list[dict[str, Tensor]], data: FitData, bank: StandardizedBank | None
+    spec: ModelSpec,
+    parameters: list[dict[str, Tensor]],
+    data: FitData,
+    feature_bank: StandardizedFeatures | None,
 ) -> list[Tensor]:
     """Predicted responses to the validation images of fits with complete states, (image, neuron) each."""
     images = torch.from_numpy(data.validation_images)
     found = []
     for setting, state in zip(spec.settings, parameters, strict=True):
-        encoder = build_on(spec, setting, data, bank)
+        encoder = build_on(spec, setting, data, feature_bank)
         encoder.load_state_dict(state)
         found.append(predict_prepared(encoder, images))
     return found

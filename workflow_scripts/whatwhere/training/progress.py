@@ -25,7 +25,7 @@ class Progress:
 
     def __init__(self, n_fits: int) -> None:
         self.n_fits = n_fits
-        self.n_finished = self.n_resumed = 0
+        self.n_completed = self.n_resumed = 0
         self._started = self._logged = time.monotonic()
 
     def take(self) -> tuple[Fit, dict[str, Tensor]] | None:
@@ -37,7 +37,7 @@ class Progress:
 
     def add(self, fit: Fit, parameters: dict[str, Tensor]) -> tuple[Fit, dict[str, Tensor]]:
         """Count a finished fit; return both arguments."""
-        self.n_finished += 1
+        self.n_completed += 1
         return fit, parameters
 
     def __call__(self, training: Training) -> None:
@@ -48,8 +48,8 @@ class Progress:
             self._logged = now
 
     def _log(self, training: Training, now: float) -> None:
-        first, n_together = self.n_finished + 1, len(training.runs)
-        done = self.n_finished + n_together * training.step / training.config.max_steps
+        first, n_together = self.n_completed + 1, len(training.runs)
+        done = self.n_completed + n_together * training.step / training.config.max_steps
         left = (now - self._started) * (self.n_fits - done) / (done - self.n_resumed)
         best = min(run.stopping.best for run in training.runs)
         logger.info(

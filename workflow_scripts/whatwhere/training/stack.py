@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from whatwhere.models.base import EVALUATION_CHUNK, Model
-from whatwhere.pool import Part
+from whatwhere.sessions import Session
 from whatwhere.training.blocks import Terms
 from whatwhere.training.losses import WHOLE, Objective
 
@@ -113,22 +113,22 @@ class Stack:
 
     def losses(self, images: Tensor, responses: Tensor, terms: Terms = WHOLE) -> Tensor:
         """Losses without penalties in evaluation mode, (fit, neuron)."""
-        predictions = self.predict(images, terms.part)
+        predictions = self.predict(images, terms.session)
         return torch.stack([self.objectives[0].loss(one, responses, terms.missing) for one in predictions])
 
-    def predict(self, images: Tensor, part: Part | None = None) -> Tensor:
+    def predict(self, images: Tensor, session: Session | None = None) -> Tensor:
         """Predicted responses in evaluation mode, (image, channel, y, x) to (fit, image, neuron)."""
         for encoder in self.encoders:
             encoder.eval()
         with torch.no_grad():
-            return torch.cat([self._predict(chunk, part) for chunk in images.split(EVALUATION_CHUNK)], 1)
+            return torch.cat([self._predict(chunk, session) for chunk in images.split(EVALUATION_CHUNK)], 1)
 
-    def _predict(self, images: Tensor, part: Part | None) -> Tensor:
+    def _predict(self, images: Tensor, session: Session | None) -> Tensor:
         if len(self.encoders) == 1:
-            return self.encoders[0](images, part)[None]
+            return self.encoders[0](images, session)[None]
 
         def one(tensors: dict[str, Tensor]) -> Tensor:
-            return functional_call(self.encoders[0], tensors, (images, part))
+            return functional_call(self.encoders[0], tensors, (images, session))
 
         return torch.vmap(one)(self._tensors)
 

@@ -1,4 +1,4 @@
-"""All fits of one cell (dataset, model, population and data size): every setting of the grid, every seed."""
+"""All fits of one condition (dataset, model, population and data size): every setting of the grid, every seed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from whatwhere import seen
+from whatwhere import missing
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData, with_validation
 from whatwhere.models.base import LocalizedStart, Model, Start
@@ -18,7 +18,6 @@ from whatwhere.models.encoder import Encoder
 from whatwhere.models.spec import ModelSpec, Schedule, Setting
 from whatwhere.streams import Purpose, stream
 from whatwhere.training.blocks import Block, Tensors, blocks_of
-from whatwhere.training.carried import CarriedCore
 from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit, Training
 from whatwhere.training.losses import Objective
@@ -30,6 +29,7 @@ from whatwhere.training.prepare import (
     with_second_fits,
 )
 from whatwhere.training.progress import Progress
+from whatwhere.training.transferred import TransferredCore
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def _start(
     return Start(
         generator=torch.Generator().manual_seed(seed),
         response_sd=torch.from_numpy(data.response_sd),
-        response_mean=torch.from_numpy(seen.mean(data.train_responses)),
+        response_mean=torch.from_numpy(missing.mean(data.train_responses)),
         start_maps=start_maps,
         known_kernel=None if known_kernel is None else torch.from_numpy(known_kernel),
         localized=localized,
@@ -108,9 +108,9 @@ def _train(
     last_step: int | None = None,
 ) -> list[tuple[Fit, dict[str, Tensor]]]:
     """Train settings together, or take what an interrupted job made of them."""
-    finished = [one for one in (progress.take() for _ in group) if one is not None]
-    if finished:
-        return finished
+    converged = [one for one in (progress.take() for _ in group) if one is not None]
+    if converged:
+        return converged
     encoders = [initialized(setting) for setting in group]
     objectives = [
         Objective(
@@ -149,7 +149,7 @@ def train_seed(
     localized: LocalizedStart | None,
     device: torch.device,
     progress: Progress,
-    carried: CarriedCore | None = None,
+    transferred: TransferredCore | None = None,
 ) -> Candidates:
     """Train every setting of a model for one seed.
 
@@ -176,7 +176,7 @@ def train_seed(
         Where to train.
     progress
         Holds the fits that an interrupted job finished; takes the new ones.
-    carried
+    transferred
         The core that the model's ``core_from`` names.
 
     Raises
@@ -185,16 +185,16 @@ def train_seed(
         If every setting diverged, or the loss cannot fit negative responses.
     """
     _, schedule = spec.trained
-    data, bank = prepared(spec, data, carried)
+    data, feature_bank = prepared(spec, data, transferred)
     include_start = localized is not None
 
     def initialized(setting: Setting) -> Model:
-        encoder = build_on(spec, setting, data, bank)
+        encoder = build_on(spec, setting, data, feature_bank)
         init_seed = _seeds(seed, int(setting.get("start", 0)))[0]
         encoder.initialize(_start(data, start_maps, known_kernel, localized, init_seed))
-        if carried is not None and isinstance(encoder, Encoder):
+        if transferred is not None and isinstance(encoder, Encoder):
             frozen = spec.definition["core_from"]["mode"] == "frozen"
-            encoder.carry(carried.state, 0.0 if frozen else _CORE_RATE)
+            encoder.transfer(transferred.state, 0.0 if frozen else _CORE_RATE)
         return encoder.to(device)
 
     blocks = _blocks(spec, data, device)
@@ -220,5 +220,5 @@ def train_seed(
             spec, seed, [setting], initialized, everything, schedule, progress, last_step=fit.best_step
         )
         again.append(state if np.isfinite(second.validation_loss).all() else first)
-    predictions = validation_predictions(spec, parameters, data, bank)
+    predictions = validation_predictions(spec, parameters, data, feature_bank)
     return with_second_fits(candidates, again, predictions)

@@ -1,4 +1,4 @@
-"""A core that another network learned, as a bank of features for closed forms."""
+"""A core that another network learned, as a feature bank of features for closed forms."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from torch import Tensor
 
 from whatwhere.models.base import ImageShape
 from whatwhere.models.cores import ConvCore
-from whatwhere.models.feature_bank import FeatureBank, StandardizedBank
+from whatwhere.models.feature_bank import GaborFeatureBank, StandardizedFeatures
 
 
-class LearnedBank(StandardizedBank):
+class LearnedFeatures(StandardizedFeatures):
     """Feature maps of a fitted core, standardised on training images; nothing of it is trained.
 
     Parameters
@@ -20,21 +20,23 @@ class LearnedBank(StandardizedBank):
         (channel, y, x).
     core
         An element of a model's ``cores``.
-    bank
-        The ``bank`` on which the core stands, or None if it sees the images themselves.
+    feature_bank
+        The ``feature_bank`` on which the core stands, or None if it sees the images themselves.
     """
 
-    def __init__(self, image_shape: ImageShape, core: dict[str, Any], bank: dict[str, Any] | None) -> None:
+    def __init__(
+        self, image_shape: ImageShape, core: dict[str, Any], feature_bank: dict[str, Any] | None
+    ) -> None:
         super().__init__()
-        self.below = None if bank is None else FeatureBank(image_shape, bank)
+        self.below = None if feature_bank is None else GaborFeatureBank(image_shape, feature_bank)
         self.stride = 1 if self.below is None else self.below.stride
         self.core = ConvCore(image_shape if self.below is None else self.below.out_shape, core)
         self.requires_grad_(False)
         self.start_at(self.core.out_shape)
 
-    def carry(self, state: dict[str, Tensor]) -> None:
+    def transfer(self, state: dict[str, Tensor]) -> None:
         """Take the core and what it stands on from the state of a network."""
-        renamed = {name.replace("bank.", "below.", 1): value for name, value in state.items()}
+        renamed = {name.replace("feature_bank.", "below.", 1): value for name, value in state.items()}
         self.load_state_dict(self.state_dict() | renamed)
 
     def filters(self) -> Tensor:

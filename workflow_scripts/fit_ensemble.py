@@ -10,7 +10,7 @@ from whatwhere.config.files import size
 from whatwhere.dataset import open_dataset, repeat_mean, select_images
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf, write_table, write_tensors
 from whatwhere.fit_data import load_fit_data
-from whatwhere.fitted.ensemble import MemberFits, combine_seed
+from whatwhere.fitted.ensemble import MemberFits, fit_ensemble_seed
 from whatwhere.logs import logged
 from whatwhere.training.fits import to_tensors, to_validation
 
@@ -37,10 +37,10 @@ def main(
     candidates, rankings = [], []
     with open_dataset(dataset) as data:
         for seed in seeds:
-            cell = load_fit_data(data, size(n_neurons), size(n_images), seed)
-            images = select_images(data, cell.draw.validation)
-            responses = repeat_mean(data, cell.draw.validation, cell.draw.neurons)
-            candidate, ranked = combine_seed(taking_part, seed, cell, images, responses)
+            condition = load_fit_data(data, size(n_neurons), size(n_images), seed)
+            images = select_images(data, condition.subset.validation)
+            responses = repeat_mean(data, condition.subset.validation, condition.subset.neurons)
+            candidate, ranked = fit_ensemble_seed(taking_part, seed, condition, images, responses)
             candidates.append(candidate)
             rankings.append(ranked.assign(seed=seed))
     write_table(pd.concat(rankings, ignore_index=True), ranking)

@@ -17,7 +17,7 @@ from whatwhere.standardize import Standardizer
 
 
 @dataclass(frozen=True)
-class CarriedCore:
+class TransferredCore:
     """The core of a fitted network.
 
     Attributes
@@ -28,7 +28,7 @@ class CarriedCore:
         The element of its ``cores`` that was fitted.
     state
         Parameters and moving averages of the network below its readout: names begin with ``core.`` and
-        ``bank.``.
+        ``feature_bank.``.
     image_shape
         (channel, y, x) of the images it was fitted to.
     normalize
@@ -42,7 +42,7 @@ class CarriedCore:
     normalize: str
 
     @classmethod
-    def of(cls, fits: dict[str, Any], validation: xr.Dataset, seed: int, name: str) -> CarriedCore:
+    def of(cls, fits: dict[str, Any], validation: xr.Dataset, seed: int, name: str) -> TransferredCore:
         """The core of the fit with the lowest mean validation loss.
 
         Parameters
@@ -75,19 +75,19 @@ class CarriedCore:
         return cls(
             definition,
             definition["cores"][int(settings(definition)[best]["core"])],
-            {key: value for key, value in parameters.items() if key.startswith(("core.", "bank."))},
+            {key: value for key, value in parameters.items() if key.startswith(("core.", "feature_bank."))},
             standardize.image_shape,
             standardize.normalize,
         )
 
-    def of_bank(self) -> dict[str, Tensor]:
-        """State of the bank below the core."""
-        prefix = "bank."
+    def of_feature_bank(self) -> dict[str, Tensor]:
+        """State of the feature bank below the core."""
+        prefix = "feature_bank."
         return {n.removeprefix(prefix): v for n, v in self.state.items() if n.startswith(prefix)}
 
     def completed(self, definition: dict[str, Any]) -> dict[str, Any]:
         """A model that names the core, with what it takes to build it again."""
-        fitted = {"core": self.core, "bank": self.definition.get("bank")}
+        fitted = {"core": self.core, "feature_bank": self.definition.get("feature_bank")}
         return definition | {"core_from": definition["core_from"] | {"fitted": fitted}}
 
     def check_images(self, standardize: Standardizer) -> None:
@@ -111,32 +111,32 @@ class CarriedCore:
             )
 
     def check_network(self, definition: dict[str, Any]) -> None:
-        """Refuse a network whose layers or bank are not those of the core.
+        """Refuse a network whose layers or feature bank are not those of the core.
 
         Raises
         ------
         UserError
             That names the key.
         """
-        if definition.get("bank") != self.definition.get("bank"):
-            raise UserError("core_from: the core stands on another bank: set the same 'bank'")
+        if definition.get("feature_bank") != self.definition.get("feature_bank"):
+            raise UserError("core_from: the core stands on another feature bank: set the same 'feature_bank'")
         if definition["cores"] != [self.core]:
             raise UserError("core_from: the core has other layers: set the same 'cores'")
 
 
-def carried_cores(files: list[str], seeds: list[int]) -> dict[int, CarriedCore]:
+def transferred_cores(files: list[str], seeds: list[int]) -> dict[int, TransferredCore]:
     """The core for every seed from ``fits.pt`` and ``validation.nc`` of a network; none without files.
 
     Raises
     ------
     UserError
-        As :meth:`CarriedCore.of`; and if cores of several layouts were chosen, which one model cannot have.
+        As :meth:`TransferredCore.of`; and if cores of several layouts were selected, which one model cannot have.
     """
     if not files:
         return {}
     fits = read_tensors(files[0])
     with read_netcdf(files[1]) as validation:
-        found = {seed: CarriedCore.of(fits, validation, seed, files[0]) for seed in seeds}
+        found = {seed: TransferredCore.of(fits, validation, seed, files[0]) for seed in seeds}
     if any(one.core != found[seeds[0]].core for one in found.values()):
         raise UserError(f"core_from: seeds of {files[0]} chose different 'cores': let it have one")
     return found

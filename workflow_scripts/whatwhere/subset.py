@@ -9,12 +9,12 @@ import xarray as xr
 
 from whatwhere.dataset import SPLITS, TRAIN, VALIDATION
 from whatwhere.errors import UserError
-from whatwhere.pool import Pool
+from whatwhere.sessions import PooledRecordings
 from whatwhere.streams import Purpose, stream
 
 
 @dataclass(frozen=True)
-class Draw:
+class Subset:
     """Neurons and images that one fit uses: indices into the dataset.
 
     Attributes
@@ -40,7 +40,7 @@ def n_validation(n_images: int, fraction: float, maximum: int) -> int:
     return min(size, maximum) if maximum else size
 
 
-def draw(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int) -> Draw:
+def choose_subset(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int) -> Subset:
     """Draw the neurons and the images of one fit; nested, so that a larger draw holds the smaller ones.
 
     Parameters
@@ -62,7 +62,7 @@ def draw(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed:
         If the dataset has too few neurons or images.
     """
     name = dataset.attrs["name"]
-    together = Pool.of(dataset)
+    together = PooledRecordings.of(dataset)
     neuron_rng, image_rng = (np.random.default_rng(child) for child in stream(seed, Purpose.DRAW).spawn(2))
     split = dataset["split"].values[seed % dataset.sizes["fold"]]
     own, further = split, split[:0]
@@ -79,18 +79,18 @@ def draw(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed:
         sizes = (n_images - validation, validation)
         if min(sizes) < 1:
             raise UserError(f"{name}: n_images {n_images} leaves no image to validate on")
-        for pool, size, label in zip(pools, sizes, SPLITS, strict=False):
-            if size > len(pool):
+        for pooled, size, label in zip(pools, sizes, SPLITS, strict=False):
+            if size > len(pooled):
                 raise UserError(
-                    f"{name}: n_images {n_images} needs {size} {label} images but there are {len(pool)}"
+                    f"{name}: n_images {n_images} needs {size} {label} images but there are {len(pooled)}"
                 )
-        pools = [pool[:size] for pool, size in zip(pools, sizes, strict=True)]
+        pools = [pooled[:size] for pooled, size in zip(pools, sizes, strict=True)]
     others = [len(own) + np.flatnonzero(further == code) for code in (TRAIN, VALIDATION)]
     seen_images = [np.concatenate(both) for both in zip(pools, others, strict=True)]
-    return Draw(_draw_neurons(dataset, n_neurons, neuron_rng), *seen_images)
+    return Subset(_choose_neurons(dataset, n_neurons, neuron_rng), *seen_images)
 
 
-def _draw_neurons(dataset: xr.Dataset, n_neurons: int | None, rng: np.random.Generator) -> np.ndarray:
+def _choose_neurons(dataset: xr.Dataset, n_neurons: int | None, rng: np.random.Generator) -> np.ndarray:
     name, available = dataset.attrs["name"], dataset.sizes["neuron"]
     if n_neurons is None or n_neurons == available:
         return np.arange(available)

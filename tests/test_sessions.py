@@ -69,7 +69,7 @@ def test_a_fit_sees_of_the_first_what_it_sees_of_it_alone_and_all_of_the_others(
     assert together.n_images == 20
     # Standardised on its own: images of the second have mean -5 where those of the first have 3.
     assert abs(together.train_images[n_train:].mean()) < 0.1
-    assert (pooled["split"].values[1, together.draw.train] != TEST).all()
+    assert (pooled["split"].values[1, together.subset.train] != TEST).all()
 
 
 @pytest.mark.parametrize(

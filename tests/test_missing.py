@@ -5,13 +5,13 @@ import pytest
 import torch
 from conftest import factorized, small_core, small_training
 
-from whatwhere import seen, sta
+from whatwhere import missing, sta
 from whatwhere.dataset import check
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data, scale_responses
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.metrics import SCORES, scores
-from whatwhere.models.combined import mix
+from whatwhere.models.ensemble import mix
 from whatwhere.models.spec import ModelSpec
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors
@@ -90,7 +90,7 @@ def test_scores_and_mixtures_are_those_of_two_blocks(halves, rng):
     responses = halves["responses"].values
     predicted = rng.normal(2, 1, responses.shape[1:])
     together = scores(np.where(np.isnan(responses).all(0), np.nan, predicted), responses, noise_free=False)
-    average = seen.mean_of_repeats(responses)
+    average = missing.mean_of_repeats(responses)
     weights, bias = mix(np.stack([predicted, predicted**2]), average)
     for first, neurons in ((0, LEFT), (1, RIGHT)):
         some = slice(first, None, 2)
@@ -129,7 +129,7 @@ def test_networks_train_on_what_was_seen(halves):
 
 def test_localization_says_how_many_saw_what(halves):
     with pytest.raises(UserError, match="0 of 5 neurons saw all 60 images; 5 saw 0"):
-        seen.require_all(seen.mean_of_repeats(halves["responses"].values), "localization")
+        missing.require_all(missing.mean_of_repeats(halves["responses"].values), "localization")
 
 
 def test_a_neuron_must_have_seen_images_of_every_split(tiny_dataset):

@@ -14,7 +14,7 @@ import xarray as xr
 
 
 @dataclass(frozen=True)
-class Part:
+class Session:
     """One recording of a pool, as a model of the pool sees it.
 
     Attributes
@@ -33,22 +33,22 @@ ALL = slice(None)
 """Neurons of a model that is asked for all of them."""
 
 
-def neurons_of(part: Part | None) -> slice:
+def neurons_of(session: Session | None) -> slice:
     """Neurons that are asked for; without a part, all."""
-    return ALL if part is None else part.neurons
+    return ALL if session is None else session.neurons
 
 
-def parts_of(neurons: np.ndarray) -> list[Part]:
+def sessions_of(neurons: np.ndarray) -> list[Session]:
     """The recordings of a population, from the number of the recording of every neuron, which rises."""
     found, first, size = np.unique(neurons, return_index=True, return_counts=True)
     return [
-        Part(int(recording), slice(int(start), int(start + n)))
+        Session(int(recording), slice(int(start), int(start + n)))
         for recording, start, n in zip(found, first, size, strict=True)
     ]
 
 
 @dataclass(frozen=True)
-class Pool:
+class PooledRecordings:
     """The recordings of a dataset.
 
     Attributes
@@ -64,7 +64,7 @@ class Pool:
     neurons: np.ndarray
 
     @classmethod
-    def of(cls, dataset: xr.Dataset) -> Pool | None:
+    def of(cls, dataset: xr.Dataset) -> PooledRecordings | None:
         """The pool that a dataset is, or None if it is a single recording or simulation."""
         if "recording" not in dataset.coords:
             return None

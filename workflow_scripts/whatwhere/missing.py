@@ -74,7 +74,7 @@ def groups(responses: np.ndarray) -> list[tuple[Images, np.ndarray]]:
     ]
 
 
-def part(responses: np.ndarray, images: Images, neurons: np.ndarray) -> np.ndarray:
+def select(responses: np.ndarray, images: Images, neurons: np.ndarray) -> np.ndarray:
     """Responses of a group, (image, neuron); all of them as they lie in memory if nothing is missing."""
     return responses if isinstance(images, slice) else responses[np.ix_(images, neurons)]
 

@@ -10,11 +10,11 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor, nn
 
+from whatwhere.missing import groups
+from whatwhere.missing import select as part_of
 from whatwhere.models.base import Model
 from whatwhere.models.calibrated import CalibratedModel
-from whatwhere.pool import Part, neurons_of
-from whatwhere.seen import groups
-from whatwhere.seen import part as part_of
+from whatwhere.sessions import Session, neurons_of
 
 SHRINKAGE = 160
 """Images that a neuron's distance from the weights of the population counts as: fewer say less against them.
@@ -24,7 +24,7 @@ With 10 images of a third, 160 is worth .015 more than 10.
 """
 
 
-class Combined(Model):
+class Ensemble(Model):
     """A weighted sum of the predictions of fits, and a bias, for every neuron.
 
     Fits to which no neuron gives weight are neither kept nor computed.
@@ -57,12 +57,12 @@ class Combined(Model):
             self.members[str(index)] = CalibratedModel(self.builders[index](), *statistics)
         return super().load_state_dict(state_dict, strict, assign)
 
-    def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
+    def forward(self, images: Tensor, session: Session | None = None) -> Tensor:
         """Predicted responses to stored images, (batch, channel, y, x) to (batch, neuron)."""
-        mine = neurons_of(part)
+        mine = neurons_of(session)
         total = self.bias[mine].expand(len(images), -1)
         for index, member in self.members.items():
-            total = total + self.weights[int(index), mine] * member(images, part)
+            total = total + self.weights[int(index), mine] * member(images, session)
         return total
 
 

@@ -11,7 +11,7 @@ import collect_transfer
 import plot_transfer
 from whatwhere.config import plan
 from whatwhere.config.load import load
-from whatwhere.config.ways import OWN_RIDGE, WAYS, with_ways
+from whatwhere.config.strategies import OWN_RIDGE, STRATEGIES, with_strategies
 from whatwhere.errors import UserError
 from whatwhere.questions import answers
 
@@ -19,17 +19,17 @@ TRANSFER = load([REPOSITORY / "config" / "transfer.yaml"]).config
 
 
 def drawn(config):
-    fits = with_ways(config, plan.fits(config))
+    fits = with_strategies(config, plan.fits(config))
     return fits[fits.figure == "transfer"]
 
 
 def test_every_target_is_predicted_in_every_way():
     fits = drawn(TRANSFER)
-    asked = set(WAYS) - {"own images, other closed form"}
-    assert fits.groupby("target").way.agg(set).to_dict() == {
+    asked = set(STRATEGIES) - {"own images, other closed form"}
+    assert fits.groupby("target").strategy.agg(set).to_dict() == {
         f"v4_{session}": asked for session in ("201025", "210325", "210621")
     }
-    assert not fits.duplicated(["target", "way"]).any()
+    assert not fits.duplicated(["target", "strategy"]).any()
 
 
 def test_results_follow_from_the_figure_that_is_asked_for():
@@ -50,11 +50,13 @@ def refused(config, tmp_path, change):
 
 def test_a_target_without_its_own_ridge_is_refused(tmp_path):
     def no_ridge(config):
-        (experiment,) = (one for one in config["experiments"] if one["name"] == "carried_210325")
+        (experiment,) = (one for one in config["experiments"] if one["name"] == "transferred_210325")
         experiment["models"].remove("ridge_bank")
 
     message = refused(TRANSFER, tmp_path, no_ridge)
-    assert "transfer needs a ridge on a bank fitted to 'v4_210325' alone, at several n_images" in message
+    assert (
+        "transfer needs a ridge on a feature bank fitted to 'v4_210325' alone, at several n_images" in message
+    )
 
 
 @pytest.fixture
@@ -63,29 +65,29 @@ def table(tmp_path, rng):
     from test_transfer import scores
 
     paths = []
-    for model, octaves, sizes in (("mine", 0, (50, 100, 200, 400)), ("together", 1, (50, 200))):
-        found = scores(octaves, rng, sizes=sizes, n_neurons=10, seeds=2, noise=0.005)
-        found = found.assign(model=model, selection="population", finished=True, at_edge=model == "mine")
+    for model, image_doublings, sizes in (("mine", 0, (50, 100, 200, 400)), ("together", 1, (50, 200))):
+        found = scores(image_doublings, rng, sizes=sizes, n_neurons=10, seeds=2, noise=0.005)
+        found = found.assign(model=model, selection="population", converged=True, at_edge=model == "mine")
         if model == "together":
             other = found.assign(recording="other", neuron=found.neuron + 10, correlation=0.9)
             found = pd.concat([found.assign(recording="target"), other])
         paths.append(str(tmp_path / f"{model}.csv"))
         found.to_csv(paths[-1], index=False)
     output = tmp_path / "transfer.csv"
-    # Listed last first: tables are in the order of the ways.
+    # Listed last first: tables are in the order of the strategies.
     collect_transfer.main(paths[::-1], ["target"] * 2, ["pooled", OWN_RIDGE], output)
     return output
 
 
 def test_the_table_has_a_row_per_way_and_size_of_the_targets_own_neurons(table):
     rows = pd.read_csv(table)
-    assert rows.way.tolist() == [OWN_RIDGE] * 4 + ["pooled"] * 2
+    assert rows.strategy.tolist() == [OWN_RIDGE] * 4 + ["pooled"] * 2
     assert (rows.n_neurons == 10).all()
-    pooled = rows[rows.way == "pooled"].set_index("n_images")
-    assert pooled.octaves.tolist() == pytest.approx([1, 1], abs=0.15)
+    pooled = rows[rows.strategy == "pooled"].set_index("n_images")
+    assert pooled.image_doublings.tolist() == pytest.approx([1, 1], abs=0.15)
     assert pooled.correlation.tolist() == pytest.approx([0.25, 0.35], abs=0.01)
-    assert (rows.finished == 1).all()
-    assert ((rows.at_edge == 1) == (rows.way == OWN_RIDGE)).all()
+    assert (rows.converged == 1).all()
+    assert ((rows.at_edge == 1) == (rows.strategy == OWN_RIDGE)).all()
 
 
 @pytest.mark.slow
@@ -111,7 +113,7 @@ def test_the_sixth_question_is_answered_by_the_table(table):
             "feve": 0.5,
             "correlation": 0.5,
             "cc_max": 0.9,
-            "finished": True,
+            "converged": True,
         }
     )
     reference = pd.DataFrame(columns=["experiment", "model", "selection", "n_neurons", "n_images", "feve"])

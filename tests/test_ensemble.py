@@ -7,16 +7,16 @@ import collect_panel
 from whatwhere.dataset import repeat_mean, select_images
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
-from whatwhere.fitted.ensemble import MemberFits, combine_seed, selected_shares, validation_scores
+from whatwhere.fitted.ensemble import MemberFits, fit_ensemble_seed, selected_shares, validation_scores
 from whatwhere.fitted.seed_fit import SeedFit
-from whatwhere.models.combined import SHRINKAGE, mix
+from whatwhere.models.ensemble import SHRINKAGE, mix
 from whatwhere.models.spec import ModelSpec, settings
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors, to_validation
 
 RIDGE = {"family": "ridge", "input": "image", "loss": "mse", "grid": [{"ridge_l2": [1.0, 100.0]}]}
 MEAN = {"family": "mean", "loss": "mse", "grid": [{}]}
-COMBINED = {"family": "combined", "loss": "mse", "grid": [{}]}
+COMBINED = {"family": "ensemble", "loss": "mse", "grid": [{}]}
 
 
 def squared_error(predictions, responses):
@@ -55,7 +55,7 @@ def member(losses, grid):
     validation = xr.Dataset(
         {
             "validation_loss": (("seed", "setting", "neuron"), losses[None]),
-            "finished": (("seed", "setting"), np.ones((1, len(losses)), int)),
+            "converged": (("seed", "setting"), np.ones((1, len(losses)), int)),
         },
         coords={"seed": [0]},
     )
@@ -98,25 +98,25 @@ def test_the_population_counts_as_so_many_images(rng, n_images):
 
 
 @pytest.fixture
-def combined(tiny_dataset, rng):
-    """A ridge and the mean, combined: the dataset, the members and the stored combination."""
+def ensemble(tiny_dataset, rng):
+    """A ridge and the mean, ensemble: the dataset, the members and the stored combination."""
     images = tiny_dataset["images"].values.reshape(60, -1)
     linear = images @ rng.normal(size=(images.shape[1], 5)) / 30
     small_dataset = tiny_dataset.assign(responses=tiny_dataset["responses"] * 0.1 + linear.astype(np.float32))
-    cell = load_fit_data(small_dataset, None, None, 0)
+    condition = load_fit_data(small_dataset, None, None, 0)
     members = []
     for name, definition in (("ridge", RIDGE), ("mean", MEAN)):
-        fitted = [fit_seed(ModelSpec.of(definition), 0, cell)]
+        fitted = [fit_seed(ModelSpec.of(definition), 0, condition)]
         members.append(MemberFits(name, to_tensors(definition, fitted), to_validation(definition, fitted)))
-    images = select_images(small_dataset, cell.draw.validation)
-    responses = repeat_mean(small_dataset, cell.draw.validation, cell.draw.neurons)
-    candidates, ranking = combine_seed(members, 0, cell, images, responses)
+    images = select_images(small_dataset, condition.subset.validation)
+    responses = repeat_mean(small_dataset, condition.subset.validation, condition.subset.neurons)
+    candidates, ranking = fit_ensemble_seed(members, 0, condition, images, responses)
     complete = COMBINED | {"members": {one.name: one.fits["definition"] for one in members}}
     return small_dataset, members, to_tensors(complete, [candidates]), candidates, ranking
 
 
-def test_a_stored_combination_predicts_the_weighted_sum_of_its_members(combined):
-    dataset, members, stored, _, _ = combined
+def test_a_stored_combination_predicts_the_weighted_sum_of_its_members(ensemble):
+    dataset, members, stored, _, _ = ensemble
     images = dataset["images"].values[:7]
     weights = stored["seeds"][0]["parameters"][0]["weights"].numpy()
     fits = [(one, index) for one in members for index in range(len(settings(one.fits["definition"])))]
@@ -127,17 +127,17 @@ def test_a_stored_combination_predicts_the_weighted_sum_of_its_members(combined)
     np.testing.assert_allclose(SeedFit.of(stored, 0, 0).predict(images), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_combination_is_as_good_on_validation_as_its_best_member(combined):
-    _, members, _, candidates, ranking = combined
+def test_a_combination_is_as_good_on_validation_as_its_best_member(ensemble):
+    _, members, _, candidates, ranking = ensemble
     losses = [one.validation["validation_loss"].values[0] for one in members]
     best = np.min([of[of.mean(1).argmin()] for of in losses], axis=0)  # One setting for all neurons.
     assert (candidates.fits[0].validation_loss <= best * (1 + 1e-6)).all()
     assert list(ranking.member) == ["ridge", "mean"]
-    assert candidates.fits[0].finished
+    assert candidates.fits[0].converged
 
 
-def test_fits_without_weight_are_not_stored(combined):
-    *_, stored, _, _ = combined
+def test_fits_without_weight_are_not_stored(ensemble):
+    *_, stored, _, _ = ensemble
     parameters = stored["seeds"][0]["parameters"][0]
     kept = {name.split(".")[1] for name in parameters if name.startswith("members.")}
     assert kept == {str(index) for index in np.flatnonzero(parameters["weights"].any(1).numpy())}
@@ -166,7 +166,7 @@ def test_the_panel_ranks_by_validation_and_says_what_mixing_gains():
             "model": ["a", "b", "both"],
             "correlation": [0.35, 0.45, 0.5],
             "correlation_se": [0.01, 0.02, 0.03],
-            "finished": [1.0, 0.5, 1.0],
+            "converged": [1.0, 0.5, 1.0],
             "at_edge": [0.0, 0.2, 0.0],
         }
     )
@@ -174,4 +174,4 @@ def test_the_panel_ranks_by_validation_and_says_what_mixing_gains():
     assert list(panel.model) == ["b", "a", "both"]
     np.testing.assert_allclose(panel.gain, [0, -0.1, 0.05])
     np.testing.assert_allclose(panel.mean_weight, [0.7, 0.3, np.nan])
-    np.testing.assert_allclose(panel[["finished", "at_edge"]], [[0.5, 0.2], [1, 0], [1, 0]])
+    np.testing.assert_allclose(panel[["converged", "at_edge"]], [[0.5, 0.2], [1, 0], [1, 0]])
