@@ -6,8 +6,6 @@ All cases run by default, each in a process of its own, so that no case inherits
 a reference takes too long, a stated part of the reference is timed and scaled.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import importlib.util
 import logging

@@ -1,7 +1,5 @@
 """Networks and data that are timed, at the sizes of the paper."""
 
-from __future__ import annotations
-
 import copy
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -7,8 +7,6 @@ sizes and nested in the data sizes, neurons differ in quality, and every fit has
 of one core.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

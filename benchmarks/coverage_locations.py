@@ -6,8 +6,6 @@ Simulated neurons see white noise of 30 x 30 px; half of the variance of a respo
 of one core, writes docs/results/coverage_locations.csv and prints the table of docs/statistics.md.
 """
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 from unittest.mock import patch

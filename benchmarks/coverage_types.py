@@ -5,8 +5,6 @@
 Writes one row per simulation and prints the table of docs/statistics.md.
 """
 
-from __future__ import annotations
-
 import itertools
 import sys
 from collections.abc import Iterator

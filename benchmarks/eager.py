@@ -4,8 +4,6 @@ The baseline is written independently of the library, as reference for the resul
 (benchmarks) of the library.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from typing import Any

@@ -7,8 +7,6 @@ the script of its rule in a process of its own, whose peak memory is read, and w
 Training takes one step. All steps run unless steps are named; the rows of these steps are then replaced.
 """
 
-from __future__ import annotations
-
 import resource
 import subprocess
 import sys

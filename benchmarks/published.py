@@ -1,7 +1,5 @@
 """Network of section G.2, built from parts of neuralpredictors 0.3.0."""
 
-from __future__ import annotations
-
 import collections
 import collections.abc
 import sys

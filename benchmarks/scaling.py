@@ -4,8 +4,6 @@ Every size is trained for some steps and evaluated once, in a process of its own
 results/scaling_growth.csv has the exponents and the sizes at which the memory of this machine ends.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import os

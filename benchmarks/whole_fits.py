@@ -1,7 +1,5 @@
 """Times and scores of whole fits, in both precisions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -6,8 +6,6 @@ The last commit is cloned to ``FOLDER``. All targets of ``make`` are timed unles
 of these targets are then replaced. Nothing else should run meanwhile.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time

@@ -16,8 +16,6 @@ Keys of a query, in YAML:
 - ``absent``, ``nan``, ``negative``: optional, texts for no row, a missing value and a negative number
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from functools import cache

@@ -1,7 +1,5 @@
 """The command line: whatwhere init FILES..."""
 
-from __future__ import annotations
-
 import sys
 from argparse import ArgumentParser
 

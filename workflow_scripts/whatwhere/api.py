@@ -1,7 +1,5 @@
 """The model as a library: fit it to arrays as the workflow does, or load what was fitted and saved."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Feature weights as barcodes of cell types: normalisation, clusters, and what they have in common."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, ward
 from scipy.spatial.distance import cdist

@@ -4,8 +4,6 @@ Clustering finds clusters in anything. Here a cut through barcodes counts as a b
 it is emptier than the emptiest cut through continua with the mean and the spread of the data.
 """
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 from math import gamma

@@ -1,7 +1,5 @@
 """Validates a configuration and its data in seconds: python -m whatwhere.check config/mine.yaml ..."""
 
-from __future__ import annotations
-
 import itertools
 import logging
 import sys

@@ -29,8 +29,6 @@ have ``independent_pixels_train``, ``_validation`` and ``_test``: number of diff
 that the images of a split show, fewer than the pixels of the images where crops overlap.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 

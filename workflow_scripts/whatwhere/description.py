@@ -3,8 +3,6 @@
 All images count, those of the test set too: nothing of this chooses or scores a model.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import xarray as xr

@@ -1,7 +1,5 @@
 """Errors that a user of the workflow can correct."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 

@@ -1,7 +1,5 @@
 """The explorer: every neuron of a run as a row and a point, in one HTML file that opens offline."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Views of the explorer: a row of words, numbers and small pictures for every neuron of a model."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import xarray as xr

@@ -1,7 +1,5 @@
 """Reading and writing: every file appears whole or not at all."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import zipfile

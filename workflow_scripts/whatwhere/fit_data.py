@@ -1,7 +1,5 @@
 """Data available to one fit: training and validation images, standardised, and responses; no test data."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 

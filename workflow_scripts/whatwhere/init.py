@@ -3,8 +3,6 @@
 All guesses about files live here, and are written down as keys that the user confirms; the loader makes none.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import sys

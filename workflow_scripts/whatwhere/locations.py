@@ -1,7 +1,5 @@
 """Locations of neurons by masks and spike-triggered averages, and their errors."""
 
-from __future__ import annotations
-
 import numpy as np
 
 _MIN_NEURONS = 5

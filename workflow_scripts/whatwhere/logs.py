@@ -1,7 +1,5 @@
 """Logging of one job: all records to a file, warnings and errors also to the terminal."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import sys

@@ -1,7 +1,5 @@
 """Memory that is freed is kept for the next step instead of being returned to the system."""
 
-from __future__ import annotations
-
 import ctypes
 import platform
 

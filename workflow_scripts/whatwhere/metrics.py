@@ -33,8 +33,6 @@ Shapes are responses (repeat, image, neuron) with NaN for missing repeats, predi
 [1.062, 0.68, 0.922]
 """
 
-from __future__ import annotations
-
 import logging
 
 import numpy as np

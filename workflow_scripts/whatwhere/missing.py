@@ -3,8 +3,6 @@
 Without missing pairs every function here computes what the plain one of numpy does, bit by bit.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Pages of the report: tables and facts as self-contained HTML."""
 
-from __future__ import annotations
-
 import io
 from html import escape
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What all figures share: palette, sizes, panels for images, and saving."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path

@@ -6,8 +6,6 @@ explainable variance (the paper pools FEVE like this in Figure 5, F.5). Beside i
 neurons with explainable variance and the mean over reliable ones, with the numbers of neurons they stand on.
 """
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
 

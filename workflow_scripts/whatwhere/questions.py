@@ -6,8 +6,6 @@ models are. A single seed has none. docs/statistics.md says how often they hold 
 where it comes from, and a run that lacks the experiment says so.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -8,8 +8,6 @@ the interval holds those of a curve that rises early and of one that rises late.
 often it covers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations

@@ -6,8 +6,6 @@ rather than without, with the paper's value rather than without, the largest pop
 and of several baselines the closest. docs/statistics.md has the rules.
 """
 
-from __future__ import annotations
-
 import sys
 import textwrap
 from collections.abc import Callable, Sequence

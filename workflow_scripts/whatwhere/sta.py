@@ -1,7 +1,5 @@
 """Spike-triggered averages and the mask positions taken from them (section B)."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.ndimage import convolve1d
 

@@ -1,7 +1,5 @@
 """Stability of clusters of barcodes over halves of the images, resampled neurons and fits."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 

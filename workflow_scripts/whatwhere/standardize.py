@@ -1,7 +1,5 @@
 """Pixel statistics of training images, by which models see all images."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

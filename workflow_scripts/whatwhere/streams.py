@@ -1,7 +1,5 @@
 """Random streams: one per purpose, so that a dataset and a fit of the same seed share no random numbers."""
 
-from __future__ import annotations
-
 from enum import IntEnum
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Neurons and images of a dataset that one fit uses."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

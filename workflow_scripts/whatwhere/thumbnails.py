@@ -1,7 +1,5 @@
 """Small pictures of neurons as text that an HTML page holds: PNG of few colours, in base 64."""
 
-from __future__ import annotations
-
 import base64
 import io
 

@@ -6,8 +6,6 @@ are the horizontal distance to the curve of the ridge, see :mod:`whatwhere.scali
 ridge does not reach, or starts above, a correlation.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

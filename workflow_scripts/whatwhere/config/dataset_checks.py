@@ -1,7 +1,5 @@
 """Checks of datasets that a schema cannot make: of simulations, and of names of files and other datasets."""
 
-from __future__ import annotations
-
 from whatwhere.config.files import Config
 from whatwhere.config.kinds import is_recording, kind_of
 from whatwhere.config.schema import Sources, fail

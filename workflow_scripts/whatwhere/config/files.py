@@ -3,8 +3,6 @@
 Files are merged in order as Snakemake does it: mappings key by key, everything else replaced.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Hashable

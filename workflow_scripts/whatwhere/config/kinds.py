@@ -1,7 +1,5 @@
 """Kinds of datasets: the module that makes each, the files it reads, and what a run may ask of it."""
 
-from __future__ import annotations
-
 import importlib
 from dataclasses import dataclass
 from types import ModuleType

@@ -1,7 +1,5 @@
 """From files to the configuration that runs: read, merged with the default one, resolved and validated."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Checks of models beyond their schema: lengths that fit together, names that exist, sizes that fit."""
 
-from __future__ import annotations
-
 from whatwhere.config.files import Config
 from whatwhere.config.resolve import STAGES
 from whatwhere.config.schema import Sources, check_schema, fail

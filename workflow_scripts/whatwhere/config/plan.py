@@ -3,8 +3,6 @@
 ``python -m whatwhere.config.plan config/mine.yaml`` prints them.
 """
 
-from __future__ import annotations
-
 import itertools
 import sys
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,6 @@
 ``python -m whatwhere.config.reference config/README.md`` brings the file up to date below its marker.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

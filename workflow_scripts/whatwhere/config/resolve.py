@@ -4,8 +4,6 @@
 everything else replaced. A core of a model may be just a NAME.
 """
 
-from __future__ import annotations
-
 import copy
 import os
 from typing import Any

@@ -1,7 +1,5 @@
 """Configurations against their JSON schemas, with errors for humans."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """Ways to predict the neurons of one recording, its target: from its own images, or with others' help."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from whatwhere.config.files import Config

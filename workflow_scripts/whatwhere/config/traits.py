@@ -1,7 +1,5 @@
 """Abilities of every family of models, said once; rules, validation, questions and the library ask here."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

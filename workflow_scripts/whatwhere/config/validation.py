@@ -1,7 +1,5 @@
 """Validating configurations before anything runs: schemas, and what they cannot say."""
 
-from __future__ import annotations
-
 import itertools
 
 from whatwhere.config.dataset_checks import check_dataset, smaller_side

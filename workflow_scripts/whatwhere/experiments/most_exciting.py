@@ -5,8 +5,6 @@ Nature Neuroscience 22) and Bashivan, Kar & DiCarlo 2019 (Neural population cont
 Science 364): the image of a given norm, within the range of the training images, with the largest response.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Callable, Sequence

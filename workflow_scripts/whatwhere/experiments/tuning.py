@@ -1,7 +1,5 @@
 """Experiments on a model instead of an animal: tuning curves, orientation selectivity, size tuning."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Ensembles by validation: random starts of one model are averaged, models are mixed per neuron."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Files of fitted models: plain tensors, numbers and strings, with a kind and a version."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

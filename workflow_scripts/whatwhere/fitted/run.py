@@ -1,7 +1,5 @@
 """Fits of a finished run, read from its folder ``results/<run>``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Selection of hyper-parameters on validation data."""
 
-from __future__ import annotations
-
 import numpy as np
 import xarray as xr
 

@@ -4,8 +4,6 @@ A mixture model of spike-triggered averages (:mod:`whatwhere.localization.mixtur
 starts; then receptive fields may differ in shape (:mod:`whatwhere.localization.shapes`).
 """
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass, replace
 

@@ -5,8 +5,6 @@ positions counted from the middle of the patch, in the spirit of automatic smoot
 determination (Sahani & Linden 2003; Park & Pillow 2011). Both lengths are selected by evidence.
 """
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The localization family: responses predicted by the posterior mean of kernels and locations."""
 
-from __future__ import annotations
-
 import logging
 
 import numpy as np

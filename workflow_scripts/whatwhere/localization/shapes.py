@@ -12,8 +12,6 @@ out in closed form. Size s and prior B are those with the highest evidence for t
 posterior given the kernel alone.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Base of all models: initial values, predictions, penalties, masks and feature weights."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

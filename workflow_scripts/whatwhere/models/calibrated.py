@@ -1,7 +1,5 @@
 """A model in the units of its dataset: the only place that standardises images and rescales responses."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

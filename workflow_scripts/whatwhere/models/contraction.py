@@ -5,8 +5,6 @@ same number of multiplications for its product of matrices; they differ in what 
 small maps reading and writing that costs more than the product.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Convolutional cores: the feature space that all neurons share (sections C.1, C.2 and G.2)."""
 
-from __future__ import annotations
-
 import functools
 from typing import Any, cast
 

@@ -1,7 +1,5 @@
 """Several fitted models as one: for every neuron a weighted sum of their predictions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Factorized readout in closed form, on fixed features: masks times weights by alternating ridge."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

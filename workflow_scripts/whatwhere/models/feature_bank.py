@@ -4,8 +4,6 @@ A few hundred noisy images do not teach a network what primary visual cortex com
 energies of quadrature pairs, as of complex cells (Adelson & Bergen 1985), beside local means of the pixels.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -6,8 +6,6 @@ Generalization in data-driven models of primary visual cortex, ICLR 2021), and
 :class:`GaussianMaskReadout` takes the Gaussian as the mask of the factorized readout, the mean of all draws.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor, nn

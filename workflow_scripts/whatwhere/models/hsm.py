@@ -1,7 +1,5 @@
 """The hierarchical structural model of Antolik et al. 2016, the state of the art before the paper."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """A core that another network learned, as a feature bank of features for closed forms."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Models that are linear in the pixels and have a closed form or a convex objective (section D)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Linear-nonlinear-Poisson model: one filter of image size per neuron (section G.3)."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from whatwhere.models.base import Penalties, Start

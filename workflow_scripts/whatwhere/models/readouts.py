@@ -4,8 +4,6 @@ Penalties return one value per neuron, so that the objective reduces them over n
 reduces the loss; their strengths then mean the same for any population size.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

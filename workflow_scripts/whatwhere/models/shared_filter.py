@@ -1,7 +1,5 @@
 """One linear filter for all neurons at known locations: feature sharing in its simplest form (Figure 2)."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Recorded data: from a dataset of the config to the data contract."""
 
-from __future__ import annotations
-
 import dataclasses
 import logging
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Mouse V1 responses to natural images (Antolik et al. 2016), the data of the paper's Table 1."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Folders and zip archives, read alike; archives are read in memory and never unpacked to disk."""
 
-from __future__ import annotations
-
 import contextlib
 import lzma
 import os

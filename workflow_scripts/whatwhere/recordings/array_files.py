@@ -1,7 +1,5 @@
 """Arrays in .npy, .npz, netCDF, HDF5 and MATLAB files, read without executing anything."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import tokenize

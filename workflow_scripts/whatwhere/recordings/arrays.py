@@ -1,7 +1,5 @@
 """Images and responses in array files (kind ``arrays``)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Macaque V4 responses to natural images (Cowley, Stan, Pillow & Smith 2023)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

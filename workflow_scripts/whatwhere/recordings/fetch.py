@@ -1,7 +1,5 @@
 """Published files: downloaded once, checked by checksum at every use."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Arrays in HDF5 files, those of NWB and MATLAB 7.3 among them, read through h5py."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Picture files with a table or an array of responses (kind ``images``)."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Arrays that Python users hold, as numpy arrays without loss of masks, missing values or names of axes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Files of the user that a dataset is made from."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path

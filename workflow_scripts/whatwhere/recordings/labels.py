@@ -1,7 +1,5 @@
 """Splits and groups that files or columns give to images or presentations."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Axes of arrays: stated by a key, by names in the file, or by shapes that allow one reading only."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

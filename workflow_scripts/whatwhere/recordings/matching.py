@@ -1,7 +1,5 @@
 """Images that names in a file mean: matched by name, or refused."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ pymatreader reads both but drops every axis of length 1 (one neuron, one repeat)
 true shapes it does not tell.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import h5py

@@ -4,8 +4,6 @@ pynwb refuses a whole file for one object of an extension whose specification th
 as an eye tracker that nobody asks for, and leaves out images of a type that it does not know.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial

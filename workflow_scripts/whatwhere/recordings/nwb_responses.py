@@ -1,7 +1,5 @@
 """Responses in windows after the onset of images, from spike times or series of an NWB file."""
 
-from __future__ import annotations
-
 import logging
 
 import h5py

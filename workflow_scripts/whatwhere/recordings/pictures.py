@@ -1,7 +1,5 @@
 """Decoding picture files."""
 
-from __future__ import annotations
-
 import io
 import re
 import struct

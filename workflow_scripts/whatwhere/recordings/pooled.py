@@ -1,7 +1,5 @@
 """Several recordings as one dataset: images of all, neurons of all, and no response across recordings."""
 
-from __future__ import annotations
-
 import numpy as np
 import xarray as xr
 

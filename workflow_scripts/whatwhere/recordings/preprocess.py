@@ -1,7 +1,5 @@
 """Images of a recording as models see them: colour, crop and size (the ``image`` keys of a dataset)."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

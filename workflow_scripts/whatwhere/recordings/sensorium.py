@@ -1,7 +1,5 @@
 """The file tree of Lurz et al. 2020 and the Sensorium 2022 challenge (``lurz2020``, ``sensorium``)."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import replace
 from pathlib import PurePosixPath

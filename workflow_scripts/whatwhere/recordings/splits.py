@@ -1,7 +1,5 @@
 """Assigning images to training, validation and test (the ``split`` keys of a dataset)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

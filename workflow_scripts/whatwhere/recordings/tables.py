@@ -1,7 +1,5 @@
 """Text tables: separators, decimals and headers as programs write them."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -17,8 +17,6 @@ Gaussian 1 / f noise                  -1.01                 0.0                 
 The photographs are the 1,200 of Cowley et al. 2023, the filters are oriented.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -3,8 +3,6 @@
 Stimuli are Gaussian white noise, neurons are linear, and the noise has the variance of the rate.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

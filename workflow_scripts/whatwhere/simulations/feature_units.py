@@ -5,8 +5,6 @@ locations is the grid of three layers of 5 x 5 px without padding: location (i, 
 pixel (i + 6, j + 6), and images of 44 px have 32 x 32 locations (section F.2).
 """
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Any

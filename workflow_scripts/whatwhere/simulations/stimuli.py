@@ -4,8 +4,6 @@ Test crops never show a pixel that training or validation crops show: a photogra
 regions before it is cropped, and each of many image files belongs to a single split.
 """
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
 from pathlib import Path

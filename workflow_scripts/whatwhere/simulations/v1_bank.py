@@ -6,8 +6,6 @@ offsets, as cells that respond to corners, ends and texture do, and rectifies ab
 layers of 5 x 5 px can represent every map.
 """
 
-from __future__ import annotations
-
 import logging
 
 import numpy as np

@@ -6,8 +6,6 @@ location. A simple cell is one Gabor filter; a complex cell is the energy of two
 rate and a mean count.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -6,8 +6,6 @@ original the units are the same, and a location in between has the unit of the o
 by one pixel. Receptive fields of layers up to conv2_2 have 14 px at most; no layer is padded.
 """
 
-from __future__ import annotations
-
 import pickle
 import zipfile
 from pathlib import Path

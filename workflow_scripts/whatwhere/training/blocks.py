@@ -1,7 +1,5 @@
 """Blocks of data, of which batches are taken: the images and neurons of one recording."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

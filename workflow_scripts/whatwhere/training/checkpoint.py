@@ -1,7 +1,5 @@
 """State of a sweep as it is saved, from which an interrupted job continues."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

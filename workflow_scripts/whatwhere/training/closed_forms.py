@@ -1,7 +1,5 @@
 """Fits in closed form: every setting of a model that is not trained, for one seed."""
 
-from __future__ import annotations
-
 import dataclasses
 import logging
 

@@ -4,8 +4,6 @@ Jobs on one machine agree through locked files in the folder for temporary files
 job that it takes. A lock ends with the process that holds it, however that ends.
 """
 
-from __future__ import annotations
-
 import fcntl
 import functools
 import logging

@@ -1,7 +1,5 @@
 """Every family of models: how it is built, and how it is fitted if not by gradient descent."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Fits of one condition as they are stored, for selection by validation and for prediction."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

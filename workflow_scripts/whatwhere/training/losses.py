@@ -1,7 +1,5 @@
 """Losses and the objective that training minimises (sections C.4 and G.2)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """Adam as training uses it: changed in place, so that a step recorded on a GPU can be replayed."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Start and end of every fit of a seed, trained or in closed form: data, models, candidates."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

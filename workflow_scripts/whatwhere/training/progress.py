@@ -1,7 +1,5 @@
 """Progress of a sweep and the time that it may still take, to the log."""
 
-from __future__ import annotations
-
 import logging
 import time
 

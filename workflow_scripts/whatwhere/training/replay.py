@@ -4,8 +4,6 @@ A training step is hundreds of small kernels. A GPU runs them in a tenth of the 
 start them one by one, so that it waits; as one CUDA graph they are started together.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """One fit in training: model, optimizer, early stopping and best weights."""
 
-from __future__ import annotations
-
 import copy
 import logging
 from typing import Any

@@ -1,7 +1,5 @@
 """Learning rates, when training stops and which images every step sees (sections C.5 and G.2)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Several models of one architecture, run as one batched program."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

@@ -1,7 +1,5 @@
 """Starts of networks from inferred locations: the files of their localizer."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

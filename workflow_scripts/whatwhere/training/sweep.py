@@ -1,7 +1,5 @@
 """All fits of one condition (dataset, model, population and data size): every setting of the grid, every seed."""
 
-from __future__ import annotations
-
 import itertools
 import logging
 from collections.abc import Callable
