@@ -75,9 +75,9 @@ def population(n_images: int, shape: ImageShape, n_neurons: int, seed: int) -> t
     fields = center / center.sum((1, 2), keepdim=True) - surround / surround.sum((1, 2), keepdim=True)
     responses = torch.empty(n_images, n_neurons)
     for start in range(0, n_images, 4096):
-        part = slice(start, start + 4096)
-        rates = 4 * (images[part].mean(1).flatten(1) @ fields.flatten(1).T)
-        responses[part] = torch.poisson(torch.nn.functional.softplus(rates), generator=generator)
+        block = slice(start, start + 4096)
+        rates = 4 * (images[block].mean(1).flatten(1) @ fields.flatten(1).T)
+        responses[block] = torch.poisson(torch.nn.functional.softplus(rates), generator=generator)
     return images, responses
 
 
@@ -133,9 +133,9 @@ class Case:
         ]
         fits = []
         for first in range(0, len(encoders), together):
-            part = slice(first, first + together)
+            batch = slice(first, first + together)
             order = torch.Generator().manual_seed(1)
-            training = Training(encoders[part], [Block(self.data)], objectives[part], config, [order])
+            training = Training(encoders[batch], [Block(self.data)], objectives[batch], config, [order])
             fits += training.run(lambda _: None)
         return fits
 
