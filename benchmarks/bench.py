@@ -146,7 +146,7 @@ def linear_models() -> Iterator[Row]:
 
 
 def factorized_ridge() -> Iterator[Row]:
-    """(d) Factorized ridge of 1000 neurons on a Gabor feature bank, against a ridge per neuron on its maps."""
+    """(d) Factorized ridge of 1000 neurons on the Gabor feature bank, against a ridge per neuron."""
     fit = simulated(6250)
     feature_bank = GaborFeatureBank(
         (1, 48, 48), {"wavelengths": [4, 8, 16], "orientations": 6, "average_pooling": 4}

@@ -2,8 +2,9 @@
 
     PYTHONPATH=workflow_scripts python benchmarks/coverage_exchange.py
 
-Curves of known form are simulated with the errors of fits: the images of a seed are equal for all population sizes
-and nested in the data sizes, neurons differ in quality, and every fit has its own error. Takes minutes of one core.
+Curves of known form are simulated with the errors of fits: the images of a seed are equal for all
+population sizes and nested in the data sizes, neurons differ in quality, and every fit has its own error.
+Takes minutes of one core.
 """
 
 from collections.abc import Callable

@@ -32,7 +32,7 @@ def test_every_configuration_is_listed(path):
 
 
 def pins(text):
-    """Version of every pinned package of a requirements file, the version for Python 3.12 if there are several."""
+    """Version of every pinned package of a requirements file, for Python 3.12."""
     found = re.findall(r"^([\w.-]+)==([\w.]+)(?: ; (.*?))? ?\\?$", text, re.MULTILINE)
     return {name: version for name, version, marker in found if ">= '3.14'" not in marker}
 
