@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from eager import PlainNetwork
+from eager import EagerNetwork
 from torch.utils.flop_counter import FlopCounterMode
 
 from whatwhere.config.load import load
@@ -98,7 +98,7 @@ class Case:
 
     @property
     def spec(self) -> ModelSpec:
-        """The model, worked out."""
+        """Settings, groups and schedule of the model."""
         return ModelSpec.of(self.definition)
 
     def encoders(self) -> list[Model]:
@@ -149,6 +149,6 @@ class Case:
             counts.append(counter.get_total_flops())
         return counts[1] - counts[0]
 
-    def eager(self, encoder: Model) -> PlainNetwork:
+    def eager(self, encoder: Model) -> EagerNetwork:
         """Baseline network with the values of an encoder."""
-        return PlainNetwork(self.definition, encoder).to(self.data.train_images.device)
+        return EagerNetwork(self.definition, encoder).to(self.data.train_images.device)

@@ -1,4 +1,4 @@
-"""One picture of a fitted model: recording, where, what, prediction.
+"""Draws a fitted model: recording, masks, feature weights, predictions.
 
 python examples/overview.py RUN DATASET MODEL PICTURE, for instance
 python examples/overview.py results/v4 v4_201025 factorized_bank overview.png
@@ -99,7 +99,7 @@ def draw(fitted: FittedModel, images: np.ndarray, measured: np.ndarray) -> Figur
         "recording: images\nand responses",
         "where: one mask\nper neuron",
         "what: weights on\nshared features",
-        "prediction\n(grey: measured)",
+        "prediction\n(gray: measured)",
     )
     for panel, title in zip(panels, titles, strict=True):
         panel.suptitle(title, fontsize=8)
