@@ -175,7 +175,10 @@ def within(definition, path, value):
     [
         (within(BANK, ["feature_bank", "average_pooling"], 0), "models.new.feature_bank.average_pooling"),
         (within(BANK, ["feature_bank", "wavelengths"], [1]), "models.new.feature_bank.wavelengths.0"),
-        (within(BANK, ["feature_bank", "pool"], 2), "'pool' is a key of an earlier version: write 'average_pool"),
+        (
+            within(BANK, ["feature_bank", "pool"], 2),
+            "'pool' is a key of an earlier version: write 'average_pool",
+        ),
         (within(BANK, ["feature_bank", "scales"], [4]), "unknown key 'scales'; allowed are wavelengths"),
         (MODELS["ridge_bank"] | {"input": "image"}, "set input to features"),
         (

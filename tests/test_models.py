@@ -232,7 +232,7 @@ def test_a_truncated_start_without_noise_is_zero():
 def test_a_known_kernel_of_another_size_is_refused():
     definition = factorized(family="cnn_known_kernel", cores=[small_core(channels=[1], kernels=[5])])
     encoder = build_cnn(ModelSpec.of(definition), 0, (1, 7, 9), 3)
-    with pytest.raises(UserError, match="kernel of 5 px but the true receptive field 3 px"):
+    with pytest.raises(UserError, match="kernel of 5 px but the true receptive field has 3 px"):
         encoder.initialize(replace(start(3), known_kernel=torch.zeros(3, 3)))
 
 
