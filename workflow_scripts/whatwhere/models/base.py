@@ -22,18 +22,12 @@ EVALUATION_CHUNK = 256
 
 @dataclass(frozen=True)
 class LocalizedStart:
-    """Result of inference from which a network starts.
-
-    Attributes
-    ----------
-    kernels
-        (kernel, y, x), L2 norm 1.
-    feature_weights
-        (neuron, kernel) share of the kernels in a neuron's amplitude, unit vectors.
-    """
+    """Result of inference from which a network starts."""
 
     kernels: Tensor
+    """(kernel, y, x), L2 norm 1."""
     feature_weights: Tensor
+    """(neuron, kernel) share of the kernels in a neuron's amplitude, unit vectors."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +43,9 @@ class Start:
     response_mean
         (neuron,) mean training response.
     start_maps
-        By name (``sta``, ``smoothed_sta``, ``squared_sta``): (neuron, y, x), of image size;
-        masks start where they peak. With ``localized`` also ``posterior``, the probability of the receptive
-        field's centre, and ``amplitude``, the mask for ``localized.kernels``.
+        By name (``sta``, ``smoothed_sta``, ``squared_sta``): (neuron, y, x), of image size; masks start at
+        their peaks. With ``localized`` also ``posterior``, the probability of the receptive field's centre,
+        and ``amplitude``, the mask for ``localized.kernels``.
     known_kernel
         (y, x) true receptive field of a simulated homogeneous population, else None.
     localized
