@@ -9,7 +9,7 @@ from torch import nn
 from whatwhere.dataset import check
 from whatwhere.errors import UserError
 from whatwhere.simulations.dead_leaves import dead_leaves
-from whatwhere.simulations.feature_units import centres, n_locations, unit_responses, window
+from whatwhere.simulations.feature_units import MARGIN, centres, unit_responses, window
 from whatwhere.simulations.v1_bank import SQUARED_CV, V1Bank, spatial_filters
 from whatwhere.simulations.vgg19 import LAYERS, RECEPTIVE_FIELDS, VGG19, fetch_weights
 from whatwhere.standardize import Standardizer
@@ -130,7 +130,7 @@ def test_other_files_are_refused(content, expected, tmp_path, leaves):
 def test_every_receptive_field_has_the_same_grid_and_centre(receptive_field):
     images = torch.arange(44 * 44, dtype=torch.float32).reshape(1, 1, 44, 44)
     seen = window(images, receptive_field)
-    assert seen.shape[-1] - receptive_field + 1 == n_locations(44) == 32
+    assert seen.shape[-1] - receptive_field + 1 == 44 - 2 * MARGIN == 32
     middle = seen[0, 0, (receptive_field - 1) // 2, (receptive_field - 1) // 2]
     assert middle == images[0, 0, 6, 6]
     # Only an even receptive field of 14 px reaches beyond the image, by one pixel of zeros.

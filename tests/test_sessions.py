@@ -75,9 +75,9 @@ def test_a_fit_sees_of_the_first_what_it_sees_of_it_alone_and_all_of_the_others(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.isel(x=slice(10)), "'first' and 'second' have images of 3 x 9 x 11 and 3 x 9 x 10"),
-        (lambda d: d.assign_attrs(normalize="none"), "normalised as per_pixel and none"),
-        (lambda d: d.isel(fold=[0]), "2 and 1 folds"),
+        (lambda d: d.isel(x=slice(10)), r"'first' and 'second' differ, 3 x 9 x 11 .* and 3 x 9 x 10"),
+        (lambda d: d.assign_attrs(normalize="none"), "per_pixel and none: set image.normalize"),
+        (lambda d: d.isel(fold=[0]), "2 folds and 1 folds: set split.folds"),
     ],
 )
 def test_recordings_that_do_not_fit_are_refused(recordings, change, message):

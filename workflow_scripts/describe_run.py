@@ -1,4 +1,4 @@
-"""Software, machine, seeds and doubtful fits of a run: summary.csv, run_times.csv -> run.html, software.csv."""
+"""Software, machine, seeds and doubtful fits of a run: tables of the run -> run.html, software.csv."""
 
 import os
 import platform
@@ -75,8 +75,8 @@ def doubtful(summary: pd.DataFrame) -> list[str]:
         return [paragraph("All fits converged, and no selected penalty lies at the edge of its grid.")]
     text = (
         "converged: share of neurons and seeds whose training was not stopped at max_steps. at_edge: share "
-        "with a penalty at the edge of its grid, where a wider grid may score better. All other fits converged "
-        "inside of their grids."
+        "with a penalty at the edge of its grid, where a wider grid may score better. All other fits "
+        "converged inside of their grids."
     )
     return [paragraph(text), table(doubted.filter([*KEYS, "converged", "at_edge"]))]
 

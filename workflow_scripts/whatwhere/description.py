@@ -93,7 +93,7 @@ def neuron_table(dataset: xr.Dataset) -> pd.DataFrame:
     ]
     table = pd.concat(blocks, ignore_index=True)
     table.insert(0, "neuron", np.arange(len(table)))
-    table.insert(1, "neuron_id", dataset["neuron_id"] if "neuron_id" in dataset.coords else table.neuron)
+    table.insert(1, "neuron_id", dataset.get("neuron_id", table.neuron).to_numpy())
     return table
 
 
@@ -130,7 +130,7 @@ def overview(dataset: xr.Dataset) -> dict[str, str]:
         repeats = "averages, single trials unknown"
     elif dataset.attrs["noise_free_test"]:
         repeats += ", test responses without noise"
-    neurons = dataset["neuron_id"].values.astype(str) if "neuron_id" in dataset.coords else []
+    neurons = dataset["neuron_id"].values.astype(str).tolist() if "neuron_id" in dataset.coords else []
     first = f" ({', '.join(neurons[:5])}{', ...' if len(neurons) > 5 else ''})" if len(neurons) else ""
     covariates = ", ".join(dataset["covariate_name"].values.astype(str)) if "covariates" in dataset else ""
     rows = {
