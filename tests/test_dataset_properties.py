@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from whatwhere.dataset import TEST, TRAIN, VALIDATION, check
 from whatwhere.errors import UserError
-from whatwhere.files import read_netcdf, write_netcdf
 from whatwhere.subset import choose_subset
 
 VARIABLES = ("images", "responses", "split")
@@ -103,13 +102,3 @@ def test_a_draw_never_takes_test_images_and_larger_draws_hold_the_smaller(datase
     for n_neurons in range(1, dataset.sizes["neuron"]):
         fewer, more = (choose_subset(dataset, n, None, seed).neurons for n in (n_neurons, n_neurons + 1))
         assert set(fewer) <= set(more)
-
-
-@given(dataset=datasets())
-@settings(deadline=None, max_examples=10)
-def test_files_return_what_was_written(tmp_path_factory, dataset):
-    path = tmp_path_factory.mktemp("round") / "data.nc"
-    write_netcdf(dataset, path)
-    with read_netcdf(path) as stored:
-        xr.testing.assert_identical(stored.load(), dataset)
-        check(stored, "mine.nc")

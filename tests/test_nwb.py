@@ -83,9 +83,7 @@ def add_traces(file):
         trace = np.zeros((len(sampled), len(UNITS[0, neurons])))
         for onset, row in zip(ONSETS, UNITS[:, neurons], strict=True):
             trace[(sampled >= onset + 0.05) & (sampled < onset + 0.25)] = row
-        rois = segmentation.create_plane_segmentation(
-            name=name, imaging_plane=plane, description="conditions"
-        )
+        rois = segmentation.create_plane_segmentation(name=name, imaging_plane=plane, description="cells")
         for _ in range(trace.shape[1]):
             rois.add_roi(pixel_mask=[[1, 1, 1.0]])
         region = rois.create_roi_table_region("all", region=list(range(trace.shape[1])))
@@ -298,7 +296,7 @@ def test_what_may_be_meant_is_asked_for(session, tmp_path, changes, expected):
     refuse(definition, tmp_path, expected)
 
 
-def test_axes_of_images_are_told_by_words(session, tmp_path):
+def test_axes_of_images_are_named_by_layout(session, tmp_path):
     # The format's own order is x before y.
     change(session, "stimulus/templates/natural_scenes/data", pictures().transpose(0, 2, 1))
     dataset = survives(session | {"layout": ["image", "x", "y"]}, tmp_path)
