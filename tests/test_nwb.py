@@ -156,10 +156,6 @@ def change(session, place, values):
             file[place] = values
 
 
-def without(session, *keys):
-    return {key: value for key, value in session.items() if key not in keys}
-
-
 def test_the_layout_of_allen_natural_scenes(session, tmp_path):
     dataset = survives(session, tmp_path)
     assert dataset["responses"].shape == (2, 40, 5)
@@ -213,7 +209,8 @@ def test_presentations_after_the_last_spike_are_pointed_out(session, tmp_path, c
 
 
 def test_an_index_series_counts_pictures_in_their_stated_order(session, tmp_path):
-    series = without(session, "images", "image_of_presentation", "index_base") | {"presentations": "shown"}
+    unused = ("images", "image_of_presentation", "index_base")
+    series = {key: value for key, value in session.items() if key not in unused} | {"presentations": "shown"}
     survives(series, tmp_path)
     change(session, "stimulus/presentation/shown/data", SHOWN[SHOWN >= 0] + 1)
     refuse(
