@@ -279,7 +279,7 @@ TIERS = np.array(["test"] * 10 + ["validation"] * 10 + ["train"] * 20 + ["test"]
 SENSORIUM = {
     "no session": (put(path="/none"), "none: no such folder or zip file"),
     "no tiers": (remove("meta/trials/tiers.npy"), "holds no meta/trials/tiers.npy"),
-    "two sessions": (in_session(add_second_session), "holds 2 times meta/trials/tiers.npy"),
+    "two sessions": (in_session(add_second_session), "holds 2 meta/trials/tiers.npy"),
     "only unknown tiers": (
         store("meta/trials/tiers.npy", np.full(50, "live")),
         "holds no tier train, validation, test",

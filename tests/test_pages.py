@@ -60,7 +60,7 @@ def test_the_run_page_holds_configuration_seeds_and_versions(benchmarks, tmp_pat
 def test_a_run_without_doubtful_fits_says_so():
     summary = pd.DataFrame({name: [1] for name in describe_run.KEYS} | {"converged": [1.0], "at_edge": [0.0]})
     (text,) = describe_run.doubtful(summary)
-    assert "All fits are finished" in text
+    assert "All fits converged" in text
     assert "<table" in "".join(describe_run.doubtful(summary.assign(at_edge=0.1)))
 
 
