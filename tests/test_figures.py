@@ -21,10 +21,10 @@ import plot_fig5
 import plot_recording
 import plot_scaling
 from whatwhere import plotting
+from whatwhere.conditions import largest_condition, last_listed_condition
 from whatwhere.config.files import read
-from whatwhere.files import groups_of, last_condition, read_netcdf, read_reference, read_tensors
+from whatwhere.files import groups_of, read_netcdf, read_reference, read_tensors
 from whatwhere.fitted.seed_fit import SeedFit
-from whatwhere.scaling import largest
 
 pytestmark = pytest.mark.slow
 
@@ -314,7 +314,7 @@ def test_the_last_cell_is_that_of_the_first_rule_and_the_last_sizes():
         [(rule, n, 80, seed) for n in (4, 16) for seed in (0, 1) for rule in ("population", "neuron")],
         columns=["selection", "n_neurons", "n_images", "seed"],
     )
-    condition = last_condition(table)
+    condition = last_listed_condition(table)
     assert condition.drop_duplicates().to_numpy().tolist() == [
         ["population", 16, 80, 0],
         ["population", 16, 80, 1],
@@ -324,8 +324,8 @@ def test_the_last_cell_is_that_of_the_first_rule_and_the_last_sizes():
 
 def test_the_largest_condition_goes_by_one_size_before_the_other():
     table = pd.DataFrame([(12, 64), (1000, 32), (1000, 16)], columns=["n_neurons", "n_images"])
-    assert largest(table).index.tolist() == [1]
-    assert largest(table, ("n_images", "n_neurons")).index.tolist() == [0]
+    assert largest_condition(table).index.tolist() == [1]
+    assert largest_condition(table, ("n_images", "n_neurons")).index.tolist() == [0]
 
 
 def test_silent_neurons_are_no_examples_unless_all_are_silent():

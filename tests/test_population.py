@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 
 import score
+from whatwhere.conditions import over_seeds
 from whatwhere.metrics import SCORES, scores
-from whatwhere.population import Evaluation, over_seeds, population_scores, standard_errors
+from whatwhere.population import Evaluation, population_scores, standard_errors
 
 
 def recording(rng, n_neurons=200, n_images=30, n_repeats=10, silent=0.0):

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from whatwhere.conditions import over_seeds
 from whatwhere.files import read_reference, read_tables, write_table
 from whatwhere.logs import arguments, logged
-from whatwhere.population import over_seeds
 from whatwhere.scaling import image_doublings_to_reach
 
 KEYS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images"]

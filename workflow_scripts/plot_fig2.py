@@ -5,9 +5,9 @@ from pathlib import Path
 from matplotlib import pyplot as plt
 
 from whatwhere import plotting
+from whatwhere.conditions import over_seeds
 from whatwhere.files import read_tables
 from whatwhere.logs import arguments, logged
-from whatwhere.population import over_seeds
 
 
 def main(

@@ -11,9 +11,9 @@ from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from whatwhere import plotting
+from whatwhere.conditions import over_seeds
 from whatwhere.files import groups_of, read_netcdf, read_reference, read_table, read_tables
 from whatwhere.logs import arguments, logged
-from whatwhere.population import over_seeds
 
 SIZES = [256, 1024, 4096]
 """Numbers of images whose filters the paper shows; where one was not run, as many are spread over all."""

@@ -8,10 +8,9 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from whatwhere import plotting
+from whatwhere.conditions import largest_condition, over_seeds
 from whatwhere.files import read_reference, read_tables
 from whatwhere.logs import arguments, logged
-from whatwhere.population import over_seeds
-from whatwhere.scaling import largest
 
 RULES = {
     "population": "setting per population",
@@ -117,7 +116,8 @@ def main(
     # The most images count first: few conditions have the largest population.
     shown_rule = table[table.selection == table.selection.iloc[0]]
     last = pd.concat(
-        largest(part, ("n_images", "n_neurons")) for _, part in shown_rule.groupby("dataset", sort=False)
+        largest_condition(part, ("n_images", "n_neurons"))
+        for _, part in shown_rule.groupby("dataset", sort=False)
     )
 
     figure = plt.figure(figsize=(plotting.PAGE, 5.6))

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
 from whatwhere import plotting
+from whatwhere.conditions import over_seeds
 from whatwhere.files import read_table
 from whatwhere.logs import arguments, logged
-from whatwhere.population import over_seeds
 
 NAMES = {"feve": "FEVE", "correlation": "correlation with repeat mean"}
 

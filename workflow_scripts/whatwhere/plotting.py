@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
-from whatwhere.files import atomic, last_condition
+from whatwhere.conditions import last_listed_condition
+from whatwhere.files import atomic
 
 COLUMN = 3.4
 PAGE = 7.0
@@ -91,9 +92,9 @@ def example(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table
-        As for :func:`whatwhere.files.last_condition`, with a column ``seed``.
+        As for :func:`whatwhere.conditions.last_listed_condition`, with a column ``seed``.
     """
-    condition = last_condition(table)
+    condition = last_listed_condition(table)
     return condition[condition.seed == condition.seed.iloc[0]]
 
 

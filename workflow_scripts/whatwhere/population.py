@@ -116,32 +116,6 @@ def population_scores(neurons: Neurons) -> dict[str, float]:
     }
 
 
-def over_seeds(
-    scores: pd.DataFrame, values: list[str], by: list[str], least: float = -np.inf
-) -> pd.DataFrame:
-    """Mean and sd over seeds of the mean over neurons.
-
-    Parameters
-    ----------
-    scores
-        One row per neuron: columns ``seed``, ``values`` and ``by``.
-    values
-        Columns that are averaged.
-    by
-        Columns that name a condition.
-    least
-        Mean over neurons below which a seed counts as this.
-
-    Returns
-    -------
-    A row per condition, in order of appearance: ``by``, the means under their names, and the sample sd (NaN
-    of a single seed) with ``_sd`` behind them.
-    """
-    seeds = scores.groupby([*by, "seed"], sort=False)[values].mean().clip(lower=least)
-    groups = seeds.groupby(by, sort=False)
-    return pd.concat([groups.mean(), groups.std().add_suffix("_sd")], axis=1).reset_index()
-
-
 def standard_errors(evaluations: list[Evaluation], seed: int) -> dict[str, float]:
     """Standard error, over test images and neurons, of the mean over fits of :func:`weighted_scores`.
 

@@ -8,7 +8,6 @@ the interval holds those of a curve that rises early and of one that rises late.
 often it covers.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -70,21 +69,6 @@ def measure_of(scores: pd.DataFrame) -> str:
     """
     noise_free = scores["feve"].notna() & scores["cc_max"].isna()
     return "feve" if noise_free.any() else "correlation"
-
-
-def largest(table: pd.DataFrame, sizes: Sequence[str] = ("n_neurons", "n_images")) -> pd.DataFrame:
-    """Rows with the largest first size and, among these, the largest second size.
-
-    Parameters
-    ----------
-    table
-        Columns ``sizes``.
-    sizes
-        Columns of the two sizes, the one that counts first before the other.
-    """
-    for size in sizes:
-        table = table[table[size] == table[size].max()]
-    return table
 
 
 def paired_curves(
