@@ -25,7 +25,7 @@ def last_listed_condition(table: pd.DataFrame, sizes: Iterable[str] = SIZES) -> 
 
 
 def largest_condition(table: pd.DataFrame, sizes: Iterable[str] = SIZES) -> pd.DataFrame:
-    """Selects the rows with the largest first size and, among these, the largest second size, in any order."""
+    """Selects the rows with the largest first size and, among these, the largest second size."""
     for size in sizes:
         table = table[table[size] == table[size].max()]
     return table
