@@ -172,15 +172,15 @@ def test_figure_3_shows_filters_of_the_sizes_of_the_paper_where_all_were_run():
     ("name", "remark"),
     [
         ("fig2", "Penalty at the edge of its grid"),
-        ("fig3", "Not finished, ended by max_steps: CNN"),
-        ("fig4", "Not finished, ended by max_steps: factorized"),
+        ("fig3", "Stopped at max_steps: CNN"),
+        ("fig4", "Stopped at max_steps: factorized"),
         # One cycle takes all its steps.
         ("fig5", "Penalty at the edge of its grid: fully connected"),
-        ("scaling", "Not finished, ended by max_steps: CNN"),
-        ("barcodes", "Not finished, ended by max_steps: factorized"),
+        ("scaling", "Stopped at max_steps: CNN"),
+        ("barcodes", "Stopped at max_steps: factorized"),
     ],
 )
-def test_a_figure_names_the_models_that_were_cut_short_or_at_an_edge(name, remark, drawing):
+def test_a_figure_names_the_models_that_stopped_at_max_steps_or_at_an_edge(name, remark, drawing):
     _, svg, _ = drawing(name)
     assert remark in " ".join(ET.parse(svg).getroot().itertext())
 
@@ -268,7 +268,7 @@ def test_only_fits_of_several_seeds_have_a_stability_over_seeds(run):
     assert one_seed.stability_seeds.isna().all()
 
 
-def test_seeds_agree_within_their_cell_and_selection():
+def test_seeds_agree_within_their_condition_and_selection():
     scores = pd.DataFrame({"condition": ["a", "a", "b"], "selection": "population"})
     tables = [
         pd.DataFrame({"neuron": np.arange(4), "cluster": clusters})
@@ -287,7 +287,7 @@ def test_locations_are_those_of_masks_and_averages_of_every_fit(run):
     assert pd.read_csv(run.last("fig3", "lasso_patch")["locations"]).empty
 
 
-def test_parameters_of_a_cell_predict_what_the_fit_predicts(run):
+def test_parameters_of_a_condition_predict_what_the_fit_predicts(run):
     files = run.last("fig4", "factorized_two_kernels")
     with read_netcdf(files["parameters"], groups_of(files["parameters"])[0]) as stored:
         pooled = np.einsum("cyx,nyx->nc", stored["features"], stored["masks"])
@@ -309,7 +309,7 @@ def test_scaling_holds_the_mean_over_neurons_of_every_seed(run):
     assert (row.converged, row.at_edge) == (mine.converged.mean(), mine.at_edge.mean())
 
 
-def test_the_last_cell_is_that_of_the_first_rule_and_the_last_sizes():
+def test_the_last_listed_condition_is_that_of_the_first_rule_and_the_last_sizes():
     table = pd.DataFrame(
         [(rule, n, 80, seed) for n in (4, 16) for seed in (0, 1) for rule in ("population", "neuron")],
         columns=["selection", "n_neurons", "n_images", "seed"],

@@ -237,7 +237,7 @@ def _images_saved(scores: pd.DataFrame) -> Iterator[Row]:
             }
 
 
-def _largest(rows: Iterator[Row]) -> list[Row]:
+def _largest(rows: Iterator[Row]) -> list[Any]:
     """Of every comparison on a dataset, the row of the largest condition."""
     comparisons = pd.DataFrame(rows, columns=COLUMNS).groupby([*_DATA, "comparison"], sort=False)
     return [largest_condition(table).iloc[0].to_dict() for _, table in comparisons]
