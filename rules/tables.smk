@@ -123,8 +123,8 @@ rule answer_questions:
         transfer=of_run("tables/transfer.csv"),
         reference=[*PAPER_CURVES, f"{REFERENCE}/table1.csv"],
     output:
-        answers="<results>/tables/answers.csv",
-        sentences="<results>/tables/sentences.csv",
+        output="<results>/tables/answers.csv",
+        written="<results>/tables/sentences.csv",
         front="<results>/pages/front.html",
         page=report(
             "<results>/pages/answers.html",

@@ -10,8 +10,8 @@ from plot_data_efficiency import main as plot
 CURVE = pd.DataFrame({"n_images": [64, 256, 1024, 4096], "feve": [0.0, 0.4, 0.8, 0.9]})
 
 
-def test_octaves_are_counted_against_the_papers_curve_of_the_same_population():
-    """Whatever else is in the run: mixed with the curve of the known kernel, 1.83 image_doublings became .81."""
+def test_image_doublings_are_counted_against_the_papers_curve_of_the_same_population():
+    """Whatever else is in the run: mixed with the curve of the known kernel, 1.83 doublings became 0.81."""
     rows = [
         ("cnn_one_kernel", 100, 256, 0.41),
         ("inferred", 100, 256, 0.8),
@@ -60,7 +60,7 @@ COLLECTED = PAPER | {"networks": ["cnn_one_kernel"]}
 REFERENCE = [REPOSITORY / "config" / "reference" / f"fig{number}.csv" for number in (3, 4, 5)]
 
 
-def test_the_table_has_a_row_per_cell_with_means_over_seeds(tables, tmp_path):
+def test_the_table_has_a_row_per_condition_with_means_over_seeds(tables, tmp_path):
     collect(**tables, **COLLECTED, reference=REFERENCE, table=tmp_path / "table.csv")
     table = pd.read_csv(tmp_path / "table.csv")
     assert len(table) == 4
@@ -71,7 +71,7 @@ def test_the_table_has_a_row_per_cell_with_means_over_seeds(tables, tmp_path):
     assert (table[["converged", "at_edge"]] == [0.5, 0.25]).all(axis=None)
     plain, started = (table[table.model == m] for m in table.model.unique())
     assert abs(plain.image_doublings_gained.iloc[0]) < 0.1
-    # Between .40 at 2^8 and .837 at 2^10 the paper's curve passes .80.
+    # Between 0.40 at 2^8 and 0.837 at 2^10 the paper's curve passes 0.80.
     assert 1.5 < started.image_doublings_gained.iloc[0] < 2
 
 

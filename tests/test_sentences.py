@@ -68,10 +68,9 @@ def written(question, *changes):
 
 def test_the_first_question_is_answered_by_what_neurons_reach_together_and_alone():
     assert written(1, TOGETHER) == (
-        "Yes, as far as single seeds tell: in conditions with 1024 images, 1000 neurons fitted together by cnn "
-        ""
-        "reach a FEVE of 0.83; 1 neuron alone reaches 0.17 (one seed, no interval; the paper reports 0.89 and "
-        "0.12). This is the only comparison of the run."
+        "Yes, as far as single seeds tell: in conditions with 1024 images, 1000 neurons fitted together by "
+        "cnn reach a FEVE of 0.83; 1 neuron alone reaches 0.17 (one seed, no interval; the paper reports 0.89 "
+        "and 0.12). This is the only comparison of the run."
     )
 
 
@@ -149,10 +148,10 @@ def test_other_recordings_are_answered_by_the_strategy_that_gains_most():
     frozen = STRATEGY | {"model": "transferred core, frozen", "value": 0.1, "low": 0.05, "high": 0.15}
     saved = STRATEGY | {"first": np.nan, "second": np.nan} | {"value": 2.0, "low": 1.5, "high": np.nan}
     assert written(6, own, frozen, STRATEGY, saved) == (
-        "Yes: at best, in conditions with 50 images of its own, the strategy 'pooled' reaches a correlation of "
-        "0.80 and the baseline 'own images, ridge' 0.50 (95 % interval 0.20 to 0.40). In conditions, 'pooled' "
-        "saves 2.00 doublings of training images against 'own images, ridge' (95 % interval: at least 1.50). "
-        "The interval lies above 0 in 2 of 2 comparisons."
+        "Yes: at best, in conditions with 50 images of its own, the strategy 'pooled' reaches a correlation "
+        "of 0.80 and the baseline 'own images, ridge' 0.50 (95 % interval 0.20 to 0.40). In conditions, "
+        "'pooled' saves 2.00 doublings of training images against 'own images, ridge' (95 % interval: at least "
+        "1.50). The interval lies above 0 in 2 of 2 comparisons."
     )
     assert written(6, own).startswith("Not answered by this run")
 

@@ -1,4 +1,4 @@
-"""What other recordings are worth to the neurons of one."""
+"""Gains from other recordings for the neurons of one recording."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ SIZES = (50, 100, 200, 400, 800)
 
 
 def scores(image_doublings, rng, sizes=SIZES, seeds=5, n_neurons=40, noise=0.02, level=0.2, slope=0.05):
-    """Scores that rise by ``slope`` an octave from ``level`` at 50 images, moved ``image_doublings`` to the left."""
+    """Scores that rise by ``slope`` a doubling from ``level`` at 50 images, moved to the left."""
     index = pd.MultiIndex.from_product(
         [sizes, range(seeds), range(n_neurons)], names=["n_images", "seed", "neuron"]
     )

@@ -30,7 +30,7 @@ LINE_COLORS = [*PALETTE[:6], PALETTE[7], "#882255", "#999933"]
 """Colors of curves: the palette without yellow, which is lost on white."""
 REFERENCE = "0.35"
 """Gray of the paper's values."""
-_DOTTED: Any = (0, (1, 1.5))
+DOTTED: Any = (0, (1, 1.5))
 _CHARACTERS, _LINE = 22, 0.12
 """Of remarks: characters per inch of width, and height of a line in inches."""
 
@@ -138,7 +138,7 @@ def draw_curves(
             paper = paper[paper.n_images.between(table.n_images.min(), table.n_images.max())]
             if len(paper):
                 color = LINE_COLORS[index % len(LINE_COLORS)]
-                style: dict[str, Any] = {"linestyle": _DOTTED, "linewidth": 1, "alpha": 0.55, "zorder": 0}
+                style: dict[str, Any] = {"linestyle": DOTTED, "linewidth": 1, "alpha": 0.55, "zorder": 0}
                 ax.plot(paper.n_images, paper.feve, color=color, **style)
                 drawn = True
     image_axis(ax, table.n_images)
@@ -159,7 +159,7 @@ def _entries(ax: Axes, paper: bool) -> dict[str, Any]:
     entries: list[Any] = list(zip(*ax.get_legend_handles_labels(), strict=True))
     entries.sort(key=lambda entry: isinstance(entry[0], Line2D))
     if paper:
-        entries.append((Line2D([], [], color=REFERENCE, linestyle=_DOTTED, linewidth=1), "paper"))
+        entries.append((Line2D([], [], color=REFERENCE, linestyle=DOTTED, linewidth=1), "paper"))
     return {"handles": [handle for handle, _ in entries], "labels": [name for _, name in entries]}
 
 

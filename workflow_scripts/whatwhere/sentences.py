@@ -204,8 +204,8 @@ def _other_recordings(rows: pd.DataFrame) -> str:
     saved = _saved(rows[(rows["model"] == row["model"]) & (rows["dataset"] == row["dataset"])], "'")
     return (
         f"{verdict(differences, 0, YES)}: at best, in {row['dataset']} with {row['n_images']:.0f} images of "
-        f"its own, the strategy '{row['model']}' reaches {first} and the baseline '{row['against']}' {second} "
-        f"({interval(row)}).{saved}{tally(differences)}"
+        f"its own, the strategy '{row['model']}' reaches {first} and the baseline '{row['against']}' "
+        f"{second} ({interval(row)}).{saved}{tally(differences)}"
     )
 
 
