@@ -29,47 +29,30 @@ from whatwhere.fitted.seed_fit import SeedFit
 pytestmark = pytest.mark.slow
 
 REFERENCE = REPOSITORY / "config" / "reference"
-
-
-FIGURES = [
-    "fig1",
-    "fig1 of three layers",
-    "fig2",
-    "fig3",
-    "fig4",
-    "fig5",
-    "scaling",
-    "barcodes",
-    "barcodes of three layers",
-]
+FIGURES = ["fig1", "fig1 of three layers", "fig2", "fig3", "fig4", "fig5", "scaling", "barcodes"]
+FIGURES += ["barcodes of three layers"]
 
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
     run = Run(tmp_path_factory.mktemp("run"))
     run.simulate("homogeneous", **GAUSSIANS, scales=[1.0], n_neurons=12)
-    run.simulate(
-        "two_types", **GAUSSIANS | {"variation": 0.05, "centered": False}, scales=[0.6, 1.0], n_neurons=16
-    )
+    varied = GAUSSIANS | {"variation": 0.05, "centered": False}
+    run.simulate("two_types", **varied, scales=[0.6, 1.0], n_neurons=16)
     run.simulate("four_features", **FEATURES, n_types=4, n_neurons=16)
-    run.fit("fig2_one", "homogeneous", "ridge_patch", small("ridge_patch"), [1], [80, 240], [0, 1])
-    run.fit("fig2", "homogeneous", "ridge_patch", small("ridge_patch"), [6], [80, 240], [0, 1])
-    joint = small("ridge_shared_patch")
-    run.fit("fig2", "homogeneous", "ridge_shared_patch", joint, [6], [80, 240], [0, 1])
-    sizes = ([1, 6, 12], [80, 240], [0, 1])
-    one = run.fit("fig3", "homogeneous", "cnn_one_kernel", small("cnn_one_kernel"), *sizes)
+    twice = ([80, 240], [0, 1])
+    for experiment, model, n in (
+        ("_one", "ridge_patch", 1),
+        ("", "ridge_patch", 6),
+        ("", "ridge_shared_patch", 6),
+    ):
+        run.fit(f"fig2{experiment}", "homogeneous", model, small(model), [n], *twice)
+    one = run.fit("fig3", "homogeneous", "cnn_one_kernel", small("cnn_one_kernel"), [1, 6, 12], *twice)
     run.fit("fig3", "homogeneous", "known_kernel", small("known_kernel"), [12], [80], [0])
     for experiment, n_images in (("fig3", 80), ("fig3_large", 240)):
         run.fit(experiment, "homogeneous", "lasso_patch", small("lasso_patch"), [1], [n_images], [0])
-    run.fit(
-        "fig4",
-        "two_types",
-        "factorized_two_kernels",
-        small("factorized_two_kernels"),
-        ["all"],
-        ["all"],
-        [0, 1],
-    )
+    two_kernels = small("factorized_two_kernels")
+    run.fit("fig4", "two_types", "factorized_two_kernels", two_kernels, ["all"], ["all"], [0, 1])
     both = {"seeds": [0], "rules": ("population", "neuron")}
     run.fit("fig5", "four_features", "factorized_relu", small("factorized_relu"), [4, 16], [80, 240], **both)
     for model in ("fixed_mask_relu", "fully_connected_relu"):
@@ -139,17 +122,15 @@ def drawing(run, tmp_path_factory):
 def test_a_figure_has_content_in_every_panel_and_nothing_beyond_its_edge(name, drawing):
     figure, svg, png = drawing(name)
     drawn_inches = figure.get_tightbbox()
-    width, height = figure.get_size_inches()
     assert min(drawn_inches.x0, drawn_inches.y0) > -0.01, "something lies left of or below the canvas"
-    assert drawn_inches.x1 < width + 0.01, "something lies right of the canvas"
-    assert drawn_inches.y1 < height + 0.01, "something lies above the canvas"
+    assert (drawn_inches.max < figure.get_size_inches() + 0.01).all(), "something lies right of or above it"
     for ax in figure.axes:
         assert not ax.axison or ax.has_data() or ax.get_label() == "<colorbar>"
         box = ax.get_window_extent()
         assert not ax.axison or min(box.width, box.height) > 4, "a panel has no room"
 
-    width = float(ET.parse(svg).getroot().get("width").removesuffix("pt"))
-    assert width / 72 == pytest.approx(plotting.PAGE) or width / 72 == pytest.approx(plotting.COLUMN)
+    inches = float(ET.parse(svg).getroot().get("width").removesuffix("pt")) / 72
+    assert inches in (pytest.approx(plotting.PAGE), pytest.approx(plotting.COLUMN))
     pixels = np.asarray(Image.open(png).convert("L"))
     assert 0.005 < (pixels < 200).mean() < 0.7
     edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
@@ -234,10 +215,10 @@ def test_types_stand_beside_the_papers_values_of_the_same_sizes():
     scores = pd.DataFrame(rows, columns=["dataset", "model", "neuron", "n_neurons", "n_images", "feve"])
     published = read_reference([REFERENCE / "fig5.csv"], {"factorized": "factorized_relu"})
     table = plot_fig5.over_neurons(scores, {"two": 8, "one": 4}, published)
-    assert table[["n_types", "model"]].to_numpy().tolist() == [
-        [4, "squared"],
-        [4, "factorized"],
-        [8, "factorized"],
+    assert list(zip(table.n_types, table.model, strict=True)) == [
+        (4, "squared"),
+        (4, "factorized"),
+        (8, "factorized"),
     ]
     np.testing.assert_allclose(table["mean"], [0.9, 0.6, 0.7])
     np.testing.assert_allclose(table.sd, [0, 0.2, 0], atol=1e-12)
@@ -245,9 +226,8 @@ def test_types_stand_beside_the_papers_values_of_the_same_sizes():
 
 
 def test_tables_of_a_figure_hold_every_fit_once(run):
-    codes, rated = (
-        pd.read_csv(run.last("fig5", "factorized_relu")[kind]) for kind in ("barcodes", "barcode_scores")
-    )
+    files = run.last("fig5", "factorized_relu")
+    codes, rated = (pd.read_csv(files[kind]) for kind in ("barcodes", "barcode_scores"))
     keys = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images", "seed"]
     assert not rated.duplicated(keys).any()
     assert not codes.duplicated([*keys, "neuron"]).any()
@@ -270,10 +250,8 @@ def test_only_fits_of_several_seeds_have_a_stability_over_seeds(run):
 
 def test_seeds_agree_within_their_condition_and_selection():
     scores = pd.DataFrame({"condition": ["a", "a", "b"], "selection": "population"})
-    tables = [
-        pd.DataFrame({"neuron": np.arange(4), "cluster": clusters})
-        for clusters in ([0, 0, 1, 1], [1, 1, 0, 0], [0, 1, 0, 1])
-    ]
+    found = ([0, 0, 1, 1], [1, 1, 0, 0], [0, 1, 0, 1])
+    tables = [pd.DataFrame({"neuron": np.arange(4), "cluster": clusters}) for clusters in found]
     agreement = cluster_barcodes.with_agreement(scores, tables).stability_seeds
     np.testing.assert_array_equal(agreement, [1, 1, np.nan])
 
@@ -314,11 +292,8 @@ def test_the_last_listed_condition_is_that_of_the_first_rule_and_the_last_sizes(
         [(rule, n, 80, seed) for n in (4, 16) for seed in (0, 1) for rule in ("population", "neuron")],
         columns=["selection", "n_neurons", "n_images", "seed"],
     )
-    condition = last_listed_condition(table)
-    assert condition.drop_duplicates().to_numpy().tolist() == [
-        ["population", 16, 80, 0],
-        ["population", 16, 80, 1],
-    ]
+    condition = last_listed_condition(table).drop_duplicates()
+    assert condition.to_numpy().tolist() == [["population", 16, 80, 0], ["population", 16, 80, 1]]
     assert plotting.example(table).seed.tolist() == [0]
 
 

@@ -57,16 +57,15 @@ def test_without_repeats_nothing_is_said_of_ceilings(rng):
 
 
 def test_seeds_are_averaged_after_neurons_with_the_sample_sd():
-    scores = pd.DataFrame(
-        {"n_images": 8, "seed": [0, 0, 1, 1, 2, 2], "feve": [0.2, 0.4, 0.5, 0.7, -3.0, 1.0]}
-    )
+    values = {"seed": [0, 0, 1, 1, 2, 2], "feve": [0.2, 0.4, 0.5, 0.7, -3.0, 1.0]}
+    scores = pd.DataFrame(values).assign(n_images=8)
     (row,) = over_seeds(scores, ["feve"], ["n_images"], least=0).to_dict("records")
     assert row == pytest.approx({"n_images": 8, "feve": 0.3, "feve_sd": 0.3})
     assert over_seeds(scores, ["feve"], ["n_images"]).feve[0] == pytest.approx(-0.1 / 3)
 
 
 def table_of(predictions, responses):
-    """Scores of a fit of which half of the neurons are finished."""
+    """Scores of a fit of which half of the neurons converged."""
     table = pd.DataFrame(scores(predictions, responses, noise_free=False))
     return table.assign(converged=table.index % 2 == 0, at_edge=False)
 

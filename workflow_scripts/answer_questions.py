@@ -20,8 +20,8 @@ INTRODUCTION = (
 )
 EXPLANATION = (
     "A difference (value) is a mean over paired seeds, or over paired neurons and seeds; first and second "
-    "are the compared values. Doublings are horizontal distances of curves at the stated performance. FEVE is "
-    "the fraction of explainable variance explained. Sizes are neurons fitted jointly, and training plus "
+    "are the compared values. Doublings are horizontal distances of curves at the stated performance. FEVE "
+    "is the fraction of explainable variance explained. Sizes are neurons fitted jointly, and training plus "
     "validation images; selection is the rule that selected the hyper-parameters. The last columns give the "
     "paper's value, if the paper published one at these sizes, and the table of this run. If not all fits "
     "converged, some stopped at max_steps, and a difference may be one of training time. at_edge is the "

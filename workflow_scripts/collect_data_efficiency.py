@@ -43,10 +43,10 @@ def main(
 ) -> None:
     """Writes one row per model, population and data size to ``table``.
 
-    ``paper`` has the model of the paper beside a model. All models of a dataset are compared with the first of
-    ``networks``, the paper's factorized networks. Columns: mean and standard deviation over seeds of FEVE
-    (not clipped), of the localization error in pixels and of the adjusted Rand index with the true number of
-    types, and the doublings of images gained over the paper.
+    ``paper`` has the model of the paper beside a model. All models of a dataset are compared with the
+    first of ``networks``, the paper's factorized networks. Columns: mean and standard deviation over seeds of
+    FEVE (not clipped), of the localization error in pixels and of the adjusted Rand index with the true
+    number of types, and the doublings of images gained over the paper.
     """
     rated, found = read_tables(scores), read_tables(locations)
     conditions = rated.groupby(KEYS, sort=False)
