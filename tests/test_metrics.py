@@ -74,7 +74,7 @@ def mixed_repeats(seed, n_neurons=300):
 
 
 def test_images_weigh_as_often_as_they_were_shown():
-    """Weighed alike, noisy single presentations leave a perfect model a median FEVE of .6 to .8 here."""
+    """Weighed alike, noisy single presentations leave a perfect model a median FEVE of 0.6 to 0.8 here."""
     found = [metrics.scores(*mixed_repeats(seed), noise_free=False) for seed in range(5)]
     medians = [np.nanmedian(one["feve"]) for one in found]
     assert np.mean(medians) == pytest.approx(1, abs=0.05)

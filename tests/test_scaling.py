@@ -137,7 +137,7 @@ def test_the_papers_curves_say_that_neurons_are_worth_less_the_more_there_are():
 
 @pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say():
-    """Where one rate for all sizes with a bootstrap covered in 17 % of two-seed designs of the quick run."""
+    """One rate for all sizes with a bootstrap covered in 17 % of two-seed designs of the quick run."""
     for name in ("quick, 3 seeds, logistic", "V4"):
         found = coverage(DESIGNS[name], 25, seed=1)
         assert found.covers.mean() > 0.9

@@ -58,7 +58,7 @@ def test_curves_are_compared_on_the_folds_that_both_have(rng):
 
 
 def test_intervals_are_over_folds_too(rng):
-    """What all neurons of a fold share widens them, however many neurons there are."""
+    """A common deviation of a fold widens them, however many neurons there are."""
     one, other = scores(1, rng, n_neurons=200), scores(0, rng, n_neurons=200)
     narrow = found(one, other).loc[100]
     shared = one.assign(correlation=one.correlation + 0.05 * rng.normal(size=5)[one.seed])
@@ -77,7 +77,7 @@ def test_intervals_hold_the_truth(rng):
         curve.correlation += 0.1 + shared
         row = found(curve, ridge).loc[50]
         held.append(row.gain_low < 0.1 < row.gain_high)
-    assert np.mean(held) > 0.87  # .95 in 300 runs
+    assert np.mean(held) > 0.87  # 0.95 in 300 runs
 
 
 def test_a_neuron_without_correlation_takes_no_part(rng):

@@ -73,10 +73,8 @@ def main(
         names = {"model": model, "region": regions[dataset]}
         rows.append(names | region_row(scored, selected, losses[model]))
     of_regions = pd.DataFrame(rows)
-    rows += [
-        {"model": model, "region": AVERAGE} | average_row(group)
-        for model, group in of_regions.groupby("model", sort=False)
-    ]
+    for model, group in of_regions.groupby("model", sort=False):
+        rows.append({"model": model, "region": AVERAGE} | average_row(group))
     published = read_reference([reference], paper).astype({"region": str}).drop(columns="source")
     published = published.rename(columns={"correlation": "paper", "validation_loss": "paper_validation_loss"})
     found = pd.DataFrame(rows).merge(published, on=["model", "region"], how="left")

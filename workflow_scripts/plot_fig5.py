@@ -43,10 +43,8 @@ def barcodes_by_type(ax: Axes, barcodes: pd.DataFrame, score: pd.Series) -> None
     ax.set_xticks(middles, [f"type {index + 1}" for index in range(len(middles))])
     ax.tick_params(axis="x", length=0)
     ax.set_yticks(range(len(weights)), range(1, len(weights) + 1))
-    ax.set(
-        ylabel="feature",
-        title=f"{score.n_clusters:.0f} clusters, ARI {score.ari:.2f}, NMI {score.nmi:.2f}",
-    )
+    title = f"{score.n_clusters:.0f} clusters, ARI {score.ari:.2f}, NMI {score.nmi:.2f}"
+    ax.set(ylabel="feature", title=title)
     ax.figure.colorbar(shown, ax=ax, label="normalized weight", pad=0.02, aspect=20)
 
 
@@ -82,10 +80,8 @@ def types(ax: Axes, table: pd.DataFrame, styles: dict[str, int]) -> None:
         ends = published.x - step / 2, published.x + step / 2
         ax.hlines(published.paper, *ends, color=plotting.REFERENCE, label="paper")
     ax.axhline(0, color="0.8", linewidth=0.6, zorder=0)
-    ax.set_xticks(
-        range(len(datasets)),
-        [f"{one.n_types}\n{one.n_neurons}\n{one.n_images}" for one in datasets.itertuples()],
-    )
+    names = [f"{one.n_types}\n{one.n_neurons}\n{one.n_images}" for one in datasets.itertuples()]
+    ax.set_xticks(range(len(names)), names)
     ax.set(xlabel="cell types, neurons, images", ylabel="FEVE", xlim=(-0.6, len(datasets) - 0.4))
 
 

@@ -49,9 +49,8 @@ def _rates(ax: Axes, rates: pd.DataFrame) -> None:
     for place, rate in zip(places, rates["rate"], strict=True):
         text, at = ("beyond", np.mean(ax.get_xlim())) if np.isnan(rate) else (f"{rate:.2f}", rate)
         ax.annotate(text, (at, place), (0, 4), textcoords="offset points", ha="center", fontsize=6.5)
-    names = [
-        f"{row.neurons_from} to {row.neurons_to}\nat {row.performance:.2f}" for row in rates.itertuples()
-    ]
+    sizes = zip(rates.neurons_from, rates.neurons_to, rates.performance, strict=True)
+    names = [f"{few} to {many}\nat {performance:.2f}" for few, many, performance in sizes]
     ax.set_yticks(places, names, fontsize=6.5)
     ax.set(xlabel="doublings of images\nper doubling of N", ylim=(-0.6, len(rates) - 0.4))
 

@@ -32,10 +32,8 @@ def panels(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     if len(regions) == 2:
         (name, rows), (_, average) = regions
         regions = [(name, average if rows.paper.isna().all() else rows)]
-    return [
-        (f"region {name}" if name.isdigit() else textwrap.fill(name.replace("_", " "), 26), rows)
-        for name, rows in regions
-    ]
+    titles = (f"region {n}" if n.isdigit() else textwrap.fill(n.replace("_", " "), 26) for n, _ in regions)
+    return [(title, rows) for title, (_, rows) in zip(titles, regions, strict=True)]
 
 
 def main(table: str | Path, labels: dict[str, str], svg: str | Path, png: str | Path) -> None:

@@ -96,16 +96,8 @@ def example(table: pd.DataFrame) -> pd.DataFrame:
 def draw_curve(ax: Axes, table: pd.DataFrame, index: int, name: str, value: str = "feve") -> None:
     """Draws a value over images with error bars, see :func:`whatwhere.conditions.over_seeds`."""
     table = table.sort_values("n_images")
-    ax.errorbar(
-        table["n_images"],
-        table[value],
-        table[f"{value}_sd"],
-        capsize=1.8,
-        elinewidth=0.8,
-        markeredgewidth=0,
-        label=name,
-        **style(index),
-    )
+    lines = {"capsize": 1.8, "elinewidth": 0.8, "markeredgewidth": 0} | style(index)
+    ax.errorbar(table["n_images"], table[value], table[f"{value}_sd"], label=name, **lines)
 
 
 def draw_curves(

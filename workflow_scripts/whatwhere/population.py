@@ -130,7 +130,7 @@ def standard_errors(evaluations: list[Evaluation], seed: int) -> dict[str, float
 
 
 def _spread(drawn: np.ndarray) -> float:
-    """Sd of draws, NaN where more than one in twenty is undefined."""
+    """Standard deviation of draws, NaN where more than one in twenty is undefined."""
     defined = drawn[np.isfinite(drawn)]
     return float(np.std(defined, ddof=1)) if len(defined) >= 0.95 * len(drawn) else np.nan
 
@@ -144,7 +144,5 @@ def remark_if_above_ceiling(name: str, scores: dict[str, float]) -> None:
                 "an axis or the repeats may be mistaken, or it is chance with few images",
                 name,
                 pooled,
-                scores[pooled],
-                scores["n_above_ceiling"],
-                scores["n_reliable"],
+                *(scores[key] for key in (pooled, "n_above_ceiling", "n_reliable")),
             )

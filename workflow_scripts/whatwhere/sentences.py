@@ -85,15 +85,9 @@ def verdict(rows: pd.DataFrame, threshold: float, words: tuple[str, str]) -> str
 
 def selected(rows: pd.DataFrame, *, closest: bool) -> pd.Series:
     """The comparison that a sentence states; see the module."""
-    keys = pd.DataFrame(
-        {
-            "interval": _bounded(rows),
-            "paper": rows["paper"].notna(),
-            "n_neurons": rows["n_neurons"],
-            "n_images": rows["n_images"],
-            "value": (-1 if closest else 1) * rows["value"],
-        }
-    )
+    keys = rows[["n_neurons", "n_images"]].assign(value=(-1 if closest else 1) * rows["value"])
+    keys.insert(0, "interval", _bounded(rows))
+    keys.insert(1, "paper", rows["paper"].notna())
     best = keys.sort_values(keys.columns.tolist(), ascending=False, kind="stable").index
     return rows.loc[best].iloc[0]
 
@@ -172,7 +166,7 @@ def _barcodes(rows: pd.DataFrame) -> str:
     low, high = rows["value"].min(), rows["value"].max()
     word = "Yes" if low >= AGREES else "No" if high <= DISAGREES else "In part"
     worst = rows.sort_values("value", kind="stable").iloc[0]
-    value = decimals(low) if len(rows) == 1 else f"{decimals(low)} to {decimals(high)}, the least"
+    value = decimals(low) if len(rows) == 1 else f"{decimals(low)} to {decimals(high)}, lowest"
     return (
         f"{word}: clusters of feature weights agree with the true types with an adjusted Rand index of "
         f"{value} for {worst['model']} in {worst['dataset']} ({interval(worst)}; 1 is perfect, 0 is chance)."
@@ -221,19 +215,12 @@ def sentences(answers: pd.DataFrame) -> pd.DataFrame:
     -------
     Columns ``question``, ``text``, ``sentence``.
     """
-    write = {
-        1: _shared_features,
-        2: _baselines,
-        3: _baselines,
-        4: _barcodes,
-        5: _exchange,
-        6: _other_recordings,
-    }
+    write = (_shared_features, _baselines, _baselines, _barcodes, _exchange, _other_recordings)
     rows = []
     for question, table in answers.groupby("question"):
         number = int(str(question))
         absent = (table["comparison"] == ABSENT).all()
-        sentence = _not_answered(number) if absent else write[number](table.reset_index(drop=True))
+        sentence = _not_answered(number) if absent else write[number - 1](table.reset_index(drop=True))
         rows.append({"question": number, "text": QUESTIONS[number], "sentence": sentence})
     return pd.DataFrame(rows)
 
