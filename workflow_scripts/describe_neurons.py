@@ -7,10 +7,11 @@ import pandas as pd
 import torch
 import xarray as xr
 
+from whatwhere.conditions import last_listed_condition
 from whatwhere.dataset import open_dataset, repeat_mean
 from whatwhere.errors import UserError
 from whatwhere.experiments.most_exciting import most_exciting_images
-from whatwhere.files import last_condition, read_netcdf, read_table, read_tensors, write_netcdf
+from whatwhere.files import read_netcdf, read_table, read_tensors, write_netcdf
 from whatwhere.fitted.model import FittedModel
 from whatwhere.fitted.run import assemble
 from whatwhere.locations import in_pixels
@@ -110,7 +111,7 @@ def main(
     most exciting images are found, which a fit of the second seed confirms.
     """
     torch.set_num_threads(threads)
-    selected = last_condition(read_table(selection), ["condition"])
+    selected = last_listed_condition(read_table(selection), ["condition"])
     content, rated = read_tensors(fits), read_table(scores)
     average, exciting, clusters = None, None, None
     with open_dataset(dataset) as data, read_netcdf(predictions) as predicted:
@@ -124,7 +125,7 @@ def main(
             same = [other for other in others if set(first.neurons) <= set(other.neurons)]
             exciting = most_exciting_images(first, n_starts=N_STARTS, confirm=same[0] if same else None)
         if barcodes:
-            table = last_condition(read_table(barcodes[0]))
+            table = last_listed_condition(read_table(barcodes[0]))
             clusters = table[table.seed == seed]["cluster"]
         known = describe(
             first,

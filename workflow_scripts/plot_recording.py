@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from whatwhere import plotting
+from whatwhere.conditions import last_listed_condition
 from whatwhere.dataset import open_dataset, repeat_mean
-from whatwhere.files import last_condition, read_netcdf, read_table
+from whatwhere.files import read_netcdf, read_table
 from whatwhere.fitted.seed_fit import selected_fits
 from whatwhere.locations import corner
 from whatwhere.logs import logged
@@ -112,7 +113,7 @@ def main(
     """Draws the last condition; neurons are shown for ``model``, correlations for all models."""
     plotting.use_style()
     tables = [read_table(path) for path in scores]
-    rated = pd.concat([last_condition(table) for table in tables], ignore_index=True)
+    rated = pd.concat([last_listed_condition(table) for table in tables], ignore_index=True)
     index = next(i for i, table in enumerate(tables) if table.model.iloc[0] == model)
     with (
         open_dataset(dataset) as data,

@@ -77,17 +77,6 @@ def read_table(path: str | Path) -> pd.DataFrame:
     return pd.read_csv(path)
 
 
-def last_condition(table: pd.DataFrame, sizes: Iterable[str] = ("n_neurons", "n_images")) -> pd.DataFrame:
-    """Selects the rows of the last, that is, largest condition and the first selection rule.
-
-    ``table`` holds one experiment, dataset and model in the order of the configuration. Its columns ``sizes``
-    name the condition.
-    """
-    keys = [*sizes]
-    condition = table[(table[keys] == table[keys].iloc[-1]).all(axis=1)]
-    return condition[condition.selection == condition.selection.iloc[0]]
-
-
 def read_tables(paths: Iterable[str | Path]) -> pd.DataFrame:
     """Reads several tables as one, rows in the order of the files."""
     return pd.concat([read_table(path) for path in paths], ignore_index=True)
