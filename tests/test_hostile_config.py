@@ -12,7 +12,7 @@ from recording_files import IMAGE, SPLIT
 from tiny_run import configuration, experiment, finished_files, snakemake, write_config
 
 from whatwhere.config.files import read
-from whatwhere.config.resolve import EXPERIMENT, resolve
+from whatwhere.config.resolve import EXPERIMENT
 from whatwhere.config.validation import validate
 from whatwhere.errors import UserError
 
@@ -142,7 +142,7 @@ def refusal(config):
     """The one line that a config is refused with."""
     sources = [("mine.yaml", config)]
     with pytest.raises(UserError) as error:
-        validate(resolve(config, sources), sources)
+        validate(config, sources)
     message = str(error.value)
     assert message.startswith("mine.yaml: ")
     assert "\n" not in message

@@ -54,9 +54,7 @@ def test_a_target_without_its_own_ridge_is_refused(tmp_path):
         experiment["models"].remove("ridge_bank")
 
     message = refused(TRANSFER, tmp_path, no_ridge)
-    assert (
-        "transfer needs a ridge on a feature bank fitted to 'v4_210325' alone, at several n_images" in message
-    )
+    assert "transfer needs a ridge on a feature bank of 'v4_210325' alone, at several n_images" in message
 
 
 @pytest.fixture

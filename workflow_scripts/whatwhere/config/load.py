@@ -1,4 +1,4 @@
-"""From files to the configuration that runs: read, merged with the default one, resolved and validated."""
+"""From files to the configuration that runs: read, merged with the default one and validated."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from whatwhere.config.files import FOLDER, Config, from_command_line, merge, read
-from whatwhere.config.resolve import resolve
 from whatwhere.config.schema import Sources
 from whatwhere.config.validation import validate
 
@@ -53,16 +52,15 @@ def load(
     UserError
         With one line that names file and key, what is wrong and what is allowed.
     """
-    files = dict.fromkeys(Path(path).resolve() for path in (*DEFAULTS, *paths))
+    files = {
+        str(path): read(path) for path in dict.fromkeys(Path(path).resolve() for path in (*DEFAULTS, *paths))
+    }
     typed = from_command_line(command_line or {})
-    sources = [(str(path), read(path)) for path in files] + ([("--config", typed)] if typed else [])
     written: Config = {}
-    contents = [content for name, content in sources if name != "--config"]
-    for content in [*contents, _beyond(given or {}, contents), typed]:
+    for content in (*files.values(), _beyond(given or {}, list(files.values())), typed):
         written = merge(written, content)
-    config = resolve(written, sources)
-    validate(config, sources)
-    return Loaded(config, written, sources)
+    sources = [*files.items(), *([("--config", typed)] if typed else [])]
+    return Loaded(validate(written, sources), written, sources)
 
 
 def _beyond(given: Config, contents: Sequence[Any]) -> Config:
