@@ -21,7 +21,6 @@ from whatwhere.config.kinds import kind_of
 from whatwhere.config.load import load
 from whatwhere.config.resolve import FIGURE_KEYS
 from whatwhere.config.traits import traits_of
-from whatwhere.config.strategies import with_strategies
 from whatwhere.errors import UserError
 from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings import input_files, is_downloaded, stamp
@@ -48,9 +47,7 @@ config = resolved(config)
 RUN = f"results/{config['run']}"
 EXPERIMENTS = {experiment["name"]: experiment for experiment in config["experiments"]}
 FITS = plan.fits(config)
-STRATEGIES = with_strategies(config, FITS)
 CONDITIONS = plan.conditions(config)
-MEMBERS = plan.members(config)
 EXAMPLES = FITS[FITS.example].drop_duplicates("figure")
 RESULTS = plan.results(FITS)
 PAGES = [

@@ -39,8 +39,8 @@ TABLES = {
         "input": {"scores": of_fits("scores/{fit.path}.csv", "figure == 'transfer'")},
         "output": {"table": "transfer.csv"},
         "params": {
-            "targets": list(STRATEGIES.query("figure == 'transfer'").target),
-            "ways": list(STRATEGIES.query("figure == 'transfer'").strategy),
+            "targets": list(FITS.query("figure == 'transfer'").target),
+            "ways": list(FITS.query("figure == 'transfer'").strategy),
         },
     },
     "collect_table1": {

@@ -11,7 +11,7 @@ import collect_transfer
 import plot_transfer
 from whatwhere.config import plan
 from whatwhere.config.load import load
-from whatwhere.config.strategies import OWN_RIDGE, STRATEGIES, with_strategies
+from whatwhere.config.strategies import OWN_RIDGE, STRATEGIES
 from whatwhere.errors import UserError
 from whatwhere.questions import answers
 
@@ -19,7 +19,7 @@ TRANSFER = load([REPOSITORY / "config" / "transfer.yaml"]).config
 
 
 def drawn(config):
-    fits = with_strategies(config, plan.fits(config))
+    fits = plan.fits(config)
     return fits[fits.figure == "transfer"]
 
 
