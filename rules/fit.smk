@@ -7,11 +7,11 @@ rule train:
                 "<results>/fits/{condition.localizer}/fits.pt",
                 "<results>/fits/{condition.localizer}/validation.nc",
             ],
-            condition=lookup(both(OF_CONDITION, "localizer != ''"), within=CONDITIONS),
+            condition=lookup(f"{OF_CONDITION} and localizer != ''", within=CONDITIONS),
         ),
         core=collect(
             ["{condition.core}/fits.pt", "{condition.core}/validation.nc"],
-            condition=lookup(both(OF_CONDITION, "core != ''"), within=CONDITIONS),
+            condition=lookup(f"{OF_CONDITION} and core != ''", within=CONDITIONS),
         ),
     output:
         fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
@@ -47,7 +47,7 @@ rule fit_baseline:
         dataset="<results>/data/{dataset}.nc",
         core=collect(
             ["{condition.core}/fits.pt", "{condition.core}/validation.nc"],
-            condition=lookup(both(OF_CONDITION, "core != ''"), within=CONDITIONS),
+            condition=lookup(f"{OF_CONDITION} and core != ''", within=CONDITIONS),
         ),
     output:
         fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
