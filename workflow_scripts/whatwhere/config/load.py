@@ -10,7 +10,7 @@ from whatwhere.config.schema import Sources
 from whatwhere.config.validation import validate
 
 DEFAULTS = (FOLDER / "models.yaml", FOLDER / "config.yaml")
-"""The library of settings, datasets and models, and the quick run: every other configuration extends them."""
+"""The library of settings, datasets and models, and the quick run: every other configuration extends both."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ def load(
     paths
         Files that extend the default configuration, in order.
     given
-        The configuration as Snakemake merged it. A workflow that uses this one as a module passes some of it
-        instead of files; what no file says extends them.
+        The configuration as Snakemake merged it. A workflow that uses this one as a module passes keys here
+        instead of files; keys that no file holds extend the files.
     command_line
-        What ``--config`` brings.
+        Keys and values of ``--config``.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def load(
 
 
 def _beyond(given: Config, contents: Sequence[Any]) -> Config:
-    """Part of a mapping that none of the contents says in the same place."""
+    """Returns the keys and values of a mapping that none of the contents holds at the same place."""
     beyond: Config = {}
     for key, value in given.items():
         said = [content[key] for content in contents if isinstance(content, dict) and key in content]

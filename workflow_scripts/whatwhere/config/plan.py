@@ -77,12 +77,7 @@ def shown_model(names: Sequence[str], models: Config) -> str:
 
 
 def conditions(config: Config) -> pd.DataFrame:
-    """Tables every population and data size of every fit, a row each, smallest first.
-
-    Parameters
-    ----------
-    config
-        A resolved, valid configuration.
+    """Tables every population and data size of every fit, smallest first; parameters as for :func:`fits`.
 
     Returns
     -------
@@ -100,16 +95,14 @@ def conditions(config: Config) -> pd.DataFrame:
         sizes = list(itertools.product(map(str, experiment["n_neurons"]), map(str, experiment["n_images"])))
         for n_neurons, n_images in sizes:
             condition = f"n{n_neurons}-d{n_images}"
-            source, core = model.get("core_from", {}), ""
+            core, source = "", model.get("core_from", {})
             if "file" in source:
                 core = str(Path(source["file"]).parent)
             elif source:
                 # A model of this dataset lends the core of this condition, of another dataset its largest.
-                inside = (
-                    f"{source.get('experiment', fit['experiment'])}/{source.get('dataset', fit['dataset'])}"
-                )
-                lent = "nall-dall" if "dataset" in source else condition
-                core = f"results/{config['run']}/fits/{inside}/{source['model']}/{lent}"
+                lender, lent = fit | source, "nall-dall" if "dataset" in source else condition
+                inside = "/".join(lender[key] for key in ("experiment", "dataset", "model"))
+                core = f"results/{config['run']}/fits/{inside}/{lent}"
             rows.append(
                 fit
                 | {
@@ -127,13 +120,7 @@ def conditions(config: Config) -> pd.DataFrame:
 
 
 def results(planned: pd.DataFrame) -> list[str]:
-    """Tables, figures and pages that a run makes, as paths below its folder.
-
-    Parameters
-    ----------
-    planned
-        What :func:`fits` returns.
-    """
+    """Returns tables, figures and pages that a run makes of its :func:`fits`, as paths below its folder."""
     drawn = sorted(set(planned.figure) - {""})
     recorded = sorted(planned.dataset[planned.recording].unique())
     barcodes = list(planned.path[planned.barcodes])
@@ -166,7 +153,7 @@ def results(planned: pd.DataFrame) -> list[str]:
 
 
 def used(config: Config, section: str) -> list[str]:
-    """Names of the ``datasets`` or ``models`` that experiments use, and of what pools are made of."""
+    """Names of the ``datasets`` or ``models`` that experiments use, and of the recordings that are pooled."""
     names = [name for one in config["experiments"] for name in one[section]]
     inside = [one for name in names for one in config[section][name].get("recordings", [])]
     return list(dict.fromkeys(names + inside))

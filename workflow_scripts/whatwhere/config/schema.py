@@ -29,18 +29,10 @@ _Validator = jsonschema.validators.extend(
 
 
 def fail(path: Iterable[str | int], message: str, sources: Sources, inside: Iterable[str] = ()) -> UserError:
-    """Error about a key, with one line that names its file.
+    """Returns the error about the key at a path, one line that names its file.
 
-    Parameters
-    ----------
-    path
-        The key's place in the configuration.
-    message
-        What is wrong and what is allowed.
-    sources
-        What was merged, in order.
-    inside
-        Key inside of the one at ``path`` whose file is to be named.
+    The message says what is wrong and what is allowed. ``inside`` is the key inside of ``path`` whose file is
+    named.
     """
     path = tuple(path)
 
@@ -70,18 +62,7 @@ def _validator(schema: str) -> Any:
 
 
 def check_schema(value: Any, schema: str, path: tuple[str, ...], sources: Sources) -> None:
-    """Refuses what does not fulfil a schema.
-
-    Parameters
-    ----------
-    value
-        The part of the configuration at ``path``.
-    schema
-        Name of a file of ``config/schemas``.
-    path
-        Place of ``value`` in the configuration.
-    sources
-        What was merged, in order.
+    """Refuses a value at a path that does not fulfil the schema of a file of ``config/schemas``.
 
     Raises
     ------
