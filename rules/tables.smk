@@ -53,8 +53,8 @@ TABLES = {
         "input": files_by_kind("figure == 'transfer'", "scores"),
         "output": {"table": "transfer.csv"},
         "params": {
-            "targets": list(STRATEGIES.query("figure == 'transfer'").target),
-            "strategies": list(STRATEGIES.query("figure == 'transfer'").strategy),
+            "targets": list(FITS.query("figure == 'transfer'").target),
+            "strategies": list(FITS.query("figure == 'transfer'").strategy),
         },
     },
     "collect_table1": {

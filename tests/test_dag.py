@@ -90,7 +90,7 @@ def test_figure_4_finds_its_network_among_several_experiments(tmp_path):
     )
     done = planned(tmp_path, configuration(models=models, experiments=[first, second]))
     assert done.returncode == 0, done.stderr
-    assert "scores/networks/small/two.csv" in done.stdout.split("Subset Figure 4")[0]
+    assert "scores/networks/small/two.csv" in done.stdout.split("Draw Figure 4")[0]
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path):
@@ -107,7 +107,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path):
     expected = f"Error: datasets.mine: {tmp_path / 'images.npy'}: no such file or folder"
     assert done.stderr.strip().splitlines()[-1] == expected
     config["datasets"]["mine"]["images"] = "{x}.npy"
-    assert "datasets.mine.images: '{x}.npy': Snakemake reads braces" in planned(tmp_path, config).stderr
+    assert "datasets.mine.images: '{x}.npy' has braces" in planned(tmp_path, config).stderr
 
 
 def test_a_session_rewritten_in_place_is_loaded_again(tmp_path):

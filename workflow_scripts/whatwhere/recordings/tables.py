@@ -10,9 +10,9 @@ from typing import TextIO
 import numpy as np
 import pandas as pd
 
-from whatwhere.config.dataset_checks import TABLES
 from whatwhere.errors import UserError
 
+_TABLES = (".csv", ".tsv", ".txt")
 _OTHERS = (".xlsx", ".xls", ".ods", ".parquet", ".feather", ".pkl", ".pickle", ".gz", ".sav", ".rds")
 _SEPARATORS = (",", ";", "\t")
 _MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none")
@@ -74,7 +74,7 @@ def is_table(location: str) -> bool:
     """Whether a file name ends like a text table's; UserError for those of other tables."""
     if location.lower().endswith(_OTHERS):
         raise UserError(f"{location}: is a table of a type that is not read: save it as .csv")
-    return location.lower().endswith(TABLES)
+    return location.lower().endswith(_TABLES)
 
 
 def read_table(path: Path) -> Table:
