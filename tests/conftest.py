@@ -1,16 +1,9 @@
+# Large libraries are imported where they are used: the process that starts the workers needs none of them.
 import functools
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-import xarray as xr
 from filelock import FileLock
-
-from whatwhere.config.load import load
-
-# Fits repeat bit by bit only with the same number of threads.
-torch.set_num_threads(1)
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared" / "data"
@@ -28,6 +21,8 @@ WHOLE_RUNS = ("sessions_run", "finished_run")
 @functools.cache
 def resolved(name="config.yaml"):
     """Returns a checked configuration of the repository. Tests share it: copy before a change."""
+    from whatwhere.config.load import load
+
     return load(CONFIGURATIONS[name]).config
 
 
@@ -98,14 +93,27 @@ def sessions_run(made_once):
     return made_once("sessions", make)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Fits repeat bit by bit only with the same number of threads."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def rng():
+    import numpy as np
+
     return np.random.default_rng(0)
 
 
 @pytest.fixture
 def tiny_dataset(rng):
     """A recording with y != x, three channels, unequal repeats and two folds."""
+    import numpy as np
+    import xarray as xr
+
     n_images, n_neurons = 60, 5
     images = rng.normal(3, 2, (n_images, 3, 9, 11)).astype(np.float32)
     responses = rng.poisson(2.0, (4, n_images, n_neurons)).astype(np.float32)
@@ -184,6 +192,8 @@ def factorized(**changes):
 
 def content_of(definition, model, n_settings, neurons, image_mean, image_sd):
     """Content of ``fits.pt`` as if all settings had ended in ``model``, with images of this mean and sd."""
+    import torch
+
     stored = {
         "neurons": neurons,
         "input_mean": image_mean,
