@@ -40,7 +40,7 @@ TABLES = {
         "output": {"table": "transfer.csv"},
         "params": {
             "targets": list(STRATEGIES.query("figure == 'transfer'").target),
-            "ways": list(STRATEGIES.query("figure == 'transfer'").strategy),
+            "strategies": list(STRATEGIES.query("figure == 'transfer'").strategy),
         },
     },
     "collect_table1": {
