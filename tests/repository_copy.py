@@ -1,6 +1,7 @@
 """Running the real workflow from tests."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def copy_repository(target):
 
 
 def snakemake(repository, *arguments, **environment):
-    """Run Snakemake in a repository; returns the finished process with its output as text."""
+    """Run Snakemake in a repository; returns the completed process with its output as text."""
     return subprocess.run(
         [sys.executable, "-m", "snakemake", *arguments],
         cwd=repository,
@@ -40,3 +41,9 @@ def snakemake(repository, *arguments, **environment):
         text=True,
         check=False,
     )
+
+
+def rules():
+    """Names of all rules; those of tables and figures are keys of dictionaries."""
+    text = "".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
+    return set(re.findall(r'^(?:rule |    ")(\w+)(?:": \{|:)$', text, re.MULTILINE))

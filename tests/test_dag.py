@@ -8,7 +8,7 @@ import pytest
 import yaml
 from conftest import CONFIGURATIONS, factorized, resolved, small_core
 from recording_files import write_sensorium
-from repository_copy import REPOSITORY, snakemake
+from repository_copy import REPOSITORY, rules, snakemake
 from tiny_run import DATASET, configuration, experiment
 
 pytestmark = pytest.mark.slow
@@ -51,8 +51,7 @@ def test_the_configs_that_differ_most_plan_every_rule(tmp_path):
         assert done.returncode == 0, done.stderr
         assert f"results/{resolved(name)['run']}/tables/summary.csv" in done.stdout
         planned |= set(re.findall(r"^(\w+) +\d+$", done.stdout, re.MULTILINE))
-    rules = "".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
-    assert planned - {"all", "total"} == set(re.findall(r"^rule (\w+):$", rules, re.MULTILINE))
+    assert planned - {"all", "total"} == rules()
 
 
 def planned(folder, config):
@@ -90,7 +89,7 @@ def test_figure_4_finds_its_network_among_several_experiments(tmp_path):
     )
     done = planned(tmp_path, configuration(models=models, experiments=[first, second]))
     assert done.returncode == 0, done.stderr
-    assert "scores/networks/small/two.csv" in done.stdout.split("Subset Figure 4")[0]
+    assert "scores/networks/small/two.csv" in done.stdout.split("Draw Figure 4")[0]
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path):
