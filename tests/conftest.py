@@ -9,7 +9,7 @@ REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared" / "data"
 _CONFIG = REPOSITORY / "config"
 CONFIGURATIONS = {path.name: [path] for path in sorted(_CONFIG.glob("*.yaml")) if path.stem != "models"}
-"""Files of every configuration of the repository, by its name: some are laid over or under another."""
+"""Files of every configuration of the repository, by its name: some override or complete another."""
 CONFIGURATIONS["table1_full.yaml"].insert(0, _CONFIG / "table1.yaml")
 CONFIGURATIONS["recording.yaml"].append(REPOSITORY / "examples" / "my_recording.yaml")
 
@@ -27,7 +27,7 @@ def resolved(name="config.yaml"):
 
 
 def pytest_collection_modifyitems(items):
-    """Sorts tests for two workers, each of which gets one half of the list: both begin with long tests."""
+    """Puts long tests at the start and the middle of the list, where two workers begin."""
     slow_files = {item.path for item in items if item.get_closest_marker("slow")}
     groups, fast = {name: [] for name in WHOLE_RUNS}, []
     for item in items:
@@ -76,7 +76,7 @@ def finished_run(made_once):
         run = snakemake(repository, "all", "build_report", *CONFIG, **OFFLINE)
         assert run.returncode == 0, run.stdout + run.stderr
 
-    return made_once("converged", make)
+    return made_once("finished", make)
 
 
 @pytest.fixture(scope="session")

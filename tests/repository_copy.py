@@ -15,7 +15,7 @@ CONFIG = ("--cores", "2", "--configfile", "config/test.yaml")
 
 
 def copy_repository(target):
-    """Copy what git tracks or would add, without results and caches."""
+    """Copies the files that git tracks or would add: no results, no caches."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=REPOSITORY,
@@ -32,7 +32,7 @@ def copy_repository(target):
 
 
 def snakemake(repository, *arguments, **environment):
-    """Run Snakemake in a repository; returns the completed process with its output as text."""
+    """Runs Snakemake in a repository; returns the completed process with its output as text."""
     return subprocess.run(
         [sys.executable, "-m", "snakemake", *arguments],
         cwd=repository,

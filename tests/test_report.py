@@ -11,6 +11,9 @@ from whatwhere.config.files import read
 
 pytestmark = pytest.mark.slow
 
+SHOWN = "#app img[src^=data], iframe"
+"""Selector of the figure or page that is open."""
+
 
 @pytest.fixture(scope="module")
 def chrome(tmp_path_factory):
@@ -52,9 +55,7 @@ def test_the_report_shows_every_figure_and_page(browser):
     for category in browser.execute_script("return Object.keys(categories)"):
         for row in open_category(browser, category):
             click(browser, row.find_element("css selector", "td:last-child a"))
-            picture = wait(browser, lambda b: b.find_elements("css selector", "#app img[src^=data], iframe"))[
-                -1
-            ]
+            picture = wait(browser, lambda b: b.find_elements("css selector", SHOWN))[-1]
             if picture.tag_name == "img":
                 wait(browser, lambda b, img=picture: img.get_property("naturalWidth") > 100)
             else:
