@@ -28,7 +28,13 @@ FEATURES = {
     "image_size": 20,
     "normalize": "global",
 }
-SIZES = {"n_images": 240, "n_test": 40, "validation_fraction": 0.2, "validation_max": 0, "seed": 3}
+SIZES = {
+    "n_images": 240,
+    "n_test": 40,
+    "validation_fraction": 0.2,
+    "validation_max": 0,
+    "seed": 3,
+}
 
 
 def small(model, steps=20):

@@ -11,8 +11,7 @@ from whatwhere.config.files import read
 
 pytestmark = pytest.mark.slow
 
-SHOWN = "#app img[src^=data], iframe"
-"""Selector of the figure or page that is open."""
+PICTURES = "#app img[src^=data], iframe"
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +54,7 @@ def test_the_report_shows_every_figure_and_page(browser):
     for category in browser.execute_script("return Object.keys(categories)"):
         for row in open_category(browser, category):
             click(browser, row.find_element("css selector", "td:last-child a"))
-            picture = wait(browser, lambda b: b.find_elements("css selector", SHOWN))[-1]
+            picture = wait(browser, lambda b: b.find_elements("css selector", PICTURES))[-1]
             if picture.tag_name == "img":
                 wait(browser, lambda b, img=picture: img.get_property("naturalWidth") > 100)
             else:
@@ -80,10 +79,8 @@ def test_a_caption_and_the_code_of_its_rule_can_be_opened(browser):
     click(browser, row.find_elements("css selector", "td:last-child a")[1])
     wait(browser, lambda b: "the paper's own value" in b.find_element("tag name", "body").text)
     click(browser, wait(browser, lambda b: b.find_element("xpath", "//span[span='answer_questions']/a")))
-    wait(
-        browser,
-        lambda b: "Answer the questions of a run from its tables" in b.find_element("tag name", "body").text,
-    )
+    code = "Answer the questions of a run from its tables"
+    wait(browser, lambda b: code in b.find_element("tag name", "body").text)
 
 
 def test_the_front_page_and_the_statistics_draw(browser):
@@ -122,11 +119,8 @@ def test_the_last_job_of_every_rule_is_timed(finished_run):
 def test_the_answers_of_the_run_are_those_of_its_tables(finished_run):
     tables = finished_run / "results" / "test" / "tables"
     answers, scores = (pd.read_csv(tables / f"{name}.csv") for name in ("answers", "scores"))
-    (row,) = answers[
-        (answers.question == 3)
-        & (answers.comparison == "factorized_small minus ridge")
-        & (answers.selection == "neuron")
-    ].to_dict("records")
+    asked = "question == 3 and comparison == 'factorized_small minus ridge' and selection == 'neuron'"
+    (row,) = answers.query(asked).to_dict("records")
     condition = scores[(scores.n_images == row["n_images"]) & (scores.selection == "neuron")]
     means = condition.groupby("model").feve.mean()
     assert row["value"] == pytest.approx(means["factorized_small"] - means["ridge"])
