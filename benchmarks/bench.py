@@ -46,11 +46,11 @@ ROOT = Path(__file__).parents[1]
 def random_case(definition: dict, shape: ImageShape, n_neurons: int, n_train: int, n_validation: int) -> Case:
     """A case with the data of :func:`cases.population`."""
     images, responses = population(n_train + n_validation, shape, n_neurons, seed=0)
-    parts = (images[:n_train], responses[:n_train], images[n_train:], responses[n_train:])
-    return Case(definition, Tensors(*(part.to(DEVICE) for part in parts)))
+    tensors = (images[:n_train], responses[:n_train], images[n_train:], responses[n_train:])
+    return Case(definition, Tensors(*(tensor.to(DEVICE) for tensor in tensors)))
 
 
-def plain_steps(case: Case, n_steps: int, n_fits: int = 1) -> Callable[[], None]:
+def eager_steps(case: Case, n_steps: int, n_fits: int = 1) -> Callable[[], None]:
     """Steps of the baseline loop for the first settings, one after the other."""
 
     def task() -> None:
@@ -70,7 +70,7 @@ def plain_steps(case: Case, n_steps: int, n_fits: int = 1) -> Callable[[], None]
 def training_step(precision: str, target: float) -> Iterator[Row]:
     """(a) One step of the network of section G.2."""
     case = random_case(three_layers(), (1, 31, 31), 103, 512, 2)
-    times = compare(lambda: case.train(1, max_steps=3, precision=precision), plain_steps(case, 3), repeats=4)
+    times = compare(lambda: case.train(1, max_steps=3, precision=precision), eager_steps(case, 3), repeats=4)
     note = rate(3 * case.operations(), times["ours"], precision)
     yield Row("a", f"step of the G.2 network, {precision}", **times, measured="all", target=target, note=note)
 
@@ -97,7 +97,7 @@ def sweep(case: Case, together: int, **changes: Any) -> None:
 def figure_3_sweep(n_neurons: int, together: int, target: float) -> Iterator[Row]:
     """(c) Ten penalties and two seeds of a condition of Figure 3."""
     case = random_case(one_kernel(), (1, 48, 48), n_neurons, 819, 205)
-    times = compare(lambda: sweep(case, together, max_steps=50), plain_steps(case, 50), repeats=2, scale=20)
+    times = compare(lambda: sweep(case, together, max_steps=50), eager_steps(case, 50), repeats=2, scale=20)
     what = f"20 fits of a Fig 3 condition (N {n_neurons}, D 2^10), {together} at once"
     note = rate(2 * 50 * case.operations(), times["ours"], "float32")
     yield Row("c", what, **times, measured="1 of 20 fits, 50 steps each", target=target, note=note)
@@ -108,7 +108,7 @@ def figure_5_sweep(precision: str, target: float) -> Iterator[Row]:
     case = random_case(nonlinear_features(), (3, 44, 44), 100, 896, 2)
     times = compare(
         lambda: sweep(case, 1, max_steps=4, precision=precision),
-        plain_steps(case, 4, n_fits=4),
+        eager_steps(case, 4, n_fits=4),
         repeats=2,
         scale=5,
     )
@@ -146,7 +146,7 @@ def linear_models() -> Iterator[Row]:
 
 
 def factorized_ridge() -> Iterator[Row]:
-    """(d) The factorized ridge of 1000 neurons on a feature bank, against a ridge per neuron on the same features."""
+    """(d) Factorized ridge of 1000 neurons on the Gabor feature bank, against a ridge per neuron."""
     fit = simulated(6250)
     feature_bank = GaborFeatureBank(
         (1, 48, 48), {"wavelengths": [4, 8, 16], "orientations": 6, "average_pooling": 4}
@@ -230,11 +230,11 @@ def run(name: str) -> None:
         print(row.line(), flush=True)
     if not rows:
         return
-    parts = [table(rows).assign(benchmark=name)]
+    tables = [table(rows).assign(benchmark=name)]
     if TABLE.exists():
         earlier = read_table(TABLE)
-        parts.insert(0, earlier[earlier.benchmark != name])
-    write_table(pd.concat(parts, ignore_index=True), TABLE)
+        tables.insert(0, earlier[earlier.benchmark != name])
+    write_table(pd.concat(tables, ignore_index=True), TABLE)
 
 
 def main(names: list[str]) -> int:

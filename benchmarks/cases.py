@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from eager import PlainNetwork
+from eager import EagerNetwork
 from torch.utils.flop_counter import FlopCounterMode
 
 from whatwhere.config.load import load
@@ -75,9 +75,9 @@ def population(n_images: int, shape: ImageShape, n_neurons: int, seed: int) -> t
     fields = center / center.sum((1, 2), keepdim=True) - surround / surround.sum((1, 2), keepdim=True)
     responses = torch.empty(n_images, n_neurons)
     for start in range(0, n_images, 4096):
-        part = slice(start, start + 4096)
-        rates = 4 * (images[part].mean(1).flatten(1) @ fields.flatten(1).T)
-        responses[part] = torch.poisson(torch.nn.functional.softplus(rates), generator=generator)
+        block = slice(start, start + 4096)
+        rates = 4 * (images[block].mean(1).flatten(1) @ fields.flatten(1).T)
+        responses[block] = torch.poisson(torch.nn.functional.softplus(rates), generator=generator)
     return images, responses
 
 
@@ -98,7 +98,7 @@ class Case:
 
     @property
     def spec(self) -> ModelSpec:
-        """The model, worked out."""
+        """Settings, groups and schedule of the model."""
         return ModelSpec.of(self.definition)
 
     def encoders(self) -> list[Model]:
@@ -133,9 +133,9 @@ class Case:
         ]
         fits = []
         for first in range(0, len(encoders), together):
-            part = slice(first, first + together)
+            batch = slice(first, first + together)
             order = torch.Generator().manual_seed(1)
-            training = Training(encoders[part], [Block(self.data)], objectives[part], config, [order])
+            training = Training(encoders[batch], [Block(self.data)], objectives[batch], config, [order])
             fits += training.run(lambda _: None)
         return fits
 
@@ -149,6 +149,6 @@ class Case:
             counts.append(counter.get_total_flops())
         return counts[1] - counts[0]
 
-    def eager(self, encoder: Model) -> PlainNetwork:
+    def eager(self, encoder: Model) -> EagerNetwork:
         """Baseline network with the values of an encoder."""
-        return PlainNetwork(self.definition, encoder).to(self.data.train_images.device)
+        return EagerNetwork(self.definition, encoder).to(self.data.train_images.device)

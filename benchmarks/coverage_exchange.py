@@ -2,9 +2,9 @@
 
     PYTHONPATH=workflow_scripts python benchmarks/coverage_exchange.py
 
-Curves of known form are drawn with the errors of fits: the images of a seed are the same for all population
-sizes and nested in the data sizes, neurons differ in quality, and every fit has its own error. Takes minutes
-of one core.
+Curves of known form are simulated with the errors of fits: the images of a seed are equal for all
+population sizes and nested in the data sizes, neurons differ in quality, and every fit has its own error.
+Takes minutes of one core.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ class Design:
     n_seeds
         Seeds of every condition.
     available
-        Neurons that populations are drawn from.
+        Neurons from which populations are sampled.
     curve
         True performance.
     images_sd
@@ -80,13 +80,13 @@ def gained(n_neurons: float) -> float:
 def simulate(design: Design, rng: np.random.Generator) -> pd.DataFrame:
     """Scores of one run, as in ``tables/scores.csv``."""
     quality = rng.normal(0, design.neuron_sd, design.available)
-    parts = []
+    tables = []
     for seed in range(design.n_seeds):
-        drawn = rng.permutation(design.available)
+        order = rng.permutation(design.available)
         # Images are nested: the errors of D and of 2 D images share half.
         walk = rng.normal(0, design.images_sd, 30)
         for n_neurons, sizes in design.conditions.items():
-            neurons = drawn[:n_neurons]
+            neurons = order[:n_neurons]
             for n_images in sizes:
                 doubling = int(np.log2(n_images))
                 luck = (walk[doubling] + walk[doubling - 1]) / np.sqrt(2)
@@ -94,8 +94,8 @@ def simulate(design: Design, rng: np.random.Generator) -> pd.DataFrame:
                 x = np.log2(n_images) + gained(n_neurons) + luck
                 score = design.curve(x) + quality[neurons] + rng.normal(0, design.fit_sd, n_neurons)
                 keys = {"n_neurons": n_neurons, "n_images": n_images, "seed": seed}
-                parts.append(pd.DataFrame(keys | {"neuron": neurons, "score": score}))
-    return pd.concat(parts, ignore_index=True)
+                tables.append(pd.DataFrame(keys | {"neuron": neurons, "score": score}))
+    return pd.concat(tables, ignore_index=True)
 
 
 def coverage(design: Design, n_runs: int, seed: int) -> pd.DataFrame:
@@ -156,14 +156,14 @@ config/paper.yaml."""
 
 def main(output: str | Path) -> None:
     """Writes the coverage of all designs to ``output``."""
-    parts = []
+    tables = []
     for name, design in DESIGNS.items():
         # A run of the full design takes as long as ten others.
-        parts.append(
+        tables.append(
             coverage(design, N_RUNS // (3 if design.conditions is FULL else 1), seed=0).assign(design=name)
         )
-        print(parts[-1].round(3).to_string(), flush=True)
-    table = pd.concat(parts, ignore_index=True)
+        print(tables[-1].round(3).to_string(), flush=True)
+    table = pd.concat(tables, ignore_index=True)
     write_table(table[["design", *table.columns.drop("design")]], output)
 
 

@@ -24,7 +24,7 @@ KINDS = ["alike", "blobs of 0.8 to 2.5 px, up to twice as long", "Gabors of any 
 N_NEURONS = 150
 
 
-def receptive_field(kind: str, centre: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+def receptive_field(kind: str, center: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
     """Weights (y, x) of norm 1 in an image of ``size`` px around a pixel (y, x)."""
     sd, angle, phase, wavelength, elongation = 1.5, 0.0, 0.0, 8.0, 1.0
     if kind.startswith("blobs"):
@@ -33,7 +33,7 @@ def receptive_field(kind: str, centre: np.ndarray, size: int, rng: np.random.Gen
     elif kind.startswith("Gabors"):
         sd, angle, phase = rng.uniform(1, 2), rng.uniform(0, np.pi), rng.uniform(0, 2 * np.pi)
         wavelength = rng.uniform(5, 9)
-    y, x = np.mgrid[:size, :size] - np.reshape(centre, (2, 1, 1))
+    y, x = np.mgrid[:size, :size] - np.reshape(center, (2, 1, 1))
     across, along = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
     envelope = np.exp(-(across**2 + (along / elongation) ** 2) / (2 * sd**2))
     field = envelope * np.cos(2 * np.pi * across / wavelength + phase)

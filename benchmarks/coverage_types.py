@@ -34,19 +34,19 @@ def unit(weights: np.ndarray) -> np.ndarray:
 def continua(n: int, d: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Barcodes (n, d) without types, by kind."""
     normal = rng.normal(size=(n, d))
-    centre, axis = unit(rng.normal(size=(2, d)))
+    center, axis = unit(rng.normal(size=(2, d)))
     angle = rng.uniform(0, np.pi / 2, n)
     arc = np.column_stack([np.cos(angle), np.sin(angle), np.zeros((n, d - 2))])
     correlation = np.eye(d)
     correlation[:2, :2] += [[0, 0.9], [0.9, 0]]
     correlated = normal @ np.linalg.cholesky(correlation).T
     return {
-        "blob": centre + rng.choice([0.1, 0.3, 1]) * 2 / np.sqrt(d) * normal,
+        "blob": center + rng.choice([0.1, 0.3, 1]) * 2 / np.sqrt(d) * normal,
         "uniform on the sphere": normal,
         "uniform weights": rng.uniform(-1, 1, (n, d)),
         "uniform positive weights": rng.uniform(0, 1, (n, d)),
         "uniform on an arc": arc + 0.03 * normal,
-        "elongated": centre + 0.5 * rng.normal(size=(n, 1)) * axis + 0.1 / np.sqrt(d) * normal,
+        "elongated": center + 0.5 * rng.normal(size=(n, 1)) * axis + 0.1 / np.sqrt(d) * normal,
         "elongated, around 0": normal * np.r_[3, np.ones(d - 1)],
         "two correlated features": 1 + 0.5 * correlated,
         "two correlated features, around 0": correlated,
@@ -66,12 +66,12 @@ def false_alarms(seeds: int) -> Iterator[dict[str, Any]]:
 def typed(k: int, d: int, sizes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Barcodes (neuron, d) of k types at least half a radius apart, and the types (neuron,)."""
     while True:
-        centres = unit(rng.normal(size=(k, d)))
-        apart = [np.linalg.norm(one - other) for one, other in itertools.combinations(centres, 2)]
+        centers = unit(rng.normal(size=(k, d)))
+        apart = [np.linalg.norm(one - other) for one, other in itertools.combinations(centers, 2)]
         if min(apart) > 0.5:
             break
     types = np.repeat(np.arange(k), sizes)
-    return unit(centres[types] + NOISE * rng.normal(size=(len(types), d))), types
+    return unit(centers[types] + NOISE * rng.normal(size=(len(types), d))), types
 
 
 def power(seeds: int) -> Iterator[dict[str, Any]]:

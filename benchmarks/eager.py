@@ -22,7 +22,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 LAPLACE = torch.tensor([[0.25, 0.5, 0.25], [0.5, -3.0, 0.5], [0.25, 0.5, 0.25]])
 
 
-class PlainNetwork(nn.Module):
+class EagerNetwork(nn.Module):
     """Convolutions, batch normalization, masks and feature weights, with the values of an encoder.
 
     Parameters
@@ -111,7 +111,7 @@ class PlainNetwork(nn.Module):
 
 
 def step(
-    network: PlainNetwork,
+    network: EagerNetwork,
     optimizer: torch.optim.Optimizer,
     images: Tensor,
     responses: Tensor,
@@ -127,7 +127,7 @@ def step(
 
 
 def fit(
-    network: PlainNetwork,
+    network: EagerNetwork,
     train: tuple[Tensor, Tensor],
     validation: tuple[Tensor, Tensor],
     strengths: dict[str, float],

@@ -23,7 +23,7 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 @dataclass
 class Row:
-    """One line of the table.
+    """A row of the table.
 
     Attributes
     ----------

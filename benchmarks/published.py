@@ -1,4 +1,4 @@
-"""Network of section G.2, built from parts of neuralpredictors 0.3.0."""
+"""Network of section G.2, built from layers of neuralpredictors 0.3.0."""
 
 import collections
 import collections.abc

@@ -59,7 +59,7 @@ class Started(Case):
         return encoders
 
 
-def _plain_piece(case: Case) -> tuple[float, float]:
+def _eager_piece(case: Case) -> tuple[float, float]:
     """Time and validation loss of the first 100 steps of the baseline loop."""
     network = case.eager(case.encoders()[0])
     network.definition = case.definition | {"training": case.definition["training"] | {"max_steps": 100}}
@@ -87,7 +87,7 @@ def figure_4() -> Iterator[Row]:
     in_test = data["split"].values[0] == TEST
     test = torch.from_numpy(data["images"].values[in_test]).to(DEVICE)
     rates = data["rates"].values[in_test]
-    pieces = [_plain_piece(case) for _ in range(2)]
+    pieces = [_eager_piece(case) for _ in range(2)]
     keep_freed_memory()
     n_steps, feves = 0, {}
     for precision, target in (("float32", 0.24), ("bfloat16", 0.18)):
@@ -107,7 +107,7 @@ def figure_4() -> Iterator[Row]:
             *(float(np.mean(ratios)), min(ratios), max(ratios)),
             target,
             f"FEVE {feves[precision]:.4f}, {fit.last_step} steps; "
-            f"validation loss {drift:.1g} from plain at step 100; "
+            f"validation loss {drift:.1g} from the eager baseline at step 100; "
             f"{rate(fit.last_step * case.operations(), ours, precision)}, evaluations included",
         )
     difference = abs(feves["bfloat16"] - feves["float32"])

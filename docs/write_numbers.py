@@ -4,14 +4,14 @@ A document states a number as a query on a CSV file, in an HTML comment that rea
 
 - ``0.84<!-- {file: ..., where: ..., show: ...} -->``: the number before the comment is written.
 - ``<!-- table`` with ``corner``, ``rows`` and ``columns`` (label: query, or mapping of keys) and ``-->``: the
-  whole table below the comment is written. A cell has the keys of the table, of its row and of its column.
+  whole table below the comment is written. An entry has the keys of the table, of the row and of the column.
 
 Keys of a query, in YAML:
 
 - ``file``: path in the repository
 - ``where``: pandas query; the queries of a table, a row and a column are joined by "and"
 - ``compute``: optional, a new column such as ``times = 2 ** image_doublings``
-- ``reduce``: optional, ``min``, ``max``, ``mean``, ``sum`` or ``count`` over the rows that are left
+- ``reduce``: optional, ``min``, ``max``, ``mean``, ``sum`` or ``count`` over the remaining rows
 - ``show``: format with the names of columns, such as ``"{rate:.2f} ({low:.2f} to {high:.2f})"``
 - ``absent``, ``nan``, ``negative``: optional, texts for no row, a missing value and a negative number
 """
@@ -42,7 +42,7 @@ NO_RESULTS = [
 ]
 """Numbers that are no results: citations, code, addresses, versions, levels of confidence, times to wait."""
 RESULT = re.compile(r"(?<![\w.])-?\d*\.\d+|(?<![\w.])\d+ ?%|(?<=\| )[-−]?[\d.,]+(?= \|)")
-"""Decimals and percentages anywhere, and numbers that fill a cell of a table."""
+"""Decimals and percentages anywhere, and numbers that fill an entry of a table."""
 
 
 @cache
@@ -57,15 +57,15 @@ def found(file: str, where: str) -> np.ndarray:
     return read(file).eval(where).to_numpy()
 
 
-def answer(*parts: dict[str, Any] | str) -> str:
-    """Text of one query whose keys are spread over ``parts``; a later part wins, and ``where`` is joined.
+def answer(*levels: dict[str, Any] | str) -> str:
+    """Text of one query whose keys are spread over ``levels``; a later level wins, and ``where`` is joined.
 
     Raises
     ------
     ValueError
-        If not exactly one row is left and the query does not say what then.
+        If not exactly one row is left, and the query has no text for this case.
     """
-    mappings = [{"where": part} if isinstance(part, str) else part for part in parts]
+    mappings = [{"where": level} if isinstance(level, str) else level for level in levels]
     query: dict[str, Any] = {key: value for mapping in mappings for key, value in mapping.items()}
     where = [mapping["where"] for mapping in mappings if "where" in mapping] or ["index >= 0"]
     rows = read(query["file"])[np.logical_and.reduce([found(query["file"], one) for one in where])]
@@ -88,19 +88,19 @@ def answer(*parts: dict[str, Any] | str) -> str:
 
 
 def write_table(match: re.Match[str]) -> str:
-    """The comment of a table with the table that it asks for, between empty lines."""
+    """Returns the comment of a table and the table that the comment describes, between empty lines."""
     table = yaml.safe_load(match[2])
     rows, columns = table.pop("rows"), table.pop("columns")
     head = " | ".join(map(str, [table.pop("corner"), *columns]))
     lines = [f"| {head} |", f"|{'---|' * (head.count(' | ') + 1)}"]
     for label, row in rows.items():
-        cells = [str(label), *(answer(table, row, column) for column in columns.values())]
-        lines.append(f"| {' | '.join(cells)} |")
+        entries = [str(label), *(answer(table, row, column) for column in columns.values())]
+        lines.append(f"| {' | '.join(entries)} |")
     return "\n".join([match[1], *lines, "\n"])
 
 
 def written(text: str) -> str:
-    """The text of a document with all its numbers written anew."""
+    """Returns the text of a document with all numbers written anew."""
     text = TABLE.sub(write_table, text).rstrip("\n") + "\n"
     return NUMBER.sub(lambda match: answer(yaml.safe_load(match[3])) + match[2], text)
 

@@ -13,7 +13,7 @@ images = rng.normal(size=(1200, 20, 20))
 drive = np.stack([(images[:, i : i + 7, j : j + 7] * field).sum((1, 2)) for i, j in corners], axis=1)
 responses = rng.poisson(np.log1p(np.exp(drive)))
 
-# Without `model`, fit takes the three layers of config/models.yaml; one layer suffices and takes seconds.
+# Without `model`, fit takes three layers (config/models.yaml). One layer suffices here and takes seconds.
 model = definition("factorized_three_layers")
 model["cores"][0] |= {"channels": [4], "kernels": [7], "padding": ["valid"]}
 model["cores"][0] |= {"smooth_layers": [1], "sparse_layers": [0]}

@@ -1,4 +1,4 @@
-"""One picture of a fitted model: recording, where, what, prediction.
+"""Draws a fitted model: recording, masks, feature weights, predictions.
 
 python examples/overview.py RUN DATASET MODEL PICTURE, for instance
 python examples/overview.py results/v4 v4_201025 factorized_bank overview.png
@@ -30,9 +30,9 @@ def best(fitted: FittedModel) -> np.ndarray:
     return np.argsort(-fitted.scores["correlation"].fillna(-1).to_numpy(), kind="stable")[:N_SHOWN]
 
 
-def _recording(part: SubFigure, images: np.ndarray, measured: np.ndarray) -> None:
+def _recording(panel: SubFigure, images: np.ndarray, measured: np.ndarray) -> None:
     """Draws four images, and responses of all neurons, z-scored."""
-    above, below = part.subplots(2, 1, height_ratios=[1, 1.3])
+    above, below = panel.subplots(2, 1, height_ratios=[1, 1.3])
     above.imshow(np.concatenate(list(images[:4].mean(1)), axis=1), cmap="gray")
     above.set_axis_off()
     spread = np.nanstd(measured, axis=0)
@@ -68,9 +68,9 @@ def _what(ax: Axes, codes: np.ndarray, selected: np.ndarray) -> None:
 
 
 def _prediction(
-    part: SubFigure, measured: np.ndarray, predicted: np.ndarray, selected: np.ndarray, r: np.ndarray
+    panel: SubFigure, measured: np.ndarray, predicted: np.ndarray, selected: np.ndarray, r: np.ndarray
 ) -> None:
-    axes = np.atleast_1d(part.subplots(len(selected), 1, sharex=True))
+    axes = np.atleast_1d(panel.subplots(len(selected), 1, sharex=True))
     for ax, neuron, color in zip(axes, selected, plotting.PALETTE, strict=False):
         ax.plot(measured[:, neuron], color="0.6", linewidth=1)
         ax.plot(predicted[:, neuron], color=color, linewidth=1.2)
@@ -94,20 +94,20 @@ def draw(fitted: FittedModel, images: np.ndarray, measured: np.ndarray) -> Figur
     images, measured = images[:N_IMAGES], measured[:N_IMAGES]
     selected = best(fitted)
     figure = plt.figure(figsize=(plotting.PAGE, 2.3))
-    parts = figure.subfigures(1, 4, width_ratios=[1.1, 1, 1.1, 1.3], wspace=0.09)
+    panels = figure.subfigures(1, 4, width_ratios=[1.1, 1, 1.1, 1.3], wspace=0.09)
     titles = (
         "recording: images\nand responses",
         "where: one mask\nper neuron",
         "what: weights on\nshared features",
-        "prediction\n(grey: measured)",
+        "prediction\n(gray: measured)",
     )
-    for part, title in zip(parts, titles, strict=True):
-        part.suptitle(title, fontsize=8)
-    _recording(parts[0], images, measured)
-    _where(parts[1].subplots(), images[0].mean(0), fitted, selected)
-    _what(parts[2].subplots(), fitted.barcodes, selected)
+    for panel, title in zip(panels, titles, strict=True):
+        panel.suptitle(title, fontsize=8)
+    _recording(panels[0], images, measured)
+    _where(panels[1].subplots(), images[0].mean(0), fitted, selected)
+    _what(panels[2].subplots(), fitted.barcodes, selected)
     predicted = fitted.predict(images, preprocessed=True)
-    _prediction(parts[3], measured, predicted, selected, fitted.scores["correlation"].to_numpy())
+    _prediction(panels[3], measured, predicted, selected, fitted.scores["correlation"].to_numpy())
     for edge in np.cumsum([1.1, 1, 1.1]) / 4.5:
         style = {"arrowstyle": "-|>", "mutation_scale": 11, "linewidth": 1.4, "color": "0.4"}
         figure.add_artist(

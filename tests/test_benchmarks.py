@@ -17,7 +17,7 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize(("name", "shape"), NETWORKS.items())
-def test_every_timed_network_starts_where_the_plain_one_does_and_trains(name, shape):
+def test_every_timed_network_starts_where_the_baseline_does_and_trains(name, shape):
     import cases
     import eager
 

@@ -96,6 +96,9 @@ MISTAKES = [
     ((*MODEL, "convention"), "mse", "convention: 'mse' is not allowed; use one of paper_simulation, "),
     ((*MODEL, "loss"), "mse", "'loss' is a key of an earlier version: in a network write 'convention: "),
     ((*MODEL, "relocation"), {}, "'relocation' is a key of an earlier version: neurons are no longer moved"),
+    ((*MODEL, "bank"), {}, "'bank' is a key of an earlier version: write 'feature_bank'"),
+    ((*MODEL, "family"), "combined", "'combined' is a value of an earlier version: write 'ensemble'"),
+    ((*FIRST, "figure"), "identity", "'identity' is a value of an earlier version: the figure is no longer"),
     ((*MODEL, "training", "max_steps"), 0, "training.max_steps"),
     ((*MODEL, "training", "max_epochs"), 9, "training: needs either 'max_steps' or 'max_epochs'"),
     ((*MODEL, "training", "patience"), KeyError, "key 'patience' is missing"),
@@ -171,6 +174,10 @@ def within(definition, path, value):
     [
         (within(BANK, ["feature_bank", "average_pooling"], 0), "models.new.feature_bank.average_pooling"),
         (within(BANK, ["feature_bank", "wavelengths"], [1]), "models.new.feature_bank.wavelengths.0"),
+        (
+            within(BANK, ["feature_bank", "pool"], 2),
+            "'pool' is a key of an earlier version: write 'average_pool",
+        ),
         (within(BANK, ["feature_bank", "scales"], [4]), "unknown key 'scales'; allowed are wavelengths"),
         (MODELS["ridge_bank"] | {"input": "image"}, "set input to features"),
         (

@@ -32,7 +32,7 @@ def test_every_configuration_is_listed(path):
 
 
 def pins(text):
-    """Version of every pinned package of a requirements file; of several, the one of Python 3.12."""
+    """Version of every pinned package of a requirements file, for Python 3.12."""
     found = re.findall(r"^([\w.-]+)==([\w.]+)(?: ; (.*?))? ?\\?$", text, re.MULTILINE)
     return {name: version for name, version, marker in found if ">= '3.14'" not in marker}
 
@@ -62,7 +62,7 @@ def test_the_conda_environment_has_everything_the_library_imports():
 def test_versions_agree():
     stated = re.search(r'^version = "(.*)"', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)[1]
     citation = read(REPOSITORY / "CITATION.cff")
-    # What is not released yet has no version.
+    # Changes that are not released have no version.
     latest = re.search(r"^## (\d\S*)", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
     assert stated == citation["version"] == latest
 
@@ -94,7 +94,7 @@ def keys_of(schema):
 def test_no_key_of_the_schemas_is_left_out(path):
     described = (REPOSITORY / "config" / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([\w.\[\]]+)` \|", described, re.MULTILINE)
-    # A mapping is described by its keys, and the two that choose a section by its title.
+    # A mapping is described by its keys; kind and family are described by the titles of sections.
     named = {key for row in rows for key in re.findall(r"\w+", row)} | {"kind", "family"}
     assert keys_of(read(path)) - named == set()
 

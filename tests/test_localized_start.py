@@ -9,7 +9,7 @@ from test_localization import PATCH, SIZE, definition, population
 import compute_sta
 import fit_baseline
 import train
-from whatwhere.config.model_checks import _check_localizer
+from whatwhere.config.model_checks import check_model
 from whatwhere.errors import UserError
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf
 from whatwhere.fit_data import load_fit_data
@@ -155,34 +155,20 @@ def test_other_cores_can_start_at_the_places_found():
     assert 0.1 < mask.amax((1, 2)).median() <= 0.51
 
 
-def without_localizer(model, localizer):
-    del model["localizer"]
-
-
-def unknown_localizer(model, localizer):
-    model["localizer"] = "network"
-
-
-def other_number_of_kernels(model, localizer):
-    model["cores"][0]["channels"] = [2]
-
-
-def other_size(model, localizer):
-    localizer["kernel"] = 7
-
-
-def amplitude_elsewhere(model, localizer):
-    model["readout"]["mask_start"]["position"] = "sta"
-
-
 @pytest.mark.parametrize(
     ("mistake", "message"),
     [
-        (without_localizer, "needs the key 'localizer'"),
-        (unknown_localizer, "no model of family localization"),
-        (other_number_of_kernels, "2 is not among the n_kernels of 'localized'"),
-        (other_size, "9 px, but 'localized' has 7 px"),
-        (amplitude_elsewhere, "amplitude needs 'position: posterior'"),
+        (lambda model, _: model.pop("localizer"), "needs the key 'localizer'"),
+        (lambda model, _: model.update(localizer="network"), "no model of family localization"),
+        (
+            lambda model, _: model["cores"][0].update(channels=[2]),
+            "2 is not among the n_kernels of 'localized'",
+        ),
+        (lambda _, localizer: localizer.update(kernel=7), "9 px, but 'localized' has 7 px"),
+        (
+            lambda model, _: model["readout"]["mask_start"].update(position="sta"),
+            "amplitude needs 'position: posterior'",
+        ),
     ],
 )
 def test_a_start_that_cannot_be_is_refused_with_its_key(mistake, message):
@@ -190,7 +176,7 @@ def test_a_start_that_cannot_be_is_refused_with_its_key(mistake, message):
     mistake(model, localizer)
     config = {"models": {"network": model, "localized": localizer}}
     with pytest.raises(UserError, match=f"config.yaml: models.network.*{message}"):
-        _check_localizer(config, "network", [("config.yaml", config)])
+        check_model(config, "network", [("config.yaml", config)])
 
 
 def test_the_scripts_hand_the_start_from_rule_to_rule(tmp_path):
@@ -201,21 +187,8 @@ def test_the_scripts_hand_the_start_from_rule_to_rule(tmp_path):
     compute_sta.main(data, *condition, [0, 1], 9, averages)
     fit_baseline.main(data, [], *condition, definition(), [0, 1], localized, rated)
     model = network(training=small_training(max_steps=5))
-    train.main(
-        data,
-        averages,
-        [localized, rated],
-        [],
-        *condition,
-        model,
-        [0, 1],
-        "cpu",
-        1,
-        1e9,
-        "code",
-        fits,
-        validation,
-    )
+    files, sizes = (data, averages, [localized, rated], []), (*condition, model, [0, 1])
+    train.main(*files, *sizes, "cpu", 1, 1e9, "code", fits, validation)
     with read_netcdf(validation) as trained, read_netcdf(rated) as inferred:
         loss = trained["validation_loss"].mean("neuron").values
         assert (loss <= inferred["validation_loss"].mean("neuron").values * (1 + 1e-4)).all()

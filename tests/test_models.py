@@ -14,7 +14,7 @@ from whatwhere.models.cores import (
     ConvLayer,
     correlate_by_fft,
     correlate_in_blocks,
-    laplace_smoothness,
+    filter_roughness,
     normal_,
 )
 from whatwhere.models.encoder import build_cnn
@@ -156,8 +156,8 @@ def test_initial_kernels_have_the_sd_of_the_config():
 def test_smoothness_is_scale_free_and_prefers_smooth_filters():
     rough = torch.randn(2, 3, 13, 13)
     smooth = torch.ones(2, 3, 13, 13)
-    torch.testing.assert_close(laplace_smoothness(rough), laplace_smoothness(5 * rough))
-    assert laplace_smoothness(smooth) < laplace_smoothness(rough) / 5
+    torch.testing.assert_close(filter_roughness(rough), filter_roughness(5 * rough))
+    assert filter_roughness(smooth).sum() < filter_roughness(rough).sum() / 5
 
 
 def test_group_sparsity_is_the_sum_of_filter_norms_with_finite_gradient_at_zero():
@@ -232,7 +232,7 @@ def test_a_truncated_start_without_noise_is_zero():
 def test_a_known_kernel_of_another_size_is_refused():
     definition = factorized(family="cnn_known_kernel", cores=[small_core(channels=[1], kernels=[5])])
     encoder = build_cnn(ModelSpec.of(definition), 0, (1, 7, 9), 3)
-    with pytest.raises(UserError, match="kernel of 5 px but the true receptive field 3 px"):
+    with pytest.raises(UserError, match="kernel of 5 px but the true receptive field has 3 px"):
         encoder.initialize(replace(start(3), known_kernel=torch.zeros(3, 3)))
 
 

@@ -1,4 +1,4 @@
-"""Runs the code of docs/python.md in the order of the page."""
+"""Runs the program of docs/python.md in the order of the page."""
 
 import re
 
@@ -34,7 +34,7 @@ def test_the_page_runs_from_fit_to_figure(done):
     assert (folder / "model.pt").stat().st_size < 200_000
 
 
-def test_the_model_of_the_page_describes_its_neurons(done):
+def test_the_model_of_the_page_finds_the_simulated_neurons(done):
     names, _ = done
     assert names["fitted"].scores["correlation"].min() > 0.5
     field, corners = names["field"], names["corners"]

@@ -5,8 +5,7 @@ from simulated import simulated
 
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
-from whatwhere.models.linear import fit_linear, solve_ridge
-from whatwhere.models.shared_filter import fit_shared
+from whatwhere.models.linear import fit_linear, fit_shared, solve_ridge
 
 
 @pytest.fixture

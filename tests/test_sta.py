@@ -9,15 +9,14 @@ def test_average_is_the_response_weighted_mean_image(rng):
     np.testing.assert_allclose(sta.spike_triggered_average(images, responses), expected, atol=1e-6)
 
 
-def test_smoothing_kernel_has_the_derived_values():
-    kernel = sta.smoothing_kernel(17)
-    np.testing.assert_allclose([kernel.max(), kernel.sum()], [0.19647, 5.0896], rtol=1e-4)
-
-
-def test_smoothing_a_point_gives_the_kernel():
+def test_smoothing_a_point_gives_a_kernel_with_the_derived_values():
     point = np.zeros((1, 33, 35))
     point[0, 16, 17] = 1
-    np.testing.assert_allclose(sta.smooth(point, 17)[0, 8:25, 9:26], sta.smoothing_kernel(17), atol=1e-6)
+    kernel = sta.smooth(point, 17)[0, 8:25, 9:26]
+    np.testing.assert_allclose([kernel.max(), kernel.sum()], [0.19647, 5.0896], rtol=1e-4)
+    y, x = np.ogrid[-8:9, -8:9]
+    radial = np.exp(-(y**2 + x**2) / (2 * 17**0.5))
+    np.testing.assert_allclose(kernel / kernel.max(), radial, atol=1e-6)
 
 
 def test_crop_keeps_the_centre():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import factorized, small_core, small_training
-from eager import PlainNetwork, fit
+from eager import EagerNetwork, fit
 
 from whatwhere.models.base import predict_prepared
 from whatwhere.models.spec import ModelSpec, Schedule
@@ -124,7 +124,7 @@ def test_training_takes_the_path_of_the_plain_loop_and_selects_the_same_model(na
     _, fits = train(definition, together=True)
     everything, plain_losses = data(), []
     for setting, fast in zip(ModelSpec.of(definition).settings, fits, strict=True):
-        network = PlainNetwork(definition, start(definition, setting))
+        network = EagerNetwork(definition, start(definition, setting))
         strengths = {key: value for key, value in setting.items() if key != "core" and value}
         history = fit(
             network,

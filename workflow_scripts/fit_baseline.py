@@ -1,4 +1,4 @@
-"""Fit every setting and seed in closed form or by inference: dataset.nc -> fits.pt, validation.nc."""
+"""Fits every setting and seed in closed form or by inference: dataset.nc -> fits.pt, validation.nc."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ from whatwhere.config.files import size
 from whatwhere.dataset import open_dataset
 from whatwhere.files import write_netcdf, write_tensors
 from whatwhere.fit_data import load_fit_data
-from whatwhere.logs import logged
+from whatwhere.logs import arguments, logged
 from whatwhere.models.spec import ModelSpec
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors, to_validation
@@ -24,9 +24,9 @@ def main(
     fits: str | Path,
     validation: str | Path,
 ) -> None:
-    """Fit a sweep and write it to ``fits`` and ``validation``.
+    """Writes the fits of all settings and seeds to ``fits`` and ``validation``.
 
-    ``core`` holds ``fits.pt`` and ``validation.nc`` of the network on whose core the model stands, if any.
+    ``core`` lists ``fits.pt`` and ``validation.nc`` of the network whose core the model uses, if any.
     """
     transferred = transferred_cores(core, seeds)
     for one in transferred.values():
@@ -46,12 +46,7 @@ def main(
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
-            dataset=snakemake.input.dataset,
-            core=list(snakemake.input.core),
+            **arguments(snakemake.input, snakemake.params, snakemake.output),
             n_neurons=snakemake.wildcards.n_neurons,
             n_images=snakemake.wildcards.n_images,
-            definition=snakemake.params.definition,
-            seeds=snakemake.params.seeds,
-            fits=snakemake.output.fits,
-            validation=snakemake.output.validation,
         )

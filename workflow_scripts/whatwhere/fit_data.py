@@ -24,20 +24,20 @@ class FitData:
     train_images, validation_images
         (image, channel, y, x), float32.
     train_responses, validation_responses
-        (image, neuron), float32, averaged over repeats; NaN for images that a neuron did not see.
+        (image, neuron), float32, averaged over repeats; NaN where missing.
     response_sd
         (neuron,) scale of the responses for initial values (section B).
     response_scale
         (neuron,) by which the recorded responses were divided.
     standardize
-        What was done to the images.
-    draw
-        Where they come from.
+        Standardisation of the images.
+    subset
+        Indices of the neurons and images in the dataset.
     patch_corner, patch_size
         (neuron, 2) row and column of the top-left pixel of every neuron's true receptive field, and the
-        width of its patch; None unless the dataset tells.
-    pool
-        Which recordings images and neurons belong to, if there are several; both are in their order.
+        width of its patch; None if unknown.
+    pooled
+        Sessions of images and neurons of pooled recordings, in order.
     """
 
     train_images: np.ndarray
@@ -54,36 +54,31 @@ class FitData:
 
     @property
     def n_images(self) -> int:
-        """Number of training plus validation images; of several recordings, those of the first."""
+        """Number of training plus validation images; with pooled recordings, images of the first session."""
         if self.pooled is not None:
             return int((self.pooled.train == 0).sum() + (self.pooled.validation == 0).sum())
         return len(self.train_images) + len(self.validation_images)
 
 
 def load_fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int) -> FitData:
-    """Draw and load what a fit may see; parameters as in :func:`draw`."""
+    """Draws and loads the data of one fit; parameters and errors as for :func:`choose_subset`."""
     drawn = choose_subset(dataset, n_neurons, n_images, seed)
     train = select_images(dataset, drawn.train)
     pooled = PooledRecordings.of(dataset)
-    mine = None
+    mine, of_train, of_validation = None, None, None
     if pooled is not None:
-        mine = FitPool(
-            pooled.images[drawn.train], pooled.images[drawn.validation], pooled.neurons[drawn.neurons]
-        )
-    of_train, of_validation = (None, None) if mine is None else (mine.train, mine.validation)
+        of_train, of_validation = pooled.images[drawn.train], pooled.images[drawn.validation]
+        mine = FitPool(of_train, of_validation, pooled.neurons[drawn.neurons])
     standardize = standardizer(train, dataset.attrs["normalize"], of_train)
-    responses = [repeat_mean(dataset, part, drawn.neurons) for part in (drawn.train, drawn.validation)]
-    if "response_sd" in dataset:
-        response_sd = dataset["response_sd"].values[drawn.neurons]
-    else:
-        response_sd = missing.sd(responses[0])
+    responses = [repeat_mean(dataset, images, drawn.neurons) for images in (drawn.train, drawn.validation)]
+    known_sd = dataset["response_sd"].values[drawn.neurons] if "response_sd" in dataset else None
     corner, size = known_patches(dataset)
     return FitData(
         train_images=standardize(train, of_train),
         train_responses=responses[0],
         validation_images=standardize(select_images(dataset, drawn.validation), of_validation),
         validation_responses=responses[1],
-        response_sd=response_sd,
+        response_sd=missing.sd(responses[0]) if known_sd is None else known_sd,
         response_scale=np.ones(len(drawn.neurons), np.float32),
         standardize=standardize,
         subset=drawn,
@@ -94,14 +89,9 @@ def load_fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | No
 
 
 def with_validation(data: FitData) -> FitData:
-    """The same with the validation images among the training images, standardised as before."""
-    images, responses = (
-        np.concatenate(parts)
-        for parts in (
-            (data.train_images, data.validation_images),
-            (data.train_responses, data.validation_responses),
-        )
-    )
+    """Data with the validation images among the training images, standardised as before."""
+    images = np.concatenate([data.train_images, data.validation_images])
+    responses = np.concatenate([data.train_responses, data.validation_responses])
     if data.pooled is None:
         return dataclasses.replace(data, train_images=images, train_responses=responses)
     recording = np.concatenate([data.pooled.train, data.pooled.validation])
@@ -115,21 +105,23 @@ def with_validation(data: FitData) -> FitData:
 
 
 def evenly_scaled(data: FitData) -> FitData:
-    """The same with images that are z-scored as a whole, whatever was done to their pixels before."""
-    of = (None, None) if data.pooled is None else (data.pooled.train, data.pooled.validation)
-    parts = zip((data.train_images, data.validation_images), of, strict=True)
-    images = [data.standardize.undo(part, recording) for part, recording in parts]
-    standardize = standardizer(images[0], "global", of[0])
+    """Data with images that are z-scored as a whole, whatever their standardisation before."""
+    of_train, of_validation = (
+        (None, None) if data.pooled is None else (data.pooled.train, data.pooled.validation)
+    )
+    train = data.standardize.undo(data.train_images, of_train)
+    validation = data.standardize.undo(data.validation_images, of_validation)
+    standardize = standardizer(train, "global", of_train)
     return dataclasses.replace(
         data,
-        train_images=standardize(images[0], of[0]),
-        validation_images=standardize(images[1], of[1]),
+        train_images=standardize(train, of_train),
+        validation_images=standardize(validation, of_validation),
         standardize=standardize,
     )
 
 
 def scale_responses(data: FitData) -> FitData:
-    """The same with responses in units of each neuron's sd over training images; a constant one keeps its."""
+    """Data with responses in units of each neuron's sd over training images, or unchanged if that is 0."""
     sd = missing.sd(data.train_responses)
     sd = np.where(sd > 0, sd, 1).astype(np.float32)
     return dataclasses.replace(
@@ -142,21 +134,9 @@ def scale_responses(data: FitData) -> FitData:
 
 
 def check_responses(spec: ModelSpec, responses: np.ndarray, neurons: np.ndarray) -> None:
-    """Refuse negative responses for a Poisson loss, which falls without end where they are predicted as 0.
+    """Refuses negative responses (image, neuron) for a Poisson loss, which they make unbounded.
 
-    Parameters
-    ----------
-    spec
-        A model of the configuration.
-    responses
-        (image, neuron), training and validation.
-    neurons
-        (neuron,) names of the neurons.
-
-    Raises
-    ------
-    UserError
-        With the neurons that have some, and what to set.
+    The UserError lists the ``neurons`` (neuron,) with negative responses, and what to set.
     """
     negative = neurons[(responses < 0).any(0)]
     if spec.loss != "poisson" or not len(negative):

@@ -8,46 +8,25 @@ _MIN_NEURONS = 5
 def corner(map_shape: tuple[int, ...], image_shape: tuple[int, ...], stride: int = 1) -> np.ndarray:
     """Middle of the first place of a map that is centred in the image, (y, x) in image pixels.
 
-    Parameters
-    ----------
-    map_shape, image_shape
-        (y, x): of a mask of VALID convolutions, or of an average of image size; and of the images.
-    stride
-        Pixels from one place of the map to the next, the side of the squares that a place stands for.
+    Both shapes are (y, x), of a mask of VALID convolutions or an average, and of the images; ``stride`` is
+    the number of pixels from one place of the map to the next.
     """
     places = -(-np.array(image_shape) // stride)
     return (places - map_shape) // 2 * stride + (stride - 1) // 2
 
 
 def in_pixels(maps: np.ndarray, image_shape: tuple[int, ...], stride: int) -> np.ndarray:
-    """Maps with a square of pixels for every place, (neuron, y, x), for drawing them on images.
-
-    Parameters
-    ----------
-    maps
-        (neuron, y, x).
-    image_shape, stride
-        As for :func:`corner`; what of the last squares lies outside the image is cut off.
-    """
+    """Maps (neuron, y, x) with a square of pixels for every place, cropped to the image, for drawing."""
     squares = maps.repeat(stride, axis=1).repeat(stride, axis=2)
     return squares[:, : image_shape[0], : image_shape[1]]
 
 
 def peaks(maps: np.ndarray, image_shape: tuple[int, ...], stride: int = 1) -> np.ndarray:
-    """Position of the largest absolute value of every map, in image pixels.
+    """Position (y, x) of the largest absolute value of maps (neuron, y, x), in image pixels, (neuron, 2).
 
-    Parameters
-    ----------
-    maps
-        (neuron, y, x).
-    image_shape, stride
-        As for :func:`corner`.
-
-    Returns
-    -------
-    (neuron, 2) as (y, x).
+    ``image_shape`` and ``stride`` as for :func:`corner`.
     """
-    # The number of places is spelled out: of no maps it could not be inferred.
+    # The number of places is spelled out: reshape cannot infer it for an empty array.
     flat = np.abs(maps).reshape(len(maps), maps.shape[1] * maps.shape[2]).argmax(1)
     position = np.stack(np.unravel_index(flat, maps.shape[1:]), 1)
     last = np.array(image_shape) - 1
@@ -58,15 +37,15 @@ def location_errors(positions: np.ndarray, truth: np.ndarray, groups: np.ndarray
     """Distance of positions from the truth, without the shift that a group of neurons shares.
 
     A kernel that is shifted one way and masks that are shifted the other way are the same model, so the
-    median displacement of the neurons that read the same kernel is not an error. It is not known for
-    fewer than five neurons, whose errors are NaN.
+    median displacement of the neurons that read the same kernel is not an error. With fewer than five such
+    neurons it is unknown, and their errors are NaN.
 
     Parameters
     ----------
     positions, truth
         (neuron, 2) as (y, x), in pixels.
     groups
-        (neuron,) which kernel a neuron reads.
+        (neuron,) number of the kernel that a neuron reads.
 
     Returns
     -------

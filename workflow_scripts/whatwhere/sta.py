@@ -12,18 +12,10 @@ _CHUNK = 2048
 
 
 def spike_triggered_average(images: np.ndarray, responses: np.ndarray) -> np.ndarray:
-    """Response-weighted mean image, without mean subtraction or whitening.
+    """Response-weighted mean image, without mean subtraction or whitening, (neuron, y, x), float32.
 
-    Parameters
-    ----------
-    images
-        (image, channel, y, x); channels are averaged first.
-    responses
-        (image, neuron).
-
-    Returns
-    -------
-    (neuron, y, x), float32. Memory beyond the result stays below a few thousand images.
+    Channels of images (image, channel, y, x) are averaged first; responses are (image, neuron). Memory beyond
+    the result stays below a few thousand images.
     """
     n_images, _, height, width = images.shape
     total = np.zeros((responses.shape[1], height * width))
@@ -33,22 +25,14 @@ def spike_triggered_average(images: np.ndarray, responses: np.ndarray) -> np.nda
     return (total / n_images).reshape(-1, height, width).astype(np.float32)
 
 
-def smoothing_kernel(size: int) -> np.ndarray:
-    """Radial normal density with sd size**0.25, (size, size), peak not renormalised (section B)."""
-    profile = _smoothing_profile(size)
-    return np.outer(profile, profile)
+def smooth(sta: np.ndarray, size: int) -> np.ndarray:
+    """Convolves every STA (neuron, y, x) with a radial normal density, zero-padded to the same size.
 
-
-def _smoothing_profile(size: int) -> np.ndarray:
-    """Factor of :func:`smoothing_kernel` along one axis, (size,)."""
+    The density is ``size`` px wide with sd size**0.25 px, its peak not renormalised (section B).
+    """
     axis = np.arange(size) - (size - 1) / 2
     variance = size**0.5
-    return np.exp(-(axis**2) / (2 * variance)) / (2 * np.pi * variance) ** 0.25
-
-
-def smooth(sta: np.ndarray, size: int) -> np.ndarray:
-    """Convolve every STA (neuron, y, x) with :func:`smoothing_kernel`, zero-padded to the same size."""
-    return _convolve(sta, _smoothing_profile(size))
+    return _convolve(sta, np.exp(-(axis**2) / (2 * variance)) / (2 * np.pi * variance) ** 0.25)
 
 
 def smooth_square(sta: np.ndarray) -> np.ndarray:
@@ -63,7 +47,7 @@ def smooth_square(sta: np.ndarray) -> np.ndarray:
 
 
 def _convolve(sta: np.ndarray, profile: np.ndarray) -> np.ndarray:
-    """Convolve rows and columns of every STA (neuron, y, x) with a profile (pixel,)."""
+    """Convolves rows and columns of every STA (neuron, y, x) with a profile (pixel,)."""
     rows = convolve1d(sta.astype(np.float64), profile, axis=1, mode="constant")
     return convolve1d(rows, profile, axis=2, mode="constant").astype(np.float32)
 
@@ -76,23 +60,21 @@ def all_averages(
     Parameters
     ----------
     images, responses
-        As for :func:`spike_triggered_average`; NaN where a neuron did not see an image, which then does not
-        count.
+        As for :func:`spike_triggered_average`; responses that are NaN do not count.
     evenly_scaled
-        The same images with all pixels on one scale, as globally z-scored images are, of which the squared
-        average is taken (section G.3).
+        Images with all pixels on one scale, as after a global z-score, for the squared average (section G.3).
     smoothing
-        Size of :func:`smoothing_kernel`.
+        Width of the kernel of :func:`smooth`, px.
     """
-    groups, parts = missing.groups(responses), []
+    groups, averages = missing.groups(responses), []
     for some, neurons in groups:
         mine = missing.select(responses, some, neurons)
         raw = spike_triggered_average(images[some], mine)
         squared = smooth_square(spike_triggered_average(evenly_scaled[some], mine))
-        parts.append((raw, smooth(raw, smoothing), squared))
+        averages.append((raw, smooth(raw, smoothing), squared))
     back = np.argsort(np.concatenate([neurons for _, neurons in groups]))
     return {
-        name: np.concatenate(of)[back] for name, of in zip(AVERAGES, zip(*parts, strict=True), strict=True)
+        name: np.concatenate(of)[back] for name, of in zip(AVERAGES, zip(*averages, strict=True), strict=True)
     }
 
 
@@ -103,25 +85,14 @@ def crop_to_mask(sta: np.ndarray, mask_shape: tuple[int, int]) -> np.ndarray:
 
 
 def mask_peak(sta: np.ndarray, mask_shape: tuple[int, int], crop: bool) -> np.ndarray:
-    """Row and column in the mask of the largest absolute value of every STA.
+    """Row and column in the mask of the largest absolute value of every STA (neuron, y, x), (neuron, 2).
 
-    Parameters
-    ----------
-    sta
-        (neuron, y, x), of image size.
-    mask_shape
-        (y, x).
-    crop
-        Whether only the part that the mask covers counts (section B); otherwise a peak outside of the mask
-        moves to the nearest pixel inside (section G.3).
-
-    Returns
-    -------
-    (neuron, 2).
+    With ``crop`` only pixels that the mask covers count (section B); otherwise a peak outside of the mask
+    moves to the nearest pixel inside (section G.3).
     """
-    seen = crop_to_mask(sta, mask_shape) if crop else sta
-    flat = np.abs(seen.reshape(len(seen), -1)).argmax(1)
-    peak = np.stack(np.unravel_index(flat, seen.shape[1:]), 1)
+    counted = crop_to_mask(sta, mask_shape) if crop else sta
+    flat = np.abs(counted.reshape(len(counted), -1)).argmax(1)
+    peak = np.stack(np.unravel_index(flat, counted.shape[1:]), 1)
     return peak if crop else np.clip(peak - _offset(sta, mask_shape), 0, np.array(mask_shape) - 1)
 
 

@@ -1,21 +1,21 @@
-"""Pixel statistics of training images, by which models see all images."""
+"""Standardisation of images by the pixel statistics of training images."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 _LEAST_SD = 0.1
-"""Least sd of a pixel relative to that of all."""
+"""Least sd of a pixel relative to the root mean square of the sds of all pixels."""
 
 
 @dataclass(frozen=True)
 class Standardizer:
-    """Pixel statistics of the training images of one fit, applied to all images it sees.
+    """Pixel statistics of the training images of one fit, applied to all images of the fit.
 
     Attributes
     ----------
     mean, sd
-        (channel, y, x), or (recording, channel, y, x) for a pool of recordings; ``sd`` is 1 if the training
+        (channel, y, x), or (recording, channel, y, x) for pooled recordings; ``sd`` is 1 if the training
         images do not vary.
     """
 
@@ -37,9 +37,9 @@ class Standardizer:
         return "global" if (each == each[:, :1]).all() else "per_pixel"
 
     def __call__(self, images: np.ndarray, recording: np.ndarray | int | None = None) -> np.ndarray:
-        """Return (images - mean) / sd as float32, (image, channel, y, x).
+        """Returns (images - mean) / sd as float32, (image, channel, y, x).
 
-        Of a pool, ``recording`` tells the number of the recording that the images belong to; None: the first.
+        With pooled recordings, ``recording`` has the number of the recording of the images; None: the first.
         """
         mean, sd = self._of(recording)
         standardized = images - mean
@@ -61,9 +61,9 @@ class Standardizer:
 def standardizer(images: np.ndarray, normalize: str, recording: np.ndarray | None = None) -> Standardizer:
     """Statistics of training images (image, channel, y, x): none, one pair, or one pair per pixel.
 
-    Pixels that hardly vary, as behind an aperture, are not amplified without end: each counts as varying at
-    least a tenth as much as all do in the root mean square. Of a pool, statistics are those of every
-    recording, to which ``recording`` (image,) assigns the images.
+    Pixels that hardly vary, as behind an aperture, are not amplified without end: the least sd of a pixel is
+    a tenth of the root mean square of all. Pooled recordings, whose number for every image is ``recording``
+    (image,), have statistics of their own.
     """
     if recording is not None:
         each = [standardizer(images[recording == number], normalize) for number in np.unique(recording)]

@@ -29,30 +29,27 @@ class Subset:
 
 
 def n_validation(n_images: int, fraction: float, maximum: int) -> int:
-    """Size of the validation set among ``n_images`` (sections A.2 and F.1): int(fraction n), capped.
-
-    ``maximum`` 0 means no cap.
-    """
+    """Size of the validation set, int(fraction * n_images), at most ``maximum`` unless 0 (A.2 and F.1)."""
     # The small term keeps e.g. 0.2 * 35 = 7.000000000000001 or 6.999999 from flipping a count.
     size = int(fraction * n_images + 1e-9)
     return min(size, maximum) if maximum else size
 
 
 def choose_subset(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int) -> Subset:
-    """Draw the neurons and the images of one fit; nested, so that a larger draw holds the smaller ones.
+    """Draws the neurons and images of one fit; a larger subset contains the smaller subsets of its seed.
 
     Parameters
     ----------
     dataset
-        A dataset that fulfils the contract.
+        A dataset that fulfils the data contract.
     n_neurons
-        Size of the population; None takes all. With known cell types every type gives the same number, or
-        fewer neurons than types are of different ones.
+        Size of the population; None takes all. With known cell types every type gives the same number of
+        neurons; fewer neurons than types are of different types.
     n_images
-        Training plus validation images; None takes all. Of several recordings, those of the first; all others
-        are seen in full.
+        Training plus validation images; None takes all. With pooled recordings, images of the first session;
+        all other sessions give all images.
     seed
-        Chooses the fold, the neurons and the images, each from its own random stream.
+        Determines the fold, and the neurons and images, each from its own random stream.
 
     Raises
     ------
@@ -60,32 +57,27 @@ def choose_subset(dataset: xr.Dataset, n_neurons: int | None, n_images: int | No
         If the dataset has too few neurons or images.
     """
     name = dataset.attrs["name"]
-    together = PooledRecordings.of(dataset)
+    pooled = PooledRecordings.of(dataset)
     neuron_rng, image_rng = (np.random.default_rng(child) for child in stream(seed, Purpose.DRAW).spawn(2))
     split = dataset["split"].values[seed % dataset.sizes["fold"]]
-    own, further = split, split[:0]
-    if together is not None:
-        n_first = int((together.images == 0).sum())
-        own, further = split[:n_first], split[n_first:]
-    pools = [image_rng.permutation(np.flatnonzero(own == code)) for code in (TRAIN, VALIDATION)]
+    n_first = len(split) if pooled is None else int((pooled.images == 0).sum())
+    own, further = split[:n_first], split[n_first:]
+    images = [image_rng.permutation(np.flatnonzero(own == code)) for code in (TRAIN, VALIDATION)]
     if n_images is not None:
-        validation = n_validation(
-            n_images,
-            float(dataset.attrs["validation_fraction"]),
-            int(dataset.attrs["validation_max"]),
-        )
+        fraction, maximum = (dataset.attrs[name] for name in ("validation_fraction", "validation_max"))
+        validation = n_validation(n_images, float(fraction), int(maximum))
         sizes = (n_images - validation, validation)
         if min(sizes) < 1:
             raise UserError(f"{name}: n_images {n_images} leaves no image to validate on")
-        for pooled, size, label in zip(pools, sizes, SPLITS, strict=False):
-            if size > len(pooled):
+        for there, size, label in zip(images, sizes, SPLITS, strict=False):
+            if size > len(there):
                 raise UserError(
-                    f"{name}: n_images {n_images} needs {size} {label} images but there are {len(pooled)}"
+                    f"{name}: n_images {n_images} needs {size} {label} images but there are {len(there)}"
                 )
-        pools = [pooled[:size] for pooled, size in zip(pools, sizes, strict=True)]
-    others = [len(own) + np.flatnonzero(further == code) for code in (TRAIN, VALIDATION)]
-    seen_images = [np.concatenate(both) for both in zip(pools, others, strict=True)]
-    return Subset(_choose_neurons(dataset, n_neurons, neuron_rng), *seen_images)
+        images = [there[:size] for there, size in zip(images, sizes, strict=True)]
+    others = [n_first + np.flatnonzero(further == code) for code in (TRAIN, VALIDATION)]
+    images = [np.concatenate(both) for both in zip(images, others, strict=True)]
+    return Subset(_choose_neurons(dataset, n_neurons, neuron_rng), *images)
 
 
 def _choose_neurons(dataset: xr.Dataset, n_neurons: int | None, rng: np.random.Generator) -> np.ndarray:
@@ -104,6 +96,6 @@ def _choose_neurons(dataset: xr.Dataset, n_neurons: int | None, rng: np.random.G
     ranks = rng.permutation(counts.min())[: max(each, 1)]
     members = [np.flatnonzero(dataset["cell_type"].values == t)[ranks] for t in types]
     if not each:
-        # Some of the types, with the neuron that each gives first.
+        # A subset of the types, with the first neuron of each.
         members = [members[index] for index in rng.permutation(len(types))[:n_neurons]]
     return np.sort(np.concatenate(members))

@@ -1,34 +1,42 @@
 """Checks of models beyond their schema: lengths that fit together, names that exist, sizes that fit."""
 
+from collections.abc import Iterator
+
 from whatwhere.config.files import Config
 from whatwhere.config.resolve import STAGES
 from whatwhere.config.schema import Sources, check_schema, fail
 from whatwhere.config.traits import traits_of
 
+Path = tuple[str | int, ...]
+Mistakes = Iterator[tuple[Path, str]]
+"""Place of a mistake inside the model and message; only the first mistake is asked for."""
+
 
 def check_model(config: Config, name: str, sources: Sources) -> None:
-    """Refuse a model that contradicts itself or names what there is not; errors as in ``validate``."""
-    _check_definition(config["models"][name], ("models", name), sources)
-    _check_localizer(config, name, sources)
-    _check_members(config, name, sources)
-    _check_core_from(config, name, sources)
-
-
-def _check_definition(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
-    _check_cores(definition, (*path, "cores"), sources)
-    _check_training(definition, (*path, "training"), sources)
-    _check_feature_bank(definition, path, sources)
+    """Refuses a model that contradicts itself or names an undefined model; errors as in ``validate``."""
+    models, definition = config["models"], config["models"][name]
+    _refuse(_mistakes(definition), name, sources)
+    _refuse(_mistakes_of_localizer(models, definition), name, sources)
+    for position, member in enumerate(definition.get("members", [])):
+        path = ("models", name, "members", position)
+        if member not in models:
+            defined = ", ".join(sorted(models))
+            raise fail(path, f"'{member}' is not defined under 'models'; defined are {defined}", sources)
+        if traits_of(models[member]).rule == "fit_ensemble":
+            raise fail(path, f"'{member}' is an ensemble: name its members", sources)
+    if "core_from" in definition:
+        _refuse(_mistakes_of_core_from(config, name), name, sources)
 
 
 def validate_model(definition: Config) -> None:
-    """Refuse a model that does not fulfil its schema; errors as in :func:`validate`."""
+    """Refuses a model that does not fulfil its schema; errors as in ``validate``."""
     sources: Sources = [("definition", {"models": {"model": definition}})]
     check_schema(definition, "models", ("models", "model"), sources)
-    _check_definition(definition, ("models", "model"), sources)
+    _refuse(_mistakes(definition), "model", sources)
 
 
 def check_size(config: Config, model: str, image: int, n_neurons: int, sources: Sources) -> None:
-    """Refuse a model whose kernels do not fit into images of ``image`` px, or outnumber the neurons.
+    """Refuses a model whose kernels do not fit into images of ``image`` px, or outnumber the neurons.
 
     Parameters
     ----------
@@ -41,198 +49,177 @@ def check_size(config: Config, model: str, image: int, n_neurons: int, sources: 
     n_neurons
         Size of the population.
     sources
-        As for :func:`validate`.
+        As for ``validate``.
     """
-    definition, path = config["models"][model], ("models", model)
+    _refuse(_mistakes_of_size(config["models"][model], image, n_neurons), model, sources)
+
+
+def _refuse(mistakes: Mistakes, name: str, sources: Sources) -> None:
+    for path, message in mistakes:
+        raise fail(("models", name, *path), message, sources)
+
+
+def _mistakes_of_size(definition: Config, image: int, n_neurons: int) -> Mistakes:
     if "feature_bank" in definition:
-        pooled = definition["feature_bank"]["average_pooling"]
-        if pooled > image:
-            message = f"squares of {pooled} px do not fit into images of {image} px"
-            raise fail((*path, "feature_bank", "average_pooling"), message, sources)
+        side = definition["feature_bank"]["average_pooling"]
+        if side > image:
+            message = f"squares of {side} px do not fit into images of {image} px"
+            yield ("feature_bank", "average_pooling"), message
         # Layers see the maps of the feature bank.
-        image = -(-image // pooled)
+        image = -(-image // side)
     for index, core in enumerate(definition.get("cores", [])):
-        _check_kernels(core, image, (*path, "cores", index), sources)
+        size = image
+        for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
+            if kernel > size:
+                message = f"a kernel of {kernel} px does not fit into {size} px (images of {image} px)"
+                yield ("cores", index, "kernels"), message
+            size -= (kernel - 1) * (padding == "valid")
     if traits_of(definition).localizes:
-        kernel = definition["kernel"]
-        if kernel > image:
-            raise fail((*path, "kernel"), f"{kernel} px do not fit into images of {image} px", sources)
+        if definition["kernel"] > image:
+            yield ("kernel",), f"{definition['kernel']} px do not fit into images of {image} px"
         for index, block in enumerate(definition["grid"]):
             if max(block["n_kernels"]) > n_neurons:
                 message = f"{max(block['n_kernels'])} kernels are more than the {n_neurons} neurons"
-                raise fail((*path, "grid", index, "n_kernels"), message, sources)
+                yield ("grid", index, "n_kernels"), message
 
 
-def _check_kernels(core: Config, image: int, path: tuple[str | int, ...], sources: Sources) -> None:
-    size = image
-    for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
-        if kernel > size:
-            message = f"a kernel of {kernel} px does not fit into {size} px (images of {image} px)"
-            raise fail((*path, "kernels"), message, sources)
-        size -= (kernel - 1) * (padding == "valid")
-
-
-def _check_cores(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
+def _mistakes(definition: Config) -> Mistakes:
+    """Mistakes that are visible in the model alone."""
     for index, core in enumerate(definition.get("cores", [])):
         n_layers = len(core["channels"])
         for key in ("kernels", "padding", "smooth_layers", "sparse_layers"):
             if len(core[key]) != n_layers:
                 message = f"has {len(core[key])} elements but 'channels' has {n_layers}: one per layer"
-                raise fail((*path, index, key), message, sources)
+                yield ("cores", index, key), message
         if core.get("side_by_side") and "valid" in core["padding"]:
-            message = "maps side by side must have one size: set padding to same"
-            raise fail((*path, index, "padding"), message, sources)
-
-
-def _check_feature_bank(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
-    """Refuse a feature bank below a model that cannot stand on it, or a missing one."""
+            yield ("cores", index, "padding"), "maps side by side must have one size: set padding to same"
+    if "training" in definition:
+        yield from _mistakes_of_training(definition)
     traits = traits_of(definition)
     # A closed form learns weights of features, not features.
     closed = traits.rule == "fit_baseline" and traits.feature_weights and not traits.localizes
     if closed and not {"feature_bank", "core_from"} & set(definition):
-        raise fail(path, "key 'feature_bank' is missing", sources)
+        yield (), "key 'feature_bank' is missing"
     if "feature_bank" not in definition:
         if definition.get("input") == "features" and "core_from" not in definition:
-            raise fail((*path, "input"), "features needs the key 'feature_bank' or 'core_from'", sources)
+            yield ("input",), "features needs the key 'feature_bank' or 'core_from'"
         return
     if definition.get("input", "features") != "features":
-        message = f"is not seen by a model with 'input: {definition['input']}': set input to features"
-        raise fail((*path, "feature_bank"), message, sources)
+        message = f"a model with 'input: {definition['input']}' does not use it: set input to features"
+        yield ("feature_bank",), message
     readout = definition.get("readout", {})
-    start = readout.get("mask_start", readout)
-    if start.get("position", "random") not in ("random", "uniform", "center"):
-        message = (
-            f"'{start['position']}' is a place in the image, not in the maps of a feature bank: use random"
-        )
-        raise fail((*path, "readout"), message, sources)
-    if "localizer" in definition or traits_of(definition).known_field:
-        raise fail(
-            (*path, "feature_bank"),
-            "a model that is given its kernels cannot stand on a feature bank",
-            sources,
-        )
+    start = readout.get("mask_start", readout).get("position", "random")
+    if start not in ("random", "uniform", "center"):
+        message = f"'{start}' is a place in the image, not in the maps of a feature bank: use random"
+        yield ("readout",), message
+    if "localizer" in definition or traits.known_field:
+        yield ("feature_bank",), "a model that is given its kernels cannot stand on a feature bank"
 
 
-def _check_training(definition: Config, path: tuple[str, ...], sources: Sources) -> None:
-    training = definition.get("training")
-    if training is None:
-        return
+def _mistakes_of_training(definition: Config) -> Mistakes:
+    training, path = definition["training"], ("training",)
     cycle = training.get("schedule") == "one_cycle"
     for key in STAGES:
         if cycle and key in training:
             message = "belongs to learning-rate stages: leave it out with 'schedule: one_cycle'"
-            raise fail((*path, key), message, sources)
+            yield (*path, key), message
         if not cycle and key not in training:
-            raise fail(path, f"key '{key}' is missing", sources)
+            yield path, f"key '{key}' is missing"
     if definition.get("refit") and not cycle:
-        message = (
-            "stages end by validation, which a second fit to all images has not: set 'schedule: one_cycle'"
+        yield (
+            ("refit",),
+            "stages end by validation, which a second fit to all images has not: set 'schedule: one_cycle'",
         )
-        raise fail((*path[:-1], "refit"), message, sources)
     if "weight_decay" in training and "readout" not in definition:
         message = f"a {definition['family']} has no readout whose weights could decay: leave it out"
-        raise fail((*path, "weight_decay"), message, sources)
+        yield (*path, "weight_decay"), message
     if ("max_steps" in training) == ("max_epochs" in training):
-        raise fail(path, "needs either 'max_steps' or 'max_epochs'", sources)
-    if training.get("max_steps", training["evaluate_every"]) < training["evaluate_every"]:
+        yield path, "needs either 'max_steps' or 'max_epochs'"
+    every = training["evaluate_every"]
+    if training.get("max_steps", every) < every:
         message = (
-            f"{training['max_steps']} steps end before the first evaluation, after "
-            f"'evaluate_every' {training['evaluate_every']}"
+            f"{training['max_steps']} steps end before the first evaluation, after 'evaluate_every' {every}"
         )
-        raise fail((*path, "max_steps"), message, sources)
+        yield (*path, "max_steps"), message
 
 
-def _check_localizer(config: Config, name: str, sources: Sources) -> None:
-    """Refuse a start from inferred locations without a localizer that fits."""
-    definition, path = config["models"][name], ("models", name)
+def _mistakes_of_localizer(models: Config, definition: Config) -> Mistakes:
+    """Mistakes of a start from inferred locations."""
     readout = definition.get("readout", {})
     mask_start = readout.get("mask_start", {})
     wanted = {
-        "readout.mask_start.position": mask_start.get("position") == "posterior",
-        "readout.position": readout.get("position") == "posterior",
-        "readout.feature_start.mean": readout.get("feature_start", {}).get("mean") == "posterior",
-        "cores": any(core.get("kernel_start") == "posterior" for core in definition.get("cores", [])),
+        ("readout", "mask_start", "position"): mask_start.get("position"),
+        ("readout", "position"): readout.get("position"),
+        ("readout", "feature_start", "mean"): readout.get("feature_start", {}).get("mean"),
+        ("cores",): "posterior"
+        if any("kernel_start" in core for core in definition.get("cores", []))
+        else None,
     }
     if mask_start.get("height") == "amplitude" and mask_start["position"] != "posterior":
-        message = "amplitude needs 'position: posterior'"
-        raise fail((*path, "readout", "mask_start", "height"), message, sources)
-    if "localizer" not in definition:
-        for key, needs in wanted.items():
-            if needs:
-                raise fail((*path, *key.split(".")), "posterior needs the key 'localizer'", sources)
+        yield ("readout", "mask_start", "height"), "amplitude needs 'position: posterior'"
+    name = definition.get("localizer")
+    if name is None:
+        yield from (
+            (key, "posterior needs the key 'localizer'") for key in wanted if wanted[key] == "posterior"
+        )
         return
-    known = [n for n, model in config["models"].items() if traits_of(model).localizes]
-    localizer = config["models"].get(definition["localizer"], {})
-    if definition["localizer"] not in known:
-        message = f"'{definition['localizer']}' is no model of family localization; there are {known}"
-        raise fail((*path, "localizer"), message, sources)
+    known = [one for one, model in models.items() if traits_of(model).localizes]
+    if name not in known:
+        yield ("localizer",), f"'{name}' is no model of family localization; there are {known}"
+    localizer = models[name]
     counts = {count for block in localizer["grid"] for count in block["n_kernels"]}
     for index, core in enumerate(definition["cores"]):
         if core.get("kernel_start") != "posterior":
             continue
-        here = (*path, "cores", index)
+        path = ("cores", index)
         if len(core["channels"]) != 1 or core["channels"] != definition["cores"][0]["channels"]:
             message = "kernel_start: posterior is for single layers of the same number of channels"
-            raise fail((*here, "channels"), message, sources)
+            yield (*path, "channels"), message
         if core["channels"][0] not in counts:
-            message = f"{core['channels'][0]} is not among the n_kernels of '{definition['localizer']}'"
-            raise fail((*here, "channels", 0), message, sources)
+            message = f"{core['channels'][0]} is not among the n_kernels of '{name}'"
+            yield (*path, "channels", 0), message
         if core["kernels"][0] != localizer["kernel"]:
-            message = f"{core['kernels'][0]} px, but '{definition['localizer']}' has {localizer['kernel']} px"
-            raise fail((*here, "kernels", 0), message, sources)
+            message = f"{core['kernels'][0]} px, but '{name}' has {localizer['kernel']} px"
+            yield (*path, "kernels", 0), message
 
 
-def _check_members(config: Config, name: str, sources: Sources) -> None:
-    """A combination is made from models that are fitted, not from other combinations."""
-    for position, member in enumerate(config["models"][name].get("members", [])):
-        path = ("models", name, "members", position)
-        if member not in config["models"]:
-            defined = ", ".join(sorted(config["models"]))
-            raise fail(path, f"'{member}' is not defined under 'models'; defined are {defined}", sources)
-        if traits_of(config["models"][member]).rule == "fit_ensemble":
-            raise fail(path, f"'{member}' is itself ensemble: name its members", sources)
-
-
-def _check_core_from(config: Config, name: str, sources: Sources) -> None:
-    """A core is taken from a network that is fitted, with the same seeds."""
-    definition, path = config["models"][name], ("models", name, "core_from")
-    source = definition.get("core_from")
-    if source is None:
-        return
+def _mistakes_of_core_from(config: Config, name: str) -> Mistakes:
+    """Mistakes of a core that is taken from a network: the network is fitted, with the same seeds."""
+    models, definition = config["models"], config["models"][name]
+    path, source = ("core_from",), definition["core_from"]
     if ("model" in source) == ("file" in source):
-        raise fail(path, "name either a model of this run or a file of another", sources)
+        yield path, "name either a model of this run or a file of another"
     if "feature_bank" in definition and "cores" not in definition:
-        message = "a closed form on a transferred core has no bank: leave it out"
-        raise fail((*path[:2], "feature_bank"), message, sources)
+        yield ("feature_bank",), "a closed form on a transferred core has no feature bank: leave it out"
     if source.get("mode") == "trained" and "cores" not in definition:
-        raise fail((*path, "mode"), "closed forms stand on a core as it is: set frozen", sources)
+        yield (*path, "mode"), "a closed form does not fine-tune a core: set frozen"
     if "model" not in source:
         return
-    networks = [one for one, model in config["models"].items() if "cores" in model and one != name]
+    networks = [one for one, model in models.items() if "cores" in model and one != name]
     if source["model"] not in networks:
-        message = f"'{source['model']}' is no other network of this config; there are {networks}"
-        raise fail((*path, "model"), message, sources)
-    if config["models"][source["model"]].get("refit"):
-        message = (
-            f"'{source['model']}' is fitted again with the validation images, by which this model is to be "
-            "selected: set 'refit: false' there"
+        yield (
+            (*path, "model"),
+            f"'{source['model']}' is no other network of this config; there are {networks}",
         )
-        raise fail((*path, "model"), message, sources)
-    users = [one for one in config["experiments"] if name in one["models"]]
-    for user in users:
+    if models[source["model"]].get("refit"):
+        yield (
+            (*path, "model"),
+            f"'{source['model']}' is fitted again with the validation images, by which this model is to be "
+            "selected: set 'refit: false' there",
+        )
+    for user in config["experiments"]:
         experiment = source.get("experiment", user["name"])
-        fitted = [
-            one
-            for one in config["experiments"]
-            if one["name"] == experiment
+        fitted = name not in user["models"] or any(
+            one["name"] == experiment
             and source["model"] in one["models"]
             and source.get("dataset", one["datasets"][0]) in one["datasets"]
             and set(user["seeds"]) <= set(one["seeds"])
             and ("dataset" not in source or ("all" in one["n_neurons"] and "all" in one["n_images"]))
-        ]
+            for one in config["experiments"]
+        )
         if not fitted:
-            message = (
+            yield (
+                (*path, "model"),
                 f"no experiment '{experiment}' fits '{source['model']}' to what is asked for with all seeds "
-                f"of '{user['name']}': add it to an experiment"
+                f"of '{user['name']}': add it to an experiment",
             )
-            raise fail((*path, "model"), message, sources)

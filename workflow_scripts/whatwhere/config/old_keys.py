@@ -1,4 +1,4 @@
-"""Keys of earlier versions, and what to write today."""
+"""Keys and values of earlier versions, and what to write today."""
 
 _CONVENTION = (
     "in a network write 'convention: paper_simulation', 'paper_recording' or 'signed_recording' for it, "
@@ -12,7 +12,18 @@ OLD_KEYS = {
     ),
     **dict.fromkeys(("n_filters", "hidden_ratio", "filter_start", "bias_start", "search"), _CONSTANT),
     **dict.fromkeys(("means", "rate", "weigh_recordings", "over_width"), _CONSTANT),
+    "bank": "write 'feature_bank'",
+    "pool": "write 'average_pooling'",
+    "copies": "copies of a picture take the split of the earlier recording: leave it out",
+    "ignore": "columns that no key names are ignored: leave it out",
     "sta_whitening": "masks no longer start at whitened averages: leave it out",
     "relocation": "neurons are no longer moved during training: start masks at the squared average instead",
 }
 """Old key to what to write; asked only for keys that a schema does not know at their place."""
+
+OLD_VALUES = {
+    "combined": "write 'ensemble'",
+    "whitened_sta": "masks no longer start at whitened averages: write 'squared_sta'",
+    "identity": "the figure is no longer drawn: leave 'figure' out",
+}
+"""Old value to what to write; asked only for values that a schema does not list at their place."""

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 
 from whatwhere.config.files import SCHEMAS, Config, read
-from whatwhere.config.old_keys import OLD_KEYS
+from whatwhere.config.old_keys import OLD_KEYS, OLD_VALUES
 from whatwhere.errors import UserError
 
 Sources = Sequence[tuple[str, Config]]
@@ -118,6 +118,8 @@ def _explain(error: jsonschema.ValidationError) -> str:
         missing = next(key for key in expected if key not in given)
         return f"key '{missing}' is missing"
     if error.validator == "enum":
+        if str(given) in OLD_VALUES:
+            return f"'{given}' is a value of an earlier version: {OLD_VALUES[given]}"
         return f"{given!r} is not allowed; use one of {', '.join(map(_plain, expected))}"
     if error.validator == "const":
         return f"{given!r} is not allowed; it must be {_plain(expected)}"

@@ -1,4 +1,4 @@
-"""Abilities of every family of models, said once; rules, validation, questions and the library ask here."""
+"""Abilities of every family of models, for rules, validation, questions and the library."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,19 +14,19 @@ class Traits:
         The rule that fits it: ``train`` by gradient descent, ``fit_baseline`` in closed form or by inference,
         ``fit_ensemble`` from fits of other models.
     masks
-        Whether it learns where every neuron looks.
+        Whether every neuron has a mask that it learns.
     feature_weights
         Whether every neuron has feature weights that it learns, its barcode.
     localizes
-        Whether it infers where neurons look, so that networks can start from it.
+        Whether it infers locations, from which networks can start.
     known_field
-        Whether it must know the true receptive fields, which only simulations of one kind tell.
+        Whether it needs the true receptive fields, which only simulations of one kind have.
     factorized
         Whether it is the paper's model, a mask times feature weights on a learned core.
     joint_readout
-        Whether it has the core of the paper's model under another readout: what question 2 compares with.
+        Whether it has the core of the paper's model under another readout: the baseline of question 2.
     unseparated
-        Whether it has a weight for every feature and place, or no places: what question 3 compares with.
+        Whether it has a weight for every feature and place, or no places: the baseline of question 3.
     shares_filter
         Whether all neurons have one filter.
     """
@@ -75,13 +75,10 @@ def n_features(model: dict[str, Any]) -> int:
     cores = [core["channels"][-1] for core in model.get("cores", [])]
     kernels = [count for block in model["grid"] for count in block.get("n_kernels", [])]
     feature_bank = model.get("feature_bank")
-    maps = (
-        [len(feature_bank["wavelengths"]) * feature_bank["orientations"] + 1]
-        if feature_bank and not cores
-        else []
-    )
-    # A core that is transferred to a closed form is not known here; it has more than one.
-    return min(cores + kernels + maps, default=2)
+    if feature_bank and not cores:
+        kernels.append(len(feature_bank["wavelengths"]) * feature_bank["orientations"] + 1)
+    # A core that is transferred to a closed form is unknown here; it has several features.
+    return min(cores + kernels, default=2)
 
 
 def families_that(trait: str) -> list[str]:

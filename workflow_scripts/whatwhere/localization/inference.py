@@ -19,7 +19,7 @@ _TEMPERATURES = np.linspace(0.4, 1.0, 10)
 """Exponents of the posterior over locations in the first iterations (deterministic annealing)."""
 _FIRST_AMPLITUDE = 0.3
 _EXPLORED = 512
-"""Starts are compared on at most this many neurons."""
+"""Largest number of neurons on which starts are compared."""
 _FINALISTS = 2
 _SHARE_STEPS = 50
 _WIDTHS = (0.7, 1.0, 1.4, 2.0, 2.8)
@@ -35,23 +35,21 @@ class Localization:
     kernels
         (kernel, y, x) posterior means of L2 norm 1, signed so that amplitudes are positive on average.
     posterior
-        (neuron, kernel, y, x) probability of kernel and of the location of its top-left pixel, if
-        receptive fields differ in shape as much as the averages say; what is lacking to 1 is that of no
+        (neuron, kernel, y, x) probability of kernel and of the location of its top-left pixel, if receptive
+        fields differ in shape as much as the averages say; the sum is 1 minus the probability of no
         receptive field.
     amplitude
         (neuron, kernel, y, x) posterior mean of the amplitude of a kernel at a location, given that the
         receptive field is that kernel, times the probability of both: the prediction of standardised
-        responses is sum of amplitude times (kernel * image).
+        responses is the sum of amplitude times (kernel * image).
     evidence
-        (neuron,) log of how much likelier the average is with a receptive field than without.
+        (neuron,) log Bayes factor of a receptive field against none.
     deviation
-        Sd of the output of what a receptive field adds to the kernel, in sd of a response.
+        Sd of the output of a neuron's deviation from the kernel, in sd of a response.
     bound
         Lower bound on the log evidence of the whole population, nats; at most 0: not identifiable.
-    n_iterations
-        Of the best start.
-    converged
-        Whether the tolerance was reached.
+    n_iterations, converged
+        Number of iterations of the best start, and whether the tolerance was reached.
     """
 
     kernels: np.ndarray
@@ -73,19 +71,14 @@ def _start(kernels: np.ndarray, prior: KernelPrior) -> Population:
         scale = energy.mean() or 1.0
         starts.append(KernelPosterior(flat / np.sqrt(scale), energy / scale, 0.0, np.nan, np.nan))
     fill = np.ones(len(kernels))
-    return Population(
-        starts,
-        _FIRST_AMPLITUDE * fill,
-        _FIRST_AMPLITUDE**2 / 4 * fill,
-        fill / len(kernels),
-    )
+    return Population(starts, _FIRST_AMPLITUDE * fill, _FIRST_AMPLITUDE**2 / 4 * fill, fill / len(kernels))
 
 
 def _recenter(population: Population, prior: KernelPrior) -> Population | None:
-    """The same kernels shifted to the middle of the patch; None if all lie there.
+    """Population with kernels shifted to the middle of the patch; None if all are in the middle.
 
-    A kernel and all its locations can shift together; the prior prefers the middle, but only slightly,
-    and locations near the border are lost to a shifted kernel.
+    A kernel and all its locations can shift together; the prior prefers the middle only slightly, and
+    locations near the border are lost to a shifted kernel.
     """
     patch = prior.patch
     axis = np.arange(patch) - (patch - 1) / 2
@@ -98,13 +91,7 @@ def _recenter(population: Population, prior: KernelPrior) -> Population | None:
         shifted = shifted or any(shift)
     if not shifted:
         return None
-    start = _start(np.stack(kernels), prior)
-    return replace(
-        start,
-        amplitude_mean=population.amplitude_mean,
-        amplitude_variance=population.amplitude_variance,
-        share=population.share,
-    )
+    return replace(population, kernels=_start(np.stack(kernels), prior).kernels)
 
 
 def _first_kernels(prior: KernelPrior, n_random: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -128,12 +115,12 @@ def _clustered_kernels(
     weighted = neurons.posterior * neurons.amplitude
     aligned = spectra.patches(weighted, prior.patch, per_neuron=True)[:, 0]
     flat = aligned.reshape(len(aligned), -1)
-    # The smoothest prior's directions hold the signal; the others would only add noise to the distances.
+    # The smoothest prior's directions hold the signal; other directions would add noise to the distances.
     basis = prior.bases[-1].basis
     directions = np.linalg.qr(basis)[0]
     coordinates = flat @ directions
     coordinates /= np.linalg.norm(coordinates, axis=1, keepdims=True) + 1e-12
-    # Imported where it is needed: half a second for every job that only knows this family.
+    # Imported here: it takes half a second, which other families do not need.
     from sklearn.cluster import KMeans
 
     centers = KMeans(n_kernels, n_init=4, random_state=seed).fit(coordinates).cluster_centers_
@@ -142,46 +129,22 @@ def _clustered_kernels(
 
 @dataclass(frozen=True)
 class Search:
-    """Starts and convergence of the inference.
-
-    Attributes
-    ----------
-    random_starts
-        Draws from the prior beside the fixed set of blobs and centre-surround kernels; with several kernels,
-        the number of k-means starts.
-    max_iterations
-        Per start.
-    tolerance
-        Growth of the bound in nats per neuron below which iterations stop.
-    seed
-        Of random starts and k-means.
-    """
+    """Starts and convergence of the inference."""
 
     random_starts: int = 4
+    """Samples of the prior beside the fixed kernels; with several kernels, the number of k-means starts."""
     max_iterations: int = 200
+    """Largest number of iterations of a start."""
     tolerance: float = 1e-3
+    """Growth of the bound in nats per neuron below which iterations stop."""
     seed: int = 0
+    """Seed of random starts and k-means."""
 
 
 def localize(
-    spectra: StaSpectra,
-    prior: KernelPrior,
-    n_kernels: list[int],
-    search: Search,
+    spectra: StaSpectra, prior: KernelPrior, n_kernels: list[int], search: Search
 ) -> list[Localization]:
-    """Infer kernels and locations, once for every number of kernels.
-
-    Parameters
-    ----------
-    spectra
-        Standardised spike-triggered averages of the population.
-    prior
-        Prior on kernels.
-    n_kernels
-        Numbers of shared kernels.
-    search
-        Starts and convergence.
-    """
+    """Infers kernels and locations from standardised averages, once for every number of shared kernels."""
     rng = np.random.default_rng(search.seed)
     first = _first_kernels(prior, search.random_starts, rng)
     starts = [_start(kernel[None], prior) for kernel in first]
@@ -201,7 +164,7 @@ def localize(
 
 
 def _best(spectra: StaSpectra, starts: list[Population], prior: KernelPrior, search: Search) -> Run:
-    """Run all starts on some neurons, finish the best of them on all."""
+    """Runs all starts on some neurons, and the best starts on all neurons."""
     some = spectra.subset(_EXPLORED)
 
     def run(data: StaSpectra, start: Population, temperatures: np.ndarray) -> Run:
@@ -215,15 +178,15 @@ def _best(spectra: StaSpectra, starts: list[Population], prior: KernelPrior, sea
     explored = sorted((run(some, start, _TEMPERATURES) for start in starts), key=lambda r: -r.bound)
     if len(some.spectrum) == len(spectra.spectrum):
         return explored[0]
-    converged = [run(spectra, found.population, np.ones(0)) for found in explored[:_FINALISTS]]
-    return max(converged, key=lambda r: r.bound)
+    finalists = [run(spectra, found.population, np.ones(0)) for found in explored[:_FINALISTS]]
+    return max(finalists, key=lambda r: r.bound)
 
 
 def probability_of_none(evidence: np.ndarray) -> np.ndarray:
     """Probability that a neuron has no receptive field, (neuron,), from the log evidence that it has one.
 
-    Their share in the population is estimated by expectation maximisation, with one more neuron, half of
-    it without receptive field, as a prior.
+    The share of such neurons is estimated by expectation maximisation. The prior is an additional neuron,
+    half of it without receptive field.
     """
     share = 0.1
     likelihood = np.exp(-np.clip(evidence.astype(np.float64), -500, 500))
@@ -262,13 +225,5 @@ def _result(spectra: StaSpectra, run: Run, prior: KernelPrior) -> Localization:
     )
     unit = np.divide(kernels, scale[:, None], out=np.zeros_like(kernels), where=scale[:, None] != 0)
     unit = unit.reshape(-1, prior.patch, prior.patch)
-    return Localization(
-        kernels=unit,
-        posterior=posterior,
-        amplitude=amplitude,
-        evidence=evidence,
-        deviation=deviation,
-        bound=run.bound,
-        n_iterations=run.n_iterations,
-        converged=run.converged,
-    )
+    found = (unit, posterior, amplitude, evidence, deviation)
+    return Localization(*found, run.bound, run.n_iterations, run.converged)

@@ -1,8 +1,8 @@
 """Gaussian-process prior on convolution kernels: smooth, fading towards the border of the patch.
 
 Pixels u and v of a kernel covary as exp(-|u - v|^2 / (2 smoothness^2)) exp(-(|u|^2 + |v|^2) / (4 extent^2)),
-positions counted from the middle of the patch, in the spirit of automatic smoothness and locality
-determination (Sahani & Linden 2003; Park & Pillow 2011). Both lengths are selected by evidence.
+positions counted from the middle of the patch, after automatic smoothness and locality determination
+(Sahani & Linden 2003; Park & Pillow 2011). Both lengths are selected by evidence.
 """
 
 import itertools
@@ -73,16 +73,9 @@ def _basis(patch: int, smoothness: float, extent: float, covariance: np.ndarray)
 
 
 class KernelPrior:
-    """Alternative priors on square kernels, and the posterior under the best of them.
+    """Alternative priors on kernels of ``patch`` x ``patch`` px, and the posterior under the best prior.
 
-    Parameters
-    ----------
-    patch
-        Width and height of kernels, px.
-    smoothness, extent
-        Lengths to choose from, px.
-    stimulus
-        Covariance of the stimulus within a patch.
+    ``smoothness`` and ``extent`` list lengths in px, of which every pair is a prior.
     """
 
     def __init__(
@@ -107,7 +100,7 @@ class KernelPrior:
         Parameters
         ----------
         weights
-            (y, x) expected number of images times squared amplitude that saw the kernel at a location.
+            (y, x) expected number of images times squared amplitude of the kernel at a location.
         target
             (y * x,) weighted sum of spike-triggered averages.
         """

@@ -26,17 +26,10 @@ _NEGLIGIBLE_VARIANCE = 1e-3
 
 
 class LocalizedReadout(nn.Module):
-    """Expected amplitude of every kernel at every location, for every neuron.
+    """Expected amplitude of every kernel at every location (y, x), for every neuron.
 
-    Kept beside it, though not needed to predict: the posterior over kernels and locations, and the log
-    evidence that a neuron has a receptive field.
-
-    Parameters
-    ----------
-    n_neurons, n_kernels
-        Sizes.
-    map_shape
-        (y, x) locations.
+    The posterior over kernels and locations, and the log evidence that a neuron has a receptive field, are
+    kept with it, though predictions do not need them.
     """
 
     posterior: Tensor
@@ -66,16 +59,9 @@ class LocalizedReadout(nn.Module):
 
 
 class LocalizedEncoder(Model):
-    """Shared kernels and a posterior over locations for every neuron; linear in the grey image.
+    """Shared kernels of ``patch`` x ``patch`` px and a posterior over locations for every neuron.
 
-    Parameters
-    ----------
-    image_shape
-        (channel, y, x); channels are averaged.
-    n_neurons, n_kernels
-        Sizes.
-    patch
-        Width and height of the kernels, px.
+    Predictions are linear in the mean over channels of images (channel, y, x).
     """
 
     def __init__(self, image_shape: ImageShape, n_neurons: int, n_kernels: int, patch: int) -> None:
@@ -91,7 +77,7 @@ class LocalizedEncoder(Model):
         self.readout = LocalizedReadout(n_neurons, n_kernels, (height, width))
 
     def forward(self, images: Tensor, session: Session | None = None) -> Tensor:
-        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a session."""
         drive: Tensor = self.readout(self.features(images))
         return drive[:, neurons_of(session)]
 
@@ -100,14 +86,14 @@ class LocalizedEncoder(Model):
         return correlate_by_fft(prepared.mean(1, keepdim=True), self.kernels[:, None])
 
     def first_layer(self) -> Tensor:
-        """Kernels, (kernel, channel, y, x); channels are averaged: each has an equal share in a kernel."""
+        """Kernels, (kernel, channel, y, x); channels are averaged: every channel has an equal share."""
         return self.kernels.detach()[:, None].expand(-1, self.n_channels, -1, -1) / self.n_channels
 
 
 def build_localized(
     spec: ModelSpec, setting: Setting, image_shape: ImageShape, n_neurons: int
 ) -> LocalizedEncoder:
-    """Construct the model of one setting."""
+    """Constructs the uninitialised model of one setting."""
     return LocalizedEncoder(image_shape, n_neurons, int(setting["n_kernels"]), spec.definition["kernel"])
 
 
@@ -133,16 +119,13 @@ def fit_localized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
     """
     definition, counts = spec.definition, [int(setting["n_kernels"]) for setting in spec.settings]
     patch = definition["kernel"]
-    if max(counts) > data.train_responses.shape[1]:
-        raise UserError(
-            f"n_kernels: {max(counts)} kernels for {data.train_responses.shape[1]} neurons: "
-            "take fewer kernels"
-        )
+    n_neurons = data.train_responses.shape[1]
+    if max(counts) > n_neurons:
+        raise UserError(f"n_kernels: {max(counts)} kernels for {n_neurons} neurons: take fewer kernels")
     require_all(data.train_responses, "localization")
     grey = data.train_images.mean(1, dtype=np.float64)
     responses = data.train_responses.astype(np.float64)
-    image_mean = np.zeros(grey.shape[1:])
-    response_mean = np.zeros(responses.shape[1])
+    image_mean, response_mean = np.zeros(grey.shape[1:]), np.zeros(n_neurons)
     if definition["bias"]:
         image_mean, response_mean = grey.mean(0), responses.mean(0)
     centered = grey - image_mean
@@ -150,12 +133,8 @@ def fit_localized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
     standardized = (responses - response_mean) / np.where(sd > 0, sd, 1)
     spectra = StaSpectra.of(spike_triggered_average(centered[:, None], standardized), len(grey))
     stimulus = StimulusCovariance.of(centered, patch, definition.get("covariance_block"))
-    results = localize(
-        spectra,
-        KernelPrior(patch, definition["smoothness"], definition["extent"], stimulus),
-        counts,
-        Search(),
-    )
+    prior = KernelPrior(patch, definition["smoothness"], definition["extent"], stimulus)
+    results = localize(spectra, prior, counts, Search())
     offset = shrunken_means(responses) if definition["bias"] else response_mean
     fits = [_parameters(result, sd, offset, image_mean) for result in results]
     shape = data.train_images.shape[1:]
@@ -186,9 +165,9 @@ def _parameters(
 def _give_up_where_the_mean_is_better(
     parameters: dict[str, Tensor], predicted: np.ndarray, responses: np.ndarray, offset: np.ndarray
 ) -> None:
-    """Predict the mean for neurons whose own training responses are explained worse than by the mean.
+    """Predicts the mean for neurons whose training responses are explained worse than by the mean.
 
-    Shrunken predictions never are if the stimulus is what the model takes it for.
+    There are none if the stimulus fulfils the assumptions of the model, because predictions are shrunken.
     """
     worse = ((responses - predicted) ** 2).mean(0) > ((responses - offset) ** 2).mean(0)
     # Rounding decides about neurons without receptive field, whose predictions are the mean anyway.
@@ -196,7 +175,7 @@ def _give_up_where_the_mean_is_better(
     if not worse.any():
         return
     logger.warning(
-        "%d of %d neurons are explained worse than by their mean, which is predicted for them: the stimulus "
+        "%d of %d neurons are explained worse than by their mean, which is predicted instead: the stimulus "
         "may differ from place to place, set covariance_block to a few pixels",
         worse.sum(),
         len(worse),

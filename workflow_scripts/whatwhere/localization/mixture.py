@@ -1,8 +1,8 @@
 """Locations and kernels of neurons, by inference instead of gradient descent.
 
 The location of a receptive field is a discrete latent variable. Given neuron n's kernel k, location l and
-amplitude a, its standardised response is a (k * x)(l) plus noise. Then the spike-triggered average (STA) is
-all that the data say: with c_nkl the inner product of kernel k and the STA at location l, D images and
+amplitude a, its standardised response is a (k * x)(l) plus noise. Then the spike-triggered average (STA) is a
+sufficient statistic: with c_nkl the inner product of kernel k and the STA at location l, D images and
 e_kl = k' C_l k the variance of the kernel's output, the log-likelihood is D (a c_nkl - a^2 e_kl / 2) up to a
 constant (responses have variance 1, which is noise plus signal: an STA's error contains both).
 
@@ -112,14 +112,7 @@ class Neurons:
 def update_neurons(spectra: StaSpectra, population: Population, temperature: float) -> Neurons:
     """Posterior of every neuron given the population.
 
-    Parameters
-    ----------
-    spectra
-        Of the neurons.
-    population
-        Kernels and priors.
-    temperature
-        Exponent of the posterior, below 1 while annealing; the evidence is not tempered.
+    ``temperature`` is the exponent of the posterior, below 1 while annealing; the evidence is not tempered.
     """
     patch = int(np.sqrt(len(population.kernels[0].mean)))
     kernels = np.stack([kernel.mean for kernel in population.kernels]).reshape(-1, patch, patch)
@@ -198,7 +191,7 @@ def iterate(
     max_iterations: int,
     tolerance: float,
 ) -> Run:
-    """Alternate both updates until the bound grows by less than ``tolerance`` nats per neuron."""
+    """Alternates both updates until the bound grows by less than ``tolerance`` nats per neuron."""
     for temperature in temperatures:
         neurons = update_neurons(spectra, population, float(temperature))
         population = update_population(spectra, neurons, prior)

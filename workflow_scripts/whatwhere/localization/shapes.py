@@ -1,11 +1,11 @@
 """Locations of neurons whose receptive fields differ in shape.
 
-Given one kernel, the posterior over locations takes every difference between a receptive field and the kernel
-for evidence about the location, and is far too narrow. Here the receptive field of a neuron at a location is
+Given a single kernel, the posterior over locations takes every difference between a receptive field and the
+kernel for evidence about the location, and is far too narrow. Here the receptive field at a location is
 
     a k + s B z,    a ~ N(m, v),    z ~ N(0, I),
 
-the shared kernel k and a deviation of its own, drawn from one of the priors on kernels, B (pixel, direction).
+the shared kernel k and a deviation of the neuron, from one of the priors on kernels, B (pixel, direction).
 With w = (a, z) and A = (k, s B), the log-likelihood of the average c of D images of covariance C around a
 location is D (w' A' c - w' A' C A w / 2) up to a constant, as for a single kernel, so that w is integrated
 out in closed form. Size s and prior B are those with the highest evidence for the population; s = 0 is the
@@ -26,9 +26,9 @@ _SIZES = (0.0, 0.03, 0.05, 0.08, 0.12, 0.18, 0.27, 0.4, 0.6, 0.9)
 _MIDDLE = 0.6
 """Size at which the priors of deviations are compared."""
 _COMPARED = 32
-"""Sizes and priors are compared on at most this many neurons, each of which has many pixels to say."""
+"""Largest number of neurons on which sizes and priors are compared; each neuron has many pixels."""
 _NEGLIGIBLE = 1e-2
-"""Directions about which the images say less than this, in units of the prior's precision, are left out."""
+"""Directions whose precision from images is less, in units of the prior's precision, are left out."""
 _CHUNK = 2**25
 """Values held at once."""
 
@@ -38,15 +38,6 @@ def locate(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Posterior over kernels and locations of neurons whose receptive fields may differ in shape.
 
-    Parameters
-    ----------
-    spectra
-        Averages of the neurons.
-    population
-        Shared kernels and the priors of their amplitudes.
-    prior
-        Prior on kernels, and the covariance of the stimulus.
-
     Returns
     -------
     Posterior (neuron, kernel, y, x) with sum 1; log evidence for a receptive field (neuron,); sd of the
@@ -55,7 +46,7 @@ def locate(
     some = spectra.subset(_COMPARED)
 
     def support(size: float, own: Basis) -> float:
-        # A neuron without receptive field, whose evidence is negative, has no say.
+        # A neuron without receptive field, whose evidence is negative, does not count.
         return float(np.logaddexp(0, _evidence(_log_joint(some, population, prior, size, own))).sum())
 
     own = max(prior.bases, key=lambda one: support(_MIDDLE, one))
@@ -64,8 +55,8 @@ def locate(
     rows = max(1, int(_CHUNK // n_values))
     posteriors, evidences = [], []
     for start in range(0, len(spectra.spectrum), rows):
-        part = replace(spectra, spectrum=spectra.spectrum[start : start + rows])
-        joint = _log_joint(part, population, prior, size, own)
+        chunk = replace(spectra, spectrum=spectra.spectrum[start : start + rows])
+        joint = _log_joint(chunk, population, prior, size, own)
         evidences.append(_evidence(joint))
         posteriors.append(np.exp(joint - evidences[-1][:, None, None, None]).astype(np.float32))
     return np.concatenate(posteriors), np.concatenate(evidences), size
@@ -103,7 +94,7 @@ def _log_joint(
             whitened = averages @ whitening
             constant = np.log(population.share[index] / (height * width)) - mean**2 / (2 * variance)
             constant += offset @ offset / 2 - np.log(variance) / 2 - np.log(np.diag(lower)).sum()
-            # Half the square of what is whitened plus the offset, without an array of that size on the way.
+            # Half the square of the whitened averages plus the offset, without an array of their size.
             exponent = np.einsum("pe,pe->p", whitened, whitened) / 2
             exponent += averages @ (whitening @ offset.astype(np.float32))
             joint[:, index, here[0], here[1]] = constant + exponent.reshape(places)

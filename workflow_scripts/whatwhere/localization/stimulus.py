@@ -1,4 +1,4 @@
-"""Covariance of the stimulus within a patch: what the variance of a kernel's output is where."""
+"""Covariance of the stimulus within a patch, which gives the variance of a kernel's output by location."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 _MAX_IMAGES = 1024
-"""Images that covariances are taken from: more would cost time and change nothing."""
+"""Largest number of images for covariances; more images cost time and change nothing."""
 
 
 @dataclass(frozen=True)
 class StimulusCovariance:
     """Covariance of the pixels of a patch, by blocks of locations.
 
-    Natural images are not everywhere alike: behind an aperture, pixels hardly vary, and normalised by their
-    standard deviation they correlate unlike those inside. A kernel's output can then have a hundred times
+    Natural images differ from place to place: behind an aperture, pixels hardly vary, and divided by their
+    standard deviation they correlate unlike pixels inside. A kernel's output can then have a hundred times
     its average variance at a few locations.
 
     Attributes
@@ -35,16 +35,10 @@ class StimulusCovariance:
 
     @classmethod
     def of(cls, images: np.ndarray, patch: int, side: int | None) -> StimulusCovariance:
-        """Estimate from whole patches of at most 1024 images, so that no output has a negative variance.
+        """Estimates from whole patches of at most 1024 images, so that no output has a negative variance.
 
-        Parameters
-        ----------
-        images
-            (image, y, x) with mean 0 over images.
-        patch
-            Width and height, px.
-        side
-            Of blocks, px; None: one block.
+        ``images`` are (image, y, x) with mean 0 over images; ``patch`` and ``side`` are the widths of patches
+        and blocks in px, None for a single block.
         """
         some = images[:: -(-len(images) // _MAX_IMAGES)].astype(np.float32)
         windows = np.lib.stride_tricks.sliding_window_view(some, (patch, patch), axis=(1, 2))
@@ -77,16 +71,9 @@ class StimulusCovariance:
         return np.tensordot(of_blocks.astype(np.float64), self.blocks, 2)
 
     def output_variance(self, second_moment: np.ndarray) -> np.ndarray:
-        """Expected variance of a kernel's output at every location.
+        """Expected variance of a kernel's output, (y, x), or (1, 1) if the stimulus is stationary.
 
-        Parameters
-        ----------
-        second_moment
-            (y * x, y * x) expectation of kernel times kernel.
-
-        Returns
-        -------
-        (y, x), or (1, 1) if the stimulus is stationary.
+        ``second_moment`` is the expectation of kernel times kernel, (y * x, y * x).
         """
         of_blocks = np.tensordot(self.blocks, second_moment, 2)
         if self.stationary:

@@ -16,25 +16,18 @@ ImageShape = tuple[int, int, int]
 Penalties = dict[str, Callable[[], Tensor]]
 """Penalty by its name in a model's grid: a scalar, or (neuron,) to be reduced as the loss is."""
 
-
 EVALUATION_CHUNK = 256
 """Images that are predicted at once; bounds the memory of feature maps."""
 
 
 @dataclass(frozen=True)
 class LocalizedStart:
-    """Result of inference from which a network starts.
-
-    Attributes
-    ----------
-    kernels
-        (kernel, y, x), L2 norm 1.
-    feature_weights
-        (neuron, kernel) share of the kernels in a neuron's amplitude, unit vectors.
-    """
+    """Result of inference from which a network starts."""
 
     kernels: Tensor
+    """(kernel, y, x), L2 norm 1."""
     feature_weights: Tensor
+    """(neuron, kernel) share of the kernels in a neuron's amplitude, unit vectors."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +43,9 @@ class Start:
     response_mean
         (neuron,) mean training response.
     start_maps
-        By name (``sta``, ``smoothed_sta``, ``squared_sta``): (neuron, y, x), of image size;
-        masks start where they peak. With ``localized`` also ``posterior``, the probability of the receptive
-        field's centre, and ``amplitude``, the mask for ``localized.kernels``.
+        By name (``sta``, ``smoothed_sta``, ``squared_sta``): (neuron, y, x), of image size; masks start at
+        their peaks. With ``localized`` also ``posterior``, the probability of the receptive field's centre,
+        and ``amplitude``, the mask for ``localized.kernels``.
     known_kernel
         (y, x) true receptive field of a simulated homogeneous population, else None.
     localized
@@ -68,22 +61,20 @@ class Start:
 
 
 def rows(values: Tensor, neurons: slice) -> Tensor:
-    """Values of neurons, (neuron, ...); of all of them the values themselves.
-
-    The gradient of a slice is copied into a tensor of zeros, also where the slice is all there is.
-    """
+    """Selects rows for a slice of neurons, (neuron, ...); a slice of ALL would copy the gradient."""
     return values if neurons == ALL else values[neurons]
 
 
 def inverse_softplus(response: Tensor) -> Tensor:
-    """Drive whose softplus is a mean response; a silent neuron would start at minus infinity."""
+    """Drive whose softplus is a mean response (neuron,)."""
+    # A silent neuron would start at minus infinity.
     response = response.clamp(min=1e-4)
     # log(exp(r) - 1) without the overflow of exp.
     return response + torch.log(-torch.expm1(-response))
 
 
 class FixedFeatures(nn.Module):
-    """Fixed features on which models stand, (image, channel, y, x) to (image, *out_shape).
+    """Fixed features on which models stand; every value is standardised on training images.
 
     Attributes
     ----------
@@ -95,16 +86,50 @@ class FixedFeatures(nn.Module):
 
     out_shape: ImageShape
     stride: int
+    mean: Tensor
+    sd: Tensor
+
+    def start_at(self, out_shape: ImageShape) -> None:
+        """Sets the shape of the features, with mean 0 and sd 1."""
+        self.out_shape = out_shape
+        self.register_buffer("mean", torch.zeros(out_shape))
+        self.register_buffer("sd", torch.ones(out_shape))
+
+    def maps_of(self, images: Tensor) -> Tensor:
+        """Features of a few images before they are standardised, (image, channel, y, x)."""
+        raise NotImplementedError
 
     def filters(self) -> Tensor:
         """Filters of all features, for figures, (feature, channel, y, x)."""
         raise NotImplementedError
 
+    def standardize_on(self, images: Tensor) -> Tensor:
+        """Takes mean and sd of every value of the maps from training images (image, channel, y, x).
+
+        Returns
+        -------
+        Standardised maps of the training images.
+        """
+        maps = self.raw_maps(images)
+        sd, mean = torch.std_mean(maps.double(), 0, correction=0)
+        self.mean.copy_(mean)
+        # A value that never varies becomes 0 and stays there.
+        self.sd.copy_(torch.where(sd > 1e-6 * (1 + mean.abs()), sd, 1.0))
+        return (maps - self.mean) / self.sd
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Standardised maps, (image, channel, y, x) to (image, *out_shape)."""
+        return (self.raw_maps(images) - self.mean) / self.sd
+
+    def raw_maps(self, images: Tensor) -> Tensor:
+        """Maps before they are standardised, (image, channel, y, x) to (image, *out_shape)."""
+        return torch.cat([self.maps_of(chunk) for chunk in images.split(EVALUATION_CHUNK)])
+
 
 class Model(nn.Module):
-    """Predicts responses (batch, neuron) from what :meth:`prepare` makes of images (batch, channel, y, x).
+    """Predicts responses (batch, neuron) from prepared images; images are (batch, channel, y, x).
 
-    Called with a :class:`whatwhere.sessions.Session` too, it predicts the neurons of that recording alone.
+    With a :class:`whatwhere.sessions.Session`, it predicts the neurons of that session alone.
 
     Attributes
     ----------
@@ -114,12 +139,10 @@ class Model(nn.Module):
         Module from features to neurons with ``mask`` and ``feature_weights``, or None.
     """
 
-    readout: Any
-
     def __init__(self) -> None:
         super().__init__()
         self.feature_bank: FixedFeatures | None = None
-        self.readout = None
+        self.readout: Any = None
 
     @property
     def stride(self) -> int:
@@ -127,7 +150,7 @@ class Model(nn.Module):
         return 1 if self.feature_bank is None else self.feature_bank.stride
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Returns what is called with: the images, or the maps of the feature bank, which training computes once."""
+        """Returns the images, or the maps of the feature bank, which training computes once."""
         return images if self.feature_bank is None else self.feature_bank(images)
 
     def initialize(self, start: Start) -> None:
@@ -166,7 +189,7 @@ class Model(nn.Module):
         return 1
 
     def first_layer(self) -> Tensor | None:
-        """Filters of the first layer or the feature bank, (kernel, channel, y, x), for figures; None without both."""
+        """Filters of the first layer or the feature bank, (kernel, channel, y, x), or None; for figures."""
         return None if self.feature_bank is None else self.feature_bank.filters()
 
     def pixel_filters(self) -> Tensor | None:
@@ -180,7 +203,7 @@ def in_chunks(model: Model, prepared: Tensor, session: Session | None = None) ->
 
 
 def predict_prepared(model: Model, prepared: Tensor) -> Tensor:
-    """Output in evaluation mode for what :meth:`Model.prepare` made of images, (image, neuron)."""
+    """Output in evaluation mode for prepared images, (image, neuron)."""
     model.eval()
     with torch.inference_mode():
         return in_chunks(model, prepared)

@@ -47,8 +47,8 @@ class CalibratedModel(nn.Module):
     def statistics(self, recording: Tensor | int | None) -> tuple[Tensor, Tensor]:
         """Mean and sd of the pixels of recordings, (..., channel, y, x) each.
 
-        ``recording`` has the number of one recording or (image,) numbers; None is the first recording. The
-        statistics of a single recording are (channel, y, x) whatever is asked for.
+        ``recording`` is the number of a recording or (image,) numbers; None is the first recording. For a
+        single recording the statistics are always (channel, y, x).
         """
         if self.input_mean.ndim == 3:
             return self.input_mean, self.input_sd
@@ -61,7 +61,7 @@ class CalibratedModel(nn.Module):
         return (images - mean) / sd
 
     def forward(self, images: Tensor, session: Session | None = None) -> Tensor:
-        """Predicted responses, (image, channel, y, x) to (image, neuron), of all neurons or a recording."""
+        """Predicted responses, (image, channel, y, x) to (image, neuron), of all neurons or a session."""
         prepared = self.model.prepare(
             self.standardize(images, None if session is None else session.recording)
         )
@@ -83,19 +83,16 @@ class CalibratedModel(nn.Module):
     def own_responses(self, images: Tensor, neurons: Tensor) -> Tensor:
         """Predicted response of one neuron to each image, (image,), differentiable.
 
-        Where possible, only this neuron is computed for its image.
-
-        Parameters
-        ----------
-        images
-            (image, channel, y, x) in stored units.
-        neurons
-            (image,) positions in the population.
+        ``images`` are (image, channel, y, x) in stored units, ``neurons`` (image,) positions in the
+        population. Where possible, no other neuron is computed.
         """
         mean, sd = self.statistics_of(neurons)
         prepared = self.model.prepare((images - mean) / sd)
-        rows = self._rows_of_neurons()
-        if rows is not None:
+        readout = self.model.readout
+        named = [] if readout is None else [*readout.named_parameters(), *readout.named_buffers()]
+        rows = {f"readout.{name}": value for name, value in named}
+        n_neurons = len(self.response_scale)
+        if rows and all(value.ndim and len(value) == n_neurons for value in rows.values()):
 
             def respond(own: dict[str, Tensor], image: Tensor) -> Tensor:
                 alone = {name: row[None] for name, row in own.items()}
@@ -105,19 +102,9 @@ class CalibratedModel(nn.Module):
             return vmap(respond)(own, prepared) * self.response_scale[neurons]
         found = prepared.new_empty(len(prepared))
         for session in self.sessions:
-            first, last, _ = neurons_of(session).indices(len(self.response_scale))
+            first, last, _ = neurons_of(session).indices(n_neurons)
             mine = torch.nonzero((first <= neurons) & (neurons < last))[:, 0]
             if len(mine):
                 every = self.model(prepared[mine], session)
                 found = found.index_copy(0, mine, every.gather(1, neurons[mine, None] - first)[:, 0])
         return found * self.response_scale[neurons]
-
-    def _rows_of_neurons(self) -> dict[str, Tensor] | None:
-        """Tensors of the readout by name, (neuron, ...) each; None for a model without such a readout."""
-        readout = self.model.readout
-        if readout is None:
-            return None
-        named = [*readout.named_parameters(), *readout.named_buffers()]
-        rows = {f"readout.{name}": value for name, value in named}
-        n_neurons = len(self.response_scale)
-        return rows if all(value.ndim and len(value) == n_neurons for value in rows.values()) else None

@@ -1,8 +1,8 @@
 """The drive of a factorized readout, computed in the cheapest of three orders.
 
 A drive is a sum over places and channels of features times mask times feature weights. Every order takes the
-same number of multiplications for its product of matrices; they differ in what is held in between, and on
-small maps reading and writing that costs more than the product.
+same number of multiplications; the orders differ in the size of the intermediate product, and on small maps
+reading and writing it costs more than the multiplications.
 """
 
 from collections.abc import Callable
@@ -18,8 +18,8 @@ Order = Callable[[Tensor, Tensor, Tensor], Tensor]
 class _KeepLayout(torch.autograd.Function):
     """Identity whose gradient has the memory layout of its input.
 
-    Without it the gradient of channels-last features that were flattened arrives channels-first, or the other
-    way round, and batch normalisation is three times slower where layouts differ.
+    The gradient of flattened features arrives in the other layout otherwise, and batch normalisation is three
+    times slower where layouts differ.
     """
 
     @staticmethod
@@ -62,11 +62,9 @@ def at_once(features: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
 
 
 def cheapest_order(batch: int, channels: int, places: int, neurons: int) -> Order:
-    """The order that moves the fewest numbers, forwards and backwards.
-
-    What is held in between is written, multiplied, and both again for its gradient: four times. Features
-    come channels-last from convolutions; to sum over places first they are copied, and their gradient back.
-    """
+    """The order that moves the fewest numbers, forwards and backwards."""
+    # An intermediate product is written and multiplied, and its gradient, too: four times. Features come
+    # channels-last from convolutions; to sum over places first they are copied, and their gradient back.
     moved: dict[Order, int] = {
         places_first: 4 * batch * channels * neurons + 2 * batch * channels * places * (channels > 1),
         channels_first: 4 * batch * places * neurons,
@@ -78,16 +76,8 @@ def cheapest_order(batch: int, channels: int, places: int, neurons: int) -> Orde
 def factorized_drive(features: Tensor, mask: Tensor, weights: Tensor, bias: Tensor | None) -> Tensor:
     """Sum of features over places and channels, weighted by mask times feature weights (section C.1).
 
-    Parameters
-    ----------
-    features
-        (batch, channel, y, x).
-    mask, weights, bias
-        (neuron, y, x), (neuron, channel) and (neuron,).
-
-    Returns
-    -------
-    (batch, neuron).
+    Features are (batch, channel, y, x), masks (neuron, y, x), weights (neuron, channel) and biases (neuron,);
+    the sum is (batch, neuron).
     """
     batch, channels, *_ = features.shape
     order = cheapest_order(batch, channels, mask[0].numel(), len(mask))

@@ -33,12 +33,12 @@ _LAPLACE = torch.tensor([[0.25, 0.5, 0.25], [0.5, -3.0, 0.5], [0.25, 0.5, 0.25]]
 
 @functools.cache
 def _laplacian(device: torch.device, dtype: torch.dtype) -> Tensor:
-    """:data:`_LAPLACE` where it is needed: no step waits until it is there."""
+    """:data:`_LAPLACE` on a device, copied once: no step waits for it."""
     return _LAPLACE.to(device, dtype)
 
 
 def normal_(tensor: Tensor, sd: float, truncated: bool, generator: torch.Generator) -> None:
-    """Fill with N(0, sd), optionally resampled beyond two sd, in place."""
+    """Fills with N(0, sd), optionally resampled beyond two sd, in place."""
     with torch.no_grad():
         if truncated and sd > 0:
             nn.init.trunc_normal_(tensor, 0.0, sd, -2 * sd, 2 * sd, generator=generator)
@@ -49,15 +49,7 @@ def normal_(tensor: Tensor, sd: float, truncated: bool, generator: torch.Generat
 def correlate_by_fft(images: Tensor, kernels: Tensor) -> Tensor:
     """Valid cross-correlation through the Fourier domain; five to ten times faster for large kernels.
 
-    Parameters
-    ----------
-    images
-        (batch, in_channel, y, x).
-    kernels
-        (out_channel, in_channel, ky, kx).
-
-    Returns
-    -------
+    Of images (batch, in_channel, y, x) and kernels (out_channel, in_channel, ky, kx); returns
     (batch, out_channel, y - ky + 1, x - kx + 1).
     """
     size = [next_fast_len(n) for n in images.shape[-2:]]
@@ -75,18 +67,8 @@ def correlate_in_blocks(images: Tensor, kernels: Tensor, before: int, after: int
     four places of a window one pixel wider, and windows are two pixels apart. Kernels of 5 px need 1.4 times
     the products for it, but a layer of 64 to 4 channels takes 1.7 times less, with its gradients.
 
-    Parameters
-    ----------
-    images
-        (batch, in_channel, y, x).
-    kernels
-        (out_channel, in_channel, k, k).
-    before, after
-        Zeros around the images: above and left, below and right; ``after`` is ``before`` or one more.
-
-    Returns
-    -------
-    (batch, out_channel, y, x), of the size that a convolution with this padding has.
+    Shapes as for :func:`correlate_by_fft`. ``before`` counts zeros above and left of the images, ``after``
+    below and right; ``after`` is ``before`` or ``before + 1``.
     """
     height, width = (n + before + after - kernels.shape[-1] + 1 for n in images.shape[-2:])
     # An odd map gets one row or column more, which is cut off again.
@@ -107,22 +89,10 @@ def filter_roughness(kernels: Tensor) -> Tensor:
     return ratio.view(kernels.shape[:2])
 
 
-def laplace_smoothness(kernels: Tensor) -> Tensor:
-    """Sum of :func:`filter_roughness` over all filters; a scalar."""
-    return filter_roughness(kernels).sum()
-
-
 class BatchNorm(nn.Module):
-    """Batch normalisation without gain (section C.2).
+    """Batch normalisation of ``size`` channels without gain (section C.2).
 
-    Parameters
-    ----------
-    size
-        Number of channels.
-    decay
-        Of the moving averages, which start at mean 0 and variance 1.
-    shift
-        Whether a shift is learned.
+    ``decay`` is that of the moving averages, which start at mean 0 and variance 1; a ``shift`` is learned.
     """
 
     mean: Tensor
@@ -136,7 +106,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("variance", torch.ones(size))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Normalise (batch, channel, y, x) to the same shape."""
+        """Normalises (batch, channel, y, x) to the same shape."""
         # On a GPU torch gives a shift no gradient unless there is a gain.
         alone = self.shift is not None and features.is_cuda
         return functional.batch_norm(
@@ -165,7 +135,7 @@ class ConvLayer(nn.Module):
     unit_norm
         Divide every filter by its L2 norm (section C.3).
     batch_norm
-        Keyword arguments of :class:`BatchNorm` but its size, or None.
+        Keyword arguments of :class:`BatchNorm` except ``size``, or None.
     activation
         A key of :data:`ACTIVATIONS`.
     """
@@ -204,11 +174,11 @@ class ConvLayer(nn.Module):
         return self.kernels / (1e-5 + self.kernels.norm(dim=(2, 3), keepdim=True))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (batch, in_channel, y, x) to (batch, channel, y, x)."""
+        """Maps (batch, in_channel, y, x) to (batch, channel, y, x)."""
         return self.activation(self.norm(self.correlate(features, self.constrained_kernels())))
 
     def correlate(self, features: Tensor, kernels: Tensor) -> Tensor:
-        """Correlate with filters (channel, in_channel, y, x), padded as the layer is."""
+        """Correlates with filters (channel, in_channel, y, x), padded as the layer is."""
         before = (kernels.shape[-1] - 1) // 2 if self.same else 0
         after = kernels.shape[-1] - 1 - before if self.same else 0
         if self.use_fft:
@@ -222,19 +192,9 @@ class ConvLayer(nn.Module):
 
 
 class ConvCore(nn.Module):
-    """A stack of convolutional layers.
+    """A stack of convolutional layers, from ``image_shape`` to ``out_shape``, (channel, y, x) each.
 
-    Parameters
-    ----------
-    image_shape
-        (channel, y, x).
-    config
-        An element of a model's ``cores`` list; its keys are described in ``config/README.md``.
-
-    Attributes
-    ----------
-    out_shape
-        (channel, y, x) of the features.
+    ``config`` is an element of a model's ``cores`` list; its keys are described in ``config/README.md``.
     """
 
     def __init__(self, image_shape: ImageShape, config: dict[str, Any]) -> None:
@@ -242,18 +202,11 @@ class ConvCore(nn.Module):
         self.config = config
         self.layers = nn.ModuleList()
         shape = image_shape
-        n_layers = len(config["channels"])
-        for index in range(n_layers):
-            last = index == n_layers - 1
-            layer = ConvLayer(
-                shape,
-                config["channels"][index],
-                config["kernels"][index],
-                same=config["padding"][index] == "same",
-                unit_norm=config["unit_norm"],
-                batch_norm=config["batch_norm"],
-                activation=config["last_activation" if last else "activation"],
-            )
+        activations = [config["activation"]] * (len(config["channels"]) - 1) + [config["last_activation"]]
+        layers = zip(config["channels"], config["kernels"], config["padding"], activations, strict=True)
+        for channels, kernel, padding, activation in layers:
+            same, unit_norm, batch_norm = padding == "same", config["unit_norm"], config["batch_norm"]
+            layer = ConvLayer(shape, channels, kernel, same, unit_norm, batch_norm, activation)
             self.layers.append(layer)
             shape = layer.out_shape
         self.side_by_side: bool = config.get("side_by_side", False)
@@ -266,23 +219,23 @@ class ConvCore(nn.Module):
         return cast(list[ConvLayer], list(self.layers))
 
     def initialize(self, generator: torch.Generator, localized: Tensor | None = None) -> None:
-        """Draw all filters (section B), or take those of the only layer from ``localized`` (kernel, y, x)."""
+        """Draws all filters (section B); those of a single layer may be ``localized``, (kernel, y, x)."""
         for layer in self.conv_layers():
             normal_(layer.kernels, self.config["kernel_sd"], self.config["truncated"], generator)
         if self.config.get("kernel_start") == "posterior" and localized is not None:
             (layer,) = self.conv_layers()
-            # Localization saw the mean over the image channels.
+            # Localization uses the mean over the image channels.
             layer.kernels.data.copy_(localized[:, None] / layer.kernels.shape[1])
         self.use_fast_layout()
 
     def use_fast_layout(self) -> None:
-        """Store filters channels-last; features follow, and convolutions are 1.4 times faster on CPU."""
+        """Stores filters channels-last; features follow, and convolutions are 1.4 times faster on CPU."""
         for layer in self.conv_layers():
             layer.kernels.data = layer.kernels.data.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         """Features of images: (batch, channel, y, x) to (batch, channel, y, x)."""
-        # Copied once; every convolution and its gradient would copy what it is not given channels-last.
+        # Copied once: a convolution and its gradient each copy an input that is not channels-last.
         # By axes, because vmap over images knows no memory format.
         maps = [images.movedim(1, 3).contiguous().movedim(3, 1)]
         for layer in self.layers:
@@ -291,11 +244,11 @@ class ConvCore(nn.Module):
 
     def smoothness(self) -> Tensor:
         """Laplacian penalty of section G.2, layers weighted by ``smooth_layers``; a scalar."""
-        parts = zip(self.config["smooth_layers"], self.conv_layers(), strict=True)
-        return torch.stack([weight * laplace_smoothness(layer.kernels) for weight, layer in parts]).sum()
+        layers = zip(self.config["smooth_layers"], self.conv_layers(), strict=True)
+        return torch.stack([weight * filter_roughness(one.kernels).sum() for weight, one in layers]).sum()
 
     def group_sparsity(self) -> Tensor:
         """Sum of the L2 norms of all filters, layers weighted by ``sparse_layers``; a scalar."""
-        parts = zip(self.config["sparse_layers"], self.conv_layers(), strict=True)
+        layers = zip(self.config["sparse_layers"], self.conv_layers(), strict=True)
         # torch's norm has gradient 0 at 0, where the square root of the paper has none (pitfall P14).
-        return torch.stack([weight * layer.kernels.norm(dim=(2, 3)).sum() for weight, layer in parts]).sum()
+        return torch.stack([weight * layer.kernels.norm(dim=(2, 3)).sum() for weight, layer in layers]).sum()

@@ -11,12 +11,7 @@ from whatwhere.errors import UserError
 from whatwhere.models.base import ImageShape, Model, Penalties, Start, inverse_softplus
 from whatwhere.models.cores import ACTIVATIONS, ConvCore
 from whatwhere.models.gaussian_readout import GaussianMaskReadout, GaussianReadout
-from whatwhere.models.readouts import (
-    FactorizedReadout,
-    FixedMaskReadout,
-    FullyConnectedReadout,
-    Readout,
-)
+from whatwhere.models.readouts import FactorizedReadout, FixedMaskReadout, FullyConnectedReadout, Readout
 from whatwhere.models.spec import ModelSpec
 from whatwhere.sessions import Session, neurons_of
 
@@ -29,10 +24,7 @@ READOUTS: dict[str, type[Readout]] = {
     "cnn_gaussian_mask": GaussianMaskReadout,
 }
 
-DRIVES: dict[str, Callable[[Tensor], Tensor]] = {
-    "identity": torch.clone,
-    "softplus": inverse_softplus,
-}
+DRIVES: dict[str, Callable[[Tensor], Tensor]] = {"identity": torch.clone, "softplus": inverse_softplus}
 """Per output nonlinearity: the drive that gives a mean response (neuron,)."""
 
 
@@ -47,12 +39,7 @@ class Encoder(Model):
         A key of :data:`whatwhere.models.cores.ACTIVATIONS`.
     """
 
-    def __init__(
-        self,
-        core: ConvCore,
-        readout: Readout,
-        nonlinearity: str,
-    ) -> None:
+    def __init__(self, core: ConvCore, readout: Readout, nonlinearity: str) -> None:
         super().__init__()
         self.core = core
         self.readout = readout
@@ -61,21 +48,17 @@ class Encoder(Model):
         self.core_rate: float | None = None
 
     def initialize(self, start: Start) -> None:
-        """Set all parameters to their initial values (section B); biases give the mean responses."""
+        """Sets all parameters to their initial values (section B); biases give the mean responses."""
         self.core.initialize(start.generator, None if start.localized is None else start.localized.kernels)
         self.readout.initialize(start)
         if self.readout.bias is not None:
             self.readout.bias.data.copy_(self.drive(start.response_mean))
 
     def transfer(self, state: dict[str, Tensor], rate: float) -> None:
-        """Take the core, and the statistics of the feature bank, from the state of another network.
+        """Takes the core, and the statistics of the feature bank, from the state of another network.
 
-        Parameters
-        ----------
-        state
-            Its names begin with ``core.`` and ``feature_bank.``.
-        rate
-            Learning rate of the core relative to that of the readout; 0 freezes it and its moving averages.
+        ``rate`` is the learning rate of the core relative to that of the readout; 0 freezes the core and its
+        moving averages.
         """
         self.load_state_dict(self.state_dict() | state)
         self.core_rate = rate
@@ -83,18 +66,18 @@ class Encoder(Model):
             self.core.requires_grad_(False)
 
     def transferred(self) -> tuple[list[nn.Parameter], float]:
-        """The core, if it was transferred."""
+        """The parameters of the core and their rate, if the core was transferred."""
         return ([], 1.0) if self.core_rate is None else (list(self.core.parameters()), self.core_rate)
 
     def train(self, mode: bool = True) -> Encoder:
-        """Set training or evaluation mode; a frozen core is always in evaluation mode."""
+        """Sets training or evaluation mode; a frozen core is always in evaluation mode."""
         super().train(mode)
         if self.core_rate == 0:
             self.core.eval()
         return self
 
     def forward(self, images: Tensor, session: Session | None = None) -> Tensor:
-        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a session."""
         return self.nonlinearity(self.readout(self.core(images), neurons_of(session)))
 
     def decayed(self) -> list[nn.Parameter]:
@@ -121,18 +104,16 @@ class Encoder(Model):
 
     def first_layer(self) -> Tensor:
         """Kernels of the first layer, or filters of the feature bank below it, (kernel, channel, y, x)."""
-        return (
-            self.core.conv_layers()[0].constrained_kernels()
-            if self.feature_bank is None
-            else self.feature_bank.filters()
-        )
+        if self.feature_bank is not None:
+            return self.feature_bank.filters()
+        return self.core.conv_layers()[0].constrained_kernels()
 
 
 class KnownKernelEncoder(Encoder):
     """An encoder whose only filter is the true receptive field and stays fixed (Figure 3)."""
 
     def initialize(self, start: Start) -> None:
-        """Set all parameters; the filter to ``start.known_kernel``."""
+        """Sets all parameters; the filter to ``start.known_kernel``."""
         super().initialize(start)
         if start.known_kernel is None:
             raise UserError(
@@ -142,25 +123,16 @@ class KnownKernelEncoder(Encoder):
         if start.known_kernel.shape != layer.kernels.shape[2:]:
             raise UserError(
                 f"cnn_known_kernel has a kernel of {layer.kernels.shape[-1]} px "
-                f"but the true receptive field {start.known_kernel.shape[-1]} px: set 'kernels' to that"
+                f"but the true receptive field has {start.known_kernel.shape[-1]} px: set 'kernels' to it"
             )
         layer.kernels.data.copy_(start.known_kernel)
         layer.kernels.requires_grad_(False)
 
 
 def build_cnn(spec: ModelSpec, core: int, image_shape: ImageShape, n_neurons: int) -> Encoder:
-    """Construct an uninitialised network.
+    """Constructs an uninitialised network of a family in :data:`READOUTS`, for images (channel, y, x).
 
-    Parameters
-    ----------
-    spec
-        A model with one of the families in :data:`READOUTS`.
-    core
-        Index into its ``cores``.
-    image_shape
-        (channel, y, x).
-    n_neurons
-        Size of the population.
+    ``core`` is an index into the ``cores`` of the model.
     """
     convention, _ = spec.trained
     conv_core = ConvCore(image_shape, spec.definition["cores"][core])

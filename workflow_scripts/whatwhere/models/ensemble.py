@@ -8,17 +8,16 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor, nn
 
-from whatwhere.missing import groups
-from whatwhere.missing import select as part_of
+from whatwhere.missing import groups, select
 from whatwhere.models.base import Model
 from whatwhere.models.calibrated import CalibratedModel
 from whatwhere.sessions import Session, neurons_of
 
 SHRINKAGE = 160
-"""Images that a neuron's distance from the weights of the population counts as: fewer say less against them.
+"""Images as which a neuron's distance from the weights of the population counts.
 
-With some 160 images of two V4 sessions 50 to 1600 are equally good, and 0 costs .002 to .005 of correlation.
-With 10 images of a third, 160 is worth .015 more than 10.
+With 160 images of two V4 sessions, 50 to 1600 are equally good, and 0 costs 0.002 to 0.005 of correlation.
+With 10 images of a third session, 160 is better than 10 by 0.015.
 """
 
 
@@ -71,15 +70,15 @@ def mix(predictions: np.ndarray, responses: np.ndarray) -> tuple[np.ndarray, np.
     whole population best, which counts as :data:`SHRINKAGE` images: a few hundred noisy images say little
     about a single neuron. Where that leaves a neuron worse off than its best single model, its weights move
     as far as needed towards those with the smallest error, so that on these images no single model has a
-    smaller one. All are found by non-negative least squares (Lawson & Hanson 1974), without means. Neurons
-    that saw the same images are a population.
+    smaller error. All weights are found by non-negative least squares (Lawson & Hanson 1974), without means.
+    Neurons with responses to the same images are a population.
 
     Parameters
     ----------
     predictions
         (model, image, neuron).
     responses
-        (image, neuron), NaN where a neuron did not see an image.
+        (image, neuron), NaN where missing.
 
     Returns
     -------
@@ -87,8 +86,8 @@ def mix(predictions: np.ndarray, responses: np.ndarray) -> tuple[np.ndarray, np.
     """
     weights, bias = np.zeros((len(predictions), responses.shape[1])), np.zeros(responses.shape[1])
     for images, neurons in groups(responses):
-        seen = predictions[:, images][:, :, neurons]
-        weights[:, neurons], bias[neurons] = _mix(seen, part_of(responses, images, neurons))
+        predicted = predictions[:, images][:, :, neurons]
+        weights[:, neurons], bias[neurons] = _mix(predicted, select(responses, images, neurons))
     return weights, bias
 
 
@@ -106,15 +105,15 @@ def _mix(predictions: np.ndarray, responses: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _mixed(gram: np.ndarray, cross: np.ndarray, shared: np.ndarray, strength: float) -> np.ndarray:
-    """Weights (model,) of one neuron from its moments (model, model) and (model,) and the weights of all.
+    """Weights (model,) of one neuron from its moments and the shared weights.
 
-    ``strength`` is that of the distance between both, in units of the mean variance of the predictions.
+    ``strength`` is that of the distance from ``shared``, in units of the mean variance of the predictions.
     """
     pull = strength * np.trace(gram) / len(gram)
     shrunk = _non_negative(gram + pull * np.eye(len(gram)), cross + pull * shared)
     free = _non_negative(gram, cross)
     allowed = (np.diag(gram) - 2 * cross).min()
-    # The error, without the variance of the responses, is a parabola along the way from one to the other.
+    # The error, without the variance of the responses, is a parabola between shrunk and free weights.
     step = free - shrunk
     constant = shrunk @ gram @ shrunk - 2 * shrunk @ cross - allowed
     slope, curvature = 2 * step @ (gram @ shrunk - cross), step @ gram @ step

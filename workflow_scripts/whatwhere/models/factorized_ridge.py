@@ -16,7 +16,7 @@ from whatwhere.sessions import ALL, Session, neurons_of
 _ROUNDS = 4
 """Alternations between the mask and the feature weights of a new pair."""
 _REFIT_ROUNDS = 2
-"""The same for a pair that is fitted again because another one joined."""
+"""Alternations for a pair that is fitted again because another pair joined."""
 _BLOCK = 512
 """Neurons that are solved at once; bounds memory."""
 
@@ -25,20 +25,11 @@ _Pair = tuple[Tensor, Tensor]
 
 
 class FactorizedSumReadout(FactorizedReadout):
-    """A sum of a few masks times feature weights for every neuron.
+    """A sum of masks times feature weights for every neuron, ``rank`` pairs of features (channel, y, x).
 
     The pairs are the singular pairs of the sum, largest first: ``mask`` and ``feature_weights`` are the best
-    description of the whole by a single pair. Feature weights are unit vectors, and the largest absolute
-    value of a mask is positive.
-
-    Parameters
-    ----------
-    feature_shape
-        (channel, y, x).
-    n_neurons
-        Size of the population.
-    rank
-        Number of pairs; no more than channels or places are kept.
+    description of the sum by a single pair. Feature weights are unit vectors, and the largest absolute value
+    of a mask is positive. There are no more pairs than channels or places.
     """
 
     def __init__(self, feature_shape: ImageShape, n_neurons: int, rank: int) -> None:
@@ -67,7 +58,7 @@ class FactorizedRidge(Model):
         self.readout = FactorizedSumReadout(feature_shape, n_neurons, rank)
 
     def forward(self, features: Tensor, session: Session | None = None) -> Tensor:
-        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a session."""
         drive: Tensor = self.readout(features, neurons_of(session))
         return drive
 
@@ -85,7 +76,7 @@ def fit_factorized(data: FitData, settings: list[dict[str, float]]) -> list[dict
     Parameters
     ----------
     data
-        What the fit may see; its images are maps of features (image, channel, y, x).
+        Data of the fit; its images are maps of features (image, channel, y, x).
     settings
         ``rank``, ``mask_l2`` and ``feature_l2`` of every fit; strengths above 0.
 
@@ -95,14 +86,14 @@ def fit_factorized(data: FitData, settings: list[dict[str, float]]) -> list[dict
     """
     grid = (data.train_images.shape[2], data.train_images.shape[3])
     groups = missing.groups(data.train_responses)
-    parts = [
+    fitted = [
         _fit_group(data.train_images[group[0]], missing.select(data.train_responses, *group), settings)
         for group in groups
     ]
     back = np.argsort(np.concatenate([neurons for _, neurons in groups]))
     fits = []
     for index, setting in enumerate(settings):
-        total, bias = (torch.cat(of)[back] for of in zip(*(session[index] for session in parts), strict=True))
+        total, bias = (torch.cat(of)[back] for of in zip(*(group[index] for group in fitted), strict=True))
         fits.append(_parameters(total, int(setting["rank"]), bias, grid))
     return fits
 
@@ -110,7 +101,7 @@ def fit_factorized(data: FitData, settings: list[dict[str, float]]) -> list[dict
 def _fit_group(
     images: np.ndarray, measured: np.ndarray, settings: list[dict[str, float]]
 ) -> list[tuple[Tensor, Tensor]]:
-    """Weights (neuron, channel, place) and biases (neuron,) of neurons that saw the same images."""
+    """Weights (neuron, channel, place) and biases (neuron,) of neurons with responses to all images."""
     features, responses = torch.from_numpy(images).flatten(2), torch.from_numpy(measured)
     feature_mean, response_mean = features.mean(0), responses.mean(0)
     centered = (features - feature_mean).flatten(1)
@@ -124,7 +115,7 @@ def _fit_group(
         strengths = (setting["mask_l2"], setting["feature_l2"])
         if strengths not in sums:
             blocks = [fit_sums(moments, block, rank, strengths) for block in products.split(_BLOCK)]
-            sums[strengths] = [torch.cat(parts) for parts in zip(*blocks, strict=True)]
+            sums[strengths] = [torch.cat(tensors) for tensors in zip(*blocks, strict=True)]
         total = sums[strengths][int(setting["rank"]) - 1]
         bias = response_mean - torch.tensordot(total, feature_mean, 2)
         fits.append((total, bias))
@@ -133,22 +124,18 @@ def _fit_group(
 
 @dataclass(frozen=True)
 class _Moments:
-    """Second moments of the features, which all neurons share.
-
-    Attributes
-    ----------
-    gram
-        (channel, place, channel, place).
-    pairs
-        (pair of channels, pair of places): the part of ``gram`` that is symmetric in both. A quadratic form
-        in one mask or one set of weights sees no more, and all neurons need one product of matrices.
-    penalty
-        (place, place) of masks: 1 plus the Laplacian of the grid.
-    """
+    """Second moments of the features, which all neurons share."""
 
     gram: Tensor
+    """(channel, place, channel, place)."""
     pairs: Tensor
+    """(pair of channels, pair of places): the component of ``gram`` that is symmetric in both.
+
+    A quadratic form in one mask or one set of weights needs no more, so that one product of matrices serves
+    all neurons.
+    """
     penalty: Tensor
+    """(place, place) of masks: 1 plus the Laplacian of the grid."""
 
     def explained(self, pair: _Pair) -> Tensor:
         """Products of features with the predictions of a pair, (neuron, channel, place)."""
@@ -175,16 +162,8 @@ def grid_laplacian(height: int, width: int) -> Tensor:
 def fit_sums(moments: _Moments, products: Tensor, rank: int, strengths: tuple[float, float]) -> list[Tensor]:
     """Weights (neuron, channel, place) of sums of 1, 2, ... ``rank`` pairs.
 
-    Parameters
-    ----------
-    moments
-        Of the features.
-    products
-        (neuron, channel, place) of features and responses.
-    rank
-        Largest number of pairs.
-    strengths
-        Of the penalties on masks and on feature weights.
+    ``products`` are those of features and responses, (neuron, channel, place); ``strengths`` those of the
+    penalties on masks and on feature weights.
     """
     left = products
     pairs: list[_Pair] = []
@@ -219,7 +198,7 @@ def _fit_pair(
 
 
 def _ridge(gram: Tensor, products: Tensor, strength: float, penalty: Tensor) -> Tensor:
-    """Solve (gram + strength * mean diagonal * penalty) w = products for every neuron."""
+    """Solves (gram + strength * mean diagonal * penalty) w = products for every neuron."""
     size = gram.diagonal(dim1=1, dim2=2).mean(1)
     # A silent neuron has a Gram matrix of zeros, and zeros as solution.
     size = torch.where(size > 0, size, 1.0)

@@ -1,7 +1,7 @@
-"""A fixed bank of features on which models of recordings can stand: Gabor energies and means of pixels.
+"""Fixed features on which models can stand: the Gabor feature bank, and the core of another network.
 
-A few hundred noisy images do not teach a network what primary visual cortex computes. The bank gives it:
-energies of quadrature pairs, as of complex cells (Adelson & Bergen 1985), beside local means of the pixels.
+A few hundred noisy images do not teach a network what primary visual cortex computes. The Gabor feature bank
+gives it: energies of quadrature pairs, as of complex cells (Adelson & Bergen 1985), and local means.
 """
 
 import math
@@ -12,64 +12,26 @@ from torch import Tensor
 from torch.nn import functional
 
 from whatwhere.errors import UserError
-from whatwhere.models.base import EVALUATION_CHUNK, FixedFeatures, ImageShape
+from whatwhere.models.base import FixedFeatures, ImageShape
+from whatwhere.models.cores import ConvCore
 
 
-class StandardizedFeatures(FixedFeatures):
-    """Features whose every value is standardised on training images."""
-
-    mean: Tensor
-    sd: Tensor
-
-    def start_at(self, out_shape: ImageShape) -> None:
-        """Say what shape the features have; they are as they come until they are standardised."""
-        self.out_shape = out_shape
-        self.register_buffer("mean", torch.zeros(out_shape))
-        self.register_buffer("sd", torch.ones(out_shape))
-
-    def maps_of(self, images: Tensor) -> Tensor:
-        """Features of a few images before they are standardised, (image, channel, y, x)."""
-        raise NotImplementedError
-
-    def standardize_on(self, images: Tensor) -> Tensor:
-        """Take mean and sd of every value of the maps from training images (image, channel, y, x).
-
-        Returns
-        -------
-        Their standardised maps.
-        """
-        maps = self.raw_maps(images)
-        sd, mean = torch.std_mean(maps.double(), 0, correction=0)
-        self.mean.copy_(mean)
-        # A value that never varies becomes 0 and stays there.
-        self.sd.copy_(torch.where(sd > 1e-6 * (1 + mean.abs()), sd, 1.0))
-        return (maps - self.mean) / self.sd
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Standardised maps, (image, channel, y, x) to (image, *out_shape)."""
-        return (self.raw_maps(images) - self.mean) / self.sd
-
-    def raw_maps(self, images: Tensor) -> Tensor:
-        """Maps before they are standardised, (image, channel, y, x) to (image, *out_shape)."""
-        return torch.cat([self.maps_of(chunk) for chunk in images.split(EVALUATION_CHUNK)])
-
-
-class GaborFeatureBank(StandardizedFeatures):
+class GaborFeatureBank(FixedFeatures):
     """Energies of Gabor filters and local means, standardised on training images.
 
     A Gabor filter of wavelength w is a plane wave under a Gaussian of sd w / 2, without mean and of unit
     norm. The energy is the root of the sum of both squared outputs of a quadrature pair, which does not
-    depend on the phase of a grating. Energies see the mean of the colour channels. Outside of the image all
-    is 0; images are z-scored as a whole, because one scale per pixel would distort what a filter sees.
+    depend on the phase of a grating. Energies are those of the mean of the colour channels. Pixels outside of
+    the image are 0. Images are z-scored as a whole: one scale per pixel would distort them.
 
     Parameters
     ----------
     image_shape
         (channel, y, x).
     config
-        A model's ``feature_bank``: ``wavelengths`` in pixels, number of ``orientations`` between 0 and 180 degrees,
-        and ``pool``, the side in pixels of the squares over which maps are averaged. Squares at the lower and
-        right border average what there is.
+        A model's ``feature_bank``: ``wavelengths`` in pixels, number of ``orientations`` between 0 and 180
+        degrees, and ``average_pooling``, the side in pixels of the squares over which maps are averaged.
+        Squares at the lower and right border average the pixels inside the image.
 
     Attributes
     ----------
@@ -121,23 +83,10 @@ class GaborFeatureBank(StandardizedFeatures):
 
 
 def gabor_energy(images: Tensor, wavelength: float, angle: float) -> Tensor:
-    """Energy of a quadrature pair of Gabor filters at every pixel.
+    """Energy of a quadrature pair of Gabor filters at every pixel, (image, y, x) to (image, y, x).
 
-    The wave under the Gaussian is a product of a function of y and one of x, so that both filters are two
-    products of matrices.
-
-    Parameters
-    ----------
-    images
-        (image, y, x).
-    wavelength
-        Of the wave, px.
-    angle
-        Of its direction from the x axis, radians.
-
-    Returns
-    -------
-    (image, y, x).
+    The wave under the Gaussian is a function of y times a function of x, so that both filters are two
+    products of matrices. ``wavelength`` is in px, ``angle`` that of the wave from the x axis in radians.
     """
     frequency = 2 * math.pi / wavelength
     wave_y, window_y = _profiles(images.shape[1], frequency * math.sin(angle), wavelength / 2, images)
@@ -145,11 +94,10 @@ def gabor_energy(images: Tensor, wavelength: float, angle: float) -> Tensor:
     even, odd, window = gabor_pair(wavelength, angle, math.ceil(3 * wavelength))
     mean = float(even.sum() / window.sum())
     output = wave_y @ images.to(wave_y.dtype) @ wave_x.T
-    seen = window_y @ images @ window_x.T
-    # The window that the even filter loses to have no mean.
-    return torch.hypot(
-        (output.real - mean * seen) / float((even - mean * window).norm()), output.imag / float(odd.norm())
-    )
+    # The even filter has no mean without this share of the window.
+    unwanted = mean * (window_y @ images @ window_x.T)
+    norm = float((even - mean * window).norm())
+    return torch.hypot((output.real - unwanted) / norm, output.imag / float(odd.norm()))
 
 
 def _profiles(size: int, frequency: float, sd: float, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -163,21 +111,53 @@ def _profiles(size: int, frequency: float, sd: float, like: Tensor) -> tuple[Ten
 
 
 def gabor_pair(wavelength: float, angle: float, reach: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Even and odd wave under the window, and the window, before means and norms are set.
+    """Even and odd wave under the window, and the window, (2 * reach + 1, 2 * reach + 1) each.
 
-    Parameters
-    ----------
-    wavelength, angle
-        As for :func:`gabor_energy`.
-    reach
-        Half the width, px.
-
-    Returns
-    -------
-    Three (2 * reach + 1, 2 * reach + 1).
+    Means and norms are not set; ``wavelength`` and ``angle`` as for :func:`gabor_energy`, ``reach`` in px.
     """
     axis = torch.arange(-reach, reach + 1, dtype=torch.float64)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     window = torch.exp(-2 * (y**2 + x**2) / wavelength**2)
     phase = 2 * math.pi / wavelength * (y * math.sin(angle) + x * math.cos(angle))
     return window * phase.cos(), window * phase.sin(), window
+
+
+class TransferredFeatures(FixedFeatures):
+    """Feature maps of a core that another network learned; the core is not trained.
+
+    Parameters
+    ----------
+    image_shape
+        (channel, y, x).
+    core
+        An element of a model's ``cores``.
+    feature_bank
+        The ``feature_bank`` on which the core stands, or None if it sees the images themselves.
+    """
+
+    def __init__(
+        self, image_shape: ImageShape, core: dict[str, Any], feature_bank: dict[str, Any] | None
+    ) -> None:
+        super().__init__()
+        self.below = None if feature_bank is None else GaborFeatureBank(image_shape, feature_bank)
+        self.stride = 1 if self.below is None else self.below.stride
+        self.core = ConvCore(image_shape if self.below is None else self.below.out_shape, core)
+        self.requires_grad_(False)
+        self.start_at(self.core.out_shape)
+
+    def transfer(self, state: dict[str, Tensor]) -> None:
+        """Takes the core, and the feature bank below it, from the state of a network."""
+        renamed = {name.replace("feature_bank.", "below.", 1): value for name, value in state.items()}
+        self.load_state_dict(self.state_dict() | renamed)
+
+    def filters(self) -> Tensor:
+        """Filters of the first layer, (feature, channel, y, x)."""
+        if self.below is not None:
+            return self.below.filters()
+        return self.core.conv_layers()[0].constrained_kernels()
+
+    def maps_of(self, images: Tensor) -> Tensor:
+        """Features of the core in evaluation mode, (image, channel, y, x) to (image, *out_shape)."""
+        self.core.eval()
+        features: Tensor = self.core(images if self.below is None else self.below(images))
+        return features

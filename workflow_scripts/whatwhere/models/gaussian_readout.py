@@ -1,9 +1,8 @@
 """Gaussian readouts: a learned centre and width per neuron instead of a free mask.
 
-A free mask has a number for every pixel; a centre and widths are three or four. They are used in two ways:
-:class:`GaussianReadout` draws a location from the Gaussian (Lurz, Bashiri, Willeke, ..., Sinz:
-Generalization in data-driven models of primary visual cortex, ICLR 2021), and
-:class:`GaussianMaskReadout` takes the Gaussian as the mask of the factorized readout, the mean of all draws.
+A free mask has a number for every pixel; a centre and widths are three or four. :class:`GaussianReadout`
+draws a location from the Gaussian (Lurz et al., ICLR 2021); :class:`GaussianMaskReadout` takes the Gaussian,
+the mean of all draws, as the mask of the factorized readout.
 """
 
 import numpy as np
@@ -20,17 +19,15 @@ class GaussianReadout(SeparableReadout):
     """Feature weights at one location per neuron, between pixels.
 
     In training, the location is drawn anew for every image, and the gradient reaches mean and width through
-    the draw (reparametrisation). At test it is the mean.
-
-    Locations are (y, x) from -1 to 1, the middles of the outermost pixels of the feature maps. Parameters
-    are those of :class:`whatwhere.models.readouts.Readout`.
+    the draw (reparametrisation). At test it is the mean. Locations are (y, x) from -1 to 1, the middles of
+    the outermost pixels of the feature maps. Parameters as for :class:`whatwhere.models.readouts.Readout`.
     """
 
     widths: tuple[int, ...] = ()
     """Shape of the widths of a neuron."""
 
     def add_parameters(self, n_neurons: int, channels: int, height: int, width: int) -> None:
-        """Add locations in the middle of the maps, widths and feature weights of ones."""
+        """Adds locations in the middle of the maps, widths and feature weights of ones."""
         self.height, self.width = height, width
         self.mean = nn.Parameter(torch.zeros(n_neurons, 2))
         self.log_sd = nn.Parameter(torch.zeros(n_neurons, *self.widths))
@@ -90,7 +87,7 @@ class GaussianMaskReadout(GaussianReadout):
     """A factorized readout whose masks are Gaussians of learned centre and two widths, along y and x.
 
     The features are averaged over all places, weighted by the mask, in training as at test: the expectation
-    of :class:`GaussianReadout` over its draws, without their noise.
+    of :class:`GaussianReadout` over its draws.
     """
 
     widths = (2,)

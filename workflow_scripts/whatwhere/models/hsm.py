@@ -22,13 +22,11 @@ LARGEST_RATIO = 5.0
 class HSM(Model):
     """Three layers after the visual hierarchy: a few filters, shared hidden units, neurons.
 
-    A linear layer of difference-of-Gaussians filters with learned centres, sizes and weights (the thalamic
-    input), a hidden layer that is a fraction of the population, and the population itself; hidden units
-    and neurons have a threshold and the nonlinearity log(1 + exp(x)). Colour channels are averaged.
-
-    Centres stay inside the image. Sds of centres lie between :data:`SMALLEST` and a quarter of the image,
-    surrounds are larger by up to :data:`LARGEST_RATIO`, and both weights are positive; the sign of a filter
-    is that of its weights to the hidden units.
+    The first layer has difference-of-Gaussians filters with learned centres, sizes and weights (the thalamic
+    input). Hidden units and neurons have a threshold and the nonlinearity log(1 + exp(x)). Colour channels
+    are averaged. Centres stay inside the image. Sds of centres lie between :data:`SMALLEST` and a quarter of
+    the image, surrounds are larger by up to :data:`LARGEST_RATIO`, and both weights are positive; the sign
+    of a filter is that of its weights to the hidden units.
 
     Parameters
     ----------
@@ -38,20 +36,12 @@ class HSM(Model):
         Size of the population.
     n_filters
         Number of difference-of-Gaussians filters.
-    hidden_ratio
-        Number of hidden units relative to the number of neurons.
     """
 
-    def __init__(
-        self,
-        image_shape: ImageShape,
-        n_neurons: int,
-        n_filters: int = N_FILTERS,
-        hidden_ratio: float = HIDDEN_RATIO,
-    ) -> None:
+    def __init__(self, image_shape: ImageShape, n_neurons: int, n_filters: int = N_FILTERS) -> None:
         super().__init__()
         self.size = image_shape[1:]
-        n_hidden = max(1, round(hidden_ratio * n_neurons))
+        n_hidden = max(1, round(HIDDEN_RATIO * n_neurons))
         self.raw_center = nn.Parameter(torch.zeros(n_filters, 2))
         self.raw_sd = nn.Parameter(torch.zeros(n_filters))
         self.raw_ratio = nn.Parameter(torch.zeros(n_filters))
@@ -62,7 +52,7 @@ class HSM(Model):
         self.output_threshold = nn.Parameter(torch.zeros(n_neurons))
 
     def initialize(self, start: Start) -> None:
-        """Spread the filters over the image; the population starts near its mean response.
+        """Spreads the filters over the image; the population starts near its mean response.
 
         Validation chooses among random starts, which find different places for the filters.
         """
@@ -107,7 +97,7 @@ class HSM(Model):
         return center - surround
 
     def forward(self, images: Tensor, session: Session | None = None) -> Tensor:
-        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a session."""
         inputs = images.mean(1).flatten(1) @ self.filters().flatten(1).T
         hidden = functional.softplus(inputs @ self.hidden_weights.T - self.hidden_threshold)
         mine = neurons_of(session)

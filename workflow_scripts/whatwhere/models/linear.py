@@ -20,15 +20,7 @@ _LASSO_ITERATIONS = 10_000
 
 
 class LinearEncoder(Model):
-    """One filter of image size per neuron, a bias and a nonlinearity.
-
-    Parameters
-    ----------
-    image_shape
-        (channel, y, x).
-    n_neurons
-        Size of the population.
-    """
+    """One filter of the shape of an image (channel, y, x) per neuron, a bias and a nonlinearity."""
 
     output = "identity"
     """Nonlinearity, a key of :data:`whatwhere.models.cores.ACTIVATIONS`."""
@@ -40,7 +32,7 @@ class LinearEncoder(Model):
         self.nonlinearity = ACTIVATIONS[self.output]()
 
     def forward(self, images: Tensor, session: Session | None = None) -> Tensor:
-        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a part."""
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a session."""
         mine = neurons_of(session)
         return self.nonlinearity(images.flatten(1) @ self.filters[mine].flatten(1).T + self.bias[mine])
 
@@ -58,8 +50,8 @@ def fit_mean(data: FitData) -> dict[str, Tensor]:
 def fit_linear(solve: Solver, penalties: list[float], data: FitData, view: str) -> list[dict[str, Tensor]]:
     """Linear regression with an intercept for every neuron and penalty.
 
-    The intercept is also used for prediction. Section D fits one and drops it there, which helps only
-    where responses are known to have mean zero, and by less than 0.01 FEVE at 2^10 images.
+    The intercept is also used for prediction. Section D fits an intercept and drops it there, which helps
+    only where responses are known to have mean zero, and by less than 0.01 FEVE at 2^10 images.
 
     Parameters
     ----------
@@ -68,11 +60,10 @@ def fit_linear(solve: Solver, penalties: list[float], data: FitData, view: str) 
     penalties
         Strengths, not negative.
     data
-        What the fit may see.
+        Data of the fit, with maps of the feature bank in place of images for ``features``.
     view
-        ``image``: every neuron sees all pixels; ``features``: all values of the feature bank, which ``data`` then
-        holds in place of images; ``known_patch``: only the patch around its true receptive field (Figure 3),
-        and its filter is zero elsewhere.
+        ``image`` or ``features``: a neuron gets all values; ``known_patch``: a neuron gets the patch around
+        its true receptive field (Figure 3), and its filter is zero elsewhere.
 
     Returns
     -------
@@ -100,24 +91,52 @@ def fit_linear(solve: Solver, penalties: list[float], data: FitData, view: str) 
 
 
 def _views(data: FitData, view: str) -> Iterator[tuple[missing.Images, np.ndarray, slice, slice]]:
-    """Neurons that saw the same images and the same pixels of them, and these images, rows and columns."""
+    """Images, neurons with responses to all of them, and the rows and columns that the neurons get."""
     if view != "known_patch":
         for images, some in missing.groups(data.train_responses):
             yield images, some, slice(None), slice(None)
         return
-    size = data.patch_size
-    if data.patch_corner is None or size is None:
-        raise UserError(
-            "input: known_patch needs a simulated dataset with known receptive fields: set input: image"
-        )
-    corners, group = np.unique(data.patch_corner, axis=0, return_inverse=True)
+    known, size = _known_patches(data, "input: known_patch", "set input: image")
+    corners, group = np.unique(known, axis=0, return_inverse=True)
     for index, (row, column) in enumerate(corners):
         neurons = np.flatnonzero(group.ravel() == index)
         yield slice(None), neurons, slice(row, row + size), slice(column, column + size)
 
 
+def _known_patches(data: FitData, what: str, advice: str) -> tuple[np.ndarray, int]:
+    """Top-left pixels (neuron, 2) and width of the true receptive fields."""
+    if data.patch_corner is None or data.patch_size is None:
+        raise UserError(f"{what} needs a simulated dataset with known receptive fields: {advice}")
+    return data.patch_corner, data.patch_size
+
+
+def fit_shared(data: FitData, penalties: list[float]) -> list[dict[str, Tensor]]:
+    """Ridge regression of all neurons on one filter at their known locations (Figure 2).
+
+    Minimises the sum over neurons of ||y_n - X_n w - b_n||^2, plus penalty ||w||^2, where X_n are the
+    pixels around the true receptive field of neuron n. N neurons then count like N times the images.
+    Parameters, values and errors as for :func:`fit_linear`.
+    """
+    corners, size = _known_patches(data, "ridge_shared", "use ridge")
+    missing.require_all(data.train_responses, "ridge_shared")
+    places = [(slice(row, row + size), slice(column, column + size)) for row, column in corners]
+    patches = [data.train_images[:, :, rows, columns] for rows, columns in places]
+    pixels = np.stack([patch.reshape(len(patch), -1) for patch in patches]).astype(np.float64)
+    pixel_mean = pixels.mean(1, keepdims=True)
+    responses = data.train_responses.T.astype(np.float64)
+    response_mean = responses.mean(1, keepdims=True)
+    stacked = (pixels - pixel_mean).reshape(-1, pixels.shape[2])
+    fits = []
+    for weight in solve_ridge(stacked, (responses - response_mean).reshape(-1, 1), penalties)[:, :, 0]:
+        filters = np.zeros((len(places), *data.train_images.shape[1:]), np.float32)
+        for one, (rows, columns) in zip(filters, places, strict=True):
+            one[:, rows, columns] = weight.reshape(patches[0].shape[1:])
+        fits.append(_parameters(filters, response_mean[:, 0] - pixel_mean[:, 0] @ weight))
+    return fits
+
+
 def solve_ridge(images: np.ndarray, responses: np.ndarray, penalties: list[float]) -> np.ndarray:
-    """Minimise ||y - X w||^2 + penalty ||w||^2 for all neurons and penalties from one decomposition.
+    """Minimises ||y - X w||^2 + penalty ||w||^2 for all neurons and penalties from one decomposition.
 
     The objective is scikit-learn's. Penalty 0 is ordinary least squares, with the smallest of all
     solutions where there are many.
@@ -138,27 +157,20 @@ def solve_ridge(images: np.ndarray, responses: np.ndarray, penalties: list[float
 
 
 def solve_lasso(images: np.ndarray, responses: np.ndarray, penalties: list[float]) -> np.ndarray:
-    """Minimise ||y - X w||^2 / (2 n) + penalty ||w||_1, n the number of images.
+    """Minimises ||y - X w||^2 / (2 n) + penalty ||w||_1, n the number of images.
 
     The objective and the coordinate descent are scikit-learn's. All neurons and penalties share one Gram
     matrix, and every penalty starts from the solution of the next larger one.
     """
-    # Imported where it is needed: a third of a second for every job that only knows this family.
+    # Imported here: it takes a third of a second, which other families do not need.
     from sklearn.linear_model import lasso_path
 
     gram, products = images.T @ images, (images.T @ responses).T.copy()
     weights = np.empty((len(penalties), images.shape[1], responses.shape[1]))
     largest_first = np.argsort(penalties)[::-1]
     for neuron, (product, response) in enumerate(zip(products, responses.T.copy(), strict=True)):
-        _, path, _ = lasso_path(
-            images,
-            response,
-            alphas=np.array(penalties, float),
-            precompute=gram,
-            Xy=product,
-            check_input=False,
-            max_iter=_LASSO_ITERATIONS,
-        )
+        options = {"precompute": gram, "Xy": product, "check_input": False, "max_iter": _LASSO_ITERATIONS}
+        _, path, _ = lasso_path(images, response, alphas=np.array(penalties, float), **options)
         weights[largest_first, :, neuron] = path.T
     return weights
 

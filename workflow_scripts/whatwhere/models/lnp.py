@@ -18,7 +18,7 @@ class LNP(LinearEncoder):
     output = "exp"
 
     def initialize(self, start: Start) -> None:
-        """Draw the filters and set the biases."""
+        """Draws the filters and sets the biases."""
         normal_(self.filters, FILTER_SD, True, start.generator)
         self.bias.data.fill_(FIRST_BIAS)
 

@@ -18,26 +18,25 @@ from whatwhere.sta import crop_to_mask, mask_peak
 
 
 def _mask_start(config: dict[str, Any], mask: Tensor, start: Start) -> None:
-    """Fill a mask (neuron, y, x): noise, then one pixel at the peak of an average (sections B and G.3).
+    """Fills a mask (neuron, y, x): noise, then one pixel at the peak of an average (sections B and G.3).
 
     A uniform mask has the same value everywhere. From inferred locations, the whole posterior is added, or
     the expected amplitude at every location.
     """
+    position, height, shape = config["position"], config["height"], (mask.shape[1], mask.shape[2])
     normal_(mask, config["noise_sd"], config["truncated"], start.generator)
-    if config["position"] == "random":
-        return
-    if config["position"] == "uniform":
-        with torch.no_grad():
-            mask.add_(config["height"] / mask[0].numel())
-        return
-    if config["position"] == "posterior":
-        with torch.no_grad():
-            mask.add_(_posterior_mask(config["height"], start, (mask.shape[1], mask.shape[2])))
-        return
-    row, column = peaks(config["position"], start, (mask.shape[1], mask.shape[2])).T
-    value = start.response_sd if config["height"] == "response_sd" else config["height"]
+    value = start.response_sd if height == "response_sd" else height
     with torch.no_grad():
-        mask[np.arange(len(mask)), row, column] = torch.as_tensor(value, dtype=mask.dtype)
+        if position == "uniform":
+            mask.add_(height / mask[0].numel())
+        elif position == "posterior" and height == "amplitude":
+            mask.add_(torch.from_numpy(crop_to_mask(start.start_maps["amplitude"], shape)))
+        elif position == "posterior":
+            scale = value[:, None, None] if height == "response_sd" else float(height)
+            mask.add_(torch.from_numpy(crop_to_mask(start.start_maps["posterior"], shape)) * scale)
+        elif position != "random":
+            row, column = peaks(position, start, shape).T
+            mask[np.arange(len(mask)), row, column] = torch.as_tensor(value, dtype=mask.dtype)
 
 
 def peaks(position: str, start: Start, shape: tuple[int, int]) -> np.ndarray:
@@ -45,15 +44,8 @@ def peaks(position: str, start: Start, shape: tuple[int, int]) -> np.ndarray:
     return mask_peak(start.start_maps[position], shape, crop=position != "squared_sta")
 
 
-def _posterior_mask(height: str | float, start: Start, shape: tuple[int, int]) -> Tensor:
-    if height == "amplitude":
-        return torch.from_numpy(crop_to_mask(start.start_maps["amplitude"], shape))
-    scale = start.response_sd[:, None, None] if height == "response_sd" else float(height)
-    return torch.from_numpy(crop_to_mask(start.start_maps["posterior"], shape)) * scale
-
-
 def feature_start_(config: dict[str, Any], weights: Tensor, start: Start) -> None:
-    """Fill feature weights (neuron, channel) with N(mean, sd) (section B)."""
+    """Fills feature weights (neuron, channel) with N(mean, sd) (section B)."""
     means: dict[Any, Any] = {
         "response_sd": float(start.response_sd.mean()),
         "inverse_channels": 1 / weights.shape[1],
@@ -79,6 +71,11 @@ class Readout(nn.Module):
         Whether neurons have an output bias.
     """
 
+    decaying: tuple[str, ...]
+    """Parameters that weight decay shrinks."""
+    penalized: tuple[str, ...]
+    """Methods that return a penalty of a model's grid, (neuron,)."""
+
     def __init__(
         self, feature_shape: ImageShape, n_neurons: int, config: dict[str, Any], bias: bool = True
     ) -> None:
@@ -89,26 +86,28 @@ class Readout(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_neurons)) if bias else None
 
     def add_parameters(self, n_neurons: int, channels: int, height: int, width: int) -> None:
-        """Add all parameters but the bias."""
+        """Adds all parameters but the bias."""
         raise NotImplementedError
 
     def initialize(self, start: Start) -> None:
-        """Set all parameters but the bias to their initial values."""
+        """Sets all parameters but the bias to their initial values."""
         raise NotImplementedError
 
     def decayed(self) -> list[nn.Parameter]:
         """Parameters that weight decay shrinks."""
-        raise NotImplementedError
+        return [getattr(self, name) for name in self.decaying]
 
     def penalties(self) -> Penalties:
         """Penalties by their name in a model's grid."""
-        raise NotImplementedError
+        return {name: getattr(self, name) for name in self.penalized}
 
 
 class SeparableReadout(Readout):
     """A mask ("where") times feature weights ("what") for every neuron."""
 
     raw_feature_weights: nn.Parameter
+    decaying = ("raw_feature_weights",)
+    penalized = ("feature_l1",)
 
     @property
     def mask(self) -> Tensor:
@@ -131,14 +130,6 @@ class SeparableReadout(Readout):
         """Sum of absolute feature weights (section C.4), (neuron,)."""
         return self.raw_feature_weights.abs().sum(1)
 
-    def decayed(self) -> list[nn.Parameter]:
-        """Parameters that weight decay shrinks."""
-        return [self.raw_feature_weights]
-
-    def penalties(self) -> Penalties:
-        """Penalties by their name in a model's grid."""
-        return {"feature_l1": self.feature_l1}
-
 
 class FactorizedReadout(SeparableReadout):
     """A mask with one value per pixel times feature weights; parameters as for :class:`Readout`.
@@ -147,14 +138,16 @@ class FactorizedReadout(SeparableReadout):
     """
 
     trains_mask = True
+    decaying = ("raw_mask", "raw_feature_weights")
+    penalized = ("mask_l1", "feature_l1", "joint_l1")
 
     def add_parameters(self, n_neurons: int, channels: int, height: int, width: int) -> None:
-        """Add masks of zeros and feature weights of ones."""
+        """Adds masks of zeros and feature weights of ones."""
         self.raw_mask = nn.Parameter(torch.zeros(n_neurons, height, width), requires_grad=self.trains_mask)
         self.raw_feature_weights = nn.Parameter(torch.ones(n_neurons, channels), requires_grad=channels > 1)
 
     def initialize(self, start: Start) -> None:
-        """Set all parameters but the bias (section B)."""
+        """Sets all parameters but the bias (section B)."""
         _mask_start(self.config["mask_start"], self.raw_mask, start)
         if self.raw_feature_weights.requires_grad:
             feature_start_(self.config["feature_start"], self.raw_feature_weights, start)
@@ -173,14 +166,6 @@ class FactorizedReadout(SeparableReadout):
         """Product of both sums, the L1 norm of mask times weights (section G.2), (neuron,)."""
         return self.mask_l1() * self.feature_l1()
 
-    def decayed(self) -> list[nn.Parameter]:
-        """Parameters that weight decay shrinks."""
-        return [self.raw_mask, self.raw_feature_weights]
-
-    def penalties(self) -> Penalties:
-        """Penalties by their name in a model's grid."""
-        return {"mask_l1": self.mask_l1, "feature_l1": self.feature_l1, "joint_l1": self.joint_l1}
-
 
 class FixedMaskReadout(FactorizedReadout):
     """Feature weights at one pixel, which is taken from an average and never trained (F.5, G.3)."""
@@ -193,14 +178,16 @@ class FullyConnectedReadout(Readout):
 
     mask = None
     feature_weights = None
+    decaying = ("weights",)
+    penalized = ("readout_l2",)
 
     def add_parameters(self, n_neurons: int, channels: int, height: int, width: int) -> None:
-        """Add weights of zeros."""
+        """Adds weights of zeros."""
         self.weights = nn.Parameter(torch.zeros(n_neurons, channels, height, width))
         self.dropout = nn.Dropout(self.config["dropout"])
 
     def initialize(self, start: Start) -> None:
-        """Draw the weights, Xavier-uniform (section G.3) or N(0, sd) (section F.5)."""
+        """Draws the weights, Xavier-uniform (section G.3) or N(0, sd) (section F.5)."""
         if self.config["weight_sd"] == "xavier":
             nn.init.xavier_uniform_(self.weights.data.view(len(self.weights), -1), generator=start.generator)
         else:
@@ -216,11 +203,3 @@ class FullyConnectedReadout(Readout):
     def readout_l2(self) -> Tensor:
         """Sum of squared weights (section F.5), (neuron,)."""
         return self.weights.square().sum((1, 2, 3))
-
-    def decayed(self) -> list[nn.Parameter]:
-        """Parameters that weight decay shrinks."""
-        return [self.weights]
-
-    def penalties(self) -> Penalties:
-        """Penalties by their name in a model's grid."""
-        return {"readout_l2": self.readout_l2}

@@ -1,4 +1,4 @@
-"""Models of the configuration, worked out once for everything that fits or rebuilds them."""
+"""Models of the configuration with their convention, schedule and grid of settings."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ CONVENTIONS = {
 
 @dataclass(frozen=True)
 class Schedule:
-    """A model's ``training``, described in ``config/README.md``, with what its convention adds.
+    """A model's ``training``, described in ``config/README.md``, with two choices of its convention.
 
-    ``max_steps`` is 0 where ``max_epochs`` stands for it; see :meth:`with_steps`. The defaults of the stages
-    are those of one cycle, which is a single stage without end.
+    ``max_steps`` is 0 if ``max_epochs`` is set; see :meth:`with_steps`. The defaults describe one cycle, a
+    single stage without end.
     """
 
     batch_size: int
@@ -77,10 +77,9 @@ class Schedule:
     restore: bool = False
 
     def with_steps(self, n_images: int) -> Schedule:
-        """Schedule with ``max_steps``, from ``max_epochs`` passes over the training images if given.
+        """Schedule with ``max_steps``, from ``max_epochs`` passes over the training images if set.
 
-        An epoch has as many steps as :class:`whatwhere.training.schedule.Batches` takes; evaluations are at
-        most as far apart as training is long.
+        An epoch has the steps of :class:`whatwhere.training.schedule.Batches`. There is an evaluation.
         """
         if not self.max_epochs:
             return self
@@ -92,35 +91,21 @@ class Schedule:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model of the configuration.
-
-    Attributes
-    ----------
-    definition
-        The model as the resolved configuration has it; stored with its fits.
-    settings
-        Every combination of hyper-parameters, in a fixed order.
-    loss
-        Loss by which validation compares settings.
-    convention, schedule
-        Of models that are trained by gradient descent, else None.
-    """
+    """A model of the configuration."""
 
     definition: dict[str, Any]
+    """The model in the resolved configuration; stored with its fits."""
     settings: list[Setting]
+    """Every combination of hyper-parameters, in a fixed order."""
     loss: str
+    """Loss by which validation compares settings."""
     convention: Convention | None
+    """Of models that are trained by gradient descent, else None; so is ``schedule``."""
     schedule: Schedule | None
 
     @classmethod
     def of(cls, definition: dict[str, Any]) -> ModelSpec:
-        """Work out a model.
-
-        Raises
-        ------
-        UserError
-            If the definition is that of a fit by an earlier version.
-        """
+        """Model of a definition; a UserError refuses the definition of a fit by an earlier version."""
         if "reduction" in definition:
             raise UserError(
                 f"a {definition['family']} of an earlier version, with the key 'reduction', cannot be read: "
@@ -151,13 +136,7 @@ class ModelSpec:
 
     @property
     def trained(self) -> tuple[Convention, Schedule]:
-        """Convention and schedule of a model that is trained by gradient descent.
-
-        Raises
-        ------
-        ValueError
-            If it is fitted otherwise.
-        """
+        """Convention and schedule; a ValueError for a model that is not trained by gradient descent."""
         if self.convention is None or self.schedule is None:
             raise ValueError(f"{self.family} is not trained by gradient descent")
         return self.convention, self.schedule

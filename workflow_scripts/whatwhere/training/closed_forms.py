@@ -9,7 +9,7 @@ from torch import Tensor
 
 from whatwhere.config.traits import traits_of
 from whatwhere.fit_data import FitData, with_validation
-from whatwhere.models.feature_bank import StandardizedFeatures
+from whatwhere.models.base import FixedFeatures
 from whatwhere.models.spec import ModelSpec
 from whatwhere.training.families import FAMILIES
 from whatwhere.training.fits import Candidates
@@ -55,9 +55,7 @@ def fit_seed(
     return dataclasses.replace(again, first_parameters=parameters) if localizes else again
 
 
-def _fit(
-    spec: ModelSpec, data: FitData, feature_bank: StandardizedFeatures | None
-) -> list[dict[str, Tensor]]:
+def _fit(spec: ModelSpec, data: FitData, feature_bank: FixedFeatures | None) -> list[dict[str, Tensor]]:
     """Complete state of the fit of every setting."""
     fit = FAMILIES[spec.family].fit
     if fit is None:

@@ -7,16 +7,22 @@ from torch import Tensor
 
 from whatwhere.fit_data import FitData
 from whatwhere.localization.localized import build_localized, fit_localized
-from whatwhere.models.base import ImageShape, Model
+from whatwhere.models.base import FixedFeatures, ImageShape, Model
 from whatwhere.models.encoder import READOUTS, build_cnn
 from whatwhere.models.ensemble import Ensemble
 from whatwhere.models.factorized_ridge import FactorizedRidge, fit_factorized
-from whatwhere.models.feature_bank import GaborFeatureBank, StandardizedFeatures
+from whatwhere.models.feature_bank import GaborFeatureBank, TransferredFeatures
 from whatwhere.models.hsm import HSM
-from whatwhere.models.learned_features import LearnedFeatures
-from whatwhere.models.linear import LinearEncoder, Solver, fit_linear, fit_mean, solve_lasso, solve_ridge
+from whatwhere.models.linear import (
+    LinearEncoder,
+    Solver,
+    fit_linear,
+    fit_mean,
+    fit_shared,
+    solve_lasso,
+    solve_ridge,
+)
 from whatwhere.models.lnp import LNP
-from whatwhere.models.shared_filter import fit_shared
 from whatwhere.models.spec import ModelSpec, Setting
 
 
@@ -85,12 +91,12 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def build_feature_bank(spec: ModelSpec, image_shape: ImageShape) -> StandardizedFeatures | None:
+def build_feature_bank(spec: ModelSpec, image_shape: ImageShape) -> FixedFeatures | None:
     """Fixed features of a model: its feature bank, or a core transferred to a closed form; None: the images."""
     definition = spec.definition
     if "core_from" in definition and "cores" not in definition:
         learned = definition["core_from"]["fitted"]
-        return LearnedFeatures(image_shape, learned["core"], learned["feature_bank"])
+        return TransferredFeatures(image_shape, learned["core"], learned["feature_bank"])
     return GaborFeatureBank(image_shape, definition["feature_bank"]) if "feature_bank" in definition else None
 
 

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from whatwhere import missing
 from whatwhere.fit_data import FitData, check_responses, evenly_scaled, scale_responses
-from whatwhere.models.base import Model, predict_prepared
-from whatwhere.models.feature_bank import StandardizedFeatures
-from whatwhere.models.learned_features import LearnedFeatures
+from whatwhere.models.base import FixedFeatures, Model, predict_prepared
+from whatwhere.models.feature_bank import TransferredFeatures
 from whatwhere.models.spec import ModelSpec, Setting
 from whatwhere.training.families import build, build_feature_bank
 from whatwhere.training.fits import Candidates
@@ -21,7 +20,7 @@ from whatwhere.training.transferred import TransferredCore
 
 def prepared(
     spec: ModelSpec, data: FitData, transferred: TransferredCore | None
-) -> tuple[FitData, StandardizedFeatures | None]:
+) -> tuple[FitData, FixedFeatures | None]:
     """Data that a model is fitted to: responses in its units, and maps of its feature bank, standardised, as images.
 
     The bank is computed here, once for all settings of a seed. Below a transferred core it keeps the statistics
@@ -38,7 +37,7 @@ def prepared(
         data = scale_responses(data)
     feature_bank = build_feature_bank(spec, data.standardize.image_shape)
     if feature_bank is not None and not (
-        isinstance(feature_bank, LearnedFeatures) and feature_bank.below is None
+        isinstance(feature_bank, TransferredFeatures) and feature_bank.below is None
     ):
         data = evenly_scaled(data)
     if transferred is not None:
@@ -51,7 +50,7 @@ def prepared(
     with torch.inference_mode():
         if transferred is None:
             train = feature_bank.standardize_on(images)
-        elif isinstance(feature_bank, LearnedFeatures):
+        elif isinstance(feature_bank, TransferredFeatures):
             feature_bank.transfer(transferred.state)
             train = feature_bank.standardize_on(images)
         else:
@@ -62,9 +61,7 @@ def prepared(
     return maps, feature_bank
 
 
-def build_on(
-    spec: ModelSpec, setting: Setting, data: FitData, feature_bank: StandardizedFeatures | None
-) -> Model:
+def build_on(spec: ModelSpec, setting: Setting, data: FitData, feature_bank: FixedFeatures | None) -> Model:
     """The uninitialised model of one setting, with the statistics of its feature bank."""
     encoder = build(spec, setting, data.standardize.image_shape, data.train_responses.shape[1])
     if feature_bank is not None and encoder.feature_bank is not None:
@@ -72,7 +69,7 @@ def build_on(
     return encoder
 
 
-def with_bank(state: dict[str, Tensor], feature_bank: StandardizedFeatures | None) -> dict[str, Tensor]:
+def with_bank(state: dict[str, Tensor], feature_bank: FixedFeatures | None) -> dict[str, Tensor]:
     """State of a model with the statistics of its feature bank, if it has one."""
     return state | (
         {}
@@ -106,7 +103,7 @@ def validation_predictions(
     spec: ModelSpec,
     parameters: list[dict[str, Tensor]],
     data: FitData,
-    feature_bank: StandardizedFeatures | None,
+    feature_bank: FixedFeatures | None,
 ) -> list[Tensor]:
     """Predicted responses to the validation images of fits with complete states, (image, neuron) each."""
     images = torch.from_numpy(data.validation_images)
