@@ -1,22 +1,15 @@
+# Large libraries are imported where they are used: the process that starts the workers needs none of them.
 import functools
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-import xarray as xr
 from filelock import FileLock
-
-from whatwhere.config.load import load
-
-# Fits repeat bit by bit only with the same number of threads.
-torch.set_num_threads(1)
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared" / "data"
 _CONFIG = REPOSITORY / "config"
 CONFIGURATIONS = {path.name: [path] for path in sorted(_CONFIG.glob("*.yaml")) if path.stem != "models"}
-"""Files of every configuration of the repository, by its name: some are laid over or under another."""
+"""Files of every configuration of the repository, by its name: some override or complete another."""
 CONFIGURATIONS["table1_full.yaml"].insert(0, _CONFIG / "table1.yaml")
 CONFIGURATIONS["recording.yaml"].append(REPOSITORY / "examples" / "my_recording.yaml")
 
@@ -28,11 +21,13 @@ WHOLE_RUNS = ("sessions_run", "finished_run")
 @functools.cache
 def resolved(name="config.yaml"):
     """Returns a checked configuration of the repository. Tests share it: copy before a change."""
+    from whatwhere.config.load import load
+
     return load(CONFIGURATIONS[name]).config
 
 
 def pytest_collection_modifyitems(items):
-    """Sorts tests for two workers, each of which gets one half of the list: both begin with long tests."""
+    """Puts long tests at the start and the middle of the list, where two workers begin."""
     slow_files = {item.path for item in items if item.get_closest_marker("slow")}
     groups, fast = {name: [] for name in WHOLE_RUNS}, []
     for item in items:
@@ -81,7 +76,7 @@ def finished_run(made_once):
         run = snakemake(repository, "all", "build_report", *CONFIG, **OFFLINE)
         assert run.returncode == 0, run.stdout + run.stderr
 
-    return made_once("converged", make)
+    return made_once("finished", make)
 
 
 @pytest.fixture(scope="session")
@@ -98,14 +93,27 @@ def sessions_run(made_once):
     return made_once("sessions", make)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Fits repeat bit by bit only with the same number of threads."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def rng():
+    import numpy as np
+
     return np.random.default_rng(0)
 
 
 @pytest.fixture
 def tiny_dataset(rng):
     """A recording with y != x, three channels, unequal repeats and two folds."""
+    import numpy as np
+    import xarray as xr
+
     n_images, n_neurons = 60, 5
     images = rng.normal(3, 2, (n_images, 3, 9, 11)).astype(np.float32)
     responses = rng.poisson(2.0, (4, n_images, n_neurons)).astype(np.float32)
@@ -184,6 +192,8 @@ def factorized(**changes):
 
 def content_of(definition, model, n_settings, neurons, image_mean, image_sd):
     """Content of ``fits.pt`` as if all settings had ended in ``model``, with images of this mean and sd."""
+    import torch
+
     stored = {
         "neurons": neurons,
         "input_mean": image_mean,

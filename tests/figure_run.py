@@ -7,7 +7,6 @@ from pathlib import Path
 
 from conftest import resolved
 
-import cluster_barcodes
 import compute_sta
 import describe_fits
 import fit_baseline
@@ -91,6 +90,8 @@ class Run:
         described = averages if traits.masks else []
         describe_fits.main(data, described, *selected, files["parameters"], files["locations"])
         if n_features(definition) > 1:
+            import cluster_barcodes
+
             for kind, name in (("barcodes", ".csv"), ("barcode_scores", "_scores.csv"), ("fields", ".nc")):
                 files[kind] = self.path("barcodes", experiment, dataset, f"{model}{name}")
             outputs = files["barcodes"], files["barcode_scores"], files["fields"]

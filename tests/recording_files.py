@@ -78,8 +78,8 @@ def write_images(folder):
 def write_sensorium(folder):
     """50 trials: 40 images once, then the first ten again; tiers 10 test, 10 validation, 20 train."""
     session = folder / "session"
-    for part in ("data/images", "data/responses", "meta/trials", "meta/neurons"):
-        (session / part).mkdir(parents=True)
+    for name in ("data/images", "data/responses", "meta/trials", "meta/neurons"):
+        (session / name).mkdir(parents=True)
     ids = np.concatenate([np.arange(N_IMAGES), np.arange(10)])
     images, trials = stimuli(), responses(len(ids)).astype(np.float32)
     for trial, index in enumerate(ids):

@@ -1,6 +1,7 @@
 """Running the real workflow from tests."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ CONFIG = ("--cores", "2", "--configfile", "config/test.yaml")
 
 
 def copy_repository(target):
-    """Copy what git tracks or would add, without results and caches."""
+    """Copies the files that git tracks or would add: no results, no caches."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=REPOSITORY,
@@ -31,7 +32,7 @@ def copy_repository(target):
 
 
 def snakemake(repository, *arguments, **environment):
-    """Run Snakemake in a repository; returns the finished process with its output as text."""
+    """Runs Snakemake in a repository; returns the completed process with its output as text."""
     return subprocess.run(
         [sys.executable, "-m", "snakemake", *arguments],
         cwd=repository,
@@ -40,3 +41,9 @@ def snakemake(repository, *arguments, **environment):
         text=True,
         check=False,
     )
+
+
+def rules():
+    """Names of all rules; those of tables and figures are keys of dictionaries."""
+    text = "".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
+    return set(re.findall(r'^(?:rule |    ")(\w+)(?:": \{|:)$', text, re.MULTILINE))

@@ -23,11 +23,11 @@ def trials(drive, rng):
 
 
 def write_sensorium(folder, rng, name="my session"):
-    """A session in the layout of the Sensorium competition."""
+    """Writes a session in the layout of the Sensorium competition."""
     images, drive = recording(rng)
     session = folder / name
-    for part in ("data/images", "data/responses", "meta/trials"):
-        (session / part).mkdir(parents=True)
+    for name in ("data/images", "data/responses", "meta/trials"):
+        (session / name).mkdir(parents=True)
     shown = np.concatenate([np.arange(N_IMAGES), np.repeat(np.arange(N_REPEATED), 4)])
     for trial, image in enumerate(shown):
         np.save(session / f"data/images/{trial}.npy", images[image][None].astype(np.float32))
@@ -39,7 +39,7 @@ def write_sensorium(folder, rng, name="my session"):
 
 
 def write_pictures(folder, rng):
-    """Pictures, and a table of three presentations of each."""
+    """Writes pictures, and a table of three presentations of each picture."""
     images, drive = recording(rng)
     (folder / "bilder ä").mkdir()
     rows = []
@@ -75,11 +75,11 @@ TARGETS = (
     f"{RUN}/datasets/pictures.html",
     f"{RUN}/figures/recording_pictures.svg",
 )
-"""Results for which all recordings are read and fitted, in a third of the jobs."""
+"""Results that need all recordings and fits, and a third of the jobs."""
 
 
 def own_recordings(folder):
-    """Configuration of two sessions with one core, which saw other images, and of three seeds on pictures."""
+    """Configuration of two pooled sessions with different images, and of three seeds on pictures."""
     monday, tuesday = (
         write_sensorium(folder, np.random.default_rng(seed), name)
         for seed, name in enumerate(("monday", "tuesday"))

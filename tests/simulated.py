@@ -7,14 +7,7 @@ SHARED = {"n_images": 100, "n_test": 30, "validation_fraction": 0.2, "validation
 GENERATED = {"stimuli": {"source": "generated"}, "normalize": "global", "recording": None} | SHARED
 DEFINITIONS = {
     "dog": SHARED
-    | {
-        "scales": [1.0],
-        "n_neurons": 10,
-        "variation": 0.0,
-        "centered": True,
-        "image_size": 20,
-        "patch": 9,
-    },
+    | {"scales": [1.0], "n_neurons": 10, "variation": 0.0, "centered": True, "image_size": 20, "patch": 9},
     "v1": GENERATED
     | {
         "n_simple_types": 2,

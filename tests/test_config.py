@@ -6,7 +6,6 @@ from conftest import REPOSITORY, resolved
 from recording_files import write_arrays, write_images
 
 from whatwhere.config.files import merge, read
-from whatwhere.config.load import load
 from whatwhere.config.validation import validate
 from whatwhere.errors import UserError
 
@@ -114,7 +113,7 @@ def test_the_file_that_holds_the_mistake_is_named():
 
 
 LASSO = {"family": "lasso", "input": "known_patch", "loss": "mse", "grid": [{"lasso_l1": [0.1]}]}
-TABLE1 = load([REPOSITORY / "config" / "table1.yaml"]).config["models"]
+TABLE1 = resolved("table1.yaml")["models"]
 
 MODELS = DEFAULT["models"]
 BANK = MODELS["factorized_bank"]
@@ -155,7 +154,7 @@ def test_a_mistake_in_a_model_is_found(definition, expected):
 
 
 def recording():
-    return load([REPOSITORY / "config" / "v4.yaml"]).config["datasets"]["v4_201025"]
+    return resolved("v4.yaml")["datasets"]["v4_201025"]
 
 
 FEATURES = {"datasets": ["four_features"]}

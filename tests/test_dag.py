@@ -5,21 +5,14 @@ import sys
 
 import numpy as np
 import pytest
-import yaml
 from conftest import CONFIGURATIONS, factorized, resolved, small_core
 from recording_files import write_sensorium
-from repository_copy import REPOSITORY, snakemake
-from tiny_run import DATASET, configuration, experiment
+from repository_copy import REPOSITORY, rules, snakemake
+from tiny_run import DATASET, configuration, experiment, write_config
 
 pytestmark = pytest.mark.slow
 
-PLANNED = (
-    "config.yaml",
-    "data_efficiency.yaml",
-    "recording.yaml",
-    "scaling.yaml",
-    "transfer.yaml",
-)
+PLANNED = ("config.yaml", "data_efficiency.yaml", "recording.yaml", "scaling.yaml", "transfer.yaml")
 """Configurations that need all rules between them."""
 
 
@@ -51,14 +44,11 @@ def test_the_configs_that_differ_most_plan_every_rule(tmp_path):
         assert done.returncode == 0, done.stderr
         assert f"results/{resolved(name)['run']}/tables/summary.csv" in done.stdout
         planned |= set(re.findall(r"^(\w+) +\d+$", done.stdout, re.MULTILINE))
-    rules = "".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
-    assert planned - {"all", "total"} == set(re.findall(r"^rule (\w+):$", rules, re.MULTILINE))
+    assert planned - {"all", "total"} == rules()
 
 
 def planned(folder, config):
-    path = folder / "mine.yaml"
-    path.write_text(yaml.safe_dump(config))
-    return plan(folder, path)
+    return plan(folder, write_config(folder, config))
 
 
 def test_figure_1_is_drawn_from_a_network_although_inference_comes_first(tmp_path):
@@ -115,8 +105,7 @@ def test_a_session_rewritten_in_place_is_loaded_again(tmp_path):
     config = configuration(
         datasets={"mine": write_sensorium(tmp_path)}, experiments=[experiment(datasets=["mine"])]
     )
-    path, target = tmp_path / "mine.yaml", f"results/{config['run']}/data/mine.nc"
-    path.write_text(yaml.safe_dump(config))
+    path, target = write_config(tmp_path, config), f"results/{config['run']}/data/mine.nc"
     options = ("--directory", str(tmp_path), "--configfile", str(path), "--", target)
     loaded = snakemake(REPOSITORY, "--cores", "1", *options)
     assert loaded.returncode == 0, loaded.stderr

@@ -12,15 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 from sessions import TARGETS
-from tiny_run import (
-    RUN,
-    command,
-    configuration,
-    environment,
-    finished_files,
-    snakemake,
-    write_config,
-)
+from tiny_run import RUN, command, configuration, environment, finished_files, snakemake, write_config
 
 from whatwhere.config.files import read
 
@@ -112,7 +104,7 @@ def training(sessions_run, folder):
     return [sys.executable, "-c", f"import train; from whatwhere.logs import logged\n{code}"]
 
 
-def test_a_pooled_fit_told_to_stop_or_killed_continues_where_it_was(sessions_run, start, tmp_path):
+def test_a_pooled_fit_that_is_stopped_or_killed_continues_where_it_was(sessions_run, start, tmp_path):
     options = {"env": environment(PYTHONPATH=str(REPOSITORY / "workflow_scripts"))}
     undisturbed, folder = tmp_path / "undisturbed", tmp_path / "disturbed"
     assert start(training(sessions_run, undisturbed), **options).wait() == 0

@@ -1,4 +1,4 @@
-"""What the README and the pages it leads to say is done here: marked blocks become files and commands."""
+"""Tests of the README and the pages it leads to: marked blocks become files and commands."""
 
 import re
 import subprocess
@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import REPOSITORY
-from repository_copy import copy_repository
+from repository_copy import copy_repository, rules
 from tiny_run import environment
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -84,15 +84,10 @@ def test_every_configuration_that_is_said_to_make_a_result_exists(page):
 
 
 def test_every_rule_and_make_target_that_is_named_exists():
-    rules = "".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
     table = [row.split("|")[2] for row in PAGES["runs.md"].splitlines() if row.startswith("| ")]
-    named = [name for condition in table for name in re.findall(r"`(\w+)`", condition)]
+    named = [name for names in table for name in re.findall(r"`(\w+)`", names)]
     assert len(named) > 8
-    known = {
-        *re.findall(r"^rule (\w+):", rules, re.MULTILINE),
-        *re.findall(r'^    "(\w+)": \{$', rules, re.MULTILINE),
-    }
-    assert set(named) <= known
+    assert set(named) <= rules()
     targets = re.findall(r"(?:`|^)make ([a-z]+)", "\n".join([README, *PAGES.values()]), re.MULTILINE)
     makefile = (REPOSITORY / "Makefile").read_text()
     assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []

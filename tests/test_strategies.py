@@ -5,7 +5,7 @@ import copy
 import pandas as pd
 import pytest
 import yaml
-from conftest import REPOSITORY
+from conftest import resolved
 
 import collect_transfer
 import plot_transfer
@@ -15,7 +15,7 @@ from whatwhere.config.strategies import OWN_RIDGE, STRATEGIES
 from whatwhere.errors import UserError
 from whatwhere.questions import answers
 
-TRANSFER = load([REPOSITORY / "config" / "transfer.yaml"]).config
+TRANSFER = resolved("transfer.yaml")
 
 
 def drawn(config):

@@ -89,7 +89,7 @@ def environment(**changes):
 
 
 def snakemake(folder, *arguments, program=SNAKEMAKE):
-    """Run to the end; returns the completed process with all output in `stdout`."""
+    """Runs to the end; returns the completed process with all output in `stdout`."""
     return subprocess.run(
         command(folder, *(arguments or ("--cores", "1")), program=program),
         env=environment(),
@@ -102,7 +102,7 @@ def snakemake(folder, *arguments, program=SNAKEMAKE):
 
 
 TIMES = ("logs", "benchmarks", "tables/run_times.csv", "pages/run.html")
-"""What tells when and how long a run took, and differs from run to run."""
+"""Results that hold times, and differ from run to run."""
 
 
 def finished_files(folder, run=RUN):
