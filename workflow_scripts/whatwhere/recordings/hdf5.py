@@ -1,4 +1,4 @@
-"""Arrays in HDF5 files, those of NWB and MATLAB 7.3 among them, read through h5py."""
+"""Arrays in HDF5 files, also in files of NWB and MATLAB 7.3, read through h5py."""
 
 import contextlib
 import math

@@ -61,7 +61,7 @@ def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
             "citation": "; ".join(dict.fromkeys(data.attrs["citation"] for data in datasets.values())),
             "repeat_averages": int(all(data.attrs["repeat_averages"] for data in datasets.values())),
             "reading": "; ".join(
-                f"{one}: {size[0]} images" for one, size in zip(datasets, counts, strict=True)
+                f"{recording}: {size[0]} images" for recording, size in zip(datasets, counts, strict=True)
             ),
         },
     )

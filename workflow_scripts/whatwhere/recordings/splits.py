@@ -49,7 +49,7 @@ def assign(
         fixed[fixed == TRAIN] = _OPEN
     if config is None:
         if (fixed == _OPEN).any():
-            raise UserError(f"{name}: image {np.argmin(fixed)} has no split: give it one")
+            raise UserError(f"{name}: image {np.argmin(fixed)} has no split: give it a split")
         return fixed[None]
     shares = {code: 0.0 if (fixed == code).any() else config[SPLITS[code]] for code in (VALIDATION, TEST)}
     if sum(shares.values()) >= 1:

@@ -136,7 +136,7 @@ def open_stimuli(
         return _image_files(definition, as_stored, key)
     with open_dataset(str(recording)) as dataset:
         pictures = preprocess(dataset["images"].values, as_stored, key)
-        # Copies of an image share a split in the recording, so that they share one here.
+        # Copies of an image share a split in the recording, hence here, too.
         return Crops(f"images of {definition['dataset']}", list(pictures), dataset["split"].values[0])
 
 

@@ -105,8 +105,8 @@ def cell_types(
         # Orientations spread evenly from a random first one, so that types differ.
         for orientation in (rng.random() + np.arange(count)) * np.pi / max(count, 1):
             wavelength, aspect = rng.uniform(*WAVELENGTHS), rng.uniform(*ASPECT_RATIOS)
-            phase = rng.uniform(0, 2 * np.pi) + np.array([0, np.pi / 2])
-            filters.append([gabor(patch, orientation, wavelength, one, aspect) for one in phase])
+            phases = rng.uniform(0, 2 * np.pi) + np.array([0, np.pi / 2])
+            filters.append([gabor(patch, orientation, wavelength, of, aspect) for of in phases])
     is_complex = np.repeat([False, True], [n_simple, n_complex])
     rows, columns = (np.unique([0, (side - patch) // 2, side - patch]) for side in images.shape[-2:])
     patches = np.concatenate([images[:, :, y : y + patch, x : x + patch] for y in rows for x in columns])
