@@ -27,7 +27,7 @@ MODEL = ("models", "factorized_two_kernels")
 RIDGE = ("models", "ridge")
 CORE = (*MODEL, "cores", 0)
 DATA = ("datasets", "two_types")
-CONDITIONS = ("datasets", "v1_like")
+V1 = ("datasets", "v1_like")
 UNITS = ("datasets", "four_features")
 FIRST = ("experiments", 0)
 
@@ -47,23 +47,23 @@ MISTAKES = [
     ((*RIDGE, "grid"), [{"lasso_l1": [1]}], "unknown key 'lasso_l1'; allowed are ridge_l2"),
     (("models", "mean", "grid"), [{"ridge_l2": [1]}], "models.mean.grid"),
     (
-        (*CONDITIONS, "stimuli"),
+        (*V1, "stimuli"),
         {"source": "generated", "path": "a"},
         "unknown key 'path'; allowed are source",
     ),
-    ((*CONDITIONS, "stimuli"), {"source": "photographs", "test": 0.2}, "key 'validation' is missing"),
+    ((*V1, "stimuli"), {"source": "photographs", "test": 0.2}, "key 'validation' is missing"),
     (
-        (*CONDITIONS, "stimuli"),
+        (*V1, "stimuli"),
         {"source": "photographs", "validation": 0.2, "test": 0.2},
         "datasets.v1_like.n_images: 1800 is more than the 1024 images of two photographs",
     ),
     (
-        (*CONDITIONS, "stimuli"),
+        (*V1, "stimuli"),
         {"source": "images", "path": "a", "validation": 0.5, "test": 0.5, "seed": 0},
         "validation and test add up to 1 or more",
     ),
-    ((*CONDITIONS, "stimuli"), {"source": "recording", "dataset": "v4"}, "'v4' is no recorded dataset"),
-    ((*CONDITIONS, "stimuli"), {"source": "recording", "dataset": "two_types"}, "is no recorded dataset"),
+    ((*V1, "stimuli"), {"source": "recording", "dataset": "v4"}, "'v4' is no recorded dataset"),
+    ((*V1, "stimuli"), {"source": "recording", "dataset": "two_types"}, "is no recorded dataset"),
     ((*UNITS, "n_neurons"), 102, "102 is no multiple of the 4 types"),
     ((*UNITS, "n_neurons"), 1028, "257 units per type are more than the 256 locations in 28 px"),
     ((*MODEL, "grid"), [], "models.factorized_two_kernels.grid: [] needs at least 1"),
@@ -117,7 +117,7 @@ TABLE1 = resolved("table1.yaml")["models"]
 
 MODELS = DEFAULT["models"]
 BANK = MODELS["factorized_bank"]
-CARRIED = {"model": "factorized_bank", "mode": "frozen"}
+TRANSFERRED = {"model": "factorized_bank", "mode": "frozen"}
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ CARRIED = {"model": "factorized_bank", "mode": "frozen"}
         (within(BANK, ["cores", 0, "padding"], ["same", "valid"]), "maps side by side must have one size"),
         (within(BANK, ["training", "schedule"], "stages"), "models.new.training: key 'patience' is missing"),
         (MODELS["factorized_three_layers"] | {"refit": True}, "models.new.refit: stages end by validation"),
-        (BANK | {"core_from": CARRIED}, "'factorized_bank' is fitted again with the validation images"),
+        (BANK | {"core_from": TRANSFERRED}, "'factorized_bank' is fitted again with the validation images"),
         (within(TABLE1["lnp"], ["training", "weight_decay"], 1), "lnp has no readout whose weights"),
         (LASSO | {"family": "ols"}, "models.new.grid"),
         (TABLE1["lnp"] | {"grid": [{"mask_l1": [1]}]}, "allowed are filter_l1, smoothness"),
