@@ -136,7 +136,7 @@ def _two_arrays(arrays: dict[str, NamedArray]) -> Lines:
 
 
 def _stated(array: NamedArray, axes: dict[int, tuple[str, ...]], label: str) -> list[list[str]]:
-    words = stated_axes(array.values.shape, array.axes, None, axes, "layout", label)
+    words = stated_axes(array, None, axes, "layout", label)
     return [list(words)] if words else []
 
 

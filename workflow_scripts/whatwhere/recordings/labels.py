@@ -1,5 +1,6 @@
 """Splits and groups that files or columns give to images or presentations."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from whatwhere.dataset import SPLITS
 from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import as_list, read_any_array
-from whatwhere.recordings.matching import order_by_name
+from whatwhere.recordings.matching import as_text, order_by_name
 from whatwhere.recordings.presentations import BLANK
 
 LEFT_OUT = "left out"
@@ -155,7 +156,7 @@ def tiers_of(labels: np.ndarray | None, tiers: dict[str, list[Any]] | None, key:
     split = np.where(np.isin(labels, (*SPLITS, "")), labels, LEFT_OUT).astype("U10")
     used: dict[str, str] = {}
     for part, names in tiers.items():
-        for name in map(_as_text, names):
+        for name in map(as_text, names):
             if name in used:
                 raise UserError(f"{key}: '{name}' stands under {used[name]} and {part}: choose one")
             if name not in labels:
@@ -166,5 +167,10 @@ def tiers_of(labels: np.ndarray | None, tiers: dict[str, list[Any]] | None, key:
     return split
 
 
-def _as_text(name: Any) -> str:
-    return str(name).lower() if isinstance(name, bool) else str(name)
+def has_one_of(texts: Sequence[str], values: Sequence[Any], key: str) -> np.ndarray:
+    """Whether each text of a column is one of the values that ``key`` lists; UserError if none is a value."""
+    wanted = [as_text(value) for value in values]
+    missing = next((value for value in wanted if value not in set(texts)), None)
+    if missing is not None:
+        raise UserError(f"{key}: there is no '{missing}', there are {', '.join(sorted(set(texts))[:10])}")
+    return np.isin(texts, wanted)

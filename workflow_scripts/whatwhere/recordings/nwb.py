@@ -15,8 +15,8 @@ import numpy as np
 
 from whatwhere.errors import UserError
 from whatwhere.recordings.hdf5 import dataset_at, label_of, open_hdf5, read_dataset
-from whatwhere.recordings.labels import labels_of_rows, split_names, tiers_of
-from whatwhere.recordings.matching import match
+from whatwhere.recordings.labels import has_one_of, labels_of_rows, split_names, tiers_of
+from whatwhere.recordings.matching import match, names_of
 from whatwhere.recordings.nwb_responses import averages, count_spikes, invalid, sample_times
 from whatwhere.recordings.pictures import in_numeric_order
 from whatwhere.recordings.presentations import BLANK, by_image, index_numbers, shown_images
@@ -68,7 +68,10 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         values, neurons, where = _responses(content, types, definition, onsets, (first, last), name)
         values[invalid(content, onsets, (first, last))] = np.nan
         lost = np.isnan(values).all(1) & (index != BLANK)
-        left = _left_out(column, definition.get("leave_out", {}), len(onsets), f"{name}.leave_out")
+        left = np.zeros(len(onsets), bool)
+        for one, unwanted in definition.get("leave_out", {}).items():
+            texts = names_of(column(one, f"{name}.leave_out"))
+            left |= has_one_of(texts, unwanted, f"{name}.leave_out.{one}")
         index = np.where(lost | left, BLANK, index)
         shown, rows = shown_images(index)
         if not len(shown):
@@ -288,25 +291,6 @@ def _column(table: h5py.Group, n_presentations: int, name: str, key: str) -> np.
             f"{n_presentations} presentations"
         )
     return values.astype(str) if values.dtype.kind in "OS" else values
-
-
-def _left_out(column: Column, unwanted: dict[str, list[Any]], n_presentations: int, key: str) -> np.ndarray:
-    """Whether each presentation has one of the values that are unwanted in a column."""
-    left = np.zeros(n_presentations, bool)
-    for name, values in unwanted.items():
-        texts = [_as_text(value) for value in column(name, key).tolist()]
-        unknown = sorted({_as_text(value) for value in values} - set(texts))
-        if unknown:
-            there = ", ".join(sorted(set(texts))[:9])
-            raise UserError(f"{key}: no presentation has {name} '{unknown[0]}', there are {there}")
-        left |= np.isin(texts, [_as_text(value) for value in values])
-    return left
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
 def _responses(

@@ -68,16 +68,22 @@ class Recording:
         def part(values: np.ndarray | Presentations) -> np.ndarray | Presentations:
             return values[:, selected] if isinstance(values, np.ndarray) else values.keep(images)
 
-        stimuli = self.images
         return dataclasses.replace(
             self,
-            images=stimuli[selected] if isinstance(stimuli, np.ndarray) else [stimuli[i] for i in selected],
+            images=select_images(self.images, selected),
             responses=part(self.responses),
             split=None if self.split is None else self.split[selected],
             image_names=None if self.image_names is None else [self.image_names[i] for i in selected],
             groups=None if self.groups is None else self.groups[selected],
             covariates=self.covariates and (self.covariates[0], part(self.covariates[1])),
         )
+
+
+def select_images(
+    images: np.ndarray | list[np.ndarray], indices: np.ndarray
+) -> np.ndarray | list[np.ndarray]:
+    """Some of the images of :class:`Recording`."""
+    return images[indices] if isinstance(images, np.ndarray) else [images[index] for index in indices]
 
 
 def clip_rounding(responses: np.ndarray, name: str) -> np.ndarray:
