@@ -110,7 +110,7 @@ def test_colour_of_matlab_is_read_by_words(tmp_path):
 @pytest.mark.parametrize("n_channels", [2, 5])
 def test_any_number_of_channels_is_kept(tmp_path, n_channels):
     images = np.stack([pictures()] * n_channels, 1)
-    definition = arrays(tmp_path, images, layout="nchw")
+    definition = arrays(tmp_path, images, layout=["image", "channel", "y", "x"])
     definition["image"] = definition["image"] | {"color": "stored"}
     assert survives(definition, tmp_path).sizes["channel"] == n_channels
 

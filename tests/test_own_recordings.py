@@ -63,7 +63,7 @@ def test_channels_last_become_channels_first(tmp_path):
     np.save(tmp_path / "images.npy", colour)
     np.save(tmp_path / "responses.npy", responses(N_IMAGES))
     definition.pop("responses_layout")
-    definition |= {"layout": "nhwc", "image": IMAGE | {"color": "rgb"}}
+    definition |= {"layout": ["image", "y", "x", "channel"], "image": IMAGE | {"color": "rgb"}}
     dataset = load("mine", definition, tmp_path, None)
     np.testing.assert_array_equal(dataset["images"].values, np.moveaxis(colour, -1, 1))
     assert dataset["responses"].shape == (1, N_IMAGES, 4)

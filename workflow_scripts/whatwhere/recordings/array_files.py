@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import tokenize
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -68,16 +67,7 @@ def _parse(stream: BinaryIO, label: str) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             return np.lib.format.read_array(stream, allow_pickle=False)
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        TypeError,
-        SyntaxError,
-        MemoryError,
-        OverflowError,
-        tokenize.TokenError,
-    ) as error:
+    except Exception as error:  # numpy raises errors of many types for damaged headers
         if "allow_pickle" in str(error):
             raise UserError(f"{label}: holds pickled objects, which could run code: save numbers") from error
         raise UserError(f"{label}: is damaged or truncated: write it again") from error

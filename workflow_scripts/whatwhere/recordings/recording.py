@@ -17,6 +17,10 @@ _ROUNDING = 1e-6
 """Rounding noise of responses, relative to the sd of a neuron."""
 
 
+Images = np.ndarray | list[np.ndarray]
+"""(image, channel, y, x), any numeric type; a list of (channel, y, x) if their sizes differ."""
+
+
 @dataclass(frozen=True)
 class Recording:
     """A recording as its publisher or owner stores it.
@@ -24,7 +28,7 @@ class Recording:
     Attributes
     ----------
     images
-        (image, channel, y, x), any numeric type; a list of (channel, y, x) if their sizes differ.
+        As :data:`Images`.
     responses
         Presentations, or (repeat, image, neuron) float32, NaN for missing repeats.
     split
@@ -49,7 +53,7 @@ class Recording:
         What the owner calls the images, or None.
     """
 
-    images: np.ndarray | list[np.ndarray]
+    images: Images
     responses: np.ndarray | Presentations
     split: np.ndarray | None
     neurons: np.ndarray | None
@@ -79,9 +83,7 @@ class Recording:
         )
 
 
-def select_images(
-    images: np.ndarray | list[np.ndarray], indices: np.ndarray
-) -> np.ndarray | list[np.ndarray]:
+def select_images(images: Images, indices: np.ndarray) -> Images:
     """Some of the images of :class:`Recording`."""
     return images[indices] if isinstance(images, np.ndarray) else [images[index] for index in indices]
 

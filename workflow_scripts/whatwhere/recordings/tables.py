@@ -26,8 +26,7 @@ class Table:
     path
         Of its file.
     rows
-        (row, column) text by names of columns without spaces around them; ``Unnamed: 0`` and so on where there
-        are none.
+        (row, column) text; names of columns have no spaces around them, missing names are ``Unnamed: 0``, ...
     decimal_comma
         Whether numbers have a comma for a point.
     """
@@ -110,10 +109,13 @@ def read_table(path: Path) -> Table:
         with open(path, encoding="utf-8-sig") as stream:
             first = stream.readline()
         separator = max(_SEPARATORS, key=first.count)
-        cells = pd.read_csv(
-            path, sep=separator, header=None, dtype=str, keep_default_na=False, skip_blank_lines=False,
-            encoding="utf-8-sig",
-        )  # fmt: skip
+        if separator not in first and (first.startswith("#") or len(first.split()) > 1):
+            raise UserError(
+                f"{path}: its first line does not name columns that commas, semicolons or tabs separate"
+            )
+        kept = {"dtype": str, "keep_default_na": False, "skip_blank_lines": False}
+        # The engine in C fills short lines without a word.
+        cells = pd.read_csv(path, sep=separator, header=None, engine="python", encoding="utf-8-sig", **kept)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except UnicodeDecodeError as error:
@@ -122,10 +124,6 @@ def read_table(path: Path) -> Table:
         raise UserError(f"{path}: is empty") from error
     except (OSError, pd.errors.ParserError) as error:
         raise UserError(f"{path}: is not a CSV table: {str(error).strip()}") from error
-    if len(cells.columns) == 1 and (first.startswith("#") or len(first.split()) > 1):
-        raise UserError(
-            f"{path}: its first line does not name columns that commas, semicolons or tabs separate"
-        )
     filled = cells.fillna("").apply(lambda column: column.str.strip()) != ""
     cells = cells[: 1 + int(np.flatnonzero(filled.any(axis=1)).max(initial=0))]
     for line, (texts, has_text) in enumerate(zip(cells.to_numpy(), filled.any(axis=1), strict=False), 1):
