@@ -82,17 +82,7 @@ def choose(path: Path, inside: str | None, names: list[str]) -> str:
 
 @dataclass(frozen=True)
 class Tree:
-    """The files of a folder or of a zip archive.
-
-    Attributes
-    ----------
-    path
-        The folder or archive.
-    names
-        Sorted paths of its files, with forward slashes; hidden ones are left out.
-    read
-        Returns the content of a file; UserError if it is damaged.
-    """
+    """A folder or zip archive, the sorted names of its files without hidden files, and how to read them."""
 
     path: Path
     names: list[str]

@@ -50,18 +50,17 @@ def split_location(location: str) -> tuple[Path, str | None]:
 
 
 def parse_npy(content: bytes, label: str) -> np.ndarray:
-    """Array in the content of a .npy file; ``label`` and errors as for :func:`_parse`."""
-    return _parse(io.BytesIO(content), label)
-
-
-def _parse(stream: BinaryIO, label: str) -> np.ndarray:
-    """Array in an open .npy file, which messages call ``label``.
+    """Array in the content of a .npy file, which messages call ``label``.
 
     Raises
     ------
     UserError
         If it is damaged, truncated or holds pickled objects, which could run code.
     """
+    return _parse(io.BytesIO(content), label)
+
+
+def _parse(stream: BinaryIO, label: str) -> np.ndarray:
     try:
         # Files written by Python 2 are read alike but warn.
         with warnings.catch_warnings():

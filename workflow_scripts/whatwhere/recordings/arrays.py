@@ -73,18 +73,10 @@ def _arrange_images(
 
 
 class Pair(NamedTuple):
-    """Images and the responses to them.
+    """Images (image, channel, y, x) and responses (image, repeat, neuron), with a phrase on each.
 
-    Attributes
-    ----------
-    images, responses
-        (image, channel, y, x) and (image, repeat, neuron), both as stored.
-    reading
-        A phrase on each.
-    names
-        (image,) text, or None if the images have no names.
-    order
-        (image,) position of every image in the responses, or a slice for all in order.
+    ``names`` are (image,) text, None if the images have no names; ``order`` is the (image,) position of every
+    image in the responses, or a slice for all in order.
     """
 
     images: np.ndarray

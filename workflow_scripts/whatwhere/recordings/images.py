@@ -73,16 +73,9 @@ def _read_pictures(definition: dict[str, Any], name: str) -> tuple[list[str], li
     files = ORDERS[definition.get("file_order", "natural")](list_pictures(location))
     with open_tree(location) as tree:
         pictures = [decode_image(tree.read(file), tree.label(file), background) for file in files]
-        labels = [tree.label(file) for file in files]
-    _check_alike(pictures, labels, files, definition["image"], name)
-    return files, pictures
-
-
-def _check_alike(
-    pictures: list[np.ndarray], labels: list[str], files: list[str], image: dict[str, Any], name: str
-) -> None:
-    first = pictures[0]
-    for picture, label in zip(pictures, labels, strict=True):
+    first, image = pictures[0], definition["image"]
+    for picture, file in zip(pictures, files, strict=True):
+        label = f"{location}: {file}"
         if picture.dtype != first.dtype:
             raise UserError(
                 f"{label}: has {picture.dtype} pixels but {files[0]} has {first.dtype}: save all images with "
@@ -93,6 +86,7 @@ def _check_alike(
                 f"{label}: has shape {picture.shape} but {files[0]} has {first.shape} (channel, y, x): set "
                 f"{name}.image.size or image.crop"
             )
+    return files, pictures
 
 
 def _check_order(files: list[str], definition: dict[str, Any], name: str, what: str) -> str:

@@ -83,7 +83,7 @@ def as_text(value: Any) -> str:
 def order_by_name(
     images: np.ndarray | list[str] | None, responses: np.ndarray | None, label: str, other: str
 ) -> np.ndarray | slice:
-    """Position in the responses of every image, by the names that both sides give.
+    """Position in the responses of every image, (image,), or a slice if the responses name no images.
 
     Parameters
     ----------
@@ -91,10 +91,6 @@ def order_by_name(
         (image,) names of the images on each side, or None if it has none.
     label, other
         What to call the responses and the images in messages.
-
-    Returns
-    -------
-    (image,) positions, or a slice that keeps the order if the responses name no images.
 
     Raises
     ------

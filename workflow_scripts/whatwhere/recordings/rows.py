@@ -24,8 +24,8 @@ class Rows(NamedTuple):
     image
         (row,) index of the image, -1 for blanks.
     given
-        (presentation,) index of the image as a file gives it, for one row or for the rows of all repeats; None
-        if no file gives it.
+        (presentation,) index of the image as a file gives it, for one row or for the rows of all repeats;
+        None if no file gives it.
     reading
         Phrases on how they were read.
     neurons
@@ -95,7 +95,7 @@ def recording_of(
     for key in ("splits_from", "groups_from"):
         if key in rows.labels:
             label = f"{location}, column '{definition[key]}'"
-            labels[key] = labels_of_rows(rows.labels[key], rows.image, shown, label)
+            labels[key] = labels_of_rows(rows.labels[key], rows.image, label)
         else:
             labels[key] = read_labels(definition, key, known, n_images, rows.given, shown)
     names = names or known or [str(image) for image in range(n_images)]

@@ -4,6 +4,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -78,15 +79,7 @@ def is_table(location: str) -> bool:
 
 
 def refuse_long(table: Table, neurons: Sequence[str], others: Container[str]) -> None:
-    """Raises UserError for a table with one row per image and neuron.
-
-    Parameters
-    ----------
-    table
-        With columns.
-    neurons, others
-        Columns of responses, and columns that have another meaning.
-    """
+    """Refuses a table with one row per image and neuron; ``others`` are columns that are no responses."""
     for column in table.header:
         is_open = column.lower() in SYNONYMS["neuron"] and column not in others
         if is_open and len({*neurons} - {column}) == 1 and table.text(column).nunique() > 1:
@@ -113,7 +106,7 @@ def read_table(path: Path) -> Table:
             raise UserError(
                 f"{path}: its first line does not name columns that commas, semicolons or tabs separate"
             )
-        kept = {"dtype": str, "keep_default_na": False, "skip_blank_lines": False}
+        kept: dict[str, Any] = {"dtype": str, "keep_default_na": False, "skip_blank_lines": False}
         # The engine in C fills short lines without a word.
         cells = pd.read_csv(path, sep=separator, header=None, engine="python", encoding="utf-8-sig", **kept)
     except FileNotFoundError as error:
