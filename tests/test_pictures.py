@@ -104,5 +104,7 @@ def test_an_animation_is_no_picture(tmp_path):
         decode_image(stream.getvalue(), "a.gif")
 
 
-def test_digits_of_other_kinds_are_letters():
+def test_numbers_in_names_are_sorted_by_value_and_digits_of_other_kinds_are_letters():
+    names = ["7.png", "a2.png", "a2b.png", "a10.png"]
+    assert in_numeric_order(names[::-1]) == names
     assert in_numeric_order(["7²7.png", "7²10.png", "7.png"]) == ["7.png", "7²7.png", "7²10.png"]
