@@ -51,7 +51,7 @@ def valid():
                 "kind": "arrays",
                 "images": "a.npy",
                 "responses": "b.npy",
-                "layout": "nchw",
+                "layout": ["image", "channel", "y", "x"],
                 "responses_layout": ["repeat", "image", "neuron"],
                 "splits_from": "c.npy",
                 "image": IMAGE | {"crop": [0, 0, 10, 10], "size": [5, 5]},

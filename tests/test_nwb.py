@@ -282,7 +282,7 @@ def test_columns_give_splits_groups_covariates_and_what_is_left_out(session, tmp
         ),
         ({"splits_from": "tiers"}, "datasets.mine.splits_from: "),
         ({"covariates": ["tier"]}, "holds text, expected numbers"),
-        ({"leave_out": {"tier": ["none"]}}, "no presentation has tier 'none', there are final, train"),
+        ({"leave_out": {"tier": ["none"]}}, "leave_out.tier: there is no 'none', there are final, train"),
         ({"window": [250, 50]}, "datasets.mine.window: [250, 50] is no window"),
         ({"responses": TRACES, "window": [60, 70]}, "ms after the onset of presentation"),
         ({"window": [4e5, 5e5]}, "no unit has a spike in any window: spikes lie from "),

@@ -214,7 +214,7 @@ def as_dataset(
         labels = split_names(given.values, "split")[order]
     recording = Recording(
         images=to_float32(found.images),
-        responses=found.responses,
+        responses=to_float32(found.responses[found.order].swapaxes(0, 1)),
         split=labels,
         neurons=None,
         source="arrays in memory",

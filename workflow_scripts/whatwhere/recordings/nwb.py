@@ -15,8 +15,8 @@ import numpy as np
 
 from whatwhere.errors import UserError
 from whatwhere.recordings.hdf5 import dataset_at, label_of, open_hdf5, read_dataset
-from whatwhere.recordings.labels import labels_of_rows, split_names, tiers_of
-from whatwhere.recordings.matching import match
+from whatwhere.recordings.labels import has_one_of, labels_of_rows, split_names, tiers_of
+from whatwhere.recordings.matching import match, names_of
 from whatwhere.recordings.nwb_responses import averages, count_spikes, invalid, sample_times
 from whatwhere.recordings.pictures import in_numeric_order
 from whatwhere.recordings.presentations import BLANK, by_image, index_numbers, shown_images
@@ -69,8 +69,11 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         values, neurons, where = _responses(content, types, definition, onsets, (first, last), name)
         values[invalid(content, onsets, (first, last))] = np.nan
         lost = np.isnan(values).all(1) & (index != BLANK)
-        unwanted = _left_out(column, definition.get("leave_out", {}), len(onsets), f"{name}.leave_out")
-        index = np.where(lost | unwanted, BLANK, index)
+        left = np.zeros(len(onsets), bool)
+        for one, unwanted in definition.get("leave_out", {}).items():
+            texts = names_of(column(one, f"{name}.leave_out"))
+            left |= has_one_of(texts, unwanted, f"{name}.leave_out.{one}")
+        index = np.where(lost | left, BLANK, index)
         shown, rows = shown_images(index)
         if not len(shown):
             raise UserError(f"{path}: no presentation is left that was recorded")
@@ -79,9 +82,8 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         for key in {"splits_from", "groups_from"} & set(definition):
             values, label = column(definition[key], f"{name}.{key}"), f"{path}, column '{definition[key]}'"
             values = split_names(values, label) if key == "splits_from" else values.astype(str)
-            labels[key] = labels_of_rows(values, index, shown, label)
-        names = definition.get("covariates", [])
-        covariates = [column(covariate, f"{name}.covariates") for covariate in names]
+            labels[key] = labels_of_rows(values, index, label)
+        covariates = [column(one, f"{name}.covariates") for one in definition.get("covariates", [])]
         if any(values.dtype.kind not in "biuf" for values in covariates):
             raise UserError(f"{name}.covariates: a column of {label_of(table)} holds text, expected numbers")
         count, *size = images.values.shape
@@ -285,25 +287,6 @@ def _column(table: h5py.Group, n_presentations: int, name: str, key: str) -> np.
             f"{n_presentations} presentations"
         )
     return values.astype(str) if values.dtype.kind in "OS" else values
-
-
-def _left_out(column: Column, unwanted: dict[str, list[Any]], n_presentations: int, key: str) -> np.ndarray:
-    """Whether a presentation has an unwanted value in any column, (presentation,)."""
-    left = np.zeros(n_presentations, bool)
-    for name, values in unwanted.items():
-        found, wanted = (list(map(_as_text, texts)) for texts in (column(name, key).tolist(), values))
-        unknown = sorted(set(wanted) - set(found))
-        if unknown:
-            there = ", ".join(sorted(set(found))[:9])
-            raise UserError(f"{key}: no presentation has {name} '{unknown[0]}', there are {there}")
-        left |= np.isin(found, wanted)
-    return left
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
 def _responses(
