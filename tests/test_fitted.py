@@ -251,7 +251,7 @@ def described(run, model, averages, output):
     tables = [files[kind] / f"{model}.csv" for kind in ("selection", "scores")]
     fits = files["fits"] / model / "nall-dall" / "fits.pt"
     predictions = files["predictions"] / f"{model}.nc"
-    describe_neurons.main(run / "data" / "mine.nc", fits, *tables, predictions, averages, [], 1, output)
+    describe_neurons.main(run / "data" / "mine.nc", [fits], *tables, predictions, averages, [], output, 1)
     return xr.open_dataset(output)
 
 

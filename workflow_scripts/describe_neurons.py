@@ -14,7 +14,7 @@ from whatwhere.files import last_condition, read_netcdf, read_table, read_tensor
 from whatwhere.fitted.model import FittedModel
 from whatwhere.fitted.run import assemble
 from whatwhere.locations import in_pixels
-from whatwhere.logs import logged
+from whatwhere.logs import arguments, logged
 
 N_STARTS = 1
 """The better of two raises responses by .3 to 1.1 % (six models of 1000 neurons), for twice the time."""
@@ -95,14 +95,14 @@ def _with_places(fitted: FittedModel, known: xr.Dataset) -> xr.Dataset:
 
 def main(
     dataset: str | Path,
-    fits: str | Path,
+    fits: list[str],
     selection: str | Path,
     scores: str | Path,
     predictions: str | Path,
     averages: list[str],
     barcodes: list[str],
+    neurons: str | Path,
     threads: int,
-    output: str | Path,
 ) -> None:
     """Writes what is known about the first seed and selection rule of the last condition.
 
@@ -111,7 +111,7 @@ def main(
     """
     torch.set_num_threads(threads)
     selected = last_condition(read_table(selection), ["condition"])
-    content, rated = read_tensors(fits), read_table(scores)
+    content, rated = read_tensors(fits[0]), read_table(scores)
     average, exciting, clusters = None, None, None
     with open_dataset(dataset) as data, read_netcdf(predictions) as predicted:
         of_seeds = [rows for _, rows in selected.groupby("seed", sort=False)][:2]
@@ -134,19 +134,9 @@ def main(
             exciting=exciting,
             clusters=clusters,
         )
-    write_netcdf(known, output)
+    write_netcdf(known, neurons)
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            dataset=snakemake.input.dataset,
-            fits=snakemake.input.fits[0],
-            selection=snakemake.input.selection,
-            scores=snakemake.input.scores,
-            predictions=snakemake.input.predictions,
-            averages=list(snakemake.input.averages),
-            barcodes=list(snakemake.input.barcodes),
-            threads=snakemake.threads,
-            output=snakemake.output.neurons,
-        )
+        main(**arguments(snakemake.input, snakemake.output), threads=snakemake.threads)

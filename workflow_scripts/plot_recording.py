@@ -15,7 +15,7 @@ from whatwhere.dataset import open_dataset, repeat_mean
 from whatwhere.files import last_condition, read_netcdf, read_table
 from whatwhere.fitted.seed_fit import selected_fits
 from whatwhere.locations import corner
-from whatwhere.logs import logged
+from whatwhere.logs import arguments, logged
 from whatwhere.metrics import pearson
 
 QUANTILES = {"good": 0.9, "median": 0.5, "bad": 0.1}
@@ -98,18 +98,22 @@ def _models(ax: Axes, scores: pd.DataFrame) -> None:
 
 def main(
     dataset: str | Path,
-    sta: str | Path,
-    fits: str | Path,
-    selection: str | Path,
+    averages: list[str],
+    fits: list[str],
+    selection: list[str],
     scores: list[str],
     predictions: list[str],
-    model: str,
-    condition: str,
+    models: list[str],
+    conditions: list[str],
     labels: dict[str, str],
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draws the last condition; neurons are shown for ``model``, correlations for all models."""
+    """Draws the last condition: neurons for the first of ``models``, correlations for the models of all ``scores``.
+
+    ``averages``, ``fits``, ``selection`` and ``conditions`` hold those of the first model.
+    """
+    model = models[0]
     plotting.use_style()
     tables = [read_table(path) for path in scores]
     rated = pd.concat([last_condition(table) for table in tables], ignore_index=True)
@@ -117,10 +121,10 @@ def main(
     with (
         open_dataset(dataset) as data,
         read_netcdf(predictions[index]) as predicted,
-        read_netcdf(sta) as stored,
+        read_netcdf(averages[0]) as stored,
     ):
         seed = int(predicted.attrs["seed"])
-        fit = next(one.fit for one in selected_fits(selection, [condition], [fits]) if one.fit.seed == seed)
+        fit = next(one.fit for one in selected_fits(selection[0], conditions, fits) if one.fit.seed == seed)
         masks = fit.model.masks()
         measured = repeat_mean(data, predicted["image"].values, fit.neurons)
         mine = rated[(rated.model == model) & rated.neuron.isin(fit.neurons)]
@@ -143,16 +147,4 @@ def main(
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            dataset=snakemake.input.dataset,
-            sta=snakemake.input.sta[0],
-            fits=snakemake.input.fits[0],
-            selection=snakemake.input.selection[0],
-            scores=list(snakemake.input.scores),
-            predictions=list(snakemake.input.predictions),
-            model=snakemake.params.model[0],
-            condition=snakemake.params.condition[0],
-            labels=dict(snakemake.params.labels),
-            svg=snakemake.output.svg,
-            png=snakemake.output.png,
-        )
+        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

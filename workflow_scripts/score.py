@@ -9,11 +9,12 @@ import pandas as pd
 import torch
 import xarray as xr
 
+from whatwhere import metrics
 from whatwhere.dataset import TEST, open_dataset, select_images, select_responses
 from whatwhere.files import write_netcdf, write_table
 from whatwhere.fitted.seed_fit import SeedFit, SelectedFit, selected_fits
-from whatwhere.logs import logged
-from whatwhere.metrics import SCORES, scores
+from whatwhere.logs import arguments, logged
+from whatwhere.metrics import SCORES
 from whatwhere.population import (
     COUNTS,
     MEANS,
@@ -48,7 +49,7 @@ def to_table(selected: SelectedFit, one: Evaluation, recording: np.ndarray | Non
     names for all neurons of the dataset.
     """
     names = {} if recording is None else {"recording": recording[one.neurons]}
-    scored = scores(one.predictions, one.responses, one.noise_free)
+    scored = metrics.scores(one.predictions, one.responses, one.noise_free)
     state = {"converged": selected.converged, "at_edge": selected.at_edge}
     return pd.DataFrame(names | selected.fit.sizes | {"neuron": one.neurons} | scored | state)
 
@@ -117,11 +118,11 @@ def main(
     conditions: list[str],
     names: dict[str, str],
     threads: int,
-    output: str | Path,
+    scores: str | Path,
     summary: str | Path,
     predictions: str | Path,
 ) -> None:
-    """Writes one row per neuron and seed of all conditions to ``output``, and one per condition to ``summary``.
+    """Writes one row per neuron and seed of all conditions to ``scores``, one per condition to ``summary``.
 
     Predictions of the first seed and selection rule of the last condition go to ``predictions`` for figures.
     """
@@ -146,7 +147,7 @@ def main(
             parts += tables
     table = pd.concat(parts, ignore_index=True)
     first = [*names, "selection"]
-    write_table(table[[*first, *(name for name in table if name not in first)]], output)
+    write_table(table[[*first, *(name for name in table if name not in first)]], scores)
     write_table(pd.DataFrame(rows), summary)
     write_netcdf(kept, predictions)
 
@@ -154,13 +155,7 @@ def main(
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
-            dataset=snakemake.input.dataset,
-            fits=list(snakemake.input.fits),
-            selection=snakemake.input.selection,
-            conditions=list(snakemake.params.conditions),
+            **arguments(snakemake.input, snakemake.params, snakemake.output),
             names=dict(snakemake.wildcards.items()),
             threads=snakemake.threads,
-            output=snakemake.output.scores,
-            summary=snakemake.output.summary,
-            predictions=snakemake.output.predictions,
         )
