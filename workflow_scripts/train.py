@@ -13,7 +13,7 @@ from whatwhere.fit_data import load_fit_data
 from whatwhere.logs import arguments, logged
 from whatwhere.memory import keep_freed_memory
 from whatwhere.models.spec import ModelSpec
-from whatwhere.training.checkpoint import Checkpoint, checkpoint_path, fingerprint
+from whatwhere.training.checkpoint import Checkpoint, fingerprint
 from whatwhere.training.devices import choose_device, warn_of_imitation
 from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.starts import start_from
@@ -55,7 +55,7 @@ def main(
             with read_netcdf(localizer[1]) as rated:
                 found = {seed: start_from(starts, rated, definition, seed) for seed in seeds}
         checkpoint = Checkpoint(
-            checkpoint_path(fits),
+            Path(fits).with_name("checkpoint.pt"),
             fingerprint(
                 [definition, code, n_neurons, n_images, seeds], [dataset, averages, *localizer, *core]
             ),
