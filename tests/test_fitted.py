@@ -86,11 +86,8 @@ def test_prepared_images_are_taken_as_they_are(run, photographs):
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        (
-            {},
-            "3 fits are like that: choose model from factorized, gaussian; selection from",
-        ),
-        ({"model": "factorized"}, "2 fits are like that: choose seed from 0, 1"),
+        ({}, "3 fits have these values: choose model from factorized, gaussian; selection from"),
+        ({"model": "factorized"}, "2 fits have these values: choose seed from 0, 1"),
         ({"model": "ridge"}, "there is no model 'ridge' here: choose from factorized, gaussian"),
         ({"model": "gaussian", "seed": 1}, "there is no seed '1' here: choose from 0"),
     ],

@@ -78,10 +78,10 @@ def blocks_of(data: FitData, tensors: Tensors, reduction: str) -> list[Block]:
             tensors.validation_images[validation],
             tensors.validation_responses[validation, session.neurons],
         )
-        missing = of_session.train_responses.isnan().any() or of_session.validation_responses.isnan().any()
+        holes = (of_session.train_responses.isnan().any(), of_session.validation_responses.isnan().any())
         share = (session.neurons.stop - session.neurons.start) / n_neurons
         weight = 1.0 if reduction == "sum" else share
-        blocks.append(Block(of_session, Terms(session, weight, share, bool(missing))))
+        blocks.append(Block(of_session, Terms(session, weight, share, missing=any(map(bool, holes)))))
     return blocks
 
 

@@ -72,8 +72,8 @@ def visible_gpus(count: int) -> list[str]:
 def take_gpu(gpus: tuple[str, ...], folder: Path) -> tuple[int, int]:
     """Takes the first of the named GPUs that the fewest jobs have taken.
 
-    Returns the index into ``gpus``, and the descriptor of the file in ``folder`` whose lock holds the GPU until
-    the file is closed.
+    Returns the index into ``gpus``, and the descriptor of the file in ``folder`` whose lock holds the GPU
+    until the file is closed.
     """
     folder.mkdir(exist_ok=True)
     job = 0

@@ -86,7 +86,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def build_feature_bank(spec: ModelSpec, image_shape: ImageShape) -> StandardizedFeatures | None:
-    """Fixed features of a model: its feature bank, or a core transferred to a closed form; None without both."""
+    """Fixed features of a model: its feature bank, or the core under a closed form; None without both."""
     definition = spec.definition
     if "core_from" in definition and "cores" not in definition:
         learned = definition["core_from"]["fitted"]
