@@ -40,8 +40,8 @@ def main(
     The file has, over ``neuron``: ``neuron_id``, the scores ``correlation``, ``cc_max`` and ``feve``, and
     ``measured`` and ``predicted`` (neuron, shown) responses to test images; where there is such a thing also
     ``cell_type``, ``cluster``, ``row`` and ``column`` (in pixels of the original image), ``mask`` (neuron,
-    mask_y, mask_x) in pixels of the model's images, ``barcode`` (neuron, feature), ``average`` (neuron, y, x),
-    ``image`` (neuron, channel, y, x), ``response`` and ``confirmed``.
+    mask_y, mask_x) in pixels of the model's images, ``barcode`` (neuron, feature), ``average`` (neuron, y,
+    x), ``image`` (neuron, channel, y, x), ``response`` and ``confirmed``.
     """
     torch.set_num_threads(threads)
     selected = last_condition(read_table(selection), ["condition"])
@@ -70,8 +70,8 @@ def main(
             table = last_condition(read_table(barcodes[0]))
             known["cluster"] = ("neuron", table[table.seed == seed]["cluster"].to_numpy())
         if averages:
-            with read_netcdf(averages[0]) as stored:
-                known["average"] = (("neuron", "y", "x"), stored["smoothed_sta"].sel(seed=seed).values)
+            with read_netcdf(averages[0]) as maps:
+                known["average"] = (("neuron", "y", "x"), maps["smoothed_sta"].sel(seed=seed).values)
             # Seeds may have different subsets of neurons.
             same = [other for other in others if set(first.neurons) <= set(other.neurons)]
             exciting = most_exciting_images(first, n_starts=N_STARTS, confirm=same[0] if same else None)

@@ -29,7 +29,7 @@ def main(
     validation: str | Path,
     ranking: str | Path,
 ) -> None:
-    """Writes the combination of every seed to ``fits`` and ``validation``, and its members to ``ranking``."""
+    """Writes the ensemble of every seed to ``fits`` and ``validation``, and its members to ``ranking``."""
     torch.set_num_threads(threads)
     files = zip(members, member_fits, member_validation, strict=True)
     taking_part = [MemberFits(name, read_tensors(f), read_netcdf(v).load()) for name, f, v in files]
@@ -37,10 +37,10 @@ def main(
     candidates, rankings = [], []
     with open_dataset(dataset) as data:
         for seed in seeds:
-            condition = load_fit_data(data, size(n_neurons), size(n_images), seed)
-            images = select_images(data, condition.subset.validation)
-            responses = repeat_mean(data, condition.subset.validation, condition.subset.neurons)
-            candidate, ranked = fit_ensemble_seed(taking_part, seed, condition, images, responses)
+            fit_data = load_fit_data(data, size(n_neurons), size(n_images), seed)
+            images = select_images(data, fit_data.subset.validation)
+            responses = repeat_mean(data, fit_data.subset.validation, fit_data.subset.neurons)
+            candidate, ranked = fit_ensemble_seed(taking_part, seed, fit_data, images, responses)
             candidates.append(candidate)
             rankings.append(ranked.assign(seed=seed))
     write_table(pd.concat(rankings, ignore_index=True), ranking)

@@ -109,7 +109,7 @@ def main(
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draws the last condition: neurons for the first of ``models``, correlations for the models of all ``scores``.
+    """Draws the last condition: neurons of the first of ``models``, correlations of all models in ``scores``.
 
     ``averages``, ``fits``, ``selection`` and ``conditions`` hold those of the first model.
     """

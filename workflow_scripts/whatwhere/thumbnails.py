@@ -32,19 +32,12 @@ def _signed(values: np.ndarray) -> np.ndarray:
     return values / (np.abs(values).max() or 1.0)
 
 
-def stretched(image: np.ndarray) -> np.ndarray:
-    """Colours (y, x, colour) from 0 to 1 of an image (channel, y, x), with its median in the middle.
-
-    Images of other than three channels are grey.
-    """
-    values = 0.5 + 0.5 * _signed(image - np.median(image))
-    colors = values if len(values) == 3 else np.repeat(values.mean(0, keepdims=True), 3, axis=0)
-    return np.moveaxis(colors, 0, -1)
-
-
 def picture(image: np.ndarray) -> str:
-    """An image (channel, y, x) stretched to its own contrast."""
-    return encode(stretched(image))
+    """An image (channel, y, x) stretched to its own contrast; a single channel in grey."""
+    middle = np.median(image)
+    stretched = 0.5 + 0.5 * _signed(image - middle)
+    colors = stretched if len(stretched) == 3 else np.repeat(stretched.mean(0, keepdims=True), 3, axis=0)
+    return encode(np.moveaxis(colors, 0, -1))
 
 
 def mask_on_average(mask: np.ndarray, average: np.ndarray) -> str:
