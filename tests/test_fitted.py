@@ -225,14 +225,11 @@ def test_images_of_different_sizes_have_no_pixel_in_common(run):
 
 
 def test_a_model_without_feature_maps_says_so(rng):
-    fitted = fit(rng.normal(size=(60, 9, 11)), rng.poisson(2.0, (60, 3)), model=hsm(), seed=1)
+    model = definition("hsm")
+    model["training"] |= {"max_steps": 5, "evaluate_every": 5}
+    fitted = fit(rng.normal(size=(60, 9, 11)), rng.poisson(2.0, (60, 3)), model=model, seed=1)
     with pytest.raises(UserError, match="no feature maps"):
         fitted.features(np.zeros((1, 9, 11)))
-
-
-def hsm():
-    model = definition("hsm")
-    return model | {"training": model["training"] | {"max_steps": 5, "evaluate_every": 5}}
 
 
 def test_experiments_run_on_a_fitted_model(run):
