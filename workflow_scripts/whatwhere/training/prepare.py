@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from whatwhere import missing
-from whatwhere.fit_data import FitData, check_responses, evenly_scaled, scale_responses
+from whatwhere.fit_data import FitData, evenly_scaled, scale_responses
 from whatwhere.models.base import Model, predict_prepared
 from whatwhere.models.feature_bank import StandardizedFeatures
 from whatwhere.models.learned_features import LearnedFeatures
@@ -33,7 +33,7 @@ def prepared(
         If the loss cannot fit the responses, or the core does not fit the model.
     """
     responses = np.concatenate([data.train_responses, data.validation_responses])
-    check_responses(spec, responses, data.subset.neurons)
+    spec.check_responses(responses, data.subset.neurons)
     if spec.definition.get("responses", {}).get("scale") == "sd":
         data = scale_responses(data)
     feature_bank = build_feature_bank(spec, data.standardize.image_shape)
