@@ -67,8 +67,8 @@ def _examples(
             _outline(axes[0, column], masks[position], average.shape, stride)
         axes[0, column].set_title(f"{label},\nneuron {neuron}")
         predicted = predictions["predictions"].sel(neuron=neuron).values
-        seen = np.isfinite(measured[:, position])
-        _scatter(axes[1, column], predicted[seen], measured[seen, position])
+        recorded = np.isfinite(measured[:, position])
+        _scatter(axes[1, column], predicted[recorded], measured[recorded, position])
         axes[1, column].set_xlabel("predicted")
     plotting.panel_letter(axes[0, 0], "a")
 

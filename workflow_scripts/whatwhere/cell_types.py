@@ -63,7 +63,7 @@ class Continuum:
 def fit_continuum(barcodes: np.ndarray) -> Continuum:
     """The general projected normal distribution that fits barcodes (neuron, channel) best.
 
-    Weights are Gaussian and normalisation hides their length, which EM puts back (Presnell et al. 1998;
+    Weights are Gaussian and normalization hides their length, which EM puts back (Presnell et al. 1998;
     Wang and Gelfand 2013). One blob, an arc, the whole sphere and correlated features, which have two
     opposite modes, are all of this family. The covariance is shrunk where neurons are few (Chen et al.
     2010, OAS).

@@ -118,7 +118,7 @@ def most_exciting_images(
     neurons
         Indices into the dataset; None takes all of the model.
     norm
-        L2 norm of the images after standardisation; None takes :data:`NORM_SHARE` of the median of the
+        L2 norm of the images after standardization; None takes :data:`NORM_SHARE` of the median of the
         training images. Every pixel stays within what the training images show there.
     steps
         Gradients per start.

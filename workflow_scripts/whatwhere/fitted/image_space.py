@@ -38,7 +38,7 @@ class ImageSpace:
     mean
         Mean of the training images over all pixels.
     norm
-        Median L2 norm of the standardised training images.
+        Median L2 norm of the standardized training images.
     """
 
     shape: tuple[int, int, int]
@@ -50,7 +50,7 @@ class ImageSpace:
 
     @classmethod
     def of(cls, images: np.ndarray, standardized: np.ndarray, attributes: dict[str, Any]) -> ImageSpace:
-        """Describes training images (image, channel, y, x), raw and standardised, of a dataset.
+        """Describes training images (image, channel, y, x), raw and standardized, of a dataset.
 
         ``attributes`` are the attributes of the dataset.
         """
@@ -134,7 +134,7 @@ class ImageSpace:
         """
         if self.preparation is None:
             return positions.astype(float)
-        seen = np.array(self.shape[1:])
+        size = np.array(self.shape[1:])
         crop, original = self.preparation["crop"], self.preparation["original"]
         if crop is None and original is None:
             raise UserError(
@@ -143,7 +143,7 @@ class ImageSpace:
             )
         corner, extent = ([0, 0], original) if crop is None else (crop[:2], crop[2:])
         # The middle of a pixel is at 0.5 of its width, whatever the width.
-        return np.array(corner) + (positions + 0.5) * np.array(extent) / seen - 0.5
+        return np.array(corner) + (positions + 0.5) * np.array(extent) / size - 0.5
 
     def to_degrees(self, positions: np.ndarray) -> np.ndarray | None:
         """Original pixels (neuron, 2) in degrees from the middle of the image; None if that is not known."""

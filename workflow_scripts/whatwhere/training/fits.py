@@ -124,7 +124,7 @@ def to_validation(definition: dict[str, Any], candidates: list[Candidates]) -> x
 
 
 def load_model(fits: dict[str, Any], seed: int, setting: int, *, first: bool = False) -> Model:
-    """Builds the model of one fit from the content of ``fits.pt``; it takes standardised images.
+    """Builds the model of one fit from the content of ``fits.pt``; it takes standardized images.
 
     With ``first``, the fit that did not see the validation images, where a second one did.
     """

@@ -77,7 +77,7 @@ class Training:
     blocks
         Training and validation data of every recording on the models' device.
     objectives
-        What is minimised, one per model, differing only in strengths; validation uses the loss alone.
+        What is minimized, one per model, differing only in strengths; validation uses the loss alone.
     config
         Schedule of the model.
     generators

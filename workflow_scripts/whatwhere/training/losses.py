@@ -41,9 +41,9 @@ def mean_loss(loss: str, predictions: Tensor, responses: Tensor, missing: bool |
     of_pair = LOSSES[loss]
     if not (bool(responses.isnan().any()) if missing is None else missing):
         return of_pair(predictions, responses).mean(0)
-    seen = ~responses.isnan()
-    losses = of_pair(predictions, torch.where(seen, responses, 0.0))
-    return torch.where(seen, losses, 0.0).sum(0) / seen.sum(0).clamp(min=1)
+    present = ~responses.isnan()
+    losses = of_pair(predictions, torch.where(present, responses, 0.0))
+    return torch.where(present, losses, 0.0).sum(0) / present.sum(0).clamp(min=1)
 
 
 REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": Tensor.mean, "sum": Tensor.sum}

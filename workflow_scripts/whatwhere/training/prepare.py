@@ -63,7 +63,7 @@ def prepared(
 def build_on(
     spec: ModelSpec, setting: Setting, data: FitData, feature_bank: StandardizedFeatures | None
 ) -> Model:
-    """The uninitialised model of one setting, with the statistics of its feature bank."""
+    """The uninitialized model of one setting, with the statistics of its feature bank."""
     encoder = build(spec, setting, data.standardize.image_shape, data.train_responses.shape[1])
     if feature_bank is not None and encoder.feature_bank is not None:
         encoder.feature_bank.load_state_dict(feature_bank.state_dict())
