@@ -109,7 +109,7 @@ DRAWN = "dataset == '{dataset}' and drawn and last"
 rule plot_recording:
     input:
         dataset="<results>/data/{dataset}.nc",
-        sta=of_fits("sta/{fit.sta}.nc", DRAWN, CONDITIONS),
+        averages=of_fits("sta/{fit.sta}.nc", DRAWN, CONDITIONS),
         fits=of_fits("fits/{fit.condition_path}/fits.pt", DRAWN, CONDITIONS),
         selection=of_fits("selection/{fit.path}.csv", DRAWN, CONDITIONS),
         scores=of_fits("scores/{fit.path}.csv", "dataset == '{dataset}' and recording"),
@@ -135,8 +135,8 @@ rule plot_recording:
     conda:
         "../envs/whatwhere.yaml"
     params:
-        model=lookup("dataset == '{dataset}' and drawn", within=FITS, cols="model"),
-        condition=lookup(DRAWN, within=CONDITIONS, cols="condition"),
+        models=lookup("dataset == '{dataset}' and drawn", within=FITS, cols="model"),
+        conditions=lookup(DRAWN, within=CONDITIONS, cols="condition"),
         labels=LABELS,
         code=code_of("plot_recording"),
     message:

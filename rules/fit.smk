@@ -1,7 +1,7 @@
 rule train:
     input:
         dataset="<results>/data/{dataset}.nc",
-        sta="<results>/sta/{experiment}/{dataset}/n{n_neurons}-d{n_images}.nc",
+        averages="<results>/sta/{experiment}/{dataset}/n{n_neurons}-d{n_images}.nc",
         localizer=collect(
             [
                 "<results>/fits/{condition.localizer}/fits.pt",
@@ -77,11 +77,11 @@ rule fit_baseline:
 rule fit_ensemble:
     input:
         dataset="<results>/data/{dataset}.nc",
-        fits=collect(
+        member_fits=collect(
             "<results>/fits/{{experiment}}/{{dataset}}/{member}/n{{n_neurons}}-d{{n_images}}/fits.pt",
             member=lookup(dpath="{model}/members", within=MODELS),
         ),
-        validation=collect(
+        member_validation=collect(
             "<results>/fits/{{experiment}}/{{dataset}}/{member}/n{{n_neurons}}-d{{n_images}}/validation.nc",
             member=lookup(dpath="{model}/members", within=MODELS),
         ),

@@ -95,7 +95,7 @@ class Run:
             for kind, name in (("barcodes", ".csv"), ("barcode_scores", "_scores.csv"), ("fields", ".nc")):
                 files[kind] = self.path("barcodes", experiment, dataset, f"{model}{name}")
             outputs = files["barcodes"], files["barcode_scores"], files["fields"]
-            cluster_barcodes.main(data, averages[-1], *selected, *outputs)
+            cluster_barcodes.main(data, averages[-1:], *selected, *outputs)
         self.files[experiment, model, dataset, n_neurons[-1]] = files
         return files
 

@@ -11,7 +11,7 @@ TOTAL = "all rules"
 
 
 def summarize(benchmarks: pd.DataFrame) -> pd.DataFrame:
-    """One row per rule, the longest first, and their sum, from Snakemake's benchmarks of jobs and ``rule``."""
+    """One row per rule, the longest first, and their sum, from Snakemake's benchmarks of jobs."""
     table = pd.concat([benchmarks, benchmarks.assign(rule=TOTAL)]).groupby("rule")
     table = table.agg(
         n_jobs=("s", "size"),

@@ -21,7 +21,7 @@ def main(
 ) -> None:
     """Loads the dataset ``name`` of the configuration and writes it to ``output``.
 
-    ``sessions`` are the files of the datasets that a pooled dataset is made of, in the order of its definition.
+    ``sessions`` are the files of the datasets of a pooled dataset, in the order of its definition.
     """
     if kind_of(definition).pooled:
         files = zip(definition["recordings"], sessions, strict=True)

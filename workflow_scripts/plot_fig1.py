@@ -109,22 +109,22 @@ def _bars(ax: Axes, values: np.ndarray, names: list[str], colors: list[str], qua
     ax.set_xlabel(f"{quantity}{power}", fontsize=6.5, labelpad=1)
 
 
-def contributions(parts: np.ndarray, shown: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str]]:
+def contributions(terms: np.ndarray, shown: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str]]:
     """Contributions of the shown features to a drive, of the rest if there are more, and their sum.
 
     Parameters
     ----------
-    parts
+    terms
         (feature,) contributions.
     shown
         Indices of features with a bar of their own.
     names
         Theirs.
     """
-    rest = np.delete(parts, shown)
+    rest = np.delete(terms, shown)
     if not len(rest):
-        return np.array([*parts[shown], parts.sum()]), [*names, "sum"]
-    return np.array([*parts[shown], rest.sum(), parts.sum()]), [*names, "rest", "sum"]
+        return np.array([*terms[shown], terms.sum()]), [*names, "sum"]
+    return np.array([*terms[shown], rest.sum(), terms.sum()]), [*names, "rest", "sum"]
 
 
 def draw(fit: xr.Dataset) -> Figure:
@@ -176,8 +176,8 @@ def draw(fit: xr.Dataset) -> Figure:
         what = canvas.axes(columns["weights"][0], middle, columns["weights"][1], 0.75)
         _bars(what, weights[neuron, shown], names, [color] * len(names), "weight")
         drive = canvas.axes(columns["drive"][0], middle, columns["drive"][1], 0.75)
-        parts = (features * masks[neuron]).sum((1, 2)) * weights[neuron]
-        values, bars = contributions(parts, shown, names)
+        terms = (features * masks[neuron]).sum((1, 2)) * weights[neuron]
+        values, bars = contributions(terms, shown, names)
         _bars(drive, values, bars, [*["0.75"] * (len(bars) - 1), color], "contribution")
         canvas.arrow((left + width + 0.05, centre), (columns["mask"][0] - 0.04, middle), color)
         canvas.arrow((columns["mask"][0] + 1.0, middle), (columns["weights"][0] - 0.17, middle), color)

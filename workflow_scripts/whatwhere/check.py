@@ -18,7 +18,6 @@ from whatwhere.config.schema import Sources
 from whatwhere.dataset import repeat_mean
 from whatwhere.description import overview
 from whatwhere.errors import UserError
-from whatwhere.fit_data import check_responses
 from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings import load
 from whatwhere.recordings.fetch import is_url
@@ -85,7 +84,7 @@ def _check_fits(dataset: xr.Dataset, name: str, config: Config, sources: Sources
                 images = np.concatenate([subset.train, subset.validation])
                 fitted = responses[np.ix_(images, subset.neurons)]
                 for model in experiment["models"]:
-                    check_responses(ModelSpec.of(config["models"][model]), fitted, subset.neurons)
+                    ModelSpec.of(config["models"][model]).check_responses(fitted, subset.neurons)
             except UserError as error:
                 raise UserError(f"{sources[-1][0]}: experiments.{index}: {error}") from error
             for model in experiment["models"]:

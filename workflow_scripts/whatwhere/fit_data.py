@@ -8,8 +8,6 @@ import xarray as xr
 
 from whatwhere import missing
 from whatwhere.dataset import known_patches, repeat_mean, select_images
-from whatwhere.errors import UserError, some_of
-from whatwhere.models.spec import ModelSpec
 from whatwhere.sessions import FitPool, PooledRecordings
 from whatwhere.standardize import Standardizer, standardizer
 from whatwhere.subset import Subset, choose_subset
@@ -130,24 +128,4 @@ def scale_responses(data: FitData) -> FitData:
         validation_responses=data.validation_responses / sd,
         response_sd=data.response_sd / sd,
         response_scale=data.response_scale * sd,
-    )
-
-
-def check_responses(spec: ModelSpec, responses: np.ndarray, neurons: np.ndarray) -> None:
-    """Refuses negative responses (image, neuron) for a Poisson loss, which they make unbounded.
-
-    The UserError lists the ``neurons`` (neuron,) with negative responses, and what to set.
-    """
-    negative = neurons[(responses < 0).any(0)]
-    if spec.loss != "poisson" or not len(negative):
-        return
-    if "convention" in spec.definition:
-        advice = "set the model's convention to signed_recording"
-    elif "training" in spec.definition:
-        advice = f"a {spec.family} predicts rates only: leave it out, or take ridge or a cnn"
-    else:
-        advice = "set the model's loss to mse"
-    raise UserError(
-        f"a poisson loss cannot fit negative responses, and {len(negative)} neurons have some "
-        f"({some_of(negative)}): {advice}"
     )

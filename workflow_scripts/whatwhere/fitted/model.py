@@ -67,7 +67,7 @@ class FittedModel:
     def predict(self, images: np.ndarray | Sequence[np.ndarray], *, preprocessed: bool = False) -> np.ndarray:
         """Predicted responses to images as the user has them.
 
-        Colour, crop and size become those of the fit, as in the workflow; so does the normalisation. Pixels
+        Colour, crop and size become those of the fit, as in the workflow; so does the normalization. Pixels
         are in the units of the images that were fitted.
 
         Parameters

@@ -83,7 +83,8 @@ def load(definition: dict[str, Any], name: str) -> Recording:
             values, label = column(definition[key], f"{name}.{key}"), f"{path}, column '{definition[key]}'"
             values = split_names(values, label) if key == "splits_from" else values.astype(str)
             labels[key] = labels_of_rows(values, index, label)
-        covariates = [column(one, f"{name}.covariates") for one in definition.get("covariates", [])]
+        names = definition.get("covariates", [])
+        covariates = [column(one, f"{name}.covariates") for one in names]
         if any(values.dtype.kind not in "biuf" for values in covariates):
             raise UserError(f"{name}.covariates: a column of {label_of(table)} holds text, expected numbers")
         count, *size = images.values.shape
