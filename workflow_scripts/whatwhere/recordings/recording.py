@@ -1,4 +1,4 @@
-"""What every loader returns."""
+"""A recording as every loader returns it."""
 
 from __future__ import annotations
 
