@@ -93,15 +93,6 @@ def test_masks_start_in_the_middle_with_the_stated_width():
         assert (profile * axis**2).sum().sqrt() == pytest.approx(0.2, abs=0.005)
 
 
-def test_masks_start_at_the_peak_of_the_average():
-    average = np.zeros((2, 8, 11), np.float32)
-    average[0, 3, 4] = average[1, 6, 9] = -2
-    module = readout(2, position="sta")
-    module.initialize(start(2, sta=average))
-    peaks = module.mask.detach().flatten(1).argmax(1)
-    assert [divmod(int(peak), 9) for peak in peaks] == [(2, 3), (5, 8)]
-
-
 @pytest.mark.slow
 def test_planted_places_and_widths_are_found_with_a_known_core():
     """White noise through fixed filters; neurons average rectified features over planted Gaussians."""
