@@ -53,6 +53,7 @@ def test_the_drive_is_that_of_a_free_mask_with_these_values_and_of_two_profiles_
     rows, columns = module.mask.sum(2), module.mask.sum(1)
     drive = torch.einsum("bcyx,ny,nx,nc->bn", features, rows, columns, module.feature_weights)
     torch.testing.assert_close(module(features), drive)
+    assert torch.equal(module.train()(features), module.eval()(features))
 
 
 def test_it_is_the_mean_of_what_the_gaussian_readout_draws():
@@ -74,13 +75,6 @@ def test_centre_widths_and_weights_have_the_right_gradients():
 
     values = [module.get_parameter(name).detach().requires_grad_() for name in names]
     assert torch.autograd.gradcheck(drive, values)
-
-
-def test_it_is_the_same_in_training_and_at_test():
-    module = readout()
-    module.initialize(start())
-    features = torch.randn(5, *SHAPE)
-    assert torch.equal(module.train()(features), module.eval()(features))
 
 
 def test_masks_start_in_the_middle_with_the_stated_width():

@@ -302,10 +302,8 @@ def test_gradients_agree_with_finite_differences(family):
     images, responses = torch.randn(3, 1, 5, 6).double(), torch.rand(3, 2).double()
     objective = Objective("poisson", "sum", {"smoothness": 0.1, "group_sparsity": 0.1})
     trained = [p for p in encoder.parameters() if p.requires_grad]
-    value = torch.autograd.gradcheck(
-        lambda *_: objective(encoder, images, responses), trained, atol=1e-4, rtol=1e-3
-    )
-    assert value
+    tolerances = {"atol": 1e-4, "rtol": 1e-3}
+    assert torch.autograd.gradcheck(lambda *_: objective(encoder, images, responses), trained, **tolerances)
 
 
 def test_maps_side_by_side_are_the_input_and_those_of_every_layer():
