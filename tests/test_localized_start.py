@@ -48,7 +48,7 @@ def located(dataset, model, **changes):
     candidates = fit_seed(ModelSpec.of(localizer), 0, data)
     fits, validation = to_tensors(localizer, [candidates]), to_validation(localizer, [candidates])
     found = start_from(fits, validation, model, 0)
-    # Networks start from first fits, which did not see the validation images.
+    # Networks start from first fits, to training images alone.
     fits["seeds"][0]["parameters"] = candidates.first_parameters
     return data, fits, *found
 
@@ -193,5 +193,5 @@ def test_the_scripts_hand_the_start_from_rule_to_rule(tmp_path):
         assert (loss <= inferred["validation_loss"].mean("neuron").values * (1 + 1e-4)).all()
     stored = read_tensors(localized)["seeds"][0]
     first, second = (stored[name][0]["readout.amplitude"] for name in ("first_parameters", "parameters"))
-    # The second fit has seen the validation images, the start has not.
+    # The second fit uses the validation images, the start does not.
     assert not torch.equal(first, second)

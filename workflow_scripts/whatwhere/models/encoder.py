@@ -34,7 +34,7 @@ class Encoder(Model):
     Parameters
     ----------
     core, readout
-        The two parts.
+        From images to features, and from features to the drive of every neuron.
     nonlinearity
         A key of :data:`whatwhere.models.cores.ACTIVATIONS`.
     """
