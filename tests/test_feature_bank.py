@@ -120,11 +120,7 @@ def test_squares_that_do_not_fit_are_refused():
 
 
 def maps_as_images(data):
-<<<<<<< HEAD
     """The same data with the maps of the feature bank in place of images, not standardized again."""
-=======
-    """Data with maps of the feature bank in place of images, which nothing standardises again."""
->>>>>>> x-models
     even = evenly_scaled(data)
     feature_bank = GaborFeatureBank(even.train_images.shape[1:], BANK)
     train = feature_bank.standardize_on(torch.from_numpy(even.train_images)).numpy()
