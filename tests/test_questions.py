@@ -212,10 +212,8 @@ def test_what_a_run_lacks_is_said_and_never_invented(tmp_path):
     NO_REFERENCE.to_csv(tmp_path / "reference.csv", index=False)
     names = ("answers.csv", "sentences.csv", "answers.html", "front.html")
     paths = {name: tmp_path / name for name in names}
-    answer_questions.main(
-        *(tmp_path / "scores.csv", [], [], [], [tmp_path / "reference.csv"], {}, FAMILIES, FIGURES),
-        *paths.values(),
-    )
+    inputs = (tmp_path / "scores.csv", [], [], [], [tmp_path / "reference.csv"])
+    answer_questions.main(*inputs, {}, FAMILIES, FIGURES, *paths.values())
     table = read_table(paths["answers.csv"])
     assert table.columns.tolist() == COLUMNS
     assert table["question"].tolist() == list(QUESTIONS)
