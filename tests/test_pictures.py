@@ -86,7 +86,7 @@ def deep_png(y, x, channels):
 
 @pytest.mark.parametrize("channels", [2, 3, 4])
 def test_colour_of_sixteen_bits_is_not_cut_to_eight(channels):
-    with pytest.raises(UserError, match="has colour of 16 bits"):
+    with pytest.raises(UserError, match="has color of 16 bits"):
         decode_image(deep_png(7, 5, channels), "a.png")
 
 

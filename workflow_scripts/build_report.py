@@ -1,4 +1,4 @@
-"""The report of a finished run, one HTML file: all figures, tables and pages -> report.html."""
+"""The report of a completed run, one HTML file: all figures, tables and pages -> report.html."""
 
 import subprocess
 from pathlib import Path

@@ -92,7 +92,7 @@ def main(
     """Writes the installed packages to ``versions`` and the description of the run to ``page``."""
     packages = software(Path(workflow))
     write_table(packages, versions)
-    parts = [
+    sections = [
         heading("Fits that were stopped at max_steps, and penalties at the edge of their grid"),
         *doubtful(read_table(summary)),
         heading("Run times"),
@@ -111,7 +111,7 @@ def main(
         heading("Configuration"),
         code(dump(config)),
     ]
-    write_page(f"The run '{config['run']}'", parts, page)
+    write_page(f"The run '{config['run']}'", sections, page)
 
 
 if __name__ == "__main__":

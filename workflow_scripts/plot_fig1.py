@@ -32,8 +32,8 @@ def example_neurons(masks: np.ndarray, weights: np.ndarray) -> list[int]:
     size = np.abs(masks).sum((1, 2))
     concentration = np.divide(np.abs(masks).max((1, 2)), size, out=np.zeros(len(masks)), where=size > 0)
     readers = np.bincount(strongest)
-    favourites = np.argsort(-readers, kind="stable")[: min(N_NEURONS, np.count_nonzero(readers))]
-    return [int(np.where(strongest == f, concentration, -1).argmax()) for f in favourites]
+    favorites = np.argsort(-readers, kind="stable")[: min(N_NEURONS, np.count_nonzero(readers))]
+    return [int(np.where(strongest == f, concentration, -1).argmax()) for f in favorites]
 
 
 class Canvas:
@@ -70,7 +70,7 @@ class Canvas:
 
 
 def _map(ax: Axes, values: np.ndarray) -> None:
-    """Show (channel, y, x): a signed map, or colours for three channels."""
+    """Show (channel, y, x): a signed map, or colors for three channels."""
     if len(values) == 3:
         low, high = values.min(), values.max()
         ax.imshow(np.moveaxis((values - low) / (high - low), 0, -1))

@@ -198,7 +198,7 @@ class TypeTest:
     Attributes
     ----------
     p_value
-        Probability of such a valley in the least favourable continuum.
+        Probability of such a valley in the least favorable continuum.
     valley
         The deepest valley of the data.
     null

@@ -226,7 +226,7 @@ def sentences(answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def main(paths: Sequence[str]) -> int:
-    """Prints the answers of a finished run and its pages; without answers one line and exit code 1."""
+    """Prints the answers of a completed run and its pages; without answers one line and exit code 1."""
     try:
         folder = Path("results", load(paths).config["run"])
         answered = folder / "tables" / "sentences.csv"

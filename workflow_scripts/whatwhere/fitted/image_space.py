@@ -74,7 +74,7 @@ class ImageSpace:
         images
             (image, y, x), or with channels before or after y and x; or a list of such images of any size.
         preprocessed
-            Colour, crop and size are already those of the model.
+            Color, crop and size are already those of the model.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Fits of a finished run, read from its folder ``results/<run>``."""
+"""Fits of a completed run, read from its folder ``results/<run>``."""
 
 from collections.abc import Mapping
 from pathlib import Path

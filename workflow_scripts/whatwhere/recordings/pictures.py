@@ -100,7 +100,7 @@ def _decode(content: bytes, label: str, single: bool) -> list[Picture]:
         raise UserError(f"{label}: not a readable {_KINDS} image") from error
     if is_deep:
         raise UserError(
-            f"{label}: has colour of 16 bits, of which 8 would be lost: save 8 bits per channel, or give all "
+            f"{label}: has color of 16 bits, of which 8 would be lost: save 8 bits per channel, or give all "
             "images as an array (kind arrays)"
         )
     if not found:
@@ -115,8 +115,8 @@ def _page(image: ImageFile.ImageFile, page: int) -> Picture:
     if upright.has_transparency_data:
         grey = upright.mode in ("1", "L", "LA", "La")
         rgba = upright.convert("RGBA")
-        *colours, opacity = np.moveaxis(np.asarray(rgba.convert("LA") if grey else rgba), -1, 0)
-        return Picture(np.stack(colours), opacity / 255)
+        *colors, opacity = np.moveaxis(np.asarray(rgba.convert("LA") if grey else rgba), -1, 0)
+        return Picture(np.stack(colors), opacity / 255)
     if upright.mode not in _STORED_AS_NUMBERS:
         upright = upright.convert("L" if upright.mode == "1" else "RGB")
     pixels = np.asarray(upright)

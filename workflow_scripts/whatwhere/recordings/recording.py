@@ -69,17 +69,17 @@ class Recording:
         """The recording of some of its images: (image,) truth values."""
         selected = np.flatnonzero(images)
 
-        def part(values: np.ndarray | Presentations) -> np.ndarray | Presentations:
+        def kept(values: np.ndarray | Presentations) -> np.ndarray | Presentations:
             return values[:, selected] if isinstance(values, np.ndarray) else values.keep(images)
 
         return dataclasses.replace(
             self,
             images=select_images(self.images, selected),
-            responses=part(self.responses),
+            responses=kept(self.responses),
             split=None if self.split is None else self.split[selected],
             image_names=None if self.image_names is None else [self.image_names[i] for i in selected],
             groups=None if self.groups is None else self.groups[selected],
-            covariates=self.covariates and (self.covariates[0], part(self.covariates[1])),
+            covariates=self.covariates and (self.covariates[0], kept(self.covariates[1])),
         )
 
 

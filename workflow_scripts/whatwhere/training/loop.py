@@ -73,7 +73,7 @@ class Training:
     Parameters
     ----------
     encoders
-        Initialised models of one architecture; trained in place.
+        Initialized models of one architecture; trained in place.
     blocks
         Training and validation data of every recording on the models' device.
     objectives
