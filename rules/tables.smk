@@ -12,7 +12,7 @@ PATTERNS = {
 
 def files_by_kind(condition, *kinds, within=FITS):
     """Inputs: files of the fits that fulfill a condition, by kind; without several features no barcodes."""
-    with_barcodes = both(condition, "barcodes")
+    with_barcodes = f"({condition}) and barcodes"
     return {
         kind: of_fits(
             PATTERNS[kind],
