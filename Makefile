@@ -47,7 +47,7 @@ docs: .venv/run  ## Write keys into config/README.md, and numbers of committed t
 	$(BIN)/python docs/write_numbers.py
 
 init: .venv/run  ## Write config/mine.yaml (OUTPUT=...) for FILES="images.npy responses.npy", to be checked by you
-	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.init $(FILES) --output $(OUTPUT)
+	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere init $(FILES) --output $(OUTPUT)
 
 check: .venv/run  ## Validate CONFIG in seconds, without running anything
 	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.check $(CONFIG)

@@ -93,7 +93,7 @@ def train_network(folder: Path) -> None:
     definition["training"] |= {"max_steps": 1, "evaluate_every": 1}
     train.main(
         dataset=folder / "data.nc",
-        sta_file=folder / "sta.nc",
+        averages=folder / "sta.nc",
         localizer=[],
         core=[],
         n_neurons="all",

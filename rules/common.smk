@@ -8,12 +8,10 @@ ROOT = Path(str(workflow.current_basedir)).parent
 SCRIPTS = ROOT / "workflow_scripts"
 REFERENCE = ROOT / "config" / "reference"
 if not SCRIPTS.is_dir():
-    print(
+    sys.exit(
         f"Error: {workflow.current_basedir}: the library of this workflow must lie beside its rules: "
-        "clone the repository and name the clone's workflow/Snakefile",
-        file=sys.stderr,
+        "clone the repository and name the clone's workflow/Snakefile"
     )
-    sys.exit(1)
 sys.path.insert(0, str(SCRIPTS))
 
 from whatwhere.config import plan
@@ -21,7 +19,6 @@ from whatwhere.config.kinds import kind_of
 from whatwhere.config.load import load
 from whatwhere.config.resolve import FIGURE_KEYS
 from whatwhere.config.traits import traits_of
-from whatwhere.config.strategies import with_strategies
 from whatwhere.errors import UserError
 from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings import input_files, is_downloaded, stamp
@@ -37,27 +34,19 @@ def resolved(written):
                 if not Path(path).exists():
                     raise UserError(f"datasets.{name}: {path}: no such file or folder")
     except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(f"Error: {error}")
     return found
 
 
-WRITTEN = config
 config = resolved(config)
 
 RUN = f"results/{config['run']}"
 EXPERIMENTS = {experiment["name"]: experiment for experiment in config["experiments"]}
 FITS = plan.fits(config)
-STRATEGIES = with_strategies(config, FITS)
 CONDITIONS = plan.conditions(config)
-MEMBERS = plan.members(config)
 EXAMPLES = FITS[FITS.example].drop_duplicates("figure")
 RESULTS = plan.results(FITS)
-PAGES = [
-    "answers",
-    "run",
-    *(r.removesuffix(".csv") for r in RESULTS if r.endswith(".csv")),
-]
+PAGES = ["answers", "run", *(r[:-4] for r in RESULTS if r.endswith(".csv"))]
 PAPER_CURVES = [f"{REFERENCE}/{name}.csv" for name in ("fig3", "fig4", "fig5")]
 MODELS = {
     name: {key: value for key, value in one.items() if key not in FIGURE_KEYS}
@@ -72,16 +61,13 @@ LABELS = dict(zip(FITS.model, FITS.label))
 PAPER = {model: paper for model, paper in zip(FITS.model, FITS.paper) if paper}
 
 
-def both(*conditions):
-    """One condition for ``lookup`` out of several."""
-    return " and ".join(conditions)
-
-
 # Rows of FITS and CONDITIONS that belong to the wildcards of a rule.
 OF_FIT = (
     "experiment == '{experiment}' and dataset == '{dataset}' and model == '{model}'"
 )
-OF_CONDITION = both(OF_FIT, "n_neurons == '{n_neurons}' and n_images == '{n_images}'")
+OF_CONDITION = (
+    f"{OF_FIT} and n_neurons == '{{n_neurons}}' and n_images == '{{n_images}}'"
+)
 # Labels of a figure of one model in the report.
 OF_MODEL = {name: f"{{{name}}}" for name in ("experiment", "dataset", "model")}
 
@@ -113,17 +99,15 @@ def fitted_by(rule):
 @functools.cache
 def imports_of(path):
     """Files of the library that a file imports, anywhere in it."""
-    found = []
+    names = []
     for node in ast.walk(ast.parse(path.read_text())):
-        names = []
-        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+        if isinstance(node, ast.ImportFrom):
+            names += [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            source = SCRIPTS.joinpath(*name.split("."))
-            found += [source.with_suffix(".py"), source / "__init__.py"]
-    return [file for file in found if file.is_file()]
+            names += [alias.name for alias in node.names]
+    places = [SCRIPTS.joinpath(*name.split(".")) for name in names]
+    files = [f for p in places for f in (p.with_suffix(".py"), p / "__init__.py")]
+    return [file for file in files if file.is_file()]
 
 
 @functools.cache
@@ -133,16 +117,14 @@ def code_of(script, *modules):
     As a param it makes an edit rerun exactly the rules that use the edited file.
     """
     imported = [f"whatwhere/{module.replace('.', '/')}" for module in modules]
-    pending, seen = [SCRIPTS / f"{name}.py" for name in (script, *imported)], set()
+    pending, found = [SCRIPTS / f"{name}.py" for name in (script, *imported)], set()
     while pending:
         path = pending.pop()
-        if path not in seen:
-            seen.add(path)
+        if path not in found:
+            found.add(path)
             pending += imports_of(path)
-    digest = hashlib.sha256()
-    for path in sorted(seen):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+    content = b"".join(path.read_bytes() for path in sorted(found))
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def code_of_kind(script):
@@ -156,13 +138,13 @@ def growing(amount):
 
 
 def of_fits(pattern, condition="index >= 0", within=FITS):
-    """Files of the fits, or conditions, that fulfil a condition; ``{fit.path}`` and other columns stand in a pattern."""
+    """Files of the rows that fulfil a condition; ``{fit.path}`` and other columns stand in a pattern."""
     return collect(f"<results>/{pattern}", fit=lookup(condition, within=within))
 
 
-def of_conditions(pattern, *conditions):
-    """Files of the conditions of one dataset and model that fulfil conditions; ``{fit.condition_path}`` stands in a pattern."""
-    return of_fits(pattern, both(OF_FIT, *conditions), CONDITIONS)
+def of_conditions(pattern, condition="index >= 0"):
+    """Files of the conditions of one dataset and model; ``{fit.condition_path}`` stands in a pattern."""
+    return of_fits(pattern, f"{OF_FIT} and {condition}", CONDITIONS)
 
 
 def of_run(result):
@@ -172,8 +154,7 @@ def of_run(result):
 
 def names_of(condition):
     """Experiment, dataset and model of the fits that fulfil a condition."""
-    names = FITS.query(condition)[["experiment", "dataset", "model"]]
-    return names.to_dict("records")
+    return FITS.query(condition)[["experiment", "dataset", "model"]].to_dict("records")
 
 
 def downloads(wildcards):

@@ -33,7 +33,7 @@ rule describe_neurons:
         scores="<results>/scores/{experiment}/{dataset}/{model}.csv",
         predictions="<results>/predictions/{experiment}/{dataset}/{model}.nc",
         averages=of_conditions("sta/{fit.sta}.nc", "last and barcodes"),
-        barcodes=of_fits("barcodes/{fit.path}.csv", both(OF_FIT, "barcodes")),
+        barcodes=of_fits("barcodes/{fit.path}.csv", f"{OF_FIT} and barcodes"),
     output:
         neurons="<results>/neurons/{experiment}/{dataset}/{model}.nc",
     log:

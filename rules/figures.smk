@@ -1,34 +1,23 @@
-# Figures of a whole run: name in the report, inputs and parameters, by the name of rule and script.
+# Figures of a whole run, by the name of rule and script: category and name in the report, inputs, parameters.
 FIGURES = {
     "plot_fig1": {
-        "category": "Figure 1",
-        "label": "the model",
-        "input": {
-            "parameters": of_fits("parameters/{fit.path}.nc", "example", EXAMPLES[:1])
-        },
+        "title": ("Figure 1", "the model"),
+        "input": files_by_kind("example", "parameters", within=EXAMPLES[:1]),
     },
     "plot_fig2": {
-        "category": "Figure 2",
-        "label": "sharing features",
-        "input": {"scores": of_fits("scores/{fit.path}.csv", "figure == 'fig2'")},
+        "title": ("Figure 2", "sharing features"),
+        "input": files_by_kind("figure == 'fig2'", "scores"),
         "params": {
             "shared": list(
                 FITS.query("figure == 'fig2' and shares_filter").model.unique()
             ),
-            "labels": LABELS,
         },
     },
     "plot_fig3": {
-        "category": "Figure 3",
-        "label": "models over data sizes",
-        "input": {
-            "scores": of_fits("scores/{fit.path}.csv", "figure == 'fig3'"),
-            "parameters": of_fits("parameters/{fit.path}.nc", "figure == 'fig3'"),
-            "locations": of_fits("locations/{fit.path}.csv", "figure == 'fig3'"),
-            "reference": f"{REFERENCE}/fig3.csv",
-        },
+        "title": ("Figure 3", "models over data sizes"),
+        "input": files_by_kind("figure == 'fig3'", "scores", "parameters", "locations")
+        | {"reference": f"{REFERENCE}/fig3.csv"},
         "params": {
-            "labels": LABELS,
             "paper": PAPER,
             "known": list(
                 FITS.query("figure == 'fig3' and known_field and masks").model.unique()
@@ -36,71 +25,53 @@ FIGURES = {
         },
     },
     "plot_fig4": {
-        "category": "Figure 4",
-        "label": "two cell types",
-        "input": {
-            name: of_fits(pattern, "figure == 'fig4'", EXAMPLES)
-            for name, pattern in {
-                "parameters": "parameters/{fit.path}.nc",
-                "scores": "scores/{fit.path}.csv",
-                "barcodes": "barcodes/{fit.path}.csv",
-                "barcode_scores": "barcodes/{fit.path}_scores.csv",
-            }.items()
-        }
+        "title": ("Figure 4", "two cell types"),
+        "input": files_by_kind(
+            "figure == 'fig4'",
+            *("parameters", "scores", "barcodes", "barcode_scores"),
+            within=EXAMPLES,
+        )
         | {"reference": f"{REFERENCE}/fig4.csv"},
-        "params": {"labels": LABELS},
     },
     "plot_fig5": {
-        "category": "Figure 5",
-        "label": "nonlinear feature spaces",
-        "input": {
-            "scores": of_fits("scores/{fit.path}.csv", "figure == 'fig5'"),
-            "barcodes": of_fits(
-                "barcodes/{fit.path}.csv", "figure == 'fig5' and barcodes"
-            ),
-            "barcode_scores": of_fits(
-                "barcodes/{fit.path}_scores.csv", "figure == 'fig5' and barcodes"
-            ),
-            "reference": f"{REFERENCE}/fig5.csv",
-        },
-        "params": {"labels": LABELS, "paper": PAPER},
+        "title": ("Figure 5", "nonlinear feature spaces"),
+        "input": files_by_kind(
+            "figure == 'fig5'", "scores", "barcodes", "barcode_scores"
+        )
+        | {"reference": f"{REFERENCE}/fig5.csv"},
+        "params": {"paper": PAPER},
     },
     "plot_table1": {
-        "category": "Table 1",
-        "label": "mouse V1",
+        "title": ("Table 1", "mouse V1"),
         "input": {"table": "<results>/tables/table1.csv"},
-        "params": {"labels": LABELS},
     },
     "plot_scaling": {
-        "category": "Data scaling",
-        "label": "neurons against images",
+        "title": ("Data scaling", "neurons against images"),
         "input": {
             "scaling": "<results>/tables/scaling.csv",
             "rates": "<results>/tables/exchange_rates.csv",
         },
-        "params": {"labels": LABELS},
     },
     "plot_data_efficiency": {
-        "category": "Data efficiency",
-        "label": "inference against training",
+        "title": ("Data efficiency", "inference against training"),
         "input": {
             "table": "<results>/tables/data_efficiency.csv",
             "reference": PAPER_CURVES,
         },
-        "params": {"labels": LABELS, "paper": PAPER},
+        "params": {"paper": PAPER},
     },
     "plot_transfer": {
-        "category": "Transfer",
-        "label": "what other recordings are worth",
+        "title": ("Transfer", "gains from other recordings"),
         "input": {"table": "<results>/tables/transfer.csv"},
-        "params": {"labels": LABELS},
     },
 }
 
 for name, one in FIGURES.items():
     figure = name.removeprefix("plot_")
     # A job evaluates the path of its script again, with its own params.
-    params = one.get("params", {}) | {"script": name, "code": code_of(name)}
+    params = {"labels": LABELS, "script": name, "code": code_of(name)}
+    params |= one.get("params", {})
+    category, label = one["title"]
 
     rule:
         name:
@@ -111,8 +82,8 @@ for name, one in FIGURES.items():
             svg=report(
                 f"<results>/figures/{figure}.svg",
                 caption=f"captions/{figure}.rst",
-                category=one["category"],
-                labels={"figure": one["label"]},
+                category=category,
+                labels={"figure": label},
             ),
             png=f"<results>/figures/{figure}.png",
         log:
@@ -126,7 +97,7 @@ for name, one in FIGURES.items():
         params:
             **params,
         message:
-            f"Draw {one['category']}: {one['label']}"
+            f"Draw {category}: {label}"
         script:
             f"../workflow_scripts/{params['script']}.py"
 
@@ -138,7 +109,7 @@ DRAWN = "dataset == '{dataset}' and drawn and last"
 rule plot_recording:
     input:
         dataset="<results>/data/{dataset}.nc",
-        sta=of_fits("sta/{fit.sta}.nc", DRAWN, CONDITIONS),
+        averages=of_fits("sta/{fit.sta}.nc", DRAWN, CONDITIONS),
         fits=of_fits("fits/{fit.condition_path}/fits.pt", DRAWN, CONDITIONS),
         selection=of_fits("selection/{fit.path}.csv", DRAWN, CONDITIONS),
         scores=of_fits("scores/{fit.path}.csv", "dataset == '{dataset}' and recording"),
@@ -164,8 +135,8 @@ rule plot_recording:
     conda:
         "../envs/whatwhere.yaml"
     params:
-        model=lookup("dataset == '{dataset}' and drawn", within=FITS, cols="model"),
-        condition=lookup(DRAWN, within=CONDITIONS, cols="condition"),
+        models=lookup("dataset == '{dataset}' and drawn", within=FITS, cols="model"),
+        conditions=lookup(DRAWN, within=CONDITIONS, cols="condition"),
         labels=LABELS,
         code=code_of("plot_recording"),
     message:

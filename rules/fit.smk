@@ -1,17 +1,17 @@
 rule train:
     input:
         dataset="<results>/data/{dataset}.nc",
-        sta="<results>/sta/{experiment}/{dataset}/n{n_neurons}-d{n_images}.nc",
+        averages="<results>/sta/{experiment}/{dataset}/n{n_neurons}-d{n_images}.nc",
         localizer=collect(
             [
                 "<results>/fits/{condition.localizer}/fits.pt",
                 "<results>/fits/{condition.localizer}/validation.nc",
             ],
-            condition=lookup(both(OF_CONDITION, "localizer != ''"), within=CONDITIONS),
+            condition=lookup(f"{OF_CONDITION} and localizer != ''", within=CONDITIONS),
         ),
         core=collect(
             ["{condition.core}/fits.pt", "{condition.core}/validation.nc"],
-            condition=lookup(both(OF_CONDITION, "core != ''"), within=CONDITIONS),
+            condition=lookup(f"{OF_CONDITION} and core != ''", within=CONDITIONS),
         ),
     output:
         fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
@@ -47,7 +47,7 @@ rule fit_baseline:
         dataset="<results>/data/{dataset}.nc",
         core=collect(
             ["{condition.core}/fits.pt", "{condition.core}/validation.nc"],
-            condition=lookup(both(OF_CONDITION, "core != ''"), within=CONDITIONS),
+            condition=lookup(f"{OF_CONDITION} and core != ''", within=CONDITIONS),
         ),
     output:
         fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
@@ -77,13 +77,13 @@ rule fit_baseline:
 rule fit_ensemble:
     input:
         dataset="<results>/data/{dataset}.nc",
-        fits=collect(
-            "<results>/fits/{row.member_path}/fits.pt",
-            row=lookup(OF_CONDITION, within=MEMBERS),
+        member_fits=collect(
+            "<results>/fits/{{experiment}}/{{dataset}}/{member}/n{{n_neurons}}-d{{n_images}}/fits.pt",
+            member=lookup(dpath="{model}/members", within=MODELS),
         ),
-        validation=collect(
-            "<results>/fits/{row.member_path}/validation.nc",
-            row=lookup(OF_CONDITION, within=MEMBERS),
+        member_validation=collect(
+            "<results>/fits/{{experiment}}/{{dataset}}/{member}/n{{n_neurons}}-d{{n_images}}/validation.nc",
+            member=lookup(dpath="{model}/members", within=MODELS),
         ),
     output:
         fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
@@ -103,7 +103,7 @@ rule fit_ensemble:
         runtime=growing(60),
     params:
         definition=lookup(dpath="{model}", within=MODELS),
-        members=lookup(OF_CONDITION, within=MEMBERS, cols="member"),
+        members=lookup(dpath="{model}/members", within=MODELS),
         seeds=lookup(dpath="{experiment}/seeds", within=EXPERIMENTS),
         code=code_of("fit_ensemble"),
     message:

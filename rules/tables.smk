@@ -1,11 +1,32 @@
-# Tables of all models that are collected, by name; without a model of several features there are no barcodes.
-COLLECTED = {
-    "scores": of_fits("scores/{fit.path}.csv"),
-    "summary": of_fits("summaries/{fit.path}.csv"),
-    "barcodes": of_fits("barcodes/{fit.path}.csv", "barcodes"),
-    "barcode_scores": of_fits("barcodes/{fit.path}_scores.csv", "barcodes"),
+# Files of one fit, by the name that inputs of rules give them.
+PATTERNS = {
+    "scores": "scores/{fit.path}.csv",
+    "summary": "summaries/{fit.path}.csv",
+    "selection": "selection/{fit.path}.csv",
+    "parameters": "parameters/{fit.path}.nc",
+    "locations": "locations/{fit.path}.csv",
+    "barcodes": "barcodes/{fit.path}.csv",
+    "barcode_scores": "barcodes/{fit.path}_scores.csv",
 }
-COLLECTED = {name: files for name, files in COLLECTED.items() if files}
+
+
+def files_by_kind(condition, *kinds, within=FITS):
+    """Inputs: files of the fits that fulfill a condition, by kind; without several features no barcodes."""
+    with_barcodes = both(condition, "barcodes")
+    return {
+        kind: of_fits(
+            PATTERNS[kind],
+            with_barcodes if kind.startswith("barcode") else condition,
+            within,
+        )
+        for kind in kinds
+    }
+
+
+COLLECTED = files_by_kind(
+    "index >= 0", "scores", "summary", "barcodes", "barcode_scores"
+)
+COLLECTED = {kind: files for kind, files in COLLECTED.items() if files}
 
 # Tables of a whole run: inputs, outputs and parameters of a rule and the script of the same name.
 TABLES = {
@@ -14,21 +35,14 @@ TABLES = {
         "output": {name: f"{name}.csv" for name in COLLECTED},
     },
     "fit_scaling": {
-        "input": {"scores": of_fits("scores/{fit.path}.csv", "scaling")},
+        "input": files_by_kind("scaling", "scores"),
         "output": {"scaling": "scaling.csv", "rates": "exchange_rates.csv"},
     },
     "collect_data_efficiency": {
-        "input": {
-            "scores": of_fits("scores/{fit.path}.csv", "figure == 'data_efficiency'"),
-            "locations": of_fits(
-                "locations/{fit.path}.csv", "figure == 'data_efficiency'"
-            ),
-            "barcode_scores": of_fits(
-                "barcodes/{fit.path}_scores.csv",
-                "figure == 'data_efficiency' and barcodes",
-            ),
-            "reference": PAPER_CURVES,
-        },
+        "input": files_by_kind(
+            "figure == 'data_efficiency'", "scores", "locations", "barcode_scores"
+        )
+        | {"reference": PAPER_CURVES},
         "output": {"table": "data_efficiency.csv"},
         "params": {
             "paper": PAPER,
@@ -36,19 +50,16 @@ TABLES = {
         },
     },
     "collect_transfer": {
-        "input": {"scores": of_fits("scores/{fit.path}.csv", "figure == 'transfer'")},
+        "input": files_by_kind("figure == 'transfer'", "scores"),
         "output": {"table": "transfer.csv"},
         "params": {
-            "targets": list(STRATEGIES.query("figure == 'transfer'").target),
-            "strategies": list(STRATEGIES.query("figure == 'transfer'").strategy),
+            "targets": list(FITS.query("figure == 'transfer'").target),
+            "strategies": list(FITS.query("figure == 'transfer'").strategy),
         },
     },
     "collect_table1": {
-        "input": {
-            "scores": of_fits("scores/{fit.path}.csv", "figure == 'table1'"),
-            "selection": of_fits("selection/{fit.path}.csv", "figure == 'table1'"),
-            "reference": f"{REFERENCE}/table1.csv",
-        },
+        "input": files_by_kind("figure == 'table1'", "scores", "selection")
+        | {"reference": f"{REFERENCE}/table1.csv"},
         "output": {"table": "table1.csv"},
         "params": {
             "regions": {
@@ -112,8 +123,8 @@ rule answer_questions:
         transfer=of_run("tables/transfer.csv"),
         reference=[*PAPER_CURVES, f"{REFERENCE}/table1.csv"],
     output:
-        answers="<results>/tables/answers.csv",
-        sentences="<results>/tables/sentences.csv",
+        output="<results>/tables/answers.csv",
+        written="<results>/tables/sentences.csv",
         front="<results>/pages/front.html",
         page=report(
             "<results>/pages/answers.html",

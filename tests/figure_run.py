@@ -1,4 +1,4 @@
-"""A small run made by the scripts themselves, in one process: what figures are drawn from."""
+"""A small run made by the scripts in one process, from which figures are drawn."""
 
 import copy
 import itertools
@@ -20,21 +20,9 @@ MODELS = resolved()["models"]
 LABELS = {name: model.get("label", name) for name, model in MODELS.items()}
 PAPER = {name: model["paper"] for name, model in MODELS.items() if "paper" in model}
 GAUSSIANS = {"kind": "simulated_dog", "variation": 0, "centered": True, "image_size": 26, "patch": 9}
-FEATURES = {
-    "kind": "simulated_features",
-    "feature_space": {"name": "v1"},
-    "stimuli": {"source": "generated"},
-    "color": "rgb",
-    "image_size": 20,
-    "normalize": "global",
-}
-SIZES = {
-    "n_images": 240,
-    "n_test": 40,
-    "validation_fraction": 0.2,
-    "validation_max": 0,
-    "seed": 3,
-}
+FEATURES = {"kind": "simulated_features", "feature_space": {"name": "v1"}, "stimuli": {"source": "generated"}}
+FEATURES |= {"color": "rgb", "image_size": 20, "normalize": "global"}
+SIZES = {"n_images": 240, "n_test": 40, "validation_fraction": 0.2, "validation_max": 0, "seed": 3}
 
 
 def small(model, steps=20):
@@ -92,14 +80,10 @@ class Run:
             "fits": fits,
             "conditions": conditions,
             "names": names,
-            **{
-                kind: self.path(kind, experiment, dataset, f"{model}.{end}")
-                for kind, end in (
-                    *(("selection", "csv"), ("scores", "csv"), ("summaries", "csv"), ("locations", "csv")),
-                    *(("predictions", "nc"), ("parameters", "nc")),
-                )
-            },
         }
+        for kind in ("selection", "scores", "summaries", "locations", "predictions", "parameters"):
+            end = "nc" if kind in ("predictions", "parameters") else "csv"
+            files[kind] = self.path(kind, experiment, dataset, f"{model}.{end}")
         select_fits.main(validation, conditions, rules, files["selection"])
         selected = (fits, files["selection"], conditions, names)
         score.main(data, *selected, 1, files["scores"], files["summaries"], files["predictions"])
@@ -111,7 +95,7 @@ class Run:
             for kind, name in (("barcodes", ".csv"), ("barcode_scores", "_scores.csv"), ("fields", ".nc")):
                 files[kind] = self.path("barcodes", experiment, dataset, f"{model}{name}")
             outputs = files["barcodes"], files["barcode_scores"], files["fields"]
-            cluster_barcodes.main(data, averages[-1], *selected, *outputs)
+            cluster_barcodes.main(data, averages[-1:], *selected, *outputs)
         self.files[experiment, model, dataset, n_neurons[-1]] = files
         return files
 

@@ -40,19 +40,13 @@ def average(*peaks, shape=(31, 31)):
     return maps
 
 
-def test_a_peak_in_the_mask_loses_the_margin():
-    np.testing.assert_array_equal(mask_peak(average((6, 24), (15, 9)), (19, 19), False), [[0, 18], [9, 3]])
-
-
-def test_a_peak_outside_the_mask_moves_to_its_nearest_pixel():
-    peaks = average((0, 0), (30, 12), (2, 30))
-    np.testing.assert_array_equal(mask_peak(peaks, (19, 19), False), [[0, 0], [18, 6], [0, 18]])
-
-
-def test_a_peak_of_a_raw_average_is_sought_only_inside_the_mask():
-    maps = average((0, 0))
-    maps[0, 10, 20] = 0.5
-    np.testing.assert_array_equal(mask_peak(maps, (19, 19), True), [[4, 14]])
+def test_a_peak_loses_the_margin_of_the_mask_and_moves_to_its_nearest_pixel():
+    peaks = average((6, 24), (15, 9), (0, 0), (30, 12), (2, 30))
+    expected = [[0, 18], [9, 3], [0, 0], [18, 6], [0, 18]]
+    np.testing.assert_array_equal(mask_peak(peaks, (19, 19), False), expected)
+    # The peak of a raw average is sought only inside the mask.
+    peaks[2, 10, 20] = 0.5
+    np.testing.assert_array_equal(mask_peak(peaks[2:3], (19, 19), True), [[4, 14]])
 
 
 def test_the_fixed_mask_is_one_pixel_where_the_squared_average_peaks():
@@ -95,15 +89,12 @@ def test_squared_averages_are_those_of_globally_standardized_images(tmp_path, rn
     responses = (images[:, 0, [5, 20], [6, 22]] - 95).astype(np.float32)
     split = np.repeat(np.array([0, 1, 2], np.int8), [360, 20, 20])
     attrs = {"name": "a", "normalize": normalize, "validation_fraction": 0.1, "validation_max": 0}
-    dataset = xr.Dataset(
-        {
-            "images": (("image", "channel", "y", "x"), images),
-            "responses": (("repeat", "image", "neuron"), responses[None]),
-            "split": (("fold", "image"), split[None]),
-        },
-        attrs=attrs,
-    )
-    write_netcdf(dataset, tmp_path / "data.nc")
+    variables = {
+        "images": (("image", "channel", "y", "x"), images),
+        "responses": (("repeat", "image", "neuron"), responses[None]),
+        "split": (("fold", "image"), split[None]),
+    }
+    write_netcdf(xr.Dataset(variables, attrs=attrs), tmp_path / "data.nc")
     compute_sta.main(tmp_path / "data.nc", "all", "all", [0], 5, tmp_path / "sta.nc")
     with read_netcdf(tmp_path / "sta.nc") as stored:
         squared = stored["squared_sta"].values[0]

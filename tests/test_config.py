@@ -2,41 +2,32 @@ import copy
 
 import pytest
 import yaml
-from conftest import CONFIGURATIONS, REPOSITORY, resolved
+from conftest import REPOSITORY, resolved
 from recording_files import write_arrays, write_images
 
 from whatwhere.config.files import merge, read
-from whatwhere.config.load import load
-from whatwhere.config.resolve import resolve
 from whatwhere.config.validation import validate
 from whatwhere.errors import UserError
 
 DEFAULT = resolved()
 
 
-@pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_every_config_of_the_project_is_valid(name):
-    loaded = load(CONFIGURATIONS[name])
-    assert resolve(loaded.config, loaded.sources) == loaded.config
-
-
-def changed(path, value):
-    config = copy.deepcopy(DEFAULT)
-    place = config
+def within(definition, path, value):
+    """A copy of a definition with another value at a path, or with nothing there for KeyError."""
+    place = definition = copy.deepcopy(definition)
     for key in path[:-1]:
         place = place[key]
+    place[path[-1]] = value
     if value is KeyError:
         del place[path[-1]]
-    else:
-        place[path[-1]] = value
-    return config
+    return definition
 
 
 MODEL = ("models", "factorized_two_kernels")
 RIDGE = ("models", "ridge")
 CORE = (*MODEL, "cores", 0)
 DATA = ("datasets", "two_types")
-CONDITIONS = ("datasets", "v1_like")
+V1 = ("datasets", "v1_like")
 UNITS = ("datasets", "four_features")
 FIRST = ("experiments", 0)
 
@@ -45,79 +36,55 @@ MISTAKES = [
     (("run",), "My run", "run: 'My run' may hold only"),
     (("run",), 3, "run: 3 has the wrong type; it must be string"),
     (("device",), "gpu", "device: 'gpu' is not allowed; use one of auto, cpu, cuda"),
-    (("threads_per_fit",), 0, "threads_per_fit"),
-    (("checkpoint_seconds",), -1, "checkpoint_seconds"),
     (("datasets", "Bad name"), DEFAULT["datasets"]["two_types"], "'Bad name' may hold only"),
-    ((*DATA, "kind"), "simulated", "datasets.two_types.kind: 'simulated' is not allowed; use one of"),
     ((*DATA, "n_image"), 10, "unknown key 'n_image'; allowed are kind, scales"),
+    ((*DATA, "seed"), 10**30, "datasets.two_types.seed: 1000000000000000000000000000000 is greater"),
     ((*DATA, "n_images"), KeyError, "key 'n_images' is missing"),
-    ((*DATA, "scales"), [], "datasets.two_types.scales"),
-    ((*DATA, "n_neurons"), 201, "201 is no multiple of the 2 scales"),
+    ((*DATA, "n_neurons"), 201, "201 is no multiple of the 2 types or scales"),
     ((*DATA, "patch"), 49, "a receptive field of 49 px does not fit into 48 px"),
     ((*DATA, "patch"), 16, "must be odd"),
-    ((*DATA, "validation_fraction"), 1.0, "datasets.two_types.validation_fraction"),
     ((*RIDGE, "input"), "patch", "models.ridge.input: 'patch' is not allowed; use one of image, features"),
     ((*RIDGE, "grid"), [{"lasso_l1": [1]}], "unknown key 'lasso_l1'; allowed are ridge_l2"),
-    ((*RIDGE, "grid"), [{}], "key 'ridge_l2' is missing"),
     (("models", "mean", "grid"), [{"ridge_l2": [1]}], "models.mean.grid"),
-    ((*CONDITIONS, "patch"), 33, "a receptive field of 33 px does not fit into 31 px"),
-    ((*CONDITIONS, "patch"), 12, "12 must be odd"),
-    ((*CONDITIONS, "mean_count"), 0, "datasets.v1_like.mean_count"),
-    ((*CONDITIONS, "stimuli", "source"), "noise", "use one of generated, photographs, images, recording"),
     (
-        (*CONDITIONS, "stimuli"),
+        (*V1, "stimuli"),
         {"source": "generated", "path": "a"},
         "unknown key 'path'; allowed are source",
     ),
-    ((*CONDITIONS, "stimuli"), {"source": "photographs", "test": 0.2}, "key 'validation' is missing"),
+    ((*V1, "stimuli"), {"source": "photographs", "test": 0.2}, "key 'validation' is missing"),
     (
-        (*CONDITIONS, "stimuli"),
+        (*V1, "stimuli"),
         {"source": "photographs", "validation": 0.2, "test": 0.2},
-        "datasets.v1_like.stimuli.source: two photographs give at most 1024 images but n_images is 1800",
+        "datasets.v1_like.n_images: 1800 is more than the 1024 images of two photographs",
     ),
     (
-        (*CONDITIONS, "stimuli"),
+        (*V1, "stimuli"),
         {"source": "images", "path": "a", "validation": 0.5, "test": 0.5, "seed": 0},
         "validation and test add up to 1 or more",
     ),
-    ((*CONDITIONS, "stimuli"), {"source": "recording", "dataset": "v4"}, "'v4' is no recorded dataset"),
-    ((*CONDITIONS, "stimuli"), {"source": "recording", "dataset": "two_types"}, "is no recorded dataset"),
+    ((*V1, "stimuli"), {"source": "recording", "dataset": "v4"}, "'v4' is no recorded dataset"),
+    ((*V1, "stimuli"), {"source": "recording", "dataset": "two_types"}, "is no recorded dataset"),
     ((*UNITS, "n_neurons"), 102, "102 is no multiple of the 4 types"),
     ((*UNITS, "n_neurons"), 1028, "257 units per type are more than the 256 locations in 28 px"),
-    ((*UNITS, "image_size"), 12, "datasets.four_features.image_size"),
-    ((*UNITS, "feature_space", "name"), "vgg16", "use one of v1, vgg19"),
-    ((*UNITS, "feature_space"), {"name": "vgg19", "layer": "conv2_2"}, "key 'weights' is missing"),
-    ((*UNITS, "feature_space"), {"name": "v1", "layer": "conv2_2"}, "unknown key 'layer'"),
-    ((*MODEL, "family"), "cnn", "models.factorized_two_kernels.family: 'cnn' is not allowed"),
     ((*MODEL, "grid"), [], "models.factorized_two_kernels.grid: [] needs at least 1"),
     ((*MODEL, "grid", 0, "mask_l1"), [-0.1], "grid.0.mask_l1.0"),
-    ((*MODEL, "grid", 0, "mask_l1"), [], "grid.0.mask_l1: [] needs at least 1"),
-    ((*MODEL, "grid", 0, "mask_l2"), [0.1], "unknown key 'mask_l2'"),
-    ((*MODEL, "convention"), "mse", "convention: 'mse' is not allowed; use one of paper_simulation, "),
     ((*MODEL, "loss"), "mse", "'loss' is a key of an earlier version: in a network write 'convention: "),
     ((*MODEL, "relocation"), {}, "'relocation' is a key of an earlier version: neurons are no longer moved"),
     ((*MODEL, "bank"), {}, "'bank' is a key of an earlier version: write 'feature_bank'"),
     ((*MODEL, "family"), "combined", "'combined' is a value of an earlier version: write 'ensemble'"),
     ((*FIRST, "figure"), "identity", "'identity' is a value of an earlier version: the figure is no longer"),
-    ((*MODEL, "training", "max_steps"), 0, "training.max_steps"),
     ((*MODEL, "training", "max_epochs"), 9, "training: needs either 'max_steps' or 'max_epochs'"),
     ((*MODEL, "training", "patience"), KeyError, "key 'patience' is missing"),
-    ((*MODEL, "training", "learning_rate"), "fast", "must be number"),
     ((*MODEL, "readout", "mask_start", "height"), "tall", "it must be response_sd or amplitude or number"),
-    ((*MODEL, "readout", "mask_start", "position"), "center", "use one of sta, smoothed_sta"),
     ((*CORE, "kernels"), [17, 3], "kernels: has 2 elements but 'channels' has 1"),
     ((*CORE, "kernels"), [49], "a kernel of 49 px"),
     ((*CORE, "batch_norm"), {"decay": 2, "shift": True}, "batch_norm"),
-    ((*CORE, "activation"), "tanh", "activation: 'tanh' is not allowed"),
-    (("experiments",), [], "experiments: [] needs at least 1"),
     ((*FIRST, "models"), ["resnet"], "'resnet' is not defined under 'models'; defined are"),
-    ((*FIRST, "datasets"), [], "experiments.0.datasets"),
     ((*FIRST, "seeds"), [1, 1], "names something twice"),
     ((*FIRST, "n_neurons"), ["every"], "it must be all or integer"),
     ((*FIRST, "n_neurons"), [201], "201 is more than the 200 neurons"),
     ((*FIRST, "n_images"), [9000], "9000 is more than the 8192 images"),
     ((*FIRST, "n_images"), [4], "leaves no image to validate on"),
-    ((*FIRST, "figure"), "fig99", "figure: 'fig99' is not allowed"),
 ]
 
 
@@ -133,20 +100,14 @@ def refuse(config, expected):
 
 @pytest.mark.parametrize(("path", "value", "expected"), MISTAKES, ids=lambda part: str(part)[:40])
 def test_a_mistake_is_one_line_that_names_file_and_key(path, value, expected):
-    refuse(changed(path, value), expected)
+    refuse(within(DEFAULT, path, value), expected)
 
 
 def test_the_file_that_holds_the_mistake_is_named():
     mine = {"models": {"ridge": {"grid": [{"ridge_l2": [-1]}]}}}
     with pytest.raises(UserError, match=r"^mine.yaml: models.ridge.grid.0.ridge_l2.0"):
         validate(merge(DEFAULT, mine), [("config.yaml", DEFAULT), ("mine.yaml", mine)])
-    unknown = {"models": {"ridge": {"grids": []}}}
-    with pytest.raises(UserError, match=r"^mine.yaml: models.ridge: unknown key 'grids'"):
-        validate(
-            merge(DEFAULT, unknown),
-            [("config.yaml", DEFAULT), ("mine.yaml", unknown), ("--config", {"run": "a"})],
-        )
-    broken = changed(("device",), "gpu")
+    broken = within(DEFAULT, ("device",), "gpu")
     with pytest.raises(UserError, match=r"^config.yaml: device"):
         validate(broken, [("config.yaml", broken), ("mine.yaml", {})])
 
@@ -156,24 +117,13 @@ TABLE1 = resolved("table1.yaml")["models"]
 
 MODELS = DEFAULT["models"]
 BANK = MODELS["factorized_bank"]
-CARRIED = {"model": "factorized_bank", "mode": "frozen"}
-
-
-def within(definition, path, value):
-    """A copy of a definition with another value at a path."""
-    changed = copy.deepcopy(definition)
-    place = changed
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
-    return changed
+TRANSFERRED = {"model": "factorized_bank", "mode": "frozen"}
 
 
 @pytest.mark.parametrize(
     ("definition", "expected"),
     [
         (within(BANK, ["feature_bank", "average_pooling"], 0), "models.new.feature_bank.average_pooling"),
-        (within(BANK, ["feature_bank", "wavelengths"], [1]), "models.new.feature_bank.wavelengths.0"),
         (
             within(BANK, ["feature_bank", "pool"], 2),
             "'pool' is a key of an earlier version: write 'average_pool",
@@ -181,35 +131,26 @@ def within(definition, path, value):
         (within(BANK, ["feature_bank", "scales"], [4]), "unknown key 'scales'; allowed are wavelengths"),
         (MODELS["ridge_bank"] | {"input": "image"}, "set input to features"),
         (
-            {k: v for k, v in MODELS["ridge_bank"].items() if k != "feature_bank"},
+            within(MODELS["ridge_bank"], ["feature_bank"], KeyError),
             "input: features needs the key 'feature_bank'",
         ),
         (
-            {k: v for k, v in MODELS["factorized_ridge"].items() if k != "feature_bank"},
+            within(MODELS["factorized_ridge"], ["feature_bank"], KeyError),
             "key 'feature_bank' is missing",
         ),
-        (within(MODELS["factorized_ridge"], ["grid", 0, "rank"], [0]), "models.new.grid.0.rank.0"),
-        (
-            within(MODELS["factorized_ridge"], ["grid", 0, "mask_l2"], [0]),
-            "models.new.grid.0.mask_l2.0",
-        ),
-        (within(BANK, ["responses"], {"scale": "variance"}), "use one of none, sd"),
         (within(BANK, ["readout", "mask_start", "position"], "sta"), "'sta' is a place in the image"),
         (within(BANK, ["cores", 0, "padding"], ["same", "valid"]), "maps side by side must have one size"),
-        (within(BANK, ["training", "patience"], 3), "patience: belongs to learning-rate stages"),
         (within(BANK, ["training", "schedule"], "stages"), "models.new.training: key 'patience' is missing"),
         (MODELS["factorized_three_layers"] | {"refit": True}, "models.new.refit: stages end by validation"),
-        (BANK | {"core_from": CARRIED}, "'factorized_bank' is fitted again with the validation images"),
+        (BANK | {"core_from": TRANSFERRED}, "'factorized_bank' is fitted again with the validation images"),
         (within(TABLE1["lnp"], ["training", "weight_decay"], 1), "lnp has no readout whose weights"),
-        (LASSO | {"grid": [{"lasso_l1": [0]}]}, "models.new.grid.0.lasso_l1.0"),
         (LASSO | {"family": "ols"}, "models.new.grid"),
         (TABLE1["lnp"] | {"grid": [{"mask_l1": [1]}]}, "allowed are filter_l1, smoothness"),
         (TABLE1["hsm"] | {"n_filters": 9}, "it had one value, which is now fixed: leave it out"),
-        (TABLE1["hsm"] | {"grid": [{"start": [-1]}]}, "models.new.grid.0.start.0"),
     ],
 )
 def test_a_mistake_in_a_model_is_found(definition, expected):
-    refuse(changed(("models", "new"), definition), expected)
+    refuse(within(DEFAULT, ("models", "new"), definition), expected)
 
 
 def recording():
@@ -234,11 +175,6 @@ VGG = {"name": "vgg19", "layer": "conv2_2", "weights": "vgg19.pth", "sha256": "0
             "models.1: 'ridge_shared_patch' needs to know receptive fields",
         ),
         (
-            {},
-            FEATURES | {"models": ["mean", "known_kernel"]},
-            "models.1: 'known_kernel' needs to know receptive fields",
-        ),
-        (
             {"models": {MODEL[1]: {"training": {"max_steps": 3}}}},
             {},
             "training.max_steps: 3 steps end before the first evaluation",
@@ -246,25 +182,15 @@ VGG = {"name": "vgg19", "layer": "conv2_2", "weights": "vgg19.pth", "sha256": "0
         (
             {"datasets": {"four_features": {"color": "grey", "feature_space": VGG}}},
             {},
-            "color: must be rgb for feature_space vgg19",
+            "color: 'grey' must be rgb for feature_space vgg19",
         ),
         (
             {"datasets": {"v1_like": {"n_simple_types": 0, "n_complex_types": 0}}},
             {},
-            "n_simple_types: there must be a simple or a complex type",
+            "n_complex_types: 0 while n_simple_types is 0",
         ),
         ({}, {"figure": "fig3"} | FEATURES, "fig3 needs datasets of kind simulated_dog, which"),
-        (
-            {},
-            {"figure": "fig3", "models": ["ridge"]},
-            "fig3 needs a model of family cnn_factorized with 1 features",
-        ),
         ({}, {"models": ["cnn_one_kernel"]}, "fig4 needs a model of family cnn_factorized with 2"),
-        (
-            {},
-            {"figure": "fig5", "models": ["cnn_one_kernel"]},
-            "fig5 needs a model of family cnn_factorized with 2",
-        ),
     ],
 )
 def test_a_contradiction_between_parts_is_found(changes, experiment, expected):
@@ -320,13 +246,13 @@ def test_every_key_of_the_schemas_has_a_description():
 @pytest.mark.parametrize(
     ("write", "changes", "expected"),
     [
-        (write_arrays, {"index_base": 1}, "index_base: says nothing without image_of_presentation"),
-        (write_images, {"tiers": {"test": ["a"]}}, "tiers: says nothing without splits_from"),
+        (write_arrays, {"index_base": 1}, "'index_base' says nothing without 'image_of_presentation'"),
+        (write_images, {"tiers": {"test": ["a"]}}, "'tiers' says nothing without 'splits_from'"),
         (write_arrays, {"test_set": {"responses": "t.npy"}, "splits_from": "s.npy"}, "beside test_set"),
         (write_arrays, {"test_set": {"responses": "t.npy"}, "covariates": {"v": "v.npy"}}, "beside test_set"),
         (write_images, {"responses_layout": ["image", "neuron"]}, "is for responses in an array"),
-        (write_images, {"responses": "r.npy"}, "neurons: is for responses in a table"),
+        (write_images, {"responses": "r.npy"}, "is for responses in a table"),
     ],
 )
 def test_keys_of_a_recording_that_nothing_would_read_are_refused(tmp_path, write, changes, expected):
-    refuse(changed(("datasets", "mine"), write(tmp_path) | changes), expected)
+    refuse(within(DEFAULT, ("datasets", "mine"), write(tmp_path) | changes), expected)

@@ -97,7 +97,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path):
     expected = f"Error: datasets.mine: {tmp_path / 'images.npy'}: no such file or folder"
     assert done.stderr.strip().splitlines()[-1] == expected
     config["datasets"]["mine"]["images"] = "{x}.npy"
-    assert "datasets.mine.images: '{x}.npy': Snakemake reads braces" in planned(tmp_path, config).stderr
+    assert "datasets.mine.images: '{x}.npy' has braces" in planned(tmp_path, config).stderr
 
 
 def test_a_session_rewritten_in_place_is_loaded_again(tmp_path):

@@ -45,7 +45,7 @@ def test_types_are_drawn_in_equal_numbers_at_equal_ranks(tiny_dataset):
     ("n_neurons", "n_images", "expected"),
     [(9, None, "n_neurons 9"), (None, 500, "n_images 500"), (None, 3, "no image to validate")],
 )
-def test_too_large_draws_are_refused(tiny_dataset, n_neurons, n_images, expected):
+def test_too_large_subsets_are_refused(tiny_dataset, n_neurons, n_images, expected):
     with pytest.raises(UserError, match=expected):
         choose_subset(tiny_dataset, n_neurons, n_images, 0)
 
@@ -72,11 +72,6 @@ def test_statistics_and_averages_come_from_training_images_and_existing_repeats(
     np.testing.assert_allclose(data.train_responses[0], expected, rtol=1e-6)
 
 
-def test_a_constant_pixel_stays_finite():
-    images = np.full((5, 1, 2, 2), 7, np.float32)
-    np.testing.assert_array_equal(standardizer(images, "per_pixel")(images), 0)
-
-
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30))
 def test_groups_are_equal_exactly_for_equal_images(contents):
     images = np.array(contents, np.float32)[:, None, None, None]
@@ -91,6 +86,8 @@ def test_negative_zeros_are_zeros():
 
 def test_a_pixel_that_hardly_varies_is_not_amplified_without_end(rng):
     """Behind an aperture pixels varied by rounding, and one odd image had a |z| of 4050."""
+    constant = np.full((5, 1, 2, 2), 7, np.float32)
+    np.testing.assert_array_equal(standardizer(constant, "per_pixel")(constant), 0)
     images = rng.normal(size=(100, 1, 8, 8)).astype(np.float32)
     images[:, :, 0] = 1e-5 * images[:, :, 0]
     odd = images[:1].copy()
@@ -100,13 +97,11 @@ def test_a_pixel_that_hardly_varies_is_not_amplified_without_end(rng):
     np.testing.assert_allclose(standardize(images)[:, :, 1:].std(0), 1, rtol=1e-5)
 
 
-def test_draws_are_nested_below_one_neuron_per_type(tiny_dataset):
+def test_subsets_are_nested_below_one_neuron_per_type(tiny_dataset):
     types = np.arange(5, dtype=np.int16)
-    parts = {name: tiny_dataset[name] for name in ("images", "split")}
-    responses = xr.concat([tiny_dataset["responses"]] * 3, "neuron")
-    cell_type = ("neuron", np.tile(types, 3))
-    data = xr.Dataset(parts | {"responses": responses, "cell_type": cell_type}, attrs=tiny_dataset.attrs)
+    data = xr.concat([tiny_dataset] * 3, "neuron", data_vars="minimal")
+    data = data.assign(cell_type=("neuron", np.tile(types, 3)))
     for seed in range(5):
-        drawn = [set(choose_subset(data, n, None, seed).neurons.tolist()) for n in (1, 2, 4, 5, 10)]
-        assert all(few < many for few, many in pairwise(drawn))
-        assert len({types[neuron % 5] for neuron in drawn[2]}) == 4
+        neurons = [set(choose_subset(data, n, None, seed).neurons.tolist()) for n in (1, 2, 4, 5, 10)]
+        assert all(few < many for few, many in pairwise(neurons))
+        assert len({types[neuron % 5] for neuron in neurons[2]}) == 4

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from whatwhere.dataset import TEST, TRAIN, VALIDATION, check
 from whatwhere.errors import UserError
-from whatwhere.files import read_netcdf, write_netcdf
 from whatwhere.subset import choose_subset
 
 VARIABLES = ("images", "responses", "split")
@@ -84,7 +83,7 @@ def test_one_impossible_value_anywhere_is_refused(name, dataset, place):
 
 @given(datasets(), st.integers(0, 1000))
 @settings(deadline=None, max_examples=50)
-def test_a_draw_never_takes_test_images_and_larger_draws_hold_the_smaller(dataset, seed):
+def test_a_subset_never_takes_test_images_and_larger_subsets_hold_the_smaller(dataset, seed):
     split = dataset["split"].values[seed % dataset.sizes["fold"]]
     everything = choose_subset(dataset, None, None, seed)
     assert set(split[everything.train]) == {TRAIN}
@@ -92,24 +91,14 @@ def test_a_draw_never_takes_test_images_and_larger_draws_hold_the_smaller(datase
     previous = None
     for n_images in range(4, dataset.sizes["image"]):
         try:
-            drawn = choose_subset(dataset, None, n_images, seed)
+            subset = choose_subset(dataset, None, n_images, seed)
         except UserError:
             break
-        assert len(drawn.train) + len(drawn.validation) == n_images
+        assert len(subset.train) + len(subset.validation) == n_images
         if previous is not None:
-            assert set(previous.train) <= set(drawn.train)
-            assert set(previous.validation) <= set(drawn.validation)
-        previous = drawn
+            assert set(previous.train) <= set(subset.train)
+            assert set(previous.validation) <= set(subset.validation)
+        previous = subset
     for n_neurons in range(1, dataset.sizes["neuron"]):
         fewer, more = (choose_subset(dataset, n, None, seed).neurons for n in (n_neurons, n_neurons + 1))
         assert set(fewer) <= set(more)
-
-
-@given(dataset=datasets())
-@settings(deadline=None, max_examples=10)
-def test_files_return_what_was_written(tmp_path_factory, dataset):
-    path = tmp_path_factory.mktemp("round") / "data.nc"
-    write_netcdf(dataset, path)
-    with read_netcdf(path) as stored:
-        xr.testing.assert_identical(stored.load(), dataset)
-        check(stored, "mine.nc")

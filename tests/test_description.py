@@ -33,12 +33,6 @@ def test_oracle_correlation_leaves_out_what_was_not_presented(rng):
     assert oracle_correlation(more)[0] == pytest.approx(oracle_correlation(np.delete(responses, 10, 1))[0])
 
 
-def test_equal_repeats_agree_perfectly_and_noise_does_not(rng):
-    image = rng.normal(size=(1, 500, 1))
-    assert oracle_correlation(np.repeat(image, 4, 0))[0] == pytest.approx(1)
-    assert abs(oracle_correlation(rng.normal(size=(4, 500, 1)))[0]) < 0.1
-
-
 def test_drift_does_not_depend_on_the_images(rng):
     noise = rng.normal(size=(5, 200, 1))
     images = 10 * rng.normal(size=(1, 200, 1))

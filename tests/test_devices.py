@@ -21,8 +21,6 @@ def pretended(monkeypatch, tmp_path):
     devices._gpu_of_this_process.cache_clear()
     yield tmp_path
     devices._gpu_of_this_process.cache_clear()
-    while devices._KEPT:
-        devices._KEPT.pop().close()
 
 
 @pytest.fixture
@@ -38,12 +36,12 @@ def take(tmp_path):
     another.locks = locks
     yield another
     for lock in locks:
-        lock.close()
+        os.close(lock)
 
 
 def test_every_job_takes_a_free_gpu_and_then_the_one_with_the_fewest_jobs(take):
     assert [take(("0", "1", "2")) for _ in range(5)] == [0, 1, 2, 0, 1]
-    take.locks[1].close()
+    os.close(take.locks.pop(1))
     # Only number 1 has its first place left.
     assert take(("0", "1", "2")) == 1
 

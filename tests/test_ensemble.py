@@ -16,7 +16,7 @@ from whatwhere.training.fits import to_tensors, to_validation
 
 RIDGE = {"family": "ridge", "input": "image", "loss": "mse", "grid": [{"ridge_l2": [1.0, 100.0]}]}
 MEAN = {"family": "mean", "loss": "mse", "grid": [{}]}
-COMBINED = {"family": "ensemble", "loss": "mse", "grid": [{}]}
+ENSEMBLE = {"family": "ensemble", "loss": "mse", "grid": [{}]}
 
 
 def squared_error(predictions, responses):
@@ -97,25 +97,30 @@ def test_the_population_counts_as_so_many_images(rng, n_images):
     np.testing.assert_allclose(weights[0], (own + ratio * shared) / (1 + ratio))
 
 
+def predictable(dataset, rng):
+    """The dataset with responses that every model can predict in part."""
+    images = dataset["images"].values.reshape(60, -1)
+    linear = images @ rng.normal(size=(images.shape[1], 5)) / 30
+    return dataset.assign(responses=dataset["responses"] * 0.1 + linear.astype(np.float32))
+
+
 @pytest.fixture
 def ensemble(tiny_dataset, rng):
-    """A ridge and the mean, ensemble: the dataset, the members and the stored combination."""
-    images = tiny_dataset["images"].values.reshape(60, -1)
-    linear = images @ rng.normal(size=(images.shape[1], 5)) / 30
-    small_dataset = tiny_dataset.assign(responses=tiny_dataset["responses"] * 0.1 + linear.astype(np.float32))
-    condition = load_fit_data(small_dataset, None, None, 0)
+    """An ensemble of a ridge and the mean: the dataset, the members and the stored ensemble."""
+    small_dataset = predictable(tiny_dataset, rng)
+    fit_data = load_fit_data(small_dataset, None, None, 0)
     members = []
     for name, definition in (("ridge", RIDGE), ("mean", MEAN)):
-        fitted = [fit_seed(ModelSpec.of(definition), 0, condition)]
+        fitted = [fit_seed(ModelSpec.of(definition), 0, fit_data)]
         members.append(MemberFits(name, to_tensors(definition, fitted), to_validation(definition, fitted)))
-    images = select_images(small_dataset, condition.subset.validation)
-    responses = repeat_mean(small_dataset, condition.subset.validation, condition.subset.neurons)
-    candidates, ranking = fit_ensemble_seed(members, 0, condition, images, responses)
-    complete = COMBINED | {"members": {one.name: one.fits["definition"] for one in members}}
+    images = select_images(small_dataset, fit_data.subset.validation)
+    responses = repeat_mean(small_dataset, fit_data.subset.validation, fit_data.subset.neurons)
+    candidates, ranking = fit_ensemble_seed(members, 0, fit_data, images, responses)
+    complete = ENSEMBLE | {"members": {one.name: one.fits["definition"] for one in members}}
     return small_dataset, members, to_tensors(complete, [candidates]), candidates, ranking
 
 
-def test_a_stored_combination_predicts_the_weighted_sum_of_its_members(ensemble):
+def test_a_stored_ensemble_predicts_the_weighted_sum_of_its_members(ensemble):
     dataset, members, stored, _, _ = ensemble
     images = dataset["images"].values[:7]
     weights = stored["seeds"][0]["parameters"][0]["weights"].numpy()
@@ -127,7 +132,7 @@ def test_a_stored_combination_predicts_the_weighted_sum_of_its_members(ensemble)
     np.testing.assert_allclose(SeedFit.of(stored, 0, 0).predict(images), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_combination_is_as_good_on_validation_as_its_best_member(ensemble):
+def test_an_ensemble_is_as_good_on_validation_as_its_best_member(ensemble):
     _, members, _, candidates, ranking = ensemble
     losses = [one.validation["validation_loss"].values[0] for one in members]
     best = np.min([of[of.mean(1).argmin()] for of in losses], axis=0)  # One setting for all neurons.

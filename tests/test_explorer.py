@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 
 def described(n_neurons, seed, *, pictures, size=(30, 40)):
-    """What is known of neurons: all of it, or only scores."""
+    """Description of neurons: complete, or only scores."""
     rng = np.random.default_rng(seed)
     known = xr.Dataset(
         {
@@ -72,7 +72,7 @@ def files(tmp_path_factory):
     for (experiment, dataset, model), known in models.items():
         write_netcdf(known, folder / f"{experiment}-{dataset}-{model}.nc")
     build(folder, models, folder / "explore.html")
-    return folder / "explore.html", dict(zip(models, models.values(), strict=True))
+    return folder / "explore.html", models
 
 
 @pytest.fixture(scope="module")
@@ -99,15 +99,23 @@ def wait(browser, condition):
     return WebDriverWait(browser, 30, poll_frequency=0.05).until(condition)
 
 
-def ask(browser, code):
-    """Value of JavaScript about models of the page by their name."""
-    prefix = "const named = (name) => Bokeh.documents[0].get_model_by_name(name);"
-    return browser.execute_script(f"{prefix} return {code}")
+PAGE = """
+const named = (name) => Bokeh.documents[0].get_model_by_name(name);
+const find = (selector, root = document) => [
+  ...root.querySelectorAll(selector),
+  ...[...root.querySelectorAll("*")].flatMap((one) => (one.shadowRoot ? find(selector, one.shadowRoot) : [])),
+];
+"""
+"""Functions for models of the page by name, and for elements, also within the shadow of a Bokeh model."""
 
 
-def do(browser, code):
-    prefix = "const named = (name) => Bokeh.documents[0].get_model_by_name(name);"
-    browser.execute_script(f"{prefix} {code}")
+def do(browser, code, *arguments):
+    return browser.execute_script(f"{PAGE} {code}", *arguments)
+
+
+def ask(browser, code, *arguments):
+    """Value of an expression of JavaScript."""
+    return do(browser, f"return {code}", *arguments)
 
 
 def text(browser, name):
@@ -120,46 +128,21 @@ def shown(browser):
 
 def rows(browser):
     """Text of the cells of the visible rows of the table, from the top."""
-    return browser.execute_script(
-        """
-        const find = (root, found) => {
-          for (const element of root.querySelectorAll("*")) {
-            if (element.classList.contains("slick-row")) found.push(element);
-            if (element.shadowRoot) find(element.shadowRoot, found);
-          }
-          return found;
-        };
-        return find(document, [])
+    return ask(
+        browser,
+        """find(".slick-row")
           .sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top)
-          .map((row) => [...row.querySelectorAll(".slick-cell")].map((cell) => cell.textContent.trim()));
-        """
+          .map((row) => [...row.querySelectorAll(".slick-cell")].map((cell) => cell.textContent.trim()))""",
     )
 
 
 def inside(browser, selector, index=0):
-    """An element within the shadow of a Bokeh model."""
-    return browser.execute_script(
-        """
-        const find = (root, found) => {
-          found.push(...root.querySelectorAll(arguments[0]));
-          for (const element of root.querySelectorAll("*")) {
-            if (element.shadowRoot) find(element.shadowRoot, found);
-          }
-          return found;
-        };
-        return find(document, [])[arguments[1]];
-        """,
-        selector,
-        index,
-    )
+    return ask(browser, "find(arguments[0])[arguments[1]]", selector, index)
 
 
 def heading(browser, title):
-    for index in range(20):
-        element = inside(browser, ".slick-header-column", index)
-        if element.text == title:
-            return element
-    raise AssertionError(title)
+    code = "find('.slick-header-column').find((one) => one.textContent.trim() === arguments[0])"
+    return ask(browser, code, title)
 
 
 def test_it_opens_with_all_neurons_of_the_first_model_that_has_pictures(page, files):
@@ -233,12 +216,7 @@ def test_another_dataset_brings_its_own_neurons_and_models(page):
 
 
 def download(page, folder):
-    button = next(
-        element
-        for element in (inside(page, "button", index) for index in range(10))
-        if element is not None and element.text.startswith("export")
-    )
-    button.click()
+    do(page, "find('button').find((button) => button.textContent.startsWith('export')).click()")
     path = folder / "downloads" / "neurons.csv"
     # The browser first takes the name with an empty file, which it then replaces by the whole one.
     wait(page, lambda b: path.is_file() and path.stat().st_size)
@@ -277,9 +255,9 @@ def test_a_box_in_a_map_selects_rows(page, files):
     selected = ask(page, "named('table').source.selected.indices")
     box = ask(page, "named('visual field').renderers[0].data_source.selected.indices")
     assert sorted(selected) == sorted(box)
-    places = files[1]["first", "v1", "network"][["row", "column"]].to_array().values[:, selected]
-    # A box: whoever looks between the selected is selected.
+    # A box: every neuron that looks between the selected neurons is selected.
     everyone = files[1]["first", "v1", "network"][["row", "column"]].to_array().values
+    places = everyone[:, selected]
     between = (everyone >= places.min(1)[:, None]) & (everyone <= places.max(1)[:, None])
     assert np.flatnonzero(between.all(0)).tolist() == sorted(selected)
     assert f"<b>{len(selected)}</b> selected" in text(page, "count")

@@ -120,7 +120,7 @@ def test_squares_that_do_not_fit_are_refused():
 
 
 def maps_as_images(data):
-    """The same data with the maps of the feature bank in place of images, which nothing standardises again."""
+    """The same data with the maps of the feature bank in place of images, not standardized again."""
     even = evenly_scaled(data)
     feature_bank = GaborFeatureBank(even.train_images.shape[1:], BANK)
     train = feature_bank.standardize_on(torch.from_numpy(even.train_images)).numpy()
@@ -133,10 +133,8 @@ def maps_as_images(data):
 
 def test_a_ridge_on_a_bank_is_a_ridge_on_its_maps(tiny_dataset):
     data = load_fit_data(tiny_dataset, None, None, 0)
-    on_bank, on_maps = (
-        closed(RIDGE, data),
-        closed(PLAIN_RIDGE, maps_as_images(data)),
-    )
+    on_bank, on_maps = closed(RIDGE, data), closed(PLAIN_RIDGE, maps_as_images(data))
+    assert to_validation(RIDGE, [on_bank])["ridge_l2"].values.tolist() == [10, 100]
     for first, second in zip(on_bank.fits, on_maps.fits, strict=True):
         np.testing.assert_array_equal(first.validation_loss, second.validation_loss)
 
@@ -204,12 +202,6 @@ def test_several_fits_at_once_on_a_bank_train_as_alone(tiny_dataset):
     together = alone | {"training": small_training(fits_at_once=2)}
     for first, second in zip(trained(alone, data).fits, trained(together, data).fits, strict=True):
         np.testing.assert_allclose(first.validation_loss, second.validation_loss, rtol=1e-3)
-
-
-def test_validation_chooses_among_fits_on_a_bank(tiny_dataset):
-    data = load_fit_data(tiny_dataset, None, None, 0)
-    table = to_validation(RIDGE, [closed(RIDGE, data)])
-    assert table["ridge_l2"].values.tolist() == [10, 100]
 
 
 def test_masks_of_a_bank_are_placed_on_the_pixels_they_stand_for(tiny_dataset):

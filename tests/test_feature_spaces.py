@@ -9,7 +9,7 @@ from torch import nn
 from whatwhere.dataset import check
 from whatwhere.errors import UserError
 from whatwhere.simulations.dead_leaves import dead_leaves
-from whatwhere.simulations.feature_units import centres, n_locations, unit_responses, window
+from whatwhere.simulations.feature_units import MARGIN, centres, unit_responses, window
 from whatwhere.simulations.v1_bank import SQUARED_CV, V1Bank, spatial_filters
 from whatwhere.simulations.vgg19 import LAYERS, RECEPTIVE_FIELDS, VGG19, fetch_weights
 from whatwhere.standardize import Standardizer
@@ -76,15 +76,6 @@ def test_vgg19_at_stride_one_is_the_original_on_shifted_crops(checkpoint, layer,
     assert (maps > 0).any()
 
 
-def test_vgg19_at_even_locations_is_the_original_on_the_whole_image(checkpoint, leaves):
-    space = VGG19(checkpoint, "conv2_2", 128, leaves[:8], np.random.SeedSequence(0))
-    images = torch.from_numpy(leaves[:2])
-    with torch.no_grad():
-        maps = space(images)[:, space._selected.argsort()]
-        expected = plain_vgg(checkpoint, "conv2_2")(images)
-    torch.testing.assert_close(maps[:, :, ::2, ::2], expected, atol=1e-5, rtol=1e-4)
-
-
 def test_types_of_vgg19_are_nested_and_respond(checkpoint, leaves):
     few, many = (VGG19(checkpoint, "conv1_2", n, leaves[:8], np.random.SeedSequence(4)) for n in (4, 16))
     np.testing.assert_array_equal(few._selected, many._selected[:4])
@@ -130,7 +121,7 @@ def test_other_files_are_refused(content, expected, tmp_path, leaves):
 def test_every_receptive_field_has_the_same_grid_and_centre(receptive_field):
     images = torch.arange(44 * 44, dtype=torch.float32).reshape(1, 1, 44, 44)
     seen = window(images, receptive_field)
-    assert seen.shape[-1] - receptive_field + 1 == n_locations(44) == 32
+    assert seen.shape[-1] - receptive_field + 1 == 44 - 2 * MARGIN == 32
     middle = seen[0, 0, (receptive_field - 1) // 2, (receptive_field - 1) // 2]
     assert middle == images[0, 0, 6, 6]
     # Only an even receptive field of 14 px reaches beyond the image, by one pixel of zeros.

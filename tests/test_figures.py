@@ -21,55 +21,38 @@ import plot_fig5
 import plot_recording
 import plot_scaling
 from whatwhere import plotting
+from whatwhere.conditions import largest_condition, last_listed_condition
 from whatwhere.config.files import read
-from whatwhere.files import groups_of, last_condition, read_netcdf, read_reference, read_tensors
+from whatwhere.files import groups_of, read_netcdf, read_reference, read_tensors
 from whatwhere.fitted.seed_fit import SeedFit
-from whatwhere.scaling import largest
 
 pytestmark = pytest.mark.slow
 
 REFERENCE = REPOSITORY / "config" / "reference"
-
-
-FIGURES = [
-    "fig1",
-    "fig1 of three layers",
-    "fig2",
-    "fig3",
-    "fig4",
-    "fig5",
-    "scaling",
-    "barcodes",
-    "barcodes of three layers",
-]
+FIGURES = ["fig1", "fig1 of three layers", "fig2", "fig3", "fig4", "fig5", "scaling", "barcodes"]
+FIGURES += ["barcodes of three layers"]
 
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
     run = Run(tmp_path_factory.mktemp("run"))
     run.simulate("homogeneous", **GAUSSIANS, scales=[1.0], n_neurons=12)
-    run.simulate(
-        "two_types", **GAUSSIANS | {"variation": 0.05, "centered": False}, scales=[0.6, 1.0], n_neurons=16
-    )
+    varied = GAUSSIANS | {"variation": 0.05, "centered": False}
+    run.simulate("two_types", **varied, scales=[0.6, 1.0], n_neurons=16)
     run.simulate("four_features", **FEATURES, n_types=4, n_neurons=16)
-    run.fit("fig2_one", "homogeneous", "ridge_patch", small("ridge_patch"), [1], [80, 240], [0, 1])
-    run.fit("fig2", "homogeneous", "ridge_patch", small("ridge_patch"), [6], [80, 240], [0, 1])
-    joint = small("ridge_shared_patch")
-    run.fit("fig2", "homogeneous", "ridge_shared_patch", joint, [6], [80, 240], [0, 1])
-    sizes = ([1, 6, 12], [80, 240], [0, 1])
-    one = run.fit("fig3", "homogeneous", "cnn_one_kernel", small("cnn_one_kernel"), *sizes)
+    twice = ([80, 240], [0, 1])
+    for experiment, model, n in (
+        ("_one", "ridge_patch", 1),
+        ("", "ridge_patch", 6),
+        ("", "ridge_shared_patch", 6),
+    ):
+        run.fit(f"fig2{experiment}", "homogeneous", model, small(model), [n], *twice)
+    one = run.fit("fig3", "homogeneous", "cnn_one_kernel", small("cnn_one_kernel"), [1, 6, 12], *twice)
     run.fit("fig3", "homogeneous", "known_kernel", small("known_kernel"), [12], [80], [0])
     for experiment, n_images in (("fig3", 80), ("fig3_large", 240)):
         run.fit(experiment, "homogeneous", "lasso_patch", small("lasso_patch"), [1], [n_images], [0])
-    run.fit(
-        "fig4",
-        "two_types",
-        "factorized_two_kernels",
-        small("factorized_two_kernels"),
-        ["all"],
-        ["all"],
-        [0, 1],
-    )
+    two_kernels = small("factorized_two_kernels")
+    run.fit("fig4", "two_types", "factorized_two_kernels", two_kernels, ["all"], ["all"], [0, 1])
     both = {"seeds": [0], "rules": ("population", "neuron")}
     run.fit("fig5", "four_features", "factorized_relu", small("factorized_relu"), [4, 16], [80, 240], **both)
     for model in ("fixed_mask_relu", "fully_connected_relu"):
@@ -139,17 +122,15 @@ def drawing(run, tmp_path_factory):
 def test_a_figure_has_content_in_every_panel_and_nothing_beyond_its_edge(name, drawing):
     figure, svg, png = drawing(name)
     drawn_inches = figure.get_tightbbox()
-    width, height = figure.get_size_inches()
     assert min(drawn_inches.x0, drawn_inches.y0) > -0.01, "something lies left of or below the canvas"
-    assert drawn_inches.x1 < width + 0.01, "something lies right of the canvas"
-    assert drawn_inches.y1 < height + 0.01, "something lies above the canvas"
+    assert (drawn_inches.max < figure.get_size_inches() + 0.01).all(), "something lies right of or above it"
     for ax in figure.axes:
         assert not ax.axison or ax.has_data() or ax.get_label() == "<colorbar>"
         box = ax.get_window_extent()
         assert not ax.axison or min(box.width, box.height) > 4, "a panel has no room"
 
-    width = float(ET.parse(svg).getroot().get("width").removesuffix("pt"))
-    assert width / 72 == pytest.approx(plotting.PAGE) or width / 72 == pytest.approx(plotting.COLUMN)
+    inches = float(ET.parse(svg).getroot().get("width").removesuffix("pt")) / 72
+    assert inches in (pytest.approx(plotting.PAGE), pytest.approx(plotting.COLUMN))
     pixels = np.asarray(Image.open(png).convert("L"))
     assert 0.005 < (pixels < 200).mean() < 0.7
     edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
@@ -172,15 +153,15 @@ def test_figure_3_shows_filters_of_the_sizes_of_the_paper_where_all_were_run():
     ("name", "remark"),
     [
         ("fig2", "Penalty at the edge of its grid"),
-        ("fig3", "Not finished, ended by max_steps: CNN"),
-        ("fig4", "Not finished, ended by max_steps: factorized"),
+        ("fig3", "Stopped at max_steps: CNN"),
+        ("fig4", "Stopped at max_steps: factorized"),
         # One cycle takes all its steps.
         ("fig5", "Penalty at the edge of its grid: fully connected"),
-        ("scaling", "Not finished, ended by max_steps: CNN"),
-        ("barcodes", "Not finished, ended by max_steps: factorized"),
+        ("scaling", "Stopped at max_steps: CNN"),
+        ("barcodes", "Stopped at max_steps: factorized"),
     ],
 )
-def test_a_figure_names_the_models_that_were_cut_short_or_at_an_edge(name, remark, drawing):
+def test_a_figure_names_the_models_that_stopped_at_max_steps_or_at_an_edge(name, remark, drawing):
     _, svg, _ = drawing(name)
     assert remark in " ".join(ET.parse(svg).getroot().itertext())
 
@@ -234,10 +215,10 @@ def test_types_stand_beside_the_papers_values_of_the_same_sizes():
     scores = pd.DataFrame(rows, columns=["dataset", "model", "neuron", "n_neurons", "n_images", "feve"])
     published = read_reference([REFERENCE / "fig5.csv"], {"factorized": "factorized_relu"})
     table = plot_fig5.over_neurons(scores, {"two": 8, "one": 4}, published)
-    assert table[["n_types", "model"]].to_numpy().tolist() == [
-        [4, "squared"],
-        [4, "factorized"],
-        [8, "factorized"],
+    assert list(zip(table.n_types, table.model, strict=True)) == [
+        (4, "squared"),
+        (4, "factorized"),
+        (8, "factorized"),
     ]
     np.testing.assert_allclose(table["mean"], [0.9, 0.6, 0.7])
     np.testing.assert_allclose(table.sd, [0, 0.2, 0], atol=1e-12)
@@ -245,9 +226,8 @@ def test_types_stand_beside_the_papers_values_of_the_same_sizes():
 
 
 def test_tables_of_a_figure_hold_every_fit_once(run):
-    codes, rated = (
-        pd.read_csv(run.last("fig5", "factorized_relu")[kind]) for kind in ("barcodes", "barcode_scores")
-    )
+    files = run.last("fig5", "factorized_relu")
+    codes, rated = (pd.read_csv(files[kind]) for kind in ("barcodes", "barcode_scores"))
     keys = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images", "seed"]
     assert not rated.duplicated(keys).any()
     assert not codes.duplicated([*keys, "neuron"]).any()
@@ -268,12 +248,10 @@ def test_only_fits_of_several_seeds_have_a_stability_over_seeds(run):
     assert one_seed.stability_seeds.isna().all()
 
 
-def test_seeds_agree_within_their_cell_and_selection():
+def test_seeds_agree_within_their_condition_and_selection():
     scores = pd.DataFrame({"condition": ["a", "a", "b"], "selection": "population"})
-    tables = [
-        pd.DataFrame({"neuron": np.arange(4), "cluster": clusters})
-        for clusters in ([0, 0, 1, 1], [1, 1, 0, 0], [0, 1, 0, 1])
-    ]
+    found = ([0, 0, 1, 1], [1, 1, 0, 0], [0, 1, 0, 1])
+    tables = [pd.DataFrame({"neuron": np.arange(4), "cluster": clusters}) for clusters in found]
     agreement = cluster_barcodes.with_agreement(scores, tables).stability_seeds
     np.testing.assert_array_equal(agreement, [1, 1, np.nan])
 
@@ -287,7 +265,7 @@ def test_locations_are_those_of_masks_and_averages_of_every_fit(run):
     assert pd.read_csv(run.last("fig3", "lasso_patch")["locations"]).empty
 
 
-def test_parameters_of_a_cell_predict_what_the_fit_predicts(run):
+def test_parameters_of_a_condition_predict_what_the_fit_predicts(run):
     files = run.last("fig4", "factorized_two_kernels")
     with read_netcdf(files["parameters"], groups_of(files["parameters"])[0]) as stored:
         pooled = np.einsum("cyx,nyx->nc", stored["features"], stored["masks"])
@@ -309,23 +287,20 @@ def test_scaling_holds_the_mean_over_neurons_of_every_seed(run):
     assert (row.converged, row.at_edge) == (mine.converged.mean(), mine.at_edge.mean())
 
 
-def test_the_last_cell_is_that_of_the_first_rule_and_the_last_sizes():
+def test_the_last_listed_condition_is_that_of_the_first_rule_and_the_last_sizes():
     table = pd.DataFrame(
         [(rule, n, 80, seed) for n in (4, 16) for seed in (0, 1) for rule in ("population", "neuron")],
         columns=["selection", "n_neurons", "n_images", "seed"],
     )
-    condition = last_condition(table)
-    assert condition.drop_duplicates().to_numpy().tolist() == [
-        ["population", 16, 80, 0],
-        ["population", 16, 80, 1],
-    ]
+    condition = last_listed_condition(table).drop_duplicates()
+    assert condition.to_numpy().tolist() == [["population", 16, 80, 0], ["population", 16, 80, 1]]
     assert plotting.example(table).seed.tolist() == [0]
 
 
 def test_the_largest_condition_goes_by_one_size_before_the_other():
     table = pd.DataFrame([(12, 64), (1000, 32), (1000, 16)], columns=["n_neurons", "n_images"])
-    assert largest(table).index.tolist() == [1]
-    assert largest(table, ("n_images", "n_neurons")).index.tolist() == [0]
+    assert largest_condition(table).index.tolist() == [1]
+    assert largest_condition(table, ("n_images", "n_neurons")).index.tolist() == [0]
 
 
 def test_silent_neurons_are_no_examples_unless_all_are_silent():

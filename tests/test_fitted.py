@@ -86,11 +86,8 @@ def test_prepared_images_are_taken_as_they_are(run, photographs):
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        (
-            {},
-            "3 fits are like that: choose model from factorized, gaussian; selection from",
-        ),
-        ({"model": "factorized"}, "2 fits are like that: choose seed from 0, 1"),
+        ({}, "3 fits have these values: choose model from factorized, gaussian; selection from"),
+        ({"model": "factorized"}, "2 fits have these values: choose seed from 0, 1"),
         ({"model": "ridge"}, "there is no model 'ridge' here: choose from factorized, gaussian"),
         ({"model": "gaussian", "seed": 1}, "there is no seed '1' here: choose from 0"),
     ],
@@ -228,14 +225,11 @@ def test_images_of_different_sizes_have_no_pixel_in_common(run):
 
 
 def test_a_model_without_feature_maps_says_so(rng):
-    fitted = fit(rng.normal(size=(60, 9, 11)), rng.poisson(2.0, (60, 3)), model=hsm(), seed=1)
+    model = definition("hsm")
+    model["training"] |= {"max_steps": 5, "evaluate_every": 5}
+    fitted = fit(rng.normal(size=(60, 9, 11)), rng.poisson(2.0, (60, 3)), model=model, seed=1)
     with pytest.raises(UserError, match="no feature maps"):
         fitted.features(np.zeros((1, 9, 11)))
-
-
-def hsm():
-    model = definition("hsm")
-    return model | {"training": model["training"] | {"max_steps": 5, "evaluate_every": 5}}
 
 
 def test_experiments_run_on_a_fitted_model(run):
@@ -251,7 +245,7 @@ def described(run, model, averages, output):
     tables = [files[kind] / f"{model}.csv" for kind in ("selection", "scores")]
     fits = files["fits"] / model / "nall-dall" / "fits.pt"
     predictions = files["predictions"] / f"{model}.nc"
-    describe_neurons.main(run / "data" / "mine.nc", fits, *tables, predictions, averages, [], 1, output)
+    describe_neurons.main(run / "data" / "mine.nc", [fits], *tables, predictions, averages, [], output, 1)
     return xr.open_dataset(output)
 
 

@@ -4,7 +4,7 @@ import torch
 from conftest import factorized
 
 from whatwhere.models.base import Start
-from whatwhere.models.gaussian_readout import GaussianReadout
+from whatwhere.models.gaussian_readout import GaussianMaskReadout, GaussianReadout
 from whatwhere.models.spec import ModelSpec
 from whatwhere.training.families import build
 
@@ -23,15 +23,9 @@ def readout(shape=(3, 6, 9), n_neurons=4, **changes):
 
 
 def start(n_neurons=4, image=(8, 11), **changes):
-    generator = torch.Generator().manual_seed(0)
-    rng = np.random.default_rng(0)
-    average = rng.normal(size=(n_neurons, *image)).astype(np.float32)
-    return Start(
-        generator=generator,
-        response_sd=torch.ones(n_neurons),
-        response_mean=torch.ones(n_neurons),
-        start_maps={"sta": average, "squared_sta": average} | changes,
-    )
+    average = np.random.default_rng(0).normal(size=(n_neurons, *image)).astype(np.float32)
+    maps, ones = {"sta": average, "squared_sta": average} | changes, torch.ones(n_neurons)
+    return Start(torch.Generator().manual_seed(0), ones, ones, maps)
 
 
 def test_on_a_pixel_the_readout_takes_its_features(rng):
@@ -79,11 +73,12 @@ def test_mean_and_width_have_gradients_in_training_and_the_test_is_deterministic
     assert torch.equal(module(features), module(features))
 
 
-@pytest.mark.parametrize(("position", "image"), [("sta", (8, 11)), ("squared_sta", (8, 11))])
-def test_locations_start_at_the_peak_of_the_average(position, image):
-    average = np.zeros((2, *image), np.float32)
+@pytest.mark.parametrize("position", ["sta", "squared_sta"])
+@pytest.mark.parametrize("kind", [GaussianReadout, GaussianMaskReadout])
+def test_locations_start_at_the_peak_of_the_average(kind, position):
+    average = np.zeros((2, 8, 11), np.float32)
     average[0, 3, 4] = average[1, 6, 9] = -2
-    module = readout(n_neurons=2, position=position)
+    module = kind((3, 6, 9), 2, config(position=position))
     module.initialize(start(2, **{position: average}))
     peaks = module.mask.detach().flatten(1).argmax(1)
     assert [divmod(int(peak), 9) for peak in peaks] == [(2, 3), (5, 8)]

@@ -44,28 +44,18 @@ V4 = {"kind": "cowley2023", "session": "210325", "image": IMAGE, "split": SPLIT}
         ("/loop", "TooManyRedirects"),
         ("/short", "ChunkedEncodingError"),
         ("/wrong", "wrong checksum"),
+        ("/none.zip", "HTTP status 404"),
+        ("/page.zip", "not a readable zip file"),
+        ("/other.zip", "holds no Data/region2/training_inputs.npy"),
     ],
 )
 def test_a_failed_download_says_what_to_do_and_keeps_nothing(tmp_path, place, expected):
     path = tmp_path / "wrong/data_V4_responses/responses_raw/responses_210325.npy"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"other content")
-    with served(tmp_path) as (url, _):
-        refuse(V4, tmp_path, expected, url + place)
-
-
-@pytest.mark.parametrize(
-    ("place", "expected"),
-    [
-        ("/none.zip", "HTTP status 404"),
-        ("/page.zip", "not a readable zip file"),
-        ("/other.zip", "holds no Data/region2/training_inputs.npy"),
-    ],
-)
-def test_a_failed_download_of_the_supplement_keeps_nothing(tmp_path, place, expected):
-    definition = write_antolik(tmp_path)
     (tmp_path / "page.zip").write_text("<html>Sign in</html>")
     write_zip(tmp_path / "other.zip", {"README": b"x"})
+    definition = write_antolik(tmp_path) if place.endswith(".zip") else V4
     with served(tmp_path) as (url, _):
         refuse(definition, tmp_path, expected, url + place)
 
@@ -95,9 +85,5 @@ def test_the_public_address_is_named_when_there_is_no_network(tmp_path, monkeypa
     monkeypatch.setattr(antolik2016, "ADDRESS", "http://127.0.0.1:1/s001")
     definition = write_antolik(tmp_path) | {"checksums": True}
     kept = tmp_path / "downloads" / "antolik2016" / antolik2016.ZIP
-    refuse(
-        definition,
-        tmp_path,
-        f"http://127.0.0.1:1/s001: cannot be downloaded (ConnectionError); download it "
-        f"elsewhere and put it at {kept}",
-    )
+    fault = "http://127.0.0.1:1/s001: cannot be downloaded (ConnectionError)"
+    refuse(definition, tmp_path, f"{fault}; download it elsewhere and put it at {kept}")

@@ -95,8 +95,11 @@ ARRAYS = {
         "fewer than",
     ),
     "images of one axis": (save("images.npy", IMAGES.reshape(N_IMAGES, -1)), "expected (image, y, x)"),
-    "wrong layout": (both(save("images.npy", COLOUR), put(layout="nhwc")), "looks like nchw"),
-    "four channels": (both(save("images.npy", np.stack([IMAGES] * 4, 1)), put(layout="nchw")), "4 channels"),
+    "wrong layout": (
+        both(save("images.npy", COLOUR), put(layout=["image", "y", "x", "channel"])),
+        "12 channels",
+    ),
+    "four channels": (save("images.npy", np.stack([IMAGES] * 4, 1)), "4 channels"),
     "infinite pixel": (save("images.npy", with_value(IMAGES, (7, 0, 0), np.inf)), "image 7 holds NaN or inf"),
     "truncated npy": (truncate("images.npy", 500), "damaged or truncated"),
     "empty npy": (write("images.npy", b""), "damaged or truncated"),
@@ -134,7 +137,7 @@ ARRAYS = {
         "set datasets.mine.responses_layout to [repeat, image, neuron] or to [neuron, image, repeat]",
     ),
     "four axes of responses": (save("responses.npy", TRIALS[None]), "expected (image, neuron)"),
-    "no repeat": (save("responses.npy", TRIALS[:0]), "'responses' is empty"),
+    "no repeat": (save("responses.npy", TRIALS[:0]), "no row is left that shows an image"),
     "a split too few": (both(save("s.npy", SPLITS[:-1]), put(splits_from="/s.npy")), "39 values for 40"),
     "unknown split": (
         both(save("s.npy", np.char.replace(SPLITS, "test", "val")), put(splits_from="/s.npy")),
@@ -226,7 +229,10 @@ IMAGES_CASES = {
         "infinite",
     ),
     "a missing field": (table("image,a,b,c,d\n" + ROWS[:-3]), "line 41 has 4 fields"),
-    "a field too many": (table("image,a,b,c,d\n" + ROWS + "1.png,1,2,3,4,5\n"), "line 42 has 6 fields"),
+    "a field too many": (
+        table("image,a,b,c,d\n" + ROWS + "1.png,1,2,3,4,5\n"),
+        "Expected 5 fields in line 42, saw 6",
+    ),
     "two columns of one name": (table("image,a,b,a,d\n" + ROWS), "two columns are named 'a'"),
     "commas and points": (
         table(("image,a,b,c,d\n" + ROWS).replace(",", ";").replace("1;2", "1.5;2,5", 1)),
@@ -279,7 +285,7 @@ TIERS = np.array(["test"] * 10 + ["validation"] * 10 + ["train"] * 20 + ["test"]
 SENSORIUM = {
     "no session": (put(path="/none"), "none: no such folder or zip file"),
     "no tiers": (remove("meta/trials/tiers.npy"), "holds no meta/trials/tiers.npy"),
-    "two sessions": (in_session(add_second_session), "holds 2 times meta/trials/tiers.npy"),
+    "two sessions": (in_session(add_second_session), "holds 2 meta/trials/tiers.npy"),
     "only unknown tiers": (
         store("meta/trials/tiers.npy", np.full(50, "live")),
         "holds no tier train, validation, test",

@@ -106,7 +106,7 @@ def test_a_table_of_one_row_per_neuron_is_refused(tmp_path):
     folder_of_pictures(tmp_path, [f"{number}.png" for number in range(40)])
     rows = [[f"{i}.png", n, float(VALUES[i, n])] for i in range(40) for n in range(5)]
     table(tmp_path, ["image", "unit_id", "response"], rows)
-    with pytest.raises(UserError, match="one row per image and neuron"):
+    with pytest.raises(UserError, match="names the neuron of every row"):
         init([str(tmp_path / "pictures"), str(tmp_path / "responses.csv")], tmp_path / "mine.yaml")
 
 

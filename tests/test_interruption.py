@@ -86,7 +86,7 @@ def training(sessions_run, folder):
     folder.mkdir()
     arguments = {
         "dataset": str(sessions_run / RUN / "data/both.nc"),
-        "sta_file": str(sessions_run / RUN / "sta/tiny/both/nall-dall.nc"),
+        "averages": str(sessions_run / RUN / "sta/tiny/both/nall-dall.nc"),
         "localizer": [],
         "core": [],
         "n_neurons": "all",

@@ -7,7 +7,7 @@ from sklearn.linear_model import Lasso, LinearRegression, Ridge
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
 from whatwhere.fitted.seed_fit import SeedFit
-from whatwhere.models.linear import fit_linear, solve_lasso, solve_ridge
+from whatwhere.models.linear import fit_linear, fit_shared, solve_lasso, solve_ridge
 from whatwhere.models.spec import ModelSpec
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors
@@ -159,3 +159,42 @@ def test_a_poisson_validation_loss_takes_negative_predictions_as_zero():
     rates = np.maximum(predictions, 0)
     expected = (rates - data.validation_responses * np.log(rates + 1e-5)).mean(0)
     np.testing.assert_allclose(candidates.fits[0].validation_loss, expected, rtol=1e-4)
+
+
+@pytest.fixture
+def shared_field():
+    return simulated("dog", n_neurons=8, image_size=24, n_images=250, n_test=10, seed=4)
+
+
+def patches(filters, data):
+    return np.array([f[r : r + 9, c : c + 9] for f, (r, c) in zip(filters, data.patch_corner, strict=True)])
+
+
+def test_one_neuron_has_nothing_to_share(shared_field):
+    data = load_fit_data(shared_field, 1, None, 0)
+    each = fit_linear(solve_ridge, [1.0, 100.0], data, "known_patch")
+    for shared, alone in zip(fit_shared(data, [1.0, 100.0]), each, strict=True):
+        torch.testing.assert_close(shared["filters"], alone["filters"])
+        torch.testing.assert_close(shared["bias"], alone["bias"])
+
+
+def test_all_neurons_have_the_same_filter_at_their_place(shared_field):
+    data = load_fit_data(shared_field, None, None, 0)
+    filters = fit_shared(data, [10.0])[0]["filters"].numpy()[:, 0]
+    found = patches(filters, data)
+    np.testing.assert_array_equal(found, np.broadcast_to(found[0], (8, 9, 9)))
+    assert np.count_nonzero(filters) == 8 * 81
+
+
+def test_eight_neurons_learn_the_filter_better_than_each_alone(shared_field):
+    data = load_fit_data(shared_field, None, None, 0)
+    truth = shared_field["receptive_field"].values[0]
+    fits = fit_shared(data, [1.0]) + fit_linear(solve_ridge, [1.0], data, "known_patch")
+    shared, alone = (np.mean((patches(fit["filters"].numpy()[:, 0], data) - truth) ** 2) for fit in fits)
+    # Noise variance falls with the number of neurons.
+    assert shared < alone / 4
+
+
+def test_unknown_locations_are_refused(tiny_dataset):
+    with pytest.raises(UserError, match="known receptive fields"):
+        fit_shared(load_fit_data(tiny_dataset, None, None, 0), [1.0])

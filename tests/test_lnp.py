@@ -76,12 +76,9 @@ def test_an_lnp_population_is_recovered():
     rng = torch.Generator().manual_seed(3)
     images = torch.randn(3000, 1, 9, 11, generator=rng)
     y, x = torch.meshgrid(torch.arange(9.0) - 4, torch.arange(11.0) - 5, indexing="ij")
-    true = torch.stack(
-        [
-            torch.exp(-((y - a) ** 2 + (x - b) ** 2) / 4) * torch.cos(y * a + x)
-            for a, b in ((-1, 2), (1, -2), (0, 0))
-        ]
-    )
+    places = ((-1, 2), (1, -2), (0, 0))
+    fields = [torch.exp(-((y - a) ** 2 + (x - b) ** 2) / 4) * torch.cos(y * a + x) for a, b in places]
+    true = torch.stack(fields)
     true = true / true.flatten(1).norm(dim=1)[:, None, None]
     rates = torch.exp(0.8 * images.flatten(1) @ true.flatten(1).T - 0.5)
     counts = torch.poisson(rates, generator=rng)
@@ -89,9 +86,8 @@ def test_an_lnp_population_is_recovered():
     model.initialize(start(3))
     data = Tensors(images[:2400], counts[:2400], images[2400:], counts[2400:])
     objective = Objective("poisson", "sum", {"smoothness": 0.01, "filter_l1": 0.01})
-    Training([model], [Block(data)], [objective], TRAINING, [torch.Generator().manual_seed(0)]).run(
-        lambda _: None
-    )
+    training = Training([model], [Block(data)], [objective], TRAINING, [torch.Generator().manual_seed(0)])
+    training.run(lambda _: None)
     for learned, field in zip(model.filters.detach()[:, 0], true, strict=True):
         assert np.corrcoef(learned.flatten(), field.flatten())[0, 1] > 0.95
     predicted = predict_prepared(model, images[2400:])

@@ -21,7 +21,7 @@ from whatwhere.training.checkpoint import Checkpoint
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.families import build
 from whatwhere.training.fits import to_tensors, to_validation
-from whatwhere.training.starts import best_setting, kernels_needed, start_from
+from whatwhere.training.starts import best_setting, start_from
 from whatwhere.training.sweep import train_seed
 
 pytestmark = pytest.mark.slow
@@ -48,7 +48,7 @@ def located(dataset, model, **changes):
     candidates = fit_seed(ModelSpec.of(localizer), 0, data)
     fits, validation = to_tensors(localizer, [candidates]), to_validation(localizer, [candidates])
     found = start_from(fits, validation, model, 0)
-    # Networks start from first fits, which did not see the validation images.
+    # Networks start from first fits, to training images alone.
     fits["seeds"][0]["parameters"] = candidates.first_parameters
     return data, fits, *found
 
@@ -131,10 +131,9 @@ def test_maps_of_locations_lie_where_the_receptive_fields_do():
 def test_the_localizer_setting_is_selected_by_validation_among_those_that_fit():
     localizer = [{"n_kernels": n} for n in (1, 2, 3)]
     loss = np.array([[3.0, 3.0], [1.0, 1.0], [2.0, 2.0]])
-    assert best_setting(localizer, loss, None) == 1
-    assert best_setting(localizer, loss, 3) == 2
-    assert kernels_needed(network()) == 1
-    assert kernels_needed(factorized()) is None
+    three_kernels = small_core(channels=[3], kernel_start="posterior")
+    assert best_setting(localizer, loss, factorized()) == 1
+    assert best_setting(localizer, loss, factorized(cores=[three_kernels])) == 2
 
 
 def test_other_cores_can_start_at_the_places_found():
@@ -194,5 +193,5 @@ def test_the_scripts_hand_the_start_from_rule_to_rule(tmp_path):
         assert (loss <= inferred["validation_loss"].mean("neuron").values * (1 + 1e-4)).all()
     stored = read_tensors(localized)["seeds"][0]
     first, second = (stored[name][0]["readout.amplitude"] for name in ("first_parameters", "parameters"))
-    # The second fit has seen the validation images, the start has not.
+    # The second fit uses the validation images, the start does not.
     assert not torch.equal(first, second)

@@ -8,12 +8,9 @@ def test_peaks_are_in_image_pixels_and_ignore_the_sign():
     masks = np.zeros((2, 4, 6))
     masks[0, 1, 5], masks[1, 3, 0] = -2, 1
     np.testing.assert_array_equal(peaks(masks, (10, 12)), [[4, 8], [6, 3]])
-
-
-def test_a_map_of_image_size_has_no_margin():
-    average = np.zeros((1, 9, 11))
-    average[0, 8, 2] = 1
-    np.testing.assert_array_equal(peaks(average, (9, 11)), [[8, 2]])
+    # A map of image size has no margin.
+    np.testing.assert_array_equal(peaks(masks, (4, 6)), [[1, 5], [3, 0]])
+    assert peaks(np.zeros((0, 3, 4)), (11, 16), 4).shape == (0, 2)
 
 
 def test_the_shift_that_neurons_of_one_kernel_share_is_no_error(rng):
@@ -49,7 +46,3 @@ def test_a_mask_of_squares_covers_the_image_and_keeps_its_peak():
     assert drawn.sum() == 16
     ((y, x),) = peaks(mask, (11, 16), 4)
     assert drawn[0, y, x] == 1
-
-
-def test_no_maps_have_no_peaks():
-    assert peaks(np.zeros((0, 3, 4)), (11, 16), 4).shape == (0, 2)

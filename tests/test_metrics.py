@@ -74,7 +74,7 @@ def mixed_repeats(seed, n_neurons=300):
 
 
 def test_images_weigh_as_often_as_they_were_shown():
-    """Weighed alike, noisy single presentations leave a perfect model a median FEVE of .6 to .8 here."""
+    """Weighed alike, noisy single presentations leave a perfect model a median FEVE of 0.6 to 0.8 here."""
     found = [metrics.scores(*mixed_repeats(seed), noise_free=False) for seed in range(5)]
     medians = [np.nanmedian(one["feve"]) for one in found]
     assert np.mean(medians) == pytest.approx(1, abs=0.05)
@@ -86,7 +86,7 @@ def test_images_weigh_as_often_as_they_were_shown():
 
 
 def test_equal_repeats_give_the_formulas_of_section_g4(trials):
-    signal, responses = (part[..., :40, :] for part in trials)
+    signal, responses = (values[..., :40, :] for values in trials)
     predictions = signal + 1
     mean, n = responses.mean(0), 40
     of_mean = responses.var(0, ddof=1).mean(0) / 8
@@ -99,7 +99,7 @@ def test_equal_repeats_give_the_formulas_of_section_g4(trials):
     expected = [pearsonr(a, b).statistic for a, b in zip(predictions.T, mean.T, strict=True)]
     np.testing.assert_allclose(found["correlation"], expected)
     trial = np.broadcast_to(predictions, responses.shape).reshape(-1, 3), responses.reshape(-1, 3)
-    expected = [pearsonr(a, b).statistic for a, b in zip(*(part.T for part in trial), strict=True)]
+    expected = [pearsonr(a, b).statistic for a, b in zip(*(values.T for values in trial), strict=True)]
     np.testing.assert_allclose(found["correlation_single_trial"], expected)
 
 

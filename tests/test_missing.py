@@ -1,4 +1,4 @@
-"""Neurons that did not see every image are fitted and scored on what they saw."""
+"""Neurons with missing responses are fitted and scored on the images with a response."""
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from whatwhere.fit_data import load_fit_data, scale_responses
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.metrics import SCORES, scores
 from whatwhere.models.ensemble import mix
+from whatwhere.models.factorized_ridge import fit_factorized
 from whatwhere.models.spec import ModelSpec
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors
@@ -58,9 +59,7 @@ def test_halves_that_saw_different_images_are_fitted_as_two_blocks(halves, defin
         np.testing.assert_allclose(together[:, neurons], alone, rtol=1e-5, atol=1e-5)
 
 
-def test_factorised_ridge_fits_neurons_that_saw_the_same_images_alone(halves):
-    from whatwhere.models.factorized_ridge import fit_factorized
-
+def test_factorized_ridge_fits_neurons_with_the_same_images_alone(halves):
     halves = halves.isel(x=slice(4), y=slice(3))
     setting = {"rank": 1.0, "mask_l2": 1.0, "feature_l2": 1.0}
     halves.attrs["normalize"] = "none"
@@ -102,15 +101,13 @@ def test_scores_and_mixtures_are_those_of_two_blocks(halves, rng):
             np.testing.assert_allclose(found[..., neurons], expected)
 
 
-def test_losses_are_means_over_what_was_seen():
+def test_losses_and_their_gradients_leave_out_missing_responses():
     predicted = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     responses = torch.tensor([[0.0, 2.0], [torch.nan, 6.0], [5.0, torch.nan]])
     torch.testing.assert_close(mean_loss("mse", predicted, responses), torch.tensor([0.5, 2.0]))
     unseen = torch.full((3, 2), torch.nan)
     torch.testing.assert_close(mean_loss("poisson", predicted, unseen), torch.zeros(2))
-
-
-def test_gradients_do_not_see_what_neurons_did_not_see():
+    # Missing responses have no gradient.
     predicted = torch.tensor([[1.0], [2.0]], requires_grad=True)
     mean_loss("poisson", predicted, torch.tensor([[1.0], [torch.nan]])).sum().backward()
     assert torch.isfinite(predicted.grad).all()

@@ -129,13 +129,8 @@ def test_unit_norm_kernels_have_norm_one_and_keep_their_direction():
 
 
 def test_core_shapes_and_a_kernel_that_does_not_fit():
-    config = small_core(
-        channels=[4, 5],
-        kernels=[5, 3],
-        padding=["valid", "same"],
-        smooth_layers=[1, 0],
-        sparse_layers=[0, 1],
-    )
+    layers = {"channels": [4, 5], "kernels": [5, 3], "padding": ["valid", "same"]}
+    config = small_core(smooth_layers=[1, 0], sparse_layers=[0, 1], **layers)
     core = ConvCore((3, 12, 14), config)
     assert core.out_shape == (5, 8, 10)
     assert core(torch.zeros(2, 3, 12, 14)).shape == (2, 5, 8, 10)
@@ -168,20 +163,14 @@ def test_group_sparsity_is_the_sum_of_filter_norms_with_finite_gradient_at_zero(
     torch.testing.assert_close(core.group_sparsity(), torch.tensor(3 * 6.0))
 
 
-def test_factorized_readout_is_mask_times_feature_weights():
-    readout = random_readout()
-    features = torch.randn(6, 3, 7, 9)
-    expected = torch.einsum("bcyx,nyx,nc->bn", features, readout.raw_mask, readout.raw_feature_weights)
-    torch.testing.assert_close(readout(features), expected + readout.bias, atol=1e-4, rtol=1e-4)
-
-
-def test_positive_readouts_use_absolute_values():
-    readout = random_readout(positive_mask=True, positive_features=True)
-    features = torch.randn(6, 3, 7, 9)
-    expected = torch.einsum(
-        "bcyx,nyx,nc->bn", features, readout.raw_mask.abs(), readout.raw_feature_weights.abs()
-    )
-    torch.testing.assert_close(readout(features), expected + readout.bias, atol=1e-4, rtol=1e-4)
+@pytest.mark.parametrize("positive", [False, True])
+def test_factorized_readout_is_mask_times_feature_weights(positive):
+    readout = random_readout(positive_mask=positive, positive_features=positive)
+    mask, weights, features = readout.raw_mask, readout.raw_feature_weights, torch.randn(6, 3, 7, 9)
+    if positive:
+        mask, weights = mask.abs(), weights.abs()
+    expected = torch.einsum("bcyx,nyx,nc->bn", features, mask, weights) + readout.bias
+    torch.testing.assert_close(readout(features), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_a_single_channel_has_no_feature_weights_to_train():
@@ -273,11 +262,8 @@ def test_penalties_do_not_depend_on_the_number_of_neurons(penalty):
 
 def test_joint_penalty_pairs_every_mask_with_its_own_weights():
     readout = random_readout(7)
-    expected = torch.stack(
-        [
-            torch.outer(mask.flatten(), weights).abs().sum()
-            for mask, weights in zip(readout.raw_mask, readout.raw_feature_weights, strict=True)
-        ]
+    expected = (
+        torch.einsum("nyx,nc->nyxc", readout.raw_mask, readout.raw_feature_weights).abs().sum((1, 2, 3))
     )
     torch.testing.assert_close(readout.joint_l1(), expected, atol=1e-3, rtol=1e-5)
 
@@ -316,21 +302,14 @@ def test_gradients_agree_with_finite_differences(family):
     images, responses = torch.randn(3, 1, 5, 6).double(), torch.rand(3, 2).double()
     objective = Objective("poisson", "sum", {"smoothness": 0.1, "group_sparsity": 0.1})
     trained = [p for p in encoder.parameters() if p.requires_grad]
-
-    def value(*_):
-        return objective(encoder, images, responses)
-
-    assert torch.autograd.gradcheck(value, trained, atol=1e-4, rtol=1e-3)
+    tolerances = {"atol": 1e-4, "rtol": 1e-3}
+    assert torch.autograd.gradcheck(lambda *_: objective(encoder, images, responses), trained, **tolerances)
 
 
 def test_maps_side_by_side_are_the_input_and_those_of_every_layer():
-    core = ConvCore(
-        (2, 7, 9),
-        small_core(
-            channels=[3, 4], kernels=[3, 3], padding=["same"] * 2, smooth_layers=[1, 1], sparse_layers=[1, 1]
-        )
-        | {"side_by_side": True, "activation": "elu"},
-    )
+    layers = {"channels": [3, 4], "kernels": [3, 3], "padding": ["same"] * 2}
+    weights = {"smooth_layers": [1, 1], "sparse_layers": [1, 1]}
+    core = ConvCore((2, 7, 9), small_core(side_by_side=True, activation="elu", **layers, **weights))
     core.initialize(torch.Generator().manual_seed(0))
     images = torch.randn(5, 2, 7, 9)
     first, second = core.conv_layers()
@@ -340,11 +319,8 @@ def test_maps_side_by_side_are_the_input_and_those_of_every_layer():
 
 
 def test_a_uniform_mask_sums_to_its_height():
-    readout = FactorizedReadout(
-        (3, 7, 9),
-        4,
-        READOUT | {"mask_start": {"position": "uniform", "height": 2, "noise_sd": 0, "truncated": False}},
-    )
+    uniform = {"position": "uniform", "height": 2, "noise_sd": 0, "truncated": False}
+    readout = FactorizedReadout((3, 7, 9), 4, READOUT | {"mask_start": uniform})
     readout.initialize(start(4))
     torch.testing.assert_close(readout.mask.sum((1, 2)), torch.full((4,), 2.0))
     assert readout.mask.std() < 1e-6

@@ -83,9 +83,7 @@ def add_traces(file):
         trace = np.zeros((len(sampled), len(UNITS[0, neurons])))
         for onset, row in zip(ONSETS, UNITS[:, neurons], strict=True):
             trace[(sampled >= onset + 0.05) & (sampled < onset + 0.25)] = row
-        rois = segmentation.create_plane_segmentation(
-            name=name, imaging_plane=plane, description="conditions"
-        )
+        rois = segmentation.create_plane_segmentation(name=name, imaging_plane=plane, description="cells")
         for _ in range(trace.shape[1]):
             rois.add_roi(pixel_mask=[[1, 1, 1.0]])
         region = rois.create_roi_table_region("all", region=list(range(trace.shape[1])))
@@ -158,10 +156,6 @@ def change(session, place, values):
             file[place] = values
 
 
-def without(session, *keys):
-    return {key: value for key, value in session.items() if key not in keys}
-
-
 def test_the_layout_of_allen_natural_scenes(session, tmp_path):
     dataset = survives(session, tmp_path)
     assert dataset["responses"].shape == (2, 40, 5)
@@ -215,7 +209,8 @@ def test_presentations_after_the_last_spike_are_pointed_out(session, tmp_path, c
 
 
 def test_an_index_series_counts_pictures_in_their_stated_order(session, tmp_path):
-    series = without(session, "images", "image_of_presentation", "index_base") | {"presentations": "shown"}
+    unused = ("images", "image_of_presentation", "index_base")
+    series = {key: value for key, value in session.items() if key not in unused} | {"presentations": "shown"}
     survives(series, tmp_path)
     change(session, "stimulus/presentation/shown/data", SHOWN[SHOWN >= 0] + 1)
     refuse(
@@ -287,7 +282,7 @@ def test_columns_give_splits_groups_covariates_and_what_is_left_out(session, tmp
         ),
         ({"splits_from": "tiers"}, "datasets.mine.splits_from: "),
         ({"covariates": ["tier"]}, "holds text, expected numbers"),
-        ({"leave_out": {"tier": ["none"]}}, "no presentation has tier 'none', there are final, train"),
+        ({"leave_out": {"tier": ["none"]}}, "leave_out.tier: there is no 'none', there are final, train"),
         ({"window": [250, 50]}, "datasets.mine.window: [250, 50] is no window"),
         ({"responses": TRACES, "window": [60, 70]}, "ms after the onset of presentation"),
         ({"window": [4e5, 5e5]}, "no unit has a spike in any window: spikes lie from "),
@@ -298,7 +293,7 @@ def test_what_may_be_meant_is_asked_for(session, tmp_path, changes, expected):
     refuse(definition, tmp_path, expected)
 
 
-def test_axes_of_images_are_told_by_words(session, tmp_path):
+def test_axes_of_images_are_named_by_layout(session, tmp_path):
     # The format's own order is x before y.
     change(session, "stimulus/templates/natural_scenes/data", pictures().transpose(0, 2, 1))
     dataset = survives(session | {"layout": ["image", "x", "y"]}, tmp_path)

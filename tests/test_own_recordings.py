@@ -22,7 +22,7 @@ from whatwhere.dataset import TEST, TRAIN
 from whatwhere.errors import UserError
 from whatwhere.recordings import archive, input_files, load, read
 from whatwhere.recordings.array_files import read_array
-from whatwhere.recordings.pictures import decode_image, in_numeric_order
+from whatwhere.recordings.pictures import decode_image
 
 
 def test_arrays_of_every_type_give_the_same_dataset(tmp_path):
@@ -49,21 +49,13 @@ def test_arrays_of_every_type_give_the_same_dataset(tmp_path):
         assert input_files(definition | files) == [str(tmp_path / name)] * 2
 
 
-def test_missing_values_of_netcdf_are_missing_responses(tmp_path):
-    with netCDF4.Dataset(tmp_path / "a.nc", "w") as content:
-        content.createDimension("image", 3)
-        variable = content.createVariable("counts", "i2", ("image",), fill_value=-9)
-        variable[:] = np.ma.array([1, 2, 3], mask=[False, True, False])
-    np.testing.assert_array_equal(read_array(tmp_path / "a.nc").values, [1, np.nan, 3])
-
-
 def test_channels_last_become_channels_first(tmp_path):
     definition = write_arrays(tmp_path)
     colour = np.stack([stimuli(), stimuli() // 2, stimuli() // 3], -1)
     np.save(tmp_path / "images.npy", colour)
     np.save(tmp_path / "responses.npy", responses(N_IMAGES))
     definition.pop("responses_layout")
-    definition |= {"layout": "nhwc", "image": IMAGE | {"color": "rgb"}}
+    definition |= {"layout": ["image", "y", "x", "channel"], "image": IMAGE | {"color": "rgb"}}
     dataset = load("mine", definition, tmp_path, None)
     np.testing.assert_array_equal(dataset["images"].values, np.moveaxis(colour, -1, 1))
     assert dataset["responses"].shape == (1, N_IMAGES, 4)
@@ -187,15 +179,6 @@ def test_every_type_of_image_is_decoded_without_loss_of_depth(mode, suffix, dtyp
     Image.new(mode, (4, 3)).save(stream, {"jpg": "JPEG", "tif": "TIFF"}.get(suffix, suffix.upper()))
     pixels = decode_image(stream.getvalue(), f"a.{suffix}", background=0)
     assert (pixels.dtype, pixels.shape) == (dtype, (channels, 3, 4))
-
-
-def test_numbers_in_names_are_sorted_by_value():
-    assert in_numeric_order(["a10.png", "a2.png", "7.png", "a2b.png"]) == [
-        "7.png",
-        "a2.png",
-        "a2b.png",
-        "a10.png",
-    ]
 
 
 @pytest.mark.parametrize("form", ["folder", "zip", "zip with a folder"])

@@ -39,9 +39,8 @@ def test_the_run_page_holds_configuration_seeds_and_versions(benchmarks, tmp_pat
     config = load([]).config
     collect_benchmarks.main(benchmarks, tmp_path / "run_times.csv")
     summary = {name: [1, 1] for name in describe_run.KEYS}
-    pd.DataFrame(summary | {"model": ["whole", "short"], "converged": [1, 0.5], "at_edge": 0}).to_csv(
-        tmp_path / "summary.csv", index=False
-    )
+    summary |= {"model": ["whole", "short"], "converged": [1, 0.5], "at_edge": 0}
+    pd.DataFrame(summary).to_csv(tmp_path / "summary.csv", index=False)
     paths = [tmp_path / name for name in ("run_times.csv", "summary.csv", "software.csv", "run.html")]
     describe_run.main(config, REPOSITORY, *paths)
     page = paths[3].read_text()
@@ -60,14 +59,13 @@ def test_the_run_page_holds_configuration_seeds_and_versions(benchmarks, tmp_pat
 def test_a_run_without_doubtful_fits_says_so():
     summary = pd.DataFrame({name: [1] for name in describe_run.KEYS} | {"converged": [1.0], "at_edge": [0.0]})
     (text,) = describe_run.doubtful(summary)
-    assert "All fits are finished" in text
+    assert "All fits converged" in text
     assert "<table" in "".join(describe_run.doubtful(summary.assign(at_edge=0.1)))
 
 
 def test_a_page_escapes_what_it_shows(tmp_path):
-    pd.DataFrame({"name": ["<script>alert(1)</script>"], "value": [None]}).to_csv(
-        tmp_path / "t.csv", index=False
-    )
+    hostile = pd.DataFrame({"name": ["<script>alert(1)</script>"], "value": [None]})
+    hostile.to_csv(tmp_path / "t.csv", index=False)
     render_table.main(tmp_path / "t.csv", "t", tmp_path / "t.html")
     page = (tmp_path / "t.html").read_text()
     assert "<script>" not in page

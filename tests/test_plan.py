@@ -7,6 +7,7 @@ from conftest import CONFIGURATIONS, REPOSITORY, resolved
 from whatwhere.config import plan
 from whatwhere.config.kinds import KINDS
 from whatwhere.config.load import load
+from whatwhere.config.resolve import resolve
 from whatwhere.config.traits import TRAITS, n_features, traits_of
 from whatwhere.errors import UserError
 from whatwhere.training.families import FAMILIES
@@ -47,7 +48,7 @@ def test_a_single_feature_is_no_barcode():
     assert traits_of(models["hsm"]).masks is False
 
 
-def test_every_fit_and_cell_has_a_row():
+def test_every_fit_and_condition_has_a_row():
     fits, conditions = plan.fits(QUICK), plan.conditions(QUICK)
     expected = [(e["name"], d, m) for e in QUICK["experiments"] for d in e["datasets"] for m in e["models"]]
     assert list(fits[["experiment", "dataset", "model"]].itertuples(index=False, name=None)) == expected
@@ -58,7 +59,7 @@ def test_every_fit_and_cell_has_a_row():
     assert conditions.groupby("path", sort=False)["last"].last().all()
 
 
-def test_a_cell_knows_where_its_start_lies():
+def test_a_condition_knows_where_its_start_lies():
     config = copy.deepcopy(QUICK)
     config["experiments"] = [
         QUICK["experiments"][0] | {"models": ["factorized_two_localized", "ridge"], "n_images": [512, "all"]}
@@ -88,6 +89,8 @@ def test_results_follow_from_the_fits():
         assert name in results
     assert "tables/transfer.csv" not in results
     assert "figures/recording_v4_201025.svg" in plan.results(plan.fits(resolved("v4.yaml")))
+    transfer = plan.results(plan.fits(resolved("transfer.yaml")))
+    assert {"tables/transfer.csv", "figures/transfer.svg"} <= set(transfer)
 
 
 @pytest.mark.parametrize("sizes", [[512, 128], ["all", 128], [128, "all", 512]])
@@ -100,8 +103,10 @@ def test_sizes_that_do_not_rise_are_refused(sizes, tmp_path):
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_every_config_of_the_project_has_a_plan(name):
-    config = resolved(name)
+def test_every_config_of_the_project_is_valid_and_has_a_plan(name):
+    loaded = load(CONFIGURATIONS[name])
+    config = loaded.config
+    assert resolve(config, loaded.sources) == config
     results = plan.results(plan.fits(config))
     assert {"tables/scores.csv", "tables/summary.csv"} <= set(results)
     assert len(set(results)) == len(results)

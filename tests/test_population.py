@@ -3,12 +3,13 @@ import pandas as pd
 import pytest
 
 import score
+from whatwhere.conditions import over_seeds
 from whatwhere.metrics import SCORES, scores
-from whatwhere.population import Evaluation, over_seeds, population_scores, standard_errors
+from whatwhere.population import Evaluation, population_scores, standard_errors
 
 
 def recording(rng, n_neurons=200, n_images=30, n_repeats=10, silent=0.0):
-    """True responses and trials of neurons with signal-to-noise ratios around .14, in units of their own."""
+    """True responses and trials of neurons with signal-to-noise ratios around 0.14, in units of their own."""
     ratio = np.exp(rng.normal(-2, 1.5, n_neurons)) * (rng.random(n_neurons) >= silent)
     unit = np.exp(rng.normal(0, 1, n_neurons))
     signal = rng.normal(size=(n_images, n_neurons)) * np.sqrt(ratio) * unit
@@ -21,7 +22,7 @@ def population(predictions, responses):
 
 @pytest.mark.parametrize("silent", [0.0, 0.5])
 def test_a_perfect_model_explains_all_it_can_in_every_recording(silent):
-    """Where the mean of FEVE over neurons is .5 to 10, and with neurons without signal -.02 to 23."""
+    """The mean of FEVE over neurons is 0.5 to 10 here, and with neurons without signal -0.02 to 23."""
     rng = np.random.default_rng(0)
     found = pd.DataFrame([population(*recording(rng, silent=silent)) for _ in range(30)])
     assert found.feve_pooled.mean() == pytest.approx(1, abs=0.02)
@@ -56,16 +57,15 @@ def test_without_repeats_nothing_is_said_of_ceilings(rng):
 
 
 def test_seeds_are_averaged_after_neurons_with_the_sample_sd():
-    scores = pd.DataFrame(
-        {"n_images": 8, "seed": [0, 0, 1, 1, 2, 2], "feve": [0.2, 0.4, 0.5, 0.7, -3.0, 1.0]}
-    )
+    values = {"seed": [0, 0, 1, 1, 2, 2], "feve": [0.2, 0.4, 0.5, 0.7, -3.0, 1.0]}
+    scores = pd.DataFrame(values).assign(n_images=8)
     (row,) = over_seeds(scores, ["feve"], ["n_images"], least=0).to_dict("records")
     assert row == pytest.approx({"n_images": 8, "feve": 0.3, "feve_sd": 0.3})
     assert over_seeds(scores, ["feve"], ["n_images"]).feve[0] == pytest.approx(-0.1 / 3)
 
 
 def table_of(predictions, responses):
-    """Scores of a fit of which half of the neurons are finished."""
+    """Scores of a fit of which half of the neurons converged."""
     table = pd.DataFrame(scores(predictions, responses, noise_free=False))
     return table.assign(converged=table.index % 2 == 0, at_edge=False)
 
@@ -80,7 +80,7 @@ def test_standard_errors_are_the_spread_over_new_images_and_neurons():
     n_neurons, n_images = 40, 50
     means, errors = [], []
     for _ in range(200):
-        # What one prediction lacks on an image, all lack: their errors are not independent.
+        # All predictions lack a common part of each image: their errors are not independent.
         shared = rng.normal(size=(n_images, 1))
         signal = rng.normal(size=(n_images, n_neurons))
         skill = rng.normal(0, 0.3, n_neurons)

@@ -160,7 +160,7 @@ def test_sensorium_sessions_and_their_behavior(tmp_path, ids):
 def test_sensorium_sessions_in_green_and_ultraviolet(tmp_path):
     images = np.stack([pictures(), pictures()[::-1]], 1)
     definition = session(tmp_path / "s", images=images)
-    refuse(definition, tmp_path, "2 channels, not 1 (grey) or 3 (colour): set image.color to stored")
+    refuse(definition, tmp_path, "2 channels, not 1 (grey) or 3 (color): set image.color to stored")
     definition["image"] = IMAGE | {"color": "stored"}
     assert survives(definition, tmp_path).sizes["channel"] == 2
 

@@ -7,14 +7,7 @@ from scipy.stats import ttest_1samp
 
 import answer_questions
 from whatwhere.files import read_table
-from whatwhere.questions import (
-    ABSENT,
-    COLUMNS,
-    QUESTIONS,
-    answers,
-    crossed_interval,
-    interval,
-)
+from whatwhere.questions import ABSENT, COLUMNS, QUESTIONS, answers, crossed_interval, interval
 from whatwhere.sentences import bounds
 
 FAMILIES = {"ridge": "ridge", "cnn": "cnn_factorized", "dense": "cnn_fully_connected"}
@@ -24,38 +17,19 @@ NO_REFERENCE = pd.DataFrame(columns=["experiment", "model", "selection", "n_neur
 
 def score_table(conditions, noise_free=True):
     """Scores of conditions (model, n_neurons, n_images, seed, values of neurons)."""
-    parts = [
-        pd.DataFrame(
-            {
-                "experiment": "fig",
-                "dataset": "data",
-                "model": model,
-                "selection": "population",
-                "n_neurons": n_neurons,
-                "n_images": n_images,
-                "seed": seed,
-                "neuron": np.arange(len(values)),
-                "feve": values,
-                "cc_max": np.nan if noise_free else 0.9,
-                "correlation": values,
-                "converged": True,
-                "at_edge": False,
-            }
-        )
-        for model, n_neurons, n_images, seed, values in conditions
-    ]
-    return pd.concat(parts, ignore_index=True)
+    known = {"experiment": "fig", "dataset": "data", "selection": "population", "converged": True}
+    known |= {"at_edge": False, "cc_max": np.nan if noise_free else 0.9}
+    tables = []
+    for model, n_neurons, n_images, seed, values in conditions:
+        sizes = {"model": model, "n_neurons": n_neurons, "n_images": n_images, "seed": seed}
+        scores = {"neuron": np.arange(len(values)), "feve": values, "correlation": values}
+        tables.append(pd.DataFrame(known | sizes | scores))
+    return pd.concat(tables, ignore_index=True)
 
 
 def ask(scores, question, **changes):
-    tables = {
-        "barcode_scores": None,
-        "exchange_rates": None,
-        "transfer": None,
-        "families": FAMILIES,
-        "figures": FIGURES,
-        "reference": NO_REFERENCE,
-    }
+    tables = dict.fromkeys(("barcode_scores", "exchange_rates", "transfer"))
+    tables |= {"families": FAMILIES, "figures": FIGURES, "reference": NO_REFERENCE}
     found = answers(scores, **(tables | changes))
     return found[found.question == question]
 
@@ -113,10 +87,7 @@ def test_the_interval_over_neurons_and_seeds_holds_the_truth(n_seeds, fit_sd):
 def test_the_same_model_with_another_seed_does_not_differ():
     """One fit of each says nothing of others: an interval over its neurons excluded 0 in 8 of 15 pairs."""
     rng = np.random.default_rng(0)
-    conditions = [
-        ("cnn", 60, 64, 0, rng.normal(0.5, 0.1, 60)),
-        ("dense", 60, 64, 0, rng.normal(0.5, 0.1, 60) - 0.1),
-    ]
+    conditions = [(m, 60, 64, 0, rng.normal(0.5, 0.1, 60) - less) for m, less in (("cnn", 0), ("dense", 0.1))]
     (row,) = ask(score_table(conditions), 2).to_dict("records")
     assert np.isnan([row["low"], row["high"]]).all()
 
@@ -130,12 +101,8 @@ def test_shared_features_are_asked_of_the_same_neurons():
 
 
 def test_models_that_know_a_kernel_or_locate_neurons_are_no_fully_connected_ones():
-    families = FAMILIES | {
-        "known": "cnn_known_kernel",
-        "gaussian": "cnn_gaussian",
-        "inferred": "localization",
-    }
-    families |= {"fixed": "cnn_fixed_mask"}
+    families = FAMILIES | {"known": "cnn_known_kernel", "gaussian": "cnn_gaussian"}
+    families |= {"fixed": "cnn_fixed_mask", "inferred": "localization"}
     conditions = [(model, 2, 64, seed, [0.5, 0.6]) for model in families for seed in (0, 1)]
     found = ask(score_table(conditions), 3, families=families)
     assert set(found.comparison) == {"cnn minus ridge", "cnn minus dense"}
@@ -181,7 +148,7 @@ def test_the_value_of_the_paper_stands_beside_its_own_selection_rule():
     assert np.isnan(found["population"])
 
 
-def curve_cells(model, better, seeds=(0, 1), sizes=(64, 128, 256, 512)):
+def curve_conditions(model, better, seeds=(0, 1), sizes=(64, 128, 256, 512)):
     return [
         (model, 2, d, s, [np.log2(d) / 10 - 0.5 + 0.1 * better + 0.001 * s * (d % 3)] * 2)
         for d in sizes
@@ -190,7 +157,7 @@ def curve_cells(model, better, seeds=(0, 1), sizes=(64, 128, 256, 512)):
 
 
 def test_saved_images_are_read_off_both_curves_at_a_stated_performance():
-    table = score_table([*curve_cells("cnn", 1.5), *curve_cells("dense", 0)])
+    table = score_table([*curve_conditions("cnn", 1.5), *curve_conditions("dense", 0)])
     rows = ask(table, 2)
     (row,) = rows[rows.unit == "seeds"].to_dict("records")
     assert (row["value"], row["n"]) == (pytest.approx(1.5, abs=0.1), 2)
@@ -199,7 +166,7 @@ def test_saved_images_are_read_off_both_curves_at_a_stated_performance():
 
 
 def test_images_saved_on_a_plateau_are_bounded_and_no_number():
-    table = score_table([*curve_cells("cnn", 5), *curve_cells("dense", 0)])
+    table = score_table([*curve_conditions("cnn", 5), *curve_conditions("dense", 0)])
     rows = ask(table, 2)
     (row,) = rows[rows.unit == "seeds"].to_dict("records")
     assert np.isnan([row["value"], row["high"]]).all()
@@ -245,22 +212,18 @@ def test_what_a_run_lacks_is_said_and_never_invented(tmp_path):
     NO_REFERENCE.to_csv(tmp_path / "reference.csv", index=False)
     names = ("answers.csv", "sentences.csv", "answers.html", "front.html")
     paths = {name: tmp_path / name for name in names}
-    answer_questions.main(
-        *(tmp_path / "scores.csv", [], [], [], [tmp_path / "reference.csv"], {}, FAMILIES, FIGURES),
-        *paths.values(),
-    )
+    inputs = (tmp_path / "scores.csv", [], [], [], [tmp_path / "reference.csv"])
+    answer_questions.main(*inputs, {}, FAMILIES, FIGURES, *paths.values())
     table = read_table(paths["answers.csv"])
     assert table.columns.tolist() == COLUMNS
     assert table["question"].tolist() == list(QUESTIONS)
     assert (table["comparison"] == ABSENT).all()
     assert table["value"].isna().all()
     for page in ("answers.html", "front.html"):
-        assert paths[page].read_text().count("Not answered by this run: add an experiment with") == len(
-            QUESTIONS
-        )
+        assert paths[page].read_text().count("Not answered by this run: add an experiment") == len(QUESTIONS)
 
 
-def test_answers_say_which_share_of_fits_was_cut_short_or_at_an_edge():
+def test_answers_say_which_share_of_fits_stopped_at_max_steps_or_at_an_edge():
     scores = score_table([(name, 10, 64, seed, [0.5, 0.6]) for name in ("cnn", "dense") for seed in (0, 1)])
     whole = ask(scores, 2)
     assert whole[["converged", "at_edge"]].to_numpy().tolist() == [[True, 0]]

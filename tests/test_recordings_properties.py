@@ -19,7 +19,6 @@ from whatwhere.recordings import load
 from whatwhere.recordings.fetch import fetch
 from whatwhere.recordings.pictures import in_numeric_order
 from whatwhere.recordings.preprocess import preprocess
-from whatwhere.recordings.presentations import by_image
 from whatwhere.recordings.splits import assign, validation_share
 
 SHARE = st.floats(0.1, 0.4)
@@ -72,20 +71,6 @@ def test_splits_depend_on_the_seed_alone(contents, seed):
     np.testing.assert_array_equal(assign(groups, None, config, "x"), assign(groups, None, config, "y"))
     more = assign(groups, None, config | {"folds": 5}, "x")
     np.testing.assert_array_equal(more[:3], assign(groups, None, config, "x"))
-
-
-@given(st.lists(st.integers(0, 7), min_size=1, max_size=60))
-def test_every_trial_is_kept_once_under_its_image(shown):
-    shown = np.unique(shown, return_inverse=True)[1]
-    trials = np.arange(len(shown) * 2, dtype=float).reshape(-1, 2)
-    stacked = np.asarray(by_image(shown, trials).dense())
-    assert stacked.shape == (np.bincount(shown).max(), shown.max() + 1, 2)
-    for image in range(shown.max() + 1):
-        column = stacked[:, image]
-        kept = column[~np.isnan(column[:, 0])]
-        np.testing.assert_array_equal(kept, trials[shown == image])
-        # Repeats fill from the front.
-        assert np.isfinite(column[: len(kept)]).all()
 
 
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=12), st.sampled_from([3, (5, 4)]))

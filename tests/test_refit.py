@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from test_ensemble import MEAN, RIDGE, predictable
 
 from whatwhere.dataset import repeat_mean, select_images
 from whatwhere.fit_data import load_fit_data, with_validation
@@ -13,7 +14,6 @@ from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors, to_validation
 
 BANK = {"wavelengths": [4], "orientations": 2, "average_pooling": 2}
-RIDGE = {"family": "ridge", "input": "image", "loss": "mse", "grid": [{"ridge_l2": [1.0, 100.0]}]}
 DEFINITIONS = {
     "ridge": RIDGE,
     "ridge_bank": RIDGE | {"input": "features", "feature_bank": BANK, "responses": {"scale": "sd"}},
@@ -33,10 +33,7 @@ def definition(request):
 
 @pytest.fixture
 def dataset(tiny_dataset, rng):
-    """Responses that every model can predict in part."""
-    images = tiny_dataset["images"].values.reshape(60, -1)
-    linear = images @ rng.normal(size=(images.shape[1], 5)) / 30
-    return tiny_dataset.assign(responses=tiny_dataset["responses"] * 0.1 + linear.astype(np.float32))
+    return predictable(tiny_dataset, rng)
 
 
 def refitted(definition):
@@ -44,34 +41,33 @@ def refitted(definition):
 
 
 @pytest.fixture
-def condition(dataset):
+def fit_data(dataset):
     return load_fit_data(dataset, None, None, 0)
 
 
-def test_the_second_fit_is_one_to_all_images_with_the_statistics_of_the_training_images(condition):
-    first, again = fit_seed(ModelSpec.of(RIDGE), 0, condition), fit_seed(refitted(RIDGE), 0, condition)
-    expected = fit_seed(ModelSpec.of(RIDGE), 0, with_validation(condition))
+def test_the_second_fit_is_one_to_all_images_with_the_statistics_of_the_training_images(fit_data):
+    first, again = fit_seed(ModelSpec.of(RIDGE), 0, fit_data), fit_seed(refitted(RIDGE), 0, fit_data)
+    expected = fit_seed(ModelSpec.of(RIDGE), 0, with_validation(fit_data))
     for found, one in zip(again.parameters, expected.parameters, strict=True):
         assert found.keys() == one.keys()
         assert all(torch.equal(found[name], one[name]) for name in found)
-    assert again.standardize is first.standardize is condition.standardize
+    assert again.standardize is first.standardize is fit_data.standardize
 
 
-def test_selection_and_mixtures_see_the_first_fits_only(definition, condition, dataset):
-    first = fit_seed(ModelSpec.of(definition), 0, condition)
-    again = fit_seed(refitted(definition), 0, condition)
+def test_selection_and_mixtures_see_the_first_fits_only(definition, fit_data, dataset):
+    first = fit_seed(ModelSpec.of(definition), 0, fit_data)
+    again = fit_seed(refitted(definition), 0, fit_data)
     assert to_validation(definition, [again]).identical(to_validation(definition, [first]))
-    images = select_images(dataset, condition.subset.validation)
-    responses = repeat_mean(dataset, condition.subset.validation, condition.subset.neurons)
-    mean = {"family": "mean", "loss": "mse", "grid": [{}]}
-    constant = fit_seed(ModelSpec.of(mean), 0, condition)
+    images = select_images(dataset, fit_data.subset.validation)
+    responses = repeat_mean(dataset, fit_data.subset.validation, fit_data.subset.neurons)
+    constant = fit_seed(ModelSpec.of(MEAN), 0, fit_data)
     mixed = []
     for candidates in (first, again):
         members = [
             MemberFits(name, to_tensors(of, [one]), to_validation(of, [one]))
-            for name, of, one in (("closed", definition, candidates), ("mean", mean, constant))
+            for name, of, one in (("closed", definition, candidates), ("mean", MEAN, constant))
         ]
-        mixed.append(fit_ensemble_seed(members, 0, condition, images, responses))
+        mixed.append(fit_ensemble_seed(members, 0, fit_data, images, responses))
     (before, ranked), (after, ranked_again) = mixed
     assert ranked_again.member.tolist() == ranked.member.tolist()
     np.testing.assert_allclose(after.fits[0].validation_loss, before.fits[0].validation_loss, rtol=1e-5)
@@ -81,18 +77,18 @@ def test_selection_and_mixtures_see_the_first_fits_only(definition, condition, d
     assert any(not torch.equal(after.parameters[0][name], before.parameters[0][name]) for name in names)
 
 
-def test_images_of_a_pool_stay_with_their_recording(condition):
-    of_train = np.repeat([0, 1], [len(condition.train_images) - 7, 7])
-    of_validation = np.repeat([0, 1], [4, len(condition.validation_images) - 4])
+def test_images_of_a_pool_stay_with_their_recording(fit_data):
+    of_train = np.repeat([0, 1], [len(fit_data.train_images) - 7, 7])
+    of_validation = np.repeat([0, 1], [4, len(fit_data.validation_images) - 4])
     pooled = FitPool(of_train, of_validation, np.zeros(5, int))
-    marked = condition.__class__(**(vars(condition) | {"pooled": pooled}))
+    marked = fit_data.__class__(**(vars(fit_data) | {"pooled": pooled}))
     all_images = with_validation(marked)
     assert all_images.pooled is not None
     assert (np.diff(all_images.pooled.train) >= 0).all()
     for number in (0, 1):
         expected = [
-            condition.train_images[of_train == number],
-            condition.validation_images[of_validation == number],
+            fit_data.train_images[of_train == number],
+            fit_data.validation_images[of_validation == number],
         ]
         found = all_images.train_images[all_images.pooled.train == number]
         np.testing.assert_array_equal(found, np.concatenate(expected))

@@ -26,19 +26,15 @@ def test_a_shift_is_the_horizontal_distance_of_two_curves(image_doublings):
 
 
 def test_a_shift_does_not_depend_on_the_form_of_the_curves():
-    steep, early = (lambda y: y**3), (lambda y: np.sqrt(y))
-    for form in (steep, early):
+    for form in (lambda y: y**3, np.sqrt):
         assert shift(form(curve(10.8)), form(curve(10))).image_doublings == pytest.approx(0.8, abs=0.05)
 
 
 def test_intervals_narrow_with_seeds_and_widen_with_noise():
-    widths = [
-        found.high - found.low
-        for found in (
-            shift(curve(10.5, n, sd, seed=1), curve(10, n, sd, seed=2))
-            for n, sd in ((4, 0.02), (16, 0.02), (16, 0.1))
-        )
-    ]
+    widths = []
+    for n, sd in ((4, 0.02), (16, 0.02), (16, 0.1)):
+        found = shift(curve(10.5, n, sd, seed=1), curve(10, n, sd, seed=2))
+        widths.append(found.high - found.low)
     assert widths[1] < widths[0] < widths[2]
 
 
@@ -121,7 +117,7 @@ def test_a_rate_is_the_shift_per_doubling_of_neurons_for_every_pair():
     assert list(zip(rows.neurons_from, rows.neurons_to, strict=True)) == [(1, 4), (1, 16), (4, 16)]
     np.testing.assert_allclose(rows.rate, 0.4, atol=0.03)
     assert (rows.n_seeds == 2).all()
-    # Four times the neurons at .4 doublings of images per doubling.
+    # Four times the neurons at 0.4 doublings of images per doubling.
     np.testing.assert_allclose(rows.recording_time.iloc[0], 2**-0.8, atol=0.03)
     np.testing.assert_allclose(rows.n_responses.iloc[0], 2**1.2, atol=0.1)
     stated = rates[rates.stated]
@@ -140,7 +136,7 @@ def test_the_papers_curves_say_that_neurons_are_worth_less_the_more_there_are():
 
 @pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say():
-    """Where one rate for all sizes with a bootstrap covered in 17 % of two-seed designs of the quick run."""
+    """One rate for all sizes with a bootstrap covered in 17 % of two-seed designs of the quick run."""
     for name in ("quick, 3 seeds, logistic", "V4"):
         found = coverage(DESIGNS[name], 25, seed=1)
         assert found.covers.mean() > 0.9

@@ -1,4 +1,4 @@
-"""Answers in sentences: what they say of given numbers, and that pictures and tables show the same."""
+"""Answers in sentences from given numbers, and pictures and tables of the same numbers."""
 
 import numpy as np
 import pandas as pd
@@ -9,48 +9,18 @@ import answer_questions
 from whatwhere import sentences
 from whatwhere.questions import ABSENT, COLUMNS, QUESTIONS
 
-DIFFERENCE = {
-    "comparison": "cnn minus dense",
-    "model": "cnn",
-    "against": "dense",
-    "dataset": "conditions",
-    "selection": "population",
-    "n_neurons": 100,
-    "n_images": 1024,
-    "measure": "feve",
-    "value": 0.3,
-    "low": 0.2,
-    "high": 0.4,
-    "n": 100,
-    "unit": "neurons, 3 seeds",
-    "first": 0.8,
-    "second": 0.5,
-    "converged": True,
-    "source": "tables/scores.csv, one",
-}
+DIFFERENCE = {"comparison": "cnn minus dense", "model": "cnn", "against": "dense", "dataset": "two_types"}
+DIFFERENCE |= {"selection": "population", "n_neurons": 100, "n_images": 1024, "measure": "feve"}
+DIFFERENCE |= {"value": 0.3, "low": 0.2, "high": 0.4, "n": 100, "unit": "neurons, 3 seeds"}
+DIFFERENCE |= {"first": 0.8, "second": 0.5, "converged": True, "source": "tables/scores.csv, one"}
 SINGLE = {"low": np.nan, "high": np.nan, "unit": "neurons, 1 seed"}
-TOGETHER = {
-    "comparison": "cnn: 1000 neurons fitted jointly minus 1",
-    "against": "1 neuron",
-    "n_neurons": 1000,
-    "value": 0.66,
-    "low": np.nan,
-    "high": np.nan,
-    "n": 1,
-    "unit": "seeds",
-    "first": 0.83,
-    "second": 0.17,
-    "paper": 0.77,
-    "paper_first": 0.89,
-    "paper_second": 0.12,
-}
-RATE = {
+TOGETHER = SINGLE | {"comparison": "cnn: 1000 neurons fitted jointly minus 1", "against": "1 neuron"}
+TOGETHER |= {"n_neurons": 1000, "value": 0.66, "n": 1, "unit": "seeds", "first": 0.83, "second": 0.17}
+TOGETHER |= {"paper": 0.77, "paper_first": 0.89, "paper_second": 0.12}
+ALONE = {"first": np.nan, "second": np.nan}
+RATE = ALONE | {"against": "10 neurons", "measure": "exchange rate at feve 0.31", "n_images": np.nan}
+RATE |= {
     "comparison": "cnn: a doubling of neurons in doublings of images, 10 to 100 neurons",
-    "against": "10 neurons",
-    "measure": "exchange rate at feve 0.31",
-    "n_images": np.nan,
-    "first": np.nan,
-    "second": np.nan,
     "unit": "seeds",
 }
 
@@ -68,21 +38,21 @@ def written(question, *changes):
 
 def test_the_first_question_is_answered_by_what_neurons_reach_together_and_alone():
     assert written(1, TOGETHER) == (
-        "Yes, as far as single seeds tell: in conditions with 1024 images, 1000 neurons fitted together by cnn "
-        "reach a FEVE of .83 where 1 neuron alone reaches .17 (one seed, no interval; the paper .89 and .12)"
-        "; the only comparison of this run."
+        "Yes, as far as single seeds tell: in two_types with 1024 images, 1000 neurons fitted together by "
+        "cnn reach a FEVE of 0.83; 1 neuron alone reaches 0.17 (one seed, no interval; the paper reports "
+        "0.89 and 0.12). This is the only comparison of the run."
     )
 
 
-def test_rivals_are_answered_by_the_closest_of_the_largest_sizes():
+def test_baselines_are_answered_by_the_closest_of_the_largest_sizes():
     far = {"against": "ridge", "value": 0.6, "low": 0.5, "high": 0.7, "second": 0.2}
     small = {"n_images": 256, "value": 0.1}
     sentence = written(3, far, {}, small)
     assert sentence.startswith(
-        "Yes: in conditions with 100 neurons and 1024 images, cnn reaches a FEVE of .80 and the closest baseline, "
-        "dense, .50 (95 % interval .20 to .40)"
+        "Yes: in two_types with 100 neurons and 1024 images, cnn reaches a FEVE of 0.80 and the closest "
+        "baseline, dense, 0.50 (95 % interval 0.20 to 0.40)."
     )
-    assert sentence.endswith("the interval is above 0 in 3 of 3 comparisons.")
+    assert sentence.endswith(" The interval lies above 0 in 3 of 3 comparisons.")
 
 
 @pytest.mark.parametrize(
@@ -103,26 +73,24 @@ def test_the_first_words_are_a_verdict_over_all_intervals(changes, words):
     assert written(3, *changes).startswith(f"{words}: ")
 
 
-def test_images_saved_are_told_beside_the_difference():
-    saved = {"first": np.nan, "second": np.nan, "measure": "doublings at feve 0.50", "value": 1.5, "low": 1.2}
-    saved |= {"high": np.nan, "unit": "seeds", "n": 3}
-    assert "; it saves 1.50 doublings of images against dense (95 % interval: at least 1.20)" in written(
-        2, {}, saved
-    )
+def test_images_saved_stand_beside_the_difference():
+    saved = ALONE | {"value": 1.5, "low": 1.2, "high": np.nan, "unit": "seeds", "n": 3}
+    words = "cnn saves 1.50 doublings of training images against dense (95 % interval: at least 1.20)."
+    assert words in written(2, {}, saved)
 
 
-def test_fits_that_were_cut_short_are_told():
-    assert written(3, {"converged": False}).endswith("; some fits stopped at max_steps.")
+def test_fits_that_stopped_at_max_steps_are_mentioned():
+    assert written(3, {"converged": False}).endswith(". Some fits stopped at max_steps.")
 
 
 @pytest.mark.parametrize(("values", "word"), [((1.0, 0.9), "Yes"), ((1.0, 0.5), "In part"), ((0.1,), "No")])
 def test_barcodes_are_judged_by_the_least_agreement(values, word):
-    rows = [
+    rows = (
         {"value": value, "measure": "ari", "model": f"model_{value}", "first": np.nan} for value in values
-    ]
+    )
     sentence = written(4, *rows)
     assert sentence.startswith(f"{word}: ")
-    assert f"for model_{min(values)} in conditions" in sentence
+    assert f"for model_{min(values)} in two_types" in sentence
 
 
 @pytest.mark.parametrize(
@@ -135,31 +103,31 @@ def test_barcodes_are_judged_by_the_least_agreement(values, word):
         (np.nan, 1.2, np.nan, "More neurons"),
     ],
 )
-def test_neurons_are_held_against_images(value, low, high, words):
+def test_neurons_are_compared_with_images(value, low, high, words):
     sentence = written(5, RATE | {"value": value, "low": low, "high": high})
-    assert sentence.startswith(f"{words}: with cnn in conditions, from 10 neurons to 100 neurons")
+    assert sentence.startswith(f"{words}: with cnn in two_types, from 10 neurons to 100 neurons")
 
 
-WAY = {"model": "pooled", "against": "own images, ridge", "measure": "correlation", "n_images": 50}
-WAY |= {"unit": "neurons, 5 folds"}
+STRATEGY = {"model": "pooled", "against": "own images, ridge", "measure": "correlation", "n_images": 50}
+STRATEGY |= {"unit": "neurons, 5 folds"}
 
 
-def test_other_recordings_are_told_by_the_way_that_gains_most():
-    own = WAY | {"model": "own images, network", "value": 0.9, "low": 0.8, "high": 1.0}
-    frozen = WAY | {"model": "transferred core, frozen", "value": 0.1, "low": 0.05, "high": 0.15}
-    saved = WAY | {"first": np.nan, "second": np.nan} | {"value": 2.0, "low": 1.5, "high": np.nan}
-    assert written(6, own, frozen, WAY, saved) == (
-        "Yes: at best, in conditions with 50 images of its own, the strategy 'pooled' reaches a correlation of .80 "
-        "where 'own images, ridge' reaches .50 (95 % interval .20 to .40); it saves 2.00 doublings of images "
-        "against own images, ridge (95 % interval: at least 1.50); the interval is above 0 in 2 of 2 "
-        "comparisons."
+def test_other_recordings_are_answered_by_the_strategy_that_gains_most():
+    own = STRATEGY | {"model": "own images, network", "value": 0.9, "low": 0.8, "high": 1.0}
+    frozen = STRATEGY | {"model": "transferred core, frozen", "value": 0.1, "low": 0.05, "high": 0.15}
+    saved = STRATEGY | ALONE | {"value": 2.0, "low": 1.5, "high": np.nan}
+    assert written(6, own, frozen, STRATEGY, saved) == (
+        "Yes: at best, in two_types with 50 images of its own, the strategy 'pooled' reaches a correlation "
+        "of 0.80 and the baseline 'own images, ridge' 0.50 (95 % interval 0.20 to 0.40). In two_types, "
+        "'pooled' saves 2.00 doublings of training images against 'own images, ridge' (95 % interval: at "
+        "least 1.50). The interval lies above 0 in 2 of 2 comparisons."
     )
     assert written(6, own).startswith("Not answered by this run")
 
 
-def test_curves_without_a_common_size_are_told_by_the_images_saved():
-    saved = {"first": np.nan, "second": np.nan, "value": 1.5, "low": 1.0, "high": 2.0, "unit": "seeds"}
-    words = "Yes: in conditions, cnn and dense have no size in common; it saves 1.50 doublings"
+def test_curves_without_a_common_size_are_answered_by_the_images_saved():
+    saved = ALONE | {"value": 1.5, "low": 1.0, "high": 2.0, "unit": "seeds"}
+    words = "Yes: in two_types, cnn and dense were fitted to no common size. In two_types, cnn saves 1.50 "
     assert written(2, saved).startswith(words)
 
 
@@ -171,7 +139,7 @@ def test_what_a_run_lacks_is_asked_for():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.5, ".50"), (-0.03, "-.03"), (1.0, "1.00"), (0.999, "1.00"), (-0.001, ".00")]
+    ("value", "text"), [(0.5, "0.50"), (-0.03, "-0.03"), (0.999, "1.00"), (-0.001, "0.00")]
 )
 def test_numbers_in_sentences_have_two_decimals(value, text):
     assert sentences.decimals(value) == text
@@ -202,7 +170,7 @@ def test_a_picture_has_the_values_the_zero_line_and_the_paper():
     plt.close(figure)
 
 
-def test_rows_of_the_table_on_the_page_are_told_apart():
+def test_rows_of_the_table_on_the_page_differ_in_their_names():
     rows = table(2, {}, {"selection": "neuron"}, {"dataset": "others"})
     _, shown = answer_questions.section(2, rows)
     names = [row.split("<td>0.3</td>")[0] for row in shown.split("<tr>")[1:]]
@@ -230,4 +198,4 @@ def test_the_end_of_a_run_prints_its_sentences_and_where_to_read_on(tmp_path, mo
     assert "is written by: make report" in printed
     (tmp_path / "results" / "quick" / "report.html").touch()
     sentences.main([])
-    assert "The report is results/quick/report.html" in capsys.readouterr().out
+    assert "in one file, results/quick/report.html." in capsys.readouterr().out

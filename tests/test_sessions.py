@@ -1,12 +1,14 @@
-"""Recordings that are fitted together."""
+"""Pooled recordings."""
 
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from conftest import factorized, small_core, small_training
 
+import load_recording
 from whatwhere import sta
-from whatwhere.dataset import TEST
+from whatwhere.dataset import TEST, open_dataset, write_dataset
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
 from whatwhere.fitted.seed_fit import SeedFit
@@ -42,6 +44,16 @@ def pooled(recordings):
     return pool(recordings, "both")
 
 
+def test_the_script_pools_the_files_of_recordings(recordings, pooled, tmp_path):
+    paths = [tmp_path / f"{name}.nc" for name in recordings]
+    for data, path in zip(recordings.values(), paths, strict=True):
+        write_dataset(data, path)
+    definition = {"kind": "pooled", "recordings": [*recordings]}
+    load_recording.main("both", definition, tmp_path, None, tmp_path / "both.nc", paths)
+    with open_dataset(tmp_path / "both.nc") as stored:
+        xr.testing.assert_equal(stored.load(), pooled)
+
+
 def test_folds_of_the_first_stay_and_copies_of_its_images_follow(recordings, pooled):
     split = pooled["split"].values
     np.testing.assert_array_equal(split[:, :60], recordings["first"]["split"].values)
@@ -59,7 +71,7 @@ def test_no_neuron_responds_to_images_of_other_recordings(recordings, pooled):
     assert pooled["neuron_id"].values[[0, 5]].tolist() == ["first 0", "second 0"]
 
 
-def test_a_fit_sees_of_the_first_what_it_sees_of_it_alone_and_all_of_the_others(recordings, pooled):
+def test_a_fit_gets_the_same_images_of_the_first_recording_and_all_images_of_the_others(recordings, pooled):
     alone = load_fit_data(recordings["first"], None, 20, 1)
     together = load_fit_data(pooled, None, 20, 1)
     n_train, n_validation = len(alone.train_images), len(alone.validation_images)
@@ -67,7 +79,7 @@ def test_a_fit_sees_of_the_first_what_it_sees_of_it_alone_and_all_of_the_others(
     np.testing.assert_array_equal(together.train_responses[:n_train, :5], alone.train_responses)
     np.testing.assert_array_equal(together.validation_images[:n_validation], alone.validation_images)
     assert together.n_images == 20
-    # Standardised on its own: images of the second have mean -5 where those of the first have 3.
+    # Standardized by recording: images of the second have mean -5 where those of the first have 3.
     assert abs(together.train_images[n_train:].mean()) < 0.1
     assert (pooled["split"].values[1, together.subset.train] != TEST).all()
 
@@ -75,9 +87,9 @@ def test_a_fit_sees_of_the_first_what_it_sees_of_it_alone_and_all_of_the_others(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.isel(x=slice(10)), "'first' and 'second' have images of 3 x 9 x 11 and 3 x 9 x 10"),
-        (lambda d: d.assign_attrs(normalize="none"), "normalised as per_pixel and none"),
-        (lambda d: d.isel(fold=[0]), "2 and 1 folds"),
+        (lambda d: d.isel(x=slice(10)), r"'first' and 'second' differ, 3 x 9 x 11 .* and 3 x 9 x 10"),
+        (lambda d: d.assign_attrs(normalize="none"), "per_pixel and none: set image.normalize"),
+        (lambda d: d.isel(fold=[0]), "2 folds and 1 folds: set split.folds"),
     ],
 )
 def test_recordings_that_do_not_fit_are_refused(recordings, change, message):
@@ -91,7 +103,7 @@ def ridge(data):
     return SeedFit.of(to_tensors(definition, candidates), 0, 0)
 
 
-def test_closed_forms_of_a_pool_are_those_of_its_recordings(recordings, pooled):
+def test_closed_forms_of_pooled_recordings_are_closed_forms_of_each(recordings, pooled):
     second = recordings["second"]
     second["split"] = second["split"].dims, pooled["split"].values[:, 60:]
     recording = np.repeat([0, 1], [60, 50])
@@ -158,8 +170,7 @@ def fit(pooled):
     return SeedFit.of(to_tensors(DEFINITION, [train(pooled)]), 0, 0)
 
 
-def test_every_neuron_is_shown_new_images_as_those_of_its_own_recording(pooled, fit):
-    """The pixels of the recordings differ, so that those of another are far from what a neuron knows."""
+def test_new_images_are_standardized_as_images_of_the_recording_of_each_neuron(pooled, fit):
     images = pooled["images"].values[:60:20]
     expected = [fit.predict(images, np.full(3, number)) for number in range(2)]
     assert np.isfinite(expected[0][:, :5]).all()
@@ -169,7 +180,7 @@ def test_every_neuron_is_shown_new_images_as_those_of_its_own_recording(pooled, 
     np.testing.assert_array_equal(found[:, 5:], expected[1][:, 5:])
 
 
-def test_one_neuron_of_a_pool_answers_as_it_does_among_all(pooled, fit):
+def test_one_neuron_alone_answers_as_among_all_neurons(pooled, fit):
     neurons = torch.tensor([0, 7, 5, 4])
     images = pooled["images"].values[[0, 30, 60, 109]]
     alone = fit.own_responses(torch.from_numpy(images), neurons).detach().numpy()

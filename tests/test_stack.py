@@ -88,9 +88,9 @@ def train(definition, together, dtype=torch.float64, **changes):
     fits = []
     size = len(encoders) if together else 1
     for first in range(0, len(encoders), size):
-        session = slice(first, first + size)
+        group = slice(first, first + size)
         order = torch.Generator().manual_seed(2)
-        training = Training(encoders[session], [Block(data(dtype))], objectives[session], config, [order])
+        training = Training(encoders[group], [Block(data(dtype))], objectives[group], config, [order])
         fits += training.run(lambda _: None)
     return encoders, fits
 

@@ -1,5 +1,3 @@
-import io
-import zipfile
 from itertools import pairwise
 
 import numpy as np
@@ -81,42 +79,33 @@ def test_generated_images_are_standardized_and_stationary():
 
 
 @pytest.mark.slow
-def test_generated_colours_are_correlated_as_in_photographs():
+def test_generated_colors_are_correlated_as_in_photographs():
     generated = leaves(400, channels=3)
     correlation = np.corrcoef(generated.transpose(1, 0, 2, 3).reshape(3, -1))
     share = np.linalg.eigvalsh(correlation) / 3
-    # Photographs: .90 luminance, .08 yellow-blue, .02 red-green.
+    # Photographs: 0.90 luminance, 0.08 yellow-blue, 0.02 red-green.
     np.testing.assert_allclose(share, [0.015, 0.08, 0.905], atol=0.03)
 
 
-def test_more_generated_images_leave_the_first_ones_as_they_are():
-    np.testing.assert_array_equal(leaves(70)[:40], leaves(40))
-    assert not np.array_equal(leaves(40), leaves(40, seed=1))
-
-
-def test_generated_images_differ_between_blocks():
-    images = leaves(96).reshape(96, -1)
-    assert len(np.unique(images, axis=0)) == 96
+def test_generated_images_differ_and_more_images_leave_the_first_images_as_they_are():
+    images = leaves(70)
+    assert len(np.unique(images, axis=0)) == 70
+    np.testing.assert_array_equal(images[:40], leaves(40))
+    assert not np.array_equal(images[:40], leaves(40, seed=1))
 
 
 def test_crops_are_pieces_of_pictures_of_their_split():
     crops = numbered([18, 17, 19])
     seen = []
     for split in (TRAIN, VALIDATION, TEST):
-        images, _ = fill(crops, 10, split)
+        images, pixels = fill(crops, 10, split)
+        assert pixels == len(np.unique(images))
         picture = crops.pictures[split][0]
         for image in images[:, 0]:
             y, x = np.argwhere(picture == image[0, 0])[0]
             np.testing.assert_array_equal(image, picture[y : y + 16, x : x + 16])
         seen.append(set(images.ravel().tolist()))
-    assert not seen[0] & seen[1]
-    assert not seen[0] & seen[2]
-    assert not seen[1] & seen[2]
-
-
-def test_independent_pixels_are_the_different_ones_that_were_shown():
-    images, pixels = fill(numbered([18, 17, 19]), 7, TRAIN)
-    assert pixels == len(np.unique(images))
+    assert len(set.union(*seen)) == sum(map(len, seen))
 
 
 def test_no_crop_is_shown_twice_and_all_can_be_shown():
@@ -126,6 +115,8 @@ def test_no_crop_is_shown_twice_and_all_can_be_shown():
     assert pixels == 18 * 20
     with pytest.raises(UserError, match="15 different train crops of 16 x 16 px, expected 16"):
         fill(crops, 16, TRAIN)
+    with pytest.raises(UserError, match="0 different test crops"):
+        fill(Crops("numbers", crops.pictures[:1], np.array([TRAIN])), 1, TEST)
 
 
 def test_pictures_smaller_than_a_crop_are_never_used():
@@ -158,24 +149,11 @@ def test_splits_of_photographs_have_independent_pixels():
     assert 0.2 < independent["independent_pixels_train"] / (200 * 31**2) < 0.9
 
 
-def write_images(path, arrays):
-    with zipfile.ZipFile(path, "w") as archive:
-        for index, array in enumerate(arrays):
-            stream = io.BytesIO()
-            Image.fromarray(array).save(stream, "PNG")
-            archive.writestr(f"image{index}.png", stream.getvalue())
-
-
 def test_copies_of_an_image_file_share_a_split(rng, tmp_path):
     arrays = [rng.integers(0, 255, (20, 24), np.uint8) for _ in range(12)]
-    write_images(tmp_path / "a.zip", [*arrays, *arrays])
-    definition = {
-        "source": "images",
-        "path": str(tmp_path / "a.zip"),
-        "validation": 0.25,
-        "test": 0.25,
-        "seed": 3,
-    }
+    for index, array in enumerate([*arrays, *arrays]):
+        Image.fromarray(array).save(tmp_path / f"image{index}.png")
+    definition = {"source": "images", "path": str(tmp_path), "validation": 0.25, "test": 0.25, "seed": 3}
     crops = open_stimuli(definition, "grey", None, "datasets.a")
     np.testing.assert_array_equal(crops.split[:12], crops.split[12:])
     assert np.bincount(crops.split).tolist() == [12, 6, 6]
@@ -188,7 +166,7 @@ def test_a_folder_without_images_is_refused(tmp_path):
         open_stimuli(definition, "grey", None, "datasets.a")
 
 
-def test_images_of_a_recording_keep_their_split(tiny_dataset, tmp_path):
+def test_images_of_a_recording_keep_their_split_and_grey_images_give_no_color(tiny_dataset, tmp_path):
     tiny_dataset.to_netcdf(tmp_path / "tiny.nc")
     definition = {"source": "recording", "dataset": "tiny"}
     crops = open_stimuli(definition, "rgb", tmp_path / "tiny.nc", "datasets.a")
@@ -196,13 +174,9 @@ def test_images_of_a_recording_keep_their_split(tiny_dataset, tmp_path):
     np.testing.assert_array_equal(np.stack(crops.pictures), tiny_dataset["images"])
     images, _ = fill(crops, 10, TEST, channels=3, size=9)
     assert images.shape == (10, 3, 9, 9)
-
-
-def test_grey_recordings_give_no_colour(tiny_dataset, tmp_path):
-    tiny_dataset.isel(channel=[0]).to_netcdf(tmp_path / "tiny.nc")
-    definition = {"source": "recording", "dataset": "tiny"}
+    tiny_dataset.isel(channel=[0]).to_netcdf(tmp_path / "grey.nc")
     with pytest.raises(UserError, match="rgb is set but the images are grey"):
-        open_stimuli(definition, "rgb", tmp_path / "tiny.nc", "datasets.a")
+        open_stimuli(definition, "rgb", tmp_path / "grey.nc", "datasets.a")
 
 
 @pytest.mark.slow
@@ -223,9 +197,3 @@ def test_photographs_of_a_published_recording_are_stimuli(cowley_folder, tmp_pat
 
 def test_generated_stimuli_are_new_pixels():
     assert fill(Generated(), 33, TRAIN)[1] == 33 * 16**2
-
-
-def test_a_split_without_pictures_is_refused():
-    crops = Crops("numbers", [np.zeros((1, 20, 20))], np.array([TRAIN]))
-    with pytest.raises(UserError, match="0 different test crops"):
-        fill(crops, 1, TEST)

@@ -20,7 +20,7 @@ MODELS = TABLE1["experiments"][0]["models"]
 
 
 def thinned(name):
-    """What makes a model of the table tiny: two filters per layer, one setting, forty steps."""
+    """Changes that make a model of the table tiny: two filters per layer, one setting, forty steps."""
     definition = TABLE1["models"][name]
     update = {"grid": [{key: values[:1] for key, values in definition["grid"][0].items()}]}
     if "cores" in definition:
@@ -49,33 +49,19 @@ def test_regions_are_averaged_by_their_number_of_neurons():
 def test_the_paper_averages_its_regions_in_the_same_way():
     paper = pd.read_csv(REFERENCE)
     neurons = {"1": 103, "2": 55, "3": 102}
-    for _, part in paper.groupby("model"):
-        values = part.set_index("region").correlation
-        regions = pd.DataFrame(
-            [row(n_neurons=n, correlation=values[region]) for region, n in neurons.items()]
-        )
-        assert collect_table1.average_row(regions)["correlation"] == pytest.approx(
-            values["average"], abs=0.01
-        )
+    for _, rows in paper.groupby("model"):
+        values = rows.set_index("region").correlation
+        regions = pd.DataFrame([row(n_neurons=n, correlation=values[name]) for name, n in neurons.items()])
+        average = collect_table1.average_row(regions)["correlation"]
+        assert average == pytest.approx(values["average"], abs=0.01)
 
 
 def test_a_row_sums_losses_over_neurons_and_averages_them_over_seeds():
     keys = {"selection": "population", "n_neurons": 3, "n_images": 80}
-    scores = pd.DataFrame(
-        [
-            keys
-            | {"seed": seed, "neuron": neuron, "correlation": r, "feve": feve}
-            | {"converged": seed == 0, "at_edge": neuron == 0}
-            for seed, neuron, r, feve in [
-                (0, 0, 0.2, 0.5),
-                (0, 1, 0.4, 0.1),
-                (0, 2, 0.6, -90.0),
-                (1, 0, 0.4, 0.5),
-                (1, 1, 0.6, 0.3),
-                (1, 2, 0.8, -80.0),
-            ]
-        ]
-    )
+    rows = [(0, 0, 0.2, 0.5), (0, 1, 0.4, 0.1), (0, 2, 0.6, -90.0)]
+    rows += [(1, 0, 0.4, 0.5), (1, 1, 0.6, 0.3), (1, 2, 0.8, -80.0)]
+    scores = pd.DataFrame(rows, columns=["seed", "neuron", "correlation", "feve"]).assign(**keys)
+    scores = scores.assign(converged=scores.seed == 0, at_edge=scores.neuron == 0)
     condition = {"condition": "nall-dall", "selection": "population"}
     losses = [(0, 1.0), (0, 2.0), (0, 3.0), (1, 2.0), (1, 3.0), (1, 5.0)]
     selection = pd.DataFrame([condition | {"seed": s, "validation_loss": value} for s, value in losses])
@@ -132,8 +118,7 @@ def test_every_model_is_fitted_scored_and_drawn(site, tmp_path):
 
 def table_of(regions):
     """Table 1 with one model: the paper's values by region, NaN where it has none."""
-    rows = [row(model="lnp", region=region, paper=paper) for region, paper in regions.items()]
-    return pd.DataFrame(rows)
+    return pd.DataFrame([row(model="lnp", region=name, paper=paper) for name, paper in regions.items()])
 
 
 @pytest.mark.parametrize(

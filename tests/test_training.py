@@ -1,16 +1,14 @@
 import copy
 import itertools
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from conftest import factorized, small_core, small_training
 
-import compute_sta
-import train
 from whatwhere.errors import UserError
-from whatwhere.files import read_netcdf, read_tensors, write_netcdf
 from whatwhere.fit_data import load_fit_data, with_validation
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.base import Model
@@ -84,7 +82,7 @@ class Line(Model):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
 
-    def forward(self, images, part=None):
+    def forward(self, images, session=None):
         return images.flatten(1) * self.weight
 
 
@@ -172,7 +170,7 @@ def test_a_fit_of_one_cycle_takes_all_its_steps_and_keeps_the_best_weights(tiny_
 
 def test_weight_decay_shrinks_masks_and_weights_by_rate_times_decay_and_nothing_else(tiny_dataset):
     spec = ModelSpec.of(factorized(training=CYCLE))
-    data, averages = condition(tiny_dataset)
+    data, averages = fit_data(tiny_dataset)
     encoder = build(spec, spec.settings[0], data.train_images.shape[1:], 5)
     encoder.initialize(_start(data, averages, None, None, 0))
     before = {name: value.detach().clone() for name, value in encoder.named_parameters()}
@@ -216,19 +214,19 @@ def test_negative_responses_are_refused_for_a_poisson_loss_with_advice_for_the_f
     tiny_dataset, definition, advice
 ):
     tiny_dataset["responses"][:, :, 3] -= 9
-    data, _ = condition(tiny_dataset)
+    data, _ = fit_data(tiny_dataset)
     with pytest.raises(UserError, match=rf"1 neurons have some \(\[3\]\): .*{advice}"):
         prepared(ModelSpec.of(definition), data, None)
 
 
-def condition(tiny_dataset):
+def fit_data(tiny_dataset):
     data = load_fit_data(tiny_dataset, None, None, 0)
     average = spike_triggered_average(data.train_images, data.train_responses)
     return data, dict.fromkeys(AVERAGES, average)
 
 
 def sweep(definition, tiny_dataset, checkpoint):
-    data, averages = condition(tiny_dataset)
+    data, averages = fit_data(tiny_dataset)
     return train_seed(
         ModelSpec.of(definition), 0, data, averages, None, None, torch.device("cpu"), checkpoint
     )
@@ -311,7 +309,7 @@ def test_a_refit_takes_the_best_steps_of_its_schedule_with_all_images(tiny_datas
     definition = together(DROPOUT | {"training": CYCLE | {"learning_rate": 0.1}}, fits_at_once)
     first = sweep(definition, tiny_dataset, new_checkpoint(tmp_path / "a"))
     found = sweep(definition | {"refit": True}, tiny_dataset, new_checkpoint(tmp_path / "b"))
-    data, averages = condition(tiny_dataset)
+    data, averages = fit_data(tiny_dataset)
     spec = ModelSpec.of(definition)
     blocks = _blocks(spec, with_validation(data), CPU)
     for index, (setting, fit) in enumerate(zip(spec.settings, found.fits, strict=True)):
@@ -378,7 +376,7 @@ def test_a_damaged_checkpoint_is_ignored_with_a_warning(tiny_dataset, tmp_path, 
 def test_stored_fits_predict_as_they_did(tiny_dataset, tmp_path):
     definition = factorized()
     candidates = sweep(definition, tiny_dataset, new_checkpoint(tmp_path))
-    data, _ = condition(tiny_dataset)
+    data, _ = fit_data(tiny_dataset)
     stored = to_tensors(definition, [candidates])
     fitted = SeedFit.of(copy.deepcopy(stored), 0, 1)
     predictions = fitted.predict(tiny_dataset["images"].values[data.subset.validation])
@@ -395,7 +393,7 @@ def test_validation_file_names_every_hyper_parameter(tiny_dataset, tmp_path):
 
 
 def test_mean_predicts_the_mean_training_response(tiny_dataset):
-    data, _ = condition(tiny_dataset)
+    data, _ = fit_data(tiny_dataset)
     definition = {"family": "mean", "loss": "mse", "grid": [{}]}
     candidates = fit_seed(ModelSpec.of(definition), 0, data)
     fitted = SeedFit.of(to_tensors(definition, [candidates]), 0, 0)
@@ -410,35 +408,16 @@ def test_clock_counts_hours_minutes_and_seconds():
     assert clock(3725.4) == "1:02:05"
 
 
-@pytest.mark.slow
-def test_the_script_trains_every_seed_and_leaves_no_checkpoint(tiny_dataset, tmp_path):
-    path, averages = tmp_path / "dataset.nc", tmp_path / "sta.nc"
-    write_netcdf(tiny_dataset, path)
-    compute_sta.main(path, "all", "all", [0, 1], 5, averages)
-    definition = together(factorized(), 2)
-    train.main(
-        path,
-        averages,
-        localizer=[],
-        core=[],
-        n_neurons="all",
-        n_images="all",
-        definition=definition,
-        seeds=[0, 1],
-        device="cpu",
-        threads=1,
-        checkpoint_seconds=0.0,
-        code="",
-        fits=tmp_path / "fits.pt",
-        validation=tmp_path / "validation.nc",
-    )
-    assert list(read_tensors(tmp_path / "fits.pt")["seeds"]) == [0, 1]
-    with read_netcdf(tmp_path / "validation.nc") as content:
-        assert content["validation_loss"].shape == (2, 2, 5)
-    assert not (tmp_path / "checkpoint.pt").exists()
+def test_seeds_of_a_condition_have_one_number_of_images(tiny_dataset):
+    """Folds of a recording with copies differ by a few images, and tables know a condition by its number."""
+    definition = {"family": "mean", "loss": "mse", "grid": [{}]}
+    found = fit_seed(ModelSpec.of(definition), 0, fit_data(tiny_dataset)[0])
+    folds = [replace(found, seed=seed, n_images=n) for seed, n in enumerate((981, 979, 980))]
+    content = to_tensors(definition, folds)
+    assert [one["n_images"] for one in content["seeds"].values()] == [979] * 3
 
 
-def test_a_fingerprint_changes_with_the_cell_and_with_what_is_in_its_files(tmp_path):
+def test_a_fingerprint_changes_with_the_condition_and_with_what_is_in_its_files(tmp_path):
     file = tmp_path / "dataset.nc"
     file.write_bytes(b"one")
     first = fingerprint([{"grid": 1}], [file])

@@ -109,5 +109,5 @@ def test_a_core_of_images_keeps_their_normalisation(tiny_dataset, others):
         to_tensors(definition, fits), to_validation(definition, fits), 0, "network"
     )
     others.attrs["normalize"] = "global"
-    with pytest.raises(UserError, match="normalised as per_pixel, these are global"):
+    with pytest.raises(UserError, match="normalized as per_pixel, these are global"):
         train(definition | {"core_from": {"model": "network", "mode": "frozen"}}, others, transferred)

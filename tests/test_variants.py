@@ -44,7 +44,9 @@ def test_a_variant_goes_by_its_own_label_and_not_beside_the_papers_values_of_its
 def test_two_models_of_a_dataset_with_one_label_are_refused(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("models: {ridge: {label: mean}}")
-    with pytest.raises(UserError, match=r"mine.yaml: models.ridge: 'mean' is the label of 'mean' on dataset"):
+    with pytest.raises(
+        UserError, match=r"mine.yaml: models.ridge.label: 'mean' is the label of 'mean' on dataset"
+    ):
         load([file])
 
 

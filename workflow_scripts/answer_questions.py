@@ -14,32 +14,31 @@ from whatwhere.questions import ABSENT, QUESTIONS, answers
 from whatwhere.sentences import bounds, sentences
 
 INTRODUCTION = (
-    "Every sentence is made from the numbers of this run, and the picture below it shows them: points are "
-    "differences, bars their 95 % confidence intervals over fits (an arrow where one has no end; a single "
-    "seed has none), diamonds the paper's values. The tables at the end have the numbers."
+    "Every answer is made from the numbers of this run, and the picture below shows them. Points are "
+    "differences, bars are their 95 % confidence intervals (an arrow marks an interval without an end; a "
+    "single seed has no interval), and diamonds are the paper's values. Tables at the end have all numbers."
 )
 EXPLANATION = (
-    "Differences (value) are means over paired seeds, or over paired neurons and seeds; first and second are "
-    "what is compared. Doublings are horizontal distances of curves at the stated performance. FEVE is the "
-    "fraction of explainable variance explained. Sizes are neurons fitted jointly, and training plus "
-    "validation images; selection is how hyper-parameters were selected. The last columns give the paper's "
-    "value, where it published one at these sizes, and the table of this run. Where not all fits are "
-    "finished, training stopped at max_steps, and a difference may be one of training time; "
-    "at_edge is the share of fits with a penalty at the edge of its grid, where a wider one might do better."
+    "A difference (value) is a mean over paired seeds, or over paired neurons and seeds; first and second "
+    "are the compared values. Doublings are horizontal distances of curves at the stated performance. FEVE "
+    "is the fraction of explainable variance explained. Sizes are neurons fitted jointly, and training plus "
+    "validation images; selection is the rule that selected the hyper-parameters. The last columns give the "
+    "paper's value, if the paper published one at these sizes, and the table of this run. If not all fits "
+    "converged, some stopped at max_steps, and a difference may be one of training time. at_edge is the "
+    "share of fits with a penalty at the edge of its grid, where a wider grid might give a better fit."
 )
 
-
 MAX_ROWS = 16
-"""Comparisons that a picture shows; the table has all."""
+"""Comparisons in a picture; the table has all."""
 AXES = {
     1: ("{}: together minus alone", [0]),
     2: ("{}: factorized minus baseline", [0]),
     3: ("{}: factorized minus baseline", [0]),
     4: ("adjusted Rand index: 0 chance, 1 perfect", [0, 1]),
     5: ("doublings of images that one doubling of neurons is worth", [0, 1]),
-    6: ("{}: this strategy minus the own ridge", [0]),
+    6: ("{}: training strategy minus the target's own ridge", [0]),
 }
-"""Label of the axis of every question, and values at which it has lines."""
+"""Label of the axis of every question, and the values of its vertical lines."""
 MEASURES = {"feve": "FEVE", "correlation": "correlation"}
 _BEGIN = {
     1: "{n_neurons:.0f} against {against}",
@@ -57,7 +56,7 @@ _REST = {
 
 
 def names(question: int, rows: pd.DataFrame) -> list[str]:
-    """Names of rows in a picture: what is compared, and of the rest what is needed to tell rows apart."""
+    """Names of rows in a picture: the comparison, and whatever else distinguishes the rows."""
     begin = _BEGIN.get(question, "{against}")
     found = [begin.format_map(row) for row in rows.to_dict("records")]
     for column, text in _REST.items():
@@ -71,7 +70,7 @@ def names(question: int, rows: pd.DataFrame) -> list[str]:
 
 
 def draw(question: int, rows: pd.DataFrame) -> Figure:
-    """Draw the first comparisons of a question, all of them differences, agreements or exchange rates."""
+    """Draws the first comparisons of a question: differences, agreements or exchange rates."""
     shown = rows.head(MAX_ROWS)
     title, lines = AXES[question]
     measures = " or ".join(MEASURES.get(name, "") for name in shown["measure"].unique())
@@ -79,31 +78,29 @@ def draw(question: int, rows: pd.DataFrame) -> Figure:
 
 
 def opening(written: pd.DataFrame, found: pd.DataFrame) -> list[str]:
-    """Every question, its sentence and, where it is answered, its picture."""
-    parts = []
+    """Every question, its answer in words and, where it is answered, its picture."""
+    content = []
     for row in written.itertuples():
-        parts += [heading(f"{row.question}. {row.text}"), paragraph(str(row.sentence))]
+        content += [heading(f"{row.question}. {row.text}"), paragraph(str(row.sentence))]
         rows = found[found["question"] == row.question]
         # Doublings of images, which stand beside differences, have another axis.
         drawn = rows if row.question in (4, 5) else rows[rows["first"].notna()]
         if drawn["value"].notna().any():
-            parts.append(picture(draw(int(str(row.question)), drawn)))
-    return parts
+            content.append(picture(draw(int(str(row.question)), drawn)))
+    return content
 
 
 def section(question: int, rows: pd.DataFrame) -> list[str]:
-    """The table of one question, as it is read."""
-    title = heading(f"Table of question {question}: {QUESTIONS[question]}")
-    shown = rows.drop(
-        columns=["question", "text", "model", "against", "low", "high", "paper_first", "paper_second"]
-    )
+    """The table of one question, for readers."""
+    redundant = ["question", "text", "model", "against", "low", "high", "paper_first", "paper_second"]
+    shown = rows.drop(columns=redundant)
     ends = [bounds(low, high, number) for low, high in zip(rows.low, rows.high, strict=True)]
     shown.insert(shown.columns.get_loc("value") + 1, "95 % interval", ends)
-    # Only what was stopped at max_steps is worth a word.
     shown["converged"] = np.where(rows["converged"].eq(False), "not all fits", None)
     shown["at_edge"] = rows["at_edge"].where(rows["at_edge"] > 0)
     for column in ("n_neurons", "n_images", "n"):
         shown[column] = shown[column].astype("Int64")
+    title = heading(f"Table of question {question}: {QUESTIONS[question]}")
     return [title, table(shown.dropna(axis=1, how="all"))]
 
 
@@ -121,40 +118,27 @@ def main(
     page: str | Path,
     front: str | Path,
 ) -> None:
-    """Write the answers to ``output``, one sentence for each question to ``written``, and both to be read.
+    """Writes the answers to ``output``, in words to ``written``, and as HTML to ``page`` and ``front``.
 
-    Lists are empty where a run lacks a table. ``page`` has sentences, pictures and tables; ``front`` is the
-    piece of HTML with which the report opens.
+    Lists are empty where a run lacks a table. ``page`` has sentences, pictures and tables; ``front``, which
+    opens the report, has no tables.
     """
     plotting.use_style()
     optional = [read_tables(paths) if paths else None for paths in (barcode_scores, exchange_rates, transfer)]
     published = read_reference(reference, paper)
     write_table(answers(read_table(scores), *optional, families, figures, published), output)
     found = read_table(output)
-    one_each = sentences(found)
-    write_table(one_each, written)
-    first = opening(one_each, found)
-    tables = [
-        part
-        for question, rows in found.groupby("question")
-        if not (rows["comparison"] == ABSENT).all()
-        for part in section(int(str(question)), rows)
-    ]
-    write_page(
-        "Answers to the paper's questions",
-        [paragraph(INTRODUCTION), *first, paragraph(EXPLANATION), *tables],
-        page,
-    )
+    in_words = sentences(found)
+    write_table(in_words, written)
+    first = opening(in_words, found)
+    content = [paragraph(INTRODUCTION), *first, paragraph(EXPLANATION)]
+    for question, rows in found[found["comparison"] != ABSENT].groupby("question"):
+        content += section(int(str(question)), rows)
+    write_page("Answers to the paper's questions", content, page)
     with atomic(front) as temporary:
         temporary.write_text("\n".join(first) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            **arguments(snakemake.input, snakemake.params),
-            output=snakemake.output.answers,
-            written=snakemake.output.sentences,
-            page=snakemake.output.page,
-            front=snakemake.output.front,
-        )
+        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

@@ -1,4 +1,4 @@
-"""The report of a finished run, one HTML file: all figures, tables and pages -> report.html."""
+"""The report of a completed run, one HTML file: all figures, tables and pages -> report.html."""
 
 import subprocess
 from pathlib import Path
@@ -17,7 +17,7 @@ def main(
     log: str | Path,
     output: str | Path,
 ) -> None:
-    """Let Snakemake write the report of the run with this configuration to ``output``."""
+    """Lets Snakemake write the report of the run with this configuration to ``output``."""
     with atomic(output) as temporary, open(log, "a", encoding="utf-8") as stream:
         command = [python, "-m", "snakemake", "--snakefile", str(snakefile)]
         command += ["--configfile", str(configuration), "--report", str(temporary), "--nolock"]

@@ -8,7 +8,8 @@ import torch
 import xarray as xr
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from whatwhere import barcodes, stability
+from whatwhere import stability
+from whatwhere.barcodes import aligned_means, certainty, cluster, has_weights, normalize, silhouette
 from whatwhere.cell_types import SHAPES, TypeTest, find_types
 from whatwhere.config.files import condition_sizes
 from whatwhere.dataset import open_dataset
@@ -16,7 +17,7 @@ from whatwhere.files import read_netcdf, write_netcdf, write_table
 from whatwhere.fit_data import FitData, load_fit_data
 from whatwhere.fitted.seed_fit import SeedFit, selected_fits
 from whatwhere.locations import peaks
-from whatwhere.logs import logged
+from whatwhere.logs import arguments, logged
 
 N_BOOTSTRAPS = 20
 HALF_WIDTH = 10
@@ -31,63 +32,53 @@ def cluster_fit(
 
     Neurons without weights are set apart as cluster -1.
     """
-    weights, masks, seed = fit.feature_weights, fit.masks, fit.seed
-    codes = barcodes.normalize(weights, masks)
-    halves = [barcodes.normalize(half, masks) for half in weights_of_halves(fit, fit_data, weights)]
-    known = barcodes.has_weights(*predicted_and_recorded(fit, fit_data))
-    inside, repeated = codes[known], np.stack(halves)[:, known]
+    weights, masks, seed, pooled = fit.feature_weights, fit.masks, fit.seed, fit_data.pooled
+    recording = None if pooled is None else np.concatenate([pooled.train, pooled.validation])
+    shown = np.concatenate([fit_data.train_images, fit_data.validation_images])
+    images = fit_data.standardize.undo(shown, recording)
+    responses = np.concatenate([fit_data.train_responses, fit_data.validation_responses])
+    features = stability.pooled_features(fit.model, torch.from_numpy(fit.standardize(images, recording)))
+    halves = stability.half_weights(features, responses / fit.stored["response_scale"].numpy(), weights)
+    codes = normalize(weights, masks)
+    n_train = len(fit_data.train_images)
+    predictions = fit.predict(images[n_train:], None if recording is None else recording[n_train:])
+    known = has_weights(predictions, fit_data.validation_responses)
+    inside, repeated = codes[known], np.stack([normalize(half, masks) for half in halves])[:, known]
     clusters = np.full(len(codes), -1)
     clusters[known], test = find_types(inside, np.random.default_rng([seed, TYPES_STREAM]))
-    certainty = np.zeros(len(codes))
-    certainty[known] = barcodes.certainty(inside, clusters[known], repeated)
+    probability = np.zeros(len(codes))
+    probability[known] = certainty(inside, clusters[known], repeated)
     true = np.full(len(codes), -1) if types is None else types[fit.neurons]
-    table = pd.DataFrame({"neuron": fit.neurons, "cell_type": true, "cluster": clusters})
-    table["certainty"] = certainty
-    table["norm"] = np.linalg.norm(weights, axis=1)
-    named = pd.DataFrame(codes, columns=[f"weight_{channel}" for channel in range(codes.shape[1])])
-    table = pd.concat([table, named], axis=1)
+    table = pd.DataFrame(
+        {
+            "neuron": fit.neurons,
+            "cell_type": true,
+            "cluster": clusters,
+            "certainty": probability,
+            "norm": np.linalg.norm(weights, axis=1),
+            **{f"weight_{channel}": values for channel, values in enumerate(codes.T)},
+        }
+    )
     n_clusters = int(clusters.max(initial=-1)) + 1
+    n_types = np.nan if types is None else len(np.unique(true))
     score = {
         "n_clusters": n_clusters,
         "p_value": test.p_value,
         "n_unfitted": int((~known).sum()),
-        "silhouette": barcodes.silhouette(inside, clusters[known]),
+        "silhouette": silhouette(inside, clusters[known]),
         "stability_bootstraps": stability.bootstrap_stability(inside, clusters[known], N_BOOTSTRAPS, seed),
-        "stability_halves": stability.balanced_agreement(
-            *(barcodes.cluster(half, n_clusters) for half in repeated)
-        ),
-        "ari": np.nan,
-        "nmi": np.nan,
-        "n_types": np.nan,
+        "stability_halves": stability.balanced_agreement(*(cluster(half, n_clusters) for half in repeated)),
+        **dict.fromkeys(("ari", "nmi"), np.nan),
+        "n_types": n_types,
         "ari_known_number": np.nan,
     }
     if types is not None:
-        n_types = len(np.unique(true))
         score |= {
             "ari": adjusted_rand_score(true[known], clusters[known]),
             "nmi": normalized_mutual_info_score(true[known], clusters[known]),
-            "n_types": n_types,
-            "ari_known_number": adjusted_rand_score(true[known], barcodes.cluster(inside, n_types)),
+            "ari_known_number": adjusted_rand_score(true[known], cluster(inside, int(n_types))),
         }
     return table, score, test
-
-
-def predicted_and_recorded(fit: SeedFit, fit_data: FitData) -> tuple[np.ndarray, np.ndarray]:
-    """Predicted and recorded responses (image, neuron) to the validation images of a fit."""
-    recording = None if fit_data.pooled is None else fit_data.pooled.validation
-    images = fit_data.standardize.undo(fit_data.validation_images, recording)
-    return fit.predict(images, recording), fit_data.validation_responses
-
-
-def weights_of_halves(fit: SeedFit, fit_data: FitData, weights: np.ndarray) -> np.ndarray:
-    """Feature weights (2, neuron, channel) from either half of the images of a fit."""
-    seen = np.concatenate([fit_data.train_images, fit_data.validation_images])
-    pooled = fit_data.pooled
-    recording = None if pooled is None else np.concatenate([pooled.train, pooled.validation])
-    images = fit.standardize(fit_data.standardize.undo(seen, recording), recording)
-    responses = np.concatenate([fit_data.train_responses, fit_data.validation_responses])
-    features = stability.pooled_features(fit.model, torch.from_numpy(images))
-    return stability.half_weights(features, responses / fit.stored["response_scale"].numpy(), weights)
 
 
 def fields_of(fit: SeedFit, clusters: np.ndarray, averages: np.ndarray, test: TypeTest) -> xr.Dataset:
@@ -97,7 +88,7 @@ def fields_of(fit: SeedFit, clusters: np.ndarray, averages: np.ndarray, test: Ty
     """
     known = clusters >= 0
     positions = peaks(fit.masks[known], averages.shape[1:], fit.model.stride)
-    means = barcodes.aligned_means(averages[known], positions, clusters[known], HALF_WIDTH)
+    means = aligned_means(averages[known], positions, clusters[known], HALF_WIDTH)
     offset = np.arange(-HALF_WIDTH, HALF_WIDTH + 1)
     return xr.Dataset(
         {
@@ -116,19 +107,19 @@ def fields_of(fit: SeedFit, clusters: np.ndarray, averages: np.ndarray, test: Ty
 
 def main(
     dataset: str | Path,
-    averages: str | Path,
+    averages: list[str],
     fits: list[str],
     selection: str | Path,
     conditions: list[str],
     names: dict[str, str],
-    output: str | Path,
+    barcodes: str | Path,
     scores: str | Path,
     fields: str | Path,
 ) -> None:
-    """Writes one row per fit and neuron to ``output`` and one per fit to ``scores``.
+    """Writes one row per fit and neuron to ``barcodes`` and one per fit to ``scores``.
 
     The receptive fields of the clusters, of the first seed and selection rule of the last condition, go to
-    ``fields``; ``averages`` are the spike-triggered averages of that condition.
+    ``fields``; ``averages`` holds the spike-triggered averages of that condition.
     """
     tables, rows, written = [], [], False
     with open_dataset(dataset) as data:
@@ -142,11 +133,11 @@ def main(
             state = {"converged": selected.converged.mean(), "at_edge": selected.at_edge.mean()}
             rows.append({"condition": selected.condition} | keys | score | state)
             if selected.condition == conditions[-1] and not written:
-                with read_netcdf(averages) as stored:
+                with read_netcdf(averages[0]) as stored:
                     average = stored["sta"].sel(seed=fit.seed).values
                 write_netcdf(fields_of(fit, table["cluster"].to_numpy(), average, test), fields)
                 written = True
-    write_table(pd.concat(tables, ignore_index=True), output)
+    write_table(pd.concat(tables, ignore_index=True), barcodes)
     write_table(with_agreement(pd.DataFrame(rows), tables).drop(columns="condition"), scores)
 
 
@@ -162,13 +153,6 @@ def with_agreement(scores: pd.DataFrame, tables: list[pd.DataFrame]) -> pd.DataF
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
-            dataset=snakemake.input.dataset,
-            averages=snakemake.input.averages[0],
-            fits=list(snakemake.input.fits),
-            selection=snakemake.input.selection,
-            conditions=list(snakemake.params.conditions),
+            **arguments(snakemake.input, snakemake.params, snakemake.output),
             names=dict(snakemake.wildcards.items()),
-            output=snakemake.output.barcodes,
-            scores=snakemake.output.scores,
-            fields=snakemake.output.fields,
         )

@@ -1,24 +1,23 @@
-"""How many images every method needs: scores, locations, barcode scores -> data_efficiency.csv."""
+"""Scores, locations and barcodes over the number of images: scores, ... -> data_efficiency.csv."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from whatwhere.conditions import over_seeds
 from whatwhere.files import read_reference, read_tables, write_table
 from whatwhere.logs import arguments, logged
-from whatwhere.population import over_seeds
 from whatwhere.scaling import image_doublings_to_reach
 
 KEYS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images"]
 
 
 def image_doublings_gained(table: pd.DataFrame, reference: pd.DataFrame, networks: list[str]) -> pd.Series:
-    """Doublings of images that the paper needed more for the same score, one value per row of ``table``.
+    """Doublings of images that the paper needed more for an equal score, one value per row of ``table``.
 
-    The paper's curve is that of its factorized network, one of ``networks``, for the same simulation and
-    population size, whatever other models a run has, read off as :func:`whatwhere.scaling.image_doublings_to_reach`
-    does; NaN where there is none, or where it does not reach, or starts above, the score.
+    The paper's curve is that of its factorized network, one of ``networks``, for this simulation and
+    population size. NaN where there is no curve, or where it does not reach, or starts above, the score.
     """
     figures = reference[~reference.experiment.str.contains("_")]
     gained = pd.Series(np.nan, index=table.index)
@@ -28,9 +27,8 @@ def image_doublings_gained(table: pd.DataFrame, reference: pd.DataFrame, network
         curve = figures[figures.model.isin(network) & (figures.n_neurons == n_neurons)]
         if curve.n_images.nunique() > 1:
             curve = curve.set_index("n_images")[["feve"]].sort_index()
-            gained[rows.index] = image_doublings_to_reach(curve, rows.feve.to_numpy()) - np.log2(
-                rows.n_images
-            )
+            needed = image_doublings_to_reach(curve, rows.feve.to_numpy())
+            gained[rows.index] = needed - np.log2(rows.n_images)
     return gained.replace([-np.inf, np.inf], np.nan)
 
 
@@ -45,11 +43,10 @@ def main(
 ) -> None:
     """Writes one row per model, population and data size to ``table``.
 
-    ``paper`` says which model of the paper stands beside a model, and ``networks`` which of these models are
-    the factorized networks that all models of a dataset are compared with.
-
-    Columns: mean and sd over seeds of FEVE (not clipped), of the localisation error in pixels and of the
-    adjusted Rand index with the true number of types, and the image_doublings of images gained over the paper.
+    ``paper`` has the model of the paper beside a model. All models of a dataset are compared with the
+    first of ``networks``, the paper's factorized networks. Columns: mean and standard deviation over seeds of
+    FEVE (not clipped), of the localization error in pixels and of the adjusted Rand index with the true
+    number of types, and the doublings of images gained over the paper.
     """
     rated, found = read_tables(scores), read_tables(locations)
     conditions = rated.groupby(KEYS, sort=False)

@@ -4,29 +4,29 @@ from pathlib import Path
 
 import pandas as pd
 
+from whatwhere.conditions import largest_condition
 from whatwhere.files import read_table, write_table
 from whatwhere.logs import arguments, logged
-from whatwhere.scaling import largest
 
 
 def panel(ranking: pd.DataFrame, summary: pd.DataFrame, ensemble: str) -> pd.DataFrame:
-    """Members of a combination, best by validation first, and the combination itself last.
+    """Members of an ensemble, best by validation first, and the ensemble last.
 
     Parameters
     ----------
     ranking
         A row per member and seed, as :func:`whatwhere.fitted.ensemble.fit_ensemble_seed` returns them.
     summary
-        Rows of ``summary.csv`` of the same condition.
-    combined
-        Name of the combination.
+        Rows of ``summary.csv`` of the condition.
+    ensemble
+        Name of the ensemble.
 
     Returns
     -------
     ``model``; ``validation_fve``, ``validation_correlation`` and ``mean_weight``, means over seeds; the test
-    ``correlation`` with its standard error over neurons and images; and ``gain``, its difference from that of
-    the first row, the best single model by validation. A combination has no validation scores: its weights
-    were fitted to them.
+    ``correlation`` with its standard error over neurons and images; and ``gain``, its difference from the
+    first row, the best single model by validation. An ensemble has no validation scores: its weights were
+    fitted to the validation responses.
     """
     means = ranking.groupby("member")[["validation_fve", "validation_correlation", "mean_weight"]].mean()
     ranked = means.sort_values("validation_fve", ascending=False).rename_axis("model").reset_index()
@@ -37,22 +37,22 @@ def panel(ranking: pd.DataFrame, summary: pd.DataFrame, ensemble: str) -> pd.Dat
 
 
 def main(rankings: list[str], names: list[dict[str, str]], summary: str | Path, table: str | Path) -> None:
-    """Write the panels of all combinations, of their last conditions, to ``table``.
+    """Writes the panels of all ensembles, of their largest conditions, to ``table``.
 
     ``names`` has experiment, dataset and model of every ranking.
     """
     summaries = read_table(summary)
-    parts = []
-    for path, one in zip(rankings, names, strict=True):
-        of_fit = (summaries.experiment == one["experiment"]) & (summaries.dataset == one["dataset"])
-        mine = summaries[of_fit]
-        last = largest(mine[mine.model == one["model"]]).iloc[0]
-        condition = (mine.n_neurons == last.n_neurons) & (mine.n_images == last.n_images)
-        rows = panel(read_table(path), mine[condition], one["model"])
-        for position, key in enumerate(("experiment", "dataset", "n_neurons", "n_images")):
-            rows.insert(position, key, last[key])
-        parts.append(rows)
-    write_table(pd.concat(parts, ignore_index=True), table)
+    keys = ["experiment", "dataset", "n_neurons", "n_images"]
+    panels = []
+    for path, fit in zip(rankings, names, strict=True):
+        ours = (summaries[list(fit)] == pd.Series(fit)).all(axis=1)
+        largest = largest_condition(summaries[ours]).iloc[0]
+        condition = summaries[(summaries[keys] == largest[keys]).all(axis=1)]
+        rows = panel(read_table(path), condition, fit["model"])
+        for position, key in enumerate(keys):
+            rows.insert(position, key, largest[key])
+        panels.append(rows)
+    write_table(pd.concat(panels, ignore_index=True), table)
 
 
 if __name__ == "__main__":

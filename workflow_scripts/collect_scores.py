@@ -7,7 +7,7 @@ from whatwhere.logs import arguments, logged
 
 
 def main(inputs: dict[str, list[str]], outputs: dict[str, str | Path]) -> None:
-    """Write the tables of each name in ``inputs`` as one to the output of this name."""
+    """Writes the tables of each name in ``inputs`` as one table to the output of this name."""
     for name, output in outputs.items():
         write_table(read_tables(inputs[name]), output)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from whatwhere.files import last_condition, read_reference, read_table, write_table
+from whatwhere.conditions import last_listed_condition
+from whatwhere.files import read_reference, read_table, write_table
 from whatwhere.logs import arguments, logged
 
 STATE = ["converged", "at_edge"]
@@ -14,15 +15,15 @@ AVERAGE = "average"
 
 
 def region_row(scores: pd.DataFrame, selection: pd.DataFrame, loss: str) -> dict[str, float]:
-    """Performance of one model in one region, for the first selection rule and the last condition.
+    """Performance of one model in one region, for the first selection rule and the condition listed last.
 
-    Correlation is the mean over neurons with its standard error, FEVE the median over neurons, because that
-    of a neuron with hardly any explainable variance has no lower bound. The validation loss is the Poisson
-    loss summed over neurons, as in the paper; it is missing for a model that was validated by another loss.
+    Correlation is the mean over neurons with its standard error, and FEVE the median over neurons, because
+    FEVE has no lower bound for neurons with hardly any explainable variance. The validation loss is the
+    Poisson loss summed over neurons, as in the paper; it is missing for models validated by another loss.
     Values of several seeds are averaged.
     """
-    scores = last_condition(scores)
-    selected = last_condition(selection, ["condition"])
+    scores = last_listed_condition(scores)
+    selected = last_listed_condition(selection, ["condition"])
     neurons = scores.groupby("neuron")
     correlation = neurons.correlation.mean()
     losses = selected.groupby("seed").validation_loss.sum()
@@ -38,7 +39,7 @@ def region_row(scores: pd.DataFrame, selection: pd.DataFrame, loss: str) -> dict
 
 
 def average_row(regions: pd.DataFrame) -> dict[str, float]:
-    """Mean over regions weighted by the number of neurons; losses of different neurons have none."""
+    """Mean over regions weighted by the number of neurons, without losses, which are sums over neurons."""
     weight = regions.n_neurons / regions.n_neurons.sum()
     return {
         "n_neurons": regions.n_neurons.sum(),
@@ -60,22 +61,11 @@ def main(
     losses: dict[str, str],
     table: str | Path,
 ) -> None:
-    """Write one row per model and region, and per model one for their average, to ``table``.
+    """Writes one row per model and region, and one row per model for the average, to ``table``.
 
-    Parameters
-    ----------
-    scores, selection
-        Files of every dataset and model, in the same order.
-    reference
-        The paper's values: columns ``model``, ``region``, ``correlation``, ``validation_loss``.
-    paper
-        Model of the paper by model.
-    regions
-        Region by dataset.
-    losses
-        By model, the loss that validated it.
-    table
-        The output.
+    ``scores`` and ``selection`` are files of every dataset and model. ``reference`` has the paper's values by
+    model and region. ``paper`` and ``losses`` have the model of the paper and the validation loss of each
+    model, and ``regions`` the region of each dataset.
     """
     rows = []
     for scored, selected in zip(map(read_table, scores), map(read_table, selection), strict=True):
@@ -83,10 +73,8 @@ def main(
         names = {"model": model, "region": regions[dataset]}
         rows.append(names | region_row(scored, selected, losses[model]))
     of_regions = pd.DataFrame(rows)
-    rows += [
-        {"model": model, "region": AVERAGE} | average_row(part)
-        for model, part in of_regions.groupby("model", sort=False)
-    ]
+    for model, group in of_regions.groupby("model", sort=False):
+        rows.append({"model": model, "region": AVERAGE} | average_row(group))
     published = read_reference([reference], paper).astype({"region": str}).drop(columns="source")
     published = published.rename(columns={"correlation": "paper", "validation_loss": "paper_validation_loss"})
     found = pd.DataFrame(rows).merge(published, on=["model", "region"], how="left")

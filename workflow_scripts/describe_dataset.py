@@ -1,4 +1,4 @@
-"""The page of a dataset: what was understood and what is suspicious, before anything is trained."""
+"""Describe a dataset before anything is trained: dataset.nc -> page, figure, table of neurons."""
 
 from pathlib import Path
 
@@ -18,17 +18,16 @@ from whatwhere.logs import arguments, logged
 from whatwhere.pages import heading, items, paragraph, table, write_page
 
 N_EXAMPLES = 8
-SPLIT_COLORS = [plotting.PALETTE[0], plotting.PALETTE[1], "0.9"]
-"""Of train, validation and test; dark, middle and light in grey."""
+SPLIT_COLORS = [*plotting.PALETTE[:2], "0.9"]
+"""Colors of train, validation and test; dark, middle and light when printed in grey."""
 MAX_COUNT = 100
-"""Whole numbers up to this range have a bar each."""
+"""Range of whole numbers up to which every number has a bar of its own."""
 
 
 def _show_examples(panel: SubFigure, dataset: xr.Dataset) -> None:
     selected = np.unique(np.linspace(0, dataset.sizes["image"] - 1, N_EXAMPLES).round().astype(int))
     images = select_images(dataset, selected)
     lowest, highest = images.min(), images.max()
-    # Black to white, or colour; units are the owner's.
     shown = np.moveaxis((images - lowest) / (highest - lowest or 1), 1, -1)
     axes = panel.subplots(1, N_EXAMPLES)
     for ax in axes:
@@ -39,8 +38,9 @@ def _show_examples(panel: SubFigure, dataset: xr.Dataset) -> None:
     plotting.panel_letter(axes[0], "a")
 
 
-def _nothing(ax: Axes, why: str) -> None:
-    ax.annotate(why, (0.5, 0.5), xycoords="axes fraction", ha="center", va="center", color=plotting.REFERENCE)
+def _no_repeats(ax: Axes) -> None:
+    style = {"ha": "center", "va": "center", "color": plotting.REFERENCE}
+    ax.annotate("no repeats of single trials", (0.5, 0.5), xycoords="axes fraction", **style)
     ax.set_axis_off()
 
 
@@ -57,15 +57,8 @@ def _presentations(ax: Axes, dataset: xr.Dataset) -> None:
     split = dataset["split"].values[0]
     for code, (label, size) in enumerate(split_sizes(dataset).items()):
         numbers, frequency = np.unique(counts[split == code], return_counts=True)
-        ax.bar(
-            numbers + 0.27 * (code - 1),
-            frequency,
-            0.25,
-            color=SPLIT_COLORS[code],
-            edgecolor="0.3",
-            linewidth=0.5,
-            label=f"{label} ({size})",
-        )
+        style = {"color": SPLIT_COLORS[code], "edgecolor": "0.3", "linewidth": 0.5}
+        ax.bar(numbers + 0.27 * (code - 1), frequency, 0.25, label=f"{label} ({size})", **style)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set(xlabel="presentations of an image", ylabel="images")
     plotting.legend_above(ax, 3)
@@ -73,7 +66,7 @@ def _presentations(ax: Axes, dataset: xr.Dataset) -> None:
 
 def _agreement(ax: Axes, neurons: pd.DataFrame) -> None:
     if neurons.oracle_correlation.isna().all():
-        _nothing(ax, "no repeats of single trials")
+        _no_repeats(ax)
         return
     rank = np.arange(1, len(neurons) + 1)
     for column, label, color in (
@@ -90,7 +83,7 @@ def _agreement(ax: Axes, neurons: pd.DataFrame) -> None:
 def _drift(ax: Axes, responses: np.ndarray) -> None:
     again = repeated(responses)
     if not again.size:
-        _nothing(ax, "no repeats of single trials")
+        _no_repeats(ax)
         return
     by_repeat = drift(again)[1]
     known = ~np.isnan(by_repeat).all(1)
@@ -103,7 +96,7 @@ def _drift(ax: Axes, responses: np.ndarray) -> None:
 
 
 def draw(dataset: xr.Dataset, neurons: pd.DataFrame, svg: str | Path, png: str | Path) -> None:
-    """Examples, responses, presentations, agreement of repeats and drift."""
+    """Draws examples of images, responses, presentations, agreement of repeats and drift."""
     responses = dataset["responses"].values
     figure = plt.figure(figsize=(plotting.PAGE, 4.6))
     top, bottom = figure.subfigures(2, 1, height_ratios=[1, 3.4])
@@ -118,35 +111,28 @@ def draw(dataset: xr.Dataset, neurons: pd.DataFrame, svg: str | Path, png: str |
     plotting.save(figure, svg, png)
 
 
-def describe(dataset: xr.Dataset, figure: str | Path, neurons: str | Path, page: str | Path) -> None:
-    """Write one HTML file that holds everything, the figure too."""
-    rows = pd.DataFrame(overview(dataset).items(), columns=["what", "value"])
-    suspicious = findings(dataset)
-    drawing = Path(figure).read_text(encoding="utf-8")
-    parts = [
-        table(rows),
-        heading("To look at"),
-        items(suspicious) if suspicious else paragraph("Nothing suspicious was found."),
-        drawing[drawing.index("<svg") :],
-        paragraph(
-            "Responses of all images count here, those of the test set too; nothing here selects or scores "
-            f"a model. Values per neuron are in {Path(neurons).name}."
-        ),
-    ]
-    write_page(f"Dataset {dataset.attrs['name']}", parts, page)
-
-
 def main(
     dataset: str | Path, neurons: str | Path, svg: str | Path, png: str | Path, page: str | Path
 ) -> None:
-    """Describe a dataset in a table of its neurons, a figure and a page."""
+    """Describes a dataset in a table of its neurons, a figure, and a page that holds the figure."""
     plotting.use_style()
     with open_dataset(dataset) as data:
         data["responses"].load()  # once: all of it is drawn
-        known = neuron_table(data)
+        known, suspicious = neuron_table(data), findings(data)
         write_table(known, neurons)
         draw(data, known, svg, png)
-        describe(data, svg, neurons, page)
+        drawing = Path(svg).read_text(encoding="utf-8")
+        content = [
+            table(pd.DataFrame(overview(data).items(), columns=["what", "value"])),
+            heading("To look at"),
+            items(suspicious) if suspicious else paragraph("Nothing suspicious was found."),
+            drawing[drawing.index("<svg") :],
+            paragraph(
+                "Responses to all images count here, also to test images; nothing here selects or scores a "
+                f"model. Values per neuron are in {Path(neurons).name}."
+            ),
+        ]
+        write_page(f"Dataset {data.attrs['name']}", content, page)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Parts of the selected fits that figures show: fits.pt -> parameters.nc, locations.csv."""
+"""Parameters of the selected fits that figures show: fits.pt -> parameters.nc, locations.csv."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from whatwhere.dataset import TRAIN, open_dataset
 from whatwhere.files import read_netcdf, write_netcdf, write_table
 from whatwhere.fitted.seed_fit import SeedFit, selected_fits
 from whatwhere.locations import location_errors, peaks
-from whatwhere.logs import logged
+from whatwhere.logs import arguments, logged
 
 MAX_NEURONS = 200
 COLUMNS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images", "seed", "neuron"]
 
 
-def parameters(fit: SeedFit, data: xr.Dataset) -> xr.Dataset:
-    """Masks, feature weights and other parts of a model, an image, and the truth.
+def described(fit: SeedFit, data: xr.Dataset) -> xr.Dataset:
+    """Masks, feature weights and other parameters of a model, an image, and the truth.
 
     Parameters
     ----------
@@ -40,48 +40,46 @@ def parameters(fit: SeedFit, data: xr.Dataset) -> xr.Dataset:
             "masks": (("neuron", "fy", "fx"), model.masks()),
             "feature_weights": (("neuron", "feature"), model.feature_weights()),
         }
-        parts = {name: (dims, one.numpy()) for name, (dims, one) in found.items() if one is not None}
-    parts |= {"stride": ((), np.array(model.stride)), "n_layers": ((), np.array(model.n_layers))}
+        stored = {name: (dims, one.numpy()) for name, (dims, one) in found.items() if one is not None}
+    stored |= {"stride": ((), np.array(model.stride)), "n_layers": ((), np.array(model.n_layers))}
     for name in ("location", "receptive_field", "cell_type"):
         if name in data:
-            parts[name] = (data[name].dims, data[name].values[fit.neurons])
-    described = xr.Dataset(parts, coords={"neuron": fit.neurons}).isel(neuron=keep)
-    return described.assign(image=(("channel", "y", "x"), image))
+            stored[name] = (data[name].dims, data[name].values[fit.neurons])
+    kept = xr.Dataset(stored, coords={"neuron": fit.neurons}).isel(neuron=keep)
+    return kept.assign(image=(("channel", "y", "x"), image))
 
 
-def errors_of_masks(fit: SeedFit, data: xr.Dataset) -> np.ndarray:
-    """Localisation error of the mask of every neuron, (neuron,) in pixels."""
-    strongest = np.abs(fit.feature_weights).argmax(1)
-    positions = peaks(fit.masks, data["images"].shape[2:], fit.model.stride)
-    return location_errors(positions, data["location"].values[fit.neurons], strongest)
-
-
-def errors_of_averages(sta: xr.Dataset, neurons: np.ndarray, data: xr.Dataset) -> dict[str, np.ndarray]:
-    """Localisation error of the raw and the smoothed spike-triggered average, (neuron,) each, in pixels."""
-    truth = data["location"].values[neurons]
-    return {
-        name: np.linalg.norm(peaks(sta[name].values, data["images"].shape[2:]) - truth, axis=1)
+def location_table(fit: SeedFit, averages: xr.Dataset, data: xr.Dataset) -> pd.DataFrame:
+    """Localization error in pixels of every neuron by its averages, raw and smoothed, and by its mask."""
+    truth, shape = data["location"].values[fit.neurons], data["images"].shape[2:]
+    errors = {
+        name: np.linalg.norm(peaks(averages[name].values, shape) - truth, axis=1)
         for name in ("sta", "smoothed_sta")
     }
+    strongest = np.abs(fit.feature_weights).argmax(1)
+    errors["mask"] = location_errors(peaks(fit.masks, shape, fit.model.stride), truth, strongest)
+    table = pd.DataFrame(errors).assign(neuron=fit.neurons)
+    return table.melt("neuron", var_name="source", value_name="error")
 
 
 def main(
     dataset: str | Path,
-    sta: list[str],
+    averages: list[str],
     fits: list[str],
     selection: str | Path,
     conditions: list[str],
     names: dict[str, str],
-    output: str | Path,
+    parameters: str | Path,
     locations: str | Path,
 ) -> None:
-    """Writes one group of parameters per condition (first seed) to ``output``, one row per mask to ``locations``.
+    """Writes parameters and localization errors of the first selection rule.
 
-    ``sta`` holds the averages of every condition, or nothing: then, or without true locations, no location is
-    written. Everything is of the first selection rule.
+    ``parameters`` has one group per condition, of the first seed; ``locations`` one row per seed, neuron and
+    source of the location. ``averages`` holds the averages of every condition, or nothing: then, or without
+    true locations, no location is written.
     """
     groups: dict[str, xr.Dataset] = {}
-    rows: list[pd.DataFrame] = []
+    tables = [pd.DataFrame(columns=[*COLUMNS, "source", "error"])]
     rule = None
     with open_dataset(dataset) as data:
         for selected in selected_fits(selection, conditions, fits):
@@ -92,29 +90,18 @@ def main(
             keys = names | {"selection": rule} | fit.sizes
             group = f"n{keys['n_neurons']}-d{keys['n_images']}"
             if group not in groups:
-                groups[group] = parameters(fit, data)
-            if sta and "location" in data:
-                with read_netcdf(sta[conditions.index(selected.condition)]) as stored:
-                    errors = errors_of_averages(stored.sel(seed=fit.seed), fit.neurons, data)
-                errors["mask"] = errors_of_masks(fit, data)
-                rows += [
-                    pd.DataFrame({**keys, "neuron": fit.neurons, "source": source, "error": error})
-                    for source, error in errors.items()
-                ]
-    empty = pd.DataFrame(columns=[*COLUMNS, "source", "error"])
-    write_table(pd.concat(rows, ignore_index=True) if rows else empty, locations)
-    write_netcdf(xr.DataTree.from_dict(groups), output)
+                groups[group] = described(fit, data)
+            if averages and "location" in data:
+                with read_netcdf(averages[conditions.index(selected.condition)]) as stored:
+                    table = location_table(fit, stored.sel(seed=fit.seed), data)
+                tables.append(table.assign(**keys)[[*COLUMNS, "source", "error"]])
+    write_table(pd.concat(tables[1:] or tables, ignore_index=True), locations)
+    write_netcdf(xr.DataTree.from_dict(groups), parameters)
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
-            dataset=snakemake.input.dataset,
-            sta=list(snakemake.input.averages),
-            fits=list(snakemake.input.fits),
-            selection=snakemake.input.selection,
-            conditions=list(snakemake.params.conditions),
+            **arguments(snakemake.input, snakemake.params, snakemake.output),
             names=dict(snakemake.wildcards.items()),
-            output=snakemake.output.parameters,
-            locations=snakemake.output.locations,
         )

@@ -1,4 +1,4 @@
-"""What a run was made with, and which of its fits to doubt -> run.html, software.csv."""
+"""Software, machine, seeds and doubtful fits of a run: tables of the run -> run.html, software.csv."""
 
 import os
 import platform
@@ -14,7 +14,6 @@ from whatwhere.files import read_table, write_table
 from whatwhere.logs import arguments, logged
 from whatwhere.pages import code, heading, paragraph, table, write_page
 
-_CARD = ["--query-gpu=name,driver_version", "--format=csv,noheader"]
 KEYS = ["experiment", "dataset", "recording", "model", "selection", "n_neurons", "n_images"]
 
 
@@ -31,7 +30,7 @@ def software(workflow: Path) -> pd.DataFrame:
 
 
 def _output(command: list[str], otherwise: str) -> str:
-    """What a command prints, or other words where it fails."""
+    """Output of a command, or ``otherwise`` if it fails."""
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
@@ -39,47 +38,47 @@ def _output(command: list[str], otherwise: str) -> str:
 
 
 def machine() -> pd.DataFrame:
-    """Processor, memory, graphics card and system of the machine this runs on."""
-    rows = {
-        "processor": _processor(),
-        "cores": str(os.cpu_count()),
-        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB",
-        "graphics card": _output(["nvidia-smi", *_CARD], "none"),
-        "system": platform.platform(),
-    }
-    return pd.DataFrame(rows.items(), columns=["part", "value"])
-
-
-def _processor() -> str:
+    """Processor, memory, graphics card and system of the machine of this job."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(iter(names), platform.machine())
+    rows = {
+        "processor": next(iter(names), platform.machine()),
+        "cores": str(os.cpu_count()),
+        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB",
+        "graphics card": _output(
+            ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"], "none"
+        ),
+        "system": platform.platform(),
+    }
+    return pd.DataFrame(rows.items(), columns=["component", "value"])
 
 
 def seeds(config: dict[str, Any]) -> pd.DataFrame:
-    """Every seed of a configuration: of data sets, of their splits, and of fits."""
-    rows = [("experiments", one["name"], "seeds", one["seeds"]) for one in config["experiments"]]
-    used = {name for one in config["experiments"] for name in one["datasets"]}
+    """Every seed of a configuration: of datasets that are used, of their splits, and of fits."""
+    rows = [
+        ("experiments", experiment["name"], "seeds", ", ".join(map(str, experiment["seeds"])))
+        for experiment in config["experiments"]
+    ]
+    used = {name for experiment in config["experiments"] for name in experiment["datasets"]}
     for name, definition in config["datasets"].items():
         found = {"seed": definition.get("seed"), "split.seed": definition.get("split", {}).get("seed")}
-        rows += [("datasets", name, key, [seed]) for key, seed in found.items() if seed is not None]
-    table = pd.DataFrame(rows, columns=["section", "name", "key", "seeds"])
-    unused = (table.section == "datasets") & ~table.name.isin(used)
-    return table[~unused].assign(seeds=lambda t: [", ".join(map(str, some)) for some in t.seeds])
+        present = {key: str(seed) for key, seed in found.items() if seed is not None and name in used}
+        rows += [("datasets", name, key, seed) for key, seed in present.items()]
+    return pd.DataFrame(rows, columns=["section", "name", "key", "seeds"])
 
 
 def doubtful(summary: pd.DataFrame) -> list[str]:
-    """The rows of ``summary.csv`` of which not all fits are finished, or inside of their grids."""
-    some = summary[(summary["converged"] < 1) | (summary["at_edge"] > 0)]
-    if some.empty:
-        return [paragraph("All fits are finished, and no penalty selected lies at the edge of its grid.")]
+    """Rows of ``summary.csv`` with fits that did not converge or have a penalty at the edge of its grid."""
+    doubted = summary[(summary["converged"] < 1) | (summary["at_edge"] > 0)]
+    if doubted.empty:
+        return [paragraph("All fits converged, and no selected penalty lies at the edge of its grid.")]
     text = (
-        "Shares of neurons and seeds: finished, whose training was not stopped at max_steps by max_steps; at_edge, with "
-        "a penalty at the edge of its grid, where a wider one might do better. What is not listed is "
-        "finished and within its grid."
+        "converged: share of neurons and seeds whose training was not stopped at max_steps. at_edge: share "
+        "with a penalty at the edge of its grid, where a wider grid may score better. All other fits "
+        "converged inside of their grids."
     )
-    return [paragraph(text), table(some.filter([*KEYS, "converged", "at_edge"]))]
+    return [paragraph(text), table(doubted.filter([*KEYS, "converged", "at_edge"]))]
 
 
 def main(
@@ -90,15 +89,15 @@ def main(
     versions: str | Path,
     page: str | Path,
 ) -> None:
-    """Write the packages to ``versions`` and everything, to be read, to ``page``."""
+    """Writes the installed packages to ``versions`` and the description of the run to ``page``."""
     packages = software(Path(workflow))
     write_table(packages, versions)
-    parts = [
+    sections = [
         heading("Fits that were stopped at max_steps, and penalties at the edge of their grid"),
         *doubtful(read_table(summary)),
         heading("Run times"),
         paragraph(
-            "Sums over the jobs of a rule, those of earlier configurations of this run included; seconds are "
+            "Sums over the jobs of a rule, also of jobs of earlier configurations of this run. Seconds are "
             "wall-clock time, memory is in MB."
         ),
         table(read_table(run_times)),
@@ -112,7 +111,7 @@ def main(
         heading("Configuration"),
         code(dump(config)),
     ]
-    write_page(f"The run '{config['run']}'", parts, page)
+    write_page(f"The run '{config['run']}'", sections, page)
 
 
 if __name__ == "__main__":

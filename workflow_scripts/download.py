@@ -1,10 +1,10 @@
-"""Download the published files of a dataset, on a machine with internet: config entry -> downloads/*."""
+"""Download the published files of a dataset on a machine with internet: config entry -> downloads/*."""
 
 from pathlib import Path
 from typing import Any
 
 from whatwhere.config.kinds import kind_of
-from whatwhere.logs import logged
+from whatwhere.logs import arguments, logged
 from whatwhere.recordings import read
 
 
@@ -15,7 +15,7 @@ def main(
     if kind_of(definition).downloaded:
         read(name, definition, Path(downloads), mirror)
     else:
-        # Only here, because recordings do without torch, which takes seconds to import.
+        # Recordings do without torch, which takes seconds to import.
         from whatwhere.simulations.vgg19 import fetch_weights
 
         space = definition["feature_space"]
@@ -27,8 +27,6 @@ if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
             name=snakemake.wildcards.dataset,
-            definition=snakemake.params.definition,
-            downloads=snakemake.params.downloads,
             mirror=snakemake.config["mirror"],
-            done=snakemake.output.done,
+            **arguments(snakemake.params, snakemake.output),
         )

@@ -1,9 +1,10 @@
-"""Load a recorded dataset: downloaded or user's files, or dataset.nc of several sessions -> dataset.nc."""
+"""Load a recorded dataset: published files, files of the user, or dataset.nc of sessions -> dataset.nc."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from whatwhere.config.kinds import kind_of
 from whatwhere.dataset import open_dataset, write_dataset
 from whatwhere.logs import logged
 from whatwhere.recordings import load
@@ -20,14 +21,11 @@ def main(
 ) -> None:
     """Loads the dataset ``name`` of the configuration and writes it to ``output``.
 
-    ``sessions`` are the datasets that a pooled one is made of, in the order of its definition.
+    ``sessions`` are the files of the datasets of a pooled dataset, in the order of its definition.
     """
-    loaded = {}
-    for session, path in zip(definition.get("recordings", []), sessions, strict=True):
-        with open_dataset(path) as data:
-            loaded[session] = data.load()
-    if loaded:
-        dataset = pool(loaded, name, definition.get("copies", "follow"))
+    if kind_of(definition).pooled:
+        files = zip(definition["recordings"], sessions, strict=True)
+        dataset = pool({session: open_dataset(path) for session, path in files}, name)
     else:
         dataset = load(name, definition, Path(downloads), mirror)
     write_dataset(dataset, output)

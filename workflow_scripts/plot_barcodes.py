@@ -19,7 +19,7 @@ PALEST = 0.15
 
 
 def sort_neurons(table: pd.DataFrame) -> pd.DataFrame:
-    """By cluster, those without one last, then true type, then certainty."""
+    """Sorts by cluster, neurons without cluster last, then by true type, then by certainty."""
     last = table["cluster"].where(table["cluster"] >= 0, table["cluster"].max() + 1)
     return table.assign(last=last).sort_values(
         ["last", "cell_type", "certainty"], ascending=[True, True, False], kind="stable"
@@ -27,7 +27,7 @@ def sort_neurons(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _strip(ax: Axes, values: np.ndarray, name: str) -> None:
-    """One row of colours, white for no value, and, for print in grey, the number of every run."""
+    """Draws one row of colors, white for no value, with numbers for print in gray."""
     colors = [plotting.PALETTE[value % len(plotting.PALETTE)] if value >= 0 else "white" for value in values]
     rgb = np.array([plt.matplotlib.colors.to_rgb(color) for color in colors])
     ax.imshow(rgb[None], aspect="auto")
@@ -42,51 +42,44 @@ def _strip(ax: Axes, values: np.ndarray, name: str) -> None:
 
 
 def heat_map(panel: SubFigure, table: pd.DataFrame) -> Axes:
-    """Weights (feature, neuron), pale where uncertain, over strips of clusters and known true types."""
+    """Draws weights (feature, neuron), pale where uncertain, over strips of clusters and known true types."""
     ordered = sort_neurons(table)
     # Fits of other cores have more features.
     weights = ordered.filter(like="weight_").dropna(axis=1, how="all").to_numpy().T
     known = bool((ordered.cell_type >= 0).all())
     strips = ["cluster", *(["cell_type"] if known else [])]
     axes = panel.subplots(1 + len(strips), 1, height_ratios=[12, *([1] * len(strips))])
-    # Of many features each weighs little.
     limit = float(np.nanquantile(np.abs(weights), 0.99)) or 1.0
     shown = plt.cm.ScalarMappable(plt.Normalize(-limit, limit), cmap="RdBu_r")
     alpha = np.broadcast_to(ordered["certainty"].clip(lower=PALEST).to_numpy(), weights.shape)
     axes[0].imshow(shown.to_rgba(weights, alpha=1), aspect="auto", alpha=alpha)
-    n_features = len(weights)
     axes[0].set(ylabel="feature", xticks=[])
-    ticks = np.arange(0, n_features, -(-n_features // 10))
+    ticks = np.arange(0, len(weights), -(-len(weights) // 10))
     axes[0].set_yticks(ticks, ticks + 1)
     for ax, name in zip(axes[1:], strips, strict=True):
         _strip(ax, ordered[name].to_numpy(), name.replace("_", " "))
     axes[-1].set_xlabel(f"{weights.shape[1]} neurons")
-    panel.colorbar(shown, ax=axes[0], label="normalised weight", pad=0.02, aspect=25, extend="both")
+    panel.colorbar(shown, ax=axes[0], label="normalized weight", pad=0.02, aspect=25, extend="both")
     return axes[0]
 
 
 def null(panel: SubFigure, valley: float, nulls: np.ndarray) -> Axes:
-    """Deepest valley of the data over those of continua (shape, continuum), which have no types."""
+    """Draws the deepest valley of the data over those of continua (shape, continuum) without types."""
     ax = panel.subplots()
     top = max(valley, nulls.max(initial=0.0), 10.0)
+    tick = float(f"{top * 0.8:.0e}")
     bins = np.linspace(0, np.sqrt(top) * 1.05, 31) ** 2
     ax.hist(nulls.ravel(), bins, color="0.7", label="continua")
     ax.axvline(valley, color=plotting.PALETTE[5], label="data")
     ax.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
     ax.set(xlim=(0, bins[-1]), xlabel="deepest valley", ylabel="simulations")
-    ax.xaxis.set_major_locator(plt.FixedLocator([0, *_ticks(top)]))
+    ax.xaxis.set_major_locator(plt.FixedLocator([0, float(f"{tick / 5:.0e}"), tick]))
     plotting.legend_above(ax, 1)
     return ax
 
 
-def _ticks(top: float) -> list[float]:
-    """Two ticks that are easy to read on a square-root axis."""
-    largest = float(f"{top * 0.8:.0e}")
-    return [float(f"{largest / 5:.0e}"), largest]
-
-
 def mean_fields(panel: SubFigure, averages: np.ndarray, counts: np.ndarray) -> Axes:
-    """Mean receptive field of the largest clusters."""
+    """Draws the mean receptive field of the largest clusters."""
     largest = np.sort(np.argsort(-counts, kind="stable")[:MAX_FIELDS])
     columns = int(np.ceil(np.sqrt(len(largest))))
     axes = panel.subplots(int(np.ceil(len(largest) / columns)), columns, squeeze=False).ravel()
@@ -99,18 +92,18 @@ def mean_fields(panel: SubFigure, averages: np.ndarray, counts: np.ndarray) -> A
 
 
 def title(score: pd.Series) -> str:
-    """What the types are worth, in one line."""
-    p_value = "< .001" if score.p_value < 0.001 else f"= {score.p_value:.3f}".replace("0.", ".")
+    """Number, agreement and stability of the types in one line."""
+    p_value = "< 0.001" if score.p_value < 0.001 else f"= {score.p_value:.3f}"
     found = f"{score.n_clusters:.0f} types" if score.n_clusters > 1 else "no types: a continuum"
-    parts = [f"{found} (p {p_value})" if np.isfinite(score.p_value) else "too few neurons with weights"]
+    texts = [f"{found} (p {p_value})" if np.isfinite(score.p_value) else "too few neurons with weights"]
     if score.n_unfitted:
-        parts.append(f"{score.n_unfitted:.0f} neurons without weights")
+        texts.append(f"{score.n_unfitted:.0f} neurons without weights")
     if np.isfinite(score.ari):
-        parts.append(f"ARI {score.ari:.2f} against {score.n_types:.0f} true types")
+        texts.append(f"ARI {score.ari:.2f} against {score.n_types:.0f} true types")
     stable = {"halves of the images": "halves", "bootstraps": "bootstraps", "seeds": "seeds"}
     rated = {name: score[f"stability_{key}"] for name, key in stable.items()}
     known = [f"{value:.2f} over {name}" for name, value in rated.items() if np.isfinite(value)]
-    return " · ".join([*parts, *(["stability " + ", ".join(known)] if known else [])])
+    return " · ".join([*texts, *(["stability " + ", ".join(known)] if known else [])])
 
 
 def main(
@@ -121,7 +114,7 @@ def main(
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draw the first seed and selection rule of the last condition."""
+    """Draws the first seed and selection rule of the condition listed last."""
     plotting.use_style()
     codes, rated = (plotting.example(read_table(path)) for path in (barcodes, scores))
     figure = plt.figure(figsize=(plotting.PAGE, 2.8))

@@ -1,4 +1,4 @@
-"""What inference saves: FEVE, localisation error and cell types over the number of images."""
+"""FEVE, localization error and cell types over the number of images, by inference and by training."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from whatwhere import plotting
 from whatwhere.files import read_reference, read_table
 from whatwhere.logs import arguments, logged
 
-QUANTITIES = {"feve": "FEVE", "location_error": "localisation error / px", "ari": "adjusted Rand index"}
+QUANTITIES = {"feve": "FEVE", "location_error": "localization error / px", "ari": "adjusted Rand index"}
 
 
 def main(
@@ -19,7 +19,7 @@ def main(
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draw one column per dataset and one row per quantity that it has, for the first selection rule."""
+    """Draws one column per dataset and one row per quantity, for the first selection rule."""
     plotting.use_style()
     rows = plotting.labelled(read_table(table), labels)
     rows = rows[rows.selection == rows.selection.iloc[0]]

@@ -32,8 +32,8 @@ def example_neurons(masks: np.ndarray, weights: np.ndarray) -> list[int]:
     size = np.abs(masks).sum((1, 2))
     concentration = np.divide(np.abs(masks).max((1, 2)), size, out=np.zeros(len(masks)), where=size > 0)
     readers = np.bincount(strongest)
-    favourites = np.argsort(-readers, kind="stable")[: min(N_NEURONS, np.count_nonzero(readers))]
-    return [int(np.where(strongest == f, concentration, -1).argmax()) for f in favourites]
+    favorites = np.argsort(-readers, kind="stable")[: min(N_NEURONS, np.count_nonzero(readers))]
+    return [int(np.where(strongest == f, concentration, -1).argmax()) for f in favorites]
 
 
 class Canvas:
@@ -70,7 +70,7 @@ class Canvas:
 
 
 def _map(ax: Axes, values: np.ndarray) -> None:
-    """Show (channel, y, x): a signed map, or colours for three channels."""
+    """Show (channel, y, x): a signed map, or colors for three channels."""
     if len(values) == 3:
         low, high = values.min(), values.max()
         ax.imshow(np.moveaxis((values - low) / (high - low), 0, -1))
@@ -109,22 +109,22 @@ def _bars(ax: Axes, values: np.ndarray, names: list[str], colors: list[str], qua
     ax.set_xlabel(f"{quantity}{power}", fontsize=6.5, labelpad=1)
 
 
-def contributions(parts: np.ndarray, shown: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str]]:
+def contributions(terms: np.ndarray, shown: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str]]:
     """Contributions of the shown features to a drive, of the rest if there are more, and their sum.
 
     Parameters
     ----------
-    parts
+    terms
         (feature,) contributions.
     shown
         Indices of features with a bar of their own.
     names
         Theirs.
     """
-    rest = np.delete(parts, shown)
+    rest = np.delete(terms, shown)
     if not len(rest):
-        return np.array([*parts[shown], parts.sum()]), [*names, "sum"]
-    return np.array([*parts[shown], rest.sum(), parts.sum()]), [*names, "rest", "sum"]
+        return np.array([*terms[shown], terms.sum()]), [*names, "sum"]
+    return np.array([*terms[shown], rest.sum(), terms.sum()]), [*names, "rest", "sum"]
 
 
 def draw(fit: xr.Dataset) -> Figure:
@@ -176,8 +176,8 @@ def draw(fit: xr.Dataset) -> Figure:
         what = canvas.axes(columns["weights"][0], middle, columns["weights"][1], 0.75)
         _bars(what, weights[neuron, shown], names, [color] * len(names), "weight")
         drive = canvas.axes(columns["drive"][0], middle, columns["drive"][1], 0.75)
-        parts = (features * masks[neuron]).sum((1, 2)) * weights[neuron]
-        values, bars = contributions(parts, shown, names)
+        terms = (features * masks[neuron]).sum((1, 2)) * weights[neuron]
+        values, bars = contributions(terms, shown, names)
         _bars(drive, values, bars, [*["0.75"] * (len(bars) - 1), color], "contribution")
         canvas.arrow((left + width + 0.05, centre), (columns["mask"][0] - 0.04, middle), color)
         canvas.arrow((columns["mask"][0] + 1.0, middle), (columns["weights"][0] - 0.17, middle), color)

@@ -5,33 +5,27 @@ from pathlib import Path
 from matplotlib import pyplot as plt
 
 from whatwhere import plotting
+from whatwhere.conditions import over_seeds
 from whatwhere.files import read_tables
 from whatwhere.logs import arguments, logged
-from whatwhere.population import over_seeds
 
 
 def main(
     scores: list[str], shared: list[str], labels: dict[str, str], svg: str | Path, png: str | Path
 ) -> None:
-    """Draw the figure; ``shared`` names the models whose neurons share a filter."""
+    """Draws the figure; ``shared`` are the models whose neurons share a filter."""
     plotting.use_style()
     table = read_tables(scores)
     figure, ax = plt.subplots(figsize=(plotting.COLUMN, 3.3))
-    for index, ((model, n_neurons), part) in enumerate(table.groupby(["model", "n_neurons"], sort=False)):
-        how = "fitted jointly" if model in shared else "fitted one by one"
-        name = "one neuron" if n_neurons == 1 else f"{n_neurons} neurons, {how}"
-        curve = over_seeds(part, ["feve"], ["n_images"], least=0)
+    for index, ((model, n_neurons), rows) in enumerate(table.groupby(["model", "n_neurons"], sort=False)):
+        fitted = "fitted jointly" if model in shared else "fitted one by one"
+        name = "one neuron" if n_neurons == 1 else f"{n_neurons} neurons, {fitted}"
+        curve = over_seeds(rows, ["feve"], ["n_images"], least=0)
         plotting.draw_curve(ax, curve, index, name)
         if model in shared:
-            ax.plot(
-                curve.n_images * n_neurons,
-                curve.feve,
-                color=plotting.REFERENCE,
-                linestyle=(0, (1, 1.5)),
-                linewidth=1,
-                zorder=0,
-                label=f"jointly, against {n_neurons} times the images",
-            )
+            name = f"jointly, against {n_neurons} times the images"
+            style = {"color": plotting.REFERENCE, "linestyle": plotting.DOTTED, "linewidth": 1, "zorder": 0}
+            ax.plot(curve.n_images * n_neurons, curve.feve, label=name, **style)
     plotting.image_axis(ax, table.n_images)
     ax.set(ylabel="FEVE", ylim=(-0.02, 1.02))
     plotting.legend_below(ax, 1, paper=False)

@@ -1,4 +1,4 @@
-"""Figure 3: model comparison over images, localisation errors, and learned filters."""
+"""Figure 3: model comparison over images, localization errors, and learned filters."""
 
 import itertools
 from pathlib import Path
@@ -11,21 +11,21 @@ from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from whatwhere import plotting
+from whatwhere.conditions import over_seeds
 from whatwhere.files import groups_of, read_netcdf, read_reference, read_table, read_tables
 from whatwhere.logs import arguments, logged
-from whatwhere.population import over_seeds
 
 SIZES = [256, 1024, 4096]
-"""Numbers of images whose filters the paper shows; where one was not run, as many are spread over all."""
+"""Numbers of images whose filters the paper shows; a run without them shows three of its own."""
 CURVES = ["model", "n_neurons", "n_images"]
 SOURCES = {"sta": "raw STA", "smoothed_sta": "smoothed STA"}
 
 
 def errors(ax: Axes, locations: pd.DataFrame, styles: dict[tuple[str, int], int]) -> None:
-    """Draw the mean localisation error of averages and of masks, a curve per model and population size."""
+    """Draws the mean localization error of averages and of masks, a curve per model and population size."""
     masks = locations[locations.source == "mask"].dropna(subset="error")
     shown = {styles[key] for key in masks.groupby(["model", "n_neurons"]).groups}
-    # Linear models have no masks, which leaves their styles to the averages.
+    # Linear models have no masks: their styles are free for the averages.
     free = (index for index in itertools.count() if index not in shown)
     for index, (source, name) in zip(free, SOURCES.items(), strict=False):
         start = over_seeds(locations[locations.source == source], ["error"], ["n_images"])
@@ -40,8 +40,7 @@ def errors(ax: Axes, locations: pd.DataFrame, styles: dict[tuple[str, int], int]
 def filter_of(path: str | Path, group: str) -> np.ndarray | None:
     """The kernel of a network, or the filter of a linear model around the true location, (y, x).
 
-    The sign is the one with which most masks apply it. None if the condition was not fitted, or where a model has
-    neither.
+    The sign is that of most masks. None if the condition was not fitted, or without kernel and filter.
     """
     if group not in groups_of(path):
         return None
@@ -66,9 +65,9 @@ def shown_sizes(n_images: pd.Series) -> list[int]:
 def filters(
     panel: SubFigure, conditions: dict[tuple[str, int, int], str | Path], sizes: list[int]
 ) -> list[Axes]:
-    """Learned filters, one row per model and population size and one column per data size.
+    """Draws learned filters, one row per model and population size and one column per data size.
 
-    ``conditions`` says which file holds a model, population size and data size.
+    ``conditions`` has the file of every model, population size and data size.
     """
     rows = list(dict.fromkeys((model, n_neurons) for model, n_neurons, _ in conditions))
     axes = panel.subplots(len(rows), len(sizes), squeeze=False)
@@ -99,9 +98,9 @@ def main(
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draws the figure from the tables of all its experiments; files are in the same order.
+    """Draws the figure from the tables of its experiments, in one order.
 
-    ``paper`` says which model of the paper stands beside a model, and ``known`` which models know the filter.
+    ``paper`` has the model of the paper beside a model; the models ``known`` know the filter.
     """
     plotting.use_style()
     tables = [plotting.labelled(read_table(path), labels) for path in scores]

@@ -22,16 +22,10 @@ def _weights(ax: Axes, barcodes: pd.DataFrame, ari: float) -> None:
     barcodes = barcodes[barcodes.cluster >= 0]
     raw = barcodes[["weight_0", "weight_1"]].mul(barcodes["norm"], axis=0)
     for (cell_type, cluster), rows in raw.groupby([barcodes.cell_type, barcodes.cluster]):
-        ax.scatter(
-            rows.weight_0,
-            rows.weight_1,
-            s=7,
-            color=plotting.PALETTE[cell_type],
-            marker=plotting.MARKERS[cluster % len(plotting.MARKERS)],
-            label=f"type {cell_type + 1}, cluster {cluster + 1}",
-            alpha=0.6,
-            linewidth=0,
-        )
+        marker = plotting.MARKERS[cluster % len(plotting.MARKERS)]
+        style = {"s": 7, "color": plotting.PALETTE[cell_type], "alpha": 0.6, "linewidth": 0}
+        label = f"type {cell_type + 1}, cluster {cluster + 1}"
+        ax.scatter(rows.weight_0, rows.weight_1, marker=marker, label=label, **style)
     ax.axhline(0, color="0.8", zorder=0)
     ax.axvline(0, color="0.8", zorder=0)
     ax.set(xlabel="weight of kernel 1", ylabel="weight of kernel 2", title=f"ARI {ari:.3f}")
@@ -46,9 +40,8 @@ def _histogram(ax: Axes, scores: pd.DataFrame, barcodes: pd.DataFrame, reference
     ax.hist(groups, bins, stacked=True, color=plotting.PALETTE[: len(groups)], label=labels)
     mean = merged.feve.mean()
     ax.axvline(mean, color="black", linewidth=1, label=f"mean {mean:.3f}")
-    ax.axvline(
-        reference, color=plotting.REFERENCE, linewidth=1, linestyle="--", label=f"paper {reference:.3f}"
-    )
+    style = {"color": plotting.REFERENCE, "linewidth": 1, "linestyle": "--"}
+    ax.axvline(reference, label=f"paper {reference:.3f}", **style)
     ax.set(xlabel="FEVE", ylabel="neurons")
     ax.legend(loc="upper left")
 
@@ -63,10 +56,7 @@ def main(
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draw the first seed of the last condition of the experiment's factorised model with two kernels.
-
-    Lists hold one file each.
-    """
+    """Draws the first seed of the condition listed last, of the factorized model; lists hold one file."""
     plotting.use_style()
     codes, rated = (plotting.example(read_tables(paths)) for paths in (barcodes, scores))
     agreement = plotting.example(read_tables(barcode_scores)).iloc[0]

@@ -8,10 +8,9 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from whatwhere import plotting
+from whatwhere.conditions import largest_condition, over_seeds
 from whatwhere.files import read_reference, read_tables
 from whatwhere.logs import arguments, logged
-from whatwhere.population import over_seeds
-from whatwhere.scaling import largest
 
 RULES = {
     "population": "setting per population",
@@ -21,7 +20,7 @@ RULES = {
 
 
 def curves(axes: list[Axes], scores: pd.DataFrame, reference: pd.DataFrame) -> bool:
-    """Subset FEVE over images, one panel per selection rule; return whether the paper has a curve of a rule."""
+    """Draws FEVE over images, one panel per selection rule, and says if the paper has a curve of any rule."""
     drawn = []
     means = over_seeds(scores, ["feve"], ["selection", "model", "n_neurons", "n_images"], least=0)
     for ax, (rule, table) in zip(axes, means.groupby("selection", sort=False), strict=True):
@@ -33,7 +32,7 @@ def curves(axes: list[Axes], scores: pd.DataFrame, reference: pd.DataFrame) -> b
 
 
 def barcodes_by_type(ax: Axes, barcodes: pd.DataFrame, score: pd.Series) -> None:
-    """Normalised feature weights (feature, neuron), sorted by true type and cluster."""
+    """Draws normalized feature weights (feature, neuron), sorted by true type and cluster."""
     ordered = barcodes.sort_values(["cell_type", "cluster"], kind="stable")
     weights = ordered.filter(like="weight_").dropna(axis=1).to_numpy().T
     shown = ax.imshow(weights, aspect="auto", cmap="RdBu_r", vmin=-1, vmax=1)
@@ -44,18 +43,16 @@ def barcodes_by_type(ax: Axes, barcodes: pd.DataFrame, score: pd.Series) -> None
     ax.set_xticks(middles, [f"type {index + 1}" for index in range(len(middles))])
     ax.tick_params(axis="x", length=0)
     ax.set_yticks(range(len(weights)), range(1, len(weights) + 1))
-    ax.set(
-        ylabel="feature",
-        title=f"{score.n_clusters:.0f} clusters, ARI {score.ari:.2f}, NMI {score.nmi:.2f}",
-    )
-    ax.figure.colorbar(shown, ax=ax, label="normalised weight", pad=0.02, aspect=20)
+    title = f"{score.n_clusters:.0f} clusters, ARI {score.ari:.2f}, NMI {score.nmi:.2f}"
+    ax.set(ylabel="feature", title=title)
+    ax.figure.colorbar(shown, ax=ax, label="normalized weight", pad=0.02, aspect=20)
 
 
 def over_neurons(scores: pd.DataFrame, n_types: dict[str, int], reference: pd.DataFrame) -> pd.DataFrame:
-    """FEVE of every model on each dataset with types, by their number and the sizes.
+    """FEVE of every model on each dataset with types, sorted by the number of types and the sizes.
 
     Columns ``dataset``, ``n_types``, ``n_neurons``, ``n_images``, ``model``, ``mean`` and ``sd`` over neurons
-    as in the paper, and ``paper``, its value for the same sizes, or NaN.
+    as in the paper, and ``paper``, the paper's value at these sizes, or NaN.
     """
     scores = scores[scores.dataset.isin(n_types)]
     scores = scores.assign(n_types=scores.dataset.map(n_types).astype(int))
@@ -68,25 +65,23 @@ def over_neurons(scores: pd.DataFrame, n_types: dict[str, int], reference: pd.Da
 
 
 def types(ax: Axes, table: pd.DataFrame, styles: dict[str, int]) -> None:
-    """Models of :func:`over_neurons` side by side, one place for every dataset."""
+    """Draws the models of :func:`over_neurons` side by side, one place for every dataset."""
     datasets = table.drop_duplicates("dataset")
     place = dict(zip(datasets.dataset, range(len(datasets)), strict=True))
     beside = table.groupby("dataset").model
     step = min(0.22, 0.8 / beside.size().max())
     offset = step * (beside.cumcount() - (beside.transform("size") - 1) / 2)
     table = table.assign(x=table.dataset.map(place) + offset)
-    for model, part in table.groupby("model", sort=False):
+    for model, rows in table.groupby("model", sort=False):
         style = plotting.style(styles.setdefault(model, max(styles.values()) + 1)) | {"linestyle": "none"}
-        ax.errorbar(part.x, part["mean"], part.sd, capsize=2, label=plotting.label(model), **style)
+        ax.errorbar(rows.x, rows["mean"], rows.sd, capsize=2, label=plotting.label(model), **style)
     published = table.dropna(subset="paper")
     if len(published):
         ends = published.x - step / 2, published.x + step / 2
         ax.hlines(published.paper, *ends, color=plotting.REFERENCE, label="paper")
     ax.axhline(0, color="0.8", linewidth=0.6, zorder=0)
-    ax.set_xticks(
-        range(len(datasets)),
-        [f"{one.n_types}\n{one.n_neurons}\n{one.n_images}" for one in datasets.itertuples()],
-    )
+    names = [f"{one.n_types}\n{one.n_neurons}\n{one.n_images}" for one in datasets.itertuples()]
+    ax.set_xticks(range(len(names)), names)
     ax.set(xlabel="cell types, neurons, images", ylabel="FEVE", xlim=(-0.6, len(datasets) - 0.4))
 
 
@@ -100,9 +95,9 @@ def main(
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draws the figure: curves and barcodes of its first dataset, the number of types from all datasets.
+    """Draws curves and barcodes of the first dataset, and the number of types of all datasets.
 
-    ``paper`` says which model of the paper stands beside a model.
+    ``paper`` has the model of the paper beside a model.
     """
     plotting.use_style()
     table, codes, agreement = map(read_tables, (scores, barcodes, barcode_scores))
@@ -115,10 +110,8 @@ def main(
     shown, score = (plotting.example(one[(one[fit] == example).all(axis=1)]) for one in (codes, agreement))
     n_types = agreement.groupby("dataset").n_types.first().astype(int).to_dict()
     # The most images count first: few conditions have the largest population.
-    shown_rule = table[table.selection == table.selection.iloc[0]]
-    last = pd.concat(
-        largest(part, ("n_images", "n_neurons")) for _, part in shown_rule.groupby("dataset", sort=False)
-    )
+    datasets = table[table.selection == table.selection.iloc[0]].groupby("dataset", sort=False)
+    largest = pd.concat(largest_condition(rows, ("n_images", "n_neurons")) for _, rows in datasets)
 
     figure = plt.figure(figsize=(plotting.PAGE, 5.6))
     top, bottom = figure.subfigures(2, 1, height_ratios=[1.15, 1])
@@ -126,14 +119,14 @@ def main(
     axes = list(np.ravel(top.subplots(1, mine.selection.nunique(), sharey=True)))
     drawn = curves(axes, mine, published)
     plotting.figure_legend(top, axes[-1], 3, paper=drawn)
-    # A model keeps its colour: that of its curve of the population in the lower panel, or of its first.
+    # A model keeps the color of its curve: of the population in the lower panel, or of the first.
     styles: dict[str, int] = {}
     for (model, n_neurons), index in plotting.styles_of(mine).items():
-        if model not in styles or n_neurons in set(last.loc[last.dataset == first, "n_neurons"]):
+        if model not in styles or n_neurons in set(largest.loc[largest.dataset == first, "n_neurons"]):
             styles[model] = index
     left, right = bottom.subplots(1, 2, width_ratios=[1.3, 1])
     barcodes_by_type(left, shown, score.iloc[0])
-    types(right, over_neurons(last, n_types, published), styles)
+    types(right, over_neurons(largest, n_types, published), styles)
     plotting.figure_legend(bottom, right, 4, paper=False)
     for letter, ax in zip("abcde", [*axes, left, right], strict=False):
         plotting.panel_letter(ax, letter)

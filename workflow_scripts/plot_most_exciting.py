@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from whatwhere import plotting
 from whatwhere.files import read_netcdf
-from whatwhere.logs import logged
+from whatwhere.logs import arguments, logged
 
 MAX_GROUPS = 8
 PER_GROUP = 10
@@ -58,8 +58,4 @@ def main(neurons: str | Path, svg: str | Path, png: str | Path) -> None:
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            neurons=snakemake.input.neurons,
-            svg=snakemake.output.svg,
-            png=snakemake.output.png,
-        )
+        main(**arguments(snakemake.input, snakemake.output))

@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from whatwhere import plotting
+from whatwhere.conditions import last_listed_condition
 from whatwhere.dataset import open_dataset, repeat_mean
-from whatwhere.files import last_condition, read_netcdf, read_table
+from whatwhere.files import read_netcdf, read_table
 from whatwhere.fitted.seed_fit import selected_fits
 from whatwhere.locations import corner
-from whatwhere.logs import logged
+from whatwhere.logs import arguments, logged
 from whatwhere.metrics import pearson
 
 QUANTILES = {"good": 0.9, "median": 0.5, "bad": 0.1}
@@ -67,8 +68,8 @@ def _examples(
             _outline(axes[0, column], masks[position], average.shape, stride)
         axes[0, column].set_title(f"{label},\nneuron {neuron}")
         predicted = predictions["predictions"].sel(neuron=neuron).values
-        seen = np.isfinite(measured[:, position])
-        _scatter(axes[1, column], predicted[seen], measured[seen, position])
+        recorded = np.isfinite(measured[:, position])
+        _scatter(axes[1, column], predicted[recorded], measured[recorded, position])
         axes[1, column].set_xlabel("predicted")
     plotting.panel_letter(axes[0, 0], "a")
 
@@ -98,29 +99,33 @@ def _models(ax: Axes, scores: pd.DataFrame) -> None:
 
 def main(
     dataset: str | Path,
-    sta: str | Path,
-    fits: str | Path,
-    selection: str | Path,
+    averages: list[str],
+    fits: list[str],
+    selection: list[str],
     scores: list[str],
     predictions: list[str],
-    model: str,
-    condition: str,
+    models: list[str],
+    conditions: list[str],
     labels: dict[str, str],
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draws the last condition; neurons are shown for ``model``, correlations for all models."""
+    """Draws the last condition: neurons of the first of ``models``, correlations of all models in ``scores``.
+
+    ``averages``, ``fits``, ``selection`` and ``conditions`` hold those of the first model.
+    """
+    model = models[0]
     plotting.use_style()
     tables = [read_table(path) for path in scores]
-    rated = pd.concat([last_condition(table) for table in tables], ignore_index=True)
+    rated = pd.concat([last_listed_condition(table) for table in tables], ignore_index=True)
     index = next(i for i, table in enumerate(tables) if table.model.iloc[0] == model)
     with (
         open_dataset(dataset) as data,
         read_netcdf(predictions[index]) as predicted,
-        read_netcdf(sta) as stored,
+        read_netcdf(averages[0]) as stored,
     ):
         seed = int(predicted.attrs["seed"])
-        fit = next(one.fit for one in selected_fits(selection, [condition], [fits]) if one.fit.seed == seed)
+        fit = next(one.fit for one in selected_fits(selection[0], conditions, fits) if one.fit.seed == seed)
         masks = fit.model.masks()
         measured = repeat_mean(data, predicted["image"].values, fit.neurons)
         mine = rated[(rated.model == model) & rated.neuron.isin(fit.neurons)]
@@ -143,16 +148,4 @@ def main(
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            dataset=snakemake.input.dataset,
-            sta=snakemake.input.sta[0],
-            fits=snakemake.input.fits[0],
-            selection=snakemake.input.selection[0],
-            scores=list(snakemake.input.scores),
-            predictions=list(snakemake.input.predictions),
-            model=snakemake.params.model[0],
-            condition=snakemake.params.condition[0],
-            labels=dict(snakemake.params.labels),
-            svg=snakemake.output.svg,
-            png=snakemake.output.png,
-        )
+        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

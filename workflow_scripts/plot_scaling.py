@@ -1,4 +1,4 @@
-"""Performance over population and data size, and what a doubling of neurons is worth in images."""
+"""Performance over population and data size, and the worth of a doubling of neurons in images."""
 
 from pathlib import Path
 
@@ -9,17 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
 from whatwhere import plotting
+from whatwhere.conditions import over_seeds
 from whatwhere.files import read_table
 from whatwhere.logs import arguments, logged
-from whatwhere.population import over_seeds
 
 NAMES = {"feve": "FEVE", "correlation": "correlation with repeat mean"}
 
 
 def _curves(ax: Axes, scores: pd.DataFrame, measure: str) -> None:
-    """Performance over images, one curve per population size."""
-    for index, (n_neurons, part) in enumerate(scores.groupby("n_neurons")):
-        means = over_seeds(part, [measure], ["n_images"], least=0)
+    """Draws performance over images, one curve per population size."""
+    for index, (n_neurons, rows) in enumerate(scores.groupby("n_neurons")):
+        means = over_seeds(rows, [measure], ["n_images"], least=0)
         plotting.draw_curve(ax, means, index, f"N = {n_neurons}", measure)
     plotting.image_axis(ax, scores.n_images)
     ax.set(ylabel=NAMES[measure], ylim=(0, None))
@@ -27,7 +27,7 @@ def _curves(ax: Axes, scores: pd.DataFrame, measure: str) -> None:
 
 
 def _map(ax: Axes, scores: pd.DataFrame, measure: str) -> None:
-    """Performance of every condition, and lines of equal total recordings."""
+    """Draws performance of every condition, and lines of equal total recordings."""
     conditions = scores.groupby(["n_neurons", "n_images"])[measure].mean().clip(lower=0).reset_index()
     x = np.geomspace(conditions.n_images.min() / 1.4, conditions.n_images.max() * 1.4, 80)
     y = np.geomspace(conditions.n_neurons.min() / 1.6, conditions.n_neurons.max() * 1.6, 80)
@@ -43,15 +43,14 @@ def _map(ax: Axes, scores: pd.DataFrame, measure: str) -> None:
 
 
 def _rates(ax: Axes, rates: pd.DataFrame) -> None:
-    """Draw the exchange rates of all pairs of populations with their confidence intervals."""
+    """Draws the exchange rates of all pairs of populations with their confidence intervals."""
     places = np.arange(len(rates))[::-1]
     plotting.draw_intervals(ax, rates.rename(columns={"rate": "value"}), places, (0, 1))
     for place, rate in zip(places, rates["rate"], strict=True):
         text, at = ("beyond", np.mean(ax.get_xlim())) if np.isnan(rate) else (f"{rate:.2f}", rate)
         ax.annotate(text, (at, place), (0, 4), textcoords="offset points", ha="center", fontsize=6.5)
-    names = [
-        f"{row.neurons_from} to {row.neurons_to}\nat {row.performance:.2f}" for row in rates.itertuples()
-    ]
+    sizes = zip(rates.neurons_from, rates.neurons_to, rates.performance, strict=True)
+    names = [f"{few} to {many}\nat {performance:.2f}" for few, many, performance in sizes]
     ax.set_yticks(places, names, fontsize=6.5)
     ax.set(xlabel="doublings of images\nper doubling of N", ylim=(-0.6, len(rates) - 0.4))
 
@@ -59,32 +58,31 @@ def _rates(ax: Axes, rates: pd.DataFrame) -> None:
 def main(
     scaling: str | Path, rates: str | Path, labels: dict[str, str], svg: str | Path, png: str | Path
 ) -> None:
-    """Draw one row of panels for every dataset and model of several sizes, for the first selection rule."""
+    """Draws one row of panels for every dataset and model of several sizes, for the first selection rule."""
     plotting.use_style()
     scores, fitted = (plotting.labelled(read_table(path), labels) for path in (scaling, rates))
     fitted = fitted[fitted.stated.ne(True)]
     scores = scores[scores.selection == scores.selection.iloc[0]]
     fitted = fitted[fitted.selection == scores.selection.iloc[0]]
     groups = list(scores.groupby(["dataset", "model"], sort=False))
-    # A model of a single population size says nothing about neurons; it is drawn if there is no other.
-    groups = [(names, part) for names, part in groups if part.n_neurons.nunique() > 1] or groups
+    # A model of a single population size is drawn only if there is no other.
+    groups = [(names, group) for names, group in groups if group.n_neurons.nunique() > 1] or groups
     figure = plt.figure(figsize=(plotting.PAGE, 2.8 * len(groups)))
     rows = figure.subfigures(len(groups), 1, squeeze=False)[:, 0]
-    for row, ((dataset, model), part) in zip(rows, groups, strict=True):
+    for row, ((dataset, model), group) in zip(rows, groups, strict=True):
         mine = fitted[(fitted.dataset == dataset) & (fitted.model == model)]
-        measure = part.measure.iloc[0]
+        measure = group.measure.iloc[0]
         row.suptitle(f"{dataset.replace('_', ' ')}: {plotting.label(model)}", fontsize=8)
         axes = row.subplots(1, 3, width_ratios=[1, 1.15, 0.85])
-        _curves(axes[0], part, measure)
-        _map(axes[1], part, measure)
+        _curves(axes[0], group, measure)
+        _map(axes[1], group, measure)
         if len(mine):
             _rates(axes[2], mine)
         else:
             axes[2].axis("off")
     for letter, ax in zip("abc", axes if len(groups) == 1 else rows[0].axes[:3], strict=False):
         plotting.panel_letter(ax, letter)
-    shown = pd.concat([part for _, part in groups])
-    plotting.save(figure, svg, png, plotting.remark(shown))
+    plotting.save(figure, svg, png, plotting.remark(pd.concat([group for _, group in groups])))
 
 
 if __name__ == "__main__":

@@ -10,31 +10,15 @@ from matplotlib.axes import Axes
 
 from whatwhere import plotting
 from whatwhere.files import read_table
-from whatwhere.logs import logged
+from whatwhere.logs import arguments, logged
 
 
 def _region(ax: Axes, rows: pd.DataFrame, title: str) -> None:
     places = np.arange(len(rows))
-    ax.errorbar(
-        rows.correlation,
-        places,
-        xerr=rows.correlation_sem,
-        fmt="o",
-        markersize=4,
-        linewidth=1,
-        capsize=2,
-        color=plotting.PALETTE[0],
-        label="this run",
-    )
-    ax.plot(
-        rows.paper,
-        places,
-        "D",
-        markersize=4.5,
-        markerfacecolor="none",
-        color=plotting.REFERENCE,
-        label="paper",
-    )
+    style = {"fmt": "o", "markersize": 4, "linewidth": 1, "capsize": 2, "color": plotting.PALETTE[0]}
+    ax.errorbar(rows.correlation, places, xerr=rows.correlation_sem, label="this run", **style)
+    style = {"markersize": 4.5, "markerfacecolor": "none", "color": plotting.REFERENCE}
+    ax.plot(rows.paper, places, "D", label="paper", **style)
     ax.hlines(places, 0, 1, transform=ax.get_yaxis_transform(), color="0.93", linewidth=0.6, zorder=0)
     ax.set(xlabel="correlation", title=title)
 
@@ -48,41 +32,27 @@ def panels(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     if len(regions) == 2:
         (name, rows), (_, average) = regions
         regions = [(name, average if rows.paper.isna().all() else rows)]
-    return [
-        (f"region {name}" if name.isdigit() else textwrap.fill(name.replace("_", " "), 26), rows)
-        for name, rows in regions
-    ]
+    titles = (f"region {n}" if n.isdigit() else textwrap.fill(n.replace("_", " "), 26) for n, _ in regions)
+    return [(title, rows) for title, (_, rows) in zip(titles, regions, strict=True)]
 
 
 def main(table: str | Path, labels: dict[str, str], svg: str | Path, png: str | Path) -> None:
-    """Draw one panel per region and one for their average."""
+    """Draws one panel per region and one for the average."""
     plotting.use_style()
     content = plotting.labelled(read_table(table).astype({"region": str}), labels)
     models = content.model.unique()
     drawn = panels(content)
-    figure, axes = plt.subplots(
-        1,
-        len(drawn),
-        figsize=(min(plotting.PAGE, 3.2 + 1.3 * len(drawn)), 1.1 + 0.19 * len(models)),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-    )
+    size = min(plotting.PAGE, 3.2 + 1.3 * len(drawn)), 1.1 + 0.19 * len(models)
+    figure, axes = plt.subplots(1, len(drawn), figsize=size, sharex=True, sharey=True, squeeze=False)
     for ax, (name, rows) in zip(axes[0], drawn, strict=True):
         _region(ax, rows.set_index("model").loc[models], f"{name}\n({rows.n_neurons.iloc[0]} neurons)")
     first = axes[0, 0]
     first.set_yticks(range(len(models)), [textwrap.fill(model.replace("_", " "), 34) for model in models])
     first.invert_yaxis()
-    handles, labels = first.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    figure.legend(*first.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     plotting.save(figure, svg, png, plotting.remark(content))
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            snakemake.input.table,
-            dict(snakemake.params.labels),
-            snakemake.output.svg,
-            snakemake.output.png,
-        )
+        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

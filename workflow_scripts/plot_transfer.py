@@ -1,4 +1,4 @@
-"""What other recordings are worth, in correlation and in images saved: transfer.csv -> svg."""
+"""Gains from other recordings, in correlation and in images saved: transfer.csv -> svg."""
 
 from pathlib import Path
 
@@ -10,15 +10,15 @@ from matplotlib.axes import Axes
 from whatwhere import plotting
 from whatwhere.config.strategies import OWN_RIDGE, STRATEGIES
 from whatwhere.files import read_table
-from whatwhere.logs import logged
+from whatwhere.logs import arguments, logged
 
 QUANTITIES = {"correlation": "correlation with repeat mean", "image_doublings": "doublings of images saved"}
 APART = 0.04
-"""Octaves by which curves stand side by side, so that bars do not hide each other."""
+"""Doublings of images by which curves are moved apart, so that bars do not hide each other."""
 
 
 def panel(ax: Axes, table: pd.DataFrame, quantity: str, limits: tuple[float, float]) -> None:
-    """One quantity of a target over images, a curve per strategy and model; bars without an end get an arrow."""
+    """Draws a quantity of a target over images, a curve per strategy; bars without an end get an arrow."""
     strategies = list(table.strategy.unique())
     for (strategy, _), rows in table.dropna(subset=quantity).groupby(["strategy", "model"], sort=False):
         style = plotting.style(STRATEGIES.index(strategy))
@@ -34,45 +34,40 @@ def panel(ax: Axes, table: pd.DataFrame, quantity: str, limits: tuple[float, flo
 
 
 def limits_of(table: pd.DataFrame, quantity: str) -> tuple[float, float]:
-    """Room for all that is finite."""
+    """Limits of an axis around all finite values."""
     values = table[[quantity, f"{quantity}_low", f"{quantity}_high"]].to_numpy()
     low, high = np.nanmin(values), np.nanmax(values)
     return low - 0.05 * (high - low), high + 0.05 * (high - low)
 
 
 def main(table: str | Path, labels: dict[str, str], svg: str | Path, png: str | Path) -> None:
-    """Draw one column per target; images saved only where a strategy other than the ridge has any."""
+    """Draws one column per target; images saved only if a strategy other than the ridge has any."""
     plotting.use_style()
     content = read_table(table)
     others = content[content.strategy != OWN_RIDGE]
-    parts = {"correlation": content}
+    shown = {"correlation": content}
     if others.image_doublings.notna().any():
-        parts["image_doublings"] = others
+        shown["image_doublings"] = others
     targets = content.target.unique()
-    figure = plt.figure(figsize=(plotting.PAGE, 0.8 + 2.4 * len(parts)))
-    axes = figure.subplots(len(parts), len(targets), squeeze=False, sharex="col")
+    figure = plt.figure(figsize=(plotting.PAGE, 0.8 + 2.4 * len(shown)))
+    axes = figure.subplots(len(shown), len(targets), squeeze=False, sharex="col")
     letters = iter("abcdefghijklmnopqrstuvwxyz")
-    for row, (quantity, part) in zip(axes, parts.items(), strict=True):
-        limits = limits_of(part, quantity)
+    for row, (quantity, rows) in zip(axes, shown.items(), strict=True):
+        limits = limits_of(rows, quantity)
         row[0].set_ylabel(QUANTITIES[quantity])
         for ax, target in zip(row, targets, strict=True):
-            panel(ax, part[part.target == target], quantity, limits)
+            panel(ax, rows[rows.target == target], quantity, limits)
             plotting.panel_letter(ax, next(letters))
             if quantity == "image_doublings":
                 ax.axhline(0, color="0.75", linewidth=0.8, linestyle="--", zorder=0)
     for ax, target in zip(axes[0], targets, strict=True):
         n_neurons = content[content.target == target].n_neurons.max()
         ax.set_title(f"{target.replace('_', ' ')}, {n_neurons} neurons", fontsize=8)
-        ax.set_xlabel("images (training + validation)" if len(parts) == 1 else "")
+        ax.set_xlabel("images (training + validation)" if len(shown) == 1 else "")
     plotting.figure_legend(figure, axes[0, 0], 3, paper=False)
     plotting.save(figure, svg, png, plotting.remark(plotting.labelled(content, labels)))
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(
-            snakemake.input.table,
-            dict(snakemake.params.labels),
-            snakemake.output.svg,
-            snakemake.output.png,
-        )
+        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

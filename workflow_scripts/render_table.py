@@ -8,7 +8,7 @@ from whatwhere.pages import paragraph, table, write_page
 
 
 def main(path: str | Path, name: str, page: str | Path) -> None:
-    """Write the table ``path`` to ``page``."""
+    """Writes the table ``path`` to ``page``."""
     note = f"The file is {path}; undefined values are empty."
     write_page(f"Table {name}", [paragraph(note), table(read_table(path))], page)
 

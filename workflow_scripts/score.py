@@ -9,11 +9,12 @@ import pandas as pd
 import torch
 import xarray as xr
 
+from whatwhere import metrics
 from whatwhere.dataset import TEST, open_dataset, select_images, select_responses
 from whatwhere.files import write_netcdf, write_table
 from whatwhere.fitted.seed_fit import SeedFit, SelectedFit, selected_fits
-from whatwhere.logs import logged
-from whatwhere.metrics import SCORES, scores
+from whatwhere.logs import arguments, logged
+from whatwhere.metrics import SCORES
 from whatwhere.population import (
     COUNTS,
     MEANS,
@@ -41,60 +42,51 @@ def evaluate(fit: SeedFit, data: xr.Dataset) -> Evaluation:
     )
 
 
-def to_table(selected: SelectedFit, one: Evaluation, recording: np.ndarray | None) -> pd.DataFrame:
+def to_table(selected: SelectedFit, one: Evaluation, recordings: np.ndarray | None) -> pd.DataFrame:
     """Scores of every neuron, and whether its fit converged with its penalties inside their grid.
 
-    With several recordings, also the name of the recording of the neuron; ``recording`` (neuron,) holds the
+    For pooled recordings, also the name of the recording of the neuron; ``recordings`` (neuron,) holds the
     names for all neurons of the dataset.
     """
-    names = {} if recording is None else {"recording": recording[one.neurons]}
-    scored = scores(one.predictions, one.responses, one.noise_free)
+    names = {} if recordings is None else {"recording": recordings[one.neurons]}
+    scored = metrics.scores(one.predictions, one.responses, one.noise_free)
     state = {"converged": selected.converged, "at_edge": selected.at_edge}
     return pd.DataFrame(names | selected.fit.sizes | {"neuron": one.neurons} | scored | state)
 
 
-def to_dataset(one: Evaluation) -> xr.Dataset:
-    """Predictions as they are stored."""
-    return xr.Dataset(
-        {"predictions": (("image", "neuron"), one.predictions.astype(np.float32))},
-        coords={"image": one.images, "neuron": one.neurons},
-        attrs={"seed": one.seed},
-    )
-
-
 def of_recording(one: Evaluation, mine: np.ndarray) -> Evaluation:
-    """Test data of some of the neurons, given as truth values (neuron,)."""
-    seen = ~np.isnan(one.responses[:, :, mine]).all((0, 2))
+    """Test data of the neurons of one recording, given as truth values (neuron,)."""
+    shown = ~np.isnan(one.responses[:, :, mine]).all((0, 2))
     return dataclasses.replace(
         one,
-        predictions=one.predictions[seen][:, mine],
-        responses=one.responses[:, seen][:, :, mine],
-        images=one.images[seen],
+        predictions=one.predictions[shown][:, mine],
+        responses=one.responses[:, shown][:, :, mine],
+        images=one.images[shown],
         neurons=one.neurons[mine],
     )
 
 
 def summaries(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict[str, dict[str, float]]:
-    """A row of the summary by name of the recording; of a single one, which has no name, the only row."""
+    """A row of the summary by name of the recording; the name of a single recording is empty."""
     if "recording" not in tables[0]:
         return {"": summarize(tables, evaluations)}
     rows = {}
     for name in dict.fromkeys(name for table in tables for name in table["recording"]):
-        seeds = [
-            (table[mine], of_recording(one, mine.to_numpy()))
-            for table, one in zip(tables, evaluations, strict=True)
-            if (mine := table["recording"] == name).any()
-        ]
-        rows[name] = summarize(*(list(part) for part in zip(*seeds, strict=True)))
+        mine = [table["recording"] == name for table in tables]
+        seeds = [seed for seed, of_seed in enumerate(mine) if of_seed.any()]
+        rows[name] = summarize(
+            [tables[seed][mine[seed]] for seed in seeds],
+            [of_recording(evaluations[seed], mine[seed].to_numpy()) for seed in seeds],
+        )
     return rows
 
 
 def summarize(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict[str, float]:
     """One row of the summary: the mean over the seeds of a condition, given their scores and test data.
 
-    With the sd over seeds (``_seed_sd``), and the standard error over test images and neurons (``_se``) of
-    means and pooled scores; counts are those of the first seed, ``converged`` and ``at_edge`` the shares of
-    neurons and seeds of which they hold.
+    The row also has the sd over seeds (``_seed_sd``), and the standard error over test images and neurons
+    (``_se``) of means and pooled scores. Counts are those of the first seed; ``converged`` and ``at_edge``
+    are shares of neurons and seeds.
     """
     seeds = pd.DataFrame(
         [population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables]
@@ -117,16 +109,17 @@ def main(
     conditions: list[str],
     names: dict[str, str],
     threads: int,
-    output: str | Path,
+    scores: str | Path,
     summary: str | Path,
     predictions: str | Path,
 ) -> None:
-    """Writes one row per neuron and seed of all conditions to ``output``, and one per condition to ``summary``.
+    """Writes one row per neuron and seed of all conditions to ``scores``, one per condition to ``summary``.
 
     Predictions of the first seed and selection rule of the last condition go to ``predictions`` for figures.
     """
     torch.set_num_threads(threads)
-    parts, rows, kept = [], [], None
+    groups, rows = [], []
+    kept: list[Evaluation] = []
     with open_dataset(dataset) as data:
         recordings = data["recording"].values.astype(str) if "recording" in data.coords else None
         of_conditions = itertools.groupby(
@@ -137,30 +130,30 @@ def main(
             for selected in seeds:
                 evaluations.append(evaluate(selected.fit, data))
                 tables.append(to_table(selected, evaluations[-1], recordings).assign(**names, selection=rule))
-                kept = to_dataset(evaluations[-1]) if kept is None and condition == conditions[-1] else kept
+                if not kept and condition == conditions[-1]:
+                    kept.append(evaluations[-1])
             sizes = tables[0][["n_neurons", "n_images"]].iloc[0].to_dict()
             for recording, row in summaries(tables, evaluations).items():
                 remark_if_above_ceiling(f"{rule}, {condition} {recording}", row)
                 of = {"recording": recording} if recording else {}
                 rows.append(names | {"selection": rule} | of | sizes | row)
-            parts += tables
-    table = pd.concat(parts, ignore_index=True)
+            groups += tables
+    table = pd.concat(groups, ignore_index=True)
     first = [*names, "selection"]
-    write_table(table[[*first, *(name for name in table if name not in first)]], output)
+    write_table(table[[*first, *(name for name in table if name not in first)]], scores)
     write_table(pd.DataFrame(rows), summary)
-    write_netcdf(kept, predictions)
+    stored = xr.Dataset(
+        {"predictions": (("image", "neuron"), kept[0].predictions.astype(np.float32))},
+        coords={"image": kept[0].images, "neuron": kept[0].neurons},
+        attrs={"seed": kept[0].seed},
+    )
+    write_netcdf(stored, predictions)
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
-            dataset=snakemake.input.dataset,
-            fits=list(snakemake.input.fits),
-            selection=snakemake.input.selection,
-            conditions=list(snakemake.params.conditions),
+            **arguments(snakemake.input, snakemake.params, snakemake.output),
             names=dict(snakemake.wildcards.items()),
             threads=snakemake.threads,
-            output=snakemake.output.scores,
-            summary=snakemake.output.summary,
-            predictions=snakemake.output.predictions,
         )

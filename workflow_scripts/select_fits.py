@@ -1,4 +1,4 @@
-"""Choose hyper-parameters on validation data, condition by condition: validation.nc -> selection.csv."""
+"""Select hyper-parameters on validation data, condition by condition: validation.nc -> selection.csv."""
 
 import logging
 from pathlib import Path
@@ -15,20 +15,20 @@ logger = logging.getLogger(__name__)
 
 def main(validation: list[str], conditions: list[str], rules: list[str], selection: str | Path) -> None:
     """Writes one row per condition, rule, seed and neuron with the selected setting to ``selection``."""
-    parts = [
+    tables = [
         _table(path, condition, rule)
         for path, condition in zip(validation, conditions, strict=True)
         for rule in rules
     ]
-    for part in parts:
-        _warn(part, str(selection))
-    write_table(pd.concat(parts, ignore_index=True), selection)
+    for table in tables:
+        _warn(table, str(selection))
+    write_table(pd.concat(tables, ignore_index=True), selection)
 
 
 def _warn(selected: pd.DataFrame, output: str) -> None:
     """Warns of selected fits that a longer training or a wider grid might improve."""
     for share, what in (
-        (1 - selected["converged"].mean(), "not finished: training was ended by max_steps; raise it"),
+        (1 - selected["converged"].mean(), "not converged: training was ended by max_steps; raise it"),
         (selected["at_edge"].mean(), "with a penalty at the edge of its grid: widen it"),
     ):
         if share:

@@ -21,10 +21,9 @@ def main(
 
     ``recording`` is the file of the recorded dataset whose images are shown, or None.
     """
-    design, arguments = Design.of(name, definition)
+    design, keys = Design.of(name, definition)
     kind, given = kind_of(definition), {"recording": recording, "downloads": Path(downloads)}
-    arguments |= {key: given[key] for key in kind.takes}
-    dataset = kind.load_module().simulate(design, **arguments)
+    dataset = kind.load_module().simulate(design, **keys, **{key: given[key] for key in kind.takes})
     check(dataset, f"datasets.{name}")
     write_netcdf(dataset, output)
 

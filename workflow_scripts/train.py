@@ -10,10 +10,10 @@ from whatwhere.config.files import size
 from whatwhere.dataset import open_dataset, shared_kernel
 from whatwhere.files import read_netcdf, read_tensors, write_netcdf, write_tensors
 from whatwhere.fit_data import load_fit_data
-from whatwhere.logs import logged
+from whatwhere.logs import arguments, logged
 from whatwhere.memory import keep_freed_memory
 from whatwhere.models.spec import ModelSpec
-from whatwhere.training.checkpoint import Checkpoint, checkpoint_path, fingerprint
+from whatwhere.training.checkpoint import Checkpoint, fingerprint
 from whatwhere.training.devices import choose_device, warn_of_imitation
 from whatwhere.training.fits import to_tensors, to_validation
 from whatwhere.training.starts import start_from
@@ -23,7 +23,7 @@ from whatwhere.training.transferred import transferred_cores
 
 def main(
     dataset: str | Path,
-    sta_file: str | Path,
+    averages: str | Path,
     localizer: list[str],
     core: list[str],
     n_neurons: str,
@@ -47,7 +47,7 @@ def main(
     where = choose_device(device)
     spec = ModelSpec.of(definition)
     warn_of_imitation(spec.trained[1].precision, where)
-    with open_dataset(dataset) as data, read_netcdf(sta_file) as stored:
+    with open_dataset(dataset) as data, read_netcdf(averages) as stored:
         kernel = shared_kernel(data)
         found: dict[int, Any] = dict.fromkeys(seeds, (None, {}))
         if localizer:
@@ -55,9 +55,9 @@ def main(
             with read_netcdf(localizer[1]) as rated:
                 found = {seed: start_from(starts, rated, definition, seed) for seed in seeds}
         checkpoint = Checkpoint(
-            checkpoint_path(fits),
+            Path(fits).with_name("checkpoint.pt"),
             fingerprint(
-                [definition, code, n_neurons, n_images, seeds], [dataset, sta_file, *localizer, *core]
+                [definition, code, n_neurons, n_images, seeds], [dataset, averages, *localizer, *core]
             ),
             checkpoint_seconds,
             len(seeds) * n_trainings(spec),
@@ -85,19 +85,11 @@ def main(
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
         main(
-            dataset=snakemake.input.dataset,
-            sta_file=snakemake.input.sta,
-            localizer=list(snakemake.input.localizer),
-            core=list(snakemake.input.core),
+            **arguments(snakemake.input, snakemake.params, snakemake.output),
             n_neurons=snakemake.wildcards.n_neurons,
             n_images=snakemake.wildcards.n_images,
-            definition=snakemake.params.definition,
-            seeds=snakemake.params.seeds,
-            device=snakemake.params.device,
             threads=snakemake.threads,
             # No param: how often progress is saved changes no result.
             checkpoint_seconds=snakemake.config["checkpoint_seconds"],
             code=snakemake.params.code,
-            fits=snakemake.output.fits,
-            validation=snakemake.output.validation,
         )

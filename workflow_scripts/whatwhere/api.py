@@ -1,4 +1,4 @@
-"""The model as a library: fit it to arrays as the workflow does, or load what was fitted and saved."""
+"""The library: fit a model to arrays as the workflow does, or load a fitted model."""
 
 import copy
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ SPLIT = {"validation": 1 / 6, "test": 1 / 6, "folds": 1}
 
 
 def definition(name: str = DEFAULT_MODEL) -> dict[str, Any]:
-    """A model of ``config/models.yaml`` to start from, a copy: change it and pass it to :func:`fit`.
+    """Copies a model of ``config/models.yaml``, to change and to pass to :func:`fit`.
 
     Raises
     ------
@@ -68,9 +68,9 @@ def fit(
     seed: int = 0,
     device: str = "auto",
 ) -> FittedModel:
-    """Fits a model to a recording and scores it on images it has not seen.
+    """Fits a model to a recording and scores the model on test images that it has not seen.
 
-    Every setting of the model's grid is trained; the lowest mean validation loss decides.
+    Every setting of the model's grid is trained; the lowest mean validation loss selects one of them.
 
     Parameters
     ----------
@@ -88,21 +88,21 @@ def fit(
         and where there are as many neurons as images, unless names of dimensions state it.
     split
         (image,) ``train``, ``validation``, ``test``, or empty for images that are still to be assigned; or 0,
-        1, 2 and -1. None
-        assigns all at random, with the shares of :data:`SPLIT`; copies of an image stay together.
+        1, 2 and -1. None assigns all images at random, with the shares of :data:`SPLIT`; copies of an image
+        stay together.
     model
         As under ``models`` in the configuration; None takes :func:`definition`.
     normalize
         ``none``, ``global`` or ``per_pixel``: subtract the mean and divide by the sd of the training images.
     seed
-        Of the split, the initial values and the order of batches.
+        Seed of the split, the initial values and the order of batches.
     device
         ``auto``, ``cpu`` or ``cuda``.
 
     Raises
     ------
     UserError
-        With one line on what is wrong with an argument.
+        If an argument is wrong; one line names it.
 
     Notes
     -----
@@ -120,17 +120,17 @@ def fit(
     if "localizer" in model:
         raise UserError("model: a localizer is another model of a config: start masks at an average instead")
     data = as_dataset(images, responses, images_layout, responses_layout, split, normalize, seed)
-    seen = load_fit_data(data, None, None, seed)
-    stored = select_images(data, seen.subset.train)
+    fit_data = load_fit_data(data, None, None, seed)
+    stored = select_images(data, fit_data.subset.train)
     defaults = load_config([]).config
     start_maps = sta.all_averages(
-        seen.train_images,
+        fit_data.train_images,
         standardizer(stored, "global")(stored),
-        seen.train_responses,
+        fit_data.train_responses,
         defaults["sta_smoothing"],
     )
     progress = Progress(n_trainings(spec))
-    candidates = [train_seed(spec, seed, seen, start_maps, None, None, where, progress)]
+    candidates = [train_seed(spec, seed, fit_data, start_maps, None, None, where, progress)]
     (selected,) = select(to_validation(model, candidates), "population")
     seed_fit = SeedFit.of(to_tensors(model, candidates), seed, selected)
     neurons = seed_fit.neurons
@@ -156,7 +156,7 @@ def load(
     selection: str | None = None,
     seed: int | str | None = None,
 ) -> FittedModel:
-    """Loads a fit of a run, or what :meth:`whatwhere.fitted.model.FittedModel.save` wrote.
+    """Loads a fit of a run, or a file of :meth:`whatwhere.fitted.model.FittedModel.save`.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def as_dataset(
         labels = split_names(given.values, "split")[order]
     recording = Recording(
         images=to_float32(found.images),
-        responses=found.responses,
+        responses=to_float32(found.responses[found.order].swapaxes(0, 1)),
         split=labels,
         neurons=None,
         source="arrays in memory",

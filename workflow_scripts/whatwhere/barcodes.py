@@ -1,4 +1,4 @@
-"""Feature weights as barcodes of cell types: normalisation, clusters, and what they have in common."""
+"""Feature weights as barcodes of cell types: normalization, clusters, and what they have in common."""
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, ward
@@ -30,7 +30,7 @@ def has_weights(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
 
 
 def normalize(feature_weights: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Barcodes: feature weights with the sign and the scale that the factorisation leaves open.
+    """Barcodes: feature weights with the sign and the scale that the factorization leaves open.
 
     Mask and weights enter as a product, so (-mask, -weights) and (mask * c, weights / c) are the same
     neuron. The sign makes the mask's largest absolute value positive; the scale makes the weights a unit

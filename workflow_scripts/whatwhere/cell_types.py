@@ -1,4 +1,4 @@
-"""Are there cell types at all, and how many: valleys between barcodes against those of a continuum.
+"""Test for cell types, and their number: valleys between barcodes compared with valleys of a continuum.
 
 Clustering finds clusters in anything. Here a cut through barcodes counts as a border between types only if
 it is emptier than the emptiest cut through continua with the mean and the spread of the data.
@@ -12,24 +12,24 @@ import numpy as np
 from scipy.cluster.hierarchy import ward
 
 RESOLUTION = 1e-4
-"""Of barcodes, which have length 1: smaller differences are those of rounding, which are all that is left
-between neurons of a type whose weights are known exactly."""
+"""Smallest difference of barcodes, which have length 1; smaller differences are those of rounding."""
 SMALLEST_TYPE = 3
-"""Neurons; fewer are no type but outliers of one."""
+"""Fewest neurons of a type; fewer are outliers of another type."""
 LEVEL = 0.05
-"""Of the test of all neurons."""
+"""Level of the test of all neurons."""
 SPLIT_LEVEL = 0.01
-"""Of all tests together that may split pure types once there are types."""
+"""Level of all tests together that may split pure types once there are types."""
 N_CONTINUA = 100
 """Simulated continua of every shape that a test compares with, at most."""
 MOST_NEURONS = 1000
+"""Neurons of a test; of more neurons a sample is tested."""
 CLEAR = (1e-5, 0.3)
 """Outside these p-values no more continua are simulated."""
 SHAPES = {"gaussian": 0.5, "uniform": 0.0}
 """Shapes of a continuum: exponent 1 / b of densities exp(-|z|^b)."""
 _LEAST_SCALE = 0.6
-"""Of the tail of the null: most continua of ten neurons have no valley at all, so that moments say too little
-of how deep the others are. Fifty neurons and more have a larger one."""
+"""Smallest scale of the tail of the null. Most continua of ten neurons have no valley, so that their moments
+say too little about the deep ones; the scale of fifty neurons and more is larger."""
 _STEPS, _GRID = 60, np.linspace(-6, 6, 41)
 _BATCH = 20
 
@@ -63,7 +63,7 @@ class Continuum:
 def fit_continuum(barcodes: np.ndarray) -> Continuum:
     """The general projected normal distribution that fits barcodes (neuron, channel) best.
 
-    Weights are Gaussian and normalisation hides their length, which EM puts back (Presnell et al. 1998;
+    Weights are Gaussian and normalization hides their length, which EM puts back (Presnell et al. 1998;
     Wang and Gelfand 2013). One blob, an arc, the whole sphere and correlated features, which have two
     opposite modes, are all of this family. The covariance is shrunk where neurons are few (Chen et al.
     2010, OAS).
@@ -198,7 +198,7 @@ class TypeTest:
     Attributes
     ----------
     p_value
-        Probability of such a valley in the least favourable continuum.
+        Probability of such a valley in the least favorable continuum.
     valley
         The deepest valley of the data.
     null
@@ -265,11 +265,10 @@ def find_types(barcodes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarr
     whole = compare(barcodes, rng)
     if not whole.p_value <= LEVEL:
         return np.zeros(len(barcodes), int), whole
-    parts = [part for half in _halves(barcodes) for part in _pure(barcodes, half, rng)]
-    parts = sorted(_joined(barcodes, parts, rng), key=len, reverse=True)
+    groups = [pure for half in _halves(barcodes) for pure in _pure(barcodes, half, rng)]
     labels = np.empty(len(barcodes), int)
-    for label, part in enumerate(parts):
-        labels[part] = label
+    for label, group in enumerate(sorted(_joined(barcodes, groups, rng), key=len, reverse=True)):
+        labels[group] = label
     return labels, whole
 
 
@@ -280,32 +279,31 @@ def _halves(barcodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tree.order[start:middle], tree.order[middle:stop]
 
 
-def _is_continuum(barcodes: np.ndarray, part: np.ndarray, rng: np.random.Generator) -> bool:
-    """Whether nothing speaks against one type of the neurons (index,), which are not all."""
-    return not compare(barcodes[part], rng).p_value <= SPLIT_LEVEL * len(part) / len(barcodes)
+def _is_continuum(barcodes: np.ndarray, group: np.ndarray, rng: np.random.Generator) -> bool:
+    """Whether nothing speaks against one type of a group of neurons (index,), which are not all neurons."""
+    return not compare(barcodes[group], rng).p_value <= SPLIT_LEVEL * len(group) / len(barcodes)
 
 
-def _pure(barcodes: np.ndarray, part: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """Splits neurons (index,) until every part is a continuum."""
-    if _is_continuum(barcodes, part, rng):
-        return [part]
-    return [pure for half in _halves(barcodes[part]) for pure in _pure(barcodes, part[half], rng)]
+def _pure(barcodes: np.ndarray, group: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """Splits a group of neurons (index,) until every group is a continuum."""
+    if _is_continuum(barcodes, group, rng):
+        return [group]
+    return [pure for half in _halves(barcodes[group]) for pure in _pure(barcodes, group[half], rng)]
 
 
-def _joined(barcodes: np.ndarray, parts: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-    """Joins outliers with the nearest part, then the pair with the least valley while it is a continuum."""
-    large = [part for part in parts if len(part) >= SMALLEST_TYPE]
-    centres = np.stack([barcodes[part].mean(0) for part in large])
-    for part in parts:
-        if len(part) < SMALLEST_TYPE:
-            nearest = int(np.linalg.norm(centres - barcodes[part].mean(0), axis=1).argmin())
-            large[nearest] = np.concatenate([large[nearest], part])
+def _joined(barcodes: np.ndarray, groups: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+    """Joins outliers with the nearest group, then the pair with the least valley while it is a continuum."""
+    large = [group for group in groups if len(group) >= SMALLEST_TYPE]
+    centres = np.stack([barcodes[group].mean(0) for group in large])
+    for group in groups:
+        if len(group) < SMALLEST_TYPE:
+            nearest = int(np.linalg.norm(centres - barcodes[group].mean(0), axis=1).argmin())
+            large[nearest] = np.concatenate([large[nearest], group])
     while len(large) > 2:
         pairs = list(itertools.combinations(large, 2))
-        valleys = [valley(barcodes[one], barcodes[other]) for one, other in pairs]
-        one, other = pairs[int(np.argmin(valleys))]
+        one, other = min(pairs, key=lambda pair: valley(*(barcodes[group] for group in pair)))
         union = np.concatenate([one, other])
         if not _is_continuum(barcodes, union, rng):
             break
-        large = [part for part in large if part is not one and part is not other] + [union]
+        large = [group for group in large if group is not one and group is not other] + [union]
     return large

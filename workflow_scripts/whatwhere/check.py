@@ -18,7 +18,6 @@ from whatwhere.config.schema import Sources
 from whatwhere.dataset import repeat_mean
 from whatwhere.description import overview
 from whatwhere.errors import UserError
-from whatwhere.fit_data import check_responses
 from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings import load
 from whatwhere.recordings.fetch import is_url
@@ -29,19 +28,14 @@ DOWNLOADS = Path("results", "downloads")
 
 
 def check(paths: Sequence[str | Path]) -> list[str]:
-    """Validates configurations, merged with the default one as Snakemake does it, and load their recordings.
+    """Validates the default configuration extended by files, in order, and loads their recordings.
 
-    Published recordings are loaded only from a mirror on this machine, nothing is downloaded. Simulations
+    Published recordings are loaded only from a mirror on this machine; nothing is downloaded. Simulations
     are not run. Warnings about the data are logged.
-
-    Parameters
-    ----------
-    paths
-        Files that the default configuration is extended by, in order.
 
     Returns
     -------
-    What the datasets of the experiments hold, a line for each fact; then what is like another one, in full.
+    Facts about the datasets of the experiments, a line each; then datasets and models with ``like``, in full.
 
     Raises
     ------
@@ -66,35 +60,35 @@ def _dataset(name: str, config: Config, sources: Sources) -> list[str]:
     if kind_of(definition).simulated:
         sizes = f"{definition['n_neurons']} neurons, {definition['n_images']} images and"
         return [f"{definition['kind']}: {sizes} {definition['n_test']} to test, made by the workflow"]
-    sessions = {one: config["datasets"][one] for one in definition.get("recordings", [name])}
-    if any(kind_of(one).downloaded for one in sessions.values()) and (mirror is None or is_url(mirror)):
+    sessions = {key: config["datasets"][key] for key in definition.get("recordings", [name])}
+    if any(kind_of(of).downloaded for of in sessions.values()) and (mirror is None or is_url(mirror)):
         return [f"{definition['kind']}: downloaded by the workflow, not checked unless 'mirror' is a folder"]
-    loaded = {one: load(one, of, DOWNLOADS, mirror) for one, of in sessions.items()}
+    loaded = {key: load(key, of, DOWNLOADS, mirror) for key, of in sessions.items()}
     dataset = pool(loaded, name) if kind_of(definition).pooled else loaded[name]
     _check_fits(dataset, name, config, sources)
     return [f"{term}: {value}" for term, value in overview(dataset).items()]
 
 
 def _check_fits(dataset: xr.Dataset, name: str, config: Config, sources: Sources) -> None:
-    """Refuses what no job could fit: too much, too large kernels, responses beyond a model's output."""
+    """Refuses too large subsets, too large kernels, and responses that a model cannot predict."""
     smallest = min(dataset.sizes["y"], dataset.sizes["x"])
-    # Once for all seeds and sizes: of a session whose images were repeated, it takes longer than all else.
+    # Once for all seeds and sizes, because averages over repeats take longest.
     responses = repeat_mean(dataset, *(np.arange(dataset.sizes[dim]) for dim in ("image", "neuron")))
     for index, experiment in enumerate(config["experiments"]):
         if name not in experiment["datasets"]:
             continue
-        for n_neurons, n_images in itertools.product(experiment["n_neurons"], experiment["n_images"]):
-            for seed in experiment["seeds"]:
-                try:
-                    drawn = choose_subset(dataset, size(str(n_neurons)), size(str(n_images)), seed)
-                    images = np.concatenate([drawn.train, drawn.validation])
-                    seen = responses[np.ix_(images, drawn.neurons)]
-                    for model in experiment["models"]:
-                        check_responses(ModelSpec.of(config["models"][model]), seen, drawn.neurons)
-                except UserError as error:
-                    raise UserError(f"{sources[-1][0]}: experiments.{index}: {error}") from error
+        subsets = itertools.product(*(experiment[key] for key in ("n_neurons", "n_images", "seeds")))
+        for n_neurons, n_images, seed in subsets:
+            try:
+                subset = choose_subset(dataset, size(str(n_neurons)), size(str(n_images)), seed)
+                images = np.concatenate([subset.train, subset.validation])
+                fitted = responses[np.ix_(images, subset.neurons)]
+                for model in experiment["models"]:
+                    ModelSpec.of(config["models"][model]).check_responses(fitted, subset.neurons)
+            except UserError as error:
+                raise UserError(f"{sources[-1][0]}: experiments.{index}: {error}") from error
             for model in experiment["models"]:
-                check_size(config, model, smallest, len(drawn.neurons), sources)
+                check_size(config, model, smallest, len(subset.neurons), sources)
 
 
 def main(paths: Sequence[str]) -> int:

@@ -5,7 +5,7 @@ variable            dims                      dtype     meaning
 ==================  ========================  ========  =================================================
 images              image, channel, y, x      float32   stimuli in the units of the attribute ``units``
 responses           repeat, image, neuron     float32   one value per presentation; NaN: none
-split               fold, image               int8      0 train, 1 validation, 2 test, -1 no part of the fold
+split               fold, image               int8      0 train, 1 validation, 2 test, -1 not in the fold
 rates               image, neuron             float32   simulations: responses without noise
 location            neuron, axis              float32   simulations: true centre (y, x) in pixels
 cell_type           neuron                    int16     simulations: true cell type, from 0
@@ -59,14 +59,8 @@ VARIABLES = {
 """Dimensions and type of all variables."""
 _REQUIRED = ("images", "responses", "split")
 _ATTRIBUTES = (
-    "name",
-    "source",
-    "kind",
-    "normalize",
-    "noise_free_test",
-    "repeat_averages",
-    "validation_fraction",
-    "validation_max",
+    *("name", "source", "kind", "normalize", "noise_free_test"),
+    *("repeat_averages", "validation_fraction", "validation_max"),
 )
 _CHUNK = 64 << 10
 """Bytes of responses that a file stores in one piece."""
@@ -75,19 +69,9 @@ _PIECE = 16 << 20
 
 
 def check(dataset: xr.Dataset, name: str) -> None:
-    """Refuses a dataset that breaks the contract.
+    """Raises a UserError that names the variable and the fault if a dataset breaks the contract.
 
-    Parameters
-    ----------
-    dataset
-        The dataset.
-    name
-        Name of the dataset in messages: the file or the config key.
-
-    Raises
-    ------
-    UserError
-        With one line that names the variable and the fault.
+    ``name`` is the name of the dataset in messages: the file or the config key.
     """
     for attribute in _ATTRIBUTES:
         if attribute not in dataset.attrs:
@@ -96,14 +80,11 @@ def check(dataset: xr.Dataset, name: str) -> None:
         raise UserError(f"{name}: attribute 'normalize' must be one of {', '.join(NORMALIZATIONS)}")
     _require_variables(dataset, name)
     for variable, (dims, dtype) in VARIABLES.items():
-        if variable not in dataset:
-            continue
-        array = dataset[variable]
-        if array.dims != dims:
-            raise UserError(f"{name}: '{variable}' has dims {array.dims}, expected {dims}")
-        if array.dtype != dtype:
-            raise UserError(f"{name}: '{variable}' has dtype {array.dtype}, expected {dtype}")
-        if 0 in array.shape:
+        array = dataset.get(variable)
+        if array is not None and (array.dims, array.dtype) != (dims, dtype):
+            found = f"dims {array.dims} and dtype {array.dtype}"
+            raise UserError(f"{name}: '{variable}' has {found}, expected {dims} and {dtype}")
+        if array is not None and not array.size:
             raise UserError(f"{name}: '{variable}' is empty, shape {array.shape}")
     _check_splits(dataset["split"].values, _check_values(dataset, name), name)
 
@@ -118,8 +99,8 @@ def _check_values(dataset: xr.Dataset, name: str) -> np.ndarray:
     """Refuses values that are not finite; returns the existence of responses, bool (image, neuron)."""
     present = []
     for start, stop in _ranges(dataset["responses"]):
-        part = dataset.isel(image=slice(start, stop))
-        images, responses = part["images"].values, part["responses"].values
+        piece = dataset[["images", "responses"]].isel(image=slice(start, stop))
+        images, responses = piece["images"].values, piece["responses"].values
         if not np.isfinite(images).all():
             bad = start + np.flatnonzero(~np.isfinite(images).all((1, 2, 3)))[0]
             raise UserError(f"{name}: image {bad} holds NaN or infinite pixels: repair or remove it")
@@ -150,23 +131,16 @@ def _check_splits(split: np.ndarray, present: np.ndarray, name: str) -> None:
 
 
 def open_dataset(path: str | Path) -> xr.Dataset:
-    """Opens a dataset file lazily and checks that the required variables exist.
-
-    Raises
-    ------
-    UserError
-        If the file is unreadable or a required variable is missing.
-    """
+    """Opens a dataset file lazily; UserError if it is unreadable or a required variable is missing."""
     dataset = read_netcdf(path)
     _require_variables(dataset, path)
     return dataset
 
 
 def write_dataset(dataset: xr.Dataset, path: str | Path) -> None:
-    """Writes a recording to a netCDF-4 file piece by piece; repeats that few images have take little room.
+    """Writes a recording as netCDF-4; repeats that few images have take little room.
 
-    Responses are never whole in memory and may be computed when they are read, as in
-    :class:`whatwhere.recordings.presentations`.
+    Responses are never whole in memory; :mod:`whatwhere.recordings.presentations` computes them when read.
     """
     responses = dataset["responses"]
     n_repeats, _, n_neurons = responses.shape
@@ -186,9 +160,9 @@ def write_dataset(dataset: xr.Dataset, path: str | Path) -> None:
                     piece = responses.isel(image=slice(start, stop)).values
                     for repeat in range(n_repeats):
                         for first in range(0, stop - start, together):
-                            part = piece[repeat, first : first + together]
-                            if not np.isnan(part).all():
-                                written[repeat, start + first : start + first + len(part)] = part
+                            chunk = piece[repeat, first : first + together]
+                            if not np.isnan(chunk).all():
+                                written[repeat, start + first : start + first + len(chunk)] = chunk
         except RuntimeError as error:
             raise UserError(f"{path}: cannot be written: is the disk full?") from error
 
@@ -201,10 +175,8 @@ def duplicate_groups(images: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def _pieces(variable: xr.DataArray, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Positions in ``images`` and the values of a variable there, a bounded number at a time.
-
-    Values are read in contiguous pieces: netCDF files read scattered indices hundreds of times slower.
-    """
+    """Positions in ``images`` and the values of a variable there, a bounded number at a time."""
+    # In contiguous pieces: netCDF files read scattered indices hundreds of times slower.
     axis = variable.get_axis_num("image")
     for start, stop in _ranges(variable):
         inside = np.flatnonzero((images >= start) & (images < stop))
@@ -224,8 +196,8 @@ def _ranges(variable: xr.DataArray, multiple: int = 1) -> Iterator[tuple[int, in
 def presented(dataset: xr.Dataset) -> np.ndarray:
     """Existence of presentations: whether any neuron has a response, bool (repeat, image)."""
     responses = dataset["responses"]
-    parts = (responses.isel(image=slice(*ends)).values for ends in _ranges(responses))
-    return np.concatenate([(~np.isnan(part)).any(2) for part in parts], 1)
+    pieces = (responses.isel(image=slice(*ends)).values for ends in _ranges(responses))
+    return np.concatenate([(~np.isnan(piece)).any(2) for piece in pieces], 1)
 
 
 def select_images(dataset: xr.Dataset, images: np.ndarray) -> np.ndarray:
@@ -250,8 +222,8 @@ def repeat_mean(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray) ->
     """Mean over existing repeats, (image, neuron), float32; NaN for pairs without a response."""
     mean = np.empty((len(images), len(neurons)), np.float32)
     for inside, piece in _pieces(dataset["responses"], images):
-        mine = piece[:, :, neurons]
-        mean[inside] = mine[0] if len(mine) == 1 else mean_of_repeats(mine)
+        own = piece[:, :, neurons]
+        mean[inside] = own[0] if len(own) == 1 else mean_of_repeats(own)
     return mean
 
 

@@ -1,6 +1,6 @@
-"""What a dataset holds and what is suspicious about it, before anything is trained.
+"""Content of a dataset, and suspicious facts about it, before anything is trained.
 
-All images count, those of the test set too: nothing of this chooses or scores a model.
+All images count, test images too: nothing here selects or scores a model.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ DRIFT_LIMIT = 5.0
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Pearson r over repeats and images, (repeat, image, neuron) twice to (neuron,); NaN is left out."""
+    """Pearson r over repeats and images, (repeat, image, neuron) twice to (neuron,), without NaN."""
     present = ~(np.isnan(first) | np.isnan(second))
     counts = np.maximum(present.sum((0, 1)), 1)
 
@@ -41,49 +41,37 @@ def _mean_of_others(responses: np.ndarray) -> np.ndarray:
 
 
 def oracle_correlation(responses: np.ndarray) -> np.ndarray:
-    """Correlation of each presentation with the mean of the other repeats of its image, (neuron,).
+    """Correlation of each presentation with the mean of the other repeats of its image.
 
-    Parameters
-    ----------
-    responses
-        (repeat, image, neuron), NaN for missing repeats; NaN is returned if no image was repeated.
+    (repeat, image, neuron), NaN for missing repeats, to (neuron,), NaN if no image was repeated.
     """
     return _correlation(responses, _mean_of_others(responses))
 
 
 def drift(responses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Change of responses from repeat to repeat that the images do not explain.
-
-    Parameters
-    ----------
-    responses
-        (repeat, image, neuron), NaN for missing repeats.
+    """Change from repeat to repeat that images do not explain; (repeat, image, neuron), NaN where missing.
 
     Returns
     -------
     correlation
-        (neuron,) of the number of the repeat with the response less that of the other repeats.
+        (neuron,) of the number of the repeat with the response minus the mean of the other repeats.
     by_repeat
         (repeat, neuron) mean of these differences in standard deviations of the neuron's responses; NaN
         where less than a tenth of the repeated images were shown so often.
     """
     change = responses - _mean_of_others(responses)
     number = np.where(np.isnan(change), np.nan, np.arange(len(responses))[:, None, None])
-    sd = _sd(responses)
+    sd = np.nanstd(responses, axis=(0, 1), dtype=np.float64)
     counts = (~np.isnan(change)).sum(1)
     enough = np.where(counts >= np.maximum(1, counts.max(0) / 10), counts, np.nan)
     by_repeat = np.nansum(change, axis=1) / enough / np.where(sd > 0, sd, np.nan)
     return _correlation(number, change), by_repeat
 
 
-def _sd(responses: np.ndarray) -> np.ndarray:
-    return np.nanstd(responses, axis=(0, 1), dtype=np.float64)
-
-
 def repeated(responses: np.ndarray) -> np.ndarray:
     """Responses to the images that all neurons saw twice or more, (repeat, image, neuron).
 
-    Where neurons did not see every image, those that some saw twice or more, NaN for all others.
+    If a neuron missed an image: images that any neuron saw twice or more, NaN for neurons that did not.
     """
     times = (~np.isnan(responses)).sum(0)
     if times.all():
@@ -92,13 +80,12 @@ def repeated(responses: np.ndarray) -> np.ndarray:
 
 
 def neuron_table(dataset: xr.Dataset) -> pd.DataFrame:
-    """One row per neuron: what its responses look like and how well repeats agree.
+    """Statistics of the responses of every neuron and agreement of repeats, one row per neuron.
 
     Columns ``neuron``, ``neuron_id`` (the owner's name), ``mean``, ``sd``, ``minimum``, ``maximum``,
     ``oracle_correlation``, ``cc_max`` (highest correlation with the repeat mean that noise allows) and
     ``drift`` (see :func:`drift`). Undefined values are NaN.
     """
-    names = dataset["neuron_id"].values if "neuron_id" in dataset.coords else None
     # In blocks: intermediate results are several times larger than the responses.
     blocks = [
         _rows(dataset["responses"][:, :, start : start + _BLOCK].values)
@@ -106,7 +93,7 @@ def neuron_table(dataset: xr.Dataset) -> pd.DataFrame:
     ]
     table = pd.concat(blocks, ignore_index=True)
     table.insert(0, "neuron", np.arange(len(table)))
-    table.insert(1, "neuron_id", table.neuron if names is None else names)
+    table.insert(1, "neuron_id", dataset.get("neuron_id", table.neuron).to_numpy())
     return table
 
 
@@ -117,7 +104,7 @@ def _rows(responses: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "mean": np.nanmean(responses, axis=(0, 1), dtype=np.float64),
-            "sd": _sd(responses),
+            "sd": np.nanstd(responses, axis=(0, 1), dtype=np.float64),
             "minimum": np.nanmin(responses, axis=(0, 1)),
             "maximum": np.nanmax(responses, axis=(0, 1)),
             "oracle_correlation": oracle_correlation(again) if some else undefined,
@@ -134,8 +121,8 @@ def split_sizes(dataset: xr.Dataset) -> dict[str, int]:
 
 
 def overview(dataset: xr.Dataset) -> dict[str, str]:
-    """What was understood, as pairs of a term and its value."""
-    sizes = dataset.sizes
+    """Interpretation of the files, as pairs of a term and its value."""
+    sizes, seen = dataset.sizes, ~np.isnan(dataset["responses"].values).all(0)
     presentations = presented(dataset).sum(0)
     fewest, most = int(presentations.min()), int(presentations.max())
     repeats = f"{most}" if fewest == most else f"{fewest} to {most}"
@@ -143,33 +130,28 @@ def overview(dataset: xr.Dataset) -> dict[str, str]:
         repeats = "averages, single trials unknown"
     elif dataset.attrs["noise_free_test"]:
         repeats += ", test responses without noise"
+    neurons = dataset["neuron_id"].values.astype(str).tolist() if "neuron_id" in dataset.coords else []
+    first = f" ({', '.join(neurons[:5])}{', ...' if len(neurons) > 5 else ''})" if len(neurons) else ""
+    covariates = ", ".join(dataset["covariate_name"].values.astype(str)) if "covariates" in dataset else ""
     rows = {
         "Source": dataset.attrs["source"],
         "Cite": dataset.attrs.get("citation", ""),
         "Images": f"{sizes['image']} of {sizes['channel']} x {sizes['y']} x {sizes['x']} (channel, y, x)",
-        "Neurons": f"{sizes['neuron']}{_names(dataset)}",
+        "Neurons": f"{sizes['neuron']}{first}",
         "Read as": dataset.attrs.get("reading", ""),
         "Pairs": _pairs(dataset),
-        "Seen": _seen(dataset),
+        "Seen": "" if seen.all() else counts(seen),
         "Presentations per image": repeats,
         "Splits": ", ".join(f"{size} {label}" for label, size in split_sizes(dataset).items()),
         "Folds": f"{sizes['fold']}",
         "Normalization": dataset.attrs["normalize"],
-        "Covariates": _covariates(dataset),
+        "Covariates": covariates and f"{covariates} (kept with the data, used by no model)",
     }
     return {term: value for term, value in rows.items() if value}
 
 
-def _names(dataset: xr.Dataset) -> str:
-    """The first of the owner's names of neurons, if there are any."""
-    if "neuron_id" not in dataset.coords:
-        return ""
-    names = dataset["neuron_id"].values.astype(str)
-    return f" ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
-
-
 def _pairs(dataset: xr.Dataset) -> str:
-    """The first three images of a recording and what the first neurons answered, for the owner to compare."""
+    """First responses to the first three images of a recording, for the owner to compare."""
     if dataset.attrs["kind"] == "simulated":
         return ""
     names = dataset["image_name"].values[:3] if "image_name" in dataset.coords else range(3)
@@ -182,64 +164,37 @@ def _pairs(dataset: xr.Dataset) -> str:
     return "; ".join(pairs)
 
 
-def _seen(dataset: xr.Dataset) -> str:
-    """How many images neurons saw, if some did not see all."""
-    seen = ~np.isnan(dataset["responses"].values).all(0)
-    return "" if seen.all() else counts(seen)
-
-
-def _covariates(dataset: xr.Dataset) -> str:
-    if "covariates" not in dataset:
-        return ""
-    return f"{', '.join(dataset['covariate_name'].values.astype(str))} (kept with the data, used by no model)"
-
-
 def findings(dataset: xr.Dataset) -> list[str]:
-    """What is legal but suspicious about a recording, one line each; nothing for simulations."""
+    """Legal but suspicious facts about a recording, one line each; none for simulations."""
     if dataset.attrs["kind"] == "simulated":
         return []
-    table = neuron_table(dataset)
-    found = [*_about_images(dataset), *_about_neurons(table)]
-    if not dataset.attrs["repeat_averages"] and table.cc_max.isna().all():
-        found.append("no image was repeated: noise ceilings and FEVE are undefined")
-    tested = split_sizes(dataset)["test"]
-    if tested < MIN_TESTED:
-        found.append(f"only {tested} images test: scores say little")
-    shown = presented(dataset).sum(0)
-    trials = shown[shown > 1].sum()
-    drifting = table.neuron[table.drift.abs() * np.sqrt(trials) > DRIFT_LIMIT]
-    if len(drifting):
-        found.append(f"{len(drifting)} neurons drift over repeats: {some_of(drifting)}")
-    return found
-
-
-def _about_images(dataset: xr.Dataset) -> list[str]:
-    images = dataset["images"].values
-    copies = len(images) - len(np.unique(duplicate_groups(images)))
-    blank = np.flatnonzero(np.ptp(images.reshape(len(images), -1), axis=1) == 0)
+    table, images, shown = neuron_table(dataset), dataset["images"].values, presented(dataset).sum(0)
     found = []
+    copies = len(images) - len(np.unique(duplicate_groups(images)))
     if copies:
         found.append(
             f"{copies} images repeat earlier ones; copies share a split, but are no repeats: "
             "give responses as (repeat, image, neuron) to know the noise"
         )
+    blank = np.flatnonzero(np.ptp(images.reshape(len(images), -1), axis=1) == 0)
     if len(blank):
         found.append(f"{len(blank)} images are uniform: {some_of(blank)}")
-    return found
-
-
-def _about_neurons(table: pd.DataFrame) -> list[str]:
     dead = (table.minimum == 0) & (table.maximum == 0)
-    constant = (table.sd == 0) & ~dead
-    noisy = table.cc_max == 0
-    kinds = {
+    of_neurons = {
         "never respond": dead,
-        "always respond alike": constant,
+        "always respond alike": (table.sd == 0) & ~dead,
         "have negative responses, which a poisson loss cannot fit": table.minimum < 0,
-        "have no variance beyond noise": noisy,
+        "have no variance beyond noise": table.cc_max == 0,
+        "drift over repeats": table.drift.abs() * np.sqrt(shown[shown > 1].sum()) > DRIFT_LIMIT,
     }
-    return [
-        f"{which.sum()} neurons {what}: {some_of(table.neuron[which])}"
-        for what, which in kinds.items()
-        if which.any()
+    found += [
+        f"{has.sum()} neurons {fact}: {some_of(table.neuron[has])}"
+        for fact, has in of_neurons.items()
+        if has.any()
     ]
+    if not dataset.attrs["repeat_averages"] and table.cc_max.isna().all():
+        found.append("no image was repeated: noise ceilings and FEVE are undefined")
+    tested = split_sizes(dataset)["test"]
+    if tested < MIN_TESTED:
+        found.append(f"only {tested} images test: scores say little")
+    return found

@@ -16,18 +16,13 @@ from whatwhere.errors import UserError
 
 @contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it into place only if the block succeeds.
+    """Yields a temporary path beside ``path`` and renames it into place if the block succeeds.
 
-    What a killed process left under the temporary name, ``.partial-`` and the name of the file, is
-    overwritten by the next attempt.
-
-    Raises
-    ------
-    UserError
-        If the disk is full or the folder cannot be written.
+    The next attempt overwrites the temporary file of a killed process, ``.partial-`` and the name of the
+    file. UserError if the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    # The suffix is kept because writers such as savefig choose the format by it.
+    # Writers such as savefig choose the format by the suffix.
     temporary = path.with_name(f".partial-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,22 +38,19 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def write_netcdf(dataset: xr.Dataset | xr.DataTree, path: str | Path) -> None:
-    """Write a dataset or a tree of groups as netCDF-4, uncompressed: white noise hardly shrinks."""
+    """Writes a dataset or a tree of groups as netCDF-4, uncompressed: white noise hardly shrinks."""
     with atomic(path) as temporary:
         try:
             dataset.to_netcdf(temporary, format="NETCDF4", engine="netcdf4")
         except RuntimeError as error:
-            # The library has no exception of its own for a write that failed, nor does it say why.
+            # The netCDF library raises this for every write that failed.
             raise UserError(f"{path}: cannot be written: is the disk full?") from error
 
 
 def read_netcdf(path: str | Path, group: str | None = None) -> xr.Dataset:
-    """Open a netCDF-4 file, or one group of it, lazily; the caller closes it, best in a ``with`` statement.
+    """Opens a netCDF-4 file, or a group of the file, lazily; the caller closes it.
 
-    Raises
-    ------
-    UserError
-        If the file is missing, truncated or not netCDF.
+    UserError if the file is missing, truncated or not netCDF.
     """
     try:
         return xr.open_dataset(path, engine="netcdf4", group=group)
@@ -69,36 +61,20 @@ def read_netcdf(path: str | Path, group: str | None = None) -> xr.Dataset:
 
 
 def groups_of(path: str | Path) -> list[str]:
-    """Names of the groups of a netCDF-4 file, in the order in which they were written."""
+    """Names of the groups of a netCDF-4 file in the order of writing."""
     with netCDF4.Dataset(path) as stored:
         return list(stored.groups)
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a tidy table as CSV; floats keep nine significant digits, NaN is an empty field."""
+    """Writes a tidy table as CSV; floats keep nine significant digits, NaN is an empty field."""
     with atomic(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.9g")
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a table written by :func:`write_table`."""
+    """Reads a table written by :func:`write_table`."""
     return pd.read_csv(path)
-
-
-def last_condition(table: pd.DataFrame, sizes: Iterable[str] = ("n_neurons", "n_images")) -> pd.DataFrame:
-    """Selects the rows of the last condition, the largest one, for the first selection rule.
-
-    Parameters
-    ----------
-    table
-        Of one experiment, dataset and model, with columns ``selection`` and ``sizes``, in the order of the
-        configuration.
-    sizes
-        Columns that name a condition.
-    """
-    keys = [*sizes]
-    condition = table[(table[keys] == table[keys].iloc[-1]).all(axis=1)]
-    return condition[condition.selection == condition.selection.iloc[0]]
 
 
 def read_tables(paths: Iterable[str | Path]) -> pd.DataFrame:
@@ -107,7 +83,7 @@ def read_tables(paths: Iterable[str | Path]) -> pd.DataFrame:
 
 
 def read_reference(paths: Iterable[str | Path], paper: dict[str, str]) -> pd.DataFrame:
-    """Reads published values, in ``model`` the models of a run that they stand beside.
+    """Reads published values, in column ``model`` the models of a run that they are compared with.
 
     Parameters
     ----------
@@ -117,13 +93,13 @@ def read_reference(paths: Iterable[str | Path], paper: dict[str, str]) -> pd.Dat
         Model of a run to the model of the paper, as the tables name it. Other published values are left out.
     """
     table = read_tables(paths)
-    beside = [[model for model, one in paper.items() if one == name] for name in table["model"]]
-    table["model"] = pd.Series(beside, index=table.index, dtype=object)
+    compared = [[model for model, published in paper.items() if published == name] for name in table["model"]]
+    table["model"] = pd.Series(compared, index=table.index, dtype=object)
     return table.explode("model").dropna(subset="model")
 
 
 def write_tensors(content: dict[str, Any], path: str | Path) -> None:
-    """Write nested dictionaries of tensors, numbers and strings; equal content gives equal bytes."""
+    """Writes nested dictionaries of tensors, numbers and strings; equal content gives equal bytes."""
     import torch
 
     with atomic(path) as temporary, open(temporary, "wb") as stream:
@@ -135,12 +111,9 @@ def write_tensors(content: dict[str, Any], path: str | Path) -> None:
 
 
 def read_tensors(path: str | Path) -> dict[str, Any]:
-    """Read what :func:`write_tensors` wrote; never executes code from the file.
+    """Reads a file of :func:`write_tensors` without executing code from the file.
 
-    Raises
-    ------
-    UserError
-        If the file is missing, damaged or holds anything but plain tensors.
+    UserError if the file is missing, damaged or holds anything but plain tensors.
     """
     import pickle
 

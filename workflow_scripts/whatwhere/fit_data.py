@@ -1,4 +1,4 @@
-"""Data available to one fit: training and validation images, standardised, and responses; no test data."""
+"""Data available to one fit: training and validation images, standardized, and responses; no test data."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -8,8 +8,6 @@ import xarray as xr
 
 from whatwhere import missing
 from whatwhere.dataset import known_patches, repeat_mean, select_images
-from whatwhere.errors import UserError, some_of
-from whatwhere.models.spec import ModelSpec
 from whatwhere.sessions import FitPool, PooledRecordings
 from whatwhere.standardize import Standardizer, standardizer
 from whatwhere.subset import Subset, choose_subset
@@ -30,7 +28,7 @@ class FitData:
     response_scale
         (neuron,) by which the recorded responses were divided.
     standardize
-        Standardisation of the images.
+        Standardization of the images.
     subset
         Indices of the neurons and images in the dataset.
     patch_corner, patch_size
@@ -61,35 +59,35 @@ class FitData:
 
 
 def load_fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int) -> FitData:
-    """Draws and loads the data of one fit; parameters and errors as for :func:`choose_subset`."""
-    drawn = choose_subset(dataset, n_neurons, n_images, seed)
-    train = select_images(dataset, drawn.train)
+    """Selects and loads the data of one fit; parameters and errors as for :func:`choose_subset`."""
+    subset = choose_subset(dataset, n_neurons, n_images, seed)
+    train = select_images(dataset, subset.train)
     pooled = PooledRecordings.of(dataset)
     mine, of_train, of_validation = None, None, None
     if pooled is not None:
-        of_train, of_validation = pooled.images[drawn.train], pooled.images[drawn.validation]
-        mine = FitPool(of_train, of_validation, pooled.neurons[drawn.neurons])
+        of_train, of_validation = pooled.images[subset.train], pooled.images[subset.validation]
+        mine = FitPool(of_train, of_validation, pooled.neurons[subset.neurons])
     standardize = standardizer(train, dataset.attrs["normalize"], of_train)
-    responses = [repeat_mean(dataset, images, drawn.neurons) for images in (drawn.train, drawn.validation)]
-    known_sd = dataset["response_sd"].values[drawn.neurons] if "response_sd" in dataset else None
+    responses = [repeat_mean(dataset, images, subset.neurons) for images in (subset.train, subset.validation)]
+    known_sd = dataset["response_sd"].values[subset.neurons] if "response_sd" in dataset else None
     corner, size = known_patches(dataset)
     return FitData(
         train_images=standardize(train, of_train),
         train_responses=responses[0],
-        validation_images=standardize(select_images(dataset, drawn.validation), of_validation),
+        validation_images=standardize(select_images(dataset, subset.validation), of_validation),
         validation_responses=responses[1],
         response_sd=missing.sd(responses[0]) if known_sd is None else known_sd,
-        response_scale=np.ones(len(drawn.neurons), np.float32),
+        response_scale=np.ones(len(subset.neurons), np.float32),
         standardize=standardize,
-        subset=drawn,
-        patch_corner=None if corner is None else corner[drawn.neurons],
+        subset=subset,
+        patch_corner=None if corner is None else corner[subset.neurons],
         patch_size=size,
         pooled=mine,
     )
 
 
 def with_validation(data: FitData) -> FitData:
-    """Data with the validation images among the training images, standardised as before."""
+    """Data with the validation images among the training images, standardized as before."""
     images = np.concatenate([data.train_images, data.validation_images])
     responses = np.concatenate([data.train_responses, data.validation_responses])
     if data.pooled is None:
@@ -105,7 +103,7 @@ def with_validation(data: FitData) -> FitData:
 
 
 def evenly_scaled(data: FitData) -> FitData:
-    """Data with images that are z-scored as a whole, whatever their standardisation before."""
+    """Data with images that are z-scored as a whole, whatever their standardization before."""
     of_train, of_validation = (
         (None, None) if data.pooled is None else (data.pooled.train, data.pooled.validation)
     )
@@ -130,24 +128,4 @@ def scale_responses(data: FitData) -> FitData:
         validation_responses=data.validation_responses / sd,
         response_sd=data.response_sd / sd,
         response_scale=data.response_scale * sd,
-    )
-
-
-def check_responses(spec: ModelSpec, responses: np.ndarray, neurons: np.ndarray) -> None:
-    """Refuses negative responses (image, neuron) for a Poisson loss, which they make unbounded.
-
-    The UserError lists the ``neurons`` (neuron,) with negative responses, and what to set.
-    """
-    negative = neurons[(responses < 0).any(0)]
-    if spec.loss != "poisson" or not len(negative):
-        return
-    if "convention" in spec.definition:
-        advice = "set the model's convention to signed_recording"
-    elif "training" in spec.definition:
-        advice = f"a {spec.family} predicts rates only: leave it out, or take ridge or a cnn"
-    else:
-        advice = "set the model's loss to mse"
-    raise UserError(
-        f"a poisson loss cannot fit negative responses, and {len(negative)} neurons have some "
-        f"({some_of(negative)}): {advice}"
     )

@@ -1,4 +1,4 @@
-"""Writes a configuration for the files of a recording: python -m whatwhere.init FILES...
+"""Writes a configuration for the files of a recording: whatwhere init FILES...
 
 All guesses about files live here, and are written down as keys that the user confirms; the loader makes none.
 """
@@ -24,14 +24,13 @@ from whatwhere.recordings.layouts import (
     IMAGE_AXES,
     PRESENTATION_AXES,
     RESPONSE_AXES,
-    SYNONYMS,
     likely_axes,
     stated_axes,
 )
 from whatwhere.recordings.matching import match
 from whatwhere.recordings.nwb import list_objects, table_columns
 from whatwhere.recordings.pictures import in_numeric_order, is_image
-from whatwhere.recordings.tables import Table, columns_of, is_table, read_table
+from whatwhere.recordings.tables import Table, columns_of, is_table, read_table, refuse_long
 
 _IMAGES = "image images img imgs frame stim stims stimulus stimuli istim picture photo scene file filename"
 _RESPONSES = "response responses resp spikes rate rates counts sp dff activity trials"
@@ -136,7 +135,7 @@ def _two_arrays(arrays: dict[str, NamedArray]) -> Lines:
 
 
 def _stated(array: NamedArray, axes: dict[int, tuple[str, ...]], label: str) -> list[list[str]]:
-    words = stated_axes(array.values.shape, array.axes, None, axes, "layout", label)
+    words = stated_axes(array, None, axes, "layout", label)
     return [list(words)] if words else []
 
 
@@ -211,8 +210,7 @@ def _table(table: Table, files: list[str]) -> Lines:
     image, of_image = _image_column(table, files, numeric)
     others = [column for column in table.header if column != image]
     neurons = [c for c in others if c in numeric and (_has(c, _NEURONS) or not _has(c, _OTHERS))]
-    if any(column.lower() in SYNONYMS["neuron"] for column in others):
-        raise UserError(f"{table.path}: has one row per image and neuron: give every neuron a column")
+    refuse_long(table, neurons, [image or ""])
     pattern = list({re.sub("[0-9]+$", "*", neuron) for neuron in neurons})
     if len(pattern) > 1 or not neurons or columns_of(table, pattern, "neurons") != neurons:
         pattern = neurons
@@ -353,7 +351,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

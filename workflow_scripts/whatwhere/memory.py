@@ -1,4 +1,4 @@
-"""Memory that is freed is kept for the next step instead of being returned to the system."""
+"""Settings of the allocator of memory."""
 
 import ctypes
 import platform
@@ -7,11 +7,11 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of malloc
 
 
 def keep_freed_memory() -> None:
-    """Let glibc serve all arrays from its heap, and keep what is freed.
+    """Makes glibc serve all arrays from its heap and keep freed memory for the next step.
 
-    Otherwise much of the memory of a training step is given back and fetched again in every step, page by
-    page: 7 % of the time of the network of section G.2 on an idle machine, more on a busy one. Peak memory
-    grows by up to a third. Other C libraries are left alone.
+    Otherwise training steps return memory to the system and fetch it again, page by page: 7 % of the time of
+    the network of section G.2 on an idle machine. Peak memory grows by up to a third. Other C libraries are
+    left alone.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)

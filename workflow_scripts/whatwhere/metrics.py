@@ -1,8 +1,7 @@
 """Scores of predictions, one value per neuron; NaN where a quantity is undefined.
 
-Image i of I was presented R_i times, M times in all, and evoked responses y_ir with mean m_i; p_i is
-predicted. Images that a neuron did not see do not count, all others weigh as often as they were shown: <x> =
-sum_i R_i x_i / M. Then, neuron by neuron,
+Image i of I was presented R_i times, M times in all, and evoked responses y_ir with mean m_i; p_i is the
+prediction. Images weigh as often as they were shown to a neuron, <x> = sum_i R_i x_i / M. For each neuron,
 
 ====================  ====================================  ================================================
 noise                 sum_ir (y_ir - m_i)^2 / (M - I)       variance of one presentation
@@ -17,9 +16,9 @@ cc_max                sqrt(explainable / total)             what noise allows it
 cc_norm               correlation / cc_max
 ====================  ====================================  ================================================
 
-With as many repeats of every image these are the formulas of section G.4, but for the factor I / (I - 1)
-between its two variances. Rates have no noise: then ``feve`` is that of section A.3, and no ceiling is given.
-Negative scores are kept: thresholds are a matter of presentation.
+With equal repeats of every image these are the formulas of section G.4, except for the factor I / (I - 1)
+between its two variances. Rates have no noise: ``feve`` is that of section A.3, and there is no ceiling.
+Negative scores are kept.
 
 Shapes are responses (repeat, image, neuron) with NaN for missing repeats, predictions (image, neuron).
 
@@ -27,7 +26,7 @@ Shapes are responses (repeat, image, neuron) with NaN for missing repeats, predi
 >>> half = scores(truth / 2, truth[None], noise_free=True)
 >>> [round(float(half[name][0]), 3) for name in ("feve", "correlation", "explainable_variance")]
 [0.3, 1.0, 1.25]
->>> noisy = np.stack([truth - 0.5, truth + 0.5])  # noise of .5
+>>> noisy = np.stack([truth - 0.5, truth + 0.5])  # noise of 0.5
 >>> found = scores(truth, noisy, noise_free=False)
 >>> [round(float(found[name][0]), 3) for name in ("explainable_variance", "fev", "cc_max")]
 [1.062, 0.68, 0.922]
@@ -54,7 +53,7 @@ SCORES = [
     "covariance",
     "predicted_variance",
 ]
-"""Columns of the score tables, in order; the last four are those that are summed where neurons are pooled."""
+"""Columns of the score tables, in order; the last four are summed where neurons are pooled."""
 
 _BLOCK = 512
 """Neurons scored at once."""
@@ -71,13 +70,13 @@ def _check_shapes(predictions: np.ndarray, responses: np.ndarray) -> None:
 
 
 def image_moments(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
-    """What is to be summed over images for all scores, so that images can be weighed.
+    """Moments of all scores before summation over images, which can thus be weighted.
 
     Returns
     -------
     (moment, image, neuron): 1, R, the squared deviations of repeats from their mean, and R times m, m^2, p,
-    p^2 and m p, where m and p are relative to the mean response of the neuron; all 0 where a neuron did not
-    see an image.
+    p^2 and m p, where m and p are relative to the mean response of the neuron; all 0 where an image was not
+    shown to a neuron.
 
     Raises
     ------
@@ -89,16 +88,16 @@ def image_moments(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
     repeats = present.sum(0).astype(np.float64)
     if not repeats.any(0).all():
         raise ValueError("every neuron needs a response")
-    seen = repeats > 0
+    shown = repeats > 0
     centre = np.nanmean(responses, axis=(0, 1), dtype=np.float64)
     trials = np.where(present, responses - centre, 0.0)
-    # A neuron that always responds alike is one, whatever rounding makes of its mean.
+    # Rounding of the mean must not make a constant neuron vary.
     trials *= np.abs(trials).max((0, 1)) > _SILENT * np.nanmax(np.abs(responses), axis=(0, 1))
-    mean = trials.sum(0) / np.where(seen, repeats, 1)
+    mean = trials.sum(0) / np.where(shown, repeats, 1)
     within = (np.where(present, trials - mean, 0.0) ** 2).sum(0)
-    predicted = np.where(seen, predictions - centre, 0.0)
-    parts = [mean, mean**2, predicted, predicted**2, mean * predicted]
-    return np.stack([seen.astype(np.float64), repeats, within, *(repeats * part for part in parts)])
+    predicted = np.where(shown, predictions - centre, 0.0)
+    products = [mean, mean**2, predicted, predicted**2, mean * predicted]
+    return np.stack([shown.astype(np.float64), repeats, within, *(repeats * one for one in products)])
 
 
 def summed_moments(predictions: np.ndarray, responses: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -114,22 +113,10 @@ def _noise(images: np.ndarray, shown: np.ndarray, within: np.ndarray) -> np.ndar
 
 
 def scores_of(sums: np.ndarray, noise_free: bool) -> dict[str, np.ndarray]:
-    """All scores by column name from the sums over images of :func:`image_moments`.
-
-    Parameters
-    ----------
-    sums
-        (moment, ...).
-    noise_free
-        The responses are rates without noise.
-
-    Returns
-    -------
-    (...) each.
-    """
+    """All scores by column name, (...) each, from sums (moment, ...) over images of :func:`image_moments`."""
     images, shown, within, *rest = sums
     with np.errstate(invalid="ignore", divide="ignore"):
-        response, squared, predicted, predicted_squared, product = (part / shown for part in rest)
+        response, squared, predicted, predicted_squared, product = (one / shown for one in rest)
         total = squared - response**2
         known = total > 0
         total = np.where(known, total, np.nan)
@@ -138,7 +125,7 @@ def scores_of(sums: np.ndarray, noise_free: bool) -> dict[str, np.ndarray]:
         error = squared - 2 * product + predicted_squared
         unexplained = np.where(known, error - images / shown * noise, np.nan)
         predicted_variance = np.maximum(predicted_squared - predicted**2, 0)
-        # Predictions that hardly vary beside the responses count as constant, and correlate with nothing.
+        # Predictions that hardly vary relative to the responses count as constant: their correlation is 0.
         varies = predicted_variance > 1e-10 * total
         covariance = np.where(varies, product - response * predicted, 0.0 * total)
         scale = np.where(varies, predicted_variance, 1.0)
@@ -146,7 +133,7 @@ def scores_of(sums: np.ndarray, noise_free: bool) -> dict[str, np.ndarray]:
         undefined = np.full_like(total, np.nan)
         correlation = covariance / np.sqrt(scale * total)
         ceiling = undefined if noise_free else np.sqrt(positive / total)
-        # Of all presentations; unknown, as the noise, where no image was repeated.
+        # Variance of all presentations; unknown, like the noise, where no image was repeated.
         spread = undefined if noise_free else total + within / shown + 0 * noise
         return {
             "correlation": correlation,
@@ -164,12 +151,9 @@ def scores_of(sums: np.ndarray, noise_free: bool) -> dict[str, np.ndarray]:
 
 
 def finite_predictions(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
-    """Predictions with the mean response in place of those of neurons that have an infinite one.
-
-    Such neurons count as unexplained, and do not leave a mean.
-    """
-    seen = ~np.isnan(responses).all(0)
-    infinite = (seen & ~np.isfinite(predictions)).any(0)
+    """Replaces predictions of neurons with an infinite prediction by their mean response, with a warning."""
+    shown = ~np.isnan(responses).all(0)
+    infinite = (shown & ~np.isfinite(predictions)).any(0)
     if not infinite.any():
         return predictions
     logger.warning(
@@ -186,11 +170,11 @@ def scores(predictions: np.ndarray, responses: np.ndarray, noise_free: bool) -> 
     Parameters
     ----------
     predictions
-        (image, neuron); a neuron with an infinite one scores as if its mean was predicted.
+        (image, neuron); a neuron with an infinite prediction scores as if its mean was predicted.
     responses
         (repeat, image, neuron).
     noise_free
-        The responses are rates without noise, so that ``feve`` needs no repeats and a ceiling is moot.
+        The responses are rates without noise: ``feve`` needs no repeats, and there is no ceiling.
     """
     _check_shapes(predictions, responses)
     predictions = finite_predictions(predictions, responses)
@@ -223,6 +207,6 @@ def noise_variance(responses: np.ndarray) -> np.ndarray:
 def cc_max(responses: np.ndarray) -> np.ndarray:
     """Highest correlation with the mean over repeats that noise allows, (neuron,).
 
-    0 where no variance is explainable; NaN without repeats, or where a neuron always responds alike.
+    0 where no variance is explainable; NaN without repeats, or for constant responses.
     """
     return scores(np.zeros(responses.shape[1:]), responses, noise_free=False)["cc_max"]

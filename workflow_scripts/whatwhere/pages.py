@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from whatwhere.files import atomic
 
 MAX_ROWS = 500
-"""A browser opens a page of the report only up to 2 MB, so longer tables are cut, and say so."""
+"""A browser opens a page of the report only up to 2 MB, so longer tables are cut."""
 
 _STYLE = """
 body { font: 14px/1.5 system-ui, sans-serif; margin: 2rem; color: #1e293b; max-width: 75rem; }
@@ -47,15 +47,15 @@ def code(text: str) -> str:
 
 def picture(figure: Figure) -> str:
     """A figure as SVG within the page; closes it."""
-    with io.StringIO() as stream:
-        figure.savefig(stream, format="svg", metadata={"Date": None})
-        plt.close(figure)
-        drawing = stream.getvalue()
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None})
+    plt.close(figure)
+    drawing = stream.getvalue()
     return drawing[drawing.index("<svg") :]
 
 
 def number(value: float) -> str:
-    """Four significant digits; an empty cell where nothing is defined."""
+    """Four significant digits; empty where undefined."""
     return "" if pd.isna(value) else f"{value:.4g}"
 
 
@@ -67,9 +67,9 @@ def table(frame: pd.DataFrame) -> str:
     return body + paragraph(rest)
 
 
-def write_page(title: str, parts: list[str], path: str | Path) -> None:
-    """Write a page of HTML parts under a title."""
-    body = "\n".join(parts)
+def write_page(title: str, content: list[str], path: str | Path) -> None:
+    """Writes a page with pieces of HTML under a title."""
+    body = "\n".join(content)
     with atomic(path) as temporary:
         temporary.write_text(
             f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'

@@ -1,29 +1,28 @@
-"""Scores of populations: what a table says of many neurons, with its standard error.
+"""Scores of populations with standard errors.
 
-A mean of ratios is ruled by the neurons whose denominator is hardly more than noise. Ratios are therefore
+A mean of ratios is dominated by the neurons whose denominator is hardly more than noise. Ratios are therefore
 pooled: the sum of their numerators over the sum of their denominators, in which neurons weigh by their
-explainable variance (the paper pools FEVE like this in Figure 5, F.5). Beside it stand the median over
-neurons with explainable variance and the mean over reliable ones, with the numbers of neurons they stand on.
+explainable variance (the paper pools FEVE like this in Figure 5, F.5). Two more summaries are the median over
+neurons with explainable variance and the mean over reliable neurons, with the numbers of these neurons.
 """
 
 import logging
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from whatwhere.metrics import finite_predictions, scores_of, summed_moments
 
 logger = logging.getLogger(__name__)
 
 RELIABLE = 0.15
-"""Least ``fev`` of a reliable neuron, as in Cadena et al. (2019)."""
+"""Least ``fev`` of a reliable neuron (Cadena et al. 2019)."""
 
 N_DRAWS = 200
-"""Of a bootstrap: standard errors are known to 1 / sqrt(2 N_DRAWS), 5 %."""
+"""Draws of the bootstrap: the error of standard errors is 1 / sqrt(2 N_DRAWS), 5 %."""
 
 MEANS = ["correlation", "correlation_single_trial", "mse", "cc_max"]
-"""Scores with a meaningful mean over all neurons: the ceiling of one without explainable variance is 0."""
+"""Scores with a meaningful mean over all neurons: without explainable variance a ceiling is 0."""
 POOLED = ["feve_pooled", "feve_reliable", "cc_norm_pooled", "cc_norm_reliable"]
 MEDIANS = ["feve_median", "cc_norm_median"]
 COUNTS = ["n_scored", "n_explainable", "n_reliable", "n_above_ceiling"]
@@ -34,18 +33,9 @@ Neurons = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Test data of one fit.
+    """Test data of the fit of a seed: predictions (image, neuron) of responses (repeat, image, neuron).
 
-    Attributes
-    ----------
-    seed
-        Of the fit.
-    predictions, responses
-        (image, neuron) and (repeat, image, neuron).
-    images, neurons
-        (image,) and (neuron,) indices into the dataset.
-    noise_free
-        The responses are rates without noise.
+    ``images`` and ``neurons`` are indices into the dataset; ``noise_free`` says that responses are rates.
     """
 
     seed: int
@@ -82,7 +72,7 @@ def weighted_scores(neurons: Neurons, weights: np.ndarray) -> dict[str, np.ndarr
         explainable = total("explainable_variance")
         explainable = np.where(explainable > 0, explainable, np.nan)
         normalizer = np.sqrt(total("predicted_variance") * explainable)
-        # A population whose prediction is constant correlates with nothing; without ceiling nothing is said.
+        # A constant prediction correlates with nothing; without a ceiling the score is unknown.
         normalized = total("covariance") / np.where(normalizer > 0, normalizer, 1.0) + 0 * explainable
         return {
             **{name: mean(name, weights) for name in MEANS},
@@ -96,8 +86,8 @@ def weighted_scores(neurons: Neurons, weights: np.ndarray) -> dict[str, np.ndarr
 def population_scores(neurons: Neurons) -> dict[str, float]:
     """Means, pooled scores, medians and counts of one population, (neuron,) columns.
 
-    ``n_scored`` neurons respond differently to different images, ``n_explainable`` of them have explainable
-    variance, on which medians stand, ``n_reliable`` a ``fev`` of :data:`RELIABLE` or more, and
+    ``n_scored`` neurons respond differently to different images. ``n_explainable`` of these have explainable
+    variance; medians are over them. ``n_reliable`` have a ``fev`` of :data:`RELIABLE` or more, and
     ``n_above_ceiling`` of these a FEVE or CC_norm above 1.
     """
     known = {name: neurons[name][~np.isnan(neurons[name])] for name in ("correlation", "feve", "cc_norm")}
@@ -116,50 +106,17 @@ def population_scores(neurons: Neurons) -> dict[str, float]:
     }
 
 
-def over_seeds(
-    scores: pd.DataFrame, values: list[str], by: list[str], least: float = -np.inf
-) -> pd.DataFrame:
-    """Mean and sd over seeds of the mean over neurons.
-
-    Parameters
-    ----------
-    scores
-        One row per neuron: columns ``seed``, ``values`` and ``by``.
-    values
-        Columns that are averaged.
-    by
-        Columns that name a condition.
-    least
-        Mean over neurons below which a seed counts as this.
-
-    Returns
-    -------
-    A row per condition, in order of appearance: ``by``, the means under their names, and the sample sd (NaN
-    of a single seed) with ``_sd`` behind them.
-    """
-    seeds = scores.groupby([*by, "seed"], sort=False)[values].mean().clip(lower=least)
-    groups = seeds.groupby(by, sort=False)
-    return pd.concat([groups.mean(), groups.std().add_suffix("_sd")], axis=1).reset_index()
-
-
 def standard_errors(evaluations: list[Evaluation], seed: int) -> dict[str, float]:
     """Standard error, over test images and neurons, of the mean over fits of :func:`weighted_scores`.
 
-    A bootstrap of both at once: an image, and a neuron, is drawn as often for all fits, since errors of fits
-    to the same data are not independent. It says nothing of other fits, and is a little too wide (Owen 2007).
-    A single neuron adds nothing to it.
-
-    Parameters
-    ----------
-    evaluations
-        The fits whose scores are averaged.
-    seed
-        Of the draws.
+    A bootstrap of images and neurons together, with equal counts for all fits, since errors of fits to the
+    same data are not independent. It excludes the spread over fits, and is slightly too wide (Owen 2007).
+    A single neuron adds nothing to it. ``seed`` is that of the draws.
     """
     rng = np.random.default_rng(seed)
 
     def drawn(indices: list[np.ndarray]) -> list[np.ndarray]:
-        """How often each was drawn, (draw, index), for every fit."""
+        """Counts (draw, index) for every fit."""
         units = np.unique(np.concatenate(indices))
         counts = rng.multinomial(len(units), np.full(len(units), 1 / len(units)), N_DRAWS).astype(np.float64)
         return [counts[:, np.searchsorted(units, some)] for some in indices]
@@ -173,13 +130,13 @@ def standard_errors(evaluations: list[Evaluation], seed: int) -> dict[str, float
 
 
 def _spread(drawn: np.ndarray) -> float:
-    """Sd of draws, NaN where more than one in twenty is undefined."""
+    """Standard deviation of draws, NaN where more than one in twenty is undefined."""
     defined = drawn[np.isfinite(drawn)]
     return float(np.std(defined, ddof=1)) if len(defined) >= 0.95 * len(drawn) else np.nan
 
 
 def remark_if_above_ceiling(name: str, scores: dict[str, float]) -> None:
-    """Warn where a population is predicted better than noise allows: an axis or the ceiling is wrong."""
+    """Warns if a population is predicted better than noise allows: an axis or the ceiling is wrong."""
     for pooled in ("feve_pooled", "cc_norm_pooled"):
         if scores[pooled] > 1:
             logger.warning(
@@ -187,7 +144,5 @@ def remark_if_above_ceiling(name: str, scores: dict[str, float]) -> None:
                 "an axis or the repeats may be mistaken, or it is chance with few images",
                 name,
                 pooled,
-                scores[pooled],
-                scores["n_above_ceiling"],
-                scores["n_reliable"],
+                *(scores[key] for key in (pooled, "n_above_ceiling", "n_reliable")),
             )

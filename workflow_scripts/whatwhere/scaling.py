@@ -1,14 +1,13 @@
-"""How many images one curve needs more than another for the same performance (questions 2 and 5).
+"""Horizontal distance of two curves: images that one needs more than the other (questions 2 and 5).
 
-No form of the curves is assumed but that they rise. At the performance of one point the other curve is
-searched for the data size that reaches it; sizes that do not differ significantly, over seeds, form the
-interval (Fieller's way: it has no end where the curve is too flat to have one). The point is a measured one,
-or read off the first curve at a stated performance. Between measured sizes nobody knows how a curve rises:
-the interval holds those of a curve that rises early and of one that rises late. docs/statistics.md says how
-often it covers.
+Curves are assumed to rise, and nothing else. At the performance of a point on one curve the other curve is
+searched for the data size that reaches this performance; sizes that do not differ significantly, over seeds,
+form the interval (Fieller's method: it has no end where the curve is too flat). The point is a measured one,
+or read off the first curve at a stated performance. How a curve rises between measured sizes is unknown: the
+interval holds those of a curve that rises early and of a curve that rises late. docs/statistics.md has the
+measured coverage.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -27,32 +26,23 @@ RATES = [
     *("neurons_from", "neurons_to", "stated", "performance", "rate", "low", "high", "n_seeds"),
     *("recording_time", "n_responses"),
 ]
-"""Columns of an exchange rate: between which populations, whether at one of :data:`STATED`, at which
-performance, and its 95 % interval; then how many times the recording time, and the responses, the larger
-population takes. Neurons that are recorded together cost no time."""
+"""Columns of an exchange rate: the two populations, whether at one of :data:`STATED`, the performance, the
+rate and its 95 % interval; then the recording time and the number of responses of the larger population,
+relative to the smaller. Neurons that are recorded together cost no time."""
 
 _STEPS = 64
-"""Data sizes tried per octave."""
+"""Data sizes tried per doubling."""
 _LEAST = 0.01
-"""Below this, performance, and what it lacks to 1, counts as this where logarithms are taken."""
+"""Least performance, and least distance to 1, where logarithms are taken."""
 
 
 @dataclass(frozen=True)
 class Shift:
-    """Horizontal distance of two curves.
+    """Horizontal distance of two curves at a performance.
 
-    Attributes
-    ----------
-    performance
-        At which it is taken.
-    image_doublings
-        Doublings of images that the first curve needs more than the second; NaN where one of them does not
-        reach this performance.
-    low, high
-        95 % confidence interval over seeds. NaN where there is no bound: of a single seed, or where the curve
-        is too flat or too short.
-    n_seeds
-        Seeds of both curves.
+    ``image_doublings`` are the doublings of images that the first curve needs more than the second; NaN where
+    a curve does not reach the performance. ``low`` and ``high`` are the 95 % confidence interval over the
+    ``n_seeds`` of both curves; NaN for a single seed, or where the curve is too flat or too short.
     """
 
     performance: float
@@ -63,28 +53,13 @@ class Shift:
 
 
 def measure_of(scores: pd.DataFrame) -> str:
-    """What the scores of a dataset are compared by: a column.
+    """Column by which the scores of a dataset are compared.
 
-    ``feve`` where test responses are free of noise, so that nothing has a ceiling. ``correlation`` elsewhere:
-    on noisy responses the FEVE of neurons with little explainable variance outweighs all others in a mean.
+    ``feve`` where test responses are free of noise, and ``correlation`` elsewhere: on noisy responses the
+    FEVE of neurons with little explainable variance outweighs all others in a mean.
     """
     noise_free = scores["feve"].notna() & scores["cc_max"].isna()
     return "feve" if noise_free.any() else "correlation"
-
-
-def largest(table: pd.DataFrame, sizes: Sequence[str] = ("n_neurons", "n_images")) -> pd.DataFrame:
-    """Rows with the largest first size and, among these, the largest second size.
-
-    Parameters
-    ----------
-    table
-        Columns ``sizes``.
-    sizes
-        Columns of the two sizes, the one that counts first before the other.
-    """
-    for size in sizes:
-        table = table[table[size] == table[size].max()]
-    return table
 
 
 def paired_curves(
@@ -93,14 +68,12 @@ def paired_curves(
     """Mean performance by data size and seed, over the neurons and seeds that both tables hold.
 
     Neurons differ more than fits do; a pair of populations, of which the larger holds the smaller, is
-    compared on the smaller one.
+    compared on the neurons of the smaller.
 
     Parameters
     ----------
     first, second
-        Columns ``n_images``, ``seed``, ``neuron`` and the measure.
-    measure
-        A column.
+        Columns ``n_images``, ``seed``, ``neuron`` and ``measure``.
 
     Returns
     -------
@@ -120,7 +93,7 @@ def paired_curves(
 
 
 def shift(first: pd.DataFrame, second: pd.DataFrame) -> Shift | None:
-    """How many doublings of images the first curve needs more than the second.
+    """Distance at the measured point nearest to the middle of the performances which both curves have.
 
     Parameters
     ----------
@@ -129,8 +102,8 @@ def shift(first: pd.DataFrame, second: pd.DataFrame) -> Shift | None:
 
     Returns
     -------
-    At the measured point that lies nearest to the middle of the range of performance which both curves have.
-    None without two sizes of a curve, where nothing is explained, or where nothing can be said.
+    None without two sizes of a curve, where nothing is explained, or where neither the distance nor a bound
+    is known.
     """
     if first.empty or second.empty or max(len(first), len(second)) < 2:
         return None
@@ -158,19 +131,8 @@ def shift(first: pd.DataFrame, second: pd.DataFrame) -> Shift | None:
 
 
 def shift_at(first: pd.DataFrame, second: pd.DataFrame, performance: float) -> Shift | None:
-    """How many doublings of images the first curve needs more than the second for a performance.
+    """Distance at a performance, like :func:`shift`, from the point where the first curve reaches it.
 
-    Where the first curve reaches it is compared with the second as a measured point is.
-
-    Parameters
-    ----------
-    first, second
-        (n_images, seed) performance, as :func:`paired_curves` returns it.
-    performance
-        Where the curves are compared.
-
-    Returns
-    -------
     None where a curve does not reach the performance, starts above it, or is a single point.
     """
     if min(len(first), len(second)) < 2 or first.shape[1] == 0:
@@ -184,19 +146,16 @@ def shift_at(first: pd.DataFrame, second: pd.DataFrame, performance: float) -> S
         level = np.array([np.interp(here, x, one) for one in interpolated.T])
         image_doublings, low, high = _search(level, second)
         found.append((here - image_doublings, here - high, here - low))
-    image_doublings, low, high = np.array(found).T
-    if np.isnan(image_doublings[0]):
+    (value, *_), low, high = np.array(found).T
+    if np.isnan(value):
         return None
-    return Shift(
-        performance, float(image_doublings[0]), float(np.min(low)), float(np.max(high)), first.shape[1]
-    )
+    return Shift(performance, float(value), float(np.min(low)), float(np.max(high)), first.shape[1])
 
 
 def _between(sizes: np.ndarray, values: np.ndarray, x: np.ndarray) -> list[np.ndarray]:
-    """Performance (size, seed) read off between log sizes in three ways, (x, seed) each.
+    """Performance (size, seed) between log sizes, (x, seed) each, of three interpolations.
 
-    A monotone cubic; and curves that rise as late, or as early, as one whose logarithm, or that of what it
-    lacks to 1, is straight.
+    A monotone cubic, a late rise (the logarithm is linear) and an early rise (that of the distance to 1 is).
     """
 
     def straight(some: np.ndarray) -> np.ndarray:
@@ -226,14 +185,14 @@ def image_doublings_to_reach(curves: pd.DataFrame, levels: np.ndarray) -> np.nda
 
 
 def _tried(curve: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Log sizes (size,) and performance (size, seed) of a curve, and the log sizes at which it is read."""
+    """Log sizes (size,) and performance (size, seed) of a curve, and the log sizes to try."""
     sizes = np.log2(curve.index.to_numpy(np.float64))
     x = np.linspace(sizes[0], sizes[-1], round((sizes[-1] - sizes[0]) * _STEPS) + 1)
     return sizes, curve.to_numpy(), x
 
 
 def _crossing(x: np.ndarray, missing: np.ndarray) -> float:
-    """Where what is missing (size,) first falls to 0: -inf if it starts below, inf if it stays above."""
+    """Size at which ``missing`` (size,) first falls to 0: -inf if it starts below, inf if it stays above."""
     falling = np.minimum.accumulate(missing)
     if falling[0] <= 0:
         return -np.inf
@@ -246,7 +205,7 @@ def _search(level: np.ndarray, curve: pd.DataFrame) -> tuple[float, float, float
     n_seeds = len(level)
     half = np.full(len(x), np.nan)
     if n_seeds > 1:
-        # Two or three seeds hardly know their variance: it is that at both sizes around.
+        # The variance of two or three seeds is uncertain: both neighboring sizes are averaged.
         variance = (level - values).var(1, ddof=1)
         size = np.clip(np.searchsorted(sizes, x, side="right") - 1, 0, len(sizes) - 2)
         error = np.sqrt((variance[size] + variance[size + 1]) / 2 / n_seeds)
@@ -259,19 +218,19 @@ def _search(level: np.ndarray, curve: pd.DataFrame) -> tuple[float, float, float
         too_few, too_many = missing > half, missing < -half
         lows.append(_end(x, too_few))
         highs.append(_end(x[::-1], too_many[::-1]))
-    # An end that one way of reading lacks is none.
+    # An end that one interpolation lacks is NaN.
     return float(image_doublings[0]), float(np.min(lows)), float(np.max(highs))
 
 
 def _end(x: np.ndarray, rejected: np.ndarray) -> float:
-    """The first size that is not rejected, from a start that is; NaN if the start is not."""
+    """The first size that is not rejected; NaN if the start is not rejected."""
     if not rejected[0]:
         return np.nan
     return float(x[-1] if rejected.all() else x[np.argmin(rejected)])
 
 
 def exchange_rates(scores: pd.DataFrame, measure: str) -> list[dict[str, float]]:
-    """How many doublings of images a doubling of neurons is worth, for every pair of population sizes.
+    """Doublings of images that a doubling of neurons is worth, for every pair of population sizes.
 
     In the middle of what both curves reach, and at every one of :data:`STATED` that both reach.
 
@@ -279,9 +238,7 @@ def exchange_rates(scores: pd.DataFrame, measure: str) -> list[dict[str, float]]
     ----------
     scores
         Of one dataset, model and selection rule: columns ``n_neurons``, ``n_images``, ``seed``, ``neuron``
-        and the measure.
-    measure
-        A column.
+        and the column ``measure``.
 
     Returns
     -------

@@ -1,9 +1,9 @@
-"""The answers of a run in one sentence per question, made from their numbers.
+"""Answers of a run in words, made from their numbers.
 
-``python -m whatwhere.sentences config/mine.yaml`` prints them, with the page that holds the rest. The first
-words are a verdict over all comparisons of a question; the sentence then tells one of them: with an interval
-rather than without, with the paper's value rather than without, the largest population on the most images,
-and of several baselines the closest. docs/statistics.md has the rules.
+``python -m whatwhere.sentences config/mine.yaml`` prints the answers and the page with their figures and
+tables. The first words are a verdict over all comparisons of a question. The rest states one comparison:
+with an interval rather than without, with the paper's value rather than without, the largest population on
+the most images, and of several baselines the closest. docs/statistics.md has the rules.
 """
 
 import sys
@@ -26,7 +26,7 @@ MISSING = {
     5: "a factorized model at several sizes, such as `n_neurons: [10, 100]` and `n_images: [256, 1024]`",
     6: "`figure: transfer`, as in config/transfer.yaml",
 }
-"""What an experiment needs that answers a question."""
+"""Experiments that answer a question."""
 
 YES = ("Yes", "No")
 AGREES, DISAGREES = 0.8, 0.2
@@ -34,13 +34,12 @@ AGREES, DISAGREES = 0.8, 0.2
 
 
 def decimals(value: float) -> str:
-    """A number in a sentence: two decimals, without the zero before the point."""
-    text = f"{round(value, 2) + 0.0:.2f}"  # adding 0 turns -0 into 0
-    return text.replace("0.", ".", 1) if abs(float(text)) < 1 else text
+    """A number in a sentence: two decimals."""
+    return f"{round(value, 2) + 0.0:.2f}"  # adding 0 turns -0 into 0
 
 
 def bounds(low: float, high: float, text: Callable[[float], str] = decimals) -> str:
-    """An interval in words, of which one end or both may be unknown (NaN)."""
+    """An interval in words; one end or both may be unknown (NaN)."""
     if pd.isna(low) and pd.isna(high):
         return ""
     if pd.isna(low) or pd.isna(high):
@@ -56,90 +55,80 @@ def interval(row: pd.Series) -> str:
     return f"95 % interval{':' if words.startswith('at') else ''} {words}"
 
 
+def _bounded(rows: pd.DataFrame) -> pd.Series:
+    return rows["low"].notna() | rows["high"].notna()
+
+
 def verdict(rows: pd.DataFrame, threshold: float, words: tuple[str, str]) -> str:
-    """What intervals say of a threshold, or, where no row has one, what the values say.
+    """Compares the intervals with a threshold, or, where no row has an interval, the values.
 
     Parameters
     ----------
     rows
-        Answers of one question with comparable values.
+        Answers to one question with comparable values.
     threshold
-        What the values are held against.
+        A value.
     words
-        For values above it, and below.
+        For values above the threshold, and below.
     """
-    above, below = rows["low"] > threshold, rows["high"] < threshold
-    known = rows["low"].notna() | rows["high"].notna()
-    if not known.any():
-        above, below = rows["value"] > threshold, rows["value"] < threshold
-        caution = ", as far as single seeds tell"
-    else:
-        rows, above, below, caution = rows[known], above[known], below[known], ""
-    if above.any() and below.any():
+    known, caution = rows[_bounded(rows)], ""
+    if known.empty:
+        known, caution = rows.assign(low=rows["value"], high=rows["value"]), ", as far as single seeds tell"
+    above, below = (known["low"] > threshold).sum(), (known["high"] < threshold).sum()
+    if above and below:
         return f"It depends{caution}"
-    if not above.any() and not below.any():
+    if not above and not below:
         return "Undecided"
-    word, decided = (words[0], above) if above.any() else (words[1], below)
-    return f"{word}{caution}" if 2 * decided.sum() > len(rows) else f"{word} in part{caution}"
+    word = words[0] if above else words[1]
+    return f"{word}{'' if 2 * max(above, below) > len(known) else ' in part'}{caution}"
 
 
 def selected(rows: pd.DataFrame, *, closest: bool) -> pd.Series:
-    """The comparison that a sentence tells; see the module."""
-    keys = pd.DataFrame(
-        {
-            "interval": rows["low"].notna() | rows["high"].notna(),
-            "paper": rows["paper"].notna(),
-            "n_neurons": rows["n_neurons"],
-            "n_images": rows["n_images"],
-            "value": (-1 if closest else 1) * rows["value"],
-        }
-    )
+    """The comparison that a sentence states; see the module."""
+    keys = rows[["n_neurons", "n_images"]].assign(value=(-1 if closest else 1) * rows["value"])
+    keys.insert(0, "interval", _bounded(rows))
+    keys.insert(1, "paper", rows["paper"].notna())
     best = keys.sort_values(keys.columns.tolist(), ascending=False, kind="stable").index
     return rows.loc[best].iloc[0]
 
 
 def tally(rows: pd.DataFrame) -> str:
-    """How many comparisons there are, how many decided, and whether some fits might have improved."""
+    """Number of comparisons and of decided comparisons, and whether some fits might have improved."""
+    known = rows[_bounded(rows)]
     if len(rows) == 1:
-        return "the only comparison of this run" + _cut_short(rows)
-    known = rows[rows["low"].notna() | rows["high"].notna()]
-    if known.empty:
-        text = f"the difference is positive in {int((rows['value'] > 0).sum())} of {len(rows)} comparisons"
+        text = " This is the only comparison of the run."
+    elif known.empty:
+        text = f" The difference is positive in {(rows['value'] > 0).sum()} of {len(rows)} comparisons."
     else:
-        text = f"the interval is above 0 in {int((known['low'] > 0).sum())} of {len(known)} comparisons"
-        if (known["high"] < 0).any():
-            text += f" and below 0 in {int((known['high'] < 0).sum())}"
-        if len(known) < len(rows):
-            text += f", and {len(rows) - len(known)} have none"
-    return text + _cut_short(rows)
+        below, without = (known["high"] < 0).sum(), len(rows) - len(known)
+        text = f" The interval lies above 0 in {(known['low'] > 0).sum()} of {len(known)} comparisons"
+        text += f" and below 0 in {below}" if below else ""
+        text += f"; {without} more have no interval." if without else "."
+    return text + _stopped(rows)
 
 
-def _cut_short(rows: pd.DataFrame) -> str:
-    return "; some fits stopped at max_steps" if rows["converged"].eq(False).any() else ""
+def _stopped(rows: pd.DataFrame) -> str:
+    return " Some fits stopped at max_steps." if rows["converged"].eq(False).any() else ""
 
 
 def _paper(row: pd.Series) -> str:
-    if pd.isna(row["paper"]):
-        return ""
-    return f"; the paper {decimals(row['paper_first'])} and {decimals(row['paper_second'])}"
+    values = decimals(row["paper_first"]), decimals(row["paper_second"])
+    return "" if pd.isna(row["paper"]) else f"; the paper reports {values[0]} and {values[1]}"
 
 
-def _images(row: pd.Series) -> str:
-    return f"{row['n_images']:.0f} images"
-
-
-def _measure(row: pd.Series) -> str:
-    return "a FEVE" if row["measure"] == "feve" else "a correlation"
+def _reached(row: pd.Series) -> tuple[str, str]:
+    measure = "a FEVE" if row["measure"] == "feve" else "a correlation"
+    return f"{measure} of {decimals(row['first'])}", decimals(row["second"])
 
 
 def _shared_features(rows: pd.DataFrame) -> str:
     row = selected(rows, closest=False)
-    reach = "reaches" if row["against"] == "1 neuron" else "reach"
+    first, second = _reached(row)
     return (
-        f"{verdict(rows, 0, YES)}: in {row['dataset']} with {_images(row)}, {row['n_neurons']:.0f} neurons "
-        f"fitted together by {row['model']} reach {_measure(row)} of {decimals(row['first'])} "
-        f"where {row['against']} alone {reach} {decimals(row['second'])} "
-        f"({interval(row)}{_paper(row)}); {tally(rows)}."
+        f"{verdict(rows, 0, YES)}: in {row['dataset']} with {row['n_images']:.0f} images, "
+        f"{row['n_neurons']:.0f} neurons fitted together by {row['model']} reach {first}; {row['against']} "
+        f"alone {'reaches' if row['against'] == '1 neuron' else 'reach'} {second} "
+        f"({interval(row)}{_paper(row)}).{tally(rows)}"
     )
 
 
@@ -147,28 +136,29 @@ def _not_answered(question: int) -> str:
     return f"Not answered by this run: add an experiment with {MISSING[question]}."
 
 
-def _saved(rows: pd.DataFrame) -> str:
+def _saved(rows: pd.DataFrame, quote: str = "") -> str:
     """The doublings of images that are saved against the closest baseline, where that is known."""
     known = rows[rows["first"].isna() & rows["value"].notna()]
     if known.empty:
         return ""
-    one = selected(known, closest=True)
-    saves = f"it saves {decimals(one['value'])} doublings of images against {one['against']}"
-    return f"; {saves} ({interval(one)})"
+    row = selected(known, closest=True)
+    model, baseline = (f"{quote}{row[name]}{quote}" for name in ("model", "against"))
+    saves = f"{model} saves {decimals(row['value'])} doublings of training images against {baseline}"
+    return f" In {row['dataset']}, {saves} ({interval(row)})."
 
 
 def _baselines(rows: pd.DataFrame) -> str:
     differences = rows[rows["first"].notna()]
     if differences.empty:
         row = selected(rows, closest=True)
-        images = f"{row['model']} and {row['against']} have no size in common{_saved(rows)}"
-        return f"{verdict(rows, 0, YES)}: in {row['dataset']}, {images}; {tally(rows)}."
+        sizes = f"in {row['dataset']}, {row['model']} and {row['against']} were fitted to no common size"
+        return f"{verdict(rows, 0, YES)}: {sizes}.{_saved(rows)}{tally(rows)}"
     row = selected(differences, closest=True)
+    first, second = _reached(row)
     return (
         f"{verdict(differences, 0, YES)}: in {row['dataset']} with {row['n_neurons']:.0f} neurons and "
-        f"{_images(row)}, {row['model']} reaches {_measure(row)} of {decimals(row['first'])} and the closest "
-        f"baseline, {row['against']}, {decimals(row['second'])} "
-        f"({interval(row)}{_paper(row)}){_saved(rows)}; {tally(differences)}."
+        f"{row['n_images']:.0f} images, {row['model']} reaches {first} and the closest baseline, "
+        f"{row['against']}, {second} ({interval(row)}{_paper(row)}).{_saved(rows)}{tally(differences)}"
     )
 
 
@@ -176,45 +166,45 @@ def _barcodes(rows: pd.DataFrame) -> str:
     low, high = rows["value"].min(), rows["value"].max()
     word = "Yes" if low >= AGREES else "No" if high <= DISAGREES else "In part"
     worst = rows.sort_values("value", kind="stable").iloc[0]
-    value = decimals(low) if len(rows) == 1 else f"{decimals(low)} to {decimals(high)}, the least"
+    value = decimals(low) if len(rows) == 1 else f"{decimals(low)} to {decimals(high)}, lowest"
     return (
         f"{word}: clusters of feature weights agree with the true types with an adjusted Rand index of "
-        f"{value} for {worst['model']} in {worst['dataset']} ({interval(worst)}; 1 is perfect, 0 chance)"
-        f"{_cut_short(rows)}."
+        f"{value} for {worst['model']} in {worst['dataset']} ({interval(worst)}; 1 is perfect, 0 is chance)."
+        f"{_stopped(rows)}"
     )
 
 
 def _exchange(rows: pd.DataFrame) -> str:
-    known = rows[rows["value"].notna() | rows["low"].notna() | rows["high"].notna()]
+    known = rows[rows["value"].notna() | _bounded(rows)]
     row = selected(known, closest=False)
     words = ("More neurons", "Longer recordings")
     worth = "an unknown number of" if pd.isna(row["value"]) else decimals(row["value"])
     return (
         f"{verdict(known, 1, words)}: with {row['model']} in {row['dataset']}, from {row['against']} to "
-        f"{row['n_neurons']:.0f} neurons a doubling of neurons is worth {worth} doublings of images "
-        f"({interval(row)}; below 1 images are worth more, and at 0 neurons share nothing)"
-        f"{_cut_short(known)}."
+        f"{row['n_neurons']:.0f} neurons a doubling of neurons is worth {worth} doublings of training images "
+        f"({interval(row)}). Below 1, images are worth more than neurons; at 0, neurons share nothing."
+        f"{_stopped(known)}"
     )
 
 
 def _other_recordings(rows: pd.DataFrame) -> str:
-    # Ways that take no other recording stand in the table, too.
+    # Strategies without other recordings stand in the table, too.
     rows = rows[~rows["model"].str.startswith("own images")].reset_index(drop=True)
     differences = rows[rows["first"].notna()]
     if differences.empty:
         return _not_answered(6)
     row = differences.sort_values("value", ascending=False, kind="stable").iloc[0]
-    saved = _saved(rows[(rows["model"] == row["model"]) & (rows["dataset"] == row["dataset"])])
+    first, second = _reached(row)
+    saved = _saved(rows[(rows["model"] == row["model"]) & (rows["dataset"] == row["dataset"])], "'")
     return (
-        f"{verdict(differences, 0, YES)}: at best, in {row['dataset']} with {_images(row)} of its own, "
-        f"the strategy '{row['model']}' reaches {_measure(row)} of {decimals(row['first'])} where "
-        f"'{row['against']}' reaches {decimals(row['second'])} "
-        f"({interval(row)}){saved}; {tally(differences)}."
+        f"{verdict(differences, 0, YES)}: at best, in {row['dataset']} with {row['n_images']:.0f} images of "
+        f"its own, the strategy '{row['model']}' reaches {first} and the baseline '{row['against']}' "
+        f"{second} ({interval(row)}).{saved}{tally(differences)}"
     )
 
 
 def sentences(answers: pd.DataFrame) -> pd.DataFrame:
-    """One sentence per question.
+    """Answers to every question in words.
 
     Parameters
     ----------
@@ -225,44 +215,37 @@ def sentences(answers: pd.DataFrame) -> pd.DataFrame:
     -------
     Columns ``question``, ``text``, ``sentence``.
     """
-    tell = {
-        1: _shared_features,
-        2: _baselines,
-        3: _baselines,
-        4: _barcodes,
-        5: _exchange,
-        6: _other_recordings,
-    }
+    write = (_shared_features, _baselines, _baselines, _barcodes, _exchange, _other_recordings)
     rows = []
-    for question, part in answers.groupby("question"):
+    for question, table in answers.groupby("question"):
         number = int(str(question))
-        absent = (part["comparison"] == ABSENT).all()
-        sentence = _not_answered(number) if absent else tell[number](part.reset_index(drop=True))
+        absent = (table["comparison"] == ABSENT).all()
+        sentence = _not_answered(number) if absent else write[number - 1](table.reset_index(drop=True))
         rows.append({"question": number, "text": QUESTIONS[number], "sentence": sentence})
     return pd.DataFrame(rows)
 
 
 def main(paths: Sequence[str]) -> int:
-    """Print the answers of a finished run, and where to read on; exit code 1 after one line without any."""
+    """Prints the answers of a completed run and its pages; without answers one line and exit code 1."""
     try:
         folder = Path("results", load(paths).config["run"])
         answered = folder / "tables" / "sentences.csv"
         if not answered.exists():
-            raise UserError(
-                f'{answered}: no such file: finish the run first, make CONFIG="{" ".join(paths)}"'
-            )
+            raise UserError(f'{answered}: no such file: first run make CONFIG="{" ".join(paths)}"')
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     for row in read_table(answered).itertuples():
         print(f"\n{row.question}. {row.text}")
         print(textwrap.fill(str(row.sentence), 100, initial_indent="   ", subsequent_indent="   "))
-    print(f"\nRead on in {folder / 'pages' / 'answers.html'}; figures are in {folder / 'figures'}.")
+    print(
+        f"\nIntervals and tables are in {folder / 'pages' / 'answers.html'}, figures in {folder / 'figures'}."
+    )
     report = folder / "report.html"
     if report.exists() and report.stat().st_mtime >= answered.stat().st_mtime:
-        print(f"The report is {report}: one file with all of it.")
+        print(f"All of it is in one file, {report}.")
     else:
-        print(f'One file with all of it, {report}, is written by: make report CONFIG="{" ".join(paths)}"')
+        print(f'All of it in one file, {report}, is written by: make report CONFIG="{" ".join(paths)}"')
     return 0
 
 

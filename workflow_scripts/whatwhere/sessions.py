@@ -1,45 +1,37 @@
-"""Recordings that were put together: which images and which neurons belong to which of them.
+"""Pooled recordings: the recording of every image and every neuron.
 
-A dataset of several recordings has the coordinates ``recording`` (neuron) and ``image_recording`` (image),
-names; neurons of a recording follow each other, as its images do, and see no others. Recordings are counted
-in the order in which the configuration names them.
+A dataset of pooled recordings names them in the coordinates ``recording`` (neuron) and ``image_recording``
+(image). Neurons of a recording follow each other, as its images do, and see no images of other recordings.
+Recordings are numbered in the order of the configuration.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 
 @dataclass(frozen=True)
 class Session:
-    """One recording of a pool, as a model of the pool sees it.
-
-    Attributes
-    ----------
-    recording
-        Its number.
-    neurons
-        Its neurons among those of the model.
-    """
+    """Number of one of the pooled recordings, and its neurons among the neurons of a model."""
 
     recording: int
     neurons: slice
 
 
 ALL = slice(None)
-"""Neurons of a model that is asked for all of them."""
+"""All neurons of a model."""
 
 
 def neurons_of(session: Session | None) -> slice:
-    """Neurons that are asked for; without a part, all."""
+    """Neurons of a session; all neurons of a model if there is none."""
     return ALL if session is None else session.neurons
 
 
 def sessions_of(neurons: np.ndarray) -> list[Session]:
-    """The recordings of a population, from the number of the recording of every neuron, which rises."""
+    """Sessions of a population, from the number of the recording of every neuron, which rises."""
     found, first, size = np.unique(neurons, return_index=True, return_counts=True)
     return [
         Session(int(recording), slice(int(start), int(start + n)))
@@ -49,40 +41,25 @@ def sessions_of(neurons: np.ndarray) -> list[Session]:
 
 @dataclass(frozen=True)
 class PooledRecordings:
-    """The recordings of a dataset.
-
-    Attributes
-    ----------
-    names
-        Of the recordings.
-    images, neurons
-        (image,) and (neuron,) number of the recording.
-    """
+    """Names of the recordings of a dataset; number of the recording of every image and every neuron."""
 
     names: list[str]
     images: np.ndarray
     neurons: np.ndarray
 
     @classmethod
-    def of(cls, dataset: xr.Dataset) -> PooledRecordings | None:
-        """The pool that a dataset is, or None if it is a single recording or simulation."""
+    def of(cls, dataset: xr.Dataset) -> Self | None:
+        """Pooled recordings of a dataset; None for a single recording or a simulation."""
         if "recording" not in dataset.coords:
             return None
-        of_neurons, of_images = (
-            dataset[name].values.astype(str) for name in ("recording", "image_recording")
-        )
-        names = list(dict.fromkeys(of_images.tolist()))
-        number = {name: index for index, name in enumerate(names)}
-        return cls(
-            names,
-            np.array([number[name] for name in of_images]),
-            np.array([number[name] for name in of_neurons]),
-        )
+        images, names = pd.factorize(dataset["image_recording"].values.astype(str))
+        neurons = pd.Index(names).get_indexer(dataset["recording"].values.astype(str))
+        return cls(names.tolist(), images, neurons)
 
 
 @dataclass(frozen=True)
 class FitPool:
-    """The recordings of what one fit sees: (image,) and (neuron,) numbers of the recording."""
+    """Number of the recording of every image and every neuron of one fit."""
 
     train: np.ndarray
     validation: np.ndarray

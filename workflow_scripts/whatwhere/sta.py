@@ -28,7 +28,7 @@ def spike_triggered_average(images: np.ndarray, responses: np.ndarray) -> np.nda
 def smooth(sta: np.ndarray, size: int) -> np.ndarray:
     """Convolves every STA (neuron, y, x) with a radial normal density, zero-padded to the same size.
 
-    The density is ``size`` px wide with sd size**0.25 px, its peak not renormalised (section B).
+    The density is ``size`` px wide with sd size**0.25 px, its peak not renormalized (section B).
     """
     axis = np.arange(size) - (size - 1) / 2
     variance = size**0.5

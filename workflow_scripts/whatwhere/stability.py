@@ -117,7 +117,7 @@ def pooled_features(model: Model, images: Tensor) -> Iterator[np.ndarray]:
     model
         A fitted model with masks.
     images
-        (image, channel, y, x), standardised.
+        (image, channel, y, x), standardized.
     """
     model.eval()
     masks = model.masks()

@@ -1,4 +1,4 @@
-"""Standardisation of images by the pixel statistics of training images."""
+"""Standardization of images by the pixel statistics of training images."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ class Standardizer:
 
     @property
     def normalize(self) -> str:
-        """Name of the normalisation, one of :data:`whatwhere.dataset.NORMALIZATIONS`."""
+        """Name of the normalization, one of :data:`whatwhere.dataset.NORMALIZATIONS`."""
         if (self.mean == 0).all() and (self.sd == 1).all():
             return "none"
         each = self.mean.reshape(-1, int(np.prod(self.image_shape)))

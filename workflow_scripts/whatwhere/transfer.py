@@ -1,9 +1,9 @@
-"""What other recordings are worth to the neurons of one: correlation over images, and images saved.
+"""Gains from other recordings for the neurons of one recording: correlation, and images saved.
 
-Curves are held against the target's own ridge, over the neurons and folds that both hold. Neurons and folds
-are drawn again together, as often for a curve as for the ridge, so that intervals are of both. Images saved
-are the horizontal distance to the curve of the ridge, see :mod:`whatwhere.scaling`; there are none where the
-ridge does not reach, or starts above, a correlation.
+Curves are compared with the target's own ridge, over the neurons and folds that both curves have. Intervals
+are over both: a bootstrap draws neurons and folds, with equal counts for the curve and the ridge. Images
+saved are the horizontal distance to the curve of the ridge, see :mod:`whatwhere.scaling`; they are unknown
+where the ridge does not reach, or starts above, a correlation.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from whatwhere.scaling import image_doublings_to_reach
 
 N_DRAWS = 1000
-"""Of the bootstrap."""
+"""Draws of the bootstrap."""
 
 Curve = pd.DataFrame
 """(n_images, (seed, neuron)) correlation, NaN where it is not defined or was not fitted."""
@@ -26,20 +26,20 @@ def curve_of(scores: pd.DataFrame) -> Curve:
 
 
 def rows_of(curve: Curve, ridge: Curve, seed: int) -> list[dict[str, float]]:
-    """What a curve says at each of its sizes.
+    """Estimates at each size of a curve.
 
     Parameters
     ----------
     curve, ridge
-        Of the way that is asked about, and of the target's own ridge.
+        Of a training strategy, and of the target's own ridge.
     seed
         Of the draws.
 
     Returns
     -------
     ``n_images``; ``correlation``, the mean over neurons and folds; ``gain`` over the ridge with as many
-    images; ``image_doublings``, doublings of images that the ridge needs more for the same correlation. Each with
-    ``_low`` and ``_high``, the ends of its 95 % interval, NaN where there is none.
+    images; ``image_doublings``, doublings of images that the ridge needs more for an equal correlation. Each
+    has ``_low`` and ``_high``, the ends of its 95 % interval, NaN where there is none.
     """
     both = curve.columns[curve.notna().any()].intersection(ridge.columns[ridge.notna().any()])
     means, ridge_means = _drawn_means([curve[both], ridge[both]], seed)
@@ -59,7 +59,7 @@ def rows_of(curve: Curve, ridge: Curve, seed: int) -> list[dict[str, float]]:
 
 
 def _drawn_means(curves: list[Curve], seed: int) -> list[pd.DataFrame]:
-    """Mean correlation (n_images, draw) of curves with the same columns: as measured, then of every draw."""
+    """Mean correlation (n_images, draw) of curves with equal columns: as measured, then of every draw."""
     seeds, of_seed = np.unique(curves[0].columns.get_level_values("seed"), return_inverse=True)
     neurons, of_neuron = np.unique(curves[0].columns.get_level_values("neuron"), return_inverse=True)
     rng = np.random.default_rng(seed)
@@ -76,7 +76,7 @@ def _drawn_means(curves: list[Curve], seed: int) -> list[pd.DataFrame]:
 
 
 def _with_interval(name: str, values: np.ndarray) -> dict[str, float]:
-    """A value, the first of (1 + draw,), and where 95 % of the draws lie; what is infinite is not known."""
+    """The first of (1 + draw,) values, and the interval of 95 % of the draws; infinite values become NaN."""
     drawn = values[1:][~np.isnan(values[1:])]
     ends = np.quantile(drawn, [0.025, 0.975], method="inverted_cdf") if len(drawn) else [np.nan] * 2
     found = np.array([values[0], *ends], np.float64)

@@ -1,7 +1,4 @@
-"""Reading configurations.
-
-Files are merged in order as Snakemake does it: mappings key by key, everything else replaced.
-"""
+"""Reading and merging configurations as Snakemake does it: mappings key by key, everything else replaced."""
 
 import contextlib
 import math
@@ -38,14 +35,14 @@ class _StrictLoader(_Loader):
 
 
 class _PlainDumper(yaml.SafeDumper):
-    """Writes what is used twice twice, without anchors."""
+    """Writes values that are used twice in full, without anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def dump(config: Config) -> str:
-    """A configuration as YAML, in its order."""
+    """Returns a configuration as YAML, with its order of keys."""
     return yaml.dump(config, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
 
 
@@ -70,7 +67,7 @@ def read(path: str | Path) -> Config:
 
 
 ALTERNATIVES = {"max_steps": "max_epochs", "max_epochs": "max_steps"}
-"""Keys that stand for one another: where one is laid over the other, the later holds."""
+"""Keys that stand for one another: the later key replaces the earlier key."""
 
 
 def merge(base: Config, update: Config) -> Config:
@@ -87,7 +84,7 @@ _WORDS = {"true": True, "false": False, "null": None}
 
 
 def from_command_line(value: Any) -> Any:
-    """Values that ``--config`` brings, with numbers, truth values and null inside of lists and mappings.
+    """Returns values of ``--config`` with numbers, truth values and null inside of lists and mappings.
 
     Snakemake reads numbers in ``--config key=1``; within ``--config 'key={inner: 1}'`` all arrive as text.
     """
@@ -95,9 +92,7 @@ def from_command_line(value: Any) -> Any:
         return {key: from_command_line(one) for key, one in value.items()}
     if isinstance(value, list):
         return [from_command_line(one) for one in value]
-    if not isinstance(value, str):
-        return value
-    for read_as in (int, float, _WORDS.__getitem__):
+    for read_as in (int, float, _WORDS.__getitem__) if isinstance(value, str) else ():
         with contextlib.suppress(ValueError, KeyError):
             number = read_as(value)
             # Text such as "nan" or "infinity" is a name, not a number.
@@ -106,11 +101,11 @@ def from_command_line(value: Any) -> Any:
 
 
 def size(wildcard: str) -> int | None:
-    """A population or data size as it stands in paths; None for ``all``."""
+    """Returns a population or data size of a path; None for ``all``."""
     return None if wildcard == "all" else int(wildcard)
 
 
 def condition_sizes(condition: str) -> tuple[int | None, int | None]:
-    """Population and data size of a condition from its folder, such as ``n100-dall``; None for ``all``."""
+    """Returns population and data size of a condition's folder, such as ``n100-dall``; None for ``all``."""
     n_neurons, n_images = condition.split("-")
     return size(n_neurons[1:]), size(n_images[1:])

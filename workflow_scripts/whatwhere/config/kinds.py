@@ -63,7 +63,7 @@ KINDS: dict[str, Kind] = {
     "lurz2020": Kind("recordings.sensorium", ("path",)),
     "pooled": Kind("recordings.pooled", pooled=True),
 }
-"""Kind to traits; the schema and this table name the same kinds."""
+"""Traits by kind; the schema names the same kinds."""
 
 
 def kind_of(dataset: dict[str, Any]) -> Kind:

@@ -1,4 +1,4 @@
-"""From files to the configuration that runs: read, merged with the default one, resolved and validated."""
+"""From files to the configuration that runs: read, merged with the default one and validated."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from whatwhere.config.files import FOLDER, Config, from_command_line, merge, read
-from whatwhere.config.resolve import resolve
 from whatwhere.config.schema import Sources
 from whatwhere.config.validation import validate
 
 DEFAULTS = (FOLDER / "models.yaml", FOLDER / "config.yaml")
-"""The library of settings, datasets and models, and the quick run: every other configuration extends them."""
+"""The library of settings, datasets and models, and the quick run: every other configuration extends both."""
 
 
 @dataclass(frozen=True)
@@ -43,30 +42,29 @@ def load(
     paths
         Files that extend the default configuration, in order.
     given
-        The configuration as Snakemake merged it. A workflow that uses this one as a module passes some of it
-        instead of files; what no file says extends them.
+        The configuration as Snakemake merged it. A workflow that uses this one as a module passes keys here
+        instead of files; keys that no file holds extend the files.
     command_line
-        What ``--config`` brings.
+        Keys and values of ``--config``.
 
     Raises
     ------
     UserError
         With one line that names file and key, what is wrong and what is allowed.
     """
-    files = dict.fromkeys(Path(path).resolve() for path in (*DEFAULTS, *paths))
+    files = {
+        str(path): read(path) for path in dict.fromkeys(Path(path).resolve() for path in (*DEFAULTS, *paths))
+    }
     typed = from_command_line(command_line or {})
-    sources = [(str(path), read(path)) for path in files] + ([("--config", typed)] if typed else [])
     written: Config = {}
-    contents = [content for name, content in sources if name != "--config"]
-    for content in [*contents, _beyond(given or {}, contents), typed]:
+    for content in (*files.values(), _beyond(given or {}, list(files.values())), typed):
         written = merge(written, content)
-    config = resolve(written, sources)
-    validate(config, sources)
-    return Loaded(config, written, sources)
+    sources = [*files.items(), *([("--config", typed)] if typed else [])]
+    return Loaded(validate(written, sources), written, sources)
 
 
 def _beyond(given: Config, contents: Sequence[Any]) -> Config:
-    """Part of a mapping that none of the contents says in the same place."""
+    """Returns the keys and values of a mapping that none of the contents holds at the same place."""
     beyond: Config = {}
     for key, value in given.items():
         said = [content[key] for content in contents if isinstance(content, dict) and key in content]

@@ -14,108 +14,96 @@ from whatwhere.config.files import SCHEMAS, read
 MARKER = "<!-- Written by `make docs` from config/schemas; edit the descriptions there. -->"
 
 Schema = dict[str, Any]
+Row = tuple[str, str, str]
+"""Path of a key, its allowed values and its meaning."""
 
 
 def reference() -> str:
     """Tables of all keys: of a run, of every kind of dataset and of every family of models."""
-    parts = [MARKER, "## Keys of a run", *_table(_load("config"), "run")]
+    paragraphs = [MARKER, "## Keys of a run", _table(_load("config"), "run")]
     for name, key, title in (("datasets", "kind", "Datasets"), ("models", "family", "Models")):
         schema = _load(name)
-        parts += [f"## {title}: keys under `{name}.<name>`"]
-        shared = {one: part for one, part in schema["properties"].items() if one != key}
+        paragraphs += [f"## {title}: keys under `{name}.<name>`"]
+        shared = {one: stated for one, stated in schema["properties"].items() if one != key}
         if shared:
-            parts += ["### every model", *_table({"properties": shared, "required": [], "$defs": {}}, key)]
+            paragraphs += ["### every model", _table({"properties": shared, "required": []}, key)]
         for branch in schema["allOf"]:
-            cases = _names(branch["if"]["properties"][key])
-            parts += [f"### {key}: {', '.join(f'`{case}`' for case in cases)}"]
-            then = {**branch["then"], "$defs": schema.get("$defs", {})}
+            of = branch["if"]["properties"][key]
+            cases = ", ".join(f"`{case}`" for case in of.get("enum", [of.get("const")]))
+            then = branch["then"]
             if "required" in then:
-                then["required"] = [*then["required"], *schema["required"]]
-            parts += _table(then, key)
-    return "\n\n".join(parts) + "\n"
+                then = then | {"required": then["required"] + schema["required"]}
+            paragraphs += [f"### {key}: {cases}", _table(then, key)]
+    return "\n\n".join(paragraphs) + "\n"
 
 
 def _load(name: str) -> Schema:
-    return read(SCHEMAS / f"{name}.schema.yaml")
+    """A schema with the definitions that it refers to in their places; words beside a reference win."""
+    schema = read(SCHEMAS / f"{name}.schema.yaml")
+
+    def complete(value: Any) -> Any:
+        if isinstance(value, list):
+            return [complete(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        if "$ref" in value:
+            own = {key: one for key, one in value.items() if key != "$ref"}
+            return complete(schema["$defs"][value["$ref"].removeprefix("#/$defs/")] | own)
+        return {key: complete(one) for key, one in value.items() if key != "$defs"}
+
+    completed: Schema = complete(schema)
+    return completed
 
 
-def _names(condition: Schema) -> list[str]:
-    return [condition["const"]] if "const" in condition else condition["enum"]
+def _table(schema: Schema, of: str) -> str:
+    rows = [f"| `{key}` | {value} | {text} |" for key, value, text in _keys(schema, "")]
+    return (
+        "\n".join(["| key | value | meaning |", "|---|---|---|", *rows]) if rows else f"No keys but `{of}`."
+    )
 
 
-def _table(schema: Schema, of: str) -> list[str]:
-    rows = [f"| `{key}` | {value} | {text} |" for key, value, text in _keys(schema, schema["$defs"], "")]
-    head = ["| key | value | meaning |", "|---|---|---|"]
-    return ["\n".join(head + rows)] if rows else [f"No keys but `{of}`."]
-
-
-def _keys(schema: Schema, definitions: Schema, prefix: str) -> list[tuple[str, str, str]]:
-    """Path, allowed values and description of every property below a schema."""
-    rows = []
-    for name, stated in schema.get("properties", {}).items():
-        prop = _resolve(stated, definitions)
+def _keys(schema: Schema, prefix: str) -> list[Row]:
+    """Rows of all properties below a schema."""
+    rows: list[Row] = []
+    for name, prop in schema.get("properties", {}).items():
         # An empty schema only says that the key exists; another branch describes it.
         if not prop:
             continue
-        path = f"{prefix}{name}"
         below = []
         for one in (prop, *prop.get("oneOf", [])):
-            items = _resolve(one.get("items", {}), definitions)
-            below += _keys(one, definitions, f"{path}.") + _keys(items, definitions, f"{path}[].")
+            below += _keys(one, f"{prefix}{name}.") + _keys(one.get("items", {}), f"{prefix}{name}[].")
         optional = "" if name in schema.get("required", [name]) else "Optional. "
         text = " ".join(prop.get("description", "").removeprefix("Optional. ").split())
         # A mapping without words of its own is described by its keys.
         if text or not below:
-            rows.append((path, _value(prop, definitions), optional + text))
+            rows.append((f"{prefix}{name}", _value(prop), optional + text))
         rows += below
-    return rows + _conditional_keys(schema, definitions, prefix)
-
-
-def _conditional_keys(schema: Schema, definitions: Schema, prefix: str) -> list[tuple[str, str, str]]:
-    """Rows of keys that exist only where another key has a certain value, as the stimuli's source."""
-    cases: dict[tuple[str, str, str], list[str]] = {}
+    # Keys that exist only where another key has a certain value, as the source of stimuli.
+    cases: dict[Row, list[str]] = {}
     for branch in schema.get("allOf", []):
         ((key, condition),) = branch["if"]["properties"].items()
-        for row in _keys(branch["then"], definitions, prefix):
+        for row in _keys(branch["then"], prefix):
             cases.setdefault(row, []).append(f"`{key}: {condition['const']}`")
-    return [(path, value, f"With {' or '.join(some)}: {text}") for (path, value, text), some in cases.items()]
+    return rows + [
+        (key, value, f"With {' or '.join(some)}: {text}") for (key, value, text), some in cases.items()
+    ]
 
 
-def _resolve(schema: Schema, definitions: Schema) -> Schema:
-    """A schema with what it refers to; its own words win."""
-    if "$ref" not in schema:
-        return schema
-    target = _resolve(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions)
-    return {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
-
-
-def _value(schema: Schema, definitions: Schema) -> str:
+def _value(schema: Schema) -> str:
     """Allowed values in words."""
-    schema = _resolve(schema, definitions)
-    if "const" in schema:
-        return f"`{_plain(schema['const'])}`"
-    if "enum" in schema:
-        return ", ".join(f"`{_plain(value)}`" for value in schema["enum"])
+    if "const" in schema or "enum" in schema:
+        values = schema.get("enum", [schema.get("const")])
+        return ", ".join(f"`{yaml.safe_dump([one], default_flow_style=True)[1:-2]}`" for one in values)
     if "oneOf" in schema:
-        return " or ".join(_value(option, definitions) for option in schema["oneOf"])
-    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    return " or ".join(_kind(kind, schema, definitions) for kind in types)
-
-
-def _kind(kind: str, schema: Schema, definitions: Schema) -> str:
-    if kind == "array":
-        items = schema.get("prefixItems", [schema.get("items", {})])[0]
-        return f"list of {_value(items, definitions)}"
-    words = {"object": "mapping", "null": "`null`", "boolean": "`true`, `false`", "string": "text"}
-    if kind not in ("integer", "number"):
-        return words[kind]
+        return " or ".join(map(_value, schema["oneOf"]))
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    bounds = [f"{sign} {schema[bound]}" for bound, sign in signs.items() if bound in schema]
-    return " ".join([kind, ", ".join(bounds)]).strip()
-
-
-def _plain(value: Any) -> str:
-    return yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").strip()
+    bounds = ", ".join(f"{sign} {schema[bound]}" for bound, sign in signs.items() if bound in schema)
+    items = schema.get("prefixItems", [schema.get("items")])[0]
+    words = {"object": "mapping", "null": "`null`", "boolean": "`true`, `false`", "string": "text"}
+    words |= {kind: f"{kind} {bounds}".strip() for kind in ("integer", "number")}
+    words |= {"array": f"list of {_value(items)}"} if items else {}
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    return " or ".join(words[kind] for kind in types)
 
 
 def update(path: Path) -> str:

@@ -29,36 +29,31 @@ _Validator = jsonschema.validators.extend(
 
 
 def fail(path: Iterable[str | int], message: str, sources: Sources, inside: Iterable[str] = ()) -> UserError:
-    """Error about a key, with one line that names its file.
+    """Returns the error about the key at a path, one line that names its file.
 
-    Parameters
-    ----------
-    path
-        The key's place in the configuration.
-    message
-        What is wrong and what is allowed.
-    sources
-        What was merged, in order.
-    inside
-        Key inside of the one at ``path`` whose file is to be named.
+    The message says what is wrong and what is allowed. ``inside`` is the key inside of ``path`` whose file is
+    named.
     """
     path = tuple(path)
-    key = ".".join(map(str, path)) or "top level"
-    return UserError(f"{_culprit((*path, *inside), sources)}: {key}: {message}")
 
-
-def _culprit(path: tuple[str | int, ...], sources: Sources) -> str:
-    """The last source that holds the longest part of the path."""
-
-    def depth(content: Any) -> int:
-        for reached, key in enumerate(path):
+    def depth(source: tuple[str, Any]) -> int:
+        content = source[1]
+        for reached, key in enumerate((*path, *inside)):
             try:
                 content = content[key]
             except (KeyError, IndexError, TypeError):
                 return reached
-        return len(path)
+        return len(path) + 1
 
-    return max(reversed(sources), key=lambda source: depth(source[1]))[0]
+    # The last source that holds the longest part of the path.
+    culprit = max(reversed(sources), key=depth)[0]
+    return UserError(f"{culprit}: {'.'.join(map(str, path)) or 'top level'}: {message}")
+
+
+def undefined(name: Any, section: str, defined: Iterable[Any]) -> str:
+    """Message about a name that is not defined under a section."""
+    known = ", ".join(sorted(map(str, defined))) or "none"
+    return f"'{name}' is not defined under '{section}'; defined are {known}"
 
 
 @functools.cache
@@ -67,75 +62,61 @@ def _validator(schema: str) -> Any:
 
 
 def check_schema(value: Any, schema: str, path: tuple[str, ...], sources: Sources) -> None:
-    """Refuses what does not fulfil a schema.
-
-    Parameters
-    ----------
-    value
-        The part of the configuration at ``path``.
-    schema
-        Name of a file of ``config/schemas``.
-    path
-        Place of ``value`` in the configuration.
-    sources
-        What was merged, in order.
+    """Refuses a value at a path that does not fulfil the schema of a file of ``config/schemas``.
 
     Raises
     ------
     UserError
         About the most specific violation.
     """
-    errors = sorted(_validator(schema).iter_errors(value), key=lambda error: len(error.path), reverse=True)
-    if not errors:
-        return
-    # The deepest error is the most specific one; of alternatives, that of the one which was meant.
-    error = errors[0]
-    inside = ("required", "additionalProperties")
-    error = next((e for e in error.context or () if e.path or e.validator in inside), error)
-    raise fail((*path, *error.absolute_path), _explain(error), sources, _unknown_keys(error)[:1])
+    # A missing kind or family comes first. Then the deepest error is the most specific one; of alternatives,
+    # that of the alternative which was meant.
+    errors = _validator(schema).iter_errors(value)
+    error = max(errors, key=lambda error: (len(error.schema_path) == 1, len(error.path)), default=None)
+    if error is not None:
+        inside = ("required", "additionalProperties")
+        error = next((e for e in error.context or () if e.path or e.validator in inside), error)
+        message, keys = _explain(error)
+        raise fail((*path, *error.absolute_path), message, sources, keys[:1])
 
 
-def _unknown_keys(error: jsonschema.ValidationError) -> list[str]:
-    if error.validator != "additionalProperties":
-        return []
-    given: Any = error.instance
-    schema: Any = error.schema
-    return [key for key in given if key not in schema["properties"]]
-
-
-def _explain(error: jsonschema.ValidationError) -> str:
+def _explain(error: jsonschema.ValidationError) -> tuple[str, list[str]]:
+    """Message about a violation, and the keys inside of its place that violate."""
     given: Any = error.instance
     schema: Any = error.schema
     expected: Any = error.validator_value
-    if error.validator == "additionalProperties":
-        allowed = ", ".join(schema["properties"])
-        old = [key for key in _unknown_keys(error) if key in OLD_KEYS]
-        if old:
-            return f"'{old[0]}' is a key of an earlier version: {OLD_KEYS[old[0]]}"
-        unknown = ", ".join(map(repr, _unknown_keys(error)))
-        return f"unknown key {unknown}; allowed are {allowed}"
-    if error.validator == "required":
-        missing = next(key for key in expected if key not in given)
-        return f"key '{missing}' is missing"
-    if error.validator == "enum":
-        if str(given) in OLD_VALUES:
-            return f"'{given}' is a value of an earlier version: {OLD_VALUES[given]}"
-        return f"{given!r} is not allowed; use one of {', '.join(map(_plain, expected))}"
-    if error.validator == "const":
-        return f"{given!r} is not allowed; it must be {_plain(expected)}"
-    if error.validator == "type":
-        types = expected if isinstance(expected, list) else [expected]
-        return f"{given!r} has the wrong type; it must be {' or '.join(map(str, types))}"
-    if error.validator == "oneOf":
-        options = " or ".join(_option(option) for option in expected)
-        return f"{given!r} is not allowed; it must be {options}"
-    if error.validator == "pattern":
-        return f"{given!r} may hold only lower-case letters, digits and underscores"
-    if error.validator == "minItems":
-        return f"{given!r} needs at least {expected} element(s)"
-    if error.validator == "uniqueItems":
-        return f"{given!r} names something twice"
-    return " ".join(error.message.split())
+    match error.validator:
+        case "additionalProperties":
+            unknown = [key for key in given if key not in schema.get("properties", {})]
+            old = next((key for key in unknown if key in OLD_KEYS), None)
+            if old is not None:
+                return f"'{old}' is a key of an earlier version: {OLD_KEYS[old]}", unknown
+            allowed = ", ".join(schema["properties"])
+            return f"unknown key {', '.join(map(repr, unknown))}; allowed are {allowed}", unknown
+        case "required":
+            return f"key '{next(key for key in expected if key not in given)}' is missing", []
+        case "dependentRequired":
+            key, other = next(
+                (key, one) for key in expected for one in expected[key] if key in given and one not in given
+            )
+            return f"'{key}' says nothing without '{other}': add that, or remove '{key}'", [key]
+        case "not" | "pattern" | "const" | "maximum" if "errorMessage" in schema:
+            return f"{given!r} {schema['errorMessage']}", []
+        case "enum" if str(given) in OLD_VALUES:
+            return f"'{given}' is a value of an earlier version: {OLD_VALUES[given]}", []
+        case "enum":
+            return f"{given!r} is not allowed; use one of {', '.join(map(_plain, expected))}", []
+        case "const" | "oneOf":
+            options = expected if error.validator == "oneOf" else [{"const": expected}]
+            return f"{given!r} is not allowed; it must be {' or '.join(map(_option, options))}", []
+        case "type":
+            types = [expected] if isinstance(expected, str) else expected
+            return f"{given!r} has the wrong type; it must be {' or '.join(types)}", []
+        case "minItems":
+            return f"{given!r} needs at least {expected} element(s)", []
+        case "uniqueItems":
+            return f"{given!r} names something twice", []
+    return " ".join(error.message.split()), []
 
 
 def _plain(value: Any) -> str:
@@ -143,10 +124,9 @@ def _plain(value: Any) -> str:
 
 
 def _option(schema: dict[str, Any]) -> str:
-    if "const" in schema:
-        return _plain(schema["const"])
-    if "enum" in schema:
-        return " or ".join(map(_plain, schema["enum"]))
+    """Values that one of several schemas allows, in words."""
+    if "type" not in schema:
+        return " or ".join(map(_plain, schema.get("enum", [schema.get("const")])))
     bounds = {"minimum": "at least", "exclusiveMinimum": "above"}
     limits = "".join(f" {word} {schema[key]}" for key, word in bounds.items() if key in schema)
     return f"{schema['type']}{limits}"

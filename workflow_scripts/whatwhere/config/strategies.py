@@ -1,13 +1,11 @@
-"""Ways to predict the neurons of one recording, its target: from its own images, or with others' help."""
-
-import pandas as pd
+"""Training strategies for the neurons of a target recording: its own images, or other recordings' help."""
 
 from whatwhere.config.files import Config
 from whatwhere.config.kinds import kind_of
 from whatwhere.config.traits import traits_of
 
 OWN_RIDGE = "own images, ridge"
-"""What other strategies are held against: the target's own ridge on a feature bank."""
+"""Baseline of all strategies: ridge regression on a feature bank, fitted to the target alone."""
 STRATEGIES = [
     OWN_RIDGE,
     "own images, other closed form",
@@ -18,11 +16,11 @@ STRATEGIES = [
     "transferred core, fine-tuned",
     "ensemble",
 ]
-"""In the order of tables and figures."""
+"""Training strategies in the order of tables and figures."""
 
 
 def strategy_of(config: Config, dataset: str, model: str) -> str:
-    """Which of :data:`STRATEGIES` a model of a dataset is."""
+    """Returns the one of :data:`STRATEGIES` that a model of a dataset follows."""
     definition = config["models"][model]
     source = definition.get("core_from")
     rule = traits_of(definition).rule
@@ -41,15 +39,6 @@ def strategy_of(config: Config, dataset: str, model: str) -> str:
 
 
 def target_of(config: Config, dataset: str) -> str:
-    """The recording whose neurons are predicted: of a pool the first, whose images ``n_images`` counts."""
+    """Returns the recording whose neurons are predicted: the first of pooled recordings, or the dataset."""
     target: str = config["datasets"][dataset].get("recordings", [dataset])[0]
     return target
-
-
-def with_strategies(config: Config, fits: pd.DataFrame) -> pd.DataFrame:
-    """Rows of :func:`whatwhere.config.plan.fits` with the columns ``target`` and ``strategy``."""
-    pairs = list(zip(fits["dataset"], fits["model"], strict=True))
-    return fits.assign(
-        target=[target_of(config, dataset) for dataset, _ in pairs],
-        strategy=[strategy_of(config, dataset, model) for dataset, model in pairs],
-    )

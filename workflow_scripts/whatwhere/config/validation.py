@@ -1,32 +1,37 @@
-"""Validating configurations before anything runs: schemas, and what they cannot say."""
+"""From a configuration as it is written to the one that runs, refused before any work if it is wrong."""
 
 import itertools
+import math
+from collections.abc import Iterator
 
-from whatwhere.config.dataset_checks import check_dataset, smaller_side
 from whatwhere.config.files import Config
-from whatwhere.config.kinds import kind_of, kinds_that
+from whatwhere.config.kinds import is_recording, kind_of, kinds_that
 from whatwhere.config.model_checks import check_model, check_size
-from whatwhere.config.schema import Sources, check_schema, fail
+from whatwhere.config.resolve import resolve
+from whatwhere.config.schema import Sources, check_schema, fail, undefined
 from whatwhere.config.strategies import OWN_RIDGE, strategy_of, target_of
 from whatwhere.config.traits import n_features, traits_of
 
-FIGURES: dict[str, tuple[str, int | None]] = {
-    "fig2": ("simulated", None),
+FIGURES: dict[str, tuple[str, int]] = {
+    "fig2": ("simulated", 0),
     "fig3": ("known_fields", 1),
     "fig4": ("known_fields", 2),
     "fig5": ("simulated", 2),
-    "data_efficiency": ("simulated", None),
+    "data_efficiency": ("simulated", 0),
 }
-"""Needs of figures: a trait of datasets, and the fewest features of a factorized model (None: no model)."""
+"""Needs of figures: a trait of datasets, and the fewest features of a factorized model (0: no such model)."""
+
+Problems = Iterator[tuple[tuple[str | int, ...], str]]
+"""Places in a configuration, and messages about them; the first problem is shown."""
 
 
-def validate(config: Config, sources: Sources) -> None:
-    """Refuses a configuration that does not fulfil the schemas or contradicts itself.
+def validate(written: Config, sources: Sources) -> Config:
+    """Returns the resolved configuration, which fulfils the schemas and does not contradict itself.
 
     Parameters
     ----------
-    config
-        The merged configuration.
+    written
+        Merged from ``sources``.
     sources
         Name and content of what was merged, in order, to name the culprit in messages.
 
@@ -35,82 +40,99 @@ def validate(config: Config, sources: Sources) -> None:
     UserError
         With one line that names file and key, what is wrong and what is allowed.
     """
-    check_schema(config, "config", (), sources)
-    if config["sta_smoothing"] % 2 == 0:
-        raise fail(("sta_smoothing",), f"{config['sta_smoothing']} must be odd", sources)
+    check_schema(written, "config", (), sources)
+    config = resolve(written, sources)
     for section in ("datasets", "models"):
         # Resolving has put bases before their variants: a mistake is found where it was made.
         for name, definition in config[section].items():
             check_schema(definition, section, (section, name), sources)
     for name in config["models"]:
         check_model(config, name, sources)
-    for name in config["datasets"]:
-        check_dataset(config, name, sources)
-    _check_experiments(config, sources)
-    _check_labels(config, sources)
-    for figure in FIGURES:
-        _check_figure(config, figure, sources)
-    _check_transfer(config, sources)
+    checks = [_dataset_problems(config, name) for name in config["datasets"]]
+    checks += [_experiment_problems(config, index) for index in range(len(config["experiments"]))]
+    for path, message in itertools.chain(*checks, _label_problems(config), _figure_problems(config)):
+        raise fail(path, message, sources)
+    for experiment in config["experiments"]:
+        for dataset, model in itertools.product(experiment["datasets"], experiment["models"]):
+            definition = config["datasets"][dataset]
+            if kind_of(definition).simulated:
+                n_neurons = min(definition["n_neurons"] if n == "all" else n for n in experiment["n_neurons"])
+                check_size(config, model, _smaller_side(definition), n_neurons, sources)
+    return config
 
 
-def _check_sizes(config: Config, index: int, dataset: str, sources: Sources) -> None:
-    """Refuses sizes that a simulation cannot give, which is known before it exists."""
-    experiment, definition = config["experiments"][index], config["datasets"][dataset]
-    for key, what in (("n_neurons", "neurons"), ("n_images", "images")):
-        for position, value in enumerate(experiment[key]):
-            if value != "all" and value > definition[key]:
-                message = f"{value} is more than the {definition[key]} {what} of '{dataset}'"
-                raise fail(("experiments", index, key, position), message, sources)
-    for position, value in enumerate(experiment["n_images"]):
-        if value != "all" and int(value * definition["validation_fraction"]) < 1:
-            message = f"{value} leaves no image to validate on"
-            raise fail(("experiments", index, "n_images", position), message, sources)
-    n_neurons = min(definition["n_neurons"] if n == "all" else n for n in experiment["n_neurons"])
-    for model in experiment["models"]:
-        check_size(config, model, smaller_side(definition), n_neurons, sources)
+def _smaller_side(simulation: Config) -> int:
+    size: int | list[int] = simulation["image_size"]
+    return size if isinstance(size, int) else min(size)
 
 
-def _check_known_patches(config: Config, index: int, dataset: str, sources: Sources) -> None:
-    if kind_of(config["datasets"][dataset]).known_fields:
-        return
-    needed = " or ".join(kinds_that("known_fields"))
-    for position, model in enumerate(config["experiments"][index]["models"]):
-        definition = config["models"][model]
-        if definition.get("input") == "known_patch":
-            message = f"a known patch needs a dataset of kind {needed}, which '{dataset}' is not: set image"
-            raise fail(("models", model, "input"), message, sources)
-        if traits_of(definition).known_field:
-            message = f"'{model}' needs to know receptive fields, and '{dataset}' is not of kind {needed}"
-            raise fail(("experiments", index, "models", position), message, sources)
+def _dataset_problems(config: Config, name: str) -> Problems:
+    """Sizes of a simulation that do not fit together, and datasets that do not exist."""
+    definition, path = config["datasets"][name], ("datasets", name)
+    stimuli = definition.get("stimuli", {})
+    if kind_of(definition).simulated:
+        n_neurons, image = definition["n_neurons"], _smaller_side(definition)
+        n_types = definition.get("n_types") or len(definition.get("scales", [None]))
+        if n_neurons % n_types != 0:
+            yield (*path, "n_neurons"), f"{n_neurons} is no multiple of the {n_types} types or scales"
+        units, places = n_neurons // n_types, (image - 12) ** 2
+        if "feature_space" in definition and units > places:
+            message = f"{units} units per type are more than the {places} locations in {image} px"
+            yield (*path, "n_neurons"), message
+        if definition.get("patch", 0) > image:
+            message = f"a receptive field of {definition['patch']} px does not fit into {image} px"
+            yield (*path, "patch"), message
+    if stimuli.get("validation", 0) + stimuli.get("test", 0) >= 1:
+        yield (*path, "stimuli"), "validation and test add up to 1 or more: leave images to train on"
+    lender = config["datasets"].get(stimuli.get("dataset"))
+    if "dataset" in stimuli and (lender is None or kind_of(lender).simulated):
+        message = f"'{stimuli['dataset']}' is no recorded dataset of this config"
+        yield (*path, "stimuli", "dataset"), message
+    for position, recording in enumerate(definition.get("recordings", [])):
+        if not is_recording(config["datasets"].get(recording)):
+            message = f"'{recording}' is no recorded dataset of this config"
+            yield (*path, "recordings", position), message
 
 
-def _check_experiments(config: Config, sources: Sources) -> None:
-    names: set[str] = set()
-    for index, experiment in enumerate(config["experiments"]):
-        path = ("experiments", index)
-        for section in ("datasets", "models"):
-            for position, name in enumerate(experiment[section]):
-                if name not in config[section]:
-                    defined = ", ".join(sorted(config[section]))
-                    message = f"'{name}' is not defined under '{section}'; defined are {defined}"
-                    raise fail((*path, section, position), message, sources)
-        for dataset in experiment["datasets"]:
-            if kind_of(config["datasets"][dataset]).simulated:
-                _check_sizes(config, index, dataset, sources)
-            _check_known_patches(config, index, dataset, sources)
-        for key in ("n_neurons", "n_images"):
-            sizes = [float("inf") if size == "all" else size for size in experiment[key]]
-            if sizes != sorted(sizes):
-                message = f"{experiment[key]} must rise, 'all' last: figures show the last, largest size"
-                raise fail((*path, key), message, sources)
-        name = experiment["name"]
-        if name in names:
-            raise fail((*path, "name"), f"'{name}' is used by an earlier experiment", sources)
-        names.add(name)
+def _experiment_problems(config: Config, index: int) -> Problems:
+    """Names that are used twice or not defined, and sizes and models that a dataset cannot give."""
+    experiment, path = config["experiments"][index], ("experiments", index)
+    if experiment["name"] in [one["name"] for one in config["experiments"][:index]]:
+        yield (*path, "name"), f"'{experiment['name']}' is used by an earlier experiment"
+    for section in ("datasets", "models"):
+        for position, name in enumerate(experiment[section]):
+            if name not in config[section]:
+                yield (*path, section, position), undefined(name, section, config[section])
+    for key in ("n_neurons", "n_images"):
+        sizes = [math.inf if size == "all" else size for size in experiment[key]]
+        if sizes != sorted(sizes):
+            message = f"{experiment[key]} must rise, 'all' last: figures show the last, largest size"
+            yield (*path, key), message
+    for dataset in experiment["datasets"]:
+        definition = config["datasets"][dataset]
+        kind = kind_of(definition)
+        for key in ("n_neurons", "n_images") if kind.simulated else ():
+            for position, size in enumerate(experiment[key]):
+                if size != "all" and size > definition[key]:
+                    message = f"{size} is more than the {definition[key]} {key[2:]} of '{dataset}'"
+                    yield (*path, key, position), message
+                if key == "n_images" and size != "all" and int(size * definition["validation_fraction"]) < 1:
+                    yield (*path, key, position), f"{size} leaves no image to validate on"
+        needed = " or ".join(kinds_that("known_fields"))
+        for position, name in enumerate(() if kind.known_fields else experiment["models"]):
+            model = config["models"][name]
+            if model.get("input") == "known_patch":
+                message = (
+                    f"a known patch needs a dataset of kind {needed}, which '{dataset}' is not: set image"
+                )
+                yield ("models", name, "input"), message
+            if traits_of(model).known_field:
+                message = f"'{name}' needs to know receptive fields, and '{dataset}' is not of kind {needed}"
+                yield (*path, "models", position), message
 
 
-def _check_labels(config: Config, sources: Sources) -> None:
-    """Refuses models of one dataset that figures could not tell apart."""
+def _label_problems(config: Config) -> Problems:
+    """Models of one dataset that figures could not tell apart."""
     shown: dict[tuple[str, str], str] = {}
     for experiment in config["experiments"]:
         for dataset, model in itertools.product(experiment["datasets"], experiment["models"]):
@@ -118,44 +140,35 @@ def _check_labels(config: Config, sources: Sources) -> None:
             other = shown.setdefault((dataset, label), model)
             if other != model:
                 message = f"'{label}' is the label of '{other}' on dataset '{dataset}', too: change one"
-                raise fail(("models", model), message, sources, ["label"])
+                yield ("models", model, "label"), message
 
 
-def _check_figure(config: Config, figure: str, sources: Sources) -> None:
-    """Refuses experiments from which a figure cannot be drawn."""
-    trait, fewest = FIGURES[figure]
-    drawn = _drawn(config, figure)
-    features = []
-    for index, experiment in drawn:
-        for dataset in experiment["datasets"]:
-            if not getattr(kind_of(config["datasets"][dataset]), trait):
-                kinds = " or ".join(kinds_that(trait))
-                message = f"{figure} needs datasets of kind {kinds}, which '{dataset}' is not"
-                raise fail(("experiments", index, "figure"), message, sources)
-        models = [config["models"][name] for name in experiment["models"]]
-        features += [n_features(model) for model in models if traits_of(model).factorized]
-    if drawn and fewest is not None and max(features, default=0) < fewest:
-        message = f"{figure} needs a model of family cnn_factorized with {fewest} features or more"
-        raise fail(("experiments", drawn[0][0], "figure"), message, sources)
-
-
-def _drawn(config: Config, figure: str) -> list[tuple[int, Config]]:
-    """Experiments that ask for a figure, with their places in the list."""
-    return [(index, one) for index, one in enumerate(config["experiments"]) if one["figure"] == figure]
-
-
-def _check_transfer(config: Config, sources: Sources) -> None:
-    """Refuses targets that have no ridge of their own, at two sizes or more, to hold other ways against."""
-    drawn = _drawn(config, "transfer")
-    held = {
+def _figure_problems(config: Config) -> Problems:
+    """Experiments from which the figure that they ask for cannot be drawn."""
+    drawn: dict[str | None, list[tuple[int, Config]]] = {}
+    for index, experiment in enumerate(config["experiments"]):
+        drawn.setdefault(experiment["figure"], []).append((index, experiment))
+    for figure, (trait, fewest) in FIGURES.items():
+        features = [0]
+        for index, experiment in drawn.get(figure, []):
+            for dataset in experiment["datasets"]:
+                if not getattr(kind_of(config["datasets"][dataset]), trait):
+                    kinds = " or ".join(kinds_that(trait))
+                    message = f"{figure} needs datasets of kind {kinds}, which '{dataset}' is not"
+                    yield ("experiments", index, "figure"), message
+            models = [config["models"][name] for name in experiment["models"]]
+            features += [n_features(model) for model in models if traits_of(model).factorized]
+        if figure in drawn and max(features) < fewest:
+            message = f"{figure} needs a model of family cnn_factorized with {fewest} features or more"
+            yield ("experiments", drawn[figure][0][0], "figure"), message
+    baselines = {
         dataset
-        for _, experiment in drawn
-        for dataset in experiment["datasets"]
-        for model in experiment["models"]
+        for _, experiment in drawn.get("transfer", [])
+        for dataset, model in itertools.product(experiment["datasets"], experiment["models"])
         if strategy_of(config, dataset, model) == OWN_RIDGE and len(experiment["n_images"]) > 1
     }
-    for index, experiment in drawn:
+    for index, experiment in drawn.get("transfer", []):
         for target in (target_of(config, dataset) for dataset in experiment["datasets"]):
-            if target not in held:
-                message = f"transfer needs a ridge on a feature bank fitted to '{target}' alone, at several n_images"
-                raise fail(("experiments", index, "figure"), message, sources)
+            if target not in baselines:
+                message = f"transfer needs a ridge on a feature bank of '{target}' alone, at several n_images"
+                yield ("experiments", index, "figure"), message

@@ -59,12 +59,12 @@ def ascend(
 ) -> tuple[Tensor, Tensor]:
     """Projected gradient ascent with steps of shrinking length; the best image on the way counts.
 
-    The mean image is the one to beat: a neuron that nothing excites keeps it.
+    A neuron that no image excites more than the mean image keeps the mean image.
 
     Parameters
     ----------
     respond
-        What is to be large.
+        Response to be maximized.
     start
         (image, channel, y, x) faint noise.
     norm, low, high
@@ -118,18 +118,18 @@ def most_exciting_images(
     neurons
         Indices into the dataset; None takes all of the model.
     norm
-        L2 norm of the images after standardisation; None takes :data:`NORM_SHARE` of the median of the
+        L2 norm of the images after standardization; None takes :data:`NORM_SHARE` of the median of the
         training images. Every pixel stays within what the training images show there.
     steps
         Gradients per start.
     n_starts
         Ascents from different noise, of which the best counts.
     seed
-        Of the noise; a neuron gets the same whatever other neurons are asked for.
+        Seed of the noise; the noise of a neuron does not depend on the other neurons.
     least
         Find the image that neurons respond to least.
     confirm
-        Another fit of the same neurons, best with another seed, which is shown the images.
+        Another fit of these neurons, best with another seed, which is shown the images.
 
     Returns
     -------
@@ -161,7 +161,7 @@ def most_exciting_images(
             noise = _noise(fitted.neurons[chunk.numpy()], space.shape, seed, start)
             faint = project(noise, FAINT * norm, low, high)
             starts.append(ascend(respond, faint, norm, low, high, steps))
-        images, largest = (torch.stack(part) for part in zip(*starts, strict=True))
+        images, largest = (torch.stack(of_starts) for of_starts in zip(*starts, strict=True))
         found.append(images[largest.argmax(0), torch.arange(len(chunk))] * sd + mean)
         reached.append(sign * largest)
         logger.info("%d of %d neurons have their image", sum(map(len, found)), len(positions))
@@ -183,14 +183,7 @@ def most_exciting_images(
 def own_responses(fitted: FittedModel, images: Tensor, neurons: Tensor) -> Tensor:
     """Predicted response of one neuron to each image, (image,), the mean over the fits of all seeds.
 
-    Parameters
-    ----------
-    fitted
-        The model.
-    images
-        (image, channel, y, x) in the units of the dataset.
-    neurons
-        (image,) positions in the population.
+    ``images`` are in the units of the dataset; ``neurons`` (image,) are positions in the population.
     """
     total = images.new_zeros(len(images))
     for fit in fitted.seed_fits:
@@ -221,11 +214,9 @@ def _confirmed(confirm: FittedModel, found: xr.Dataset) -> xr.DataArray:
     positions = torch.from_numpy(_positions(confirm, found["neuron"].values))
     images = torch.from_numpy(found["image"].values)
     with torch.no_grad():
-        parts = [
-            own_responses(confirm, image, chunk)
-            for image, chunk in zip(images.split(_CHUNK), positions.split(_CHUNK), strict=True)
-        ]
-    return xr.DataArray(torch.cat(parts).numpy(), dims="neuron") / found["response"]
+        chunks = zip(images.split(_CHUNK), positions.split(_CHUNK), strict=True)
+        responses = torch.cat([own_responses(confirm, *chunk) for chunk in chunks])
+    return xr.DataArray(responses.numpy(), dims="neuron") / found["response"]
 
 
 def write_pngs(found: xr.Dataset, folder: str | Path) -> list[Path]:
@@ -237,9 +228,14 @@ def write_pngs(found: xr.Dataset, folder: str | Path) -> list[Path]:
     Parameters
     ----------
     found
-        Of :func:`most_exciting_images`, with one or three channels.
+        Result of :func:`most_exciting_images`, with one or three channels.
     folder
-        Where to; it is made.
+        Folder of the files; it is made.
+
+    Raises
+    ------
+    UserError
+        If images have another number of channels.
     """
     low, high = found.attrs["low"], found.attrs["high"]
     if not (low >= 0 and 1 < high <= 255):

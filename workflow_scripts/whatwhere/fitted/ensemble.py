@@ -16,7 +16,7 @@ from whatwhere.fit_data import FitData
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.metrics import pearson
 from whatwhere.models.ensemble import mix
-from whatwhere.models.spec import Setting, settings
+from whatwhere.models.spec import settings
 from whatwhere.standardize import Standardizer
 from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit
@@ -24,43 +24,25 @@ from whatwhere.training.loop import Fit
 
 @dataclass(frozen=True)
 class MemberFits:
-    """The fits of one model that may take part.
-
-    Attributes
-    ----------
-    name
-        Of the model.
-    fits, validation
-        Content of its ``fits.pt`` and ``validation.nc``, of the same condition.
-    """
+    """Fits of one ensemble member: name of the model, content of its ``fits.pt`` and ``validation.nc``."""
 
     name: str
     fits: dict[str, Any]
     validation: xr.Dataset
 
-    @property
-    def settings(self) -> list[Setting]:
-        """Settings of its fits, in order."""
-        return settings(self.fits["definition"])
-
-
-def without_start(setting: Setting) -> tuple[tuple[str, float], ...]:
-    """A setting but for the number of its random start: fits that agree in it are averaged."""
-    return tuple(sorted((name, value) for name, value in setting.items() if name != "start"))
-
 
 def selected_shares(member: MemberFits, seed: int) -> np.ndarray:
     """Share of every fit in the prediction of a model, (setting,); they add up to 1.
 
-    The setting with the lowest validation loss, averaged over neurons and starts, is taken, and its starts
-    count alike; starts that diverged are left out. One setting for all neurons: a choice per neuron would
-    fit the validation images on which models are to be compared.
+    The random starts of the setting with the lowest validation loss, averaged over neurons and starts, have
+    equal shares; starts that diverged have none. All neurons get this setting, because a choice per neuron
+    would fit the validation images on which models are compared.
     """
     loss = member.validation["validation_loss"].sel(seed=seed).values.astype(np.float64).mean(1)
     groups: dict[Any, list[int]] = defaultdict(list)
-    for index, setting in enumerate(member.settings):
+    for index, setting in enumerate(settings(member.fits["definition"])):
         if np.isfinite(loss[index]):
-            groups[without_start(setting)].append(index)
+            groups[tuple(sorted((setting | {"start": 0}).items()))].append(index)
     if not groups:
         raise UserError(
             f"{member.name}: no fit of seed {seed} has a finite loss: leave it out of the members"
@@ -74,25 +56,16 @@ def selected_shares(member: MemberFits, seed: int) -> np.ndarray:
 def predict_unseen(
     member: MemberFits, seed: int, shares: np.ndarray, images: np.ndarray, recording: np.ndarray | None
 ) -> np.ndarray:
-    """Prediction of a model for the validation images of a condition, by fits that did not see them.
+    """Prediction (image, neuron) for validation images, as stored, by the fits that did not see these images.
 
-    Parameters
-    ----------
-    member, seed, shares
-        The model, the seed, and the share of every fit, (setting,).
-    images, recording
-        (image, channel, y, x) as stored, and (image,) numbers of the recordings or None.
-
-    Returns
-    -------
-    (image, neuron).
+    ``shares`` (setting,) weigh the fits; ``recording`` (image,) has the numbers of pooled recordings.
     """
     stored = member.fits["seeds"][seed].get("validation_predictions")
     if stored is not None:
         return np.einsum("s,sin->in", shares, stored.numpy(), dtype=np.float64)
     fits = {index: SeedFit.of(member.fits, seed, int(index)) for index in np.flatnonzero(shares)}
-    parts = [fit.predict(images, recording) * shares[index] for index, fit in fits.items()]
-    return np.stack(parts).sum(0, dtype=np.float64)
+    weighted = [fit.predict(images, recording) * shares[index] for index, fit in fits.items()]
+    return np.stack(weighted).sum(0, dtype=np.float64)
 
 
 def fit_ensemble_seed(
@@ -109,14 +82,14 @@ def fit_ensemble_seed(
     seed
         Of the fits.
     data
-        What the fits saw.
+        Data available to the fits.
     images, responses
-        Of validation: (image, channel, y, x) as stored and (image, neuron).
+        Validation images (image, channel, y, x) as stored, and responses (image, neuron).
 
     Returns
     -------
-    The combination, as the only candidate, which takes stored images, and one row per member, best first: how
-    well it alone predicts the validation images, and its mean weight.
+    The ensemble, as the only candidate, which takes stored images, and one row per member, best first: its
+    own scores on the validation images, and its mean weight.
 
     Raises
     ------
@@ -133,6 +106,11 @@ def fit_ensemble_seed(
     else:
         weights, bias = np.ones((1, responses.shape[1])), np.zeros(responses.shape[1])
     error = ((weights[:, None] * alone).sum(0) + bias - responses) ** 2
+    converged = all(
+        (member.validation["converged"].sel(seed=seed).values[share > 0] > 0).all()
+        for member, share, weight in zip(members, shares, weights, strict=True)
+        if weight.any()
+    )
     mean = missing.mean(data.train_responses)
     n_neurons = responses.shape[1]
     shape = images.shape[1:]
@@ -142,15 +120,7 @@ def fit_ensemble_seed(
         standardize=Standardizer(np.zeros(shape, np.float32), np.ones(shape, np.float32)),
         response_scale=np.ones(n_neurons, np.float32),
         parameters=[_parameters(members, seed, shares, weights, bias)],
-        fits=[
-            Fit(
-                missing.mean(error),
-                0,
-                0,
-                np.empty((0, 3)),
-                converged=_finished(members, seed, shares, weights),
-            )
-        ],
+        fits=[Fit(missing.mean(error), 0, 0, np.empty((0, 3)), converged)],
         validation_loss_of_mean=missing.mean((mean - responses) ** 2),
         response_mean=mean,
         n_images=data.n_images,
@@ -172,21 +142,14 @@ def _parameters(
     """State of a :class:`whatwhere.models.ensemble.Ensemble` of all settings of all members."""
     of_fits = np.concatenate([np.outer(share, weight) for share, weight in zip(shares, weights, strict=True)])
     parameters = {"weights": torch.from_numpy(of_fits).float(), "bias": torch.from_numpy(bias).float()}
-    every = [(member, index) for member in members for index in range(len(member.settings))]
+    every = [(member, i) for member, share in zip(members, shares, strict=True) for i in range(len(share))]
     for place in np.flatnonzero(of_fits.any(1)):
         member, index = every[place]
-        for name, value in _member_state(member, seed, index).items():
-            parameters[f"members.{place}.{name}"] = value
+        stored = member.fits["seeds"][seed]
+        state = {name: stored[name] for name in ("input_mean", "input_sd", "response_scale")}
+        state |= {f"model.{name}": value for name, value in stored["parameters"][index].items()}
+        parameters |= {f"members.{place}.{name}": value for name, value in state.items()}
     return parameters
-
-
-def _finished(members: list[MemberFits], seed: int, shares: list[np.ndarray], weights: np.ndarray) -> bool:
-    """Whether all fits that take part ended by themselves."""
-    for member, share, weight in zip(members, shares, weights, strict=True):
-        converged = np.asarray(member.validation["converged"].sel(seed=seed).values)
-        if weight.any() and not converged[share > 0].all():
-            return False
-    return True
 
 
 def validation_scores(predictions: np.ndarray, responses: np.ndarray) -> dict[str, list[float]]:
@@ -210,9 +173,3 @@ def validation_scores(predictions: np.ndarray, responses: np.ndarray) -> dict[st
         "validation_fve": list(1 - error.mean(1)),
         "validation_correlation": [float(np.nanmean(pearson(one, responses))) for one in predictions],
     }
-
-
-def _member_state(member: MemberFits, seed: int, index: int) -> dict[str, Tensor]:
-    stored = member.fits["seeds"][seed]
-    preparation = {name: stored[name] for name in ("input_mean", "input_sd", "response_scale")}
-    return preparation | {f"model.{name}": value for name, value in stored["parameters"][index].items()}

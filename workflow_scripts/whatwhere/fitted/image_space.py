@@ -30,15 +30,15 @@ class ImageSpace:
     shape
         (channel, y, x) of the images that the model takes.
     preparation
-        How they were made: ``color``, ``crop`` and ``size`` of the configuration, ``original`` (height and
-        width before, None if images differed) and ``degrees_per_pixel`` of the original (None if unknown).
-        None: images are taken as they are.
+        Preprocessing: ``color``, ``crop`` and ``size`` of the configuration, ``original`` (height and width
+        before, None if images differed) and ``degrees_per_pixel`` of the original (None if unknown). None:
+        images are taken as they are.
     low, high
         (channel, y, x) smallest and largest value of every pixel in the training images.
     mean
-        Their mean over all pixels.
+        Mean of the training images over all pixels.
     norm
-        Median L2 norm of the standardised training images.
+        Median L2 norm of the standardized training images.
     """
 
     shape: tuple[int, int, int]
@@ -50,7 +50,7 @@ class ImageSpace:
 
     @classmethod
     def of(cls, images: np.ndarray, standardized: np.ndarray, attributes: dict[str, Any]) -> ImageSpace:
-        """Describes training images (image, channel, y, x), raw and standardised, of a dataset.
+        """Describes training images (image, channel, y, x), raw and standardized, of a dataset.
 
         ``attributes`` are the attributes of the dataset.
         """
@@ -74,14 +74,18 @@ class ImageSpace:
         images
             (image, y, x), or with channels before or after y and x; or a list of such images of any size.
         preprocessed
-            Colour, crop and size are already those of the model.
+            Color, crop and size are already those of the model.
 
         Raises
         ------
         UserError
             If the images cannot be the model's.
         """
-        shaped = self._channels_first(images)
+        shaped: np.ndarray | list[np.ndarray]
+        if not isinstance(images, np.ndarray) and len({np.shape(image) for image in images}) > 1:
+            shaped = [self._channels_first(np.asarray(image)[None])[0] for image in images]
+        else:
+            shaped = self._channels_first(np.asarray(images))
         if self.preparation is not None and not preprocessed:
             shaped = preprocess(shaped, self.preparation, "predict")
         elif isinstance(shaped, list):
@@ -106,12 +110,7 @@ class ImageSpace:
             )
         return shaped
 
-    def _channels_first(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray | list[np.ndarray]:
-        if not isinstance(images, np.ndarray) and len({np.shape(image) for image in images}) > 1:
-            return [self._one_array(np.asarray(image)[None])[0] for image in images]
-        return self._one_array(np.asarray(images))
-
-    def _one_array(self, images: np.ndarray) -> np.ndarray:
+    def _channels_first(self, images: np.ndarray) -> np.ndarray:
         images = numeric(images, "images")
         channels = {1, 3, self.shape[0]}
         if images.ndim == 3 and images.shape[-1] not in channels and images.size:
@@ -135,7 +134,7 @@ class ImageSpace:
         """
         if self.preparation is None:
             return positions.astype(float)
-        seen = np.array(self.shape[1:])
+        size = np.array(self.shape[1:])
         crop, original = self.preparation["crop"], self.preparation["original"]
         if crop is None and original is None:
             raise UserError(
@@ -143,8 +142,8 @@ class ImageSpace:
                 "'positions' are in pixels of the images as the model sees them"
             )
         corner, extent = ([0, 0], original) if crop is None else (crop[:2], crop[2:])
-        # The middle of a pixel is at .5 of its width, whatever the width.
-        return np.array(corner) + (positions + 0.5) * np.array(extent) / seen - 0.5
+        # The middle of a pixel is at 0.5 of its width, whatever the width.
+        return np.array(corner) + (positions + 0.5) * np.array(extent) / size - 0.5
 
     def to_degrees(self, positions: np.ndarray) -> np.ndarray | None:
         """Original pixels (neuron, 2) in degrees from the middle of the image; None if that is not known."""

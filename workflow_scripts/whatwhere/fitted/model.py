@@ -67,7 +67,7 @@ class FittedModel:
     def predict(self, images: np.ndarray | Sequence[np.ndarray], *, preprocessed: bool = False) -> np.ndarray:
         """Predicted responses to images as the user has them.
 
-        Colour, crop and size become those of the fit, as in the workflow; so does the normalisation. Pixels
+        Color, crop and size become those of the fit, as in the workflow; so does the normalization. Pixels
         are in the units of the images that were fitted.
 
         Parameters
@@ -75,7 +75,7 @@ class FittedModel:
         images
             (image, y, x), (image, channel, y, x) or (image, y, x, channel); or a list of images of any size.
         preprocessed
-            Colour, crop and size are already those of the model.
+            Color, crop and size are already those of the model.
 
         Returns
         -------

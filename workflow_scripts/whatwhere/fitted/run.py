@@ -1,4 +1,4 @@
-"""Fits of a finished run, read from its folder ``results/<run>``."""
+"""Fits of a completed run, read from its folder ``results/<run>``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,31 +31,24 @@ def fits_of(run: str | Path) -> pd.DataFrame:
     UserError
         If the folder holds no fits.
     """
-    parts = []
+    tables = []
     for path in sorted(Path(run).glob("selection/*/*/*.csv")):
         table = read_table(path)[["condition", "selection", "seed"]].drop_duplicates()
         experiment, dataset, model = (*path.parts[-3:-1], path.stem)
         sizes = table["condition"].str.extract("n(?P<n_neurons>.*)-d(?P<n_images>.*)")
-        parts.append(table.assign(experiment=experiment, dataset=dataset, model=model).join(sizes))
-    if not parts:
+        tables.append(table.assign(experiment=experiment, dataset=dataset, model=model).join(sizes))
+    if not tables:
         raise UserError(f"{run}: holds no fits: give the folder of a run, such as results/quick")
-    return pd.concat(parts, ignore_index=True)[[*KEYS]].astype(str)
+    return pd.concat(tables, ignore_index=True)[[*KEYS]].astype(str)
 
 
 def find(run: str | Path, wanted: Mapping[str, str | int | None]) -> pd.DataFrame:
-    """The fits that are wanted: one, or those of all seeds with ``seed="all"``.
-
-    Parameters
-    ----------
-    run
-        Folder of the run.
-    wanted
-        Values of :data:`KEYS`; None where there is only one.
+    """The fit with the values of :data:`KEYS` that are not None; the fits of all seeds with ``seed="all"``.
 
     Raises
     ------
     UserError
-        If no fit, or more than one, is like that; the line lists what there is.
+        If no fit, or more than one, has these values; the line lists the values to choose from.
     """
     fits = fits_of(run)
     for key in KEYS:
@@ -69,7 +62,7 @@ def find(run: str | Path, wanted: Mapping[str, str | int | None]) -> pd.DataFram
     open_keys = [key for key in KEYS if fits[key].nunique() > 1 and wanted[key] is None]
     if open_keys:
         choices = "; ".join(f"{key} from {_choices(fits[key])}" for key in open_keys)
-        raise UserError(f"{run}: {len(fits)} fits are like that: choose {choices}")
+        raise UserError(f"{run}: {len(fits)} fits have these values: choose {choices}")
     return fits
 
 
@@ -104,34 +97,26 @@ def _load_one(run: Path, key: dict[str, str]) -> FittedModel:
 def assemble(
     data: xr.Dataset, content: dict[str, Any], selected: pd.DataFrame, scores: pd.DataFrame
 ) -> FittedModel:
-    """Puts a fitted model together from the files of a run.
+    """Puts a fitted model together from its dataset and the files of a run.
 
-    Parameters
-    ----------
-    data
-        The dataset.
-    content
-        Of ``fits.pt`` of the condition.
-    selected
-        Rows of the selection of one condition, rule and seed.
-    scores
-        Of the model, with the rows of these neurons.
+    ``content`` is that of ``fits.pt`` of the condition, ``selected`` the rows of the selection of one
+    condition, rule and seed, and ``scores`` the scores of the model in all conditions.
     """
     condition = selected.iloc[0]
     seed = int(condition.seed)
     fit = SeedFit.of(content, seed, selected["setting"].to_numpy())
     neurons = fit.neurons
-    drawn = choose_subset(data, *condition_sizes(condition.condition), seed)
+    subset = choose_subset(data, *condition_sizes(condition.condition), seed)
     mine = scores[
         (scores.n_neurons == len(neurons))
         & (scores.n_images == fit.stored["n_images"])
         & (scores.selection == condition.selection)
         & (scores.seed == seed)
     ]
-    # A size that is also what "all" means has its rows twice.
+    # A size that equals "all" has its rows twice.
     mine = mine.drop_duplicates("neuron")[["seed", "neuron", *SCORES]].reset_index(drop=True)
-    images, pooled = select_images(data, drawn.train), PooledRecordings.of(data)
-    recording = None if pooled is None else pooled.images[drawn.train]
+    images, pooled = select_images(data, subset.train), PooledRecordings.of(data)
+    recording = None if pooled is None else pooled.images[subset.train]
     names = data["neuron_id"].values[neurons] if "neuron_id" in data.coords else neurons
     return FittedModel(
         dataset=data.attrs["name"],

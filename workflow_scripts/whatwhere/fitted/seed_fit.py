@@ -152,7 +152,7 @@ class SeedFit:
         return self._shown.statistics_of(neurons)
 
     def standardize(self, images: np.ndarray, recording: np.ndarray | None = None) -> np.ndarray:
-        """Standardised images (image, channel, y, x); ``recording`` (image,) has the number of each.
+        """Standardized images (image, channel, y, x); ``recording`` (image,) has the number of each.
 
         Without ``recording``, images of pooled recordings count as images of the first recording.
         """

@@ -7,24 +7,6 @@ MEAN_RESPONSE = -1
 """In place of a setting: the mean training response predicts better than any fit (section F.3)."""
 
 
-def _population(loss: np.ndarray, of_mean: np.ndarray) -> np.ndarray:
-    best = loss.mean(2).argmin(1)
-    return np.broadcast_to(best[:, None], loss[:, 0].shape)
-
-
-def _median(loss: np.ndarray, of_mean: np.ndarray) -> np.ndarray:
-    best = int(np.median(loss.mean(2).argmin(1)))
-    return np.full(loss[:, 0].shape, best)
-
-
-def _neuron(loss: np.ndarray, of_mean: np.ndarray) -> np.ndarray:
-    best = loss.argmin(1)
-    return np.where(loss.min(1) < of_mean, best, MEAN_RESPONSE)
-
-
-RULES = {"population": _population, "median": _median, "neuron": _neuron}
-
-
 def select(validation: xr.Dataset, rule: str) -> np.ndarray:
     """Selects a setting for every seed and neuron, or :data:`MEAN_RESPONSE`.
 
@@ -44,7 +26,13 @@ def select(validation: xr.Dataset, rule: str) -> np.ndarray:
     # A fit that diverged has a loss that is not finite and must never win.
     loss = validation["validation_loss"].values.astype(np.float64)
     loss = np.where(np.isfinite(loss), loss, np.inf)
-    return RULES[rule](loss, validation["validation_loss_of_mean"].values)
+    if rule == "neuron":
+        of_mean = validation["validation_loss_of_mean"].values
+        return np.where(loss.min(1) < of_mean, loss.argmin(1), MEAN_RESPONSE)
+    best = loss.mean(2).argmin(1)
+    if rule == "median":
+        best[:] = int(np.median(best))
+    return np.repeat(best[:, None], loss.shape[2], axis=1)
 
 
 CHOICES = ("core", "start", "n_kernels", "rank")

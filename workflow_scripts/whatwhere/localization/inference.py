@@ -40,7 +40,7 @@ class Localization:
         receptive field.
     amplitude
         (neuron, kernel, y, x) posterior mean of the amplitude of a kernel at a location, given that the
-        receptive field is that kernel, times the probability of both: the prediction of standardised
+        receptive field is that kernel, times the probability of both: the prediction of standardized
         responses is the sum of amplitude times (kernel * image).
     evidence
         (neuron,) log Bayes factor of a receptive field against none.
@@ -144,7 +144,7 @@ class Search:
 def localize(
     spectra: StaSpectra, prior: KernelPrior, n_kernels: list[int], search: Search
 ) -> list[Localization]:
-    """Infers kernels and locations from standardised averages, once for every number of shared kernels."""
+    """Infers kernels and locations from standardized averages, once for every number of shared kernels."""
     rng = np.random.default_rng(search.seed)
     first = _first_kernels(prior, search.random_starts, rng)
     starts = [_start(kernel[None], prior) for kernel in first]

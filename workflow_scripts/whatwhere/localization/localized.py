@@ -93,7 +93,7 @@ class LocalizedEncoder(Model):
 def build_localized(
     spec: ModelSpec, setting: Setting, image_shape: ImageShape, n_neurons: int
 ) -> LocalizedEncoder:
-    """Constructs the uninitialised model of one setting."""
+    """Constructs the uninitialized model of one setting."""
     return LocalizedEncoder(image_shape, n_neurons, int(setting["n_kernels"]), spec.definition["kernel"])
 
 

@@ -1,7 +1,7 @@
 """Locations and kernels of neurons, by inference instead of gradient descent.
 
 The location of a receptive field is a discrete latent variable. Given neuron n's kernel k, location l and
-amplitude a, its standardised response is a (k * x)(l) plus noise. Then the spike-triggered average (STA) is a
+amplitude a, its standardized response is a (k * x)(l) plus noise. Then the spike-triggered average (STA) is a
 sufficient statistic: with c_nkl the inner product of kernel k and the STA at location l, D images and
 e_kl = k' C_l k the variance of the kernel's output, the log-likelihood is D (a c_nkl - a^2 e_kl / 2) up to a
 constant (responses have variance 1, which is noise plus signal: an STA's error contains both).
@@ -29,7 +29,7 @@ from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior
 
 @dataclass(frozen=True)
 class StaSpectra:
-    """Standardised spike-triggered averages.
+    """Standardized spike-triggered averages.
 
     Attributes
     ----------

@@ -74,7 +74,7 @@ def inverse_softplus(response: Tensor) -> Tensor:
 
 
 class FixedFeatures(nn.Module):
-    """Fixed features on which models stand; every value is standardised on training images.
+    """Fixed features on which models stand; every value is standardized on training images.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class FixedFeatures(nn.Module):
         self.register_buffer("sd", torch.ones(out_shape))
 
     def maps_of(self, images: Tensor) -> Tensor:
-        """Features of a few images before they are standardised, (image, channel, y, x)."""
+        """Features of a few images before they are standardized, (image, channel, y, x)."""
         raise NotImplementedError
 
     def filters(self) -> Tensor:
@@ -108,7 +108,7 @@ class FixedFeatures(nn.Module):
 
         Returns
         -------
-        Standardised maps of the training images.
+        Standardized maps of the training images.
         """
         maps = self.raw_maps(images)
         sd, mean = torch.std_mean(maps.double(), 0, correction=0)
@@ -118,11 +118,11 @@ class FixedFeatures(nn.Module):
         return (maps - self.mean) / self.sd
 
     def forward(self, images: Tensor) -> Tensor:
-        """Standardised maps, (image, channel, y, x) to (image, *out_shape)."""
+        """Standardized maps, (image, channel, y, x) to (image, *out_shape)."""
         return (self.raw_maps(images) - self.mean) / self.sd
 
     def raw_maps(self, images: Tensor) -> Tensor:
-        """Maps before they are standardised, (image, channel, y, x) to (image, *out_shape)."""
+        """Maps before they are standardized, (image, channel, y, x) to (image, *out_shape)."""
         return torch.cat([self.maps_of(chunk) for chunk in images.split(EVALUATION_CHUNK)])
 
 

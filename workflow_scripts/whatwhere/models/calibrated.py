@@ -1,4 +1,4 @@
-"""A model in the units of its dataset: the only place that standardises images and rescales responses."""
+"""A model in the units of its dataset: the only place that standardizes images and rescales responses."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ class CalibratedModel(nn.Module):
     Parameters
     ----------
     model
-        Takes standardised images.
+        Takes standardized images.
     input_mean, input_sd
         (channel, y, x), or (recording, channel, y, x) for pooled recordings.
     response_scale
@@ -56,7 +56,7 @@ class CalibratedModel(nn.Module):
         return self.input_mean[number], self.input_sd[number]
 
     def standardize(self, images: Tensor, recording: Tensor | int | None = None) -> Tensor:
-        """Standardised images, (image, channel, y, x); ``recording`` as for :meth:`statistics`."""
+        """Standardized images, (image, channel, y, x); ``recording`` as for :meth:`statistics`."""
         mean, sd = self.statistics(recording)
         return (images - mean) / sd
 

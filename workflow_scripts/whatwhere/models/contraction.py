@@ -18,7 +18,7 @@ Order = Callable[[Tensor, Tensor, Tensor], Tensor]
 class _KeepLayout(torch.autograd.Function):
     """Identity whose gradient has the memory layout of its input.
 
-    The gradient of flattened features arrives in the other layout otherwise, and batch normalisation is three
+    The gradient of flattened features arrives in the other layout otherwise, and batch normalization is three
     times slower where layouts differ.
     """
 

@@ -61,7 +61,7 @@ def correlate_by_fft(images: Tensor, kernels: Tensor) -> Tensor:
 
 
 def correlate_in_blocks(images: Tensor, kernels: Tensor, before: int, after: int) -> Tensor:
-    """Cross-correlation that computes 2 x 2 neighbours of the output as if they were four channels.
+    """Cross-correlation that computes 2 x 2 neighbors of the output as if they were four channels.
 
     A CPU works on 8 or 16 output channels at a time, so that fewer cost as much. Each kernel is laid in all
     four places of a window one pixel wider, and windows are two pixels apart. Kernels of 5 px need 1.4 times
@@ -90,7 +90,7 @@ def filter_roughness(kernels: Tensor) -> Tensor:
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation of ``size`` channels without gain (section C.2).
+    """Batch normalization of ``size`` channels without gain (section C.2).
 
     ``decay`` is that of the moving averages, which start at mean 0 and variance 1; a ``shift`` is learned.
     """
@@ -106,7 +106,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("variance", torch.ones(size))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Normalises (batch, channel, y, x) to the same shape."""
+        """Normalizes (batch, channel, y, x) to the same shape."""
         # On a GPU torch gives a shift no gradient unless there is a gain.
         alone = self.shift is not None and features.is_cuda
         return functional.batch_norm(
@@ -122,7 +122,7 @@ class BatchNorm(nn.Module):
 
 
 class ConvLayer(nn.Module):
-    """Convolution without bias, then batch normalisation and an activation.
+    """Convolution without bias, then batch normalization and an activation.
 
     Parameters
     ----------

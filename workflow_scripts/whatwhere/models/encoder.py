@@ -34,7 +34,7 @@ class Encoder(Model):
     Parameters
     ----------
     core, readout
-        The two parts.
+        From images to features, and from features to the drive of every neuron.
     nonlinearity
         A key of :data:`whatwhere.models.cores.ACTIVATIONS`.
     """
@@ -130,7 +130,7 @@ class KnownKernelEncoder(Encoder):
 
 
 def build_cnn(spec: ModelSpec, core: int, image_shape: ImageShape, n_neurons: int) -> Encoder:
-    """Constructs an uninitialised network of a family in :data:`READOUTS`, for images (channel, y, x).
+    """Constructs an uninitialized network of a family in :data:`READOUTS`, for images (channel, y, x).
 
     ``core`` is an index into the ``cores`` of the model.
     """

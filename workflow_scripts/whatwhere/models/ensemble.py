@@ -29,7 +29,7 @@ class Ensemble(Model):
     Parameters
     ----------
     builders
-        Construct the model of every fit that may take part.
+        Construct the model of every fit that may have weight.
     n_neurons
         Size of the population.
     """

@@ -68,7 +68,7 @@ def fit_factorized(data: FitData, settings: list[dict[str, float]]) -> list[dict
 
     Minimises the sum of squared residuals of ``response = bias + sum over r, f, p of a_rf m_rp x_fp`` over
     feature weights a and masks m. With a fixed, m is a ridge regression whose penalty is the sum of its
-    squares and of the squared differences between neighbours; with m fixed, a is a ridge regression.
+    squares and of the squared differences between neighbors; with m fixed, a is a ridge regression.
     Strengths are in units of the mean diagonal of the Gram matrix of each regression, so that they mean the
     same for any number of images and any scale. A pair starts at the leading singular pair of the covariance
     of features and residuals; when it has joined, all pairs are fitted again in turn.
@@ -154,7 +154,7 @@ def _moments(features: Tensor, channels: int, grid: tuple[int, int]) -> _Moments
 
 
 def grid_laplacian(height: int, width: int) -> Tensor:
-    """Matrix of the sum of squared differences between neighbours of a grid, (place, place)."""
+    """Matrix of the sum of squared differences between neighbors of a grid, (place, place)."""
     rows, columns = (torch.diff(torch.eye(size), dim=0) for size in (height, width))
     return torch.kron(rows.T @ rows, torch.eye(width)) + torch.kron(torch.eye(height), columns.T @ columns)
 

@@ -17,11 +17,11 @@ from whatwhere.models.cores import ConvCore
 
 
 class GaborFeatureBank(FixedFeatures):
-    """Energies of Gabor filters and local means, standardised on training images.
+    """Energies of Gabor filters and local means, standardized on training images.
 
     A Gabor filter of wavelength w is a plane wave under a Gaussian of sd w / 2, without mean and of unit
     norm. The energy is the root of the sum of both squared outputs of a quadrature pair, which does not
-    depend on the phase of a grating. Energies are those of the mean of the colour channels. Pixels outside of
+    depend on the phase of a grating. Energies are those of the mean of the color channels. Pixels outside of
     the image are 0. Images are z-scored as a whole: one scale per pixel would distort them.
 
     Parameters
@@ -37,7 +37,7 @@ class GaborFeatureBank(FixedFeatures):
     ----------
     out_shape
         (channel, y, x) of the maps: energies by wavelength, then orientation; then means of the pixels, one
-        map per colour channel.
+        map per color channel.
 
     Raises
     ------

@@ -19,7 +19,7 @@ class GaussianReadout(SeparableReadout):
     """Feature weights at one location per neuron, between pixels.
 
     In training, the location is drawn anew for every image, and the gradient reaches mean and width through
-    the draw (reparametrisation). At test it is the mean. Locations are (y, x) from -1 to 1, the middles of
+    the draw (reparametrization). At test it is the mean. Locations are (y, x) from -1 to 1, the middles of
     the outermost pixels of the feature maps. Parameters as for :class:`whatwhere.models.readouts.Readout`.
     """
 

@@ -23,7 +23,7 @@ class HSM(Model):
     """Three layers after the visual hierarchy: a few filters, shared hidden units, neurons.
 
     The first layer has difference-of-Gaussians filters with learned centres, sizes and weights (the thalamic
-    input). Hidden units and neurons have a threshold and the nonlinearity log(1 + exp(x)). Colour channels
+    input). Hidden units and neurons have a threshold and the nonlinearity log(1 + exp(x)). Color channels
     are averaged. Centres stay inside the image. Sds of centres lie between :data:`SMALLEST` and a quarter of
     the image, surrounds are larger by up to :data:`LARGEST_RATIO`, and both weights are positive; the sign
     of a filter is that of its weights to the hidden units.

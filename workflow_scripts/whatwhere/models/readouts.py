@@ -106,8 +106,8 @@ class SeparableReadout(Readout):
     """A mask ("where") times feature weights ("what") for every neuron."""
 
     raw_feature_weights: nn.Parameter
-    decaying = ("raw_feature_weights",)
-    penalized = ("feature_l1",)
+    decaying: tuple[str, ...] = ("raw_feature_weights",)
+    penalized: tuple[str, ...] = ("feature_l1",)
 
     @property
     def mask(self) -> Tensor:

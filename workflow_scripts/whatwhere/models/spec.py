@@ -7,7 +7,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from whatwhere.errors import UserError
+import numpy as np
+
+from whatwhere.errors import UserError, some_of
 
 Setting = dict[str, float]
 """One combination of hyper-parameters of a grid."""
@@ -140,6 +142,30 @@ class ModelSpec:
         if self.convention is None or self.schedule is None:
             raise ValueError(f"{self.family} is not trained by gradient descent")
         return self.convention, self.schedule
+
+    def check_responses(self, responses: np.ndarray, neurons: np.ndarray) -> None:
+        """Refuses negative responses (image, neuron) of named neurons for a Poisson loss.
+
+        The loss falls without end where negative responses are predicted as 0.
+
+        Raises
+        ------
+        UserError
+            With the neurons that have negative responses, and the key to set.
+        """
+        negative = neurons[(responses < 0).any(0)]
+        if self.loss != "poisson" or not len(negative):
+            return
+        if "convention" in self.definition:
+            advice = "set the model's convention to signed_recording"
+        elif "training" in self.definition:
+            advice = f"a {self.family} predicts rates only: leave it out, or take ridge or a cnn"
+        else:
+            advice = "set the model's loss to mse"
+        raise UserError(
+            f"a poisson loss cannot fit negative responses, and {len(negative)} neurons have some "
+            f"({some_of(negative)}): {advice}"
+        )
 
 
 def settings(definition: dict[str, Any]) -> list[Setting]:

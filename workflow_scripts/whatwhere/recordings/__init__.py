@@ -1,4 +1,4 @@
-"""Recorded data: from a dataset of the config to the data contract."""
+"""Recordings: from a dataset of the configuration to the data contract."""
 
 import dataclasses
 import logging
@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from whatwhere.config.kinds import kind_of
-from whatwhere.dataset import check, duplicate_groups
+from whatwhere.dataset import VARIABLES, check, duplicate_groups
 from whatwhere.description import findings
 from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.inputs import input_files, stamp
@@ -25,13 +25,13 @@ __all__ = ["input_files", "load", "read", "stamp", "to_contract"]
 
 
 def is_downloaded(definition: dict[str, Any]) -> bool:
-    """Whether files of a dataset, simulated or recorded, come from the web, unless a mirror has them."""
+    """Whether files of a dataset, simulated or recorded, come from the web if no mirror holds them."""
     weights = definition.get("feature_space", {}).get("weights")
     return kind_of(definition).downloaded or (weights is not None and is_url(weights))
 
 
 def read(name: str, definition: dict[str, Any], downloads: Path, mirror: str | None) -> Recording:
-    """Load a recording as it is stored; parameters as in :func:`load`."""
+    """Loads a recording as it is stored; parameters as for :func:`load`."""
     kind = kind_of(definition)
     where = (downloads, mirror) if kind.downloaded else (f"datasets.{name}",)
     recording: Recording = kind.load_module().load(definition, *where)
@@ -39,19 +39,19 @@ def read(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
 
 
 def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | None) -> xr.Dataset:
-    """Load a recording and bring it into the form of :mod:`whatwhere.dataset`.
+    """Loads a recording and brings it into the form of :mod:`whatwhere.dataset`.
 
-    Neurons that the publisher or owner names carry these names in the coordinate ``neuron_id``, and the
-    attribute ``citation`` says what to cite.
+    The coordinate ``neuron_id`` holds the owner's names of neurons, and the attribute ``citation`` the paper
+    to cite.
 
     Parameters
     ----------
     name, definition
-        A recorded dataset of the config.
+        A recorded dataset of the configuration.
     downloads
         Folder that keeps downloaded files.
     mirror
-        Folder or URL to take published files from, or None for their public address.
+        Folder or URL that holds published files, or None for their public address.
 
     Raises
     ------
@@ -70,20 +70,18 @@ def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
 def to_contract(
     recording: Recording, name: str, key: str, normalize: str, shares: dict[str, Any] | None
 ) -> xr.Dataset:
-    """Bring a recording into the form of :mod:`whatwhere.dataset`.
+    """Brings a recording with prepared images into the form of :mod:`whatwhere.dataset`.
 
     Parameters
     ----------
     recording
-        With prepared images, (image, channel, y, x) float32.
-    name
-        Of the dataset.
-    key
-        What to call it in messages.
+        Recording with images (image, channel, y, x) float32.
+    name, key
+        Name of the dataset, and its name in messages.
     normalize
         One of :data:`whatwhere.dataset.NORMALIZATIONS`.
     shares
-        How open images are divided, see :func:`whatwhere.recordings.splits.assign`.
+        Shares of the splits, ``config`` of :func:`whatwhere.recordings.splits.assign`.
 
     Raises
     ------
@@ -94,21 +92,22 @@ def to_contract(
         kept = recording.split != LEFT_OUT
         logger.warning("%s: %d images whose tier is not listed are left out", key, (~kept).sum())
         recording = recording.keep(kept)
-    prepared = np.asarray(recording.images)
-    groups = joined_groups(duplicate_groups(prepared), recording.groups)
+    images, stored = np.asarray(recording.images), recording.responses
+    responses: Any
+    if isinstance(stored, Presentations):
+        responses = dataclasses.replace(stored, values=clip_rounding(stored.values, key)).dense()
+    else:
+        responses = clip_rounding(stored, key)
+    groups = joined_groups(duplicate_groups(images), recording.groups)
     split = assign(groups, recording.split, shares, key)
+    units = {
+        "images": {"units": "as stored, after colour, crop and size"},
+        "responses": {"units": "as stored"},
+    }
     dataset = xr.Dataset(
         {
-            "images": (
-                ("image", "channel", "y", "x"),
-                prepared,
-                {"units": "as stored, after colour, crop and size"},
-            ),
-            "responses": xr.Variable(
-                ("repeat", "image", "neuron"),
-                _array(_clipped(recording.responses, key)),
-                {"units": "as stored"},
-            ),
+            "images": (VARIABLES["images"][0], images, units["images"]),
+            "responses": xr.Variable(VARIABLES["responses"][0], responses, units["responses"]),
             "split": (("fold", "image"), split, {"meaning": "0 train, 1 validation, 2 test"}),
         },
         attrs={
@@ -130,21 +129,10 @@ def to_contract(
         dataset = dataset.assign_coords(image_name=("image", recording.image_names))
     if recording.covariates is not None:
         names, values = recording.covariates
-        dataset["covariates"] = ("repeat", "image", "covariate"), np.asarray(_array(values))
+        dense = values.dense() if isinstance(values, Presentations) else values
+        dataset["covariates"] = ("repeat", "image", "covariate"), np.asarray(dense)
         dataset = dataset.assign_coords(covariate_name=("covariate", names))
     check(dataset, key)
     for finding in findings(dataset):
         logger.warning("%s: %s", key, finding)
     return dataset
-
-
-def _clipped(values: np.ndarray | Presentations, key: str) -> np.ndarray | Presentations:
-    """Responses without rounding noise below zero."""
-    if isinstance(values, Presentations):
-        return dataclasses.replace(values, values=clip_rounding(values.values, key))
-    return clip_rounding(values, key)
-
-
-def _array(values: np.ndarray | Presentations) -> Any:
-    """A dense array, or one whose parts are made when they are asked for."""
-    return values.dense() if isinstance(values, Presentations) else values

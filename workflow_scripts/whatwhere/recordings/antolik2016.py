@@ -25,7 +25,7 @@ REGIONS: dict[int, dict[str, str]] = checksums_of("antolik2016")
 
 
 def load(definition: dict[str, Any], downloads: Path, mirror: str | None) -> Recording:
-    """Load one region.
+    """Loads one region: images (image, 1, y, x) in the publisher's units, 0 to 2.6e-4.
 
     The publisher's names run backwards: ``validation_*`` is the test set, shown several times; the images
     of ``training_*``, shown once, are divided into training and validation.
@@ -34,33 +34,26 @@ def load(definition: dict[str, Any], downloads: Path, mirror: str | None) -> Rec
     ----------
     definition
         ``region``: 1, 2 or 3. ``checksums``: false accepts other content, for a re-release or a
-        simulated stand-in; true if it is left out.
+        simulated stand-in; true by default.
     downloads
         Folder that keeps the downloaded supplement, ``antolik2016/`` and :data:`ZIP`.
     mirror
-        Instead of the public address, or None: the supplement as a zip file, a folder that holds the zip
-        file or what is in it (``Data/region1/``), or the URL of either.
-
-    Returns
-    -------
-    Recording
-        Images (image, 1, y, x) in the publisher's units, 0 to 2.6e-4.
+        Replaces the public address, or None: the supplement as a zip file, a folder that holds the zip file
+        or the files in it (``Data/region1/``), or the URL of either.
 
     Raises
     ------
     UserError
-        If a file cannot be had or is not what was published.
+        If a file cannot be read or downloaded, or has another checksum.
     """
-    region = definition["region"]
-    checksums: dict[str, str | None] = dict(REGIONS[region])
-    if not definition.get("checksums", True):
-        checksums = dict.fromkeys(checksums)
+    region, checked = definition["region"], definition.get("checksums", True)
+    checksums = {file: checksum if checked else None for file, checksum in REGIONS[region].items()}
     place = _locate(region, checksums, downloads / "antolik2016", mirror)
     return _assemble(_read(place, region, checksums), f"{mirror or ADDRESS}: Data/region{region}")
 
 
 def _locate(region: int, checksums: dict[str, str | None], downloads: Path, mirror: str | None) -> Path:
-    """Folder or zip file with the files of a region, downloaded if need be."""
+    """Folder or zip file with the files of a region, which is downloaded where necessary."""
     if mirror is not None and not is_url(mirror):
         inside = Path(mirror, ZIP)
         return inside if inside.is_file() else Path(mirror)
@@ -70,7 +63,7 @@ def _locate(region: int, checksums: dict[str, str | None], downloads: Path, mirr
         return downloads
 
     def fault(supplement: Path) -> str | None:
-        # The checksum of the zip file is not known, those of the files in it are.
+        # The checksums of the files in the zip file are known, its own checksum is not.
         try:
             _read(supplement, region, checksums)
         except UserError as error:
@@ -106,13 +99,13 @@ def _read(place: Path, region: int, checksums: dict[str, str | None]) -> dict[st
 
 
 def _assemble(files: dict[str, np.ndarray], place: str) -> Recording:
-    pool, test = files["training_inputs"], files["validation_inputs"]
+    fitted, test = files["training_inputs"], files["validation_inputs"]
     once, repeated = files["training_set"], files["raw_validation_set"]
-    side, n_neurons, n_repeats = math.isqrt(pool.shape[-1]), once.shape[-1], len(repeated)
+    side, n_neurons, n_repeats = math.isqrt(fitted.shape[-1]), once.shape[-1], len(repeated)
     wanted = {
-        "training_inputs": (len(pool), side**2),
+        "training_inputs": (len(fitted), side**2),
         "validation_inputs": (len(test), side**2),
-        "training_set": (len(pool), n_neurons),
+        "training_set": (len(fitted), n_neurons),
         "raw_validation_set": (n_repeats, len(test), n_neurons),
     }
     odd = next((name for name, shape in wanted.items() if files[name].shape != shape or 0 in shape), None)
@@ -121,13 +114,13 @@ def _assemble(files: dict[str, np.ndarray], place: str) -> Recording:
             f"{place}: {odd} has shape {files[odd].shape}, expected {wanted[odd]}: inputs are (image, pixel) "
             "of square images, training_set (image, neuron) and raw_validation_set (repeat, image, neuron)"
         )
-    responses = np.full((n_repeats, len(pool) + len(test), n_neurons), np.nan, np.float32)
-    responses[0, : len(pool)] = to_float32(once)
-    responses[:, len(pool) :] = to_float32(repeated)
+    responses = np.full((n_repeats, len(fitted) + len(test), n_neurons), np.nan, np.float32)
+    responses[0, : len(fitted)] = to_float32(once)
+    responses[:, len(fitted) :] = to_float32(repeated)
     return Recording(
-        images=np.concatenate([pool, test]).reshape(-1, 1, side, side),
+        images=np.concatenate([fitted, test]).reshape(-1, 1, side, side),
         responses=responses,
-        split=np.array([""] * len(pool) + ["test"] * len(test)),
+        split=np.array([""] * len(fitted) + ["test"] * len(test)),
         neurons=None,
         source=place,
         citation=_CITATION,

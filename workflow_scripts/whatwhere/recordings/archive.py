@@ -1,11 +1,8 @@
 """Folders and zip archives, read alike; archives are read in memory and never unpacked to disk."""
 
 import contextlib
-import lzma
 import os
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +11,6 @@ from whatwhere.errors import UserError
 
 MAX_SIZE = 64 << 30
 """Largest file or array that is read, bytes."""
-_UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    OSError,
-    ValueError,
-    NotImplementedError,
-    RuntimeError,
-)
 
 
 def check_size(size: int, label: str) -> None:
@@ -45,7 +31,7 @@ def open_zip(path: str | Path) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(path)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
-    except _UNREADABLE as error:
+    except Exception as error:  # zipfile and its decompressors raise errors of many types
         raise UserError(
             f"{path}: not a readable zip file: get it again if it is truncated, or unpack another kind of "
             "archive and give the folder"
@@ -56,15 +42,6 @@ def open_zip(path: str | Path) -> zipfile.ZipFile:
         archive.close()
         raise
     return archive
-
-
-def _readable_name(member: zipfile.ZipInfo) -> str:
-    """Name of a member; some programs write UTF-8 without saying so, and backslashes for slashes."""
-    name = member.filename
-    if not member.flag_bits & 0x800:
-        with contextlib.suppress(UnicodeError):
-            name = name.encode("cp437").decode()
-    return name.replace("\\", "/")
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -79,7 +56,7 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
         return archive.read(name)
     except KeyError as error:
         raise UserError(f"{archive.filename}: holds no '{name}'") from error
-    except _UNREADABLE as error:
+    except Exception as error:  # zipfile and its decompressors raise errors of many types
         raise UserError(
             f"{archive.filename}: '{name}' cannot be read ({error}): zip the files again, without a password "
             "and by the method deflate"
@@ -105,17 +82,7 @@ def choose(path: Path, inside: str | None, names: list[str]) -> str:
 
 @dataclass(frozen=True)
 class Tree:
-    """The files of a folder or of a zip archive.
-
-    Attributes
-    ----------
-    path
-        The folder or archive.
-    names
-        Sorted paths of its files, with forward slashes; hidden ones are left out.
-    read
-        Returns the content of a file; UserError if it is damaged.
-    """
+    """A folder or zip archive, the sorted names of its files without hidden files, and how to read them."""
 
     path: Path
     names: list[str]
@@ -142,9 +109,8 @@ def open_tree(path: str | Path) -> Iterator[Tree]:
     if not path.exists():
         raise UserError(f"{path}: no such folder or zip file")
     with open_zip(path) as archive:
-        members = {_readable_name(member): member.filename for member in archive.infolist()}
-        names = _visible(name for name in members if not name.endswith("/"))
-        yield Tree(path, names, lambda name: read_member(archive, members[name]))
+        names = _visible(name for name in archive.namelist() if not name.endswith("/"))
+        yield Tree(path, names, lambda name: read_member(archive, name))
 
 
 def files_below(folder: Path) -> list[str]:

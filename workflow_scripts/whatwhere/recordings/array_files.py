@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import tokenize
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -51,33 +50,23 @@ def split_location(location: str) -> tuple[Path, str | None]:
 
 
 def parse_npy(content: bytes, label: str) -> np.ndarray:
-    """Array in the content of a .npy file; ``label`` and errors as for :func:`_parse`."""
-    return _parse(io.BytesIO(content), label)
-
-
-def _parse(stream: BinaryIO, label: str) -> np.ndarray:
-    """Array in an open .npy file, which messages call ``label``.
+    """Array in the content of a .npy file, which messages call ``label``.
 
     Raises
     ------
     UserError
         If it is damaged, truncated or holds pickled objects, which could run code.
     """
+    return _parse(io.BytesIO(content), label)
+
+
+def _parse(stream: BinaryIO, label: str) -> np.ndarray:
     try:
         # Files written by Python 2 are read alike but warn.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             return np.lib.format.read_array(stream, allow_pickle=False)
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        TypeError,
-        SyntaxError,
-        MemoryError,
-        OverflowError,
-        tokenize.TokenError,
-    ) as error:
+    except Exception as error:  # numpy raises errors of many types for damaged headers
         if "allow_pickle" in str(error):
             raise UserError(f"{label}: holds pickled objects, which could run code: save numbers") from error
         raise UserError(f"{label}: is damaged or truncated: write it again") from error

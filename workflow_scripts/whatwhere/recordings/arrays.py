@@ -7,87 +7,76 @@ import numpy as np
 
 from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import NamedArray, as_list, read_array
-from whatwhere.recordings.labels import read_labels, tiers_of
 from whatwhere.recordings.layouts import (
     IMAGE_AXES,
     PRESENTATION_AXES,
     RESPONSE_AXES,
     arrange,
-    count_images,
-    image_axes,
-    response_axes,
+    axes_of,
+    stated_axes,
 )
 from whatwhere.recordings.matching import names_of, order_by_name
-from whatwhere.recordings.presentations import (
-    BLANK,
-    Presentations,
-    by_image,
-    index_numbers,
-    shown_images,
-)
-from whatwhere.recordings.recording import Recording, to_float32
+from whatwhere.recordings.presentations import BLANK, index_numbers
+from whatwhere.recordings.recording import Recording
+from whatwhere.recordings.rows import Rows, recording_of, rows_of
 
 Layout = Sequence[str] | None
 
 
-def shape_images(
-    array: NamedArray, layout: str | Layout, key: str, label: str, count: int | None = None
-) -> tuple[np.ndarray, str, np.ndarray | None]:
-    """Images as (image, channel, y, x), how their axes were read, and the names of the images in their file.
-
-    Parameters
-    ----------
-    array, layout, key, label, count
-        As for :func:`whatwhere.recordings.layouts.image_axes`.
-    """
-    axes = image_axes(array.values.shape, array.axes, layout, count, key, label)
-    images = arrange(array.values, axes, IMAGE_AXES[len(axes)])
-    images = images[:, None] if images.ndim == 3 else images
-    number, *shape = images.shape
-    reading = f"{number} images of {' x '.join(map(str, shape))} (channel, y, x)"
-    return images, reading, array.names_along("image", axes)
-
-
-def shape_responses(
-    array: NamedArray, n_images: int, layout: Layout, key: str, label: str
-) -> tuple[np.ndarray, str, np.ndarray | None]:
-    """Responses as (repeat, image, neuron) float32, how they were read, and names of images in their file.
+def arrange_responses(
+    array: NamedArray, counted: tuple[str, int], layout: Layout, key: str, label: str
+) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Responses as (image or presentation, repeat, neuron), names along the first axis, and their reading.
 
     Parameters
     ----------
     array
-        (image, neuron), or axes that ``layout`` or their names state.
-    n_images
-        Number of images.
+        As stored.
+    counted
+        ``image`` or, if an index assigns responses to images, ``presentation``; and the number of these.
     layout, key, label
-        As for :func:`whatwhere.recordings.layouts.response_axes`.
+        As for :func:`whatwhere.recordings.layouts.stated_axes`.
 
     Raises
     ------
     UserError
         If the shape does not fit, or does not tell the axes.
     """
-    axes = response_axes(array.values.shape, array.axes, layout, ("image", n_images), key, label)
-    shaped = arrange(array.values, axes, RESPONSE_AXES[len(axes)])
-    shaped = shaped[None] if shaped.ndim == 2 else shaped
-    repeats, images, neurons = shaped.shape
-    reading = f"{neurons} neurons, {repeats} repeats, {images} images"
-    return to_float32(shaped), reading, array.names_along("image", axes)
+    word, length = counted
+    axes = axes_of(
+        array, layout, RESPONSE_AXES if word == "image" else PRESENTATION_AXES, counted, key, label
+    )
+    first = word if word in axes else "image"
+    values = arrange(array.values, axes, [one for one in (first, "repeat", "neuron") if one in axes])
+    if len(values) != length:
+        raise UserError(
+            f"{label}: has {len(values)} along its axis '{first}' but there are {length} {word}s: check {key}"
+        )
+    values = values[:, None] if values.ndim == 2 else values
+    repeats = f"{values.shape[1]} repeats, " if first == "image" else ""
+    reading = f"{values.shape[2]} neurons, {repeats}{length} {first}s"
+    return values, array.names_along(first, axes), reading
+
+
+def _arrange_images(
+    array: NamedArray, count: int | None, layout: Layout, key: str, label: str
+) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Images as (image, channel, y, x), their names, and how their axes were read."""
+    axes = axes_of(array, layout, IMAGE_AXES, ("image", count), key, label)
+    if not array.values.size:
+        raise UserError(f"{label}: is empty, shape {array.values.shape}")
+    images = arrange(array.values, axes, IMAGE_AXES[len(axes)])
+    images = images[:, None] if images.ndim == 3 else images
+    number, *shape = images.shape
+    reading = f"{number} images of {' x '.join(map(str, shape))} (channel, y, x)"
+    return images, array.names_along("image", axes), reading
 
 
 class Pair(NamedTuple):
-    """Images and the responses to them.
+    """Images (image, channel, y, x) and responses (image, repeat, neuron), with a phrase on each.
 
-    Attributes
-    ----------
-    images, responses
-        (image, channel, y, x) and (repeat, image, neuron) float32.
-    reading
-        A phrase on each.
-    names
-        (image,) text, or None if the images have no names.
-    order
-        (image,) position of every image in the stored responses, or a slice for all in order.
+    ``names`` are (image,) text, None if the images have no names; ``order`` is the (image,) position of every
+    image in the responses, or a slice for all in order.
     """
 
     images: np.ndarray
@@ -100,7 +89,7 @@ class Pair(NamedTuple):
 def pair(
     images: NamedArray,
     responses: NamedArray,
-    layouts: tuple[str | Layout, Layout],
+    layouts: tuple[Layout, Layout],
     keys: tuple[str, str],
     labels: tuple[str, str],
 ) -> Pair:
@@ -118,47 +107,16 @@ def pair(
     UserError
         If the axes are not stated and can be misread, or names of images disagree.
     """
-    shape = responses.values.shape
-    count = count_images(shape, responses.axes, layouts[1], len(images.values), keys[1], labels[1])
-    stimuli, reading, names = shape_images(images, layouts[0], keys[0], labels[0], count)
-    dense, read, theirs = shape_responses(responses, len(stimuli), layouts[1], keys[1], labels[1])
+    stated = stated_axes(responses, layouts[1], RESPONSE_AXES, keys[1], labels[1])
+    axis = stated.index("image") if stated else 0
+    # Axes of repeats that nothing states are refused below.
+    count = responses.values.shape[axis] if stated or responses.values.ndim == 2 else len(images.values)
+    stimuli, names, reading = _arrange_images(images, count, layouts[0], keys[0], labels[0])
+    values, theirs, read = arrange_responses(
+        responses, ("image", len(stimuli)), layouts[1], keys[1], labels[1]
+    )
     order = order_by_name(names, theirs, labels[1], labels[0])
-    known = None if names is None else names_of(names)
-    return Pair(stimuli, dense[:, order], [reading, read], known, order)
-
-
-def indexed_responses(
-    array: NamedArray,
-    image_of_row: np.ndarray,
-    names: np.ndarray | None,
-    layout: Layout,
-    key: str,
-    label: str,
-) -> tuple[np.ndarray, np.ndarray, str]:
-    """Responses by presentation: (row, neuron), the image of every row, and how the axes were read.
-
-    Parameters
-    ----------
-    array
-        (presentation, neuron), or (image, repeat, neuron) in any order that ``layout`` or names state.
-    image_of_row
-        Index of the image for every entry of the first axis.
-    names
-        (presentation,) names that the index has; responses that name presentations, too, are matched to them.
-    layout, key, label
-        As for :func:`whatwhere.recordings.layouts.response_axes`.
-    """
-    counted = ("presentation", len(image_of_row))
-    axes = response_axes(array.values.shape, array.axes, layout, counted, key, label)
-    shaped = arrange(array.values, axes, PRESENTATION_AXES[len(axes)])
-    if names is not None:
-        shaped = shaped[order_by_name(names, array.names_along("presentation", axes), label, "the index")]
-    neurons = shaped.shape[-1]
-    if shaped.ndim == 2:
-        return shaped, image_of_row, f"{neurons} neurons, {len(shaped)} presentations"
-    rows = np.repeat(image_of_row, shaped.shape[1])
-    reading = f"{neurons} neurons, {shaped.shape[1]} repeats, {len(shaped)} images"
-    return shaped.reshape(-1, neurons), rows, reading
+    return Pair(stimuli, values, [reading, read], None if names is None else names_of(names), order)
 
 
 def load(definition: dict[str, Any], name: str) -> Recording:
@@ -179,157 +137,105 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     UserError
         If a file is unreadable, or does not say how images and responses belong together.
     """
-    if "test_set" in definition:
-        return _with_test_set(definition, name)
-    responses: np.ndarray | Presentations
-    order: np.ndarray | slice = slice(None)
-    image_of_row = names = None
-    if "image_of_presentation" in definition:
-        rows = _read_rows(definition, None, name)
-        image_of_row, reading = rows.image_of_row, rows.reading
-        shown, local = shown_images(image_of_row)
-        responses = by_image(local, rows.values)
-        stimuli, n_images = rows.images[shown], len(rows.images)
-        if len(shown) < n_images:
-            reading.append(f"{n_images - len(shown)} images were never shown and are left out")
-    else:
-        stimuli, responses, reading, names, order = _read_pair(definition, definition, name, name)
-        n_images, shown = len(stimuli), np.arange(len(stimuli))
-    labels, groups = (
-        read_labels(definition, key, names, n_images, image_of_row, shown)
-        for key in ("splits_from", "groups_from")
-    )
-    return Recording(
-        images=stimuli,
-        responses=responses,
-        split=tiers_of(labels, definition.get("tiers"), f"{name}.tiers"),
-        neurons=None,
-        source=f"files {definition['images']} and {definition['responses']}",
-        citation="",
-        repeat_averages=definition.get("repeat_averages", False),
-        groups=groups,
-        covariates=_covariates(definition, responses, order),
-        reading=reading,
-        image_names=names or shown.astype(str).tolist(),
-    )
-
-
-def _read_pair(of_images: dict[str, Any], definition: dict[str, Any], key: str, name: str) -> Pair:
-    """Images of one definition, whose key is ``key``, and dense responses of another."""
-    places = of_images["images"], definition["responses"]
-    layouts = of_images.get("layout"), definition.get("responses_layout")
-    keys = f"{key}.layout", f"{name}.responses_layout"
-    return pair(read_array(places[0]), read_array(places[1]), layouts, keys, places)
-
-
-class _Rows(NamedTuple):
-    """Images (image, channel, y, x), values (row, neuron), the image of every row, and phrases on them."""
-
-    images: np.ndarray
-    values: np.ndarray
-    image_of_row: np.ndarray
-    reading: list[str]
-
-
-def _read_rows(definition: dict[str, Any], others: tuple[dict[str, Any], str] | None, name: str) -> _Rows:
-    """Images and presentations.
-
-    Parameters
-    ----------
-    definition
-        With responses.
-    others
-        Definition with the images and its key; None if ``definition`` has them.
-    name
-        Key of ``definition``.
-    """
-    of_images, key = others or (definition, name)
-    if "image_of_presentation" not in definition:
-        images, dense, reading, *_ = _read_pair(of_images, definition, key, name)
-        rows = np.tile(np.arange(len(images)), len(dense))
-        flat = dense.reshape(len(rows), -1)
-        return _Rows(images, flat, np.where(np.isnan(flat).all(1), BLANK, rows), reading)
-    location, index_from = definition["responses"], definition["image_of_presentation"]
-    listed = read_array(index_from)
-    numbers = as_list(listed.values, index_from, "one number of an image per presentation")
-    base, blanks = definition.get("index_base"), definition.get("blanks", [])
-    place = of_images["images"]
-    stored = read_array(place)
-    if base is None:  # says which one to set
-        index_numbers(numbers, len(stored.values), None, f"{name}.index_base", index_from)
-    rows = np.arange(len(stored.values))
-    count = len(rows) if any(np.isin(rows + one, numbers).all() for one in (0, 1)) else None
-    images, read, _ = shape_images(stored, of_images.get("layout"), f"{key}.layout", place, count)
-    index, how = index_numbers(numbers, len(images), base, f"{name}.index_base", index_from, blanks)
-    layout = definition.get("responses_layout")
-    names = listed.names_along("presentation", ["presentation"])
-    values, image, kind = indexed_responses(
-        read_array(location), index, names, layout, f"{name}.responses_layout", location
-    )
-    return _Rows(images, values, image, [read, f"{kind}, {how}"])
-
-
-def _with_test_set(definition: dict[str, Any], name: str) -> Recording:
+    images, names, rows = _read(definition, (definition, name), name)
+    if "test_set" not in definition:
+        rows = rows._replace(covariates=_covariates(definition, rows, len(images)))
+        return recording_of(definition, name, images, names, rows)
     test, test_key = definition["test_set"], f"{name}.test_set"
-    first = _read_rows(definition, None, name)
     own = "images" in test
-    second = _read_rows(test, None if own else (definition, name), test_key)
-    pooled, offset = first.images, 0
-    if own:
-        if second.images.shape[1:] != pooled.shape[1:]:
-            raise UserError(
-                f"{test['images']}: has images of {second.images.shape[1:]} (channel, y, x) but those of "
-                f"{definition['images']} are {pooled.shape[1:]}"
-            )
-        pooled, offset = np.concatenate([pooled, second.images]), len(pooled)
-    if second.values.shape[1] != first.values.shape[1]:
+    test_images, _, others = _read(test, (test, test_key) if own else (definition, name), test_key)
+    shape = test_images.shape[1:]
+    if shape != images.shape[1:]:
         raise UserError(
-            f"{test['responses']}: has {second.values.shape[1]} neurons but {definition['responses']} has "
-            f"{first.values.shape[1]}"
+            f"{test['images']}: has images of {shape} (channel, y, x) but those of {definition['images']} "
+            f"are {images.shape[1:]}"
         )
-    rows = first.image_of_row
-    test_rows = np.where(second.image_of_row == BLANK, BLANK, second.image_of_row + offset)
-    twice = np.intersect1d(rows[rows != BLANK], test_rows)
+    n_neurons = rows.values.shape[1]
+    if others.values.shape[1] != n_neurons:
+        raise UserError(
+            f"{test['responses']}: has {others.values.shape[1]} neurons but {definition['responses']} has "
+            f"{n_neurons}"
+        )
+    names = [str(image) for image in range(len(images))]
+    if own:
+        names += [f"test {image}" for image in range(len(test_images))]
+        others = others._replace(image=np.where(others.image == BLANK, BLANK, others.image + len(images)))
+        images = np.concatenate([images, test_images])
+    first, second = (
+        one.image if one.given is not None else np.where(np.isnan(one.values).all(1), BLANK, one.image)
+        for one in (rows, others)
+    )
+    twice = np.intersect1d(first[first != BLANK], second)
     if len(twice):
         raise UserError(
             f"{test_key}: image {twice[0]} is also in {definition['responses']}: leave it out of one"
         )
-    shown, local = shown_images(np.concatenate([rows, test_rows]))
-    never = len(pooled) - len(shown)
-    return Recording(
-        images=pooled[shown],
-        responses=by_image(local, np.concatenate([first.values, second.values])),
-        split=np.where(np.isin(shown, test_rows), "test", ""),
-        neurons=None,
-        source=f"files {definition['images']} and {definition['responses']}",
-        citation="",
-        repeat_averages=definition.get("repeat_averages", False),
-        groups=read_labels(definition, "groups_from", None, len(pooled), None, shown),
-        reading=[
-            *first.reading,
-            *(f"test: {phrase}" for phrase in second.reading[0 if own else 1 :]),
-            *([f"{never} images were never shown and are left out"] if never else []),
-        ],
-        image_names=[f"test {i - offset}" if i >= offset > 0 else str(i) for i in shown],
+    both = Rows(
+        values=np.concatenate([rows.values, others.values]),
+        image=np.concatenate([first, second]),
+        given=None,
+        reading=[*rows.reading, *(f"test: {phrase}" for phrase in others.reading[0 if own else 1 :])],
     )
+    split = np.where(np.isin(np.arange(len(images)), second), "test", "")
+    return recording_of(definition, name, images, None, both, names, split)
 
 
-def _covariates(
-    definition: dict[str, Any],
-    responses: np.ndarray | Presentations,
-    order_of_images: np.ndarray | slice,
-) -> tuple[list[str], np.ndarray | Presentations] | None:
+def _read(
+    definition: dict[str, Any], of_images: tuple[dict[str, Any], str], name: str
+) -> tuple[np.ndarray, list[str] | None, Rows]:
+    """Images (image, channel, y, x) of a definition and key, their names, and the responses of another."""
+    places = of_images[0]["images"], definition["responses"]
+    layouts = of_images[0].get("layout"), definition.get("responses_layout")
+    keys = f"{of_images[1]}.layout", f"{name}.responses_layout"
+    images, responses = map(read_array, places)
+    if "image_of_presentation" not in definition:
+        found = pair(images, responses, layouts, keys, places)
+        image = np.argsort(np.arange(len(found.images))[found.order])
+        return found.images, found.names, rows_of(found.responses, image, None, found.reading)
+    index_from = definition["image_of_presentation"]
+    listed = read_array(index_from)
+    numbers = as_list(listed.values, index_from, "one number of an image per presentation")
+    n = len(images.values)
+    shows_all = any(np.isin(np.arange(n) + base, numbers).all() for base in (0, 1))
+    stimuli, _, read = _arrange_images(images, n if shows_all else None, layouts[0], keys[0], places[0])
+    base, blanks = definition.get("index_base"), definition.get("blanks", [])
+    index, how = index_numbers(numbers, len(stimuli), base, f"{name}.index_base", index_from, blanks)
+    rows = presented(responses, index, listed, layouts[1], keys[1], places[1])
+    return stimuli, None, rows._replace(reading=[read, f"{rows.reading[0]}, {how}"])
+
+
+def presented(
+    array: NamedArray, index: np.ndarray, listed: NamedArray, layout: Layout, key: str, label: str
+) -> Rows:
+    """Responses by presentation.
+
+    Parameters
+    ----------
+    array
+        (presentation, neuron), or (image, repeat, neuron) in any order that ``layout`` or names state.
+    index
+        (presentation,) index of the image.
+    listed
+        The index as stored; responses that name presentations, as it does, are matched to its names.
+    layout, key, label
+        As for :func:`whatwhere.recordings.layouts.stated_axes`.
+    """
+    values, theirs, reading = arrange_responses(array, ("presentation", len(index)), layout, key, label)
+    names = listed.names_along("presentation", ["presentation"])
+    if names is not None:
+        values = values[order_by_name(names, theirs, label, "the index")]
+    return rows_of(values, index, index, [reading])
+
+
+def _covariates(definition: dict[str, Any], rows: Rows, n_images: int) -> tuple[list[str], np.ndarray] | None:
     """Files of running speed and the like, whose axes are those of the responses without the neurons."""
     files = definition.get("covariates")
     if not files:
         return None
     layout = [word for word in definition.get("responses_layout", []) if word != "neuron"]
     order = layout if len(layout) == 2 else ["repeat", "image"]
-    if isinstance(responses, np.ndarray):
-        wanted, sizes = ("repeat", "image"), {"repeat": responses.shape[0], "image": responses.shape[1]}
-    else:
-        listed = read_array(definition["image_of_presentation"]).values.size
-        wanted, sizes = ("image", "repeat"), {"image": listed, "repeat": len(responses.values) // listed}
+    length = n_images if rows.given is None else len(rows.given)
+    sizes = {"image": length, "repeat": len(rows.values) // length}
     shape = tuple(sizes[word] for word in order)
     columns = []
     for location in files.values():
@@ -340,9 +246,5 @@ def _covariates(
                 f"{location}: has shape {values.shape}, expected {shape} ({', '.join(order)}): one value per "
                 "presentation"
             )
-        columns.append(arrange(values.reshape(shape), order, wanted))
-    stacked = np.stack(columns, -1)
-    if isinstance(responses, Presentations):
-        rows = stacked.reshape(-1, stacked.shape[-1])
-        return list(files), Presentations(rows, responses.row, responses.image, responses.repeat)
-    return list(files), to_float32(stacked[:, order_of_images])
+        columns.append(arrange(values.reshape(shape), order, ("image", "repeat")).reshape(-1))
+    return list(files), np.stack(columns, -1)

@@ -18,45 +18,31 @@ _CITATION = (
     "Cowley, Stan, Pillow & Smith 2023, Compact deep neural network models of visual cortex, bioRxiv, "
     "doi:10.1101/2023.11.22.568315"
 )
-_FOLDER = "data_V4_responses"
 
 SESSIONS = checksums_of("cowley2023")
-"""Checksums by session: single trials where they were published, averages over repeats elsewhere."""
+"""Checksums by session: single trials where published, averages over repeats elsewhere."""
 
 
 def load(definition: dict[str, Any], downloads: Path, mirror: str | None) -> Recording:
-    """Load one session.
+    """Loads one session: images (image, 3, 112, 112) uint8 and spike counts per 100 ms.
 
-    Parameters
-    ----------
-    definition
-        ``session``: a key of :data:`SESSIONS`.
-    downloads
-        Folder that keeps downloaded files.
-    mirror
-        Where to take them from instead of the public address, or None.
-
-    Returns
-    -------
-    Recording
-        Images (image, 3, 112, 112) uint8 and spike counts per 100 ms.
-
-    Raises
-    ------
-    UserError
-        If a file cannot be had or is not what was published.
+    ``definition`` has the key ``session``, a key of :data:`SESSIONS`. ``downloads``, ``mirror`` and errors as
+    for :func:`whatwhere.recordings.fetch.fetch`.
     """
     session = definition["session"]
     checksums = SESSIONS[session]
     kind = "responses_raw" if "responses_raw" in checksums else "responses_repeat_averaged"
 
     def get(path: str, checksum: str) -> Path:
-        return fetch(f"{_FOLDER}/{path}", checksum, ADDRESS, mirror, downloads / "cowley2023")
+        return fetch(f"data_V4_responses/{path}", checksum, ADDRESS, mirror, downloads / "cowley2023")
 
     responses = read_array(get(f"{kind}/responses_{session}.npy", checksums[kind])).values
     # (neuron, image, repeat), or (neuron, image) for averages
     responses = np.atleast_3d(responses).transpose(2, 1, 0)
-    images = _images(get(f"images/images_{session}.zip", checksums["images"]))
+    with open_tree(get(f"images/images_{session}.zip", checksums["images"])) as tree:
+        # Row i of the responses belongs to imageNNNN.jpg with the i-th smallest number.
+        names = in_numeric_order([name for name in tree.names if is_image(name)])
+        images = np.stack([decode_image(tree.read(name), tree.label(name)) for name in names])
     if len(images) != responses.shape[1]:
         raise UserError(f"cowley2023 {session}: {len(images)} images but responses to {responses.shape[1]}")
     return Recording(
@@ -68,10 +54,3 @@ def load(definition: dict[str, Any], downloads: Path, mirror: str | None) -> Rec
         citation=_CITATION,
         repeat_averages=kind == "responses_repeat_averaged",
     )
-
-
-def _images(path: Path) -> np.ndarray:
-    with open_tree(path) as tree:
-        # Row i of the responses belongs to imageNNNN.jpg with the i-th smallest number.
-        names = in_numeric_order([name for name in tree.names if is_image(name)])
-        return np.stack([decode_image(tree.read(name), tree.label(name)) for name in names])

@@ -17,7 +17,6 @@ from whatwhere.files import atomic
 logger = logging.getLogger(__name__)
 
 _TIMEOUT = 60
-_GIT_BLOB_DIGITS = 40
 
 
 def checksums_of(kind: str) -> dict[Any, dict[str, str]]:
@@ -27,11 +26,11 @@ def checksums_of(kind: str) -> dict[Any, dict[str, str]]:
 
 
 def has_checksum(content: bytes, checksum: str | None) -> bool:
-    """Whether ``content`` has this SHA-256 (64 digits) or git blob id (40); None accepts any content."""
+    """Whether ``content`` has a SHA-256 (64 digits) or git blob id (40 digits); None accepts any content."""
     if checksum is None:
         return True
-    if len(checksum) == _GIT_BLOB_DIGITS:
-        # Git names a file by the SHA-1 of this header and its content; it is no protection against forgery.
+    if len(checksum) == 40:
+        # Git names a file by the SHA-1 of this header and the content, no protection against forgery.
         header = b"blob %d\0" % len(content)
         return hashlib.sha1(header + content, usedforsecurity=False).hexdigest() == checksum
     return hashlib.sha256(content).hexdigest() == checksum
@@ -54,15 +53,15 @@ def fetch(file: str, checksum: str | None, address: str, mirror: str | None, dow
     address
         URL of the root of the publisher's layout.
     mirror
-        A folder or URL with the same layout to take it from instead, or None. Files of a folder are
+        Folder or URL with the publisher's layout that replaces the address, or None. Files of a folder are
         used where they are.
     downloads
-        Folder that keeps downloaded files; a damaged one is downloaded again.
+        Folder that keeps downloaded files; a damaged file is downloaded again.
 
     Raises
     ------
     UserError
-        If it cannot be had, or its content is not what was published.
+        If the file cannot be read or downloaded, or has another checksum.
     """
 
     def fault(path: Path) -> str | None:
@@ -81,29 +80,11 @@ def fetch(file: str, checksum: str | None, address: str, mirror: str | None, dow
 
 
 def download(url: str, path: Path, find_fault: Callable[[Path], str | None], reuse: bool = True) -> Path:
-    """Download one file, unless it is there; it appears whole and verified or not at all.
+    """Downloads ``url`` to ``path``, whole and verified or not at all, and returns ``path``.
 
-    Only one process at a time looks for a file and downloads it: jobs of several sessions may share it.
-
-    Parameters
-    ----------
-    url
-        Its address, http or https.
-    path
-        Where to keep it.
-    find_fault
-        Returns a phrase on what is wrong with a file, or None.
-    reuse
-        Whether a file that is there and right is used.
-
-    Returns
-    -------
-    ``path``.
-
-    Raises
-    ------
-    UserError
-        If it cannot be downloaded, is not what was expected or cannot be written.
+    Only one process at a time checks and downloads a file, because jobs of several sessions may share it.
+    ``find_fault`` returns a phrase on a fault of a file, or None. With ``reuse``, an earlier download without
+    a fault is used. UserError if the file cannot be downloaded or written, or has a fault.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Arrays in HDF5 files, those of NWB and MATLAB 7.3 among them, read through h5py."""
+"""Arrays in HDF5 files, also in files of NWB and MATLAB 7.3, read through h5py."""
 
 import contextlib
 import math
@@ -17,26 +17,21 @@ _CONVENTIONS = ("_FillValue", "missing_value", "scale_factor", "add_offset")
 
 @contextlib.contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open a file for reading, also where it cannot be locked.
+    """Opens a file for reading, also where the file cannot be locked.
 
-    Raises
-    ------
-    UserError
-        If it is no HDF5 file, is damaged, or another program has it open for writing.
+    UserError if the file is no HDF5 file, is damaged, or another program has it open for writing.
     """
     if path.is_dir():
-        raise UserError(f"{path}: is a folder, expected one HDF5 file: write the data as one")
+        raise UserError(f"{path}: is a folder, expected one HDF5 file: write the data as one file")
     try:
         content = h5py.File(path, "r", locking=False)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except (OSError, RuntimeError, ValueError) as error:
+        fault = "is damaged or not HDF5: write it again"
         if "already open for write" in str(error) or "unable to lock" in str(error):
-            raise UserError(
-                f"{path}: a program still writes it or was killed while it did: close it there, or run "
-                "h5clear -s on the file"
-            ) from error
-        raise UserError(f"{path}: is damaged or not HDF5: write it again") from error
+            fault = "a program still writes it or was killed while writing: close it, or run h5clear -s on it"
+        raise UserError(f"{path}: {fault}") from error
     with content:
         yield content
 
@@ -66,13 +61,7 @@ def label_of(item: h5py.Dataset | h5py.Group) -> str:
 
 
 def dataset_at(group: h5py.Group, name: str) -> h5py.Dataset:
-    """Dataset of this name in an open file or group.
-
-    Raises
-    ------
-    UserError
-        If there is none, a link is broken, or the values lie in another file.
-    """
+    """Dataset of an open group; UserError if it or its link is broken or missing, or values lie elsewhere."""
     label = f"{label_of(group).rstrip(':')}{'/' if group.name != '/' else ':'}{name}"
     found = group.get(name)
     if found is None:
@@ -81,14 +70,14 @@ def dataset_at(group: h5py.Group, name: str) -> h5py.Dataset:
         raise UserError(f"{label}: is a group, not an array")
     if found.file.filename != group.file.filename or found.is_virtual or found.external:
         raise UserError(
-            f"{label}: takes its values from other files: name the file that holds them, or write them into "
-            "this one"
+            f"{label}: takes its values from other files: name the file that holds the values, or write "
+            "them into this file"
         )
     return found
 
 
 def axis_names(dataset: h5py.Dataset) -> tuple[str | None, ...] | None:
-    """Names of the axes, by labels or else by dimension scales; None if there are none."""
+    """Names of the axes from labels or else dimension scales; None if there are none."""
     names = [scale and str(scale.name).rpartition("/")[2] for scale in _scales(dataset)]
     # h5py fails on labels of a fixed length.
     labels = dataset.attrs.get("DIMENSION_LABELS", [])
@@ -118,13 +107,10 @@ def _scales(dataset: h5py.Dataset) -> list[h5py.Dataset | None]:
 
 
 def read_dataset(dataset: h5py.Dataset) -> np.ndarray:
-    """All values of a dataset in an open file.
+    """Reads all values of a dataset.
 
-    Raises
-    ------
-    UserError
-        If it has no values, was never written in parts, is damaged, too large or compressed by a filter that
-        is not installed, or has attributes of netCDF.
+    UserError if it has no values, chunks that were never written or attributes of netCDF, is damaged, too
+    large, or compressed by a filter that is not installed.
     """
     label = label_of(dataset)
     if dataset.shape is None:
@@ -149,7 +135,7 @@ def read_dataset(dataset: h5py.Dataset) -> np.ndarray:
 
 
 def _check_written(dataset: h5py.Dataset, label: str) -> None:
-    """Refuse values that were never written: HDF5 would make them up."""
+    """Refuses chunks that were never written, for which HDF5 returns a fill value."""
     if dataset.chunks is None:
         missing, all_of = int(dataset.size > 0 and dataset.id.get_storage_size() == 0), 1
     else:

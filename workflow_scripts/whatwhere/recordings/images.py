@@ -3,59 +3,27 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from whatwhere.errors import UserError
 from whatwhere.recordings.archive import open_tree
 from whatwhere.recordings.array_files import as_list, read_any_array, read_array
-from whatwhere.recordings.arrays import indexed_responses, shape_responses
-from whatwhere.recordings.labels import labels_of_rows, read_labels, tiers_of
+from whatwhere.recordings.arrays import arrange_responses, presented
+from whatwhere.recordings.labels import has_one_of
 from whatwhere.recordings.matching import match, names_of, order_by_name
 from whatwhere.recordings.pictures import decode_image, decode_stack, in_numeric_order, is_image
-from whatwhere.recordings.presentations import (
-    BLANK,
-    Presentations,
-    by_image,
-    index_numbers,
-    shown_images,
-)
+from whatwhere.recordings.presentations import BLANK, index_numbers
 from whatwhere.recordings.recording import Recording
-from whatwhere.recordings.tables import Table, columns_of, is_table, read_table
+from whatwhere.recordings.rows import Rows, recording_of, rows_of
+from whatwhere.recordings.tables import Table, columns_of, is_table, read_table, refuse_long
 
 logger = logging.getLogger(__name__)
 
 ORDERS: dict[str, Callable[[list[str]], list[str]]] = {"natural": in_numeric_order, "sorted": sorted}
 """Orders of file names, ``file_order``: numbers by value, so that a2 comes before a10, or as Python sorts."""
-
-
-class _Rows(NamedTuple):
-    """Responses by row.
-
-    Attributes
-    ----------
-    image
-        (row,) index of the image, -1 for blanks.
-    values
-        (row, neuron).
-    given
-        (presentation,) index of the image as the file gives it, -1 for blanks; one row each unless the
-        responses have an axis of repeats; None if no file gives it.
-    neurons
-        (neuron,) names, or None.
-    covariates
-        Names of columns, and (row, covariate); None if there are none.
-    reading
-        Phrases on how they were read.
-    """
-
-    image: np.ndarray
-    values: np.ndarray
-    given: np.ndarray | None
-    neurons: np.ndarray | None
-    covariates: tuple[list[str], np.ndarray] | None
-    reading: list[str]
+_LABELS = ("splits_from", "groups_from")
 
 
 def load(definition: dict[str, Any], name: str) -> Recording:
@@ -78,36 +46,10 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         If a file is unreadable, or does not say how pictures and responses belong together.
     """
     files, pictures = _read_pictures(definition, name)
-    location = definition["responses"]
-    table = read_table(Path(location)) if is_table(location) else None
-    rows = (
-        _from_array(definition, files, name) if table is None else _from_table(table, definition, files, name)
-    )
-    shown, local = shown_images(rows.image)
-    if len(shown) < len(files):
-        logger.warning("%s: %d images have no row and are left out", location, len(files) - len(shown))
-    responses = by_image(local, rows.values)
-    covariates = rows.covariates and (
-        rows.covariates[0],
-        Presentations(rows.covariates[1], responses.row, responses.image, responses.repeat),
-    )
-    labels, groups = (
-        _labels(key, definition, table, files, rows, shown) for key in ("splits_from", "groups_from")
-    )
-    kept = [pictures[index] for index in shown]
-    return Recording(
-        images=np.stack(kept) if len({picture.shape for picture in kept}) == 1 else kept,
-        responses=responses,
-        split=tiers_of(labels, definition.get("tiers"), f"{name}.tiers"),
-        neurons=rows.neurons,
-        source=f"files {definition['images']} and {location}",
-        citation="",
-        repeat_averages=definition.get("repeat_averages", False),
-        groups=groups,
-        covariates=covariates,
-        reading=rows.reading,
-        image_names=[files[index] for index in shown],
-    )
+    read = _from_table if is_table(definition["responses"]) else _from_array
+    rows = read(definition, files, name)
+    alike = len({picture.shape for picture in pictures}) == 1
+    return recording_of(definition, name, np.stack(pictures) if alike else pictures, files, rows)
 
 
 def list_pictures(location: str) -> list[str]:
@@ -131,16 +73,9 @@ def _read_pictures(definition: dict[str, Any], name: str) -> tuple[list[str], li
     files = ORDERS[definition.get("file_order", "natural")](list_pictures(location))
     with open_tree(location) as tree:
         pictures = [decode_image(tree.read(file), tree.label(file), background) for file in files]
-        labels = [tree.label(file) for file in files]
-    _check_alike(pictures, labels, files, definition["image"], name)
-    return files, pictures
-
-
-def _check_alike(
-    pictures: list[np.ndarray], labels: list[str], files: list[str], image: dict[str, Any], name: str
-) -> None:
-    first = pictures[0]
-    for picture, label in zip(pictures, labels, strict=True):
+    first, image = pictures[0], definition["image"]
+    for picture, file in zip(pictures, files, strict=True):
+        label = f"{location}: {file}"
         if picture.dtype != first.dtype:
             raise UserError(
                 f"{label}: has {picture.dtype} pixels but {files[0]} has {first.dtype}: save all images with "
@@ -151,6 +86,7 @@ def _check_alike(
                 f"{label}: has shape {picture.shape} but {files[0]} has {first.shape} (channel, y, x): set "
                 f"{name}.image.size or image.crop"
             )
+    return files, pictures
 
 
 def _check_order(files: list[str], definition: dict[str, Any], name: str, what: str) -> str:
@@ -168,7 +104,8 @@ def _check_order(files: list[str], definition: dict[str, Any], name: str, what: 
     )
 
 
-def _from_table(table: Table, definition: dict[str, Any], files: list[str], name: str) -> _Rows:
+def _from_table(definition: dict[str, Any], files: list[str], name: str) -> Rows:
+    table = read_table(Path(definition["responses"]))
     listed = ", ".join(table.header[:20]) + (", ..." if len(table.header) > 20 else "")
     if "neurons" not in definition:
         raise UserError(
@@ -178,13 +115,14 @@ def _from_table(table: Table, definition: dict[str, Any], files: list[str], name
     neurons = columns_of(table, definition["neurons"], f"{name}.neurons")
     covariates = columns_of(table, definition.get("covariates", []), f"{name}.covariates")
     left_out = definition.get("leave_out", {})
-    others = {column: "covariates" for column in covariates} | dict.fromkeys(left_out, "leave_out")
-    for what in ("image_of_presentation", "splits_from", "groups_from"):
+    others = dict.fromkeys(covariates, "covariates") | dict.fromkeys(left_out, "leave_out")
+    for what in ("image_of_presentation", *_LABELS):
         if definition.get(what) in table.header:
             others[definition[what]] = what
     both = next((column for column in neurons if column in others), None)
     if both is not None:
         raise UserError(f"{name}.neurons: '{both}' is also under {others[both]}: choose one")
+    refuse_long(table, neurons, others)
     reading = [f"{len(neurons)} neurons: {', '.join(neurons[:5])}{', ...' if len(neurons) > 5 else ''}"]
     ignored = [column for column in table.header if column not in neurons and column not in others]
     if ignored:
@@ -200,57 +138,67 @@ def _from_table(table: Table, definition: dict[str, Any], files: list[str], name
             )
         index = np.arange(len(files))
     for column, values in left_out.items():
-        kept = ~_is_one_of(table, column, values, f"{name}.leave_out")
-        reading.append(f"{(~kept).sum()} rows of {column} {', '.join(map(str, values))} are left out")
-        index = np.where(kept, index, BLANK)
-    measured = np.stack([table.numbers(c) for c in covariates], 1) if covariates else None
-    return _Rows(
-        image=index,
-        values=np.stack([table.numbers(column) for column in neurons], 1),
-        given=index,
-        neurons=np.array(neurons, str),
-        covariates=None if measured is None else (covariates, measured),
-        reading=[how, *reading],
+        _check_column(table, column, f"{name}.leave_out")
+        left = has_one_of(_labels(table, column).tolist(), values, f"{name}.leave_out.{column}")
+        reading.append(f"{left.sum()} rows of {column} {', '.join(map(str, values))} are left out")
+        index = np.where(left, BLANK, index)
+    values, *measured = (
+        np.stack([table.numbers(column) for column in columns], 1)
+        for columns in (neurons, covariates)
+        if columns
     )
+    return Rows(
+        values=values,
+        image=index,
+        given=index,
+        reading=[how, *reading],
+        neurons=np.array(neurons, str),
+        covariates=(covariates, measured[0]) if measured else None,
+        labels={key: _labels(table, definition[key]) for key in _LABELS if definition.get(key) in others},
+    )
+
+
+def _check_column(table: Table, column: str, key: str) -> None:
+    if column not in table.header:
+        raise UserError(f"{key}: {table.path} has no column '{column}' but {', '.join(table.header)}")
+
+
+def _labels(table: Table, column: str) -> np.ndarray:
+    """Labels in a column, truth values in lower case."""
+    found = table.text(column).to_numpy(str)
+    lower = np.char.lower(found)
+    return lower if set(np.unique(lower)) <= {"true", "false"} else found
 
 
 def _index_of_table(
     table: Table, definition: dict[str, Any], files: list[str], name: str
 ) -> tuple[np.ndarray, str]:
     column, blanks = definition["image_of_presentation"], definition.get("blanks", [])
-    if column not in table.header:
-        found = ", ".join(table.header)
-        raise UserError(f"{name}.image_of_presentation: {table.path} has no column '{column}' but {found}")
+    _check_column(table, column, f"{name}.image_of_presentation")
     label = f"{table.path}, column '{column}'"
     if "index_base" not in definition:
         index, how = match(table.text(column).tolist(), files, label, blanks)
         left = f", {(index == BLANK).sum()} presentations of blanks are left out" if blanks else ""
         return index, f"images from the column '{column}' by {how}{left}"
-    order = _check_order(files, definition, name, f"numbers in the {label} count files")
     words = table.text(column).isin([blank for blank in blanks if isinstance(blank, str)]).to_numpy()
-    numbers = table.numbers(column, ~words)
-    base = definition["index_base"]
+    return _count_files(table.numbers(column, ~words), definition, files, name, f"the {label}")
+
+
+def _count_files(
+    numbers: np.ndarray, definition: dict[str, Any], files: list[str], name: str, label: str
+) -> tuple[np.ndarray, str]:
+    """Index of the image of every presentation from numbers that count the files, and how they were read."""
+    base, blanks = definition.get("index_base"), definition.get("blanks", [])
     index, how = index_numbers(numbers, len(files), base, f"{name}.index_base", label, blanks)
-    return index, f"{order}; {how}"
+    return index, f"{_check_order(files, definition, name, f'numbers in {label} count files')}; {how}"
 
 
-def _is_one_of(table: Table, column: str, values: list[Any], key: str) -> np.ndarray:
-    """(row,) whether a column holds one of some values; UserError if there is no such column or value."""
-    if column not in table.header:
-        raise UserError(f"{key}: {table.path} has no column '{column}'")
-    text = table.text(column)
-    missing = next((value for value in values if not (text == str(value)).any()), None)
-    if missing is not None:
-        found = ", ".join(sorted(set(text))[:10])
-        raise UserError(f"{key}.{column}: there is no '{missing}', there are {found}")
-    return text.isin([str(value) for value in values]).to_numpy()
-
-
-def _from_array(definition: dict[str, Any], files: list[str], name: str) -> _Rows:
+def _from_array(definition: dict[str, Any], files: list[str], name: str) -> Rows:
     location, layout = definition["responses"], definition.get("responses_layout")
     stored, key = read_array(location), f"{name}.responses_layout"
     if "image_of_presentation" not in definition:
-        dense, read, labels = shape_responses(stored, len(files), layout, key, location)
+        counted = ("image", len(files))
+        values, labels, reading = arrange_responses(stored, counted, layout, key, location)
         if labels is not None and labels.dtype.kind in "OSU":
             index, how = match(names_of(labels), files, location)
             how = f"images by {how}"
@@ -258,36 +206,14 @@ def _from_array(definition: dict[str, Any], files: list[str], name: str) -> _Row
             order_by_name(None, labels, location, definition["images"])
             how = _check_order(files, definition, name, f"the images of {location} are the files")
             index = np.arange(len(files))
-        rows = np.tile(index, len(dense))
-        return _Rows(rows, dense.reshape(len(rows), -1), None, None, None, [read, how])
-    index_from, blanks = definition["image_of_presentation"], definition.get("blanks", [])
+        return rows_of(values, index, None, [reading, how])
+    index_from = definition["image_of_presentation"]
     listed = read_any_array(index_from)
     given = as_list(listed.values, index_from, "one name or number per presentation")
     if given.dtype.kind in "OU":
-        index, how = match(given.tolist(), files, index_from, blanks)
+        index, how = match(given.tolist(), files, index_from, definition.get("blanks", []))
         how = f"images by {how}"
     else:
-        base = definition.get("index_base")
-        index, how = index_numbers(given, len(files), base, f"{name}.index_base", index_from, blanks)
-        how = f"{_check_order(files, definition, name, f'numbers in {index_from} count files')}; {how}"
-    values, image, read = indexed_responses(
-        stored, index, listed.names_along("presentation", ["presentation"]), layout, key, location
-    )
-    return _Rows(image, values, index, None, None, [read, how])
-
-
-def _labels(
-    key: str,
-    definition: dict[str, Any],
-    table: Table | None,
-    files: list[str],
-    rows: _Rows,
-    shown: np.ndarray,
-) -> np.ndarray | None:
-    """Labels of the images shown from a column of the table or from a file."""
-    if table is None or definition.get(key) not in table.header:
-        return read_labels(definition, key, files, len(files), rows.given, shown)
-    found = table.text(definition[key]).to_numpy(str)
-    if set(np.unique(np.char.lower(found))) <= {"true", "false"}:
-        found = np.char.lower(found)
-    return labels_of_rows(found, rows.image, shown, f"{table.path}, column '{definition[key]}'")
+        index, how = _count_files(given, definition, files, name, index_from)
+    rows = presented(stored, index, listed, layout, key, location)
+    return rows._replace(reading=[*rows.reading, how])

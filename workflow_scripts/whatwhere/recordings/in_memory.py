@@ -71,22 +71,21 @@ def _plain(values: Any, name: str) -> np.ndarray:
     if isinstance(values, np.ma.MaskedArray):
         return np.ma.filled(values.astype(np.float64), np.nan) if np.ma.is_masked(values) else values.data
     if isinstance(values, pd.DataFrame):
-        return _plain(_columns(values, name), name)
+        values = [_column(column) for _, column in values.items()]
+        return np.stack(values, 1) if values else np.empty((0, 0))
     if isinstance(values, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
         return _column(values)
     if sparse.issparse(values):
         return values.toarray()
-    if isinstance(values, (list, tuple)) and any(not _is_simple(value) for value in values):
-        parts = [_plain(value, name) for value in values]
-        if len({part.shape for part in parts}) > 1:
-            raise UserError(f"{name}: rows differ in length: give one array")
-        return np.stack(parts)
     try:
+        # numpy would drop the masks of masked arrays in a list.
+        if isinstance(values, (list, tuple)) and any(np.ndim(value) for value in values):
+            return np.stack([_plain(value, name) for value in values])
         return np.asarray(values)
     except (ValueError, TypeError, RuntimeError) as error:
-        if isinstance(values, (list, tuple)):
-            raise UserError(f"{name}: rows differ in length: give one array") from error
-        raise UserError(f"{name}: {type(values).__name__} is no array that numpy can read") from error
+        raise UserError(
+            f"{name}: {type(values).__name__} is no array: give numbers, in rows of one length"
+        ) from error
 
 
 def _from_tensor(values: torch.Tensor, name: str) -> np.ndarray:
@@ -94,34 +93,21 @@ def _from_tensor(values: torch.Tensor, name: str) -> np.ndarray:
         data, mask = values.get_data(), values.get_mask()
         return np.where(_from_tensor(mask, name), _from_tensor(data, name), np.nan)
     try:
-        dense = values.detach().to_dense() if values.layout != torch.strided else values.detach()
+        dense = values.detach().to_dense()
         # numpy has no bfloat16.
         small = dense.is_floating_point() and dense.dtype not in (torch.float32, torch.float64)
-        return (dense.float() if small else dense).cpu().resolve_conj().resolve_neg().numpy()
+        return (dense.float() if small else dense).numpy(force=True)
     except (RuntimeError, TypeError) as error:
         # Without memory, quantized, or of rows of several lengths.
         raise UserError(f"{name}: {type(values).__name__} of {values.dtype} is no plain tensor") from error
 
 
-def _is_simple(value: Any) -> bool:
-    """Whether numpy reads a part of a list without loss."""
-    if isinstance(value, (list, tuple)):
-        return all(_is_simple(part) for part in value)
-    return value is None or np.isscalar(value) or type(value) is np.ndarray
-
-
-def _columns(table: pd.DataFrame, name: str) -> np.ndarray:
-    columns = [_column(table.iloc[:, position]) for position in range(table.shape[1])]
-    if not columns:
-        raise UserError(f"{name}: has no columns")
-    return np.stack(columns, 1)
-
-
 def _column(values: Any) -> np.ndarray:
     """One column; missing numbers are NaN."""
-    dtype = values.dtype
-    if pd.api.types.is_bool_dtype(dtype) and not values.isna().any():
+    if not isinstance(values.dtype, pd.api.extensions.ExtensionDtype) or not pd.api.types.is_numeric_dtype(
+        values
+    ):
+        return np.asarray(values)
+    if pd.api.types.is_bool_dtype(values) and not values.isna().any():
         return values.to_numpy(dtype=bool)
-    if pd.api.types.is_numeric_dtype(dtype) and pd.api.types.is_extension_array_dtype(dtype):
-        return values.to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.asarray(values)
+    return values.to_numpy(dtype=np.float64, na_value=np.nan)

@@ -28,7 +28,7 @@ def input_files(definition: dict[str, Any]) -> list[str]:
         for key, place in _places(definition, kind.files)
         # Other keys name columns of a table, unless there is such a file.
         if not table or key in ("images", "responses") or place.is_file()
-        for file in _parts(place)
+        for file in _tracked(place)
     ]
 
 
@@ -62,9 +62,9 @@ def _places(definition: dict[str, Any], keys: Iterable[str]) -> Iterator[tuple[s
             yield key, split_location(value)[0]
 
 
-def _parts(path: Path) -> list[str]:
-    """Files of a folder that are tracked: parts of a session, or pictures. Of a file, the file itself."""
-    parts = [part for name in sensorium.TRACKED for part in sorted(path.rglob(name))]
-    if not parts and path.is_dir():
-        parts = [path / name for name in files_below(path) if is_image(name)]
-    return [str(part) for part in parts or [path]]
+def _tracked(path: Path) -> list[str]:
+    """Files of a folder that are tracked: files of a session, or pictures. Of a file, the file itself."""
+    files = [file for name in sensorium.TRACKED for file in sorted(path.rglob(name))]
+    if not files and path.is_dir():
+        files = [path / name for name in files_below(path) if is_image(name)]
+    return [str(file) for file in files or [path]]

@@ -1,5 +1,6 @@
 """Splits and groups that files or columns give to images or presentations."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from whatwhere.dataset import SPLITS
 from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import as_list, read_any_array
-from whatwhere.recordings.matching import order_by_name
+from whatwhere.recordings.matching import as_text, order_by_name
 from whatwhere.recordings.presentations import BLANK
 
 LEFT_OUT = "left out"
@@ -17,17 +18,8 @@ LEFT_OUT = "left out"
 def split_names(array: np.ndarray, label: str) -> np.ndarray:
     """Names of splits: as they are, or from 0 (train), 1 (validation), 2 (test) and -1 (none).
 
-    Parameters
-    ----------
-    array
-        (image,) names, whole numbers or truth values, which become ``true`` and ``false``.
-    label
-        What to call it in messages.
-
-    Raises
-    ------
-    UserError
-        If it is no list of names or such numbers.
+    Truth values of the (image,) array become ``true`` and ``false``; UserError, with the array's ``label``,
+    if it is no list of names or such numbers.
     """
     array = as_list(array, label, "one split per image")
     if array.dtype.kind == "b":
@@ -38,9 +30,9 @@ def split_names(array: np.ndarray, label: str) -> np.ndarray:
         if not np.isin(array, (-1, 0, 1, 2)).all():
             raise UserError(f"{label}: numbers must be 0 (train), 1 (validation), 2 (test) or -1 (none)")
         return np.array([*SPLITS, ""])[array.astype(int)]
-    if array.dtype.kind == "U" or all(isinstance(value, str) for value in array.tolist()):
-        return np.char.rstrip(array.astype(str))  # MATLAB pads rows of letters
-    raise UserError(f"{label}: holds {array.dtype}, expected names of splits")
+    if not all(isinstance(value, str) for value in array.tolist()):
+        raise UserError(f"{label}: holds {array.dtype}, expected names of splits")
+    return np.char.rstrip(array.astype(str))  # MATLAB pads rows of letters
 
 
 def read_labels(
@@ -90,10 +82,10 @@ def read_labels(
         raise UserError(
             f"{label}: may list {n_images} images or as many presentations: sort the presentations by image"
         )
-    return labels_of_rows(labels, image_of_row, shown, label)
+    return labels_of_rows(labels, image_of_row, label)
 
 
-def labels_of_rows(labels: np.ndarray, image_of_row: np.ndarray, shown: np.ndarray, label: str) -> np.ndarray:
+def labels_of_rows(labels: np.ndarray, image_of_row: np.ndarray, label: str) -> np.ndarray:
     """Labels of the images that were shown from one per presentation; parameters as in :func:`read_labels`.
 
     Raises
@@ -102,18 +94,16 @@ def labels_of_rows(labels: np.ndarray, image_of_row: np.ndarray, shown: np.ndarr
         If presentations of one image have different labels.
     """
     rows = np.flatnonzero(image_of_row != BLANK)
-    place = np.searchsorted(shown, image_of_row[rows])
-    first = np.full(len(shown), -1)
-    first[place[::-1]] = rows[::-1]
-    torn = np.flatnonzero(labels[rows] != labels[first[place]])
+    _, first, place = np.unique(image_of_row[rows], return_index=True, return_inverse=True)
+    of_image = labels[rows[first]]
+    torn = np.flatnonzero(labels[rows] != of_image[place])
     if len(torn):
-        row = rows[torn[0]]
-        other = first[place[torn[0]]]
+        row, other = rows[torn[0]], rows[first[place[torn[0]]]]
         raise UserError(
             f"{label}: presentations {other} and {row} show one image but are {str(labels[other])!r} and "
-            f"{str(labels[row])!r}: give them the same"
+            f"{str(labels[row])!r}: give them one label"
         )
-    return labels[first]
+    return of_image
 
 
 def tiers_of(labels: np.ndarray | None, tiers: dict[str, list[Any]] | None, key: str) -> np.ndarray | None:
@@ -141,9 +131,9 @@ def tiers_of(labels: np.ndarray | None, tiers: dict[str, list[Any]] | None, key:
     if labels is None:
         return None
     if tiers is None:
-        unknown = next((name for name in labels.tolist() if name not in (*SPLITS, "")), None)
-        if unknown is not None:
-            image = labels.tolist().index(unknown)
+        image = int(np.argmin(np.isin(labels, (*SPLITS, ""))))
+        unknown = str(labels[image])
+        if unknown not in (*SPLITS, ""):
             example = (
                 "{train: [false], test: [true]}" if unknown in ("true", "false") else f"{{test: [{unknown}]}}"
             )
@@ -154,17 +144,19 @@ def tiers_of(labels: np.ndarray | None, tiers: dict[str, list[Any]] | None, key:
         return labels
     split = np.where(np.isin(labels, (*SPLITS, "")), labels, LEFT_OUT).astype("U10")
     used: dict[str, str] = {}
-    for part, names in tiers.items():
-        for name in map(_as_text, names):
+    for target, names in tiers.items():
+        for name in map(as_text, names):
             if name in used:
-                raise UserError(f"{key}: '{name}' stands under {used[name]} and {part}: choose one")
-            if name not in labels:
-                found = ", ".join(sorted(set(labels.tolist())))
-                raise UserError(f"{key}.{part}: there is no '{name}', there are {found}")
-            used[name] = part
-            split[labels == name] = part
+                raise UserError(f"{key}: '{name}' stands under {used[name]} and {target}: choose one")
+            used[name] = target
+        split[has_one_of(labels.tolist(), names, f"{key}.{target}")] = target
     return split
 
 
-def _as_text(name: Any) -> str:
-    return str(name).lower() if isinstance(name, bool) else str(name)
+def has_one_of(texts: Sequence[str], values: Sequence[Any], key: str) -> np.ndarray:
+    """Whether each text of a column is one of the values that ``key`` lists; UserError if none is a value."""
+    wanted = [as_text(value) for value in values]
+    missing = next((value for value in wanted if value not in set(texts)), None)
+    if missing is not None:
+        raise UserError(f"{key}: there is no '{missing}', there are {', '.join(sorted(set(texts))[:10])}")
+    return np.isin(texts, wanted)

@@ -37,8 +37,9 @@ def match(
     UserError
         If a value names no image, two values name one, or two images have one name.
     """
-    values = [_composed(value) for value in values]
-    files = [_composed(file) for file in files]
+    values, files = (
+        [unicodedata.normalize("NFC", one.strip()) for one in names] for names in (values, files)
+    )
     empty = set(map(str, blanks))
     named = [value for value in dict.fromkeys(values) if value not in empty]
     folders = {value.replace("\\", "/").rpartition("/")[0] for value in named}
@@ -50,8 +51,14 @@ def match(
         fewest = min(fewest, unknown, key=len)
         if unknown or not named or (how != "path" and len(folders) > 1):
             continue
-        _refuse_doubles(keys, wanted, named, label)
-        place = {value: index[key] for value, key in zip(named, wanted, strict=True)}
+        times, last = Counter(keys), dict(zip(wanted, named, strict=True))
+        for value, key in zip(named, wanted, strict=True):
+            if times[key] > 1:
+                raise UserError(f"{label}: two images are named '{key}': give their paths, or rename one")
+            if last[key] != value:
+                both = f"'{value}' and '{last[key]}'"
+                raise UserError(f"{label}: {both} name one image: give the names of image files")
+        place = {value: index[key] for key, value in last.items()}
         return np.array([place.get(value, BLANK) for value in values]), how
     raise UserError(
         f"{label}: there is no image '{(fewest or values)[0]}': give the names of image files, set "
@@ -61,16 +68,22 @@ def match(
 
 def names_of(labels: np.ndarray | list[str]) -> list[str]:
     """Labels along an axis as text, whole numbers without decimals."""
-    return [
-        str(int(one)) if isinstance(one, float) and one.is_integer() else str(one)
-        for one in np.asarray(labels).tolist()
-    ]
+    return [as_text(one) for one in np.asarray(labels).tolist()]
+
+
+def as_text(value: Any) -> str:
+    """Text of a label: whole numbers without decimals, truth values in lower case."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else f"{value:g}"
+    return str(value)
 
 
 def order_by_name(
     images: np.ndarray | list[str] | None, responses: np.ndarray | None, label: str, other: str
 ) -> np.ndarray | slice:
-    """Position in the responses of every image, by the names that both sides give.
+    """Position in the responses of every image, (image,), or a slice if the responses name no images.
 
     Parameters
     ----------
@@ -78,10 +91,6 @@ def order_by_name(
         (image,) names of the images on each side, or None if it has none.
     label, other
         What to call the responses and the images in messages.
-
-    Returns
-    -------
-    (image,) positions, or a slice that keeps the order if the responses name no images.
 
     Raises
     ------
@@ -109,11 +118,6 @@ def order_by_name(
     return np.array([place[name] for name in ours])
 
 
-def _composed(text: str) -> str:
-    """Text with accents as one letter each: systems store them differently."""
-    return unicodedata.normalize("NFC", text.strip())
-
-
 def _file_name(path: str) -> str:
     return path.replace("\\", "/").rpartition("/")[2]
 
@@ -121,14 +125,3 @@ def _file_name(path: str) -> str:
 def _stem(path: str) -> str:
     name = _file_name(path)
     return PurePosixPath(name).stem if is_image(name) else name
-
-
-def _refuse_doubles(keys: list[str], wanted: list[str], named: list[str], label: str) -> None:
-    files, values = Counter(keys), Counter(wanted)
-    double = next((key for key in wanted if files[key] > 1), None)
-    if double is not None:
-        raise UserError(f"{label}: two images are named '{double}': give their paths, or rename one")
-    key = next((key for key in wanted if values[key] > 1), None)
-    if key is not None:
-        both = [value for value, short in zip(named, wanted, strict=True) if short == key]
-        raise UserError(f"{label}: '{both[0]}' and '{both[1]}' name one image: give the names of image files")

@@ -1,7 +1,6 @@
 """Arrays in MATLAB files: version 5 to 7 through scipy, 7.3 through h5py.
 
-pymatreader reads both but drops every axis of length 1 (one neuron, one repeat), also in structures, whose
-true shapes it does not tell.
+pymatreader reads both but drops every axis of length 1 (one neuron, one repeat).
 """
 
 from pathlib import Path
@@ -13,25 +12,19 @@ from whatwhere.errors import UserError
 from whatwhere.recordings.archive import choose
 from whatwhere.recordings.hdf5 import dataset_at, dataset_names, open_hdf5, read_dataset
 
+_NO_ARRAY = (
+    "is a cell, an object or several structures, expected an array of numbers or letters or a cell of texts"
+)
+
 
 def read_matlab(path: Path, inside: str | None) -> np.ndarray:
-    """One array with the axes that MATLAB shows: a list of n is n x 1 or 1 x n.
+    """Reads one array with the axes that MATLAB shows: a list of n is n x 1 or 1 x n.
 
-    Texts lose the blanks at their end, with which MATLAB makes rows of letters equally long.
-
-    Parameters
-    ----------
-    path
-        File of any version from 5 on.
-    inside
-        Name of a variable or, with dots, of a field of a structure; None for the only one.
-
-    Raises
-    ------
-    UserError
-        If the file is damaged, or holds no such array; objects and cells of anything but text are none.
+    ``inside`` is the name of a variable or, with dots, of a field of a structure; None for the only array.
+    Texts lose the blanks at their end, with which MATLAB makes rows of letters equally long. UserError if the
+    file is damaged or holds no such array; objects and cells of anything but text are none.
     """
-    # MATLAB and h5py name fields by dots and slashes.
+    # MATLAB separates fields by dots, h5py by slashes.
     wanted = None if inside is None else inside.replace("/", ".")
     return _read_new(path, wanted) if h5py.is_hdf5(path) else _read_old(path, wanted)
 
@@ -52,20 +45,13 @@ def _read_old(path: Path, inside: str | None) -> np.ndarray:
         return np.char.rstrip(array) if array.dtype.kind == "U" else array
     cells = [np.asarray(cell) for cell in array.flat] if array.dtype.names is None else []
     if not cells or any(cell.dtype.kind != "U" or cell.size > 1 for cell in cells):
-        raise _no_array(f"{path}:{name}")
+        raise UserError(f"{path}:{name}: {_NO_ARRAY}")
     return np.array(["".join(cell.flat).rstrip() for cell in cells]).reshape(array.shape)
-
-
-def _no_array(label: str) -> UserError:
-    return UserError(
-        f"{label}: is a cell, an object or several structures, expected an array of numbers or letters, or a "
-        "cell of texts"
-    )
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays of a file of version 5 to 7 by name."""
-    # Only here, because most recordings do without it.
+    # Most recordings do without scipy.io.
     from scipy import io, sparse
 
     try:
@@ -81,7 +67,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _fields(name: str, value: np.ndarray) -> dict[str, np.ndarray]:
-    """Arrays of a variable by name: itself, or the fields of a structure."""
+    """Arrays of a variable by name: the variable, or the fields of a structure."""
     if value.dtype.names is None or value.size != 1:
         return {name: value}
     found: dict[str, np.ndarray] = {}
@@ -107,7 +93,7 @@ def _read_new(path: Path, inside: str | None) -> np.ndarray:
                 texts = ["" if "MATLAB_empty" in cell.attrs else _letters(cell) for cell in cells]
                 return np.array(["".join(text) for text in texts]).reshape(dataset.shape[::-1])
         if kind == "cell" or "MATLAB_object_decode" in dataset.attrs:
-            raise _no_array(f"{path}:{name}")
+            raise UserError(f"{path}:{name}: {_NO_ARRAY}")
         if "MATLAB_empty" in dataset.attrs:
             raise UserError(f"{path}:{name}: is empty")
         if kind == "char":

@@ -1,7 +1,7 @@
 """Sessions in NWB files, the format of the DANDI archive (kind ``nwb``), read through h5py.
 
-pynwb refuses a whole file for one object of an extension whose specification the file does not store, such
-as an eye tracker that nobody asks for, and leaves out images of a type that it does not know.
+pynwb refuses a whole file for one object of an extension whose specification the file does not store, and
+leaves out images of an unknown type.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,8 +15,8 @@ import numpy as np
 
 from whatwhere.errors import UserError
 from whatwhere.recordings.hdf5 import dataset_at, label_of, open_hdf5, read_dataset
-from whatwhere.recordings.labels import labels_of_rows, split_names, tiers_of
-from whatwhere.recordings.matching import match
+from whatwhere.recordings.labels import has_one_of, labels_of_rows, split_names, tiers_of
+from whatwhere.recordings.matching import match, names_of
 from whatwhere.recordings.nwb_responses import averages, count_spikes, invalid, sample_times
 from whatwhere.recordings.pictures import in_numeric_order
 from whatwhere.recordings.presentations import BLANK, by_image, index_numbers, shown_images
@@ -34,23 +34,24 @@ _ROLES = {
 
 
 def load(definition: dict[str, Any], name: str) -> Recording:
-    """Load one session: images, when they were shown, and responses in a window after that.
+    """Loads one session: images, onsets of their presentations, and responses in a window after the onsets.
 
     Parameters
     ----------
     definition
-        ``path``: the file. ``images``, ``presentations``, ``responses`` (one series or several): names in it,
-        needed where there are several. ``layout``: axes of images, [image, y, x] with channels last if left
-        out. ``image_of_presentation``, ``splits_from``, ``groups_from``, ``covariates``, ``leave_out``:
-        columns of the table of presentations. ``index_base``, ``file_order``, ``blanks``: meaning of the
-        numbers or names in ``image_of_presentation``. ``window``: from and to in ms after the onset.
+        ``path``: the file. ``images``, ``presentations``, ``responses`` (one series or several): names in the
+        file, needed where there are several. ``layout``: axes of images, by default [image, y, x] with
+        channels last. ``image_of_presentation``, ``splits_from``, ``groups_from``, ``covariates``,
+        ``leave_out``: columns of the table of presentations. ``index_base``, ``file_order``, ``blanks``:
+        meaning of the numbers or names in ``image_of_presentation``. ``window``: from and to in ms after the
+        onset.
     name
-        The dataset's key, for messages.
+        Key of the dataset, for messages.
 
     Raises
     ------
     UserError
-        If the file is unreadable, or does not hold what is named.
+        If the file is unreadable or does not hold a named object.
     """
     path = Path(definition["path"])
     first, last = (edge / 1000 for edge in definition["window"])
@@ -68,18 +69,22 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         values, neurons, where = _responses(content, types, definition, onsets, (first, last), name)
         values[invalid(content, onsets, (first, last))] = np.nan
         lost = np.isnan(values).all(1) & (index != BLANK)
-        left = _left_out(column, definition.get("leave_out", {}), len(onsets), f"{name}.leave_out")
+        left = np.zeros(len(onsets), bool)
+        for one, unwanted in definition.get("leave_out", {}).items():
+            texts = names_of(column(one, f"{name}.leave_out"))
+            left |= has_one_of(texts, unwanted, f"{name}.leave_out.{one}")
         index = np.where(lost | left, BLANK, index)
         shown, rows = shown_images(index)
         if not len(shown):
             raise UserError(f"{path}: no presentation is left that was recorded")
         presentations = by_image(rows, values)
-        labels: dict[str, np.ndarray | None] = dict.fromkeys(("splits_from", "groups_from"))
-        for key in set(labels) & set(definition):
+        labels = {}
+        for key in {"splits_from", "groups_from"} & set(definition):
             values, label = column(definition[key], f"{name}.{key}"), f"{path}, column '{definition[key]}'"
             values = split_names(values, label) if key == "splits_from" else values.astype(str)
-            labels[key] = labels_of_rows(values, index, shown, label)
-        covariates = [column(one, f"{name}.covariates") for one in definition.get("covariates", [])]
+            labels[key] = labels_of_rows(values, index, label)
+        names = definition.get("covariates", [])
+        covariates = [column(one, f"{name}.covariates") for one in names]
         if any(values.dtype.kind not in "biuf" for values in covariates):
             raise UserError(f"{name}.covariates: a column of {label_of(table)} holds text, expected numbers")
         count, *size = images.values.shape
@@ -93,22 +98,20 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     return Recording(
         images=images.values[shown],
         responses=presentations,
-        split=tiers_of(labels["splits_from"], definition.get("tiers"), f"{name}.tiers"),
+        split=tiers_of(labels.get("splits_from"), definition.get("tiers"), f"{name}.tiers"),
         neurons=neurons,
         source=f"file {path}",
         citation="",
         repeat_averages=False,
-        groups=labels["groups_from"],
-        covariates=(definition["covariates"], replace(presentations, values=np.stack(covariates, 1)))
-        if covariates
-        else None,
+        groups=labels.get("groups_from"),
+        covariates=(names, replace(presentations, values=np.stack(covariates, 1))) if names else None,
         reading=readings,
         image_names=[images.names[i] for i in shown],
     )
 
 
 def list_objects(path: Path) -> dict[str, list[str]]:
-    """Paths of what may be named by the keys ``images``, ``presentations`` and ``responses``, by key."""
+    """Paths that the keys ``images``, ``presentations`` and ``responses`` may name, by key."""
     with open_hdf5(path) as content:
         return _candidates(_types(content))
 
@@ -129,7 +132,7 @@ class _Images(NamedTuple):
 
 
 def _types(content: h5py.File) -> dict[str, str]:
-    """Type of every group of the file, by path."""
+    """Types of groups by path."""
     types: dict[str, str] = {}
 
     def visit(name: str, item: h5py.HLObject) -> None:
@@ -142,23 +145,20 @@ def _types(content: h5py.File) -> dict[str, str]:
 
 def _candidates(types: dict[str, str]) -> dict[str, list[str]]:
     found = {role: [place for place in types if types[place] in kinds] for role, kinds in _ROLES.items()}
-    # Averages of a microscope are images, too, and so is a table of what went wrong a table.
-    found["images"] = [one for one in found["images"] if one.startswith("stimulus/")] or found["images"]
-    found["presentations"] = [one for one in found["presentations"] if not one.endswith("/invalid_times")]
+    # Averages of a microscope are images, too, and a table of invalid times is a table.
+    found["images"] = [place for place in found["images"] if place.startswith("stimulus/")] or found["images"]
+    found["presentations"] = [p for p in found["presentations"] if not p.endswith("/invalid_times")]
     found["responses"] += ["units"] if "units" in types else []
     return found
 
 
 def _choose(types: dict[str, str], role: str, wanted: str | None, name: str, path: Path) -> str:
-    """Path of the group that is named by its path or its end, or is the only one for its role.
-
-    A full path may be that of any type, such as one of an extension.
-    """
+    """Path of the only group of a role, or of the group with this end of its path or, of any type, path."""
     there = _candidates(types)[role]
     key, listed = f"{name}.{role}", ", ".join(there)
     if not there and wanted not in types:
         kinds = " or ".join(_ROLES[role])
-        raise UserError(f"{key}: {path} holds no {kinds}: give the full path of what it holds instead")
+        raise UserError(f"{key}: {path} holds no {kinds}: give the full path of another object")
     end = (wanted or "").strip("/")
     fitting = there if wanted is None else [end] if end in types else []
     fitting = fitting or [place for place in there if place.endswith(f"/{end}")]
@@ -169,7 +169,7 @@ def _choose(types: dict[str, str], role: str, wanted: str | None, name: str, pat
 
 
 def _linked_images(table: h5py.Group) -> str | None:
-    """Path of the images that an IndexSeries counts."""
+    """Path of the images that an IndexSeries numbers."""
     for link in ("indexed_images", "indexed_timeseries"):
         if link in table:
             where = table.get(link, getlink=True)
@@ -181,14 +181,14 @@ def _read_images(group: h5py.Group, layout: Sequence[str] | None, key: str) -> _
     label, is_named, is_ordered = label_of(group), False, True
     if "data" in group:
         if "external_file" in group:
-            raise UserError(f"{label}: keeps its frames in other files: give them as kind images")
+            raise UserError(f"{label}: keeps its frames in other files: use kind images for these files")
         stored = read_dataset(dataset_at(group, "data"))
         names = [str(number) for number in range(len(stored))]
     else:
         is_named, is_ordered = True, "order_of_images" in group
         if is_ordered:
             references = group["order_of_images"][...]
-            names = [str(group.file[one].name).rpartition("/")[2] for one in references]
+            names = [str(group.file[image].name).rpartition("/")[2] for image in references]
         else:
             names = in_numeric_order([name for name in group if isinstance(group[name], h5py.Dataset)])
             is_ordered = names == sorted(names)
@@ -209,7 +209,7 @@ def _read_images(group: h5py.Group, layout: Sequence[str] | None, key: str) -> _
 
 
 def _onsets(table: h5py.Group) -> np.ndarray:
-    """When every presentation began, s."""
+    """Onsets of presentations, s."""
     if "start_time" in table:
         onsets = read_dataset(dataset_at(table, "start_time"))
     else:
@@ -223,12 +223,12 @@ def _onsets(table: h5py.Group) -> np.ndarray:
 def _index(
     table: h5py.Group, column: Column, definition: dict[str, Any], images: _Images, key: str
 ) -> tuple[np.ndarray, str]:
-    """Index of the image of every presentation, and how it was understood."""
+    """Index of the image of every presentation, and a phrase on its source."""
     names = images.names
     label, base = label_of(table), definition.get("index_base")
     blanks = definition.get("blanks", [])
     if "start_time" not in table:
-        label, said = f"{label}/data", "its numbers"
+        label, source = f"{label}/data", "its numbers"
         values = read_dataset(dataset_at(table, "data"))
         # By the standard, an IndexSeries counts from 0.
         base = 0 if base is None else base
@@ -236,17 +236,17 @@ def _index(
         name = definition.get("image_of_presentation")
         if name is None:
             raise UserError(
-                f"{key}.image_of_presentation: is missing: name the column of {label} that says which image "
-                f"was shown: {', '.join(_columns(table))}; films, which no column counts, are not read"
+                f"{key}.image_of_presentation: is missing: name the column of {label} with the image that "
+                f"was shown: {', '.join(_columns(table))}; films without such a column are not read"
             )
         values = column(name, f"{key}.image_of_presentation")
-        label, said = f"{label}, column '{name}'", f"column {name}"
+        label, source = f"{label}, column '{name}'", f"column {name}"
     are_names = images.is_named and set(names) >= set(values) - set(map(str, blanks))
     if values.dtype.kind == "U" and not are_names:
         values = _as_numbers(values, blanks, names, label)
     if values.dtype.kind == "U":
         index, how = match(values.tolist(), names, label, blanks)
-        return index, f"{said} by {how}"
+        return index, f"{source} by {how}"
     if not images.is_ordered and "file_order" not in definition:
         raise UserError(
             f"{key}.file_order: is missing: {label} counts images whose order the file does not state: set "
@@ -254,14 +254,14 @@ def _index(
         )
     index, how = index_numbers(values, len(names), base, f"{key}.index_base", label, blanks)
     if definition.get("file_order") == "sorted" and not images.is_ordered:
-        place = np.array([names.index(one) for one in sorted(names)])
+        place = np.array([names.index(image) for image in sorted(names)])
         index = np.where(index == BLANK, BLANK, place[index])
-    return index, f"{said}: {how}"
+    return index, f"{source}: {how}"
 
 
 def _as_numbers(values: np.ndarray, blanks: list[Any], names: list[str], label: str) -> np.ndarray:
     """Numbers that are stored as text, NaN for words that are listed as blanks."""
-    words = np.isin(values, [one for one in blanks if isinstance(one, str)])
+    words = np.isin(values, [blank for blank in blanks if isinstance(blank, str)])
     try:
         return np.where(words, "nan", values).astype(np.float64)
     except ValueError as error:
@@ -290,25 +290,6 @@ def _column(table: h5py.Group, n_presentations: int, name: str, key: str) -> np.
     return values.astype(str) if values.dtype.kind in "OS" else values
 
 
-def _left_out(column: Column, unwanted: dict[str, list[Any]], n_presentations: int, key: str) -> np.ndarray:
-    """Whether each presentation has one of the values that are unwanted in a column."""
-    left = np.zeros(n_presentations, bool)
-    for name, values in unwanted.items():
-        texts = [_as_text(value) for value in column(name, key).tolist()]
-        unknown = sorted({_as_text(value) for value in values} - set(texts))
-        if unknown:
-            there = ", ".join(sorted(set(texts))[:9])
-            raise UserError(f"{key}: no presentation has {name} '{unknown[0]}', there are {there}")
-        left |= np.isin(texts, [_as_text(value) for value in values])
-    return left
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
-
-
 def _responses(
     content: h5py.File,
     types: dict[str, str],
@@ -317,14 +298,12 @@ def _responses(
     window: tuple[float, float],
     name: str,
 ) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """Responses (presentation, neuron), names of neurons or None, and where they come from."""
-    path = Path(definition["path"])
-    where = definition.get("responses", "units")
-    if where == "units":
-        values, neurons = count_spikes(content, onsets, window)
-        return values, neurons, where
-    listed = [where] if isinstance(where, str) else where
-    places = [_choose(types, "responses", one, name, path) for one in listed]
+    """Responses (presentation, neuron), names of neurons or None, and their source."""
+    path, series = Path(definition["path"]), definition.get("responses", "units")
+    if series == "units":
+        return *count_spikes(content, onsets, window), series
+    listed = [series] if isinstance(series, str) else series
+    places = [_choose(types, "responses", wanted, name, path) for wanted in listed]
     for place in places:
         if "data" not in content[place]:
             inside = [one for one in _candidates(types)["responses"] if one.startswith(f"{place}/")]
@@ -332,9 +311,6 @@ def _responses(
                 f"{name}.responses: {place} is a {types[place]}, expected one series or a list of series: "
                 f"{', '.join(inside) or 'it holds none'}"
             )
-    parts = [averages(content[place], onsets, window) for place in places]
-    if len(parts) == 1:
-        return parts[0], None, places[0]
-    named = zip(places, parts, strict=True)
-    units = np.array([f"{place} {i}" for place, part in named for i in range(part.shape[1])])
-    return np.concatenate(parts, 1), units, ", ".join(places)
+    means = {place: averages(content[place], onsets, window) for place in places}
+    units = np.array([f"{place} {i}" for place, values in means.items() for i in range(values.shape[1])])
+    return np.concatenate([*means.values()], 1), units if len(places) > 1 else None, ", ".join(places)

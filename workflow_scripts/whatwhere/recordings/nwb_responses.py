@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 def count_spikes(
     content: h5py.File, onsets: np.ndarray, window: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Spikes of every unit in a window after every onset.
+    """Counts the spikes of every unit in a window after every onset.
 
     Parameters
     ----------
@@ -27,15 +27,13 @@ def count_spikes(
 
     Returns
     -------
-    counts
-        (presentation, neuron) float32; NaN where the window is not within what was observed of a unit.
-    units
-        (neuron,) their ids, as text.
+    Counts (presentation, neuron) float32, NaN where a unit was not observed in the whole window, and ids of
+    the units (neuron,), as text.
 
     Raises
     ------
     UserError
-        If there are no spike times, or none lies in any window.
+        If there are no spike times, or no spike lies in any window.
     """
     path, units = content.filename, content.get("units")
     if units is None or "spike_times" not in units or "spike_times_index" not in units:
@@ -55,12 +53,11 @@ def count_spikes(
         )
     outside = (edges[1] < np.nanmin(spikes)) | (edges[0] > np.nanmax(spikes))
     if outside.any():
-        logger.warning(
+        text = (
             "%s: %d presentations lie before the first or after the last spike of all units and count as "
-            "silence: list them under leave_out if nothing was recorded",
-            path,
-            outside.sum(),
+            "silence: list them under leave_out if nothing was recorded"
         )
+        logger.warning(text, path, outside.sum())
     if "obs_intervals" in units:
         for unit, intervals in enumerate(_rows(units, "obs_intervals")):
             counts[~_covered(intervals, edges), unit] = np.nan
@@ -99,20 +96,9 @@ def invalid(content: h5py.File, onsets: np.ndarray, window: tuple[float, float])
 def averages(series: h5py.Group, onsets: np.ndarray, window: tuple[float, float]) -> np.ndarray:
     """Mean of a series in a window after every onset, (presentation, neuron) float32.
 
-    Parameters
-    ----------
-    series
-        A series (time, neuron) of an open file; one stored (neuron, time) is recognised by its times or
-        regions of interest.
-    onsets
-        (presentation,) s.
-    window
-        From and to, exclusive, in s after the onset.
-
-    Raises
-    ------
-    UserError
-        If it has another shape, or no sample lies in a window.
+    ``onsets`` and ``window`` as for :func:`count_spikes`. The series is stored (time, neuron), or (neuron,
+    time) if the number of its times or of its regions of interest says so. UserError if the series has
+    another shape, or no sample lies in a window.
     """
     label, data = label_of(series), dataset_at(series, "data")
     is_turned = _is_turned(series, data.shape, label)
@@ -157,7 +143,7 @@ def sample_times(series: h5py.Group, n_samples: int) -> np.ndarray:
         if times.shape != (n_samples,):
             raise UserError(f"{label}: has {n_samples} samples but {len(times)} times")
         return times
-    if "starting_time" not in series:
+    start = series.get("starting_time")
+    if start is None:
         raise UserError(f"{label}: has neither timestamps nor a starting time")
-    start = series["starting_time"]
     return float(start[()]) + np.arange(n_samples) / float(start.attrs["rate"])

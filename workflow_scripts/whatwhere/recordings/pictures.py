@@ -2,7 +2,6 @@
 
 import io
 import re
-import struct
 from typing import NamedTuple
 
 import numpy as np
@@ -14,28 +13,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 _KINDS = "PNG, JPEG, TIFF, BMP, GIF or WEBP"
 _STORED_AS_NUMBERS = ("L", "RGB", "I;16", "I;16B", "I", "F")
-_TO_GREY = ("1", "LA", "La")
-_UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    OverflowError,
-    MemoryError,
-    AttributeError,
-    struct.error,
-    EOFError,
-    Image.DecompressionBombError,
-)
-_HIGH_AND_LOW = {
-    f"{mode};16{order}": (f"{mode};16B", f"{mode};16L") for mode in ("RGB", "RGBA") for order in "B"
-}
-_HIGH_AND_LOW |= {
-    f"{mode};16{order}": (f"{mode};16L", f"{mode};16B") for mode in ("RGB", "RGBA") for order in "L"
-}
-"""How Pillow unpacks the higher and the lower byte of colour of 16 bits, which it cannot keep."""
+_CUT = ("RGB", "RGBA", "LA", "CMYK")
+"""Modes that Pillow cuts to 8 bits."""
 
 
 class Picture(NamedTuple):
@@ -115,52 +94,30 @@ def _decode(content: bytes, label: str, single: bool) -> list[Picture]:
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             pages = getattr(image, "n_frames", 1)
-            found = [] if single and pages > 1 else [_page(content, image, page) for page in range(pages)]
-    except _UNREADABLE as error:
+            is_deep = image.mode in _CUT and any(";16" in str(tile.args) for tile in image.tile)
+            found = [] if is_deep or (single and pages > 1) else [_page(image, page) for page in range(pages)]
+    except Exception as error:  # Pillow raises errors of a dozen types for damaged files
         raise UserError(f"{label}: not a readable {_KINDS} image") from error
+    if is_deep:
+        raise UserError(
+            f"{label}: has color of 16 bits, of which 8 would be lost: save 8 bits per channel, or give all "
+            "images as an array (kind arrays)"
+        )
     if not found:
         raise UserError(f"{label}: holds {pages} pages, expected one image: save every page as a file")
     return found
 
 
-def _page(content: bytes, image: ImageFile.ImageFile, page: int) -> Picture:
+def _page(image: ImageFile.ImageFile, page: int) -> Picture:
     if page or getattr(image, "n_frames", 1) > 1:
         image.seek(page)
-    modes = {
-        str(tile.args if isinstance(tile.args, str) else tile.args[0]) for tile in image.tile if tile.args
-    }
-    deep = next((mode for mode in modes if mode in _HIGH_AND_LOW), None)
-    if deep is not None:
-        high, low = (_unpacked(content, page, mode) for mode in _HIGH_AND_LOW[deep])
-        return _with_opacity(high.astype(np.uint16) * np.uint16(256) + low, 65535)
-    if any(";16" in mode and mode[:2] in ("RG", "LA", "CM") for mode in modes):
-        raise ValueError  # would be cut to 8 bits
     upright = ImageOps.exif_transpose(image)
-    if upright.mode in _STORED_AS_NUMBERS and "transparency" not in upright.info:
-        return _with_opacity(np.asarray(upright), 1)
     if upright.has_transparency_data:
         grey = upright.mode in ("1", "L", "LA", "La")
-        return _with_opacity(
-            np.asarray(upright.convert("RGBA").convert("LA") if grey else upright.convert("RGBA")), 255
-        )
-    return _with_opacity(np.asarray(upright.convert("L" if upright.mode in _TO_GREY else "RGB")), 1)
-
-
-def _unpacked(content: bytes, page: int, mode: str) -> np.ndarray:
-    with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-        image.seek(page)
-        image.tile = [
-            tile._replace(args=(mode, *tile.args[1:]) if isinstance(tile.args, tuple) else mode)
-            for tile in image.tile
-        ]
-        return np.asarray(ImageOps.exif_transpose(image))
-
-
-def _with_opacity(pixels: np.ndarray, opaque: int) -> Picture:
-    """Divide (y, x) or (y, x, channel) into colour and opacity, the last of 2 or 4 channels."""
-    if pixels.ndim == 2:
-        return Picture(pixels[None], None)
-    channels = np.moveaxis(pixels, -1, 0)
-    if len(channels) in (2, 4):
-        return Picture(channels[:-1], channels[-1] / opaque)
-    return Picture(channels, None)
+        rgba = upright.convert("RGBA")
+        *colors, opacity = np.moveaxis(np.asarray(rgba.convert("LA") if grey else rgba), -1, 0)
+        return Picture(np.stack(colors), opacity / 255)
+    if upright.mode not in _STORED_AS_NUMBERS:
+        upright = upright.convert("L" if upright.mode == "1" else "RGB")
+    pixels = np.asarray(upright)
+    return Picture(pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0), None)

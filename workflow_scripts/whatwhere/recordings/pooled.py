@@ -1,4 +1,4 @@
-"""Several recordings as one dataset: images of all, neurons of all, and no response across recordings."""
+"""Pooled recordings: one dataset with all images and all neurons, without responses across recordings."""
 
 import numpy as np
 import xarray as xr
@@ -8,28 +8,21 @@ from whatwhere.errors import UserError
 
 
 def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
-    """Put recordings together.
+    """Pools recordings, datasets of :mod:`whatwhere.dataset` by name, into the dataset ``name``.
 
-    Copies of a picture share a split across recordings, so that nothing is fitted to a picture that tests
-    elsewhere: images that an earlier recording holds follow it in every fold. The first recording thus
-    keeps the folds that it has alone.
-
-    Parameters
-    ----------
-    datasets
-        Recordings as :mod:`whatwhere.dataset` describes them, by name, in order.
-    name
-        Of the pool.
+    Copies of an image share a split across recordings, so that no model is fitted to an image that tests in
+    another recording: an image that an earlier recording holds takes the split of its copy in every fold. The
+    first recording keeps its folds.
 
     Returns
     -------
-    Images and neurons in the order of the recordings, with the name of theirs in the coordinates
-    ``image_recording`` and ``recording``; responses are NaN where recordings differ.
+    Images and neurons in the order of the recordings, whose names are the coordinates ``image_recording`` and
+    ``recording``; responses are NaN where the recording of the image is not the recording of the neuron.
 
     Raises
     ------
     UserError
-        If images differ in size or channels, or recordings in folds or normalisation, or copies leave a
+        If images differ in size or channels, or recordings in folds or normalization, or copies leave a
         recording without images of a split.
     """
     key = f"datasets.{name}"
@@ -41,14 +34,11 @@ def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
     n_repeats = max(data.sizes["repeat"] for data in datasets.values())
     responses = np.full((n_repeats, *ends[-1]), np.nan, np.float32)
     for data, (n_images, n_neurons), (image, neuron) in zip(datasets.values(), counts, ends, strict=True):
-        block = (
-            slice(data.sizes["repeat"]),
-            slice(image - n_images, image),
-            slice(neuron - n_neurons, neuron),
-        )
-        responses[block] = data["responses"].values
+        block = responses[: data.sizes["repeat"], image - n_images : image, neuron - n_neurons : neuron]
+        block[:] = data["responses"].values
     images = np.concatenate([data["images"].values for data in datasets.values()])
-    of_image, of_neuron = (np.repeat([*datasets], [count[axis] for count in counts]) for axis in range(2))
+    of_image, of_neuron = (np.repeat([*datasets], numbers) for numbers in zip(*counts, strict=True))
+    neurons = np.concatenate([data.get("neuron_id", data["neuron"]).values for data in datasets.values()])
     split = _shared_splits([data["split"].values for data in datasets.values()], images)
     pooled = xr.Dataset(
         {
@@ -59,7 +49,10 @@ def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
         coords={
             "recording": ("neuron", of_neuron),
             "image_recording": ("image", of_image),
-            "neuron_id": ("neuron", np.concatenate([_neuron_names(*item) for item in datasets.items()])),
+            "neuron_id": (
+                "neuron",
+                [f"{recording} {neuron}" for recording, neuron in zip(of_neuron, neurons, strict=True)],
+            ),
         },
         attrs=first.attrs
         | {
@@ -68,7 +61,7 @@ def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
             "citation": "; ".join(dict.fromkeys(data.attrs["citation"] for data in datasets.values())),
             "repeat_averages": int(all(data.attrs["repeat_averages"] for data in datasets.values())),
             "reading": "; ".join(
-                f"{one}: {size[0]} images" for one, size in zip(datasets, counts, strict=True)
+                f"{recording}: {size[0]} images" for recording, size in zip(datasets, counts, strict=True)
             ),
         },
     )
@@ -76,21 +69,21 @@ def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
     return pooled
 
 
-def _check_alike(first: xr.Dataset, other: xr.Dataset, which: str) -> None:
-    shapes = [data["images"].shape[1:] for data in (first, other)]
-    if shapes[0] != shapes[1]:
-        sizes = " and ".join(f"{c} x {y} x {x}" for c, y, x in shapes)
-        raise UserError(f"{which} have images of {sizes} (channel, y, x): set the same colour and size")
-    normalize = [data.attrs["normalize"] for data in (first, other)]
-    if normalize[0] != normalize[1]:
-        raise UserError(f"{which} are normalised as {' and '.join(normalize)}: set the same image.normalize")
-    folds = [data.sizes["fold"] for data in (first, other)]
-    if folds[0] != folds[1]:
-        raise UserError(f"{which} have {folds[0]} and {folds[1]} folds: set the same split.folds")
+def _check_alike(first: xr.Dataset, other: xr.Dataset, names: str) -> None:
+    def traits(data: xr.Dataset) -> dict[str, str]:
+        return {
+            "image.crop and size": " x ".join(map(str, data["images"].shape[1:])) + " (channel, y, x)",
+            "image.normalize": data.attrs["normalize"],
+            "split.folds": f"{data.sizes['fold']} folds",
+        }
+
+    for (key, found), other_found in zip(traits(first).items(), traits(other).values(), strict=True):
+        if found != other_found:
+            raise UserError(f"{names} differ, {found} and {other_found}: set {key} of both alike")
 
 
 def _shared_splits(splits: list[np.ndarray], images: np.ndarray) -> np.ndarray:
-    """Splits (fold, image) in which copies of images of earlier recordings follow these."""
+    """Splits (fold, image) in which images that an earlier recording holds take the split of their copies."""
     shared = np.concatenate(splits, axis=1)
     recording = np.repeat(np.arange(len(splits)), [split.shape[1] for split in splits])
     first_seen: dict[bytes, int] = {}
@@ -99,12 +92,3 @@ def _shared_splits(splits: list[np.ndarray], images: np.ndarray) -> np.ndarray:
         if recording[earlier] != recording[index]:
             shared[:, index] = shared[:, earlier]
     return shared
-
-
-def _neuron_names(name: str, data: xr.Dataset) -> np.ndarray:
-    """Names of neurons that tell their recording."""
-    if "neuron_id" in data.coords:
-        known = data["neuron_id"].values.astype(str)
-    else:
-        known = np.arange(data.sizes["neuron"]).astype(str)
-    return np.array([f"{name} {one}" for one in known])

@@ -1,4 +1,4 @@
-"""Images of a recording as models see them: colour, crop and size (the ``image`` keys of a dataset)."""
+"""Color, crop and size of the images of a recording (the ``image`` keys of a dataset)."""
 
 import json
 from typing import Any
@@ -10,13 +10,13 @@ from whatwhere.errors import UserError
 from whatwhere.recordings.recording import to_float32
 
 PREPARATION = "preparation"
-"""Attribute of a recorded dataset: how its images were prepared, see :func:`preparation`."""
+"""Attribute of a recorded dataset with the result of :func:`preparation`."""
 
 _LUMA = (0.299, 0.587, 0.114)
 
 
 def preprocess(images: np.ndarray | list[np.ndarray], config: dict[str, Any], name: str) -> np.ndarray:
-    """Convert to grey or colour, crop, and resize.
+    """Converts to grey or color, crops, and resizes.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def preprocess(images: np.ndarray | list[np.ndarray], config: dict[str, Any], na
         ``crop`` (null or top, left, height and width in pixels),
         ``size`` (null, or height and width in pixels after the crop, one number for squares).
     name
-        The dataset's key, for messages.
+        Key of the dataset, for messages.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def preprocess(images: np.ndarray | list[np.ndarray], config: dict[str, Any], na
     Raises
     ------
     UserError
-        If there are no such channels, the crop leaves the image or sizes still differ.
+        If there are other channels, the crop leaves the image, or sizes differ after all.
     """
     if isinstance(images, np.ndarray):
         return _prepare(images, config, name)
@@ -54,39 +54,31 @@ def _prepare(images: np.ndarray, config: dict[str, Any], name: str) -> np.ndarra
     channels = images.shape[1]
     if config["color"] != "stored" and channels not in (1, 3):
         raise UserError(
-            f"{name}.images: have {channels} channels, not 1 (grey) or 3 (colour): set image.color to stored "
+            f"{name}.images: have {channels} channels, not 1 (grey) or 3 (color): set image.color to stored "
             "to keep them as they are"
         )
     if config["color"] == "rgb" and channels == 1:
         raise UserError(f"{name}.image.color: rgb is set but the images are grey: set grey")
     if config["crop"] is not None:
-        images = _crop(images, config["crop"], name)
+        top, left, height, width = config["crop"]
+        y, x = images.shape[2:]
+        if min(top, left) < 0 or min(height, width) < 1 or top + height > y or left + width > x:
+            raise UserError(
+                f"{name}.image.crop: {config['crop']} leaves the image of {y} x {x} px: "
+                "the order is top, left, height, width"
+            )
+        images = images[:, :, top : top + height, left : left + width]
     images = to_float32(images)
     if config["color"] == "grey" and channels == 3:
         # Pixel by pixel: a matrix product may round equal images differently.
         red, green, blue = (np.float32(weight) * images[:, [i]] for i, weight in enumerate(_LUMA))
         images = red + green + blue
     size = config["size"]
-    if size is not None:
-        size = (size, size) if isinstance(size, int) else tuple(size)
-        images = _resize(images, size)
-    return np.ascontiguousarray(images)
-
-
-def _crop(images: np.ndarray, crop: list[int], name: str) -> np.ndarray:
-    top, left, height, width = crop
-    y, x = images.shape[2:]
-    if min(top, left) < 0 or min(height, width) < 1 or top + height > y or left + width > x:
-        raise UserError(
-            f"{name}.image.crop: {crop} leaves the image of {y} x {x} px: "
-            "the order is top, left, height, width"
-        )
-    return images[:, :, top : top + height, left : left + width]
+    size = (size, size) if isinstance(size, int) else tuple(size or images.shape[2:])
+    return np.ascontiguousarray(images if size == images.shape[2:] else _resize(images, size))
 
 
 def _resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    if size == images.shape[2:]:
-        return images
     resized = np.empty((*images.shape[:2], *size), np.float32)
     for index in np.ndindex(images.shape[:2]):
         # Pillow widens the filter when it shrinks, so that fine detail does not alias.
@@ -96,10 +88,10 @@ def _resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def preparation(images: np.ndarray | list[np.ndarray], config: dict[str, Any]) -> str:
-    """JSON of what later images need to be prepared alike, and to find a pixel in the original image.
+    """JSON of the keys to prepare later images alike, and to find a pixel in the original image.
 
-    The keys are ``color``, ``crop`` and ``size`` as in :func:`preprocess`, ``original`` (height and width of
-    the images as stored, null if they differ) and ``degrees_per_pixel`` of the original (null if unknown).
+    ``color``, ``crop`` and ``size`` as in :func:`preprocess`, ``original`` (height and width of the images as
+    stored, null if they differ) and ``degrees_per_pixel`` of the original (null if unknown).
     """
     sizes = {image.shape[1:] for image in images}
     kept = {key: config[key] for key in ("color", "crop", "size")}

@@ -47,7 +47,7 @@ class Presentations:
     def dense(self) -> indexing.LazilyIndexedArray:
         """The dense array (repeat, image, neuron), float32, NaN where an image had fewer repeats.
 
-        Any part of it is made when it is asked for, and none is kept.
+        Any region of it is made when it is asked for, and none is kept.
         """
         return indexing.LazilyIndexedArray(_Dense(self))
 
@@ -59,12 +59,14 @@ class _Dense(BackendArray):
         self.dtype = np.dtype(np.float32)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._part)
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.BASIC, self._region
+        )
 
-    def _part(self, key: tuple[int | slice, ...]) -> np.ndarray:
+    def _region(self, key: tuple[int | slice, ...]) -> np.ndarray:
         whole = self._from
         repeats, images = (
-            np.atleast_1d(np.arange(size)[part]) for size, part in zip(self.shape, key[:2], strict=False)
+            np.atleast_1d(np.arange(size)[one]) for size, one in zip(self.shape, key[:2], strict=False)
         )
         place = [np.full(size, -1) for size in self.shape[:2]]
         for lookup, selected in zip(place, (repeats, images), strict=True):
@@ -74,7 +76,7 @@ class _Dense(BackendArray):
         dense = np.full((len(repeats), len(images), neurons.shape[1]), np.nan, np.float32)
         with np.errstate(over="ignore"):
             dense[place[0][whole.repeat[here]], place[1][whole.image[here]]] = neurons[whole.row[here]]
-        return dense[tuple(slice(None) if isinstance(part, slice) else 0 for part in key)]
+        return dense[tuple(slice(None) if isinstance(one, slice) else 0 for one in key)]
 
 
 def by_image(image_of_row: np.ndarray, values: np.ndarray) -> Presentations:
@@ -104,7 +106,7 @@ def shown_images(image_of_row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def index_numbers(
     numbers: np.ndarray, n_images: int, base: int | None, key: str, label: str, blanks: Sequence[Any] = ()
 ) -> tuple[np.ndarray, str]:
-    """Index of the image of every presentation from its number.
+    """Index of the image of every presentation, (row,) from 0, and a phrase on how its number was understood.
 
     Parameters
     ----------
@@ -117,14 +119,7 @@ def index_numbers(
     key, label
         Key of ``base`` and where the numbers come from, for messages.
     blanks
-        Further numbers that are blanks.
-
-    Returns
-    -------
-    indices
-        (row,) from 0, :data:`BLANK` for blanks.
-    reading
-        A phrase on how the numbers were understood.
+        Further numbers that are blanks; the index of blanks is :data:`BLANK`.
 
     Raises
     ------

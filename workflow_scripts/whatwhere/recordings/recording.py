@@ -1,4 +1,4 @@
-"""What every loader returns."""
+"""A recording as every loader returns it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ _ROUNDING = 1e-6
 """Rounding noise of responses, relative to the sd of a neuron."""
 
 
+Images = np.ndarray | list[np.ndarray]
+"""(image, channel, y, x), any numeric type; a list of (channel, y, x) if their sizes differ."""
+
+
 @dataclass(frozen=True)
 class Recording:
     """A recording as its publisher or owner stores it.
@@ -24,7 +28,7 @@ class Recording:
     Attributes
     ----------
     images
-        (image, channel, y, x), any numeric type; a list of (channel, y, x) if their sizes differ.
+        As :data:`Images`.
     responses
         Presentations, or (repeat, image, neuron) float32, NaN for missing repeats.
     split
@@ -49,7 +53,7 @@ class Recording:
         What the owner calls the images, or None.
     """
 
-    images: np.ndarray | list[np.ndarray]
+    images: Images
     responses: np.ndarray | Presentations
     split: np.ndarray | None
     neurons: np.ndarray | None
@@ -65,19 +69,23 @@ class Recording:
         """The recording of some of its images: (image,) truth values."""
         selected = np.flatnonzero(images)
 
-        def part(values: np.ndarray | Presentations) -> np.ndarray | Presentations:
+        def kept(values: np.ndarray | Presentations) -> np.ndarray | Presentations:
             return values[:, selected] if isinstance(values, np.ndarray) else values.keep(images)
 
-        stimuli = self.images
         return dataclasses.replace(
             self,
-            images=stimuli[selected] if isinstance(stimuli, np.ndarray) else [stimuli[i] for i in selected],
-            responses=part(self.responses),
+            images=select_images(self.images, selected),
+            responses=kept(self.responses),
             split=None if self.split is None else self.split[selected],
             image_names=None if self.image_names is None else [self.image_names[i] for i in selected],
             groups=None if self.groups is None else self.groups[selected],
-            covariates=self.covariates and (self.covariates[0], part(self.covariates[1])),
+            covariates=self.covariates and (self.covariates[0], kept(self.covariates[1])),
         )
+
+
+def select_images(images: Images, indices: np.ndarray) -> Images:
+    """Some of the images of :class:`Recording`."""
+    return images[indices] if isinstance(images, np.ndarray) else [images[index] for index in indices]
 
 
 def clip_rounding(responses: np.ndarray, name: str) -> np.ndarray:

@@ -28,14 +28,14 @@ CITATIONS = {
         "doi:10.1101/2020.10.05.326256"
     ),
 }
-"""Papers to cite by kind; empty for what may be anybody's."""
+"""Papers to cite by kind; empty for a kind of any owner."""
 
 TRACKED = (_TIERS, "data/images", "data/responses")
 """Parts of a folder whose change means that a session changed."""
 
 
 def load(definition: dict[str, Any], name: str) -> Recording:
-    """Load one session; presentations of one image become its repeats.
+    """Loads one session; presentations of one image become its repeats.
 
     Parameters
     ----------
@@ -44,10 +44,10 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         (neuron,) for trials N, ``meta/trials/tiers.npy`` (train, validation or test, or as ``tiers`` says;
         trials of other tiers, whose responses may be withheld, are left out) and
         ``meta/trials/frame_image_id.npy``, ``colorframeprojector_image_id.npy`` or ``image_id.npy`` (trial,),
-        all perhaps in one folder more. ``covariates``: folders of ``data`` with one file per trial, such as
+        perhaps below another folder. ``covariates``: folders of ``data`` with one file per trial, such as
         behavior and pupil_center.
     name
-        The dataset's key, for messages.
+        Key of the dataset, for messages.
 
     Raises
     ------
@@ -70,25 +70,28 @@ def load(definition: dict[str, Any], name: str) -> Recording:
             trial, other = kept[torn[0]], first[index[torn[0]]]
             raise UserError(
                 f"{tree.path}: trials {other} and {trial} show one image but are in tiers {tiers[other]} and "
-                f"{tiers[trial]}: give them the same"
+                f"{tiers[trial]}: give both the same tier"
             )
+        start = f"{root}data/"
         files = {
-            part: _trial_files(tree, f"{root}data/{part}/", kept, len(tiers))
-            for part in ("images", "responses", *folders)
+            folder: _trial_files(tree, f"{start}{folder}/", kept, len(tiers))
+            for folder in ("images", "responses", *folders)
         }
         images = _read_images(tree, files["images"], index)
         trials = _read_vectors(tree, files["responses"], "neuron")
         presentations = by_image(index, trials)
-        values = [_read_vectors(tree, files[folder], "value") for folder in folders]
+        values = {folder: _read_vectors(tree, files[folder], "value") for folder in folders}
         neurons = _neurons(tree, root, trials.shape[1])
-        start = f"{root}data/"
         there = {file.removeprefix(start).split("/")[0] for file in tree.names if file.startswith(start)}
-    unused = sorted(there - set(files))
+    unused = ", ".join(f"data/{folder}" for folder in sorted(there - set(files)))
     names = [
-        folder if part.shape[1] == 1 else f"{folder} {i}"
-        for folder, part in zip(folders, values, strict=True)
-        for i in range(part.shape[1])
+        folder if columns.shape[1] == 1 else f"{folder} {i}"
+        for folder, columns in values.items()
+        for i in range(columns.shape[1])
     ]
+    covariates = (
+        (names, replace(presentations, values=np.concatenate([*values.values()], 1))) if values else None
+    )
     return Recording(
         images=images,
         responses=presentations,
@@ -97,10 +100,10 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         source=f"files {definition['path']}",
         citation=CITATIONS[definition["kind"]],
         repeat_averages=False,
-        covariates=(names, replace(presentations, values=np.concatenate(values, 1))) if values else None,
+        covariates=covariates,
         reading=[
             f"{trials.shape[1]} neurons, {len(kept)} trials of {len(numbers)} images",
-            *([f"not read: {', '.join(f'data/{folder}' for folder in unused)}"] if unused else []),
+            *([f"not read: {unused}"] if unused else []),
         ],
     )
 
@@ -108,8 +111,8 @@ def load(definition: dict[str, Any], name: str) -> Recording:
 def _root(tree: Tree) -> str:
     roots = [name.removesuffix(_TIERS) for name in tree.names if f"/{name}".endswith(f"/{_TIERS}")]
     if len(roots) != 1:
-        found = "holds no" if not roots else f"holds {len(roots)} times"
-        raise UserError(f"{tree.path}: {found} {_TIERS}: give one session in the Sensorium layout")
+        found = f"{len(roots) or 'no'} {_TIERS}"
+        raise UserError(f"{tree.path}: holds {found}: give one session in the Sensorium layout")
     return roots[0]
 
 
@@ -126,32 +129,32 @@ def _per_trial(tree: Tree, name: str, n_trials: int | None) -> np.ndarray:
 
 
 def _images_of_trials(tree: Tree, root: str, n_trials: int) -> np.ndarray:
-    """Number of the image of every trial: equal where its id and, if there are classes, its class are."""
+    """Number of the image of every trial: equal for equal ids and, if there are classes, equal classes."""
     for stem in _IDS:
-        names = [f"{root}meta/trials/{stem}_{part}.npy" for part in ("id", "class")]
+        names = [f"{root}meta/trials/{stem}_{suffix}.npy" for suffix in ("id", "class")]
         if names[0] in tree.names:
             columns = [_per_trial(tree, name, n_trials).astype(str) for name in names if name in tree.names]
             return np.unique(np.stack(columns, 1), axis=0, return_inverse=True)[1].reshape(-1)
     if any(file.startswith(f"{root}data/videos/") for file in tree.names):
-        raise UserError(f"{tree.path}: is a session of videos, of which models take none: give one of images")
+        raise UserError(
+            f"{tree.path}: is a session of videos, which no model takes: give a session of images"
+        )
     expected = " or ".join(f"{stem}_id.npy" for stem in _IDS)
     raise UserError(f"{tree.path}: holds no {root}meta/trials/{expected}: repeats cannot be found")
 
 
 def _splits(tiers: np.ndarray, mapping: dict[str, list[Any]] | None, key: str, label: str) -> np.ndarray:
-    """Split of every trial, :data:`LEFT_OUT` for tiers that are none; challenges withhold their responses."""
-    split = np.where(np.isin(tiers, SPLITS), tiers, LEFT_OUT)
-    if mapping is not None:
-        split = np.asarray(tiers_of(tiers, mapping, key))
+    """Split of every trial, :data:`LEFT_OUT` for tiers without a split, whose responses may be withheld."""
+    plain = np.where(np.isin(tiers, SPLITS), tiers, LEFT_OUT)
+    split = plain if mapping is None else np.asarray(tiers_of(tiers, mapping, key))
     names, counts = np.unique(tiers[split == LEFT_OUT], return_counts=True)
     if counts.sum() == len(tiers):
         raise UserError(
-            f"{label}: holds no tier {', '.join(SPLITS)} but {', '.join(names)}: say what they are by tiers"
+            f"{label}: holds no tier {', '.join(SPLITS)} but {', '.join(names)}: set tiers to their splits"
         )
     for tier, count in zip(names, counts, strict=True):
-        logger.warning(
-            "%s: %d trials of the tier %s are left out, which 'tiers' could add", label, count, tier
-        )
+        text = "%s: %d trials of the tier %s are left out, which 'tiers' could add"
+        logger.warning(text, label, count, tier)
     return split
 
 
@@ -172,7 +175,7 @@ def _trial_files(tree: Tree, folder: str, trials: np.ndarray, n_trials: int) -> 
 
 
 def _read_images(tree: Tree, files: list[str], image_of_file: np.ndarray) -> np.ndarray:
-    """Images (image, channel, y, x), which must be the same in all their trials."""
+    """Images (image, channel, y, x); UserError if trials of one image differ."""
     stimuli: list[np.ndarray] = []
     for file, number in zip(files, image_of_file, strict=True):
         image = _read(tree, file, ("channel", "y", "x"), stimuli[0].shape if stimuli else None)
@@ -194,7 +197,7 @@ def _read_vectors(tree: Tree, files: list[str], axis: str) -> np.ndarray:
 
 
 def _read(tree: Tree, file: str, axes: tuple[str, ...], shape: tuple[int, ...] | None) -> np.ndarray:
-    """Numbers of one trial; ``shape`` is that of the trials before, None for the first."""
+    """Numbers of one trial; ``shape`` is the shape of the trials before, None for the first trial."""
     label = tree.label(file)
     array = numeric(parse_npy(tree.read(file), label), label)
     if array.ndim != len(axes) or 0 in array.shape or shape not in (None, array.shape):

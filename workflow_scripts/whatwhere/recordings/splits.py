@@ -15,22 +15,22 @@ _OPEN = -1
 def assign(
     groups: np.ndarray, given: np.ndarray | None, config: dict[str, Any] | None, name: str
 ) -> np.ndarray:
-    """Draw the folds: every one a complete random assignment.
+    """Draws folds, each of which is a complete random assignment.
 
     Parameters
     ----------
     groups
         (image,) group numbers; a group, such as the copies or flips of one image, is never divided.
     given
-        (image,) ``train``, ``validation``, ``test`` or empty, or None for all empty. What is given stays
-        in every fold, and copies of it join it; empty images are assigned, and those of ``train`` if
-        nothing else could validate. If a test set is given they are divided into training and validation
-        only, with ``validation`` relative to their number.
+        (image,) ``train``, ``validation``, ``test`` or empty, or None for all empty. A given split holds in
+        every fold, also for copies of the image. Images with an empty split are assigned, and images of
+        ``train`` if no other image could validate. If a test set is given, they are divided into training and
+        validation only, with ``validation`` relative to their number.
     config
         ``validation`` and ``test`` (shares of the images to assign), ``folds``, ``seed``; None for one
-        fold if everything is given.
+        fold if every split is given.
     name
-        The dataset's key, for messages.
+        Key of the dataset, for messages.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def assign(
         fixed[fixed == TRAIN] = _OPEN
     if config is None:
         if (fixed == _OPEN).any():
-            raise UserError(f"{name}: image {np.argmin(fixed)} has no split: give it one")
+            raise UserError(f"{name}: image {np.argmin(fixed)} has no split: give it a split")
         return fixed[None]
     shares = {code: 0.0 if (fixed == code).any() else config[SPLITS[code]] for code in (VALIDATION, TEST)}
     if sum(shares.values()) >= 1:
@@ -59,14 +59,9 @@ def assign(
 
 
 def validation_share(split: np.ndarray, given: np.ndarray | None, config: dict[str, Any] | None) -> float:
-    """Share of the images of a fit that validate: as configured, or as it came out if splits are given.
+    """Share of the images of a fit that validate: configured, or counted in ``split`` if splits are given.
 
-    Parameters
-    ----------
-    split
-        (fold, image) as returned by :func:`assign`.
-    given, config
-        As for :func:`assign`.
+    ``split`` (fold, image) is the result of :func:`assign`; ``given`` and ``config`` as for :func:`assign`.
     """
     if given is None and config is not None:
         return config["validation"] / (1 - config["test"])
@@ -75,14 +70,9 @@ def validation_share(split: np.ndarray, given: np.ndarray | None, config: dict[s
 
 
 def joined_groups(copies: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
-    """Numbers of groups of images that are linked by being copies or by a label of their owner.
+    """Numbers of groups of images that are copies or share a label of their owner, (image,).
 
-    Parameters
-    ----------
-    copies
-        (image,) equal for copies.
-    groups
-        (image,) labels of groups, or None.
+    ``copies`` (image,) is equal for copies, ``groups`` holds the labels (image,) or is None.
     """
     if groups is None:
         return copies
@@ -109,7 +99,7 @@ def _codes(given: np.ndarray | None, n_images: int, name: str) -> np.ndarray:
 
 
 def _spread(groups: np.ndarray, codes: np.ndarray, name: str) -> np.ndarray:
-    """Give every copy the split of the one image of its group that has one."""
+    """Gives all images of a group the split that is given to any image of the group."""
     n_groups = int(groups.max(initial=-1)) + 1
     of_group = np.full(n_groups, _OPEN, np.int8)
     given = np.flatnonzero(codes != _OPEN)
@@ -119,7 +109,7 @@ def _spread(groups: np.ndarray, codes: np.ndarray, name: str) -> np.ndarray:
         other = given[(groups[given] == groups[torn[0]]) & (codes[given] != codes[torn[0]])][0]
         raise UserError(
             f"{name}: image {torn[0]} and its copy {other} are given different splits: remove one of them, "
-            "or give both the same"
+            "or give both the same split"
         )
     return of_group[groups]
 
@@ -127,16 +117,15 @@ def _spread(groups: np.ndarray, codes: np.ndarray, name: str) -> np.ndarray:
 def _fold(
     groups: np.ndarray, fixed: np.ndarray, shares: dict[int, float], rng: np.random.Generator
 ) -> np.ndarray:
-    split = fixed.copy()
-    pool = fixed == _OPEN
-    order, counts = np.unique(groups[pool], return_counts=True)
+    split, is_open = fixed.copy(), fixed == _OPEN
+    order, counts = np.unique(groups[is_open], return_counts=True)
     shuffled = rng.permutation(len(order))
-    # Whole groups in random order: first test until it is full, then validation, the rest trains.
+    # Whole groups in random order: first test until it is full, then validation, then training.
     filled = np.cumsum(counts[shuffled]) - counts[shuffled]
-    n_test, n_validation = (round(shares[code] * pool.sum()) for code in (TEST, VALIDATION))
+    n_test, n_validation = (round(shares[code] * is_open.sum()) for code in (TEST, VALIDATION))
     codes = np.where(filled < n_test, TEST, TRAIN)
     codes[(filled >= n_test) & (filled < n_test + n_validation)] = VALIDATION
     assigned = np.empty(len(order), np.int8)
     assigned[shuffled] = codes
-    split[pool] = assigned[np.searchsorted(order, groups[pool])]
+    split[is_open] = assigned[np.searchsorted(order, groups[is_open])]
     return split

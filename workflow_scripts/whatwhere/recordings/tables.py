@@ -1,18 +1,18 @@
 """Text tables: separators, decimals and headers as programs write them."""
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from whatwhere.config.dataset_checks import TABLES
 from whatwhere.errors import UserError
+from whatwhere.recordings.layouts import SYNONYMS
 
+_TABLES = (".csv", ".tsv", ".txt")
 _OTHERS = (".xlsx", ".xls", ".ods", ".parquet", ".feather", ".pkl", ".pickle", ".gz", ".sav", ".rds")
 _SEPARATORS = (",", ";", "\t")
 _MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none")
@@ -26,22 +26,24 @@ class Table:
     ----------
     path
         Of its file.
-    header
-        Names of the columns, without spaces around them; ``Unnamed: 0`` and so on where there are none.
     rows
-        (row, column) text.
+        (row, column) text; names of columns have no spaces around them, missing names are ``Unnamed: 0``, ...
     decimal_comma
         Whether numbers have a comma for a point.
     """
 
     path: Path
-    header: list[str]
     rows: pd.DataFrame
     decimal_comma: bool
 
+    @property
+    def header(self) -> list[str]:
+        """Names of the columns."""
+        return list(self.rows.columns)
+
     def text(self, column: str) -> pd.Series:
         """Values of a column as text, without spaces around them."""
-        return self.rows[self.header.index(column)].str.strip()
+        return self.rows[column].str.strip()
 
     def numbers(self, column: str, wanted: np.ndarray | bool = True) -> np.ndarray:
         """Values of a column as (row,) float64, NaN where missing; UserError if a wanted one is no number."""
@@ -51,9 +53,8 @@ class Table:
         numbers = pd.to_numeric(text, errors="coerce")
         wrong = np.flatnonzero(numbers.isna() & ~text.str.lower().isin(_MISSING) & wanted)
         if len(wrong):
-            row = int(wrong[0])
-            value = self.rows[self.header.index(column)].iloc[row]
-            raise UserError(f"{self.path}: {value!r} in line {row + 2}, column '{column}' is not a number")
+            value, line = self.rows[column][wrong[0]], wrong[0] + 2
+            raise UserError(f"{self.path}: {value!r} in line {line}, column '{column}' is not a number")
         return numbers.to_numpy(np.float64)
 
 
@@ -74,11 +75,21 @@ def is_table(location: str) -> bool:
     """Whether a file name ends like a text table's; UserError for those of other tables."""
     if location.lower().endswith(_OTHERS):
         raise UserError(f"{location}: is a table of a type that is not read: save it as .csv")
-    return location.lower().endswith(TABLES)
+    return location.lower().endswith(_TABLES)
+
+
+def refuse_long(table: Table, neurons: Sequence[str], others: Container[str]) -> None:
+    """Refuses a table with one row per image and neuron; ``others`` are columns that are no responses."""
+    for column in table.header:
+        is_open = column.lower() in SYNONYMS["neuron"] and column not in others
+        if is_open and len({*neurons} - {column}) == 1 and table.text(column).nunique() > 1:
+            raise UserError(
+                f"{table.path}: column '{column}' names the neuron of every row: give every neuron a column"
+            )
 
 
 def read_table(path: Path) -> Table:
-    """Read a table with one header line, separated by commas, semicolons or tabs.
+    """Reads a table with one header line, separated by commas, semicolons or tabs.
 
     Empty lines at the end are left out, and empty columns without a name.
 
@@ -88,55 +99,42 @@ def read_table(path: Path) -> Table:
         If it is no such table.
     """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            header, separator, lines = _read_lines(stream, path)
+        with open(path, encoding="utf-8-sig") as stream:
+            first = stream.readline()
+        separator = max(_SEPARATORS, key=first.count)
+        if separator not in first and (first.startswith("#") or len(first.split()) > 1):
+            raise UserError(
+                f"{path}: its first line does not name columns that commas, semicolons or tabs separate"
+            )
+        kept: dict[str, Any] = {"dtype": str, "keep_default_na": False, "skip_blank_lines": False}
+        # The engine in C fills short lines without a word.
+        cells = pd.read_csv(path, sep=separator, header=None, engine="python", encoding="utf-8-sig", **kept)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not a CSV table in UTF-8: save it as text in this encoding") from error
-    except (OSError, csv.Error) as error:
-        raise UserError(f"{path}: is not a CSV table: {error}") from error
-    # As pandas names columns without a name; a separator at the end of every line makes no column.
-    names = [name.strip() or f"Unnamed: {position}" for position, name in enumerate(header)]
-    kept = [c for c, name in enumerate(header) if name.strip() or any(line[c].strip() for line in lines)]
-    names, rows = (
-        [names[column] for column in kept],
-        pd.DataFrame([[line[c] for c in kept] for line in lines]),
-    )
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise UserError(f"{path}: two columns are named '{repeated}': give every neuron its own name")
-    return Table(path, names, rows, separator != "," and _has_decimal_commas(rows, path))
-
-
-def _read_lines(stream: TextIO, path: Path) -> tuple[list[str], str, list[list[str]]]:
-    """Header, separator and fields of every line."""
-    first = stream.readline()
-    separator = max(_SEPARATORS, key=first.count)
-    stream.seek(0)
-    reader = csv.reader(stream, delimiter=separator, strict=True)
-    header = next(reader, [])
-    if not header:
-        raise UserError(f"{path}: is empty")
-    if len(header) == 1 and (first.startswith("#") or len(first.split()) > 1):
-        raise UserError(
-            f"{path}: its first line does not name columns that commas, semicolons or tabs separate"
-        )
-    lines: list[list[str]] = []
-    empty = None
-    for fields in reader:
-        if not any(field.strip() for field in fields):
-            empty = empty or reader.line_num
-            continue
-        if empty:
-            raise UserError(f"{path}: line {empty} is empty: remove it, or write NA for missing")
-        if len(fields) != len(header):
-            found = f"line {reader.line_num} has {len(fields)} fields but the header has {len(header)}"
+    except pd.errors.EmptyDataError as error:
+        raise UserError(f"{path}: is empty") from error
+    except (OSError, pd.errors.ParserError) as error:
+        raise UserError(f"{path}: is not a CSV table: {str(error).strip()}") from error
+    filled = cells.fillna("").apply(lambda column: column.str.strip()) != ""
+    cells = cells[: 1 + int(np.flatnonzero(filled.any(axis=1)).max(initial=0))]
+    for line, (texts, has_text) in enumerate(zip(cells.to_numpy(), filled.any(axis=1), strict=False), 1):
+        if not has_text:
+            raise UserError(f"{path}: line {line} is empty: remove it, or write NA for missing")
+        missing = pd.isna(texts).sum()
+        if missing:
+            found = f"line {line} has {len(texts) - missing} fields but the header has {len(texts)}"
             raise UserError(f"{path}: {found}: repair it")
-        lines.append(fields)
-    if not lines:
+    if len(cells) < 2:
         raise UserError(f"{path}: is not a CSV table: it has no line but its header")
-    return header, separator, lines
+    # A separator at the end of every line makes no column; pandas names columns without a name alike.
+    rows = cells.loc[1:, filled.any()].reset_index(drop=True)
+    rows.columns = [cells.loc[0, c].strip() or f"Unnamed: {c}" for c in rows]
+    repeated = rows.columns[rows.columns.duplicated()]
+    if len(repeated):
+        raise UserError(f"{path}: two columns are named '{repeated[0]}': give every neuron its own name")
+    return Table(path, rows, separator != "," and _has_decimal_commas(rows, path))
 
 
 def _has_decimal_commas(rows: pd.DataFrame, path: Path) -> bool:

@@ -1,1 +1,1 @@
-"""Simulated populations: what they see, their receptive fields, types, responses and noise."""
+"""Simulated populations: images, receptive fields, types, responses and noise."""

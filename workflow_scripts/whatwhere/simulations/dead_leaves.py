@@ -1,9 +1,8 @@
 """Generated natural images: dead leaves, opaque discs of all sizes that occlude each other.
 
-Photographs show objects that hide other objects. Discs with a density of radii falling as r**-3, painted one
-over the other, share with photographs the scale-invariant amplitude spectrum, about 1 / f. Unlike Gaussian
-noise of this spectrum they have edges, hence heavy-tailed responses of oriented filters (Ruderman 1997,
-Vision Research 37:3385; Lee, Mumford & Huang 2001, IJCV 41:35). Measured on 44 x 44 px:
+Discs with a density of radii falling as r**-3 share with photographs the amplitude spectrum, about 1 / f.
+Unlike Gaussian noise of this spectrum they have edges, hence heavy-tailed responses of oriented filters
+(Ruderman 1997, Vision Research 37:3385; Lee, Mumford & Huang 2001, IJCV 41:35). Measured on 44 x 44 px:
 
 ====================================  ====================  ==========================  =================
 images                                exponent of spectrum  excess kurtosis of filters  CV of the contrast
@@ -26,7 +25,7 @@ RADII = (2.0, 150.0)
 N_LEAVES = 250
 """Leaves per image; one further leaf lies behind all of them."""
 LUMINANCE_GRADIENT = 0.3
-"""Sd of the change of luminance from the centre of a leaf to its edge, relative to the sd between leaves."""
+"""Sd of the change of luminance from the centre to the edge of a leaf, relative to the sd between leaves."""
 OPPONENT_SD = (0.3, 0.13)
 """Sd of yellow-blue and red-green contrast between leaves, relative to that of luminance."""
 
@@ -42,12 +41,8 @@ def dead_leaves(
 
     Parameters
     ----------
-    n_images
-        Number of images.
-    channels
-        1 for luminance, 3 for red, green and blue.
-    size
-        (y, x), px.
+    n_images, channels, size
+        Number of images; 1 channel for luminance, 3 for red, green and blue; (y, x), px.
     seed
         Random stream of the images.
 
@@ -69,7 +64,6 @@ def _radii(size: tuple[int, int], shape: tuple[int, ...], rng: np.random.Generat
 
 
 def _colors(channels: int, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Colors of leaves, (*shape, channel)."""
     contrast = rng.standard_normal((*shape, 3)) * (1.0, *OPPONENT_SD)
     return contrast[..., :1] if channels == 1 else contrast @ _OPPONENT.T
 

@@ -1,9 +1,7 @@
 """Images, splits and seed that all kinds of simulations share."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
@@ -26,8 +24,8 @@ class Design:
     validation_fraction, validation_max
         As in :func:`whatwhere.subset.n_validation`.
     seed
-        Every quantity that is drawn has a random stream of its own, so more images leave the neurons and the
-        first images as they are.
+        Every random quantity has its own random stream, so more images leave the neurons and the first images
+        as they are.
     repetitions
         Folds of the dataset. They share the neurons, and no image.
     """
@@ -41,8 +39,8 @@ class Design:
     repetitions: int = 1
 
     @classmethod
-    def of(cls, name: str, definition: dict[str, Any]) -> tuple[Design, dict[str, Any]]:
-        """Design of a simulated dataset of the config, and the other keys except ``kind``."""
+    def of(cls, name: str, definition: dict[str, Any]) -> tuple[Self, dict[str, Any]]:
+        """Design of a simulated dataset of the configuration, and the other keys except ``kind``."""
         shared = {field.name for field in fields(cls)} & set(definition)
         design = cls(name, **{key: definition[key] for key in shared})
         return design, {key: definition[key] for key in definition if key not in {"kind", *shared}}
@@ -81,12 +79,10 @@ class Design:
         ----------
         arrays
             Variables of the contract without ``split``, of any type of numbers.
-        units
-            Of responses, rates and their sd.
+        units, image_units
+            Units of responses, rates and their sd; units of the images.
         source, normalize, noise_free_test, independent_pixels
             Attributes of the contract.
-        image_units
-            Of the images.
         """
         attributes: dict[str, dict[str, str]] = {
             **{name: {"units": units} for name in ("responses", "rates", "response_sd")},

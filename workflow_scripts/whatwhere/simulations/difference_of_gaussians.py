@@ -24,10 +24,9 @@ class ReceptiveFields:
     ----------
     kernels
         (neuron, y, x) patches with norm 0.1 sqrt(pi/2).
-    corner
-        (neuron, 2) integer row and column of each patch's top-left pixel in the image.
-    offset
-        (neuron, 2) sub-pixel shift (y, x) of the centre, in pixels.
+    corner, offset
+        (neuron, 2) integer row and column of the top-left pixel of the patch in the image, and sub-pixel
+        shift (y, x) of the centre, in pixels.
     cell_type
         (neuron,) type, from 0.
     """
@@ -85,10 +84,9 @@ def receptive_fields(
     patch: int,
     rng_seed: np.random.SeedSequence,
 ) -> ReceptiveFields:
-    """Draws a population, type by type (section A.1).
+    """Draws a population (section A.1).
 
-    Every type uses the same random stream, as in the paper: neurons i of all types have the same position and
-    random factors, and only the scale differs.
+    Neurons i of all types have the same position and random factors, as in the paper, and differ in scale.
 
     Parameters
     ----------
@@ -105,33 +103,28 @@ def receptive_fields(
     rng_seed
         Random stream of the neurons.
     """
-    half = (patch - 1) / 2
+    rng = np.random.default_rng(rng_seed)
+    low, high = 1 - variation, 1 + variation
+    aspect, centre, surround = (rng.uniform(low, high, n_per_type) for _ in range(3))
+    tilt = rng.uniform(-0.3, 0.3, n_per_type) if variation else np.zeros(n_per_type)
+    offset = np.zeros((n_per_type, 2)) if centered else rng.uniform(-0.5, 0.5, (n_per_type, 2))
+    corner = rng.integers(0, image_size - patch + 1, (n_per_type, 2))
 
-    def one_type(scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        rng = np.random.default_rng(rng_seed)
-        low, high = 1 - variation, 1 + variation
-        aspect, centre, surround = (rng.uniform(low, high, n_per_type) for _ in range(3))
-        tilt = rng.uniform(-0.3, 0.3, n_per_type) if variation else np.zeros(n_per_type)
-        offset = np.zeros((n_per_type, 2))
-        if not centered:
-            offset = rng.uniform(-0.5, 0.5, (n_per_type, 2))
-        corner = rng.integers(0, image_size - patch + 1, (n_per_type, 2))
+    def covariance(size: np.ndarray, scale: float) -> np.ndarray:
+        first = aspect * size * scale
+        second = first / aspect**2
+        off_diagonal = tilt * np.minimum(first, second)
+        rows = [[first, off_diagonal], [off_diagonal, second]]
+        return (patch - 1) / 2 * np.moveaxis(np.array(rows), -1, 0)
 
-        def covariance(size: np.ndarray) -> np.ndarray:
-            first = aspect * size * scale
-            second = first / aspect**2
-            off_diagonal = tilt * np.minimum(first, second)
-            rows = [[first, off_diagonal], [off_diagonal, second]]
-            return half * np.moveaxis(np.array(rows), -1, 0)
-
-        kernels = difference_of_gaussians(patch, covariance(centre / 4), covariance(surround), offset)
-        return kernels, corner, offset
-
-    kernels, corners, offsets = zip(*(one_type(scale) for scale in scales), strict=True)
+    kernels = [
+        difference_of_gaussians(patch, covariance(centre / 4, scale), covariance(surround, scale), offset)
+        for scale in scales
+    ]
     return ReceptiveFields(
         kernels=np.concatenate(kernels),
-        corner=np.concatenate(corners),
-        offset=np.concatenate(offsets),
+        corner=np.tile(corner, (len(scales), 1)),
+        offset=np.tile(offset, (len(scales), 1)),
         cell_type=np.repeat(np.arange(len(scales)), n_per_type),
     )
 
@@ -188,17 +181,17 @@ def simulate(
     fields = receptive_fields(
         scales, n_neurons // len(scales), variation, centered, image_size, patch, neuron_seed
     )
-    n_images, n_test, repetitions = design.n_images, design.n_test, design.repetitions
-    images = np.empty((repetitions * (n_images + n_test), 1, image_size, image_size), np.float32)
+    n_shown = design.n_images + design.n_test
+    images = np.empty((design.repetitions * n_shown, 1, image_size, image_size), np.float32)
     rates = np.empty((len(images), len(fields.kernels)), np.float32)
     responses = np.empty_like(rates)
-    seeds = zip(*(child.spawn(repetitions) for child in (image_seed, test_seed, noise_seed)), strict=True)
-    for repetition, of_repetition in enumerate(seeds):
+    spawned = (seed.spawn(design.repetitions) for seed in (image_seed, test_seed, noise_seed))
+    for repetition, of_repetition in enumerate(zip(*spawned, strict=True)):
         image_rng, test_rng, noise_rng = map(np.random.default_rng, of_repetition)
-        first = repetition * (n_images + n_test)
-        tested = first + n_images
-        # Drawn in place, piece by piece: the same stream whatever the piece, at bounded memory.
-        for begin, end, rng in ((first, tested, image_rng), (tested, tested + n_test, test_rng)):
+        first = repetition * n_shown
+        tested = first + design.n_images
+        # In place, piece by piece: the values do not depend on the size of a piece, and memory is bounded.
+        for begin, end, rng in ((first, tested, image_rng), (tested, first + n_shown, test_rng)):
             for start in range(begin, end, _CHUNK):
                 piece = slice(start, min(start + _CHUNK, end))
                 rng.standard_normal(out=images[piece], dtype=np.float32)

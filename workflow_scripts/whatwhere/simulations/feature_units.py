@@ -33,15 +33,10 @@ MARGIN = 6
 _CHUNK = 64
 
 
-def n_locations(image_size: int) -> int:
-    """Height and width of the grid of locations."""
-    return image_size - 2 * MARGIN
-
-
 def window(images: Tensor, receptive_field: int) -> Tensor:
-    """Pixels that the units of the grid see; zeros where an even receptive field leaves the image.
+    """Pixels in the receptive fields of the grid; zeros where an even receptive field leaves the image.
 
-    An even receptive field has no middle pixel: it reaches one pixel further to the right and downwards.
+    An even receptive field has no middle pixel and reaches one pixel further to the right and downwards.
     """
     before, after = (receptive_field - 1) // 2, receptive_field // 2
     start, stop = MARGIN - before, images.shape[-1] - MARGIN + after
@@ -62,24 +57,16 @@ def unit_responses(
     cell_type: np.ndarray,
     location: np.ndarray,
 ) -> np.ndarray:
-    """Responses of single units of the maps.
+    """Responses of single units of the maps, (image, neuron) float32.
 
     Parameters
     ----------
     space
         The feature maps.
-    images
-        (image, channel, y, x), as stored.
-    standardize
-        Applied to the images before the maps.
-    cell_type
-        (neuron,) feature map of every neuron.
-    location
-        (neuron, 2) row and column in the grid.
-
-    Returns
-    -------
-    (image, neuron) float32.
+    images, standardize
+        (image, channel, y, x), as stored, and the standardization that the maps expect.
+    cell_type, location
+        (neuron,) feature map, and (neuron, 2) row and column in the grid.
     """
     responses = []
     with torch.no_grad():
@@ -141,7 +128,7 @@ def simulate(
     else:
         weights = fetch_weights(feature_space["weights"], feature_space["sha256"], downloads)
         space = VGG19(weights, feature_space["layer"], n_types, shown.calibration, type_seed)
-    cell_type, location = _units(n_types, n_neurons // n_types, n_locations(image_size), location_seed)
+    cell_type, location = _units(n_types, n_neurons // n_types, image_size - 2 * MARGIN, location_seed)
     rates = unit_responses(space, shown.images, shown.standardize, cell_type, location)
     fitted = np.isin(design.split(), (TRAIN, VALIDATION))
     noisy = fitted.any(0)

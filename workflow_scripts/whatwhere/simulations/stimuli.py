@@ -31,13 +31,7 @@ _BLOCK = 4096
 
 @dataclass(frozen=True)
 class Generated:
-    """Dead leaves, see :mod:`whatwhere.simulations.dead_leaves`; every image is new.
-
-    Attributes
-    ----------
-    source
-        Name of the source of the images.
-    """
+    """Dead leaves, see :mod:`whatwhere.simulations.dead_leaves`; ``source`` names their source."""
 
     source: str = "generated dead leaves"
 
@@ -49,7 +43,7 @@ class Generated:
         images
             (image, channel, y, x) float32 to be filled.
         split
-            Use of the images, a code of :mod:`whatwhere.dataset`.
+            Code of :mod:`whatwhere.dataset`, for the use of the images.
         seed
             Random stream of the images.
 
@@ -67,14 +61,12 @@ class Generated:
 
 @dataclass(frozen=True)
 class Crops:
-    """Random crops of pictures, each crop at most once.
+    """Random crops of pictures of a source, each crop at most once.
 
     Attributes
     ----------
-    source
-        Name of the source of the pictures.
     pictures
-        (channel, y, x) each; they share no pixel.
+        Pictures (channel, y, x) that share no pixel.
     split
         (picture,) split that may use the picture.
     """
@@ -121,18 +113,18 @@ def open_stimuli(
     Parameters
     ----------
     definition
-        The ``stimuli`` of the dataset: ``source`` and what it needs (config/README.md).
+        The ``stimuli`` of the dataset: ``source`` and its keys (config/README.md).
     color
         grey or rgb.
     recording
         File of the recorded dataset that source ``recording`` names, else None.
     key
-        Config key of the dataset, for messages.
+        Key of the dataset, for messages.
 
     Raises
     ------
     UserError
-        If files are unreadable, or grey where color is wanted.
+        If files are unreadable, or grey for color rgb.
     """
     source = definition["source"]
     if source == "generated":
@@ -142,17 +134,15 @@ def open_stimuli(
         return _photographs(definition, as_stored, key)
     if source == "images":
         return _image_files(definition, as_stored, key)
-    if recording is None:
-        raise ValueError("source recording needs a file")
-    with open_dataset(recording) as dataset:
+    with open_dataset(str(recording)) as dataset:
         pictures = preprocess(dataset["images"].values, as_stored, key)
-        # Copies of an image share a split in the recording, so that they share one here.
+        # Copies of an image share a split in the recording, hence here, too.
         return Crops(f"images of {definition['dataset']}", list(pictures), dataset["split"].values[0])
 
 
 def _photographs(definition: dict[str, Any], as_stored: dict[str, Any], key: str) -> Crops:
     """The two photographs that scikit-learn ships, each cut from left to right."""
-    # Imported here, because the import takes a second of every job that simulates.
+    # The import takes a second.
     from sklearn.datasets import load_sample_images
 
     pictures, split = [], []
@@ -169,9 +159,8 @@ def _image_files(definition: dict[str, Any], as_stored: dict[str, Any], key: str
     with open_tree(definition["path"]) as tree:
         names = in_numeric_order([name for name in tree.names if is_image(name)])
         if not names:
-            raise UserError(
-                f"{tree.path}: holds no PNG, JPEG or TIFF file: set stimuli.path to a folder of images"
-            )
+            message = "holds no PNG, JPEG or TIFF file: set stimuli.path to a folder of images"
+            raise UserError(f"{tree.path}: {message}")
         decoded = [decode_image(tree.read(name), tree.label(name)) for name in names]
     if len({picture.dtype for picture in decoded}) > 1:
         raise UserError(f"{tree.path}: holds images of different depth: save all images with the same depth")
@@ -182,7 +171,7 @@ def _image_files(definition: dict[str, Any], as_stored: dict[str, Any], key: str
 
 @dataclass(frozen=True)
 class Shown:
-    """Images that a simulated population sees.
+    """Images that are shown to a simulated population.
 
     Attributes
     ----------
@@ -190,7 +179,7 @@ class Shown:
         (image, channel, y, x) float32, as stored by the source: of every repetition training, then
         validation, then test images.
     standardize
-        Brings images to mean 0 and variance 1.
+        Standardization to mean 0 and variance 1.
     calibration
         (image, channel, y, x) standardized images of their own random stream.
     source

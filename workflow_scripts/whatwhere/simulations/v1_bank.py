@@ -1,4 +1,4 @@
-"""The ``v1`` feature space: a fixed bank of two stages that needs no download.
+"""The ``v1`` feature space: a fixed feature bank of two stages that needs no download.
 
 Stage 1 filters the image with oriented, even and odd, and with blob-like filters in luminance and opponent
 colors, rectifies both signs apart, and pools. Stage 2 adds and subtracts a few pooled maps at small
@@ -15,8 +15,6 @@ from torch.nn import functional
 
 logger = logging.getLogger(__name__)
 
-RECEPTIVE_FIELD = 13
-"""Filter, pooling and offsets span 5 px each, as three layers of 5 x 5 px do."""
 SQUARED_CV = 6.5
 """Variance over squared mean of every map; 0.054 to 0.079 at mean 0.1 for the paper's units (section F.1)."""
 
@@ -42,16 +40,15 @@ def spatial_filters() -> np.ndarray:
         across = 2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / 4.5
         even = window * np.cos(across)
         filters += [even - window * (even.sum() / window.sum()), window * np.sin(across)]
-    filters.append(window)
-    stacked = np.array(filters)
+    stacked = np.array([*filters, window])
     return stacked / np.linalg.norm(stacked, axis=(1, 2), keepdims=True)
 
 
 class V1Bank:
-    """Feature maps of the bank, described at the top of the module.
+    """Feature maps of the feature bank that the module describes.
 
     Types are selected one after the other. Each type is the random combination, of many, whose map correlates
-    least with the maps selected before; so the types of a smaller bank are the first types of a larger bank.
+    least with the maps selected before; so fewer types are the first types of more types.
 
     Parameters
     ----------
@@ -65,10 +62,11 @@ class V1Bank:
     Attributes
     ----------
     correlations
-        (type, type) between maps, over ``images`` and locations.
+        (type, type) correlations of maps over ``images`` and locations.
     """
 
-    receptive_field = RECEPTIVE_FIELD
+    receptive_field = 13
+    """Filter, pooling and offsets span 5 px each, as three layers of 5 x 5 px do."""
 
     def __init__(self, n_types: int, images: np.ndarray, seed: np.random.SeedSequence) -> None:
         self._first = torch.from_numpy(_first_stage(images.shape[1]))
@@ -97,8 +95,7 @@ class V1Bank:
 
     def _select(self, n_types: int, pooled: Tensor, rng: np.random.Generator) -> None:
         n_filters = len(self._first)
-        kernels, thresholds = [], []
-        selected: list[Tensor] = []
+        kernels, thresholds, selected = [], [], list[Tensor]()
         for _ in range(n_types):
             candidates = torch.stack([_combination(n_filters, rng) for _ in range(_CANDIDATES)])
             drives = functional.conv2d(pooled, candidates).transpose(0, 1).flatten(1)
@@ -124,11 +121,10 @@ def _first_stage(channels: int) -> np.ndarray:
 
 
 def _combination(n_filters: int, rng: np.random.Generator) -> Tensor:
-    """Weights on pooled maps of different filters, each at an offset of its own, (map, y, x).
+    """Weights on pooled maps of different filters at different offsets, (map, y, x).
 
-    A luminance filter enters with one sign, because the mean of the images that excite a unit must show the
-    location of the unit. Two filters of any color enter with both signs, because no linear model may predict
-    a unit.
+    One sign of a luminance filter makes the mean of the exciting images show the location of the unit. Both
+    signs of two filters of any color prevent linear models from predicting the unit.
     """
     kernel = torch.zeros(2, n_filters, _SIZE, _SIZE)
     luminance = rng.integers(N_SPATIAL)

@@ -60,14 +60,10 @@ def gabor(size: int, orientation: float, wavelength: float, phase: float, aspect
 
     Parameters
     ----------
-    size
-        Height and width, px, odd.
-    orientation
-        Direction across the stripes, rad from the x axis.
-    wavelength
-        Wavelength of the stripes, px.
-    phase
-        Phase of the stripes at the centre, rad; 0 is even.
+    size, wavelength
+        Height and width, odd, and wavelength of the stripes, px.
+    orientation, phase
+        Direction across the stripes from the x axis, and phase of the stripes at the centre, 0 is even, rad.
     aspect_ratio
         Length of the envelope along the stripes, relative to its width.
     """
@@ -83,21 +79,14 @@ def gabor(size: int, orientation: float, wavelength: float, phase: float, aspect
 
 
 def drives(filters: np.ndarray, is_complex: np.ndarray, patches: np.ndarray) -> np.ndarray:
-    """Drive of cells: the output of the first filter, or the root of the energy of both filters.
+    """Drive (image, neuron): the output of the first filter, or the root of the energy of both filters.
 
     Parameters
     ----------
-    filters
-        (neuron, phase, y, x).
-    is_complex
-        (neuron,).
+    filters, is_complex
+        (neuron, phase, y, x) and (neuron,).
     patches
-        (image, neuron, y, x) pixels in the receptive field of every cell, or (image, 1, y, x) the same pixels
-        for all cells.
-
-    Returns
-    -------
-    (image, neuron).
+        (image, neuron, y, x) pixels in the receptive field of every cell, or (image, 1, y, x) for all cells.
     """
     if patches.shape[1] == 1:
         outputs = np.einsum("npyx,iyx->pin", filters, patches[:, 0], optimize=True)
@@ -116,18 +105,16 @@ def cell_types(
         # Orientations spread evenly from a random first one, so that types differ.
         for orientation in (rng.random() + np.arange(count)) * np.pi / max(count, 1):
             wavelength, aspect = rng.uniform(*WAVELENGTHS), rng.uniform(*ASPECT_RATIOS)
-            phase = rng.uniform(0, 2 * np.pi)
-            filters.append(
-                [gabor(patch, orientation, wavelength, phase + shift, aspect) for shift in (0, np.pi / 2)]
-            )
-    bank = np.array(filters, np.float32)
+            phases = rng.uniform(0, 2 * np.pi) + np.array([0, np.pi / 2])
+            filters.append([gabor(patch, orientation, wavelength, of, aspect) for of in phases])
     is_complex = np.repeat([False, True], [n_simple, n_complex])
     rows, columns = (np.unique([0, (side - patch) // 2, side - patch]) for side in images.shape[-2:])
     patches = np.concatenate([images[:, :, y : y + patch, x : x + patch] for y in rows for x in columns])
-    drive = drives(bank, is_complex, patches)
+    pairs = np.array(filters, np.float32)
+    drive = drives(pairs, is_complex, patches)
     active = np.where(is_complex, ACTIVE["complex"], ACTIVE["simple"])
     threshold = np.array([np.quantile(d, 1 - share) for d, share in zip(drive.T, active, strict=True)])
-    return CellTypes(bank, is_complex, threshold, np.maximum(drive - threshold, 0).mean(0))
+    return CellTypes(pairs, is_complex, threshold, np.maximum(drive - threshold, 0).mean(0))
 
 
 def relative_rates(
@@ -184,20 +171,16 @@ def simulate(
     ----------
     design
         Images, splits and seed.
-    n_simple_types, n_complex_types
-        Cell types, at least one together.
-    n_neurons
-        Neurons of all types together.
-    patch
-        Height and width of receptive fields, px, odd.
+    n_simple_types, n_complex_types, n_neurons
+        Cell types, at least one together, and neurons of all types together.
+    patch, image_size
+        Height and width of receptive fields, px, odd; height and width of images, px, or (y, x).
     mean_count
         Geometric mean over neurons of the mean spike count.
     n_repeats
         Presentations of every test image.
     stimuli, recording
         As in :func:`whatwhere.simulations.stimuli.open_stimuli`; images are grey.
-    image_size
-        Height and width, px, or (y, x).
     normalize
         Attribute of the dataset: standardization of the images in fits.
     """

@@ -1,8 +1,8 @@
 """The ``vgg19`` feature space: maps of the first layers of VGG-19 (Simonyan & Zisserman 2015) at stride 1.
 
 In VGG-19 a pooling of 2 x 2 px at stride 2 follows conv1_2, so that conv2_2 has a unit at every second pixel
-only. Here pooling moves by one pixel and the layers behind it are dilated by two: at the locations of the
-original the units are the same, and a location in between has the unit of the original on an image shifted
+only. Here pooling moves by one pixel and the next layers are dilated by two: the units at the locations of
+VGG-19 are equal to the units of VGG-19, and a location in between has the unit of VGG-19 on an image shifted
 by one pixel. Receptive fields of layers up to conv2_2 have 14 px at most; no layer is padded.
 """
 
@@ -23,8 +23,8 @@ LAYERS = {"conv1_1": 0, "conv1_2": 2, "conv2_1": 5, "conv2_2": 7}
 RECEPTIVE_FIELDS = {"conv1_1": 3, "conv1_2": 5, "conv2_1": 10, "conv2_2": 14}
 """Height and width, px."""
 
+_REMEDY = "use torchvision's checkpoint of VGG-19"
 _SHAPES = {"conv1_1": (64, 3), "conv1_2": (64, 64), "conv2_1": (128, 64), "conv2_2": (128, 128)}
-_FIRST_OF_BLOCK_2 = "conv2_1"
 
 
 class VGG19:
@@ -68,20 +68,14 @@ class VGG19:
     def _all_maps(self, images: Tensor) -> Tensor:
         maps, dilation = images, 1
         for name, (kernel, bias) in self._layers.items():
-            if name == _FIRST_OF_BLOCK_2:
+            if name == "conv2_1":
                 maps, dilation = functional.max_pool2d(maps, 2, stride=1), 2
             maps = functional.relu(functional.conv2d(maps, kernel, bias, dilation=dilation))
         return maps
 
 
 def fetch_weights(location: str, sha256: str, downloads: Path) -> Path:
-    """Path of a checkpoint, downloaded if the location is a URL.
-
-    Raises
-    ------
-    UserError
-        If the checkpoint cannot be had or has another checksum.
-    """
+    """Path of a checkpoint, downloaded if the location is a URL; UserError if it has another checksum."""
     if is_url(location):
         address, name = location.rstrip("/").rsplit("/", 1)
         return fetch(name, sha256, address, None, downloads / "vgg19")
@@ -104,11 +98,9 @@ def _read(path: Path, last: str) -> dict[str, tuple[Tensor, Tensor]]:
             if position <= LAYERS[last]
         }
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"{path}: is no checkpoint of tensors: use torchvision's checkpoint of VGG-19"
-        ) from error
+        raise UserError(f"{path}: is no checkpoint of tensors: {_REMEDY}") from error
     except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: has no {error}: use torchvision's checkpoint of VGG-19") from error
+        raise UserError(f"{path}: has no {error}: {_REMEDY}") from error
     for name, (kernel, bias) in layers.items():
         expected = (*_SHAPES[name], 3, 3)
         if kernel.shape != expected or bias.shape != expected[:1]:

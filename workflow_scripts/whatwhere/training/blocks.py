@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from whatwhere.fit_data import FitData
-from whatwhere.sessions import FitPool, Session, neurons_of, sessions_of
+from whatwhere.sessions import Session, sessions_of
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Terms:
     Attributes
     ----------
     session
-        Its recording and neurons; None: there is only one.
+        Recording and neurons of the block; None for a single recording.
     weight
-        Of losses and penalties of its neurons, once they are reduced.
+        Weight of the reduced losses and penalties of the neurons.
     share
-        Of penalties that belong to no neuron; all blocks together have 1.
+        Share of penalties that belong to no neuron; the shares of all blocks add up to 1.
     missing
-        Whether its neurons did not see all of its images.
+        Whether responses of the block are missing.
     """
 
     session: Session | None = None
@@ -43,46 +43,46 @@ class Terms:
 
 @dataclass(frozen=True)
 class Block:
-    """One recording in training: its data, views of those of all, and what it counts."""
+    """One recording in training: views of the data, and their terms in the objective."""
 
     data: Tensors
     terms: Terms = Terms()
 
 
 def blocks_of(data: FitData, tensors: Tensors, reduction: str) -> list[Block]:
-    """Blocks of a fit; its objective is the sum or the mean over the neurons of all recordings.
+    """Blocks of a fit, one per recording.
 
     Parameters
     ----------
     data
         Data available to the fit.
     tensors
-        The same on the device.
+        These data on the device.
     reduction
-        Of the objective over neurons, ``mean`` or ``sum``.
+        Reduction of the objective over the neurons of all recordings, ``mean`` or ``sum``.
     """
     if data.pooled is None:
         missing = any(bool(np.isnan(one).any()) for one in (data.train_responses, data.validation_responses))
         return [Block(tensors, Terms(missing=missing))]
     sessions = sessions_of(data.pooled.neurons)
-    sizes = np.array([session.neurons.stop - session.neurons.start for session in sessions])
-    return [
-        _block(data.pooled, tensors, session, 1.0 if reduction == "sum" else float(share), float(share))
-        for session, share in zip(sessions, sizes / sizes.sum(), strict=True)
-    ]
-
-
-def _block(pooled: FitPool, tensors: Tensors, session: Session, weight: float, share: float) -> Block:
-    first, last = (_range_of(recording, session.recording) for recording in (pooled.train, pooled.validation))
-    mine = neurons_of(session)
-    data = Tensors(
-        tensors.train_images[first],
-        tensors.train_responses[first, mine],
-        tensors.validation_images[last],
-        tensors.validation_responses[last, mine],
-    )
-    missing = bool(data.train_responses.isnan().any() or data.validation_responses.isnan().any())
-    return Block(data, Terms(session, weight, share, missing))
+    n_neurons = len(data.pooled.neurons)
+    blocks = []
+    for session in sessions:
+        train, validation = (
+            _range_of(recordings, session.recording)
+            for recordings in (data.pooled.train, data.pooled.validation)
+        )
+        of_session = Tensors(
+            tensors.train_images[train],
+            tensors.train_responses[train, session.neurons],
+            tensors.validation_images[validation],
+            tensors.validation_responses[validation, session.neurons],
+        )
+        holes = (of_session.train_responses.isnan().any(), of_session.validation_responses.isnan().any())
+        share = (session.neurons.stop - session.neurons.start) / n_neurons
+        weight = 1.0 if reduction == "sum" else share
+        blocks.append(Block(of_session, Terms(session, weight, share, missing=any(map(bool, holes)))))
+    return blocks
 
 
 def _range_of(recordings: np.ndarray, recording: int) -> slice:

@@ -20,6 +20,10 @@ from whatwhere.training.progress import Progress, clock
 logger = logging.getLogger(__name__)
 
 
+_ARRAYS = ("validation_loss", "history")
+"""Attributes of a fit that are stored as tensors."""
+
+
 class Checkpoint(Progress):
     """Saves the state of a sweep at intervals and when the job is asked to stop.
 
@@ -37,9 +41,9 @@ class Checkpoint(Progress):
     Attributes
     ----------
     attempts
-        Jobs that worked on the sweep so far, this one too.
+        Jobs that worked on the sweep so far, with the present job.
     earlier
-        Seconds that those before it took, until what they saved.
+        Seconds that the earlier jobs took until they last saved.
     """
 
     def __init__(self, path: Path, fingerprint: str, seconds: float, n_fits: int) -> None:
@@ -68,7 +72,7 @@ class Checkpoint(Progress):
         if content.get("fingerprint") != self.fingerprint:
             logger.info("the checkpoint belongs to another configuration: starting over")
             return
-        self.completed, self.current = content["finished"], content["current"]
+        self.completed, self.current = content["completed"], content["current"]
         self.attempts, self.earlier = content["attempts"] + 1, content["elapsed"]
         logger.info("continuing after %d of %d fits", len(self.completed), self.n_fits)
 
@@ -77,13 +81,13 @@ class Checkpoint(Progress):
         self._stop = number
 
     def resume(self, training: Training) -> None:
-        """Put a training into the saved state, if one was interrupted."""
+        """Puts a training into the saved state, if an earlier job was interrupted."""
         if self.current is not None:
             training.load_state_dict(self.current)
             self.current = None
 
     def __call__(self, training: Training) -> None:
-        """After a step: save if it is time to, log if it is time to, end if asked to.
+        """Saves and logs after a step if it is time to; ends if the job was asked to stop.
 
         Raises
         ------
@@ -103,7 +107,7 @@ class Checkpoint(Progress):
     def _save(self, training: Training) -> None:
         content = {
             "fingerprint": self.fingerprint,
-            "finished": self.completed,
+            "completed": self.completed,
             "current": training.state_dict(),
             "attempts": self.attempts,
             "elapsed": self.elapsed(),
@@ -111,45 +115,29 @@ class Checkpoint(Progress):
         write_tensors(content, self.path)
 
     def take(self) -> tuple[Fit, dict[str, Tensor]] | None:
-        """Return the next fit that an earlier job finished, or None if it must be trained."""
+        """Returns the next fit that an earlier job completed, or None if it must be trained."""
         if self._taken == self.n_resumed:
             return None
+        stored = dict(self.completed[self._taken])
         self._taken += 1
-        return _unpack(self.completed[self._taken - 1])
+        parameters = stored.pop("parameters")
+        arrays = {name: stored.pop(name).numpy() for name in _ARRAYS}
+        return Fit(**stored, **arrays), parameters
 
-    def add(self, fit: Fit, parameters: dict[str, Tensor]) -> tuple[Fit, dict[str, Tensor]]:
-        """Keep a finished fit; return both arguments."""
-        self.completed.append(
-            {
-                "validation_loss": torch.from_numpy(fit.validation_loss),
-                "best_step": fit.best_step,
-                "last_step": fit.last_step,
-                "history": torch.from_numpy(fit.history),
-                "finished": fit.converged,
-                "parameters": parameters,
-            }
-        )
-        return super().add(fit, parameters)
+    def add(self, fit: Fit, parameters: dict[str, Tensor]) -> None:
+        """Keeps a completed fit."""
+        arrays = {name: torch.from_numpy(getattr(fit, name)) for name in _ARRAYS}
+        self.completed.append(vars(fit) | arrays | {"parameters": parameters})
+        super().add(fit, parameters)
 
     def elapsed(self) -> float:
-        """Seconds that all attempts took together, those of a killed one until its last save."""
+        """Seconds that all attempts took together; a killed attempt counts until its last save."""
         return self.earlier + time.monotonic() - self._started
 
     def remove(self) -> None:
-        """Delete the file, once the results are written, and log how long all of them took."""
+        """Deletes the file, once the results are written, and logs the time of all attempts."""
         logger.info("trained for %s, attempts: %d", clock(self.elapsed()), self.attempts)
         self.path.unlink(missing_ok=True)
-
-
-def _unpack(completed: dict[str, Any]) -> tuple[Fit, dict[str, Tensor]]:
-    fit = Fit(
-        completed["validation_loss"].numpy(),
-        completed["best_step"],
-        completed["last_step"],
-        completed["history"].numpy(),
-        completed["finished"],
-    )
-    return fit, completed["parameters"]
 
 
 def fingerprint(condition: list[Any], files: list[str | Path]) -> str:
@@ -159,8 +147,3 @@ def fingerprint(condition: list[Any], files: list[str | Path]) -> str:
         with open(path, "rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
-
-
-def checkpoint_path(fits: str | Path) -> Path:
-    """Path of the checkpoint of a condition, beside its results."""
-    return Path(fits).with_name("checkpoint.pt")

@@ -5,11 +5,9 @@ import logging
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from whatwhere.config.traits import traits_of
 from whatwhere.fit_data import FitData, with_validation
-from whatwhere.models.base import FixedFeatures
 from whatwhere.models.spec import ModelSpec
 from whatwhere.training.families import FAMILIES
 from whatwhere.training.fits import Candidates
@@ -19,8 +17,6 @@ from whatwhere.training.prepare import (
     candidates_of,
     prepared,
     validation_predictions,
-    with_bank,
-    with_second_fits,
 )
 from whatwhere.training.transferred import TransferredCore
 
@@ -37,7 +33,12 @@ def fit_seed(
     parameters from which networks start.
     """
     data, feature_bank = prepared(spec, data, transferred)
-    parameters = _fit(spec, data, feature_bank)
+    fit = FAMILIES[spec.family].fit
+    if fit is None:
+        raise ValueError(f"{spec.family} is trained by gradient descent")
+    bank_state = {} if feature_bank is None else feature_bank.state_dict()
+    statistics = {f"feature_bank.{key}": value for key, value in bank_state.items()}
+    parameters = [state | statistics for state in fit(spec, data)]
     predictions = validation_predictions(spec, parameters, data, feature_bank)
     responses = torch.from_numpy(data.validation_responses)
     fits = []
@@ -47,17 +48,9 @@ def fit_seed(
         loss = mean_loss(spec.loss, rated, responses).numpy()
         logger.info("seed %d %s: validation %.6g", seed, setting, loss.mean())
         fits.append(Fit(loss, 0, 0, np.empty((0, 3)), converged=True))
-    candidates = candidates_of(seed, data, spec.loss, parameters, fits)
     if not spec.refit:
-        return candidates
-    again = with_second_fits(candidates, _fit(spec, with_validation(data), feature_bank), predictions)
+        return candidates_of(seed, data, spec.loss, parameters, fits)
+    again = [state | statistics for state in fit(spec, with_validation(data))]
+    candidates = candidates_of(seed, data, spec.loss, again, fits, predictions)
     localizes = traits_of(spec.definition).localizes
-    return dataclasses.replace(again, first_parameters=parameters) if localizes else again
-
-
-def _fit(spec: ModelSpec, data: FitData, feature_bank: FixedFeatures | None) -> list[dict[str, Tensor]]:
-    """Complete state of the fit of every setting."""
-    fit = FAMILIES[spec.family].fit
-    if fit is None:
-        raise ValueError(f"{spec.family} is trained by gradient descent")
-    return [with_bank(state, feature_bank) for state in fit(spec, data)]
+    return dataclasses.replace(candidates, first_parameters=parameters) if localizes else candidates

@@ -10,7 +10,6 @@ import logging
 import os
 import tempfile
 from pathlib import Path
-from typing import IO
 
 import torch
 
@@ -27,7 +26,7 @@ def choose_device(name: str) -> torch.device:
     Raises
     ------
     UserError
-        If it is none of :data:`DEVICES`, or ``cuda`` is asked for but there is none.
+        If the name is none of :data:`DEVICES`, or is ``cuda`` without a visible GPU.
     """
     if name not in DEVICES:
         raise UserError(f"device: {name!r} is none of {', '.join(DEVICES)}")
@@ -39,13 +38,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def warn_of_imitation(precision: str, device: torch.device) -> None:
-    """Say in the log that a processor without instructions for bfloat16 imitates it, many times slower.
-
-    Parameters
-    ----------
-    precision
-        A model's ``training.precision``.
-    """
+    """Warns that a processor without instructions for bfloat16 imitates ``training.precision`` of a model."""
     if precision != "bfloat16" or device.type != "cpu":
         return
     able = torch.cpu.get_capabilities()
@@ -57,58 +50,40 @@ def warn_of_imitation(precision: str, device: torch.device) -> None:
 
 @functools.cache
 def _gpu_of_this_process(gpus: tuple[str, ...]) -> int:
-    """Number of the GPU that this process takes once and keeps."""
-    index, lock = take_gpu(gpus, Path(tempfile.gettempdir(), f"whatwhere-gpus-{os.getuid()}"))
-    _KEPT.append(lock)
+    """Number of the GPU that this process takes once; its locked file stays open until the process ends."""
+    index, _ = take_gpu(gpus, Path(tempfile.gettempdir(), f"whatwhere-gpus-{os.getuid()}"))
     # Convolutions too are computed in the precision of the configuration, as products of matrices are anyway.
     torch.backends.cudnn.allow_tf32 = False
     logger.info("training on GPU %s, number %d of %d", gpus[index], index + 1, len(gpus))
     return index
 
 
-_KEPT: list[IO[str]] = []
-"""Locked files, which stay open until the process ends."""
-
-
 def visible_gpus(count: int) -> list[str]:
     """Names by which all jobs of a machine know the GPUs that this one may use.
 
     ``CUDA_VISIBLE_DEVICES`` hides and renumbers GPUs: the first that is visible is number 0 of this process
-    and may be number 3 of the machine.
-
-    Parameters
-    ----------
-    count
-        How many are visible.
+    and may be number 3 of the machine. ``count`` is the number of visible GPUs.
     """
     named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     names = [name.strip() for name in named.split(",")] if named else [str(number) for number in range(count)]
     return names[:count]
 
 
-def take_gpu(gpus: tuple[str, ...], folder: Path) -> tuple[int, IO[str]]:
-    """Take the first of the GPUs that the fewest jobs have taken.
+def take_gpu(gpus: tuple[str, ...], folder: Path) -> tuple[int, int]:
+    """Takes the first of the named GPUs that the fewest jobs have taken.
 
-    Parameters
-    ----------
-    gpus
-        Names of those that may be used.
-    folder
-        Of the locked files, made if missing.
-
-    Returns
-    -------
-    Index into ``gpus``, and the file whose lock holds it until it is closed.
+    Returns the index into ``gpus``, and the descriptor of the file in ``folder`` whose lock holds the GPU
+    until the file is closed.
     """
     folder.mkdir(exist_ok=True)
     job = 0
     while True:
         for index, gpu in enumerate(gpus):
-            lock = open(folder / f"{gpu}.{job}", "w")  # noqa: SIM115
+            lock = os.open(folder / f"{gpu}.{job}", os.O_CREAT | os.O_WRONLY)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                lock.close()
+                os.close(lock)
             else:
                 return index, lock
         job += 1

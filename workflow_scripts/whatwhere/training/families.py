@@ -33,7 +33,7 @@ class Family:
     Attributes
     ----------
     build
-        Constructs the uninitialised model of one setting: (model, setting, shape of its input, number of
+        Constructs the uninitialized model of one setting: (model, setting, shape of its input, number of
         neurons). The input are images, or maps of its feature bank.
     fit
         Families that are fitted in closed form or by inference: state dicts for all settings, which share
@@ -92,7 +92,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def build_feature_bank(spec: ModelSpec, image_shape: ImageShape) -> FixedFeatures | None:
-    """Fixed features of a model: its feature bank, or a core transferred to a closed form; None: the images."""
+    """Fixed features of a model: its feature bank, or the core under a closed form; None without both."""
     definition = spec.definition
     if "core_from" in definition and "cores" not in definition:
         learned = definition["core_from"]["fitted"]
@@ -101,7 +101,7 @@ def build_feature_bank(spec: ModelSpec, image_shape: ImageShape) -> FixedFeature
 
 
 def build(spec: ModelSpec, setting: Setting, image_shape: ImageShape, n_neurons: int) -> Model:
-    """Construct the uninitialised model of one setting."""
+    """Construct the uninitialized model of one setting."""
     feature_bank = build_feature_bank(spec, image_shape)
     model = FAMILIES[spec.family].build(
         spec, setting, image_shape if feature_bank is None else feature_bank.out_shape, n_neurons

@@ -26,9 +26,9 @@ class Candidates:
     neurons
         (neuron,) indices into the dataset.
     standardize
-        What to do with images before prediction.
+        Standardization of images before prediction.
     response_scale
-        (neuron,) what to multiply predictions by.
+        (neuron,) factor of predictions.
     parameters
         One state dict per setting.
     fits
@@ -36,7 +36,7 @@ class Candidates:
     validation_loss_of_mean
         (neuron,) validation loss of predicting the mean training response.
     response_mean
-        (neuron,) that mean, in the units of the recording.
+        (neuron,) mean training response, in the units of the recording.
     n_images
         Number of training plus validation images; of several recordings, those of the first.
     recording
@@ -64,10 +64,10 @@ class Candidates:
 
 
 def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict[str, Any]:
-    """Content of ``fits.pt``: what is needed to predict with every fit of a condition.
+    """Content of ``fits.pt``: everything needed to predict with every fit of a condition.
 
-    The seeds of a condition have one number of images, by which tables know it: folds differ by a few images where
-    copies share a split, and the fewest count.
+    All seeds of a condition get the smallest number of images of a seed, because tables identify a condition
+    by this number. The folds of seeds differ by a few images where copies of an image share a split.
     """
     n_images = min(one.n_images for one in candidates)
     return {
@@ -102,34 +102,29 @@ def to_validation(definition: dict[str, Any], candidates: list[Candidates]) -> x
     """
     combinations = settings(definition)
     names = sorted({name for setting in combinations for name in setting})
-    fits = [one.fits for one in candidates]
+
+    def of_fits(name: str) -> np.ndarray:
+        return np.array([[getattr(fit, name) for fit in one.fits] for one in candidates])
+
+    def of_seeds(name: str) -> np.ndarray:
+        return np.array([getattr(one, name) for one in candidates])
+
     return xr.Dataset(
         {
-            "validation_loss": (
-                ("seed", "setting", "neuron"),
-                np.array([[fit.validation_loss for fit in row] for row in fits]),
-            ),
-            "validation_loss_of_mean": (
-                ("seed", "neuron"),
-                np.array([one.validation_loss_of_mean for one in candidates]),
-            ),
-            "best_step": (("seed", "setting"), np.array([[f.best_step for f in row] for row in fits])),
-            "last_step": (("seed", "setting"), np.array([[f.last_step for f in row] for row in fits])),
-            "converged": (("seed", "setting"), np.array([[int(f.converged) for f in row] for row in fits])),
-            "neuron_index": (("seed", "neuron"), np.array([one.neurons for one in candidates])),
+            "validation_loss": (("seed", "setting", "neuron"), of_fits("validation_loss")),
+            "validation_loss_of_mean": (("seed", "neuron"), of_seeds("validation_loss_of_mean")),
+            "best_step": (("seed", "setting"), of_fits("best_step")),
+            "last_step": (("seed", "setting"), of_fits("last_step")),
+            "converged": (("seed", "setting"), of_fits("converged").astype(int)),
+            "neuron_index": (("seed", "neuron"), of_seeds("neurons")),
         },
-        coords={
-            "seed": [one.seed for one in candidates],
-            **{
-                name: ("setting", [float(setting.get(name, 0.0)) for setting in combinations])
-                for name in names
-            },
-        },
+        coords={"seed": [one.seed for one in candidates]}
+        | {name: ("setting", [float(one.get(name, 0.0)) for one in combinations]) for name in names},
     )
 
 
 def load_model(fits: dict[str, Any], seed: int, setting: int, *, first: bool = False) -> Model:
-    """Builds the model of one fit from the content of ``fits.pt``; it takes standardised images.
+    """Builds the model of one fit from the content of ``fits.pt``; it takes standardized images.
 
     With ``first``, the fit that did not see the validation images, where a second one did.
     """

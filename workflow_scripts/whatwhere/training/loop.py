@@ -21,7 +21,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,35 +64,20 @@ class Fit:
     converged: bool
 
 
-class _Program(NamedTuple):
-    """Repeated work of fits that train together.
-
-    Attributes
-    ----------
-    advance
-        One step: indices of a batch of every recording to the objectives, (fit,).
-    evaluate
-        Mean validation losses, (fit,).
-    """
-
-    advance: Replay
-    evaluate: Replay
-
-
 class Training:
     """Fits that train together on the same batches; everything that changes is in :meth:`state_dict`.
 
     Every fit has its own optimizer, early stopping and best weights, and leaves the batched program when it
-    is finished, so that it ends as it would have alone, up to the rounding of batched products.
+    has ended, so that it ends as it would have alone, up to the rounding of batched products.
 
     Parameters
     ----------
     encoders
-        Initialised models of one architecture; trained in place.
+        Initialized models of one architecture; trained in place.
     blocks
         Training and validation data of every recording on the models' device.
     objectives
-        What is minimised, one per model, differing only in strengths; validation uses the loss alone.
+        What is minimized, one per model, differing only in strengths; validation uses the loss alone.
     config
         Schedule of the model.
     generators
@@ -128,7 +113,7 @@ class Training:
         self.step = 0
 
     def active(self) -> list[Run]:
-        """Fits that are not finished."""
+        """Fits whose training has not ended."""
         if self.step >= (self.config.max_steps if self.last_step is None else self.last_step):
             return []
         return [run for run in self.runs if not run.stopping.finished]
@@ -158,22 +143,22 @@ class Training:
                 after_step(self)
         return [self._finish(run) for run in self.runs]
 
-    def _program(self, runs: list[Run]) -> _Program:
-        """Step and evaluation of runs that train together."""
+    def _program(self, runs: list[Run]) -> tuple[Replay, Replay]:
+        """One step, batches of every recording to objectives (fit,), and mean validation losses (fit,)."""
         stack = _stack(runs)
 
         def advance(*batch: Tensor) -> Tensor:
-            seen = (
+            batches = (
                 (block.data.train_images[images], block.data.train_responses[images], block.terms)
                 for block, images in zip(self.blocks, batch, strict=True)
             )
-            values = stack.differentiate(seen, self.precision)
+            values = stack.differentiate(batches, self.precision)
             for run in runs:
                 run.optimizer.step()
             return values
 
         device = self.blocks[0].data.train_images.device
-        return _Program(Replay(advance, device), Replay(lambda: self._losses(stack).mean(1), device))
+        return Replay(advance, device), Replay(lambda: self._losses(stack).mean(1), device)
 
     def _losses(self, stack: Stack) -> Tensor:
         """Validation losses, (fit, neuron)."""
@@ -185,13 +170,14 @@ class Training:
             1,
         )
 
-    def _take_step(self, program: _Program, runs: list[Run], batch: tuple[Tensor, ...]) -> None:
+    def _take_step(self, program: tuple[Replay, Replay], runs: list[Run], batch: tuple[Tensor, ...]) -> None:
         self.step += 1
         for run in runs:
             run.begin_step(self.step)
-        values = program.advance(*batch)
+        advance, evaluate = program
+        values = advance(*batch)
         if self._evaluates():
-            losses = program.evaluate()
+            losses = evaluate()
             for run, value, loss in zip(runs, values.tolist(), losses.tolist(), strict=True):
                 run.update(value, loss)
 
@@ -208,7 +194,7 @@ class Training:
         converged = run.stopping.completed(self.step) or self.last_step is not None
         if not converged:
             logger.warning(
-                "%s: not finished: ended by max_steps %d, best validation loss at step %d; raise max_steps",
+                "%s: not converged: ended by max_steps %d, best validation loss at step %d; raise max_steps",
                 run.objective.strengths,
                 self.config.max_steps,
                 run.best_step,

@@ -1,4 +1,4 @@
-"""Losses and the objective that training minimises (sections C.4 and G.2)."""
+"""Losses and the objective that training minimizes (sections C.4 and G.2)."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,7 +10,7 @@ from whatwhere.sessions import neurons_of
 from whatwhere.training.blocks import Terms
 
 WHOLE = Terms()
-"""A batch of all there is."""
+"""Terms of a batch of a single recording."""
 
 
 def squared_error(predictions: Tensor, responses: Tensor) -> Tensor:
@@ -41,9 +41,9 @@ def mean_loss(loss: str, predictions: Tensor, responses: Tensor, missing: bool |
     of_pair = LOSSES[loss]
     if not (bool(responses.isnan().any()) if missing is None else missing):
         return of_pair(predictions, responses).mean(0)
-    seen = ~responses.isnan()
-    losses = of_pair(predictions, torch.where(seen, responses, 0.0))
-    return torch.where(seen, losses, 0.0).sum(0) / seen.sum(0).clamp(min=1)
+    present = ~responses.isnan()
+    losses = of_pair(predictions, torch.where(present, responses, 0.0))
+    return torch.where(present, losses, 0.0).sum(0) / present.sum(0).clamp(min=1)
 
 
 REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": Tensor.mean, "sum": Tensor.sum}
@@ -57,8 +57,8 @@ class Objective:
     loss
         A key of :data:`LOSSES`.
     reduction
-        How losses and penalties that have a value per neuron are ensemble: ``mean`` (section C.4) or
-        ``sum`` (section G.2).
+        Reduction over neurons of losses and of penalties with one value per neuron: ``mean`` (section C.4)
+        or ``sum`` (section G.2).
     strengths
         Penalty name to strength; strength 0 costs nothing.
     """
@@ -72,24 +72,23 @@ class Objective:
         """Loss of every neuron, (batch, neuron) twice to (neuron,)."""
         return mean_loss(self.loss_name, predictions, responses, missing)
 
-    def __call__(self, encoder: Model, images: Tensor, responses: Tensor, terms: Terms = WHOLE) -> Tensor:
-        """Value to minimise on one batch, a scalar; of a pool, what one recording adds to it."""
-        return self.value(encoder, images, responses, self.strengths, terms)
-
-    def value(
+    def __call__(
         self,
         encoder: Model,
         images: Tensor,
         responses: Tensor,
-        strengths: Mapping[str, float | Tensor],
-        terms: Terms,
+        terms: Terms = WHOLE,
+        strengths: Mapping[str, float | Tensor] | None = None,
     ) -> Tensor:
-        """The same with other strengths, which may be tensors (scalars)."""
+        """Value to minimize on one batch, a scalar; for pooled recordings, the term of one recording.
+
+        ``strengths`` (numbers or scalar tensors) replace those of the objective.
+        """
         predictions = encoder(images, terms.session)
         total = self.reduce(self.loss(predictions, responses, terms.missing)) * terms.weight
         own = neurons_of(terms.session)
         available = encoder.penalties()
-        for name, strength in strengths.items():
+        for name, strength in (self.strengths if strengths is None else strengths).items():
             penalty = predictions.abs().mean(0) if name == "activity_l1" else available[name]()
             if penalty.ndim == 0:
                 total = total + strength * penalty * terms.share

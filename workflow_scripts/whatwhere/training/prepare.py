@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from whatwhere import missing
-from whatwhere.fit_data import FitData, check_responses, evenly_scaled, scale_responses
+from whatwhere.fit_data import FitData, evenly_scaled, scale_responses
 from whatwhere.models.base import FixedFeatures, Model, predict_prepared
 from whatwhere.models.feature_bank import TransferredFeatures
 from whatwhere.models.spec import ModelSpec, Setting
@@ -21,10 +21,10 @@ from whatwhere.training.transferred import TransferredCore
 def prepared(
     spec: ModelSpec, data: FitData, transferred: TransferredCore | None
 ) -> tuple[FitData, FixedFeatures | None]:
-    """Data that a model is fitted to: responses in its units, and maps of its feature bank, standardised, as images.
+    """Data that a model is fitted to: scaled responses, and standardized maps of its feature bank as images.
 
-    The bank is computed here, once for all settings of a seed. Below a transferred core it keeps the statistics
-    with which the core was fitted.
+    The feature bank is computed here, once for all settings of a seed. Below a transferred core it keeps the
+    statistics with which the core was fitted.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def prepared(
         If the loss cannot fit the responses, or the core does not fit the model.
     """
     responses = np.concatenate([data.train_responses, data.validation_responses])
-    check_responses(spec, responses, data.subset.neurons)
+    spec.check_responses(responses, data.subset.neurons)
     if spec.definition.get("responses", {}).get("scale") == "sd":
         data = scale_responses(data)
     feature_bank = build_feature_bank(spec, data.standardize.image_shape)
@@ -41,9 +41,7 @@ def prepared(
     ):
         data = evenly_scaled(data)
     if transferred is not None:
-        transferred.check_images(data.standardize)
-        if "cores" in spec.definition:
-            transferred.check_network(spec.definition)
+        transferred.check(data.standardize, spec.definition)
     if feature_bank is None:
         return data, None
     images = torch.from_numpy(data.train_images)
@@ -62,26 +60,26 @@ def prepared(
 
 
 def build_on(spec: ModelSpec, setting: Setting, data: FitData, feature_bank: FixedFeatures | None) -> Model:
-    """The uninitialised model of one setting, with the statistics of its feature bank."""
+    """The uninitialized model of one setting, with the statistics of its feature bank."""
     encoder = build(spec, setting, data.standardize.image_shape, data.train_responses.shape[1])
     if feature_bank is not None and encoder.feature_bank is not None:
         encoder.feature_bank.load_state_dict(feature_bank.state_dict())
     return encoder
 
 
-def with_bank(state: dict[str, Tensor], feature_bank: FixedFeatures | None) -> dict[str, Tensor]:
-    """State of a model with the statistics of its feature bank, if it has one."""
-    return state | (
-        {}
-        if feature_bank is None
-        else {f"feature_bank.{key}": one for key, one in feature_bank.state_dict().items()}
-    )
-
-
 def candidates_of(
-    seed: int, data: FitData, loss: str, parameters: list[dict[str, Tensor]], fits: list[Fit]
+    seed: int,
+    data: FitData,
+    loss: str,
+    parameters: list[dict[str, Tensor]],
+    fits: list[Fit],
+    predictions: list[Tensor] | None = None,
 ) -> Candidates:
-    """Fits of all settings of a seed, with the facts about their data that selection and storage need."""
+    """Fits of all settings of a seed, with the facts about their data that selection and storage need.
+
+    Where ``parameters`` are of second fits, which saw the validation images, ``fits`` are the first fits, and
+    ``predictions`` are theirs for the validation images, (image, neuron) in the units of ``data``.
+    """
     mean = missing.mean(data.train_responses)
     responses = torch.from_numpy(data.validation_responses)
     of_mean = mean_loss(loss, torch.from_numpy(mean).expand_as(responses), responses)
@@ -96,6 +94,9 @@ def candidates_of(
         response_mean=mean * data.response_scale,
         n_images=data.n_images,
         recording=None if data.pooled is None else data.pooled.neurons,
+        validation_predictions=None
+        if predictions is None
+        else torch.stack(predictions).numpy() * data.response_scale,
     )
 
 
@@ -113,21 +114,3 @@ def validation_predictions(
         encoder.load_state_dict(state)
         found.append(predict_prepared(encoder, images))
     return found
-
-
-def with_second_fits(
-    candidates: Candidates, parameters: list[dict[str, Tensor]], predictions: list[Tensor]
-) -> Candidates:
-    """Candidates that predict with second fits, which saw the validation images, too.
-
-    Parameters
-    ----------
-    candidates
-        First fits, whose losses stay.
-    parameters
-        State of every second fit.
-    predictions
-        (image, neuron) of the validation images by every first fit, in the units of the fits.
-    """
-    scaled = torch.stack(predictions).numpy() * candidates.response_scale
-    return dataclasses.replace(candidates, parameters=parameters, validation_predictions=scaled)

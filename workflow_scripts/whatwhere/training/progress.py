@@ -27,19 +27,18 @@ class Progress:
         self._started = self._logged = time.monotonic()
 
     def take(self) -> tuple[Fit, dict[str, Tensor]] | None:
-        """Return the next fit that an earlier job finished, or None if it must be trained."""
+        """Returns the next fit that an earlier job completed, or None if it must be trained."""
         return None
 
     def resume(self, training: Training) -> None:
-        """Put a training into its saved state, if one was interrupted."""
+        """Puts a training into its saved state, if an earlier job was interrupted."""
 
-    def add(self, fit: Fit, parameters: dict[str, Tensor]) -> tuple[Fit, dict[str, Tensor]]:
-        """Count a finished fit; return both arguments."""
+    def add(self, fit: Fit, parameters: dict[str, Tensor]) -> None:
+        """Counts a completed fit."""
         self.n_completed += 1
-        return fit, parameters
 
     def __call__(self, training: Training) -> None:
-        """After a step: log if it is time to."""
+        """Logs after a step, if it is time to."""
         now = time.monotonic()
         if now - self._logged >= _LOG_SECONDS and training.active():
             self._log(training, now)

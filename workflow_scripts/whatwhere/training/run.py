@@ -15,6 +15,10 @@ from whatwhere.training.schedule import EarlyStopping, OneCycle
 logger = logging.getLogger(__name__)
 
 
+_RESULTS = ("best_step", "last_step", "diverged", "best", "history")
+"""Attributes that a checkpoint stores as they are."""
+
+
 class Run:
     """One fit in training: model, optimizer, early stopping and best weights."""
 
@@ -74,11 +78,7 @@ class Run:
             "encoder": self.encoder.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "stopping": self.stopping.state_dict(),
-            "best_step": self.best_step,
-            "last_step": self.last_step,
-            "diverged": self.diverged,
-            "best": self.best,
-            "history": self.history,
+            **{name: getattr(self, name) for name in _RESULTS},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -86,6 +86,4 @@ class Run:
         self.encoder.load_state_dict(state["encoder"])
         load(self.optimizer, state["optimizer"])
         self.stopping.load_state_dict(state["stopping"])
-        self.best_step, self.last_step = state["best_step"], state["last_step"]
-        self.diverged = state["diverged"]
-        self.best, self.history = state["best"], [tuple(row) for row in state["history"]]
+        vars(self).update({name: state[name] for name in _RESULTS})

@@ -23,7 +23,7 @@ class _Objective(nn.Module):
     def forward(
         self, images: Tensor, responses: Tensor, strengths: dict[str, Tensor], terms: Terms
     ) -> Tensor:
-        return self.objective.value(self.encoder, images, responses, strengths, terms)
+        return self.objective(self.encoder, images, responses, terms, strengths)
 
 
 class Stack:

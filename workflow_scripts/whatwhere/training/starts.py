@@ -11,27 +11,14 @@ from whatwhere.models.spec import Setting, settings
 from whatwhere.training.fits import load_model
 
 
-def best_setting(grid: list[Setting], validation_loss: np.ndarray, n_kernels: int | None) -> int:
-    """Setting of a localizer with the lowest mean validation loss.
+def best_setting(grid: list[Setting], validation_loss: np.ndarray, definition: dict[str, Any]) -> int:
+    """Setting of a localizer from which a network can start, with the lowest mean loss (setting, neuron).
 
-    Parameters
-    ----------
-    grid
-        Of the localizer.
-    validation_loss
-        (setting, neuron).
-    n_kernels
-        Only settings with this number of kernels count; None: all.
+    A network with a core that starts from kernels needs as many kernels as the core has channels.
     """
-    counts = np.array([setting["n_kernels"] for setting in grid])
-    allowed = np.full(len(counts), True) if n_kernels is None else counts == n_kernels
+    needed = {core["channels"][0] for core in definition["cores"] if core.get("kernel_start") == "posterior"}
+    allowed = [not needed or setting["n_kernels"] in needed for setting in grid]
     return int(np.where(allowed, validation_loss.mean(1), np.inf).argmin())
-
-
-def kernels_needed(definition: dict[str, Any]) -> int | None:
-    """Number of kernels that a network must start from; None if it takes locations only."""
-    counts = {core["channels"][0] for core in definition["cores"] if core.get("kernel_start") == "posterior"}
-    return counts.pop() if counts else None
 
 
 def start_from(
@@ -39,18 +26,11 @@ def start_from(
 ) -> tuple[LocalizedStart, dict[str, np.ndarray]]:
     """Start of one seed of a network, as :func:`whatwhere.localization.localized.localized_start` returns it.
 
-    Parameters
-    ----------
-    fits, validation
-        Content of the localizer's ``fits.pt`` and ``validation.nc``, for the same neurons and images. The
-        first fits count, which did not see the validation images.
-    definition
-        The network.
-    seed
-        Of the fit.
+    ``fits`` and ``validation`` are the content of ``fits.pt`` and ``validation.nc`` of the localizer, for the
+    neurons and images of the network. The first fits count, which did not see the validation images.
     """
     loss = validation["validation_loss"].sel(seed=seed).values
-    setting = best_setting(settings(fits["definition"]), loss, kernels_needed(definition))
+    setting = best_setting(settings(fits["definition"]), loss, definition)
     encoder = load_model(fits, seed, setting, first=True)
     if not isinstance(encoder, LocalizedEncoder):
         raise TypeError(f"a localizer cannot be {type(encoder).__name__}")

@@ -1,4 +1,4 @@
-"""All fits of one condition (dataset, model, population and data size): every setting of the grid, every seed."""
+"""Training of all fits of one condition (dataset, model and sizes) and seed: every setting of the grid."""
 
 import itertools
 import logging
@@ -24,7 +24,6 @@ from whatwhere.training.prepare import (
     candidates_of,
     prepared,
     validation_predictions,
-    with_second_fits,
 )
 from whatwhere.training.progress import Progress
 from whatwhere.training.transferred import TransferredCore
@@ -36,7 +35,7 @@ _STRUCTURE = ("core",)
 _NO_PENALTY = (*_STRUCTURE, "start")
 """Keys of a setting that are not the strength of a penalty."""
 _CORE_RATE = 0.1
-"""Learning rate of a transferred core that is trained on, relative to that of the readout."""
+"""Learning rate of a transferred core that is fine-tuned, relative to that of the readout."""
 
 
 def n_trainings(spec: ModelSpec) -> int:
@@ -106,9 +105,9 @@ def _train(
     last_step: int | None = None,
 ) -> list[tuple[Fit, dict[str, Tensor]]]:
     """Train settings together, or take what an interrupted job made of them."""
-    converged = [one for one in (progress.take() for _ in group) if one is not None]
-    if converged:
-        return converged
+    completed = [one for one in (progress.take() for _ in group) if one is not None]
+    if completed:
+        return completed
     encoders = [initialized(setting) for setting in group]
     objectives = [
         Objective(
@@ -128,7 +127,8 @@ def _train(
     for setting, encoder, fit in zip(group, encoders, training.run(progress), strict=True):
         # Copies, because a model that was trained with others shares its memory with them.
         state = {name: value.cpu().clone() for name, value in encoder.state_dict().items()}
-        done.append(progress.add(fit, state))
+        progress.add(fit, state)
+        done.append((fit, state))
         if last_step is None:
             loss = fit.validation_loss.mean()
             message = "seed %d %s: validation %.6g at step %d of %d"
@@ -163,17 +163,17 @@ def train_seed(
         All settings of a seed share data, batch order and, unless they name another ``start``, initial
         values.
     data
-        What the fits may see.
+        Data available to the fits.
     start_maps
         By name: (neuron, y, x) spike-triggered averages of ``data``.
     known_kernel
         (y, x) true receptive field, for ``cnn_known_kernel``.
     localized
-        What the model's ``localizer`` found; its maps are among ``start_maps``.
+        Result of the model's ``localizer``; its maps are among ``start_maps``.
     device
         Where to train.
     progress
-        Holds the fits that an interrupted job finished; takes the new ones.
+        Holds the fits that an interrupted job completed; takes the new fits.
     transferred
         The core that the model's ``core_from`` names.
 
@@ -202,15 +202,14 @@ def train_seed(
         done += _train(
             spec, seed, group, initialized, blocks, schedule, progress, include_start=include_start
         )
-    fits, parameters = (list(part) for part in zip(*done, strict=True))
+    fits, parameters = [fit for fit, _ in done], [state for _, state in done]
     if not any(np.isfinite(fit.validation_loss).all() for fit in fits):
         raise UserError(
             f"no fit of seed {seed} has a finite loss: lower the model's learning_rate, "
             "or scale the responses down"
         )
-    candidates = candidates_of(seed, data, spec.loss, parameters, fits)
     if not spec.refit:
-        return candidates
+        return candidates_of(seed, data, spec.loss, parameters, fits)
     everything = _blocks(spec, with_validation(data), device)
     again = []
     for setting, fit, first in zip(spec.settings, fits, parameters, strict=True):
@@ -219,4 +218,4 @@ def train_seed(
         )
         again.append(state if np.isfinite(second.validation_loss).all() else first)
     predictions = validation_predictions(spec, parameters, data, feature_bank)
-    return with_second_fits(candidates, again, predictions)
+    return candidates_of(seed, data, spec.loss, again, fits, predictions)

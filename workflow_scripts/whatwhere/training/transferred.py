@@ -32,7 +32,7 @@ class TransferredCore:
     image_shape
         (channel, y, x) of the images it was fitted to.
     normalize
-        How they were standardised.
+        Standardization of these images.
     """
 
     definition: dict[str, Any]
@@ -43,21 +43,15 @@ class TransferredCore:
 
     @classmethod
     def of(cls, fits: dict[str, Any], validation: xr.Dataset, seed: int, name: str) -> TransferredCore:
-        """The core of the fit with the lowest mean validation loss.
+        """The core of the fit of one seed with the lowest mean validation loss.
 
-        Parameters
-        ----------
-        fits, validation
-            Content of ``fits.pt`` and ``validation.nc`` of the network.
-        seed
-            Of its fits.
-        name
-            What to call the network in messages.
+        ``fits`` and ``validation`` are the content of ``fits.pt`` and ``validation.nc`` of the network, which
+        messages call ``name``.
 
         Raises
         ------
         UserError
-            If it is no network, or was not fitted with this seed.
+            If the model is no network, or was not fitted with this seed.
         """
         definition = fits["definition"]
         if "cores" not in definition:
@@ -90,13 +84,14 @@ class TransferredCore:
         fitted = {"core": self.core, "feature_bank": self.definition.get("feature_bank")}
         return definition | {"core_from": definition["core_from"] | {"fitted": fitted}}
 
-    def check_images(self, standardize: Standardizer) -> None:
-        """Refuse images of another shape, or standardised otherwise, than the core was fitted to.
+    def check(self, standardize: Standardizer, definition: dict[str, Any]) -> None:
+        """Refuses images or a network for which the core was not fitted.
 
         Raises
         ------
         UserError
-            With both.
+            If the images have another shape or are standardized otherwise, or the network has other layers or
+            another feature bank; the line names the key.
         """
         if standardize.image_shape != self.image_shape:
             theirs, ours = (" x ".join(map(str, one)) for one in (self.image_shape, standardize.image_shape))
@@ -106,18 +101,11 @@ class TransferredCore:
             )
         if standardize.normalize != self.normalize:
             raise UserError(
-                f"core_from: the core was fitted to images normalised as {self.normalize}, these are "
+                f"core_from: the core was fitted to images normalized as {self.normalize}, these are "
                 f"{standardize.normalize}: set the same image.normalize"
             )
-
-    def check_network(self, definition: dict[str, Any]) -> None:
-        """Refuse a network whose layers or feature bank are not those of the core.
-
-        Raises
-        ------
-        UserError
-            That names the key.
-        """
+        if "cores" not in definition:
+            return
         if definition.get("feature_bank") != self.definition.get("feature_bank"):
             raise UserError("core_from: the core stands on another feature bank: set the same 'feature_bank'")
         if definition["cores"] != [self.core]:
@@ -130,7 +118,7 @@ def transferred_cores(files: list[str], seeds: list[int]) -> dict[int, Transferr
     Raises
     ------
     UserError
-        As :meth:`TransferredCore.of`; and if cores of several layouts were selected, which one model cannot have.
+        As :meth:`TransferredCore.of`; and if seeds selected cores of different layouts.
     """
     if not files:
         return {}
