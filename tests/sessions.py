@@ -52,6 +52,8 @@ def write_pictures(folder, rng):
         "kind": "images",
         "images": str(folder / "bilder ä"),
         "responses": str(folder / "responses.csv"),
+        "image_of_presentation": "image",
+        "neurons": ["left", "middle", "right"],
         "image": IMAGE,
         "split": SPLIT | {"folds": 1},
     }
