@@ -123,6 +123,8 @@ def code_of(script, *modules):
         if path not in found:
             found.add(path)
             pending += imports_of(path)
+    # Modules read the YAML files beside them, such as checksums of published files.
+    found.update(*(path.parent.glob("*.yaml") for path in found))
     content = b"".join(path.read_bytes() for path in sorted(found))
     return hashlib.sha256(content).hexdigest()[:12]
 
