@@ -140,7 +140,7 @@ def growing(amount):
 
 
 def of_fits(pattern, condition="index >= 0", within=FITS):
-    """Files of the rows that fulfil a condition; ``{fit.path}`` and other columns stand in a pattern."""
+    """Files of the rows that fulfill a condition; ``{fit.path}`` and other columns stand in a pattern."""
     return collect(f"<results>/{pattern}", fit=lookup(condition, within=within))
 
 
@@ -155,7 +155,7 @@ def of_run(result):
 
 
 def names_of(condition):
-    """Experiment, dataset and model of the fits that fulfil a condition."""
+    """Experiment, dataset and model of the fits that fulfill a condition."""
     return FITS.query(condition)[["experiment", "dataset", "model"]].to_dict("records")
 
 

@@ -1,4 +1,4 @@
-"""Answer the questions of a run from its tables, in sentences, pictures and tables."""
+"""Answers the questions of a run from its tables, in sentences, pictures and tables."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Find types among feature weights: dataset.nc, fits.pt, sta.nc -> barcodes.csv, scores.csv, fields.nc."""
+"""Finds types among feature weights: dataset.nc, fits.pt, sta.nc -> barcodes.csv, scores.csv, fields.nc."""
 
 from pathlib import Path
 

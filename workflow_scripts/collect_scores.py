@@ -1,4 +1,4 @@
-"""Collect tables of all models: scores/*.csv, summaries/*.csv, barcodes/*.csv -> one table of each kind."""
+"""Collects tables of all models: scores/*.csv, summaries/*.csv, barcodes/*.csv -> one table of each kind."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Describe a dataset before anything is trained: dataset.nc -> page, figure, table of neurons."""
+"""Describes a dataset before anything is trained: dataset.nc -> page, figure, table of neurons."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from whatwhere.pages import heading, items, paragraph, table, write_page
 
 N_EXAMPLES = 8
 SPLIT_COLORS = [*plotting.PALETTE[:2], "0.9"]
-"""Colors of train, validation and test; dark, middle and light when printed in grey."""
+"""Colors of train, validation and test; dark, middle and light when printed in gray."""
 MAX_COUNT = 100
 """Range of whole numbers up to which every number has a bar of its own."""
 
@@ -123,7 +123,7 @@ def main(
         draw(data, known, svg, png)
         drawing = Path(svg).read_text(encoding="utf-8")
         content = [
-            table(pd.DataFrame(overview(data).items(), columns=["what", "value"])),
+            table(pd.DataFrame(overview(data).items(), columns=["property", "value"])),
             heading("To look at"),
             items(suspicious) if suspicious else paragraph("Nothing suspicious was found."),
             drawing[drawing.index("<svg") :],

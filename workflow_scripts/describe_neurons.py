@@ -17,7 +17,7 @@ from whatwhere.locations import in_pixels
 from whatwhere.logs import arguments, logged
 
 N_STARTS = 1
-"""The better of two raises responses by .3 to 1.1 % (six models of 1000 neurons), for twice the time."""
+"""The better of two ascents raises responses by 0.3 to 1.1 % (1000 neurons) in twice the time."""
 MAX_RESPONSES = 60
 """Test images whose measured and predicted responses are kept, spread over all."""
 

@@ -1,4 +1,4 @@
-"""Download the published files of a dataset on a machine with internet: config entry -> downloads/*."""
+"""Downloads the published files of a dataset on a machine with internet: config entry -> downloads/*."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Average starts and mix models by validation: members' fits.pt, validation.nc -> fits.pt, ranking.csv."""
+"""Averages starts and mixes models by validation: members' fits.pt, validation.nc -> fits.pt, ranking.csv."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Load a recorded dataset: published files, files of the user, or dataset.nc of sessions -> dataset.nc."""
+"""Loads a recorded dataset: published files, files of the user, or dataset.nc of sessions -> dataset.nc."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -127,7 +127,7 @@ def main(
             drawn.append(mean_fields(right, stored["field"].values, stored["n_neurons"].values))
     for ax, letter in zip(drawn, "abc", strict=False):
         plotting.panel_letter(ax, letter)
-    plotting.save(figure, svg, png, plotting.remark(plotting.labelled(rated, labels)))
+    plotting.save(figure, svg, png, plotting.remark(plotting.labeled(rated, labels)))
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ class Canvas:
 
 
 def _map(ax: Axes, values: np.ndarray) -> None:
-    """Show (channel, y, x): a signed map, or colors for three channels."""
+    """Shows (channel, y, x): a signed map, or colors for three channels."""
     if len(values) == 3:
         low, high = values.min(), values.max()
         ax.imshow(np.moveaxis((values - low) / (high - low), 0, -1))
@@ -119,7 +119,7 @@ def contributions(terms: np.ndarray, shown: np.ndarray, names: list[str]) -> tup
     shown
         Indices of features with a bar of their own.
     names
-        Theirs.
+        Names of these features.
     """
     rest = np.delete(terms, shown)
     if not len(rest):
@@ -140,7 +140,7 @@ def draw(fit: xr.Dataset) -> Figure:
     row, top = 1.35, 0.5
     body = max(row * len(neurons), 0.95 * len(shown))
     canvas = Canvas(top + body + 0.25)
-    centre = top + body / 2
+    center = top + body / 2
     columns = {"stimulus": (0.08, 1.05), "kernels": (1.45, 0.45), "features": (2.3, 0.82)}
     columns |= {"mask": (3.6, 0.95), "weights": (4.95, 0.68), "drive": (6.18, 0.75)}
     titles = ["stimulus", "kernels" if one_layer else "kernels of\nfirst layer", "feature maps"]
@@ -149,7 +149,7 @@ def draw(fit: xr.Dataset) -> Figure:
         canvas.title(left, width, title)
 
     left, width = columns["stimulus"]
-    _map(canvas.axes(left, centre, width, width), fit["image"].values)
+    _map(canvas.axes(left, center, width, width), fit["image"].values)
     middles = {
         "kernels": top + body * (np.arange(len(kernels)) + 0.5) / len(kernels),
         "features": top + body * (np.arange(len(shown)) + 0.5) / len(shown),
@@ -157,14 +157,14 @@ def draw(fit: xr.Dataset) -> Figure:
     }
     for kernel, middle in zip(kernels, middles["kernels"], strict=True):
         _map(canvas.axes(columns["kernels"][0], middle, columns["kernels"][1], columns["kernels"][1]), kernel)
-        canvas.arrow((left + width + 0.03, centre), (columns["kernels"][0] - 0.03, middle))
+        canvas.arrow((left + width + 0.03, center), (columns["kernels"][0] - 0.03, middle))
     left, width = columns["features"]
     maps = []
     for index, name, middle in zip(shown, names, middles["features"], strict=True):
         maps.append(canvas.axes(left, middle, width, width))
         _map(maps[-1], features[index][None])
         maps[-1].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=3, fontsize=7)
-    ends = middles["features"] if one_layer else [centre] * len(kernels)
+    ends = middles["features"] if one_layer else [center] * len(kernels)
     for start, end in zip(middles["kernels"], ends, strict=True):
         canvas.arrow((columns["kernels"][0] + 0.48, start), (left - 0.2, end))
     for neuron, middle, color in zip(neurons, middles["mask"], plotting.PALETTE, strict=False):
@@ -179,7 +179,7 @@ def draw(fit: xr.Dataset) -> Figure:
         terms = (features * masks[neuron]).sum((1, 2)) * weights[neuron]
         values, bars = contributions(terms, shown, names)
         _bars(drive, values, bars, [*["0.75"] * (len(bars) - 1), color], "contribution")
-        canvas.arrow((left + width + 0.05, centre), (columns["mask"][0] - 0.04, middle), color)
+        canvas.arrow((left + width + 0.05, center), (columns["mask"][0] - 0.04, middle), color)
         canvas.arrow((columns["mask"][0] + 1.0, middle), (columns["weights"][0] - 0.17, middle), color)
         canvas.arrow((columns["weights"][0] + 0.72, middle), (columns["drive"][0] - 0.28, middle), color)
     return canvas.figure

@@ -103,8 +103,8 @@ def main(
     ``paper`` has the model of the paper beside a model; the models ``known`` know the filter.
     """
     plotting.use_style()
-    tables = [plotting.labelled(read_table(path), labels) for path in scores]
-    published = plotting.labelled(read_reference([reference], paper), labels)
+    tables = [plotting.labeled(read_table(path), labels) for path in scores]
+    published = plotting.labeled(read_reference([reference], paper), labels)
     table = pd.concat(tables, ignore_index=True)
     # One experiment may have the small sizes of a population, and another the large ones.
     conditions = {
@@ -121,7 +121,7 @@ def main(
     drawn = plotting.draw_curves(first, means, styles, published)
     first.set(ylabel="FEVE", ylim=(-0.02, 1.02))
     plotting.legend_below(first, 2, paper=drawn)
-    errors(second, plotting.labelled(read_tables(locations), labels), styles)
+    errors(second, plotting.labeled(read_tables(locations), labels), styles)
     (third, *_) = filters(right, conditions, shown_sizes(table.n_images))
     for letter, ax in zip("abc", (first, second, third), strict=True):
         plotting.panel_letter(ax, letter)

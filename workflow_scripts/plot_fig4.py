@@ -78,7 +78,7 @@ def main(
     _histogram(histogram, rated, codes, expected)
     for letter, ax in zip("abcd", (top[0], bottom[0], scatter, histogram), strict=True):
         plotting.panel_letter(ax, letter)
-    plotting.save(figure, svg, png, plotting.remark(plotting.labelled(rated, labels)))
+    plotting.save(figure, svg, png, plotting.remark(plotting.labeled(rated, labels)))
 
 
 if __name__ == "__main__":

@@ -101,9 +101,9 @@ def main(
     """
     plotting.use_style()
     table, codes, agreement = map(read_tables, (scores, barcodes, barcode_scores))
-    table = plotting.labelled(table, labels)
+    table = plotting.labeled(table, labels)
     # Networks with other numbers of features share a label and the paper's values.
-    published = plotting.labelled(read_reference([reference], paper), labels).drop_duplicates()
+    published = plotting.labeled(read_reference([reference], paper), labels).drop_duplicates()
     first = table.dataset.iloc[0]
     fit = ["experiment", "dataset", "model"]
     example = agreement.loc[agreement.dataset == first, fit].iloc[0]

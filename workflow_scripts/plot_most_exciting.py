@@ -24,7 +24,7 @@ def groups_of(neurons: xr.Dataset) -> tuple[str, np.ndarray]:
 
 
 def show(ax: Axes, image: np.ndarray) -> None:
-    """Draws an image (channel, y, x) with its own contrast, grey where it equals the background."""
+    """Draws an image (channel, y, x) with its own contrast, gray where it equals the background."""
     offset = image - np.median(image)
     stretched = 0.5 + 0.5 * offset / (np.abs(offset).max() or 1.0)
     pixels = np.moveaxis(stretched, 0, -1) if len(stretched) == 3 else stretched.mean(0)

@@ -141,7 +141,7 @@ def main(
             predicted.load(),
             measured,
         )
-    rated = plotting.labelled(rated, labels)
+    rated = plotting.labeled(rated, labels)
     _models(right.subplots(), rated)
     plotting.save(figure, svg, png, plotting.remark(rated))
 

@@ -60,7 +60,7 @@ def main(
 ) -> None:
     """Draws one row of panels for every dataset and model of several sizes, for the first selection rule."""
     plotting.use_style()
-    scores, fitted = (plotting.labelled(read_table(path), labels) for path in (scaling, rates))
+    scores, fitted = (plotting.labeled(read_table(path), labels) for path in (scaling, rates))
     fitted = fitted[fitted.stated.ne(True)]
     scores = scores[scores.selection == scores.selection.iloc[0]]
     fitted = fitted[fitted.selection == scores.selection.iloc[0]]

@@ -39,7 +39,7 @@ def panels(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 def main(table: str | Path, labels: dict[str, str], svg: str | Path, png: str | Path) -> None:
     """Draws one panel per region and one for the average."""
     plotting.use_style()
-    content = plotting.labelled(read_table(table).astype({"region": str}), labels)
+    content = plotting.labeled(read_table(table).astype({"region": str}), labels)
     models = content.model.unique()
     drawn = panels(content)
     size = min(plotting.PAGE, 3.2 + 1.3 * len(drawn)), 1.1 + 0.19 * len(models)

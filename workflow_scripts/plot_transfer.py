@@ -65,7 +65,7 @@ def main(table: str | Path, labels: dict[str, str], svg: str | Path, png: str | 
         ax.set_title(f"{target.replace('_', ' ')}, {n_neurons} neurons", fontsize=8)
         ax.set_xlabel("images (training + validation)" if len(shown) == 1 else "")
     plotting.figure_legend(figure, axes[0, 0], 3, paper=False)
-    plotting.save(figure, svg, png, plotting.remark(plotting.labelled(content, labels)))
+    plotting.save(figure, svg, png, plotting.remark(plotting.labeled(content, labels)))
 
 
 if __name__ == "__main__":

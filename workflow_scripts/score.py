@@ -1,4 +1,4 @@
-"""Score the selected fits on test data, which no other rule reads: fits.pt -> scores, predictions."""
+"""Scores the selected fits on test data, which no other rule reads: fits.pt -> scores, predictions."""
 
 import dataclasses
 import itertools

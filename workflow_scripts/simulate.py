@@ -1,4 +1,4 @@
-"""Simulate a dataset: config entry, files with stimuli -> dataset.nc."""
+"""Simulates a dataset: config entry, files with stimuli -> dataset.nc."""
 
 from pathlib import Path
 from typing import Any

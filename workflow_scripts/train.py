@@ -1,4 +1,4 @@
-"""Train every setting and seed of one condition: dataset.nc, sta.nc (, fits.pt) -> fits.pt, validation.nc."""
+"""Trains all settings and seeds of a condition: dataset.nc, sta.nc (, fits.pt) -> fits.pt, validation.nc."""
 
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def main(
     fits: str | Path,
     validation: str | Path,
 ) -> None:
-    """Train a sweep, or continue an interrupted one, and write it to ``fits`` and ``validation``.
+    """Trains a sweep, or continues an interrupted one, and writes it to ``fits`` and ``validation``.
 
     ``localizer`` holds ``fits.pt`` and ``validation.nc`` of the model that this one starts from, ``core``
     ``fits.pt`` and ``validation.nc`` of the model whose core it takes, if any.

@@ -39,8 +39,8 @@ SCRIPT = Path(__file__).parent / "explorer.js"
 _INTRODUCTION = """
 <b style="font-size:20px">Explorer</b> &nbsp; Every neuron is a row and a point. Click one, or draw a box in a
 map, to select it everywhere; with Shift the selection grows. A click on a heading sorts. Colors are cell
-types where they are known, clusters of barcodes else. <i>confirmed</i>: share of the response to the exciting
-image that a fit of another seed predicts. <i>ceiling</i>: highest correlation that noise allows.
+types where they are known, clusters of barcodes otherwise. <i>confirmed</i>: share of the response to the
+exciting image that a fit of another seed predicts. <i>ceiling</i>: highest correlation that noise allows.
 """
 _PICTURE = (
     '<% if (value) { %><img src="data:image/png;base64,<%= value %>" '

@@ -19,7 +19,7 @@ def view(neurons: xr.Dataset) -> pd.DataFrame:
     Parameters
     ----------
     neurons
-        Of ``describe_neurons.py``.
+        A file that ``describe_neurons.py`` wrote.
 
     Returns
     -------

@@ -13,7 +13,7 @@ from whatwhere.errors import UserError
 def arguments(*parts: Any) -> dict[str, Any]:
     """Named inputs, outputs and parameters of a job, as arguments of the ``main`` of its script.
 
-    The parameters ``code`` and ``script``, which are for the rule, are left out.
+    ``code`` and ``script``, which only the rule needs, are left out.
     """
     return {name: value for part in parts for name, value in part.items() if name not in ("code", "script")}
 

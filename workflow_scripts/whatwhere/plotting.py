@@ -59,7 +59,7 @@ def show_field(ax: Axes, field: np.ndarray, limit: float | None = None) -> None:
     sns.despine(ax=ax, left=True, bottom=True)
 
 
-def labelled(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
+def labeled(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
     """Replaces names by labels in the column ``model``."""
     return table.assign(model=table["model"].map(labels.__getitem__))
 

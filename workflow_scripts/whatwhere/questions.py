@@ -91,7 +91,7 @@ def answers(
     -------
     Columns as in :data:`COLUMNS`. A difference has its two values in ``first`` and ``second``, and the
     paper's in ``paper_first`` and ``paper_second``; ``against`` names what ``model`` is compared with: a
-    baseline, or the smaller population. ``converged`` says whether all fits compared converged, and
+    baseline, or the smaller population. ``converged`` says whether all compared fits converged, and
     ``at_edge`` is the share of fits with a penalty at the edge of its grid. A question without an answer has
     one row, with ``comparison`` :data:`ABSENT` and without ``value``.
     """
