@@ -76,7 +76,7 @@ def doubtful(summary: pd.DataFrame) -> list[str]:
     text = (
         "converged: share of neurons and seeds whose training was not stopped at max_steps. at_edge: share "
         "with a penalty at the edge of its grid, where a wider grid may score better. All other fits "
-        "converged inside of their grids."
+        "converged with their penalties inside their grids."
     )
     return [paragraph(text), table(doubted.filter([*KEYS, "converged", "at_edge"]))]
 
@@ -93,7 +93,7 @@ def main(
     packages = software(Path(workflow))
     write_table(packages, versions)
     sections = [
-        heading("Fits that were stopped at max_steps, and penalties at the edge of their grid"),
+        heading("Fits that stopped at max_steps, and penalties at the edge of their grid"),
         *doubtful(read_table(summary)),
         heading("Run times"),
         paragraph(

@@ -19,11 +19,14 @@ def main(
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draws one column per dataset and one row per quantity, for the first selection rule."""
+    """Draws one column per dataset and one row per quantity, for the first selection rule.
+
+    ``paper`` has the model of the paper beside a model.
+    """
     plotting.use_style()
-    rows = plotting.labelled(read_table(table), labels)
+    rows = plotting.labeled(read_table(table), labels)
     rows = rows[rows.selection == rows.selection.iloc[0]]
-    published = plotting.labelled(read_reference(reference, paper), labels)
+    published = plotting.labeled(read_reference(reference, paper), labels)
     datasets = list(rows.dataset.unique())
     quantities = [name for name in QUANTITIES if name in rows and rows[name].notna().any()]
     figure = plt.figure(figsize=(plotting.PAGE, 2.6 * len(quantities)))
@@ -38,8 +41,8 @@ def main(
             if known.empty:
                 ax.axis("off")
                 continue
-            paper = published if quantity == "feve" else None
-            drawn = plotting.draw_curves(ax, known, styles, paper, quantity)
+            beside = published if quantity == "feve" else None
+            drawn = plotting.draw_curves(ax, known, styles, beside, quantity)
             ax.set(ylabel=QUANTITIES[quantity])
             if quantity == "feve":
                 ax.axhline(0, color="0.85", linewidth=0.8, zorder=-1)

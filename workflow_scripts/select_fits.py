@@ -1,4 +1,4 @@
-"""Select hyper-parameters on validation data, condition by condition: validation.nc -> selection.csv."""
+"""Selects hyper-parameters on validation data, condition by condition: validation.nc -> selection.csv."""
 
 import logging
 from pathlib import Path
@@ -28,12 +28,12 @@ def main(validation: list[str], conditions: list[str], rules: list[str], selecti
 def _warn(selected: pd.DataFrame, output: str) -> None:
     """Warns of selected fits that a longer training or a wider grid might improve."""
     for share, what in (
-        (1 - selected["converged"].mean(), "not converged: training was ended by max_steps; raise it"),
-        (selected["at_edge"].mean(), "with a penalty at the edge of its grid: widen it"),
+        (1 - selected["converged"].mean(), "did not converge: training stopped at max_steps; raise it"),
+        (selected["at_edge"].mean(), "have a penalty at the edge of its grid: widen it"),
     ):
         if share:
             names = (output, selected["condition"].iloc[0], selected["selection"].iloc[0])
-            logger.warning("%s, %s, by %s: %.0f %% of the selected fits are %s", *names, 100 * share, what)
+            logger.warning("%s, %s, by %s: %.0f %% of the selected fits %s", *names, 100 * share, what)
 
 
 def _table(path: str, condition: str, rule: str) -> pd.DataFrame:

@@ -103,7 +103,7 @@ def tally(rows: pd.DataFrame) -> str:
         below, without = (known["high"] < 0).sum(), len(rows) - len(known)
         text = f" The interval lies above 0 in {(known['low'] > 0).sum()} of {len(known)} comparisons"
         text += f" and below 0 in {below}" if below else ""
-        text += f"; {without} more have no interval." if without else "."
+        text += f"; comparisons without interval: {without}." if without else "."
     return text + _stopped(rows)
 
 
