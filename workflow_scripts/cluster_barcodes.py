@@ -28,7 +28,7 @@ TYPES_STREAM = 4
 def cluster_fit(
     fit: SeedFit, fit_data: FitData, types: np.ndarray | None
 ) -> tuple[pd.DataFrame, dict[str, float], TypeTest]:
-    """Barcodes and types of one fit; how certain, how stable, and how they agree with the true types.
+    """Barcodes and types of one fit, their certainty, stability and agreement with the true types.
 
     Neurons without weights are set apart as cluster -1.
     """

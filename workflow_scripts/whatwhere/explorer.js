@@ -1,4 +1,4 @@
-// What the explorer does when something is selected; the arguments are those of `page` in explorer.py.
+// Runs when a user selects something in the explorer; the arguments are those of `page` in explorer.py.
 const { dataset: dataset_choice, model: model_choice, other: other_choice, range: range_choice } = controls;
 const { name: name_choice, types: types_choice, clusters: clusters_choice } = controls;
 const of = (dataset, model) => stores[keys.findIndex(([d, m]) => d === dataset && m === model)].data;
