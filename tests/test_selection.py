@@ -80,9 +80,9 @@ def test_a_penalty_is_at_the_edge_if_no_stronger_or_no_weaker_one_was_tried(stre
 
 @pytest.mark.parametrize(
     ("strengths", "converged", "expected"),
-    [([3, 1, 2], 1, []), ([1, 2, 3], 1, ["edge of its grid"]), ([3, 1, 2], 0, ["ended by max_steps"])],
+    [([3, 1, 2], 1, []), ([1, 2, 3], 1, ["edge of its grid"]), ([3, 1, 2], 0, ["stopped at max_steps"])],
 )
-def test_the_log_warns_of_what_was_selected_but_cut_short_or_at_an_edge(
+def test_the_log_warns_of_what_was_selected_but_stopped_or_at_an_edge(
     strengths, converged, expected, tmp_path, caplog
 ):
     content = rated(strengths)
