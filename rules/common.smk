@@ -149,6 +149,31 @@ def of_conditions(pattern, condition="index >= 0"):
     return of_fits(pattern, f"{OF_FIT} and {condition}", CONDITIONS)
 
 
+# Files of one fit, by the name that inputs of rules give them.
+PATTERNS = {
+    "scores": "scores/{fit.path}.csv",
+    "summary": "summaries/{fit.path}.csv",
+    "selection": "selection/{fit.path}.csv",
+    "parameters": "parameters/{fit.path}.nc",
+    "locations": "locations/{fit.path}.csv",
+    "barcodes": "barcodes/{fit.path}.csv",
+    "barcode_scores": "barcodes/{fit.path}_scores.csv",
+}
+
+
+def files_by_kind(condition, *kinds, within=FITS):
+    """Inputs: files of the fits that fulfill a condition, by kind; without several features no barcodes."""
+    with_barcodes = f"({condition}) and barcodes"
+    return {
+        kind: of_fits(
+            PATTERNS[kind],
+            with_barcodes if kind.startswith("barcode") else condition,
+            within,
+        )
+        for kind in kinds
+    }
+
+
 def of_run(result):
     """A result in a list, which is empty where the run does not make it."""
     return collect("<results>/{result}", result={result}.intersection(RESULTS))

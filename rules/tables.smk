@@ -1,28 +1,3 @@
-# Files of one fit, by the name that inputs of rules give them.
-PATTERNS = {
-    "scores": "scores/{fit.path}.csv",
-    "summary": "summaries/{fit.path}.csv",
-    "selection": "selection/{fit.path}.csv",
-    "parameters": "parameters/{fit.path}.nc",
-    "locations": "locations/{fit.path}.csv",
-    "barcodes": "barcodes/{fit.path}.csv",
-    "barcode_scores": "barcodes/{fit.path}_scores.csv",
-}
-
-
-def files_by_kind(condition, *kinds, within=FITS):
-    """Inputs: files of the fits that fulfill a condition, by kind; without several features no barcodes."""
-    with_barcodes = f"({condition}) and barcodes"
-    return {
-        kind: of_fits(
-            PATTERNS[kind],
-            with_barcodes if kind.startswith("barcode") else condition,
-            within,
-        )
-        for kind in kinds
-    }
-
-
 COLLECTED = files_by_kind(
     "index >= 0", "scores", "summary", "barcodes", "barcode_scores"
 )
