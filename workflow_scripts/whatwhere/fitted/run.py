@@ -35,7 +35,7 @@ def fits_of(run: str | Path) -> pd.DataFrame:
     for path in sorted(Path(run).glob("selection/*/*/*.csv")):
         table = read_table(path)
         if "condition" not in table:
-            raise UserError(f"{path}: written by an earlier version, which cannot be read: run the workflow again")
+            raise UserError(f"{path}: written by an earlier version, which cannot be read: run it again")
         table = table[["condition", "selection", "seed"]].drop_duplicates()
         experiment, dataset, model = (*path.parts[-3:-1], path.stem)
         sizes = table["condition"].str.extract("n(?P<n_neurons>.*)-d(?P<n_images>.*)")

@@ -23,7 +23,7 @@ _EXPLORED = 512
 _FINALISTS = 2
 _SHARE_STEPS = 50
 _WIDTHS = (0.7, 1.0, 1.4, 2.0, 2.8)
-"""Sd in px of the blobs and centre-surround kernels from which inference starts."""
+"""Sd in px of the blobs and center-surround kernels from which inference starts."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _recenter(population: Population, prior: KernelPrior) -> Population | None:
 
 
 def _first_kernels(prior: KernelPrior, n_random: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Blobs, centre-surround kernels and draws from the prior, (y, x) each."""
+    """Blobs, center-surround kernels and draws from the prior, (y, x) each."""
     axis = np.arange(prior.patch) - (prior.patch - 1) / 2
     squared = axis[:, None] ** 2 + axis**2
 
@@ -185,7 +185,7 @@ def _best(spectra: StaSpectra, starts: list[Population], prior: KernelPrior, sea
 def probability_of_none(evidence: np.ndarray) -> np.ndarray:
     """Probability that a neuron has no receptive field, (neuron,), from the log evidence that it has one.
 
-    The share of such neurons is estimated by expectation maximisation. The prior is an additional neuron,
+    The share of such neurons is estimated by expectation maximization. The prior is an additional neuron,
     half of it without receptive field.
     """
     share = 0.1

@@ -13,7 +13,7 @@ Variational EM with three factors, which all have closed forms:
   (:mod:`whatwhere.localization.kernel_prior`),
 - amplitude priors and kernel shares: maximum likelihood.
 
-The bound it maximises is relative to neurons without receptive field: below 0 nothing is identifiable.
+The bound it maximizes is relative to neurons without receptive field: below 0 nothing is identifiable.
 """
 
 from __future__ import annotations

@@ -165,7 +165,7 @@ class ModelSpec:
 
 
 def refuse_earlier(definition: dict[str, Any], name: str) -> None:
-    """Refuses the definition of a fit by an earlier version with a UserError, which calls the fit ``name``."""
+    """Refuses the definition of a fit by an earlier version; the UserError calls the fit ``name``."""
     core = definition.get("core_from", {}).get("fitted", {})
     if definition.get("family") == "combined" or {"reduction", "bank"} & {*definition, *core}:
         raise UserError(f"{name}: fitted by an earlier version, which cannot be read: fit the model again")

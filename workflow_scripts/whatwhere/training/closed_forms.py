@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 def fit_seed(
     spec: ModelSpec, seed: int, data: FitData, transferred: TransferredCore | None = None
 ) -> Candidates:
-    """Fit every setting of a model that is not trained; parameters and errors as in ``train_seed``.
+    """Fits every setting of a model that is not trained; parameters and errors as in ``train_seed``.
 
     With ``refit`` every setting is fitted again to training and validation images together. Losses, and
     predictions of the validation images by which models are mixed, stay those of the first fits; so do the

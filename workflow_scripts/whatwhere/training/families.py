@@ -101,7 +101,7 @@ def build_feature_bank(spec: ModelSpec, image_shape: ImageShape) -> FixedFeature
 
 
 def build(spec: ModelSpec, setting: Setting, image_shape: ImageShape, n_neurons: int) -> Model:
-    """Construct the uninitialized model of one setting."""
+    """Constructs the uninitialized model of one setting."""
     feature_bank = build_feature_bank(spec, image_shape)
     model = FAMILIES[spec.family].build(
         spec, setting, image_shape if feature_bank is None else feature_bank.out_shape, n_neurons
