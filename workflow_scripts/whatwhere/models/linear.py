@@ -14,7 +14,7 @@ from whatwhere.models.cores import ACTIVATIONS
 from whatwhere.sessions import Session, neurons_of
 
 Solver = Callable[[np.ndarray, np.ndarray, list[float]], np.ndarray]
-"""Weights (penalty, pixel, neuron) of centered images (image, pixel), responses (image, neuron), strengths."""
+"""Centered images (image, pixel), responses (image, neuron) and penalties to (penalty, pixel, neuron)."""
 
 _LASSO_ITERATIONS = 10_000
 
