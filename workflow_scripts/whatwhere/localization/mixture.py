@@ -174,7 +174,7 @@ def _bound(neurons: Neurons, population: Population) -> float:
 
 
 @dataclass(frozen=True)
-class Run:
+class Iterations:
     """Result of the iterations of one start."""
 
     population: Population
@@ -190,7 +190,7 @@ def iterate(
     temperatures: np.ndarray,
     max_iterations: int,
     tolerance: float,
-) -> Run:
+) -> Iterations:
     """Alternates both updates until the bound grows by less than ``tolerance`` nats per neuron."""
     for temperature in temperatures:
         neurons = update_neurons(spectra, population, float(temperature))
@@ -200,7 +200,7 @@ def iterate(
         neurons = update_neurons(spectra, population, 1.0)
         previous, bound = bound, _bound(neurons, population)
         if bound - previous < tolerance * len(neurons.evidence):
-            return Run(population, bound, iteration, True)
+            return Iterations(population, bound, iteration, True)
         population = update_population(spectra, neurons, prior)
     bound = _bound(update_neurons(spectra, population, 1.0), population)
-    return Run(population, bound, max_iterations, False)
+    return Iterations(population, bound, max_iterations, False)
