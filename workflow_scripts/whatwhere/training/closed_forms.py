@@ -13,11 +13,7 @@ from whatwhere.training.families import FAMILIES
 from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit
 from whatwhere.training.losses import mean_loss
-from whatwhere.training.prepare import (
-    candidates_of,
-    prepared,
-    validation_predictions,
-)
+from whatwhere.training.prepare import candidates_of, prepared, validation_predictions
 from whatwhere.training.transferred import TransferredCore
 
 logger = logging.getLogger(__name__)

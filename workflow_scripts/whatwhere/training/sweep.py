@@ -19,12 +19,7 @@ from whatwhere.training.blocks import Block, Tensors, blocks_of
 from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit, Training
 from whatwhere.training.losses import Objective
-from whatwhere.training.prepare import (
-    build_on,
-    candidates_of,
-    prepared,
-    validation_predictions,
-)
+from whatwhere.training.prepare import build_on, candidates_of, prepared, validation_predictions
 from whatwhere.training.progress import Progress
 from whatwhere.training.transferred import TransferredCore
 
