@@ -29,7 +29,7 @@ class SeedFit:
     Attributes
     ----------
     seed
-        Of the fits.
+        Seed of the fits.
     content
         As in ``fits.pt``, for this seed and the selected settings; ``parameters`` are by setting.
     selected

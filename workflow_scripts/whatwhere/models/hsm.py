@@ -54,7 +54,7 @@ class HSM(Model):
     def initialize(self, start: Start) -> None:
         """Spreads the filters over the image; the population starts near its mean response.
 
-        Validation chooses among random starts, which find different places for the filters.
+        Validation selects among random starts, which find different places for the filters.
         """
         generator = start.generator
         with torch.no_grad():

@@ -37,7 +37,7 @@ class Family:
         neurons). The input are images, or maps of its feature bank.
     fit
         Families that are fitted in closed form or by inference: state dicts for all settings, which share
-        what can be shared. None for those that are trained or combined from other fits.
+        what can be shared. None for trained families and ensembles.
     """
 
     build: Callable[[ModelSpec, Setting, ImageShape, int], Model]

@@ -23,7 +23,7 @@ class TransferredCore:
     Attributes
     ----------
     definition
-        Of the network.
+        Definition of the network.
     core
         The element of its ``cores`` that was fitted.
     state
