@@ -110,6 +110,10 @@ def test_the_default_model_is_the_one_of_the_configuration_and_a_copy():
         ({"normalize": "zscore"}, "attribute 'normalize' must be one of"),
         ({"model": {"family": "mean", "grid": [{}], "loss": "mse"}}, "mean is no network"),
         ({"model": factorized(los="mse")}, "unknown key 'los'"),
+        (
+            {"model": small_model(core_from={"file": "f.pt", "mode": "frozen"})},
+            "core_from is read in a workflow",
+        ),
     ],
 )
 def test_a_bad_argument_is_named_in_one_line(arrays, changes, message):

@@ -9,7 +9,7 @@ from torch import nn
 from whatwhere.dataset import check
 from whatwhere.errors import UserError
 from whatwhere.simulations.dead_leaves import dead_leaves
-from whatwhere.simulations.feature_units import MARGIN, centres, unit_responses, window
+from whatwhere.simulations.feature_units import MARGIN, centers, unit_responses, window
 from whatwhere.simulations.v1_bank import SQUARED_CV, V1Bank, spatial_filters
 from whatwhere.simulations.vgg19 import LAYERS, RECEPTIVE_FIELDS, VGG19, fetch_weights
 from whatwhere.standardize import Standardizer
@@ -128,7 +128,7 @@ def test_every_receptive_field_has_the_same_grid_and_centre(receptive_field):
     assert (seen[0, 0, -1] == 0).all() == (receptive_field == 14)
     # The middle of an even receptive field lies between pixels.
     between = 0 if receptive_field % 2 else 0.5
-    np.testing.assert_array_equal(centres(np.array([[0, 3]]), receptive_field), [[6 + between, 9 + between]])
+    np.testing.assert_array_equal(centers(np.array([[0, 3]]), receptive_field), [[6 + between, 9 + between]])
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from whatwhere.api import definition, fit, load
 from whatwhere.errors import UserError
 from whatwhere.experiments.most_exciting import most_exciting_images
 from whatwhere.experiments.tuning import orientation_tuning, size_tuning
-from whatwhere.files import read_tensors, write_netcdf, write_tensors
+from whatwhere.files import read_tensors, write_netcdf, write_table, write_tensors
 from whatwhere.fitted import file
 from whatwhere.fitted.model import together
 from whatwhere.recordings import to_contract
@@ -98,8 +98,11 @@ def test_what_is_ambiguous_or_missing_is_listed(run, wanted, message):
     assert "\n" not in str(error.value)
 
 
-def test_a_folder_without_fits_and_a_missing_file_are_refused(tmp_path):
+def test_a_folder_without_fits_or_of_an_earlier_version_and_a_missing_file_are_refused(tmp_path):
     with pytest.raises(UserError, match="holds no fits"):
+        load(tmp_path)
+    write_table(pd.DataFrame({"cell": ["nall-dall"]}), tmp_path / "selection/small/mine/ridge.csv")
+    with pytest.raises(UserError, match="written by an earlier version"):
         load(tmp_path)
     with pytest.raises(UserError, match="no such file"):
         load(tmp_path / "model.pt")

@@ -1,6 +1,7 @@
 """Networks train on a GPU as on the CPU; skipped without a GPU."""
 
 import copy
+import math
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def test_a_bank_trains_as_on_the_cpu(recording):
 SCHEDULES = {
     "stages": {},
     "restored": {"restore": True},
-    "one cycle": {"schedule": "one_cycle", "weight_decay": 0.01},
+    "one cycle": {"schedule": "one_cycle", "weight_decay": 0.01, "patience": math.inf, "n_stages": 1},
 }
 
 

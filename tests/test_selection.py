@@ -37,6 +37,11 @@ def test_rules_choose_by_validation_loss(rule, expected):
     np.testing.assert_array_equal(select(validation(), rule), expected)
 
 
+def test_an_unknown_rule_is_refused():
+    with pytest.raises(ValueError, match="'mean' is no rule"):
+        select(validation(), "mean")
+
+
 @pytest.mark.parametrize("rule", ["population", "median", "neuron"])
 def test_a_diverged_fit_never_wins(rule):
     loss = LOSS.copy()

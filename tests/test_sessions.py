@@ -123,10 +123,10 @@ DEFINITION = factorized(
 )
 
 
-def train(data, **changes):
+def train(data, definition=DEFINITION, **changes):
     fit = load_fit_data(data, None, None, 0)
     averages = sta.all_averages(fit.train_images, fit.train_images, fit.train_responses, 5)
-    definition = DEFINITION | {"training": DEFINITION["training"] | changes}
+    definition = definition | {"training": definition["training"] | changes}
     return train_seed(
         ModelSpec.of(definition), 0, fit, averages, None, None, torch.device("cpu"), Progress(1)
     )
@@ -178,6 +178,16 @@ def test_new_images_are_standardized_as_images_of_the_recording_of_each_neuron(p
     found = fit.predict(images)
     np.testing.assert_array_equal(found[:, :5], expected[0][:, :5])
     np.testing.assert_array_equal(found[:, 5:], expected[1][:, 5:])
+
+
+def test_images_of_one_recording_leave_neurons_of_another_without_prediction(pooled):
+    """A kernel of 9 px on one channel is applied by Fourier transforms, which take no empty batch."""
+    definition = DEFINITION | {"cores": [small_core(kernels=[9], channels=[1])]}
+    fit = SeedFit.of(to_tensors(definition, [train(pooled, definition)]), 0, 0)
+    assert fit.model.core.conv_layers()[0].use_fft
+    found = fit.predict(pooled["images"].values[:3], np.zeros(3, int))
+    assert np.isfinite(found[:, :5]).all()
+    assert np.isnan(found[:, 5:]).all()
 
 
 def test_one_neuron_alone_answers_as_among_all_neurons(pooled, fit):

@@ -39,7 +39,7 @@ def test_outputs_have_the_variance_that_the_stimulus_covariance_says(rng, side):
     corner = (outputs[:, :side, :side] ** 2).mean()
     np.testing.assert_allclose(variance[0, 0], corner, rtol=1e-4)
     weights = rng.uniform(size=(16, 16))
-    total = kernel.ravel() @ stimulus.pool(weights) @ kernel.ravel()
+    total = kernel.ravel() @ stimulus.weighted_sum(weights) @ kernel.ravel()
     np.testing.assert_allclose(total, (weights * variance).sum())
     assert np.linalg.eigvalsh(stimulus.average).min() >= 0
 

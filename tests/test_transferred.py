@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from conftest import factorized, small_core, small_training
 
 from whatwhere.errors import UserError
@@ -12,7 +13,7 @@ from whatwhere.fit_data import load_fit_data
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.spec import ModelSpec
 from whatwhere.training.closed_forms import fit_seed
-from whatwhere.training.fits import to_tensors, to_validation
+from whatwhere.training.fits import load_model, to_tensors, to_validation
 from whatwhere.training.progress import Progress
 from whatwhere.training.sweep import train_seed
 from whatwhere.training.transferred import TransferredCore
@@ -111,3 +112,20 @@ def test_a_core_of_images_keeps_their_normalisation(tiny_dataset, others):
     others.attrs["normalize"] = "global"
     with pytest.raises(UserError, match="normalized as per_pixel, these are global"):
         train(definition | {"core_from": {"model": "network", "mode": "frozen"}}, others, transferred)
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        {"family": "cnn_factorized", "cores": [CORE], "reduction": "sum"},
+        {"family": "ridge", "bank": {}},
+        {"family": "ridge", "core_from": {"fitted": {"core": CORE, "bank": None}}},
+        {"family": "combined", "members": {}},
+    ],
+)
+def test_fits_of_an_earlier_version_are_refused_in_one_line(old):
+    message = "fitted by an earlier version, which cannot be read: fit the model again"
+    with pytest.raises(UserError, match=f"core_from: old/fits.pt: {message}"):
+        TransferredCore.of({"definition": old, "seeds": {}}, xr.Dataset(), 0, "old/fits.pt")
+    with pytest.raises(UserError, match=message):
+        load_model({"definition": old, "seeds": {0: {}}}, 0, 0)

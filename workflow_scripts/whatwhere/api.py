@@ -119,6 +119,8 @@ def fit(
     warn_of_imitation(spec.trained[1].precision, where)
     if "localizer" in model:
         raise UserError("model: a localizer is another model of a config: start masks at an average instead")
+    if "core_from" in model:
+        raise UserError("model: core_from is read in a workflow only: leave it out, or run the workflow")
     data = as_dataset(images, responses, images_layout, responses_layout, split, normalize, seed)
     fit_data = load_fit_data(data, None, None, seed)
     stored = select_images(data, fit_data.subset.train)

@@ -66,14 +66,14 @@ def cluster(barcodes: np.ndarray, n_clusters: int) -> np.ndarray:
     return fcluster(ward(barcodes), n_clusters, "maxclust") - 1
 
 
-def centres_of(barcodes: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+def centers_of(barcodes: np.ndarray, clusters: np.ndarray) -> np.ndarray:
     """Mean barcode (cluster, channel) of clusters (neuron,) that are numbered from 0."""
     return np.stack([barcodes[clusters == label].mean(0) for label in range(clusters.max() + 1)])
 
 
-def nearest(barcodes: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Nearest of the centres (cluster, channel) for every barcode (neuron, channel), (neuron,)."""
-    return cdist(barcodes, centres).argmin(1)
+def nearest(barcodes: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    """Nearest of the centers (cluster, channel) for every barcode (neuron, channel), (neuron,)."""
+    return cdist(barcodes, centers).argmin(1)
 
 
 def silhouette(barcodes: np.ndarray, clusters: np.ndarray) -> float:
@@ -90,7 +90,7 @@ def certainty(barcodes: np.ndarray, clusters: np.ndarray, estimates: np.ndarray)
     """Probability that a neuron belongs to its cluster and no other, given repeated estimates.
 
     Clusters are Gaussian with equal shares and one common variance per channel, so that a neuron between
-    two centres, or with other barcodes in other images, is uncertain.
+    two centers, or with other barcodes in other images, is uncertain.
 
     Parameters
     ----------
@@ -107,9 +107,9 @@ def certainty(barcodes: np.ndarray, clusters: np.ndarray, estimates: np.ndarray)
     """
     if not len(barcodes):
         return np.empty(0)
-    centres = centres_of(barcodes, clusters)
-    spread = ((estimates - centres[clusters]) ** 2).mean((0, 1)) + 1e-12
-    squared = ((estimates[:, :, None] - centres) ** 2 / spread).sum(3)
+    centers = centers_of(barcodes, clusters)
+    spread = ((estimates - centers[clusters]) ** 2).mean((0, 1)) + 1e-12
+    squared = ((estimates[:, :, None] - centers) ** 2 / spread).sum(3)
     posterior = softmax(-squared / 2, axis=2)
     return posterior[:, np.arange(len(clusters)), clusters].mean(0)
 
@@ -124,7 +124,7 @@ def aligned_means(
     maps
         (neuron, y, x).
     positions
-        (neuron, 2) integer (y, x) that become the centre.
+        (neuron, 2) integer (y, x) that become the center.
     clusters
         (neuron,) labels from 0.
     half_width

@@ -113,7 +113,7 @@ def _shrunk(covariance: np.ndarray, n_neurons: int) -> np.ndarray:
 def valley(first: np.ndarray, second: np.ndarray) -> float:
     """Evidence that few neurons lie between two clusters, about the negative log of a probability.
 
-    Neurons are projected on the axis between the centres, each with centres that do not know it. Of the
+    Neurons are projected on the axis between the centers, each with centers that do not know it. Of the
     larger cluster only those next to the smaller one count, as many as that has: sizes and what lies far
     away are of no consequence. Cutting a uniform piece leaves a quarter of the variance within the two
     parts, and any other density without valley leaves more. With a share q / 4 the evidence is
@@ -128,24 +128,24 @@ def valley(first: np.ndarray, second: np.ndarray) -> float:
         first, second = second, first
     n = len(first)
     # Sums over counts: numpy's mean and var take as long again to find out what they are given, 50,000 times.
-    centres = first.sum(0) / n, second.sum(0) / len(second)
-    near = -_positions(first, centres[0], centres[1])
-    far = np.partition(_positions(second, centres[1], centres[0]), n - 1)[:n]
+    centers = first.sum(0) / n, second.sum(0) / len(second)
+    near = -_positions(first, centers[0], centers[1])
+    far = np.partition(_positions(second, centers[1], centers[0]), n - 1)[:n]
     means = near.sum() / n, far.sum() / n
     apart = means[1] - means[0]
     if apart <= 0:
         return 0.0
     within = (((near - means[0]) ** 2).sum() + ((far - means[1]) ** 2).sum()) / n / 2
-    # Positions are in units of the distance between the centres.
-    within += RESOLUTION**2 / max(((centres[0] - centres[1]) ** 2).sum(), 1e-12)
+    # Positions are in units of the distance between the centers.
+    within += RESOLUTION**2 / max(((centers[0] - centers[1]) ** 2).sum(), 1e-12)
     share = max(4 * within / (within + apart**2 / 4), 1e-6)
     return float((n - 1) * (share - 1 - np.log(share))) if share < 1 else 0.0
 
 
-def _positions(cluster: np.ndarray, centre: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Position (neuron,) between the middle, 0, and the own centre, about 1/2, computed without oneself."""
+def _positions(cluster: np.ndarray, center: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Position (neuron,) between the middle, 0, and the own center, about 1/2, computed without oneself."""
     n = len(cluster)
-    left_out = (n * centre - cluster) / (n - 1)
+    left_out = (n * center - cluster) / (n - 1)
     axis = left_out - other
     return ((cluster - (left_out + other) / 2) * axis).sum(1) / np.maximum((axis**2).sum(1), 1e-12)
 
@@ -294,10 +294,10 @@ def _pure(barcodes: np.ndarray, group: np.ndarray, rng: np.random.Generator) -> 
 def _joined(barcodes: np.ndarray, groups: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
     """Joins outliers with the nearest group, then the pair with the least valley while it is a continuum."""
     large = [group for group in groups if len(group) >= SMALLEST_TYPE]
-    centres = np.stack([barcodes[group].mean(0) for group in large])
+    centers = np.stack([barcodes[group].mean(0) for group in large])
     for group in groups:
         if len(group) < SMALLEST_TYPE:
-            nearest = int(np.linalg.norm(centres - barcodes[group].mean(0), axis=1).argmin())
+            nearest = int(np.linalg.norm(centers - barcodes[group].mean(0), axis=1).argmin())
             large[nearest] = np.concatenate([large[nearest], group])
     while len(large) > 2:
         pairs = list(itertools.combinations(large, 2))

@@ -6,7 +6,7 @@ _MIN_NEURONS = 5
 
 
 def corner(map_shape: tuple[int, ...], image_shape: tuple[int, ...], stride: int = 1) -> np.ndarray:
-    """Middle of the first place of a map that is centred in the image, (y, x) in image pixels.
+    """Middle of the first place of a map that is centered in the image, (y, x) in image pixels.
 
     Both shapes are (y, x), of a mask of VALID convolutions or an average, and of the images; ``stride`` is
     the number of pixels from one place of the map to the next.

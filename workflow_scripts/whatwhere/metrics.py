@@ -89,13 +89,13 @@ def image_moments(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
     if not repeats.any(0).all():
         raise ValueError("every neuron needs a response")
     shown = repeats > 0
-    centre = np.nanmean(responses, axis=(0, 1), dtype=np.float64)
-    trials = np.where(present, responses - centre, 0.0)
+    center = np.nanmean(responses, axis=(0, 1), dtype=np.float64)
+    trials = np.where(present, responses - center, 0.0)
     # Rounding of the mean must not make a constant neuron vary.
     trials *= np.abs(trials).max((0, 1)) > _SILENT * np.nanmax(np.abs(responses), axis=(0, 1))
     mean = trials.sum(0) / np.where(shown, repeats, 1)
     within = (np.where(present, trials - mean, 0.0) ** 2).sum(0)
-    predicted = np.where(shown, predictions - centre, 0.0)
+    predicted = np.where(shown, predictions - center, 0.0)
     products = [mean, mean**2, predicted, predicted**2, mean * predicted]
     return np.stack([shown.astype(np.float64), repeats, within, *(repeats * one for one in products)])
 

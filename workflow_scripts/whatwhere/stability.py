@@ -9,7 +9,7 @@ from sklearn.metrics.cluster import contingency_matrix
 from torch import Tensor
 
 from whatwhere import missing
-from whatwhere.barcodes import centres_of, cluster, nearest
+from whatwhere.barcodes import centers_of, cluster, nearest
 from whatwhere.models.base import EVALUATION_CHUNK, Model
 
 
@@ -17,7 +17,7 @@ def balanced_agreement(one: np.ndarray, other: np.ndarray) -> float:
     """Adjusted Rand index in which every cluster weighs the same, however large.
 
     The usual index (Hubert and Arabie 1985) counts pairs of neurons, nearly all of them within the largest
-    cluster where sizes differ. Here a neuron weighs 1 / size of its cluster in one labelling, and the index
+    cluster where sizes differ. Here a neuron weighs 1 / size of its cluster in one labeling, and the index
     is the mean over both.
 
     Parameters
@@ -51,7 +51,7 @@ def _weighted_rand(reference: np.ndarray, other: np.ndarray) -> float:
 def bootstrap_stability(barcodes: np.ndarray, clusters: np.ndarray, n_bootstraps: int, seed: int) -> float:
     """Agreement of a clustering with those of resampled neurons.
 
-    Every bootstrap clusters neurons drawn with replacement and assigns all neurons to its centres.
+    Every bootstrap clusters neurons drawn with replacement and assigns all neurons to its centers.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def bootstrap_stability(barcodes: np.ndarray, clusters: np.ndarray, n_bootstraps
     scores = []
     for _ in range(n_bootstraps):
         drawn = barcodes[rng.integers(0, len(barcodes), len(barcodes))]
-        assigned = nearest(barcodes, centres_of(drawn, cluster(drawn, n_clusters)))
+        assigned = nearest(barcodes, centers_of(drawn, cluster(drawn, n_clusters)))
         # Neurons of one cluster alone, after an unlucky draw, tell nothing of the others.
         scores.append(np.nan_to_num(balanced_agreement(clusters, assigned)))
     return float(np.mean(scores))

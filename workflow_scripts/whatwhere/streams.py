@@ -9,7 +9,7 @@ class Purpose(IntEnum):
     """Purpose of random numbers; never 0, because numpy pads seeds: [seed, 0] is the stream of seed."""
 
     TRAINING = 1
-    DRAW = 2
+    SUBSET = 2
     SIMULATION = 3
 
 

@@ -58,7 +58,7 @@ def choose_subset(dataset: xr.Dataset, n_neurons: int | None, n_images: int | No
     """
     name = dataset.attrs["name"]
     pooled = PooledRecordings.of(dataset)
-    neuron_rng, image_rng = (np.random.default_rng(child) for child in stream(seed, Purpose.DRAW).spawn(2))
+    neuron_rng, image_rng = (np.random.default_rng(child) for child in stream(seed, Purpose.SUBSET).spawn(2))
     split = dataset["split"].values[seed % dataset.sizes["fold"]]
     n_first = len(split) if pooled is None else int((pooled.images == 0).sum())
     own, further = split[:n_first], split[n_first:]

@@ -46,7 +46,7 @@ class Canvas:
         return np.repeat(grey[:, None], self.shape[0], axis=1)
 
     def distances(self, center: tuple[float, float] | None) -> tuple[np.ndarray, np.ndarray]:
-        """Distances down and right of a centre (y, x), (y, x) each; None is the middle of the image."""
+        """Distances down and right of a center (y, x), (y, x) each; None is the middle of the image."""
         _, height, width = self.shape
         row, column = ((height - 1) / 2, (width - 1) / 2) if center is None else center
         down, right = np.meshgrid(np.arange(height) - row, np.arange(width) - column, indexing="ij")
@@ -107,7 +107,7 @@ def gratings(
     frequencies
         In cycles per pixel, above 0 and at most .5.
     phases
-        In degrees at the centre; 0 is brightest there.
+        In degrees at the center; 0 is brightest there.
     diameters
         Of the round window; infinite fills the image.
     center

@@ -80,7 +80,7 @@ def fit_ensemble_seed(
     members
         Models, fitted to the same neurons and images.
     seed
-        Of the fits.
+        Seed of the fits.
     data
         Data available to the fits.
     images, responses

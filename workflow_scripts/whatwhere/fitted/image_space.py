@@ -93,7 +93,7 @@ class ImageSpace:
         if shaped.shape[1:] != self.shape:
             raise UserError(
                 f"images: have shape {shaped.shape[1:]} (channel, y, x), expected {self.shape}"
-                + ("" if preprocessed or self.preparation is None else " after colour, crop and size")
+                + ("" if preprocessed or self.preparation is None else " after color, crop and size")
             )
         shaped = to_float32(shaped)
         finite = np.isfinite(shaped).all((1, 2, 3))

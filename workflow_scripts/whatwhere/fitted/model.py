@@ -17,7 +17,7 @@ from whatwhere.fitted import file
 from whatwhere.fitted.image_space import ImageSpace
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.locations import peaks
-from whatwhere.training.families import Setting
+from whatwhere.models.spec import Setting
 
 
 @dataclass(frozen=True)

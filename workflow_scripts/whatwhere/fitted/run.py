@@ -29,11 +29,14 @@ def fits_of(run: str | Path) -> pd.DataFrame:
     Raises
     ------
     UserError
-        If the folder holds no fits.
+        If the folder holds no fits, or fits of an earlier version.
     """
     tables = []
     for path in sorted(Path(run).glob("selection/*/*/*.csv")):
-        table = read_table(path)[["condition", "selection", "seed"]].drop_duplicates()
+        table = read_table(path)
+        if "condition" not in table:
+            raise UserError(f"{path}: written by an earlier version, which cannot be read: run it again")
+        table = table[["condition", "selection", "seed"]].drop_duplicates()
         experiment, dataset, model = (*path.parts[-3:-1], path.stem)
         sizes = table["condition"].str.extract("n(?P<n_neurons>.*)-d(?P<n_images>.*)")
         tables.append(table.assign(experiment=experiment, dataset=dataset, model=model).join(sizes))

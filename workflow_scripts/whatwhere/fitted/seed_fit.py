@@ -29,7 +29,7 @@ class SeedFit:
     Attributes
     ----------
     seed
-        Of the fits.
+        Seed of the fits.
     content
         As in ``fits.pt``, for this seed and the selected settings; ``parameters`` are by setting.
     selected
@@ -121,8 +121,10 @@ class SeedFit:
                 wanted = self.selected[columns] == setting
                 if wanted.any():
                     found = np.full((len(images), wanted.sum()), np.nan, np.float32)
-                    with torch.inference_mode():
-                        found[mine] = model(shown, session).numpy()[:, wanted]
+                    # Not every transform of torch takes an empty batch.
+                    if len(shown):
+                        with torch.inference_mode():
+                            found[mine] = model(shown, session).numpy()[:, wanted]
                     predictions[:, columns[wanted]] = found
         return predictions
 

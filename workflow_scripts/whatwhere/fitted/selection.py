@@ -22,7 +22,14 @@ def select(validation: xr.Dataset, rule: str) -> np.ndarray:
     Returns
     -------
     (seed, neuron) integers.
+
+    Raises
+    ------
+    ValueError
+        If there is no such rule.
     """
+    if rule not in ("population", "median", "neuron"):
+        raise ValueError(f"selection: {rule!r} is no rule")
     # A fit that diverged has a loss that is not finite and must never win.
     loss = validation["validation_loss"].values.astype(np.float64)
     loss = np.where(np.isfinite(loss), loss, np.inf)

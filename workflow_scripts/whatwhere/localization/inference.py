@@ -10,7 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior
-from whatwhere.localization.mixture import Neurons, Population, Run, StaSpectra, iterate, update_neurons
+from whatwhere.localization.mixture import (
+    Iterations,
+    Neurons,
+    Population,
+    StaSpectra,
+    iterate,
+    update_neurons,
+)
 from whatwhere.localization.shapes import locate
 
 logger = logging.getLogger(__name__)
@@ -23,7 +30,7 @@ _EXPLORED = 512
 _FINALISTS = 2
 _SHARE_STEPS = 50
 _WIDTHS = (0.7, 1.0, 1.4, 2.0, 2.8)
-"""Sd in px of the blobs and centre-surround kernels from which inference starts."""
+"""Sd in px of the blobs and center-surround kernels from which inference starts."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ def _recenter(population: Population, prior: KernelPrior) -> Population | None:
 
 
 def _first_kernels(prior: KernelPrior, n_random: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Blobs, centre-surround kernels and draws from the prior, (y, x) each."""
+    """Blobs, center-surround kernels and draws from the prior, (y, x) each."""
     axis = np.arange(prior.patch) - (prior.patch - 1) / 2
     squared = axis[:, None] ** 2 + axis**2
 
@@ -152,22 +159,22 @@ def localize(
     neurons = update_neurons(spectra, single.population, 1.0)
     results = []
     for count in n_kernels:
-        run = single
+        best = single
         if count > 1:
             starts = [
                 _start(_clustered_kernels(spectra, neurons, prior, count, search.seed + i), prior)
                 for i in range(max(search.random_starts, 1))
             ]
-            run = _best(spectra, starts, prior, search)
-        results.append(_result(spectra, run, prior))
+            best = _best(spectra, starts, prior, search)
+        results.append(_result(spectra, best, prior))
     return results
 
 
-def _best(spectra: StaSpectra, starts: list[Population], prior: KernelPrior, search: Search) -> Run:
+def _best(spectra: StaSpectra, starts: list[Population], prior: KernelPrior, search: Search) -> Iterations:
     """Runs all starts on some neurons, and the best starts on all neurons."""
     some = spectra.subset(_EXPLORED)
 
-    def run(data: StaSpectra, start: Population, temperatures: np.ndarray) -> Run:
+    def iterated(data: StaSpectra, start: Population, temperatures: np.ndarray) -> Iterations:
         found = iterate(data, start, prior, temperatures, search.max_iterations, search.tolerance)
         middle = _recenter(found.population, prior)
         if middle is None:
@@ -175,17 +182,17 @@ def _best(spectra: StaSpectra, starts: list[Population], prior: KernelPrior, sea
         shifted = iterate(data, middle, prior, np.ones(0), search.max_iterations, search.tolerance)
         return max(found, shifted, key=lambda r: r.bound)
 
-    explored = sorted((run(some, start, _TEMPERATURES) for start in starts), key=lambda r: -r.bound)
+    explored = sorted((iterated(some, start, _TEMPERATURES) for start in starts), key=lambda r: -r.bound)
     if len(some.spectrum) == len(spectra.spectrum):
         return explored[0]
-    finalists = [run(spectra, found.population, np.ones(0)) for found in explored[:_FINALISTS]]
+    finalists = [iterated(spectra, found.population, np.ones(0)) for found in explored[:_FINALISTS]]
     return max(finalists, key=lambda r: r.bound)
 
 
 def probability_of_none(evidence: np.ndarray) -> np.ndarray:
     """Probability that a neuron has no receptive field, (neuron,), from the log evidence that it has one.
 
-    The share of such neurons is estimated by expectation maximisation. The prior is an additional neuron,
+    The share of such neurons is estimated by expectation maximization. The prior is an additional neuron,
     half of it without receptive field.
     """
     share = 0.1
@@ -196,34 +203,34 @@ def probability_of_none(evidence: np.ndarray) -> np.ndarray:
     return none
 
 
-def _result(spectra: StaSpectra, run: Run, prior: KernelPrior) -> Localization:
-    neurons = update_neurons(spectra, run.population, 1.0)
-    kernels = np.stack([kernel.mean for kernel in run.population.kernels])
+def _result(spectra: StaSpectra, best: Iterations, prior: KernelPrior) -> Localization:
+    neurons = update_neurons(spectra, best.population, 1.0)
+    kernels = np.stack([kernel.mean for kernel in best.population.kernels])
     norm = np.linalg.norm(kernels, axis=1)
-    posterior, evidence, deviation = locate(spectra, run.population, prior)
+    posterior, evidence, deviation = locate(spectra, best.population, prior)
     # Sign and scale of a kernel are free: unit norm, and amplitudes that are positive on average.
-    scale = np.where(run.population.amplitude_mean < 0, -norm, norm)
+    scale = np.where(best.population.amplitude_mean < 0, -norm, norm)
     amplitude = neurons.posterior * neurons.amplitude * scale.astype(np.float32)[:, None, None]
     some = 1 - probability_of_none(evidence).astype(np.float32)[:, None, None, None]
     posterior, amplitude = some * posterior, some * amplitude
-    if run.bound <= 0:
+    if best.bound <= 0:
         logger.warning("no receptive field is identifiable: the mean response is predicted")
         posterior = np.full_like(posterior, 1 / posterior[0].size)
         amplitude, evidence = np.zeros_like(amplitude), np.zeros_like(evidence)
-    if not run.converged:
-        logger.warning("not converged after %d iterations", run.n_iterations)
-    lengths = ", ".join(f"{k.smoothness:g}/{k.extent:g}" for k in run.population.kernels)
+    if not best.converged:
+        logger.warning("not converged after %d iterations", best.n_iterations)
+    lengths = ", ".join(f"{k.smoothness:g}/{k.extent:g}" for k in best.population.kernels)
     logger.info(
         "%d kernels: bound %.1f after %d iterations, smoothness/extent %s px, shares %s, "
         "sd of what receptive fields add to the kernel %g",
         len(kernels),
-        run.bound,
-        run.n_iterations,
+        best.bound,
+        best.n_iterations,
         lengths,
-        np.round(run.population.share, 3),
+        np.round(best.population.share, 3),
         deviation,
     )
     unit = np.divide(kernels, scale[:, None], out=np.zeros_like(kernels), where=scale[:, None] != 0)
     unit = unit.reshape(-1, prior.patch, prior.patch)
     found = (unit, posterior, amplitude, evidence, deviation)
-    return Localization(*found, run.bound, run.n_iterations, run.converged)
+    return Localization(*found, best.bound, best.n_iterations, best.converged)

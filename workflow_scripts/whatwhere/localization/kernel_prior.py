@@ -85,12 +85,12 @@ class KernelPrior:
         pairs = itertools.product(smoothness, extent)
         self.bases = [_basis(patch, *pair, stimulus.average) for pair in pairs]
 
-    def _root(self, prior: Basis, weights: np.ndarray, pooled: np.ndarray) -> np.ndarray:
+    def _root(self, prior: Basis, weights: np.ndarray, summed: np.ndarray) -> np.ndarray:
         """Triangular root of the posterior covariance in the directions of a prior."""
         if self.stimulus.stationary:
             return np.diag(1 / np.sqrt(1 + weights.sum() * prior.variance))
         n_directions = prior.basis.shape[1]
-        precision = np.eye(n_directions) + prior.basis.T @ pooled @ prior.basis
+        precision = np.eye(n_directions) + prior.basis.T @ summed @ prior.basis
         lower = np.linalg.cholesky(precision)
         return solve_triangular(lower, np.eye(n_directions), lower=True).T
 
@@ -104,10 +104,10 @@ class KernelPrior:
         target
             (y * x,) weighted sum of spike-triggered averages.
         """
-        pooled = self.stimulus.pool(weights)
+        summed = self.stimulus.weighted_sum(weights)
         best, evidence = None, -np.inf
         for prior in self.bases:
-            root = self._root(prior, weights, pooled)
+            root = self._root(prior, weights, summed)
             projected = root.T @ (prior.basis.T @ target)
             value = float(projected @ projected / 2 + np.log(np.diag(root)).sum())
             if value > evidence:

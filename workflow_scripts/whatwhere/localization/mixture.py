@@ -13,7 +13,7 @@ Variational EM with three factors, which all have closed forms:
   (:mod:`whatwhere.localization.kernel_prior`),
 - amplitude priors and kernel shares: maximum likelihood.
 
-The bound it maximises is relative to neurons without receptive field: below 0 nothing is identifiable.
+The bound it maximizes is relative to neurons without receptive field: below 0 nothing is identifiable.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def _bound(neurons: Neurons, population: Population) -> float:
 
 
 @dataclass(frozen=True)
-class Run:
+class Iterations:
     """Result of the iterations of one start."""
 
     population: Population
@@ -190,7 +190,7 @@ def iterate(
     temperatures: np.ndarray,
     max_iterations: int,
     tolerance: float,
-) -> Run:
+) -> Iterations:
     """Alternates both updates until the bound grows by less than ``tolerance`` nats per neuron."""
     for temperature in temperatures:
         neurons = update_neurons(spectra, population, float(temperature))
@@ -200,7 +200,7 @@ def iterate(
         neurons = update_neurons(spectra, population, 1.0)
         previous, bound = bound, _bound(neurons, population)
         if bound - previous < tolerance * len(neurons.evidence):
-            return Run(population, bound, iteration, True)
+            return Iterations(population, bound, iteration, True)
         population = update_population(spectra, neurons, prior)
     bound = _bound(update_neurons(spectra, population, 1.0), population)
-    return Run(population, bound, max_iterations, False)
+    return Iterations(population, bound, max_iterations, False)

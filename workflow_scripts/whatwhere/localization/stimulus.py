@@ -62,9 +62,9 @@ class StimulusCovariance:
     @property
     def average(self) -> np.ndarray:
         """(y * x, y * x) average over locations."""
-        return self.pool(np.full(self.map_shape, 1 / np.prod(self.map_shape)))
+        return self.weighted_sum(np.full(self.map_shape, 1 / np.prod(self.map_shape)))
 
-    def pool(self, weights: np.ndarray) -> np.ndarray:
+    def weighted_sum(self, weights: np.ndarray) -> np.ndarray:
         """Sum of the covariances of all locations, weighted by (y, x); (y * x, y * x)."""
         edges = [np.arange(0, length, self.side) for length in self.map_shape]
         of_blocks = np.add.reduceat(np.add.reduceat(weights, edges[0], axis=0), edges[1], axis=1)

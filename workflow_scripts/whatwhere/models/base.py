@@ -44,7 +44,7 @@ class Start:
         (neuron,) mean training response.
     start_maps
         By name (``sta``, ``smoothed_sta``, ``squared_sta``): (neuron, y, x), of image size; masks start at
-        their peaks. With ``localized`` also ``posterior``, the probability of the receptive field's centre,
+        their peaks. With ``localized`` also ``posterior``, the probability of the receptive field's center,
         and ``amplitude``, the mask for ``localized.kernels``.
     known_kernel
         (y, x) true receptive field of a simulated homogeneous population, else None.

@@ -66,7 +66,7 @@ class Ensemble(Model):
 def mix(predictions: np.ndarray, responses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Non-negative weights and a bias per neuron with which predictions fit responses.
 
-    The weights of a neuron minimise its squared error plus the squared distance from the weights that fit the
+    The weights of a neuron minimize its squared error plus the squared distance from the weights that fit the
     whole population best, which counts as :data:`SHRINKAGE` images: a few hundred noisy images say little
     about a single neuron. Where that leaves a neuron worse off than its best single model, its weights move
     as far as needed towards those with the smallest error, so that on these images no single model has a
@@ -124,7 +124,7 @@ def _mixed(gram: np.ndarray, cross: np.ndarray, shared: np.ndarray, strength: fl
 
 
 def _non_negative(gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
-    """Minimises w G w - 2 w c over weights w (model,) that are not negative."""
+    """Minimizes w G w - 2 w c over weights w (model,) that are not negative."""
     values, vectors = np.linalg.eigh(gram)
     roots = np.sqrt(np.maximum(values, 1e-12 * max(values[-1], 1e-12)))
     weights, _ = nnls((vectors * roots).T, (vectors / roots).T @ cross)

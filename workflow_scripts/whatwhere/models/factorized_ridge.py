@@ -66,7 +66,7 @@ class FactorizedRidge(Model):
 def fit_factorized(data: FitData, settings: list[dict[str, float]]) -> list[dict[str, Tensor]]:
     """Alternating ridge regression of every neuron on a sum of masks times feature weights.
 
-    Minimises the sum of squared residuals of ``response = bias + sum over r, f, p of a_rf m_rp x_fp`` over
+    Minimizes the sum of squared residuals of ``response = bias + sum over r, f, p of a_rf m_rp x_fp`` over
     feature weights a and masks m. With a fixed, m is a ridge regression whose penalty is the sum of its
     squares and of the squared differences between neighbors; with m fixed, a is a ridge regression.
     Strengths are in units of the mean diagonal of the Gram matrix of each regression, so that they mean the
@@ -144,7 +144,7 @@ class _Moments:
 
 
 def _moments(features: Tensor, channels: int, grid: tuple[int, int]) -> _Moments:
-    """Moments of centred features (image, channel * place)."""
+    """Moments of centered features (image, channel * place)."""
     places = grid[0] * grid[1]
     gram = (features.T @ features).view(channels, places, channels, places)
     first, second = torch.triu_indices(channels, channels)

@@ -1,6 +1,6 @@
-"""Gaussian readouts: a learned centre and width per neuron instead of a free mask.
+"""Gaussian readouts: a learned center and width per neuron instead of a free mask.
 
-A free mask has a number for every pixel; a centre and widths are three or four. :class:`GaussianReadout`
+A free mask has a number for every pixel; a center and widths are three or four. :class:`GaussianReadout`
 draws a location from the Gaussian (Lurz et al., ICLR 2021); :class:`GaussianMaskReadout` takes the Gaussian,
 the mean of all draws, as the mask of the factorized readout.
 """
@@ -36,7 +36,7 @@ class GaussianReadout(SeparableReadout):
     def initialize(self, start: Start) -> None:
         """Sets all parameters but the bias.
 
-        The mean is the centre, the peak of an average, or random in the middle half of both sides.
+        The mean is the center, the peak of an average, or random in the middle half of both sides.
         """
         with torch.no_grad():
             self.log_sd.fill_(float(np.log(self.config["sd"])))
@@ -84,7 +84,7 @@ class GaussianReadout(SeparableReadout):
 
 
 class GaussianMaskReadout(GaussianReadout):
-    """A factorized readout whose masks are Gaussians of learned centre and two widths, along y and x.
+    """A factorized readout whose masks are Gaussians of learned center and two widths, along y and x.
 
     The features are averaged over all places, weighted by the mask, in training as at test: the expectation
     of :class:`GaussianReadout` over its draws.

@@ -10,21 +10,21 @@ from whatwhere.models.base import ImageShape, Model, Start, inverse_softplus, ro
 from whatwhere.sessions import Session, neurons_of
 
 SMALLEST = 0.5
-"""Smallest sd of a centre, px: below it a Gaussian is narrower than a pixel."""
+"""Smallest sd of a center, px: below it a Gaussian is narrower than a pixel."""
 N_FILTERS = 9
 """Number of difference-of-Gaussians filters (Antolik et al. 2016)."""
 HIDDEN_RATIO = 0.2
 """Number of hidden units relative to the number of neurons (Antolik et al. 2016)."""
 LARGEST_RATIO = 5.0
-"""Largest ratio of the sds of surround and centre."""
+"""Largest ratio of the sds of surround and center."""
 
 
 class HSM(Model):
     """Three layers after the visual hierarchy: a few filters, shared hidden units, neurons.
 
-    The first layer has difference-of-Gaussians filters with learned centres, sizes and weights (the thalamic
+    The first layer has difference-of-Gaussians filters with learned centers, sizes and weights (the thalamic
     input). Hidden units and neurons have a threshold and the nonlinearity log(1 + exp(x)). Color channels
-    are averaged. Centres stay inside the image. Sds of centres lie between :data:`SMALLEST` and a quarter of
+    are averaged. Centers stay inside the image. Sds of centers lie between :data:`SMALLEST` and a quarter of
     the image, surrounds are larger by up to :data:`LARGEST_RATIO`, and both weights are positive; the sign
     of a filter is that of its weights to the hidden units.
 
@@ -54,7 +54,7 @@ class HSM(Model):
     def initialize(self, start: Start) -> None:
         """Spreads the filters over the image; the population starts near its mean response.
 
-        Validation chooses among random starts, which find different places for the filters.
+        Validation selects among random starts, which find different places for the filters.
         """
         generator = start.generator
         with torch.no_grad():
@@ -70,24 +70,24 @@ class HSM(Model):
 
     @property
     def center(self) -> Tensor:
-        """Centres of the filters (y, x) in pixels, (filter, 2)."""
+        """Centers of the filters (y, x) in pixels, (filter, 2)."""
         shares = self.raw_center.sigmoid().unbind(1)
         return torch.stack([(n - 1) * share for n, share in zip(self.size, shares, strict=True)], 1)
 
     @property
     def sds(self) -> Tensor:
-        """Sds of centre and surround in pixels, (filter, 2)."""
+        """Sds of center and surround in pixels, (filter, 2)."""
         largest = max(min(self.size) / 4, 2 * SMALLEST)
         center = SMALLEST * (largest / SMALLEST) ** self.raw_sd.sigmoid()
         return torch.stack([center, center * LARGEST_RATIO ** self.raw_ratio.sigmoid()], 1)
 
     @property
     def weights(self) -> Tensor:
-        """Volumes under centre and surround, (filter, 2)."""
+        """Volumes under center and surround, (filter, 2)."""
         return functional.softplus(self.raw_weights)
 
     def filters(self) -> Tensor:
-        """Centre minus surround, (filter, y, x)."""
+        """Center minus surround, (filter, y, x)."""
         rows, columns = (torch.arange(length, device=self.raw_center.device) for length in self.size)
         y, x = rows - self.center[:, :1], columns - self.center[:, 1:]
         squared = (y[:, :, None].square() + x[:, None, :].square())[:, None]

@@ -14,7 +14,7 @@ from whatwhere.models.cores import ACTIVATIONS
 from whatwhere.sessions import Session, neurons_of
 
 Solver = Callable[[np.ndarray, np.ndarray, list[float]], np.ndarray]
-"""Weights (penalty, pixel, neuron) of centred images (image, pixel), responses (image, neuron), penalties."""
+"""Centered images (image, pixel), responses (image, neuron) and penalties to (penalty, pixel, neuron)."""
 
 _LASSO_ITERATIONS = 10_000
 
@@ -113,7 +113,7 @@ def _known_patches(data: FitData, what: str, advice: str) -> tuple[np.ndarray, i
 def fit_shared(data: FitData, penalties: list[float]) -> list[dict[str, Tensor]]:
     """Ridge regression of all neurons on one filter at their known locations (Figure 2).
 
-    Minimises the sum over neurons of ||y_n - X_n w - b_n||^2, plus penalty ||w||^2, where X_n are the
+    Minimizes the sum over neurons of ||y_n - X_n w - b_n||^2, plus penalty ||w||^2, where X_n are the
     pixels around the true receptive field of neuron n. N neurons then count like N times the images.
     Parameters, values and errors as for :func:`fit_linear`.
     """
@@ -136,7 +136,7 @@ def fit_shared(data: FitData, penalties: list[float]) -> list[dict[str, Tensor]]
 
 
 def solve_ridge(images: np.ndarray, responses: np.ndarray, penalties: list[float]) -> np.ndarray:
-    """Minimises ||y - X w||^2 + penalty ||w||^2 for all neurons and penalties from one decomposition.
+    """Minimizes ||y - X w||^2 + penalty ||w||^2 for all neurons and penalties from one decomposition.
 
     The objective is scikit-learn's. Penalty 0 is ordinary least squares, with the smallest of all
     solutions where there are many.
@@ -157,7 +157,7 @@ def solve_ridge(images: np.ndarray, responses: np.ndarray, penalties: list[float
 
 
 def solve_lasso(images: np.ndarray, responses: np.ndarray, penalties: list[float]) -> np.ndarray:
-    """Minimises ||y - X w||^2 / (2 n) + penalty ||w||_1, n the number of images.
+    """Minimizes ||y - X w||^2 / (2 n) + penalty ||w||_1, n the number of images.
 
     The objective and the coordinate descent are scikit-learn's. All neurons and penalties share one Gram
     matrix, and every penalty starts from the solution of the next larger one.

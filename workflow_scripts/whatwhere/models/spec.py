@@ -107,12 +107,8 @@ class ModelSpec:
 
     @classmethod
     def of(cls, definition: dict[str, Any]) -> ModelSpec:
-        """Model of a definition; a UserError refuses the definition of a fit by an earlier version."""
-        if "reduction" in definition:
-            raise UserError(
-                f"a {definition['family']} of an earlier version, with the key 'reduction', cannot be read: "
-                "fit it again"
-            )
+        """Model of a definition; errors as for :func:`refuse_earlier`."""
+        refuse_earlier(definition, f"a {definition['family']}")
         if "training" not in definition:
             # Inference and ensembles are always compared by their squared error.
             return cls(definition, settings(definition), definition.get("loss", "mse"), None, None)
@@ -166,6 +162,13 @@ class ModelSpec:
             f"a poisson loss cannot fit negative responses, and {len(negative)} neurons have some "
             f"({some_of(negative)}): {advice}"
         )
+
+
+def refuse_earlier(definition: dict[str, Any], name: str) -> None:
+    """Refuses the definition of a fit by an earlier version; the UserError calls the fit ``name``."""
+    core = definition.get("core_from", {}).get("fitted", {})
+    if definition.get("family") == "combined" or {"reduction", "bank"} & {*definition, *core}:
+        raise UserError(f"{name}: fitted by an earlier version, which cannot be read: fit the model again")
 
 
 def settings(definition: dict[str, Any]) -> list[Setting]:

@@ -25,7 +25,7 @@ RADII = (2.0, 150.0)
 N_LEAVES = 250
 """Leaves per image; one further leaf lies behind all of them."""
 LUMINANCE_GRADIENT = 0.3
-"""Sd of the change of luminance from the centre to the edge of a leaf, relative to the sd between leaves."""
+"""Sd of the change of luminance from the center to the edge of a leaf, relative to the sd between leaves."""
 OPPONENT_SD = (0.3, 0.13)
 """Sd of yellow-blue and red-green contrast between leaves, relative to that of luminance."""
 
@@ -56,7 +56,7 @@ def dead_leaves(
 
 
 def _radii(size: tuple[int, int], shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Radii of leaves that touch the image: density r**-3 times the area in which their centres can lie."""
+    """Radii of leaves that touch the image: density r**-3 times the area in which their centers can lie."""
     grid = np.geomspace(*RADII, 2000)
     density = grid**-3.0 * (size[0] + 2 * grid) * (size[1] + 2 * grid)
     cumulative = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(grid))])
@@ -73,15 +73,15 @@ def _paint(channels: int, size: tuple[int, int], rng: np.random.Generator) -> np
     radius = _radii(size, shape, rng).astype(np.float32)
     # Half a pixel on every side, because the outermost pixels are half inside their edges.
     beyond = np.array(size, np.float32)[:, None, None] + radius - np.float32(0.5)
-    centre = rng.uniform(-radius - 0.5, beyond, (2, *shape)).astype(np.float32)
+    center = rng.uniform(-radius - 0.5, beyond, (2, *shape)).astype(np.float32)
     gradient = LUMINANCE_GRADIENT * rng.standard_normal((2, *shape), np.float32) / radius
     colors = _colors(channels, shape, rng).astype(np.float32)
     images = np.empty((channels, _BLOCK, *size), np.float32)
     images[:] = np.moveaxis(_colors(channels, (_BLOCK,), rng), -1, 0)[..., None, None]
     rows, columns = (np.arange(side, dtype=np.float32) for side in size)
     for leaf in range(N_LEAVES):
-        y = rows[None, :, None] - centre[0, leaf, :, None, None]
-        x = columns[None, None, :] - centre[1, leaf, :, None, None]
+        y = rows[None, :, None] - center[0, leaf, :, None, None]
+        x = columns[None, None, :] - center[1, leaf, :, None, None]
         # The edge is one pixel wide, so that it does not alias.
         opacity = np.clip(radius[leaf, :, None, None] + np.float32(0.5) - np.sqrt(y**2 + x**2), 0, 1)
         shading = gradient[0, leaf, :, None, None] * y + gradient[1, leaf, :, None, None] * x

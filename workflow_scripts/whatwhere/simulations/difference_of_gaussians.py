@@ -26,7 +26,7 @@ class ReceptiveFields:
         (neuron, y, x) patches with norm 0.1 sqrt(pi/2).
     corner, offset
         (neuron, 2) integer row and column of the top-left pixel of the patch in the image, and sub-pixel
-        shift (y, x) of the centre, in pixels.
+        shift (y, x) of the center, in pixels.
     cell_type
         (neuron,) type, from 0.
     """
@@ -38,27 +38,27 @@ class ReceptiveFields:
 
     @property
     def location(self) -> np.ndarray:
-        """True centre of every receptive field in image pixels, (neuron, 2) as (y, x)."""
+        """True center of every receptive field in image pixels, (neuron, 2) as (y, x)."""
         return self.corner + self.kernels.shape[1] // 2 + self.offset
 
 
 def difference_of_gaussians(
-    patch: int, centre_covariance: np.ndarray, surround_covariance: np.ndarray, offset: np.ndarray
+    patch: int, center_covariance: np.ndarray, surround_covariance: np.ndarray, offset: np.ndarray
 ) -> np.ndarray:
-    """Centre minus twice the surround, normalized to E|rate| = 0.1 (section A.1, steps 9 and 10).
+    """Center minus twice the surround, normalized to E|rate| = 0.1 (section A.1, steps 9 and 10).
 
     Parameters
     ----------
     patch
         Width and height in pixels, odd.
-    centre_covariance, surround_covariance
+    center_covariance, surround_covariance
         (neuron, 2, 2) in pixels squared, rows first.
     offset
-        (neuron, 2) centre (y, x) relative to the middle pixel.
+        (neuron, 2) center (y, x) relative to the middle pixel.
 
     Returns
     -------
-    (neuron, y, x) kernels. The centre weight cancels in the normalization, so it is not a parameter.
+    (neuron, y, x) kernels. The center weight cancels in the normalization, so it is not a parameter.
     """
     half = patch // 2
     axis = np.arange(-half, half + 1)
@@ -70,7 +70,7 @@ def difference_of_gaussians(
         scale = 2 * np.pi * np.sqrt(np.linalg.det(covariance))
         return np.exp(-exponent / 2) / scale[:, None, None]
 
-    kernels = density(centre_covariance) - 2 * density(surround_covariance)
+    kernels = density(center_covariance) - 2 * density(surround_covariance)
     norm = np.linalg.norm(kernels, axis=(1, 2), keepdims=True)
     return kernels * (MEAN_ABSOLUTE_RATE / np.sqrt(2 / np.pi)) / norm
 
@@ -97,7 +97,7 @@ def receptive_fields(
     variation
         v of section A.1: relative spread of shape parameters, 0 for identical neurons.
     centered
-        Whether centres fall on pixels; otherwise centres are shifted by U(-0.5, 0.5).
+        Whether centers fall on pixels; otherwise centers are shifted by U(-0.5, 0.5).
     image_size, patch
         In pixels.
     rng_seed
@@ -105,7 +105,7 @@ def receptive_fields(
     """
     rng = np.random.default_rng(rng_seed)
     low, high = 1 - variation, 1 + variation
-    aspect, centre, surround = (rng.uniform(low, high, n_per_type) for _ in range(3))
+    aspect, center, surround = (rng.uniform(low, high, n_per_type) for _ in range(3))
     tilt = rng.uniform(-0.3, 0.3, n_per_type) if variation else np.zeros(n_per_type)
     offset = np.zeros((n_per_type, 2)) if centered else rng.uniform(-0.5, 0.5, (n_per_type, 2))
     corner = rng.integers(0, image_size - patch + 1, (n_per_type, 2))
@@ -118,7 +118,7 @@ def receptive_fields(
         return (patch - 1) / 2 * np.moveaxis(np.array(rows), -1, 0)
 
     kernels = [
-        difference_of_gaussians(patch, covariance(centre / 4, scale), covariance(surround, scale), offset)
+        difference_of_gaussians(patch, covariance(center / 4, scale), covariance(surround, scale), offset)
         for scale in scales
     ]
     return ReceptiveFields(

@@ -1,7 +1,7 @@
 """Simulated neurons that are units of a nonlinear feature space (Figure 5, section F.1).
 
 A feature space maps images (image, channel, y, x) to feature maps (image, type, y, x). Its grid of
-locations is the grid of three layers of 5 x 5 px without padding: location (i, j) is the unit centred at
+locations is the grid of three layers of 5 x 5 px without padding: location (i, j) is the unit centered at
 pixel (i + 6, j + 6), and images of 44 px have 32 x 32 locations (section F.2).
 """
 
@@ -45,8 +45,8 @@ def window(images: Tensor, receptive_field: int) -> Tensor:
     return padded[..., start:stop, start:stop]
 
 
-def centres(location: np.ndarray, receptive_field: int) -> np.ndarray:
-    """Centres in image pixels of units at locations of the grid, (neuron, 2) twice."""
+def centers(location: np.ndarray, receptive_field: int) -> np.ndarray:
+    """Centers in image pixels of units at locations of the grid, (neuron, 2) twice."""
     return location + MARGIN + (0.0 if receptive_field % 2 else 0.5)
 
 
@@ -149,7 +149,7 @@ def simulate(
             "images": shown.images,
             "responses": responses[None],
             "rates": rates,
-            "location": centres(location, space.receptive_field),
+            "location": centers(location, space.receptive_field),
             "cell_type": cell_type,
         },
         "a.u.",

@@ -63,7 +63,7 @@ def gabor(size: int, orientation: float, wavelength: float, phase: float, aspect
     size, wavelength
         Height and width, odd, and wavelength of the stripes, px.
     orientation, phase
-        Direction across the stripes from the x axis, and phase of the stripes at the centre, 0 is even, rad.
+        Direction across the stripes from the x axis, and phase of the stripes at the center, 0 is even, rad.
     aspect_ratio
         Length of the envelope along the stripes, relative to its width.
     """

@@ -13,11 +13,7 @@ from whatwhere.training.families import FAMILIES
 from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit
 from whatwhere.training.losses import mean_loss
-from whatwhere.training.prepare import (
-    candidates_of,
-    prepared,
-    validation_predictions,
-)
+from whatwhere.training.prepare import candidates_of, prepared, validation_predictions
 from whatwhere.training.transferred import TransferredCore
 
 logger = logging.getLogger(__name__)
@@ -26,7 +22,7 @@ logger = logging.getLogger(__name__)
 def fit_seed(
     spec: ModelSpec, seed: int, data: FitData, transferred: TransferredCore | None = None
 ) -> Candidates:
-    """Fit every setting of a model that is not trained; parameters and errors as in ``train_seed``.
+    """Fits every setting of a model that is not trained; parameters and errors as in ``train_seed``.
 
     With ``refit`` every setting is fitted again to training and validation images together. Losses, and
     predictions of the validation images by which models are mixed, stay those of the first fits; so do the

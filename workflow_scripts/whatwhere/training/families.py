@@ -37,7 +37,7 @@ class Family:
         neurons). The input are images, or maps of its feature bank.
     fit
         Families that are fitted in closed form or by inference: state dicts for all settings, which share
-        what can be shared. None for those that are trained or combined from other fits.
+        what can be shared. None for trained families and ensembles.
     """
 
     build: Callable[[ModelSpec, Setting, ImageShape, int], Model]
@@ -101,7 +101,7 @@ def build_feature_bank(spec: ModelSpec, image_shape: ImageShape) -> FixedFeature
 
 
 def build(spec: ModelSpec, setting: Setting, image_shape: ImageShape, n_neurons: int) -> Model:
-    """Construct the uninitialized model of one setting."""
+    """Constructs the uninitialized model of one setting."""
     feature_bank = build_feature_bank(spec, image_shape)
     model = FAMILIES[spec.family].build(
         spec, setting, image_shape if feature_bank is None else feature_bank.out_shape, n_neurons

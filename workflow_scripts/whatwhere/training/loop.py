@@ -119,7 +119,7 @@ class Training:
         return [run for run in self.runs if not run.stopping.finished]
 
     def include_start(self) -> None:
-        """Let the initial weights compete for the lowest validation loss: training can only improve them.
+        """Lets the initial weights compete for the lowest validation loss: training can only improve them.
 
         They do not count as an evaluation of the early-stopping schedule.
         """
@@ -128,7 +128,7 @@ class Training:
             run.stopping.best = loss
 
     def run(self, after_step: Callable[[Training], None]) -> list[Fit]:
-        """Train to the end and restore the weights with the lowest validation loss.
+        """Trains to the end and restores the weights with the lowest validation loss.
 
         Parameters
         ----------
@@ -212,7 +212,7 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Continues from :meth:`state_dict`."""
         self.step = state["step"]
         for batches, saved in zip(self.batches, state["batches"], strict=True):
             batches.load_state_dict(saved)

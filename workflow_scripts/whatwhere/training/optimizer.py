@@ -41,7 +41,7 @@ def new_optimizer(encoder: Model, config: Schedule) -> torch.optim.Optimizer:
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate; of parameters that learn more slowly, their share of it."""
+    """Sets the learning rate; parameters that learn more slowly get their share of the rate."""
     for group in optimizer.param_groups:
         value = rate * group.get(_RELATIVE, 1.0)
         if isinstance(group["lr"], Tensor):
@@ -51,7 +51,7 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def put_back(optimizer: torch.optim.Optimizer, moments: Moments) -> None:
-    """Set moments and step counts to earlier ones; none are those of the start, which are zero."""
+    """Sets moments and step counts to earlier values; without values to zero, as at the start."""
     for index, values in optimizer.state_dict()["state"].items():
         for name, value in values.items():
             if moments:
@@ -61,7 +61,7 @@ def put_back(optimizer: torch.optim.Optimizer, moments: Moments) -> None:
 
 
 def load(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Continue from ``state_dict()``, which may come from another device."""
+    """Continues from ``state_dict()``, which may come from another device."""
     rates = [group["lr"] for group in optimizer.param_groups]
     optimizer.load_state_dict(state)
     for group, rate in zip(optimizer.param_groups, rates, strict=True):

@@ -43,13 +43,13 @@ class Run:
         return snapshot
 
     def begin_step(self, step: int) -> None:
-        """Count a step, from 1, and set its learning rate if the schedule has one for every step."""
+        """Counts a step, from 1, and sets its learning rate if the schedule has one for every step."""
         if isinstance(self.stopping, OneCycle):
             set_rate(self.optimizer, self.stopping.rate(step - 1))
         self.last_step = step
 
     def update(self, training_value: float, validation: float) -> None:
-        """Take the objective of the last batch and the mean validation loss.
+        """Takes the objective of the last batch and the mean validation loss.
 
         An objective that is not finite ends this fit, and no other.
         """
@@ -82,7 +82,7 @@ class Run:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Continues from :meth:`state_dict`."""
         self.encoder.load_state_dict(state["encoder"])
         load(self.optimizer, state["optimizer"])
         self.stopping.load_state_dict(state["stopping"])

@@ -38,7 +38,7 @@ class EarlyStopping:
         self.stage = 0
 
     def update(self, value: float) -> bool:
-        """Take a validation loss; tell whether it is the best so far (ties: the first wins)."""
+        """Takes a validation loss; returns whether it is the best so far (ties: the first wins)."""
         self.n_evaluations += 1
         improved = value < self.best
         if improved:
@@ -48,7 +48,7 @@ class EarlyStopping:
         return improved
 
     def stage_ends(self) -> bool:
-        """Whether patience has run out; advances to the next stage if so."""
+        """Returns whether patience has run out; advances to the next stage if so."""
         if self.waited < self.config.patience:
             return False
         self.waited = 0
@@ -56,7 +56,7 @@ class EarlyStopping:
         return True
 
     def give_up(self) -> None:
-        """End all stages."""
+        """Ends all stages."""
         self.stage = self.config.n_stages
 
     @property
@@ -73,7 +73,7 @@ class EarlyStopping:
         return {name: value for name, value in vars(self).items() if name != "config"}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Continues from :meth:`state_dict`."""
         vars(self).update(state)
 
 
@@ -107,7 +107,7 @@ class Batches:
     size
         Images per batch; the last batch of an epoch may hold fewer.
     drop_incomplete
-        Skip that last batch, unless it is the only one (section G.1).
+        Whether to skip that last batch, unless it is the only one (section G.1).
     generator
         Random stream of the order, on the CPU.
     device
@@ -130,7 +130,7 @@ class Batches:
         self.position = 0
 
     def __iter__(self) -> Iterator[Tensor]:
-        """Yield indices, (batch,)."""
+        """Yields indices, (batch,)."""
         while True:
             if self.position >= self.usable:
                 self.order = torch.randperm(len(self.order), generator=self.generator).to(self.device)
@@ -147,6 +147,6 @@ class Batches:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Continues from :meth:`state_dict`."""
         self.order, self.position = state["order"].to(self.device), state["position"]
         self.generator.set_state(state["generator"])

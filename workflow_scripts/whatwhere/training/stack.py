@@ -65,7 +65,7 @@ class Stack:
     def differentiate(
         self, batches: Iterable[tuple[Tensor, Tensor, Terms]], precision: torch.dtype
     ) -> Tensor:
-        """Set the gradients of all models in training mode: the sum of those of several batches.
+        """Sets the gradients of all models in training mode, summed over several batches.
 
         Batches are differentiated one after the other, so that memory is that of the largest.
 
@@ -132,7 +132,7 @@ class Stack:
 
 
 def _share(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Stack the tensors of several models by name and make the originals views of the result."""
+    """Stacks the tensors of several models by name and makes the originals views of the result."""
     stacked = {}
     for name in states[0]:
         stacked[name] = torch.stack([state[name].detach() for state in states])

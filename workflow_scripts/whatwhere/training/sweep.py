@@ -19,12 +19,7 @@ from whatwhere.training.blocks import Block, Tensors, blocks_of
 from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit, Training
 from whatwhere.training.losses import Objective
-from whatwhere.training.prepare import (
-    build_on,
-    candidates_of,
-    prepared,
-    validation_predictions,
-)
+from whatwhere.training.prepare import build_on, candidates_of, prepared, validation_predictions
 from whatwhere.training.progress import Progress
 from whatwhere.training.transferred import TransferredCore
 
@@ -104,7 +99,7 @@ def _train(
     include_start: bool = False,
     last_step: int | None = None,
 ) -> list[tuple[Fit, dict[str, Tensor]]]:
-    """Train settings together, or take what an interrupted job made of them."""
+    """Trains settings together, or takes the fits that an interrupted job completed."""
     completed = [one for one in (progress.take() for _ in group) if one is not None]
     if completed:
         return completed
@@ -149,7 +144,7 @@ def train_seed(
     progress: Progress,
     transferred: TransferredCore | None = None,
 ) -> Candidates:
-    """Train every setting of a model for one seed.
+    """Trains every setting of a model for one seed.
 
     With ``refit`` every setting is trained again from the same start, to training and validation images
     together, for as many steps of its schedule as were best before. Losses, and predictions of the validation

@@ -12,7 +12,7 @@ from torch import Tensor
 from whatwhere.errors import UserError
 from whatwhere.files import read_netcdf, read_tensors
 from whatwhere.models.base import ImageShape
-from whatwhere.models.spec import settings
+from whatwhere.models.spec import refuse_earlier, settings
 from whatwhere.standardize import Standardizer
 
 
@@ -23,7 +23,7 @@ class TransferredCore:
     Attributes
     ----------
     definition
-        Of the network.
+        Definition of the network.
     core
         The element of its ``cores`` that was fitted.
     state
@@ -51,9 +51,10 @@ class TransferredCore:
         Raises
         ------
         UserError
-            If the model is no network, or was not fitted with this seed.
+            If the model is no network, or was fitted by an earlier version or without this seed.
         """
         definition = fits["definition"]
+        refuse_earlier(definition, f"core_from: {name}")
         if "cores" not in definition:
             raise UserError(
                 f"core_from: {name} is a {definition['family']}, which has no core: name a network"
@@ -97,7 +98,7 @@ class TransferredCore:
             theirs, ours = (" x ".join(map(str, one)) for one in (self.image_shape, standardize.image_shape))
             raise UserError(
                 f"core_from: the core was fitted to images of {theirs} (channel, y, x), these are {ours}: "
-                "set the same colour and size"
+                "set the same color and size"
             )
         if standardize.normalize != self.normalize:
             raise UserError(
@@ -126,5 +127,5 @@ def transferred_cores(files: list[str], seeds: list[int]) -> dict[int, Transferr
     with read_netcdf(files[1]) as validation:
         found = {seed: TransferredCore.of(fits, validation, seed, files[0]) for seed in seeds}
     if any(one.core != found[seeds[0]].core for one in found.values()):
-        raise UserError(f"core_from: seeds of {files[0]} chose different 'cores': let it have one")
+        raise UserError(f"core_from: seeds of {files[0]} selected different 'cores': let it have one")
     return found
