@@ -96,6 +96,12 @@ def test_a_table_and_a_folder_of_pictures_are_read_as_written(tmp_path, form):
     assert "# ignored: [aborted, comment, group]" in (tmp_path / "mine.yaml").read_text()
 
 
+def test_a_list_of_responses_is_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", images=IMAGES, responses=VALUES[:, 0])
+    with pytest.raises(UserError, match=r"has shape \(40,\), expected"):
+        init([str(tmp_path / "a.npz")], tmp_path / "mine.yaml")
+
+
 def test_rows_without_names_ask_for_the_order_of_files(tmp_path):
     folder_of_pictures(tmp_path, [f"{number}.png" for number in range(40)])
     table(tmp_path, list("abcde"), VALUES.tolist())

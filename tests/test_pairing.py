@@ -213,3 +213,43 @@ def test_attributes_that_only_netcdf_knows_are_refused(tmp_path):
         file["r"] = answers(pictures())
         file["r"].attrs["scale_factor"] = 2.0
     refuse(arrays(tmp_path) | {"responses": f"{tmp_path}/r.h5:r"}, tmp_path, "is no part of HDF5")
+
+
+def test_a_coordinate_of_the_images_names_them(tmp_path):
+    images = in_order().rename("images").reset_index("image").reset_coords(drop=True)
+    images = images.assign_coords(image_id=("image", np.arange(40)))
+    rows = shuffled().reset_index("image").reset_coords(drop=True)
+    rows = rows.assign_coords(image_id=("image", ORDER), image=np.arange(40))
+    assert score(in_memory(images, rows)) > 0.9
+    images.astype("f4").to_netcdf(tmp_path / "i.nc")
+    rows.to_netcdf(tmp_path / "r.nc")
+    files = {"images": f"{tmp_path}/i.nc:images", "responses": f"{tmp_path}/r.nc:values"}
+    survives(arrays(tmp_path) | files, tmp_path)
+    with pytest.raises(UserError, match="names none"):
+        in_memory(pictures(), rows)
+
+
+@pytest.mark.parametrize("column", [ORDER.astype(float), ORDER < 9])
+def test_columns_that_are_no_neurons_are_refused(column):
+    table = pd.DataFrame(answers(pictures())).assign(new=column)
+    with pytest.raises(UserError, match="'new' numbers images or marks"):
+        in_memory(pictures(), table)
+
+
+def test_images_may_lie_along_the_last_axes(tmp_path):
+    images = pictures(100, (40, 36))
+    turned = images.transpose(1, 2, 0), answers(images, 40).T
+    with pytest.raises(UserError, match=r"set images_layout to \[image, y, x\] or to \[y, x, image\]"):
+        in_memory(*turned)
+    keys = {"layout": ["y", "x", "image"], "responses_layout": ["neuron", "image"]}
+    survives(arrays(tmp_path, *turned, **keys), tmp_path, 40)
+
+
+def test_names_of_presentations_on_one_side_are_refused(tmp_path):
+    rows = xr.DataArray(answers(pictures())[ORDER], {"presentation": ORDER}, ("presentation", "neuron"))
+    rows.rename("values").to_netcdf(tmp_path / "r.nc")
+    np.save(tmp_path / "index.npy", np.arange(40))
+    keys = {"image_of_presentation": f"{tmp_path}/index.npy", "index_base": 0}
+    refuse(
+        arrays(tmp_path) | keys | {"responses": f"{tmp_path}/r.nc:values"}, tmp_path, "the index names none"
+    )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from planted import answers, folder_of_pictures, pictures, score, survives, table, with_table
-from recording_files import IMAGE, SPLIT
+from recording_files import IMAGE, SPLIT, refuse
 
 from whatwhere.errors import UserError
 from whatwhere.recordings import load
@@ -242,3 +242,47 @@ def test_the_pages_of_one_file_are_images_in_their_order(tmp_path):
 def test_other_tables_are_refused_with_what_to_do(tmp_path, name, content, expected):
     (tmp_path / name).write_bytes(content)
     assert expected in refusal(named(tmp_path) | {"responses": str(tmp_path / name)}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("start", "numbers", "base"),
+    [("", range(40), 1), ("", range(1, 41), 0), ("im_", [*range(3), *range(4, 41)], 0)],
+)
+def test_numbers_that_names_of_other_files_hold_are_refused(tmp_path, start, numbers, base):
+    names = [f"{start}{number}.png" for number in numbers]
+    rows = [[number, *row] for number, row in zip(numbers, answers(pictures()), strict=True)]
+    rows = [row for row in rows if base <= row[0] < base + 39]
+    header = ["image", *"abcde"]
+    definition = with_table(tmp_path, names, header, rows, index_base=base, file_order="natural")
+    refuse(definition, tmp_path, "numbers count other files")
+    table(tmp_path, header, [[f"{start}{number}", *row] for number, *row in rows])
+    del definition["index_base"]
+    survives(definition, tmp_path)
+
+
+def test_labels_without_names_need_the_order_of_files(tmp_path):
+    names = [f"a{number}.png" for number in range(40)]
+    rows = [[name, *row] for name, row in zip(names * 2, VALUES * 2, strict=True)]
+    np.save(tmp_path / "splits.npy", np.where([name < "a2" for name in sorted(names)], "test", "train"))
+    keys = {"splits_from": str(tmp_path / "splits.npy")}
+    definition = with_table(tmp_path, names, ["image", *NEURONS], rows, **keys)
+    refuse(definition, tmp_path, "file_order: is missing: the labels of")
+    dataset = survives(definition | {"file_order": "sorted"}, tmp_path)
+    tested = dataset["image_name"].values[dataset["split"].values[0] == 2]
+    assert sorted(tested) == [name for name in sorted(names) if name < "a2"]
+
+
+@pytest.mark.parametrize(("base", "blank"), [(0, 40), (1, 0)])
+def test_a_blank_that_may_be_an_image_is_refused(tmp_path, base, blank):
+    rows = shuffled(lambda index: index + 1 - base)
+    definition = with_table(tmp_path, NAMES, ["shown", *NEURONS], rows, index_base=base, file_order="natural")
+    refuse(definition | {"blanks": [blank]}, tmp_path, f"index_base to {1 - base}")
+    survives(definition | {"index_base": 1 - base}, tmp_path)
+
+
+@pytest.mark.parametrize("column", ["cell_id", "cellID", "electrode", "units"])
+def test_a_table_of_one_row_per_neuron_is_refused(tmp_path, column):
+    names = [f"{number}.png" for number in range(40)]
+    rows = [[name, n, 1.0 + n] for name in names for n in range(3)]
+    definition = with_table(tmp_path, names, ["image", column, "rate"], rows, neurons=["rate"])
+    refuse(definition, tmp_path, f"column '{column}' names the neuron of every row")

@@ -3,7 +3,7 @@
 import itertools
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -91,15 +91,20 @@ def _check_fits(dataset: xr.Dataset, name: str, config: Config, sources: Sources
                 check_size(config, model, smallest, len(subset.neurons), sources)
 
 
-def main(paths: Sequence[str]) -> int:
-    """Prints what :func:`check` returns; exit code 1 after one line if it refuses."""
+def report(lines: Callable[[], list[str]]) -> int:
+    """Prints the lines that a function returns; exit code 1 after one line if it refuses."""
     logging.basicConfig(level=logging.WARNING, format="warning: %(message)s", stream=sys.stdout)
     try:
-        print("\n".join(check(paths)))
+        print("\n".join(lines()))
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def main(paths: Sequence[str]) -> int:
+    """Prints what :func:`check` returns, as :func:`report` does."""
+    return report(lambda: check(paths))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,7 @@
 All guesses about files live here, and are written down as keys that the user confirms; the loader makes none.
 """
 
-import logging
 import re
-import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from whatwhere.check import check
+from whatwhere.check import check, report
 from whatwhere.dataset import SPLITS
 from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import NamedArray, list_arrays, read_any_array, split_location
@@ -159,7 +157,8 @@ def _responses(
             elif len(values) in shape and len(shape) == 2:
                 index = name if index is None or _has(_name(name), _IMAGES) else index
     if index is None:
-        readings = [one for n in sizes for one in likely_axes(shape, RESPONSE_AXES[len(shape)], "image", n)]
+        axes = RESPONSE_AXES.get(len(shape), ())
+        readings = [one for n in sizes for one in likely_axes(shape, axes, "image", n)]
         readings = _stated(stored, RESPONSE_AXES, location) or _by_missing(stored.values, readings)
         counts = {shape[one.index("image")] for one in readings}
     else:
@@ -301,7 +300,7 @@ def text(lines: Lines, name: str) -> str:
     for key, value, comment in lines:
         entry = f"    {key}: {_yaml(str(value) if isinstance(value, _Ask) else value)}"
         written.append(f"{entry}  # {comment}" if comment else entry)
-    models = "models: [mean, ridge]}  # and others of config/config.yaml, such as factorized_three_layers"
+    models = "models: [mean, ridge]}  # and others of config/models.yaml, such as factorized_three_layers"
     return "\n".join([*written, "experiments:", f"  - {{name: {name}, datasets: [{name}], {models}", ""])
 
 
@@ -344,10 +343,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("files", nargs="+", help="arrays; pictures with a table or arrays; or an NWB file")
     parser.add_argument("--output", type=Path, default=Path("config/mine.yaml"), help="file to write")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="warning: %(message)s", stream=sys.stdout)
-    try:
-        print("\n".join(init(options.files, options.output)))
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return report(lambda: init(options.files, options.output))

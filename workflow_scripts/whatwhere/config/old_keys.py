@@ -23,6 +23,8 @@ OLD_KEYS = {
 
 OLD_VALUES = {
     "combined": "write 'ensemble'",
+    "nchw": "write [image, channel, y, x]",
+    "nhwc": "write [image, y, x, channel]",
     "whitened_sta": "masks no longer start at whitened averages: write 'squared_sta'",
     "identity": "the figure is no longer drawn: leave 'figure' out",
 }

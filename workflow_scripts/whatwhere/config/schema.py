@@ -102,7 +102,7 @@ def _explain(error: jsonschema.ValidationError) -> tuple[str, list[str]]:
             return f"'{key}' says nothing without '{other}': add that, or remove '{key}'", [key]
         case "not" | "pattern" | "const" | "maximum" if "errorMessage" in schema:
             return f"{given!r} {schema['errorMessage']}", []
-        case "enum" if str(given) in OLD_VALUES:
+        case "enum" | "type" if str(given) in OLD_VALUES:
             return f"'{given}' is a value of an earlier version: {OLD_VALUES[given]}", []
         case "enum":
             return f"{given!r} is not allowed; use one of {', '.join(map(_plain, expected))}", []

@@ -17,6 +17,8 @@ from whatwhere.recordings import hdf5, matlab
 from whatwhere.recordings.archive import check_size, choose, open_zip, read_member
 
 _SUFFIXES = (".npy", ".npz", ".nc", ".h5", ".hdf5", ".mat")
+IMAGE_WORDS = ("image", "images", "image_id", "stimulus", "stimuli", "stimulus_id")
+"""Names of axes of images, and of coordinates that name images."""
 
 
 class NamedArray(NamedTuple):
@@ -197,6 +199,13 @@ def _read_netcdf(path: Path, inside: str | None) -> NamedArray:
         filler = netCDF4.default_fillvals.get(values.dtype.str[1:]) if values.dtype.kind == "f" else None
         if filler is not None and (values == values.dtype.type(filler)).any():
             raise UserError(f"{label}: was never written in parts: write it again, NaN where missing")
-        axes = tuple(map(str, variable.dims))
-        labels = tuple(variable[axis].values if axis in variable.coords else None for axis in axes)
+        axes, labels = tuple(map(str, variable.dims)), labels_of(variable)
     return NamedArray(values, axes, labels)
+
+
+def labels_of(array: xr.DataArray) -> tuple[np.ndarray | None, ...]:
+    """Names of what lies along every axis: a coordinate that names images, or that of the axis."""
+    names = [one for one in array.coords if str(one).lower() in IMAGE_WORDS and one not in array.dims]
+    of_image = {array[one].dims: one for one in names}
+    along = [of_image.get((dim,), dim) for dim in array.dims]
+    return tuple(array[one].values if one in array.coords else None for one in along)

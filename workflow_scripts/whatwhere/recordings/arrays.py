@@ -109,12 +109,18 @@ def pair(
     """
     stated = stated_axes(responses, layouts[1], RESPONSE_AXES, keys[1], labels[1])
     axis = stated.index("image") if stated else 0
+    shape, last = images.values.shape, responses.values.shape[-1]
+    is_open = not stated and not stated_axes(images, layouts[0], IMAGE_AXES, keys[0], labels[0])
+    if is_open and len(shape) == 3 and shape[2] == last and max(shape[:2]) <= 4 * min(shape[:2]):
+        raise UserError(
+            f"{labels[0]}, {labels[1]}: have shapes {shape} and {responses.values.shape}, both with images "
+            f"along the first or along the last axis: set {keys[0]} to [image, y, x] or to [y, x, image]"
+        )
     # Axes of repeats that nothing states are refused below.
     count = responses.values.shape[axis] if stated or responses.values.ndim == 2 else len(images.values)
     stimuli, names, reading = _arrange_images(images, count, layouts[0], keys[0], labels[0])
-    values, theirs, read = arrange_responses(
-        responses, ("image", len(stimuli)), layouts[1], keys[1], labels[1]
-    )
+    counted = "image", len(stimuli)
+    values, theirs, read = arrange_responses(responses, counted, layouts[1], keys[1], labels[1])
     order = order_by_name(names, theirs, labels[1], labels[0])
     return Pair(stimuli, values, [reading, read], None if names is None else names_of(names), order)
 
@@ -150,12 +156,9 @@ def load(definition: dict[str, Any], name: str) -> Recording:
             f"{test['images']}: has images of {shape} (channel, y, x) but those of {definition['images']} "
             f"are {images.shape[1:]}"
         )
-    n_neurons = rows.values.shape[1]
-    if others.values.shape[1] != n_neurons:
-        raise UserError(
-            f"{test['responses']}: has {others.values.shape[1]} neurons but {definition['responses']} has "
-            f"{n_neurons}"
-        )
+    n_neurons, n_test = rows.values.shape[1], others.values.shape[1]
+    if n_test != n_neurons:
+        raise UserError(f"{test['responses']}: has {n_test} neurons, {definition['responses']} {n_neurons}")
     names = [str(image) for image in range(len(images))]
     if own:
         names += [f"test {image}" for image in range(len(test_images))]
@@ -222,8 +225,7 @@ def presented(
     """
     values, theirs, reading = arrange_responses(array, ("presentation", len(index)), layout, key, label)
     names = listed.names_along("presentation", ["presentation"])
-    if names is not None:
-        values = values[order_by_name(names, theirs, label, "the index")]
+    values = values[order_by_name(names, theirs, label, "the index")]
     return rows_of(values, index, index, [reading])
 
 

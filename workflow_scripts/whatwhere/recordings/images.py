@@ -1,8 +1,9 @@
 """Picture files with a table or an array of responses (kind ``images``)."""
 
 import logging
+import re
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,10 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     files, pictures = _read_pictures(definition, name)
     read = _from_table if is_table(definition["responses"]) else _from_array
     rows = read(definition, files, name)
+    for location in {definition[key] for key in _LABELS if key in definition and key not in rows.labels}:
+        stored, n_rows = read_any_array(location), 0 if rows.given is None else len(rows.given)
+        if stored.labels is None and stored.values.size == len(files) != n_rows and files != sorted(files):
+            _check_order(files, definition, name, f"the labels of {location} follow the files")
     alike = len({picture.shape for picture in pictures}) == 1
     return recording_of(definition, name, np.stack(pictures) if alike else pictures, files, rows)
 
@@ -190,7 +195,24 @@ def _count_files(
     """Index of the image of every presentation from numbers that count the files, and how they were read."""
     base, blanks = definition.get("index_base"), definition.get("blanks", [])
     index, how = index_numbers(numbers, len(files), base, f"{name}.index_base", label, blanks)
+    if definition.get("file_order") == "natural":
+        _refuse_other_names(numbers, index, files, label)
     return index, f"{_check_order(files, definition, name, f'numbers in {label} count files')}; {how}"
+
+
+def _refuse_other_names(numbers: np.ndarray, index: np.ndarray, files: list[str], label: str) -> None:
+    """Refuse numbers that count files and at the same time are the numbers in the names of other files."""
+    found = [re.fullmatch("([^0-9]*)([0-9]+)", PurePosixPath(file).stem) for file in files]
+    names = {(one[1], int(one[2])): place for place, one in enumerate(found) if one}
+    rows, starts = np.flatnonzero(index != BLANK), {start for start, _ in names}
+    named = [names.get((start, number)) for start in starts for number in numbers[rows]]
+    can_name = len(names) == len(files) and len(starts) == 1 and None not in named
+    # Files from im_1 on may be counted from 0; names without a word or with gaps are names.
+    if can_name and (index[rows] != named).any() and ("" in starts or len(set(index[rows] - named)) > 1):
+        raise UserError(
+            f"{label}: numbers count other files than those with the numbers in their names: write names of "
+            "files, or correct index_base"
+        )
 
 
 def _from_array(definition: dict[str, Any], files: list[str], name: str) -> Rows:

@@ -9,7 +9,7 @@ import xarray as xr
 from scipy import sparse
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.array_files import NamedArray
+from whatwhere.recordings.array_files import NamedArray, labels_of
 from whatwhere.recordings.layouts import SYNONYMS
 
 _FEW = 10
@@ -33,9 +33,7 @@ def as_array(values: Any, name: str) -> NamedArray:
         If it is no array.
     """
     if isinstance(values, xr.DataArray):
-        known = values.indexes
-        labels = tuple(known[dim].to_numpy() if dim in known else None for dim in values.dims)
-        return NamedArray(_plain(values.data, name), tuple(map(str, values.dims)), labels)
+        return NamedArray(_plain(values.data, name), tuple(map(str, values.dims)), labels_of(values))
     if isinstance(values, (xr.Dataset, xr.DataTree)):
         raise UserError(f"{name}: is a {type(values).__name__} of xarray: give one of its variables")
     if isinstance(values, pd.DataFrame):
@@ -52,16 +50,18 @@ def _names(index: pd.Index) -> np.ndarray | None:
 
 
 def _refuse_index(table: pd.DataFrame, name: str) -> None:
-    """Refuse a column that numbers images, by name or as whole numbers that count the rows in any order."""
+    """Refuse a column that numbers images, by name or by counting rows in any order, or marks them."""
     rows = np.arange(len(table))
+    flags = [pd.api.types.is_bool_dtype(dtype) for dtype in table.dtypes]
     for position, column in enumerate(table.columns):
         values = table.iloc[:, position]
         named = str(column).lower() in (*SYNONYMS["image"], *SYNONYMS["presentation"], *SYNONYMS["repeat"])
-        counts = pd.api.types.is_integer_dtype(values.dtype) and len(rows) >= _FEW and not values.isna().any()
-        if named or (counts and any(np.array_equal(np.sort(values), first + rows) for first in (0, 1))):
+        counts = pd.api.types.is_numeric_dtype(values.dtype) and len(rows) >= _FEW and not values.isna().any()
+        counts = counts and any(np.array_equal(np.sort(values), first + rows) for first in (0, 1))
+        if named or counts or (flags[position] and not all(flags)):
             raise UserError(
-                f"{name}: the column {column!r} numbers images and is no neuron: make it the index of both "
-                "tables if it names images, or sort by it and drop it"
+                f"{name}: the column {column!r} numbers images or marks them and is no neuron: make it the "
+                "index of both tables if it names images, or sort or select rows by it and drop it"
             )
 
 

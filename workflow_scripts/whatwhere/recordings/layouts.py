@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.array_files import NamedArray
+from whatwhere.recordings.array_files import IMAGE_WORDS, NamedArray
 
 RESPONSE_AXES = {2: ("image", "neuron"), 3: ("repeat", "image", "neuron")}
 """Axes of responses by their number."""
@@ -15,7 +15,7 @@ PRESENTATION_AXES = {2: ("presentation", "neuron"), 3: ("image", "repeat", "neur
 IMAGE_AXES = {3: ("image", "y", "x"), 4: ("image", "channel", "y", "x")}
 """Axes of images by their number."""
 SYNONYMS = {
-    "image": ("image", "images", "image_id", "stimulus", "stimuli", "stimulus_id"),
+    "image": IMAGE_WORDS,
     "neuron": ("neuron", "neurons", "neuron_id", "unit", "units", "unit_id", "cell", "cells", "roi", "rois"),
     "repeat": ("repeat", "repeats", "repetition", "repetitions", "trial", "trials"),
     "presentation": ("presentation", "presentations", "trial", "trials"),

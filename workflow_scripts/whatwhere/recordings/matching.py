@@ -75,6 +75,7 @@ def as_text(value: Any) -> str:
     """Text of a label: whole numbers without decimals, truth values in lower case."""
     if isinstance(value, bool):
         return str(value).lower()
+    value = value.decode(errors="replace") if isinstance(value, bytes) else value
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else f"{value:g}"
     return str(value)

@@ -1,5 +1,6 @@
 """Text tables: separators, decimals and headers as programs write them."""
 
+import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -10,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.layouts import SYNONYMS
 
 _TABLES = (".csv", ".tsv", ".txt")
 _OTHERS = (".xlsx", ".xls", ".ods", ".parquet", ".feather", ".pkl", ".pickle", ".gz", ".sav", ".rds")
+_NEURON = "neuron|unit|cell|roi|electrode|channel"  # starts of names of columns that name a neuron
 _SEPARATORS = (",", ";", "\t")
 _MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none")
 
@@ -81,7 +82,7 @@ def is_table(location: str) -> bool:
 def refuse_long(table: Table, neurons: Sequence[str], others: Container[str]) -> None:
     """Refuses a table with one row per image and neuron; ``others`` are columns that are no responses."""
     for column in table.header:
-        is_open = column.lower() in SYNONYMS["neuron"] and column not in others
+        is_open = re.match(_NEURON, column.lower()) and column not in others
         if is_open and len({*neurons} - {column}) == 1 and table.text(column).nunique() > 1:
             raise UserError(
                 f"{table.path}: column '{column}' names the neuron of every row: give every neuron a column"
