@@ -140,7 +140,7 @@ def overview(dataset: xr.Dataset) -> dict[str, str]:
         "Neurons": f"{sizes['neuron']}{first}",
         "Read as": dataset.attrs.get("reading", ""),
         "Pairs": _pairs(dataset),
-        "Seen": "" if seen.all() else counts(seen),
+        "Missing responses": "" if seen.all() else counts(seen),
         "Presentations per image": repeats,
         "Splits": ", ".join(f"{size} {label}" for label, size in split_sizes(dataset).items()),
         "Folds": f"{sizes['fold']}",

@@ -194,7 +194,7 @@ class Training:
         converged = run.stopping.completed(self.step) or self.last_step is not None
         if not converged:
             logger.warning(
-                "%s: not converged: ended by max_steps %d, best validation loss at step %d; raise max_steps",
+                "%s: stopped at max_steps %d with the best validation loss at step %d; raise max_steps",
                 run.objective.strengths,
                 self.config.max_steps,
                 run.best_step,
