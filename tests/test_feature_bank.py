@@ -227,7 +227,7 @@ def test_the_filters_of_a_bank_are_even_waves_and_squares():
 def test_fits_on_a_bank_are_described_with_masks_and_features_of_one_size(tiny_dataset, definition):
     data = load_fit_data(tiny_dataset, None, None, 0)
     candidates = trained(definition, data) if definition is NETWORK else closed(definition, data)
-    description = describe_fits.parameters(fitted(definition, candidates), tiny_dataset)
+    description = describe_fits.described(fitted(definition, candidates), tiny_dataset)
     if definition is RIDGE:
         assert "filters" not in description
         return

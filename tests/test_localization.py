@@ -370,7 +370,7 @@ def test_kernels_on_colour_images_are_described_with_their_share_of_every_channe
     )
     candidates = fit_seed(ModelSpec.of(definition()), 0, load_fit_data(colour, None, None, 0))
     fitted = SeedFit.of(to_tensors(definition(), [candidates]), 0, 0)
-    kernels = describe_fits.parameters(fitted, colour)["kernels"].values
+    kernels = describe_fits.described(fitted, colour)["kernels"].values
     assert kernels.shape == (1, 3, PATCH, PATCH)
     np.testing.assert_allclose(kernels.sum(1), fitted.model.kernels.detach().numpy(), rtol=1e-6)
 

@@ -79,7 +79,7 @@ def test_a_caption_and_the_code_of_its_rule_can_be_opened(browser):
     click(browser, row.find_elements("css selector", "td:last-child a")[1])
     wait(browser, lambda b: "the paper's own value" in b.find_element("tag name", "body").text)
     click(browser, wait(browser, lambda b: b.find_element("xpath", "//span[span='answer_questions']/a")))
-    code = "Answer the questions of a run from its tables"
+    code = "Answers the questions of a run from its tables"
     wait(browser, lambda b: code in b.find_element("tag name", "body").text)
 
 
