@@ -148,7 +148,9 @@ def index_numbers(
         raise UserError(f"{label}: {inside} is listed under blanks but is the number of an image")
     beside, bare = (n_images, first == 1) if base == 0 else (0, last == n_images - 1)
     if bare and beside in listed and beside in numbers:
-        fault = f"blank {beside} may be an image: set {key} to {1 - base}, or remove an image never shown"
-        raise UserError(f"{label}: {fault}")
+        raise UserError(
+            f"{label}: {beside} is listed under blanks, and the image at the other end is never shown: set "
+            f"{key} to {1 - base} if {beside} is an image, or remove the image that is never shown"
+        )
     left = f", {blank.sum()} presentations of blanks are left out" if blank.any() else ""
     return np.where(blank, BLANK, whole - base), f"images are numbered from {base}{left}"
