@@ -53,7 +53,7 @@ def test_scores_are_those_of_the_given_test_images(arrays):
     images, responses = arrays
     split = np.repeat(["train", "validation", "test"], 20)
     fitted = fit(images, responses, model=small_model(), split=split)
-    predicted = fitted.predict(images[40:])
+    predicted = fitted.predict(images[40:]).values
     expected = pearson(predicted, responses.values[:, 40:].astype(np.float32).mean(0))
     np.testing.assert_allclose(fitted.scores["correlation"], expected, rtol=1e-5)
 
@@ -133,8 +133,12 @@ def test_prediction_refuses_images_of_another_size(arrays):
 def test_a_fully_connected_model_has_no_masks(arrays):
     readout = {"weight_sd": "xavier", "dropout": 0.0}
     model = small_model(family="cnn_fully_connected", readout=readout, grid=[{"readout_l2": [0.01]}])
+    fitted = fit(*arrays, model=model)
+    assert fitted.masks is None
+    assert fitted.feature_weights is None
+    assert fitted.barcodes is None
     with pytest.raises(UserError, match="no masks"):
-        _ = fit(*arrays, model=model).masks
+        _ = fitted.locations
 
 
 def run_python(*arguments, **environment):
