@@ -1,9 +1,7 @@
 import ast
 import os
-import shutil
 import subprocess
 import sys
-import zipfile
 
 import numpy as np
 import pandas as pd
@@ -154,18 +152,3 @@ def test_the_example_finds_where_every_cell_sees():
     )
     offsets = np.array(ast.literal_eval(output.splitlines()[-1].removeprefix("mask peak minus true corner")))
     assert np.abs(offsets - np.median(offsets, axis=0)).max() <= 1
-
-
-@pytest.mark.slow
-def test_an_installed_package_brings_its_schemas_and_defaults(tmp_path):
-    source = tmp_path / "source"
-    for folder in ("workflow_scripts", "config"):
-        shutil.copytree(REPOSITORY / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(REPOSITORY / file, source)
-    run_python("-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, source)
-    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
-        wheel.extractall(tmp_path / "installed")
-    code = "import whatwhere.api as a; a.validate_model(a.definition()); print(a.__file__)"
-    where = run_python("-c", code, PYTHONPATH=str(tmp_path / "installed"))
-    assert where.startswith(str(tmp_path))

@@ -162,6 +162,8 @@ def _plain(values: Any, name: str) -> np.ndarray:
         if isinstance(values, (list, tuple)) and any(np.ndim(value) for value in values):
             return np.stack([_plain(value, name) for value in values])
         return np.asarray(values)
+    except UserError:
+        raise
     except (ValueError, TypeError, RuntimeError) as error:
         raise UserError(
             f"{name}: {type(values).__name__} is no array: give numbers, in rows of one length"
