@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from scipy import sparse
 
 from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import NamedArray, labels_of, numeric
@@ -155,6 +154,8 @@ def _plain(values: Any, name: str) -> np.ndarray:
         return np.stack(values, 1) if values else np.empty((0, 0))
     if isinstance(values, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
         return _column(values)
+    from scipy import sparse
+
     if sparse.issparse(values):
         return values.toarray()
     try:
