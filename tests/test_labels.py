@@ -83,6 +83,8 @@ def test_the_order_of_axes_may_be_stated_and_masked_pixels_are_refused(fitted, i
     np.testing.assert_array_equal(fitted.predict(turned, images_layout=layout), fitted.predict(images))
     with pytest.raises(UserError, match="images_layout"):
         fitted.predict(turned, images_layout=("y", "x", "frame"))
+    with pytest.raises(UserError, match=r"is empty, shape \(0, 10, 13\)"):
+        fitted.predict(xr.DataArray(images[:0], dims=("image", "y", "x")))
     hidden = np.ma.masked_array(images, np.zeros(images.shape, bool))
     hidden[7, 3, 3] = np.ma.masked
     with pytest.raises(UserError, match="image 7 holds NaN"):

@@ -99,6 +99,8 @@ class ImageSpace:
             shaped = [self._channels_first(as_numbers(one, "images").values[None])[0] for one in images]
         else:
             array = as_numbers(images, "images")
+            if not array.values.size:
+                raise UserError(f"images: is empty, shape {array.values.shape}: give one image or more")
             axes = None
             if layout is not None or array.axes is not None:
                 axes = stated_axes(array, layout, IMAGE_AXES, "images_layout", "images")
@@ -137,11 +139,11 @@ class ImageSpace:
 
     def _channels_first(self, images: np.ndarray) -> np.ndarray:
         channels = {1, 3, self.shape[0]}
-        if images.ndim == 3 and images.shape[-1] not in channels and images.size:
+        if images.ndim == 3 and images.shape[-1] not in channels:
             return images[:, None]
-        if images.ndim == 4 and images.shape[1] in channels and images.size:
+        if images.ndim == 4 and images.shape[1] in channels:
             return images
-        if images.ndim == 4 and images.shape[3] in channels and images.size:
+        if images.ndim == 4 and images.shape[3] in channels:
             return np.moveaxis(images, -1, 1)
         raise UserError(
             f"images: have shape {images.shape}, expected (image, y, x), or with {sorted(channels)} "

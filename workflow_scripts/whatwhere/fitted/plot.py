@@ -50,7 +50,8 @@ def draw(fitted: FittedModel, data: tuple[np.ndarray, np.ndarray] | None) -> Fig
 def _draw_masks(panel: SubFigure, fitted: FittedModel, best: np.ndarray) -> None:
     panel.suptitle("where: masks of the best predicted neurons", fontsize=9)
     if fitted.masks is None:
-        return _say(panel.subplots(), "this family has no masks")
+        _say(panel.subplots(), "this family has no masks")
+        return
     masks = in_pixels(fitted.arrays.masks[best], fitted.image_space.shape[1:], fitted.stride)
     for ax, neuron, mask in zip(_grid(panel, len(best)), best, masks, strict=True):
         limit = np.abs(mask).max() or 1.0
@@ -63,7 +64,8 @@ def _draw_barcodes(panel: SubFigure, fitted: FittedModel) -> None:
     panel.suptitle("what: feature weights, unit vectors", fontsize=9)
     ax = panel.subplots()
     if fitted.feature_weights is None:
-        return _say(ax, "this family has no feature weights")
+        _say(ax, "this family has no feature weights")
+        return
     codes = fitted.arrays.barcodes
     limit = np.abs(codes).max() or 1.0
     shown = ax.imshow(codes, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
