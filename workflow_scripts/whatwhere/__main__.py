@@ -2,7 +2,7 @@
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from whatwhere import __version__
@@ -76,7 +76,14 @@ def _show(model: Path, plot: Path | None) -> int:
     return report(lines)
 
 
-COMMANDS = {"init": _init, "check": _check, "plan": _plan, "answers": _answers, "fit": _fit, "show": _show}
+COMMANDS: dict[str, Callable[..., int]] = {
+    "init": _init,
+    "check": _check,
+    "plan": _plan,
+    "answers": _answers,
+    "fit": _fit,
+    "show": _show,
+}
 """Functions that take the arguments of a command by name and return an exit code."""
 
 

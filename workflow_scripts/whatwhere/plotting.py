@@ -12,6 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
+from matplotlib.rcsetup import cycler
 
 from whatwhere.conditions import last_listed_condition
 from whatwhere.files import atomic
@@ -39,13 +40,13 @@ _PAPER = 0.8
 """Size of lines and markers relative to a notebook's."""
 _TEXT, _SMALL_TEXT = 12 * _PAPER * 0.9, 11 * _PAPER * 0.9
 """Sizes in points."""
-_THEME = {
+_THEME: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": _INK,
     "axes.labelcolor": _INK,
     "axes.labelsize": _TEXT,
     "axes.linewidth": 1,
-    "axes.prop_cycle": mpl.cycler(color=PALETTE),
+    "axes.prop_cycle": cycler(color=PALETTE),
     "axes.titlesize": _TEXT,
     "font.sans-serif": ["Arial", "DejaVu Sans", "Liberation Sans", "Bitstream Vera Sans", "sans-serif"],
     "font.size": _TEXT,

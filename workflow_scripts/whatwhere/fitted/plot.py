@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -35,7 +35,7 @@ def draw(fitted: FittedModel, data: tuple[np.ndarray, np.ndarray] | None) -> Fig
         correlation = pearson(data[1], data[0])
     best = np.argsort(-np.nan_to_num(correlation, nan=-1.0), kind="stable")[:N_SHOWN]
     figure = plt.figure(figsize=(10, 3.2), layout="constrained")
-    panels = figure.subfigures(1, 3, wspace=0.05)
+    panels: Any = figure.subfigures(1, 3, wspace=0.05)
     _draw_masks(panels[0], fitted, best)
     _draw_barcodes(panels[1], fitted)
     if data is None:
