@@ -17,7 +17,6 @@ from whatwhere import plotting
 from whatwhere.api import load
 from whatwhere.dataset import TEST, open_dataset, repeat_mean, select_images
 from whatwhere.fitted.model import FittedModel
-from whatwhere.locations import corner
 
 N_SHOWN = 3
 """Best-predicted neurons, drawn in color."""
@@ -44,14 +43,10 @@ def _recording(panel: SubFigure, images: np.ndarray, measured: np.ndarray) -> No
 def _where(ax: Axes, image: np.ndarray, fitted: FittedModel, selected: np.ndarray) -> None:
     """Draws masks of the selected neurons at half of their maximum."""
     ax.imshow(image, cmap="gray", alpha=0.45)
-    stride = fitted.stride
-    first = corner(fitted.masks.shape[1:], image.shape, stride)
-    y, x = (
-        start + stride * np.arange(size) for start, size in zip(first, fitted.masks.shape[1:], strict=True)
-    )
+    masks = abs(fitted.masks)
     for neuron, color in zip(selected, plotting.PALETTE, strict=False):
-        mask = np.abs(fitted.masks[neuron])
-        ax.contour(x, y, mask, levels=[mask.max() / 2], colors=[color], linewidths=1.6)
+        mask = masks.values[neuron]
+        ax.contour(masks["x"], masks["y"], mask, levels=[mask.max() / 2], colors=[color], linewidths=1.6)
     ax.set_axis_off()
 
 
@@ -105,8 +100,8 @@ def draw(fitted: FittedModel, images: np.ndarray, measured: np.ndarray) -> Figur
         panel.suptitle(title, fontsize=8)
     _recording(panels[0], images, measured)
     _where(panels[1].subplots(), images[0].mean(0), fitted, selected)
-    _what(panels[2].subplots(), fitted.barcodes, selected)
-    predicted = fitted.predict(images, preprocessed=True)
+    _what(panels[2].subplots(), fitted.arrays.barcodes, selected)
+    predicted = fitted.arrays.predict(images)
     _prediction(panels[3], measured, predicted, selected, fitted.scores["correlation"].to_numpy())
     for edge in np.cumsum([1.1, 1, 1.1]) / 4.5:
         style = {"arrowstyle": "-|>", "mutation_scale": 11, "linewidth": 1.4, "color": "0.4"}

@@ -1,14 +1,18 @@
 """Pages of the report: tables and facts as self-contained HTML."""
 
+from __future__ import annotations
+
 import io
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
 from whatwhere.files import atomic
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MAX_ROWS = 500
 """A browser opens a page of the report only up to 2 MB, so longer tables are cut."""
@@ -47,6 +51,9 @@ def code(text: str) -> str:
 
 def picture(figure: Figure) -> str:
     """A figure as SVG within the page; closes it."""
+    # Most pages have none.
+    from matplotlib import pyplot as plt
+
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None})
     plt.close(figure)

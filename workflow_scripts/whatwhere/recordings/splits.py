@@ -3,8 +3,6 @@
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from whatwhere.dataset import SPLITS, TEST, TRAIN, VALIDATION
 from whatwhere.errors import UserError
@@ -76,6 +74,9 @@ def joined_groups(copies: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     """
     if groups is None:
         return copies
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     labels = np.unique(groups, return_inverse=True)[1]
     n_copies, n_images = int(copies.max()) + 1, len(copies)
     links = (np.ones(n_images), (copies, n_copies + labels))
