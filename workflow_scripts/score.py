@@ -10,9 +10,10 @@ import torch
 import xarray as xr
 
 from whatwhere import metrics
-from whatwhere.dataset import TEST, open_dataset, select_images, select_responses
+from whatwhere.dataset import open_dataset
 from whatwhere.files import write_netcdf, write_table
-from whatwhere.fitted.seed_fit import SeedFit, SelectedFit, selected_fits
+from whatwhere.fitted.evaluation import evaluate
+from whatwhere.fitted.seed_fit import SelectedFit, selected_fits
 from whatwhere.logs import arguments, logged
 from whatwhere.metrics import SCORES
 from whatwhere.population import (
@@ -25,21 +26,6 @@ from whatwhere.population import (
     remark_if_above_ceiling,
     standard_errors,
 )
-from whatwhere.sessions import PooledRecordings
-
-
-def evaluate(fit: SeedFit, data: xr.Dataset) -> Evaluation:
-    """Test responses for one seed of a condition and their predictions."""
-    pooled = PooledRecordings.of(data)
-    test = np.flatnonzero(data["split"].values[fit.seed % data.sizes["fold"]] == TEST)
-    return Evaluation(
-        seed=fit.seed,
-        predictions=fit.predict(select_images(data, test), None if pooled is None else pooled.images[test]),
-        responses=select_responses(data, test, fit.neurons),
-        images=test,
-        neurons=fit.neurons,
-        noise_free=bool(data.attrs["noise_free_test"]),
-    )
 
 
 def to_table(selected: SelectedFit, one: Evaluation, recordings: np.ndarray | None) -> pd.DataFrame:

@@ -118,15 +118,21 @@ def assemble(
     ]
     # A size that equals "all" has its rows twice.
     mine = mine.drop_duplicates("neuron")[["seed", "neuron", *SCORES]].reset_index(drop=True)
-    images, pooled = select_images(data, subset.train), PooledRecordings.of(data)
-    recording = None if pooled is None else pooled.images[subset.train]
+    return describe(data, fit, subset.train, mine.astype(dict.fromkeys(SCORES, np.float64)))
+
+
+def describe(data: xr.Dataset, fit: SeedFit, train: np.ndarray, scores: pd.DataFrame) -> FittedModel:
+    """Puts a fitted model together from its dataset, training images (image,) and scores by neuron."""
+    images, pooled = select_images(data, train), PooledRecordings.of(data)
+    recording = None if pooled is None else pooled.images[train]
+    neurons = fit.neurons
     names = data["neuron_id"].values[neurons] if "neuron_id" in data.coords else neurons
     return FittedModel(
         dataset=data.attrs["name"],
         neurons=neurons,
         neuron_ids=[str(name) for name in names],
-        scores=mine.astype(dict.fromkeys(SCORES, np.float64)),
-        split=data["split"].values[seed % data.sizes["fold"]],
+        scores=scores,
+        split=data["split"].values[fit.seed % data.sizes["fold"]],
         image_space=ImageSpace.of(images, fit.standardize(images, recording), data.attrs),
         seed_fits=(fit,),
     )
