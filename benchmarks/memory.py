@@ -20,6 +20,8 @@ import pandas as pd
 import torch
 
 from whatwhere.config.load import load
+from whatwhere.evaluation.scores import write_scores
+from whatwhere.evaluation.selections import write_selection
 from whatwhere.files import read_table, write_table
 
 ROOT = Path(__file__).parents[1]
@@ -28,8 +30,6 @@ import compute_sta  # noqa: E402
 import describe_dataset  # noqa: E402
 import fit_baseline  # noqa: E402
 import load_recording  # noqa: E402
-import score  # noqa: E402
-import select_fits  # noqa: E402
 import train  # noqa: E402
 
 TABLE = ROOT / "docs" / "results" / "memory.csv"
@@ -123,15 +123,14 @@ def fit_ridge(folder: Path) -> None:
 
 def score_fits(folder: Path) -> None:
     """Scores the ridge with penalties selected for every neuron."""
-    select_fits.main([str(folder / "ridge.nc")], [CONDITION], ["neuron"], folder / "selection.csv")
-    score.main(
+    write_selection([str(folder / "ridge.nc")], [CONDITION], ["neuron"], folder / "selection.csv")
+    write_scores(
         dataset=folder / "data.nc",
         fits=[str(folder / "ridge.pt")],
         selection=folder / "selection.csv",
         conditions=[CONDITION],
         names={},
-        threads=1,
-        output=folder / "scores.csv",
+        scores=folder / "scores.csv",
         summary=folder / "summary.csv",
         predictions=folder / "predictions.nc",
     )

@@ -151,14 +151,19 @@ def of_conditions(pattern, condition="index >= 0"):
 
 # Files of one fit, by the name that inputs of rules give them.
 PATTERNS = {
+    "selection": "selection/{fit.path}.csv",
     "scores": "scores/{fit.path}.csv",
     "summary": "summaries/{fit.path}.csv",
-    "selection": "selection/{fit.path}.csv",
+    "predictions": "predictions/{fit.path}.nc",
     "parameters": "parameters/{fit.path}.nc",
     "locations": "locations/{fit.path}.csv",
+    "neurons": "neurons/{fit.path}.nc",
     "barcodes": "barcodes/{fit.path}.csv",
     "barcode_scores": "barcodes/{fit.path}_scores.csv",
+    "fields": "barcodes/{fit.path}_fields.nc",
 }
+# Only models with several features per neuron have them.
+OF_BARCODES = ("barcodes", "barcode_scores", "fields")
 
 
 def files_by_kind(condition, *kinds, within=FITS):
@@ -167,7 +172,7 @@ def files_by_kind(condition, *kinds, within=FITS):
     return {
         kind: of_fits(
             PATTERNS[kind],
-            with_barcodes if kind.startswith("barcode") else condition,
+            with_barcodes if kind in OF_BARCODES else condition,
             within,
         )
         for kind in kinds

@@ -25,37 +25,6 @@ rule plot_most_exciting:
         "../workflow_scripts/plot_most_exciting.py"
 
 
-rule describe_neurons:
-    input:
-        dataset="<results>/data/{dataset}.nc",
-        fits=of_conditions("fits/{fit.condition_path}/fits.pt", "last"),
-        selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
-        scores="<results>/scores/{experiment}/{dataset}/{model}.csv",
-        predictions="<results>/predictions/{experiment}/{dataset}/{model}.nc",
-        averages=of_conditions("sta/{fit.sta}.nc", "last and barcodes"),
-        barcodes=of_fits("barcodes/{fit.path}.csv", f"{OF_FIT} and barcodes"),
-    output:
-        neurons="<results>/neurons/{experiment}/{dataset}/{model}.nc",
-    log:
-        "<logs>/describe_neurons/{experiment}/{dataset}/{model}.log",
-    benchmark:
-        "<benchmarks>/describe_neurons/{experiment}/{dataset}/{model}.tsv"
-    group:
-        "evaluate"
-    conda:
-        "../envs/whatwhere.yaml"
-    threads: config["threads_per_fit"]
-    resources:
-        mem_mb=growing(8000),
-        runtime=growing(120),
-    params:
-        code=code_of("describe_neurons"),
-    message:
-        "Describe the neurons of {wildcards.dataset}, and what excites them, by {wildcards.model}"
-    script:
-        "../workflow_scripts/describe_neurons.py"
-
-
 rule build_explorer:
     input:
         neurons=of_fits("neurons/{fit.path}.nc", "explored"),

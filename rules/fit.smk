@@ -110,26 +110,3 @@ rule fit_ensemble:
         "Combine fits to {wildcards.dataset} into {wildcards.model}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"
     script:
         "../workflow_scripts/fit_ensemble.py"
-
-
-rule select_fits:
-    input:
-        validation=of_conditions("fits/{fit.condition_path}/validation.nc"),
-    output:
-        selection="<results>/selection/{experiment}/{dataset}/{model}.csv",
-    log:
-        "<logs>/select_fits/{experiment}/{dataset}/{model}.log",
-    benchmark:
-        "<benchmarks>/select_fits/{experiment}/{dataset}/{model}.tsv"
-    group:
-        "evaluate"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        conditions=lookup(OF_FIT, within=CONDITIONS, cols="condition"),
-        rules=lookup(dpath="{experiment}/selection", within=EXPERIMENTS),
-        code=code_of("select_fits"),
-    message:
-        "Select fits of {wildcards.model} on {wildcards.dataset} by validation"
-    script:
-        "../workflow_scripts/select_fits.py"

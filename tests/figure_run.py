@@ -8,13 +8,13 @@ from pathlib import Path
 from conftest import resolved
 
 import compute_sta
-import describe_fits
 import fit_baseline
-import score
-import select_fits
 import simulate
 import train
 from whatwhere.config.traits import n_features, traits_of
+from whatwhere.evaluation.parameters import write_parameters
+from whatwhere.evaluation.scores import write_scores
+from whatwhere.evaluation.selections import write_selection
 
 MODELS = resolved()["models"]
 LABELS = {name: model.get("label", name) for name, model in MODELS.items()}
@@ -84,18 +84,18 @@ class Run:
         for kind in ("selection", "scores", "summaries", "locations", "predictions", "parameters"):
             end = "nc" if kind in ("predictions", "parameters") else "csv"
             files[kind] = self.path(kind, experiment, dataset, f"{model}.{end}")
-        select_fits.main(validation, conditions, rules, files["selection"])
+        write_selection(validation, conditions, rules, files["selection"])
         selected = (fits, files["selection"], conditions, names)
-        score.main(data, *selected, 1, files["scores"], files["summaries"], files["predictions"])
+        write_scores(data, *selected, files["scores"], files["summaries"], files["predictions"])
         described = averages if traits.masks else []
-        describe_fits.main(data, described, *selected, files["parameters"], files["locations"])
+        write_parameters(data, described, *selected, files["parameters"], files["locations"])
         if n_features(definition) > 1:
-            import cluster_barcodes
+            from whatwhere.evaluation.clusters import write_barcodes
 
             for kind, name in (("barcodes", ".csv"), ("barcode_scores", "_scores.csv"), ("fields", ".nc")):
                 files[kind] = self.path("barcodes", experiment, dataset, f"{model}{name}")
             outputs = files["barcodes"], files["barcode_scores"], files["fields"]
-            cluster_barcodes.main(data, averages[-1:], *selected, *outputs)
+            write_barcodes(data, averages[-1], *selected, *outputs)
         self.files[experiment, model, dataset, n_neurons[-1]] = files
         return files
 

@@ -4,8 +4,8 @@ import torch
 import xarray as xr
 from conftest import content_of, factorized, small_core
 
-from cluster_barcodes import cluster_fit
 from whatwhere.barcodes import LEAST_VARIANCE, has_weights
+from whatwhere.evaluation.clusters import cluster_fit
 from whatwhere.fit_data import load_fit_data
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.encoder import build_cnn

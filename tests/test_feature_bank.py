@@ -5,8 +5,8 @@ import pytest
 import torch
 from conftest import factorized, small_core, small_training
 
-import describe_fits
 from whatwhere.errors import UserError
+from whatwhere.evaluation.parameters import described
 from whatwhere.fit_data import evenly_scaled, load_fit_data, scale_responses
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.locations import peaks
@@ -227,7 +227,7 @@ def test_the_filters_of_a_bank_are_even_waves_and_squares():
 def test_fits_on_a_bank_are_described_with_masks_and_features_of_one_size(tiny_dataset, definition):
     data = load_fit_data(tiny_dataset, None, None, 0)
     candidates = trained(definition, data) if definition is NETWORK else closed(definition, data)
-    description = describe_fits.described(fitted(definition, candidates), tiny_dataset)
+    description = described(fitted(definition, candidates), tiny_dataset)
     if definition is RIDGE:
         assert "filters" not in description
         return

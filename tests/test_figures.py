@@ -10,7 +10,6 @@ from conftest import REPOSITORY
 from figure_run import FEATURES, GAUSSIANS, LABELS, PAPER, Run, small
 from PIL import Image
 
-import cluster_barcodes
 import fit_scaling
 import plot_barcodes
 import plot_fig1
@@ -23,6 +22,7 @@ import plot_scaling
 from whatwhere import plotting
 from whatwhere.conditions import largest_condition, last_listed_condition
 from whatwhere.config.files import read
+from whatwhere.evaluation.clusters import with_agreement
 from whatwhere.files import groups_of, read_netcdf, read_reference, read_tensors
 from whatwhere.fitted.seed_fit import SeedFit
 
@@ -252,7 +252,7 @@ def test_seeds_agree_within_their_condition_and_selection():
     scores = pd.DataFrame({"condition": ["a", "a", "b"], "selection": "population"})
     found = ([0, 0, 1, 1], [1, 1, 0, 0], [0, 1, 0, 1])
     tables = [pd.DataFrame({"neuron": np.arange(4), "cluster": clusters}) for clusters in found]
-    agreement = cluster_barcodes.with_agreement(scores, tables).stability_seeds
+    agreement = with_agreement(scores, tables).stability_seeds
     np.testing.assert_array_equal(agreement, [1, 1, np.nan])
 
 

@@ -12,10 +12,10 @@ from conftest import REPOSITORY, factorized, small_training
 from figure_run import Run
 from PIL import Image
 
-import describe_neurons
 import plot_most_exciting
 from whatwhere.api import definition, fit, load
 from whatwhere.errors import UserError
+from whatwhere.evaluation.neurons import N_STARTS, write_neurons
 from whatwhere.experiments.most_exciting import most_exciting_images
 from whatwhere.experiments.tuning import orientation_tuning, size_tuning
 from whatwhere.files import read_tensors, write_netcdf, write_table, write_tensors
@@ -243,12 +243,12 @@ def test_experiments_run_on_a_fitted_model(run):
 
 
 def described(run, model, averages, output):
-    """What ``describe_neurons.py`` writes about a model."""
+    """Reads what :func:`write_neurons` writes about a model."""
     files = {kind: run / kind / "first" / "mine" for kind in ("fits", "selection", "scores", "predictions")}
     tables = [files[kind] / f"{model}.csv" for kind in ("selection", "scores")]
     fits = files["fits"] / model / "nall-dall" / "fits.pt"
     predictions = files["predictions"] / f"{model}.nc"
-    describe_neurons.main(run / "data" / "mine.nc", [fits], *tables, predictions, averages, [], output, 1)
+    write_neurons(run / "data" / "mine.nc", fits, *tables, predictions, averages, None, output)
     return xr.open_dataset(output)
 
 
@@ -256,8 +256,8 @@ def described(run, model, averages, output):
 def test_the_scripts_tell_of_every_neuron_what_the_library_does(run, tmp_path):
     average = run / "sta" / "first" / "mine" / "nall-dall.nc"
     fitted, second = (load(run, model="factorized", seed=seed) for seed in (0, 1))
-    with described(run, "factorized", [average], tmp_path / "neurons.nc") as known:
-        expected = most_exciting_images(fitted, confirm=second, n_starts=describe_neurons.N_STARTS)
+    with described(run, "factorized", average, tmp_path / "neurons.nc") as known:
+        expected = most_exciting_images(fitted, confirm=second, n_starts=N_STARTS)
         np.testing.assert_array_equal(known["image"], expected["image"])
         np.testing.assert_allclose(known["confirmed"], expected["confirmed"])
         np.testing.assert_array_equal(known["mask"], fitted.masks)
@@ -270,7 +270,7 @@ def test_the_scripts_tell_of_every_neuron_what_the_library_does(run, tmp_path):
 
 
 def test_without_averages_and_images_the_rest_is_described(run, tmp_path):
-    with described(run, "gaussian", [], tmp_path / "neurons.nc") as known:
+    with described(run, "gaussian", None, tmp_path / "neurons.nc") as known:
         assert {"average", "image", "confirmed", "cluster"}.isdisjoint(known.variables)
         assert {"correlation", "measured", "mask", "row"} <= set(known.variables)
 

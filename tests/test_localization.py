@@ -9,8 +9,8 @@ from scipy.stats import norm
 from simulated import simulated
 from sklearn.metrics import adjusted_rand_score
 
-import describe_fits
 from whatwhere.errors import UserError
+from whatwhere.evaluation.parameters import described
 from whatwhere.fit_data import load_fit_data, with_validation
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.localization.inference import Search, localize, probability_of_none
@@ -370,7 +370,7 @@ def test_kernels_on_colour_images_are_described_with_their_share_of_every_channe
     )
     candidates = fit_seed(ModelSpec.of(definition()), 0, load_fit_data(colour, None, None, 0))
     fitted = SeedFit.of(to_tensors(definition(), [candidates]), 0, 0)
-    kernels = describe_fits.described(fitted, colour)["kernels"].values
+    kernels = described(fitted, colour)["kernels"].values
     assert kernels.shape == (1, 3, PATCH, PATCH)
     np.testing.assert_allclose(kernels.sum(1), fitted.model.kernels.detach().numpy(), rtol=1e-6)
 

@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import score
 from whatwhere.conditions import over_seeds
+from whatwhere.evaluation.scores import summarize
 from whatwhere.metrics import SCORES, scores
-from whatwhere.population import Evaluation, population_scores, standard_errors
+from whatwhere.population import Evaluation, population_scores, remark_if_above_ceiling, standard_errors
 
 
 def recording(rng, n_neurons=200, n_images=30, n_repeats=10, silent=0.0):
@@ -105,13 +105,13 @@ def test_what_is_above_its_ceiling_is_remarked_upon(rng, caplog):
     _, responses = recording(rng, n_neurons=60)
     leaking = responses.mean(0)  # predicts the noise too
     tables = [table_of(leaking, responses)]
-    row = score.summarize(tables, [evaluation(leaking, responses)])
+    row = summarize(tables, [evaluation(leaking, responses)])
     assert row["n_above_ceiling"] == row["n_reliable"] > 0
-    score.remark_if_above_ceiling("population, 60 neurons", row)
+    remark_if_above_ceiling("population, 60 neurons", row)
     assert "population, 60 neurons: feve_pooled is" in caplog.text
     caplog.clear()
     row["feve_pooled"] = row["cc_norm_pooled"] = 0.99
-    score.remark_if_above_ceiling("population, 60 neurons", row)
+    remark_if_above_ceiling("population, 60 neurons", row)
     assert caplog.text == ""
 
 
@@ -121,7 +121,7 @@ def test_the_summary_has_means_over_seeds_with_their_errors(rng):
         signal, responses = recording(rng, n_neurons=20)
         tables.append(table_of(signal, responses))
         fits.append(evaluation(signal, responses, seed))
-    row = score.summarize(tables, fits)
+    row = summarize(tables, fits)
     seeds = [population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables]
     assert row["n_seeds"] == 2
     assert (row["converged"], row["at_edge"]) == (0.5, 0)

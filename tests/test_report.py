@@ -112,7 +112,7 @@ def test_the_configuration_beside_the_report_is_the_merged_one(finished_run):
 def test_the_last_job_of_every_rule_is_timed(finished_run):
     times = pd.read_csv(finished_run / "results" / "test" / "tables" / "run_times.csv", index_col="rule")
     assert times.loc["train", "n_jobs"] == 2
-    assert {"simulate", "score", "plot_fig4", "answer_questions"} <= set(times.index)
+    assert {"simulate", "evaluate", "plot_fig4", "answer_questions"} <= set(times.index)
     assert times["seconds"].iloc[-1] == pytest.approx(times["seconds"].iloc[:-1].sum())
 
 

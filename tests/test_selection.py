@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-import select_fits
+from whatwhere.evaluation.selections import write_selection
 from whatwhere.files import read_table
 from whatwhere.fitted.selection import MEAN_RESPONSE, at_edge, select
 
@@ -94,7 +94,7 @@ def test_the_log_warns_of_what_was_selected_but_stopped_or_at_an_edge(
     content["converged"][:] = converged
     content.to_netcdf(tmp_path / "validation.nc")
     output = tmp_path / "selection.csv"
-    select_fits.main([str(tmp_path / "validation.nc")], ["n1-d9"], ["population"], output)
+    write_selection([str(tmp_path / "validation.nc")], ["n1-d9"], ["population"], output)
     assert [text in record.message for record, text in zip(caplog.records, expected, strict=True)] == [
         True for _ in expected
     ]

@@ -19,7 +19,7 @@ def view(neurons: xr.Dataset) -> pd.DataFrame:
     Parameters
     ----------
     neurons
-        A file that ``describe_neurons.py`` wrote.
+        A file that ``whatwhere.evaluation.neurons`` wrote.
 
     Returns
     -------

@@ -15,9 +15,9 @@ from whatwhere.config.model_checks import check_size
 from whatwhere.config.traits import traits_of
 from whatwhere.dataset import TRAIN
 from whatwhere.errors import UserError
+from whatwhere.evaluation.scores import evaluate
 from whatwhere.fit_data import Condition
 from whatwhere.fitted.ensemble import fit_ensemble
-from whatwhere.fitted.evaluation import evaluate
 from whatwhere.fitted.model import FittedModel
 from whatwhere.fitted.run import describe
 from whatwhere.fitted.seed_fit import SeedFit

@@ -1,4 +1,4 @@
-"""Scores the selected fits on test data, which no other rule reads: fits.pt -> scores, predictions."""
+"""Scores of the selected fits on test data, which no other module reads: fits.pt -> scores, predictions."""
 
 import dataclasses
 import itertools
@@ -6,15 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 import xarray as xr
 
 from whatwhere import metrics
-from whatwhere.dataset import open_dataset
+from whatwhere.dataset import TEST, open_dataset, select_images, select_responses
 from whatwhere.files import write_netcdf, write_table
-from whatwhere.fitted.evaluation import evaluate
-from whatwhere.fitted.seed_fit import SelectedFit, selected_fits
-from whatwhere.logs import arguments, logged
+from whatwhere.fitted.seed_fit import SeedFit, SelectedFit, selected_fits
 from whatwhere.metrics import SCORES
 from whatwhere.population import (
     COUNTS,
@@ -26,6 +23,21 @@ from whatwhere.population import (
     remark_if_above_ceiling,
     standard_errors,
 )
+from whatwhere.sessions import PooledRecordings
+
+
+def evaluate(fit: SeedFit, data: xr.Dataset) -> Evaluation:
+    """Test responses for one seed of a condition and their predictions."""
+    pooled = PooledRecordings.of(data)
+    test = np.flatnonzero(data["split"].values[fit.seed % data.sizes["fold"]] == TEST)
+    return Evaluation(
+        seed=fit.seed,
+        predictions=fit.predict(select_images(data, test), None if pooled is None else pooled.images[test]),
+        responses=select_responses(data, test, fit.neurons),
+        images=test,
+        neurons=fit.neurons,
+        noise_free=bool(data.attrs["noise_free_test"]),
+    )
 
 
 def to_table(selected: SelectedFit, one: Evaluation, recordings: np.ndarray | None) -> pd.DataFrame:
@@ -88,13 +100,12 @@ def summarize(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict
     }
 
 
-def main(
+def write_scores(
     dataset: str | Path,
     fits: list[str],
     selection: str | Path,
     conditions: list[str],
     names: dict[str, str],
-    threads: int,
     scores: str | Path,
     summary: str | Path,
     predictions: str | Path,
@@ -103,7 +114,6 @@ def main(
 
     Predictions of the first seed and selection rule of the last condition go to ``predictions`` for figures.
     """
-    torch.set_num_threads(threads)
     groups, rows = [], []
     kept: list[Evaluation] = []
     with open_dataset(dataset) as data:
@@ -134,12 +144,3 @@ def main(
         attrs={"seed": kept[0].seed},
     )
     write_netcdf(stored, predictions)
-
-
-if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(
-            **arguments(snakemake.input, snakemake.params, snakemake.output),
-            names=dict(snakemake.wildcards.items()),
-            threads=snakemake.threads,
-        )

@@ -1,4 +1,4 @@
-"""Selects hyper-parameters on validation data, condition by condition: validation.nc -> selection.csv."""
+"""Hyper-parameters selected on validation data, condition by condition: validation.nc -> selection.csv."""
 
 import logging
 from pathlib import Path
@@ -8,12 +8,13 @@ import pandas as pd
 
 from whatwhere.files import read_netcdf, write_table
 from whatwhere.fitted.selection import MEAN_RESPONSE, at_edge, select
-from whatwhere.logs import arguments, logged
 
 logger = logging.getLogger(__name__)
 
 
-def main(validation: list[str], conditions: list[str], rules: list[str], selection: str | Path) -> None:
+def write_selection(
+    validation: list[str], conditions: list[str], rules: list[str], selection: str | Path
+) -> None:
     """Writes one row per condition, rule, seed and neuron with the selected setting to ``selection``."""
     tables = [
         _table(path, condition, rule)
@@ -62,8 +63,3 @@ def _table(path: str, condition: str, rule: str) -> pd.DataFrame:
                 **settings,
             }
         )
-
-
-if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

@@ -1,4 +1,4 @@
-"""Finds types among feature weights: dataset.nc, fits.pt, sta.nc -> barcodes.csv, scores.csv, fields.nc."""
+"""Types among feature weights: dataset.nc, fits.pt, sta.nc -> barcodes.csv, scores.csv, fields.nc."""
 
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from whatwhere.files import read_netcdf, write_netcdf, write_table
 from whatwhere.fit_data import FitData, load_fit_data
 from whatwhere.fitted.seed_fit import SeedFit, selected_fits
 from whatwhere.locations import peaks
-from whatwhere.logs import arguments, logged
 
 N_BOOTSTRAPS = 20
 HALF_WIDTH = 10
@@ -105,9 +104,9 @@ def fields_of(fit: SeedFit, clusters: np.ndarray, averages: np.ndarray, test: Ty
     )
 
 
-def main(
+def write_barcodes(
     dataset: str | Path,
-    averages: list[str],
+    averages: str | Path,
     fits: list[str],
     selection: str | Path,
     conditions: list[str],
@@ -133,7 +132,7 @@ def main(
             state = {"converged": selected.converged.mean(), "at_edge": selected.at_edge.mean()}
             rows.append({"condition": selected.condition} | keys | score | state)
             if selected.condition == conditions[-1] and not written:
-                with read_netcdf(averages[0]) as stored:
+                with read_netcdf(averages) as stored:
                     average = stored["sta"].sel(seed=fit.seed).values
                 write_netcdf(fields_of(fit, table["cluster"].to_numpy(), average, test), fields)
                 written = True
@@ -148,11 +147,3 @@ def with_agreement(scores: pd.DataFrame, tables: list[pd.DataFrame]) -> pd.DataF
         neurons, clusters = ([tables[i][name].to_numpy() for i in rows] for name in ("neuron", "cluster"))
         agreement[rows] = stability.agreement_between_fits(neurons, clusters)
     return scores.assign(stability_seeds=agreement)
-
-
-if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(
-            **arguments(snakemake.input, snakemake.params, snakemake.output),
-            names=dict(snakemake.wildcards.items()),
-        )

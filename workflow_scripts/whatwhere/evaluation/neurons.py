@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 import xarray as xr
 
 from whatwhere.conditions import last_listed_condition
@@ -14,7 +13,6 @@ from whatwhere.files import read_netcdf, read_table, read_tensors, write_netcdf
 from whatwhere.fitted.model import FittedModel
 from whatwhere.fitted.run import assemble
 from whatwhere.locations import in_pixels
-from whatwhere.logs import arguments, logged
 
 N_STARTS = 1
 """The better of two ascents raises responses by 0.3 to 1.1 % (1000 neurons) in twice the time."""
@@ -22,21 +20,21 @@ MAX_RESPONSES = 60
 """Test images whose measured and predicted responses are kept, spread over all."""
 
 
-def main(
+def write_neurons(
     dataset: str | Path,
-    fits: list[str],
+    fits: str | Path,
     selection: str | Path,
     scores: str | Path,
     predictions: str | Path,
-    averages: list[str],
-    barcodes: list[str],
+    averages: str | Path | None,
+    barcodes: str | Path | None,
     neurons: str | Path,
-    threads: int,
 ) -> None:
     """Writes what is known about the first seed and selection rule of the last condition to ``neurons``.
 
-    ``averages`` and ``barcodes`` hold one file, or none for models that have none. Where there are averages,
-    most exciting images are found, which a fit of the second seed confirms.
+    ``fits`` and ``averages`` are files of that condition. Models that have no barcodes give neither
+    ``averages`` nor ``barcodes``. With averages, most exciting images are found, which a fit of the second
+    seed confirms.
 
     The file has, over ``neuron``: ``neuron_id``, the scores ``correlation``, ``cc_max`` and ``feve``, and
     ``measured`` and ``predicted`` (neuron, shown) responses to test images; where there is such a thing also
@@ -44,9 +42,8 @@ def main(
     mask_y, mask_x) in pixels of the model's images, ``barcode`` (neuron, feature), ``average`` (neuron, y,
     x), ``image`` (neuron, channel, y, x), ``response`` and ``confirmed``.
     """
-    torch.set_num_threads(threads)
     selected = last_listed_condition(read_table(selection), ["condition"])
-    content, rated = read_tensors(fits[0]), read_table(scores)
+    content, rated = read_tensors(fits), read_table(scores)
     with open_dataset(dataset) as data, read_netcdf(predictions) as stored:
         of_seeds = [rows for _, rows in selected.groupby("seed", sort=False)][:2]
         first, *others = [assemble(data, content, rows, rated) for rows in of_seeds]
@@ -68,10 +65,10 @@ def main(
         if "cell_type" in data:
             known["cell_type"] = ("neuron", data["cell_type"].values[first.neurons])
         if barcodes:
-            table = last_listed_condition(read_table(barcodes[0]))
+            table = last_listed_condition(read_table(barcodes))
             known["cluster"] = ("neuron", table[table.seed == seed]["cluster"].to_numpy())
         if averages:
-            with read_netcdf(averages[0]) as maps:
+            with read_netcdf(averages) as maps:
                 known["average"] = (("neuron", "y", "x"), maps["smoothed_sta"].sel(seed=seed).values)
             # Seeds may have different subsets of neurons.
             same = [other for other in others if set(first.neurons) <= set(other.neurons)]
@@ -91,8 +88,3 @@ def _with_places(fitted: FittedModel, known: xr.Dataset) -> xr.Dataset:
     except UserError:
         return known
     return known.assign(row=("neuron", places["y"]), column=("neuron", places["x"]))
-
-
-if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.output), threads=snakemake.threads)

@@ -11,7 +11,6 @@ from whatwhere.dataset import TRAIN, open_dataset
 from whatwhere.files import read_netcdf, write_netcdf, write_table
 from whatwhere.fitted.seed_fit import SeedFit, selected_fits
 from whatwhere.locations import location_errors, peaks
-from whatwhere.logs import arguments, logged
 
 MAX_NEURONS = 200
 COLUMNS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images", "seed", "neuron"]
@@ -62,7 +61,7 @@ def location_table(fit: SeedFit, averages: xr.Dataset, data: xr.Dataset) -> pd.D
     return table.melt("neuron", var_name="source", value_name="error")
 
 
-def main(
+def write_parameters(
     dataset: str | Path,
     averages: list[str],
     fits: list[str],
@@ -97,11 +96,3 @@ def main(
                 tables.append(table.assign(**keys)[[*COLUMNS, "source", "error"]])
     write_table(pd.concat(tables[1:] or tables, ignore_index=True), locations)
     write_netcdf(xr.DataTree.from_dict(groups), parameters)
-
-
-if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(
-            **arguments(snakemake.input, snakemake.params, snakemake.output),
-            names=dict(snakemake.wildcards.items()),
-        )
