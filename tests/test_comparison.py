@@ -86,6 +86,7 @@ def test_a_candidate_is_the_fit_of_its_model(compared, recording):
 @pytest.mark.parametrize(
     ("models", "message"),
     [
+        ("ridge", "models: ['ridge'] cannot be compared: name two or more"),
         (["ridge"], "models: ['ridge'] cannot be compared: name two or more"),
         (["ridge", "ensemble"], "models: 'ensemble' is what the candidates are joined to"),
         (["ridge", "factorized_bank_averaged"], "'factorized_bank_averaged' is an ensemble"),

@@ -186,9 +186,13 @@ def compare(
         If an argument is wrong, or no candidate can be fitted; one line names it.
     """
     names, recording = recording_candidates()
-    if models is None:
-        models = names
-    wanted = models if isinstance(models, Mapping) else {name: name for name in models}
+    wanted: Mapping[str, Model]
+    if isinstance(models, Mapping):
+        wanted = models
+    elif isinstance(models, str):
+        wanted = {models: models}
+    else:
+        wanted = {name: name for name in (names if models is None else models)}
     if len(wanted) < 2:
         raise UserError(f"models: {list(wanted)} cannot be compared: name two or more")
     if ENSEMBLE in wanted:

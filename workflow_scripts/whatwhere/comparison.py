@@ -71,7 +71,8 @@ def compare_fits(fits: NamedFits, names: Iterable[str]) -> Comparison:
     fitted, left_out = fits.fit_possible(names)
     mixed, ranking = fits.ensemble(ENSEMBLE, fitted)
     ranking = ranking.set_index("member").rename_axis("model")
-    rows, models = {}, {}
+    rows: dict[str, dict[str, float]] = {}
+    models: dict[str, FittedModel] = {}
     for name, found in [*((name, fits.fit(name)) for name in ranking.index), (ENSEMBLE, mixed)]:
         fit = fits.selected(found)
         tested = fits.evaluate(fit)

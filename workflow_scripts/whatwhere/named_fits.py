@@ -139,7 +139,8 @@ class NamedFits:
         UserError
             If none can be fitted; with the reason of the first.
         """
-        fitted, left_out = [], {}
+        fitted: list[str] = []
+        left_out: dict[str, str] = {}
         for name in names:
             try:
                 self.fit(name)

@@ -138,7 +138,8 @@ def fit_ensemble(
     ``seed``.
     """
     complete = definition | {"members": {one.name: one.fits["definition"] for one in members}}
-    candidates, rankings = [], []
+    candidates = []
+    rankings = []
     for seed in condition.seeds:
         data = condition.data(seed)
         images = select_images(condition.dataset, data.subset.validation)

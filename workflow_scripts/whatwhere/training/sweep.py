@@ -256,7 +256,8 @@ def train(
     """
     spec = ModelSpec.of(definition)
     warn_of_imitation(spec.trained[1].precision, device)
-    kernel, candidates = shared_kernel(condition.dataset), []
+    kernel = shared_kernel(condition.dataset)
+    candidates = []
     for seed in condition.seeds:
         start, maps = None, averages(seed)
         if localizer is not None:
