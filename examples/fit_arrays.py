@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from whatwhere.api import definition, fit
+from whatwhere.api import fit
 
 # A stand-in for a recording: five neurons of one type at five locations, 1200 images shown once.
 rng = np.random.default_rng(0)
@@ -13,12 +13,15 @@ images = rng.normal(size=(1200, 20, 20))
 drive = np.stack([(images[:, i : i + 7, j : j + 7] * field).sum((1, 2)) for i, j in corners], axis=1)
 responses = rng.poisson(np.log1p(np.exp(drive)))
 
-# Without `model`, fit takes three layers (config/models.yaml). One layer suffices here and takes seconds.
-model = definition("factorized_three_layers")
-model["cores"][0] |= {"channels": [4], "kernels": [7], "padding": ["valid"]}
-model["cores"][0] |= {"smooth_layers": [1], "sparse_layers": [0]}
-model["grid"] = [{"smoothness": [0.003], "joint_l1": [0.02, 0.05]}]
-model["training"] |= {"learning_rate": 0.01, "max_steps": 200}
+# Without `model`, fit selects a model for recordings. The network with three layers of config/models.yaml,
+# with one layer, suits these neurons and takes seconds.
+layer = {"channels": [4], "kernels": [7], "padding": ["valid"], "smooth_layers": [1], "sparse_layers": [0]}
+model = {
+    "like": "factorized_three_layers",
+    "cores": [{"like": "three_layers", **layer}],
+    "grid": [{"smoothness": [0.003], "joint_l1": [0.02, 0.05]}],
+    "training": {"learning_rate": 0.01, "max_steps": 200},
+}
 
 fitted = fit(images, responses, model=model)
 

@@ -7,12 +7,12 @@ import collect_panel
 from whatwhere.dataset import repeat_mean, select_images
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
-from whatwhere.fitted.ensemble import MemberFits, fit_ensemble_seed, selected_shares, validation_scores
+from whatwhere.fitted.ensemble import fit_ensemble_seed, selected_shares, validation_scores
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.ensemble import SHRINKAGE, mix
 from whatwhere.models.spec import ModelSpec, settings
 from whatwhere.training.closed_forms import fit_seed
-from whatwhere.training.fits import to_tensors, to_validation
+from whatwhere.training.fits import ModelFits, to_tensors
 
 RIDGE = {"family": "ridge", "input": "image", "loss": "mse", "grid": [{"ridge_l2": [1.0, 100.0]}]}
 MEAN = {"family": "mean", "loss": "mse", "grid": [{}]}
@@ -59,7 +59,7 @@ def member(losses, grid):
         },
         coords={"seed": [0]},
     )
-    return MemberFits("m", {"definition": {"grid": grid}}, validation)
+    return ModelFits("m", {"definition": {"grid": grid}}, validation)
 
 
 def test_the_starts_of_the_best_setting_count_alike():
@@ -112,7 +112,7 @@ def ensemble(tiny_dataset, rng):
     members = []
     for name, definition in (("ridge", RIDGE), ("mean", MEAN)):
         fitted = [fit_seed(ModelSpec.of(definition), 0, fit_data)]
-        members.append(MemberFits(name, to_tensors(definition, fitted), to_validation(definition, fitted)))
+        members.append(ModelFits.of(name, definition, fitted))
     images = select_images(small_dataset, fit_data.subset.validation)
     responses = repeat_mean(small_dataset, fit_data.subset.validation, fit_data.subset.neurons)
     candidates, ranking = fit_ensemble_seed(members, 0, fit_data, images, responses)

@@ -6,7 +6,7 @@ import torch
 from conftest import factorized, small_core, small_training
 from test_gaussian_readout import config, start
 
-from whatwhere.config.model_checks import validate_model
+from whatwhere.config.library import check
 from whatwhere.errors import UserError
 from whatwhere.models.gaussian_readout import GaussianMaskReadout
 from whatwhere.models.readouts import FactorizedReadout
@@ -132,9 +132,13 @@ def model_with(grid=None, **keys):
 BANK = {"wavelengths": [4], "orientations": 2, "average_pooling": 2}
 
 
+def validate(model):
+    check({"model": model}, ["model"], [("mine.yaml", {"models": {"model": model}})])
+
+
 def test_the_configuration_knows_gaussian_masks_also_on_a_bank():
-    validate_model(model_with())
-    validate_model(model_with() | {"feature_bank": BANK})
+    validate(model_with())
+    validate(model_with() | {"feature_bank": BANK})
 
 
 @pytest.mark.parametrize(
@@ -149,5 +153,5 @@ def test_the_configuration_knows_gaussian_masks_also_on_a_bank():
 )
 def test_what_gaussian_masks_do_not_have_is_refused(model, line):
     with pytest.raises(UserError) as error:
-        validate_model(model)
+        validate(model)
     assert line in str(error.value)

@@ -7,11 +7,11 @@ from test_ensemble import MEAN, RIDGE, predictable
 
 from whatwhere.dataset import repeat_mean, select_images
 from whatwhere.fit_data import load_fit_data, with_validation
-from whatwhere.fitted.ensemble import MemberFits, fit_ensemble_seed
+from whatwhere.fitted.ensemble import fit_ensemble_seed
 from whatwhere.models.spec import ModelSpec
 from whatwhere.sessions import FitPool
 from whatwhere.training.closed_forms import fit_seed
-from whatwhere.training.fits import to_tensors, to_validation
+from whatwhere.training.fits import ModelFits, to_validation
 
 BANK = {"wavelengths": [4], "orientations": 2, "average_pooling": 2}
 DEFINITIONS = {
@@ -64,7 +64,7 @@ def test_selection_and_mixtures_see_the_first_fits_only(definition, fit_data, da
     mixed = []
     for candidates in (first, again):
         members = [
-            MemberFits(name, to_tensors(of, [one]), to_validation(of, [one]))
+            ModelFits.of(name, of, [one])
             for name, of, one in (("closed", definition, candidates), ("mean", MEAN, constant))
         ]
         mixed.append(fit_ensemble_seed(members, 0, fit_data, images, responses))

@@ -6,12 +6,11 @@ import numpy as np
 import xarray as xr
 
 from whatwhere.config.files import size
-from whatwhere.dataset import open_dataset, select_images
+from whatwhere.dataset import open_dataset
 from whatwhere.files import write_netcdf
 from whatwhere.fit_data import load_fit_data
 from whatwhere.logs import arguments, logged
-from whatwhere.sta import AVERAGES, all_averages
-from whatwhere.standardize import standardizer
+from whatwhere.sta import AVERAGES, averages_of_fit
 
 
 def main(
@@ -22,13 +21,7 @@ def main(
     with open_dataset(dataset) as data:
         for seed in seeds:
             fit = load_fit_data(data, size(n_neurons), size(n_images), seed)
-            even = fit.train_images
-            if data.attrs["normalize"] == "per_pixel":
-                # The squared average needs all pixels on one scale.
-                stored = select_images(data, fit.subset.train)
-                recording = None if fit.pooled is None else fit.pooled.train
-                even = standardizer(stored, "global", recording)(stored, recording)
-            averages.append(all_averages(fit.train_images, even, fit.train_responses, smoothing))
+            averages.append(averages_of_fit(data, fit, smoothing))
     dims = ("seed", "neuron", "y", "x")
     variables = {name: (dims, np.stack([one[name] for one in averages])) for name in AVERAGES}
     write_netcdf(xr.Dataset(variables, coords={"seed": seeds}), sta)

@@ -5,12 +5,9 @@ from typing import Any
 
 from whatwhere.config.files import size
 from whatwhere.dataset import open_dataset
-from whatwhere.files import write_netcdf, write_tensors
-from whatwhere.fit_data import load_fit_data
+from whatwhere.fit_data import Condition
 from whatwhere.logs import arguments, logged
-from whatwhere.models.spec import ModelSpec
-from whatwhere.training.closed_forms import fit_seed
-from whatwhere.training.fits import to_tensors, to_validation
+from whatwhere.training.closed_forms import fit_baseline
 from whatwhere.training.transferred import transferred_cores
 
 
@@ -28,19 +25,10 @@ def main(
 
     ``core`` lists ``fits.pt`` and ``validation.nc`` of the network whose core the model uses, if any.
     """
-    transferred = transferred_cores(core, seeds)
-    for one in transferred.values():
-        definition = one.completed(definition)
-    spec = ModelSpec.of(definition)
     with open_dataset(dataset) as data:
-        candidates = [
-            fit_seed(
-                spec, seed, load_fit_data(data, size(n_neurons), size(n_images), seed), transferred.get(seed)
-            )
-            for seed in seeds
-        ]
-    write_netcdf(to_validation(definition, candidates), validation)
-    write_tensors(to_tensors(definition, candidates), fits)
+        condition = Condition(data, size(n_neurons), size(n_images), seeds)
+        fitted = fit_baseline(str(fits), condition, definition, transferred_cores(core, seeds))
+    fitted.write(fits, validation)
 
 
 if __name__ == "__main__":

@@ -3,16 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
 from whatwhere.config.files import size
-from whatwhere.dataset import open_dataset, repeat_mean, select_images
-from whatwhere.files import read_netcdf, read_tensors, write_netcdf, write_table, write_tensors
-from whatwhere.fit_data import load_fit_data
-from whatwhere.fitted.ensemble import MemberFits, fit_ensemble_seed
+from whatwhere.dataset import open_dataset
+from whatwhere.files import write_table
+from whatwhere.fit_data import Condition
+from whatwhere.fitted.ensemble import fit_ensemble
 from whatwhere.logs import arguments, logged
-from whatwhere.training.fits import to_tensors, to_validation
+from whatwhere.training.fits import ModelFits
 
 
 def main(
@@ -32,20 +31,12 @@ def main(
     """Writes the ensemble of every seed to ``fits`` and ``validation``, and its members to ``ranking``."""
     torch.set_num_threads(threads)
     files = zip(members, member_fits, member_validation, strict=True)
-    taking_part = [MemberFits(name, read_tensors(f), read_netcdf(v).load()) for name, f, v in files]
-    complete = definition | {"members": {one.name: one.fits["definition"] for one in taking_part}}
-    candidates, rankings = [], []
+    taking_part = [ModelFits.read(name, paths) for name, *paths in files]
     with open_dataset(dataset) as data:
-        for seed in seeds:
-            fit_data = load_fit_data(data, size(n_neurons), size(n_images), seed)
-            images = select_images(data, fit_data.subset.validation)
-            responses = repeat_mean(data, fit_data.subset.validation, fit_data.subset.neurons)
-            candidate, ranked = fit_ensemble_seed(taking_part, seed, fit_data, images, responses)
-            candidates.append(candidate)
-            rankings.append(ranked.assign(seed=seed))
-    write_table(pd.concat(rankings, ignore_index=True), ranking)
-    write_netcdf(to_validation(complete, candidates), validation)
-    write_tensors(to_tensors(complete, candidates), fits)
+        condition = Condition(data, size(n_neurons), size(n_images), seeds)
+        ensemble, ranked = fit_ensemble(str(fits), condition, definition, taking_part)
+    write_table(ranked, ranking)
+    ensemble.write(fits, validation)
 
 
 if __name__ == "__main__":

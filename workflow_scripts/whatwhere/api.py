@@ -1,84 +1,91 @@
-"""The library: fit a model to arrays as the workflow does, or load a fitted model."""
+"""The library: fit models to arrays as the workflow does, compare them, or load a fitted model."""
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
-from whatwhere import sta
-from whatwhere.config.load import load as load_config
-from whatwhere.config.model_checks import validate_model
+from whatwhere.comparison import ENSEMBLE, Comparison, compare_fits
+from whatwhere.config.files import Config
+from whatwhere.config.library import check, definition, library, recording_candidates, require
+from whatwhere.config.schema import Sources
 from whatwhere.config.traits import traits_of
-from whatwhere.dataset import TEST, neuron_names, select_images
+from whatwhere.definitions import Definition
 from whatwhere.errors import UserError
-from whatwhere.fit_data import load_fit_data
+from whatwhere.fit_data import Condition
 from whatwhere.fitted import run
-from whatwhere.fitted.image_space import ImageSpace
-from whatwhere.fitted.model import FittedModel, named_scores
-from whatwhere.fitted.seed_fit import SeedFit
-from whatwhere.fitted.selection import select
-from whatwhere.metrics import scores
-from whatwhere.models.spec import ModelSpec
+from whatwhere.fitted.model import FittedModel
+from whatwhere.fitted.selection import most_frequent
+from whatwhere.named_fits import NamedFits, one_thread
 from whatwhere.recordings import to_contract
 from whatwhere.recordings.arrays import pair
 from whatwhere.recordings.in_memory import as_array, as_numbers, unique_names
 from whatwhere.recordings.labels import split_names
 from whatwhere.recordings.matching import order_by_name
+from whatwhere.recordings.pooled import pool
 from whatwhere.recordings.recording import Recording, to_float32
-from whatwhere.standardize import standardizer
-from whatwhere.training.devices import choose_device, warn_of_imitation
-from whatwhere.training.fits import to_tensors, to_validation
-from whatwhere.training.progress import Progress
-from whatwhere.training.sweep import n_trainings, train_seed
+from whatwhere.training.devices import choose_device
+from whatwhere.training.transferred import TransferredCore
 
-DEFAULT_MODEL = "factorized_three_layers"
-"""The model of ``config/models.yaml`` that :func:`fit` takes by default."""
+__all__ = ["compare", "definition", "fit", "load"]
+
+DEFAULT_MODELS = ("factorized_ridge", "factorized_bank", "factorized_pixels")
+"""Models of ``config/models.yaml`` of which :func:`fit` returns the best by default."""
+MANY_IMAGES = 2000
+"""Number of images from which :data:`MANY_IMAGES_MODEL` is one of the default models."""
+MANY_IMAGES_MODEL = "factorized_gaussian"
+"""Network that needs many images, and then predicts a population of V1 best (docs/results.md)."""
 SPLIT = {"validation": 1 / 6, "test": 1 / 6, "folds": 1}
 """Shares of the images that validate and test if none are given."""
 
-
-def definition(name: str = DEFAULT_MODEL) -> dict[str, Any]:
-    """Copies a model of ``config/models.yaml``, to change and to pass to :func:`fit`.
-
-    Raises
-    ------
-    UserError
-        If there is no such model.
-    """
-    models = load_config([]).config["models"]
-    if name not in models:
-        raise UserError(f"model: '{name}' is not defined; defined are {', '.join(sorted(models))}")
-    return copy.deepcopy(models[name])
+Model = str | Mapping[str, Any] | Definition
+"""A name of ``config/models.yaml``, a mapping as under ``models``, or an object of :mod:`definitions`."""
 
 
 def fit(
     images: Any,
     responses: Any,
     *,
+    model: Model | None = None,
+    core_from: FittedModel | None = None,
+    fine_tune: bool = False,
     images_layout: Sequence[str] | None = None,
     responses_layout: Sequence[str] | None = None,
     split: Any = None,
-    model: dict[str, Any] | None = None,
     normalize: str = "per_pixel",
     seed: int = 0,
     device: str = "auto",
+    verbose: bool = True,
 ) -> FittedModel:
     """Fits a model to a recording and scores the model on test images that it has not seen.
 
-    Every setting of the model's grid is trained; the lowest mean validation loss selects one of them.
+    Every setting of the model's grid is fitted; the lowest mean validation loss selects one of them.
 
     Parameters
     ----------
     images
         (image, y, x) or (image, channel, y, x), finite. Arrays of numpy, torch, xarray, pandas and
         scipy.sparse are understood, here and below. Where images and responses both name images, by an index
-        of pandas or a coordinate of xarray, they are matched by name.
+        of pandas or a coordinate of xarray, they are matched by name. To fit several sessions together, give
+        dictionaries of images, of responses and of splits by the name of the session; images of all sessions
+        have one size.
     responses
-        (image, neuron), or with repeats, of which NaN, masked and missing ones were not presented.
+        (image, neuron), or with repeats, of which NaN, masked and missing ones were not presented. Names of
+        columns of pandas, or of a coordinate of xarray, name the neurons.
+    model
+        A name of ``config/models.yaml``; an object of :mod:`whatwhere.definitions`; or a mapping as under
+        ``models`` in the configuration, such as ``{"like": "factorized_bank", "grid": [{}]}``. None fits
+        :data:`DEFAULT_MODELS`, from :data:`MANY_IMAGES` images on with :data:`MANY_IMAGES_MODEL`, and returns
+        the model that explains most variance of the validation responses. The screen lists these shares.
+    core_from
+        A fitted network whose core is transferred: the model learns readouts alone. The images have the size
+        and the normalization of those of the network. None of the network's training images may be among the
+        test images. ``model`` is then the network itself by default. It can be a closed form on features,
+        such as ``{"like": "ridge_bank"}`` without ``feature_bank``.
+    fine_tune
+        Whether the transferred core is trained further, at a tenth of the learning rate.
     images_layout
         The order of the axes of images, such as ``("y", "x", "image")``; needed where names of dimensions
         do not state it and another axis is as long as the number of images.
@@ -89,14 +96,14 @@ def fit(
         (image,) ``train``, ``validation``, ``test``, or empty for images that are still to be assigned; or 0,
         1, 2 and -1. None assigns all images at random, with the shares of :data:`SPLIT`; copies of an image
         stay together.
-    model
-        As under ``models`` in the configuration; None takes :func:`definition`.
     normalize
         ``none``, ``global`` or ``per_pixel``: subtract the mean and divide by the sd of the training images.
     seed
         Seed of the split, the initial values and the order of batches.
     device
         ``auto``, ``cpu`` or ``cuda``.
+    verbose
+        Whether progress and the time left are written to the standard error.
 
     Raises
     ------
@@ -105,45 +112,100 @@ def fit(
 
     Notes
     -----
-    Progress and the time left go to the log: ``logging.basicConfig(level="INFO")`` shows them.
+    A fit uses one thread, as in a run; the numbers of threads of torch and numpy are restored afterwards.
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise UserError(f"seed: {seed!r} is no whole number from 0 on")
+    if fine_tune and core_from is None:
+        raise UserError("fine_tune: there is no core to train further: give core_from a fitted network")
+    lent = None if core_from is None else _core_of(core_from)
+    dataset = as_dataset(images, responses, images_layout, responses_layout, split, normalize, seed)
+    wanted: Mapping[str, Model]
+    if model is not None:
+        wanted = {model if isinstance(model, str) else "model": model}
+    elif lent is not None:
+        wanted = {"model": _without_source(lent.definition) | {"cores": [lent.core]}}
+    else:
+        many = dataset.sizes["image"] >= MANY_IMAGES
+        wanted = {name: name for name in (*DEFAULT_MODELS, *([MANY_IMAGES_MODEL] if many else []))}
+    models = _models(wanted, ())
+    if lent is not None:
+        models = _on_core(models, list(wanted), "trained" if fine_tune else "frozen")
     where = choose_device(device)
-    model = definition() if model is None else model
-    validate_model(model)
-    if traits_of(model).rule != "train":
-        raise UserError(f"model: {model['family']} is no network: use a family that is trained")
-    spec = ModelSpec.of(model)
-    warn_of_imitation(spec.trained[1].precision, where)
-    if "localizer" in model:
-        raise UserError("model: a localizer is another model of a config: start masks at an average instead")
-    if "core_from" in model:
-        raise UserError("model: core_from is read in a workflow only: leave it out, or run the workflow")
-    data = as_dataset(images, responses, images_layout, responses_layout, split, normalize, seed)
-    fit_data = load_fit_data(data, None, None, seed)
-    stored = select_images(data, fit_data.subset.train)
-    defaults = load_config([]).config
-    start_maps = sta.all_averages(
-        fit_data.train_images,
-        standardizer(stored, "global")(stored),
-        fit_data.train_responses,
-        defaults["sta_smoothing"],
-    )
-    progress = Progress(n_trainings(spec))
-    candidates = [train_seed(spec, seed, fit_data, start_maps, None, None, where, progress)]
-    (selected,) = select(to_validation(model, candidates), "population")
-    seed_fit = SeedFit.of(to_tensors(model, candidates), seed, selected)
-    neurons = seed_fit.neurons
-    return FittedModel(
-        dataset=data.attrs["name"],
-        neurons=neurons,
-        neuron_ids=neuron_names(data, neurons),
-        scores=_score(data, seed_fit),
-        split=data["split"].values[0],
-        image_space=ImageSpace.of(stored, seed_fit.standardize(stored), data.attrs),
-        seed_fits=(seed_fit,),
-    )
+    with one_thread():
+        fits = NamedFits(Condition(dataset, None, None, [seed]), models, wanted, lent, where, verbose)
+        best, *others = wanted
+        if others:
+            fitted_names, _ = fits.fit_possible(wanted)
+            _, ranking = fits.ensemble("default", fitted_names)
+            best = str(ranking["member"].iloc[0])
+            explained = zip(ranking["member"], ranking["validation_fve"], strict=True)
+            listed = ", ".join(f"{name} {share:.3f}" for name, share in explained)
+            fits.screen.end(f"share of the variance of validation responses explained: {listed}")
+        selected = fits.selected(fits.fit(best))
+        fitted = fits.describe(selected, fits.evaluate(selected))
+    correlation = fitted.scores["correlation"].mean()
+    fits.screen.end(f"fitted {best}: mean correlation with test responses {correlation:.3f}")
+    return fitted
+
+
+def compare(
+    images: Any,
+    responses: Any,
+    *,
+    models: Sequence[str] | Mapping[str, Model] | None = None,
+    images_layout: Sequence[str] | None = None,
+    responses_layout: Sequence[str] | None = None,
+    split: Any = None,
+    normalize: str = "per_pixel",
+    seed: int = 0,
+    device: str = "auto",
+    verbose: bool = True,
+) -> Comparison:
+    """Fits candidate models to a recording, ranks them by validation, and joins them to an ensemble.
+
+    Neither training nor ranking sees the test images, on which every model is scored once at the end.
+
+    Parameters
+    ----------
+    images, responses, images_layout, responses_layout, split, normalize, seed, device, verbose
+        As for :func:`fit`.
+    models
+        Names of candidates in ``config/models.yaml`` as ``config/recording.yaml`` extends it; or models as
+        for :func:`fit` by a name of your own. None takes the candidates of ``config/recording.yaml``.
+
+    Returns
+    -------
+    Its ``table`` has a row per candidate, and ``print`` shows the table; ``best``, ``models`` and
+    ``ensemble`` are fitted models. A candidate that cannot be fitted to these data, such as a Poisson loss
+    to negative responses, is named in ``left_out`` with the reason.
+
+    Raises
+    ------
+    UserError
+        If an argument is wrong, or no candidate can be fitted; one line names it.
+    """
+    names, recording = recording_candidates()
+    wanted: Mapping[str, Model]
+    if isinstance(models, Mapping):
+        wanted = models
+    elif isinstance(models, str):
+        wanted = {models: models}
+    else:
+        wanted = {name: name for name in (names if models is None else models)}
+    if len(wanted) < 2:
+        raise UserError(f"models: {list(wanted)} cannot be compared: name two or more")
+    if ENSEMBLE in wanted:
+        raise UserError(f"models: '{ENSEMBLE}' is what the candidates are joined to: name its members")
+    resolved = _models(wanted, (recording,))
+    for name in wanted:
+        if traits_of(resolved[name]).rule == "fit_ensemble":
+            raise UserError(f"models: '{name}' is an ensemble: name its members")
+    where = choose_device(device)
+    dataset = as_dataset(images, responses, images_layout, responses_layout, split, normalize, seed)
+    with one_thread():
+        fits = NamedFits(Condition(dataset, None, None, [seed]), resolved, wanted, None, where, verbose)
+        found = compare_fits(fits, wanted)
+    fits.screen.end(f"compared {len(found.models)} models")
+    return found
 
 
 def load(
@@ -197,40 +259,114 @@ def as_dataset(
     seed: int,
 ) -> xr.Dataset:
     """Arrays in the form of :mod:`whatwhere.dataset`; parameters and errors as for :func:`fit`."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise UserError(f"seed: {seed!r} is no whole number from 0 on")
+    layouts = (images_layout, responses_layout)
+    given = {"images": images, "responses": responses} | ({} if split is None else {"split": split})
+    sessions = {name: list(value) for name, value in given.items() if isinstance(value, dict)}
+    if not sessions:
+        return _session("arrays", "", images, responses, layouts, split, normalize, seed)
+    for name in given:
+        if sessions.get(name) != sessions.get("images", []):
+            raise UserError(
+                f"{name}: sessions fitted together need dictionaries with the same names in the same order; "
+                f"images has {sessions.get('images')}, {name} has {sessions.get(name)}"
+            )
+    if len(images) < 2:
+        raise UserError(f"images: has the session {list(images)} alone: give the arrays, or two sessions")
+    splits = dict.fromkeys(images) if split is None else split
+    return pool(
+        {
+            str(name): _session(
+                name, f"[{name!r}]", images[name], responses[name], layouts, splits[name], normalize, seed
+            )
+            for name in images
+        },
+        "arrays",
+    )
+
+
+def _session(
+    name: str,
+    inside: str,
+    images: Any,
+    responses: Any,
+    layouts: tuple[Sequence[str] | None, Sequence[str] | None],
+    split: Any,
+    normalize: str,
+    seed: int,
+) -> xr.Dataset:
+    """One recording; messages add ``inside`` to the names of arguments."""
     found = pair(
-        as_numbers(images, "images"),
-        as_numbers(responses, "responses"),
-        (images_layout, responses_layout),
+        as_numbers(images, f"images{inside}"),
+        as_numbers(responses, f"responses{inside}"),
+        layouts,
         ("images_layout", "responses_layout"),
-        ("images", "responses"),
+        (f"images{inside}", f"responses{inside}"),
     )
     labels = None
     if split is not None:
-        given = as_array(split, "split")
+        given = as_array(split, f"split{inside}")
         if given.values.shape != (len(found.images),):
             raise UserError(
-                f"split: has shape {given.values.shape} for {len(found.images)} images: give one per image"
+                f"split{inside}: has shape {given.values.shape} for {len(found.images)} images: "
+                "give one per image"
             )
-        order = order_by_name(found.names, given.names_along("image", ["image"]), "split", "images")
-        labels = split_names(given.values, "split")[order]
+        order = order_by_name(
+            found.names, given.names_along("image", ["image"]), f"split{inside}", f"images{inside}"
+        )
+        labels = split_names(given.values, f"split{inside}")[order]
     recording = Recording(
         images=to_float32(found.images),
         responses=to_float32(found.responses[found.order].swapaxes(0, 1)),
         split=labels,
-        neurons=unique_names(found.neurons),
+        neurons=unique_names(found.neurons, f"responses{inside}"),
         source="arrays in memory",
         citation="",
         repeat_averages=False,
         reading=found.reading[1:],
         image_names=found.names,
     )
-    return to_contract(recording, "arrays", "arrays", normalize, SPLIT | {"seed": seed})
+    return to_contract(recording, name, name, normalize, SPLIT | {"seed": seed})
 
 
-def _score(data: xr.Dataset, fit: SeedFit) -> pd.DataFrame:
-    test = np.flatnonzero(data["split"].values[0] == TEST)
-    predictions = fit.predict(select_images(data, test))
-    rated = scores(predictions, data["responses"].values[:, test], noise_free=False)
-    return named_scores(
-        {"seed": np.full(len(fit.neurons), fit.seed)} | rated, neuron_names(data, fit.neurons)
-    )
+def _models(wanted: Mapping[str, Model], base: Sources) -> Config:
+    """Resolved models by name: those of the library that ``base`` extends, and those of the user."""
+    added: Config = {}
+    known = library(base)
+    for name, model in wanted.items():
+        if not isinstance(model, (str, Mapping, Definition)):
+            raise UserError(f"model: {model!r} is no name, mapping or object of whatwhere.definitions")
+        if isinstance(model, str):
+            require(model, known)
+        if model == name:
+            continue
+        if name in known:
+            raise UserError(
+                f"models: '{name}' is the name of another model of the configuration: choose another"
+            )
+        given = {"like": model} if isinstance(model, str) else model
+        added[name] = dict(given) if isinstance(given, Mapping) else given.definition()
+    return library([*base, ("model", {"models": added})])
+
+
+def _on_core(models: Config, names: Sequence[str], mode: str) -> Config:
+    """Models that take a core; of closed forms, the core replaces the feature bank."""
+    added = {}
+    for name in names:
+        definition = _without_source(models[name])
+        if "cores" not in definition:
+            definition.pop("feature_bank", None)
+        added[name] = definition | {"core_from": {"file": "core_from", "mode": mode}}
+    check(models | added, names, [("core_from", {"models": added})])
+    return models | added
+
+
+def _without_source(definition: Config) -> Config:
+    return {key: value for key, value in definition.items() if key != "core_from"}
+
+
+def _core_of(fitted: FittedModel) -> TransferredCore:
+    """The core of a fitted network, of its first seed."""
+    fit = fitted.seed_fits[0]
+    return TransferredCore.of_setting(fit.content, fit.seed, most_frequent(fit.selected), fitted.dataset)

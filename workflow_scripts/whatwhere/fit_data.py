@@ -1,6 +1,7 @@
 """Data available to one fit: training and validation images, standardized, and responses; no test data."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +85,30 @@ def load_fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | No
         patch_size=size,
         pooled=mine,
     )
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A dataset, and the neurons and images of the dataset to which models are fitted.
+
+    Attributes
+    ----------
+    dataset
+        As :mod:`whatwhere.dataset` describes it.
+    n_neurons, n_images
+        Sizes, as for :func:`whatwhere.subset.choose_subset`; None is all.
+    seeds
+        Seeds of the fits.
+    """
+
+    dataset: xr.Dataset
+    n_neurons: int | None
+    n_images: int | None
+    seeds: Sequence[int]
+
+    def data(self, seed: int) -> FitData:
+        """Data available to the fits of one seed."""
+        return load_fit_data(self.dataset, self.n_neurons, self.n_images, seed)
 
 
 def with_validation(data: FitData) -> FitData:

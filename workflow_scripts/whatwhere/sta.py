@@ -1,8 +1,12 @@
 """Spike-triggered averages and the mask positions taken from them (section B)."""
 
 import numpy as np
+import xarray as xr
 
 from whatwhere import missing
+from whatwhere.dataset import select_images
+from whatwhere.fit_data import FitData
+from whatwhere.standardize import standardizer
 
 AVERAGES = ("sta", "smoothed_sta", "squared_sta")
 """Names of the averages from which masks can start."""
@@ -77,6 +81,17 @@ def all_averages(
     return {
         name: np.concatenate(of)[back] for name, of in zip(AVERAGES, zip(*averages, strict=True), strict=True)
     }
+
+
+def averages_of_fit(dataset: xr.Dataset, data: FitData, smoothing: int) -> dict[str, np.ndarray]:
+    """All averages of the training images of a fit to a dataset; returns as :func:`all_averages`."""
+    even = data.train_images
+    if dataset.attrs["normalize"] == "per_pixel":
+        # The squared average needs all pixels on one scale.
+        stored = select_images(dataset, data.subset.train)
+        recording = None if data.pooled is None else data.pooled.train
+        even = standardizer(stored, "global", recording)(stored, recording)
+    return all_averages(data.train_images, even, data.train_responses, smoothing)
 
 
 def crop_to_mask(sta: np.ndarray, mask_shape: tuple[int, int]) -> np.ndarray:

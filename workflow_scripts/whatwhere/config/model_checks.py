@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from whatwhere.config.files import Config
 from whatwhere.config.resolve import STAGES
-from whatwhere.config.schema import Sources, check_schema, fail
+from whatwhere.config.schema import Sources, fail
 from whatwhere.config.traits import traits_of
 
 Path = tuple[str | int, ...]
@@ -26,13 +26,6 @@ def check_model(config: Config, name: str, sources: Sources) -> None:
             raise fail(path, f"'{member}' is an ensemble: name its members", sources)
     if "core_from" in definition:
         _refuse(_mistakes_of_core_from(config, name), name, sources)
-
-
-def validate_model(definition: Config) -> None:
-    """Refuses a model that does not fulfil its schema; errors as in ``validate``."""
-    sources: Sources = [("definition", {"models": {"model": definition}})]
-    check_schema(definition, "models", ("models", "model"), sources)
-    _refuse(_mistakes(definition), "model", sources)
 
 
 def check_size(config: Config, model: str, image: int, n_neurons: int, sources: Sources) -> None:

@@ -1,37 +1,28 @@
 """Ensembles by validation: random starts of one model are averaged, models are mixed per neuron."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-import xarray as xr
 from torch import Tensor
 
 from whatwhere import missing
+from whatwhere.dataset import repeat_mean, select_images
 from whatwhere.errors import UserError
-from whatwhere.fit_data import FitData
+from whatwhere.fit_data import Condition, FitData
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.metrics import pearson
 from whatwhere.models.ensemble import mix
 from whatwhere.models.spec import settings
 from whatwhere.standardize import Standardizer
-from whatwhere.training.fits import Candidates
+from whatwhere.training.fits import Candidates, ModelFits
 from whatwhere.training.loop import Fit
 
 
-@dataclass(frozen=True)
-class MemberFits:
-    """Fits of one ensemble member: name of the model, content of its ``fits.pt`` and ``validation.nc``."""
-
-    name: str
-    fits: dict[str, Any]
-    validation: xr.Dataset
-
-
-def selected_shares(member: MemberFits, seed: int) -> np.ndarray:
+def selected_shares(member: ModelFits, seed: int) -> np.ndarray:
     """Share of every fit in the prediction of a model, (setting,); they add up to 1.
 
     The random starts of the setting with the lowest validation loss, averaged over neurons and starts, have
@@ -54,7 +45,7 @@ def selected_shares(member: MemberFits, seed: int) -> np.ndarray:
 
 
 def predict_unseen(
-    member: MemberFits, seed: int, shares: np.ndarray, images: np.ndarray, recording: np.ndarray | None
+    member: ModelFits, seed: int, shares: np.ndarray, images: np.ndarray, recording: np.ndarray | None
 ) -> np.ndarray:
     """Prediction (image, neuron) for validation images, as stored, by the fits that did not see these images.
 
@@ -69,7 +60,7 @@ def predict_unseen(
 
 
 def fit_ensemble_seed(
-    members: list[MemberFits], seed: int, data: FitData, images: np.ndarray, responses: np.ndarray
+    members: list[ModelFits], seed: int, data: FitData, images: np.ndarray, responses: np.ndarray
 ) -> tuple[Candidates, pd.DataFrame]:
     """Combines the fits of one seed by their predictions of validation images.
 
@@ -136,8 +127,31 @@ def fit_ensemble_seed(
     return candidates, ranking.sort_values("validation_fve", ascending=False)
 
 
+def fit_ensemble(
+    name: str, condition: Condition, definition: dict[str, Any], members: Sequence[ModelFits]
+) -> tuple[ModelFits, pd.DataFrame]:
+    """Combines fits of other models to the same condition.
+
+    Returns
+    -------
+    The ensemble, and the rows of :func:`fit_ensemble_seed` with the column
+    ``seed``.
+    """
+    complete = definition | {"members": {one.name: one.fits["definition"] for one in members}}
+    candidates = []
+    rankings = []
+    for seed in condition.seeds:
+        data = condition.data(seed)
+        images = select_images(condition.dataset, data.subset.validation)
+        responses = repeat_mean(condition.dataset, data.subset.validation, data.subset.neurons)
+        candidate, ranking = fit_ensemble_seed(list(members), seed, data, images, responses)
+        candidates.append(candidate)
+        rankings.append(ranking.assign(seed=seed))
+    return ModelFits.of(name, complete, candidates), pd.concat(rankings, ignore_index=True)
+
+
 def _parameters(
-    members: list[MemberFits], seed: int, shares: list[np.ndarray], weights: np.ndarray, bias: np.ndarray
+    members: list[ModelFits], seed: int, shares: list[np.ndarray], weights: np.ndarray, bias: np.ndarray
 ) -> dict[str, Tensor]:
     """State of a :class:`whatwhere.models.ensemble.Ensemble` of all settings of all members."""
     of_fits = np.concatenate([np.outer(share, weight) for share, weight in zip(shares, weights, strict=True)])

@@ -108,25 +108,29 @@ def assemble(
     condition = selected.iloc[0]
     seed = int(condition.seed)
     fit = SeedFit.of(content, seed, selected["setting"].to_numpy())
-    neurons = fit.neurons
     subset = choose_subset(data, *condition_sizes(condition.condition), seed)
     mine = scores[
-        (scores.n_neurons == len(neurons))
+        (scores.n_neurons == len(fit.neurons))
         & (scores.n_images == fit.stored["n_images"])
         & (scores.selection == condition.selection)
         & (scores.seed == seed)
     ]
     # A size that equals "all" has its rows twice.
-    mine = mine.drop_duplicates("neuron").set_index("neuron").loc[neurons, ["seed", *SCORES]]
-    images, pooled = select_images(data, subset.train), PooledRecordings.of(data)
-    recording = None if pooled is None else pooled.images[subset.train]
-    names = neuron_names(data, neurons)
+    mine = mine.drop_duplicates("neuron").set_index("neuron").loc[fit.neurons, [*SCORES]]
+    return describe(data, fit, subset.train, mine.astype(np.float64).to_dict("list"))
+
+
+def describe(data: xr.Dataset, fit: SeedFit, train: np.ndarray, scores: Mapping[str, Any]) -> FittedModel:
+    """Puts a model together from its dataset, training images (image,) and scores (neuron,) by name."""
+    images, pooled = select_images(data, train), PooledRecordings.of(data)
+    recording = None if pooled is None else pooled.images[train]
+    names = neuron_names(data, fit.neurons)
     return FittedModel(
         dataset=data.attrs["name"],
-        neurons=neurons,
+        neurons=fit.neurons,
         neuron_ids=names,
-        scores=named_scores(mine.astype(dict.fromkeys(SCORES, np.float64)).to_dict("list"), names),
-        split=data["split"].values[seed % data.sizes["fold"]],
+        scores=named_scores({"seed": np.full(len(names), fit.seed)} | dict(scores), names),
+        split=data["split"].values[fit.seed % data.sizes["fold"]],
         image_space=ImageSpace.of(images, fit.standardize(images, recording), data.attrs),
         seed_fits=(fit,),
     )

@@ -56,8 +56,10 @@ def as_numbers(values: Any, name: str) -> NamedArray:
     return array._replace(values=numeric(array.values, name))
 
 
-def unique_names(neurons: np.ndarray | None) -> np.ndarray | None:
+def unique_names(neurons: np.ndarray | None, name: str) -> np.ndarray | None:
     """Names of neurons (neuron,), whole numbers as they are and others as text; None if there are none.
+
+    A message calls the responses ``name``.
 
     Raises
     ------
@@ -69,9 +71,7 @@ def unique_names(neurons: np.ndarray | None) -> np.ndarray | None:
     names = neurons if neurons.dtype.kind in "iu" else np.array(names_of(neurons))
     unique, counts = np.unique(names, return_counts=True)
     if (counts > 1).any():
-        raise UserError(
-            f"responses: two neurons are named '{unique[counts.argmax()]}': give each its own name"
-        )
+        raise UserError(f"{name}: two neurons are named '{unique[counts.argmax()]}': give each its own name")
     return names
 
 

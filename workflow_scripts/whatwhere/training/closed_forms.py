@@ -2,15 +2,17 @@
 
 import dataclasses
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 
 from whatwhere.config.traits import traits_of
-from whatwhere.fit_data import FitData, with_validation
+from whatwhere.fit_data import Condition, FitData, with_validation
 from whatwhere.models.spec import ModelSpec
 from whatwhere.training.families import FAMILIES
-from whatwhere.training.fits import Candidates
+from whatwhere.training.fits import Candidates, ModelFits
 from whatwhere.training.loop import Fit
 from whatwhere.training.losses import mean_loss
 from whatwhere.training.prepare import candidates_of, prepared, validation_predictions
@@ -50,3 +52,16 @@ def fit_seed(
     candidates = candidates_of(seed, data, spec.loss, again, fits, predictions)
     localizes = traits_of(spec.definition).localizes
     return dataclasses.replace(candidates, first_parameters=parameters) if localizes else candidates
+
+
+def fit_baseline(
+    name: str, condition: Condition, definition: dict[str, Any], cores: Mapping[int, TransferredCore]
+) -> ModelFits:
+    """Fits a model in closed form or by inference; parameters as for
+    :func:`whatwhere.training.sweep.train`.
+    """
+    for core in cores.values():
+        definition = core.completed(definition)
+    spec = ModelSpec.of(definition)
+    candidates = [fit_seed(spec, seed, condition.data(seed), cores.get(seed)) for seed in condition.seeds]
+    return ModelFits.of(name, definition, candidates)

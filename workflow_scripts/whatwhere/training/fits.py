@@ -1,6 +1,10 @@
 """Fits of one condition as they are stored, for selection by validation and for prediction."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +12,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from whatwhere.files import read_netcdf, read_tensors, write_netcdf, write_tensors
 from whatwhere.models.base import Model
 from whatwhere.models.spec import ModelSpec, settings
 from whatwhere.standardize import Standardizer
@@ -61,6 +66,39 @@ class Candidates:
     recording: np.ndarray | None = None
     validation_predictions: np.ndarray | None = None
     first_parameters: list[dict[str, Tensor]] | None = None
+
+
+@dataclass(frozen=True)
+class ModelFits:
+    """Fits of all settings and seeds of a model to one condition.
+
+    Attributes
+    ----------
+    name
+        Name of the model, or of its file, in messages.
+    fits, validation
+        Content of ``fits.pt`` and ``validation.nc``: :func:`to_tensors` and :func:`to_validation`.
+    """
+
+    name: str
+    fits: dict[str, Any]
+    validation: xr.Dataset
+
+    @classmethod
+    def of(cls, name: str, definition: dict[str, Any], candidates: list[Candidates]) -> ModelFits:
+        """Fits of a model with a definition, one element of ``candidates`` per seed."""
+        return cls(name, to_tensors(definition, candidates), to_validation(definition, candidates))
+
+    @classmethod
+    def read(cls, name: str, files: Sequence[str | Path]) -> ModelFits:
+        """Reads ``fits.pt`` and ``validation.nc``."""
+        with read_netcdf(files[1]) as validation:
+            return cls(name, read_tensors(files[0]), validation.load())
+
+    def write(self, fits: str | Path, validation: str | Path) -> None:
+        """Writes ``fits.pt`` and ``validation.nc``."""
+        write_netcdf(self.validation, validation)
+        write_tensors(self.fits, fits)
 
 
 def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict[str, Any]:

@@ -44,9 +44,13 @@ class Progress:
             self._log(training, now)
             self._logged = now
 
+    def done(self, training: Training) -> float:
+        """Number of fits that are done, with the done share of those in training."""
+        return self.n_completed + len(training.runs) * training.step / training.config.max_steps
+
     def _log(self, training: Training, now: float) -> None:
         first, n_together = self.n_completed + 1, len(training.runs)
-        done = self.n_completed + n_together * training.step / training.config.max_steps
+        done = self.done(training)
         left = (now - self._started) * (self.n_fits - done) / (done - self.n_resumed)
         best = min(run.stopping.best for run in training.runs)
         logger.info(

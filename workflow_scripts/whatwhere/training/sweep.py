@@ -2,25 +2,29 @@
 
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from whatwhere import missing
+from whatwhere.dataset import shared_kernel
 from whatwhere.errors import UserError
-from whatwhere.fit_data import FitData, with_validation
+from whatwhere.fit_data import Condition, FitData, with_validation
 from whatwhere.models.base import LocalizedStart, Model, Start
 from whatwhere.models.encoder import Encoder
 from whatwhere.models.spec import ModelSpec, Schedule, Setting
 from whatwhere.streams import Purpose, stream
 from whatwhere.training.blocks import Block, Tensors, blocks_of
-from whatwhere.training.fits import Candidates
+from whatwhere.training.devices import warn_of_imitation
+from whatwhere.training.fits import Candidates, ModelFits
 from whatwhere.training.loop import Fit, Training
 from whatwhere.training.losses import Objective
 from whatwhere.training.prepare import build_on, candidates_of, prepared, validation_predictions
 from whatwhere.training.progress import Progress
+from whatwhere.training.starts import start_from
 from whatwhere.training.transferred import TransferredCore
 
 logger = logging.getLogger(__name__)
@@ -214,3 +218,53 @@ def train_seed(
         again.append(state if np.isfinite(second.validation_loss).all() else first)
     predictions = validation_predictions(spec, parameters, data, feature_bank)
     return candidates_of(seed, data, spec.loss, again, fits, predictions)
+
+
+def train(
+    name: str,
+    condition: Condition,
+    definition: dict[str, Any],
+    averages: Callable[[int], dict[str, np.ndarray]],
+    localizer: ModelFits | None,
+    cores: Mapping[int, TransferredCore],
+    device: torch.device,
+    progress: Progress,
+) -> ModelFits:
+    """Trains a model by gradient descent.
+
+    Parameters
+    ----------
+    name
+        Name of the model in messages.
+    condition
+        Data and seeds.
+    definition
+        The model in a resolved configuration.
+    averages
+        Returns the spike-triggered averages of a seed by name, (neuron, y, x) each.
+    localizer
+        Fits of the model's ``localizer``, if it has one.
+    cores
+        By seed, the core that the model's ``core_from`` names, if it has one.
+    device, progress
+        As for :func:`train_seed`.
+
+    Raises
+    ------
+    UserError
+        As :func:`train_seed`.
+    """
+    spec = ModelSpec.of(definition)
+    warn_of_imitation(spec.trained[1].precision, device)
+    kernel = shared_kernel(condition.dataset)
+    candidates = []
+    for seed in condition.seeds:
+        start, maps = None, averages(seed)
+        if localizer is not None:
+            start, inferred = start_from(localizer.fits, localizer.validation, definition, seed)
+            maps = maps | inferred
+        data = condition.data(seed)
+        candidates.append(
+            train_seed(spec, seed, data, maps, kernel, start, device, progress, cores.get(seed))
+        )
+    return ModelFits.of(name, definition, candidates)

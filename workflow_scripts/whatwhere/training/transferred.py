@@ -53,23 +53,24 @@ class TransferredCore:
         UserError
             If the model is no network, or was fitted by an earlier version or without this seed.
         """
-        definition = fits["definition"]
-        refuse_earlier(definition, f"core_from: {name}")
-        if "cores" not in definition:
-            raise UserError(
-                f"core_from: {name} is a {definition['family']}, which has no core: name a network"
-            )
+        _refuse_without_core(fits["definition"], name)
         if seed not in fits["seeds"]:
             have = ", ".join(map(str, fits["seeds"]))
             raise UserError(f"core_from: {name} was not fitted with seed {seed}, only {have}: add it there")
         loss = validation["validation_loss"].sel(seed=seed).mean("neuron").values
         best = int(np.where(np.isfinite(loss), loss, np.inf).argmin())
-        stored = fits["seeds"][seed]
-        parameters = stored["parameters"][best]
+        return cls.of_setting(fits, seed, best, name)
+
+    @classmethod
+    def of_setting(cls, fits: dict[str, Any], seed: int, setting: int, name: str) -> TransferredCore:
+        """The core of the fit of one seed and setting; parameters and errors as for :meth:`of`."""
+        definition, stored = fits["definition"], fits["seeds"][seed]
+        _refuse_without_core(definition, name)
+        parameters = stored["parameters"][setting]
         standardize = Standardizer(stored["input_mean"].numpy(), stored["input_sd"].numpy())
         return cls(
             definition,
-            definition["cores"][int(settings(definition)[best]["core"])],
+            definition["cores"][int(settings(definition)[setting]["core"])],
             {key: value for key, value in parameters.items() if key.startswith(("core.", "feature_bank."))},
             standardize.image_shape,
             standardize.normalize,
@@ -111,6 +112,12 @@ class TransferredCore:
             raise UserError("core_from: the core stands on another feature bank: set the same 'feature_bank'")
         if definition["cores"] != [self.core]:
             raise UserError("core_from: the core has other layers: set the same 'cores'")
+
+
+def _refuse_without_core(definition: dict[str, Any], name: str) -> None:
+    refuse_earlier(definition, f"core_from: {name}")
+    if "cores" not in definition:
+        raise UserError(f"core_from: {name} is a {definition['family']}, which has no core: name a network")
 
 
 def transferred_cores(files: list[str], seeds: list[int]) -> dict[int, TransferredCore]:

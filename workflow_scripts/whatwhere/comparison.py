@@ -1,0 +1,91 @@
+"""Candidate models fitted to one dataset, ranked by validation and joined to an ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from whatwhere.fitted.model import FittedModel
+from whatwhere.metrics import SCORES
+from whatwhere.named_fits import NamedFits
+from whatwhere.population import Evaluation, population_scores, standard_errors
+
+ENSEMBLE = "ensemble"
+"""Name of the ensemble in the table."""
+_TESTED = ("correlation", "feve_pooled", "cc_norm_pooled")
+_ERRORS = ("correlation", "feve_pooled")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Candidate models, ranked by validation, and the ensemble of the candidates.
+
+    Attributes
+    ----------
+    table
+        One row per candidate, the best on validation images first, and the ensemble last; the index is
+        ``model``. ``validation_fve``: fraction of the variance of validation responses that the candidate
+        explains, pooled over neurons; noise is part of the variance. ``validation_correlation``: mean over
+        neurons. ``weight``: mean weight in the ensemble. On the test images, ``correlation``: mean over
+        neurons; ``feve_pooled`` and ``cc_norm_pooled``: fraction of the explainable variance explained, and
+        correlation divided by its ceiling, pooled over neurons, NaN without repeated images;
+        ``correlation_se`` and ``feve_pooled_se``: standard errors over images and neurons. An ensemble has no
+        validation scores, because its weights are fitted to the validation responses.
+    models
+        Candidates by name, the best on validation images first.
+    ensemble
+        For every neuron a weighted sum of the predictions of the candidates.
+    left_out
+        Candidates that could not be fitted, and the reason.
+    """
+
+    table: pd.DataFrame
+    models: Mapping[str, FittedModel]
+    ensemble: FittedModel
+    left_out: Mapping[str, str]
+
+    @property
+    def best(self) -> FittedModel:
+        """The candidate that explains most variance of the validation responses."""
+        return next(iter(self.models.values()))
+
+    def __str__(self) -> str:
+        table = self.table.dropna(axis="columns", how="all").round(3)
+        lines = [table.to_string(na_rep="")]
+        lines += [f"left out: {name}: {reason}" for name, reason in self.left_out.items()]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def compare_fits(fits: NamedFits, names: Iterable[str]) -> Comparison:
+    """Fits candidates, ranks them by validation, and scores them and their ensemble on test images.
+
+    Raises
+    ------
+    UserError
+        If no candidate can be fitted.
+    """
+    fitted, left_out = fits.fit_possible(names)
+    mixed, ranking = fits.ensemble(ENSEMBLE, fitted)
+    ranking = ranking.set_index("member").rename_axis("model")
+    rows: dict[str, dict[str, float]] = {}
+    models: dict[str, FittedModel] = {}
+    for name, found in [*((name, fits.fit(name)) for name in ranking.index), (ENSEMBLE, mixed)]:
+        fit = fits.selected(found)
+        tested = fits.evaluate(fit)
+        models[name] = fits.describe(fit, tested)
+        rows[name] = _row(models[name], tested)
+    ranked = ranking[["validation_fve", "validation_correlation", "mean_weight"]]
+    table = ranked.rename(columns={"mean_weight": "weight"}).reindex([*ranking.index, ENSEMBLE])
+    table = table.join(pd.DataFrame.from_dict(rows, orient="index"))
+    return Comparison(table, models, models.pop(ENSEMBLE), left_out)
+
+
+def _row(fitted: FittedModel, tested: Evaluation) -> dict[str, float]:
+    """Test scores of a model over all neurons."""
+    scored = population_scores({name: fitted.scores[name].to_numpy() for name in SCORES})
+    errors = standard_errors([tested], seed=0)
+    return {name: scored[name] for name in _TESTED} | {f"{name}_se": errors[name] for name in _ERRORS}

@@ -1,0 +1,215 @@
+"""Models for Python: hyper-parameters with their defaults, as objects that :func:`whatwhere.api.fit` takes.
+
+Every object stands for a mapping of the configuration, which passes the same checks. Validation selects from
+tuples of penalties and ranks.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from whatwhere.config.files import Config
+
+
+class Definition(ABC):
+    """A model that can be written as a mapping of the configuration."""
+
+    @abstractmethod
+    def definition(self) -> Config:
+        """Returns the model as a mapping under ``models`` of the configuration."""
+
+
+@dataclass(frozen=True)
+class FeatureBank:
+    """Fixed features: energies of Gabor filters, and local means.
+
+    Attributes
+    ----------
+    wavelengths
+        Of the filters, px; none leaves local means alone.
+    orientations
+        Number of orientations of the filters.
+    average_pooling
+        Side of the squares over which features are averaged, px.
+    """
+
+    wavelengths: tuple[float, ...] = (4, 8, 16)
+    orientations: int = 6
+    average_pooling: int = 4
+
+    def mapping(self) -> Config:
+        """Returns the value of the key ``feature_bank``."""
+        return asdict(self) | {"wavelengths": list(self.wavelengths)}
+
+
+@dataclass(frozen=True)
+class Ridge(Definition):
+    """Ridge regression on features, in closed form.
+
+    Attributes
+    ----------
+    feature_bank
+        The features.
+    ridge_l2
+        Penalties on squared weights.
+    """
+
+    feature_bank: FeatureBank = FeatureBank()
+    ridge_l2: tuple[float, ...] = (1e2, 3e2, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6)
+
+    def definition(self) -> Config:
+        """Returns ``ridge_bank`` with these values."""
+        return {
+            "like": "ridge_bank",
+            "feature_bank": self.feature_bank.mapping(),
+            "grid": [{"ridge_l2": list(self.ridge_l2)}],
+        }
+
+
+@dataclass(frozen=True)
+class Lasso(Definition):
+    """Lasso regression on features.
+
+    Attributes
+    ----------
+    feature_bank
+        The features.
+    lasso_l1
+        Penalties on absolute weights.
+    """
+
+    feature_bank: FeatureBank = FeatureBank()
+    lasso_l1: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+
+    def definition(self) -> Config:
+        """Returns ``ridge_bank`` with these values and the family ``lasso``."""
+        return {
+            "like": "ridge_bank",
+            "family": "lasso",
+            "feature_bank": self.feature_bank.mapping(),
+            "grid": [{"lasso_l1": list(self.lasso_l1)}],
+        }
+
+
+@dataclass(frozen=True)
+class FactorizedRidge(Definition):
+    """Masks times feature weights on fixed features, in closed form.
+
+    Attributes
+    ----------
+    feature_bank
+        The features.
+    rank
+        Numbers of masks per neuron, each with feature weights.
+    mask_l2, feature_l2
+        Penalties on masks and on feature weights.
+    """
+
+    feature_bank: FeatureBank = FeatureBank()
+    rank: tuple[int, ...] = (1, 2, 3, 4, 5)
+    mask_l2: tuple[float, ...] = (1, 3, 10)
+    feature_l2: tuple[float, ...] = (0.3, 1, 3)
+
+    def definition(self) -> Config:
+        """Returns ``factorized_ridge`` with these values."""
+        grid = {"rank": self.rank, "mask_l2": self.mask_l2, "feature_l2": self.feature_l2}
+        return {
+            "like": "factorized_ridge",
+            "feature_bank": self.feature_bank.mapping(),
+            "grid": [{name: list(values) for name, values in grid.items()}],
+        }
+
+
+@dataclass(frozen=True)
+class Network(Definition):
+    """The paper's model, a mask times feature weights per neuron, on a core that learns on a feature bank.
+
+    Attributes
+    ----------
+    feature_bank
+        Fixed features below the core.
+    channels, kernels
+        Channels of the layers of the core, and widths of their kernels in px of the feature maps.
+    starts
+        Number of fits from other initial values, of which validation selects one.
+    weight_decay
+        Decay of masks and feature weights.
+    learning_rate, batch_size, max_steps
+        Largest learning rate, images per step, and steps of the training.
+    refit
+        Whether the model is fitted again with the validation images, with as many steps as were best.
+    """
+
+    feature_bank: FeatureBank = FeatureBank()
+    channels: tuple[int, ...] = (64, 64)
+    kernels: tuple[int, ...] = (3, 3)
+    starts: int = 2
+    weight_decay: float = 3
+    learning_rate: float = 0.002
+    batch_size: int = 64
+    max_steps: int = 200
+    refit: bool = True
+
+    def definition(self) -> Config:
+        """Returns ``factorized_bank`` with these values."""
+        n_layers = len(self.channels)
+        core: dict[str, Any] = {"channels": list(self.channels), "kernels": list(self.kernels)}
+        core |= {"padding": ["same"] * n_layers}
+        core |= dict.fromkeys(("smooth_layers", "sparse_layers"), [1] * n_layers)
+        training = {"weight_decay": self.weight_decay, "learning_rate": self.learning_rate}
+        training |= {"batch_size": self.batch_size, "max_steps": self.max_steps}
+        return {
+            "like": "factorized_bank",
+            "feature_bank": self.feature_bank.mapping(),
+            "refit": self.refit,
+            "cores": [{"like": "on_bank", **core}],
+            "grid": [{"start": list(range(self.starts))}],
+            "training": training,
+        }
+
+
+@dataclass(frozen=True)
+class PixelNetwork(Definition):
+    """The paper's model with Gaussian masks, on a core that learns from pixels.
+
+    Attributes
+    ----------
+    channels, kernels
+        Channels of the layers of the core, and widths of their kernels in px.
+    rates
+        Whether responses are counts or rates, with a Poisson loss; otherwise they have any sign, and a
+        squared error.
+    smoothness
+        Penalties on the curvature of the kernels of the first layer.
+    feature_l1
+        Penalties on absolute feature weights.
+    learning_rate, batch_size, max_steps
+        Largest learning rate, images per step, and steps of the training.
+    """
+
+    channels: tuple[int, ...] = (8,)
+    kernels: tuple[int, ...] = (9,)
+    rates: bool = False
+    smoothness: tuple[float, ...] = (0.003,)
+    feature_l1: tuple[float, ...] = (0.001,)
+    learning_rate: float = 0.009
+    batch_size: int = 64
+    max_steps: int = 200
+
+    def definition(self) -> Config:
+        """Returns ``factorized_pixels`` with these values."""
+        n_more = len(self.channels) - 1
+        core: dict[str, Any] = {"channels": list(self.channels), "kernels": list(self.kernels)}
+        core |= {"padding": ["valid"] + ["same"] * n_more, "last_activation": "elu"}
+        core |= {"smooth_layers": [1] + [0] * n_more, "sparse_layers": [0] + [1] * n_more}
+        grid = {"smoothness": list(self.smoothness), "feature_l1": list(self.feature_l1)}
+        training = {"learning_rate": self.learning_rate, "batch_size": self.batch_size}
+        return {
+            "like": "factorized_pixels",
+            "convention": "paper_recording" if self.rates else "signed_recording",
+            "cores": [{"like": "three_layers", **core}],
+            "grid": [grid],
+            "training": training | {"max_steps": self.max_steps},
+        }

@@ -1,0 +1,224 @@
+"""Models of a configuration fitted to one dataset in memory, by one seed, each once."""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from threadpoolctl import threadpool_limits
+
+from whatwhere.config.files import Config, read
+from whatwhere.config.library import MODELS
+from whatwhere.config.model_checks import check_size
+from whatwhere.config.traits import traits_of
+from whatwhere.dataset import TRAIN
+from whatwhere.errors import UserError
+from whatwhere.evaluation.scores import evaluate
+from whatwhere.fit_data import Condition
+from whatwhere.fitted.ensemble import fit_ensemble
+from whatwhere.fitted.model import FittedModel
+from whatwhere.fitted.run import describe
+from whatwhere.fitted.seed_fit import SeedFit
+from whatwhere.fitted.selection import select
+from whatwhere.metrics import scores
+from whatwhere.models.spec import ModelSpec
+from whatwhere.population import Evaluation
+from whatwhere.sta import averages_of_fit
+from whatwhere.training.closed_forms import fit_baseline
+from whatwhere.training.families import build_feature_bank
+from whatwhere.training.fits import ModelFits
+from whatwhere.training.screen import Screen, ScreenProgress
+from whatwhere.training.sweep import n_trainings, train
+from whatwhere.training.transferred import TransferredCore, transferred_cores
+
+_GRADIENT = 3
+"""Multiplications of a training step, relative to those of its predictions."""
+_FEW_CHANNELS = 10
+"""Number of channels below which a convolution takes no less time."""
+_CLOSED_FORM = 7e5
+"""Multiplications that take as long as a closed form of one setting, neuron and training image, about."""
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Lets numpy and torch work with one thread, as every fit of a run does, and restores their numbers.
+
+    Fits are of many small steps: more threads wait for each other, and results repeat bit by bit only with
+    equal numbers of threads.
+    """
+    before = torch.get_num_threads()
+    with threadpool_limits(1):
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def in_order(models: Config, names: Iterable[str]) -> list[str]:
+    """Names of models and of the models that these need, every model after those that it needs."""
+    ordered: dict[str, None] = {}
+    for name in names:
+        definition = models[name]
+        others = [definition.get("localizer"), definition.get("core_from", {}).get("model")]
+        needed = [*definition.get("members", []), *(other for other in others if other is not None)]
+        ordered |= dict.fromkeys([*in_order(models, needed), name])
+    return list(ordered)
+
+
+class NamedFits:
+    """Fits of models to a dataset in memory.
+
+    Parameters
+    ----------
+    condition
+        Dataset, sizes and one seed.
+    models
+        Resolved models by name.
+    names
+        The models to fit; with the models that these need, in the order of fitting.
+    lent
+        The core that a ``core_from`` without a model of its own takes, or None.
+    device
+        Where networks train.
+    verbose
+        Whether progress is written to the screen.
+    """
+
+    def __init__(
+        self,
+        condition: Condition,
+        models: Config,
+        names: Iterable[str],
+        lent: TransferredCore | None,
+        device: torch.device,
+        verbose: bool,
+    ) -> None:
+        self.condition = condition
+        (self.seed,) = condition.seeds
+        self.models = models
+        self.lent = lent
+        self.device = device
+        self.screen = Screen({name: self._work(name) for name in in_order(models, names)}, verbose)
+        self._fits: dict[str, ModelFits] = {}
+
+    def fit(self, name: str) -> ModelFits:
+        """Fits of a model, which are made when they are asked for first.
+
+        Raises
+        ------
+        UserError
+            If the model cannot be fitted to these data.
+        """
+        if name not in self._fits:
+            definition = self.models[name]
+            self._check_size(name)
+            if traits_of(definition).rule == "fit_ensemble":
+                self._fits[name], _ = self.ensemble(name, definition["members"])
+            else:
+                localizer = self.fit(definition["localizer"]) if "localizer" in definition else None
+                cores = self._cores(definition.get("core_from", {}))
+                self.screen.begin(name)
+                if traits_of(definition).rule == "train":
+                    progress = ScreenProgress(n_trainings(ModelSpec.of(definition)), self.screen)
+                    self._fits[name] = train(
+                        *(name, self.condition, definition, self._averages, localizer, cores),
+                        *(self.device, progress),
+                    )
+                else:
+                    self._fits[name] = fit_baseline(name, self.condition, definition, cores)
+        return self._fits[name]
+
+    def fit_possible(self, names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+        """Fits models, and names those that are fitted and, with the reason, those that cannot be fitted.
+
+        Raises
+        ------
+        UserError
+            If none can be fitted; with the reason of the first.
+        """
+        fitted: list[str] = []
+        left_out: dict[str, str] = {}
+        for name in names:
+            try:
+                self.fit(name)
+                fitted.append(name)
+            except UserError as error:
+                left_out[name] = str(error)
+                self.screen.end(f"{name} is left out: {error}")
+        if not fitted:
+            raise UserError(f"no candidate can be fitted: {next(iter(left_out.values()))}")
+        return fitted, left_out
+
+    def ensemble(self, name: str, members: Iterable[str]) -> tuple[ModelFits, pd.DataFrame]:
+        """Fits of an ensemble of models, and the models ranked by validation, the best first."""
+        fits = [self.fit(member) for member in members]
+        definition = {"family": "ensemble", "grid": [{}]}
+        return fit_ensemble(name, self.condition, definition, fits)
+
+    def selected(self, found: ModelFits) -> SeedFit:
+        """The fit that validation selects for all neurons."""
+        (selected,) = select(found.validation, "population")
+        return SeedFit.of(found.fits, self.seed, selected)
+
+    def evaluate(self, fit: SeedFit) -> Evaluation:
+        """Test responses, and their predictions by a fit."""
+        return evaluate(fit, self.condition.dataset)
+
+    def describe(self, fit: SeedFit, tested: Evaluation) -> FittedModel:
+        """The fit with its scores as one model."""
+        rated = scores(tested.predictions, tested.responses, tested.noise_free)
+        train = self.condition.data(self.seed).subset.train
+        return describe(self.condition.dataset, fit, train, rated)
+
+    def _averages(self, seed: int) -> dict[str, np.ndarray]:
+        smoothing = read(MODELS)["sta_smoothing"]
+        return averages_of_fit(self.condition.dataset, self.condition.data(seed), smoothing)
+
+    def _cores(self, source: Mapping[str, str]) -> dict[int, TransferredCore]:
+        """The core that ``core_from`` of a definition names, by seed."""
+        if not source:
+            return {}
+        if "dataset" in source or "experiment" in source:
+            raise UserError(
+                "core_from: names a dataset or experiment of a run: give core_from a fitted model"
+            )
+        if "model" in source:
+            lender = self.fit(source["model"])
+            core = TransferredCore.of(lender.fits, lender.validation, self.seed, lender.name)
+            return {self.seed: core}
+        if self.lent is not None:
+            return {self.seed: self.lent}
+        file = Path(source["file"])
+        return transferred_cores([str(file), str(file.with_name("validation.nc"))], [self.seed])
+
+    def _check_size(self, name: str) -> None:
+        """Refuses a model whose kernels do not fit into the images."""
+        sizes, sources = self.condition.dataset.sizes, [("model", {"models": self.models})]
+        side = min(sizes["y"], sizes["x"])
+        check_size({"models": self.models}, name, side, sizes["neuron"], sources)
+
+    def _work(self, name: str) -> float:
+        """Number of multiplications of all fits of a model, about; 0 for an ensemble."""
+        definition, dataset = self.models[name], self.condition.dataset
+        n_images = int((dataset["split"].values[self.seed % dataset.sizes["fold"]] == TRAIN).sum())
+        rule = traits_of(definition).rule
+        if rule == "fit_ensemble":
+            return 0.0
+        spec = ModelSpec.of(definition)
+        if rule == "fit_baseline" or spec.schedule is None:
+            return _CLOSED_FORM * len(spec.settings) * dataset.sizes["neuron"] * n_images
+        channels, height, width = dataset["images"].shape[1:]
+        bank = build_feature_bank(spec, (channels, height, width))
+        if bank is not None:
+            channels, height, width = bank.out_shape
+        predicting = dataset.sizes["neuron"]
+        for core in definition.get("cores", [])[:1]:
+            for n_channels, kernel in zip(core["channels"], core["kernels"], strict=True):
+                predicting += max(n_channels, _FEW_CHANNELS) * max(channels, _FEW_CHANNELS) * kernel**2
+                channels = n_channels
+        schedule = spec.schedule.with_steps(n_images)
+        n_shown = _GRADIENT * schedule.batch_size * schedule.max_steps
+        return float(predicting * height * width * n_shown * n_trainings(spec))
