@@ -146,3 +146,8 @@ def test_the_command_line_says_what_is_wrong_in_one_line(tmp_path, capsys, monke
     monkeypatch.setattr("sys.argv", ["whatwhere", "init", *files])
     assert main() == 0
     assert capsys.readouterr().out.startswith(f"{tmp_path}/mine.yaml is written")
+
+
+def test_splits_that_leave_out_the_validation_images_are_completed_by_a_key(tmp_path):
+    np.savez(tmp_path / "a.npz", stimuli=IMAGES, resp=VALUES, split=np.repeat([2, 0], [10, 30]))
+    assert written(tmp_path, "a.npz")["tiers"] == {"assign": ["train"]}

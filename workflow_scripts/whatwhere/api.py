@@ -27,7 +27,7 @@ from whatwhere.recordings import to_contract
 from whatwhere.recordings.array_files import NamedArray, numeric
 from whatwhere.recordings.arrays import pair
 from whatwhere.recordings.in_memory import as_array
-from whatwhere.recordings.labels import split_names
+from whatwhere.recordings.labels import require_splits, split_names
 from whatwhere.recordings.matching import order_by_name
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.standardize import standardizer
@@ -89,7 +89,7 @@ def fit(
     split
         (image,) ``train``, ``validation``, ``test``, or empty for images that are still to be assigned; or 0,
         1, 2 and -1. None assigns all images at random, with the shares of :data:`SPLIT`; copies of an image
-        stay together.
+        stay together. If ten or more images, but fewer than half, were repeated, those are the test set.
     model
         As under ``models`` in the configuration; None takes :func:`definition`.
     normalize
@@ -214,6 +214,7 @@ def as_dataset(
             )
         order = order_by_name(found.names, given.names_along("image", ["image"]), "split", "images")
         labels = split_names(given.values, "split")[order]
+        require_splits(labels, "split", "leave the labels of images that are to be assigned empty, or -1")
     recording = Recording(
         images=to_float32(found.images),
         responses=to_float32(found.responses[found.order].swapaxes(0, 1)),
