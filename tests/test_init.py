@@ -21,6 +21,12 @@ REPEATS = np.where(
 )
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """Lets the check of what is written write below a temporary folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 def written(folder, *files):
     """Definition that init writes for files, after a check that its pairs are the planted ones."""
     output = folder / "mine.yaml"
