@@ -12,15 +12,19 @@ COMPILE := $(BIN)/python -m compileall -q -j 0 -x '/(tests?|testing)/' .venv/lib
 # The tests are read faster a second time if they are compiled, too.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist worksteal
 ANSWERS := PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.sentences
+# A run that was killed (kill -9, power loss) leaves a lock.
+UNLOCK := PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.unlock
 
 .DEFAULT_GOAL := run
 .PHONY: run report test test-fast lint format docs init check plan bench bench-scaling clean help
 
 run: .venv/run  ## Install, then run the quick configuration (or CONFIG=...) and print the answers
+	@$(UNLOCK)
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 	@$(ANSWERS) $(CONFIG)
 
 report: .venv/run  ## Run CONFIG and write results/<run>/report.html
+	@$(UNLOCK)
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) -- all build_report
 	@$(ANSWERS) $(CONFIG)
 

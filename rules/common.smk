@@ -1,10 +1,12 @@
 import ast
 import functools
 import hashlib
+import os
 import sys
 from pathlib import Path
 
-ROOT = Path(str(workflow.current_basedir)).parent
+# Relative, or results that were moved with the workflow would be made again.
+ROOT = Path(os.path.relpath(Path(str(workflow.current_basedir)).parent))
 SCRIPTS = ROOT / "workflow_scripts"
 REFERENCE = ROOT / "config" / "reference"
 if not SCRIPTS.is_dir():
@@ -12,7 +14,7 @@ if not SCRIPTS.is_dir():
         f"Error: {workflow.current_basedir}: the library of this workflow must lie beside its rules: "
         "clone the repository and name the clone's workflow/Snakefile"
     )
-sys.path.insert(0, str(SCRIPTS))
+sys.path.insert(0, str(SCRIPTS.resolve()))
 
 from whatwhere.config import plan
 from whatwhere.config.kinds import kind_of
@@ -132,6 +134,11 @@ def code_of(script, *modules):
 def code_of_kind(script):
     """Input function: digest of a script and of the module that makes datasets of this kind."""
     return lambda wildcards: code_of(script, KINDS[wildcards.dataset].module)
+
+
+def untracked(value):
+    """A param that may change without a rerun: Snakemake compares no params that depend on inputs."""
+    return lambda wildcards, input: value
 
 
 def growing(amount):

@@ -66,8 +66,8 @@ rule build_report:
     conda:
         "../envs/whatwhere.yaml"
     params:
-        python=sys.executable,
-        snakefile=workflow.main_snakefile,
+        python=untracked(sys.executable),
+        snakefile=untracked(workflow.main_snakefile),
         config=config,
         code=code_of("build_report"),
     message:

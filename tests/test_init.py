@@ -21,6 +21,12 @@ REPEATS = np.where(
 )
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """Lets the check of what is written write below a temporary folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 def written(folder, *files):
     """Definition that init writes for files, after a check that its pairs are the planted ones."""
     output = folder / "mine.yaml"
@@ -144,3 +150,8 @@ def test_the_command_line_says_what_is_wrong_in_one_line(tmp_path, capsys, monke
     files = [str(tmp_path / "a.npz"), "--output", str(tmp_path / "mine.yaml")]
     assert main(["init", *files]) == 0
     assert capsys.readouterr().out.startswith(f"{tmp_path}/mine.yaml is written")
+
+
+def test_splits_that_leave_out_the_validation_images_are_completed_by_a_key(tmp_path):
+    np.savez(tmp_path / "a.npz", stimuli=IMAGES, resp=VALUES, split=np.repeat([2, 0], [10, 30]))
+    assert written(tmp_path, "a.npz")["tiers"] == {"assign": ["train"]}

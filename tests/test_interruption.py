@@ -51,6 +51,13 @@ def wait_for(condition, process):
         time.sleep(0.05)
 
 
+def unlocked(folder):
+    """Output of the command that removes the lock of a killed run."""
+    options = environment(PYTHONPATH=str(REPOSITORY / "workflow_scripts"))
+    arguments = [sys.executable, "-m", "whatwhere.unlock"]
+    return subprocess.check_output(arguments, cwd=folder, env=options, text=True)
+
+
 def finished_jobs(folder):
     """Number of jobs that ended and left their time."""
     return len(list(Path(folder, RUN, "benchmarks").rglob("*.tsv")))
@@ -71,8 +78,9 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(sessions_run, s
         assert refused.returncode != 0
         assert "Directory cannot be locked" in refused.stdout
         assert "--unlock" in refused.stdout
+        assert unlocked(tmp_path) == "", "the run is alive"
         kill(process)
-        assert snakemake(tmp_path, "--unlock").returncode == 0
+        assert "Removed the lock" in unlocked(tmp_path)
     done = snakemake(tmp_path, *options)
     assert done.returncode == 0, done.stdout
     made, expected = finished_files(tmp_path), finished_files(sessions_run)

@@ -22,7 +22,7 @@ from whatwhere.named_fits import NamedFits, one_thread
 from whatwhere.recordings import to_contract
 from whatwhere.recordings.arrays import pair
 from whatwhere.recordings.in_memory import as_array, as_numbers, unique_names
-from whatwhere.recordings.labels import split_names
+from whatwhere.recordings.labels import require_splits, split_names
 from whatwhere.recordings.matching import order_by_name
 from whatwhere.recordings.pooled import pool
 from whatwhere.recordings.recording import Recording, to_float32
@@ -95,7 +95,7 @@ def fit(
     split
         (image,) ``train``, ``validation``, ``test``, or empty for images that are still to be assigned; or 0,
         1, 2 and -1. None assigns all images at random, with the shares of :data:`SPLIT`; copies of an image
-        stay together.
+        stay together. If ten or more images, but fewer than half, were repeated, those are the test set.
     normalize
         ``none``, ``global`` or ``per_pixel``: subtract the mean and divide by the sd of the training images.
     seed
@@ -316,6 +316,8 @@ def _session(
             found.names, given.names_along("image", ["image"]), f"split{inside}", f"images{inside}"
         )
         labels = split_names(given.values, f"split{inside}")[order]
+        advice = "leave the labels of images that are to be assigned empty, or -1"
+        require_splits(labels, f"split{inside}", advice)
     recording = Recording(
         images=to_float32(found.images),
         responses=to_float32(found.responses[found.order].swapaxes(0, 1)),

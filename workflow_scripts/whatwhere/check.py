@@ -13,12 +13,13 @@ from whatwhere.config.files import Config, dump, size
 from whatwhere.config.kinds import kind_of
 from whatwhere.config.load import load as load_config
 from whatwhere.config.model_checks import check_size
-from whatwhere.config.plan import used
+from whatwhere.config.plan import conditions, used
 from whatwhere.config.schema import Sources
 from whatwhere.dataset import repeat_mean
 from whatwhere.description import overview
 from whatwhere.errors import UserError
-from whatwhere.models.spec import ModelSpec
+from whatwhere.files import atomic
+from whatwhere.models.spec import ModelSpec, settings
 from whatwhere.recordings import load
 from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.pooled import pool
@@ -31,11 +32,13 @@ def check(paths: Sequence[str | Path]) -> list[str]:
     """Validates the default configuration extended by files, in order, and loads their recordings.
 
     Published recordings are loaded only from a mirror on this machine; nothing is downloaded. Simulations
-    are not run. Warnings about the data are logged.
+    are not run. Warnings about the data are logged. The configuration in full, with the datasets and models
+    that its experiments use, is written to ``results/<run>/check.yaml``.
 
     Returns
     -------
-    Facts about the datasets of the experiments, a line each; then datasets and models with ``like``, in full.
+    Facts about the datasets of the experiments, a line each; then where the configuration is written in full;
+    at last what is fitted.
 
     Raises
     ------
@@ -47,12 +50,23 @@ def check(paths: Sequence[str | Path]) -> list[str]:
     lines = [f"run {config['run']}"]
     for name in used(config, "datasets"):
         lines += ["", f"dataset {name}", *(f"  {line}" for line in _dataset(name, config, sources))]
-    for section in ("datasets", "models"):
-        for name in used(config, section):
-            if "like" in loaded.written[section][name]:
-                resolved = dump({section: {name: config[section][name]}})
-                lines += ["", f"{section}.{name} in full:", *(f"  {line}" for line in resolved.splitlines())]
-    return lines
+    sections = {
+        section: {name: config[section][name] for name in used(config, section)}
+        for section in ("datasets", "models")
+    }
+    resolved = Path("results", config["run"], "check.yaml")
+    with atomic(resolved) as path:
+        path.write_text(dump(config | sections), encoding="utf-8")
+    return [*lines, "", f"all keys in full: {resolved}", "", _work(config)]
+
+
+def _work(config: Config) -> str:
+    """Number of fits of a run, in one line."""
+    seeds = {experiment["name"]: len(experiment["seeds"]) for experiment in config["experiments"]}
+    rows = conditions(config)
+    n_fits = sum(seeds[r.experiment] * len(settings(config["models"][r.model])) for r in rows.itertuples())
+    datasets = ", ".join(rows.dataset.unique())
+    return f"{n_fits} fits, one per size, seed and setting, of {rows.model.nunique()} models to {datasets}"
 
 
 def _dataset(name: str, config: Config, sources: Sources) -> list[str]:

@@ -198,9 +198,13 @@ def _file_order(files: list[str]) -> Any:
 
 def _tiers(labels: np.ndarray) -> Lines:
     names = sorted({str(label).strip() for label in labels.tolist()})
-    if set(names) <= {*SPLITS, "", "-1", "0", "1", "2"}:
+    coded = dict(zip(("", "-1", "0", "1", "2", *SPLITS), ("", "", *SPLITS, *SPLITS), strict=True))
+    if not set(names) <= set(coded):
+        example = {"train": ["NAME"], "validation": ["NAME"], "test": ["NAME"]}
+        return [("tiers", _Ask([example]), f"of the names {', '.join(names[:9])}; or assign")]
+    if {"", "validation"} & {coded[name] for name in names}:
         return []
-    return [("tiers", _Ask([{"train": ["NAME"], "test": ["NAME"]}]), f"of the names {', '.join(names[:9])}")]
+    return [("tiers", {"assign": ["train"]}, "no image validates: split divides the images of train")]
 
 
 def _table(table: Table, files: list[str]) -> Lines:

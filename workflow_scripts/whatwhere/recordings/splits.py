@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from whatwhere.dataset import SPLITS, TEST, TRAIN, VALIDATION
+from whatwhere.description import MIN_TESTED
 from whatwhere.errors import UserError
 
 _OPEN = -1
@@ -54,6 +55,32 @@ def assign(
         raise UserError(f"{name}.split: validation and test add up to 1 or more: leave images to train on")
     rng = np.random.default_rng(config["seed"])
     return np.stack([_fold(groups, fixed, shares, rng) for _ in range(config["folds"])])
+
+
+def repeated_images(shown: np.ndarray, wanted: bool | None, name: str) -> np.ndarray | None:
+    """Splits in which repeated images test, ``given`` of :func:`assign`; None if all are assigned alike.
+
+    Parameters
+    ----------
+    shown
+        (image,) number of presentations of every image.
+    wanted
+        Whether repeated images test. None: if ten or more images, but fewer than half, were repeated.
+    name
+        Key of the dataset, for messages.
+
+    Raises
+    ------
+    UserError
+        If repeated images are wanted for the test, and no image or every image was repeated.
+    """
+    repeated = shown > 1
+    count = int(repeated.sum())
+    if wanted and count in (0, len(shown)):
+        found = f"{count} of {len(shown)} images were repeated"
+        raise UserError(f"{name}.split.test_repeated: {found}, expected some: remove the key")
+    tests = MIN_TESTED <= count < len(shown) / 2 if wanted is None else wanted
+    return np.where(repeated, "test", "") if tests else None
 
 
 def validation_share(split: np.ndarray, given: np.ndarray | None, config: dict[str, Any] | None) -> float:
