@@ -81,13 +81,13 @@ def finished_run(made_once):
 
 @pytest.fixture(scope="session")
 def sessions_run(made_once):
-    """Folder of a whole run of a user's recordings: two sessions that are pooled, and pictures."""
-    from sessions import own_recordings
+    """Folder of a run of a user's recordings: two sessions that are pooled, and pictures."""
+    from sessions import RESULTS, own_recordings
     from tiny_run import snakemake, write_config
 
     def make(folder):
         write_config(folder, own_recordings(folder))
-        run = snakemake(folder)
+        run = snakemake(folder, "--cores", "1", "--", *RESULTS)
         assert run.returncode == 0, run.stdout
 
     return made_once("sessions", make)
