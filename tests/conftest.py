@@ -1,10 +1,14 @@
 # Large libraries are imported where they are used: the process that starts the workers needs none of them.
 import functools
+import os
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+# For all libraries and all processes that tests start: fits repeat bit by bit only with the same number of
+# threads, and more threads than cores wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared" / "data"
 _CONFIG = REPOSITORY / "config"
@@ -19,11 +23,16 @@ WHOLE_RUNS = ("sessions_run", "finished_run")
 
 
 @functools.cache
-def resolved(name="config.yaml"):
-    """Returns a checked configuration of the repository. Tests share it: copy before a change."""
+def loaded(name):
+    """Returns a checked configuration of the repository, with its files. Tests share it."""
     from whatwhere.config.load import load
 
-    return load(CONFIGURATIONS[name]).config
+    return load(CONFIGURATIONS[name])
+
+
+def resolved(name="config.yaml"):
+    """Returns a checked configuration of the repository. Tests share it: copy before a change."""
+    return loaded(name).config
 
 
 def pytest_collection_modifyitems(items):
@@ -91,14 +100,6 @@ def sessions_run(made_once):
         assert run.returncode == 0, run.stdout
 
     return made_once("sessions", make)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread():
-    """Fits repeat bit by bit only with the same number of threads."""
-    import torch
-
-    torch.set_num_threads(1)
 
 
 @pytest.fixture
