@@ -162,7 +162,7 @@ def small_training(**changes):
     training = {
         "batch_size": 16,
         "learning_rate": 0.01,
-        "max_steps": 60,
+        "max_steps": 30,
         "evaluate_every": 5,
         "patience": 2,
         "burn_in": 0,

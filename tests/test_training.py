@@ -262,7 +262,7 @@ DROPOUT = factorized(
 
 
 _STAGES = ("patience", "burn_in", "n_stages", "factor")
-CYCLE = {key: value for key, value in small_training(max_steps=30).items() if key not in _STAGES} | {
+CYCLE = {key: value for key, value in small_training().items() if key not in _STAGES} | {
     "schedule": "one_cycle",
     "weight_decay": 0.5,
 }
