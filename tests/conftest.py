@@ -20,6 +20,8 @@ CONFIGURATIONS["recording.yaml"].append(REPOSITORY / "examples" / "my_recording.
 
 WHOLE_RUNS = ("sessions_run", "finished_run")
 """Fixtures that run the workflow once for all tests."""
+LONG_FILES = ("test_readme.py", "test_figures.py", "test_dag.py", "test_deployment.py", "test_explorer.py")
+"""Files of slow tests that take longest without these fixtures."""
 
 
 @functools.cache
@@ -38,9 +40,9 @@ def resolved(name="config.yaml"):
 def pytest_collection_modifyitems(items):
     """Puts long tests at the start and the middle of the list, where two workers begin."""
     slow_files = {item.path for item in items if item.get_closest_marker("slow")}
-    groups, fast = {name: [] for name in WHOLE_RUNS}, []
+    groups, fast = {name: [] for name in (*WHOLE_RUNS, *LONG_FILES)}, []
     for item in items:
-        run = next((name for name in WHOLE_RUNS if name in item.fixturenames), item.path)
+        run = next((name for name in WHOLE_RUNS if name in item.fixturenames), item.path.name)
         (groups.setdefault(run, []) if item.path in slow_files else fast).append(item)
     dealt = list(groups.values())
     first, second = ([item for group in dealt[start::2] for item in group] for start in (0, 1))

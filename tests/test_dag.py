@@ -15,7 +15,7 @@ from whatwhere.errors import UserError
 
 pytestmark = pytest.mark.slow
 
-PLANNED = ("config.yaml", "data_efficiency.yaml", "recording.yaml", "scaling.yaml", "transfer.yaml")
+PLANNED = ("config.yaml", "data_efficiency.yaml", "recording.yaml", "transfer.yaml")
 """Configurations that need all rules between them."""
 
 

@@ -77,8 +77,7 @@ def test_nothing_runs_again_but_the_rules_that_use_an_edited_file(finished_run):
     assert planned(finished_run) == set()
     library = finished_run / "workflow_scripts" / "whatwhere"
     for module, expected in {
-        "barcodes": {"cluster_barcodes", "collect_scores", "plot_fig4"},
-        "fitted/selection": {"select_fits", "score", "cluster_barcodes"},
+        "barcodes": {"collect_scores", "plot_fig4"},
         "simulations/difference_of_gaussians": {"simulate", "compute_sta", "train", "fit_baseline"},
     }.items():
         path = library / f"{module}.py"
@@ -90,7 +89,7 @@ def test_nothing_runs_again_but_the_rules_that_use_an_edited_file(finished_run):
             path.write_text(before)
         assert expected <= rules, module
         if module == "barcodes":
-            assert not rules & {"simulate", "compute_sta", "train", "fit_baseline", "select_fits", "score"}
+            assert not rules & {"simulate", "compute_sta", "train", "fit_baseline"}
 
 
 def test_a_real_recording_goes_to_its_figure(tmp_path, cowley_folder):
