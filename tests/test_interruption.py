@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -85,6 +86,7 @@ def train_with_log(folder, arguments):
 
     with logged(folder / "train.log"):
         train.main(**arguments)
+        assert "torch._dynamo" not in sys.modules, "torch's compiler takes as long to import as torch"
 
 
 @pytest.fixture
