@@ -68,7 +68,7 @@ def small_network(kernel=1, **training):
     )
 
 
-LONG = {"max_steps": 1500, "patience": 1500, "n_stages": 1}
+LONG = {"max_steps": 1000, "patience": 1000, "n_stages": 1}
 """Training of a few seconds, which a test can interrupt."""
 OF_PICTURES = f"{RUN}/fits/own/pictures/factorized/n2-dall"
 """Folder of the fit to the pictures, saved twice a second."""
