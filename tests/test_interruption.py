@@ -92,9 +92,9 @@ def train_with_log(folder, arguments):
 @pytest.fixture
 def fit_pooled(sessions_run, tmp_path):
     """Function that starts the fit of the pooled sessions; its files lie in ``tmp_path``."""
-    # Its processes are copies of one process that has imported everything.
+    # Its processes are copies of one process that has imported the large libraries.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["train"])
+    context.set_forkserver_preload(["torch", "xarray", "scipy.ndimage", "scipy.optimize"])
     config = read(sessions_run / "mine.yaml")
     arguments = {
         "dataset": str(sessions_run / RUN / "data/both.nc"),
