@@ -11,6 +11,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 COMPILE := $(BIN)/python -m compileall -q -j 0 -x '/(tests?|testing)/' .venv/lib
 # The tests are read faster a second time if they are compiled, too.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist worksteal
+# Types take as long as everything else, and one core.
+LINT := { $(BIN)/mypy & types=$$!; \
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && \
+	$(BIN)/snakefmt --check Snakefile workflow rules && $(BIN)/snakemake --lint; \
+	others=$$?; wait $$types && exit $$others; }
 ANSWERS := PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.sentences
 # A run that was killed (kill -9, power loss) leaves a lock.
 UNLOCK := PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.unlock
@@ -28,18 +33,16 @@ report: .venv/run  ## Run CONFIG and write results/<run>/report.html
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) -- all build_report
 	@$(ANSWERS) $(CONFIG)
 
-test: .venv/test lint  ## Install, lint and run all tests
-	$(PYTEST)
+test: .venv/test  ## Install, lint and run all tests
+	@# Lint runs beside the tests, which often wait, and is printed after them.
+	@$(LINT) > .venv/lint.log 2>&1 & lint=$$!; \
+	$(PYTEST); tests=$$?; wait $$lint; style=$$?; cat .venv/lint.log; exit $$((tests + style))
 
 test-fast: .venv/test  ## Run the tests that are not marked slow
-	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: .venv/test  ## Style, types and Snakemake's own checks
-	@# Types take as long as everything else, and one core.
-	$(BIN)/mypy & types=$$!; \
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && \
-	$(BIN)/snakefmt --check Snakefile workflow rules && $(BIN)/snakemake --lint; \
-	others=$$?; wait $$types && exit $$others
+	@$(LINT)
 
 format: .venv/test  ## Format all code
 	$(BIN)/ruff check --fix .

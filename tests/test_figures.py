@@ -175,7 +175,7 @@ def test_a_figure_is_the_same_file_when_drawn_again(name, run, drawing, tmp_path
     assert again_png.read_bytes() == png.read_bytes()
 
 
-def test_curves_differ_in_two_of_colour_marker_and_line():
+def test_curves_differ_in_two_of_color_marker_and_line():
     styles = [plotting.style(index) for index in range(9)]
     for i, first in enumerate(styles):
         for second in styles[:i]:

@@ -63,8 +63,7 @@ def test_arrays_with_one_reading_are_read_as_written(tmp_path, images, responses
     assert (definition["layout"], definition["responses_layout"]) == (layout, responses_layout)
 
 
-@pytest.mark.parametrize("base", [0, 1])
-@pytest.mark.parametrize("kind", ["npy", "mat", "h5"])
+@pytest.mark.parametrize(("kind", "base"), [("npy", 0), ("npy", 1), ("mat", 1), ("h5", 0)])
 def test_an_index_is_read_with_its_base(tmp_path, base, kind):
     content = {"images": IMAGES, "resp": VALUES[SHOWN], "istim": SHOWN + base}
     if kind == "mat":

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import content_of, factorized, small_core
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -86,6 +86,7 @@ def test_a_neuron_alone_answers_as_it_does_among_all(name, rng):
     torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-5)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.floats(0.01, 30))
 def test_projected_images_keep_to_norm_and_limits(seed, norm):
     generator = torch.Generator().manual_seed(seed)

@@ -139,8 +139,8 @@ def test_panels_are_regions_and_their_average(regions, titles, paper):
 @pytest.mark.slow
 def test_the_workflow_makes_table_1_from_a_downloaded_supplement(site, tmp_path):
     regions = ["antolik_region1", "antolik_region2"]
-    experiment = TABLE1["experiments"][0] | {"models": ["cnn_3_layers"], "datasets": regions}
-    update = {"experiments": [experiment], "models": {"cnn_3_layers": thinned("cnn_3_layers")}}
+    experiment = TABLE1["experiments"][0] | {"models": ["ridge_rate"], "datasets": regions}
+    update = {"experiments": [experiment], "models": {"ridge_rate": thinned("ridge_rate")}}
     tiny = tmp_path / "tiny.yaml"
     tiny.write_text(yaml.safe_dump(update))
     targets = ["results/table1/tables/table1.csv", "results/table1/figures/table1.svg"]

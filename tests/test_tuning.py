@@ -171,7 +171,7 @@ def test_the_canvas_is_as_bright_and_contrasted_as_the_training_images():
     assert Canvas.of(SPACE) == CANVAS
 
 
-def test_colour_images_get_equal_channels():
+def test_color_images_get_equal_channels():
     assert blank(Canvas((3, 4, 5), 7.0, 1.0)).images.tolist() == np.full((1, 3, 4, 5), 7.0).tolist()
 
 
