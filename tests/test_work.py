@@ -6,7 +6,7 @@ from conftest import CONFIGURATIONS, REPOSITORY, resolved
 
 from whatwhere.config import plan
 from whatwhere.config.load import load
-from whatwhere.config.work import Size, duration, seconds_of_step
+from whatwhere.config.work import Size, duration, seconds_of_closed_form, seconds_of_step
 from whatwhere.models.spec import ModelSpec
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
@@ -22,6 +22,21 @@ def test_steps_take_what_was_measured():
         size = Size(row.n_neurons, row.n_images - held, held, (1, row.height, row.width), 0.2, 0, 0.0)
         estimate = seconds_of_step(model, size, ModelSpec.of(model).trained[1])
         assert 1 / 2 < estimate / row.step_s < 2, row
+
+
+@pytest.mark.parametrize(
+    ("what", "n_images", "model", "grid"),
+    [
+        ("ridge, 1000 neurons x 13 penalties", 3277, "ridge", {"ridge_l2": list(range(1, 14))}),
+        ("factorized ridge of rank 3", 5000, "factorized_ridge", {"rank": [3], "mask_l2": [3]}),
+    ],
+)
+def test_closed_forms_take_what_was_measured(what, n_images, model, grid):
+    measured = pd.read_csv(RESULTS / "bench_cpu.csv")
+    (row,) = measured[measured.what.str.startswith(what)].itertuples()
+    spec = ModelSpec.of(QUICK["models"][model] | {"grid": [grid]})
+    estimate = seconds_of_closed_form(spec, Size(1000, n_images, 0, (1, 48, 48), 0.2, 0, 0.0), None)
+    assert 1 / 2 < estimate / row.ours < 2
 
 
 @pytest.mark.parametrize("rule", ["train", "fit_baseline"])

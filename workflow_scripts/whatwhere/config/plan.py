@@ -147,12 +147,12 @@ def condition_costs(config: Config, of: Mapping[str, Size]) -> pd.DataFrame:
     """
     seeds = {one["name"]: len(one["seeds"]) for one in config["experiments"]}
     rows = []
-    for row in conditions(config).itertuples():
-        model, n_seeds = config["models"][row.model], seeds[row.experiment]
+    for row in conditions(config).to_dict("records"):
+        model, n_seeds = config["models"][row["model"]], seeds[row["experiment"]]
         estimate = {"fits": n_seeds * len(settings(model)), "seconds": math.nan, "megabytes": math.nan}
-        if row.dataset in of:
-            size = of[row.dataset].subset(row.n_neurons, row.n_images)
-            patch = config["datasets"][row.dataset].get("patch")
+        if row["dataset"] in of:
+            size = of[row["dataset"]].subset(row["n_neurons"], row["n_images"])
+            patch = config["datasets"][row["dataset"]].get("patch")
             estimate["seconds"] = seconds_of_fits(model, size, n_seeds, patch)
             estimate["megabytes"] = megabytes_of_fits(model, size, n_seeds)
         rows.append(estimate)

@@ -79,7 +79,7 @@ class Size:
     def of(cls, dataset: xr.Dataset) -> Size:
         """Size of a recording that was loaded, with the splits of its first fold."""
         n_train, n_held = (int((dataset["split"].values[0] == code).sum()) for code in (TRAIN, VALIDATION))
-        shape = tuple(dataset.sizes[name] for name in ("channel", "y", "x"))
+        shape = (dataset.sizes["channel"], dataset.sizes["y"], dataset.sizes["x"])
         fraction, maximum = (dataset.attrs[name] for name in ("validation_fraction", "validation_max"))
         n_stored = dataset.sizes["image"] * math.prod(shape) + dataset["responses"].size
         return cls(
@@ -126,7 +126,7 @@ def seconds_of_fits(model: dict[str, Any], size: Size, n_seeds: int, patch: int 
     if rule == "fit_ensemble":
         return JOB
     if rule == "fit_baseline":
-        one = _closed_form(spec, size, patch) * (2 if spec.refit else 1)
+        one = seconds_of_closed_form(spec, size, patch) * (2 if spec.refit else 1)
         return JOB + n_seeds * one
     schedule = spec.trained[1].with_steps(size.n_train)
     n_steps = schedule.max_steps * (1 if schedule.schedule == "one_cycle" else STOPPED)
@@ -171,8 +171,8 @@ def _forward(model: dict[str, Any], core: dict[str, Any] | None, size: Size) -> 
     return products + size.n_neurons * channels * places, values
 
 
-def _closed_form(spec: ModelSpec, size: Size, patch: int | None) -> float:
-    """Seconds of all settings of a model that is not trained."""
+def seconds_of_closed_form(spec: ModelSpec, size: Size, patch: int | None) -> float:
+    """Seconds of all settings of a model that is not trained, for one seed."""
     model, n_settings, n_neurons = spec.definition, len(spec.settings), size.n_neurons
     channels, height, width = _features(model, size.shape)
     n_places = height * width
@@ -189,8 +189,9 @@ def _closed_form(spec: ModelSpec, size: Size, patch: int | None) -> float:
         case "localization":
             return n_neurons * n_places * len(model["smoothness"]) * len(model["extent"]) * LOCALIZATION
         case "factorized_ridge":
-            one = n_neurons * (channels**2 + n_places**2) * smaller
-            return (n_settings * 10 * one + decomposition) / PRODUCTS
+            # Four alternations for a new pair of mask and features, and two for each pair before it.
+            rounds = sum(one["rank"] * (one["rank"] + 3) for one in spec.settings)
+            return (2 * rounds * n_neurons * n_features**2 + n_features**2 * size.n_images) / PRODUCTS
         case _:
             return (10 * decomposition + n_settings * n_neurons * smaller * larger) / PRODUCTS
 
