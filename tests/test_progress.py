@@ -5,6 +5,8 @@ import logging
 from types import SimpleNamespace
 
 import pytest
+from conftest import REPOSITORY
+from repository_copy import snakemake
 from snakemake_interface_logger_plugins.common import LogEvent
 
 import snakemake_logger_plugin_whatwhere as plugin
@@ -127,3 +129,25 @@ def test_a_terminal_shows_one_bar_that_lines_overwrite(screen):
     assert stream.getvalue().rpartition(plugin.ERASE)[2].endswith("left · Train the model")
     handler.emit(record(None, logging.WARNING, "careful"))
     assert f"{plugin.ERASE}careful\n{plugin.ERASE}" in stream.getvalue()
+
+
+def test_fits_are_expected_where_rules_write_them_and_other_jobs_take_what_was_measured():
+    fits = plugin.expected_fits([str(REPOSITORY / "config" / "test.yaml")])
+    assert set(fits) == {"train", "fit_baseline"}
+    assert "results/test/fits/fig4/two_types_small/mean/nall-d512/fits.pt" in fits["fit_baseline"]
+    measured = plugin.measured_seconds()
+    assert measured["train"] > measured["score"] > measured["all"] == 0
+
+
+@pytest.mark.slow
+def test_snakemake_finds_the_screen_and_gives_it_what_it_needs(tmp_path):
+    config = str(REPOSITORY / "config" / "test.yaml")
+    place = ("--directory", str(tmp_path), "--configfile", config, "--cores", "2")
+    scripts = str(REPOSITORY / "workflow_scripts")
+    done = snakemake(REPOSITORY, "--dry-run", "--logger", "whatwhere", *place, PYTHONPATH=scripts)
+    assert done.returncode == 0, done.stderr
+    # A dry run writes to stdout.
+    lines = done.stdout.splitlines()
+    assert lines[0] == "Planning the jobs ..."
+    assert " jobs, about " in lines[1]
+    assert "Reason" not in done.stdout
