@@ -5,10 +5,9 @@ CONFIG ?= config/config.yaml
 # What make init writes.
 OUTPUT ?= config/mine.yaml
 BIN := .venv/bin
-# Every job is a process and loads its libraries four seconds faster if they are compiled. The first job would not
-# compile them if PYTHONDONTWRITEBYTECODE is set; pip compiles on one core only, and also the tests of libraries.
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
-COMPILE := $(BIN)/python -m compileall -q -j 0 -x '/(tests?|testing)/' .venv/lib
+# The command line of the library, and the screen of a run: progress by work, results and errors.
+WHATWHERE := PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere
+SNAKEMAKE := PYTHONPATH=workflow_scripts $(BIN)/snakemake --logger whatwhere --cores $(CORES) --configfile $(CONFIG)
 # The tests are read faster a second time if they are compiled, too.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist worksteal
 # Types take as long as everything else, and one core.
@@ -16,7 +15,6 @@ LINT := { $(BIN)/mypy & types=$$!; \
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && \
 	$(BIN)/snakefmt --check Snakefile workflow rules && $(BIN)/snakemake --lint; \
 	others=$$?; wait $$types && exit $$others; }
-ANSWERS := PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.sentences
 # A run that was killed (kill -9, power loss) leaves a lock.
 UNLOCK := PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.unlock
 
@@ -25,13 +23,13 @@ UNLOCK := PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.unlock
 
 run: .venv/run  ## Install, then run the quick configuration (or CONFIG=...) and print the answers
 	@$(UNLOCK)
-	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
-	@$(ANSWERS) $(CONFIG)
+	@$(SNAKEMAKE)
+	@$(WHATWHERE) answers $(CONFIG)
 
 report: .venv/run  ## Run CONFIG and write results/<run>/report.html
 	@$(UNLOCK)
-	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) -- all build_report
-	@$(ANSWERS) $(CONFIG)
+	@$(SNAKEMAKE) -- all build_report
+	@$(WHATWHERE) answers $(CONFIG)
 
 test: .venv/test  ## Install, lint and run all tests
 	@# Lint runs beside the tests, which often wait, and is printed after them.
@@ -54,13 +52,13 @@ docs: .venv/run  ## Write keys into config/README.md, and numbers of committed t
 	$(BIN)/python docs/write_numbers.py
 
 init: .venv/run  ## Write config/mine.yaml (OUTPUT=...) for FILES="images.npy responses.npy", to be checked by you
-	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere init $(FILES) --output $(OUTPUT)
+	@$(WHATWHERE) init $(FILES) --output $(OUTPUT)
 
 check: .venv/run  ## Validate CONFIG in seconds, without running anything
-	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.check $(CONFIG)
+	@$(WHATWHERE) check $(CONFIG)
 
-plan: .venv/run  ## Print the fits and files of CONFIG, without running anything
-	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.config.plan $(CONFIG)
+plan: .venv/run  ## Print the fits, minutes and files of CONFIG, without running anything
+	@$(WHATWHERE) plan $(CONFIG)
 
 bench: .venv/test  ## Time against the eager PyTorch baseline; results in benchmarks/results
 	OMP_NUM_THREADS=1 PYTHONPATH=workflow_scripts $(BIN)/python benchmarks/bench.py
@@ -77,16 +75,14 @@ help:  ## List the targets
 .venv/created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-	touch $@
+	@echo "Making an environment in .venv (5 s) ..."
+	@$(PYTHON) -m venv .venv
+	@touch $@
 
-.venv/run: .venv/created envs/requirements.lock envs/torch.txt
-	$(PIP) --no-deps --require-hashes -r envs/requirements.lock
-	$(PIP) -r envs/torch.txt
-	$(COMPILE)
-	touch $@
+.venv/run: .venv/created envs/install.py envs/requirements.lock envs/torch.txt
+	@$(BIN)/python envs/install.py envs/requirements.lock envs/torch.txt
+	@touch $@
 
 .venv/test: .venv/run envs/requirements-test.lock
-	$(PIP) --no-deps --require-hashes -r envs/requirements-test.lock
-	$(COMPILE)
-	touch $@
+	@$(BIN)/python envs/install.py envs/requirements-test.lock
+	@touch $@

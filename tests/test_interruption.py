@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY
 from sessions import PICTURES
 from tiny_run import RUN, command, configuration, environment, finished_files, snakemake, write_config
 

@@ -1,9 +1,9 @@
 """Answers of a run in words, made from their numbers.
 
-``python -m whatwhere.sentences config/mine.yaml`` prints the answers and the page with their figures and
-tables. The first words are a verdict over all comparisons of a question. The rest states one comparison:
-with an interval rather than without, with the paper's value rather than without, the largest population on
-the most images, and of several baselines the closest. docs/statistics.md has the rules.
+``python -m whatwhere.sentences config/mine.yaml`` prints the answers and the address of the page of the run.
+The first words are a verdict over all comparisons of a question. The rest states one comparison: with an
+interval rather than without, with the paper's value rather than without, the largest population on the most
+images, and of several baselines the closest. docs/statistics.md has the rules.
 """
 
 import sys
@@ -238,14 +238,10 @@ def main(paths: Sequence[str]) -> int:
     for row in read_table(answered).itertuples():
         print(f"\n{row.question}. {row.text}")
         print(textwrap.fill(str(row.sentence), 100, initial_indent="   ", subsequent_indent="   "))
-    print(
-        f"\nIntervals and tables are in {folder / 'pages' / 'answers.html'}, figures in {folder / 'figures'}."
-    )
+    print(f"\nAnswers, figures, datasets and tables: {(folder / 'index.html').resolve().as_uri()}")
     report = folder / "report.html"
     if report.exists() and report.stat().st_mtime >= answered.stat().st_mtime:
-        print(f"All of it is in one file, {report}.")
-    else:
-        print(f'All of it in one file, {report}, is written by: make report CONFIG="{" ".join(paths)}"')
+        print(f"All of it in one file: {report.resolve().as_uri()}")
     return 0
 
 
