@@ -48,16 +48,20 @@ EXAMPLES = FITS[FITS.example].drop_duplicates("figure")
 RESULTS = plan.results(FITS)
 PAGES = ["answers", "run", *(r[:-4] for r in RESULTS if r.endswith(".csv"))]
 PAPER_CURVES = [f"{REFERENCE}/{name}.csv" for name in ("fig3", "fig4", "fig5")]
-MODELS = {
-    name: {key: value for key, value in one.items() if key not in FIGURE_KEYS}
-    for name, one in config["models"].items()
-}
+DATASETS, MODELS = (
+    {
+        name: {key: value for key, value in one.items() if key not in FIGURE_KEYS}
+        for name, one in config[section].items()
+    }
+    for section in ("datasets", "models")
+)
 KINDS = {name: kind_of(one) for name, one in config["datasets"].items()}
 SIMULATIONS = [name for name, kind in KINDS.items() if kind.simulated]
 RECORDINGS = [name for name, kind in KINDS.items() if not kind.simulated]
 DOWNLOADED = [n for n, d in config["datasets"].items() if is_downloaded(d)]
-# Names of models in figures, and the models of the paper whose values stand beside them.
+# Names of models and datasets in figures, and the models of the paper whose values stand beside them.
 LABELS = dict(zip(FITS.model, FITS.label))
+DATASET_LABELS = dict(zip(FITS.dataset, FITS.dataset_label))
 PAPER = {model: paper for model, paper in zip(FITS.model, FITS.paper) if paper}
 
 
