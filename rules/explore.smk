@@ -76,6 +76,8 @@ rule build_explorer:
         runtime=growing(30),
     params:
         names=names_of("explored"),
+        labels=LABELS,
+        datasets=DATASET_LABELS,
         run=config["run"],
         code=code_of("build_explorer"),
     message:
