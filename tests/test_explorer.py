@@ -65,7 +65,7 @@ def build(folder, models, page):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Two models of one dataset, the first known for half of the neurons, and two fits of a model to another."""
+    """Two models of a dataset, the first known for half of the neurons, and two fits of a model to another."""
     folder = tmp_path_factory.mktemp("neurons")
     models = {
         ("first", "v1", "ridge"): described(15, 1, pictures=False),
@@ -366,7 +366,9 @@ def test_what_is_not_known_is_said_and_not_shown_empty(several, browser):
     wait(browser, lambda b: "The noise ceiling is not known" in text(b, "notice"))
     assert visible(browser, *MAPS) == [True, True, False, False]
     assert heading(browser, "ceiling") is None
-    do(browser, "named('dataset').value = 'v1'; named('model').value = 'mean'")
+    do(browser, "named('dataset').value = 'v1'")
+    wait(browser, lambda b: not ask(b, "named('notice').visible"))
+    do(browser, "named('model').value = 'mean'")
     wait(browser, lambda b: "<i>mean</i> has no masks, no exciting images, no barcodes" in text(b, "notice"))
     assert visible(browser, *MAPS[:2]) == [False, False]
     assert heading(browser, "mask on average") is None

@@ -37,15 +37,16 @@ SCRIPT = Path(__file__).parent / "explorer.js"
 """The code that runs in the browser when a user selects something."""
 
 _INTRODUCTION = """
-<b style="font-size:20px">Explorer</b> &nbsp; Every neuron is a row and a point. Click a row or a point, or drag a box
-in a map, to select neurons everywhere; with Shift the selection grows. Click a heading to sort. A color is a cell type
-where types are known, otherwise a cluster of barcodes.
+<b style="font-size:20px">Explorer</b> &nbsp; Every neuron is a row and a point. Click a row or a point,
+or drag a box in a map, to select neurons everywhere; with Shift the selection grows. Click a heading to sort.
+A color is a cell type where types are known, otherwise a cluster of barcodes.
 """
 _TERMS = """
-<b>mask on average</b>: where the model looks (orange), on the mean of the images weighted by the neuron's responses
-(gray).<br>
+<b>mask on average</b>: where the model looks (orange), on the mean of the images weighted by the neuron's
+responses (gray).<br>
 <b>exciting image</b>: the image with the largest predicted response.<br>
-<b>confirmed</b>: share of that response that a fit with another random seed predicts, too; at 1 both fits agree.<br>
+<b>confirmed</b>: share of that response that a fit with another random seed predicts, too; at 1 both fits
+agree.<br>
 <b>barcode</b>: the neuron's weights of the shared features, blue negative, red positive.<br>
 <b>correlation</b>: of predicted and measured responses to test images, averaged over repeats.<br>
 <b>ceiling</b>: the highest correlation that noise allows.<br>
