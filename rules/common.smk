@@ -61,7 +61,7 @@ RECORDINGS = [name for name, kind in KINDS.items() if not kind.simulated]
 DOWNLOADED = [n for n, d in config["datasets"].items() if is_downloaded(d)]
 # Names of models and datasets in figures, and the models of the paper whose values stand beside them.
 LABELS = dict(zip(FITS.model, FITS.label))
-DATASET_LABELS = dict(zip(FITS.dataset, FITS.dataset_label))
+DATASET_LABELS = {n: one.get("label", n) for n, one in config["datasets"].items()}
 PAPER = {model: paper for model, paper in zip(FITS.model, FITS.paper) if paper}
 
 

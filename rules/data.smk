@@ -128,6 +128,7 @@ rule describe_dataset:
         mem_mb=growing(8000),
         runtime=growing(30),
     params:
+        label=lambda wildcards: DATASET_LABELS[wildcards.dataset],
         code=code_of("describe_dataset"),
     message:
         "Describe {wildcards.dataset}"

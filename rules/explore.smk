@@ -18,6 +18,8 @@ rule plot_most_exciting:
     conda:
         "../envs/whatwhere.yaml"
     params:
+        model=lambda wildcards: LABELS[wildcards.model],
+        dataset=lambda wildcards: DATASET_LABELS[wildcards.dataset],
         code=code_of("plot_most_exciting"),
     message:
         "Draw the images that excite the neurons of {wildcards.model} on {wildcards.dataset} most"

@@ -65,7 +65,7 @@ def build(folder, models, page):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Two models of a dataset, the first known for half of the neurons, and two fits of a model to another."""
+    """Two models of a dataset, the first known for half of its neurons, and two fits to another dataset."""
     folder = tmp_path_factory.mktemp("neurons")
     models = {
         ("first", "v1", "ridge"): described(15, 1, pictures=False),

@@ -30,14 +30,14 @@ def fits(config: Config) -> pd.DataFrame:
     Returns
     -------
     Columns ``experiment``, ``dataset``, ``model``; ``path`` (files of the fit below a run's folders);
-    ``label`` and ``dataset_label`` (the names in figures) and ``paper`` (the model of the paper whose values
-    stand beside it, or an empty string); ``figure`` (an empty string if none); ``target`` and ``strategy``,
-    see :mod:`whatwhere.config.strategies`; ``family`` and its :class:`whatwhere.config.traits.Traits`; and
-    truth values. ``simulated``: the dataset is. ``barcodes``: the model has several feature weights to
-    cluster. ``example``: the paper's model with barcodes, of which figures show one. ``scaling``: the paper's
-    model fitted at several sizes. ``recording``: of the first experiment on a recorded dataset, whose models
-    that dataset's figure compares. ``drawn``: the model of these whose neurons the figure shows.
-    ``explored``: on a dataset to which a model with barcodes is fitted.
+    ``label`` (the name in figures) and ``paper`` (the model of the paper whose values stand beside it, or an
+    empty string); ``figure`` (an empty string if none); ``target`` and ``strategy``, see
+    :mod:`whatwhere.config.strategies`; ``family`` and its :class:`whatwhere.config.traits.Traits`; and truth
+    values. ``simulated``: the dataset is. ``barcodes``: the model has several feature weights to cluster.
+    ``example``: the paper's model with barcodes, of which figures show one. ``scaling``: the paper's model
+    fitted at several sizes. ``recording``: of the first experiment on a recorded dataset, whose models that
+    dataset's figure compares. ``drawn``: the model of these whose neurons the figure shows. ``explored``: on
+    a dataset to which a model with barcodes is fitted.
     """
     planned = pd.DataFrame(
         {
@@ -46,7 +46,6 @@ def fits(config: Config) -> pd.DataFrame:
             "model": model,
             "path": f"{experiment['name']}/{dataset}/{model}",
             "label": config["models"][model].get("label", model),
-            "dataset_label": config["datasets"][dataset].get("label", dataset),
             "paper": config["models"][model].get("paper", ""),
             "figure": experiment["figure"] or "",
             "target": target_of(config, dataset),
