@@ -262,11 +262,11 @@ def test_answers_say_which_share_of_fits_stopped_at_max_steps_or_at_an_edge():
     whole = ask(scores, 2)
     assert whole[["converged", "at_edge"]].to_numpy().tolist() == [[True, 0]]
     page = "".join(answer_questions.section(2, whole))
-    assert "at_edge" not in page
+    assert "at edge" not in page
     assert "not all fits" not in page
     half = (scores.model == "dense") & (scores.seed == 0)
     doubtful = ask(scores.assign(converged=~half, at_edge=half), 2)
     assert doubtful[["converged", "at_edge"]].to_numpy().tolist() == [[False, 0.25]]
     page = "".join(answer_questions.section(2, doubtful))
-    assert "<th>at_edge</th>" in page
+    assert "<th>at edge</th>" in page
     assert "not all fits" in page

@@ -49,10 +49,11 @@ def test_a_shared_filter_with_an_interval_answers_before_the_comparison_with_the
     shared = {"model": "shared", "against": ONE_BY_ONE, "n_neurons": 10, "first_all": 0.8}
     assert written(1, TOGETHER, shared) == (
         "Yes: for two_types with 1024 images, 10 neurons fitted together by 'shared' reach a FEVE of 0.80 "
-        "and the same neurons one by one 0.50 (difference 0.30, 95 % interval 0.20 to 0.40). Beside the paper: "
-        "for two_types with 1024 images, 1000 neurons fitted together by 'cnn' reach a FEVE of 0.84 and 1 "
-        "neuron alone 0.17 (the paper reports 0.89 and 0.12; of the same neurons: difference 0.74, one seed, "
-        "no interval). The interval lies above 0 in 1 of 1 comparisons; comparisons without interval: 1."
+        "and the same neurons one by one 0.50 (difference 0.30, 95 % interval 0.20 to 0.40). Beside the "
+        "paper: for two_types with 1024 images, 1000 neurons fitted together by 'cnn' reach a FEVE of 0.84 "
+        "and 1 neuron alone 0.17 (the paper reports 0.89 and 0.12; of the same neurons: difference 0.74, one "
+        "seed, no interval). The interval lies above 0 in 1 of 1 comparisons; comparisons without interval: "
+        "1."
     )
 
 

@@ -23,10 +23,10 @@ EXPLANATION = (
     "are the compared values, of the same neurons; first all is the mean over all neurons of the larger "
     "population, as the paper reports it. Doublings are horizontal distances of curves at the stated "
     "performance; recording time and responses are those of the larger population, relative to the smaller. "
-    "FEVE is the fraction of explainable variance explained. Sizes are neurons fitted jointly, and training plus "
-    "validation images; selection is the rule that selected the hyper-parameters. The last columns give the "
-    "paper's value, if the paper published one at these sizes, and the table of this run. If not all fits "
-    "converged, some stopped at max_steps, and a difference may be one of training time. at_edge is the "
+    "FEVE is the fraction of explainable variance explained. Sizes are neurons fitted jointly, and training "
+    "plus validation images; selection is the rule that selected the hyper-parameters. The last columns give "
+    "the paper's value, if the paper published one at these sizes, and the table of this run. If not all "
+    "fits converged, some stopped at max_steps, and a difference may be one of training time. At edge is the "
     "share of fits with a penalty at the edge of its grid, where a wider grid might give a better fit."
 )
 

@@ -97,9 +97,9 @@ def answers(
     baseline, or the smaller population. ``first`` and ``second`` are means over the same neurons, those of
     the smaller population; ``first_all`` is the mean over all neurons of the larger population, as the paper
     reports it. ``recording_time``, with its 95 % interval, and ``n_responses`` are those of the larger
-    population for equal performance, relative to the smaller population. ``converged`` says whether all compared fits converged, and
-    ``at_edge`` is the share of fits with a penalty at the edge of its grid. A question without an answer has
-    one row, with ``comparison`` :data:`ABSENT` and without ``value``.
+    population for equal performance, relative to the smaller population. ``converged`` says whether all
+    compared fits converged, and ``at_edge`` is the share of fits with a penalty at the edge of its grid. A
+    question without an answer has one row, with ``comparison`` :data:`ABSENT` and without ``value``.
     """
     measures = {name: measure_of(rows) for name, rows in scores.groupby("dataset")}
     measure = scores["dataset"].map(measures)

@@ -184,7 +184,8 @@ def _barcodes(rows: pd.DataFrame) -> str:
     value = decimals(low) if len(rows) == 1 else f"{decimals(low)} to {decimals(high)}, lowest"
     return (
         f"{word}: clusters of feature weights agree with the true types with an adjusted Rand index of "
-        f"{value} for '{worst['model']}' and {worst['dataset']} ({interval(worst)}; 1 is perfect, 0 is chance)."
+        f"{value} for '{worst['model']}' and {worst['dataset']} ({interval(worst)}; 1 is perfect, 0 is "
+        f"chance)."
         f"{_stopped(rows)}"
     )
 
@@ -195,15 +196,15 @@ def _exchange(rows: pd.DataFrame) -> str:
     words = ("More neurons save recording time", "More neurons save no recording time")
     time = "an unknown share" if pd.isna(row["recording_time"]) else decimals(row["recording_time"])
     name, performance = str(row["measure"]).split()[-2:]
-    count = "" if pd.isna(row["n_responses"]) else decimals(row["n_responses"])
-    responses = (
-        f" Counted in responses, neurons times images, they need {count} times as many." if count else ""
-    )
+    time_interval = interval(row, "recording_time_low", "recording_time_high")
+    responses = ""
+    if pd.notna(row["n_responses"]):
+        count = decimals(row["n_responses"])
+        responses = f" Counted in responses, neurons times images, they need {count} times as many."
     return (
         f"{verdict(known, 0, words)}: for {row['dataset']}, {row['n_neurons']:.0f} neurons recorded together "
-        f"need {time} of the recording time of {row['against']} for an equal {MEASURES[name]} of {performance} "
-        f"by '{row['model']}' ({interval(row, 'recording_time_low', 'recording_time_high')}).{responses}"
-        f"{_stopped(known)}"
+        f"need {time} of the recording time of {row['against']} for an equal {MEASURES[name]} of "
+        f"{performance} by '{row['model']}' ({time_interval}).{responses}{_stopped(known)}"
     )
 
 
