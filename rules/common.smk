@@ -72,8 +72,6 @@ OF_FIT = (
 OF_CONDITION = (
     f"{OF_FIT} and n_neurons == '{{n_neurons}}' and n_images == '{{n_images}}'"
 )
-# Labels of a figure of one model in the report.
-OF_MODEL = {name: f"{{{name}}}" for name in ("experiment", "dataset", "model")}
 
 
 pathvars:
@@ -88,6 +86,17 @@ wildcard_constraints:
     model="|".join(config["models"]),
     n_neurons="all|[0-9]+",
     n_images="all|[0-9]+",
+
+
+def of_dataset(wildcards):
+    """Labels of a figure or page of one dataset in the report."""
+    return {"dataset": DATASET_LABELS[wildcards.dataset]}
+
+
+def of_model(wildcards):
+    """Labels of a figure of one model in the report."""
+    names = {"experiment": wildcards.experiment, "model": LABELS[wildcards.model]}
+    return names | of_dataset(wildcards)
 
 
 def any_of(names):

@@ -111,7 +111,7 @@ rule describe_dataset:
             "<results>/datasets/{dataset}.html",
             caption="captions/dataset.rst",
             category="Datasets",
-            labels={"dataset": "{dataset}"},
+            labels=of_dataset,
         ),
         neurons="<results>/datasets/{dataset}.csv",
         svg="<results>/datasets/{dataset}.svg",

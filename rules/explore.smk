@@ -6,7 +6,7 @@ rule plot_most_exciting:
             "<results>/figures/most_exciting/{experiment}/{dataset}/{model}.svg",
             caption="captions/most_exciting.rst",
             category="Most exciting images",
-            labels=OF_MODEL,
+            labels=of_model,
         ),
         png="<results>/figures/most_exciting/{experiment}/{dataset}/{model}.png",
     log:

@@ -131,7 +131,7 @@ rule plot_recording:
             "<results>/figures/recording_{dataset}.svg",
             caption="captions/recording.rst",
             category="Recordings",
-            labels={"dataset": "{dataset}"},
+            labels=of_dataset,
         ),
         png="<results>/figures/recording_{dataset}.png",
     log:
@@ -165,7 +165,7 @@ rule plot_barcodes:
             "<results>/figures/barcodes/{experiment}/{dataset}/{model}.svg",
             caption="captions/barcodes.rst",
             category="Barcodes",
-            labels=OF_MODEL,
+            labels=of_model,
         ),
         png="<results>/figures/barcodes/{experiment}/{dataset}/{model}.png",
     log:
