@@ -47,9 +47,9 @@ def best(fitted: FittedModel, weights: np.ndarray) -> list[int]:
     return [int(ranked[place]) for place in [*different, *others][: min(N_SHOWN, len(ranked))]]
 
 
-def _image(ax: Axes, image: np.ndarray) -> None:
+def _image(ax: Axes, image: np.ndarray, alpha: float = 1) -> None:
     """Shows an image (channel, y, x) in gray, with a thin frame."""
-    ax.imshow(image.mean(0), cmap="gray")
+    ax.imshow(image.mean(0), cmap="gray", alpha=alpha)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set(visible=True, linewidth=0.5, color="0.6")
 
@@ -69,12 +69,12 @@ def _recording(canvas: Canvas, left: float, width: float, images: np.ndarray, me
 
 
 def _where(ax: Axes, image: np.ndarray, mask: np.ndarray, stride: int, color: str) -> None:
-    """Draws a mask (y, x) as a veil of a color over an image (channel, y, x)."""
-    _image(ax, image)
+    """Draws a mask (y, x) as a veil of a color over a pale image (channel, y, x)."""
+    _image(ax, image, alpha=0.5)
     y, x = np.array(corner(mask.shape, image.shape[1:], stride)) - stride / 2
     height, width = np.array(mask.shape) * stride
     veil = np.empty((*mask.shape, 4))
-    veil[..., :3], veil[..., 3] = to_rgb(color), 0.85 * np.abs(mask) / (np.abs(mask).max() or 1.0)
+    veil[..., :3], veil[..., 3] = to_rgb(color), np.abs(mask) / (np.abs(mask).max() or 1.0)
     ax.imshow(veil, extent=(x, x + width, y + height, y))
     ax.set(xlim=(-0.5, image.shape[2] - 0.5), ylim=(image.shape[1] - 0.5, -0.5))
 

@@ -88,7 +88,7 @@ def test_the_figure_is_drawn_from_the_table(table, tmp_path):
     paths = tmp_path / "transfer.svg", tmp_path / "transfer.png"
     plot_transfer.main(table, labels, {"target": "mine"}, *paths)
     content = paths[0].read_text()
-    for text in ("pooled", OWN_RIDGE, "doublings of images saved", "mine, 10 neurons", "edge of its grid"):
+    for text in ("pooled", OWN_RIDGE, "doublings of images saved", "mine", "10 neurons", "edge of its grid"):
         assert text in content
 
 

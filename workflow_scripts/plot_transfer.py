@@ -64,7 +64,7 @@ def main(
                 ax.axhline(0, color="0.75", linewidth=0.8, linestyle="--", zorder=0)
     for ax, target in zip(axes[0], targets, strict=True):
         n_neurons = content[content.target == target].n_neurons.max()
-        ax.set_title(f"{datasets.get(target, target)}, {n_neurons} neurons", fontsize=8)
+        ax.set_title(f"{datasets.get(target, target)}\n{n_neurons} neurons", fontsize=8)
         ax.set_xlabel("images (training + validation)" if len(shown) == 1 else "")
     plotting.figure_legend(figure, axes[0, 0], 3, paper=False)
     plotting.save(figure, svg, png, plotting.remark(plotting.labeled(content, labels)))
