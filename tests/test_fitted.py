@@ -265,8 +265,11 @@ def test_the_scripts_tell_of_every_neuron_what_the_library_does(run, tmp_path):
         assert known["neuron_id"].values.tolist() == ["a", "b", "c", "d"]
         with xr.open_dataset(run / "predictions" / "first" / "mine" / "factorized.nc") as predicted:
             np.testing.assert_array_equal(known["predicted"].T, predicted["predictions"])
-    plot_most_exciting.main(tmp_path / "neurons.nc", tmp_path / "images.svg", tmp_path / "images.png")
-    assert ">all<" in (tmp_path / "images.svg").read_text()
+    names = "network", "my neurons"
+    plot_most_exciting.main(tmp_path / "neurons.nc", *names, tmp_path / "images.svg", tmp_path / "images.png")
+    drawing = (tmp_path / "images.svg").read_text()
+    assert ">all<" in drawing
+    assert "network, my neurons" in drawing
 
 
 def test_without_averages_and_images_the_rest_is_described(run, tmp_path):

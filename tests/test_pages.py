@@ -74,6 +74,14 @@ def test_a_page_escapes_what_it_shows(tmp_path):
     assert "NaN" not in page
 
 
+def test_a_table_is_narrow_without_what_all_rows_share_and_what_is_empty():
+    rows = pd.DataFrame({"model": "ridge", "mean_feve": [0.5, 0.25], "missing": None, "n_seeds": 3})
+    page = table(rows)
+    assert "<p>In all rows: model ridge, n seeds 3.</p>" in page
+    assert page.count("<th>") == 1
+    assert "<th>mean feve</th>" in page
+
+
 def test_long_tables_are_cut_and_say_so():
     page = table(pd.DataFrame({"neuron": range(MAX_ROWS + 1)}))
     assert page.count("<tr") == MAX_ROWS + 1

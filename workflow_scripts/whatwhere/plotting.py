@@ -107,7 +107,7 @@ def labeled(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
 
 def label(model: str, n_neurons: int | None = None) -> str:
     """Name of a curve: the label, wrapped if it is long, and the population size if it is given."""
-    name = textwrap.fill(model.replace("_", " "), 28)
+    name = textwrap.fill(model, 28)
     return name if n_neurons is None else f"{name}, N = {n_neurons}"
 
 
@@ -297,10 +297,29 @@ def remark(fits: pd.DataFrame) -> str:
     return " ".join(sentences)
 
 
-def save(figure: Figure, svg: str | Path, png: str | Path, note: str = "") -> None:
-    """Writes a figure as SVG and PNG (200 dpi), with a :func:`remark` below its panels, and closes it."""
-    if note:
-        lines = textwrap.wrap(note, int(_CHARACTERS * figure.get_figwidth()))
+def clipped(fits: pd.DataFrame) -> str:
+    """Names the curves of which a figure draws mean FEVE below 0 at 0, with their lowest mean.
+
+    Parameters
+    ----------
+    fits
+        One row per neuron: columns ``model`` (labels), ``selection``, ``n_neurons``, ``n_images``, ``seed``
+        and ``feve``.
+
+    >>> fits = pd.DataFrame({"model": ["OLS", "OLS"], "selection": "median", "n_neurons": 1, "n_images": 64})
+    >>> clipped(fits.assign(seed=[0, 1], feve=[0.5, -14.72]))
+    'FEVE below 0 is drawn at 0: OLS (down to -14.7).'
+    """
+    means = fits.groupby(["model", "selection", "n_neurons", "n_images", "seed"], sort=False)["feve"].mean()
+    lowest = means.groupby("model", sort=False).min()
+    names = [f"{name} (down to {value:.1f})" for name, value in lowest.items() if value < -0.05]
+    return f"FEVE below 0 is drawn at 0: {', '.join(names)}." if names else ""
+
+
+def save(figure: Figure, svg: str | Path, png: str | Path, *notes: str) -> None:
+    """Writes a figure as SVG and PNG (200 dpi), with notes such as :func:`remark` below it, and closes it."""
+    lines = textwrap.wrap(" ".join(filter(None, notes)), int(_CHARACTERS * figure.get_figwidth()))
+    if lines:
         figure.set_figheight(figure.get_figheight() + _LINE * len(lines))
         figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=6, color=REFERENCE)
     # Legends outside the axes move with them: the layout needs a first pass to know their room.

@@ -43,7 +43,7 @@ class Design:
         """Design of a simulated dataset of the configuration, and the other keys except ``kind``."""
         shared = {field.name for field in fields(cls)} & set(definition)
         design = cls(name, **{key: definition[key] for key in shared})
-        return design, {key: definition[key] for key in definition if key not in {"kind", *shared}}
+        return design, {key: definition[key] for key in definition if key not in {"kind", "label", *shared}}
 
     @property
     def counts(self) -> dict[int, int]:
