@@ -14,7 +14,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist worksteal
 ANSWERS := PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.sentences
 
 .DEFAULT_GOAL := run
-.PHONY: run report test test-fast lint format docs init check plan bench bench-scaling clean help
+.PHONY: run report test test-fast lint format docs docs-site init check plan bench bench-scaling clean help
 
 run: .venv/run  ## Install, then run the quick configuration (or CONFIG=...) and print the answers
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
@@ -45,6 +45,9 @@ format: .venv/test  ## Format all code
 docs: .venv/run  ## Write keys into config/README.md, and numbers of committed tables into the documents
 	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.config.reference config/README.md
 	$(BIN)/python docs/write_numbers.py
+
+docs-site: .venv/docs  ## Build the documentation site in site/, and execute its tutorials
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs site
 
 init: .venv/run  ## Write config/mine.yaml (OUTPUT=...) for FILES="images.npy responses.npy", to be checked by you
 	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere init $(FILES) --output $(OUTPUT)
@@ -79,7 +82,11 @@ help:  ## List the targets
 	$(COMPILE)
 	touch $@
 
-.venv/test: .venv/run envs/requirements-test.lock
+.venv/docs: .venv/run envs/requirements-docs.lock
+	$(PIP) --no-deps --require-hashes -r envs/requirements-docs.lock
+	touch $@
+
+.venv/test: .venv/docs envs/requirements-test.lock
 	$(PIP) --no-deps --require-hashes -r envs/requirements-test.lock
 	$(COMPILE)
 	touch $@
