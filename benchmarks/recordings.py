@@ -1,28 +1,22 @@
-"""Facts of the published recordings, and the time of a fit: docs/results/recordings.csv.
+"""Numbers of neurons, images and repeats of the published recordings: docs/results/recordings.csv.
 
-    OMP_NUM_THREADS=1 PYTHONPATH=workflow_scripts python benchmarks/recordings.py MIRROR
+    PYTHONPATH=workflow_scripts python benchmarks/recordings.py MIRROR
 
-``MIRROR`` has the folders cowley2023 and antolik2016 as their publishers lay them out. Every session of macaque
-V4 is fitted once, on gray images of 44 x 44 px; the time is that of the process, on one core.
+``MIRROR`` has the folders cowley2023 and antolik2016 as their publishers lay them out.
 """
 
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from whatwhere.api import definition, fit
 from whatwhere.files import write_table
 from whatwhere.metrics import cc_max
 from whatwhere.recordings import read
 from whatwhere.recordings.cowley2023 import SESSIONS
-from whatwhere.recordings.preprocess import preprocess
 
 TABLE = Path(__file__).parents[1] / "docs" / "results" / "recordings.csv"
-MODEL = "factorized_bank"
-IMAGE = {"color": "grey", "crop": None, "size": [44, 44], "normalize": "per_pixel"}
 PUBLISHED_REPEATS = {
     **{"190925": 14, "190927": 11, "190928": 13, "190929": 15, "201025": 12},
     **{"210305": 22, "210322": 4, "210621": 16},
@@ -37,9 +31,6 @@ def v4_session(session: str, mirror: Path) -> dict[str, object]:
     responses = np.asarray(recording.responses)  # (repeat, image, neuron)
     shown = np.isfinite(responses).sum(0).mean(1)
     repeats = shown if session not in PUBLISHED_REPEATS else [PUBLISHED_REPEATS[session]]
-    images = preprocess(recording.images, IMAGE, session)
-    started = time.process_time()
-    fit(images, responses, responses_layout=("repeat", "image", "neuron"), model=definition(MODEL))
     return {
         "dataset": f"v4_{session}",
         "n_neurons": responses.shape[2],
@@ -47,7 +38,6 @@ def v4_session(session: str, mirror: Path) -> dict[str, object]:
         "fewest_repeats": int(np.min(repeats)),
         "most_repeats": int(np.max(repeats)),
         "noise_ceiling": cc_max(responses).mean(),
-        "fit_minutes": (time.process_time() - started) / 60,
     }
 
 
