@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 PYTHONPATH=workflow_scripts python benchmarks/fit_times.py
 
-Every size is fitted in a process of its own, on one core. The time is that of the processor. Run it on a quiet
-machine.
+Every size is fitted in a process of its own, on one core. The time is that of the processor. Run it on a
+quiet machine.
 """
 
 import resource
