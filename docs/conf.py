@@ -37,6 +37,8 @@ napoleon_use_rtype = False
 html_theme = "pydata_sphinx_theme"
 html_title = "whatwhere"
 html_show_sourcelink = False
+# These pages have no further pages below them.
+html_sidebars = dict.fromkeys(["index", "start", "gallery"], [])
 html_theme_options = {
     "navbar_align": "left",
     "show_prev_next": True,
