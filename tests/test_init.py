@@ -138,11 +138,9 @@ def test_a_session_in_nwb_is_read_as_written(tmp_path):
 
 
 def test_the_command_line_says_what_is_wrong_in_one_line(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["whatwhere", "init", str(tmp_path / "none.npy")])
-    assert main() == 1
+    assert main(["init", str(tmp_path / "none.npy")]) == 1
     assert "none.npy: no such file or folder" in capsys.readouterr().err
     np.savez(tmp_path / "a.npz", images=IMAGES, responses=VALUES)
     files = [str(tmp_path / "a.npz"), "--output", str(tmp_path / "mine.yaml")]
-    monkeypatch.setattr("sys.argv", ["whatwhere", "init", *files])
-    assert main() == 0
+    assert main(["init", *files]) == 0
     assert capsys.readouterr().out.startswith(f"{tmp_path}/mine.yaml is written")

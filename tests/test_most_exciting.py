@@ -35,7 +35,7 @@ def fitted_model(model, n_neurons=5, shape=SHAPE, choice=0, mean=0.0, sd=1.0, li
     return FittedModel(
         dataset="made",
         neurons=neurons.numpy(),
-        neuron_ids=[],
+        neuron_ids=neurons.tolist(),
         scores=None,
         split=np.zeros(0),
         image_space=ImageSpace(shape, None, low, high, mean, float(np.sqrt(np.prod(shape)))),

@@ -13,20 +13,19 @@ from whatwhere import sta
 from whatwhere.config.load import load as load_config
 from whatwhere.config.model_checks import validate_model
 from whatwhere.config.traits import traits_of
-from whatwhere.dataset import TEST, select_images
+from whatwhere.dataset import TEST, neuron_names, select_images
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
 from whatwhere.fitted import run
 from whatwhere.fitted.image_space import ImageSpace
-from whatwhere.fitted.model import FittedModel
+from whatwhere.fitted.model import FittedModel, named_scores
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.fitted.selection import select
 from whatwhere.metrics import scores
 from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings import to_contract
-from whatwhere.recordings.array_files import NamedArray, numeric
 from whatwhere.recordings.arrays import pair
-from whatwhere.recordings.in_memory import as_array
+from whatwhere.recordings.in_memory import as_array, as_numbers, unique_names
 from whatwhere.recordings.labels import split_names
 from whatwhere.recordings.matching import order_by_name
 from whatwhere.recordings.recording import Recording, to_float32
@@ -139,7 +138,7 @@ def fit(
     return FittedModel(
         dataset=data.attrs["name"],
         neurons=neurons,
-        neuron_ids=[str(neuron) for neuron in neurons],
+        neuron_ids=neuron_names(data, neurons),
         scores=_score(data, seed_fit),
         split=data["split"].values[0],
         image_space=ImageSpace.of(stored, seed_fit.standardize(stored), data.attrs),
@@ -199,8 +198,8 @@ def as_dataset(
 ) -> xr.Dataset:
     """Arrays in the form of :mod:`whatwhere.dataset`; parameters and errors as for :func:`fit`."""
     found = pair(
-        _numbers(images, "images"),
-        _numbers(responses, "responses"),
+        as_numbers(images, "images"),
+        as_numbers(responses, "responses"),
         (images_layout, responses_layout),
         ("images_layout", "responses_layout"),
         ("images", "responses"),
@@ -218,7 +217,7 @@ def as_dataset(
         images=to_float32(found.images),
         responses=to_float32(found.responses[found.order].swapaxes(0, 1)),
         split=labels,
-        neurons=None,
+        neurons=unique_names(found.neurons),
         source="arrays in memory",
         citation="",
         repeat_averages=False,
@@ -228,15 +227,10 @@ def as_dataset(
     return to_contract(recording, "arrays", "arrays", normalize, SPLIT | {"seed": seed})
 
 
-def _numbers(values: Any, name: str) -> NamedArray:
-    array = as_array(values, name)
-    return array._replace(values=numeric(array.values, name))
-
-
 def _score(data: xr.Dataset, fit: SeedFit) -> pd.DataFrame:
     test = np.flatnonzero(data["split"].values[0] == TEST)
     predictions = fit.predict(select_images(data, test))
-    table = pd.DataFrame(scores(predictions, data["responses"].values[:, test], noise_free=False))
-    table.insert(0, "seed", fit.seed)
-    table.insert(1, "neuron", fit.neurons)
-    return table
+    rated = scores(predictions, data["responses"].values[:, test], noise_free=False)
+    return named_scores(
+        {"seed": np.full(len(fit.neurons), fit.seed)} | rated, neuron_names(data, fit.neurons)
+    )

@@ -31,6 +31,7 @@ that the images of a split show, fewer than the pixels of the images where crops
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import netCDF4
 import numpy as np
@@ -225,6 +226,12 @@ def repeat_mean(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray) ->
         own = piece[:, :, neurons]
         mean[inside] = own[0] if len(own) == 1 else mean_of_repeats(own)
     return mean
+
+
+def neuron_names(dataset: xr.Dataset, neurons: np.ndarray) -> list[Any]:
+    """Names of neurons (neuron,) in the recording; the indices themselves if the recording names none."""
+    names = dataset["neuron_id"].values[neurons] if "neuron_id" in dataset.coords else neurons
+    return names.tolist()
 
 
 def shared_kernel(dataset: xr.Dataset) -> np.ndarray | None:

@@ -4,7 +4,6 @@ All guesses about files live here, and are written down as keys that the user co
 """
 
 import re
-from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -337,10 +336,6 @@ def init(files: Sequence[str], output: Path) -> list[str]:
     return [f"{output} is written; this is what it reads:", *check([output])]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run :func:`init` from the command line; exit code 1 after one line if it refuses."""
-    parser = ArgumentParser("whatwhere init", description="Write the configuration of a recording.")
-    parser.add_argument("files", nargs="+", help="arrays; pictures with a table or arrays; or an NWB file")
-    parser.add_argument("--output", type=Path, default=Path("config/mine.yaml"), help="file to write")
-    options = parser.parse_args(arguments)
-    return report(lambda: init(options.files, options.output))
+def main(files: Sequence[str], output: Path) -> int:
+    """Runs :func:`init` and prints its lines; exit code 1 after one line if it refuses."""
+    return report(lambda: init(files, output))

@@ -9,11 +9,11 @@ import pandas as pd
 import xarray as xr
 
 from whatwhere.config.files import condition_sizes
-from whatwhere.dataset import open_dataset, select_images
+from whatwhere.dataset import neuron_names, open_dataset, select_images
 from whatwhere.errors import UserError
 from whatwhere.files import read_table, read_tensors
 from whatwhere.fitted.image_space import ImageSpace
-from whatwhere.fitted.model import FittedModel, together
+from whatwhere.fitted.model import FittedModel, named_scores, together
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.metrics import SCORES
 from whatwhere.sessions import PooledRecordings
@@ -117,15 +117,15 @@ def assemble(
         & (scores.seed == seed)
     ]
     # A size that equals "all" has its rows twice.
-    mine = mine.drop_duplicates("neuron")[["seed", "neuron", *SCORES]].reset_index(drop=True)
+    mine = mine.drop_duplicates("neuron").set_index("neuron").loc[neurons, ["seed", *SCORES]]
     images, pooled = select_images(data, subset.train), PooledRecordings.of(data)
     recording = None if pooled is None else pooled.images[subset.train]
-    names = data["neuron_id"].values[neurons] if "neuron_id" in data.coords else neurons
+    names = neuron_names(data, neurons)
     return FittedModel(
         dataset=data.attrs["name"],
         neurons=neurons,
-        neuron_ids=[str(name) for name in names],
-        scores=mine.astype(dict.fromkeys(SCORES, np.float64)),
+        neuron_ids=names,
+        scores=named_scores(mine.astype(dict.fromkeys(SCORES, np.float64)).to_dict("list"), names),
         split=data["split"].values[seed % data.sizes["fold"]],
         image_space=ImageSpace.of(images, fit.standardize(images, recording), data.attrs),
         seed_fits=(fit,),

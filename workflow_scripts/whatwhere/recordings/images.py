@@ -220,7 +220,8 @@ def _from_array(definition: dict[str, Any], files: list[str], name: str) -> Rows
     stored, key = read_array(location), f"{name}.responses_layout"
     if "image_of_presentation" not in definition:
         counted = ("image", len(files))
-        values, labels, reading = arrange_responses(stored, counted, layout, key, location)
+        values, names, reading = arrange_responses(stored, counted, layout, key, location)
+        labels = names["first"]
         if labels is not None and labels.dtype.kind in "OSU":
             index, how = match(names_of(labels), files, location)
             how = f"images by {how}"
