@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -11,11 +10,12 @@ LIBRARY = str(ROOT / "workflow_scripts")
 # The reference imports the library here; tutorials run in processes of their own, with one thread each.
 sys.path.insert(0, LIBRARY)
 os.environ |= {"PYTHONPATH": LIBRARY, "OMP_NUM_THREADS": "1"}
+import whatwhere  # noqa: E402
 
 project = "whatwhere"
 author = "the whatwhere developers"
 copyright = author
-release = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+release = whatwhere.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 

@@ -60,13 +60,15 @@ def test_the_conda_environment_has_everything_the_library_imports():
 
 
 def test_the_version_is_stated_in_one_place():
-    stated = re.search(r'^version = "(.*)"', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)[1]
+    import whatwhere
+
     # Changes that are not released have no version.
     latest = re.search(r"^## (\d\S*) ?(.*)$", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
     citation = read(REPOSITORY / "CITATION.cff")
-    assert stated == latest[1]
+    assert whatwhere.__version__ == latest[1]
     assert latest[2] == f"({citation['date-released']})"
     assert "version" not in citation
+    assert 'dynamic = ["version"]' in (REPOSITORY / "pyproject.toml").read_text()
 
 
 def test_forms_and_the_workflow_of_the_repository_are_readable():
