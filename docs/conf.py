@@ -38,7 +38,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "whatwhere"
 html_show_sourcelink = False
 # These pages have no further pages below them.
-html_sidebars = dict.fromkeys(["index", "start", "gallery"], [])
+html_sidebars: dict[str, list[str]] = {"index": [], "start": [], "gallery": []}
 html_theme_options = {
     "navbar_align": "left",
     "show_prev_next": True,

@@ -1,5 +1,6 @@
 import pkgutil
 import re
+import tomllib
 
 import pytest
 import yaml
@@ -54,8 +55,10 @@ def test_the_conda_environment_has_the_pins_of_the_lock():
 
 def test_the_conda_environment_has_everything_the_library_imports():
     environment = (ENVIRONMENTS / "whatwhere.yaml").read_text()
-    direct = re.findall(r'^  "([\w-]+)', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
-    assert set(direct) >= {"numpy", "torch"}
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    needed = [*project["dependencies"], *project["optional-dependencies"]["plots"]]
+    direct = [re.match(r"[\w-]+", name)[0] for name in needed]
+    assert set(direct) >= {"numpy", "torch", "bokeh"}
     assert [name for name in direct if f"- {name}==" not in environment] == []
 
 
