@@ -26,7 +26,7 @@ myst_enable_extensions = ["attrs_inline", "colon_fence"]
 
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 180
+nb_execution_timeout = 600
 nb_merge_streams = True
 
 autodoc_member_order = "bysource"
