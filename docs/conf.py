@@ -37,6 +37,7 @@ napoleon_use_rtype = False
 html_theme = "pydata_sphinx_theme"
 html_title = "whatwhere"
 html_show_sourcelink = False
+html_domain_indices = False
 # These pages have no further pages below them.
 html_sidebars: dict[str, list[str]] = {"index": [], "start": [], "gallery": []}
 html_theme_options = {
