@@ -56,4 +56,4 @@ if __name__ == "__main__":
         sizes = dict(zip(["n_neurons", "n_images", "width"], size, strict=True))
         rows.append(sizes | {"minutes": minutes, "peak_gb": gigabytes})
         print(rows[-1], flush=True)
-    write_table(pd.DataFrame(rows), TABLE)
+        write_table(pd.DataFrame(rows), TABLE)
