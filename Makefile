@@ -19,7 +19,7 @@ LINT := { $(BIN)/mypy & types=$$!; \
 UNLOCK := PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.unlock
 
 .DEFAULT_GOAL := run
-.PHONY: run report test test-fast lint format docs init check plan bench bench-scaling clean help
+.PHONY: run report test test-fast lint format docs docs-site init check plan bench bench-scaling clean help
 
 run: .venv/run  ## Install, then run the quick configuration (or CONFIG=...) and print the answers
 	@$(UNLOCK)
@@ -50,6 +50,9 @@ format: .venv/test  ## Format all code
 docs: .venv/run  ## Write keys into config/README.md, and numbers of committed tables into the documents
 	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.config.reference config/README.md
 	$(BIN)/python docs/write_numbers.py
+
+docs-site: .venv/docs  ## Build the documentation site in site/, and execute its tutorials
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs site
 
 init: .venv/run  ## Write config/mine.yaml (OUTPUT=...) for FILES="images.npy responses.npy", to be checked by you
 	@$(WHATWHERE) init $(FILES) --output $(OUTPUT)
@@ -83,6 +86,10 @@ help:  ## List the targets
 	@$(BIN)/python envs/install.py envs/requirements.lock envs/torch.txt
 	@touch $@
 
-.venv/test: .venv/run envs/requirements-test.lock
+.venv/docs: .venv/run envs/requirements-docs.lock
+	@$(BIN)/python envs/install.py envs/requirements-docs.lock
+	@touch $@
+
+.venv/test: .venv/docs envs/requirements-test.lock
 	@$(BIN)/python envs/install.py envs/requirements-test.lock
 	@touch $@
