@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +51,11 @@ def test_published_files_are_read_from_a_mirror_and_never_downloaded(tmp_path, c
     assert "none" in capsys.readouterr().err
 
 
-def test_the_quick_configuration_is_checked_without_arguments(capsys):
+def test_the_quick_configuration_is_checked_without_arguments(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert main([]) == 0
     printed = capsys.readouterr().out
-    assert "simulated_dog: 200 neurons" in printed
+    assert "simulated_dog: 100 neurons" in printed
     assert "all keys in full: results/quick/check.yaml\n" in printed
     complete, expected = read(Path("results/quick/check.yaml")), load([]).config
     assert complete["experiments"] == expected["experiments"]
@@ -62,13 +64,15 @@ def test_the_quick_configuration_is_checked_without_arguments(capsys):
         assert complete[section] == {name: expected[section][name] for name in used}
 
 
-def test_the_check_ends_with_the_number_of_fits(tmp_path, capsys):
+def test_the_check_ends_with_the_number_of_fits_their_time_and_disk(tmp_path, capsys):
     definition = write_arrays(tmp_path)
     changes = {"seeds": [0, 1, 2], "n_images": [20, "all"], "datasets": ["mine"]}
     assert main([mine(tmp_path, definition, experiments=[experiment(**changes)])]) == 0
     # Three seeds of two sizes, with two settings of the grid.
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == "12 fits, one per size, seed and setting, of 1 models to mine"
+    assert re.fullmatch(
+        r"1 models, 1 datasets, 12 fits of .*; about \d+ (s|min) on one core of .* and \d+ MB", last
+    )
 
 
 def test_what_is_suspicious_is_a_warning(tmp_path, caplog):

@@ -13,13 +13,14 @@ from whatwhere.config.files import Config, dump, size
 from whatwhere.config.kinds import kind_of
 from whatwhere.config.load import load as load_config
 from whatwhere.config.model_checks import check_size
-from whatwhere.config.plan import conditions, used
+from whatwhere.config.plan import cost, sizes, summary, used
 from whatwhere.config.schema import Sources
+from whatwhere.config.work import Size
 from whatwhere.dataset import repeat_mean
 from whatwhere.description import overview
 from whatwhere.errors import UserError
 from whatwhere.files import atomic
-from whatwhere.models.spec import ModelSpec, settings
+from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings import load
 from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.pooled import pool
@@ -38,7 +39,7 @@ def check(paths: Sequence[str | Path]) -> list[str]:
     Returns
     -------
     Facts about the datasets of the experiments, a line each; then where the configuration is written in full;
-    at last what is fitted.
+    at last what is fitted, and the time and disk that it takes.
 
     Raises
     ------
@@ -47,9 +48,9 @@ def check(paths: Sequence[str | Path]) -> list[str]:
     """
     loaded = load_config(paths)
     config, sources = loaded.config, loaded.sources
-    lines = [f"run {config['run']}"]
+    lines, of = [f"run {config['run']}"], sizes(config)
     for name in used(config, "datasets"):
-        lines += ["", f"dataset {name}", *(f"  {line}" for line in _dataset(name, config, sources))]
+        lines += ["", f"dataset {name}", *(f"  {line}" for line in _dataset(name, config, sources, of))]
     sections = {
         section: {name: config[section][name] for name in used(config, section)}
         for section in ("datasets", "models")
@@ -57,19 +58,11 @@ def check(paths: Sequence[str | Path]) -> list[str]:
     resolved = Path("results", config["run"], "check.yaml")
     with atomic(resolved) as path:
         path.write_text(dump(config | sections), encoding="utf-8")
-    return [*lines, "", f"all keys in full: {resolved}", "", _work(config)]
+    return [*lines, "", f"all keys in full: {resolved}", "", summary(cost(config, of))]
 
 
-def _work(config: Config) -> str:
-    """Number of fits of a run, in one line."""
-    seeds = {experiment["name"]: len(experiment["seeds"]) for experiment in config["experiments"]}
-    rows = conditions(config)
-    n_fits = sum(seeds[r.experiment] * len(settings(config["models"][r.model])) for r in rows.itertuples())
-    datasets = ", ".join(rows.dataset.unique())
-    return f"{n_fits} fits, one per size, seed and setting, of {rows.model.nunique()} models to {datasets}"
-
-
-def _dataset(name: str, config: Config, sources: Sources) -> list[str]:
+def _dataset(name: str, config: Config, sources: Sources, of: dict[str, Size]) -> list[str]:
+    """Facts about a dataset; the size of a recording is added to ``of``."""
     definition, mirror = config["datasets"][name], config["mirror"]
     if kind_of(definition).simulated:
         sizes = f"{definition['n_neurons']} neurons, {definition['n_images']} images and"
@@ -80,6 +73,7 @@ def _dataset(name: str, config: Config, sources: Sources) -> list[str]:
     loaded = {key: load(key, of, DOWNLOADS, mirror) for key, of in sessions.items()}
     dataset = pool(loaded, name) if kind_of(definition).pooled else loaded[name]
     _check_fits(dataset, name, config, sources)
+    of[name] = Size.of(dataset)
     return [f"{term}: {value}" for term, value in overview(dataset).items()]
 
 

@@ -75,8 +75,8 @@ def table(frame: pd.DataFrame) -> str:
     """
     known = frame.dropna(axis=1, how="all")
     alike = [name for name in known if len(known) > 1 and known[name].nunique(dropna=False) == 1]
-    shared = ", ".join(f"{_words(name)} {_text(known[name].iloc[0])}" for name in alike)
-    shown = known.drop(columns=alike).head(MAX_ROWS).rename(columns=_words)
+    shared = ", ".join(f"{_words(str(name))} {_text(known[name].iloc[0])}" for name in alike)
+    shown = known.drop(columns=alike).head(MAX_ROWS).rename(columns=lambda name: _words(str(name)))
     body = shown.to_html(index=False, border=0, na_rep="", float_format=number, escape=True)
     above = paragraph(f"In all rows: {shared}.") if shared else ""
     rest = paragraph(f"Rows 1 to {len(shown)} of {len(frame)}.") if len(shown) < len(frame) else ""
