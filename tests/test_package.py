@@ -38,11 +38,13 @@ except whatwhere.UserError as error:
 
 
 def test_names_of_the_package_are_those_of_its_modules():
-    from whatwhere import api, errors
+    from whatwhere import api, comparison, errors
     from whatwhere.fitted import model
 
     assert whatwhere.fit is api.fit
     assert whatwhere.load is api.load
+    assert whatwhere.compare is api.compare
+    assert whatwhere.Comparison is comparison.Comparison
     assert whatwhere.FittedModel is model.FittedModel
     assert whatwhere.UserError is errors.UserError
     assert issubclass(UserError, ValueError)

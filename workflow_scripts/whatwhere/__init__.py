@@ -5,7 +5,14 @@ from typing import Any
 
 __version__ = "1.0.0"
 
-_HOMES = {"FittedModel": "fitted.model", "UserError": "errors", "fit": "api", "load": "api"}
+_HOMES = {
+    "Comparison": "comparison",
+    "FittedModel": "fitted.model",
+    "UserError": "errors",
+    "compare": "api",
+    "fit": "api",
+    "load": "api",
+}
 """Modules of the names below; they are imported at the first use, because torch takes seconds."""
 
 __all__ = [*_HOMES]

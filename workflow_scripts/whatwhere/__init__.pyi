@@ -1,6 +1,8 @@
 # Types of the names that __init__.py imports at their first use.
+from whatwhere.api import compare as compare
 from whatwhere.api import fit as fit
 from whatwhere.api import load as load
+from whatwhere.comparison import Comparison as Comparison
 from whatwhere.errors import UserError as UserError
 from whatwhere.fitted.model import FittedModel as FittedModel
 

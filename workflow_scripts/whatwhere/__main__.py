@@ -42,7 +42,7 @@ def _fit(
     model: str | None,
     output: Path,
 ) -> int:
-    from whatwhere.api import definition, fit
+    from whatwhere.api import fit
     from whatwhere.check import report
     from whatwhere.recordings.array_files import read_array
 
@@ -52,7 +52,7 @@ def _fit(
             read_array(responses),
             images_layout=images_layout,
             responses_layout=responses_layout,
-            model=None if model is None else definition(model),
+            model=model,
         )
         fitted.save(output)
         shown = fitted.scores[["neuron", "correlation", "cc_max", "feve"]].round(3)

@@ -29,7 +29,9 @@ def facts(fitted: FittedModel) -> dict[str, str]:
         parts.append(f"{weights.shape[1]} features")
     scores = population_scores({name: fitted.scores[name].to_numpy() for name in SCORES})
     feve = scores["feve_pooled"]
-    explained = "no FEVE without explainable variance" if np.isnan(feve) else f"pooled FEVE {feve:.2f}"
+    explained = (
+        "no FEVE: it needs repeats and explainable variance" if np.isnan(feve) else f"pooled FEVE {feve:.2f}"
+    )
     return {
         "FittedModel": whole if n_seeds == 1 else f"{whole}, mean of {n_seeds} seeds",
         "images": f"{first.stored['n_images']} of {shape} (channel, y, x) to fit, "
