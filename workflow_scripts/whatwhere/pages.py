@@ -67,7 +67,7 @@ def table(frame: pd.DataFrame) -> str:
     headings wrap, and what is still wider scrolls within the page.
     """
     known = frame.dropna(axis=1, how="all")
-    alike = [name for name in known if len(known) > 1 and known[name].nunique(dropna=False) == 1]
+    alike = [str(name) for name in known if len(known) > 1 and known[name].nunique(dropna=False) == 1]
     shared = ", ".join(f"{_words(name)} {_text(known[name].iloc[0])}" for name in alike)
     shown = known.drop(columns=alike).head(MAX_ROWS).rename(columns=_words)
     body = shown.to_html(index=False, border=0, na_rep="", float_format=number, escape=True)
