@@ -48,7 +48,7 @@ MISTAKES = [
     (("run",), 3, "run: 3 has the wrong type; it must be string"),
     (("device",), "gpu", "device: 'gpu' is not allowed; use one of auto, cpu, cuda"),
     (("datasets", "Bad name"), DEFAULT["datasets"]["two_types"], "'Bad name' may hold only"),
-    ((*DATA, "n_image"), 10, "unknown key 'n_image'; allowed are kind, scales"),
+    ((*DATA, "n_image"), 10, "unknown key 'n_image'; allowed are kind, label, scales"),
     ((*DATA, "seed"), 10**30, "datasets.two_types.seed: 1000000000000000000000000000000 is greater"),
     ((*DATA, "n_images"), KeyError, "key 'n_images' is missing"),
     ((*DATA, "n_neurons"), 201, "201 is no multiple of the 2 types or scales"),

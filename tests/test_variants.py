@@ -50,6 +50,15 @@ def test_two_models_of_a_dataset_with_one_label_are_refused(tmp_path):
         load([file])
 
 
+def test_two_datasets_of_a_run_with_one_label_are_refused(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("datasets: {homogeneous: {label: two simulated cell types}}")
+    with pytest.raises(
+        UserError, match=r"datasets.homogeneous.label: .* is the label of 'two_types' in this"
+    ):
+        load([file])
+
+
 def test_cores_are_named_or_varied():
     cores = {"small": {"channels": [2], "kernels": [3]}, "large": {"like": "small", "channels": [8]}}
     models = variants({"m": {"cores": ["large", {"like": "small", "kernels": [5]}]}}, cores=cores)
