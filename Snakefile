@@ -24,3 +24,4 @@ rule all:
     input:
         collect("<results>/{result}", result=RESULTS),
         collect("<results>/pages/{page}.html", page=PAGES),
+        "<results>/index.html",

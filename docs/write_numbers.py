@@ -35,7 +35,7 @@ NO_RESULTS = [
     r"<!-- cited:.*?<!-- end of citation -->",
     r"^```.*?^```$",
     r"`[^`]+`",
-    r"\]\([^)]*\)|\b(?:arXiv|doi):\S+",
+    r"\]\([^)]*\)|<https?://\S+>|\b(?:arXiv|doi):\S+",
     r"\b\d+\.\d+\.\d+\b|\bPython \d\.\d+|\bGPL-\d\.\d",
     r"\b(?:90|95) %\s(?:confidence|credible|interval)",
     r"\b[\d.]+\s(?:minutes|hours)\b",

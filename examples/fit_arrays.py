@@ -28,6 +28,6 @@ fitted = fit(images, responses, model=model)
 print(fitted.scores[["neuron", "correlation"]].round(2).to_string(index=False))
 print("predictions", fitted.predict(images).shape)
 print("masks", fitted.masks.shape, "feature weights", fitted.feature_weights.shape)
-peaks = [np.unravel_index(mask.argmax(), mask.shape) for mask in fitted.masks]
+peaks = [np.unravel_index(mask.argmax(), mask.shape) for mask in fitted.masks.values]
 # All neurons have the same offset: the position of the shared filter in its window.
 print("mask peak minus true corner", (np.array(peaks) - corners).tolist())

@@ -1,10 +1,12 @@
 import ast
 import functools
 import hashlib
+import os
 import sys
 from pathlib import Path
 
-ROOT = Path(str(workflow.current_basedir)).parent
+# Relative, or results that were moved with the workflow would be made again.
+ROOT = Path(os.path.relpath(Path(str(workflow.current_basedir)).parent))
 SCRIPTS = ROOT / "workflow_scripts"
 REFERENCE = ROOT / "config" / "reference"
 if not SCRIPTS.is_dir():
@@ -12,7 +14,7 @@ if not SCRIPTS.is_dir():
         f"Error: {workflow.current_basedir}: the library of this workflow must lie beside its rules: "
         "clone the repository and name the clone's workflow/Snakefile"
     )
-sys.path.insert(0, str(SCRIPTS))
+sys.path.insert(0, str(SCRIPTS.resolve()))
 
 from whatwhere.config import plan
 from whatwhere.config.kinds import kind_of
@@ -48,16 +50,20 @@ EXAMPLES = FITS[FITS.example].drop_duplicates("figure")
 RESULTS = plan.results(FITS)
 PAGES = ["answers", "run", *(r[:-4] for r in RESULTS if r.endswith(".csv"))]
 PAPER_CURVES = [f"{REFERENCE}/{name}.csv" for name in ("fig3", "fig4", "fig5")]
-MODELS = {
-    name: {key: value for key, value in one.items() if key not in FIGURE_KEYS}
-    for name, one in config["models"].items()
-}
+DATASETS, MODELS = (
+    {
+        name: {key: value for key, value in one.items() if key not in FIGURE_KEYS}
+        for name, one in config[section].items()
+    }
+    for section in ("datasets", "models")
+)
 KINDS = {name: kind_of(one) for name, one in config["datasets"].items()}
 SIMULATIONS = [name for name, kind in KINDS.items() if kind.simulated]
 RECORDINGS = [name for name, kind in KINDS.items() if not kind.simulated]
 DOWNLOADED = [n for n, d in config["datasets"].items() if is_downloaded(d)]
-# Names of models in figures, and the models of the paper whose values stand beside them.
+# Names of models and datasets in figures, and the models of the paper whose values stand beside them.
 LABELS = dict(zip(FITS.model, FITS.label))
+DATASET_LABELS = {n: one.get("label", n) for n, one in config["datasets"].items()}
 PAPER = {model: paper for model, paper in zip(FITS.model, FITS.paper) if paper}
 
 
@@ -68,8 +74,6 @@ OF_FIT = (
 OF_CONDITION = (
     f"{OF_FIT} and n_neurons == '{{n_neurons}}' and n_images == '{{n_images}}'"
 )
-# Labels of a figure of one model in the report.
-OF_MODEL = {name: f"{{{name}}}" for name in ("experiment", "dataset", "model")}
 
 
 pathvars:
@@ -84,6 +88,17 @@ wildcard_constraints:
     model="|".join(config["models"]),
     n_neurons="all|[0-9]+",
     n_images="all|[0-9]+",
+
+
+def of_dataset(wildcards):
+    """Labels of a figure or page of one dataset in the report."""
+    return {"dataset": DATASET_LABELS[wildcards.dataset]}
+
+
+def of_model(wildcards):
+    """Labels of a figure of one model in the report."""
+    names = {"experiment": wildcards.experiment, "model": LABELS[wildcards.model]}
+    return names | of_dataset(wildcards)
 
 
 def any_of(names):
@@ -132,6 +147,11 @@ def code_of(script, *modules):
 def code_of_kind(script):
     """Input function: digest of a script and of the module that makes datasets of this kind."""
     return lambda wildcards: code_of(script, KINDS[wildcards.dataset].module)
+
+
+def untracked(value):
+    """A param that may change without a rerun: Snakemake compares no params that depend on inputs."""
+    return lambda wildcards, input: value
 
 
 def growing(amount):

@@ -10,7 +10,7 @@ rule download:
     conda:
         "../envs/whatwhere.yaml"
     params:
-        definition=lookup(dpath="datasets/{dataset}", within=config),
+        definition=lookup(dpath="{dataset}", within=DATASETS),
         downloads="results/downloads",
         code=code_of_kind("download"),
     message:
@@ -38,7 +38,7 @@ rule simulate:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        definition=lookup(dpath="datasets/{dataset}", within=config),
+        definition=lookup(dpath="{dataset}", within=DATASETS),
         downloads="results/downloads",
         code=code_of_kind("simulate"),
     message:
@@ -69,7 +69,7 @@ rule load_recording:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        definition=lookup(dpath="datasets/{dataset}", within=config),
+        definition=lookup(dpath="{dataset}", within=DATASETS),
         downloads="results/downloads",
         files=lambda wildcards: stamp(config["datasets"][wildcards.dataset]),
         code=code_of_kind("load_recording"),
@@ -111,7 +111,7 @@ rule describe_dataset:
             "<results>/datasets/{dataset}.html",
             caption="captions/dataset.rst",
             category="Datasets",
-            labels={"dataset": "{dataset}"},
+            labels=of_dataset,
         ),
         neurons="<results>/datasets/{dataset}.csv",
         svg="<results>/datasets/{dataset}.svg",
@@ -128,6 +128,7 @@ rule describe_dataset:
         mem_mb=growing(8000),
         runtime=growing(30),
     params:
+        label=lambda wildcards: DATASET_LABELS[wildcards.dataset],
         code=code_of("describe_dataset"),
     message:
         "Describe {wildcards.dataset}"

@@ -6,7 +6,7 @@ rule plot_most_exciting:
             "<results>/figures/most_exciting/{experiment}/{dataset}/{model}.svg",
             caption="captions/most_exciting.rst",
             category="Most exciting images",
-            labels=OF_MODEL,
+            labels=of_model,
         ),
         png="<results>/figures/most_exciting/{experiment}/{dataset}/{model}.png",
     log:
@@ -18,6 +18,8 @@ rule plot_most_exciting:
     conda:
         "../envs/whatwhere.yaml"
     params:
+        model=lambda wildcards: LABELS[wildcards.model],
+        dataset=lambda wildcards: DATASET_LABELS[wildcards.dataset],
         code=code_of("plot_most_exciting"),
     message:
         "Draw the images that excite the neurons of {wildcards.model} on {wildcards.dataset} most"
@@ -45,6 +47,8 @@ rule build_explorer:
         runtime=growing(30),
     params:
         names=names_of("explored"),
+        labels=LABELS,
+        datasets=DATASET_LABELS,
         run=config["run"],
         code=code_of("build_explorer"),
     message:

@@ -1,13 +1,19 @@
+# Parameters of figures that name models, and datasets.
+OF_MODELS = {"labels": LABELS}
+OF_DATASETS = OF_MODELS | {"datasets": DATASET_LABELS}
+
 # Figures of a whole run, by the name of rule and script: category and name in the report, inputs, parameters.
 FIGURES = {
     "plot_fig1": {
         "title": ("Figure 1", "the model"),
         "input": files_by_kind("example", "parameters", within=EXAMPLES[:1]),
+        "params": {},
     },
     "plot_fig2": {
         "title": ("Figure 2", "sharing features"),
         "input": files_by_kind("figure == 'fig2'", "scores"),
-        "params": {
+        "params": OF_MODELS
+        | {
             "shared": list(
                 FITS.query("figure == 'fig2' and shares_filter").model.unique()
             ),
@@ -17,7 +23,8 @@ FIGURES = {
         "title": ("Figure 3", "models over data sizes"),
         "input": files_by_kind("figure == 'fig3'", "scores", "parameters", "locations")
         | {"reference": f"{REFERENCE}/fig3.csv"},
-        "params": {
+        "params": OF_MODELS
+        | {
             "paper": PAPER,
             "known": list(
                 FITS.query("figure == 'fig3' and known_field and masks").model.unique()
@@ -32,6 +39,7 @@ FIGURES = {
             within=EXAMPLES,
         )
         | {"reference": f"{REFERENCE}/fig4.csv"},
+        "params": OF_MODELS,
     },
     "plot_fig5": {
         "title": ("Figure 5", "nonlinear feature spaces"),
@@ -39,11 +47,12 @@ FIGURES = {
             "figure == 'fig5'", "scores", "barcodes", "barcode_scores"
         )
         | {"reference": f"{REFERENCE}/fig5.csv"},
-        "params": {"paper": PAPER},
+        "params": OF_MODELS | {"paper": PAPER},
     },
     "plot_table1": {
         "title": ("Table 1", "mouse V1"),
         "input": {"table": "<results>/tables/table1.csv"},
+        "params": OF_DATASETS | {"simulated": SIMULATIONS},
     },
     "plot_scaling": {
         "title": ("Data scaling", "neurons against images"),
@@ -51,6 +60,7 @@ FIGURES = {
             "scaling": "<results>/tables/scaling.csv",
             "rates": "<results>/tables/exchange_rates.csv",
         },
+        "params": OF_DATASETS,
     },
     "plot_data_efficiency": {
         "title": ("Data efficiency", "inference against training"),
@@ -58,19 +68,19 @@ FIGURES = {
             "table": "<results>/tables/data_efficiency.csv",
             "reference": PAPER_CURVES,
         },
-        "params": {"paper": PAPER},
+        "params": OF_DATASETS | {"paper": PAPER},
     },
     "plot_transfer": {
         "title": ("Transfer", "gains from other recordings"),
         "input": {"table": "<results>/tables/transfer.csv"},
+        "params": OF_DATASETS,
     },
 }
 
 for name, one in FIGURES.items():
     figure = name.removeprefix("plot_")
     # A job evaluates the path of its script again, with its own params.
-    params = {"labels": LABELS, "script": name, "code": code_of(name)}
-    params |= one.get("params", {})
+    params = one["params"] | {"script": name, "code": code_of(name)}
     category, label = one["title"]
 
     rule:
@@ -121,7 +131,7 @@ rule plot_recording:
             "<results>/figures/recording_{dataset}.svg",
             caption="captions/recording.rst",
             category="Recordings",
-            labels={"dataset": "{dataset}"},
+            labels=of_dataset,
         ),
         png="<results>/figures/recording_{dataset}.png",
     log:
@@ -155,7 +165,7 @@ rule plot_barcodes:
             "<results>/figures/barcodes/{experiment}/{dataset}/{model}.svg",
             caption="captions/barcodes.rst",
             category="Barcodes",
-            labels=OF_MODEL,
+            labels=of_model,
         ),
         png="<results>/figures/barcodes/{experiment}/{dataset}/{model}.png",
     log:
@@ -167,7 +177,8 @@ rule plot_barcodes:
     conda:
         "../envs/whatwhere.yaml"
     params:
-        labels=LABELS,
+        model=lambda wildcards: LABELS[wildcards.model],
+        dataset=lambda wildcards: DATASET_LABELS[wildcards.dataset],
         code=code_of("plot_barcodes"),
     message:
         "Draw the barcodes of {wildcards.model} on {wildcards.dataset}"

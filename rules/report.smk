@@ -50,6 +50,36 @@ rule render_table:
         "../workflow_scripts/render_table.py"
 
 
+rule build_index:
+    input:
+        collect("<results>/{result}", result=RESULTS),
+        collect("<results>/pages/{page}.html", page=PAGES),
+        sentences="<results>/tables/sentences.csv",
+        captions=sorted((ROOT / "rules" / "captions").glob("*.rst")),
+        template=ROOT / "rules" / "captions" / "index.html",
+    output:
+        index="<results>/index.html",
+    log:
+        "<logs>/build_index.log",
+    group:
+        "report"
+    conda:
+        "../envs/whatwhere.yaml"
+    params:
+        results=RESULTS,
+        titles={
+            name.removeprefix("plot_"): ": ".join(one["title"])
+            for name, one in FIGURES.items()
+        },
+        labels=LABELS,
+        run=config["run"],
+        code=code_of("build_index"),
+    message:
+        "Write the first page of the run"
+    script:
+        "../workflow_scripts/build_index.py"
+
+
 rule build_report:
     input:
         collect("<results>/{result}", result=RESULTS),
@@ -66,8 +96,8 @@ rule build_report:
     conda:
         "../envs/whatwhere.yaml"
     params:
-        python=sys.executable,
-        snakefile=workflow.main_snakefile,
+        python=untracked(sys.executable),
+        snakefile=untracked(workflow.main_snakefile),
         config=config,
         code=code_of("build_report"),
     message:

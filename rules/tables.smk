@@ -118,6 +118,8 @@ rule answer_questions:
     params:
         families={name: model["family"] for name, model in config["models"].items()},
         figures={name: one["figure"] for name, one in EXPERIMENTS.items()},
+        labels=LABELS,
+        datasets=DATASET_LABELS,
         paper=PAPER,
         code=code_of("answer_questions"),
     message:

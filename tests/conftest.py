@@ -1,10 +1,14 @@
 # Large libraries are imported where they are used: the process that starts the workers needs none of them.
 import functools
+import os
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+# For all libraries and all processes that tests start: fits repeat bit by bit only with the same number of
+# threads, and more threads than cores wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared" / "data"
 _CONFIG = REPOSITORY / "config"
@@ -16,22 +20,29 @@ CONFIGURATIONS["recording.yaml"].append(REPOSITORY / "examples" / "my_recording.
 
 WHOLE_RUNS = ("sessions_run", "finished_run")
 """Fixtures that run the workflow once for all tests."""
+LONG_FILES = ("test_readme.py", "test_figures.py", "test_dag.py", "test_deployment.py", "test_explorer.py")
+"""Files of slow tests that take longest without these fixtures."""
 
 
 @functools.cache
-def resolved(name="config.yaml"):
-    """Returns a checked configuration of the repository. Tests share it: copy before a change."""
+def loaded(name):
+    """Returns a checked configuration of the repository, with its files. Tests share it."""
     from whatwhere.config.load import load
 
-    return load(CONFIGURATIONS[name]).config
+    return load(CONFIGURATIONS[name])
+
+
+def resolved(name="config.yaml"):
+    """Returns a checked configuration of the repository. Tests share it: copy before a change."""
+    return loaded(name).config
 
 
 def pytest_collection_modifyitems(items):
     """Puts long tests at the start and the middle of the list, where two workers begin."""
     slow_files = {item.path for item in items if item.get_closest_marker("slow")}
-    groups, fast = {name: [] for name in WHOLE_RUNS}, []
+    groups, fast = {name: [] for name in (*WHOLE_RUNS, *LONG_FILES)}, []
     for item in items:
-        run = next((name for name in WHOLE_RUNS if name in item.fixturenames), item.path)
+        run = next((name for name in WHOLE_RUNS if name in item.fixturenames), item.path.name)
         (groups.setdefault(run, []) if item.path in slow_files else fast).append(item)
     dealt = list(groups.values())
     first, second = ([item for group in dealt[start::2] for item in group] for start in (0, 1))
@@ -81,24 +92,16 @@ def finished_run(made_once):
 
 @pytest.fixture(scope="session")
 def sessions_run(made_once):
-    """Folder of a whole run of a user's recordings: two sessions that are pooled, and pictures."""
-    from sessions import own_recordings
+    """Folder of a run of a user's recordings: two sessions that are pooled, and pictures."""
+    from sessions import RESULTS, own_recordings
     from tiny_run import snakemake, write_config
 
     def make(folder):
         write_config(folder, own_recordings(folder))
-        run = snakemake(folder)
+        run = snakemake(folder, "--cores", "1", "--", *RESULTS)
         assert run.returncode == 0, run.stdout
 
     return made_once("sessions", make)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread():
-    """Fits repeat bit by bit only with the same number of threads."""
-    import torch
-
-    torch.set_num_threads(1)
 
 
 @pytest.fixture
@@ -161,7 +164,7 @@ def small_training(**changes):
     training = {
         "batch_size": 16,
         "learning_rate": 0.01,
-        "max_steps": 60,
+        "max_steps": 30,
         "evaluate_every": 5,
         "patience": 2,
         "burn_in": 0,

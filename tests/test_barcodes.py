@@ -12,7 +12,7 @@ def three_types(rng):
     return weights / np.linalg.norm(weights, axis=1, keepdims=True), types
 
 
-def test_barcodes_do_not_depend_on_the_sign_and_scale_that_the_factorisation_leaves_open(rng):
+def test_barcodes_do_not_depend_on_the_sign_and_scale_that_the_factorization_leaves_open(rng):
     weights, masks = rng.normal(size=(7, 4)), rng.normal(size=(7, 5, 6))
     factor = np.array([1, -1, 2, -2, 0.1, -0.1, 7])
     same = barcodes.normalize(weights / factor[:, None], masks * factor[:, None, None])

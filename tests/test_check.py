@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
@@ -6,6 +9,14 @@ from recording_files import WRITERS, write_arrays
 from tiny_run import configuration, experiment
 
 from whatwhere.check import main
+from whatwhere.config.files import read
+from whatwhere.config.load import load
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """Lets the check write below a temporary folder."""
+    monkeypatch.chdir(tmp_path)
 
 
 def mine(folder, definition, **changes):
@@ -27,7 +38,7 @@ def test_what_is_understood_of_every_kind_of_recording_is_printed(tmp_path, caps
     assert "dataset mine" in printed
     assert "Images: 40 of 1 x 10 x 12 (channel, y, x)" in printed
     assert "Neurons: 4" in printed
-    assert not (tmp_path / "results").exists()
+    assert [path.name for path in (tmp_path / "results").rglob("*.*")] == ["check.yaml"]
 
 
 def test_published_files_are_read_from_a_mirror_and_never_downloaded(tmp_path, capsys):
@@ -40,9 +51,28 @@ def test_published_files_are_read_from_a_mirror_and_never_downloaded(tmp_path, c
     assert "none" in capsys.readouterr().err
 
 
-def test_the_quick_configuration_is_checked_without_arguments(capsys):
+def test_the_quick_configuration_is_checked_without_arguments(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert main([]) == 0
-    assert "simulated_dog: 200 neurons" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "simulated_dog: 100 neurons" in printed
+    assert "all keys in full: results/quick/check.yaml\n" in printed
+    complete, expected = read(Path("results/quick/check.yaml")), load([]).config
+    assert complete["experiments"] == expected["experiments"]
+    for section in ("datasets", "models"):
+        used = {name for one in expected["experiments"] for name in one[section]}
+        assert complete[section] == {name: expected[section][name] for name in used}
+
+
+def test_the_check_ends_with_the_number_of_fits_their_time_and_disk(tmp_path, capsys):
+    definition = write_arrays(tmp_path)
+    changes = {"seeds": [0, 1, 2], "n_images": [20, "all"], "datasets": ["mine"]}
+    assert main([mine(tmp_path, definition, experiments=[experiment(**changes)])]) == 0
+    # Three seeds of two sizes, with two settings of the grid.
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(
+        r"1 models, 1 datasets, 12 fits of .*; about \d+ (s|min) on one core of .* and \d+ MB", last
+    )
 
 
 def test_what_is_suspicious_is_a_warning(tmp_path, caplog):

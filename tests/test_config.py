@@ -9,7 +9,18 @@ from whatwhere.config.files import merge, read
 from whatwhere.config.validation import validate
 from whatwhere.errors import UserError
 
-DEFAULT = resolved()
+
+def reduced(config):
+    """A configuration with the models, datasets and the experiment that the tests of this module change."""
+    models = ["mean", "ridge", "ridge_shared_patch", "cnn_one_kernel", "factorized_two_kernels"]
+    return config | {
+        "models": {name: config["models"][name] for name in (*models, "factorized_bank")},
+        "datasets": {name: config["datasets"][name] for name in ("two_types", "v1_like", "four_features")},
+        "experiments": [one for one in config["experiments"] if one["name"] == "fig4"],
+    }
+
+
+DEFAULT = reduced(resolved())
 
 
 def within(definition, path, value):
@@ -115,7 +126,7 @@ def test_the_file_that_holds_the_mistake_is_named():
 LASSO = {"family": "lasso", "input": "known_patch", "loss": "mse", "grid": [{"lasso_l1": [0.1]}]}
 TABLE1 = resolved("table1.yaml")["models"]
 
-MODELS = DEFAULT["models"]
+MODELS = resolved()["models"]
 BANK = MODELS["factorized_bank"]
 TRANSFERRED = {"model": "factorized_bank", "mode": "frozen"}
 

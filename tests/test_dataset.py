@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whatwhere import dataset
@@ -72,6 +72,7 @@ def test_statistics_and_averages_come_from_training_images_and_existing_repeats(
     np.testing.assert_allclose(data.train_responses[0], expected, rtol=1e-6)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30))
 def test_groups_are_equal_exactly_for_equal_images(contents):
     images = np.array(contents, np.float32)[:, None, None, None]

@@ -48,7 +48,7 @@ def datasets(make):
 
 
 @given(datasets())
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 def test_what_fulfils_the_contract_passes(dataset):
     check(dataset, "mine.nc")
 
@@ -65,7 +65,7 @@ DAMAGES = {
 @pytest.mark.parametrize("name", VARIABLES)
 @pytest.mark.parametrize("damage", DAMAGES)
 @given(dataset=datasets())
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=4)
 def test_every_damage_to_the_structure_is_refused_in_one_line(damage, name, dataset):
     with pytest.raises(UserError, match=r"^mine\.nc: [^\n]+$"):
         check(DAMAGES[damage](dataset, name), "mine.nc")
@@ -82,7 +82,7 @@ def test_one_impossible_value_anywhere_is_refused(name, dataset, place):
 
 
 @given(datasets(), st.integers(0, 1000))
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 def test_a_subset_never_takes_test_images_and_larger_subsets_hold_the_smaller(dataset, seed):
     split = dataset["split"].values[seed % dataset.sizes["fold"]]
     everything = choose_subset(dataset, None, None, seed)

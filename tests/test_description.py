@@ -94,7 +94,7 @@ def test_the_overview_counts_what_is_there(tiny_dataset):
 
 def describe(folder):
     paths = {name: folder / f"page.{name}" for name in ("csv", "svg", "png", "html")}
-    describe_dataset.main(folder / "data.nc", *paths.values())
+    describe_dataset.main(folder / "data.nc", "mine", *paths.values())
     return paths
 
 

@@ -44,7 +44,7 @@ def test_types_share_positions_and_differ_in_shape():
     assert not np.allclose(fields.kernels[:7], fields.kernels[7:])
 
 
-def test_location_is_the_weighted_centre_of_the_receptive_field():
+def test_location_is_the_weighted_center_of_the_receptive_field():
     fields = receptive_fields([0.6], 5, 0.0, False, 48, 17, np.random.SeedSequence(1))
     axis = np.arange(17)
     centre = np.maximum(fields.kernels, 0)

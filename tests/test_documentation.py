@@ -1,5 +1,6 @@
 import pkgutil
 import re
+import tomllib
 
 import pytest
 import yaml
@@ -54,24 +55,47 @@ def test_the_conda_environment_has_the_pins_of_the_lock():
 
 def test_the_conda_environment_has_everything_the_library_imports():
     environment = (ENVIRONMENTS / "whatwhere.yaml").read_text()
-    direct = re.findall(r'^  "([\w-]+)', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
-    assert set(direct) >= {"numpy", "torch"}
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    needed = [*project["dependencies"], *project["optional-dependencies"]["plots"]]
+    direct = [re.match(r"[\w-]+", name)[0] for name in needed]
+    assert set(direct) >= {"numpy", "torch", "bokeh"}
     assert [name for name in direct if f"- {name}==" not in environment] == []
 
 
-def test_versions_agree():
-    stated = re.search(r'^version = "(.*)"', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)[1]
-    citation = read(REPOSITORY / "CITATION.cff")
+def test_the_version_is_stated_in_one_place():
+    import whatwhere
+
     # Changes that are not released have no version.
-    latest = re.search(r"^## (\d\S*)", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
-    assert stated == citation["version"] == latest
+    latest = re.search(r"^## (\d\S*) ?(.*)$", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
+    citation = read(REPOSITORY / "CITATION.cff")
+    assert whatwhere.__version__ == latest[1]
+    assert latest[2] == f"({citation['date-released']})"
+    assert "version" not in citation
+    assert 'dynamic = ["version"]' in (REPOSITORY / "pyproject.toml").read_text()
+
+
+def test_forms_and_the_workflow_of_the_repository_are_readable():
+    folder = REPOSITORY / ".github"
+    forms = [read(path) for path in folder.glob("ISSUE_TEMPLATE/*.yml") if path.stem != "config"]
+    assert all({"name", "description", "body"} <= set(form) for form in forms)
+    assert len(forms) == 3
+    (job,) = read(folder / "workflows" / "ci.yml")["jobs"].values()
+    assert {"run": ".ci/run"} in job["steps"]
+
+
+def test_the_paper_cites_what_its_bibliography_has():
+    cited = set(re.findall(r"@(\w+)", (REPOSITORY / "paper.md").read_text(encoding="utf-8")))
+    known = set(
+        re.findall(r"^@\w+\{(\w+),", (REPOSITORY / "paper.bib").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert cited == known
 
 
 def links(text):
     return [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
 
 
-PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("config/*.md")])
+PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("config/*.md")])
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(REPOSITORY)))

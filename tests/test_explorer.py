@@ -19,6 +19,8 @@ from whatwhere.explorer_views import view
 from whatwhere.files import write_netcdf
 
 pytestmark = pytest.mark.slow
+LABELS = {"ridge": "ridge on pixels", "network": "network"}
+DATASETS = {"v1": "mouse V1", "v4": "macaque V4"}
 
 
 def described(n_neurons, seed, *, pictures, size=(30, 40)):
@@ -55,19 +57,21 @@ def build(folder, models, page):
     """Runs the script in a process of its own, as the workflow does."""
     names = [dict(zip(("experiment", "dataset", "model"), key, strict=True)) for key in models]
     paths = [str(folder / f"{'-'.join(key)}.nc") for key in models]
-    code = f"import build_explorer; build_explorer.main({paths}, {names}, 'mine', {str(page)!r})"
+    known = f"{paths}, {names}, {LABELS}, {DATASETS}, 'mine', {str(page)!r}"
+    code = f"import build_explorer; build_explorer.main({known})"
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow_scripts")}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Two models of one dataset, the second known for half of the neurons, and one of another."""
+    """Two models of a dataset, the first known for half of its neurons, and two fits to another dataset."""
     folder = tmp_path_factory.mktemp("neurons")
     models = {
         ("first", "v1", "ridge"): described(15, 1, pictures=False),
         ("first", "v1", "network"): described(30, 2, pictures=True),
         ("second", "v4", "network"): described(7, 3, pictures=True),
+        ("third", "v4", "network"): described(7, 4, pictures=True),
     }
     for (experiment, dataset, model), known in models.items():
         write_netcdf(known, folder / f"{experiment}-{dataset}-{model}.nc")
@@ -147,7 +151,7 @@ def heading(browser, title):
 
 def test_it_opens_with_all_neurons_of_the_first_model_that_has_pictures(page, files):
     assert text(page, "count") == "<b>30</b> of 30 neurons shown, <b>0</b> selected"
-    assert ask(page, "named('model').value") == "network (first)"
+    assert ask(page, "named('model').value") == "network"
     first = wait(page, rows)[0]
     known = files[1]["first", "v1", "network"]
     assert first[0] == "cell 0"
@@ -202,16 +206,16 @@ def test_a_model_that_knows_half_of_the_neurons_is_compared_by_neuron(page, file
     np.testing.assert_allclose(other[:15], ridge["correlation"], rtol=1e-4)
     assert other[15:] == [None] * 15
     do(page, "named('table').source.selected.indices = [3, 20]")
-    do(page, "named('model').value = 'ridge (first)'; named('other').value = 'network (first)'")
+    do(page, "named('model').value = 'ridge on pixels'; named('other').value = 'network'")
     wait(page, lambda b: text(b, "count") == "<b>15</b> of 15 neurons shown, <b>1</b> selected")
     assert ask(page, "named('table').source.selected.indices") == [3]
     assert text(page, "detail").count("<img") == 0
 
 
 def test_another_dataset_brings_its_own_neurons_and_models(page):
-    do(page, "named('table').source.selected.indices = [3]; named('dataset').value = 'v4'")
+    do(page, "named('table').source.selected.indices = [3]; named('dataset').value = 'macaque V4'")
     wait(page, lambda b: text(b, "count") == "<b>7</b> of 7 neurons shown, <b>0</b> selected")
-    assert ask(page, "named('model').options") == ["network (second)"]
+    assert ask(page, "named('model').options") == ["network (second)", "network (third)"]
     assert len(wait(page, rows)) == 7
 
 
@@ -233,7 +237,7 @@ def test_the_selection_is_exported_as_a_table(page, files):
     assert table["neuron"].tolist() == [8, 40]
     assert table["neuron_id"].tolist() == ["cell 4", "cell 20"]
     np.testing.assert_allclose(table["correlation"], known["correlation"].values[[4, 20]], rtol=1e-4)
-    assert table["model"].tolist() == ["network (first)"] * 2
+    assert table["model"].tolist() == ["network"] * 2
     assert table["correlation_compared"].isna().tolist() == [False, True]
 
 
@@ -322,17 +326,77 @@ def test_what_is_not_known_is_left_empty():
     assert table["correlation"].notna().all()
 
 
-def test_it_opens_beside_the_best_of_the_other_models_and_says_where_no_ceiling_is_known(tmp_path, browser):
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """A dataset without ceilings before one with ceilings, of which some models have no masks."""
     from whatwhere.explorer import write
 
-    known = described(10, 4, pictures=True).drop_vars("cc_max")
+    known = described(10, 4, pictures=True)
     views = {
+        ("noise-free", "network"): view(known.drop_vars("cc_max")),
         ("v1", "network"): view(known),
         ("v1", "mean"): view(known[["neuron_id", "measured", "predicted"]]),
         ("v1", "poor"): view(known.assign(correlation=known["correlation"] / 2).drop_vars("barcode")),
         ("v1", "good"): view(known.assign(correlation=known["correlation"] / 1.1).drop_vars("barcode")),
     }
-    write(views, "Explorer", tmp_path / "explore.html")
-    open_page(browser, tmp_path / "explore.html")
-    assert ask(browser, "[named('model').value, named('other').value]") == ["network", "good"]
-    assert ask(browser, "named('noise ceiling').title.text") == "noise ceiling: not known"
+    path = tmp_path_factory.mktemp("several") / "explore.html"
+    write(views, "Explorer", path)
+    return path
+
+
+def visible(browser, *names):
+    return [ask(browser, f"named('{name}').visible") for name in names]
+
+
+MAPS = ("visual field", "barcodes", "noise ceiling", "two models")
+
+
+def test_it_opens_on_a_dataset_with_ceilings_beside_the_best_of_the_other_models(several, browser):
+    open_page(browser, several)
+    names = "[named('dataset').value, named('model').value, named('other').value]"
+    assert ask(browser, names) == ["v1", "network", "good"]
+    assert visible(browser, *MAPS, "notice", "test images") == [True] * 4 + [False] * 2
+    axes = "[named('two models').below[0].axis_label, named('two models').left[0].axis_label]"
+    assert ask(browser, axes) == ["good", "network"]
+
+
+def test_what_is_not_known_is_said_and_not_shown_empty(several, browser):
+    open_page(browser, several)
+    do(browser, "named('dataset').value = 'noise-free'")
+    wait(browser, lambda b: "The noise ceiling is not known" in text(b, "notice"))
+    assert visible(browser, *MAPS) == [True, True, False, False]
+    assert heading(browser, "ceiling") is None
+    do(browser, "named('dataset').value = 'v1'")
+    wait(browser, lambda b: not ask(b, "named('notice').visible"))
+    do(browser, "named('model').value = 'mean'")
+    wait(browser, lambda b: "<i>mean</i> has no masks, no exciting images, no barcodes" in text(b, "notice"))
+    assert visible(browser, *MAPS[:2]) == [False, False]
+    assert heading(browser, "mask on average") is None
+    do(browser, "named('model').value = 'network'")
+    wait(browser, lambda b: not ask(b, "named('notice').visible"))
+    assert heading(browser, "mask on average") is not None
+
+
+def test_the_order_stays_when_neurons_or_another_model_are_selected(several, browser):
+    open_page(browser, several)
+    wait(browser, rows)
+    heading(browser, "correlation").click()
+    order = wait(browser, lambda b: [row[0] for row in rows(b)])
+    assert order != sorted(order)
+    do(browser, "named('table').source.selected.indices = [9]; named('model').value = 'good'")
+    wait(browser, lambda b: text(b, "count").endswith("<b>1</b> selected") and not heading(b, "barcode"))
+    assert [row[0] for row in rows(browser)] == order
+
+
+@pytest.mark.parametrize("width", [1000, 1280])
+def test_the_page_fits_the_width_of_its_frame(several, browser, width, tmp_path):
+    frame = tmp_path / "frame.html"
+    frame.write_text(f'<iframe src="{several.as_uri()}" style="width:{width}px;height:700px"></iframe>')
+    browser.get(frame.as_uri())
+    browser.switch_to.frame(browser.find_element("tag name", "iframe"))
+    wait(browser, lambda b: "shown" in text(b, "count"))
+    inner, whole = browser.execute_script(
+        "return [document.documentElement.clientWidth, document.documentElement.scrollWidth]"
+    )
+    assert whole <= inner
+    browser.switch_to.default_content()

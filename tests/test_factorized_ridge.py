@@ -115,13 +115,13 @@ def test_a_stronger_mask_penalty_gives_smoother_masks(tiny_dataset, rng):
     assert rough[1] < 0.5 * rough[0]
 
 
-def test_the_laplacian_sums_squared_differences_between_neighbours(rng):
+def test_the_laplacian_sums_squared_differences_between_neighbors(rng):
     mask = torch.from_numpy(rng.normal(size=(3, 4)).astype(np.float32))
     expected = mask.diff(dim=0).square().sum() + mask.diff(dim=1).square().sum()
     torch.testing.assert_close(mask.ravel() @ grid_laplacian(3, 4) @ mask.ravel(), expected)
 
 
-def test_a_neuron_does_not_depend_on_its_neighbours_and_a_silent_one_stays_silent(tiny_dataset, rng):
+def test_a_neuron_does_not_depend_on_its_neighbors_and_a_silent_one_stays_silent(tiny_dataset, rng):
     data, *_ = planted(tiny_dataset, rng, 100, noise=1)
     data.train_responses[:, 2] = 0
     (fit,) = fit_factorized(data, [WEAK | {"rank": 2}])

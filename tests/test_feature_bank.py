@@ -96,7 +96,7 @@ def test_a_constant_image_has_no_energy_far_from_its_border():
     assert gabor_energy(torch.ones(1, 64, 64, dtype=torch.float64), 4, 0.3)[0, 32, 32] < 1e-6
 
 
-def test_maps_are_standardised_on_the_images_they_are_told(rng):
+def test_maps_are_standardized_on_the_images_they_are_told(rng):
     images = torch.from_numpy(rng.normal(2, 3, (40, 3, 9, 11)).astype(np.float32))
     feature_bank = GaborFeatureBank((3, 9, 11), BANK)
     maps = feature_bank.standardize_on(images)

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.slow
 REFERENCE = REPOSITORY / "config" / "reference"
 FIGURES = ["fig1", "fig1 of three layers", "fig2", "fig3", "fig4", "fig5", "scaling", "barcodes"]
 FIGURES += ["barcodes of three layers"]
+DATASETS = {"homogeneous": "identical neurons", "two_types": "two types"}
 
 
 @pytest.fixture(scope="session")
@@ -87,10 +88,18 @@ def draw(name, run, svg, png):
             *(run.of("fig5", kind) for kind in ("scores", "barcodes", "barcode_scores")),
             *(REFERENCE / "fig5.csv", LABELS, PAPER, svg, png),
         ),
-        "scaling": lambda: plot_scaling.main(*run.scaling, LABELS, svg, png),
-        "barcodes": lambda: plot_barcodes.main(*barcodes, two["fields"], LABELS, svg, png),
+        "scaling": lambda: plot_scaling.main(*run.scaling, LABELS, DATASETS, svg, png),
+        "barcodes": lambda: plot_barcodes.main(
+            *barcodes, two["fields"], "factorized", DATASETS["two_types"], svg, png
+        ),
         "barcodes of three layers": lambda: plot_barcodes.main(
-            deep["barcodes"], deep["barcode_scores"], deep["fields"], LABELS, svg, png
+            deep["barcodes"],
+            deep["barcode_scores"],
+            deep["fields"],
+            "factorized",
+            "nonlinear neurons",
+            svg,
+            png,
         ),
     }[name]()
 
@@ -166,6 +175,20 @@ def test_a_figure_names_the_models_that_stopped_at_max_steps_or_at_an_edge(name,
     assert remark in " ".join(ET.parse(svg).getroot().itertext())
 
 
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("fig2", "FEVE below 0 is drawn at 0: ridge on patch (down to -"),
+        ("fig3", "FEVE below 0 is drawn at 0: "),
+        ("scaling", "identical neurons: CNN"),
+        ("barcodes", "factorized, two types"),
+    ],
+)
+def test_a_figure_says_what_is_clipped_and_names_models_and_datasets_by_labels(name, note, drawing):
+    _, svg, _ = drawing(name)
+    assert note in " ".join(ET.parse(svg).getroot().itertext())
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_the_same_file_when_drawn_again(name, run, drawing, tmp_path):
     _, svg, png = drawing(name)
@@ -175,7 +198,7 @@ def test_a_figure_is_the_same_file_when_drawn_again(name, run, drawing, tmp_path
     assert again_png.read_bytes() == png.read_bytes()
 
 
-def test_curves_differ_in_two_of_colour_marker_and_line():
+def test_curves_differ_in_two_of_color_marker_and_line():
     styles = [plotting.style(index) for index in range(9)]
     for i, first in enumerate(styles):
         for second in styles[:i]:

@@ -113,7 +113,7 @@ def test_all_seeds_are_one_model(run, photographs):
     mean = (first.predict(photographs) + second.predict(photographs)) / 2
     np.testing.assert_allclose(both.predict(photographs), mean, rtol=1e-6)
     assert both.masks.shape == first.masks.shape
-    units = [one.masks / np.abs(one.masks).sum((1, 2), keepdims=True) for one in (first, second)]
+    units = [m / np.abs(m).sum((1, 2), keepdims=True) for m in (first.arrays.masks, second.arrays.masks)]
     np.testing.assert_allclose(np.abs(both.masks), np.abs(units[0] + units[1]) / 2, atol=1e-6)
     assert both.feature_weights.shape == (4, 8)
     assert both.features(photographs[:3]).shape == (3, 8, 10, 14)
@@ -132,7 +132,7 @@ def test_features_and_weights_and_masks_make_the_drive(run, photographs):
 
 def test_locations_are_in_pixels_and_degrees_of_the_original_image(run):
     fitted = load(run, model="gaussian")
-    np.testing.assert_allclose(fitted.masks.sum((1, 2)), 1, rtol=1e-5)
+    np.testing.assert_allclose(fitted.masks.sum(("y", "x")), 1, rtol=1e-5)
     mean = torch.tensor([[0.0, 0.0], [-1, -1], [1, 1], [-1, 1]])
     fitted.seed_fits[0].model.readout.mean.copy_(mean)
     # Kernels of three pixels leave a margin of one; a pixel is two wide, and the crop starts at (2, 4).
@@ -143,7 +143,7 @@ def test_locations_are_in_pixels_and_degrees_of_the_original_image(run):
     np.testing.assert_allclose(table["x"][1:], 4 + 2 * (column + 0.5) - 0.5)
     np.testing.assert_allclose(table["y_degrees"], (table["y"] - 14.5) * 0.1)
     np.testing.assert_allclose(table["x_degrees"], (table["x"] - 19.5) * 0.1)
-    assert table["neuron_id"].tolist() == ["a", "b", "c", "d"]
+    assert table["neuron"].tolist() == ["a", "b", "c", "d"]
 
 
 @pytest.mark.parametrize("model", ["factorized", "gaussian"])
@@ -168,14 +168,14 @@ def test_what_was_fitted_in_python_is_saved_too(rng, tmp_path):
     fitted.save(tmp_path / "model.pt")
     again = load(tmp_path / "model.pt")
     np.testing.assert_array_equal(again.predict(images), fitted.predict(images))
-    assert again.locations.columns.tolist() == ["neuron", "neuron_id", "y", "x"]
+    assert again.locations.columns.tolist() == ["neuron", "y", "x"]
 
 
 def test_a_file_of_another_version_or_of_something_else_is_refused_in_one_line(run, tmp_path):
     path = tmp_path / "model.pt"
     load(run, model="gaussian").save(path)
     content = read_tensors(path)
-    for version, advice in ((1, "fit and save the model again"), (file.VERSION + 1, "update whatwhere")):
+    for version, advice in ((2, "fit and save the model again"), (file.VERSION + 1, "update whatwhere")):
         write_tensors(content | {"version": version}, path)
         with pytest.raises(UserError, match=f"has version {version} of the format.*{advice}") as error:
             load(path)
@@ -238,7 +238,7 @@ def test_a_model_without_feature_maps_says_so(rng):
 def test_experiments_run_on_a_fitted_model(run):
     fitted = load(run, model="factorized", seed="all")
     table = orientation_tuning(fitted)
-    assert table["neuron"].tolist() == [0, 1, 2, 3]
+    assert table["neuron"].tolist() == ["a", "b", "c", "d"]
     assert len(size_tuning(fitted, diameters=[2, 4], preferred=table)) == 8
 
 
@@ -260,13 +260,16 @@ def test_the_scripts_tell_of_every_neuron_what_the_library_does(run, tmp_path):
         expected = most_exciting_images(fitted, confirm=second, n_starts=N_STARTS)
         np.testing.assert_array_equal(known["image"], expected["image"])
         np.testing.assert_allclose(known["confirmed"], expected["confirmed"])
-        np.testing.assert_array_equal(known["mask"], fitted.masks)
+        np.testing.assert_array_equal(known["mask"], fitted.arrays.masks)
         np.testing.assert_array_equal(known["row"], fitted.locations["y"])
         assert known["neuron_id"].values.tolist() == ["a", "b", "c", "d"]
         with xr.open_dataset(run / "predictions" / "first" / "mine" / "factorized.nc") as predicted:
             np.testing.assert_array_equal(known["predicted"].T, predicted["predictions"])
-    plot_most_exciting.main(tmp_path / "neurons.nc", tmp_path / "images.svg", tmp_path / "images.png")
-    assert ">all<" in (tmp_path / "images.svg").read_text()
+    names = "network", "my neurons"
+    plot_most_exciting.main(tmp_path / "neurons.nc", *names, tmp_path / "images.svg", tmp_path / "images.png")
+    drawing = (tmp_path / "images.svg").read_text()
+    assert ">all<" in drawing
+    assert "network, my neurons" in drawing
 
 
 def test_without_averages_and_images_the_rest_is_described(run, tmp_path):

@@ -64,7 +64,7 @@ def test_it_is_the_mean_of_what_the_gaussian_readout_draws():
     assert module(plane[None, None]).item() == pytest.approx(0.1 - 2 * 0.2, abs=1e-4)
 
 
-def test_centre_widths_and_weights_have_the_right_gradients():
+def test_center_widths_and_weights_have_the_right_gradients():
     module = readout(2).double()
     module.initialize(start(2))
     features = torch.randn(3, *SHAPE, dtype=torch.float64)

@@ -103,7 +103,7 @@ def test_random_starts_lie_in_the_middle_and_depend_on_the_seed_alone():
     assert len(modules[0].mean.unique()) == 8
 
 
-def test_the_centre_is_a_start():
+def test_the_center_is_a_start():
     module = readout((2, 5, 7), 1, position="center")
     module.initialize(start(1))
     assert divmod(int(module.mask.detach().argmax()), 7) == (2, 3)

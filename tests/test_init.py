@@ -21,6 +21,12 @@ REPEATS = np.where(
 )
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """Lets the check of what is written write below a temporary folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 def written(folder, *files):
     """Definition that init writes for files, after a check that its pairs are the planted ones."""
     output = folder / "mine.yaml"
@@ -57,8 +63,7 @@ def test_arrays_with_one_reading_are_read_as_written(tmp_path, images, responses
     assert (definition["layout"], definition["responses_layout"]) == (layout, responses_layout)
 
 
-@pytest.mark.parametrize("base", [0, 1])
-@pytest.mark.parametrize("kind", ["npy", "mat", "h5"])
+@pytest.mark.parametrize(("kind", "base"), [("npy", 0), ("npy", 1), ("mat", 1), ("h5", 0)])
 def test_an_index_is_read_with_its_base(tmp_path, base, kind):
     content = {"images": IMAGES, "resp": VALUES[SHOWN], "istim": SHOWN + base}
     if kind == "mat":
@@ -138,11 +143,14 @@ def test_a_session_in_nwb_is_read_as_written(tmp_path):
 
 
 def test_the_command_line_says_what_is_wrong_in_one_line(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["whatwhere", "init", str(tmp_path / "none.npy")])
-    assert main() == 1
+    assert main(["init", str(tmp_path / "none.npy")]) == 1
     assert "none.npy: no such file or folder" in capsys.readouterr().err
     np.savez(tmp_path / "a.npz", images=IMAGES, responses=VALUES)
     files = [str(tmp_path / "a.npz"), "--output", str(tmp_path / "mine.yaml")]
-    monkeypatch.setattr("sys.argv", ["whatwhere", "init", *files])
-    assert main() == 0
+    assert main(["init", *files]) == 0
     assert capsys.readouterr().out.startswith(f"{tmp_path}/mine.yaml is written")
+
+
+def test_splits_that_leave_out_the_validation_images_are_completed_by_a_key(tmp_path):
+    np.savez(tmp_path / "a.npz", stimuli=IMAGES, resp=VALUES, split=np.repeat([2, 0], [10, 30]))
+    assert written(tmp_path, "a.npz")["tiers"] == {"assign": ["train"]}

@@ -1,6 +1,7 @@
 """No import runs upward: every package knows only those below it."""
 
 import ast
+import functools
 
 import pytest
 from conftest import REPOSITORY
@@ -9,6 +10,7 @@ LIBRARY = REPOSITORY / "workflow_scripts" / "whatwhere"
 LAYERS = ["config", "models", "localization", "training"]
 
 
+@functools.cache
 def imported(path):
     """Names of the library's packages and modules that a module imports."""
     names = set()

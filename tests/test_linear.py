@@ -116,7 +116,7 @@ def test_a_known_patch_is_fitted_like_a_dataset_of_that_patch():
         np.testing.assert_allclose(fit["bias"][4], reference.intercept_, atol=1e-6)
 
 
-def test_patches_belong_to_the_drawn_neurons_and_hold_shifted_centres():
+def test_patches_belong_to_the_drawn_neurons_and_hold_shifted_centers():
     dataset = population(centered=False)
     data = load_fit_data(dataset, 4, None, 0)
     centre = dataset["location"].values[data.subset.neurons]

@@ -363,7 +363,7 @@ def test_localize_needs_no_particular_number_of_starts(rng):
     assert result.posterior.shape == (7, 2, SIZE - PATCH + 1, SIZE - PATCH + 3)
 
 
-def test_kernels_on_colour_images_are_described_with_their_share_of_every_channel():
+def test_kernels_on_color_images_are_described_with_their_share_of_every_channel():
     dataset = population(300, 5)
     colour = dataset.drop_vars("images").assign(
         images=(dataset["images"].dims, np.repeat(dataset["images"].values, 3, axis=1))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import content_of, factorized, small_core
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -35,7 +35,7 @@ def fitted_model(model, n_neurons=5, shape=SHAPE, choice=0, mean=0.0, sd=1.0, li
     return FittedModel(
         dataset="made",
         neurons=neurons.numpy(),
-        neuron_ids=[],
+        neuron_ids=neurons.tolist(),
         scores=None,
         split=np.zeros(0),
         image_space=ImageSpace(shape, None, low, high, mean, float(np.sqrt(np.prod(shape)))),
@@ -86,6 +86,7 @@ def test_a_neuron_alone_answers_as_it_does_among_all(name, rng):
     torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-5)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.floats(0.01, 30))
 def test_projected_images_keep_to_norm_and_limits(seed, norm):
     generator = torch.Generator().manual_seed(seed)

@@ -248,7 +248,7 @@ def test_what_shows_no_image_is_stated(session, tmp_path, images, column, blanks
 def test_columns_give_splits_groups_covariates_and_what_is_left_out(session, tmp_path):
     session |= {
         "splits_from": "tier",
-        "tiers": {"test": ["final"]},
+        "tiers": {"test": ["final"], "assign": ["train"]},
         "groups_from": "family",
         "covariates": ["running"],
     }

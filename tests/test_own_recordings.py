@@ -147,7 +147,7 @@ def test_trials_of_withheld_tiers_are_left_out(tmp_path, caplog):
         np.testing.assert_array_equal(dataset[name], np.take(whole[name].values, left, axis))
 
 
-def test_images_of_different_sizes_and_colours_become_equal(tmp_path):
+def test_images_of_different_sizes_and_colors_become_equal(tmp_path):
     definition = write_images(tmp_path)
     Image.new("RGB", (30, 20), (50, 50, 50)).save(tmp_path / "pictures" / "3.png")
     definition["image"] = IMAGE | {"size": [8, 6]}

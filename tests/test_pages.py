@@ -5,6 +5,7 @@ import pytest
 import yaml
 from conftest import REPOSITORY
 
+import build_index
 import collect_benchmarks
 import describe_run
 import render_table
@@ -73,7 +74,57 @@ def test_a_page_escapes_what_it_shows(tmp_path):
     assert "NaN" not in page
 
 
+def test_a_table_is_narrow_without_what_all_rows_share_and_what_is_empty():
+    rows = pd.DataFrame({"model": "ridge", "mean_feve": [0.5, 0.25], "missing": None, "n_seeds": 3})
+    page = table(rows)
+    assert "<p>In all rows: model ridge, n seeds 3.</p>" in page
+    assert page.count("<th>") == 1
+    assert "<th>mean feve</th>" in page
+
+
 def test_long_tables_are_cut_and_say_so():
     page = table(pd.DataFrame({"neuron": range(MAX_ROWS + 1)}))
     assert page.count("<tr") == MAX_ROWS + 1
     assert f"Rows 1 to {MAX_ROWS} of {MAX_ROWS + 1}." in page
+
+
+CAPTIONS = sorted((REPOSITORY / "rules" / "captions").glob("*.rst"))
+
+
+def index_of(folder, results, rows):
+    """The first page of a run with these results and answers."""
+    pd.DataFrame(rows).to_csv(folder / "sentences.csv", index=False)
+    titles = {"fig1": "Figure 1: the model", "fig4": "Figure 4: two cell types"}
+    labels = {"cnn_a": "CNN <A>"}
+    template = REPOSITORY / "rules" / "captions" / "index.html"
+    paths = (folder / "sentences.csv", CAPTIONS, template, folder / "index.html")
+    build_index.main(results, titles, labels, "mine", *paths)
+    return (folder / "index.html").read_text()
+
+
+ANSWER = {"question": 3, "text": "Better?", "sentence": "Yes: a < b."}
+OPEN = {"question": 6, "text": "Others?", "sentence": "Not answered by this run: add an experiment."}
+
+
+def test_the_first_page_shows_every_figure_with_its_caption_and_links_every_result(tmp_path):
+    figures = ["fig4", "fig1", "recording_v4", "barcodes/e/d/cnn_a", "most_exciting/e/d/m"]
+    results = [*(f"figures/{name}.svg" for name in figures), "datasets/d.html", "explore.html"]
+    page = index_of(tmp_path, [*results, "tables/scores.csv"], [ANSWER, OPEN])
+    assert page.index("Figure 1: the model") < page.index("Figure 4: two cell types")
+    for path in results:
+        assert f'"{path}"' in page
+    assert "Barcodes: CNN &lt;A&gt; on d" in page
+    assert "Recording: v4" in page
+    assert page.count("<figcaption>") == len(figures)
+    assert "{{" not in page
+    assert "<strong>a</strong> Feature weights of all neurons" in page
+    assert 'href="pages/tables/scores.html"' in page
+    assert "Scores of the selected fits on test data" in page
+
+
+def test_the_first_page_sets_answers_apart_from_open_questions(tmp_path):
+    page = index_of(tmp_path, [], [ANSWER, OPEN])
+    assert "<strong>Yes:</strong> a &lt; b." in page
+    assert page.index("3. Better?") < page.index("<details") < page.index("6. Others?")
+    assert "<details" not in index_of(tmp_path, [], [ANSWER])
+    assert "explore.html" not in page

@@ -66,7 +66,7 @@ def test_opaque_pictures_need_no_background(mode):
     np.testing.assert_array_equal(pixels[0], pictures()[0])
 
 
-def test_a_transparent_colour_of_a_palette_is_transparent():
+def test_a_transparent_color_of_a_palette_is_transparent():
     stream = io.BytesIO()
     Image.fromarray(pictures()[0]).convert("P").save(stream, "PNG", transparency=0)
     with pytest.raises(UserError, match="transparent"):
@@ -85,7 +85,7 @@ def deep_png(y, x, channels):
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4])
-def test_colour_of_sixteen_bits_is_not_cut_to_eight(channels):
+def test_color_of_sixteen_bits_is_not_cut_to_eight(channels):
     with pytest.raises(UserError, match="has color of 16 bits"):
         decode_image(deep_png(7, 5, channels), "a.png")
 

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 import yaml
-from conftest import CONFIGURATIONS, REPOSITORY, resolved
+from conftest import CONFIGURATIONS, REPOSITORY, loaded, resolved
 
 from whatwhere.config import plan
 from whatwhere.config.kinds import KINDS
@@ -104,9 +104,8 @@ def test_sizes_that_do_not_rise_are_refused(sizes, tmp_path):
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_every_config_of_the_project_is_valid_and_has_a_plan(name):
-    loaded = load(CONFIGURATIONS[name])
-    config = loaded.config
-    assert resolve(config, loaded.sources) == config
+    config = loaded(name).config
+    assert resolve(config, loaded(name).sources) == config
     results = plan.results(plan.fits(config))
     assert {"tables/scores.csv", "tables/summary.csv"} <= set(results)
     assert len(set(results)) == len(results)
@@ -118,7 +117,8 @@ def test_every_config_of_the_project_is_valid_and_has_a_plan(name):
 def test_the_plan_is_printed(capsys, tmp_path):
     assert plan.main([str(REPOSITORY / "config" / "test.yaml")]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("run test: 3 fits, 6 conditions")
+    assert out.startswith("run test: 3 models, 1 datasets, 48 fits of all sizes, settings and seeds; about ")
+    assert " minutes\n" in out
     assert "figures/fig4.svg" in out
     assert plan.main([str(tmp_path / "none.yaml")]) == 1
     assert capsys.readouterr().err.startswith("Error: ")

@@ -7,7 +7,7 @@ from scipy.stats import ttest_1samp
 
 import answer_questions
 from whatwhere.files import read_table
-from whatwhere.questions import ABSENT, COLUMNS, QUESTIONS, answers, crossed_interval, interval
+from whatwhere.questions import ABSENT, COLUMNS, ONE_BY_ONE, QUESTIONS, answers, crossed_interval, interval
 from whatwhere.sentences import bounds
 
 FAMILIES = {"ridge": "ridge", "cnn": "cnn_factorized", "dense": "cnn_fully_connected"}
@@ -51,6 +51,27 @@ def test_shared_features_compare_the_largest_with_the_smallest_population_seed_b
     assert row["comparison"] == "cnn: 9 neurons fitted jointly minus 1"
     assert (row["first"], row["second"]) == pytest.approx((0.5, 0.15))
     assert row["against"] == "1 neuron"
+
+
+def test_the_published_mean_over_all_neurons_stands_beside_the_mean_over_all_neurons():
+    conditions = [("cnn", 1, 64, 0, [0.1]), ("cnn", 4, 64, 0, [0.9, 0.5, 0.7, 0.3])]
+    (row,) = ask(score_table(conditions), 1).to_dict("records")
+    assert (row["first"], row["first_all"], row["second"]) == pytest.approx((0.9, 0.6, 0.1))
+
+
+def test_a_shared_filter_is_compared_with_filters_of_the_same_neurons_seed_by_seed():
+    families = FAMILIES | {"shared": "ridge_shared"}
+    conditions = [("ridge", 2, 64, seed, [0.1, 0.3 + 0.1 * seed]) for seed in (0, 1)]
+    conditions += [("shared", 2, 64, seed, [0.5, 0.6]) for seed in (0, 1)]
+    (row,) = ask(score_table(conditions), 1, families=families).to_dict("records")
+    expected = ttest_1samp([0.35, 0.3], 0).confidence_interval()
+    assert (row["value"], row["low"], row["high"]) == pytest.approx((0.325, *expected))
+    assert (row["first"], row["second"], row["against"]) == (
+        pytest.approx(0.55),
+        pytest.approx(0.225),
+        ONE_BY_ONE,
+    )
+    assert (row["model"], row["n"], row["unit"], row["n_neurons"]) == ("shared", 2, "seeds", 2)
 
 
 def test_models_are_compared_neuron_by_neuron_at_equal_sizes():
@@ -199,6 +220,10 @@ def test_barcodes_and_exchange_rates_come_from_their_tables():
     (four,), (five,) = (ask(scores, q, **tables).to_dict("records") for q in (4, 5))
     assert (four["value"], four["n"], four["measure"]) == (pytest.approx(0.9), 2, "ari")
     assert (five["value"], five["low"], five["high"]) == (0.6, 0.5, 0.7)
+    # Eight times the neurons: three doublings, each worth 0.6 doublings of images.
+    assert five["recording_time"] == pytest.approx(2**-1.8)
+    assert (five["recording_time_low"], five["recording_time_high"]) == pytest.approx((2**-2.1, 2**-1.5))
+    assert five["n_responses"] == pytest.approx(8 * 2**-1.8)
     assert "1 to 8 neurons" in five["comparison"]
     assert (five["against"], five["n_neurons"]) == ("1 neuron", 8)
     assert five["measure"] == "exchange rate at feve 0.31"
@@ -213,7 +238,7 @@ def test_what_a_run_lacks_is_said_and_never_invented(tmp_path):
     names = ("answers.csv", "sentences.csv", "answers.html", "front.html")
     paths = {name: tmp_path / name for name in names}
     inputs = (tmp_path / "scores.csv", [], [], [], [tmp_path / "reference.csv"])
-    answer_questions.main(*inputs, {}, FAMILIES, FIGURES, *paths.values())
+    answer_questions.main(*inputs, {}, FAMILIES, FIGURES, {}, {}, *paths.values())
     table = read_table(paths["answers.csv"])
     assert table.columns.tolist() == COLUMNS
     assert table["question"].tolist() == list(QUESTIONS)
@@ -223,16 +248,25 @@ def test_what_a_run_lacks_is_said_and_never_invented(tmp_path):
         assert paths[page].read_text().count("Not answered by this run: add an experiment") == len(QUESTIONS)
 
 
+def test_readers_see_labels_of_models_and_datasets():
+    scores = score_table([(name, 10, 64, seed, [0.5, 0.6]) for name in ("cnn", "dense") for seed in (0, 1)])
+    found = answer_questions.named(
+        ask(scores, 2), {"cnn": "network", "dense": "no mask"}, {"data": "neurons"}
+    )
+    assert found[["model", "against", "dataset"]].to_numpy().tolist() == [["network", "no mask", "neurons"]]
+    assert "cnn" not in "".join(answer_questions.section(2, found))
+
+
 def test_answers_say_which_share_of_fits_stopped_at_max_steps_or_at_an_edge():
     scores = score_table([(name, 10, 64, seed, [0.5, 0.6]) for name in ("cnn", "dense") for seed in (0, 1)])
     whole = ask(scores, 2)
     assert whole[["converged", "at_edge"]].to_numpy().tolist() == [[True, 0]]
     page = "".join(answer_questions.section(2, whole))
-    assert "at_edge" not in page
+    assert "at edge" not in page
     assert "not all fits" not in page
     half = (scores.model == "dense") & (scores.seed == 0)
     doubtful = ask(scores.assign(converged=~half, at_edge=half), 2)
     assert doubtful[["converged", "at_edge"]].to_numpy().tolist() == [[False, 0.25]]
     page = "".join(answer_questions.section(2, doubtful))
-    assert "<th>at_edge</th>" in page
+    assert "<th>at edge</th>" in page
     assert "not all fits" in page

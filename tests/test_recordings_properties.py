@@ -21,6 +21,7 @@ from whatwhere.recordings.pictures import in_numeric_order
 from whatwhere.recordings.preprocess import preprocess
 from whatwhere.recordings.splits import assign, validation_share
 
+FEW = settings(deadline=None, max_examples=40)
 SHARE = st.floats(0.1, 0.4)
 CONTENTS = st.lists(st.integers(0, 40), min_size=30, max_size=200)
 
@@ -29,6 +30,7 @@ def shares(validation, test, seed, folds=2):
     return {"validation": validation, "test": test, "folds": folds, "seed": seed}
 
 
+@FEW
 @given(contents=CONTENTS, validation=SHARE, test=SHARE, seed=st.integers(0, 99))
 def test_copies_never_straddle_splits_and_shares_are_kept(contents, validation, test, seed):
     groups = np.unique(contents, return_inverse=True)[1]
@@ -42,6 +44,7 @@ def test_copies_never_straddle_splits_and_shares_are_kept(contents, validation, 
 
 
 @pytest.mark.slow
+@FEW
 @given(
     contents=CONTENTS, labels=st.lists(st.sampled_from([*SPLITS, ""]), min_size=41, max_size=41), share=SHARE
 )
@@ -64,6 +67,7 @@ def test_what_is_given_stays_and_its_copies_join_it(contents, labels, share):
 
 
 @pytest.mark.slow
+@FEW
 @given(contents=CONTENTS, seed=st.integers(0, 9))
 def test_splits_depend_on_the_seed_alone(contents, seed):
     groups = np.unique(contents, return_inverse=True)[1]
@@ -73,6 +77,7 @@ def test_splits_depend_on_the_seed_alone(contents, seed):
     np.testing.assert_array_equal(more[:3], assign(groups, None, config, "x"))
 
 
+@FEW
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=12), st.sampled_from([3, (5, 4)]))
 def test_copies_are_still_copies_after_preprocessing(contents, size):
     palette = np.random.default_rng(0).integers(0, 255, (4, 3, 9, 7)).astype(np.uint8)
@@ -81,6 +86,7 @@ def test_copies_are_still_copies_after_preprocessing(contents, size):
     np.testing.assert_array_equal(duplicate_groups(prepared), duplicate_groups(images))
 
 
+@FEW
 @given(st.integers(1, 30), st.integers(1, 30), st.floats(-1e3, 1e3, width=32))
 def test_a_constant_image_stays_constant_at_any_size(y, x, value):
     prepared = preprocess(np.full((1, 1, 9, 7), value), IMAGE | {"size": [y, x]}, "x")
@@ -122,6 +128,7 @@ def may_refuse():
     assert "\n" not in message
 
 
+@FEW
 @given(st.lists(st.text("a0b19.", max_size=6), max_size=10))
 def test_any_names_can_be_put_in_order(names):
     ordered = in_numeric_order(names)

@@ -69,13 +69,14 @@ def rated(strengths, **others):
     ("strengths", "others", "expected"),
     [
         ([0.1, 1, 10], {}, [True, False, True]),
-        # No penalty can be weaker than 0, and a single value is no grid.
+        # No penalty can be weaker than 0, and a grid of one or two values has no inside.
         ([0, 1, 10], {}, [False, False, True]),
         ([1, 1, 1], {}, [False, False, False]),
+        ([1, 1, 10], {}, [False, False, False]),
         # What is counted has no strength.
         ([1, 1, 1], {"rank": [1, 2, 3], "start": [0, 1, 2]}, [False, False, False]),
         ([0.1, 1, 10], {"feature_l1": [1, 2, 3]}, [True, False, True]),
-        ([0, 1, 10], {"feature_l1": [2, 1, 1]}, [True, True, True]),
+        ([0, 1, 10], {"feature_l1": [3, 1, 2]}, [True, True, True]),
     ],
 )
 def test_a_penalty_is_at_the_edge_if_no_stronger_or_no_weaker_one_was_tried(strengths, others, expected):
@@ -87,9 +88,10 @@ def test_a_penalty_is_at_the_edge_if_no_stronger_or_no_weaker_one_was_tried(stre
     ("strengths", "converged", "expected"),
     [([3, 1, 2], 1, []), ([1, 2, 3], 1, ["edge of its grid"]), ([3, 1, 2], 0, ["stopped at max_steps"])],
 )
-def test_the_log_warns_of_what_was_selected_but_stopped_or_at_an_edge(
+def test_the_log_names_what_was_selected_but_stopped_or_at_an_edge(
     strengths, converged, expected, tmp_path, caplog
 ):
+    caplog.set_level("INFO")
     content = rated(strengths)
     content["converged"][:] = converged
     content.to_netcdf(tmp_path / "validation.nc")

@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 
 import answer_questions
 from whatwhere import sentences
-from whatwhere.questions import ABSENT, COLUMNS, QUESTIONS
+from whatwhere.questions import ABSENT, COLUMNS, ONE_BY_ONE, QUESTIONS
 
 DIFFERENCE = {"comparison": "cnn minus dense", "model": "cnn", "against": "dense", "dataset": "two_types"}
 DIFFERENCE |= {"selection": "population", "n_neurons": 100, "n_images": 1024, "measure": "feve"}
@@ -15,7 +15,8 @@ DIFFERENCE |= {"value": 0.3, "low": 0.2, "high": 0.4, "n": 100, "unit": "neurons
 DIFFERENCE |= {"first": 0.8, "second": 0.5, "converged": True, "source": "tables/scores.csv, one"}
 SINGLE = {"low": np.nan, "high": np.nan, "unit": "neurons, 1 seed"}
 TOGETHER = SINGLE | {"comparison": "cnn: 1000 neurons fitted jointly minus 1", "against": "1 neuron"}
-TOGETHER |= {"n_neurons": 1000, "value": 0.66, "n": 1, "unit": "seeds", "first": 0.83, "second": 0.17}
+TOGETHER |= {"n_neurons": 1000, "value": 0.74, "n": 1, "unit": "seeds", "first": 0.91, "second": 0.17}
+TOGETHER |= {"first_all": 0.84}
 TOGETHER |= {"paper": 0.77, "paper_first": 0.89, "paper_second": 0.12}
 ALONE = {"first": np.nan, "second": np.nan}
 RATE = ALONE | {"against": "10 neurons", "measure": "exchange rate at feve 0.31", "n_images": np.nan}
@@ -38,9 +39,21 @@ def written(question, *changes):
 
 def test_the_first_question_is_answered_by_what_neurons_reach_together_and_alone():
     assert written(1, TOGETHER) == (
-        "Yes, as far as single seeds tell: in two_types with 1024 images, 1000 neurons fitted together by "
-        "cnn reach a FEVE of 0.83; 1 neuron alone reaches 0.17 (one seed, no interval; the paper reports "
-        "0.89 and 0.12). This is the only comparison of the run."
+        "Yes, as far as single seeds tell: for two_types with 1024 images, 1000 neurons fitted together by "
+        "'cnn' reach a FEVE of 0.84 and 1 neuron alone 0.17 (the paper reports 0.89 and 0.12; of the same "
+        "neurons: difference 0.74, one seed, no interval). This is the only comparison of the run."
+    )
+
+
+def test_a_shared_filter_with_an_interval_answers_before_the_comparison_with_the_paper():
+    shared = {"model": "shared", "against": ONE_BY_ONE, "n_neurons": 10, "first_all": 0.8}
+    assert written(1, TOGETHER, shared) == (
+        "Yes: for two_types with 1024 images, 10 neurons fitted together by 'shared' reach a FEVE of 0.80 "
+        "and the same neurons one by one 0.50 (difference 0.30, 95 % interval 0.20 to 0.40). Beside the "
+        "paper: for two_types with 1024 images, 1000 neurons fitted together by 'cnn' reach a FEVE of 0.84 "
+        "and 1 neuron alone 0.17 (the paper reports 0.89 and 0.12; of the same neurons: difference 0.74, one "
+        "seed, no interval). The interval lies above 0 in 1 of 1 comparisons; comparisons without interval: "
+        "1."
     )
 
 
@@ -49,8 +62,8 @@ def test_baselines_are_answered_by_the_closest_of_the_largest_sizes():
     small = {"n_images": 256, "value": 0.1}
     sentence = written(3, far, {}, small)
     assert sentence.startswith(
-        "Yes: in two_types with 100 neurons and 1024 images, cnn reaches a FEVE of 0.80 and the closest "
-        "baseline, dense, 0.50 (95 % interval 0.20 to 0.40)."
+        "Yes: for two_types with 100 neurons and 1024 images, 'cnn' reaches a FEVE of 0.80 and the closest "
+        "baseline, 'dense', 0.50 (difference 0.30, 95 % interval 0.20 to 0.40)."
     )
     assert sentence.endswith(" The interval lies above 0 in 3 of 3 comparisons.")
 
@@ -75,7 +88,7 @@ def test_the_first_words_are_a_verdict_over_all_intervals(changes, words):
 
 def test_images_saved_stand_beside_the_difference():
     saved = ALONE | {"value": 1.5, "low": 1.2, "high": np.nan, "unit": "seeds", "n": 3}
-    words = "cnn saves 1.50 doublings of training images against dense (95 % interval: at least 1.20)."
+    words = "'cnn' saves 1.50 doublings of training images against 'dense' (95 % interval: at least 1.20)."
     assert words in written(2, {}, saved)
 
 
@@ -90,22 +103,32 @@ def test_barcodes_are_judged_by_the_least_agreement(values, word):
     )
     sentence = written(4, *rows)
     assert sentence.startswith(f"{word}: ")
-    assert f"for model_{min(values)} in two_types" in sentence
+    assert f"for 'model_{min(values)}' and two_types" in sentence
 
 
 @pytest.mark.parametrize(
     ("value", "low", "high", "words"),
     [
-        (0.5, 0.2, 0.8, "Longer recordings"),
-        (2.0, 1.5, 2.5, "More neurons"),
-        (0.9, 0.5, 1.5, "Undecided"),
-        (0.9, np.nan, np.nan, "Longer recordings, as far as single seeds tell"),
-        (np.nan, 1.2, np.nan, "More neurons"),
+        (0.5, 0.2, 0.8, "More neurons save recording time"),
+        (-0.5, -0.8, -0.2, "More neurons save no recording time"),
+        (0.1, -0.5, 0.7, "Undecided"),
+        (0.9, np.nan, np.nan, "More neurons save recording time, as far as single seeds tell"),
+        (np.nan, 1.2, np.nan, "More neurons save recording time"),
     ],
 )
-def test_neurons_are_compared_with_images(value, low, high, words):
+def test_more_neurons_are_judged_by_the_recording_time_they_save(value, low, high, words):
     sentence = written(5, RATE | {"value": value, "low": low, "high": high})
-    assert sentence.startswith(f"{words}: with cnn in two_types, from 10 neurons to 100 neurons")
+    assert sentence.startswith(f"{words}: for two_types, 100 neurons recorded together need ")
+
+
+def test_the_recording_time_is_stated_before_the_number_of_responses():
+    time = {"recording_time": 0.12, "recording_time_low": 0.10, "recording_time_high": 0.15}
+    sentence = written(5, RATE | time | {"value": 0.92, "low": 0.82, "high": 1.0, "n_responses": 1.2})
+    assert sentence == (
+        "More neurons save recording time: for two_types, 100 neurons recorded together need 0.12 of the "
+        "recording time of 10 neurons for an equal FEVE of 0.31 by 'cnn' (95 % interval 0.10 to 0.15). "
+        "Counted in responses, neurons times images, they need 1.20 times as many."
+    )
 
 
 STRATEGY = {"model": "pooled", "against": "own images, ridge", "measure": "correlation", "n_images": 50}
@@ -117,17 +140,17 @@ def test_other_recordings_are_answered_by_the_strategy_that_gains_most():
     frozen = STRATEGY | {"model": "transferred core, frozen", "value": 0.1, "low": 0.05, "high": 0.15}
     saved = STRATEGY | ALONE | {"value": 2.0, "low": 1.5, "high": np.nan}
     assert written(6, own, frozen, STRATEGY, saved) == (
-        "Yes: at best, in two_types with 50 images of its own, the strategy 'pooled' reaches a correlation "
-        "of 0.80 and the baseline 'own images, ridge' 0.50 (95 % interval 0.20 to 0.40). In two_types, "
-        "'pooled' saves 2.00 doublings of training images against 'own images, ridge' (95 % interval: at "
-        "least 1.50). The interval lies above 0 in 2 of 2 comparisons."
+        "Yes: at best, for two_types with 50 images of its own, the strategy 'pooled' reaches a correlation "
+        "of 0.80 and the baseline 'own images, ridge' 0.50 (difference 0.30, 95 % interval 0.20 to 0.40). "
+        "For two_types, 'pooled' saves 2.00 doublings of training images against 'own images, ridge' (95 % "
+        "interval: at least 1.50). The interval lies above 0 in 2 of 2 comparisons."
     )
     assert written(6, own).startswith("Not answered by this run")
 
 
 def test_curves_without_a_common_size_are_answered_by_the_images_saved():
     saved = ALONE | {"value": 1.5, "low": 1.0, "high": 2.0, "unit": "seeds"}
-    words = "Yes: in two_types, cnn and dense were fitted to no common size. In two_types, cnn saves 1.50 "
+    words = "Yes: for two_types, 'cnn' and 'dense' were fitted to no common size. For two_types, 'cnn' saves "
     assert written(2, saved).startswith(words)
 
 
@@ -152,8 +175,8 @@ def test_names_in_pictures_tell_rows_apart_and_say_nothing_that_all_share():
         "dense, selected by neuron",
         "ridge, selected by population",
     ]
-    assert answer_questions.names(1, table(1, TOGETHER)) == ["1000 against 1 neuron"]
-    assert answer_questions.names(5, table(5, RATE)) == ["10 neurons to 100"]
+    assert answer_questions.names(1, table(1, TOGETHER)) == ["1000 neurons against 1 neuron"]
+    assert answer_questions.names(5, table(5, RATE)) == ["100 against 10 neurons"]
 
 
 def test_a_picture_has_the_values_the_zero_line_and_the_paper():
@@ -161,10 +184,10 @@ def test_a_picture_has_the_values_the_zero_line_and_the_paper():
     figure = answer_questions.draw(1, rows)
     (ax,) = figure.axes
     by_label = {line.get_label(): line.get_xdata() for line in ax.lines}
-    np.testing.assert_allclose(by_label["this run"], [0.66, 0.2])
+    np.testing.assert_allclose(by_label["this run"], [0.74, 0.2])
     np.testing.assert_allclose(by_label["paper"], [0.77, np.nan])
     assert any(np.array_equal(line.get_xdata(), [0, 0]) for line in ax.lines)
-    assert ax.get_xlabel() == "FEVE: together minus alone"
+    assert ax.get_xlabel() == "FEVE of the same neurons: together minus alone"
     # An interval without an upper end reaches the edge.
     assert any(line.get_marker() == ">" and line.get_xdata()[0] == ax.get_xlim()[1] for line in ax.lines)
     plt.close(figure)
@@ -194,8 +217,9 @@ def test_the_end_of_a_run_prints_its_sentences_and_where_to_read_on(tmp_path, mo
     assert sentences.main([]) == 0
     printed = capsys.readouterr().out
     assert f"3. {QUESTIONS[3]}\n   Yes: " in printed
-    assert "results/quick/pages/answers.html" in printed
-    assert "is written by: make report" in printed
-    (tmp_path / "results" / "quick" / "report.html").touch()
+    assert (tmp_path / "results" / "quick" / "index.html").as_uri() in printed
+    assert "report.html" not in printed
+    report = tmp_path / "results" / "quick" / "report.html"
+    report.touch()
     sentences.main([])
-    assert "in one file, results/quick/report.html." in capsys.readouterr().out
+    assert report.as_uri() in capsys.readouterr().out

@@ -19,7 +19,7 @@ def test_smoothing_a_point_gives_a_kernel_with_the_derived_values():
     np.testing.assert_allclose(kernel / kernel.max(), radial, atol=1e-6)
 
 
-def test_crop_keeps_the_centre():
+def test_crop_keeps_the_center():
     images = np.arange(48.0)[None, :, None] * np.ones((1, 1, 48))
     cropped = sta.crop_to_mask(images, (32, 32))
     assert cropped.shape == (1, 32, 32)

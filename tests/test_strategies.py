@@ -85,9 +85,10 @@ def test_the_table_has_a_row_per_strategy_and_size_of_the_targets_own_neurons(ta
 @pytest.mark.slow
 def test_the_figure_is_drawn_from_the_table(table, tmp_path):
     labels = {model: model for model in pd.read_csv(table).model}
-    plot_transfer.main(table, labels, tmp_path / "transfer.svg", tmp_path / "transfer.png")
-    content = (tmp_path / "transfer.svg").read_text()
-    for text in ("pooled", OWN_RIDGE, "doublings of images saved", "target, 10 neurons", "edge of its grid"):
+    paths = tmp_path / "transfer.svg", tmp_path / "transfer.png"
+    plot_transfer.main(table, labels, {"target": "mine"}, *paths)
+    content = paths[0].read_text()
+    for text in ("pooled", OWN_RIDGE, "doublings of images saved", "mine", "10 neurons", "edge of its grid"):
         assert text in content
 
 

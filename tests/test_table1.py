@@ -109,7 +109,7 @@ def test_every_model_is_fitted_scored_and_drawn(site, tmp_path):
     assert regions.correlation["mean_rate"] == 0
     assert regions.paper["cnn_3_layers"] == 0.55
     labels = {name: TABLE1["models"][name]["label"] for name in MODELS}
-    plot_table1.main(table, labels, tmp_path / "table1.svg", tmp_path / "table1.png")
+    plot_table1.main(table, labels, {}, [], tmp_path / "table1.svg", tmp_path / "table1.png")
     drawing = (tmp_path / "table1.svg").read_text()
     for text in ("factorized, 3 layers", "region 1", "(6 neurons)", "paper", "correlation"):
         assert text in drawing
@@ -125,7 +125,7 @@ def table_of(regions):
     ("regions", "titles", "paper"),
     [
         # A region that the paper lacks stands beside its average, one of the paper beside its own value.
-        ({"v1_like": np.nan, "average": 0.36}, ["v1 like"], [0.36]),
+        ({"v1_like": np.nan, "average": 0.36}, ["v1_like"], [0.36]),
         ({"2": 0.3, "average": 0.36}, ["region 2"], [0.3]),
         ({"1": 0.37, "2": 0.3, "average": 0.36}, ["region 1", "region 2", "average"], [0.37]),
     ],
@@ -137,10 +137,23 @@ def test_panels_are_regions_and_their_average(regions, titles, paper):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("simulated", [["v1_like"], []])
+def test_simulated_neurons_beside_recorded_ones_are_said_to_be_so(simulated, tmp_path):
+    columns = {"n_neurons": 9, "correlation": 0.8, "correlation_sem": 0.1, "converged": 1, "at_edge": 0}
+    table_of({"v1_like": np.nan, "average": 0.36}).assign(**columns).to_csv(tmp_path / "table1.csv")
+    names = {"lnp": "LNP"}, {"v1_like": "simulated V1"}, simulated
+    plot_table1.main(tmp_path / "table1.csv", *names, tmp_path / "a.svg", tmp_path / "a.png")
+    drawing = (tmp_path / "a.svg").read_text()
+    assert "simulated V1" in drawing
+    assert ("compare the order of the models" in drawing) == bool(simulated)
+    assert ("this run, simulated" in drawing) == bool(simulated)
+
+
+@pytest.mark.slow
 def test_the_workflow_makes_table_1_from_a_downloaded_supplement(site, tmp_path):
     regions = ["antolik_region1", "antolik_region2"]
-    experiment = TABLE1["experiments"][0] | {"models": ["cnn_3_layers"], "datasets": regions}
-    update = {"experiments": [experiment], "models": {"cnn_3_layers": thinned("cnn_3_layers")}}
+    experiment = TABLE1["experiments"][0] | {"models": ["ridge_rate"], "datasets": regions}
+    update = {"experiments": [experiment], "models": {"ridge_rate": thinned("ridge_rate")}}
     tiny = tmp_path / "tiny.yaml"
     tiny.write_text(yaml.safe_dump(update))
     targets = ["results/table1/tables/table1.csv", "results/table1/figures/table1.svg"]

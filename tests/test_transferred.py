@@ -103,7 +103,7 @@ def test_what_does_not_fit_a_core_is_refused(transferred, others):
         train(frozen | {"cores": [layers]}, others, transferred)
 
 
-def test_a_core_of_images_keeps_their_normalisation(tiny_dataset, others):
+def test_a_core_of_images_keeps_their_normalization(tiny_dataset, others):
     definition = {key: value for key, value in NETWORK.items() if key != "feature_bank"}
     fits = [train(definition, tiny_dataset)]
     transferred = TransferredCore.of(

@@ -29,11 +29,14 @@ class Cells:
         return SPACE
 
     @property
-    def neurons(self):
-        return np.arange(len(self.filters)) + 7
+    def neuron_ids(self):
+        return [f"cell {number}" for number in range(len(self.filters))]
 
-    def predict(self, images, *, preprocessed):
-        assert preprocessed
+    @property
+    def arrays(self):
+        return self
+
+    def predict(self, images):
         contrast = (images[:, 0] - CANVAS.background) / CANVAS.amplitude
         outputs = np.einsum("npyx,iyx->pin", self.filters, contrast)
         drive = np.where(self.is_complex, np.hypot(*outputs), np.maximum(outputs[0], 0))
@@ -66,7 +69,7 @@ def test_the_preferred_orientation_and_frequency_are_those_of_the_filter(orienta
     distance = (table["orientation"] - orientation + 90) % 180 - 90
     assert np.abs(distance).max() < 1.5
     assert table["frequency"].tolist() == [0.12, 0.12]
-    assert table["neuron"].tolist() == [7, 8]
+    assert table["neuron"].tolist() == ["cell 0", "cell 1"]
     assert (table["osi"] > 0.95).all()
 
 
@@ -168,7 +171,7 @@ def test_the_canvas_is_as_bright_and_contrasted_as_the_training_images():
     assert Canvas.of(SPACE) == CANVAS
 
 
-def test_colour_images_get_equal_channels():
+def test_color_images_get_equal_channels():
     assert blank(Canvas((3, 4, 5), 7.0, 1.0)).images.tolist() == np.full((1, 3, 4, 5), 7.0).tolist()
 
 

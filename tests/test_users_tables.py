@@ -177,20 +177,24 @@ def test_splits_are_a_column_with_any_names(tmp_path, from_file):
     rows = shuffled(extra=[lambda i: tier[i]])
     rows.append(rows[3])
     definition = with_table(tmp_path, NAMES, ["image", "tier", *NEURONS], rows)
-    definition |= {"splits_from": "tier", "tiers": {"test": ["test", "final_test"]}, "file_order": "natural"}
+    tiers = {"test": ["test", "final_test"]}
+    definition |= {"splits_from": "tier", "tiers": tiers, "file_order": "natural"}
     if from_file:
         np.save(tmp_path / "tiers.npy", [f"{name}  " for name in tier])  # as rows of letters in MATLAB
         definition |= {"splits_from": str(tmp_path / "tiers.npy")}
+    refuse(definition, tmp_path, "gives no validation image: label some")
+    definition["tiers"] = tiers | {"assign": ["train"]}
     split = survives(definition, tmp_path)["split"].values[0]
     assert (split[:12] == 2).all()
-    # Of 28 to train, a sixth validates: no image was given to validation.
+    # Of 28 to assign, a sixth validates.
     assert np.bincount(split[12:]).tolist() == [23, 5]
 
 
 def test_truth_values_are_splits_if_told_what_they_mean(tmp_path):
     definition = named(tmp_path, extra={"is_test": lambda i: str(i < 12)}, splits_from="is_test")
-    assert "tiers: {train: [false], test: [true]}" in refusal(definition, tmp_path)
-    dataset = survives(definition | {"tiers": {"train": [False], "test": [True]}}, tmp_path)
+    assert "tiers: {assign: [false], test: [true]}" in refusal(definition, tmp_path)
+    refuse(definition | {"tiers": {"train": [False], "test": [True]}}, tmp_path, "tiers: {assign: [false]}")
+    dataset = survives(definition | {"tiers": {"assign": [False], "test": [True]}}, tmp_path)
     assert ((dataset["split"].values == 2) == (np.arange(40) < 12)).all()
 
 
@@ -263,7 +267,7 @@ def test_numbers_that_names_of_other_files_hold_are_refused(tmp_path, start, num
 def test_labels_without_names_need_the_order_of_files(tmp_path):
     names = [f"a{number}.png" for number in range(40)]
     rows = [[name, *row] for name, row in zip(names * 2, VALUES * 2, strict=True)]
-    np.save(tmp_path / "splits.npy", np.where([name < "a2" for name in sorted(names)], "test", "train"))
+    np.save(tmp_path / "splits.npy", np.where([name < "a2" for name in sorted(names)], "test", ""))
     keys = {"splits_from": str(tmp_path / "splits.npy")}
     definition = with_table(tmp_path, names, ["image", *NEURONS], rows, **keys)
     refuse(definition, tmp_path, "file_order: is missing: the labels of")

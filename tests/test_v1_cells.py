@@ -90,7 +90,7 @@ def test_types_share_the_neurons_and_only_test_images_are_repeated():
 
 
 @pytest.mark.slow
-def test_locations_are_the_centres_of_receptive_fields():
+def test_locations_are_the_centers_of_receptive_fields():
     data = simulated("v1", n_simple_types=1, n_complex_types=0, n_neurons=3, n_images=900)
     images, rates = data["images"].values[:, 0], data["rates"].values
     for neuron, (y, x) in enumerate(data["location"].values.astype(int)):

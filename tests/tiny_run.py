@@ -81,11 +81,7 @@ def command(folder, *arguments, program=SNAKEMAKE, config="mine.yaml"):
 
 
 def environment(**changes):
-    return (
-        os.environ
-        | {"OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        | changes
-    )
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"} | changes
 
 
 def snakemake(folder, *arguments, program=SNAKEMAKE):

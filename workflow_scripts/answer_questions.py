@@ -11,7 +11,7 @@ from whatwhere.files import atomic, read_reference, read_table, read_tables, wri
 from whatwhere.logs import arguments, logged
 from whatwhere.pages import heading, number, paragraph, picture, table, write_page
 from whatwhere.questions import ABSENT, QUESTIONS, answers
-from whatwhere.sentences import bounds, sentences
+from whatwhere.sentences import MEASURES, bounds, sentences
 
 INTRODUCTION = (
     "Every answer is made from the numbers of this run, and the picture below shows them. Points are "
@@ -20,30 +20,31 @@ INTRODUCTION = (
 )
 EXPLANATION = (
     "A difference (value) is a mean over paired seeds, or over paired neurons and seeds; first and second "
-    "are the compared values. Doublings are horizontal distances of curves at the stated performance. FEVE "
-    "is the fraction of explainable variance explained. Sizes are neurons fitted jointly, and training plus "
-    "validation images; selection is the rule that selected the hyper-parameters. The last columns give the "
-    "paper's value, if the paper published one at these sizes, and the table of this run. If not all fits "
-    "converged, some stopped at max_steps, and a difference may be one of training time. at_edge is the "
+    "are the compared values, of the same neurons; first all is the mean over all neurons of the larger "
+    "population, as the paper reports it. Doublings are horizontal distances of curves at the stated "
+    "performance; recording time and responses are those of the larger population, relative to the smaller. "
+    "FEVE is the fraction of explainable variance explained. Sizes are neurons fitted jointly, and training "
+    "plus validation images; selection is the rule that selected the hyper-parameters. The last columns give "
+    "the paper's value, if the paper published one at these sizes, and the table of this run. If not all "
+    "fits converged, some stopped at max_steps, and a difference may be one of training time. At edge is the "
     "share of fits with a penalty at the edge of its grid, where a wider grid might give a better fit."
 )
 
 MAX_ROWS = 16
 """Comparisons in a picture; the table has all."""
 AXES = {
-    1: ("{}: together minus alone", [0]),
+    1: ("{} of the same neurons: together minus alone", [0]),
     2: ("{}: factorized minus baseline", [0]),
     3: ("{}: factorized minus baseline", [0]),
     4: ("adjusted Rand index: 0 chance, 1 perfect", [0, 1]),
-    5: ("doublings of images that one doubling of neurons is worth", [0, 1]),
+    5: ("recording time of the larger population relative to the smaller (1: nothing saved)", [0, 1]),
     6: ("{}: training strategy minus the target's own ridge", [0]),
 }
 """Label of the axis of every question, and the values of its vertical lines."""
-MEASURES = {"feve": "FEVE", "correlation": "correlation"}
 _BEGIN = {
-    1: "{n_neurons:.0f} against {against}",
+    1: "{n_neurons:.0f} neurons against {against}",
     4: "{model}",
-    5: "{against} to {n_neurons:.0f}",
+    5: "{n_neurons:.0f} against {against}",
     6: "{model}",
 }
 _REST = {
@@ -66,12 +67,21 @@ def names(question: int, rows: pd.DataFrame) -> list[str]:
         ]
         if len(set(longer)) > len(set(found)):
             found = longer
-    return [name.replace("_", " ") for name in found]
+    return found
+
+
+def named(found: pd.DataFrame, labels: dict[str, str], datasets: dict[str, str]) -> pd.DataFrame:
+    """Answers with the labels of models and datasets in place of their names."""
+    shown = {"model": labels, "against": labels, "dataset": datasets}
+    return found.assign(**{name: found[name].replace(known) for name, known in shown.items()})
 
 
 def draw(question: int, rows: pd.DataFrame) -> Figure:
-    """Draws the first comparisons of a question: differences, agreements or exchange rates."""
+    """Draws the first comparisons of a question: differences, agreements or recording times."""
     shown = rows.head(MAX_ROWS)
+    if question == 5:
+        times = {"value": "", "low": "_low", "high": "_high"}
+        shown = shown.assign(**{name: shown[f"recording_time{end}"] for name, end in times.items()})
     title, lines = AXES[question]
     measures = " or ".join(MEASURES.get(name, "") for name in shown["measure"].unique())
     return plotting.interval_plot(shown, names(question, shown), title.format(measures), lines)
@@ -92,10 +102,14 @@ def opening(written: pd.DataFrame, found: pd.DataFrame) -> list[str]:
 
 def section(question: int, rows: pd.DataFrame) -> list[str]:
     """The table of one question, for readers."""
-    redundant = ["question", "text", "model", "against", "low", "high", "paper_first", "paper_second"]
+    redundant = ["question", "text", "comparison", "paper_first", "paper_second"]
     shown = rows.drop(columns=redundant)
-    ends = [bounds(low, high, number) for low, high in zip(rows.low, rows.high, strict=True)]
-    shown.insert(shown.columns.get_loc("value") + 1, "95 % interval", ends)
+    for value in ("value", "recording_time"):
+        low, high = ("low", "high") if value == "value" else (f"{value}_low", f"{value}_high")
+        ends = [bounds(*pair, number) for pair in zip(rows[low], rows[high], strict=True)]
+        after = "95 % interval" if value == "value" else f"95 % interval of {value}"
+        shown.insert(shown.columns.get_loc(value) + 1, after, ends if any(ends) else None)
+        shown = shown.drop(columns=[low, high])
     shown["converged"] = np.where(rows["converged"].eq(False), "not all fits", None)
     shown["at_edge"] = rows["at_edge"].where(rows["at_edge"] > 0)
     for column in ("n_neurons", "n_images", "n"):
@@ -113,6 +127,8 @@ def main(
     paper: dict[str, str],
     families: dict[str, str],
     figures: dict[str, str | None],
+    labels: dict[str, str],
+    datasets: dict[str, str],
     output: str | Path,
     written: str | Path,
     page: str | Path,
@@ -120,14 +136,15 @@ def main(
 ) -> None:
     """Writes the answers to ``output``, in words to ``written``, and as HTML to ``page`` and ``front``.
 
-    Lists are empty where a run lacks a table. ``page`` has sentences, pictures and tables; ``front``, which
+    Lists are empty where a run lacks a table. ``labels`` and ``datasets`` are the names that readers see for
+    models and datasets. ``page`` has sentences, pictures and tables; ``front``, which
     opens the report, has no tables.
     """
     plotting.use_style()
     optional = [read_tables(paths) if paths else None for paths in (barcode_scores, exchange_rates, transfer)]
     published = read_reference(reference, paper)
     write_table(answers(read_table(scores), *optional, families, figures, published), output)
-    found = read_table(output)
+    found = named(read_table(output), labels, datasets)
     in_words = sentences(found)
     write_table(in_words, written)
     first = opening(in_words, found)

@@ -112,9 +112,12 @@ def draw(dataset: xr.Dataset, neurons: pd.DataFrame, svg: str | Path, png: str |
 
 
 def main(
-    dataset: str | Path, neurons: str | Path, svg: str | Path, png: str | Path, page: str | Path
+    dataset: str | Path, label: str, neurons: str | Path, svg: str | Path, png: str | Path, page: str | Path
 ) -> None:
-    """Describes a dataset in a table of its neurons, a figure, and a page that holds the figure."""
+    """Describes a dataset in a table of its neurons, a figure, and a page that holds the figure.
+
+    ``label`` is the name that readers see.
+    """
     plotting.use_style()
     with open_dataset(dataset) as data:
         data["responses"].load()  # once: all of it is drawn
@@ -132,9 +135,9 @@ def main(
                 f"model. Values per neuron are in {Path(neurons).name}."
             ),
         ]
-        write_page(f"Dataset {data.attrs['name']}", content, page)
+        write_page(f"Dataset: {label}", content, page)
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.output))
+        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

@@ -16,6 +16,8 @@ from whatwhere.logs import arguments, logged
 MAX_FIELDS = 8
 PALEST = 0.15
 """Opacity of a neuron that may belong to any cluster."""
+GRAYS = [0.35, 0.85, 0.6]
+"""Grays of numbered clusters and types; neighbors differ."""
 
 
 def sort_neurons(table: pd.DataFrame) -> pd.DataFrame:
@@ -27,15 +29,14 @@ def sort_neurons(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _strip(ax: Axes, values: np.ndarray, name: str) -> None:
-    """Draws one row of colors, white for no value, with numbers for print in gray."""
-    colors = [plotting.PALETTE[value % len(plotting.PALETTE)] if value >= 0 else "white" for value in values]
-    rgb = np.array([plt.matplotlib.colors.to_rgb(color) for color in colors])
-    ax.imshow(rgb[None], aspect="auto")
+    """Draws one row of numbered grays, white for no value: colors are those of weights."""
+    grays = np.array([GRAYS[value % len(GRAYS)] if value >= 0 else 1.0 for value in values])
+    ax.imshow(grays[None], cmap="gray", vmin=0, vmax=1, aspect="auto")
     edges = [0, *(np.flatnonzero(np.diff(values)) + 1), len(values)]
     for start, stop in pairwise(edges):
         if stop - start > len(values) / 40 and values[start] >= 0:
-            dark = rgb[start].mean() < 0.5
-            style = {"color": "white" if dark else "black", "ha": "center", "va": "center", "fontsize": 6}
+            color = "white" if grays[start] < 0.5 else "black"
+            style = {"color": color, "ha": "center", "va": "center", "fontsize": 6}
             ax.text((start + stop - 1) / 2, 0, str(values[start] + 1), **style)
     ax.set(xticks=[], yticks=[0], yticklabels=[name])
     ax.tick_params(length=0)
@@ -47,7 +48,7 @@ def heat_map(panel: SubFigure, table: pd.DataFrame) -> Axes:
     # Fits of other cores have more features.
     weights = ordered.filter(like="weight_").dropna(axis=1, how="all").to_numpy().T
     known = bool((ordered.cell_type >= 0).all())
-    strips = ["cluster", *(["cell_type"] if known else [])]
+    strips = {"cluster": "type found", **({"cell_type": "true type"} if known else {})}
     axes = panel.subplots(1 + len(strips), 1, height_ratios=[12, *([1] * len(strips))])
     limit = float(np.nanquantile(np.abs(weights), 0.99)) or 1.0
     shown = plt.cm.ScalarMappable(plt.Normalize(-limit, limit), cmap="RdBu_r")
@@ -56,9 +57,9 @@ def heat_map(panel: SubFigure, table: pd.DataFrame) -> Axes:
     axes[0].set(ylabel="feature", xticks=[])
     ticks = np.arange(0, len(weights), -(-len(weights) // 10))
     axes[0].set_yticks(ticks, ticks + 1)
-    for ax, name in zip(axes[1:], strips, strict=True):
-        _strip(ax, ordered[name].to_numpy(), name.replace("_", " "))
-    axes[-1].set_xlabel(f"{weights.shape[1]} neurons")
+    for ax, (column, name) in zip(axes[1:], strips.items(), strict=True):
+        _strip(ax, ordered[column].to_numpy(), name)
+    axes[-1].set_xlabel(f"{weights.shape[1]} neurons, sorted by type")
     panel.colorbar(shown, ax=axes[0], label="normalized weight", pad=0.02, aspect=25, extend="both")
     return axes[0]
 
@@ -66,14 +67,19 @@ def heat_map(panel: SubFigure, table: pd.DataFrame) -> Axes:
 def null(panel: SubFigure, valley: float, nulls: np.ndarray) -> Axes:
     """Draws the deepest valley of the data over those of continua (shape, continuum) without types."""
     ax = panel.subplots()
+    if not nulls.size:
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, "no test:\ntoo few neurons\nwith weights", ha="center", va="center", fontsize=7)
+        return ax
     top = max(valley, nulls.max(initial=0.0), 10.0)
-    tick = float(f"{top * 0.8:.0e}")
-    bins = np.linspace(0, np.sqrt(top) * 1.05, 31) ** 2
-    ax.hist(nulls.ravel(), bins, color="0.7", label="continua")
-    ax.axvline(valley, color=plotting.PALETTE[5], label="data")
+    bins = np.linspace(0, np.sqrt(top) * 1.05, 22) ** 2
+    ax.hist(nulls.ravel(), bins, color="0.7", linewidth=0, label="simulated continua")
+    ax.axvline(valley, color="black", label="these neurons")
     ax.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
-    ax.set(xlim=(0, bins[-1]), xlabel="deepest valley", ylabel="simulations")
-    ax.xaxis.set_major_locator(plt.FixedLocator([0, float(f"{tick / 5:.0e}"), tick]))
+    ax.set(xlim=(0, bins[-1]), xlabel="evidence for a gap\n(square-root scale)", ylabel="simulations")
+    ticks = [0.0, *(float(f"{top * share:.0e}") for share in (0.25, 1))]
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.xaxis.set_minor_locator(plt.FixedLocator(top * np.arange(1, 11) / 10))
     plotting.legend_above(ax, 1)
     return ax
 
@@ -85,14 +91,14 @@ def mean_fields(panel: SubFigure, averages: np.ndarray, counts: np.ndarray) -> A
     axes = panel.subplots(int(np.ceil(len(largest) / columns)), columns, squeeze=False).ravel()
     for ax, cluster in zip(axes, largest, strict=False):
         plotting.show_field(ax, averages[cluster], float(np.nanmax(np.abs(averages[cluster]))))
-        ax.set_title(f"{cluster + 1} (n = {counts[cluster]})", fontsize=6.5)
+        ax.set_title(f"type {cluster + 1}\n{counts[cluster]} neurons", fontsize=6.5)
     for ax in axes[len(largest) :]:
         ax.axis("off")
     return axes[0]
 
 
-def title(score: pd.Series) -> str:
-    """Number, agreement and stability of the types in one line."""
+def title(score: pd.Series, model: str, dataset: str) -> str:
+    """Model, dataset, and in a second line number, agreement and stability of the types."""
     p_value = "< 0.001" if score.p_value < 0.001 else f"= {score.p_value:.3f}"
     found = f"{score.n_clusters:.0f} types" if score.n_clusters > 1 else "no types: a continuum"
     texts = [f"{found} (p {p_value})" if np.isfinite(score.p_value) else "too few neurons with weights"]
@@ -103,23 +109,28 @@ def title(score: pd.Series) -> str:
     stable = {"halves of the images": "halves", "bootstraps": "bootstraps", "seeds": "seeds"}
     rated = {name: score[f"stability_{key}"] for name, key in stable.items()}
     known = [f"{value:.2f} over {name}" for name, value in rated.items() if np.isfinite(value)]
-    return " · ".join([*texts, *(["stability " + ", ".join(known)] if known else [])])
+    stability = ["stability " + ", ".join(known)] if known else []
+    return "\n".join([f"{model}, {dataset}", " · ".join(texts), *stability])
 
 
 def main(
     barcodes: str | Path,
     scores: str | Path,
     fields: str | Path,
-    labels: dict[str, str],
+    model: str,
+    dataset: str,
     svg: str | Path,
     png: str | Path,
 ) -> None:
-    """Draws the first seed and selection rule of the condition listed last."""
+    """Draws the first seed and selection rule of the condition listed last.
+
+    ``model`` and ``dataset`` are the names that readers see.
+    """
     plotting.use_style()
     codes, rated = (plotting.example(read_table(path)) for path in (barcodes, scores))
-    figure = plt.figure(figsize=(plotting.PAGE, 2.8))
-    figure.suptitle(title(rated.iloc[0]), fontsize=7.5)
-    left, middle, right = figure.subfigures(1, 3, width_ratios=[1.9, 0.8, 1])
+    figure = plt.figure(figsize=(plotting.PAGE, 3.0))
+    figure.suptitle(title(rated.iloc[0], model, dataset), fontsize=7)
+    left, middle, right = figure.subfigures(1, 3, width_ratios=[1.8, 1, 1])
     drawn = [heat_map(left, codes)]
     with read_netcdf(fields) as stored:
         drawn.append(null(middle, float(stored["valley"]), stored["null_valley"].values))
@@ -127,7 +138,7 @@ def main(
             drawn.append(mean_fields(right, stored["field"].values, stored["n_neurons"].values))
     for ax, letter in zip(drawn, "abc", strict=False):
         plotting.panel_letter(ax, letter)
-    plotting.save(figure, svg, png, plotting.remark(plotting.labeled(rated, labels)))
+    plotting.save(figure, svg, png, plotting.remark(rated.assign(model=model)))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ def main(
     table: str | Path,
     reference: list[str],
     labels: dict[str, str],
+    datasets: dict[str, str],
     paper: dict[str, str],
     svg: str | Path,
     png: str | Path,
@@ -27,15 +28,15 @@ def main(
     rows = plotting.labeled(read_table(table), labels)
     rows = rows[rows.selection == rows.selection.iloc[0]]
     published = plotting.labeled(read_reference(reference, paper), labels)
-    datasets = list(rows.dataset.unique())
+    shown = list(rows.dataset.unique())
     quantities = [name for name in QUANTITIES if name in rows and rows[name].notna().any()]
     figure = plt.figure(figsize=(plotting.PAGE, 2.6 * len(quantities)))
-    axes = figure.subplots(len(quantities), len(datasets), squeeze=False)
+    axes = figure.subplots(len(quantities), len(shown), squeeze=False)
     letters = iter("abcdefghijklmnopqrstuvwxyz")
-    for column, dataset in zip(axes.T, datasets, strict=True):
+    for column, dataset in zip(axes.T, shown, strict=True):
         mine = rows[rows.dataset == dataset]
         styles = plotting.styles_of(mine)
-        column[0].set_title(dataset.replace("_", " "))
+        column[0].set_title(datasets[dataset])
         for ax, quantity in zip(column, quantities, strict=True):
             known = mine.dropna(subset=quantity)
             if known.empty:

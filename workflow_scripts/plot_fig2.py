@@ -29,7 +29,8 @@ def main(
     plotting.image_axis(ax, table.n_images)
     ax.set(ylabel="FEVE", ylim=(-0.02, 1.02))
     plotting.legend_below(ax, 1, paper=False)
-    plotting.save(figure, svg, png, plotting.remark(plotting.labeled(table, labels)))
+    named = plotting.labeled(table, labels)
+    plotting.save(figure, svg, png, plotting.clipped(named), plotting.remark(named))
 
 
 if __name__ == "__main__":

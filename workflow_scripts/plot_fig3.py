@@ -24,15 +24,13 @@ SOURCES = {"sta": "raw STA", "smoothed_sta": "smoothed STA"}
 def errors(ax: Axes, locations: pd.DataFrame, styles: dict[tuple[str, int], int]) -> None:
     """Draws the mean localization error of averages and of masks, a curve per model and population size."""
     masks = locations[locations.source == "mask"].dropna(subset="error")
-    shown = {styles[key] for key in masks.groupby(["model", "n_neurons"]).groups}
-    # Linear models have no masks: their styles are free for the averages.
-    free = (index for index in itertools.count() if index not in shown)
-    for index, (source, name) in zip(free, SOURCES.items(), strict=False):
+    # A color of the panel above keeps its meaning.
+    for index, (source, name) in zip(itertools.count(len(styles)), SOURCES.items(), strict=False):
         start = over_seeds(locations[locations.source == source], ["error"], ["n_images"])
         plotting.draw_curve(ax, start, index, name, "error")
     plotting.draw_curves(ax, over_seeds(masks, ["error"], CURVES), styles, value="error")
     plotting.image_axis(ax, locations.n_images)
-    ax.set(ylabel="distance / px", ylim=(0, None))
+    ax.set(ylabel="localization error / px", ylim=(0, None))
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     plotting.legend_below(ax, 2, paper=False)
 
@@ -83,7 +81,7 @@ def filters(
         name = plotting.label(model, n_neurons).replace(", ", "\n")
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=6.5)
     for ax, n_images in zip(axes[0], sizes, strict=True):
-        ax.set_title(f"D = {n_images}", fontsize=7)
+        ax.set_title(f"{n_images} images", fontsize=7)
     return list(axes[:, 0])
 
 
@@ -125,7 +123,7 @@ def main(
     (third, *_) = filters(right, conditions, shown_sizes(table.n_images))
     for letter, ax in zip("abc", (first, second, third), strict=True):
         plotting.panel_letter(ax, letter)
-    plotting.save(figure, svg, png, plotting.remark(table))
+    plotting.save(figure, svg, png, plotting.clipped(table), plotting.remark(table))
 
 
 if __name__ == "__main__":

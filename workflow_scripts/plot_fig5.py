@@ -13,10 +13,14 @@ from whatwhere.files import read_reference, read_tables
 from whatwhere.logs import arguments, logged
 
 RULES = {
-    "population": "setting per population",
-    "median": "setting for all seeds",
-    "neuron": "setting per neuron, or the mean",
+    "population": "hyper-parameters per population",
+    "median": "hyper-parameters for all seeds",
+    "neuron": "hyper-parameters per neuron",
 }
+NOTE = (
+    "The paper's values are of units of another feature space that saw other images: compare the order and "
+    "the shape of curves, not the values."
+)
 
 
 def curves(axes: list[Axes], scores: pd.DataFrame, reference: pd.DataFrame) -> bool:
@@ -82,7 +86,12 @@ def types(ax: Axes, table: pd.DataFrame, styles: dict[str, int]) -> None:
     ax.axhline(0, color="0.8", linewidth=0.6, zorder=0)
     names = [f"{one.n_types}\n{one.n_neurons}\n{one.n_images}" for one in datasets.itertuples()]
     ax.set_xticks(range(len(names)), names)
-    ax.set(xlabel="cell types, neurons, images", ylabel="FEVE", xlim=(-0.6, len(datasets) - 0.4))
+    # The ticks are a table, whose rows are named on their left.
+    (tick, *_) = ax.get_xticklabels()
+    below = -plt.rcParams["xtick.major.size"] - plt.rcParams["xtick.major.pad"]
+    style = {"textcoords": "offset points", "ha": "right", "va": "top", "xycoords": ax.get_xaxis_transform()}
+    ax.annotate("types\nneurons\nimages", (-0.6, 0), (-4, below), fontsize=tick.get_fontsize(), **style)
+    ax.set(ylabel="FEVE", xlim=(-0.6, len(datasets) - 0.4))
 
 
 def main(
@@ -126,11 +135,15 @@ def main(
             styles[model] = index
     left, right = bottom.subplots(1, 2, width_ratios=[1.3, 1])
     barcodes_by_type(left, shown, score.iloc[0])
-    types(right, over_neurons(largest, n_types, published), styles)
+    plotted = over_neurons(largest, n_types, published)
+    types(right, plotted, styles)
     plotting.figure_legend(bottom, right, 4, paper=False)
     for letter, ax in zip("abcde", [*axes, left, right], strict=False):
         plotting.panel_letter(ax, letter)
-    plotting.save(figure, svg, png, plotting.remark(table))
+    published_shown = drawn or plotted.paper.notna().any()
+    plotting.save(
+        figure, svg, png, NOTE if published_shown else "", plotting.clipped(mine), plotting.remark(table)
+    )
 
 
 if __name__ == "__main__":

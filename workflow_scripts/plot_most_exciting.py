@@ -31,8 +31,8 @@ def show(ax: Axes, image: np.ndarray) -> None:
     ax.imshow(pixels, cmap="gray", vmin=0, vmax=1)
 
 
-def main(neurons: str | Path, svg: str | Path, png: str | Path) -> None:
-    """Draws one row of images per group."""
+def main(neurons: str | Path, model: str, dataset: str, svg: str | Path, png: str | Path) -> None:
+    """Draws one row of images per group; ``model`` and ``dataset`` are the names that readers see."""
     plotting.use_style()
     with read_netcdf(neurons) as stored:
         known = stored.load()
@@ -42,8 +42,11 @@ def main(neurons: str | Path, svg: str | Path, png: str | Path) -> None:
     best_first = np.argsort(-known["correlation"].fillna(-1).values, kind="stable")
     height = plotting.PAGE / PER_GROUP * known.sizes["y"] / known.sizes["x"] + 0.16
     figure, axes = plt.subplots(
-        len(labels), PER_GROUP, figsize=(plotting.PAGE, height * len(labels) + 0.1), squeeze=False
+        len(labels), PER_GROUP, figsize=(plotting.PAGE, height * len(labels) + 0.3), squeeze=False
     )
+    numbers = "; above each, the share of that response that a second fit predicts"
+    explained = f"images with the largest predicted response{numbers if 'confirmed' in known else ''}"
+    figure.suptitle(f"{model}, {dataset}\n{explained}", fontsize=7)
     for ax in axes.ravel():
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
@@ -58,4 +61,4 @@ def main(neurons: str | Path, svg: str | Path, png: str | Path) -> None:
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.output))
+        main(**arguments(snakemake.input, snakemake.params, snakemake.output))

@@ -20,7 +20,7 @@ def _curves(ax: Axes, scores: pd.DataFrame, measure: str) -> None:
     """Draws performance over images, one curve per population size."""
     for index, (n_neurons, rows) in enumerate(scores.groupby("n_neurons")):
         means = over_seeds(rows, [measure], ["n_images"], least=0)
-        plotting.draw_curve(ax, means, index, f"N = {n_neurons}", measure)
+        plotting.draw_curve(ax, means, index, f"{n_neurons} neurons", measure)
     plotting.image_axis(ax, scores.n_images)
     ax.set(ylabel=NAMES[measure], ylim=(0, None))
     plotting.legend_below(ax, 2, paper=False)
@@ -52,11 +52,16 @@ def _rates(ax: Axes, rates: pd.DataFrame) -> None:
     sizes = zip(rates.neurons_from, rates.neurons_to, rates.performance, strict=True)
     names = [f"{few} to {many}\nat {performance:.2f}" for few, many, performance in sizes]
     ax.set_yticks(places, names, fontsize=6.5)
-    ax.set(xlabel="doublings of images\nper doubling of N", ylim=(-0.6, len(rates) - 0.4))
+    ax.set(xlabel="doublings of images\nper doubling of neurons", ylim=(-0.6, len(rates) - 0.4))
 
 
 def main(
-    scaling: str | Path, rates: str | Path, labels: dict[str, str], svg: str | Path, png: str | Path
+    scaling: str | Path,
+    rates: str | Path,
+    labels: dict[str, str],
+    datasets: dict[str, str],
+    svg: str | Path,
+    png: str | Path,
 ) -> None:
     """Draws one row of panels for every dataset and model of several sizes, for the first selection rule."""
     plotting.use_style()
@@ -72,7 +77,7 @@ def main(
     for row, ((dataset, model), group) in zip(rows, groups, strict=True):
         mine = fitted[(fitted.dataset == dataset) & (fitted.model == model)]
         measure = group.measure.iloc[0]
-        row.suptitle(f"{dataset.replace('_', ' ')}: {plotting.label(model)}", fontsize=8)
+        row.suptitle(f"{datasets[dataset]}: {model}", fontsize=8)
         axes = row.subplots(1, 3, width_ratios=[1, 1.15, 0.85])
         _curves(axes[0], group, measure)
         _map(axes[1], group, measure)
@@ -80,9 +85,11 @@ def main(
             _rates(axes[2], mine)
         else:
             axes[2].axis("off")
-    for letter, ax in zip("abc", axes if len(groups) == 1 else rows[0].axes[:3], strict=False):
+    drawn = [ax for ax in rows[0].axes[:3] if ax.axison]
+    for letter, ax in zip("abc", drawn, strict=False):
         plotting.panel_letter(ax, letter)
-    plotting.save(figure, svg, png, plotting.remark(pd.concat([group for _, group in groups])))
+    shown = pd.concat([group for _, group in groups])
+    plotting.save(figure, svg, png, plotting.clipped(shown[shown.measure == "feve"]), plotting.remark(shown))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,9 @@ def limits_of(table: pd.DataFrame, quantity: str) -> tuple[float, float]:
     return low - 0.05 * (high - low), high + 0.05 * (high - low)
 
 
-def main(table: str | Path, labels: dict[str, str], svg: str | Path, png: str | Path) -> None:
+def main(
+    table: str | Path, labels: dict[str, str], datasets: dict[str, str], svg: str | Path, png: str | Path
+) -> None:
     """Draws one column per target; images saved only if a strategy other than the ridge has any."""
     plotting.use_style()
     content = read_table(table)
@@ -62,7 +64,7 @@ def main(table: str | Path, labels: dict[str, str], svg: str | Path, png: str | 
                 ax.axhline(0, color="0.75", linewidth=0.8, linestyle="--", zorder=0)
     for ax, target in zip(axes[0], targets, strict=True):
         n_neurons = content[content.target == target].n_neurons.max()
-        ax.set_title(f"{target.replace('_', ' ')}, {n_neurons} neurons", fontsize=8)
+        ax.set_title(f"{datasets.get(target, target)}\n{n_neurons} neurons", fontsize=8)
         ax.set_xlabel("images (training + validation)" if len(shown) == 1 else "")
     plotting.figure_legend(figure, axes[0, 0], 3, paper=False)
     plotting.save(figure, svg, png, plotting.remark(plotting.labeled(content, labels)))

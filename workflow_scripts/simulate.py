@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from whatwhere.config.kinds import kind_of
-from whatwhere.dataset import check
-from whatwhere.files import write_netcdf
+from whatwhere.dataset import check, write_dataset
 from whatwhere.logs import logged
 from whatwhere.simulations.design import Design
 
@@ -25,7 +24,7 @@ def main(
     kind, given = kind_of(definition), {"recording": recording, "downloads": Path(downloads)}
     dataset = kind.load_module().simulate(design, **keys, **{key: given[key] for key in kind.takes})
     check(dataset, f"datasets.{name}")
-    write_netcdf(dataset, output)
+    write_dataset(dataset, output)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,127 @@
-"""The command line: whatwhere init FILES..."""
+"""The command line: whatwhere init | check | plan | answers | fit | show."""
 
 import sys
 from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from whatwhere import init
+from whatwhere import __version__
 
-COMMANDS = {"init": init.main}
-"""Functions that take the arguments behind the name of a command and return an exit code."""
+# Every command imports what it needs: torch, which two commands need, takes seconds.
 
 
-def main() -> int:
-    """Run one of :data:`COMMANDS` with the arguments of the process."""
+def _init(files: Sequence[str], output: Path) -> int:
+    from whatwhere import init
+
+    return init.main(files, output)
+
+
+def _check(configurations: Sequence[str]) -> int:
+    from whatwhere import check
+
+    return check.main(configurations)
+
+
+def _plan(configurations: Sequence[str]) -> int:
+    from whatwhere.config import plan
+
+    return plan.main(configurations)
+
+
+def _answers(configurations: Sequence[str]) -> int:
+    from whatwhere import sentences
+
+    return sentences.main(configurations)
+
+
+def _fit(
+    images: str,
+    responses: str,
+    images_layout: Sequence[str] | None,
+    responses_layout: Sequence[str] | None,
+    model: str | None,
+    output: Path,
+) -> int:
+    from whatwhere.api import definition, fit
+    from whatwhere.check import report
+    from whatwhere.recordings.array_files import read_array
+
+    def lines() -> list[str]:
+        fitted = fit(
+            read_array(images),
+            read_array(responses),
+            images_layout=images_layout,
+            responses_layout=responses_layout,
+            model=None if model is None else definition(model),
+        )
+        fitted.save(output)
+        shown = fitted.scores[["neuron", "correlation", "cc_max", "feve"]].round(3)
+        return [repr(fitted), shown.to_string(index=False, max_rows=20), f"{output} is written"]
+
+    return report(lines)
+
+
+def _show(model: Path, plot: Path | None) -> int:
+    from whatwhere.api import load
+    from whatwhere.check import report
+    from whatwhere.files import atomic
+
+    def lines() -> list[str]:
+        fitted, path = load(model), model.with_suffix(".png") if plot is None else plot
+        figure = fitted.plot()
+        with atomic(path) as temporary:
+            figure.savefig(temporary, dpi=150)
+        return [repr(fitted), f"{path} is written"]
+
+    return report(lines)
+
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    "init": _init,
+    "check": _check,
+    "plan": _plan,
+    "answers": _answers,
+    "fit": _fit,
+    "show": _show,
+}
+"""Functions that take the arguments of a command by name and return an exit code."""
+
+
+def _parser() -> ArgumentParser:
     parser = ArgumentParser("whatwhere", description="Neural system identification for large populations.")
-    parser.add_argument("command", choices=COMMANDS)
-    return COMMANDS[parser.parse_args(sys.argv[1:2]).command](sys.argv[2:])
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, does: str) -> ArgumentParser:
+        return commands.add_parser(name, help=does, description=does)
+
+    init = add("init", "write the configuration of a recording, to be checked by you")
+    init.add_argument("files", nargs="+", help="arrays; pictures with a table or arrays; or an NWB file")
+    init.add_argument("--output", type=Path, default=Path("config/mine.yaml"), help="file to write")
+    for name, does in {
+        "check": "validate a configuration and its data in seconds",
+        "plan": "list fits and files of a configuration",
+        "answers": "print the answers of a completed run",
+    }.items():
+        help_of_files = "YAML files, of which later ones override earlier ones; default: the quick run"
+        add(name, does).add_argument("configurations", nargs="*", metavar="CONFIG", help=help_of_files)
+    fit = add("fit", "fit a model to arrays, print its scores and save it")
+    for name, axes in {"images": "y,x,image", "responses": "repeat,image,neuron"}.items():
+        fit.add_argument(name, help="array file, or file.npz:name")
+        words = f"order of the axes, such as {axes}"
+        fit.add_argument(f"--{name}_layout", type=lambda text: text.split(","), metavar="AXES", help=words)
+    fit.add_argument("--model", metavar="NAME", help="a model of config/models.yaml")
+    fit.add_argument("--output", type=Path, default=Path("model.pt"), help="file to write")
+    show = add("show", "describe a saved model and draw it")
+    show.add_argument("model", type=Path, help="file of the command fit, or of FittedModel.save")
+    show.add_argument("--plot", type=Path, help="picture to write; default: the model with the ending .png")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one of :data:`COMMANDS` with the arguments of the process, or with others."""
+    options = vars(_parser().parse_args(arguments))
+    return COMMANDS[options.pop("command")](**options)
 
 
 if __name__ == "__main__":

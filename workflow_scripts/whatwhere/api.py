@@ -20,11 +20,9 @@ from whatwhere.fitted.model import FittedModel
 from whatwhere.fitted.selection import most_frequent
 from whatwhere.named_fits import NamedFits, one_thread
 from whatwhere.recordings import to_contract
-from whatwhere.recordings.array_files import NamedArray, numeric
 from whatwhere.recordings.arrays import pair
-from whatwhere.recordings.in_memory import as_array
-from whatwhere.recordings.labels import split_names
-from whatwhere.recordings.layouts import RESPONSE_AXES, stated_axes
+from whatwhere.recordings.in_memory import as_array, as_numbers, unique_names
+from whatwhere.recordings.labels import require_splits, split_names
 from whatwhere.recordings.matching import order_by_name
 from whatwhere.recordings.pooled import pool
 from whatwhere.recordings.recording import Recording, to_float32
@@ -97,7 +95,7 @@ def fit(
     split
         (image,) ``train``, ``validation``, ``test``, or empty for images that are still to be assigned; or 0,
         1, 2 and -1. None assigns all images at random, with the shares of :data:`SPLIT`; copies of an image
-        stay together.
+        stay together. If ten or more images, but fewer than half, were repeated, those are the test set.
     normalize
         ``none``, ``global`` or ``per_pixel``: subtract the mean and divide by the sd of the training images.
     seed
@@ -299,10 +297,9 @@ def _session(
     seed: int,
 ) -> xr.Dataset:
     """One recording; messages add ``inside`` to the names of arguments."""
-    measured = _numbers(responses, f"responses{inside}")
     found = pair(
-        _numbers(images, f"images{inside}"),
-        measured,
+        as_numbers(images, f"images{inside}"),
+        as_numbers(responses, f"responses{inside}"),
         layouts,
         ("images_layout", "responses_layout"),
         (f"images{inside}", f"responses{inside}"),
@@ -319,13 +316,13 @@ def _session(
             found.names, given.names_along("image", ["image"]), f"split{inside}", f"images{inside}"
         )
         labels = split_names(given.values, f"split{inside}")[order]
-    axes = stated_axes(measured, layouts[1], RESPONSE_AXES, "responses_layout", f"responses{inside}")
-    neurons = measured.names_along("neuron", axes or RESPONSE_AXES[2])
+        advice = "leave the labels of images that are to be assigned empty, or -1"
+        require_splits(labels, f"split{inside}", advice)
     recording = Recording(
         images=to_float32(found.images),
         responses=to_float32(found.responses[found.order].swapaxes(0, 1)),
         split=labels,
-        neurons=None if neurons is None else neurons.astype(str),
+        neurons=unique_names(found.neurons, f"responses{inside}"),
         source="arrays in memory",
         citation="",
         repeat_averages=False,
@@ -375,8 +372,3 @@ def _core_of(fitted: FittedModel) -> TransferredCore:
     """The core of a fitted network, of its first seed."""
     fit = fitted.seed_fits[0]
     return TransferredCore.of_setting(fit.content, fit.seed, most_frequent(fit.selected), fitted.dataset)
-
-
-def _numbers(values: Any, name: str) -> NamedArray:
-    array = as_array(values, name)
-    return array._replace(values=numeric(array.values, name))

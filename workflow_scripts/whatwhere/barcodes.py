@@ -1,9 +1,8 @@
 """Feature weights as barcodes of cell types: normalization, clusters, and what they have in common."""
 
+# Libraries are imported where they are needed: a second for every job that only normalizes barcodes.
+
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, ward
-from scipy.spatial.distance import cdist
-from scipy.special import softmax
 
 from whatwhere.missing import variance
 
@@ -63,6 +62,8 @@ def cluster(barcodes: np.ndarray, n_clusters: int) -> np.ndarray:
     """Ward's clusters of barcodes (neuron, channel): (neuron,) labels from 0, at most one per neuron."""
     if n_clusters < 2 or len(barcodes) < 2:
         return np.zeros(len(barcodes), int)
+    from scipy.cluster.hierarchy import fcluster, ward
+
     return fcluster(ward(barcodes), n_clusters, "maxclust") - 1
 
 
@@ -73,6 +74,8 @@ def centers_of(barcodes: np.ndarray, clusters: np.ndarray) -> np.ndarray:
 
 def nearest(barcodes: np.ndarray, centers: np.ndarray) -> np.ndarray:
     """Nearest of the centers (cluster, channel) for every barcode (neuron, channel), (neuron,)."""
+    from scipy.spatial.distance import cdist
+
     return cdist(barcodes, centers).argmin(1)
 
 
@@ -80,7 +83,6 @@ def silhouette(barcodes: np.ndarray, clusters: np.ndarray) -> float:
     """Mean silhouette of clusters (neuron,) of barcodes (neuron, channel); NaN for a single cluster."""
     if len(np.unique(clusters)) < 2:
         return np.nan
-    # Imported where it is needed: a second for every job that only normalizes barcodes.
     from sklearn.metrics import silhouette_score
 
     return float(silhouette_score(barcodes, clusters))
@@ -107,6 +109,8 @@ def certainty(barcodes: np.ndarray, clusters: np.ndarray, estimates: np.ndarray)
     """
     if not len(barcodes):
         return np.empty(0)
+    from scipy.special import softmax
+
     centers = centers_of(barcodes, clusters)
     spread = ((estimates - centers[clusters]) ** 2).mean((0, 1)) + 1e-12
     squared = ((estimates[:, :, None] - centers) ** 2 / spread).sum(3)

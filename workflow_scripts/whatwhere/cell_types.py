@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from math import gamma
 
 import numpy as np
-from scipy.cluster.hierarchy import ward
 
 RESOLUTION = 1e-4
 """Smallest difference of barcodes, which have length 1; smaller differences are those of rounding."""
@@ -169,6 +168,9 @@ class Tree:
 
 def ward_tree(barcodes: np.ndarray) -> Tree:
     """Ward's tree of barcodes (neuron, channel)."""
+    # Most jobs that import this module have no barcodes.
+    from scipy.cluster.hierarchy import ward
+
     merges = ward(barcodes)
     n = len(barcodes)
     size = [1] * n + merges[:, 3].astype(int).tolist()

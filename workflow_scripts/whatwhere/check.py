@@ -13,11 +13,13 @@ from whatwhere.config.files import Config, dump, size
 from whatwhere.config.kinds import kind_of
 from whatwhere.config.load import load as load_config
 from whatwhere.config.model_checks import check_size
-from whatwhere.config.plan import used
+from whatwhere.config.plan import cost, sizes, summary, used
 from whatwhere.config.schema import Sources
+from whatwhere.config.work import Size
 from whatwhere.dataset import repeat_mean
 from whatwhere.description import overview
 from whatwhere.errors import UserError
+from whatwhere.files import atomic
 from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings import load
 from whatwhere.recordings.fetch import is_url
@@ -31,11 +33,13 @@ def check(paths: Sequence[str | Path]) -> list[str]:
     """Validates the default configuration extended by files, in order, and loads their recordings.
 
     Published recordings are loaded only from a mirror on this machine; nothing is downloaded. Simulations
-    are not run. Warnings about the data are logged.
+    are not run. Warnings about the data are logged. The configuration in full, with the datasets and models
+    that its experiments use, is written to ``results/<run>/check.yaml``.
 
     Returns
     -------
-    Facts about the datasets of the experiments, a line each; then datasets and models with ``like``, in full.
+    Facts about the datasets of the experiments, a line each; then where the configuration is written in full;
+    at last what is fitted, and the time and disk that it takes.
 
     Raises
     ------
@@ -44,18 +48,21 @@ def check(paths: Sequence[str | Path]) -> list[str]:
     """
     loaded = load_config(paths)
     config, sources = loaded.config, loaded.sources
-    lines = [f"run {config['run']}"]
+    lines, of = [f"run {config['run']}"], sizes(config)
     for name in used(config, "datasets"):
-        lines += ["", f"dataset {name}", *(f"  {line}" for line in _dataset(name, config, sources))]
-    for section in ("datasets", "models"):
-        for name in used(config, section):
-            if "like" in loaded.written[section][name]:
-                resolved = dump({section: {name: config[section][name]}})
-                lines += ["", f"{section}.{name} in full:", *(f"  {line}" for line in resolved.splitlines())]
-    return lines
+        lines += ["", f"dataset {name}", *(f"  {line}" for line in _dataset(name, config, sources, of))]
+    sections = {
+        section: {name: config[section][name] for name in used(config, section)}
+        for section in ("datasets", "models")
+    }
+    resolved = Path("results", config["run"], "check.yaml")
+    with atomic(resolved) as path:
+        path.write_text(dump(config | sections), encoding="utf-8")
+    return [*lines, "", f"all keys in full: {resolved}", "", summary(cost(config, of))]
 
 
-def _dataset(name: str, config: Config, sources: Sources) -> list[str]:
+def _dataset(name: str, config: Config, sources: Sources, of: dict[str, Size]) -> list[str]:
+    """Facts about a dataset; the size of a recording is added to ``of``."""
     definition, mirror = config["datasets"][name], config["mirror"]
     if kind_of(definition).simulated:
         sizes = f"{definition['n_neurons']} neurons, {definition['n_images']} images and"
@@ -66,6 +73,7 @@ def _dataset(name: str, config: Config, sources: Sources) -> list[str]:
     loaded = {key: load(key, of, DOWNLOADS, mirror) for key, of in sessions.items()}
     dataset = pool(loaded, name) if kind_of(definition).pooled else loaded[name]
     _check_fits(dataset, name, config, sources)
+    of[name] = Size.of(dataset)
     return [f"{term}: {value}" for term, value in overview(dataset).items()]
 
 

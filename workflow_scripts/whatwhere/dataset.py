@@ -14,14 +14,18 @@ receptive_field     neuron, ry, rx            float32   simulations: kernel, if 
 covariates          repeat, image, covariate  float32   recordings: running, pupil; used by no model
 ==================  ========================  ========  =================================================
 
-The first three variables are required. A fold is one assignment of the images to splits; a fit with seed
-``s`` uses fold ``s % n_folds``. The folds of a recording share its images. The folds of a simulation are
-repetitions, each with its own images, noise and test set. A neuron needs responses to two or more images of
-each split (:mod:`whatwhere.missing`). Attributes: ``name``, ``source``, ``kind`` (simulated or recorded),
-``normalize`` (none, global or per_pixel; applied with statistics of the training images of each fit),
-``noise_free_test`` (1: the test responses are rates without noise), ``repeat_averages`` (1: responses are
-published averages and hold no single trials), ``validation_fraction`` and ``validation_max`` (size of the
-validation set, see :func:`whatwhere.subset.n_validation`).
+The first three variables are required. White noise is not stored: the attributes of ``images`` are its
+recipe, and :func:`open_dataset` draws what is read (:mod:`whatwhere.simulations.white_noise`).
+
+A fold is one assignment of the images to splits; a fit with seed ``s`` uses fold ``s % n_folds``. The folds
+of a recording share its images. The folds of a simulation are repetitions, each with its own images, noise
+and test set. A neuron needs responses to two or more images of each split (:mod:`whatwhere.missing`).
+
+Attributes: ``name``, ``source``, ``kind`` (simulated or recorded), ``normalize`` (none, global or per_pixel;
+applied with statistics of the training images of each fit), ``noise_free_test`` (1: the test responses are
+rates without noise), ``repeat_averages`` (1: responses are published averages and hold no single trials),
+``validation_fraction`` and ``validation_max`` (size of the validation set, see
+:func:`whatwhere.subset.n_validation`).
 Recordings may name their neurons, images and covariates (coordinates ``neuron_id``, ``image_name`` and
 ``covariate_name``) and record the interpretation of the files (attribute ``reading``). Recordings have
 ``preparation``, see :func:`whatwhere.recordings.preprocess.preparation`. Simulations with natural stimuli
@@ -31,6 +35,7 @@ that the images of a split show, fewer than the pixels of the images where crops
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import netCDF4
 import numpy as np
@@ -39,6 +44,7 @@ import xarray as xr
 from whatwhere.errors import UserError
 from whatwhere.files import atomic, read_netcdf
 from whatwhere.missing import mean_of_repeats
+from whatwhere.simulations.white_noise import WhiteNoise
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 UNUSED = -1
@@ -98,8 +104,9 @@ def _require_variables(dataset: xr.Dataset, name: str | Path) -> None:
 def _check_values(dataset: xr.Dataset, name: str) -> np.ndarray:
     """Refuses values that are not finite; returns the existence of responses, bool (image, neuron)."""
     present = []
-    for start, stop in _ranges(dataset["responses"]):
-        piece = dataset[["images", "responses"]].isel(image=slice(start, stop))
+    both = dataset[["images", "responses"]]
+    for start, stop in _ranges(max(both.values(), key=lambda variable: variable.nbytes)):
+        piece = both.isel(image=slice(start, stop))
         images, responses = piece["images"].values, piece["responses"].values
         if not np.isfinite(images).all():
             bad = start + np.flatnonzero(~np.isfinite(images).all((1, 2, 3)))[0]
@@ -131,31 +138,43 @@ def _check_splits(split: np.ndarray, present: np.ndarray, name: str) -> None:
 
 
 def open_dataset(path: str | Path) -> xr.Dataset:
-    """Opens a dataset file lazily; UserError if it is unreadable or a required variable is missing."""
+    """Opens a dataset file lazily; UserError if it is unreadable or a required variable is missing.
+
+    White noise is drawn when it is read (:mod:`whatwhere.simulations.white_noise`).
+    """
     dataset = read_netcdf(path)
     _require_variables(dataset, path)
+    images = dataset["images"]
+    if WhiteNoise.is_recipe(images.attrs):
+        noise = WhiteNoise.of(images.attrs, images.shape, f"{path}: images")
+        dataset["images"] = xr.Variable(images.dims, noise.lazy(), images.attrs)
     return dataset
 
 
 def write_dataset(dataset: xr.Dataset, path: str | Path) -> None:
-    """Writes a recording as netCDF-4; repeats that few images have take little room.
+    """Writes a dataset as netCDF-4; repeats that few images have take little room, white noise none.
 
     Responses are never whole in memory; :mod:`whatwhere.recordings.presentations` computes them when read.
     """
-    responses = dataset["responses"]
+    images, responses = dataset["images"], dataset["responses"]
+    apart = ["responses", *(["images"] if WhiteNoise.is_recipe(images.attrs) else [])]
     n_repeats, _, n_neurons = responses.shape
     together = max(1, _CHUNK // (4 * n_neurons))
     with atomic(path) as temporary:
         try:
-            dataset.drop_vars("responses").to_netcdf(temporary, format="NETCDF4", engine="netcdf4")
+            dataset.drop_vars(apart).to_netcdf(temporary, format="NETCDF4", engine="netcdf4")
             with netCDF4.Dataset(temporary, "a") as stored:
-                dims = [str(dim) for dim in responses.dims]
-                for name, size in zip(dims, responses.shape, strict=True):
-                    if name not in stored.dimensions:
-                        stored.createDimension(name, size)
-                chunks = (1, min(together, responses.shape[1]), n_neurons)
-                written = stored.createVariable("responses", "f4", dims, chunksizes=chunks, fill_value=np.nan)
-                written.setncatts(responses.attrs)
+                for name in apart:
+                    dims, chunks = VARIABLES[name][0], [1, *dataset[name].shape[1:]]
+                    for dim, size in zip(dims, dataset[name].shape, strict=True):
+                        if dim not in stored.dimensions:
+                            stored.createDimension(dim, size)
+                    if name == "responses":
+                        chunks[1] = min(together, chunks[1])
+                    # A chunk that is never written takes no room.
+                    written = stored.createVariable(name, "f4", dims, chunksizes=chunks, fill_value=np.nan)
+                    written.setncatts(dataset[name].attrs)
+                written = stored["responses"]
                 for start, stop in _ranges(responses, together):
                     piece = responses.isel(image=slice(start, stop)).values
                     for repeat in range(n_repeats):
@@ -181,8 +200,9 @@ def _pieces(variable: xr.DataArray, images: np.ndarray) -> Iterator[tuple[np.nda
     for start, stop in _ranges(variable):
         inside = np.flatnonzero((images >= start) & (images < stop))
         if len(inside):
-            piece = variable.isel(image=slice(start, stop)).values
-            yield inside, piece.take(images[inside] - start, axis)
+            first, last = images[inside].min(), images[inside].max()
+            piece = variable.isel(image=slice(first, last + 1)).values
+            yield inside, piece.take(images[inside] - first, axis)
 
 
 def _ranges(variable: xr.DataArray, multiple: int = 1) -> Iterator[tuple[int, int]]:
@@ -225,6 +245,12 @@ def repeat_mean(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray) ->
         own = piece[:, :, neurons]
         mean[inside] = own[0] if len(own) == 1 else mean_of_repeats(own)
     return mean
+
+
+def neuron_names(dataset: xr.Dataset, neurons: np.ndarray) -> list[Any]:
+    """Names of neurons (neuron,) in the recording; the indices themselves if the recording names none."""
+    names = dataset["neuron_id"].values[neurons] if "neuron_id" in dataset.coords else neurons
+    return names.tolist()
 
 
 def shared_kernel(dataset: xr.Dataset) -> np.ndarray | None:

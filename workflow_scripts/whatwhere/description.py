@@ -142,12 +142,23 @@ def overview(dataset: xr.Dataset) -> dict[str, str]:
         "Pairs": _pairs(dataset),
         "Missing responses": "" if seen.all() else counts(seen),
         "Presentations per image": repeats,
+        "Repeated images": _repeated_images(dataset, presentations > 1),
         "Splits": ", ".join(f"{size} {label}" for label, size in split_sizes(dataset).items()),
         "Folds": f"{sizes['fold']}",
         "Normalization": dataset.attrs["normalize"],
         "Covariates": covariates and f"{covariates} (kept with the data, used by no model)",
     }
     return {term: value for term, value in rows.items() if value}
+
+
+def _repeated_images(dataset: xr.Dataset, repeated: np.ndarray) -> str:
+    """Splits of the repeated images, (image,) truth values, in the first fold; empty if all or none are."""
+    if repeated.all() or not repeated.any():
+        return ""
+    sizes = split_sizes(dataset.isel(image=repeated))
+    place = ", ".join(f"{size} {label}" for label, size in sizes.items() if size)
+    found = f"{repeated.sum()} of {len(repeated)} images"
+    return f"{found} are the test set" if sizes["test"] == repeated.sum() else f"{found}: {place}"
 
 
 def _pairs(dataset: xr.Dataset) -> str:

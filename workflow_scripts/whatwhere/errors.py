@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """Bad input: one line that names the file or key, the fault and the remedy.
 
     Scripts print the line without a traceback and exit with code 1; any other exception is a bug.

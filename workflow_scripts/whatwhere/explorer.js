@@ -33,6 +33,29 @@ function say() {
   count.text = `<b>${kept.indices.length}</b> of ${source.data.neuron.length} neurons shown, <b>${selected}</b> selected`;
 }
 
+function show_known() {
+  // Columns, maps and words for what is known of the model's neurons; nothing is shown empty.
+  const data = source.data;
+  const known = (name) => Array.from(data[name]).some((value) => (typeof value === "string" ? value !== "" : Number.isFinite(value)));
+  // A table that gets other columns is made anew, and keeps its order only if it is told.
+  const view = Bokeh.index.find_one(table);
+  const order = view.grid.getSortColumns().map(({ columnId, sortAsc }) => [view.grid.getColumns()[view.grid.getColumnIndex(columnId)].field, sortAsc]);
+  for (const one of table.columns) one.visible = known(one.field);
+  const ids = new Map(view.grid.getColumns().map(({ field, id }) => [field, id]));
+  view.grid.setSortColumns(order.filter(([field]) => ids.has(field)).map(([field, sortAsc]) => ({ columnId: ids.get(field), sortAsc })));
+  for (const [name, map] of Object.entries(maps)) map.visible = known(name) && (name !== "other" || other_choice.value !== model_choice.value);
+  maps.other.below[0].axis_label = other_choice.value;
+  maps.other.left[0].axis_label = model_choice.value;
+  const named = { look: "masks", want: "exciting images", code: "barcodes", row: "locations" };
+  const lacks = Object.keys(named).filter((name) => !known(name)).map((name) => named[name]);
+  const words = document.createElement("span");
+  words.textContent = model_choice.value;
+  const sentences = lacks.length ? [`The model <i>${words.innerHTML}</i> has no ${lacks.join(", no ")}.`] : [];
+  if (!known("ceiling")) sentences.push("The noise ceiling is not known: test images of this dataset have no repeats with noise.");
+  notice.text = sentences.join(" ");
+  notice.visible = sentences.length > 0;
+}
+
 function change_model() {
   // While the dataset changes, one of the models is still the old one's.
   const models = models_of[dataset_choice.value];
@@ -49,7 +72,7 @@ function change_model() {
   source.selected.indices = [];
   kept.indices = [];
   source.data = { ...data, other };
-  ceiling_title.text = Array.from(data.ceiling).some(Number.isFinite) ? "noise ceiling" : "noise ceiling: not known";
+  show_known();
   types_choice.options = unique(data.type);
   clusters_choice.options = unique(data.cluster);
   types_choice.value = types_choice.value.filter((value) => types_choice.options.includes(value));
@@ -83,8 +106,8 @@ function show_selected() {
   const data = source.data;
   const [i] = source.selected.indices;
   if (i === undefined) {
-    detail.text = "Click a row or a point.";
-    points.data = { measured: [], predicted: [] };
+    detail.text = "Select a neuron to see its responses to test images.";
+    plot.visible = false;
     return;
   }
   const image = (code, style) => (code ? `<img src="data:image/png;base64,${code}" style="image-rendering:pixelated;${style}"/>` : "");
@@ -96,6 +119,7 @@ function show_selected() {
     ${image(data.look[i], "width:148px")} ${image(data.want[i], "width:148px")}<br>
     ${image(data.code[i], "width:300px;height:24px")}`;
   points.data = { measured: data.measured[i], predicted: data.predicted[i] };
+  plot.visible = true;
 }
 
 function export_selection() {

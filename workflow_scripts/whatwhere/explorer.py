@@ -37,10 +37,21 @@ SCRIPT = Path(__file__).parent / "explorer.js"
 """The code that runs in the browser when a user selects something."""
 
 _INTRODUCTION = """
-<b style="font-size:20px">Explorer</b> &nbsp; Every neuron is a row and a point. Click one, or draw a box in a
-map, to select it everywhere; with Shift the selection grows. A click on a heading sorts. Colors are cell
-types where they are known, clusters of barcodes otherwise. <i>confirmed</i>: share of the response to the
-exciting image that a fit of another seed predicts. <i>ceiling</i>: highest correlation that noise allows.
+<b style="font-size:20px">Explorer</b> &nbsp; Every neuron is a row and a point. Click a row or a point,
+or drag a box in a map, to select neurons everywhere; with Shift the selection grows. Click a heading to sort.
+A color is a cell type where types are known, otherwise a cluster of barcodes.
+"""
+_TERMS = """
+<b>mask on average</b>: where the model looks (orange), on the mean of the images weighted by the neuron's
+responses (gray).<br>
+<b>exciting image</b>: the image with the largest predicted response.<br>
+<b>confirmed</b>: share of that response that a fit with another random seed predicts, too; at 1 both fits
+agree.<br>
+<b>barcode</b>: the neuron's weights of the shared features, blue negative, red positive.<br>
+<b>correlation</b>: of predicted and measured responses to test images, averaged over repeats.<br>
+<b>ceiling</b>: the highest correlation that noise allows.<br>
+<b>other model</b>: correlation of the model that is compared.<br>
+<b>FEVE</b>: fraction of the explainable variance that is explained.
 """
 _PICTURE = (
     '<% if (value) { %><img src="data:image/png;base64,<%= value %>" '
@@ -49,7 +60,7 @@ _PICTURE = (
 _RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 Views = dict[tuple[str, str], pd.DataFrame]
-"""By dataset and model: a table of :func:`whatwhere.explorer_views.view`."""
+"""By dataset and model, as the page names them: a table of :func:`whatwhere.explorer_views.view`."""
 
 
 def _source(table: pd.DataFrame) -> ColumnDataSource:
@@ -63,20 +74,26 @@ def _digits(value: float) -> float:
     return float(f"{value:.5g}") if np.isfinite(value) else np.nan
 
 
-def _plot(
-    source: ColumnDataSource, shown: CDSView, title: str, axes: tuple[str, str], names: tuple[str, str]
-) -> Any:
+def _figure(title: str, axes: tuple[str, str], tools: str, **size: Any) -> Any:
     plot = figure(
-        width=300,
-        height=285,
         title=title,
         name=title,
-        tools="tap,box_select,lasso_select,pan,wheel_zoom,reset",
-        active_drag="box_select",
+        tools=tools,
         x_axis_label=axes[0],
         y_axis_label=axes[1],
+        toolbar_location="above",
         output_backend="canvas",
+        **size,
     )
+    plot.toolbar.logo = None
+    return plot
+
+
+def _map(
+    source: ColumnDataSource, shown: CDSView, title: str, axes: tuple[str, str], names: tuple[str, str]
+) -> Any:
+    tools = "tap,box_select,lasso_select,pan,wheel_zoom,reset"
+    plot = _figure(title, axes, tools, active_drag="box_select", height=260, sizing_mode="stretch_width")
     style = {"size": 7, "color": "color", "line_color": None, "alpha": 0.75, "nonselection_alpha": 0.12}
     plot.scatter(*names, source=source, view=shown, **style)
     return plot
@@ -88,17 +105,17 @@ def _columns() -> list[TableColumn]:
     picture = HTMLTemplateFormatter(template=_PICTURE.replace("HEIGHT", "46px").replace("WIDTH", "auto"))
     strip = HTMLTemplateFormatter(template=_PICTURE.replace("HEIGHT", "22px").replace("WIDTH", "110px"))
     described = [
-        ("neuron_id", "neuron", 70, None),
-        ("look", "mask on average", 120, picture),
-        ("want", "exciting image", 105, picture),
+        ("neuron_id", "neuron", 75, None),
+        ("look", "mask on average", 125, picture),
+        ("want", "exciting image", 115, picture),
         ("code", "barcode", 120, strip),
-        ("type", "cell type", 60, None),
-        ("cluster", "cluster", 55, None),
-        ("correlation", "correlation", 75, two),
+        ("type", "cell type", 65, None),
+        ("cluster", "cluster", 60, None),
+        ("correlation", "correlation", 80, two),
         ("ceiling", "ceiling", 60, two),
-        ("other", "compared", 70, two),
+        ("other", "other model", 90, two),
         ("feve", "FEVE", 55, two),
-        ("confirmed", "confirmed", 70, two),
+        ("confirmed", "confirmed", 80, two),
         ("row", "y, px", 50, one),
         ("column", "x, px", 50, one),
     ]
@@ -108,37 +125,49 @@ def _columns() -> list[TableColumn]:
     ]
 
 
-def _controls(datasets: list[str]) -> dict[str, Any]:
+def _controls(datasets: list[str], first: str) -> dict[str, Any]:
     """Controls by name; models, types and clusters are filled in when the page opens."""
+    wide: dict[str, Any] = {"sizing_mode": "stretch_width"}
     return {
-        "dataset": Select(title="dataset", value=datasets[0], options=datasets, width=180),
-        "model": Select(title="model", width=230),
-        "other": Select(title="compared with", width=230),
-        "range": RangeSlider(title="correlation", start=-1, end=1, value=(-1, 1), step=0.01, width=170),
-        "name": TextInput(title="neuron", placeholder="name or part of it", width=130),
-        "types": MultiChoice(title="cell types (all if none is selected)", width=230),
-        "clusters": MultiChoice(title="clusters", width=230),
+        "dataset": Select(title="dataset", value=first, options=datasets, **wide),
+        "model": Select(title="model", **wide),
+        "other": Select(title="compared with", **wide),
+        "range": RangeSlider(title="correlation", start=-1, end=1, value=(-1, 1), step=0.01, width=160),
+        "name": TextInput(title="neuron", placeholder="part of its name", width=130),
+        "types": MultiChoice(title="cell types (all if none is selected)", **wide),
+        "clusters": MultiChoice(title="clusters (all if none is selected)", **wide),
         "every": Button(label="select all shown", width=120),
         "none": Button(label="clear", width=60),
         "export": Button(label="export selection as CSV", width=170, button_type="primary"),
     }
 
 
-def _maps(source: ColumnDataSource, shown: CDSView) -> list[Any]:
-    maps = [
-        _plot(source, shown, "visual field", ("x, px", "y, px"), ("column", "row")),
-        _plot(source, shown, "barcodes", ("first component", "second component"), ("first", "second")),
-        _plot(source, shown, "noise ceiling", ("ceiling", "correlation"), ("ceiling", "correlation")),
-        _plot(source, shown, "two models", ("compared", "correlation"), ("other", "correlation")),
-    ]
-    maps[0].y_range.flipped = True
-    for square in maps[2:]:
+def _maps(source: ColumnDataSource, shown: CDSView) -> dict[str, Any]:
+    """Maps by the column that a model must know for the map to be shown."""
+    maps = {
+        "row": _map(source, shown, "visual field", ("x, px", "y, px"), ("column", "row")),
+        "first": _map(
+            source, shown, "barcodes", ("first component", "second component"), ("first", "second")
+        ),
+        "ceiling": _map(
+            source, shown, "noise ceiling", ("ceiling", "correlation"), ("ceiling", "correlation")
+        ),
+        "other": _map(source, shown, "two models", ("", ""), ("other", "correlation")),
+    }
+    maps["row"].y_range.flipped = True
+    for square in (maps["ceiling"], maps["other"]):
         square.line([0, 1], [0, 1], color="#888888", line_dash="dashed")
     return maps
 
 
+def _opening(views: Views) -> str:
+    """The dataset that the page opens with: the first whose noise ceilings are known, or the first."""
+    with_ceilings = (dataset for (dataset, _), table in views.items() if table["ceiling"].notna().any())
+    return next(with_ceilings, next(iter(views))[0])
+
+
 def page(views: Views) -> Document:
-    """The explorer as a Bokeh document."""
+    """The explorer as a Bokeh document, which takes the width of its window or frame."""
     keys = list(views)
     stores = [_source(views[key]) for key in keys]
     # What is shown is a copy of a store, made when the page opens.
@@ -147,22 +176,26 @@ def page(views: Views) -> Document:
     kept = IndexFilter(indices=[])
     shown = CDSView(filter=kept)
     datasets = list(dict.fromkeys(dataset for dataset, _ in keys))
-    controls = _controls(datasets)
-    detail, count = Div(width=310, name="detail"), Div(width=300, name="count")
+    controls = _controls(datasets, _opening(views))
+    wide: dict[str, Any] = {"sizing_mode": "stretch_width"}
+    detail, count = Div(width=310, name="detail"), Div(width=360, name="count")
+    notice = Div(name="notice", **wide)
     table = DataTable(
         source=source,
         view=shown,
         columns=_columns(),
         row_height=50,
-        width=1005,
         height=520,
         index_position=None,
         reorderable=False,
-        stylesheets=[".slick-cell { display: flex; align-items: center; }"],
+        stylesheets=[
+            ".slick-cell { display: flex; align-items: center; } .slick-header-column { font-size: 12px; }"
+        ],
         name="table",
+        **wide,
     )
-    plot = figure(width=300, height=260, title="test images", tools="pan,wheel_zoom,reset")
-    plot.xaxis.axis_label, plot.yaxis.axis_label = "predicted", "measured, mean of repeats"
+    axes = ("predicted", "measured, mean of repeats")
+    plot = _figure("test images", axes, "pan,wheel_zoom,reset", width=310, height=260)
     style = {"size": 5, "alpha": 0.6, "color": plotting.PALETTE[0], "name": "points"}
     plot.scatter("predicted", "measured", source=points, **style)
     maps = _maps(source, shown)
@@ -175,7 +208,10 @@ def page(views: Views) -> Document:
         "points": points,
         "detail": detail,
         "count": count,
-        "ceiling_title": maps[2].title,
+        "notice": notice,
+        "table": table,
+        "plot": plot,
+        "maps": maps,
         "controls": controls,
     }
 
@@ -194,16 +230,17 @@ def page(views: Views) -> Document:
     for name, control in controls.items():
         control.name = name
     document = Document()
+    names = ("dataset", "model", "other", "range", "name")
+    buttons = row(*(controls[name] for name in ("every", "none", "export")))
     document.add_root(
         column(
-            Div(text=_INTRODUCTION, width=1300),
-            row(*(controls[name] for name in ("dataset", "model", "other", "range", "name"))),
-            row(
-                *(controls[name] for name in ("types", "clusters")),
-                column(count, row(*(controls[name] for name in ("every", "none", "export")))),
-            ),
-            row(*maps),
-            row(table, column(detail, plot)),
+            Div(text=_INTRODUCTION, **wide),
+            row(*(controls[name] for name in names), **wide),
+            row(controls["types"], controls["clusters"], column(count, buttons), **wide),
+            notice,
+            row(*maps.values(), **wide),
+            row(table, column(detail, plot, Div(text=_TERMS, width=310)), **wide),
+            **wide,
         )
     )
     document.js_on_event(DocumentReady, run("change_dataset()"))

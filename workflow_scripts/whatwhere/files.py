@@ -1,17 +1,21 @@
 """Reading and writing: every file appears whole or not at all."""
 
+# Large libraries are imported where a file needs them: most jobs read tables only.
+from __future__ import annotations
+
 import contextlib
 import os
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import netCDF4
 import pandas as pd
-import xarray as xr
 
 from whatwhere.errors import UserError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @contextlib.contextmanager
@@ -52,6 +56,8 @@ def read_netcdf(path: str | Path, group: str | None = None) -> xr.Dataset:
 
     UserError if the file is missing, truncated or not netCDF.
     """
+    import xarray as xr
+
     try:
         return xr.open_dataset(path, engine="netcdf4", group=group)
     except FileNotFoundError as error:
@@ -62,6 +68,8 @@ def read_netcdf(path: str | Path, group: str | None = None) -> xr.Dataset:
 
 def groups_of(path: str | Path) -> list[str]:
     """Names of the groups of a netCDF-4 file in the order of writing."""
+    import netCDF4
+
     with netCDF4.Dataset(path) as stored:
         return list(stored.groups)
 

@@ -4,7 +4,6 @@ All guesses about files live here, and are written down as keys that the user co
 """
 
 import re
-from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -199,9 +198,13 @@ def _file_order(files: list[str]) -> Any:
 
 def _tiers(labels: np.ndarray) -> Lines:
     names = sorted({str(label).strip() for label in labels.tolist()})
-    if set(names) <= {*SPLITS, "", "-1", "0", "1", "2"}:
+    coded = dict(zip(("", "-1", "0", "1", "2", *SPLITS), ("", "", *SPLITS, *SPLITS), strict=True))
+    if not set(names) <= set(coded):
+        example = {"train": ["NAME"], "validation": ["NAME"], "test": ["NAME"]}
+        return [("tiers", _Ask([example]), f"of the names {', '.join(names[:9])}; or assign")]
+    if {"", "validation"} & {coded[name] for name in names}:
         return []
-    return [("tiers", _Ask([{"train": ["NAME"], "test": ["NAME"]}]), f"of the names {', '.join(names[:9])}")]
+    return [("tiers", {"assign": ["train"]}, "no image validates: split divides the images of train")]
 
 
 def _table(table: Table, files: list[str]) -> Lines:
@@ -337,10 +340,6 @@ def init(files: Sequence[str], output: Path) -> list[str]:
     return [f"{output} is written; this is what it reads:", *check([output])]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run :func:`init` from the command line; exit code 1 after one line if it refuses."""
-    parser = ArgumentParser("whatwhere init", description="Write the configuration of a recording.")
-    parser.add_argument("files", nargs="+", help="arrays; pictures with a table or arrays; or an NWB file")
-    parser.add_argument("--output", type=Path, default=Path("config/mine.yaml"), help="file to write")
-    options = parser.parse_args(arguments)
-    return report(lambda: init(options.files, options.output))
+def main(files: Sequence[str], output: Path) -> int:
+    """Runs :func:`init` and prints its lines; exit code 1 after one line if it refuses."""
+    return report(lambda: init(files, output))

@@ -9,6 +9,9 @@ from typing import Any
 
 from whatwhere.errors import UserError
 
+ERASE = "\r\x1b[K"
+"""Erases the line of a terminal, on which a progress bar may stand."""
+
 
 def arguments(*parts: Any) -> dict[str, Any]:
     """Named inputs, outputs and parameters of a job, as arguments of the ``main`` of its script.
@@ -29,7 +32,8 @@ def logged(path: str | Path) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.WARNING)
-    terminal.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    erase = ERASE if sys.stderr.isatty() else ""
+    terminal.setFormatter(logging.Formatter(f"{erase}%(levelname)s: %(message)s"))
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     root.handlers[:] = [handler, terminal]

@@ -169,11 +169,9 @@ class NamedFits:
 
     def describe(self, fit: SeedFit, tested: Evaluation) -> FittedModel:
         """The fit with its scores as one model."""
-        table = pd.DataFrame(scores(tested.predictions, tested.responses, tested.noise_free))
-        table.insert(0, "seed", self.seed)
-        table.insert(1, "neuron", fit.neurons)
+        rated = scores(tested.predictions, tested.responses, tested.noise_free)
         train = self.condition.data(self.seed).subset.train
-        return describe(self.condition.dataset, fit, train, table)
+        return describe(self.condition.dataset, fit, train, rated)
 
     def _averages(self, seed: int) -> dict[str, np.ndarray]:
         smoothing = read(MODELS)["sta_smoothing"]

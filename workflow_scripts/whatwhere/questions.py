@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from whatwhere.conditions import largest_condition
+from whatwhere.conditions import largest_condition, over_seeds
 from whatwhere.config.strategies import OWN_RIDGE
 from whatwhere.config.traits import families_that
 from whatwhere.scaling import measure_of, paired_curves, shift
@@ -26,9 +26,12 @@ QUESTIONS = {
     6: "Do other recordings help, and how many images do they save?",
 }
 ABSENT = "not part of this run"
+ONE_BY_ONE = "the same neurons one by one"
+"""Comparison of neurons with a shared filter with fits of each neuron of its own."""
 COLUMNS = [
     *("question", "text", "comparison", "model", "against", "dataset", "selection", "n_neurons", "n_images"),
-    *("measure", "value", "low", "high", "n", "unit", "first", "second"),
+    *("measure", "value", "low", "high", "n", "unit", "first", "second", "first_all"),
+    *("recording_time", "recording_time_low", "recording_time_high", "n_responses"),
     *("paper", "paper_first", "paper_second", "converged", "at_edge", "source"),
 ]
 
@@ -91,9 +94,12 @@ def answers(
     -------
     Columns as in :data:`COLUMNS`. A difference has its two values in ``first`` and ``second``, and the
     paper's in ``paper_first`` and ``paper_second``; ``against`` names what ``model`` is compared with: a
-    baseline, or the smaller population. ``converged`` says whether all compared fits converged, and
-    ``at_edge`` is the share of fits with a penalty at the edge of its grid. A question without an answer has
-    one row, with ``comparison`` :data:`ABSENT` and without ``value``.
+    baseline, or the smaller population. ``first`` and ``second`` are means over the same neurons, those of
+    the smaller population; ``first_all`` is the mean over all neurons of the larger population, as the paper
+    reports it. ``recording_time``, with its 95 % interval, and ``n_responses`` are those of the larger
+    population for equal performance, relative to the smaller population. ``converged`` says whether all
+    compared fits converged, and ``at_edge`` is the share of fits with a penalty at the edge of its grid. A
+    question without an answer has one row, with ``comparison`` :data:`ABSENT` and without ``value``.
     """
     measures = {name: measure_of(rows) for name, rows in scores.groupby("dataset")}
     measure = scores["dataset"].map(measures)
@@ -105,7 +111,7 @@ def answers(
     ).dropna(subset="value")
     reference = reference.assign(figure=reference["experiment"].str.split("_").str[0])
     found = {
-        1: list(_shared_features(scores, reference)),
+        1: [*_shared_features(scores, reference), *_shared_filters(scores)],
         2: [*_against(scores, "joint_readout", reference), *_images_saved(scores)],
         3: _largest(_against(scores, "unseparated", reference)),
         4: [] if barcode_scores is None else _largest(_barcodes(barcode_scores)),
@@ -178,7 +184,32 @@ def _shared_features(scores: pd.DataFrame, reference: pd.DataFrame) -> Iterator[
                 **_estimate(*interval(differences), len(differences)),
                 "first": jointly.to_numpy().mean(),
                 "second": alone.to_numpy().mean(),
+                "first_all": over_seeds(large[large["seed"].isin(jointly)], ["value"], ["n_images"], 0)[
+                    "value"
+                ][0],
                 **_published(reference, rows, *sizes),
+                **_origin(rows),
+            }
+
+
+def _shared_filters(scores: pd.DataFrame) -> Iterator[Row]:
+    """A filter that neurons share minus a ridge filter for each of the same neurons, seed by seed."""
+    for values, rows in scores.groupby(["experiment", *_CONDITION], sort=False):
+        names: Row = dict(zip(_CONDITION, values[1:], strict=True))
+        shared = rows[rows.family.isin(families_that("shares_filter"))]
+        alone, jointly = paired_curves(rows[rows.family == "ridge"], shared, "value")
+        differences = (jointly - alone).to_numpy().ravel()
+        if len(differences):
+            model = shared["model"].iloc[0]
+            yield {
+                "comparison": f"{model}: {names['n_neurons']} neurons fitted jointly minus {ONE_BY_ONE}",
+                "model": model,
+                "against": ONE_BY_ONE,
+                **names,
+                **_estimate(*interval(differences), len(differences)),
+                "first": jointly.to_numpy().mean(),
+                "second": alone.to_numpy().mean(),
+                "first_all": jointly.to_numpy().mean(),
                 **_origin(rows),
             }
 
@@ -259,8 +290,12 @@ def _barcodes(barcode_scores: pd.DataFrame) -> Iterator[Row]:
 
 
 def _exchange(rates: pd.DataFrame) -> Iterator[Row]:
-    """Doublings of images that one doubling of neurons is worth, in the middle of both curves."""
+    """Doublings of images that one doubling of neurons is worth, in the middle of both curves.
+
+    With this exchange rate the larger population needs growth ** -rate of the images of the smaller one.
+    """
     for rate in rates[rates["stated"].ne(True)].to_dict("records"):
+        growth = rate["neurons_to"] / rate["neurons_from"]
         sizes = f"{rate['neurons_from']:.0f} to {rate['neurons_to']:.0f} neurons"
         yield {
             "comparison": f"{rate['model']}: a doubling of neurons in doublings of images, {sizes}",
@@ -268,6 +303,10 @@ def _exchange(rates: pd.DataFrame) -> Iterator[Row]:
             "n_neurons": rate["neurons_to"],
             "measure": f"exchange rate at {rate['measure']} {rate['performance']:.2f}",
             **_estimate(rate["rate"], rate["low"], rate["high"], rate["n_seeds"]),
+            "recording_time": growth ** -rate["rate"],
+            "recording_time_low": growth ** -rate["high"],
+            "recording_time_high": growth ** -rate["low"],
+            "n_responses": growth ** (1 - rate["rate"]),
             **{key: rate[key] for key in ("model", "dataset", "selection", "at_edge")},
             "converged": rate["converged"] == 1,
             "source": "tables/exchange_rates.csv",

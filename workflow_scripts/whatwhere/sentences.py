@@ -1,9 +1,9 @@
 """Answers of a run in words, made from their numbers.
 
-``python -m whatwhere.sentences config/mine.yaml`` prints the answers and the page with their figures and
-tables. The first words are a verdict over all comparisons of a question. The rest states one comparison:
-with an interval rather than without, with the paper's value rather than without, the largest population on
-the most images, and of several baselines the closest. docs/statistics.md has the rules.
+``python -m whatwhere.sentences config/mine.yaml`` prints the answers and the address of the page of the run.
+The first words are a verdict over all comparisons of a question. The rest states one comparison: with an
+interval rather than without, with the paper's value rather than without, the largest population on the most
+images, and of several baselines the closest. docs/statistics.md has the rules.
 """
 
 import sys
@@ -16,7 +16,7 @@ import pandas as pd
 from whatwhere.config.load import load
 from whatwhere.errors import UserError
 from whatwhere.files import read_table
-from whatwhere.questions import ABSENT, QUESTIONS
+from whatwhere.questions import ABSENT, ONE_BY_ONE, QUESTIONS
 
 MISSING = {
     1: "one factorized model at two population sizes, such as `n_neurons: [1, 100]`",
@@ -29,6 +29,7 @@ MISSING = {
 """Experiments that answer a question."""
 
 YES = ("Yes", "No")
+MEASURES = {"feve": "FEVE", "correlation": "correlation"}
 AGREES, DISAGREES = 0.8, 0.2
 """Adjusted Rand indices from which clusters are those of the types, and up to which they are not."""
 
@@ -47,9 +48,9 @@ def bounds(low: float, high: float, text: Callable[[float], str] = decimals) -> 
     return f"{text(low)} to {text(high)}"
 
 
-def interval(row: pd.Series) -> str:
-    """The 95 % interval of an answer in words."""
-    words = bounds(row["low"], row["high"])
+def interval(row: pd.Series, low: str = "low", high: str = "high") -> str:
+    """The 95 % interval of an answer, in the columns ``low`` and ``high``, in words."""
+    words = bounds(row[low], row[high])
     if not words:
         return "one seed, no interval" if row["n"] == 1 or "1 seed" in row["unit"] else "no interval"
     return f"95 % interval{':' if words.startswith('at') else ''} {words}"
@@ -111,54 +112,68 @@ def _stopped(rows: pd.DataFrame) -> str:
     return " Some fits stopped at max_steps." if rows["converged"].eq(False).any() else ""
 
 
+def _difference(row: pd.Series) -> str:
+    return f"difference {decimals(row['value'])}, {interval(row)}"
+
+
 def _paper(row: pd.Series) -> str:
     values = decimals(row["paper_first"]), decimals(row["paper_second"])
-    return "" if pd.isna(row["paper"]) else f"; the paper reports {values[0]} and {values[1]}"
+    return "" if pd.isna(row["paper"]) else f"the paper reports {values[0]} and {values[1]}"
 
 
-def _reached(row: pd.Series) -> tuple[str, str]:
-    measure = "a FEVE" if row["measure"] == "feve" else "a correlation"
-    return f"{measure} of {decimals(row['first'])}", decimals(row["second"])
+def _reached(row: pd.Series, first: str = "first") -> tuple[str, str]:
+    return f"a {MEASURES[row['measure']]} of {decimals(row[first])}", decimals(row["second"])
+
+
+def _together(row: pd.Series) -> str:
+    """Performance of neurons fitted together and alone, each as a mean over all of its neurons."""
+    first, second = _reached(row, "first_all")
+    alone = row["against"] + ("" if row["against"] == ONE_BY_ONE else " alone")
+    same = _difference(row) if row["against"] == ONE_BY_ONE else f"of the same neurons: {_difference(row)}"
+    return (
+        f"for {row['dataset']} with {row['n_images']:.0f} images, {row['n_neurons']:.0f} neurons fitted "
+        f"together by '{row['model']}' reach {first} and {alone} {second} "
+        f"({'; '.join(filter(None, [_paper(row), same]))})."
+    )
 
 
 def _shared_features(rows: pd.DataFrame) -> str:
     row = selected(rows, closest=False)
-    first, second = _reached(row)
-    return (
-        f"{verdict(rows, 0, YES)}: in {row['dataset']} with {row['n_images']:.0f} images, "
-        f"{row['n_neurons']:.0f} neurons fitted together by {row['model']} reach {first}; {row['against']} "
-        f"alone {'reaches' if row['against'] == '1 neuron' else 'reach'} {second} "
-        f"({interval(row)}{_paper(row)}).{tally(rows)}"
-    )
+    published = rows[rows["paper"].notna()]
+    beside = ""
+    if pd.isna(row["paper"]) and len(published):
+        other = _together(selected(published, closest=False))
+        beside = f" Beside the paper: {other}"
+    return f"{verdict(rows, 0, YES)}: {_together(row)}{beside}{tally(rows)}"
 
 
 def _not_answered(question: int) -> str:
     return f"Not answered by this run: add an experiment with {MISSING[question]}."
 
 
-def _saved(rows: pd.DataFrame, quote: str = "") -> str:
+def _saved(rows: pd.DataFrame) -> str:
     """The doublings of images that are saved against the closest baseline, where that is known."""
     known = rows[rows["first"].isna() & rows["value"].notna()]
     if known.empty:
         return ""
     row = selected(known, closest=True)
-    model, baseline = (f"{quote}{row[name]}{quote}" for name in ("model", "against"))
-    saves = f"{model} saves {decimals(row['value'])} doublings of training images against {baseline}"
-    return f" In {row['dataset']}, {saves} ({interval(row)})."
+    saved = f"{decimals(row['value'])} doublings of training images against '{row['against']}'"
+    return f" For {row['dataset']}, '{row['model']}' saves {saved} ({interval(row)})."
 
 
 def _baselines(rows: pd.DataFrame) -> str:
     differences = rows[rows["first"].notna()]
     if differences.empty:
         row = selected(rows, closest=True)
-        sizes = f"in {row['dataset']}, {row['model']} and {row['against']} were fitted to no common size"
+        sizes = f"for {row['dataset']}, '{row['model']}' and '{row['against']}' were fitted to no common size"
         return f"{verdict(rows, 0, YES)}: {sizes}.{_saved(rows)}{tally(rows)}"
     row = selected(differences, closest=True)
     first, second = _reached(row)
     return (
-        f"{verdict(differences, 0, YES)}: in {row['dataset']} with {row['n_neurons']:.0f} neurons and "
-        f"{row['n_images']:.0f} images, {row['model']} reaches {first} and the closest baseline, "
-        f"{row['against']}, {second} ({interval(row)}{_paper(row)}).{_saved(rows)}{tally(differences)}"
+        f"{verdict(differences, 0, YES)}: for {row['dataset']} with {row['n_neurons']:.0f} neurons and "
+        f"{row['n_images']:.0f} images, '{row['model']}' reaches {first} and the closest baseline, "
+        f"'{row['against']}', {second} ({'; '.join(filter(None, [_difference(row), _paper(row)]))})."
+        f"{_saved(rows)}{tally(differences)}"
     )
 
 
@@ -169,7 +184,8 @@ def _barcodes(rows: pd.DataFrame) -> str:
     value = decimals(low) if len(rows) == 1 else f"{decimals(low)} to {decimals(high)}, lowest"
     return (
         f"{word}: clusters of feature weights agree with the true types with an adjusted Rand index of "
-        f"{value} for {worst['model']} in {worst['dataset']} ({interval(worst)}; 1 is perfect, 0 is chance)."
+        f"{value} for '{worst['model']}' and {worst['dataset']} ({interval(worst)}; 1 is perfect, 0 is "
+        f"chance)."
         f"{_stopped(rows)}"
     )
 
@@ -177,13 +193,18 @@ def _barcodes(rows: pd.DataFrame) -> str:
 def _exchange(rows: pd.DataFrame) -> str:
     known = rows[rows["value"].notna() | _bounded(rows)]
     row = selected(known, closest=False)
-    words = ("More neurons", "Longer recordings")
-    worth = "an unknown number of" if pd.isna(row["value"]) else decimals(row["value"])
+    words = ("More neurons save recording time", "More neurons save no recording time")
+    time = "an unknown share" if pd.isna(row["recording_time"]) else decimals(row["recording_time"])
+    name, performance = str(row["measure"]).split()[-2:]
+    time_interval = interval(row, "recording_time_low", "recording_time_high")
+    responses = ""
+    if pd.notna(row["n_responses"]):
+        count = decimals(row["n_responses"])
+        responses = f" Counted in responses, neurons times images, they need {count} times as many."
     return (
-        f"{verdict(known, 1, words)}: with {row['model']} in {row['dataset']}, from {row['against']} to "
-        f"{row['n_neurons']:.0f} neurons a doubling of neurons is worth {worth} doublings of training images "
-        f"({interval(row)}). Below 1, images are worth more than neurons; at 0, neurons share nothing."
-        f"{_stopped(known)}"
+        f"{verdict(known, 0, words)}: for {row['dataset']}, {row['n_neurons']:.0f} neurons recorded together "
+        f"need {time} of the recording time of {row['against']} for an equal {MEASURES[name]} of "
+        f"{performance} by '{row['model']}' ({time_interval}).{responses}{_stopped(known)}"
     )
 
 
@@ -195,11 +216,11 @@ def _other_recordings(rows: pd.DataFrame) -> str:
         return _not_answered(6)
     row = differences.sort_values("value", ascending=False, kind="stable").iloc[0]
     first, second = _reached(row)
-    saved = _saved(rows[(rows["model"] == row["model"]) & (rows["dataset"] == row["dataset"])], "'")
+    saved = _saved(rows[(rows["model"] == row["model"]) & (rows["dataset"] == row["dataset"])])
     return (
-        f"{verdict(differences, 0, YES)}: at best, in {row['dataset']} with {row['n_images']:.0f} images of "
+        f"{verdict(differences, 0, YES)}: at best, for {row['dataset']} with {row['n_images']:.0f} images of "
         f"its own, the strategy '{row['model']}' reaches {first} and the baseline '{row['against']}' "
-        f"{second} ({interval(row)}).{saved}{tally(differences)}"
+        f"{second} ({_difference(row)}).{saved}{tally(differences)}"
     )
 
 
@@ -209,7 +230,7 @@ def sentences(answers: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     answers
-        ``tables/answers.csv``.
+        ``tables/answers.csv``, with models and datasets named as readers know them.
 
     Returns
     -------
@@ -238,14 +259,10 @@ def main(paths: Sequence[str]) -> int:
     for row in read_table(answered).itertuples():
         print(f"\n{row.question}. {row.text}")
         print(textwrap.fill(str(row.sentence), 100, initial_indent="   ", subsequent_indent="   "))
-    print(
-        f"\nIntervals and tables are in {folder / 'pages' / 'answers.html'}, figures in {folder / 'figures'}."
-    )
+    print(f"\nAnswers, figures, datasets and tables: {(folder / 'index.html').resolve().as_uri()}")
     report = folder / "report.html"
     if report.exists() and report.stat().st_mtime >= answered.stat().st_mtime:
-        print(f"All of it is in one file, {report}.")
-    else:
-        print(f'All of it in one file, {report}, is written by: make report CONFIG="{" ".join(paths)}"')
+        print(f"All of it in one file: {report.resolve().as_uri()}")
     return 0
 
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import xarray as xr
-from scipy.ndimage import convolve1d
 
 from whatwhere import missing
 from whatwhere.dataset import select_images
@@ -52,6 +51,8 @@ def smooth_square(sta: np.ndarray) -> np.ndarray:
 
 def _convolve(sta: np.ndarray, profile: np.ndarray) -> np.ndarray:
     """Convolves rows and columns of every STA (neuron, y, x) with a profile (pixel,)."""
+    from scipy.ndimage import convolve1d
+
     rows = convolve1d(sta.astype(np.float64), profile, axis=1, mode="constant")
     return convolve1d(rows, profile, axis=2, mode="constant").astype(np.float32)
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from sklearn.metrics.cluster import contingency_matrix
 from torch import Tensor
 
 from whatwhere import missing
@@ -36,7 +35,9 @@ def balanced_agreement(one: np.ndarray, other: np.ndarray) -> float:
 
 def _weighted_rand(reference: np.ndarray, other: np.ndarray) -> float:
     """Adjusted Rand index over pairs weighted by the product of 1 / size of the reference clusters."""
-    counts = contingency_matrix(reference, other)
+    (_, row), (_, column) = (np.unique(labels, return_inverse=True) for labels in (reference, other))
+    counts = np.zeros((row.max() + 1, column.max() + 1))
+    np.add.at(counts, (row, column), 1)
     weights = counts / counts.sum(1, keepdims=True)
     squares = weights / counts.sum(1, keepdims=True)  # of the neurons' weights: no pair with oneself
 

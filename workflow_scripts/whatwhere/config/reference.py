@@ -26,7 +26,7 @@ def reference() -> str:
         paragraphs += [f"## {title}: keys under `{name}.<name>`"]
         shared = {one: stated for one, stated in schema["properties"].items() if one != key}
         if shared:
-            paragraphs += ["### every model", _table({"properties": shared, "required": []}, key)]
+            paragraphs += [f"### every {name[:-1]}", _table({"properties": shared, "required": []}, key)]
         for branch in schema["allOf"]:
             of = branch["if"]["properties"][key]
             cases = ", ".join(f"`{case}`" for case in of.get("enum", [of.get("const")]))

@@ -1,6 +1,7 @@
 """Configurations against their JSON schemas, with errors for humans."""
 
 import functools
+import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -61,6 +62,10 @@ def _validator(schema: str) -> Any:
     return _Validator(read(SCHEMAS / f"{schema}.schema.yaml"))
 
 
+_fulfilled: set[tuple[str, bytes]] = set()
+"""Schemas, and digests of values that fulfil them: a process reads the library of models many times."""
+
+
 def check_schema(value: Any, schema: str, path: tuple[str, ...], sources: Sources) -> None:
     """Refuses a value at a path that does not fulfil the schema of a file of ``config/schemas``.
 
@@ -69,6 +74,9 @@ def check_schema(value: Any, schema: str, path: tuple[str, ...], sources: Source
     UserError
         About the most specific violation.
     """
+    checked = schema, hashlib.sha256(repr(value).encode()).digest()
+    if checked in _fulfilled:
+        return
     # A missing kind or family comes first. Then the deepest error is the most specific one; of alternatives,
     # that of the alternative which was meant.
     errors = _validator(schema).iter_errors(value)
@@ -78,6 +86,7 @@ def check_schema(value: Any, schema: str, path: tuple[str, ...], sources: Source
         error = next((e for e in error.context or () if e.path or e.validator in inside), error)
         message, keys = _explain(error)
         raise fail((*path, *error.absolute_path), message, sources, keys[:1])
+    _fulfilled.add(checked)
 
 
 def _explain(error: jsonschema.ValidationError) -> tuple[str, list[str]]:

@@ -132,15 +132,19 @@ def _experiment_problems(config: Config, index: int) -> Problems:
 
 
 def _label_problems(config: Config) -> Problems:
-    """Models of one dataset that figures could not tell apart."""
+    """Datasets of the run, and models of one dataset, that figures could not tell apart."""
     shown: dict[tuple[str, str], str] = {}
     for experiment in config["experiments"]:
         for dataset, model in itertools.product(experiment["datasets"], experiment["models"]):
-            label = config["models"][model].get("label", model)
-            other = shown.setdefault((dataset, label), model)
-            if other != model:
-                message = f"'{label}' is the label of '{other}' on dataset '{dataset}', too: change one"
-                yield ("models", model, "label"), message
+            for section, name, place, where in (
+                ("datasets", dataset, "", "in this run"),
+                ("models", model, dataset, f"on dataset '{dataset}'"),
+            ):
+                label = config[section][name].get("label", name)
+                other = shown.setdefault((place, label), name)
+                if other != name:
+                    message = f"'{label}' is the label of '{other}' {where}, too: change one"
+                    yield (section, name, "label"), message
 
 
 def _figure_problems(config: Config) -> Problems:

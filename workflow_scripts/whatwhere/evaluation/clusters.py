@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from whatwhere import stability
 from whatwhere.barcodes import aligned_means, certainty, cluster, has_weights, normalize, silhouette
@@ -72,6 +71,9 @@ def cluster_fit(
         "ari_known_number": np.nan,
     }
     if types is not None:
+        # Only models with barcodes of a simulation need it.
+        from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
         score |= {
             "ari": adjusted_rand_score(true[known], clusters[known]),
             "nmi": normalized_mutual_info_score(true[known], clusters[known]),

@@ -51,11 +51,13 @@ def write_neurons(
         predicted = stored["predictions"].load()
         shown = np.unique(np.linspace(0, len(predicted) - 1, MAX_RESPONSES).astype(int))
         measured = repeat_mean(data, predicted["image"].values[shown], first.neurons)
-        score = first.scores.set_index("neuron").loc[first.neurons]
         known = xr.Dataset(
             {
-                "neuron_id": ("neuron", np.array(first.neuron_ids)),
-                **{name: ("neuron", score[name].to_numpy()) for name in ("correlation", "cc_max", "feve")},
+                "neuron_id": ("neuron", np.array(first.neuron_ids).astype(str)),
+                **{
+                    name: ("neuron", first.scores[name].to_numpy())
+                    for name in ("correlation", "cc_max", "feve")
+                },
                 "measured": (("neuron", "shown"), measured.T),
                 "predicted": (("neuron", "shown"), predicted.values[shown].T),
             },
@@ -74,16 +76,16 @@ def write_neurons(
             same = [other for other in others if set(first.neurons) <= set(other.neurons)]
             exciting = most_exciting_images(first, n_starts=N_STARTS, confirm=same[0] if same else None)
             names = [name for name in ("image", "response", "confirmed") if name in exciting]
-            known = known.merge(exciting[names])
+            known = known.merge(exciting[names].assign_coords(neuron=first.neurons))
     write_netcdf(_with_places(first, known), neurons)
 
 
 def _with_places(fitted: FittedModel, known: xr.Dataset) -> xr.Dataset:
     """Adds masks, barcodes and locations, as far as the model and the original images have them."""
     try:
-        masks = in_pixels(fitted.masks, fitted.image_space.shape[1:], fitted.stride)
+        masks = in_pixels(fitted.arrays.masks, fitted.image_space.shape[1:], fitted.stride)
         known["mask"] = (("neuron", "mask_y", "mask_x"), masks)
-        known["barcode"] = (("neuron", "feature"), fitted.barcodes)
+        known["barcode"] = (("neuron", "feature"), fitted.arrays.barcodes)
         places = fitted.locations
     except UserError:
         return known

@@ -1,6 +1,7 @@
 """Parameters of the selected fits that figures show: fits.pt -> parameters.nc, locations.csv."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,9 @@ def described(fit: SeedFit, data: xr.Dataset) -> xr.Dataset:
             "masks": (("neuron", "fy", "fx"), model.masks()),
             "feature_weights": (("neuron", "feature"), model.feature_weights()),
         }
-        stored = {name: (dims, one.numpy()) for name, (dims, one) in found.items() if one is not None}
+        stored: dict[str, Any] = {
+            name: (dims, one.numpy()) for name, (dims, one) in found.items() if one is not None
+        }
     stored |= {"stride": ((), np.array(model.stride)), "n_layers": ((), np.array(model.n_layers))}
     for name in ("location", "receptive_field", "cell_type"):
         if name in data:

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,7 +65,7 @@ def of_recording(one: Evaluation, mine: np.ndarray) -> Evaluation:
     )
 
 
-def summaries(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict[str, dict[str, float]]:
+def summaries(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict[str, dict[str, Any]]:
     """A row of the summary by name of the recording; the name of a single recording is empty."""
     if "recording" not in tables[0]:
         return {"": summarize(tables, evaluations)}
@@ -79,7 +80,7 @@ def summaries(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict
     return rows
 
 
-def summarize(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict[str, float]:
+def summarize(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict[str, Any]:
     """One row of the summary: the mean over the seeds of a condition, given their scores and test data.
 
     The row also has the sd over seeds (``_seed_sd``), and the standard error over test images and neurons
@@ -93,10 +94,10 @@ def summarize(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict
     return {
         "n_seeds": len(seeds),
         **{name: np.mean([one[name].mean() for one in tables]) for name in ("converged", "at_edge")},
-        **seeds[COUNTS].iloc[0].to_dict(),
-        **seeds[measures].mean().to_dict(),
+        **dict(zip(COUNTS, seeds[COUNTS].iloc[0], strict=True)),
+        **dict(zip(measures, seeds[measures].mean(), strict=True)),
         **{f"{name}_se": value for name, value in standard_errors(evaluations, seed=0).items()},
-        **seeds[measures].std().add_suffix("_seed_sd").to_dict(),
+        **{f"{name}_seed_sd": value for name, value in zip(measures, seeds[measures].std(), strict=True)},
     }
 
 

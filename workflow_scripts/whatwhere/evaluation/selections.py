@@ -22,19 +22,19 @@ def write_selection(
         for rule in rules
     ]
     for table in tables:
-        _warn(table, str(selection))
+        _log_doubts(table)
     write_table(pd.concat(tables, ignore_index=True), selection)
 
 
-def _warn(selected: pd.DataFrame, output: str) -> None:
-    """Warns of selected fits that a longer training or a wider grid might improve."""
+def _log_doubts(selected: pd.DataFrame) -> None:
+    """Logs shares of selected fits that longer training or a wider grid might improve; figures name them."""
     for share, what in (
-        (1 - selected["converged"].mean(), "did not converge: training stopped at max_steps; raise it"),
-        (selected["at_edge"].mean(), "have a penalty at the edge of its grid: widen it"),
+        (1 - selected["converged"].mean(), "did not converge: training stopped at max_steps"),
+        (selected["at_edge"].mean(), "have a penalty at the edge of its grid"),
     ):
         if share:
-            names = (output, selected["condition"].iloc[0], selected["selection"].iloc[0])
-            logger.warning("%s, %s, by %s: %.0f %% of the selected fits %s", *names, 100 * share, what)
+            names = (selected["condition"].iloc[0], selected["selection"].iloc[0])
+            logger.info("%s, by %s: %.0f %% of the selected fits %s", *names, 100 * share, what)
 
 
 def _table(path: str, condition: str, rule: str) -> pd.DataFrame:

@@ -9,6 +9,8 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -16,7 +18,7 @@ import xarray as xr
 from PIL import Image
 from torch import Tensor
 
-from whatwhere.errors import UserError, some_of
+from whatwhere.errors import UserError
 from whatwhere.files import atomic
 from whatwhere.fitted.model import FittedModel
 
@@ -100,7 +102,7 @@ def ascend(
 
 def most_exciting_images(
     fitted: FittedModel,
-    neurons: Sequence[int] | None = None,
+    neurons: Sequence[Any] | None = None,
     *,
     norm: float | None = None,
     steps: int = 20,
@@ -116,7 +118,7 @@ def most_exciting_images(
     fitted
         The model, or the mean of several.
     neurons
-        Indices into the dataset; None takes all of the model.
+        Names, as in ``neuron_ids`` of the model; None takes all.
     norm
         L2 norm of the images after standardization; None takes :data:`NORM_SHARE` of the median of the
         training images. Every pixel stays within what the training images show there.
@@ -142,7 +144,9 @@ def most_exciting_images(
     UserError
         If a neuron is unknown, or a number out of range.
     """
-    positions, space = _positions(fitted, neurons), fitted.image_space
+    space = fitted.image_space
+    every = range(len(fitted.neuron_ids)) if neurons is None else _places(fitted.neuron_ids, neurons)
+    positions = np.array(every)
     norm = NORM_SHARE * space.norm if norm is None else norm
     if not (norm > 0 and steps >= 1 and n_starts >= 1):
         raise UserError("most_exciting_images: norm must be positive, steps and n_starts at least 1")
@@ -173,11 +177,15 @@ def most_exciting_images(
             "response": ("neuron", best.numpy()),
             "response_of_start": (("neuron", "start"), reached_of_start.T.numpy()),
         },
-        coords={"neuron": fitted.neurons[positions]},
+        coords={"neuron": [fitted.neuron_ids[position] for position in positions]},
         attrs={"low": float(space.low.min()), "high": float(space.high.max())}
         | {"norm": norm, "steps": steps, "seed": seed, "least": int(least)},
     )
-    return result if confirm is None else result.assign(confirmed=_confirmed(confirm, result))
+    if confirm is None:
+        return result
+    # By index, because the names in a recording may occur twice.
+    same = _places(confirm.neurons.tolist(), fitted.neurons[positions].tolist())
+    return result.assign(confirmed=_confirmed(confirm, result, torch.tensor(same)))
 
 
 def own_responses(fitted: FittedModel, images: Tensor, neurons: Tensor) -> Tensor:
@@ -191,16 +199,13 @@ def own_responses(fitted: FittedModel, images: Tensor, neurons: Tensor) -> Tenso
     return total / len(fitted.seed_fits)
 
 
-def _positions(fitted: FittedModel, neurons: Sequence[int] | np.ndarray | None) -> np.ndarray:
-    """Positions in the population of the model."""
-    if neurons is None:
-        return np.arange(len(fitted.neurons))
-    wanted = np.asarray(neurons)
-    unknown = wanted[~np.isin(wanted, fitted.neurons)]
-    if len(unknown) or not len(wanted):
-        raise UserError(f"neurons: {some_of(unknown)} are not among the {len(fitted.neurons)} of this model")
-    place = {int(neuron): position for position, neuron in enumerate(fitted.neurons)}
-    return np.array([place[int(neuron)] for neuron in wanted])
+def _places(known: Sequence[Any], wanted: Sequence[Any]) -> list[int]:
+    """Positions of the wanted neurons among the known ones."""
+    place = {name: position for position, name in enumerate(known)}
+    unknown = [name for name in wanted if name not in place]
+    if unknown or not len(wanted):
+        raise UserError(f"neurons: {unknown[:10]} are not among the {len(known)} of this model")
+    return [place[name] for name in wanted]
 
 
 def _noise(neurons: np.ndarray, shape: tuple[int, int, int], seed: int, start: int) -> Tensor:
@@ -209,9 +214,8 @@ def _noise(neurons: np.ndarray, shape: tuple[int, int, int], seed: int, start: i
     return torch.from_numpy(np.stack([rng.standard_normal(shape, np.float32) for rng in streams]))
 
 
-def _confirmed(confirm: FittedModel, found: xr.Dataset) -> xr.DataArray:
-    """Share of the responses that another fit predicts, (neuron,)."""
-    positions = torch.from_numpy(_positions(confirm, found["neuron"].values))
+def _confirmed(confirm: FittedModel, found: xr.Dataset, positions: Tensor) -> xr.DataArray:
+    """Share of the responses that another fit, of neurons at these positions, predicts, (neuron,)."""
     images = torch.from_numpy(found["image"].values)
     with torch.no_grad():
         chunks = zip(images.split(_CHUNK), positions.split(_CHUNK), strict=True)
@@ -220,7 +224,7 @@ def _confirmed(confirm: FittedModel, found: xr.Dataset) -> xr.DataArray:
 
 
 def write_pngs(found: xr.Dataset, folder: str | Path) -> list[Path]:
-    """Writes one PNG per neuron, ``neuron_<index>.png``, to be shown in an experiment.
+    """Writes one PNG per neuron, ``neuron_<name>.png``, to be shown in an experiment.
 
     Values keep their meaning where training images have 0 to 255; else the range of the training images is
     stretched to that.
@@ -245,7 +249,7 @@ def write_pngs(found: xr.Dataset, folder: str | Path) -> list[Path]:
         if len(image) not in (1, 3):
             raise UserError(f"images of {len(image)} channels are no pictures: PNG holds 1 or 3")
         pixels = image.clip(0, 255).round().astype(np.uint8)
-        paths.append(Path(folder, f"neuron_{neuron}.png"))
+        paths.append(Path(folder, f"neuron_{quote(str(neuron), safe='')}.png"))
         with atomic(paths[-1]) as temporary:
             Image.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)).save(temporary)
     return paths

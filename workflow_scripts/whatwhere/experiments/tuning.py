@@ -22,17 +22,17 @@ def tuning(fitted: FittedModel, stimuli: Stimuli) -> pd.DataFrame:
     -------
     One row per neuron and image: ``neuron``, the parameters of the stimuli, and ``response``.
     """
-    responses = fitted.predict(stimuli.images, preprocessed=True)
-    neurons = fitted.neurons
+    responses = fitted.arrays.predict(stimuli.images)
+    neurons = fitted.neuron_ids
     table = stimuli.parameters.loc[stimuli.parameters.index.repeat(len(neurons))].reset_index(drop=True)
-    table.insert(0, "neuron", np.tile(neurons, len(responses)))
+    table.insert(0, "neuron", neurons * len(responses))
     return table.assign(response=responses.ravel())
 
 
 def _evoked(fitted: FittedModel, stimuli: Stimuli) -> np.ndarray:
     """Responses beyond those to the background, (image, neuron)."""
-    at_rest = fitted.predict(blank(Canvas.of(fitted.image_space)).images, preprocessed=True)
-    return fitted.predict(stimuli.images, preprocessed=True).astype(np.float64) - at_rest
+    at_rest = fitted.arrays.predict(blank(Canvas.of(fitted.image_space)).images)
+    return fitted.arrays.predict(stimuli.images).astype(np.float64) - at_rest
 
 
 def _harmonics(responses: np.ndarray, phases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +101,7 @@ def orientation_tuning(
     with np.errstate(invalid="ignore", divide="ignore"):
         table = pd.DataFrame(
             {
-                "neuron": fitted.neurons,
+                "neuron": fitted.neuron_ids,
                 "orientation": np.rad2deg(np.angle(vector)) / 2 % 180,
                 "frequency": np.asarray(frequencies)[at],
                 "selectivity": np.abs(vector) / curve.sum(0),
@@ -163,7 +163,9 @@ def size_tuning(
             evoked = _evoked(fitted, shown)[:, [index]].reshape(N_PHASES, len(sizes), 1)
             mean, harmonic = _harmonics(evoked.swapaxes(0, 1), phases)
             response = np.maximum(mean, harmonic)[:, 0]
-        rows.append(pd.DataFrame({"neuron": fitted.neurons[index], "diameter": sizes, "response": response}))
+        rows.append(
+            pd.DataFrame({"neuron": fitted.neuron_ids[index], "diameter": sizes, "response": response})
+        )
     return pd.concat(rows, ignore_index=True)
 
 

@@ -7,7 +7,7 @@ from whatwhere.errors import UserError
 from whatwhere.files import read_tensors, write_tensors
 
 KIND = "whatwhere fitted model"
-VERSION = 2
+VERSION = 3
 """Raised whenever the content of the file changes."""
 
 

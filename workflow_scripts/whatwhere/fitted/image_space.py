@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.array_files import numeric
+from whatwhere.recordings.arrays import Layout
+from whatwhere.recordings.in_memory import as_numbers
+from whatwhere.recordings.layouts import IMAGE_AXES, arrange, stated_axes
 from whatwhere.recordings.preprocess import PREPARATION, preprocess
 from whatwhere.recordings.recording import to_float32
 
@@ -19,9 +20,11 @@ logger = logging.getLogger(__name__)
 
 _ANOTHER_UNIT = 0.02
 """Images whose pixels span less than this share of the range of the training images are in other units."""
+_BEYOND = 0.25
+"""Share of the range of the training images by which other images of the same units may leave the range."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageSpace:
     """The images of a model.
 
@@ -66,15 +69,24 @@ class ImageSpace:
             norm=float(np.median(norms)),
         )
 
-    def prepare(self, images: np.ndarray | Sequence[np.ndarray], *, preprocessed: bool) -> np.ndarray:
-        """Brings images into the form in which the model was fitted, (image, channel, y, x) float32.
+    def prepare(
+        self, images: Any, layout: Layout, *, preprocessed: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Brings images into the form in which the model was fitted.
 
         Parameters
         ----------
         images
-            (image, y, x), or with channels before or after y and x; or a list of such images of any size.
+            (image, y, x), or with channels before or after y and x, of any type that
+            :func:`whatwhere.recordings.in_memory.as_array` takes; or a list of such images of any size.
+        layout
+            Order of the axes; None takes names of axes, or the order above.
         preprocessed
             Color, crop and size are already those of the model.
+
+        Returns
+        -------
+        Images (image, channel, y, x) float32, and their names (image,), None if they have none.
 
         Raises
         ------
@@ -82,10 +94,23 @@ class ImageSpace:
             If the images cannot be the model's.
         """
         shaped: np.ndarray | list[np.ndarray]
-        if not isinstance(images, np.ndarray) and len({np.shape(image) for image in images}) > 1:
-            shaped = [self._channels_first(np.asarray(image)[None])[0] for image in images]
+        names = None
+        if isinstance(images, (list, tuple)) and len({np.shape(image) for image in images}) > 1:
+            shaped = [self._channels_first(as_numbers(one, "images").values[None])[0] for one in images]
         else:
-            shaped = self._channels_first(np.asarray(images))
+            array = as_numbers(images, "images")
+            if not array.values.size:
+                raise UserError(f"images: is empty, shape {array.values.shape}: give one image or more")
+            axes = None
+            if layout is not None or array.axes is not None:
+                axes = stated_axes(array, layout, IMAGE_AXES, "images_layout", "images")
+            if axes is None:
+                shaped = self._channels_first(array.values)
+                names = array.names_along("image", ["image"])
+            else:
+                shaped = arrange(array.values, axes, IMAGE_AXES[len(axes)])
+                shaped = shaped[:, None] if len(axes) == 3 else shaped
+                names = array.names_along("image", axes)
         if self.preparation is not None and not preprocessed:
             shaped = preprocess(shaped, self.preparation, "predict")
         elif isinstance(shaped, list):
@@ -100,7 +125,9 @@ class ImageSpace:
         if not finite.all():
             raise UserError(f"images: image {np.flatnonzero(~finite)[0]} holds NaN or infinite pixels")
         low, high = self.low.min(), self.high.max()
-        if 0 < np.ptp(shaped) < _ANOTHER_UNIT * (high - low):
+        margin = _BEYOND * (high - low)
+        beyond = shaped.min() < low - margin or shaped.max() > high + margin
+        if beyond or 0 < np.ptp(shaped) < _ANOTHER_UNIT * (high - low):
             logger.warning(
                 "images: pixels span %g to %g, those of the fit %g to %g: are the units the same?",
                 shaped.min(),
@@ -108,16 +135,15 @@ class ImageSpace:
                 low,
                 high,
             )
-        return shaped
+        return shaped, names
 
     def _channels_first(self, images: np.ndarray) -> np.ndarray:
-        images = numeric(images, "images")
         channels = {1, 3, self.shape[0]}
-        if images.ndim == 3 and images.shape[-1] not in channels and images.size:
+        if images.ndim == 3 and images.shape[-1] not in channels:
             return images[:, None]
-        if images.ndim == 4 and images.shape[1] in channels and images.size:
+        if images.ndim == 4 and images.shape[1] in channels:
             return images
-        if images.ndim == 4 and images.shape[3] in channels and images.size:
+        if images.ndim == 4 and images.shape[3] in channels:
             return np.moveaxis(images, -1, 1)
         raise UserError(
             f"images: have shape {images.shape}, expected (image, y, x), or with {sorted(channels)} "

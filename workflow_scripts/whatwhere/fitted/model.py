@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
+import xarray as xr
 
-from whatwhere import barcodes
 from whatwhere.errors import UserError
 from whatwhere.fitted import file
 from whatwhere.fitted.image_space import ImageSpace
+from whatwhere.fitted.mean_fit import MeanFit
 from whatwhere.fitted.seed_fit import SeedFit
-from whatwhere.locations import peaks
+from whatwhere.fitted.summary import facts
+from whatwhere.locations import corner, peaks
+from whatwhere.metrics import scores
+from whatwhere.missing import mean_of_repeats
+from whatwhere.models.calibrated import CalibratedModel
 from whatwhere.models.spec import Setting
+from whatwhere.recordings.arrays import Layout
+from whatwhere.recordings.in_memory import measured_responses
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class FittedModel:
     """A fitted model, or the mean of several that were fitted to the same neurons with other seeds.
 
-    Of several, feature maps and weights stand side by side along the channels, and masks are averaged: the
-    features of different fits have nothing to do with each other, the places do.
+    Results carry the names of the neurons. :attr:`arrays` gives the same results as plain arrays. Two models
+    are equal only if they are one object.
 
     Attributes
     ----------
@@ -34,10 +46,11 @@ class FittedModel:
     neurons
         (neuron,) indices into the dataset.
     neuron_ids
-        (neuron,) names of the neurons in the recording.
+        (neuron,) names of the neurons in the recording; :attr:`neurons` if the recording names none.
     scores
-        One row per seed and neuron with the columns of :data:`whatwhere.metrics.SCORES`, on the test images,
-        which neither training nor the selection of hyper-parameters saw.
+        One row per seed and neuron: ``seed``, ``neuron`` (its name), and the columns of
+        :data:`whatwhere.metrics.SCORES` on the test images, which neither training nor the selection of
+        hyper-parameters saw.
     split
         (image,) use of the images, first seed: 0 train, 1 validation, 2 test.
     image_space
@@ -48,11 +61,16 @@ class FittedModel:
 
     dataset: str
     neurons: np.ndarray
-    neuron_ids: list[str]
+    neuron_ids: list[Any]
     scores: pd.DataFrame
     split: np.ndarray
     image_space: ImageSpace
     seed_fits: tuple[SeedFit, ...]
+
+    @property
+    def arrays(self) -> MeanFit:
+        """Predictions for stored images, masks and weights as plain arrays, without labels and checks."""
+        return MeanFit(self.seed_fits)
 
     @property
     def setting(self) -> Setting:
@@ -64,83 +82,194 @@ class FittedModel:
         """Pixels of the model from one place of the masks to the next."""
         return self.seed_fits[0].model.stride
 
-    def predict(self, images: np.ndarray | Sequence[np.ndarray], *, preprocessed: bool = False) -> np.ndarray:
+    @property
+    def module(self) -> CalibratedModel:
+        """The trained ``torch.nn.Module``: stored images (image, channel, y, x) to responses (image, neuron).
+
+        If neurons selected several settings, it is the one that most neurons selected.
+
+        Raises
+        ------
+        UserError
+            If this is the mean of several seeds.
+        """
+        if len(self.seed_fits) > 1:
+            raise UserError(f"module: these are {len(self.seed_fits)} seeds: ask one of 'seed_fits'")
+        return self.seed_fits[0].module
+
+    def predict(
+        self, images: Any, *, images_layout: Layout = None, preprocessed: bool = False
+    ) -> xr.DataArray:
         """Predicted responses to images as the user has them.
 
         Color, crop and size become those of the fit, as in the workflow; so does the normalization. Pixels
-        are in the units of the images that were fitted.
+        are in the units of the images that were fitted; a warning says where they cannot be.
 
         Parameters
         ----------
         images
-            (image, y, x), (image, channel, y, x) or (image, y, x, channel); or a list of images of any size.
+            (image, y, x), (image, channel, y, x) or (image, y, x, channel), of any type that
+            :func:`whatwhere.api.fit` takes; or a list of images of any size. Names of axes count as for it.
+        images_layout
+            The order of the axes of images, such as ``("y", "x", "image")``.
         preprocessed
             Color, crop and size are already those of the model.
 
         Returns
         -------
-        (image, neuron), float32.
+        (image, neuron), float32, with the names of neurons, and of images that have names.
 
         Raises
         ------
         UserError
             If the images cannot be made into images of the model.
         """
-        shown = self.image_space.prepare(images, preprocessed=preprocessed)
-        predictions = np.stack([one.predict(shown) for one in self.seed_fits])
-        return predictions.mean(0, dtype=np.float64).astype(np.float32)
+        shown, names = self.image_space.prepare(images, images_layout, preprocessed=preprocessed)
+        dims = ("image", "neuron")
+        return self._labelled("response", dims, self.arrays.predict(shown), **_named(names))
 
     def features(
-        self, images: np.ndarray | Sequence[np.ndarray], *, preprocessed: bool = False
-    ) -> np.ndarray:
-        """Feature maps (image, channel, y, x); parameters as for :meth:`predict`."""
-        shown = self.image_space.prepare(images, preprocessed=preprocessed)
-        maps = [one.features(shown) for one in self.seed_fits]
-        if len({one.shape[2:] for one in maps}) > 1:
-            raise UserError("feature maps of these seeds differ in size: ask one of 'seed_fits'")
-        return np.concatenate(maps, axis=1)
+        self, images: Any, *, images_layout: Layout = None, preprocessed: bool = False
+    ) -> xr.DataArray:
+        """Feature maps (image, channel, y, x); parameters and errors as for :meth:`predict`."""
+        shown, names = self.image_space.prepare(images, images_layout, preprocessed=preprocessed)
+        dims = ("image", "channel", "y", "x")
+        return xr.DataArray(self.arrays.features(shown), _named(names), dims, name="features")
+
+    def score(
+        self,
+        images: Any,
+        responses: Any,
+        *,
+        images_layout: Layout = None,
+        responses_layout: Layout = None,
+        preprocessed: bool = False,
+    ) -> pd.DataFrame:
+        """Scores of predictions on other data, as the workflow scores test images.
+
+        Parameters
+        ----------
+        images, images_layout, preprocessed
+            As for :meth:`predict`.
+        responses, responses_layout
+            As for :func:`whatwhere.api.fit`. Neurons that have names are matched by name.
+
+        Returns
+        -------
+        One row per neuron: ``neuron`` (its name), and the columns of :data:`whatwhere.metrics.SCORES`.
+
+        Raises
+        ------
+        UserError
+            If images and responses cannot be read, or are not of the neurons of this model.
+        """
+        shown, names = self.image_space.prepare(images, images_layout, preprocessed=preprocessed)
+        measured = measured_responses(responses, responses_layout, shown, names, self.neuron_ids)
+        table = pd.DataFrame(scores(self.arrays.predict(shown), measured, noise_free=False))
+        table.insert(0, "neuron", self.neuron_ids)
+        return table
 
     @property
-    def masks(self) -> np.ndarray:
-        """Masks ("where"), (neuron, y, x); of several fits, the mean with largest value positive, sum 1."""
-        masks = [one.masks for one in self.seed_fits]
-        if len(masks) == 1:
-            return masks[0]
-        if len({mask.shape for mask in masks}) > 1:
-            raise UserError("masks of these seeds differ in size: ask one of 'seed_fits'")
-        return np.stack([_unit(mask) for mask in masks]).mean(0)
+    def masks(self) -> xr.DataArray | None:
+        """Masks ("where"), (neuron, y, x), at pixels of the model; None for a family without masks.
+
+        Of several seeds, the mean with largest value positive, sum 1.
+        """
+        if self.seed_fits[0].model.masks() is None:
+            return None
+        masks, stride = self.arrays.masks, self.stride
+        first = corner(masks.shape[1:], self.image_space.shape[1:], stride)
+        y, x = (start + stride * np.arange(size) for start, size in zip(first, masks.shape[1:], strict=True))
+        return self._labelled("mask", ("neuron", "y", "x"), masks, y=y, x=x)
 
     @property
-    def feature_weights(self) -> np.ndarray:
-        """Feature weights ("what"), (neuron, channel)."""
-        return np.concatenate([one.feature_weights for one in self.seed_fits], axis=1)
+    def feature_weights(self) -> xr.DataArray | None:
+        """Feature weights ("what"), (neuron, channel); None for a family without them."""
+        if self.seed_fits[0].model.feature_weights() is None:
+            return None
+        return self._labelled("feature_weight", ("neuron", "channel"), self.arrays.feature_weights)
 
     @property
-    def barcodes(self) -> np.ndarray:
-        """Feature weights with sign and scale settled, unit vectors (neuron, channel)."""
-        codes = [barcodes.normalize(one.feature_weights, one.masks) for one in self.seed_fits]
-        return np.concatenate(codes, axis=1) / np.sqrt(len(codes))
+    def barcodes(self) -> xr.DataArray | None:
+        """Feature weights with sign and scale settled, unit vectors (neuron, channel), or None."""
+        if self.seed_fits[0].model.feature_weights() is None:
+            return None
+        return self._labelled("barcode", ("neuron", "channel"), self.arrays.barcodes)
+
+    def _labelled(
+        self, name: str, dims: tuple[str, ...], values: np.ndarray, **coordinates: Any
+    ) -> xr.DataArray:
+        return xr.DataArray(values, coordinates | {"neuron": self.neuron_ids}, dims, name=name)
 
     @property
     def positions(self) -> np.ndarray:
         """Locations of neurons: the peaks of their masks (neuron, 2), as (y, x) in pixels of the model."""
-        return peaks(self.masks, self.image_space.shape[1:], self.stride)
+        return peaks(self.arrays.masks, self.image_space.shape[1:], self.stride)
 
     @property
     def locations(self) -> pd.DataFrame:
         """Locations of neurons in the images of the user, one row per neuron.
 
-        Columns ``neuron``, ``neuron_id``, ``y`` and ``x`` in pixels of the original image, from the middle of
+        Columns ``neuron`` (its name), ``y`` and ``x`` in pixels of the original image, from the middle of
         the first one, and, if the configuration gives ``degrees_per_pixel``, ``y_degrees`` and ``x_degrees``
         from the middle of the image, downwards and to the right.
+
+        Raises
+        ------
+        UserError
+            If the model has no masks, or the original images have no size in common.
         """
         original = self.image_space.to_original(self.positions)
-        table = pd.DataFrame({"neuron": self.neurons, "neuron_id": self.neuron_ids})
+        table = pd.DataFrame({"neuron": self.neuron_ids})
         table["y"], table["x"] = original.T
         degrees = self.image_space.to_degrees(original)
         if degrees is not None:
             table["y_degrees"], table["x_degrees"] = degrees.T
         return table
+
+    def plot(
+        self,
+        images: Any = None,
+        responses: Any = None,
+        *,
+        images_layout: Layout = None,
+        responses_layout: Layout = None,
+    ) -> Figure:
+        """Draws masks, feature weights, and predictions against responses.
+
+        Parameters
+        ----------
+        images, responses, images_layout, responses_layout
+            Data as for :meth:`score`. Without data the scores on the test images are drawn instead.
+
+        Raises
+        ------
+        UserError
+            If matplotlib is not installed, only one of images and responses is given, or as for
+            :meth:`score`.
+        """
+        try:
+            from whatwhere.fitted.plot import draw
+        except ModuleNotFoundError as error:
+            raise UserError("plot: needs matplotlib: pip install 'whatwhere[plots]'") from error
+        if (images is None) != (responses is None):
+            raise UserError("plot: give images and responses, or neither of them")
+        if images is None:
+            return draw(self, None)
+        shown, names = self.image_space.prepare(images, images_layout, preprocessed=False)
+        measured = measured_responses(responses, responses_layout, shown, names, self.neuron_ids)
+        return draw(self, (mean_of_repeats(measured), self.arrays.predict(shown)))
+
+    def __repr__(self) -> str:
+        """Four facts, a line each."""
+        return "\n".join(f"{heading}: {fact}" for heading, fact in facts(self).items())
+
+    def _repr_html_(self) -> str:
+        """The facts as a table, for notebooks."""
+        rows = [
+            f"<tr><th>{heading}</th><td>{escape(fact)}</td></tr>" for heading, fact in facts(self).items()
+        ]
+        return f"<table>{''.join(rows)}</table>"
 
     def save(self, path: str | Path) -> None:
         """Writes the model to one file, which :func:`whatwhere.api.load` reads."""
@@ -149,7 +278,9 @@ class FittedModel:
             "dataset": self.dataset,
             "neurons": _tensor(self.neurons),
             "neuron_ids": self.neuron_ids,
-            "scores": {str(name): _tensor(column) for name, column in self.scores.items()},
+            "scores": {
+                str(name): _tensor(column) for name, column in self.scores.items() if name != "neuron"
+            },
             "split": _tensor(self.split),
             "image_space": dataclasses.asdict(space)
             | {"low": _tensor(space.low), "high": _tensor(space.high)},
@@ -164,13 +295,13 @@ class FittedModel:
     def read(cls, path: str | Path) -> FittedModel:
         """Reads a file of :meth:`save`; errors as for :func:`whatwhere.fitted.file.read`."""
         content = file.read(path)
-        space = content["image_space"]
+        space, scores = content["image_space"], {n: one.numpy() for n, one in content["scores"].items()}
         limits = {limit: space[limit].numpy() for limit in ("low", "high")}
         return cls(
             dataset=content["dataset"],
             neurons=content["neurons"].numpy(),
             neuron_ids=content["neuron_ids"],
-            scores=pd.DataFrame({name: column.numpy() for name, column in content["scores"].items()}),
+            scores=named_scores(scores, content["neuron_ids"]),
             split=content["split"].numpy(),
             image_space=ImageSpace(**space | limits),
             seed_fits=tuple(
@@ -198,10 +329,16 @@ def together(models: Sequence[FittedModel]) -> FittedModel:
     )
 
 
-def _unit(masks: np.ndarray) -> np.ndarray:
-    """Masks (neuron, y, x) with their largest absolute value positive and sum of absolute values 1."""
-    size = np.abs(masks).reshape(len(masks), -1).sum(1)
-    return masks * (barcodes.mask_signs(masks) / np.maximum(size, 1e-12))[:, None, None]
+def named_scores(columns: Mapping[str, np.ndarray], neuron_ids: list[Any]) -> pd.DataFrame:
+    """Scores of :class:`FittedModel` from columns with one value per seed and neuron, seeds outermost."""
+    table = pd.DataFrame(columns)
+    table.insert(1, "neuron", neuron_ids * (len(table) // len(neuron_ids)))
+    return table
+
+
+def _named(images: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Coordinates of images, if they have names."""
+    return {} if images is None else {"image": images}
 
 
 def _tensor(values: np.ndarray | pd.Series) -> torch.Tensor:

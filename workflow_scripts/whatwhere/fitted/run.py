@@ -9,11 +9,11 @@ import pandas as pd
 import xarray as xr
 
 from whatwhere.config.files import condition_sizes
-from whatwhere.dataset import open_dataset, select_images
+from whatwhere.dataset import neuron_names, open_dataset, select_images
 from whatwhere.errors import UserError
 from whatwhere.files import read_table, read_tensors
 from whatwhere.fitted.image_space import ImageSpace
-from whatwhere.fitted.model import FittedModel, together
+from whatwhere.fitted.model import FittedModel, named_scores, together
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.metrics import SCORES
 from whatwhere.sessions import PooledRecordings
@@ -108,30 +108,28 @@ def assemble(
     condition = selected.iloc[0]
     seed = int(condition.seed)
     fit = SeedFit.of(content, seed, selected["setting"].to_numpy())
-    neurons = fit.neurons
     subset = choose_subset(data, *condition_sizes(condition.condition), seed)
     mine = scores[
-        (scores.n_neurons == len(neurons))
+        (scores.n_neurons == len(fit.neurons))
         & (scores.n_images == fit.stored["n_images"])
         & (scores.selection == condition.selection)
         & (scores.seed == seed)
     ]
     # A size that equals "all" has its rows twice.
-    mine = mine.drop_duplicates("neuron")[["seed", "neuron", *SCORES]].reset_index(drop=True)
-    return describe(data, fit, subset.train, mine.astype(dict.fromkeys(SCORES, np.float64)))
+    mine = mine.drop_duplicates("neuron").set_index("neuron").loc[fit.neurons, [*SCORES]]
+    return describe(data, fit, subset.train, mine.astype(np.float64).to_dict("list"))
 
 
-def describe(data: xr.Dataset, fit: SeedFit, train: np.ndarray, scores: pd.DataFrame) -> FittedModel:
-    """Puts a fitted model together from its dataset, training images (image,) and scores by neuron."""
+def describe(data: xr.Dataset, fit: SeedFit, train: np.ndarray, scores: Mapping[str, Any]) -> FittedModel:
+    """Puts a model together from its dataset, training images (image,) and scores (neuron,) by name."""
     images, pooled = select_images(data, train), PooledRecordings.of(data)
     recording = None if pooled is None else pooled.images[train]
-    neurons = fit.neurons
-    names = data["neuron_id"].values[neurons] if "neuron_id" in data.coords else neurons
+    names = neuron_names(data, fit.neurons)
     return FittedModel(
         dataset=data.attrs["name"],
-        neurons=neurons,
-        neuron_ids=[str(name) for name in names],
-        scores=scores,
+        neurons=fit.neurons,
+        neuron_ids=names,
+        scores=named_scores({"seed": np.full(len(names), fit.seed)} | dict(scores), names),
         split=data["split"].values[fit.seed % data.sizes["fold"]],
         image_space=ImageSpace.of(images, fit.standardize(images, recording), data.attrs),
         seed_fits=(fit,),

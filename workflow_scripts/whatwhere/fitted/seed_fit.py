@@ -22,7 +22,7 @@ from whatwhere.sessions import neurons_of
 from whatwhere.training.fits import load_model
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SeedFit:
     """The fits of one seed: one setting for all neurons, or one for each neuron.
 
@@ -87,13 +87,14 @@ class SeedFit:
         }
 
     @property
-    def _shown(self) -> CalibratedModel:
+    def module(self) -> CalibratedModel:
+        """The model that most neurons selected, from stored images to stored responses."""
         return self.calibrated[most_frequent(self.selected)]
 
     @property
     def model(self) -> Model:
-        """The model that most neurons selected."""
-        return self._shown.model
+        """The model that most neurons selected, from standardized images."""
+        return self.module.model
 
     def predict(self, images: np.ndarray, recording: np.ndarray | None = None) -> np.ndarray:
         """Predicted responses; neurons that selected no setting have their mean training response.
@@ -111,7 +112,7 @@ class SeedFit:
         (image, neuron) in stored units.
         """
         predictions = np.repeat(self.stored["response_mean"].numpy()[None], len(images), axis=0)
-        for session in self._shown.sessions:
+        for session in self.module.sessions:
             columns = np.arange(len(self.selected))[neurons_of(session)]
             mine: np.ndarray | slice = slice(None)
             if session is not None and recording is not None:
@@ -151,7 +152,7 @@ class SeedFit:
 
         For a single recording they are (channel, y, x).
         """
-        return self._shown.statistics_of(neurons)
+        return self.module.statistics_of(neurons)
 
     def standardize(self, images: np.ndarray, recording: np.ndarray | None = None) -> np.ndarray:
         """Standardized images (image, channel, y, x); ``recording`` (image,) has the number of each.
@@ -159,7 +160,7 @@ class SeedFit:
         Without ``recording``, images of pooled recordings count as images of the first recording.
         """
         number = None if recording is None else torch.from_numpy(recording)
-        return self._shown.standardize(_tensor(images), number).numpy()
+        return self.module.standardize(_tensor(images), number).numpy()
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Feature maps of :attr:`model`, (image, channel, y, x) in stored units to the same axes.
@@ -172,7 +173,7 @@ class SeedFit:
             If the family has no feature maps.
         """
         with torch.inference_mode():
-            chunks = [self._shown.features(one) for one in _tensor(images).split(EVALUATION_CHUNK)]
+            chunks = [self.module.features(one) for one in _tensor(images).split(EVALUATION_CHUNK)]
         if chunks[0] is None:
             raise UserError("this model has no feature maps: fit a network, or a model on a feature bank")
         return torch.cat([chunk for chunk in chunks if chunk is not None]).numpy()

@@ -58,13 +58,14 @@ def at_edge(validation: xr.Dataset, selected: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    (seed, neuron) truth values. A single value has no edge, and no penalty can be weaker than 0.
+    (seed, neuron) truth values. A grid of one or two values has no inside, and no penalty can be weaker
+    than 0.
     """
     edge = np.zeros(validation.sizes["setting"], bool)
     for name, values in validation.coords.items():
         if values.dims == ("setting",) and name not in CHOICES:
             tried = values.values
-            if tried.min() < tried.max():
+            if len(np.unique(tried)) > 2:
                 edge |= (tried == tried.max()) | ((tried == tried.min()) & (tried > 0))
     return np.where(selected == MEAN_RESPONSE, False, edge[selected])
 

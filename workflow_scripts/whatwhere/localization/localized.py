@@ -1,6 +1,9 @@
 """The localization family: responses predicted by the posterior mean of kernels and locations."""
 
+from __future__ import annotations
+
 import logging
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -8,16 +11,15 @@ from torch import Tensor, nn
 
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
-from whatwhere.localization.inference import Localization, Search, localize
-from whatwhere.localization.kernel_prior import KernelPrior
-from whatwhere.localization.mixture import StaSpectra
-from whatwhere.localization.stimulus import StimulusCovariance
 from whatwhere.missing import require_all
 from whatwhere.models.base import ImageShape, LocalizedStart, Model, predict_prepared
 from whatwhere.models.cores import correlate_by_fft
 from whatwhere.models.spec import ModelSpec, Setting
 from whatwhere.sessions import Session, neurons_of
 from whatwhere.sta import spike_triggered_average
+
+if TYPE_CHECKING:
+    from whatwhere.localization.inference import Localization
 
 logger = logging.getLogger(__name__)
 
@@ -117,6 +119,12 @@ def fit_localized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
     UserError
         If there are fewer neurons than kernels.
     """
+    # Inference needs large parts of scipy, which other families do not.
+    from whatwhere.localization.inference import Search, localize
+    from whatwhere.localization.kernel_prior import KernelPrior
+    from whatwhere.localization.mixture import StaSpectra
+    from whatwhere.localization.stimulus import StimulusCovariance
+
     definition, counts = spec.definition, [int(setting["n_kernels"]) for setting in spec.settings]
     patch = definition["kernel"]
     n_neurons = data.train_responses.shape[1]

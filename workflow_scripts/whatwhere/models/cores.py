@@ -4,7 +4,6 @@ import functools
 from typing import Any, cast
 
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -52,6 +51,8 @@ def correlate_by_fft(images: Tensor, kernels: Tensor) -> Tensor:
     Of images (batch, in_channel, y, x) and kernels (out_channel, in_channel, ky, kx); returns
     (batch, out_channel, y - ky + 1, x - kx + 1).
     """
+    from scipy.fft import next_fast_len
+
     size = [next_fast_len(n) for n in images.shape[-2:]]
     # The circular correlation is wrong only where the kernel wraps around, which the crop removes.
     spectrum = torch.fft.rfft2(images, s=size).unsqueeze(1)

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import nnls
 from torch import Tensor, nn
 
 from whatwhere.missing import groups, select
@@ -125,6 +124,8 @@ def _mixed(gram: np.ndarray, cross: np.ndarray, shared: np.ndarray, strength: fl
 
 def _non_negative(gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
     """Minimizes w G w - 2 w c over weights w (model,) that are not negative."""
+    from scipy.optimize import nnls
+
     values, vectors = np.linalg.eigh(gram)
     roots = np.sqrt(np.maximum(values, 1e-12 * max(values[-1], 1e-12)))
     weights, _ = nnls((vectors * roots).T, (vectors / roots).T @ cross)

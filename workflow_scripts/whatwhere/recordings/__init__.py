@@ -9,15 +9,16 @@ import numpy as np
 import xarray as xr
 
 from whatwhere.config.kinds import kind_of
-from whatwhere.dataset import VARIABLES, check, duplicate_groups
+from whatwhere.dataset import VARIABLES, check, duplicate_groups, presented
 from whatwhere.description import findings
+from whatwhere.errors import UserError
 from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.inputs import input_files, stamp
 from whatwhere.recordings.labels import LEFT_OUT
 from whatwhere.recordings.preprocess import PREPARATION, preparation, preprocess
 from whatwhere.recordings.presentations import Presentations
 from whatwhere.recordings.recording import Recording, clip_rounding
-from whatwhere.recordings.splits import assign, joined_groups, validation_share
+from whatwhere.recordings.splits import assign, joined_groups, repeated_images, validation_share
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +100,6 @@ def to_contract(
     else:
         responses = clip_rounding(stored, key)
     groups = joined_groups(duplicate_groups(images), recording.groups)
-    split = assign(groups, recording.split, shares, key)
     units = {
         "images": {"units": "as stored, after colour, crop and size"},
         "responses": {"units": "as stored"},
@@ -108,7 +108,6 @@ def to_contract(
         {
             "images": (VARIABLES["images"][0], images, units["images"]),
             "responses": xr.Variable(VARIABLES["responses"][0], responses, units["responses"]),
-            "split": (("fold", "image"), split, {"meaning": "0 train, 1 validation, 2 test"}),
         },
         attrs={
             "name": name,
@@ -118,11 +117,18 @@ def to_contract(
             "normalize": normalize,
             "noise_free_test": 0,
             "repeat_averages": int(recording.repeat_averages),
-            "validation_fraction": validation_share(split, recording.split, shares),
             "validation_max": 0,
             "reading": "; ".join(recording.reading),
         },
     )
+    given, wanted = recording.split, (shares or {}).get("test_repeated")
+    if given is None:
+        given = repeated_images(presented(dataset).sum(0), wanted, key)
+    elif wanted is not None:
+        raise UserError(f"{key}.split.test_repeated: the recording gives a test set: remove the key")
+    split = assign(groups, given, shares, key)
+    dataset["split"] = ("fold", "image"), split, {"meaning": "0 train, 1 validation, 2 test"}
+    dataset.attrs["validation_fraction"] = validation_share(split, given, shares)
     if recording.neurons is not None:
         dataset = dataset.assign_coords(neuron_id=("neuron", recording.neurons))
     if recording.image_names is not None:

@@ -15,6 +15,7 @@ import xarray as xr
 from whatwhere.errors import UserError
 from whatwhere.recordings import hdf5, matlab
 from whatwhere.recordings.archive import check_size, choose, open_zip, read_member
+from whatwhere.recordings.tables import TABLES
 
 _SUFFIXES = (".npy", ".npz", ".nc", ".h5", ".hdf5", ".mat")
 IMAGE_WORDS = ("image", "images", "image_id", "stimulus", "stimuli", "stimulus_id")
@@ -44,9 +45,9 @@ class NamedArray(NamedTuple):
 
 
 def split_location(location: str) -> tuple[Path, str | None]:
-    """Divide ``file.npz:name`` into the file and the array inside it, None if it is not named."""
+    """Divide ``file.npz:name`` into the file and the array or column inside it, None if it is not named."""
     path, colon, inside = location.rpartition(":")
-    if colon and path.lower().endswith(_SUFFIXES):
+    if colon and path.lower().endswith((*_SUFFIXES, *TABLES)):
         return Path(path), inside
     return Path(location), None
 

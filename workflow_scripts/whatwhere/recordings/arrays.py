@@ -25,8 +25,8 @@ Layout = Sequence[str] | None
 
 def arrange_responses(
     array: NamedArray, counted: tuple[str, int], layout: Layout, key: str, label: str
-) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """Responses as (image or presentation, repeat, neuron), names along the first axis, and their reading.
+) -> tuple[np.ndarray, dict[str, np.ndarray | None], str]:
+    """Responses as (image or presentation, repeat, neuron), names along its axes, and their reading.
 
     Parameters
     ----------
@@ -36,6 +36,11 @@ def arrange_responses(
         ``image`` or, if an index assigns responses to images, ``presentation``; and the number of these.
     layout, key, label
         As for :func:`whatwhere.recordings.layouts.stated_axes`.
+
+    Returns
+    -------
+    The responses; names of images or presentations under ``first`` and of neurons under ``neuron``, None for
+    those without; and a phrase.
 
     Raises
     ------
@@ -55,7 +60,8 @@ def arrange_responses(
     values = values[:, None] if values.ndim == 2 else values
     repeats = f"{values.shape[1]} repeats, " if first == "image" else ""
     reading = f"{values.shape[2]} neurons, {repeats}{length} {first}s"
-    return values, array.names_along(first, axes), reading
+    names = {"first": array.names_along(first, axes), "neuron": array.names_along("neuron", axes)}
+    return values, names, reading
 
 
 def _arrange_images(
@@ -76,7 +82,8 @@ class Pair(NamedTuple):
     """Images (image, channel, y, x) and responses (image, repeat, neuron), with a phrase on each.
 
     ``names`` are (image,) text, None if the images have no names; ``order`` is the (image,) position of every
-    image in the responses, or a slice for all in order.
+    image in the responses, or a slice for all in order; ``neurons`` are (neuron,) names in the responses,
+    None if the neurons have none.
     """
 
     images: np.ndarray
@@ -84,6 +91,7 @@ class Pair(NamedTuple):
     reading: list[str]
     names: list[str] | None
     order: np.ndarray | slice
+    neurons: np.ndarray | None
 
 
 def pair(
@@ -121,8 +129,9 @@ def pair(
     stimuli, names, reading = _arrange_images(images, count, layouts[0], keys[0], labels[0])
     counted = "image", len(stimuli)
     values, theirs, read = arrange_responses(responses, counted, layouts[1], keys[1], labels[1])
-    order = order_by_name(names, theirs, labels[1], labels[0])
-    return Pair(stimuli, values, [reading, read], None if names is None else names_of(names), order)
+    order = order_by_name(names, theirs["first"], labels[1], labels[0])
+    texts = None if names is None else names_of(names)
+    return Pair(stimuli, values, [reading, read], texts, order, theirs["neuron"])
 
 
 def load(definition: dict[str, Any], name: str) -> Recording:
@@ -225,7 +234,7 @@ def presented(
     """
     values, theirs, reading = arrange_responses(array, ("presentation", len(index)), layout, key, label)
     names = listed.names_along("presentation", ["presentation"])
-    values = values[order_by_name(names, theirs, label, "the index")]
+    values = values[order_by_name(names, theirs["first"], label, "the index")]
     return rows_of(values, index, index, [reading])
 
 

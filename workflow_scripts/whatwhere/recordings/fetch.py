@@ -6,10 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pooch
-import requests
 import yaml
-from filelock import FileLock
 
 from whatwhere.errors import UserError
 from whatwhere.files import atomic
@@ -86,6 +83,11 @@ def download(url: str, path: Path, find_fault: Callable[[Path], str | None], reu
     ``find_fault`` returns a phrase on a fault of a file, or None. With ``reuse``, an earlier download without
     a fault is used. UserError if the file cannot be downloaded or written, or has a fault.
     """
+    # Most recordings are files of the user.
+    import pooch
+    import requests
+    from filelock import FileLock
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_name(f".{path.name}.lock")).acquire()

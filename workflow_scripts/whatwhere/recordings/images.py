@@ -12,7 +12,7 @@ from whatwhere.errors import UserError
 from whatwhere.recordings.archive import open_tree
 from whatwhere.recordings.array_files import as_list, read_any_array, read_array
 from whatwhere.recordings.arrays import arrange_responses, presented
-from whatwhere.recordings.labels import has_one_of
+from whatwhere.recordings.labels import has_one_of, read_list
 from whatwhere.recordings.matching import match, names_of, order_by_name
 from whatwhere.recordings.pictures import decode_image, decode_stack, in_numeric_order, is_image
 from whatwhere.recordings.presentations import BLANK, index_numbers
@@ -50,7 +50,7 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     read = _from_table if is_table(definition["responses"]) else _from_array
     rows = read(definition, files, name)
     for location in {definition[key] for key in _LABELS if key in definition and key not in rows.labels}:
-        stored, n_rows = read_any_array(location), 0 if rows.given is None else len(rows.given)
+        stored, n_rows = read_list(location), 0 if rows.given is None else len(rows.given)
         if stored.labels is None and stored.values.size == len(files) != n_rows and files != sorted(files):
             _check_order(files, definition, name, f"the labels of {location} follow the files")
     alike = len({picture.shape for picture in pictures}) == 1
@@ -220,7 +220,8 @@ def _from_array(definition: dict[str, Any], files: list[str], name: str) -> Rows
     stored, key = read_array(location), f"{name}.responses_layout"
     if "image_of_presentation" not in definition:
         counted = ("image", len(files))
-        values, labels, reading = arrange_responses(stored, counted, layout, key, location)
+        values, names, reading = arrange_responses(stored, counted, layout, key, location)
+        labels = names["first"]
         if labels is not None and labels.dtype.kind in "OSU":
             index, how = match(names_of(labels), files, location)
             how = f"images by {how}"

@@ -1,16 +1,19 @@
 """Arrays that Python users hold, as numpy arrays without loss of masks, missing values or names of axes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from scipy import sparse
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.array_files import NamedArray, labels_of
-from whatwhere.recordings.layouts import SYNONYMS
+from whatwhere.recordings.array_files import NamedArray, labels_of, numeric
+from whatwhere.recordings.arrays import Layout, pair
+from whatwhere.recordings.layouts import IMAGE_AXES, SYNONYMS
+from whatwhere.recordings.matching import names_of
+from whatwhere.recordings.recording import clip_rounding, to_float32
 
 _FEW = 10
 """Rows from which whole numbers that occur once each are no responses."""
@@ -23,7 +26,8 @@ def as_array(values: Any, name: str) -> NamedArray:
     ----------
     values
         numpy array, masked or not; torch tensor of any device and precision; xarray, pandas or scipy.sparse
-        object; nested lists, or anything that numpy understands. What is masked or missing becomes NaN.
+        object; an array read from a file; nested lists, or anything that numpy understands. What is masked or
+        missing becomes NaN.
     name
         What to call it in messages.
 
@@ -32,6 +36,8 @@ def as_array(values: Any, name: str) -> NamedArray:
     UserError
         If it is no array.
     """
+    if isinstance(values, NamedArray):
+        return values
     if isinstance(values, xr.DataArray):
         return NamedArray(_plain(values.data, name), tuple(map(str, values.dims)), labels_of(values))
     if isinstance(values, (xr.Dataset, xr.DataTree)):
@@ -42,6 +48,79 @@ def as_array(values: Any, name: str) -> NamedArray:
     if isinstance(values, pd.Series):
         return NamedArray(_plain(values, name), None, (_names(values.index),))
     return NamedArray(_plain(values, name), None)
+
+
+def as_numbers(values: Any, name: str) -> NamedArray:
+    """Numbers of any type; parameters and errors as for :func:`as_array`."""
+    array = as_array(values, name)
+    return array._replace(values=numeric(array.values, name))
+
+
+def unique_names(neurons: np.ndarray | None, name: str) -> np.ndarray | None:
+    """Names of neurons (neuron,), whole numbers as they are and others as text; None if there are none.
+
+    A message calls the responses ``name``.
+
+    Raises
+    ------
+    UserError
+        If two neurons have one name.
+    """
+    if neurons is None:
+        return None
+    names = neurons if neurons.dtype.kind in "iu" else np.array(names_of(neurons))
+    unique, counts = np.unique(names, return_counts=True)
+    if (counts > 1).any():
+        raise UserError(f"{name}: two neurons are named '{unique[counts.argmax()]}': give each its own name")
+    return names
+
+
+def measured_responses(
+    responses: Any, layout: Layout, images: np.ndarray, names: np.ndarray | None, neurons: Sequence[Any]
+) -> np.ndarray:
+    """Responses of known neurons to images that a model was shown.
+
+    Parameters
+    ----------
+    responses
+        (image, neuron), or with repeats; NaN, masked and missing ones were not presented.
+    layout
+        Order of their axes, or None.
+    images, names
+        (image, channel, y, x), and their names or None.
+    neurons
+        (neuron,) names; responses that name their neurons are matched to them.
+
+    Returns
+    -------
+    (repeat, image, neuron), float32, in the order of images and neurons.
+
+    Raises
+    ------
+    UserError
+        If responses are of other images or neurons, are infinite, or a neuron has none.
+    """
+    shown = NamedArray(images, IMAGE_AXES[4], (names, None, None, None))
+    keys = ("images_layout", "responses_layout")
+    found = pair(shown, as_numbers(responses, "responses"), (None, layout), keys, ("images", "responses"))
+    measured = clip_rounding(to_float32(found.responses[found.order].swapaxes(0, 1)), "responses")
+    if found.neurons is not None:
+        theirs, ours = names_of(found.neurons), names_of(list(neurons))
+        if sorted(theirs) != sorted(ours) or len(set(ours)) < len(ours):
+            raise UserError(
+                f"responses: names its neurons {', '.join(theirs[:3])}, ... but the model names "
+                f"{', '.join(ours[:3])}, ...: give the neurons of the model, or leave the names out if both "
+                "are in one order"
+            )
+        measured = measured[:, :, [theirs.index(name) for name in ours]]
+    if measured.shape[2] != len(neurons):
+        raise UserError(f"responses: has {measured.shape[2]} neurons, the model {len(neurons)}: give all")
+    silent = np.flatnonzero(np.isnan(measured).all((0, 1)))
+    if len(silent):
+        raise UserError(f"responses: neuron {neurons[silent[0]]} has no response: leave it out of the fit")
+    if np.isinf(measured).any():
+        raise UserError("responses: holds infinite values: write NaN where a response is missing")
+    return measured
 
 
 def _names(index: pd.Index) -> np.ndarray | None:
@@ -75,6 +154,8 @@ def _plain(values: Any, name: str) -> np.ndarray:
         return np.stack(values, 1) if values else np.empty((0, 0))
     if isinstance(values, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
         return _column(values)
+    from scipy import sparse
+
     if sparse.issparse(values):
         return values.toarray()
     try:
@@ -82,6 +163,8 @@ def _plain(values: Any, name: str) -> np.ndarray:
         if isinstance(values, (list, tuple)) and any(np.ndim(value) for value in values):
             return np.stack([_plain(value, name) for value in values])
         return np.asarray(values)
+    except UserError:
+        raise
     except (ValueError, TypeError, RuntimeError) as error:
         raise UserError(
             f"{name}: {type(values).__name__} is no array: give numbers, in rows of one length"

@@ -7,12 +7,44 @@ import numpy as np
 
 from whatwhere.dataset import SPLITS
 from whatwhere.errors import UserError
-from whatwhere.recordings.array_files import as_list, read_any_array
+from whatwhere.recordings.array_files import NamedArray, as_list, read_any_array, split_location
 from whatwhere.recordings.matching import as_text, order_by_name
 from whatwhere.recordings.presentations import BLANK
+from whatwhere.recordings.tables import is_table, read_table
 
 LEFT_OUT = "left out"
 """Split of images whose label ``tiers`` does not list."""
+ASSIGN = "assign"
+"""Key of ``tiers`` for the labels of images that are to be assigned."""
+
+
+def read_list(location: str) -> NamedArray:
+    """Labels in a text file, one a line or ``FILE.csv:COLUMN``, or in a file of arrays.
+
+    Raises
+    ------
+    UserError
+        If the file is unreadable, or a text file has several columns and none is named.
+    """
+    path, column = split_location(location)
+    if not is_table(str(path)):
+        return read_any_array(location)
+    if column is None:
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: is no text file in UTF-8 that can be read") from error
+        wide = next((line for line in lines if set(line) & set(",;\t")), None)
+        if wide is not None:
+            raise UserError(f"{path}: {wide!r} holds several values, expected a label: write {path}:COLUMN")
+        labels = np.array([line.strip() for line in lines])
+    else:
+        table = read_table(path)
+        if column not in table.header:
+            raise UserError(f"{path}: has no column '{column}' but {', '.join(table.header)}")
+        labels = table.text(column).to_numpy(str)
+    is_number = len(labels) and np.char.isdigit(np.char.lstrip(labels, "-")).all()
+    return NamedArray(labels.astype(int) if is_number else labels, None)
 
 
 def split_names(array: np.ndarray, label: str) -> np.ndarray:
@@ -66,7 +98,7 @@ def read_labels(
     if key not in definition:
         return None
     label = definition[key]
-    stored = read_any_array(label)
+    stored = read_list(label)
     labels = stored.values
     if key == "splits_from":
         labels = split_names(labels, label)
@@ -114,7 +146,8 @@ def tiers_of(labels: np.ndarray | None, tiers: dict[str, list[Any]] | None, key:
     labels
         (image,) names, or None.
     tiers
-        Names by split, or None if the labels are names of splits already.
+        Names by split, and under :data:`ASSIGN` names of images without a split; None if the labels are names
+        of splits already.
     key
         Of ``tiers``, for messages.
 
@@ -134,9 +167,8 @@ def tiers_of(labels: np.ndarray | None, tiers: dict[str, list[Any]] | None, key:
         image = int(np.argmin(np.isin(labels, (*SPLITS, ""))))
         unknown = str(labels[image])
         if unknown not in (*SPLITS, ""):
-            example = (
-                "{train: [false], test: [true]}" if unknown in ("true", "false") else f"{{test: [{unknown}]}}"
-            )
+            flags = "{assign: [false], test: [true]}"
+            example = flags if unknown in ("true", "false") else f"{{test: [{unknown}]}}"
             raise UserError(
                 f"{key.rpartition('.')[0]}: image {image} is given the split {unknown!r}, expected "
                 f"{', '.join(SPLITS)} or empty: say what it is, such as tiers: {example}"
@@ -149,8 +181,52 @@ def tiers_of(labels: np.ndarray | None, tiers: dict[str, list[Any]] | None, key:
             if name in used:
                 raise UserError(f"{key}: '{name}' stands under {used[name]} and {target}: choose one")
             used[name] = target
-        split[has_one_of(labels.tolist(), names, f"{key}.{target}")] = target
+        split[has_one_of(labels.tolist(), names, f"{key}.{target}")] = "" if target == ASSIGN else target
     return split
+
+
+def given_splits(labels: np.ndarray | None, definition: dict[str, Any], name: str) -> np.ndarray | None:
+    """Splits (image,) of the labels of ``splits_from``, None without labels.
+
+    Parameters
+    ----------
+    labels
+        (image,) names, or None.
+    definition, name
+        Dataset that may have ``tiers``, and its key for messages.
+
+    Raises
+    ------
+    UserError
+        As for :func:`tiers_of` and :func:`require_splits`.
+    """
+    split = tiers_of(labels, definition.get("tiers"), f"{name}.tiers")
+    if labels is not None and split is not None:
+        trained = ", ".join(np.unique(labels[split == "train"])) or "NAME"
+        remedy = f"list labels that 'split' divides under tiers, such as tiers: {{{ASSIGN}: [{trained}]}}"
+        require_splits(split, f"{name}.splits_from", remedy)
+    return split
+
+
+def require_splits(split: np.ndarray, key: str, remedy: str) -> None:
+    """Refuses splits without test or validation images, unless other images are left to be assigned.
+
+    Parameters
+    ----------
+    split
+        (image,) names of splits, empty for images that are to be assigned.
+    key, remedy
+        What gives the splits, and the other way to give all of them, for messages.
+
+    Raises
+    ------
+    UserError
+        If no image tests, or none validates, and every image has a split.
+    """
+    missing = [name for name in ("validation", "test") if name not in split]
+    if missing and np.isin(split, (*SPLITS, LEFT_OUT)).all():
+        none, wanted = " and no ".join(missing), " and ".join(missing)
+        raise UserError(f"{key}: gives no {none} image: label some images {wanted}, or {remedy}")
 
 
 def has_one_of(texts: Sequence[str], values: Sequence[Any], key: str) -> np.ndarray:

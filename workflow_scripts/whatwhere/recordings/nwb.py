@@ -15,7 +15,7 @@ import numpy as np
 
 from whatwhere.errors import UserError
 from whatwhere.recordings.hdf5 import dataset_at, label_of, open_hdf5, read_dataset
-from whatwhere.recordings.labels import has_one_of, labels_of_rows, split_names, tiers_of
+from whatwhere.recordings.labels import given_splits, has_one_of, labels_of_rows, split_names
 from whatwhere.recordings.matching import match, names_of
 from whatwhere.recordings.nwb_responses import averages, count_spikes, invalid, sample_times
 from whatwhere.recordings.pictures import in_numeric_order
@@ -98,7 +98,7 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     return Recording(
         images=images.values[shown],
         responses=presentations,
-        split=tiers_of(labels.get("splits_from"), definition.get("tiers"), f"{name}.tiers"),
+        split=given_splits(labels.get("splits_from"), definition, name),
         neurons=neurons,
         source=f"file {path}",
         citation="",

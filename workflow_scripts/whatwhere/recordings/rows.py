@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.labels import labels_of_rows, read_labels, tiers_of
+from whatwhere.recordings.labels import given_splits, labels_of_rows, read_labels
 from whatwhere.recordings.presentations import Presentations, by_image, shown_images
 from whatwhere.recordings.recording import Images, Recording, select_images
 
@@ -103,10 +103,7 @@ def recording_of(
         rows.covariates[0],
         Presentations(rows.covariates[1], responses.row, responses.image, responses.repeat),
     )
-    if split is None:
-        split = tiers_of(labels["splits_from"], definition.get("tiers"), f"{name}.tiers")
-    else:
-        split = split[shown]
+    split = given_splits(labels["splits_from"], definition, name) if split is None else split[shown]
     return Recording(
         images=select_images(images, shown),
         responses=responses,

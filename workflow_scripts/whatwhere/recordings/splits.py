@@ -3,10 +3,9 @@
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from whatwhere.dataset import SPLITS, TEST, TRAIN, VALIDATION
+from whatwhere.description import MIN_TESTED
 from whatwhere.errors import UserError
 
 _OPEN = -1
@@ -58,6 +57,32 @@ def assign(
     return np.stack([_fold(groups, fixed, shares, rng) for _ in range(config["folds"])])
 
 
+def repeated_images(shown: np.ndarray, wanted: bool | None, name: str) -> np.ndarray | None:
+    """Splits in which repeated images test, ``given`` of :func:`assign`; None if all are assigned alike.
+
+    Parameters
+    ----------
+    shown
+        (image,) number of presentations of every image.
+    wanted
+        Whether repeated images test. None: if ten or more images, but fewer than half, were repeated.
+    name
+        Key of the dataset, for messages.
+
+    Raises
+    ------
+    UserError
+        If repeated images are wanted for the test, and no image or every image was repeated.
+    """
+    repeated = shown > 1
+    count = int(repeated.sum())
+    if wanted and count in (0, len(shown)):
+        found = f"{count} of {len(shown)} images were repeated"
+        raise UserError(f"{name}.split.test_repeated: {found}, expected some: remove the key")
+    tests = MIN_TESTED <= count < len(shown) / 2 if wanted is None else wanted
+    return np.where(repeated, "test", "") if tests else None
+
+
 def validation_share(split: np.ndarray, given: np.ndarray | None, config: dict[str, Any] | None) -> float:
     """Share of the images of a fit that validate: configured, or counted in ``split`` if splits are given.
 
@@ -76,6 +101,9 @@ def joined_groups(copies: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     """
     if groups is None:
         return copies
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     labels = np.unique(groups, return_inverse=True)[1]
     n_copies, n_images = int(copies.max()) + 1, len(copies)
     links = (np.ones(n_images), (copies, n_copies + labels))

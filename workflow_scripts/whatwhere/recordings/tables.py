@@ -12,7 +12,7 @@ import pandas as pd
 
 from whatwhere.errors import UserError
 
-_TABLES = (".csv", ".tsv", ".txt")
+TABLES = (".csv", ".tsv", ".txt")
 _OTHERS = (".xlsx", ".xls", ".ods", ".parquet", ".feather", ".pkl", ".pickle", ".gz", ".sav", ".rds")
 _NEURON = "neuron|unit|cell|roi|electrode|channel"  # starts of names of columns that name a neuron
 _SEPARATORS = (",", ";", "\t")
@@ -76,7 +76,7 @@ def is_table(location: str) -> bool:
     """Whether a file name ends like a text table's; UserError for those of other tables."""
     if location.lower().endswith(_OTHERS):
         raise UserError(f"{location}: is a table of a type that is not read: save it as .csv")
-    return location.lower().endswith(_TABLES)
+    return location.lower().endswith(TABLES)
 
 
 def refuse_long(table: Table, neurons: Sequence[str], others: Container[str]) -> None:

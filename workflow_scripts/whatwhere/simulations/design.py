@@ -43,7 +43,7 @@ class Design:
         """Design of a simulated dataset of the configuration, and the other keys except ``kind``."""
         shared = {field.name for field in fields(cls)} & set(definition)
         design = cls(name, **{key: definition[key] for key in shared})
-        return design, {key: definition[key] for key in definition if key not in {"kind", *shared}}
+        return design, {key: definition[key] for key in definition if key not in {"kind", "label", *shared}}
 
     @property
     def counts(self) -> dict[int, int]:
@@ -70,7 +70,6 @@ class Design:
         source: str,
         normalize: str,
         noise_free_test: int,
-        image_units: str = "as stored by the source",
         independent_pixels: dict[str, int] | None = None,
     ) -> xr.Dataset:
         """Dataset that fulfils the contract of :mod:`whatwhere.dataset`.
@@ -79,14 +78,14 @@ class Design:
         ----------
         arrays
             Variables of the contract without ``split``, of any type of numbers.
-        units, image_units
-            Units of responses, rates and their sd; units of the images.
+        units
+            Units of responses, rates and their sd.
         source, normalize, noise_free_test, independent_pixels
             Attributes of the contract.
         """
         attributes: dict[str, dict[str, str]] = {
             **{name: {"units": units} for name in ("responses", "rates", "response_sd")},
-            "images": {"units": image_units},
+            "images": {"units": "as stored by the source"},
             "split": {"meaning": "0 train, 1 validation, 2 test, -1 of another repetition"},
             "location": {"units": "px", "axis": "y, x"},
         }

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from whatwhere.dataset import VARIABLES
 from whatwhere.simulations.design import Design
+from whatwhere.simulations.white_noise import WhiteNoise
 
 MEAN_ABSOLUTE_RATE = 0.1
 """E|rate| of every neuron for white-noise stimuli (section A.1, step 10)."""
@@ -181,25 +183,24 @@ def simulate(
     fields = receptive_fields(
         scales, n_neurons // len(scales), variation, centered, image_size, patch, neuron_seed
     )
-    n_shown = design.n_images + design.n_test
-    images = np.empty((design.repetitions * n_shown, 1, image_size, image_size), np.float32)
-    rates = np.empty((len(images), len(fields.kernels)), np.float32)
+    counts = [design.n_images, design.n_test] * design.repetitions
+    spawned = [seed.spawn(design.repetitions) for seed in (image_seed, test_seed, noise_seed)]
+    streams = [seed for pair in zip(*spawned[:2], strict=True) for seed in pair]
+    images = WhiteNoise(streams, counts, (1, image_size, image_size), f"datasets.{design.name}")
+    rates = np.empty((sum(counts), len(fields.kernels)), np.float32)
     responses = np.empty_like(rates)
-    spawned = (seed.spawn(design.repetitions) for seed in (image_seed, test_seed, noise_seed))
-    for repetition, of_repetition in enumerate(zip(*spawned, strict=True)):
-        image_rng, test_rng, noise_rng = map(np.random.default_rng, of_repetition)
-        first = repetition * n_shown
-        tested = first + design.n_images
-        # In place, piece by piece: the values do not depend on the size of a piece, and memory is bounded.
-        for begin, end, rng in ((first, tested, image_rng), (tested, first + n_shown, test_rng)):
-            for start in range(begin, end, _CHUNK):
+    end = 0
+    for of_repetition in spawned[2]:
+        noise_rng = np.random.default_rng(of_repetition)
+        for noisy, count in ((True, design.n_images), (False, design.n_test)):
+            first, end = end, end + count
+            # Piece by piece: the values do not depend on the size of a piece, and memory is bounded.
+            for start in range(first, end, _CHUNK):
                 piece = slice(start, min(start + _CHUNK, end))
-                rng.standard_normal(out=images[piece], dtype=np.float32)
-                rates[piece] = linear_rates(fields, images[piece])
-                responses[piece] = rates[piece] if begin == tested else add_noise(rates[piece], noise_rng)
-    return design.dataset(
+                rates[piece] = linear_rates(fields, images.draw(piece.start, piece.stop))
+                responses[piece] = add_noise(rates[piece], noise_rng) if noisy else rates[piece]
+    dataset = design.dataset(
         {
-            "images": images,
             "responses": responses[None],
             "rates": rates,
             "location": fields.location,
@@ -211,5 +212,5 @@ def simulate(
         source=f"difference-of-Gaussians population, scales {scales}, seed {design.seed}",
         normalize="none",
         noise_free_test=1,
-        image_units="sd of the white noise",
     )
+    return dataset.assign(images=xr.Variable(VARIABLES["images"][0], images.lazy(), images.attributes()))

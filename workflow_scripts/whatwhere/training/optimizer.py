@@ -1,5 +1,8 @@
 """Adam as training uses it: changed in place, so that a step recorded on a GPU can be replayed."""
 
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,62 +11,138 @@ from torch import Tensor
 from whatwhere.models.base import Model
 from whatwhere.models.spec import Schedule
 
-_RELATIVE = "relative_rate"
-"""Key of an optimizer's parameters that learn at another rate: how many times the rate of all others."""
-
 Moments = dict[int, dict[str, Tensor]]
-"""Moving averages and step counts by parameter, ``state_dict()["state"]`` of an optimizer."""
+"""Moving averages and number of steps by parameter, counted over all groups."""
 
 
-def new_optimizer(encoder: Model, config: Schedule) -> torch.optim.Optimizer:
-    """Adam, or AdamW (Loshchilov & Hutter 2019) that decays what :meth:`Model.decayed` names."""
+@dataclass
+class Group:
+    """Parameters that share their learning rate and weight decay.
+
+    Attributes
+    ----------
+    parameters
+        What is trained.
+    rate
+        Learning rate; a tensor on a GPU, because nothing else can change when a recorded step is replayed.
+    relative
+        How many times the rate of all other parameters the rate is.
+    decay
+        Weight decay.
+    """
+
+    parameters: list[torch.nn.Parameter]
+    rate: float | Tensor
+    relative: float = 1.0
+    decay: float = 0.0
+
+
+class Adam:
+    """Adam (Kingma & Ba 2015), or AdamW (Loshchilov & Hutter 2019), by the fused kernels of torch.
+
+    Gives the bytes of ``torch.optim.Adam(fused=True)``, whose first step imports the compiler of torch: 800
+    modules, which take as long to import as torch.
+
+    Parameters
+    ----------
+    groups
+        All parameters.
+    decoupled
+        Whether weights decay apart from the gradient, as in AdamW.
+    """
+
+    def __init__(self, groups: list[Group], decoupled: bool) -> None:
+        self.groups = groups
+        self.moments: Moments = {}
+        self._kernel: Callable[..., None] = torch._fused_adamw_ if decoupled else torch._fused_adam_
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Moves every parameter that has a gradient."""
+        index = itertools.count()
+        for group in self.groups:
+            moved = [(next(index), parameter) for parameter in group.parameters]
+            moved = [(number, parameter) for number, parameter in moved if parameter.grad is not None]
+            for number, parameter in moved:
+                if number not in self.moments:
+                    self.moments[number] = _at_start(parameter)
+            moments = [self.moments[number] for number, _ in moved]
+            if moved:
+                torch._foreach_add_([one["step"] for one in moments], 1)
+                self._kernel(
+                    [parameter for _, parameter in moved],
+                    [parameter.grad for _, parameter in moved],
+                    *([one[name] for one in moments] for name in ("exp_avg", "exp_avg_sq")),
+                    [],
+                    [one["step"] for one in moments],
+                    lr=group.rate,
+                    beta1=0.9,
+                    beta2=0.999,
+                    weight_decay=group.decay,
+                    eps=1e-8,
+                    amsgrad=False,
+                    maximize=False,
+                )
+
+    def set_rate(self, rate: float) -> None:
+        """Sets the learning rate; parameters that learn more slowly get their share of the rate."""
+        for group in self.groups:
+            value = rate * group.relative
+            if isinstance(group.rate, Tensor):
+                group.rate.fill_(value)
+            else:
+                group.rate = value
+
+    def put_back(self, moments: Moments) -> None:
+        """Sets moments and numbers of steps to earlier values; without values to zero, as at the start."""
+        for index, values in self.moments.items():
+            for name, value in values.items():
+                if moments:
+                    value.copy_(moments[index][name])
+                else:
+                    value.zero_()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes, for a checkpoint."""
+        return {"moments": self.moments, "rates": [float(group.rate) for group in self.groups]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues from :meth:`state_dict`, which may come from another device."""
+        parameters = [parameter for group in self.groups for parameter in group.parameters]
+        self.moments = {
+            index: {name: value.to(parameters[index].device) for name, value in values.items()}
+            for index, values in state["moments"].items()
+        }
+        for group, rate in zip(self.groups, state["rates"], strict=True):
+            group.rate = group.rate.fill_(rate) if isinstance(group.rate, Tensor) else rate
+
+
+def _at_start(parameter: Tensor) -> dict[str, Tensor]:
+    return {
+        "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+        "exp_avg": torch.zeros_like(parameter),
+        "exp_avg_sq": torch.zeros_like(parameter),
+    }
+
+
+def new_optimizer(encoder: Model, config: Schedule) -> Adam:
+    """Adam, or AdamW that decays what :meth:`Model.decayed` names."""
     trainable = [p for p in encoder.parameters() if p.requires_grad]
-    transferred, rate = encoder.transferred()
+    transferred, relative = encoder.transferred()
     slower = [p for p in transferred if p.requires_grad]
     device = trainable[0].device
-    # Only what lies on the GPU, steps and rates too, can change when a recorded step is replayed.
-    on_gpu = device.type == "cuda"
 
     def lasting(value: float) -> float | Tensor:
-        return torch.tensor(value, device=device) if on_gpu else value
+        return torch.tensor(value, device=device) if device.type == "cuda" else value
 
     peak = config.learning_rate
     if config.weight_decay is None and not slower:
-        return torch.optim.Adam(trainable, lr=lasting(peak), fused=True, capturable=on_gpu)
+        return Adam([Group(trainable, lasting(peak))], decoupled=False)
     decayed = [p for p in encoder.decayed() if p.requires_grad]
     others = [p for p in trainable if all(p is not one for one in [*decayed, *slower])]
     groups = [
-        {"params": decayed, "weight_decay": config.weight_decay or 0.0, "lr": lasting(peak)},
-        {"params": others, "weight_decay": 0.0, "lr": lasting(peak)},
-        {"params": slower, "weight_decay": 0.0, "lr": lasting(rate * peak), _RELATIVE: rate},
+        Group(decayed, lasting(peak), decay=config.weight_decay or 0.0),
+        Group(others, lasting(peak)),
+        Group(slower, lasting(relative * peak), relative),
     ]
-    return torch.optim.AdamW([one for one in groups if one["params"]], fused=True, capturable=on_gpu)
-
-
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Sets the learning rate; parameters that learn more slowly get their share of the rate."""
-    for group in optimizer.param_groups:
-        value = rate * group.get(_RELATIVE, 1.0)
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(value)
-        else:
-            group["lr"] = value
-
-
-def put_back(optimizer: torch.optim.Optimizer, moments: Moments) -> None:
-    """Sets moments and step counts to earlier values; without values to zero, as at the start."""
-    for index, values in optimizer.state_dict()["state"].items():
-        for name, value in values.items():
-            if moments:
-                value.copy_(moments[index][name])
-            else:
-                value.zero_()
-
-
-def load(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Continues from ``state_dict()``, which may come from another device."""
-    rates = [group["lr"] for group in optimizer.param_groups]
-    optimizer.load_state_dict(state)
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        if isinstance(rate, Tensor):
-            group["lr"] = rate.fill_(float(group["lr"]))
+    return Adam([group for group in groups if group.parameters], decoupled=True)

@@ -9,7 +9,7 @@ import numpy as np
 from whatwhere.models.base import Model
 from whatwhere.models.spec import Schedule
 from whatwhere.training.losses import Objective
-from whatwhere.training.optimizer import load, new_optimizer, put_back, set_rate
+from whatwhere.training.optimizer import new_optimizer
 from whatwhere.training.schedule import EarlyStopping, OneCycle
 
 logger = logging.getLogger(__name__)
@@ -39,13 +39,13 @@ class Run:
             "encoder": {name: value.clone() for name, value in self.encoder.state_dict().items()}
         }
         if self.config.restore:
-            snapshot["optimizer"] = copy.deepcopy(self.optimizer.state_dict()["state"])
+            snapshot["optimizer"] = copy.deepcopy(self.optimizer.moments)
         return snapshot
 
     def begin_step(self, step: int) -> None:
         """Counts a step, from 1, and sets its learning rate if the schedule has one for every step."""
         if isinstance(self.stopping, OneCycle):
-            set_rate(self.optimizer, self.stopping.rate(step - 1))
+            self.optimizer.set_rate(self.stopping.rate(step - 1))
         self.last_step = step
 
     def update(self, training_value: float, validation: float) -> None:
@@ -69,8 +69,8 @@ class Run:
         if self.stopping.stage_ends() and not self.stopping.finished:
             if self.config.restore:
                 self.encoder.load_state_dict(self.best["encoder"])
-                put_back(self.optimizer, self.best["optimizer"])
-            set_rate(self.optimizer, self.config.learning_rate * self.config.factor**self.stopping.stage)
+                self.optimizer.put_back(self.best["optimizer"])
+            self.optimizer.set_rate(self.config.learning_rate * self.config.factor**self.stopping.stage)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that changes, for a checkpoint."""
@@ -84,6 +84,6 @@ class Run:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues from :meth:`state_dict`."""
         self.encoder.load_state_dict(state["encoder"])
-        load(self.optimizer, state["optimizer"])
+        self.optimizer.load_state_dict(state["optimizer"])
         self.stopping.load_state_dict(state["stopping"])
         vars(self).update({name: state[name] for name in _RESULTS})

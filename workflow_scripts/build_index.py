@@ -1,0 +1,99 @@
+"""The first page of a run: answers, figures with captions, links to everything else -> index.html."""
+
+from pathlib import Path
+
+import jinja2
+from docutils.core import publish_parts
+
+from whatwhere.files import atomic, read_table
+from whatwhere.logs import arguments, logged
+
+FOLDERS = {"barcodes": "Barcodes", "most_exciting": "Most exciting images"}
+"""Titles of figures that a run draws for several models, by their folder."""
+
+
+def caption(text: str, wildcards: dict[str, str]) -> str:
+    """A caption of the report, a template of reStructuredText, as HTML."""
+    filled = jinja2.Template(text).render(snakemake={"wildcards": wildcards})
+    return str(publish_parts(filled, writer="html5")["fragment"])
+
+
+def described(figure: str, titles: dict[str, str], labels: dict[str, str]) -> tuple[str, str, dict[str, str]]:
+    """Title, name of the caption and wildcards of a figure, a path below the folder of the run."""
+    name, *names = Path(figure).with_suffix("").parts[1:]
+    if names:
+        wildcards = dict(zip(("experiment", "dataset", "model"), names, strict=True))
+        model, dataset = (labels.get(wildcards[key], wildcards[key]) for key in ("model", "dataset"))
+        return f"{FOLDERS[name]}: {model} on {dataset}", name, wildcards
+    if name in titles:
+        return titles[name], name, {}
+    dataset = name.removeprefix("recording_")
+    return f"Recording: {labels.get(dataset, dataset)}", "recording", {"dataset": dataset}
+
+
+def answers(sentences: str | Path) -> list[dict[str, object]]:
+    """Questions and answers, each split into its first words, the verdict, and the rest."""
+    found = []
+    for row in read_table(sentences).itertuples():
+        verdict, colon, rest = str(row.sentence).partition(":")
+        answered = not verdict.startswith("Not answered")
+        words = {"verdict": verdict + colon, "rest": rest} if answered else {"rest": row.sentence}
+        found.append({"question": row.question, "text": row.text, "answered": answered, **words})
+    return found
+
+
+def main(
+    results: list[str],
+    titles: dict[str, str],
+    labels: dict[str, str],
+    run: str,
+    sentences: str | Path,
+    captions: list[str],
+    template: str | Path,
+    index: str | Path,
+) -> None:
+    """Writes the page ``index`` in the folder of a run; its links are relative, so that the folder can move.
+
+    Parameters
+    ----------
+    results
+        Tables, figures and pages of the run, as paths below its folder.
+    titles
+        Titles of the figures of the whole run, in the order of the page.
+    labels
+        Names of models and datasets in titles.
+    run
+        Name of the run.
+    sentences
+        Questions and answers in words.
+    captions
+        Files of captions, named as their figures.
+    template
+        The page as a template of jinja2.
+    index
+        The page to write.
+    """
+    texts = {Path(path).stem: Path(path).read_text(encoding="utf-8") for path in captions}
+    figures = []
+    ranks = {f"figures/{name}.svg": rank for rank, name in enumerate(titles)}
+    drawn = [path for path in results if path.startswith("figures/")]
+    for path in sorted(drawn, key=lambda path: ranks.get(path, len(ranks))):
+        title, name, wildcards = described(path, titles, labels)
+        figures.append({"path": path, "title": title, "caption": caption(texts[name], wildcards)})
+    tables = [Path(path).stem for path in results if path.startswith("tables/")]
+    page = jinja2.Template(Path(template).read_text(encoding="utf-8"), autoescape=True).render(
+        run=run,
+        answers=answers(sentences),
+        figures=figures,
+        datasets=[Path(path).stem for path in results if path.startswith("datasets/")],
+        explorer="explore.html" in results,
+        tables=[{"name": name, "caption": caption(texts["table"], {"table": name})} for name in tables],
+    )
+    with atomic(index) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0]):
+        inputs = {name: snakemake.input[name] for name in ("sentences", "captions", "template")}
+        main(**inputs, **arguments(snakemake.params, snakemake.output))

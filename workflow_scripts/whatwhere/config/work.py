@@ -1,0 +1,212 @@
+"""Estimates of the time and disk of a fit, from sizes and measured speeds: to plan by, not to bill by.
+
+The speeds are those of one core of :data:`MACHINE` in float32. ``tests/test_work.py`` holds the estimates
+against committed timings.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import xarray as xr
+
+from whatwhere.config.traits import traits_of
+from whatwhere.dataset import TRAIN, VALIDATION
+from whatwhere.models.spec import ModelSpec, Schedule
+from whatwhere.subset import n_validation
+
+MACHINE = "an AMD EPYC with AVX-512"
+
+JOB = 4.0
+"""Seconds of a job that fits almost nothing: libraries, data and files."""
+EVALUATION = 12.0
+"""Seconds of the jobs that select, score and describe the fits of a model."""
+STEP = 0.004
+"""Seconds of a training step of the smallest network."""
+PRODUCTS = 45e9
+"""Multiply-adds per second."""
+VALUES = 0.25e9
+"""Values of feature maps per second: normalized, through the activation, and back."""
+STOPPED = 0.12
+"""Share of ``max_steps`` after which early stopping ends a training."""
+LASSO_SWEEPS = 100
+"""Passes over all pixels until a lasso converges."""
+LOCALIZATION = 2e-6
+"""Seconds of inference per neuron, pixel and shape of the kernel prior."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Sizes of a dataset or of a part of it.
+
+    Attributes
+    ----------
+    n_neurons, n_train, n_validation
+        Numbers of neurons and of images.
+    shape
+        (channel, y, x) of an image.
+    fraction, maximum
+        Share and largest number of validation images, see :func:`whatwhere.subset.n_validation`.
+    megabytes
+        Room of the file of the dataset.
+    """
+
+    n_neurons: int
+    n_train: int
+    n_validation: int
+    shape: tuple[int, int, int]
+    fraction: float
+    maximum: int
+    megabytes: float
+
+    @classmethod
+    def simulated(cls, definition: dict[str, Any]) -> Size:
+        """Size of a simulated dataset of the configuration."""
+        fraction, maximum = definition["validation_fraction"], definition["validation_max"]
+        n_images, side = definition["n_images"], definition["image_size"]
+        shape = (3 if definition.get("color") == "rgb" else 1, side, side)
+        n_held = n_validation(n_images, fraction, maximum)
+        # White noise is drawn from its seed and is not stored. Responses have rates beside them.
+        stored = 0 if definition["kind"] == "simulated_dog" else math.prod(shape)
+        stored += (definition.get("n_repeats", 1) + 1) * definition["n_neurons"]
+        n_shown = definition.get("repetitions", 1) * (n_images + definition["n_test"])
+        megabytes = 4e-6 * n_shown * stored
+        return cls(definition["n_neurons"], n_images - n_held, n_held, shape, fraction, maximum, megabytes)
+
+    @classmethod
+    def of(cls, dataset: xr.Dataset) -> Size:
+        """Size of a recording that was loaded, with the splits of its first fold."""
+        n_train, n_held = (int((dataset["split"].values[0] == code).sum()) for code in (TRAIN, VALIDATION))
+        shape = (dataset.sizes["channel"], dataset.sizes["y"], dataset.sizes["x"])
+        fraction, maximum = (dataset.attrs[name] for name in ("validation_fraction", "validation_max"))
+        n_stored = dataset.sizes["image"] * math.prod(shape) + dataset["responses"].size
+        return cls(
+            dataset.sizes["neuron"], n_train, n_held, shape, float(fraction), int(maximum), 4e-6 * n_stored
+        )
+
+    def subset(self, n_neurons: str, n_images: str) -> Size:
+        """Size of a condition: numbers, or ``all``."""
+        if n_neurons != "all":
+            self = replace(self, n_neurons=int(n_neurons))
+        if n_images != "all":
+            n_held = n_validation(int(n_images), self.fraction, self.maximum)
+            self = replace(self, n_train=int(n_images) - n_held, n_validation=n_held)
+        return self
+
+    @property
+    def n_images(self) -> int:
+        """Number of training and validation images."""
+        return self.n_train + self.n_validation
+
+
+def duration(seconds: float) -> str:
+    """A rounded duration with its unit."""
+    if seconds < 57:
+        return f"{max(5 * round(seconds / 5), 5)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5940 else f"{seconds / 3600:.1f} h"
+
+
+def seconds_of_fits(model: dict[str, Any], size: Size, n_seeds: int, patch: int | None) -> float:
+    """Seconds of the job that fits every setting and seed of a condition.
+
+    Parameters
+    ----------
+    model
+        A model of the resolved configuration.
+    size
+        Size of the condition.
+    n_seeds
+        Number of seeds.
+    patch
+        Width in pixels of the known receptive fields, for models that need them.
+    """
+    spec, rule = ModelSpec.of(model), traits_of(model).rule
+    if rule == "fit_ensemble":
+        return JOB
+    if rule == "fit_baseline":
+        one = seconds_of_closed_form(spec, size, patch) * (2 if spec.refit else 1)
+        return JOB + n_seeds * one
+    schedule = spec.trained[1].with_steps(size.n_train)
+    n_steps = schedule.max_steps * (1 if schedule.schedule == "one_cycle" else STOPPED)
+    one = n_steps * seconds_of_step(model, size, schedule)
+    return JOB + n_seeds * len(spec.settings) * (2 if spec.refit else 1) * one
+
+
+def seconds_of_step(model: dict[str, Any], size: Size, schedule: Schedule) -> float:
+    """Seconds of a training step with its share of the evaluations, the mean over the cores of a model."""
+    n_train = size.n_train
+    shown = min(schedule.batch_size, n_train) + size.n_validation / schedule.evaluate_every / 3
+    products, values = zip(*(_forward(model, core, size) for core in model.get("cores", [None])), strict=True)
+    each = 3 * sum(products) / PRODUCTS + sum(values) / VALUES
+    return STEP + shown * each / len(products)
+
+
+def _features(model: dict[str, Any], shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Shape (channel, y, x) of what a core or a linear model sees."""
+    bank = model.get("feature_bank")
+    if bank is None:
+        return shape
+    side = bank["average_pooling"]
+    n_maps = len(bank["wavelengths"]) * bank["orientations"] + shape[0]
+    return n_maps, -(-shape[1] // side), -(-shape[2] // side)
+
+
+def _forward(model: dict[str, Any], core: dict[str, Any] | None, size: Size) -> tuple[float, float]:
+    """Multiply-adds, and values of feature maps, of the prediction of one image."""
+    channels, height, width = first = _features(model, size.shape)
+    products = values = 0.0
+    if core is not None:
+        layers = zip(core["channels"], core["kernels"], core["padding"], strict=True)
+        for n_filters, kernel, padding in layers:
+            lost = kernel - 1 if padding == "valid" else 0
+            height, width = height - lost, width - lost
+            products += channels * n_filters * kernel**2 * height * width
+            values += n_filters * height * width
+            channels = n_filters
+        if core.get("side_by_side"):
+            channels = first[0] + sum(core["channels"])
+    places = {"cnn_fixed_mask": 1, "cnn_gaussian": 4, "hsm": 1}.get(model["family"], height * width)
+    return products + size.n_neurons * channels * places, values
+
+
+def seconds_of_closed_form(spec: ModelSpec, size: Size, patch: int | None) -> float:
+    """Seconds of all settings of a model that is not trained, for one seed."""
+    model, n_settings, n_neurons = spec.definition, len(spec.settings), size.n_neurons
+    channels, height, width = _features(model, size.shape)
+    n_places = height * width
+    n_features, n_problems = channels * n_places, 1
+    if model.get("input") == "known_patch" or model["family"] == "ridge_shared":
+        n_features, n_problems = patch**2 if patch else n_features, n_neurons
+    smaller, larger = sorted((n_features, size.n_images))
+    decomposition = n_problems * smaller**2 * larger
+    match model["family"]:
+        case "mean":
+            return 0.0
+        case "lasso":
+            return LASSO_SWEEPS * n_settings * n_neurons * n_features**2 / PRODUCTS + decomposition / PRODUCTS
+        case "localization":
+            return n_neurons * n_places * len(model["smoothness"]) * len(model["extent"]) * LOCALIZATION
+        case "factorized_ridge":
+            # Four alternations for a new pair of mask and features, and two for each pair before it.
+            rounds = sum(one["rank"] * (one["rank"] + 3) for one in spec.settings)
+            return (2 * rounds * n_neurons * n_features**2 + n_features**2 * size.n_images) / PRODUCTS
+        case _:
+            return (10 * decomposition + n_settings * n_neurons * smaller * larger) / PRODUCTS
+
+
+def megabytes_of_fits(model: dict[str, Any], size: Size, n_seeds: int) -> float:
+    """Disk of the parameters of every setting and seed of a condition, and of their predictions."""
+    n_parameters = 0.0
+    for core in model.get("cores", [None]):
+        channels, height, width = _features(model, size.shape)
+        if core is not None:
+            channels = core["channels"][-1]
+        places = height * width
+        weights = channels * places
+        if traits_of(model).masks:
+            weights = channels + places
+        n_parameters = max(n_parameters, size.n_neurons * weights)
+    n_predicted = size.n_neurons * size.n_validation
+    return 4e-6 * n_seeds * len(ModelSpec.of(model).settings) * (n_parameters + n_predicted)
