@@ -99,7 +99,7 @@ def test_the_tutorial_of_a_recording_plans_its_run(clone, cowley_folder):
     # The commands of the Makefile, which would install the software first.
     done = shell(f"PYTHONPATH=workflow_scripts python -m whatwhere.check {files} config/mirror.yaml", clone)
     assert done.returncode == 0, done.stderr
-    assert "50 neurons" in done.stdout
+    assert "Neurons: 50" in done.stdout
     planned = shell(f"snakemake --dry-run --configfile {files} config/mirror.yaml", clone)
     assert planned.returncode == 0, planned.stderr
     named = re.findall(
