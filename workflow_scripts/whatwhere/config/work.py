@@ -29,8 +29,8 @@ PRODUCTS = 45e9
 """Multiply-adds per second."""
 VALUES = 0.25e9
 """Values of feature maps per second: normalized, through the activation, and back."""
-STOPPED = 0.12
-"""Share of ``max_steps`` after which early stopping ends a training."""
+IMPROVING = 900
+"""Steps with progress before early stopping ends a training, besides burn-in and patience."""
 LASSO_SWEEPS = 100
 """Passes over all pixels until a lasso converges."""
 LOCALIZATION = 2e-6
@@ -129,15 +129,17 @@ def seconds_of_fits(model: dict[str, Any], size: Size, n_seeds: int, patch: int 
         one = seconds_of_closed_form(spec, size, patch) * (2 if spec.refit else 1)
         return JOB + n_seeds * one
     schedule = spec.trained[1].with_steps(size.n_train)
-    n_steps = schedule.max_steps * (1 if schedule.schedule == "one_cycle" else STOPPED)
+    n_steps = schedule.max_steps
+    if schedule.schedule == "stages":
+        evaluations = schedule.burn_in + schedule.patience * schedule.n_stages
+        n_steps = min(n_steps, IMPROVING + int(evaluations * schedule.evaluate_every))
     one = n_steps * seconds_of_step(model, size, schedule)
     return JOB + n_seeds * len(spec.settings) * (2 if spec.refit else 1) * one
 
 
 def seconds_of_step(model: dict[str, Any], size: Size, schedule: Schedule) -> float:
     """Seconds of a training step with its share of the evaluations, the mean over the cores of a model."""
-    n_train = size.n_train
-    shown = min(schedule.batch_size, n_train) + size.n_validation / schedule.evaluate_every / 3
+    shown = min(schedule.batch_size, size.n_train) + size.n_validation / schedule.evaluate_every / 3
     products, values = zip(*(_forward(model, core, size) for core in model.get("cores", [None])), strict=True)
     each = 3 * sum(products) / PRODUCTS + sum(values) / VALUES
     return STEP + shown * each / len(products)
