@@ -37,7 +37,7 @@ WITHOUT_EFFECT = {
 # Jobs import these; what no job imports is not compiled. Two processes, each of half of the work.
 IMPORTS = (
     "import torch, scipy.optimize, sklearn.cluster, sklearn.decomposition, sklearn.linear_model, netCDF4",
-    "import snakemake.cli, xarray, h5py, matplotlib.backends.backend_svg, seaborn, bokeh.plotting, docutils.core",
+    "import snakemake.cli, xarray, h5py, matplotlib.backends.backend_svg, seaborn, bokeh.plotting, docutils",
 )
 
 
