@@ -33,8 +33,8 @@ IMPROVING = 900
 """Steps with progress before early stopping ends a training, besides burn-in and patience."""
 LASSO_SWEEPS = 100
 """Passes over all pixels until a lasso converges."""
-LOCALIZATION = 2e-6
-"""Seconds of inference per neuron, pixel and shape of the kernel prior."""
+INFERENCE = 0.25
+"""Seconds of the inference of one kernel under one prior."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,8 @@ def seconds_of_closed_form(spec: ModelSpec, size: Size, patch: int | None) -> fl
         case "lasso":
             return LASSO_SWEEPS * n_settings * n_neurons * n_features**2 / PRODUCTS + decomposition / PRODUCTS
         case "localization":
-            return n_neurons * n_places * len(model["smoothness"]) * len(model["extent"]) * LOCALIZATION
+            n_kernels = sum(one["n_kernels"] for one in spec.settings)
+            return INFERENCE * n_kernels * len(model["smoothness"]) * len(model["extent"])
         case "factorized_ridge":
             # Four alternations for a new pair of mask and features, and two for each pair before it.
             rounds = sum(one["rank"] * (one["rank"] + 3) for one in spec.settings)
