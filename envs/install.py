@@ -36,8 +36,8 @@ WITHOUT_EFFECT = {
 }
 # Jobs import these; what no job imports is not compiled. Two processes, each of half of the work.
 IMPORTS = (
-    "import whatwhere.training.sweep, whatwhere.training.closed_forms, whatwhere.localization.inference",
-    "import snakemake.cli, whatwhere.cell_types, whatwhere.explorer, whatwhere.recordings",
+    "import torch, scipy.optimize, sklearn.cluster, sklearn.decomposition, sklearn.linear_model, netCDF4",
+    "import snakemake.cli, xarray, h5py, matplotlib.backends.backend_svg, seaborn, bokeh.plotting, docutils",
 )
 
 
@@ -89,7 +89,6 @@ def installer() -> tuple[list[str], dict[str, str]]:
 def compile_imports() -> None:
     """Compiles what jobs import, because every job is a process and would take four seconds more."""
     settings = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    settings["PYTHONPATH"] = str(ROOT / "workflow_scripts")
     running = [subprocess.Popen([sys.executable, "-c", one], env=settings) for one in IMPORTS]
     if any([process.wait() for process in running]):
         sys.exit("Error: the installed packages cannot be imported (see above): remove .venv and try again")

@@ -97,7 +97,7 @@ def begin(handler, number, **fields):
 
 def test_a_result_is_named_once_it_is_there(screen):
     handler, stream = screen
-    assert "2 jobs, about 1 min on 2 cores" in stream.getvalue()
+    assert "2 jobs, about 1 min with 2 at once" in stream.getvalue()
     begin(handler, 1, output=["r/figures/fig1.svg", "r/figures/fig1.png"])
     begin(handler, 2, output=["r/pages/tables/scores.html"])
     assert "fig1" not in stream.getvalue()

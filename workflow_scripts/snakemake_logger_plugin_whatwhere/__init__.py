@@ -88,7 +88,7 @@ class LogHandler(LogHandlerBase):
             counts = {rule: number for rule, number in fields["stats"].items() if rule != "total"}
             self.work = Work(counts, self.cores, expected_fits(self.configfiles), measured_seconds())
             left = duration(self.work.seconds_left())
-            self._write(f"{self.work.n_jobs} jobs, about {left} on {self.cores} cores")
+            self._write(f"{self.work.n_jobs} jobs, about {left} with {self.cores} at once")
         elif self.work is None:
             self._message(record)
         elif event == LogEvent.JOB_INFO:

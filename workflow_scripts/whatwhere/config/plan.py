@@ -187,7 +187,7 @@ def cost(config: Config, of: Mapping[str, Size]) -> pd.DataFrame:
 def summary(table: pd.DataFrame) -> str:
     """The sums of a :func:`cost` in one line."""
     models, datasets = (table[name].nunique() for name in ("model", "dataset"))
-    line = f"{models} models, {datasets} datasets, {table.fits.sum()} fits of all sizes, settings and seeds"
+    line = f"models: {models}, datasets: {datasets}, fits (sizes, settings, seeds): {table.fits.sum()}"
     unknown = sorted(table.dataset[table.minutes.isna()].unique())
     if len(unknown) < datasets:
         line += f"; about {duration(60 * table.minutes.sum())} on one core of {MACHINE}"

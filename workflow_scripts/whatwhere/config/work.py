@@ -29,12 +29,12 @@ PRODUCTS = 45e9
 """Multiply-adds per second."""
 VALUES = 0.25e9
 """Values of feature maps per second: normalized, through the activation, and back."""
-STOPPED = 0.12
-"""Share of ``max_steps`` after which early stopping ends a training."""
+IMPROVING = 900
+"""Steps with progress before early stopping ends a training, besides burn-in and patience."""
 LASSO_SWEEPS = 100
 """Passes over all pixels until a lasso converges."""
-LOCALIZATION = 2e-6
-"""Seconds of inference per neuron, pixel and shape of the kernel prior."""
+INFERENCE = 0.25
+"""Seconds of the inference of one kernel under one prior."""
 
 
 @dataclass(frozen=True)
@@ -129,15 +129,17 @@ def seconds_of_fits(model: dict[str, Any], size: Size, n_seeds: int, patch: int 
         one = seconds_of_closed_form(spec, size, patch) * (2 if spec.refit else 1)
         return JOB + n_seeds * one
     schedule = spec.trained[1].with_steps(size.n_train)
-    n_steps = schedule.max_steps * (1 if schedule.schedule == "one_cycle" else STOPPED)
+    n_steps = schedule.max_steps
+    if schedule.schedule == "stages":
+        evaluations = schedule.burn_in + schedule.patience * schedule.n_stages
+        n_steps = min(n_steps, IMPROVING + int(evaluations * schedule.evaluate_every))
     one = n_steps * seconds_of_step(model, size, schedule)
     return JOB + n_seeds * len(spec.settings) * (2 if spec.refit else 1) * one
 
 
 def seconds_of_step(model: dict[str, Any], size: Size, schedule: Schedule) -> float:
     """Seconds of a training step with its share of the evaluations, the mean over the cores of a model."""
-    n_train = size.n_train
-    shown = min(schedule.batch_size, n_train) + size.n_validation / schedule.evaluate_every / 3
+    shown = min(schedule.batch_size, size.n_train) + size.n_validation / schedule.evaluate_every / 3
     products, values = zip(*(_forward(model, core, size) for core in model.get("cores", [None])), strict=True)
     each = 3 * sum(products) / PRODUCTS + sum(values) / VALUES
     return STEP + shown * each / len(products)
@@ -187,7 +189,8 @@ def seconds_of_closed_form(spec: ModelSpec, size: Size, patch: int | None) -> fl
         case "lasso":
             return LASSO_SWEEPS * n_settings * n_neurons * n_features**2 / PRODUCTS + decomposition / PRODUCTS
         case "localization":
-            return n_neurons * n_places * len(model["smoothness"]) * len(model["extent"]) * LOCALIZATION
+            n_kernels = sum(one["n_kernels"] for one in spec.settings)
+            return INFERENCE * n_kernels * len(model["smoothness"]) * len(model["extent"])
         case "factorized_ridge":
             # Four alternations for a new pair of mask and features, and two for each pair before it.
             rounds = sum(one["rank"] * (one["rank"] + 3) for one in spec.settings)
