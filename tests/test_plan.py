@@ -112,13 +112,3 @@ def test_every_config_of_the_project_is_valid_and_has_a_plan(name):
     assert set(plan.conditions(config).experiment) == {
         experiment["name"] for experiment in config["experiments"]
     }
-
-
-def test_the_plan_is_printed(capsys, tmp_path):
-    assert plan.main([str(REPOSITORY / "config" / "test.yaml")]) == 0
-    out = capsys.readouterr().out
-    assert out.startswith("run test: models: 3, datasets: 1, fits (sizes, settings, seeds): 48; about ")
-    assert " minutes\n" in out
-    assert "figures/fig4.svg" in out
-    assert plan.main([str(tmp_path / "none.yaml")]) == 1
-    assert capsys.readouterr().err.startswith("Error: ")

@@ -18,7 +18,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_logger_plugin_whatwhere.work import Work
 from whatwhere.config import plan
 from whatwhere.config.load import load
-from whatwhere.config.work import duration
+from whatwhere.cost import condition_costs, duration, sizes
 from whatwhere.logs import ERASE
 
 MEASURED = Path(__file__).parents[2] / "benchmarks" / "results" / "quick_run.csv"
@@ -44,7 +44,7 @@ def measured_seconds() -> dict[str, float]:
 def expected_fits(configfiles: list[str]) -> dict[str, dict[str, float]]:
     """Expected seconds of the fits of a configuration, by rule, then by file."""
     config = load(configfiles).config
-    seconds = plan.condition_costs(config, plan.sizes(config)).seconds
+    seconds = condition_costs(config, sizes(config)).seconds
     conditions = plan.conditions(config).assign(seconds=seconds).dropna(subset="seconds")
     files = "results/" + config["run"] + "/fits/" + conditions.condition_path + "/fits.pt"
     by_rule = conditions.assign(file=files).groupby("rule")

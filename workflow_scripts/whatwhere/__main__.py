@@ -23,9 +23,9 @@ def _check(configurations: Sequence[str]) -> int:
 
 
 def _plan(configurations: Sequence[str]) -> int:
-    from whatwhere.config import plan
+    from whatwhere import cost
 
-    return plan.main(configurations)
+    return cost.main(configurations)
 
 
 def _answers(configurations: Sequence[str]) -> int:

@@ -13,9 +13,9 @@ from whatwhere.config.files import Config, dump, size
 from whatwhere.config.kinds import kind_of
 from whatwhere.config.load import load as load_config
 from whatwhere.config.model_checks import check_size
-from whatwhere.config.plan import cost, sizes, summary, used
+from whatwhere.config.plan import used
 from whatwhere.config.schema import Sources
-from whatwhere.config.work import Size
+from whatwhere.cost import Size, cost, sizes, summary
 from whatwhere.dataset import repeat_mean
 from whatwhere.description import overview
 from whatwhere.errors import UserError

@@ -13,7 +13,7 @@ from whatwhere.config.files import Config, read
 from whatwhere.config.library import MODELS
 from whatwhere.config.model_checks import check_size
 from whatwhere.config.traits import traits_of
-from whatwhere.dataset import TRAIN
+from whatwhere.cost import Size, seconds_of_fits
 from whatwhere.errors import UserError
 from whatwhere.evaluation.scores import evaluate
 from whatwhere.fit_data import Condition
@@ -27,18 +27,10 @@ from whatwhere.models.spec import ModelSpec
 from whatwhere.population import Evaluation
 from whatwhere.sta import averages_of_fit
 from whatwhere.training.closed_forms import fit_baseline
-from whatwhere.training.families import build_feature_bank
 from whatwhere.training.fits import ModelFits
 from whatwhere.training.screen import Screen, ScreenProgress
 from whatwhere.training.sweep import n_trainings, train
 from whatwhere.training.transferred import TransferredCore, transferred_cores
-
-_GRADIENT = 3
-"""Multiplications of a training step, relative to those of its predictions."""
-_FEW_CHANNELS = 10
-"""Number of channels below which a convolution takes no less time."""
-_CLOSED_FORM = 7e5
-"""Multiplications that take as long as a closed form of one setting, neuron and training image, about."""
 
 
 @contextlib.contextmanager
@@ -101,7 +93,10 @@ class NamedFits:
         self.models = models
         self.lent = lent
         self.device = device
-        self.screen = Screen({name: self._work(name) for name in in_order(models, names)}, verbose)
+        size = Size.of(condition.dataset)
+        self.screen = Screen(
+            {name: seconds_of_fits(models[name], size, 1, None) for name in in_order(models, names)}, verbose
+        )
         self._fits: dict[str, ModelFits] = {}
 
     def fit(self, name: str) -> ModelFits:
@@ -199,26 +194,3 @@ class NamedFits:
         sizes, sources = self.condition.dataset.sizes, [("model", {"models": self.models})]
         side = min(sizes["y"], sizes["x"])
         check_size({"models": self.models}, name, side, sizes["neuron"], sources)
-
-    def _work(self, name: str) -> float:
-        """Number of multiplications of all fits of a model, about; 0 for an ensemble."""
-        definition, dataset = self.models[name], self.condition.dataset
-        n_images = int((dataset["split"].values[self.seed % dataset.sizes["fold"]] == TRAIN).sum())
-        rule = traits_of(definition).rule
-        if rule == "fit_ensemble":
-            return 0.0
-        spec = ModelSpec.of(definition)
-        if rule == "fit_baseline" or spec.schedule is None:
-            return _CLOSED_FORM * len(spec.settings) * dataset.sizes["neuron"] * n_images
-        channels, height, width = dataset["images"].shape[1:]
-        bank = build_feature_bank(spec, (channels, height, width))
-        if bank is not None:
-            channels, height, width = bank.out_shape
-        predicting = dataset.sizes["neuron"]
-        for core in definition.get("cores", [])[:1]:
-            for n_channels, kernel in zip(core["channels"], core["kernels"], strict=True):
-                predicting += max(n_channels, _FEW_CHANNELS) * max(channels, _FEW_CHANNELS) * kernel**2
-                channels = n_channels
-        schedule = spec.schedule.with_steps(n_images)
-        n_shown = _GRADIENT * schedule.batch_size * schedule.max_steps
-        return float(predicting * height * width * n_shown * n_trainings(spec))

@@ -1,12 +1,7 @@
-"""The run of a configuration as two tables, fits and their conditions, and the results that follow.
-
-``python -m whatwhere.config.plan config/mine.yaml`` prints them.
-"""
+"""The run of a configuration as two tables, fits and their conditions, and the results that follow."""
 
 import itertools
-import math
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,13 +9,8 @@ import pandas as pd
 
 from whatwhere.config.files import Config
 from whatwhere.config.kinds import kind_of
-from whatwhere.config.load import load
 from whatwhere.config.strategies import strategy_of, target_of
 from whatwhere.config.traits import n_features, traits_of
-from whatwhere.config.work import EVALUATION, MACHINE, Size, duration, megabytes_of_fits, seconds_of_fits
-from whatwhere.dataset import open_dataset
-from whatwhere.errors import UserError
-from whatwhere.models.spec import settings
 
 
 def fits(config: Config) -> pd.DataFrame:
@@ -123,78 +113,6 @@ def conditions(config: Config) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def sizes(config: Config) -> dict[str, Size]:
-    """Sizes of the simulated datasets, and of the recordings that the run has loaded already, by name."""
-    found = {}
-    for name in used(config, "datasets"):
-        definition = config["datasets"][name]
-        stored = Path("results", config["run"], "data", f"{name}.nc")
-        if kind_of(definition).simulated:
-            found[name] = Size.simulated(definition)
-        elif stored.exists():
-            with open_dataset(stored) as dataset:
-                found[name] = Size.of(dataset)
-    return found
-
-
-def condition_costs(config: Config, of: Mapping[str, Size]) -> pd.DataFrame:
-    """Estimates the work of every row of :func:`conditions`, in its order; parameters as for :func:`cost`.
-
-    Returns
-    -------
-    Columns ``fits``, the number of settings and seeds; ``seconds`` of one core and ``megabytes``, NaN for
-    datasets of unknown size.
-    """
-    seeds = {one["name"]: len(one["seeds"]) for one in config["experiments"]}
-    rows = []
-    for row in conditions(config).to_dict("records"):
-        model, n_seeds = config["models"][row["model"]], seeds[row["experiment"]]
-        estimate = {"fits": n_seeds * len(settings(model)), "seconds": math.nan, "megabytes": math.nan}
-        if row["dataset"] in of:
-            size = of[row["dataset"]].subset(row["n_neurons"], row["n_images"])
-            patch = config["datasets"][row["dataset"]].get("patch")
-            estimate["seconds"] = seconds_of_fits(model, size, n_seeds, patch)
-            estimate["megabytes"] = megabytes_of_fits(model, size, n_seeds)
-        rows.append(estimate)
-    return pd.DataFrame(rows)
-
-
-def cost(config: Config, of: Mapping[str, Size]) -> pd.DataFrame:
-    """Estimates the work of every fit: the time on one core of :data:`whatwhere.config.work.MACHINE`.
-
-    Parameters
-    ----------
-    config
-        A resolved, valid configuration.
-    of
-        Sizes of datasets by name, such as :func:`sizes`. A fit to any other dataset has no estimate.
-
-    Returns
-    -------
-    Columns ``experiment``, ``dataset``, ``model``; ``fits``, the number of settings and seeds at all sizes;
-    ``minutes`` of the jobs that fit, select, score and describe them, and ``megabytes`` of their files, NaN
-    without an estimate. The first fit to a dataset also counts the file of the dataset.
-    """
-    names = ["experiment", "dataset", "model"]
-    rows = pd.concat([conditions(config)[names], condition_costs(config, of)], axis=1)
-    table = rows.groupby(names, sort=False, as_index=False).sum(min_count=1)
-    files = table.dataset.map({name: size.megabytes for name, size in of.items()}).astype(float)
-    table["megabytes"] += files.where(~table.dataset.duplicated(), 0.0)
-    table.insert(4, "minutes", (table.pop("seconds") + EVALUATION) / 60)
-    return table
-
-
-def summary(table: pd.DataFrame) -> str:
-    """The sums of a :func:`cost` in one line."""
-    models, datasets = (table[name].nunique() for name in ("model", "dataset"))
-    line = f"models: {models}, datasets: {datasets}, fits (sizes, settings, seeds): {table.fits.sum()}"
-    unknown = sorted(table.dataset[table.minutes.isna()].unique())
-    if len(unknown) < datasets:
-        line += f"; about {duration(60 * table.minutes.sum())} on one core of {MACHINE}"
-        line += f" and {table.megabytes.sum():.0f} MB"
-    return line + (f"; unknown until they are loaded: {', '.join(unknown)}" if unknown else "")
-
-
 def results(planned: pd.DataFrame) -> list[str]:
     """Returns tables, figures and pages that a run makes of its :func:`fits`, as paths below its folder."""
     drawn = sorted(set(planned.figure) - {""})
@@ -233,23 +151,3 @@ def used(config: Config, section: str) -> list[str]:
     names = [name for one in config["experiments"] for name in one[section]]
     inside = [one for name in names for one in config[section][name].get("recordings", [])]
     return list(dict.fromkeys(names + inside))
-
-
-def main(paths: Sequence[str]) -> int:
-    """Prints what configurations run; exit code 1 after one line if they are refused."""
-    try:
-        config = load(paths).config
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    planned, of_conditions, of = fits(config), conditions(config), sizes(config)
-    print(f"run {config['run']}: {summary(cost(config, of))}\n")
-    minutes = (condition_costs(config, of).seconds / 60).map("{:.1f}".format, na_action="ignore").fillna("")
-    columns = ["experiment", "dataset", "model", "rule", "condition", "localizer", "last", "minutes"]
-    print(of_conditions.assign(minutes=minutes)[columns].to_string(index=False))
-    print("\n" + "\n".join(results(planned)))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 from conftest import CONFIGURATIONS, REPOSITORY, resolved
 
+from whatwhere import cost
 from whatwhere.config import plan
 from whatwhere.config.load import load
-from whatwhere.config.work import Size, duration, seconds_of_closed_form, seconds_of_fits, seconds_of_step
+from whatwhere.cost import Size, duration, seconds_of_closed_form, seconds_of_fits, seconds_of_step
 from whatwhere.models.spec import ModelSpec
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
@@ -50,12 +51,12 @@ def test_a_whole_fit_takes_what_was_measured():
 
 
 def test_the_cost_of_a_run_has_a_row_for_every_fit_and_counts_every_dataset_once():
-    of = plan.sizes(QUICK)
-    table = plan.cost(QUICK, of)
+    of = cost.sizes(QUICK)
+    table = cost.cost(QUICK, of)
     assert table[["experiment", "dataset", "model"]].equals(
         plan.fits(QUICK)[["experiment", "dataset", "model"]]
     )
-    conditions = plan.condition_costs(QUICK, of)
+    conditions = cost.condition_costs(QUICK, of)
     assert table.fits.sum() == conditions.fits.sum()
     files = sum(size.megabytes for size in of.values())
     assert table.megabytes.sum() == pytest.approx(conditions.megabytes.sum() + files)
@@ -63,12 +64,12 @@ def test_the_cost_of_a_run_has_a_row_for_every_fit_and_counts_every_dataset_once
 
 
 def test_more_seeds_settings_and_images_take_longer():
-    of = {"two_types": plan.sizes(QUICK)["two_types"]}
+    of = {"two_types": cost.sizes(QUICK)["two_types"]}
 
     def minutes(**changes):
         config = copy.deepcopy(QUICK)
         config["experiments"] = [config["experiments"][0] | {"models": ["factorized_two_kernels"]} | changes]
-        return plan.cost(config, of).minutes.item()
+        return cost.cost(config, of).minutes.item()
 
     assert minutes(seeds=[0, 1]) > 1.5 * minutes(seeds=[0])
     assert minutes(models=["fully_connected_relu"]) > minutes(models=["fixed_mask_relu"])
@@ -78,9 +79,9 @@ def test_more_seeds_settings_and_images_take_longer():
 def test_a_recording_has_no_estimate_before_it_is_loaded(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     config = load(CONFIGURATIONS["v4.yaml"]).config
-    table = plan.cost(config, plan.sizes(config))
+    table = cost.cost(config, cost.sizes(config))
     assert table.minutes.isna().all()
-    assert "unknown until they are loaded: v4_" in plan.summary(table)
+    assert "unknown until they are loaded: v4_" in cost.summary(table)
 
 
 @pytest.mark.parametrize(
@@ -88,3 +89,13 @@ def test_a_recording_has_no_estimate_before_it_is_loaded(monkeypatch, tmp_path):
 )
 def test_durations_are_rounded(seconds, text):
     assert duration(seconds) == text
+
+
+def test_the_plan_is_printed(capsys, tmp_path):
+    assert cost.main([str(REPOSITORY / "config" / "test.yaml")]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("run test: models: 3, datasets: 1, fits (sizes, settings, seeds): 48; about ")
+    assert " minutes\n" in out
+    assert "figures/fig4.svg" in out
+    assert cost.main([str(tmp_path / "none.yaml")]) == 1
+    assert capsys.readouterr().err.startswith("Error: ")

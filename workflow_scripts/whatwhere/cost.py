@@ -1,20 +1,29 @@
-"""Estimates of the time and disk of a fit, from sizes and measured speeds: to plan by, not to bill by.
+"""Estimates of the time and disk of fits and runs from sizes and measured speeds: to plan by, not to bill by.
 
-The speeds are those of one core of :data:`MACHINE` in float32. ``tests/test_work.py`` holds the estimates
+The speeds are those of one core of :data:`MACHINE` in float32. ``tests/test_cost.py`` holds the estimates
 against committed timings.
 """
 
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import xarray as xr
 
+from whatwhere.config import plan
+from whatwhere.config.files import Config
+from whatwhere.config.kinds import kind_of
+from whatwhere.config.load import load
 from whatwhere.config.traits import traits_of
-from whatwhere.dataset import TRAIN, VALIDATION
-from whatwhere.models.spec import ModelSpec, Schedule
+from whatwhere.dataset import TRAIN, VALIDATION, open_dataset
+from whatwhere.errors import UserError
+from whatwhere.models.spec import ModelSpec, Schedule, settings
 from whatwhere.subset import n_validation
 
 MACHINE = "an AMD EPYC with AVX-512"
@@ -213,3 +222,97 @@ def megabytes_of_fits(model: dict[str, Any], size: Size, n_seeds: int) -> float:
         n_parameters = max(n_parameters, size.n_neurons * weights)
     n_predicted = size.n_neurons * size.n_validation
     return 4e-6 * n_seeds * len(ModelSpec.of(model).settings) * (n_parameters + n_predicted)
+
+
+def sizes(config: Config) -> dict[str, Size]:
+    """Sizes of the simulated datasets, and of the recordings that the run has loaded already, by name."""
+    found = {}
+    for name in plan.used(config, "datasets"):
+        definition = config["datasets"][name]
+        stored = Path("results", config["run"], "data", f"{name}.nc")
+        if kind_of(definition).simulated:
+            found[name] = Size.simulated(definition)
+        elif stored.exists():
+            with open_dataset(stored) as dataset:
+                found[name] = Size.of(dataset)
+    return found
+
+
+def condition_costs(config: Config, of: Mapping[str, Size]) -> pd.DataFrame:
+    """Estimates the work of every condition, in the order of :func:`whatwhere.config.plan.conditions`.
+
+    Parameters are those of :func:`cost`.
+
+    Returns
+    -------
+    Columns ``fits``, the number of settings and seeds; ``seconds`` of one core and ``megabytes``, NaN for
+    datasets of unknown size.
+    """
+    seeds = {one["name"]: len(one["seeds"]) for one in config["experiments"]}
+    rows = []
+    for row in plan.conditions(config).to_dict("records"):
+        model, n_seeds = config["models"][row["model"]], seeds[row["experiment"]]
+        estimate = {"fits": n_seeds * len(settings(model)), "seconds": math.nan, "megabytes": math.nan}
+        if row["dataset"] in of:
+            size = of[row["dataset"]].subset(row["n_neurons"], row["n_images"])
+            patch = config["datasets"][row["dataset"]].get("patch")
+            estimate["seconds"] = seconds_of_fits(model, size, n_seeds, patch)
+            estimate["megabytes"] = megabytes_of_fits(model, size, n_seeds)
+        rows.append(estimate)
+    return pd.DataFrame(rows)
+
+
+def cost(config: Config, of: Mapping[str, Size]) -> pd.DataFrame:
+    """Estimates the work of every fit: the time on one core of :data:`MACHINE`.
+
+    Parameters
+    ----------
+    config
+        A resolved, valid configuration.
+    of
+        Sizes of datasets by name, such as :func:`sizes`. A fit to any other dataset has no estimate.
+
+    Returns
+    -------
+    Columns ``experiment``, ``dataset``, ``model``; ``fits``, the number of settings and seeds at all sizes;
+    ``minutes`` of the jobs that fit, select, score and describe them, and ``megabytes`` of their files, NaN
+    without an estimate. The first fit to a dataset also counts the file of the dataset.
+    """
+    names = ["experiment", "dataset", "model"]
+    rows = pd.concat([plan.conditions(config)[names], condition_costs(config, of)], axis=1)
+    table = rows.groupby(names, sort=False, as_index=False).sum(min_count=1)
+    files = table.dataset.map({name: size.megabytes for name, size in of.items()}).astype(float)
+    table["megabytes"] += files.where(~table.dataset.duplicated(), 0.0)
+    table.insert(4, "minutes", (table.pop("seconds") + EVALUATION) / 60)
+    return table
+
+
+def summary(table: pd.DataFrame) -> str:
+    """The sums of a :func:`cost` in one line."""
+    models, datasets = (table[name].nunique() for name in ("model", "dataset"))
+    line = f"models: {models}, datasets: {datasets}, fits (sizes, settings, seeds): {table.fits.sum()}"
+    unknown = sorted(table.dataset[table.minutes.isna()].unique())
+    if len(unknown) < datasets:
+        line += f"; about {duration(60 * table.minutes.sum())} on one core of {MACHINE}"
+        line += f" and {table.megabytes.sum():.0f} MB"
+    return line + (f"; unknown until they are loaded: {', '.join(unknown)}" if unknown else "")
+
+
+def main(paths: Sequence[str]) -> int:
+    """Prints what configurations run; exit code 1 after one line if they are refused."""
+    try:
+        config = load(paths).config
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    planned, of_conditions, of = plan.fits(config), plan.conditions(config), sizes(config)
+    print(f"run {config['run']}: {summary(cost(config, of))}\n")
+    minutes = (condition_costs(config, of).seconds / 60).map("{:.1f}".format, na_action="ignore").fillna("")
+    columns = ["experiment", "dataset", "model", "rule", "condition", "localizer", "last", "minutes"]
+    print(of_conditions.assign(minutes=minutes)[columns].to_string(index=False))
+    print("\n" + "\n".join(plan.results(planned)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
