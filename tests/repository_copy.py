@@ -46,4 +46,4 @@ def snakemake(repository, *arguments, **environment):
 def rules():
     """Names of all rules; those of tables and figures are keys of dictionaries."""
     text = "".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
-    return set(re.findall(r'^(?:rule |    ")(\w+)(?:": \{|:)$', text, re.MULTILINE))
+    return set(re.findall(r'^(?:rule |    ")(\w+)(?:": (?:\{|[A-Z_]+,)|:)$', text, re.MULTILINE))
