@@ -113,8 +113,8 @@ def drawing(run, tmp_path_factory):
     def drawing(name):
         figures = []
 
-        def keep(figure, svg, png, note=""):
-            save(figure, svg, png, note)
+        def keep(figure, svg, png, *notes):
+            save(figure, svg, png, *notes)
             figures.append(figure)
 
         svg, png = folder / f"{name}.svg", folder / f"{name}.png"

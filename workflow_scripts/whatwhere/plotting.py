@@ -318,7 +318,8 @@ def clipped(fits: pd.DataFrame) -> str:
 
 def save(figure: Figure, svg: str | Path, png: str | Path, *notes: str) -> None:
     """Writes a figure as SVG and PNG (200 dpi), with notes such as :func:`remark` below it, and closes it."""
-    lines = textwrap.wrap(" ".join(filter(None, notes)), int(_CHARACTERS * figure.get_figwidth()))
+    width = int(_CHARACTERS * figure.get_figwidth())
+    lines = [line for note in notes for line in textwrap.wrap(note, width)]
     if lines:
         figure.set_figheight(figure.get_figheight() + _LINE * len(lines))
         figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=6, color=REFERENCE)
