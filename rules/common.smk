@@ -154,6 +154,19 @@ def untracked(value):
     return lambda wildcards, input: value
 
 
+# Priority of tables and figures: a user waits for them.
+FIRST = len(EXPERIMENTS) + 1
+
+
+def by_experiment(wildcards):
+    """Priority of a job: experiments run in the order of the configuration, as far as jobs wait for a core."""
+    kind, name = next(iter(wildcards.items()))
+    using = FITS.experiment[FITS[kind] == name]
+    # Sessions that are pooled belong to no experiment; whatever waits for them comes first.
+    first = min((list(EXPERIMENTS).index(one) for one in using), default=0)
+    return len(EXPERIMENTS) - first
+
+
 def growing(amount):
     """A resource that grows with every attempt, for jobs that ran out of memory (MB) or time (minutes)."""
     return lambda wildcards, attempt: amount * attempt

@@ -32,6 +32,7 @@ rule simulate:
         "<benchmarks>/simulate/{dataset}.tsv"
     wildcard_constraints:
         dataset=any_of(SIMULATIONS),
+    priority: by_experiment
     conda:
         "../envs/whatwhere.yaml"
     resources:
@@ -63,6 +64,7 @@ rule load_recording:
         "<benchmarks>/load_recording/{dataset}.tsv"
     wildcard_constraints:
         dataset=any_of(RECORDINGS),
+    priority: by_experiment
     conda:
         "../envs/whatwhere.yaml"
     resources:
@@ -88,6 +90,7 @@ rule compute_sta:
         "<logs>/compute_sta/{experiment}/{dataset}/n{n_neurons}-d{n_images}.log",
     benchmark:
         "<benchmarks>/compute_sta/{experiment}/{dataset}/n{n_neurons}-d{n_images}.tsv"
+    priority: by_experiment
     conda:
         "../envs/whatwhere.yaml"
     resources:
@@ -120,6 +123,7 @@ rule describe_dataset:
         "<logs>/describe_dataset/{dataset}.log",
     benchmark:
         "<benchmarks>/describe_dataset/{dataset}.tsv"
+    priority: by_experiment
     group:
         "report"
     conda:

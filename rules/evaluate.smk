@@ -27,6 +27,7 @@ for name, models in {
             f"<benchmarks>/{name}/{{experiment}}/{{dataset}}/{{model}}.tsv"
         wildcard_constraints:
             model=any_of(models),
+        priority: by_experiment
         group:
             "evaluate"
         conda:

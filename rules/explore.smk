@@ -13,6 +13,7 @@ rule plot_most_exciting:
         "<logs>/plot_most_exciting/{experiment}/{dataset}/{model}.log",
     benchmark:
         "<benchmarks>/plot_most_exciting/{experiment}/{dataset}/{model}.tsv"
+    priority: by_experiment
     group:
         "report"
     conda:

@@ -100,6 +100,7 @@ for name, one in FIGURES.items():
             f"<logs>/{name}.log",
         benchmark:
             f"<benchmarks>/{name}.tsv"
+        priority: FIRST
         group:
             "report"
         conda:
@@ -140,6 +141,7 @@ rule plot_recording:
         "<benchmarks>/plot_recording/{dataset}.tsv"
     wildcard_constraints:
         dataset=any_of(RECORDINGS),
+    priority: by_experiment
     group:
         "report"
     conda:
@@ -172,6 +174,7 @@ rule plot_barcodes:
         "<logs>/plot_barcodes/{experiment}/{dataset}/{model}.log",
     benchmark:
         "<benchmarks>/plot_barcodes/{experiment}/{dataset}/{model}.tsv"
+    priority: by_experiment
     group:
         "report"
     conda:

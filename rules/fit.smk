@@ -22,8 +22,7 @@ rule train:
         "<benchmarks>/train/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.tsv"
     wildcard_constraints:
         model=fitted_by("train"),
-    # What takes longest comes first, so that no core is left with it alone at the end.
-    priority: 1
+    priority: by_experiment
     conda:
         "../envs/whatwhere.yaml"
     threads: config["threads_per_fit"]
@@ -58,6 +57,7 @@ rule fit_baseline:
         "<benchmarks>/fit_baseline/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.tsv"
     wildcard_constraints:
         model=fitted_by("fit_baseline"),
+    priority: by_experiment
     conda:
         "../envs/whatwhere.yaml"
     threads: 1
@@ -95,6 +95,7 @@ rule fit_ensemble:
         "<benchmarks>/fit_ensemble/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}.tsv"
     wildcard_constraints:
         model=fitted_by("fit_ensemble"),
+    priority: by_experiment
     conda:
         "../envs/whatwhere.yaml"
     threads: config["threads_per_fit"]

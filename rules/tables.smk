@@ -78,6 +78,7 @@ for name, one in TABLES.items():
             f"<logs>/{name}.log",
         benchmark:
             f"<benchmarks>/{name}.tsv"
+        priority: FIRST
         group:
             "report"
         conda:
