@@ -188,8 +188,8 @@ def test_a_network_starts_at_a_localizer_that_is_fitted_first(arrays):
     readout = factorized()["readout"] | {
         "mask_start": {"position": "posterior", "height": 1, "noise_sd": 0, "truncated": False}
     }
-    images = np.random.default_rng(0).normal(size=(60, 15, 15))
-    fitted = fit(images, arrays[1], model=small_model(localizer="localized_features", readout=readout))
+    images = np.random.default_rng(0).normal(size=(60, 19, 19))
+    fitted = fit(images, arrays[1], model=small_model(localizer="localized_one_kernel", readout=readout))
     assert np.isfinite(fitted.scores["correlation"]).all()
 
 

@@ -71,7 +71,7 @@ def test_the_check_ends_with_the_number_of_fits_their_time_and_disk(tmp_path, ca
     # Three seeds of two sizes, with two settings of the grid.
     last = capsys.readouterr().out.splitlines()[-1]
     assert re.fullmatch(
-        r"1 models, 1 datasets, 12 fits of .*; about \d+ (s|min) on one core of .* and \d+ MB", last
+        r"models: 1, datasets: 1, fits \(sizes, settings, seeds\): 12; about \d+ s on one core of .* and \d+ MB", last
     )
 
 

@@ -16,7 +16,11 @@ def reduced(config):
     return config | {
         "models": {name: config["models"][name] for name in (*models, "factorized_bank")},
         "datasets": {name: config["datasets"][name] for name in ("two_types", "v1_like", "four_features")},
-        "experiments": [one for one in config["experiments"] if one["name"] == "fig4"],
+        "experiments": [
+            one | {"datasets": ["two_types"], "models": ["mean", "ridge", "factorized_two_kernels"]}
+            for one in config["experiments"]
+            if one["name"] == "fig4"
+        ],
     }
 
 

@@ -64,11 +64,12 @@ def test_the_cost_of_a_run_has_a_row_for_every_fit_and_counts_every_dataset_once
 
 
 def test_more_seeds_settings_and_images_take_longer():
-    of = {"two_types": cost.sizes(QUICK)["two_types"]}
+    of = {"two_types": Size.simulated(QUICK["datasets"]["two_types"])}
+    base = {"datasets": ["two_types"], "models": ["factorized_two_kernels"]}
 
     def minutes(**changes):
         config = copy.deepcopy(QUICK)
-        config["experiments"] = [config["experiments"][0] | {"models": ["factorized_two_kernels"]} | changes]
+        config["experiments"] = [config["experiments"][0] | base | changes]
         return cost.cost(config, of).minutes.item()
 
     assert minutes(seeds=[0, 1]) > 1.5 * minutes(seeds=[0])

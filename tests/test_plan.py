@@ -61,9 +61,9 @@ def test_every_fit_and_condition_has_a_row():
 
 def test_a_condition_knows_where_its_start_lies():
     config = copy.deepcopy(QUICK)
-    config["experiments"] = [
-        QUICK["experiments"][0] | {"models": ["factorized_two_localized", "ridge"], "n_images": [512, "all"]}
-    ]
+    changes = {"name": "fig4", "datasets": ["two_types"], "n_images": [512, "all"]}
+    changes["models"] = ["factorized_two_localized", "ridge"]
+    config["experiments"] = [QUICK["experiments"][0] | changes]
     conditions = plan.conditions(config)
     assert list(conditions.localizer) == [
         "fig4/two_types/localized_two_kernels/nall-d512",

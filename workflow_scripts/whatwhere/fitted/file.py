@@ -1,5 +1,6 @@
 """Files of fitted models: plain tensors, numbers and strings, with a kind and a version."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,18 @@ VERSION = 3
 
 def write(content: dict[str, Any], path: str | Path) -> None:
     """Writes the content of a fitted model; equal content gives equal bytes."""
-    write_tensors({"kind": KIND, "version": VERSION} | content, path)
+    write_tensors(_interned({"kind": KIND, "version": VERSION} | content), path)
+
+
+def _interned(content: Any) -> Any:
+    """The content with equal strings as one object, which the file then holds once."""
+    if isinstance(content, str):
+        return sys.intern(str(content))
+    if isinstance(content, dict):
+        return {_interned(key): _interned(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_interned(value) for value in content]
+    return content
 
 
 def read(path: str | Path) -> dict[str, Any]:
