@@ -184,6 +184,7 @@ def test_every_kind_of_fit_is_one_call(arrays, name):
     assert len(fitted.scores) == 4
 
 
+@pytest.mark.slow
 def test_a_network_starts_at_a_localizer_that_is_fitted_first(arrays):
     readout = factorized()["readout"] | {
         "mask_start": {"position": "posterior", "height": 1, "noise_sd": 0, "truncated": False}
