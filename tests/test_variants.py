@@ -52,10 +52,8 @@ def test_two_models_of_a_dataset_with_one_label_are_refused(tmp_path):
 
 def test_two_datasets_of_a_run_with_one_label_are_refused(tmp_path):
     file = tmp_path / "mine.yaml"
-    file.write_text('datasets: {homogeneous_quick: {label: "two simulated cell types, small"}}')
-    with pytest.raises(
-        UserError, match=r"label: .* is the label of 'homogeneous_quick' in"
-    ):
+    file.write_text("datasets: {homogeneous_quick: {label: two simulated cell types}}")
+    with pytest.raises(UserError, match=r"label: .* is the label of 'homogeneous_quick' in"):
         load([file])
 
 

@@ -169,8 +169,9 @@ def _baselines(rows: pd.DataFrame) -> str:
         return f"{verdict(rows, 0, YES)}: {sizes}.{_saved(rows)}{tally(rows)}"
     row = selected(differences, closest=True)
     first, second = _reached(row)
+    neurons = "1 neuron" if row["n_neurons"] == 1 else f"{row['n_neurons']:.0f} neurons"
     return (
-        f"{verdict(differences, 0, YES)}: for {row['dataset']} with {row['n_neurons']:.0f} neurons and "
+        f"{verdict(differences, 0, YES)}: for {row['dataset']} with {neurons} and "
         f"{row['n_images']:.0f} images, '{row['model']}' reaches {first} and the closest baseline, "
         f"'{row['against']}', {second} ({'; '.join(filter(None, [_difference(row), _paper(row)]))})."
         f"{_saved(rows)}{tally(differences)}"
