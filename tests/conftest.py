@@ -20,7 +20,8 @@ CONFIGURATIONS["recording.yaml"].append(REPOSITORY / "examples" / "my_recording.
 
 WHOLE_RUNS = ("sessions_run", "finished_run")
 """Fixtures that run the workflow once for all tests."""
-LONG_FILES = ("test_readme.py", "test_figures.py", "test_dag.py", "test_deployment.py", "test_explorer.py")
+LONG_FILES = ("test_slurm.py", "test_site.py", "test_readme.py", "test_figures.py", "test_dag.py")
+LONG_FILES += ("test_deployment.py", "test_explorer.py")
 """Files of slow tests that take longest without these fixtures."""
 
 

@@ -58,8 +58,8 @@ def test_figure_1_is_drawn_from_a_network_although_inference_comes_first(tmp_pat
     target = "results/data_efficiency/figures/fig1.svg"
     done = plan(tmp_path, REPOSITORY / "config" / "data_efficiency.yaml", targets=[target])
     assert done.returncode == 0, done.stderr
-    assert "Describe the fits of factorized_two_kernels" in done.stdout
-    assert "Describe the fits of localized_two_kernels" not in done.stdout
+    assert "Evaluate factorized_two_kernels on" in done.stdout
+    assert "Evaluate localized_two_kernels on" not in done.stdout
 
 
 def test_names_may_look_like_parts_of_file_names(tmp_path):
@@ -70,7 +70,7 @@ def test_names_may_look_like_parts_of_file_names(tmp_path):
     )
     done = planned(tmp_path, config)
     assert done.returncode == 0, done.stderr
-    assert "Score net_scores on the test images of none" in done.stdout
+    assert "Evaluate net_scores on none" in done.stdout
 
 
 def test_figure_4_finds_its_network_among_several_experiments(tmp_path):

@@ -49,6 +49,7 @@ def tables(tmp_path):
 
 
 LABELS = {"cnn_one_kernel": "CNN", "cnn_one_kernel_localized": "CNN, inferred start"}
+DATASETS = {name: name for name in ("one", "homogeneous", "two_types")}
 PAPER = {"paper": {"cnn_one_kernel": "cnn_one_kernel"}}
 COLLECTED = PAPER | {"networks": ["cnn_one_kernel"]}
 REFERENCE = [REPOSITORY / "config" / "reference" / f"fig{number}.csv" for number in (3, 4, 5)]
@@ -78,7 +79,7 @@ def test_populations_without_types_have_no_rand_index(tables, tmp_path):
 def test_the_figure_names_every_curve_and_every_quantity(tables, tmp_path):
     collect(**tables, **COLLECTED, reference=REFERENCE, table=tmp_path / "table.csv")
     outputs = {name: tmp_path / f"figure.{name}" for name in ("svg", "png")}
-    plot(tmp_path / "table.csv", REFERENCE, LABELS, **PAPER, **outputs)
+    plot(tmp_path / "table.csv", REFERENCE, LABELS, DATASETS, **PAPER, **outputs)
     text = outputs["svg"].read_text()
     for word in ("CNN, inferred start, N = 100", "CNN, N = 100", "FEVE", "adjusted Rand index", "paper"):
         assert word in text

@@ -13,7 +13,16 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 from sessions import PICTURES
-from tiny_run import RUN, command, configuration, environment, finished_files, snakemake, write_config
+from tiny_run import (
+    DATASET,
+    RUN,
+    command,
+    configuration,
+    environment,
+    finished_files,
+    snakemake,
+    write_config,
+)
 
 from whatwhere.config.files import read
 
@@ -178,9 +187,9 @@ def mounted(tmp_path):
 
 
 def test_a_full_disk_is_one_line_and_nothing_half_written(tmp_path, mounted):
-    # The simulated images alone take 384 kB.
+    # The responses and rates of 20,000 images take 1.3 MB.
     folder = mounted(tmp_path / "disk", "size=300k")
-    write_config(folder, configuration())
+    write_config(folder, configuration(datasets={"small": DATASET | {"n_images": 20_000}}))
     done = snakemake(folder)
     assert done.returncode != 0
     assert f"ERROR: {RUN}/data/small.nc: cannot be written: is the disk full?" in done.stdout

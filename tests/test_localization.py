@@ -287,14 +287,15 @@ def test_correlations_of_the_stimulus_are_corrected_for():
     dataset = population(2000, 40)
     images = lfilter([1], [1, -0.6], lfilter([1], [1, -0.6], dataset["images"].values, axis=2), axis=3)
     images = (images / images.std()).astype(np.float32)
-    dataset["images"].values[:] = images
+    dataset["images"] = dataset["images"].copy(data=images)
     fields = np.zeros((40, SIZE, SIZE))
     true = dataset["receptive_field"].values[0]
     for field, (y, x) in zip(fields, true_corner(dataset), strict=True):
         field[y : y + PATCH, x : x + PATCH] = true
     rates = np.einsum("iyx,nyx->in", images[:, 0], fields)
     rates *= 0.15 / rates.std()
-    dataset["responses"].values[0] = add_noise(rates.astype(np.float32), np.random.default_rng(0))
+    responses = add_noise(rates.astype(np.float32), np.random.default_rng(0))
+    dataset["responses"] = dataset["responses"].copy(data=responses[None])
     (parameters,) = fit(dataset)
     kernel = parameters["kernels"][0].numpy().ravel()
     data = with_validation(load_fit_data(dataset, None, None, 0))

@@ -54,7 +54,7 @@ def test_the_run_page_holds_configuration_seeds_and_versions(benchmarks, tmp_pat
     assert set(versions.index) >= {"numpy", "snakemake", "python", "whatwhere (this workflow)"}
     seeds = describe_run.seeds(config)
     assert ("experiments", "fig4", "seeds", "0") in seeds.itertuples(index=False, name=None)
-    assert ("datasets", "two_types", "seed", "1") in seeds.itertuples(index=False, name=None)
+    assert ("datasets", "two_types_quick", "seed", "1") in seeds.itertuples(index=False, name=None)
 
 
 def test_a_run_without_doubtful_fits_says_so():

@@ -71,13 +71,6 @@ def test_the_marked_commands_do_what_the_readme_promises(clone):
 
 
 @pytest.mark.slow
-def test_the_example_fits_arrays(clone):
-    done = shell("PYTHONPATH=workflow_scripts python examples/fit_arrays.py", clone)
-    assert done.returncode == 0, done.stderr
-    assert "mask peak minus true corner" in done.stdout
-
-
-@pytest.mark.slow
 def test_the_program_of_the_readme_runs(tmp_path, monkeypatch):
     (program,) = [text for language, option, text in blocks(README) if (language, option) == ("python", "")]
     assert len(program.splitlines()) <= 10
