@@ -72,6 +72,7 @@ rule build_index:
             for name, one in FIGURES.items()
         },
         labels=LABELS,
+        datasets=DATASET_LABELS,
         run=config["run"],
         code=code_of("build_index"),
     message:

@@ -95,10 +95,10 @@ def index_of(folder, results, rows):
     """The first page of a run with these results and answers."""
     pd.DataFrame(rows).to_csv(folder / "sentences.csv", index=False)
     titles = {"fig1": "Figure 1: the model", "fig4": "Figure 4: two cell types"}
-    labels = {"cnn_a": "CNN <A>"}
+    labels, datasets = {"cnn_a": "CNN <A>", "m": "network"}, {"d": "drawings", "v4": "macaque V4"}
     template = REPOSITORY / "rules" / "captions" / "index.html"
     paths = (folder / "sentences.csv", CAPTIONS, template, folder / "index.html")
-    build_index.main(results, titles, labels, "mine", *paths)
+    build_index.main(results, titles, labels, datasets, "mine", *paths)
     return (folder / "index.html").read_text()
 
 
@@ -113,8 +113,8 @@ def test_the_first_page_shows_every_figure_with_its_caption_and_links_every_resu
     assert page.index("Figure 1: the model") < page.index("Figure 4: two cell types")
     for path in results:
         assert f'"{path}"' in page
-    assert "Barcodes: CNN &lt;A&gt; on d" in page
-    assert "Recording: v4" in page
+    assert "Barcodes: CNN &lt;A&gt; on drawings" in page
+    assert "Recording: macaque V4" in page
     assert page.count("<figcaption>") == len(figures)
     assert "{{" not in page
     assert "<strong>a</strong> Feature weights of all neurons" in page

@@ -18,17 +18,23 @@ def caption(text: str, wildcards: dict[str, str]) -> str:
     return str(publish_parts(filled, writer="html5")["fragment"])
 
 
-def described(figure: str, titles: dict[str, str], labels: dict[str, str]) -> tuple[str, str, dict[str, str]]:
-    """Title, name of the caption and wildcards of a figure, a path below the folder of the run."""
+def described(
+    figure: str, titles: dict[str, str], labels: dict[str, str], datasets: dict[str, str]
+) -> tuple[str, str, dict[str, str]]:
+    """Title, name of the caption and wildcards, as labels, of a figure, a path below the folder of the run."""
     name, *names = Path(figure).with_suffix("").parts[1:]
     if names:
         wildcards = dict(zip(("experiment", "dataset", "model"), names, strict=True))
-        model, dataset = (labels.get(wildcards[key], wildcards[key]) for key in ("model", "dataset"))
-        return f"{FOLDERS[name]}: {model} on {dataset}", name, wildcards
+        model, dataset = labels[wildcards["model"]], datasets[wildcards["dataset"]]
+        return (
+            f"{FOLDERS[name]}: {model} on {dataset}",
+            name,
+            wildcards | {"model": model, "dataset": dataset},
+        )
     if name in titles:
         return titles[name], name, {}
-    dataset = name.removeprefix("recording_")
-    return f"Recording: {labels.get(dataset, dataset)}", "recording", {"dataset": dataset}
+    dataset = datasets[name.removeprefix("recording_")]
+    return f"Recording: {dataset}", "recording", {"dataset": dataset}
 
 
 def answers(sentences: str | Path) -> list[dict[str, object]]:
@@ -46,6 +52,7 @@ def main(
     results: list[str],
     titles: dict[str, str],
     labels: dict[str, str],
+    datasets: dict[str, str],
     run: str,
     sentences: str | Path,
     captions: list[str],
@@ -60,7 +67,7 @@ def main(
         Tables, figures and pages of the run, as paths below its folder.
     titles
         Titles of the figures of the whole run, in the order of the page.
-    labels
+    labels, datasets
         Names of models and datasets in titles.
     run
         Name of the run.
@@ -78,14 +85,15 @@ def main(
     ranks = {f"figures/{name}.svg": rank for rank, name in enumerate(titles)}
     drawn = [path for path in results if path.startswith("figures/")]
     for path in sorted(drawn, key=lambda path: ranks.get(path, len(ranks))):
-        title, name, wildcards = described(path, titles, labels)
+        title, name, wildcards = described(path, titles, labels, datasets)
         figures.append({"path": path, "title": title, "caption": caption(texts[name], wildcards)})
     tables = [Path(path).stem for path in results if path.startswith("tables/")]
+    described_datasets = [Path(path).stem for path in results if path.startswith("datasets/")]
     page = jinja2.Template(Path(template).read_text(encoding="utf-8"), autoescape=True).render(
         run=run,
         answers=answers(sentences),
         figures=figures,
-        datasets=[Path(path).stem for path in results if path.startswith("datasets/")],
+        datasets=[(name, datasets[name]) for name in described_datasets],
         explorer="explore.html" in results,
         tables=[{"name": name, "caption": caption(texts["table"], {"table": name})} for name in tables],
     )
