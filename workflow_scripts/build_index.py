@@ -21,7 +21,7 @@ def caption(text: str, wildcards: dict[str, str]) -> str:
 def described(
     figure: str, titles: dict[str, str], labels: dict[str, str], datasets: dict[str, str]
 ) -> tuple[str, str, dict[str, str]]:
-    """Title, name of the caption and wildcards, as labels, of a figure, a path below the folder of the run."""
+    """Title, name of the caption and wildcards, as labels, of a figure below the folder of the run."""
     name, *names = Path(figure).with_suffix("").parts[1:]
     if names:
         wildcards = dict(zip(("experiment", "dataset", "model"), names, strict=True))
