@@ -19,7 +19,7 @@ from whatwhere import fit
 from whatwhere.files import write_table
 
 TABLE = Path(__file__).parent / "results" / "fit_times.csv"
-SIZES = [(40, 600, 40), (100, 2000, 40)]
+SIZES = [(40, 600, 40), (100, 1000, 40)]
 """Neurons, images, and width of square images in pixels."""
 
 

@@ -31,7 +31,7 @@ from whatwhere.training.transferred import TransferredCore
 
 __all__ = ["compare", "definition", "fit", "load"]
 
-DEFAULT_MODELS = ("factorized_ridge", "factorized_bank", "factorized_pixels")
+DEFAULT_MODELS = ("factorized_ridge", "factorized_bank", "factorized_pixels", "cnn_3_layers_short")
 """Models of ``config/models.yaml`` of which :func:`fit` returns the best by default."""
 MANY_IMAGES = 2000
 """Number of images from which :data:`MANY_IMAGES_MODEL` is one of the default models."""
