@@ -1,7 +1,7 @@
 """Draws a fitted model from left to right: recording, core, mask times feature weights, prediction.
 
 PYTHONPATH=workflow_scripts python examples/overview.py RUN DATASET MODEL PICTURE, for instance
-results/quick v1_like cnn_3_layers overview.png
+results/quick v1_like cnn_3_layers_quick overview.png
 """
 
 import sys
