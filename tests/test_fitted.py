@@ -1,4 +1,4 @@
-"""What a user does with a fitted model: load, predict, ask, save."""
+"""A fitted model as users know it: load, predict, ask, save."""
 
 import dataclasses
 import runpy

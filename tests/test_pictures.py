@@ -14,7 +14,7 @@ from whatwhere.errors import UserError
 from whatwhere.recordings.pictures import decode_image, in_numeric_order
 
 TURNED = {3: lambda a: np.rot90(a, 2), 6: lambda a: np.rot90(a), 8: lambda a: np.rot90(a, -1), 2: np.fliplr}
-"""How pixels are stored that a tag turns upright."""
+"""Transformations of stored pixels that a tag turns upright."""
 
 
 def with_array(folder):
