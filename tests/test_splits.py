@@ -69,10 +69,11 @@ def test_arrays_in_memory_are_divided_alike(tmp_path):
         (30, True, True),
     ],
 )
-def test_few_or_most_images_test_only_if_the_configuration_says_so(count, wanted, tests):
+def test_few_or_most_images_test_only_if_the_configuration_says_so(count, wanted, tests, caplog):
     shown = np.where(np.arange(40) < count, 7, 1)
     split = repeated_images(shown, wanted, "mine")
     assert split is None if not tests else (split == np.where(shown > 1, "test", "")).all()
+    assert ("state split.test_repeated" in caplog.text) == (not tests), "the user is asked"
 
 
 @pytest.mark.parametrize("count", [0, 40])

@@ -1,4 +1,4 @@
-"""Validates a configuration and its data in seconds: python -m whatwhere.check config/mine.yaml ..."""
+"""Validates a configuration and its data in seconds: whatwhere check config/mine.yaml ..."""
 
 import itertools
 import logging
@@ -113,7 +113,3 @@ def report(lines: Callable[[], list[str]]) -> int:
 def main(paths: Sequence[str]) -> int:
     """Prints what :func:`check` returns, as :func:`report` does."""
     return report(lambda: check(paths))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

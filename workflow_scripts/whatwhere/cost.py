@@ -312,7 +312,3 @@ def main(paths: Sequence[str]) -> int:
     print(of_conditions.assign(minutes=minutes)[columns].to_string(index=False))
     print("\n" + "\n".join(plan.results(planned)))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,6 @@
 """Answers of a run in words, made from their numbers.
 
-``python -m whatwhere.sentences config/mine.yaml`` prints the answers and the address of the page of the run.
+``whatwhere answers config/mine.yaml`` prints the answers and the address of the page of the run.
 The first words are a verdict over all comparisons of a question. The rest states one comparison: with an
 interval rather than without, with the paper's value rather than without, the largest population on the most
 images, and of several baselines the closest. docs/statistics.md has the rules.
@@ -265,7 +265,3 @@ def main(paths: Sequence[str]) -> int:
     if report.exists() and report.stat().st_mtime >= answered.stat().st_mtime:
         print(f"All of it in one file: {report.resolve().as_uri()}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,5 +1,6 @@
 """Assigning images to training, validation and test (the ``split`` keys of a dataset)."""
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,8 @@ import numpy as np
 from whatwhere.dataset import SPLITS, TEST, TRAIN, VALIDATION
 from whatwhere.description import MIN_TESTED
 from whatwhere.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 _OPEN = -1
 
@@ -80,6 +83,12 @@ def repeated_images(shown: np.ndarray, wanted: bool | None, name: str) -> np.nda
         found = f"{count} of {len(shown)} images were repeated"
         raise UserError(f"{name}.split.test_repeated: {found}, expected some: remove the key")
     tests = MIN_TESTED <= count < len(shown) / 2 if wanted is None else wanted
+    if wanted is None and not tests and 0 < count < len(shown):
+        logger.warning(
+            "%s: %d of %d images were repeated and are assigned as other images: state split.test_repeated, "
+            "true to test on them",
+            *(name, count, len(shown)),
+        )
     return np.where(repeated, "test", "") if tests else None
 
 
