@@ -152,3 +152,14 @@ def test_every_package_is_in_the_wheel():
         ".".join(path.parent.relative_to(folder).parts) for path in folder.glob("whatwhere/**/__init__.py")
     }
     assert found == {*listed["packages"]} - {"whatwhere.defaults"}
+
+
+@pytest.mark.slow
+def test_a_reader_that_stops_reading_causes_no_traceback():
+    command = f"set -o pipefail; {sys.executable} -m whatwhere plan | head -n 1"
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow_scripts")}
+    done = subprocess.run(
+        ["bash", "-c", command], env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("run quick")

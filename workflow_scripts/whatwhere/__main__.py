@@ -1,5 +1,6 @@
 """The command line: whatwhere init | check | plan | answers | fit | show."""
 
+import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
@@ -121,7 +122,14 @@ def _parser() -> ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one of :data:`COMMANDS` with the arguments of the process, or with others."""
     options = vars(_parser().parse_args(arguments))
-    return COMMANDS[options.pop("command")](**options)
+    try:
+        code = COMMANDS[options.pop("command")](**options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough; Python would complain again when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
 
 
 if __name__ == "__main__":
