@@ -90,7 +90,7 @@ def test_the_tutorial_of_a_recording_plans_its_run(clone, cowley_folder):
     files = re.search(r'CONFIG="(.*?)"', check)[1]
     assert files in run
     # The commands of the Makefile, which would install the software first.
-    done = shell(f"PYTHONPATH=workflow_scripts python -m whatwhere.check {files} config/mirror.yaml", clone)
+    done = shell(f"PYTHONPATH=workflow_scripts python -m whatwhere check {files} config/mirror.yaml", clone)
     assert done.returncode == 0, done.stderr
     assert "Neurons: 50" in done.stdout
     planned = shell(f"snakemake --dry-run --configfile {files} config/mirror.yaml", clone)
