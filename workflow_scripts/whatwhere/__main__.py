@@ -55,8 +55,8 @@ def _run(command: str, options: dict[str, Any]) -> int:
         return code
     from whatwhere.logs import report
 
-    function: Callable[..., list[str]] = {"fit": _fit, "show": _show}[command]
-    return report(lambda: function(**options))
+    functions: dict[str, Callable[..., list[str]]] = {"fit": _fit, "show": _show}
+    return report(lambda: functions[command](**options))
 
 
 def _parser() -> ArgumentParser:

@@ -200,8 +200,13 @@ def seconds_of_closed_form(spec: ModelSpec, size: Size, patch: int | None) -> fl
             n_kernels = sum(one["n_kernels"] for one in spec.settings)
             return INFERENCE * n_kernels * len(model["smoothness"]) * len(model["extent"])
         case "factorized_ridge":
-            # Four alternations for a new pair of mask and features, and two for each pair before it.
-            rounds = sum(one["rank"] * (one["rank"] + 3) for one in spec.settings)
+            # Four alternations for a new pair of mask and features, and two for each pair before it. Every
+            # combination of penalties is fitted once, up to its largest rank.
+            rank_of: dict[tuple[float, ...], float] = {}
+            for one in spec.settings:
+                strengths = (one["mask_l2"], one["feature_l2"])
+                rank_of[strengths] = max(one["rank"], rank_of.get(strengths, 0))
+            rounds = sum(rank * (rank + 3) for rank in rank_of.values())
             return (2 * rounds * n_neurons * n_features**2 + n_features**2 * size.n_images) / PRODUCTS
         case _:
             return (10 * decomposition + n_settings * n_neurons * smaller * larger) / PRODUCTS
