@@ -116,7 +116,11 @@ def fit(
     """
     if fine_tune and core_from is None:
         raise UserError("fine_tune: there is no core to train further: give core_from a fitted network")
-    lent = None if core_from is None else _core_of(core_from)
+    lent = None
+    if core_from is not None:
+        one = core_from.seed_fits[0]
+        selected_core = most_frequent(one.selected)
+        lent = TransferredCore.of_setting(one.content, one.seed, selected_core, core_from.dataset)
     dataset = as_dataset(images, responses, images_layout, responses_layout, split, normalize, seed)
     wanted: Mapping[str, Model]
     if model is not None:
@@ -183,13 +187,8 @@ def compare(
         If an argument is wrong, or no candidate can be fitted; one line names it.
     """
     names, recording = recording_candidates()
-    wanted: Mapping[str, Model]
-    if isinstance(models, Mapping):
-        wanted = models
-    elif isinstance(models, str):
-        wanted = {models: models}
-    else:
-        wanted = {name: name for name in (names if models is None else models)}
+    given = names if models is None else [models] if isinstance(models, str) else models
+    wanted: Mapping[str, Model] = given if isinstance(given, Mapping) else {name: name for name in given}
     if len(wanted) < 2:
         raise UserError(f"models: {list(wanted)} cannot be compared: name two or more")
     if ENSEMBLE in wanted:
@@ -358,9 +357,3 @@ def _on_core(models: Config, names: Sequence[str], mode: str) -> Config:
 
 def _without_source(definition: Config) -> Config:
     return {key: value for key, value in definition.items() if key != "core_from"}
-
-
-def _core_of(fitted: FittedModel) -> TransferredCore:
-    """The core of a fitted network, of its first seed."""
-    fit = fitted.seed_fits[0]
-    return TransferredCore.of_setting(fit.content, fit.seed, most_frequent(fit.selected), fitted.dataset)
