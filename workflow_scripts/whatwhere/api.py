@@ -1,6 +1,7 @@
 """The library: fit models to arrays as the workflow does, compare them, or load a fitted model."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,8 @@ __all__ = ["compare", "definition", "fit", "load"]
 
 DEFAULT_MODELS = ("factorized_ridge", "factorized_bank", "factorized_pixels", "cnn_3_layers_short")
 """Models of ``config/models.yaml`` of which :func:`fit` returns the best by default."""
-MANY_IMAGES = 2000
-"""Number of images from which :data:`MANY_IMAGES_MODEL` is one of the default models."""
-MANY_IMAGES_MODEL = "factorized_gaussian"
-"""Network that needs many images, and then predicts a population of V1 best (docs/results.md)."""
+LONG = 300.0
+"""Estimated seconds from which :func:`fit` leaves out a default model slower than all others together."""
 SPLIT = {"validation": 1 / 6, "test": 1 / 6, "folds": 1}
 """Shares of the images that validate and test if none are given."""
 
@@ -77,8 +76,9 @@ def fit(
     model
         A name of ``config/models.yaml``; an object of :mod:`whatwhere.definitions`; or a mapping as under
         ``models`` in the configuration, such as ``{"like": "factorized_bank", "grid": [{}]}``. None fits
-        :data:`DEFAULT_MODELS`, from :data:`MANY_IMAGES` images on with :data:`MANY_IMAGES_MODEL`, and returns
-        the model that explains most variance of the validation responses. The screen lists these shares.
+        :data:`DEFAULT_MODELS` and returns the model whose predictions correlate best with the validation
+        responses, on average over neurons. The screen lists these correlations, and names a default model
+        that is left out because it takes too long, see :data:`LONG`.
     core_from
         A fitted network whose core is transferred: the model learns readouts alone. The images have the size
         and the normalization of those of the network. None of the network's training images may be among the
@@ -116,7 +116,11 @@ def fit(
     """
     if fine_tune and core_from is None:
         raise UserError("fine_tune: there is no core to train further: give core_from a fitted network")
-    lent = None if core_from is None else _core_of(core_from)
+    lent = None
+    if core_from is not None:
+        one = core_from.seed_fits[0]
+        selected_core = most_frequent(one.selected)
+        lent = TransferredCore.of_setting(one.content, one.seed, selected_core, core_from.dataset)
     dataset = as_dataset(images, responses, images_layout, responses_layout, split, normalize, seed)
     wanted: Mapping[str, Model]
     if model is not None:
@@ -124,22 +128,21 @@ def fit(
     elif lent is not None:
         wanted = {"model": _without_source(lent.definition) | {"cores": [lent.core]}}
     else:
-        many = dataset.sizes["image"] >= MANY_IMAGES
-        wanted = {name: name for name in (*DEFAULT_MODELS, *([MANY_IMAGES_MODEL] if many else []))}
+        wanted = {name: name for name in DEFAULT_MODELS}
     models = _models(wanted, ())
     if lent is not None:
         models = _on_core(models, list(wanted), "trained" if fine_tune else "frozen")
     where = choose_device(device)
     with one_thread():
         fits = NamedFits(Condition(dataset, None, None, [seed]), models, wanted, lent, where, verbose)
-        best, *others = wanted
-        if others:
-            fitted_names, _ = fits.fit_possible(wanted)
+        best = next(iter(wanted))
+        if len(wanted) > 1:
+            fitted_names, _ = fits.fit_possible(fits.without_slow(wanted, LONG))
             _, ranking = fits.ensemble("default", fitted_names)
-            best = str(ranking["member"].iloc[0])
-            explained = zip(ranking["member"], ranking["validation_fve"], strict=True)
-            listed = ", ".join(f"{name} {share:.3f}" for name, share in explained)
-            fits.screen.end(f"share of the variance of validation responses explained: {listed}")
+            best = ranking.index[0]
+            correlations = ranking["validation_correlation"].items()
+            listed = ", ".join(f"{name} {correlation:.3f}" for name, correlation in correlations)
+            fits.screen.end(f"mean correlation with validation responses: {listed}")
         selected = fits.selected(fits.fit(best))
         fitted = fits.describe(selected, fits.evaluate(selected))
     correlation = fitted.scores["correlation"].mean()
@@ -184,13 +187,8 @@ def compare(
         If an argument is wrong, or no candidate can be fitted; one line names it.
     """
     names, recording = recording_candidates()
-    wanted: Mapping[str, Model]
-    if isinstance(models, Mapping):
-        wanted = models
-    elif isinstance(models, str):
-        wanted = {models: models}
-    else:
-        wanted = {name: name for name in (names if models is None else models)}
+    given = names if models is None else [models] if isinstance(models, str) else models
+    wanted: Mapping[str, Model] = given if isinstance(given, Mapping) else {name: name for name in given}
     if len(wanted) < 2:
         raise UserError(f"models: {list(wanted)} cannot be compared: name two or more")
     if ENSEMBLE in wanted:
@@ -261,11 +259,11 @@ def as_dataset(
     """Arrays in the form of :mod:`whatwhere.dataset`; parameters and errors as for :func:`fit`."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise UserError(f"seed: {seed!r} is no whole number from 0 on")
-    layouts = (images_layout, responses_layout)
+    session = partial(_session, (images_layout, responses_layout), normalize, seed)
     given = {"images": images, "responses": responses} | ({} if split is None else {"split": split})
     sessions = {name: list(value) for name, value in given.items() if isinstance(value, dict)}
     if not sessions:
-        return _session("arrays", "", images, responses, layouts, split, normalize, seed)
+        return session("arrays", "", images, responses, split)
     for name in given:
         if sessions.get(name) != sessions.get("images", []):
             raise UserError(
@@ -275,26 +273,19 @@ def as_dataset(
     if len(images) < 2:
         raise UserError(f"images: has the session {list(images)} alone: give the arrays, or two sessions")
     splits = dict.fromkeys(images) if split is None else split
-    return pool(
-        {
-            str(name): _session(
-                name, f"[{name!r}]", images[name], responses[name], layouts, splits[name], normalize, seed
-            )
-            for name in images
-        },
-        "arrays",
-    )
+    arguments = ((name, f"[{name!r}]", images[name], responses[name], splits[name]) for name in images)
+    return pool({str(one[0]): session(*one) for one in arguments}, "arrays")
 
 
 def _session(
+    layouts: tuple[Sequence[str] | None, Sequence[str] | None],
+    normalize: str,
+    seed: int,
     name: str,
     inside: str,
     images: Any,
     responses: Any,
-    layouts: tuple[Sequence[str] | None, Sequence[str] | None],
     split: Any,
-    normalize: str,
-    seed: int,
 ) -> xr.Dataset:
     """One recording; messages add ``inside`` to the names of arguments."""
     found = pair(
@@ -366,9 +357,3 @@ def _on_core(models: Config, names: Sequence[str], mode: str) -> Config:
 
 def _without_source(definition: Config) -> Config:
     return {key: value for key, value in definition.items() if key != "core_from"}
-
-
-def _core_of(fitted: FittedModel) -> TransferredCore:
-    """The core of a fitted network, of its first seed."""
-    fit = fitted.seed_fits[0]
-    return TransferredCore.of_setting(fit.content, fit.seed, most_frequent(fit.selected), fitted.dataset)

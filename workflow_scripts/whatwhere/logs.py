@@ -1,9 +1,9 @@
-"""Logging of one job: all records to a file, warnings and errors also to the terminal."""
+"""Logging of one job to a file and to the terminal, and the lines of a command."""
 
 import contextlib
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +50,14 @@ def logged(path: str | Path) -> Iterator[None]:
     finally:
         logging.shutdown()
     sys.exit(1)
+
+
+def report(lines: Callable[[], list[str]]) -> int:
+    """Prints the lines that a function returns; exit code 1 after one line if it refuses."""
+    logging.basicConfig(level=logging.WARNING, format="warning: %(message)s", stream=sys.stdout)
+    try:
+        print("\n".join(lines()))
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return 0
