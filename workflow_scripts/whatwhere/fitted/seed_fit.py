@@ -20,6 +20,7 @@ from whatwhere.models.calibrated import CalibratedModel
 from whatwhere.models.spec import Setting, settings
 from whatwhere.sessions import neurons_of
 from whatwhere.training.fits import load_model
+from whatwhere.windows import Images, Windows, as_images
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -96,7 +97,7 @@ class SeedFit:
         """The model that most neurons selected, from standardized images."""
         return self.module.model
 
-    def predict(self, images: np.ndarray, recording: np.ndarray | None = None) -> np.ndarray:
+    def predict(self, images: Images, recording: np.ndarray | None = None) -> np.ndarray:
         """Predicted responses; neurons that selected no setting have their mean training response.
 
         Parameters
@@ -154,13 +155,13 @@ class SeedFit:
         """
         return self.module.statistics_of(neurons)
 
-    def standardize(self, images: np.ndarray, recording: np.ndarray | None = None) -> np.ndarray:
+    def standardize(self, images: Images, recording: np.ndarray | None = None) -> Images:
         """Standardized images (image, channel, y, x); ``recording`` (image,) has the number of each.
 
         Without ``recording``, images of pooled recordings count as images of the first recording.
         """
         number = None if recording is None else torch.from_numpy(recording)
-        return self.module.standardize(_tensor(images), number).numpy()
+        return as_images(self.module.standardize(_tensor(images), number))
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Feature maps of :attr:`model`, (image, channel, y, x) in stored units to the same axes.
@@ -189,8 +190,10 @@ class SeedFit:
         return _numpy(self.model.feature_weights())
 
 
-def _tensor(images: np.ndarray) -> Tensor:
-    """Images as a tensor, which can always be written to."""
+def _tensor(images: Images) -> Tensor | Windows:
+    """Images as a tensor, which can always be written to; windows as they are."""
+    if isinstance(images, Windows):
+        return images
     return torch.from_numpy(np.require(images, np.float32, ["C", "W"]))
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from whatwhere.sessions import ALL, Session
+from whatwhere.windows import Windows
 
 ImageShape = tuple[int, int, int]
 """(channel, y, x)."""
@@ -149,7 +150,7 @@ class Model(nn.Module):
         """Pixels from one place of the feature maps, and of masks, to the next."""
         return 1 if self.feature_bank is None else self.feature_bank.stride
 
-    def prepare(self, images: Tensor) -> Tensor:
+    def prepare(self, images: Tensor | Windows) -> Tensor | Windows:
         """Returns the images, or the maps of the feature bank, which training computes once."""
         return images if self.feature_bank is None else self.feature_bank(images)
 
@@ -197,12 +198,12 @@ class Model(nn.Module):
         return None
 
 
-def in_chunks(model: Model, prepared: Tensor, session: Session | None = None) -> Tensor:
+def in_chunks(model: Model, prepared: Tensor | Windows, session: Session | None = None) -> Tensor:
     """Output of a model for prepared images (image, ...), a chunk at a time, (image, neuron)."""
     return torch.cat([model(chunk, session) for chunk in prepared.split(EVALUATION_CHUNK)])
 
 
-def predict_prepared(model: Model, prepared: Tensor) -> Tensor:
+def predict_prepared(model: Model, prepared: Tensor | Windows) -> Tensor:
     """Output in evaluation mode for prepared images, (image, neuron)."""
     model.eval()
     with torch.inference_mode():

@@ -60,6 +60,7 @@ def fit_baseline(
     """Fits a model in closed form or by inference; parameters as for
     :func:`whatwhere.training.sweep.train`.
     """
+    definition = condition.completed(definition)
     for core in cores.values():
         definition = core.completed(definition)
     spec = ModelSpec.of(definition)

@@ -11,7 +11,7 @@ from whatwhere.models.base import FixedFeatures, ImageShape, Model
 from whatwhere.models.encoder import READOUTS, build_cnn
 from whatwhere.models.ensemble import Ensemble
 from whatwhere.models.factorized_ridge import FactorizedRidge, fit_factorized
-from whatwhere.models.feature_bank import GaborFeatureBank, TransferredFeatures
+from whatwhere.models.feature_bank import TransferredFeatures
 from whatwhere.models.hsm import HSM
 from whatwhere.models.linear import (
     LinearEncoder,
@@ -23,6 +23,7 @@ from whatwhere.models.linear import (
     solve_ridge,
 )
 from whatwhere.models.lnp import LNP
+from whatwhere.models.space_time import fixed_features, n_times
 from whatwhere.models.spec import ModelSpec, Setting
 
 
@@ -92,12 +93,15 @@ FAMILIES: dict[str, Family] = {
 
 
 def build_feature_bank(spec: ModelSpec, image_shape: ImageShape) -> FixedFeatures | None:
-    """Fixed features of a model: its feature bank, or the core under a closed form; None without both."""
+    """Fixed features of a model: its feature bank, or the core under a closed form; None without both.
+
+    Models of movies, whose definition is completed with ``lags``, have features of space and time.
+    """
     definition = spec.definition
     if "core_from" in definition and "cores" not in definition:
         learned = definition["core_from"]["fitted"]
-        return TransferredFeatures(image_shape, learned["core"], learned["feature_bank"])
-    return GaborFeatureBank(image_shape, definition["feature_bank"]) if "feature_bank" in definition else None
+        return TransferredFeatures(image_shape, learned["core"], fixed_features(image_shape, learned), n_times(learned))
+    return fixed_features(image_shape, definition)
 
 
 def build(spec: ModelSpec, setting: Setting, image_shape: ImageShape, n_neurons: int) -> Model:
