@@ -119,7 +119,9 @@ class Condition:
 
     def completed(self, definition: dict[str, Any]) -> dict[str, Any]:
         """A model with the ``lags`` of the movie to which it is fitted; for still images the model itself."""
-        return definition | {"lags": int(self.dataset.attrs["lags"])} if is_movie(self.dataset) else definition
+        return (
+            definition | {"lags": int(self.dataset.attrs["lags"])} if is_movie(self.dataset) else definition
+        )
 
     def data(self, seed: int) -> FitData:
         """Data available to the fits of one seed."""

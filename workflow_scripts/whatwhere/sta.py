@@ -52,18 +52,22 @@ def space_time_average(windows: Windows, responses: np.ndarray) -> np.ndarray:
 
 
 def separate(average: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Best product of a filter in space and a course in time for every average (neuron, lag, y, x).
+    """Course in time at the peak of every average (neuron, lag, y, x), and what it finds in space.
+
+    Singular vectors would be those of the noise where a receptive field is small and the picture large.
 
     Returns
     -------
-    Filters (neuron, y, x), whose norm is that of the product, and courses (neuron, lag), unit vectors whose
+    Filters (neuron, y, x): the average weighted by the course; and courses (neuron, lag), unit vectors whose
     largest absolute value is positive.
     """
-    times, sizes, places = np.linalg.svd(average.reshape(*average.shape[:2], -1), full_matrices=False)
-    course = times[:, :, 0]
-    sign = np.sign(course[np.arange(len(course)), np.abs(course).argmax(1)])
-    space = (sign * sizes[:, 0])[:, None] * places[:, 0]
-    return space.reshape(len(average), *average.shape[2:]), sign[:, None] * course
+    flat = average.reshape(*average.shape[:2], -1)
+    peak = np.abs(flat).max(1).argmax(1)
+    course = np.take_along_axis(flat, peak[:, None, None], 2)[:, :, 0]
+    largest = np.take_along_axis(course, np.abs(course).argmax(1)[:, None], 1)
+    norm = np.linalg.norm(course, axis=1, keepdims=True)
+    course = course * np.sign(largest) / np.where(norm > 0, norm, 1)
+    return np.einsum("nl,nlp->np", course, flat).reshape(len(average), *average.shape[2:]), course
 
 
 def smooth(sta: np.ndarray, size: int) -> np.ndarray:

@@ -15,8 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from whatwhere.errors import UserError
+
 _CHUNK = 1024
 """Frames or windows that are computed at once."""
+_PRODUCTS = 1 << 26
+"""Products of frames and filters that are in memory at a time."""
 _LARGEST = 4 << 30
 """Bytes of windows that may be in memory together."""
 
@@ -83,6 +87,26 @@ class Windows:
             windows = torch.einsum("kl,il...->ik...", self.basis.to(windows.dtype), windows)
         return windows.flatten(1, 2)
 
+    def project(self, filters: Tensor) -> Tensor:
+        """Products with filters (neuron, channel, y, x) of the shape of windows, (image, neuron).
+
+        Frames are multiplied once per lag and never gathered.
+        """
+        by_time = filters.unflatten(1, (self.n_times, -1))
+        if self.basis is not None:
+            by_time = torch.einsum("kl,nk...->nl...", self.basis, by_time)
+        flat = self.frames.flatten(1)
+        found = []
+        # A block of neurons bounds the products of all frames.
+        for block in by_time.split(max(1, _PRODUCTS // (len(flat) * self.lags))):
+            weights = block.flatten(2).flatten(0, 1)
+            # Filters of closed forms are zero outside of a window around the receptive field.
+            used = torch.nonzero(weights.any(0))[:, 0]
+            products = flat[:, used] @ weights[:, used].T if len(used) < flat.shape[1] else flat @ weights.T
+            products = products.unflatten(1, (len(block), self.lags))
+            found.append(sum(products[self.last - lag, :, lag] for lag in range(self.lags)))
+        return torch.cat(found, 1)
+
     def split(self, size: int) -> Iterator[Tensor]:
         """Yields the pixels of consecutive windows, (image, channel, y, x), at most ``size`` at a time."""
         return (self._gather(last) for last in self.last.split(size))
@@ -95,7 +119,7 @@ class Windows:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         size = int(np.prod(self.shape, dtype=np.int64)) * self.frames.element_size()
         if size > _LARGEST:
-            raise MemoryError(
+            raise UserError(
                 f"{len(self)} windows of {self.lags} frames take {size / 1e9:.0f} GB: use fewer lags, smaller "
                 "frames (image.crop, image.size), or a model that gathers windows when it needs them"
             )

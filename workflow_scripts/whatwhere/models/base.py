@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from whatwhere.models.output_curve import OutputCurve
 from whatwhere.sessions import ALL, Session
 from whatwhere.windows import Windows
 
@@ -138,12 +139,15 @@ class Model(nn.Module):
         Fixed features on which the model stands, or None if it sees the images themselves.
     readout
         Module from features to neurons with ``mask`` and ``feature_weights``, or None.
+    curve
+        Measured nonlinearity of a closed form, or None.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.feature_bank: FixedFeatures | None = None
         self.readout: Any = None
+        self.curve: OutputCurve | None = None
 
     @property
     def stride(self) -> int:
@@ -157,6 +161,10 @@ class Model(nn.Module):
     def initialize(self, start: Start) -> None:
         """Sets all parameters to their initial values."""
         raise NotImplementedError
+
+    def of_windows(self, windows: Windows, session: Session | None) -> Tensor | None:
+        """Predicted responses to all windows at once, (image, neuron), where that is faster; else None."""
+        return None
 
     def decayed(self) -> list[nn.Parameter]:
         """Returns the parameters that weight decay shrinks; none unless a model says so."""
@@ -200,6 +208,8 @@ class Model(nn.Module):
 
 def in_chunks(model: Model, prepared: Tensor | Windows, session: Session | None = None) -> Tensor:
     """Output of a model for prepared images (image, ...), a chunk at a time, (image, neuron)."""
+    if isinstance(prepared, Windows) and (found := model.of_windows(prepared, session)) is not None:
+        return found
     return torch.cat([model(chunk, session) for chunk in prepared.split(EVALUATION_CHUNK)])
 
 

@@ -142,7 +142,9 @@ class TransferredFeatures(FixedFeatures):
         As for :class:`whatwhere.models.cores.ConvCore`.
     """
 
-    def __init__(self, image_shape: ImageShape, core: dict[str, Any], below: FixedFeatures | None, n_times: int) -> None:
+    def __init__(
+        self, image_shape: ImageShape, core: dict[str, Any], below: FixedFeatures | None, n_times: int
+    ) -> None:
         super().__init__()
         self.below = below
         self.stride = 1 if self.below is None else self.below.stride

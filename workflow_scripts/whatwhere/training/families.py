@@ -1,12 +1,15 @@
 """Every family of models: how it is built, and how it is fitted if not by gradient descent."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from whatwhere.fit_data import FitData
 from whatwhere.localization.localized import build_localized, fit_localized
+from whatwhere.models import lagged
 from whatwhere.models.base import FixedFeatures, ImageShape, Model
 from whatwhere.models.encoder import READOUTS, build_cnn
 from whatwhere.models.ensemble import Ensemble
@@ -24,6 +27,7 @@ from whatwhere.models.linear import (
 )
 from whatwhere.models.lnp import LNP
 from whatwhere.models.space_time import fixed_features, n_times
+from whatwhere.models.output_curve import OutputCurve
 from whatwhere.models.spec import ModelSpec, Setting
 
 
@@ -54,6 +58,10 @@ def _regression(solve: Solver, penalty: str | None) -> Family:
 
     def fit(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
         penalties = [setting[penalty] if penalty else 0.0 for setting in spec.settings]
+        if not isinstance(data.train_images, np.ndarray):
+            if solve is solve_ridge:
+                return lagged.fit_ridge(data, penalties, spec.definition.get("window"))
+            data = dataclasses.replace(data, train_images=np.asarray(data.train_images))
         return fit_linear(solve, penalties, data, spec.definition["input"])
 
     return Family(_linear, fit)
@@ -67,6 +75,12 @@ def _ensemble(spec: ModelSpec, setting: Setting, shape: ImageShape, n_neurons: i
     return Ensemble([builder(of, one) for of in specs for one in of.settings], n_neurons)
 
 
+def _fit_factorized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
+    if isinstance(data.train_images, np.ndarray):
+        return fit_factorized(data, spec.settings)
+    return lagged.fit_factorized(data, spec.settings, spec.definition.get("window"))
+
+
 FAMILIES: dict[str, Family] = {
     "mean": Family(_linear, lambda spec, data: [fit_mean(data)]),
     "ols": _regression(solve_ridge, None),
@@ -77,7 +91,7 @@ FAMILIES: dict[str, Family] = {
     "lasso": _regression(solve_lasso, "lasso_l1"),
     "factorized_ridge": Family(
         lambda spec, setting, shape, n_neurons: FactorizedRidge(shape, n_neurons, int(setting["rank"])),
-        lambda spec, data: fit_factorized(data, spec.settings),
+        _fit_factorized,
     ),
     "lnp": Family(lambda spec, setting, shape, n_neurons: LNP(shape, n_neurons)),
     "hsm": Family(lambda spec, setting, shape, n_neurons: HSM(shape, n_neurons)),
@@ -100,7 +114,9 @@ def build_feature_bank(spec: ModelSpec, image_shape: ImageShape) -> FixedFeature
     definition = spec.definition
     if "core_from" in definition and "cores" not in definition:
         learned = definition["core_from"]["fitted"]
-        return TransferredFeatures(image_shape, learned["core"], fixed_features(image_shape, learned), n_times(learned))
+        return TransferredFeatures(
+            image_shape, learned["core"], fixed_features(image_shape, learned), n_times(learned)
+        )
     return fixed_features(image_shape, definition)
 
 
@@ -111,4 +127,6 @@ def build(spec: ModelSpec, setting: Setting, image_shape: ImageShape, n_neurons:
         spec, setting, image_shape if feature_bank is None else feature_bank.out_shape, n_neurons
     )
     model.feature_bank = feature_bank
+    if spec.definition.get("output_curve"):
+        model.curve = OutputCurve(n_neurons)
     return model

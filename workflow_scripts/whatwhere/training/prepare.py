@@ -10,6 +10,7 @@ from whatwhere import missing
 from whatwhere.fit_data import FitData, evenly_scaled, scale_responses
 from whatwhere.models.base import FixedFeatures, Model, predict_prepared
 from whatwhere.models.feature_bank import TransferredFeatures
+from whatwhere.models.output_curve import fit_curves
 from whatwhere.models.space_time import SpaceTimeFeatures
 from whatwhere.models.spec import ModelSpec, Setting
 from whatwhere.training.families import build, build_feature_bank
@@ -100,6 +101,21 @@ def candidates_of(
         if predictions is None
         else torch.stack(predictions).numpy() * data.response_scale,
     )
+
+
+def with_curves(
+    spec: ModelSpec, parameters: list[dict[str, Tensor]], data: FitData, feature_bank: FixedFeatures | None
+) -> list[dict[str, Tensor]]:
+    """Adds to states of closed forms the curves from their drive to the training responses."""
+    images = as_tensor(data.train_images)
+    found = []
+    for setting, state in zip(spec.settings, parameters, strict=True):
+        encoder = build_on(spec, setting, data, feature_bank)
+        encoder.load_state_dict(encoder.state_dict() | state)
+        encoder.curve = None
+        drives = predict_prepared(encoder, images).numpy()
+        found.append(state | fit_curves(drives, data.train_responses))
+    return found
 
 
 def validation_predictions(
