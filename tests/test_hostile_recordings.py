@@ -145,7 +145,7 @@ ARRAYS = {
     ),
     "unknown number of a split": (
         both(save("s.npy", np.full(40, 3)), put(splits_from="/s.npy")),
-        "must be 0",
+        "is given the split '3', expected train, validation, test or empty: say what it is",
     ),
     "an image in two splits": (
         both(

@@ -241,6 +241,8 @@ def test_an_order_that_the_file_does_not_state_is_asked_for(session, tmp_path):
 def test_what_shows_no_image_is_stated(session, tmp_path, images, column, blanks):
     change(session, f"{TABLE}/frame", np.where(SHOWN == -1, 40.0, SHOWN))
     session |= {"images": images, "image_of_presentation": column}
+    if column == "picture":
+        del session["index_base"]
     refuse(session, tmp_path, "under blanks")
     survives(session | {"blanks": blanks}, tmp_path)
 
@@ -281,7 +283,7 @@ def test_columns_give_splits_groups_covariates_and_what_is_left_out(session, tmp
             "do not count from 1: check datasets.mine.index_base",
         ),
         ({"splits_from": "tiers"}, "datasets.mine.splits_from: "),
-        ({"covariates": ["tier"]}, "holds text, expected numbers"),
+        ({"covariates": ["tier"]}, "'train' in line 2, column 'tier' is not a number"),
         ({"leave_out": {"tier": ["none"]}}, "leave_out.tier: there is no 'none', there are final, train"),
         ({"window": [250, 50]}, "datasets.mine.window: [250, 50] is no window"),
         ({"responses": TRACES, "window": [60, 70]}, "ms after the onset of presentation"),

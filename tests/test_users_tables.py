@@ -44,7 +44,7 @@ def test_names_of_files_are_matched_in_any_one_folder_with_any_ending(tmp_path, 
     definition = named(tmp_path, lambda i: form.format(i + 1))
     dataset = survives(definition, tmp_path)
     assert dataset["neuron_id"].values.tolist() == NEURONS
-    assert "images from the column 'shown' by" in dataset.attrs["reading"]
+    assert "images by " in dataset.attrs["reading"]
 
 
 def test_columns_under_no_key_are_ignored(tmp_path):

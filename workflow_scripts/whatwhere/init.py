@@ -217,11 +217,11 @@ def _table(table: Table, files: list[str]) -> Lines:
     if len(pattern) > 1 or not neurons or columns_of(table, pattern, "neurons") != neurons:
         pattern = neurons
     named = pattern or _Ask([[column] for column in others])
-    lines: Lines = [("responses", str(table.path), f"{len(table.rows)} rows"), *of_image]
+    lines: Lines = [("responses", table.label, f"{len(table.rows)} rows"), *of_image]
     lines.append(("neurons", named, f"{len(neurons)} columns, * for any text"))
     left = [column for column in others if column not in neurons]
     for column in [column for column in left if _has(column, _SPLITS)][:1]:
-        lines += [("splits_from", column, "a split per row"), *_tiers(table.text(column).to_numpy(str))]
+        lines += [("splits_from", column, "a split per row"), *_tiers(table.text(column, "splits_from"))]
         left.remove(column)
     comment = "list columns under covariates, or values of them under leave_out, such as {aborted: [1]}"
     return [*lines, ("# ignored", left, comment)] if left else lines
@@ -229,7 +229,7 @@ def _table(table: Table, files: list[str]) -> Lines:
 
 def _is_numeric(table: Table, column: str) -> bool:
     try:
-        return bool(np.isfinite(table.numbers(column)).any())
+        return bool(np.isfinite(table.numbers(column, "columns")).any())
     except UserError:
         return False
 
@@ -238,7 +238,7 @@ def _image_column(table: Table, files: list[str], numeric: list[str]) -> tuple[s
     """Column that names images, and the keys that say how."""
     found: dict[str, Lines] = {}
     for column in table.header:
-        values = table.text(column).tolist()
+        values = table.text(column, "columns").tolist()
         blanks = sorted({value for value in values if value.lower() in _BLANKS})
         if column in numeric and not _has(column, _IMAGES):
             continue
@@ -247,7 +247,7 @@ def _image_column(table: Table, files: list[str], numeric: list[str]) -> tuple[s
             found[column] = [("blanks", blanks, "presentations without an image")] if blanks else []
         except UserError:
             if column in numeric:
-                shown = np.unique(table.numbers(column))
+                shown = np.unique(table.numbers(column, "columns"))
                 full = [one for one in (0, 1) if np.array_equal(shown, one + np.arange(len(files)))]
                 span = f"number of the first file; {shown[0]:g} to {shown[-1]:g} for {len(files)} files"
                 found[column] = [("index_base", full[0] if full else _Ask([0, 1]), span)]

@@ -210,8 +210,7 @@ def _read(
     n = len(images.values)
     shows_all = any(np.isin(np.arange(n) + base, numbers).all() for base in (0, 1))
     stimuli, _, read = _arrange_images(images, n if shows_all else None, layouts[0], keys[0], places[0])
-    base, blanks = definition.get("index_base"), definition.get("blanks", [])
-    index, how = index_numbers(numbers, len(stimuli), base, f"{name}.index_base", index_from, blanks)
+    index, how = index_numbers(numbers, len(stimuli), definition, name, index_from)
     rows = presented(responses, index, listed, layouts[1], keys[1], places[1])
     return stimuli, None, rows._replace(reading=[read, f"{rows.reading[0]}, {how}"])
 

@@ -16,7 +16,7 @@ from whatwhere.recordings.presentations import BLANK
 def match(
     values: Sequence[str], files: Sequence[str], label: str, blanks: Sequence[Any] = ()
 ) -> tuple[np.ndarray, str]:
-    """Index of the file that every value names, and how the names were compared.
+    """Index of the file that every value names, and a phrase on how the names were compared.
 
     All values are paths as in ``files``, or file names with any one folder, or such names of which the ending
     does not count.
@@ -59,7 +59,9 @@ def match(
                 both = f"'{value}' and '{last[key]}'"
                 raise UserError(f"{label}: {both} name one image: give the names of image files")
         place = {value: index[key] for key, value in last.items()}
-        return np.array([place.get(value, BLANK) for value in values]), how
+        found = np.array([place.get(value, BLANK) for value in values])
+        left = f", {(found == BLANK).sum()} presentations of blanks are left out" if blanks else ""
+        return found, f"images by {how}{left}"
     raise UserError(
         f"{label}: there is no image '{(fewest or values)[0]}': give the names of image files, set "
         "index_base and file_order if numbers count the files, or list what shows no image under blanks"
@@ -77,7 +79,7 @@ def as_text(value: Any) -> str:
         return str(value).lower()
     value = value.decode(errors="replace") if isinstance(value, bytes) else value
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else f"{value:g}"
+        return str(int(value)) if value.is_integer() else repr(value)
     return str(value)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,7 +103,7 @@ def shown_images(image_of_row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def index_numbers(
-    numbers: np.ndarray, n_images: int, base: int | None, key: str, label: str, blanks: Sequence[Any] = ()
+    numbers: np.ndarray, n_images: int, definition: dict[str, Any], name: str, label: str
 ) -> tuple[np.ndarray, str]:
     """Index of the image of every presentation, (row,) from 0, and a phrase on how its number was understood.
 
@@ -114,19 +113,19 @@ def index_numbers(
         (row,) whole numbers; NaN and -1 are blanks, presentations of none of the images.
     n_images
         Number of images.
-    base
-        Number of the first image, 0 or 1.
-    key, label
-        Key of ``base`` and where the numbers come from, for messages.
-    blanks
-        Further numbers that are blanks; the index of blanks is :data:`BLANK`.
+    definition, name
+        Dataset with ``index_base``, the number of the first image, and ``blanks``, further numbers that are
+        blanks, and its key. The index of blanks is :data:`BLANK`.
+    label
+        Where the numbers come from, for messages.
 
     Raises
     ------
     UserError
         If a number is none of an image, or the base is not given.
     """
-    listed = [value for value in blanks if isinstance(value, (int, float))]
+    base, key = definition.get("index_base"), f"{name}.index_base"
+    listed = [value for value in definition.get("blanks", []) if isinstance(value, (int, float))]
     blank = np.isin(numbers, [-1, *listed]) | np.isnan(numbers.astype(np.float64))
     odd = ~blank & (numbers != np.round(np.where(blank, 0, numbers)))
     if odd.any():

@@ -7,11 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.labels import given_splits, labels_of_rows, read_labels
-from whatwhere.recordings.presentations import Presentations, by_image, shown_images
+from whatwhere.recordings.labels import given_splits, has_one_of, labels_of_rows, read_labels
+from whatwhere.recordings.presentations import BLANK, Presentations, by_image, shown_images
 from whatwhere.recordings.recording import Images, Recording, select_images
+from whatwhere.recordings.tables import Table, columns_of
 
 logger = logging.getLogger(__name__)
+
+LABELS = ("splits_from", "groups_from")
+"""Keys that name files or columns of labels."""
 
 
 class Rows(NamedTuple):
@@ -33,7 +37,7 @@ class Rows(NamedTuple):
     covariates
         Names, and (row, covariate); None if there are none.
     labels
-        (row,) splits or groups by the keys ``splits_from`` and ``groups_from``, if the responses hold them.
+        (row,) splits or groups by the keys of :data:`LABELS`, if the responses hold them.
     """
 
     values: np.ndarray
@@ -51,6 +55,57 @@ def rows_of(values: np.ndarray, index: np.ndarray, given: np.ndarray | None, rea
     return Rows(values.reshape(length * n_repeats, n_neurons), np.repeat(index, n_repeats), given, reading)
 
 
+def numbers_or_names(table: Table, definition: dict[str, Any], name: str) -> tuple[np.ndarray, str]:
+    """Column with the image of every presentation, numbers if ``index_base`` is set, and its label.
+
+    Words that are listed under ``blanks`` are NaN among numbers. UserError if there is no such column, or
+    other words stand among numbers.
+    """
+    column, key = definition["image_of_presentation"], f"{name}.image_of_presentation"
+    values = table.text(column, key)
+    if "index_base" in definition:
+        words = [blank for blank in definition.get("blanks", []) if isinstance(blank, str)]
+        values = table.numbers(column, key, ~np.isin(values, words))
+    return values, f"{table.label}, column '{column}'"
+
+
+def with_columns(rows: Rows, table: Table, definition: dict[str, Any], name: str) -> Rows:
+    """Rows with the covariates and labels that columns of a table hold, without those to be left out.
+
+    Parameters
+    ----------
+    rows, table
+        Responses by row, and the table with the same rows.
+    definition, name
+        Dataset with ``leave_out``, ``covariates``, ``splits_from`` and ``groups_from``, and its key. Labels
+        in a text file are left to :func:`recording_of`.
+
+    Raises
+    ------
+    UserError
+        If a column is not there, or holds none of the values that ``leave_out`` lists.
+    """
+    image, reading = rows.image, list(rows.reading)
+    for column, values in definition.get("leave_out", {}).items():
+        key = f"{name}.leave_out"
+        left = has_one_of(table.text(column, key).tolist(), values, f"{key}.{column}")
+        reading.append(f"{left.sum()} rows of {column} {', '.join(map(str, values))} are left out")
+        image = np.where(left, BLANK, image)
+    key = f"{name}.covariates"
+    names = columns_of(table, definition.get("covariates", []), key)
+    return rows._replace(
+        image=image,
+        given=image,
+        reading=reading,
+        covariates=(names, np.stack([table.numbers(one, key) for one in names], 1)) if names else None,
+        labels={
+            key: table.text(definition[key], f"{name}.{key}")
+            for key in LABELS
+            if key in definition and (definition[key] in table.header or "." not in definition[key])
+        },
+    )
+
+
 def recording_of(
     definition: dict[str, Any],
     name: str,
@@ -65,7 +120,7 @@ def recording_of(
     Parameters
     ----------
     definition, name
-        Dataset of kind ``arrays`` or ``images`` and its key.
+        Dataset of kind ``arrays``, ``images`` or ``nwb``, and its key.
     images
         All images, those that were never shown, too.
     known
@@ -82,7 +137,7 @@ def recording_of(
     UserError
         If nothing was shown, or ``splits_from`` or ``groups_from`` is refused.
     """
-    n_images, location = len(images), definition["responses"]
+    n_images, location = len(images), definition.get("path") or definition["responses"]
     shown, local = shown_images(rows.image)
     if not len(shown):
         raise UserError(f"{location}: no row is left that shows an image")
@@ -92,7 +147,7 @@ def recording_of(
         reading = [*reading, f"{n_images - len(shown)} images were never shown and are left out"]
         logger.warning("%s: %s", location, reading[-1])
     labels: dict[str, np.ndarray | None] = {}
-    for key in ("splits_from", "groups_from"):
+    for key in LABELS:
         if key in rows.labels:
             label = f"{location}, column '{definition[key]}'"
             labels[key] = labels_of_rows(rows.labels[key], rows.image, label)
@@ -104,12 +159,13 @@ def recording_of(
         Presentations(rows.covariates[1], responses.row, responses.image, responses.repeat),
     )
     split = given_splits(labels["splits_from"], definition, name) if split is None else split[shown]
+    files = f"file {location}" if "path" in definition else f"files {definition['images']} and {location}"
     return Recording(
         images=select_images(images, shown),
         responses=responses,
         split=split,
         neurons=rows.neurons,
-        source=f"files {definition['images']} and {location}",
+        source=files,
         citation="",
         repeat_averages=definition.get("repeat_averages", False),
         groups=labels["groups_from"],

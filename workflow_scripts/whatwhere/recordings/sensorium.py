@@ -146,7 +146,7 @@ def _images_of_trials(tree: Tree, root: str, n_trials: int) -> np.ndarray:
 def _splits(tiers: np.ndarray, mapping: dict[str, list[Any]] | None, key: str, label: str) -> np.ndarray:
     """Split of every trial, :data:`LEFT_OUT` for tiers without a split, whose responses may be withheld."""
     plain = np.where(np.isin(tiers, SPLITS), tiers, LEFT_OUT)
-    split = plain if mapping is None else np.asarray(tiers_of(tiers, mapping, key))
+    split = plain if mapping is None else tiers_of(tiers, mapping, key)
     names, counts = np.unique(tiers[split == LEFT_OUT], return_counts=True)
     if counts.sum() == len(tiers):
         raise UserError(
