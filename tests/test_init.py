@@ -16,9 +16,6 @@ from whatwhere.init import init
 ORDER = np.random.default_rng(8).permutation(40)
 SHOWN = np.random.default_rng(2).permutation(np.repeat(np.arange(40), 2))
 IMAGES, VALUES = pictures(), answers(pictures())
-REPEATS = np.where(
-    np.arange(3)[:, None, None] > np.arange(40)[:, None] % 3, np.nan, answers(pictures(), repeats=3)
-)
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +50,6 @@ def asked(folder, *files):
     [
         (IMAGES, VALUES, ["image", "y", "x"], ["image", "neuron"]),
         (IMAGES.transpose(1, 2, 0), VALUES.T, ["y", "x", "image"], ["neuron", "image"]),
-        (IMAGES, REPEATS, ["image", "y", "x"], ["repeat", "image", "neuron"]),
-        (IMAGES, REPEATS.transpose(2, 1, 0), ["image", "y", "x"], ["neuron", "image", "repeat"]),
     ],
 )
 def test_arrays_with_one_reading_are_read_as_written(tmp_path, images, responses, layout, responses_layout):
@@ -110,7 +105,8 @@ def test_a_list_of_responses_is_refused(tmp_path):
 def test_rows_without_names_ask_for_the_order_of_files(tmp_path):
     folder_of_pictures(tmp_path, [f"{number}.png" for number in range(40)])
     table(tmp_path, list("abcde"), VALUES.tolist())
-    assert asked(tmp_path, "pictures", "responses.csv") == {"file_order": "write one of natural or sorted"}
+    expected = {"file_order": "write one of natural or sorted", "neurons": "write one of [a, b, c, d, e]"}
+    assert asked(tmp_path, "pictures", "responses.csv") == expected
 
 
 def test_a_table_of_one_row_per_neuron_is_refused(tmp_path):
@@ -122,7 +118,7 @@ def test_a_table_of_one_row_per_neuron_is_refused(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")  # of pynwb about our short descriptions
-def test_a_session_in_nwb_is_read_as_written(tmp_path):
+def test_a_session_in_nwb_asks_for_the_window(tmp_path):
     from pynwb import NWBHDF5IO, NWBFile
     from pynwb.epoch import TimeIntervals
     from pynwb.image import ImageSeries
@@ -138,8 +134,10 @@ def test_a_session_in_nwb_is_read_as_written(tmp_path):
     add_units(file)
     with NWBHDF5IO(str(tmp_path / "a.nwb"), "w") as stream:
         stream.write(file)
-    definition = written(tmp_path, "a.nwb")
-    assert (definition["index_base"], definition["window"]) == (0, [0, 250])
+    assert asked(tmp_path, "a.nwb") == {"window": "write one of [0, 300] or [50, 250]"}
+    text = (tmp_path / "mine.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(text.replace("window:", "index_base: 0\n    window: [0, 250] #"))
+    survives(load_config([tmp_path / "mine.yaml"]).config["datasets"]["mine"], tmp_path)
 
 
 def test_the_command_line_says_what_is_wrong_in_one_line(tmp_path, capsys, monkeypatch):
