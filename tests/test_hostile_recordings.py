@@ -293,7 +293,7 @@ SENSORIUM = {
     "fewer tiers": (store("meta/trials/tiers.npy", TIERS[:-1]), "or whole number for each"),
     "one tier for an image, another for its repeat": (
         store("meta/trials/tiers.npy", np.append(TIERS[:-1], "train")),
-        "trials 9 and 49 show one image",
+        "presentations 9 and 49 show one image",
     ),
     "no ids": (remove("meta/trials/frame_image_id.npy"), "frame_image_id.npy"),
     "fractional ids": (store("meta/trials/frame_image_id.npy", np.zeros(50)), "or whole number for each"),

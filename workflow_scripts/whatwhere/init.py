@@ -14,7 +14,7 @@ import yaml
 from whatwhere.check import check, report
 from whatwhere.dataset import SPLITS
 from whatwhere.errors import UserError
-from whatwhere.recordings.array_files import NamedArray, list_arrays, read_any_array, split_location
+from whatwhere.recordings.array_files import NamedArray, open_arrays, read_any_array, split_location
 from whatwhere.recordings.images import list_pictures
 from whatwhere.recordings.labels import as_labels, split_names
 from whatwhere.recordings.layouts import (
@@ -97,7 +97,8 @@ def _arrays(file: str) -> dict[str, NamedArray]:
     path, inside = split_location(file)
     if inside is not None or file.endswith(".npy"):
         return {file: read_any_array(file)}
-    return {f"{file}:{name}": read_any_array(f"{file}:{name}") for name in list_arrays(path)}
+    with open_arrays(path) as arrays:
+        return {f"{file}:{name}": read() for name, read in arrays.items()}
 
 
 def _name(location: str) -> str:

@@ -48,13 +48,6 @@ def dataset_names(content: h5py.File) -> list[str]:
     return names
 
 
-def list_arrays(path: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes of all arrays of an HDF5 file by their path in it."""
-    with open_hdf5(path) as content:
-        found = {name: content.get(name) for name in dataset_names(content)}
-        return {name: item.shape or () for name, item in found.items() if item is not None}
-
-
 def label_of(item: h5py.Dataset | h5py.Group) -> str:
     """``file:path`` of an object, for messages."""
     return f"{item.file.filename}:{str(item.name).strip('/')}"

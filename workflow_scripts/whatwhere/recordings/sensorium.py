@@ -6,13 +6,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from whatwhere.dataset import SPLITS
 from whatwhere.errors import UserError
 from whatwhere.recordings.archive import Tree, open_tree
 from whatwhere.recordings.array_files import numeric, parse_npy
-from whatwhere.recordings.labels import LEFT_OUT, tiers_of
-from whatwhere.recordings.presentations import by_image
+from whatwhere.recordings.labels import LEFT_OUT, as_labels, labels_of_rows, tiers_of
+from whatwhere.recordings.presentations import BLANK, by_image
 from whatwhere.recordings.recording import Recording
 
 logger = logging.getLogger(__name__)
@@ -57,52 +58,43 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     folders = definition.get("covariates", [])
     with open_tree(definition["path"]) as tree:
         root = _root(tree)
-        tiers = _per_trial(tree, root + _TIERS, None).astype(str)
-        image_of_trial = _images_of_trials(tree, root, len(tiers))
-        split = _splits(tiers, definition.get("tiers"), f"{name}.tiers", tree.label(root + _TIERS))
+        tiers = _per_trial(tree, root + _TIERS, None)
+        label = tree.label(root + _TIERS)
+        ids = _images_of_trials(tree, root, len(tiers))
+        split = _splits(tiers, definition.get("tiers", {}), f"{name}.tiers", label)
         kept = np.flatnonzero(split != LEFT_OUT)
-        numbers, first, index = np.unique(image_of_trial[kept], return_index=True, return_inverse=True)
         # Images are numbered by first appearance.
-        order = np.argsort(first)
-        first, index = kept[first[order]], np.argsort(order)[index]
-        torn = np.flatnonzero(split[kept] != split[first][index])
-        if len(torn):
-            trial, other = kept[torn[0]], first[index[torn[0]]]
-            raise UserError(
-                f"{tree.path}: trials {other} and {trial} show one image but are in tiers {tiers[other]} and "
-                f"{tiers[trial]}: give both the same tier"
-            )
+        index, images_ids = pd.factorize(ids[kept])
+        shown = np.full(len(tiers), BLANK)
+        shown[kept] = index
+        of_image = labels_of_rows(split, shown, label)
         start = f"{root}data/"
         files = {
             folder: _trial_files(tree, f"{start}{folder}/", kept, len(tiers))
             for folder in ("images", "responses", *folders)
         }
         images = _read_images(tree, files["images"], index)
-        trials = _read_vectors(tree, files["responses"], "neuron")
-        presentations = by_image(index, trials)
-        values = {folder: _read_vectors(tree, files[folder], "value") for folder in folders}
+        trials, *values = (_read_vectors(tree, files[one], "value") for one in ("responses", *folders))
         neurons = _neurons(tree, root, trials.shape[1])
         there = {file.removeprefix(start).split("/")[0] for file in tree.names if file.startswith(start)}
+    presentations = by_image(index, trials)
     unused = ", ".join(f"data/{folder}" for folder in sorted(there - set(files)))
     names = [
         folder if columns.shape[1] == 1 else f"{folder} {i}"
-        for folder, columns in values.items()
+        for folder, columns in zip(folders, values, strict=True)
         for i in range(columns.shape[1])
     ]
-    covariates = (
-        (names, replace(presentations, values=np.concatenate([*values.values()], 1))) if values else None
-    )
     return Recording(
         images=images,
         responses=presentations,
-        split=split[first],
+        split=of_image,
         neurons=neurons,
         source=f"files {definition['path']}",
         citation=CITATIONS[definition["kind"]],
         repeat_averages=False,
-        covariates=covariates,
+        covariates=(names, replace(presentations, values=np.concatenate(values, 1))) if values else None,
         reading=[
-            f"{trials.shape[1]} neurons, {len(kept)} trials of {len(numbers)} images",
+            f"{trials.shape[1]} neurons, {len(kept)} trials of {len(images_ids)} images",
             *([f"not read: {unused}"] if unused else []),
         ],
     )
@@ -117,7 +109,7 @@ def _root(tree: Tree) -> str:
 
 
 def _per_trial(tree: Tree, name: str, n_trials: int | None) -> np.ndarray:
-    """Names or whole numbers, (trial,)."""
+    """Names or whole numbers as text, (trial,)."""
     label = tree.label(name)
     values = parse_npy(tree.read(name), label)
     if values.ndim != 1 or n_trials not in (None, len(values)) or values.dtype.kind not in "biuUS":
@@ -125,16 +117,16 @@ def _per_trial(tree: Tree, name: str, n_trials: int | None) -> np.ndarray:
             f"{label}: has shape {values.shape} and type {values.dtype}, expected one name or whole number "
             f"for each of the {n_trials or ''} trials"
         )
-    return np.char.decode(values, "latin-1") if values.dtype.kind == "S" else values
+    return as_labels(values, label)
 
 
 def _images_of_trials(tree: Tree, root: str, n_trials: int) -> np.ndarray:
-    """Number of the image of every trial: equal for equal ids and, if there are classes, equal classes."""
+    """Text for the image of every trial: equal for equal ids and, if there are classes, equal classes."""
     for stem in _IDS:
         names = [f"{root}meta/trials/{stem}_{suffix}.npy" for suffix in ("id", "class")]
         if names[0] in tree.names:
-            columns = [_per_trial(tree, name, n_trials).astype(str) for name in names if name in tree.names]
-            return np.unique(np.stack(columns, 1), axis=0, return_inverse=True)[1].reshape(-1)
+            columns = [_per_trial(tree, name, n_trials) for name in names if name in tree.names]
+            return np.array(["\0".join(row) for row in zip(*columns, strict=True)])
     if any(file.startswith(f"{root}data/videos/") for file in tree.names):
         raise UserError(
             f"{tree.path}: is a session of videos, which no model takes: give a session of images"
@@ -143,10 +135,9 @@ def _images_of_trials(tree: Tree, root: str, n_trials: int) -> np.ndarray:
     raise UserError(f"{tree.path}: holds no {root}meta/trials/{expected}: repeats cannot be found")
 
 
-def _splits(tiers: np.ndarray, mapping: dict[str, list[Any]] | None, key: str, label: str) -> np.ndarray:
+def _splits(tiers: np.ndarray, mapping: dict[str, list[Any]], key: str, label: str) -> np.ndarray:
     """Split of every trial, :data:`LEFT_OUT` for tiers without a split, whose responses may be withheld."""
-    plain = np.where(np.isin(tiers, SPLITS), tiers, LEFT_OUT)
-    split = plain if mapping is None else tiers_of(tiers, mapping, key)
+    split = tiers_of(tiers, mapping, key) if mapping else np.where(np.isin(tiers, SPLITS), tiers, LEFT_OUT)
     names, counts = np.unique(tiers[split == LEFT_OUT], return_counts=True)
     if counts.sum() == len(tiers):
         raise UserError(
