@@ -324,8 +324,6 @@ def _session(
         split=labels,
         neurons=unique_names(found.neurons, f"responses{inside}"),
         source="arrays in memory",
-        citation="",
-        repeat_averages=False,
         reading=found.reading[1:],
         image_names=found.names,
     )

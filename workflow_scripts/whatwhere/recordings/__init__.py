@@ -14,7 +14,6 @@ from whatwhere.description import findings
 from whatwhere.errors import UserError
 from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.inputs import input_files, stamp
-from whatwhere.recordings.labels import LEFT_OUT
 from whatwhere.recordings.preprocess import PREPARATION, preparation, preprocess
 from whatwhere.recordings.presentations import Presentations
 from whatwhere.recordings.recording import Recording, clip_rounding
@@ -89,10 +88,6 @@ def to_contract(
     UserError
         If the recording breaks the contract.
     """
-    if recording.split is not None and (recording.split == LEFT_OUT).any():
-        kept = recording.split != LEFT_OUT
-        logger.warning("%s: %d images whose tier is not listed are left out", key, (~kept).sum())
-        recording = recording.keep(kept)
     images, stored = np.asarray(recording.images), recording.responses
     responses: Any
     if isinstance(stored, Presentations):

@@ -14,7 +14,7 @@ from whatwhere.recordings.array_files import as_list, read_any_array, read_array
 from whatwhere.recordings.arrays import arrange_responses, presented
 from whatwhere.recordings.labels import read_list
 from whatwhere.recordings.matching import match, names_of, order_by_name
-from whatwhere.recordings.pictures import decode_image, decode_stack, in_numeric_order, is_image
+from whatwhere.recordings.pictures import decode_image, decode_pages, in_numeric_order, is_image
 from whatwhere.recordings.presentations import BLANK, index_numbers
 from whatwhere.recordings.recording import Recording
 from whatwhere.recordings.rows import LABELS, Rows, numbers_or_names, recording_of, rows_of, with_columns
@@ -72,7 +72,7 @@ def list_pictures(location: str) -> list[str]:
 def _read_pictures(definition: dict[str, Any], name: str) -> tuple[list[str], list[np.ndarray]]:
     location, background = definition["images"], definition["image"].get("background")
     if is_image(location) and Path(location).is_file():
-        pages = decode_stack(Path(location).read_bytes(), location, background)
+        pages = decode_pages(Path(location).read_bytes(), location, background)
         return [f"{Path(location).name}, page {page}" for page in range(len(pages))], pages
     files = ORDERS[definition.get("file_order", "natural")](list_pictures(location))
     with open_tree(location) as tree:

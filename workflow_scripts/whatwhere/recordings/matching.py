@@ -84,7 +84,11 @@ def as_text(value: Any) -> str:
 
 
 def order_by_name(
-    images: np.ndarray | list[str] | None, responses: np.ndarray | None, label: str, other: str
+    images: Sequence[Any] | np.ndarray | None,
+    responses: np.ndarray | None,
+    label: str,
+    other: str,
+    what: str = "images",
 ) -> np.ndarray | slice:
     """Position in the responses of every image, (image,), or a slice if the responses name no images.
 
@@ -92,8 +96,8 @@ def order_by_name(
     ----------
     images, responses
         (image,) names of the images on each side, or None if it has none.
-    label, other
-        What to call the responses and the images in messages.
+    label, other, what
+        What to call the responses, the other side and the images in messages.
 
     Raises
     ------
@@ -114,8 +118,8 @@ def order_by_name(
     ours = names_of(images)
     if sorted(ours) != sorted(theirs) or len(set(ours)) < len(ours):
         raise UserError(
-            f"{label}: names its images {', '.join(theirs[:3])}, ... but {other} names {', '.join(ours[:3])}"
-            ", ...: give every image one name, the same on both sides"
+            f"{label}: names its {what} {', '.join(theirs[:3])}, ... but {other} names {', '.join(ours[:3])}"
+            f", ...: give every {what.removesuffix('s')} one name, the same on both sides"
         )
     place = {name: position for position, name in enumerate(theirs)}
     return np.array([place[name] for name in ours])

@@ -37,12 +37,6 @@ class Presentations:
         """Of the dense array (repeat, image, neuron)."""
         return int(self.repeat.max()) + 1, int(self.image[-1]) + 1, self.values.shape[1]
 
-    def keep(self, images: np.ndarray) -> Presentations:
-        """Presentations of some of the images, (image,) truth values, which are numbered anew."""
-        here = images[self.image]
-        number = np.cumsum(images) - 1
-        return Presentations(self.values, self.row[here], number[self.image[here]], self.repeat[here])
-
     def dense(self) -> indexing.LazilyIndexedArray:
         """The dense array (repeat, image, neuron), float32, NaN where an image had fewer repeats.
 

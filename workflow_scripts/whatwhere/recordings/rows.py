@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.labels import given_splits, has_one_of, labels_of_rows, read_labels
+from whatwhere.recordings.labels import LEFT_OUT, given_splits, has_one_of, labels_of_rows, read_labels
 from whatwhere.recordings.presentations import BLANK, Presentations, by_image, shown_images
 from whatwhere.recordings.recording import Images, Recording, select_images
 from whatwhere.recordings.tables import Table, columns_of
@@ -141,7 +141,6 @@ def recording_of(
     shown, local = shown_images(rows.image)
     if not len(shown):
         raise UserError(f"{location}: no row is left that shows an image")
-    responses = by_image(local, rows.values)
     reading = rows.reading
     if len(shown) < n_images:
         reading = [*reading, f"{n_images - len(shown)} images were never shown and are left out"]
@@ -153,12 +152,18 @@ def recording_of(
             labels[key] = labels_of_rows(rows.labels[key], rows.image, label)
         else:
             labels[key] = read_labels(definition, key, known, n_images, rows.given, shown)
+    split = given_splits(labels["splits_from"], definition, name) if split is None else split[shown]
+    kept = np.full(len(shown), True) if split is None else split != LEFT_OUT
+    if not kept.all():
+        logger.warning("%s: %d images whose tier is not listed are left out", name, (~kept).sum())
+    local = np.where(local == BLANK, BLANK, np.where(kept, np.cumsum(kept) - 1, BLANK)[local])
+    shown, responses = shown[kept], by_image(local, rows.values)
     names = names or known or [str(image) for image in range(n_images)]
     covariates = rows.covariates and (
         rows.covariates[0],
         Presentations(rows.covariates[1], responses.row, responses.image, responses.repeat),
     )
-    split = given_splits(labels["splits_from"], definition, name) if split is None else split[shown]
+    split, groups = (one if one is None else one[kept] for one in (split, labels["groups_from"]))
     files = f"file {location}" if "path" in definition else f"files {definition['images']} and {location}"
     return Recording(
         images=select_images(images, shown),
@@ -166,9 +171,8 @@ def recording_of(
         split=split,
         neurons=rows.neurons,
         source=files,
-        citation="",
         repeat_averages=definition.get("repeat_averages", False),
-        groups=labels["groups_from"],
+        groups=groups,
         covariates=covariates,
         reading=reading,
         image_names=[names[image] for image in shown],

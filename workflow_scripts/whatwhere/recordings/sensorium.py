@@ -31,9 +31,6 @@ CITATIONS = {
 }
 """Papers to cite by kind; empty for a kind of any owner."""
 
-TRACKED = (_TIERS, "data/images", "data/responses")
-"""Parts of a folder whose change means that a session changed."""
-
 
 def load(definition: dict[str, Any], name: str) -> Recording:
     """Loads one session; presentations of one image become its repeats.
@@ -91,7 +88,6 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         neurons=neurons,
         source=f"files {definition['path']}",
         citation=CITATIONS[definition["kind"]],
-        repeat_averages=False,
         covariates=(names, replace(presentations, values=np.concatenate(values, 1))) if values else None,
         reading=[
             f"{trials.shape[1]} neurons, {len(kept)} trials of {len(images_ids)} images",
