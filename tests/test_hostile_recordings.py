@@ -308,7 +308,6 @@ SENSORIUM = {
     "a trial too many": (store("data/responses/50.npy", TRIALS[0, 0]), "trial 50 is too many"),
     "no responses of a trial": (remove("data/responses/7.npy"), "trial 7 is missing"),
     "no image of a trial": (remove("data/images/7.npy"), "trial 7 is missing"),
-    "a file without a number": (store("data/images/mean.npy", IMAGES[0][None]), "the number of a trial"),
     "a trial with fewer neurons": (store("data/responses/7.npy", np.ones(3)), "7.npy: has shape (3,)"),
     "an image of another size": (
         store("data/images/7.npy", np.ones((1, 9, 9))),

@@ -11,7 +11,6 @@ from planted import answers, pictures, survives
 from recording_files import IMAGE, SPLIT, refuse
 
 from whatwhere.recordings import load
-from whatwhere.recordings.nwb import list_objects, table_columns
 
 GAP = 0.5
 """Seconds from onset to onset."""
@@ -164,14 +163,6 @@ def test_the_layout_of_allen_natural_scenes(session, tmp_path):
     assert "3 presentations of blanks are left out" in dataset.attrs["reading"]
     wider = load("mine", session | {"window": [-1000, 2000]}, tmp_path, None)["responses"].values
     assert (wider > dataset["responses"].values).all()
-
-
-def test_what_a_file_offers_is_listed(session, tmp_path):
-    found = list_objects(tmp_path / "a.nwb")
-    assert found["images"] == ["stimulus/templates/natural_scenes", "stimulus/templates/scenes"]
-    assert found["presentations"] == [TABLE, "intervals/other_presentations", "stimulus/presentation/shown"]
-    assert found["responses"] == ["processing/ophys/DfOverF/deep", TRACES, "units"]
-    assert table_columns(tmp_path / "a.nwb", TABLE)[2:4] == ["frame", "words"]
 
 
 @pytest.mark.parametrize("how", ["as written", "turned", "turned with times"])

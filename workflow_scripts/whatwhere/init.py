@@ -25,7 +25,6 @@ from whatwhere.recordings.layouts import (
     stated_axes,
 )
 from whatwhere.recordings.matching import match
-from whatwhere.recordings.nwb import list_objects, table_columns
 from whatwhere.recordings.pictures import in_numeric_order, is_image
 from whatwhere.recordings.tables import Table, columns_of, is_table, read_table, refuse_long
 
@@ -77,7 +76,9 @@ def describe(files: Sequence[str]) -> Lines:
     tables = [file for file in files if is_table(file)]
     pictures = [file for file in files if is_image(file) or Path(file).is_dir() or file.endswith(".zip")]
     if len(nwb) == len(files) == 1:
-        return _nwb(Path(nwb[0]))
+        window = _Ask([[0, 300], [50, 250]])
+        comment = "ms after the onset of an image; what else the file leaves open is asked by the check"
+        return [("kind", "nwb", ""), ("path", nwb[0], ""), ("window", window, comment)]
     others = [file for file in files if file not in (*nwb, *tables, *pictures)]
     arrays = {location: array for file in others for location, array in _arrays(file).items()}
     if not (nwb or tables or pictures):
@@ -136,19 +137,11 @@ def _readings(
     return [one for length in lengths for one in likely_axes(shape, axes[len(shape)], word, length)]
 
 
-def _base(numbers: np.ndarray, n_images: int) -> Any:
-    """Number of the first image, if some presentation shows the first and some the last one."""
-    shown = np.unique(numbers[numbers >= 0])
-    full = [base for base in (0, 1) if np.array_equal(shown, base + np.arange(n_images))]
-    return full[0] if full else _Ask([0, 1])
-
-
 def _responses(
     arrays: dict[str, NamedArray], location: str, images: NamedArray | None, n_files: int | None
 ) -> tuple[Any, Lines]:
     """Axes of images, and keys of responses, index and splits."""
     stored = arrays[location]
-    lines: Lines = [("responses", location, f"shape {stored.values.shape}")]
     lists = {
         name: array.values.reshape(-1)
         for name, array in arrays.items()
@@ -157,24 +150,25 @@ def _responses(
     splits = next((name for name in lists if _has(_name(name), _SPLITS)), None)
     indices = [name for name in lists if name != splits and len(lists[name]) in stored.values.shape]
     sizes = {n_files} if n_files else set(images.values.shape) if images else set()
+    lines: Lines = []
     if indices:
-        index = indices[0] if len(indices) == 1 else _Ask(indices)
-        numbers = lists[indices[0]]
-        lines.append(("image_of_presentation", index, f"{len(numbers)} presentations"))
-        if numbers.dtype.kind != "U":
-            shown = np.unique(numbers[numbers >= 0])
+        length = [len(lists[indices[0]])]
+        readings = _readings(stored, PRESENTATION_AXES, "presentation", length, location)
+        lines.append(("image_of_presentation", _choice(indices, location), f"{length[0]} presentations"))
+        if lists[indices[0]].dtype.kind != "U":
+            shown = np.unique(lists[indices[0]])
             sizes = {len(shown)} & sizes or sizes
-            base = _base(numbers, len(shown) if len(sizes) == 1 else 0)
-            lines.append(("index_base", base, f"number of the first image; they run to {shown.max()}"))
-        readings = _readings(stored, PRESENTATION_AXES, "presentation", [len(numbers)], location)
+            span = f"number of the first image; they run from {shown[0]} to {shown[-1]}"
+            lines.append(("index_base", _Ask([0, 1]), span))
     else:
         readings = _readings(stored, RESPONSE_AXES, "image", sizes, location)
         sizes = {stored.values.shape[one.index("image")] for one in readings}
-    lines.insert(1, ("responses_layout", _choice(readings, location), "axes; NaN are missing repeats"))
     if splits:
         lines.append(("splits_from", splits, "a split per image or presentation"))
         lines += _tiers(as_labels(lists[splits], splits))
     layouts = _readings(images, IMAGE_AXES, "image", sizes, "images") if images else []
+    axes = ("responses_layout", _choice(readings, location), "axes; NaN are missing repeats")
+    lines = [("responses", location, f"shape {stored.values.shape}"), axes, *lines]
     return _choice(layouts, "images") if images else None, lines
 
 
@@ -193,15 +187,18 @@ def _tiers(labels: np.ndarray) -> Lines:
 
 
 def _table(table: Table, files: list[str]) -> Lines:
-    image, of_image = _image_column(table, files)
+    naming = [column for column in table.header if _names(table, column, files)]
+    image = naming[0] if len(naming) == 1 else _Ask(naming or table.header)
     others = [column for column in table.header if column != image]
     numeric = [column for column in others if _is_numeric(table, column)]
-    refuse_long(table, numeric, [image or ""])
+    refuse_long(table, numeric, naming)
     neurons = [column for column in numeric if _has(column, _NEURONS)]
     patterns = list(dict.fromkeys(re.sub("[0-9]+$", "*", neuron) for neuron in neurons))
     fitting = bool(neurons) and set(columns_of(table, patterns, "neurons")) == set(neurons)
+    lines: Lines = [("responses", table.label, f"{len(table.rows)} rows")]
+    order = "column with the image; with numbers, set index_base and file_order; without it, set file_order"
+    lines.append(("image_of_presentation", image, order))
     named = (patterns if fitting else neurons) or _Ask([numeric])
-    lines: Lines = [("responses", table.label, f"{len(table.rows)} rows"), *of_image]
     lines.append(("neurons", named, "columns, * for any text"))
     left = [column for column in others if column not in neurons]
     for column in [column for column in left if _has(column, _SPLITS)][:1]:
@@ -218,41 +215,13 @@ def _is_numeric(table: Table, column: str) -> bool:
         return False
 
 
-def _image_column(table: Table, files: list[str]) -> tuple[str | None, Lines]:
-    """Column that names images, and the keys that say how."""
-    found: dict[str, Lines] = {}
-    for column in table.header:
-        is_numeric = _is_numeric(table, column)
-        if is_numeric and not _has(column, _IMAGES):
-            continue
-        try:
-            match(table.text(column, "columns").tolist(), files, column)
-            found[column] = []
-        except UserError:
-            if is_numeric:
-                base = _base(table.numbers(column, "columns"), len(files))
-                found[column] = [("index_base", base, "number of the first file")]
-                found[column].append(("file_order", _file_order(files), "order of files that numbers count"))
-    if len(found) == 1:
-        column, keys = found.popitem()
-        return column, [("image_of_presentation", column, "column that names images"), *keys]
-    if found or len(table.rows) != len(files):
-        asked = _Ask(list(found) or table.header)
-        return None, [("image_of_presentation", asked, "column that names images")]
-    return None, [("file_order", _file_order(files), "no column names images: row 1 is file 1 of this order")]
-
-
-def _nwb(path: Path) -> Lines:
-    lines: Lines = [("kind", "nwb", ""), ("path", str(path), "")]
-    for key, found in list_objects(path).items():
-        if not found:
-            raise UserError(f"{path}: holds no {key}: it is no session with images")
-        lines.append((key, "units" if "units" in found else _choice(found, key), f"found {', '.join(found)}"))
-        if key == "presentations" and len(found) == 1 and (columns := table_columns(path, found[0])):
-            telling = _choice([column for column in columns if _has(column, _IMAGES)] or columns, key)
-            lines.append(("image_of_presentation", telling, "column; with numbers, set index_base, too"))
-    window = "ms after the onset of an image, with the latency of the neurons"
-    return [*lines, ("window", _Ask([[0, 300], [50, 250]]), window)]
+def _names(table: Table, column: str, files: list[str]) -> bool:
+    """Whether a column names files by more than their number."""
+    try:
+        match(table.text(column, "columns").tolist(), files, column)
+    except UserError:
+        return False
+    return not _is_numeric(table, column) or _has(column, _IMAGES)
 
 
 def text(lines: Lines, name: str) -> str:

@@ -164,7 +164,7 @@ def _read_npz(archive: ZipFile, name: str) -> NamedArray:
 
 def _read_hdf5(content: h5py.File, name: str) -> NamedArray:
     dataset = hdf5.dataset_at(content, name)
-    return NamedArray(hdf5.read_dataset(dataset), hdf5.axis_names(dataset), hdf5.axis_labels(dataset))
+    return NamedArray(hdf5.read_dataset(dataset), *hdf5.axes_of(dataset))
 
 
 def _is_netcdf(path: Path) -> bool:

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 
 from whatwhere.errors import UserError
+from whatwhere.recordings.array_files import NamedArray
+from whatwhere.recordings.arrays import arrange_images
 from whatwhere.recordings.hdf5 import dataset_at, label_of, open_hdf5, read_dataset
 from whatwhere.recordings.matching import match, names_of
 from whatwhere.recordings.nwb_responses import averages, count_spikes, invalid, sample_times
@@ -67,10 +69,8 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         values[invalid(content, onsets, (first, last))] = np.nan
         lost = np.isnan(values).all(1) & (index != BLANK)
         index = np.where(lost, BLANK, index)
-        count, *size = images.values.shape
         readings = [
-            f"{count} images of {' x '.join(map(str, size))} (channel, y, x) from {place}, shown by "
-            f"{str(table.name)[1:]}",
+            f"{images.reading} from {place}, shown by {str(table.name)[1:]}",
             reading,
             f"responses from {where}",
             *([f"{lost.sum()} presentations that were not recorded are left out"] if lost.any() else []),
@@ -79,25 +79,14 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         return recording_of(definition, name, images.values, images.names, rows)
 
 
-def list_objects(path: Path) -> dict[str, list[str]]:
-    """Paths that the keys ``images``, ``presentations`` and ``responses`` may name, by key."""
-    with open_hdf5(path) as content:
-        return _candidates(_types(content))
-
-
-def table_columns(path: Path, table: str) -> list[str]:
-    """Columns of a table of presentations; empty for an IndexSeries."""
-    with open_hdf5(path) as content:
-        return _columns(content[table])
-
-
 class _Images(NamedTuple):
-    """Images (image, channel, y, x), their names, and whether the file states names and order."""
+    """Images (image, channel, y, x), their names, whether the file states names and order, and a phrase."""
 
     values: np.ndarray
     names: list[str]
     is_named: bool
     is_ordered: bool
+    reading: str
 
 
 def _types(content: h5py.File) -> dict[str, str]:
@@ -168,13 +157,9 @@ def _read_images(group: h5py.Group, layout: Sequence[str] | None, key: str) -> _
         if odd is not None:
             raise UserError(f"{label}: {odd} has another shape than {names[0]}: give images of one size")
         stored = np.stack(pictures)
-    axes = list(layout or ("image", "y", "x", "channel")[: stored.ndim])
-    if stored.ndim not in (3, 4) or 0 in stored.shape or stored.ndim != len(axes):
-        given = f", which {key} calls {axes}" if layout else ""
-        raise UserError(f"{label}: has axes {stored.shape}{given}, expected (image, y, x), or channels last")
-    order = [axes.index(axis) for axis in ("image", "channel", "y", "x") if axis in axes]
-    images = stored.transpose(order)
-    return _Images(images[:, None] if images.ndim == 3 else images, names, is_named, is_ordered)
+    axes = layout or ("image", "y", "x", "channel")[: stored.ndim]
+    images, _, reading = arrange_images(NamedArray(stored, None), None, axes, key, label)
+    return _Images(images, names, is_named, is_ordered, reading)
 
 
 def _onsets(table: h5py.Group) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The file tree of Lurz et al. 2020 and the Sensorium 2022 challenge (``lurz2020``, ``sensorium``)."""
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -71,7 +72,9 @@ def load(definition: dict[str, Any], name: str) -> Recording:
             for folder in ("images", "responses", *folders)
         }
         images = _read_images(tree, files["images"], index)
-        trials, *values = (_read_vectors(tree, files[one], "value") for one in ("responses", *folders))
+        trials, *values = (
+            np.stack([*_read(tree, files[one], ("value",))]) for one in ("responses", *folders)
+        )
         neurons = _neurons(tree, root, trials.shape[1])
         there = {file.removeprefix(start).split("/")[0] for file in tree.names if file.startswith(start)}
     presentations = by_image(index, trials)
@@ -147,25 +150,20 @@ def _splits(tiers: np.ndarray, mapping: dict[str, list[Any]], key: str, label: s
 
 def _trial_files(tree: Tree, folder: str, trials: np.ndarray, n_trials: int) -> list[str]:
     """Files of some of the trials."""
-    found = {}
-    for name in tree.names:
-        path = PurePosixPath(name)
-        if name.startswith(folder) and path.suffix == ".npy":
-            if not (path.stem.isascii() and path.stem.isdigit()):
-                raise UserError(f"{tree.label(name)}: expected the number of a trial as name")
-            found[int(path.stem)] = name
-    missing = next((trial for trial in trials if trial not in found), None)
-    if missing is not None or max(found) >= n_trials:
-        fault = f"trial {max(found)} is too many" if missing is None else f"trial {missing} is missing"
+    files, there = [f"{folder}{trial}.npy" for trial in trials], set(tree.names)
+    missing = next((trial for trial, file in zip(trials, files, strict=True) if file not in there), None)
+    if missing is not None or f"{folder}{n_trials}.npy" in there:
+        fault = f"trial {n_trials} is too many" if missing is None else f"trial {missing} is missing"
         raise UserError(f"{tree.label(folder)}: {fault}: {_TIERS} lists {n_trials} trials, from 0")
-    return [found[trial] for trial in trials]
+    return files
 
 
 def _read_images(tree: Tree, files: list[str], image_of_file: np.ndarray) -> np.ndarray:
     """Images (image, channel, y, x); UserError if trials of one image differ."""
     stimuli: list[np.ndarray] = []
-    for file, number in zip(files, image_of_file, strict=True):
-        image = _read(tree, file, ("channel", "y", "x"), stimuli[0].shape if stimuli else None)
+    for file, number, image in zip(
+        files, image_of_file, _read(tree, files, ("channel", "y", "x")), strict=True
+    ):
         if number == len(stimuli):
             stimuli.append(image)
         elif not np.array_equal(stimuli[number], image, equal_nan=True):
@@ -176,21 +174,17 @@ def _read_images(tree: Tree, files: list[str], image_of_file: np.ndarray) -> np.
     return np.stack(stimuli)
 
 
-def _read_vectors(tree: Tree, files: list[str], axis: str) -> np.ndarray:
-    trials: list[np.ndarray] = []
+def _read(tree: Tree, files: list[str], axes: tuple[str, ...]) -> Iterator[np.ndarray]:
+    """Yields the numbers of every trial, all of one shape."""
+    shape = None
     for file in files:
-        trials.append(_read(tree, file, (axis,), trials[0].shape if trials else None))
-    return np.stack(trials)
-
-
-def _read(tree: Tree, file: str, axes: tuple[str, ...], shape: tuple[int, ...] | None) -> np.ndarray:
-    """Numbers of one trial; ``shape`` is the shape of the trials before, None for the first trial."""
-    label = tree.label(file)
-    array = numeric(parse_npy(tree.read(file), label), label)
-    if array.ndim != len(axes) or 0 in array.shape or shape not in (None, array.shape):
-        before = "" if shape is None else f" and {shape} as the trials before"
-        raise UserError(f"{label}: has shape {array.shape}, expected ({', '.join(axes)}){before}")
-    return array
+        label = tree.label(file)
+        array = numeric(parse_npy(tree.read(file), label), label)
+        if array.ndim != len(axes) or 0 in array.shape or shape not in (None, array.shape):
+            before = "" if shape is None else f" and {shape} as the trials before"
+            raise UserError(f"{label}: has shape {array.shape}, expected ({', '.join(axes)}){before}")
+        shape = array.shape
+        yield array
 
 
 def _neurons(tree: Tree, root: str, n_neurons: int) -> np.ndarray | None:
