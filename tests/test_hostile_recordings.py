@@ -223,7 +223,10 @@ IMAGES_CASES = {
     "no table": (put(responses="/none.csv"), "none.csv: no such file"),
     "empty table": (table(""), "responses.csv: is empty"),
     "only a header": (table("image,a\n"), "responses.csv: is not a CSV table"),
-    "text for a response": (table("image,a,b,c,d\n" + ROWS.replace("1,2", "x,2", 1)), "line 2, column 'a'"),
+    "text for a response": (
+        table("image,a,b,c,d\n" + ROWS.replace("1,2", "x,2", 1)),
+        "'a': 'x' in line 2 is",
+    ),
     "infinite response in the table": (
         table("image,a,b,c,d\n" + ROWS.replace("1,2", "inf,2", 1)),
         "infinite",

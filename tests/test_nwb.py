@@ -274,7 +274,7 @@ def test_columns_give_splits_groups_covariates_and_what_is_left_out(session, tmp
             "do not count from 1: check datasets.mine.index_base",
         ),
         ({"splits_from": "tiers"}, "datasets.mine.splits_from: "),
-        ({"covariates": ["tier"]}, "'train' in line 2, column 'tier' is not a number"),
+        ({"covariates": ["tier"]}, "column 'tier': 'train' in line 2 is not a number"),
         ({"leave_out": {"tier": ["none"]}}, "leave_out.tier: there is no 'none', there are final, train"),
         ({"window": [250, 50]}, "datasets.mine.window: [250, 50] is no window"),
         ({"responses": TRACES, "window": [60, 70]}, "ms after the onset of presentation"),

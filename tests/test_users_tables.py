@@ -107,7 +107,7 @@ def test_blanks_are_listed(tmp_path):
     keys = {"index_base": 1, "file_order": "natural", "blanks": ["grey", "omitted", 41]}
     definition = with_table(tmp_path, NAMES, ["shown", *NEURONS], [*rows, [41, *[50.0] * 5]], **keys)
     assert "3 presentations of blanks" in survives(definition, tmp_path).attrs["reading"]
-    assert "'omitted' in line 43" in refusal(definition | {"blanks": ["grey", 41]}, tmp_path)
+    assert "'omitted' in row 42" in refusal(definition | {"blanks": ["grey", 41]}, tmp_path)
     assert "7 is listed under blanks but is" in refusal(
         definition | {"blanks": [*keys["blanks"], 7]}, tmp_path
     )

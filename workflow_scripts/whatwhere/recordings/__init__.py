@@ -91,7 +91,7 @@ def to_contract(
     images, stored = np.asarray(recording.images), recording.responses
     responses: Any
     if isinstance(stored, Presentations):
-        responses = dataclasses.replace(stored, values=clip_rounding(stored.values, key)).dense()
+        responses = Presentations(clip_rounding(stored.values, key), stored.rows).dense()
     else:
         responses = clip_rounding(stored, key)
     groups = joined_groups(duplicate_groups(images), recording.groups)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.array_files import NamedArray, as_list, read_array
+from whatwhere.recordings.array_files import NamedArray, as_list, read_any_array, read_array
 from whatwhere.recordings.layouts import (
     IMAGE_AXES,
     PRESENTATION_AXES,
@@ -16,9 +16,9 @@ from whatwhere.recordings.layouts import (
     stated_axes,
 )
 from whatwhere.recordings.matching import names_of, order_by_name
-from whatwhere.recordings.presentations import BLANK, index_numbers
+from whatwhere.recordings.presentations import BLANK
 from whatwhere.recordings.recording import Recording
-from whatwhere.recordings.rows import Rows, recording_of, rows_of
+from whatwhere.recordings.rows import Rows, image_index, recording_of, rows_of
 
 Layout = Sequence[str] | None
 
@@ -208,12 +208,12 @@ def _read(definition: dict[str, Any], name: str) -> tuple[np.ndarray, list[str] 
         image = np.argsort(np.arange(len(found.images))[found.order])
         return found.images, found.names, rows_of(found.responses, image, None, found.reading)
     index_from = definition["image_of_presentation"]
-    listed = read_array(index_from)
+    listed = read_any_array(index_from)
     numbers = as_list(listed.values, index_from, "one number of an image per presentation")
     n = len(images.values)
     shows_all = any(np.isin(np.arange(n) + base, numbers).all() for base in (0, 1))
     stimuli, _, read = arrange_images(images, n if shows_all else None, layouts[0], keys[0], places[0])
-    index, how = index_numbers(numbers, len(stimuli), definition, name, index_from)
+    index, how = image_index(numbers, None, len(stimuli), definition, name, index_from)
     rows = presented(responses, index, listed, layouts[1], keys[1], places[1])
     return stimuli, None, rows._replace(reading=[read, f"{rows.reading[0]}, {how}"])
 

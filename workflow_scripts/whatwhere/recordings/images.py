@@ -15,9 +15,9 @@ from whatwhere.recordings.arrays import arrange_responses, presented
 from whatwhere.recordings.labels import read_list
 from whatwhere.recordings.matching import match, names_of, order_by_name
 from whatwhere.recordings.pictures import decode_image, decode_pages, in_numeric_order, is_image
-from whatwhere.recordings.presentations import BLANK, index_numbers
+from whatwhere.recordings.presentations import BLANK
 from whatwhere.recordings.recording import Recording
-from whatwhere.recordings.rows import LABELS, Rows, numbers_or_names, recording_of, rows_of, with_columns
+from whatwhere.recordings.rows import LABELS, Rows, image_index, recording_of, rows_of, with_columns
 from whatwhere.recordings.tables import columns_of, is_table, read_table, refuse_long
 
 logger = logging.getLogger(__name__)
@@ -131,7 +131,9 @@ def _from_table(definition: dict[str, Any], files: list[str], name: str) -> Rows
     if ignored:
         reading.append(f"ignored: {', '.join(ignored)}")
     if "image_of_presentation" in definition:
-        index, how = _index(*numbers_or_names(table, definition, name), definition, files, name)
+        column = definition["image_of_presentation"]
+        shown = table.text(column, f"{name}.image_of_presentation")
+        index, how = _index(shown, definition, files, name, f"{table.label}, column '{column}'")
     else:
         how = _check_order(files, definition, name, f"row 1 of {table.label} is image 1 and so on")
         if len(table.rows) != len(files):
@@ -146,26 +148,26 @@ def _from_table(definition: dict[str, Any], files: list[str], name: str) -> Rows
 
 
 def _index(
-    values: np.ndarray, label: str, definition: dict[str, Any], files: list[str], name: str
+    values: np.ndarray, definition: dict[str, Any], files: list[str], name: str, label: str
 ) -> tuple[np.ndarray, str]:
     """Index of the image of every presentation from names, or from numbers that count files, and a phrase."""
-    if values.dtype.kind in "OU":
-        return match(values.tolist(), files, label, definition.get("blanks", []))
-    index, how = index_numbers(values, len(files), definition, name, label)
+    index, how = image_index(values, files, len(files), definition, name, label)
+    if "index_base" not in definition:
+        return index, how
     if definition.get("file_order") == "natural":
-        _refuse_other_names(values, index, files, label)
+        _refuse_other_names(index[index != BLANK], definition["index_base"], files, label)
     return index, f"{_check_order(files, definition, name, f'numbers in {label} count files')}; {how}"
 
 
-def _refuse_other_names(numbers: np.ndarray, index: np.ndarray, files: list[str], label: str) -> None:
+def _refuse_other_names(index: np.ndarray, base: int, files: list[str], label: str) -> None:
     """Refuse numbers that count files and at the same time are the numbers in the names of other files."""
     found = [re.fullmatch("([^0-9]*)([0-9]+)", PurePosixPath(file).stem) for file in files]
     names = {(one[1], int(one[2])): place for place, one in enumerate(found) if one}
-    rows, starts = np.flatnonzero(index != BLANK), {start for start, _ in names}
-    named = [names.get((start, number)) for start in starts for number in numbers[rows]]
+    starts = {start for start, _ in names}
+    named = [names.get((start, number)) for start in starts for number in index + base]
     can_name = len(names) == len(files) and len(starts) == 1 and None not in named
     # Files from im_1 on may be counted from 0; names without a word or with gaps are names.
-    if can_name and (index[rows] != named).any() and ("" in starts or len(set(index[rows] - named)) > 1):
+    if can_name and (index != named).any() and ("" in starts or len(set(index - named)) > 1):
         raise UserError(
             f"{label}: numbers count other files than those with the numbers in their names: write names of "
             "files, or correct index_base"
@@ -188,6 +190,6 @@ def _from_array(definition: dict[str, Any], files: list[str], name: str) -> Rows
     index_from = definition["image_of_presentation"]
     listed = read_any_array(index_from)
     given = as_list(listed.values, index_from, "one name or number per presentation")
-    index, how = _index(given, index_from, definition, files, name)
+    index, how = _index(given, definition, files, name, index_from)
     rows = presented(stored, index, listed, layout, key, location)
     return rows._replace(reading=[*rows.reading, how])

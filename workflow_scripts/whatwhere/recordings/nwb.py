@@ -16,12 +16,12 @@ from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import NamedArray
 from whatwhere.recordings.arrays import arrange_images
 from whatwhere.recordings.hdf5 import dataset_at, label_of, open_hdf5, read_dataset
-from whatwhere.recordings.matching import match, names_of
+from whatwhere.recordings.matching import names_of
 from whatwhere.recordings.nwb_responses import averages, count_spikes, invalid, sample_times
 from whatwhere.recordings.pictures import in_numeric_order
-from whatwhere.recordings.presentations import BLANK, index_numbers
+from whatwhere.recordings.presentations import BLANK
 from whatwhere.recordings.recording import Recording
-from whatwhere.recordings.rows import Rows, numbers_or_names, recording_of, with_columns
+from whatwhere.recordings.rows import Rows, image_index, recording_of, with_columns
 from whatwhere.recordings.tables import Table
 
 _ROLES = {
@@ -205,17 +205,15 @@ def _index(
             f"{', '.join(table.header)}; films without such a column are not read"
         )
     else:
-        values, label = numbers_or_names(table, definition, name)
-    if values.dtype.kind == "U" and images.is_named:
-        return match(values.tolist(), names, label, definition.get("blanks", []))
-    if values.dtype.kind == "U":
-        values = table.numbers(definition["image_of_presentation"], key)
-    if not images.is_ordered and "file_order" not in definition:
+        column = definition["image_of_presentation"]
+        values, label = table.text(column, key), f"{table.label}, column '{column}'"
+    known = names if images.is_named else None
+    index, how = image_index(values, known, len(names), definition, name, label)
+    if "index_base" in definition and not images.is_ordered and "file_order" not in definition:
         raise UserError(
             f"{name}.file_order: is missing: {label} counts images whose order the file does not state: set "
             f"natural for {', '.join(names[:3])}, ..., or sorted for {', '.join(sorted(names)[:3])}, ..."
         )
-    index, how = index_numbers(values, len(names), definition, name, label)
     if definition.get("file_order") == "sorted" and not images.is_ordered:
         place = np.array([names.index(image) for image in sorted(names)])
         index = np.where(index == BLANK, BLANK, place[index])

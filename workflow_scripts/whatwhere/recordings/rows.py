@@ -8,9 +8,10 @@ import numpy as np
 
 from whatwhere.errors import UserError
 from whatwhere.recordings.labels import LEFT_OUT, given_splits, has_one_of, labels_of_rows, read_labels
-from whatwhere.recordings.presentations import BLANK, Presentations, by_image, shown_images
+from whatwhere.recordings.matching import match
+from whatwhere.recordings.presentations import BLANK, Presentations, by_image, index_numbers, shown_images
 from whatwhere.recordings.recording import Images, Recording, select_images
-from whatwhere.recordings.tables import Table, columns_of
+from whatwhere.recordings.tables import Table, columns_of, to_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -55,18 +56,40 @@ def rows_of(values: np.ndarray, index: np.ndarray, given: np.ndarray | None, rea
     return Rows(values.reshape(length * n_repeats, n_neurons), np.repeat(index, n_repeats), given, reading)
 
 
-def numbers_or_names(table: Table, definition: dict[str, Any], name: str) -> tuple[np.ndarray, str]:
-    """Column with the image of every presentation, numbers if ``index_base`` is set, and its label.
+def image_index(
+    values: np.ndarray,
+    names: list[str] | None,
+    n_images: int,
+    definition: dict[str, Any],
+    name: str,
+    label: str,
+) -> tuple[np.ndarray, str]:
+    """Index of the image of every presentation, (row,), :data:`BLANK` for none, and a phrase on it.
 
-    Words that are listed under ``blanks`` are NaN among numbers. UserError if there is no such column, or
-    other words stand among numbers.
+    Parameters
+    ----------
+    values
+        (row,) numbers, or text: names of images, or numbers if ``index_base`` is set.
+    names, n_images
+        Names of the images, or None if they have none, and their number.
+    definition, name
+        Dataset with ``index_base`` and ``blanks``, and its key.
+    label
+        What to call the values in messages.
+
+    Raises
+    ------
+    UserError
+        As for :func:`whatwhere.recordings.matching.match` and
+        :func:`whatwhere.recordings.presentations.index_numbers`.
     """
-    column, key = definition["image_of_presentation"], f"{name}.image_of_presentation"
-    values = table.text(column, key)
-    if "index_base" in definition:
-        words = [blank for blank in definition.get("blanks", []) if isinstance(blank, str)]
-        values = table.numbers(column, key, ~np.isin(values, words))
-    return values, f"{table.label}, column '{column}'"
+    if values.dtype.kind in "OU":
+        blanks = definition.get("blanks", [])
+        if names is not None and "index_base" not in definition:
+            return match(values.tolist(), names, label, blanks)
+        words = [blank for blank in blanks if isinstance(blank, str)]
+        values = to_numbers(np.where(np.isin(values, words), "", values.astype(str)), label)
+    return index_numbers(values, n_images, definition, name, label)
 
 
 def with_columns(rows: Rows, table: Table, definition: dict[str, Any], name: str) -> Rows:
@@ -159,10 +182,7 @@ def recording_of(
     local = np.where(local == BLANK, BLANK, np.where(kept, np.cumsum(kept) - 1, BLANK)[local])
     shown, responses = shown[kept], by_image(local, rows.values)
     names = names or known or [str(image) for image in range(n_images)]
-    covariates = rows.covariates and (
-        rows.covariates[0],
-        Presentations(rows.covariates[1], responses.row, responses.image, responses.repeat),
-    )
+    covariates = rows.covariates and (rows.covariates[0], Presentations(rows.covariates[1], responses.rows))
     split, groups = (one if one is None else one[kept] for one in (split, labels["groups_from"]))
     files = f"file {location}" if "path" in definition else f"files {definition['images']} and {location}"
     return Recording(

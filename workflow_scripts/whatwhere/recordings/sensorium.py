@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,7 +13,7 @@ from whatwhere.errors import UserError
 from whatwhere.recordings.archive import Tree, open_tree
 from whatwhere.recordings.array_files import numeric, parse_npy
 from whatwhere.recordings.labels import LEFT_OUT, as_labels, labels_of_rows, tiers_of
-from whatwhere.recordings.presentations import BLANK, by_image
+from whatwhere.recordings.presentations import BLANK, Presentations, by_image
 from whatwhere.recordings.recording import Recording
 
 logger = logging.getLogger(__name__)
@@ -91,7 +90,7 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         neurons=neurons,
         source=f"files {definition['path']}",
         citation=CITATIONS[definition["kind"]],
-        covariates=(names, replace(presentations, values=np.concatenate(values, 1))) if values else None,
+        covariates=(names, Presentations(np.concatenate(values, 1), presentations.rows)) if values else None,
         reading=[
             f"{trials.shape[1]} neurons, {len(kept)} trials of {len(images_ids)} images",
             *([f"not read: {unused}"] if unused else []),

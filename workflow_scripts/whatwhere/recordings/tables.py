@@ -58,20 +58,28 @@ class Table:
         lower = np.char.lower(text)
         return lower if set(lower) <= {"true", "false"} else text
 
-    def numbers(self, column: str, key: str, wanted: np.ndarray | bool = True) -> np.ndarray:
-        """Values of a column as (row,) float64, NaN where missing; UserError if a wanted one is no number."""
-        text = pd.Series(self.text(column, key))
+    def numbers(self, column: str, key: str) -> np.ndarray:
+        """Values of a column as (row,) float64, NaN where missing; UserError if one is no number."""
+        text = self.text(column, key)
         if self.decimal_comma:
-            text = text.str.replace(",", ".", regex=False)
-        numbers = pd.to_numeric(text, errors="coerce")
-        wrong = np.flatnonzero(numbers.isna() & ~text.str.lower().isin(_MISSING) & wanted)
-        if len(wrong):
-            value, line = self.rows[column][wrong[0]], wrong[0] + 2
-            raise UserError(
-                f"{self.label}: {value!r} in line {line}, column '{column}' is not a number: write NA if "
-                "it is missing, or list it under blanks if it shows no image"
-            )
-        return numbers.to_numpy(np.float64)
+            text = np.char.replace(text, ",", ".")
+        return to_numbers(text, f"{self.label}, column '{column}'", "line", 2)
+
+
+def to_numbers(text: np.ndarray, label: str, place: str = "row", first: int = 1) -> np.ndarray:
+    """Numbers in (row,) text as float64, NaN where missing.
+
+    UserError if one is no number, which names the value and its place, counted from ``first``.
+    """
+    numbers = pd.to_numeric(pd.Series(text), errors="coerce").to_numpy(np.float64)
+    wrong = np.flatnonzero(np.isnan(numbers) & ~np.isin(np.char.lower(text), _MISSING))
+    if len(wrong):
+        value = str(text[wrong[0]])
+        raise UserError(
+            f"{label}: {value!r} in {place} {wrong[0] + first} is not a number: write NA if it is missing, "
+            "or list it under blanks if it shows no image"
+        )
+    return numbers
 
 
 def columns_of(table: Table, patterns: Sequence[str], key: str) -> list[str]:
