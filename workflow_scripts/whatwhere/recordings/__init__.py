@@ -130,8 +130,7 @@ def to_contract(
         dataset = dataset.assign_coords(image_name=("image", recording.image_names))
     if recording.covariates is not None:
         names, values = recording.covariates
-        dense = values.dense() if isinstance(values, Presentations) else values
-        dataset["covariates"] = ("repeat", "image", "covariate"), np.asarray(dense)
+        dataset["covariates"] = ("repeat", "image", "covariate"), np.asarray(values.dense())
         dataset = dataset.assign_coords(covariate_name=("covariate", names))
     check(dataset, key)
     for finding in findings(dataset):

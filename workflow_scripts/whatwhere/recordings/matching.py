@@ -68,7 +68,7 @@ def match(
     )
 
 
-def names_of(labels: np.ndarray | list[str]) -> list[str]:
+def names_of(labels: np.ndarray | Sequence[Any]) -> list[str]:
     """Labels along an axis as text, whole numbers without decimals."""
     return [as_text(one) for one in np.asarray(labels).tolist()]
 

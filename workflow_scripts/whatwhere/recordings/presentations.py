@@ -41,10 +41,9 @@ class Presentations(BackendArray):
     def _region(self, key: tuple[int | slice, ...]) -> np.ndarray:
         rows = self.rows[key[:2]]
         with np.errstate(over="ignore"):
-            dense = np.asarray(self.values[:, key[2]][rows], np.float32)
-        return np.where(
-            (rows < 0).reshape(rows.shape + (1,) * (dense.ndim - rows.ndim)), np.float32(np.nan), dense
-        )
+            dense = np.array(self.values[:, key[2]][rows], np.float32)
+        dense[rows < 0] = np.nan
+        return dense
 
 
 def by_image(image_of_row: np.ndarray, values: np.ndarray) -> Presentations:
@@ -61,7 +60,7 @@ def by_image(image_of_row: np.ndarray, values: np.ndarray) -> Presentations:
     row = row[np.argsort(image_of_row[row], kind="stable")]
     image = image_of_row[row]
     counts = np.bincount(image)
-    rows = np.full((counts.max(), len(counts)), -1)
+    rows = np.full((counts.max(), len(counts)), -1, np.int32)
     rows[np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts), image] = row
     return Presentations(values, rows)
 

@@ -44,8 +44,8 @@ class Recording:
     groups
         (image,) equal for images that may not be divided by a split, or None.
     covariates
-        Running speed, pupil and the like, (repeat, image, covariate) or presentations of them, and their
-        names; used by no model.
+        Names of running speed, pupil and the like, and presentations of them (repeat, image, covariate);
+        used by no model.
     reading
         What was taken for what, a phrase each.
     image_names
@@ -60,7 +60,7 @@ class Recording:
     citation: str = ""
     repeat_averages: bool = False
     groups: np.ndarray | None = None
-    covariates: tuple[list[str], np.ndarray | Presentations] | None = None
+    covariates: tuple[list[str], Presentations] | None = None
     reading: list[str] = field(default_factory=list)
     image_names: list[str] | None = None
 
