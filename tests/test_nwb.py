@@ -273,6 +273,7 @@ def test_columns_give_splits_groups_covariates_and_what_is_left_out(session, tmp
             {"index_base": 1, "image_of_presentation": "words", "blanks": ["grey"]},
             "do not count from 1: check datasets.mine.index_base",
         ),
+        ({"images": "scenes", "image_of_presentation": "picture"}, "in row 1 is not a number"),
         ({"splits_from": "tiers"}, "datasets.mine.splits_from: "),
         ({"covariates": ["tier"]}, "column 'tier': 'train' in line 2 is not a number"),
         ({"leave_out": {"tier": ["none"]}}, "leave_out.tier: there is no 'none', there are final, train"),

@@ -198,6 +198,15 @@ def test_truth_values_are_splits_if_told_what_they_mean(tmp_path):
     assert ((dataset["split"].values == 2) == (np.arange(40) < 12)).all()
 
 
+@pytest.mark.parametrize("tiers", [{}, {"test": [0], "assign": [2]}])
+def test_numbers_in_a_column_are_splits_unless_tiers_lists_them(tmp_path, tiers):
+    codes = np.where(np.arange(40) < 12, 2, np.where(np.arange(40) < 20, 1, 0))
+    codes = np.where(codes == 1, 2, codes) if tiers else codes
+    definition = named(tmp_path, extra={"tier": lambda i: codes[i]}, splits_from="tier", tiers=tiers or None)
+    split = survives(definition, tmp_path)["split"].values[0]
+    assert ((split == 2) == (codes == 0) if tiers else split == codes).all()
+
+
 def test_groups_of_pictures_share_a_split(tmp_path):
     definition = named(tmp_path, extra={"family": lambda i: f"texture {i // 4}"}, groups_from="family")
     split = survives(definition, tmp_path)["split"].values

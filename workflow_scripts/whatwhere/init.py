@@ -156,7 +156,7 @@ def _responses(
         readings = _readings(stored, PRESENTATION_AXES, "presentation", length, location)
         lines.append(("image_of_presentation", _choice(indices, location), f"{length[0]} presentations"))
         if lists[indices[0]].dtype.kind != "U":
-            shown = np.unique(lists[indices[0]])
+            shown = np.unique(lists[indices[0]][lists[indices[0]] >= 0])
             sizes = {len(shown)} & sizes or sizes
             span = f"number of the first image; they run from {shown[0]} to {shown[-1]}"
             lines.append(("index_base", _Ask([0, 1]), span))
