@@ -46,8 +46,6 @@ def run(photographs, tmp_path_factory):
         split=None,
         neurons=np.array(["a", "b", "c", "d"]),
         source="",
-        citation="",
-        repeat_averages=False,
     )
     shares = {"validation": 0.2, "test": 0.2, "folds": 1, "seed": 0}
     dataset = to_contract(recording, "mine", "mine", "per_pixel", shares)
