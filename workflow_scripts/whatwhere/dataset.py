@@ -21,8 +21,8 @@ Stimuli, responses and split are required. White noise is not stored: the attrib
 recipe, and :func:`open_dataset` draws what is read (:mod:`whatwhere.simulations.white_noise`).
 
 In a movie an image is a time bin. Its stimulus is a window of the last ``lags`` frames (attribute), which
-:func:`select_images` returns as :class:`whatwhere.windows.Windows`; ``seconds_per_bin`` is the length of a bin,
-``seconds_per_frame`` that of a frame.
+:func:`select_images` returns as :class:`whatwhere.windows.Windows`. Attributes ``seconds_per_bin`` and
+``seconds_per_frame`` are lengths in time.
 
 A fold is one assignment of the images to splits; a fit with seed ``s`` uses fold ``s % n_folds``. The folds
 of a recording share its images. The folds of a simulation are repetitions, each with its own images, noise

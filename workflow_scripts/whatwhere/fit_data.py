@@ -118,10 +118,9 @@ class Condition:
     seeds: Sequence[int]
 
     def completed(self, definition: dict[str, Any]) -> dict[str, Any]:
-        """A model with the ``lags`` of the movie to which it is fitted; for still images the model itself."""
-        return (
-            definition | {"lags": int(self.dataset.attrs["lags"])} if is_movie(self.dataset) else definition
-        )
+        """A model with the ``lags`` of the movie that it is fitted to; the model itself for still images."""
+        lags = {"lags": int(self.dataset.attrs["lags"])} if is_movie(self.dataset) else {}
+        return definition | lags
 
     def data(self, seed: int) -> FitData:
         """Data available to the fits of one seed."""

@@ -1,9 +1,9 @@
 """Windows of a movie: the frames before every time bin, gathered when they are needed.
 
-A movie is stored once, frame after frame. The stimulus of a time bin is the stack of the last ``lags`` frames,
-newest first, so that a bin is an image with ``lags`` times as many channels: channel ``lag * n_channels + c``
-is color channel ``c``, ``lag`` frames before the bin. Images are the case of one lag. Windows overlap, and all
-of them together take ``lags`` times the memory of the frames; :class:`Windows` holds the frames alone.
+A movie is stored once, frame after frame. The stimulus of a time bin is the stack of the last ``lags``
+frames, newest first, so that a bin is an image with ``lags`` times as many channels: channel
+``lag * n_channels + c`` is color channel ``c``, ``lag`` frames before the bin. Images are the case of one
+lag. Windows overlap and take ``lags`` times the memory of the frames, which are all that is kept in memory.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ class Windows:
         size = int(np.prod(self.shape, dtype=np.int64)) * self.frames.element_size()
         if size > _LARGEST:
             raise UserError(
-                f"{len(self)} windows of {self.lags} frames take {size / 1e9:.0f} GB: use fewer lags, smaller "
-                "frames (image.crop, image.size), or a model that gathers windows when it needs them"
+                f"{len(self)} windows of {self.lags} frames take {size / 1e9:.0f} GB: use fewer lags, "
+                "smaller frames (image.crop, image.size), or a model that gathers windows when it needs them"
             )
         pixels = torch.cat([*self.split(_CHUNK)]) if len(self) else self._gather(self.last)
         return pixels.numpy() if dtype is None else pixels.numpy().astype(dtype)

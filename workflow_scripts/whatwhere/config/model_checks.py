@@ -47,6 +47,32 @@ def check_size(config: Config, model: str, image: int, n_neurons: int, sources: 
     _refuse(_mistakes_of_size(config["models"][model], image, n_neurons), model, sources)
 
 
+def mistakes_on(definition: Config, movie: bool) -> Mistakes:
+    """Mistakes of a model on a movie, or on still images."""
+    cores, bank = definition.get("cores", []), definition.get("feature_bank", {})
+    if not movie:
+        for key in ("temporal_basis", "window"):
+            if key in definition:
+                yield (key,), "is for movies: leave it out for still images"
+        if "motion" in bank:
+            yield ("feature_bank", "motion"), "is for movies: leave it out for still images"
+        for index, core in enumerate(cores):
+            if "temporal_rank" in core:
+                yield ("cores", index, "temporal_rank"), "is for movies: leave it out for still images"
+        for index, block in enumerate(definition["grid"]):
+            for key in {"temporal_l2", "temporal_smoothness"} & set(block):
+                yield ("grid", index, key), "is for movies: leave it out for still images"
+        return
+    traits = traits_of(definition)
+    if traits.localizes or traits.known_field or "localizer" in definition or definition["family"] == "hsm":
+        yield ("family",), f"a {definition['family']} reads still images, not movies: leave it out"
+    if definition.get("input") == "known_patch":
+        yield ("input",), "movies have no known patches: set image, and 'window' for a part of the frames"
+    for index, block in enumerate(definition["grid"]):
+        if definition["family"] == "factorized_ridge" and "temporal_l2" not in block:
+            yield ("grid", index), "a movie needs the key 'temporal_l2', the penalty on temporal filters"
+
+
 def _refuse(mistakes: Mistakes, name: str, sources: Sources) -> None:
     for path, message in mistakes:
         raise fail(("models", name, *path), message, sources)
@@ -91,7 +117,8 @@ def _mistakes(definition: Config) -> Mistakes:
     traits = traits_of(definition)
     # A closed form learns weights of features, not features.
     closed = traits.rule == "fit_baseline" and traits.feature_weights and not traits.localizes
-    if closed and not {"feature_bank", "core_from"} & set(definition):
+    temporal = any("temporal_l2" in block for block in definition["grid"])
+    if closed and not temporal and not {"feature_bank", "core_from"} & set(definition):
         yield (), "key 'feature_bank' is missing"
     if "feature_bank" not in definition:
         if definition.get("input") == "features" and "core_from" not in definition:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from whatwhere.config.files import Config
 from whatwhere.config.kinds import is_recording, kind_of, kinds_that
-from whatwhere.config.model_checks import check_model, check_size
+from whatwhere.config.model_checks import check_model, check_size, mistakes_on
 from whatwhere.config.resolve import resolve
 from whatwhere.config.schema import Sources, check_schema, fail, undefined
 from whatwhere.config.strategies import OWN_RIDGE, strategy_of, target_of
@@ -119,6 +119,9 @@ def _experiment_problems(config: Config, index: int) -> Problems:
                 if key == "n_images" and size != "all" and int(size * definition["validation_fraction"]) < 1:
                     yield (*path, key, position), f"{size} leaves no image to validate on"
         needed = " or ".join(kinds_that("known_fields"))
+        for name in experiment["models"]:
+            for place, message in mistakes_on(config["models"][name], "lags" in definition):
+                yield ("models", name, *place), f"{message} (dataset '{dataset}')"
         for position, name in enumerate(() if kind.known_fields else experiment["models"]):
             model = config["models"][name]
             if model.get("input") == "known_patch":

@@ -70,7 +70,10 @@ class CalibratedModel(nn.Module):
         return (images - mean) / sd
 
     def forward(self, images: Tensor | Windows, session: Session | None = None) -> Tensor:
-        """Predicted responses, (image, channel, y, x) or windows to (image, neuron), of all neurons or a session."""
+        """Predicted responses to images (image, channel, y, x) or windows, (image, neuron).
+
+        They are of all neurons, or those of a session.
+        """
         prepared = self.model.prepare(
             self.standardize(images, None if session is None else session.recording)
         )

@@ -246,7 +246,7 @@ class SeparableConvLayer(ConvLayer):
         """Maps (batch, time * in_channel, y, x) to (batch, channel, y, x): first in time, then in space."""
         if self.unit_norm or self.spaces.shape[-1] == 1:
             return super().forward(features)
-        n_channels, rank, n_times = self.courses.shape
+        n_channels, _, n_times = self.courses.shape
         n_in = self.spaces.shape[2]
         # One map per filter, product and color.
         in_time = torch.einsum("ort,btcyx->borcyx", self.courses, features.unflatten(1, (n_times, n_in)))

@@ -1,7 +1,7 @@
 """Closed forms for movies: ridge regression on windows, and the product of what, where and when.
 
-Both need second moments of windows alone, which follow from those of frames: the product of the values at two lags
-depends on the difference of the lags, up to the ends of contiguous runs of bins.
+Both need second moments of windows alone, which follow from those of frames: the product of the values at
+two lags depends on the difference of the lags, up to the ends of contiguous runs of bins.
 """
 
 from collections.abc import Iterator, Sequence
@@ -68,8 +68,8 @@ class LaggedMoments:
         size = 4 * (max(n_times, 1) * n_values) ** 2
         if max(size, 4 * lags * n_values**2) > _LARGEST:
             raise UserError(
-                f"{n_times} times x {n_values} values of a window have second moments of {size / 1e9:.0f} GB: set "
-                "'window' to the pixels around the receptive field, a temporal_basis, or fewer lags"
+                f"{n_times} times x {n_values} values of a window have moments of {size / 1e9:.0f} GB: "
+                "set 'window' to the pixels around the receptive field, a temporal_basis, or fewer lags"
             )
         order = last.argsort()
         last, measured = last[order], torch.from_numpy(responses)[order]
@@ -107,8 +107,8 @@ class LaggedMoments:
 def _fill(gram: Tensor, frames: Tensor, last: Tensor, step: int) -> None:
     """Fills moments (lag, value, lag, value) from those with first lags below ``step``, run by run.
 
-    In a run, bins are ``step`` frames apart. Moving both lags by as much adds the products before the first bin of
-    every run, and removes those of its last bin.
+    In a run, bins are ``step`` frames apart. Moving both lags by as much adds the products before the first
+    bin of every run, and removes those of its last bin.
     """
     lags = len(gram)
     ends = torch.nonzero(torch.diff(last) != step)[:, 0]
@@ -126,8 +126,8 @@ def _fill(gram: Tensor, frames: Tensor, last: Tensor, step: int) -> None:
 def places_of(data: FitData, window: int | None) -> list[tuple[Place, np.ndarray]]:
     """Parts of the frames, and the neurons (neuron,) that get them.
 
-    ``window`` is the side of the part around the peak of the spatial part of every neuron's spike-triggered average,
-    in places of the maps; None gives all neurons the whole frames.
+    ``window`` is the side of the part around the peak of every neuron's spike-triggered average in space, in
+    places of the maps; None gives all neurons the whole frames.
     """
     n_neurons = data.train_responses.shape[1]
     _, _, height, width = data.train_images.shape
@@ -192,10 +192,10 @@ def fit_factorized(
 ) -> list[dict[str, Tensor]]:
     """Alternating ridge regression of every neuron on a sum of products of what, where and when.
 
-    Minimizes the sum of squared residuals of ``response = bias + sum over r, l, f, p of w_rl a_rf m_rp x_lfp`` over
-    courses in time w, feature weights a and masks m. Each factor with the others fixed is a ridge regression, whose
-    penalty for masks and courses has the squared differences between neighbors. Strengths are in units of the mean
-    diagonal of the Gram matrix of each regression.
+    Minimizes the sum of squared residuals of ``bias + sum over r, l, f, p of w_rl a_rf m_rp x_lfp`` over
+    courses in time w, feature weights a and masks m. Each factor with the others fixed is a ridge
+    regression, whose penalty for masks and courses has the squared differences between neighbors. Strengths
+    are in units of the mean diagonal of the Gram matrix of each regression.
 
     Parameters
     ----------
@@ -208,8 +208,8 @@ def fit_factorized(
 
     Returns
     -------
-    Parameters of a :class:`whatwhere.models.factorized_ridge.FactorizedRidge` for every setting; its channels are
-    times times maps.
+    Parameters of a :class:`whatwhere.models.factorized_ridge.FactorizedRidge` for every setting; its
+    channels are times times maps.
     """
     windows = data.train_images
     n_neurons, (n_channels, height, width) = data.train_responses.shape[1], windows.shape[1:]

@@ -1,4 +1,4 @@
-"""A nonlinearity between drive and response that is measured: the LN model's second stage (Chichilnisky 2001)."""
+"""A measured nonlinearity between drive and response, the second stage of LN models (Chichilnisky 2001)."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ _KNOTS = 32
 
 
 class OutputCurve(nn.Module):
-    """A rising, piecewise linear curve for every neuron, constant beyond its ends; the identity until fitted."""
+    """A rising, piecewise linear curve for every neuron, constant beyond its ends."""
 
     drive: Tensor
     response: Tensor
@@ -32,7 +32,7 @@ class OutputCurve(nn.Module):
 
 
 def fit_curves(drives: np.ndarray, responses: np.ndarray) -> dict[str, Tensor]:
-    """State of the :class:`OutputCurve` that turns drives into responses, (image, neuron) both; NaN is left out.
+    """State of the :class:`OutputCurve` from drives to responses, (image, neuron) both; NaN is left out.
 
     Isotonic regression (Barlow et al. 1972) gives the curve, of which the knots keep the values.
     """

@@ -1,7 +1,7 @@
 """Features of movies: maps of every frame, motion energies, and a basis for their course in time.
 
-The stimulus of a time bin is a window of frames (:mod:`whatwhere.windows`). Maps are computed once per frame, and
-windows of maps take the place of windows of frames. Motion energies are those of Adelson & Bergen (1985):
+The stimulus of a time bin is a window of frames (:mod:`whatwhere.windows`). Maps are computed once per frame,
+and windows of maps take the place of windows of frames. Motion energies are those of Adelson & Bergen (1985):
 quadrature pairs in space and time. The temporal basis are the raised cosines of Pillow et al. (2008).
 """
 

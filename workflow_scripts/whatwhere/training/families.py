@@ -26,8 +26,8 @@ from whatwhere.models.linear import (
     solve_ridge,
 )
 from whatwhere.models.lnp import LNP
-from whatwhere.models.space_time import fixed_features, n_times
 from whatwhere.models.output_curve import OutputCurve
+from whatwhere.models.space_time import fixed_features, n_times
 from whatwhere.models.spec import ModelSpec, Setting
 
 
