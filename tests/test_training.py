@@ -11,6 +11,7 @@ from conftest import factorized, small_core, small_training
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data, with_validation
 from whatwhere.fitted.seed_fit import SeedFit
+from whatwhere.logs import clock
 from whatwhere.models.base import Model
 from whatwhere.models.spec import ModelSpec, Schedule
 from whatwhere.sta import AVERAGES, spike_triggered_average
@@ -23,7 +24,6 @@ from whatwhere.training.loop import Training
 from whatwhere.training.losses import Objective
 from whatwhere.training.optimizer import Adam, Group, new_optimizer
 from whatwhere.training.prepare import prepared
-from whatwhere.training.progress import clock
 from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle
 from whatwhere.training.sweep import _blocks, _groups, _order_seeds, _seeds, _start, train_seed
 
@@ -369,7 +369,7 @@ def test_a_stopped_sweep_reports_the_time_of_all_attempts(tiny_dataset, tmp_path
     now += 31
     caplog.set_level("INFO")
     second.remove()
-    assert caplog.messages[-1] == "trained for 0:02:01, attempts: 2"
+    assert caplog.messages[-1] == "trained for 2:01, attempts: 2"
 
 
 def test_settings_train_together_only_where_the_model_is_the_same():
