@@ -226,9 +226,3 @@ def downloads(wildcards):
     """Input function: mark that the published files of a dataset, if any, are there."""
     needed = wildcards.dataset in DOWNLOADED
     return [f"<results>/downloads/{wildcards.dataset}.done"] if needed else []
-
-
-def lent_images(wildcards):
-    """Input function: the recorded dataset, if any, whose images a simulation shows."""
-    lender = config["datasets"][wildcards.dataset].get("stimuli", {}).get("dataset")
-    return [f"<results>/data/{lender}.nc"] if lender else []

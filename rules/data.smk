@@ -22,7 +22,6 @@ rule download:
 rule simulate:
     input:
         files=lambda wildcards: input_files(config["datasets"][wildcards.dataset]),
-        recording=lent_images,
         downloaded=downloads,
     output:
         dataset="<results>/data/{dataset}.nc",

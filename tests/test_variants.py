@@ -97,14 +97,14 @@ def test_home_and_variables_in_paths_expand(monkeypatch):
     monkeypatch.setenv("DATA", "/data")
     config = {
         "mirror": "~/mirror",
-        "datasets": {"d": {"images": "$HOME/i.npy", "name": "~", "stimuli": {"path": "${DATA}/s"}}},
+        "datasets": {"d": {"images": "$HOME/i.npy", "name": "~", "test_set": {"images": "${DATA}/s"}}},
     }
     resolved = resolve(config, [])
     assert resolved["mirror"] == "/home/me/mirror"
     assert resolved["datasets"]["d"] == {
         "images": "/home/me/i.npy",
         "name": "~",
-        "stimuli": {"path": "/data/s"},
+        "test_set": {"images": "/data/s"},
     }
     assert os.environ["HOME"] == "/home/me"
 

@@ -69,7 +69,6 @@ def _smaller_side(simulation: Config) -> int:
 def _dataset_problems(config: Config, name: str) -> Problems:
     """Sizes of a simulation that do not fit together, and datasets that do not exist."""
     definition, path = config["datasets"][name], ("datasets", name)
-    stimuli = definition.get("stimuli", {})
     if kind_of(definition).simulated:
         n_neurons, image = definition["n_neurons"], _smaller_side(definition)
         n_types = definition.get("n_types") or len(definition.get("scales", [None]))
@@ -82,12 +81,6 @@ def _dataset_problems(config: Config, name: str) -> Problems:
         if definition.get("patch", 0) > image:
             message = f"a receptive field of {definition['patch']} px does not fit into {image} px"
             yield (*path, "patch"), message
-    if stimuli.get("validation", 0) + stimuli.get("test", 0) >= 1:
-        yield (*path, "stimuli"), "validation and test add up to 1 or more: leave images to train on"
-    lender = config["datasets"].get(stimuli.get("dataset"))
-    if "dataset" in stimuli and (lender is None or kind_of(lender).simulated):
-        message = f"'{stimuli['dataset']}' is no recorded dataset of this config"
-        yield (*path, "stimuli", "dataset"), message
     for position, recording in enumerate(definition.get("recordings", [])):
         if not is_recording(config["datasets"].get(recording)):
             message = f"'{recording}' is no recorded dataset of this config"

@@ -17,9 +17,9 @@ from torch.nn import functional
 
 from whatwhere.dataset import TRAIN, VALIDATION
 from whatwhere.errors import UserError
+from whatwhere.simulations.dead_leaves import SOURCE, show
 from whatwhere.simulations.design import Design
 from whatwhere.simulations.difference_of_gaussians import add_noise
-from whatwhere.simulations.stimuli import show
 from whatwhere.simulations.v1_bank import V1Bank
 from whatwhere.simulations.vgg19 import VGG19, fetch_weights
 from whatwhere.standardize import Standardizer
@@ -83,11 +83,9 @@ def simulate(
     feature_space: dict[str, Any],
     n_types: int,
     n_neurons: int,
-    stimuli: dict[str, Any],
     color: str,
     image_size: int,
     normalize: str,
-    recording: str | Path | None,
     downloads: Path,
 ) -> xr.Dataset:
     """Simulates neurons with a mean rate of 0.1 over training and validation images (section F.1).
@@ -106,10 +104,8 @@ def simulate(
         Number of feature maps.
     n_neurons
         Neurons of all types together, a multiple of ``n_types``; units of a type have different locations.
-    stimuli, color, recording
-        As in :func:`whatwhere.simulations.stimuli.open_stimuli`.
-    image_size
-        Height and width, px.
+    color, image_size
+        Color of the images, grey or rgb; height and width, px.
     normalize
         Attribute of the dataset: standardization of the images in fits.
     downloads
@@ -118,10 +114,10 @@ def simulate(
     Raises
     ------
     UserError
-        If stimuli or weights cannot be had, or a neuron never responds.
+        If weights cannot be had, or a neuron never responds.
     """
     type_seed, location_seed, noise_seed, *image_seeds = design.streams(7)
-    shown = show(design, stimuli, color, (image_size, image_size), recording, image_seeds)
+    shown = show(design, 3 if color == "rgb" else 1, (image_size, image_size), image_seeds)
     space: V1Bank | VGG19
     if feature_space["name"] == "v1":
         space = V1Bank(n_types, shown.calibration, type_seed)
@@ -153,10 +149,9 @@ def simulate(
             "cell_type": cell_type,
         },
         "a.u.",
-        source=f"{feature_space['name']} feature space, {shown.source}, seed {design.seed}",
+        source=f"{feature_space['name']} feature space, {SOURCE}, seed {design.seed}",
         normalize=normalize,
         noise_free_test=1,
-        independent_pixels=shown.independent_pixels,
     )
 
 
