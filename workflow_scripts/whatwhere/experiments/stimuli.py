@@ -1,4 +1,4 @@
-"""Artificial stimuli for experiments on a model: gratings, discs and sparse noise, in the model's pixels.
+"""Gratings for experiments on a model, in the pixels of the model.
 
 Orientations are directions across the stripes in degrees, from the x axis towards the y axis, which points
 down; 0 gives vertical stripes. Lengths are in pixels of the model.
@@ -69,23 +69,6 @@ class Stimuli:
     parameters: pd.DataFrame
 
 
-def _disc(down: np.ndarray, right: np.ndarray, diameter: float) -> np.ndarray:
-    """1 inside, 0 outside, and in between on the pixels that the edge crosses, (y, x)."""
-    return np.clip(diameter / 2 - np.hypot(down, right) + 0.5, 0, 1)
-
-
-def _check(diameters: Sequence[float], contrast: float) -> None:
-    if not len(diameters) or min(diameters) <= 0:
-        raise UserError(f"diameters: {list(diameters)} must be one or more positive numbers of pixels")
-    if not 0 < contrast <= 1:
-        raise UserError(f"contrast: {contrast} must lie above 0 and not above 1")
-
-
-def blank(canvas: Canvas) -> Stimuli:
-    """Returns the background alone."""
-    return Stimuli(canvas.draw(np.zeros((1, *canvas.shape[1:]))), pd.DataFrame(index=[0]))
-
-
 def gratings(
     canvas: Canvas,
     *,
@@ -124,13 +107,17 @@ def gratings(
     UserError
         If a number is out of range.
     """
-    _check(diameters, contrast)
+    if not len(diameters) or min(diameters) <= 0:
+        raise UserError(f"diameters: {list(diameters)} must be one or more positive numbers of pixels")
+    if not 0 < contrast <= 1:
+        raise UserError(f"contrast: {contrast} must lie above 0 and not above 1")
     if not len(frequencies) or not all(0 < frequency <= 0.5 for frequency in frequencies):
         raise UserError(
             f"frequencies: {list(frequencies)} must lie above 0 and at most at .5 cycles per pixel, "
             "beyond which pixels show another grating"
         )
     down, right = canvas.distances(center)
+    radius = np.hypot(down, right)
     axes = [orientations, frequencies, phases, diameters]
     table = pd.MultiIndex.from_product(axes, names=["orientation", "frequency", "phase", "diameter"])
     patterns = []
@@ -138,54 +125,6 @@ def gratings(
         angle = np.deg2rad(orientation)
         across = right * np.cos(angle) + down * np.sin(angle)
         stripes = np.cos(2 * np.pi * frequency * across + np.deg2rad(phase))
-        patterns.append(contrast * stripes * _disc(down, right, diameter))
+        # In between on the pixels that the edge of the window crosses.
+        patterns.append(contrast * stripes * np.clip(diameter / 2 - radius + 0.5, 0, 1))
     return Stimuli(canvas.draw(np.array(patterns)), table.to_frame(index=False))
-
-
-def discs(
-    canvas: Canvas,
-    *,
-    diameters: Sequence[float],
-    polarities: Sequence[int] = (1, -1),
-    center: tuple[float, float] | None = None,
-    contrast: float = 1.0,
-) -> Stimuli:
-    """Bright (polarity 1) and dark (-1) discs; parameters as for :func:`gratings`.
-
-    Returns
-    -------
-    Stimuli with the parameters ``diameter`` and ``polarity``.
-    """
-    _check(diameters, contrast)
-    down, right = canvas.distances(center)
-    table = pd.MultiIndex.from_product([diameters, polarities], names=["diameter", "polarity"])
-    patterns = [contrast * polarity * _disc(down, right, diameter) for diameter, polarity in table]
-    return Stimuli(canvas.draw(np.array(patterns)), table.to_frame(index=False))
-
-
-def sparse_noise(
-    canvas: Canvas, *, size: int, polarities: Sequence[int] = (1, -1), contrast: float = 1.0
-) -> Stimuli:
-    """One bright or dark square per image, once at every place of a grid of its size.
-
-    Returns
-    -------
-    Stimuli with the parameters ``y`` and ``x`` (middle of the square) and ``polarity``.
-
-    Raises
-    ------
-    UserError
-        If the square does not fit into the image.
-    """
-    _, height, width = canvas.shape
-    _check([size], contrast)
-    if size > min(height, width):
-        raise UserError(f"size: a square of {size} px does not fit into {height} x {width} px")
-    rows, columns = (range(0, length - size + 1, size) for length in (height, width))
-    table = pd.MultiIndex.from_product([rows, columns, polarities], names=["y", "x", "polarity"])
-    patterns = np.zeros((len(table), height, width))
-    for pattern, (row, column, polarity) in zip(patterns, table, strict=True):
-        pattern[row : row + size, column : column + size] = contrast * polarity
-    parameters = table.to_frame(index=False)
-    parameters[["y", "x"]] += (size - 1) / 2
-    return Stimuli(canvas.draw(patterns), parameters)

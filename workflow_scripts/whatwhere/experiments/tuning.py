@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from whatwhere.errors import UserError
-from whatwhere.experiments.stimuli import Canvas, Stimuli, blank, discs, gratings
+from whatwhere.experiments.stimuli import Canvas, Stimuli, gratings
 from whatwhere.fitted.model import FittedModel
 
-N_PHASES = 8
-"""Phases of a grating, as many as its first harmonic takes."""
+PHASES = np.arange(8) * 45.0
+"""Phases of a grating in degrees, as many as its first harmonic takes."""
 NEARLY = 0.95
 """Share of the largest response at which a stimulus counts as large enough."""
 
@@ -31,13 +31,14 @@ def tuning(fitted: FittedModel, stimuli: Stimuli) -> pd.DataFrame:
 
 def _evoked(fitted: FittedModel, stimuli: Stimuli) -> np.ndarray:
     """Responses beyond those to the background, (image, neuron)."""
-    at_rest = fitted.arrays.predict(blank(Canvas.of(fitted.image_space)).images)
+    canvas = Canvas.of(fitted.image_space)
+    at_rest = fitted.arrays.predict(canvas.draw(np.zeros((1, *canvas.shape[1:]))))
     return fitted.arrays.predict(stimuli.images).astype(np.float64) - at_rest
 
 
-def _harmonics(responses: np.ndarray, phases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and first harmonic over phases (degrees), (..., phase, neuron) to (..., neuron) twice."""
-    waves = np.exp(1j * np.deg2rad(phases))[:, None]
+def _harmonics(responses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and first harmonic over :data:`PHASES`, (..., phase, neuron) to (..., neuron) twice."""
+    waves = np.exp(1j * np.deg2rad(PHASES))[:, None]
     return responses.mean(-2), 2 * np.abs((responses * waves).mean(-2))
 
 
@@ -82,16 +83,15 @@ def orientation_tuning(
     n = len(angles)
     if n < 4 or n % 2 or not np.allclose(np.diff(angles), 180 / n):
         raise UserError("orientations: must be an even number of at least 4, evenly spread over 180 degrees")
-    phases = np.arange(N_PHASES) * 360 / N_PHASES
     shown = gratings(
         Canvas.of(fitted.image_space),
         orientations=orientations,
         frequencies=frequencies,
-        phases=phases.tolist(),
+        phases=PHASES.tolist(),
         contrast=contrast,
     )
-    evoked = _evoked(fitted, shown).reshape(n, len(frequencies), N_PHASES, -1)
-    mean, harmonic = _harmonics(evoked, phases)  # (orientation, frequency, neuron)
+    evoked = _evoked(fitted, shown).reshape(n, len(frequencies), len(PHASES), -1)
+    mean, harmonic = _harmonics(evoked)  # (orientation, frequency, neuron)
     strength = np.maximum(np.maximum(mean, harmonic), 0)
     neuron = np.arange(strength.shape[2])
     best, at = np.unravel_index(strength.reshape(-1, len(neuron)).argmax(0), strength.shape[:2])
@@ -118,10 +118,10 @@ def size_tuning(
     fitted: FittedModel,
     *,
     diameters: Sequence[float],
-    preferred: pd.DataFrame | None = None,
+    preferred: pd.DataFrame,
     contrast: float = 1.0,
 ) -> pd.DataFrame:
-    """Response of neurons to stimuli of several sizes where they look.
+    """Response of neurons to gratings of several sizes where they look.
 
     Parameters
     ----------
@@ -130,8 +130,7 @@ def size_tuning(
     diameters
         In pixels.
     preferred
-        Of :func:`orientation_tuning`: every neuron sees gratings of its own orientation and frequency. None:
-        discs, bright and dark, of which the stronger counts.
+        Of :func:`orientation_tuning`: every neuron sees gratings of its own orientation and frequency.
     contrast
         As for :func:`whatwhere.experiments.stimuli.gratings`.
 
@@ -139,29 +138,24 @@ def size_tuning(
     -------
     One row per neuron and diameter: ``neuron``, ``diameter`` and ``response`` beyond that to the background.
     """
-    phases = np.arange(N_PHASES) * 360 / N_PHASES
     sizes = [float(diameter) for diameter in diameters]
     canvas = Canvas.of(fitted.image_space)
     rows = []
     for index, center in enumerate(fitted.positions):
-        place = (float(center[0]), float(center[1]))
-        if preferred is None:
-            shown = discs(canvas, diameters=sizes, center=place, contrast=contrast)
-            response = _evoked(fitted, shown)[:, index].reshape(len(sizes), -1).max(1)
-        elif np.isnan(preferred["orientation"].iloc[index]):
+        if np.isnan(preferred["orientation"].iloc[index]):
             response = np.full(len(sizes), np.nan)
         else:
             shown = gratings(
                 canvas,
                 orientations=[preferred["orientation"].iloc[index]],
                 frequencies=[preferred["frequency"].iloc[index]],
-                phases=phases.tolist(),
+                phases=PHASES.tolist(),
                 diameters=sizes,
-                center=place,
+                center=(float(center[0]), float(center[1])),
                 contrast=contrast,
             )
-            evoked = _evoked(fitted, shown)[:, [index]].reshape(N_PHASES, len(sizes), 1)
-            mean, harmonic = _harmonics(evoked.swapaxes(0, 1), phases)
+            evoked = _evoked(fitted, shown)[:, [index]].reshape(len(PHASES), len(sizes), 1)
+            mean, harmonic = _harmonics(evoked.swapaxes(0, 1))
             response = np.maximum(mean, harmonic)[:, 0]
         rows.append(
             pd.DataFrame({"neuron": fitted.neuron_ids[index], "diameter": sizes, "response": response})
