@@ -154,7 +154,7 @@ def most_exciting_images(
     limits = [torch.from_numpy(limit) for limit in (space.low, space.high)]
     found, reached = [], []
     for chunk in torch.from_numpy(positions).split(_CHUNK):
-        mean, sd = fitted.seed_fits[0].statistics(chunk)
+        mean, sd = fitted.seed_fits[0].module.statistics_of(chunk)
         low, high = ((limit - mean) / sd for limit in limits)
 
         def respond(images: Tensor, chunk: Tensor = chunk, mean: Tensor = mean, sd: Tensor = sd) -> Tensor:
