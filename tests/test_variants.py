@@ -1,10 +1,9 @@
-import copy
 import os
 
 import pytest
 
-from whatwhere.config.files import from_command_line
-from whatwhere.config.load import load
+from whatwhere.config.files import from_command_line, merge, read
+from whatwhere.config.load import DEFAULTS, load
 from whatwhere.config.resolve import EXPERIMENT, resolve
 from whatwhere.errors import UserError
 
@@ -171,7 +170,7 @@ def test_what_a_module_is_given_extends_the_files_but_a_merge_of_them_does_not(t
     training = alone.config["models"]["cnn_gaussian"]["training"]
     assert (training["max_epochs"], "max_steps" in training) == (3, False)
 
-    merged = copy.deepcopy(load([]).written)
+    merged = merge(*map(read, DEFAULTS))
     merged["run"] = "mine"
     merged["models"]["cnn_gaussian"]["training"]["max_epochs"] = 3
     assert "max_steps" in merged["models"]["cnn_gaussian"]["training"]

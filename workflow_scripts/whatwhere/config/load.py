@@ -21,14 +21,11 @@ class Loaded:
     ----------
     config
         Resolved and valid.
-    written
-        Merged, as it was written.
     sources
         Name and content of what was merged, in order, for messages.
     """
 
     config: Config
-    written: Config
     sources: Sources
 
 
@@ -60,7 +57,7 @@ def load(
     for content in (*files.values(), _beyond(given or {}, list(files.values())), typed):
         written = merge(written, content)
     sources = [*files.items(), *([("--config", typed)] if typed else [])]
-    return Loaded(validate(written, sources), written, sources)
+    return Loaded(validate(written, sources), sources)
 
 
 def _beyond(given: Config, contents: Sequence[Any]) -> Config:

@@ -53,10 +53,6 @@ class Localization:
         (neuron,) log Bayes factor of a receptive field against none.
     deviation
         Sd of the output of a neuron's deviation from the kernel, in sd of a response.
-    bound
-        Lower bound on the log evidence of the whole population, nats; at most 0: not identifiable.
-    n_iterations, converged
-        Number of iterations of the best start, and whether the tolerance was reached.
     """
 
     kernels: np.ndarray
@@ -64,9 +60,6 @@ class Localization:
     amplitude: np.ndarray
     evidence: np.ndarray
     deviation: float
-    bound: float
-    n_iterations: int
-    converged: bool
 
 
 def _start(kernels: np.ndarray, prior: KernelPrior) -> Population:
@@ -232,5 +225,4 @@ def _result(spectra: StaSpectra, best: Iterations, prior: KernelPrior) -> Locali
     )
     unit = np.divide(kernels, scale[:, None], out=np.zeros_like(kernels), where=scale[:, None] != 0)
     unit = unit.reshape(-1, prior.patch, prior.patch)
-    found = (unit, posterior, amplitude, evidence, deviation)
-    return Localization(*found, best.bound, best.n_iterations, best.converged)
+    return Localization(unit, posterior, amplitude, evidence, deviation)

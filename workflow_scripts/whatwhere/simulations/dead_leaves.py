@@ -17,7 +17,6 @@ The photographs are the 1,200 of Cowley et al. 2023, the filters are oriented.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -101,26 +100,9 @@ def _paint(channels: int, size: tuple[int, int], rng: np.random.Generator) -> np
     return np.ascontiguousarray(images.swapaxes(0, 1))
 
 
-@dataclass(frozen=True)
-class Shown:
-    """Images that are shown to a simulated population.
-
-    Attributes
-    ----------
-    images
-        (image, channel, y, x) float32: of every repetition training, then validation, then test images.
-    standardize
-        Standardization to mean 0 and variance 1.
-    calibration
-        (image, channel, y, x) standardized images of their own random stream.
-    """
-
-    images: np.ndarray
-    standardize: Standardizer
-    calibration: np.ndarray
-
-
-def show(design: Design, channels: int, size: tuple[int, int], seeds: list[np.random.SeedSequence]) -> Shown:
+def show(
+    design: Design, channels: int, size: tuple[int, int], seeds: list[np.random.SeedSequence]
+) -> tuple[np.ndarray, Standardizer, np.ndarray]:
     """Draws all images of a dataset.
 
     Parameters
@@ -131,6 +113,11 @@ def show(design: Design, channels: int, size: tuple[int, int], seeds: list[np.ra
         As for :func:`dead_leaves`.
     seeds
         Random streams of the images for calibration, training, validation and test.
+
+    Returns
+    -------
+    Images (image, channel, y, x) float32, of every repetition training, then validation, then test images;
+    their standardization to mean 0 and variance 1; and standardized images for calibration.
     """
     calibration = np.concatenate(list(dead_leaves(N_CALIBRATION, channels, size, seeds[0])))
     standardize = standardizer(calibration, "global")
@@ -142,4 +129,4 @@ def show(design: Design, channels: int, size: tuple[int, int], seeds: list[np.ra
             for block in dead_leaves(count, channels, size, seed):
                 images[start : start + len(block)] = block
                 start += len(block)
-    return Shown(images, standardize, standardize(calibration))
+    return images, standardize, standardize(calibration)

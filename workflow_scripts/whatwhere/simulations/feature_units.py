@@ -117,15 +117,17 @@ def simulate(
         If weights cannot be had, or a neuron never responds.
     """
     type_seed, location_seed, noise_seed, *image_seeds = design.streams(7)
-    shown = show(design, 3 if color == "rgb" else 1, (image_size, image_size), image_seeds)
+    images, standardize, calibration = show(
+        design, 3 if color == "rgb" else 1, (image_size, image_size), image_seeds
+    )
     space: V1Bank | VGG19
     if feature_space["name"] == "v1":
-        space = V1Bank(n_types, shown.calibration, type_seed)
+        space = V1Bank(n_types, calibration, type_seed)
     else:
         weights = fetch_weights(feature_space["weights"], feature_space["sha256"], downloads)
-        space = VGG19(weights, feature_space["layer"], n_types, shown.calibration, type_seed)
+        space = VGG19(weights, feature_space["layer"], n_types, calibration, type_seed)
     cell_type, location = _units(n_types, n_neurons // n_types, image_size - 2 * MARGIN, location_seed)
-    rates = unit_responses(space, shown.images, shown.standardize, cell_type, location)
+    rates = unit_responses(space, images, standardize, cell_type, location)
     fitted = np.isin(design.split(), (TRAIN, VALIDATION))
     noisy = fitted.any(0)
     mean = rates[noisy].mean(0, dtype=np.float64)
@@ -142,7 +144,7 @@ def simulate(
         responses[fold] = add_noise(rates[fold], np.random.default_rng(child))
     return design.dataset(
         {
-            "images": shown.images,
+            "images": images,
             "responses": responses[None],
             "rates": rates,
             "location": centers(location, space.receptive_field),

@@ -180,8 +180,8 @@ def simulate(
     """
     type_seed, cell_seed, *image_seeds, once_seed, repeated_seed = design.streams(8)
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    shown = show(design, 1, (height, width), image_seeds)
-    types = cell_types(n_simple_types, n_complex_types, patch, shown.calibration, type_seed)
+    images, standardize, calibration = show(design, 1, (height, width), image_seeds)
+    types = cell_types(n_simple_types, n_complex_types, patch, calibration, type_seed)
 
     rng = np.random.default_rng(cell_seed)
     cell_type = np.sort(np.arange(n_neurons) % len(types.filters))
@@ -189,7 +189,7 @@ def simulate(
     spontaneous = rng.uniform(*SPONTANEOUS, n_neurons)
     counts = mean_count * np.exp(MEAN_COUNT_SPREAD * rng.standard_normal(n_neurons))
 
-    rates = relative_rates(types, cell_type, corner, spontaneous, shown.images, shown.standardize)
+    rates = relative_rates(types, cell_type, corner, spontaneous, images, standardize)
     rates *= counts.astype(np.float32)
     responses = np.full((n_repeats, *rates.shape), np.nan, np.float32)
     spikes = (seed.spawn(design.repetitions) for seed in (once_seed, repeated_seed))
@@ -201,7 +201,7 @@ def simulate(
     kinds = f"{n_simple_types} types of simple and {n_complex_types} of complex cells"
     return design.dataset(
         {
-            "images": shown.images,
+            "images": images,
             "responses": responses,
             "rates": rates,
             "location": corner + patch // 2,
