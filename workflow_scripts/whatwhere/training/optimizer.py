@@ -1,6 +1,5 @@
 """Adam as training uses it: changed in place, so that a step recorded on a GPU can be replayed."""
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,24 +10,16 @@ from torch import Tensor
 from whatwhere.models.base import Model
 from whatwhere.models.spec import Schedule
 
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 Moments = dict[int, dict[str, Tensor]]
 """Moving averages and number of steps by parameter, counted over all groups."""
 
 
 @dataclass
 class Group:
-    """Parameters that share their learning rate and weight decay.
+    """Parameters that share their weight decay and learning rate, ``relative`` times that of others.
 
-    Attributes
-    ----------
-    parameters
-        What is trained.
-    rate
-        Learning rate; a tensor on a GPU, because nothing else can change when a recorded step is replayed.
-    relative
-        How many times the rate of all other parameters the rate is.
-    decay
-        Weight decay.
+    The rate is a tensor on a GPU, because nothing else can change when a recorded step is replayed.
     """
 
     parameters: list[torch.nn.Parameter]
@@ -59,22 +50,24 @@ class Adam:
     @torch.no_grad()
     def step(self) -> None:
         """Moves every parameter that has a gradient."""
-        index = itertools.count()
+        first = 0
         for group in self.groups:
-            moved = [(next(index), parameter) for parameter in group.parameters]
-            moved = [(number, parameter) for number, parameter in moved if parameter.grad is not None]
-            for number, parameter in moved:
+            moved = {n: p for n, p in enumerate(group.parameters, first) if p.grad is not None}
+            first += len(group.parameters)
+            for number in moved:
                 if number not in self.moments:
-                    self.moments[number] = _at_start(parameter)
-            moments = [self.moments[number] for number, _ in moved]
+                    self.moments[number] = _at_start(moved[number])
+            moments = [self.moments[number] for number in moved]
             if moved:
-                torch._foreach_add_([one["step"] for one in moments], 1)
+                steps, means, squares = ([one[name] for one in moments] for name in MOMENTS)
+                torch._foreach_add_(steps, 1)
                 self._kernel(
-                    [parameter for _, parameter in moved],
-                    [parameter.grad for _, parameter in moved],
-                    *([one[name] for one in moments] for name in ("exp_avg", "exp_avg_sq")),
+                    list(moved.values()),
+                    [parameter.grad for parameter in moved.values()],
+                    means,
+                    squares,
                     [],
-                    [one["step"] for one in moments],
+                    steps,
                     lr=group.rate,
                     beta1=0.9,
                     beta2=0.999,
@@ -118,11 +111,8 @@ class Adam:
 
 
 def _at_start(parameter: Tensor) -> dict[str, Tensor]:
-    return {
-        "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
-        "exp_avg": torch.zeros_like(parameter),
-        "exp_avg_sq": torch.zeros_like(parameter),
-    }
+    start = torch.zeros((), device=parameter.device), torch.zeros_like(parameter), torch.zeros_like(parameter)
+    return dict(zip(MOMENTS, start, strict=True))
 
 
 def new_optimizer(encoder: Model, config: Schedule) -> Adam:
