@@ -10,7 +10,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from whatwhere.config.files import Config, read
-from whatwhere.config.library import MODELS
+from whatwhere.config.load import MODELS
 from whatwhere.config.model_checks import check_size
 from whatwhere.config.traits import traits_of
 from whatwhere.cost import Size, seconds_of_fits

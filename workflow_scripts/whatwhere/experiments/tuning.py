@@ -47,7 +47,6 @@ def orientation_tuning(
     *,
     orientations: Sequence[float] = tuple(range(0, 180, 15)),
     frequencies: Sequence[float] = (0.04, 0.06, 0.08, 0.12, 0.16, 0.24),
-    contrast: float = 1.0,
 ) -> pd.DataFrame:
     """Orientation and frequency that neurons prefer, and how selective they are, from gratings of full size.
 
@@ -63,8 +62,6 @@ def orientation_tuning(
         In degrees, evenly spread over 180.
     frequencies
         In cycles per pixel.
-    contrast
-        As for :func:`whatwhere.experiments.stimuli.gratings`.
 
     Returns
     -------
@@ -88,7 +85,6 @@ def orientation_tuning(
         orientations=orientations,
         frequencies=frequencies,
         phases=PHASES.tolist(),
-        contrast=contrast,
     )
     evoked = _evoked(fitted, shown).reshape(n, len(frequencies), len(PHASES), -1)
     mean, harmonic = _harmonics(evoked)  # (orientation, frequency, neuron)
@@ -119,7 +115,6 @@ def size_tuning(
     *,
     diameters: Sequence[float],
     preferred: pd.DataFrame,
-    contrast: float = 1.0,
 ) -> pd.DataFrame:
     """Response of neurons to gratings of several sizes where they look.
 
@@ -131,8 +126,6 @@ def size_tuning(
         In pixels.
     preferred
         Of :func:`orientation_tuning`: every neuron sees gratings of its own orientation and frequency.
-    contrast
-        As for :func:`whatwhere.experiments.stimuli.gratings`.
 
     Returns
     -------
@@ -152,7 +145,6 @@ def size_tuning(
                 phases=PHASES.tolist(),
                 diameters=sizes,
                 center=(float(center[0]), float(center[1])),
-                contrast=contrast,
             )
             evoked = _evoked(fitted, shown)[:, [index]].reshape(len(PHASES), len(sizes), 1)
             mean, harmonic = _harmonics(evoked.swapaxes(0, 1))

@@ -14,6 +14,7 @@ from whatwhere.localization.mixture import (
     Iterations,
     Neurons,
     Population,
+    Search,
     StaSpectra,
     iterate,
     update_neurons,
@@ -127,20 +128,6 @@ def _clustered_kernels(
     return (centers @ directions.T).reshape(n_kernels, prior.patch, prior.patch)
 
 
-@dataclass(frozen=True)
-class Search:
-    """Starts and convergence of the inference."""
-
-    random_starts: int = 4
-    """Samples of the prior beside the fixed kernels; with several kernels, the number of k-means starts."""
-    max_iterations: int = 200
-    """Largest number of iterations of a start."""
-    tolerance: float = 1e-3
-    """Growth of the bound in nats per neuron below which iterations stop."""
-    seed: int = 0
-    """Seed of random starts and k-means."""
-
-
 def localize(
     spectra: StaSpectra, prior: KernelPrior, n_kernels: list[int], search: Search
 ) -> list[Localization]:
@@ -168,11 +155,11 @@ def _best(spectra: StaSpectra, starts: list[Population], prior: KernelPrior, sea
     some = spectra.subset(_EXPLORED)
 
     def iterated(data: StaSpectra, start: Population, temperatures: np.ndarray) -> Iterations:
-        found = iterate(data, start, prior, temperatures, search.max_iterations, search.tolerance)
+        found = iterate(data, start, prior, temperatures, search)
         middle = _recenter(found.population, prior)
         if middle is None:
             return found
-        shifted = iterate(data, middle, prior, np.ones(0), search.max_iterations, search.tolerance)
+        shifted = iterate(data, middle, prior, np.ones(0), search)
         return max(found, shifted, key=lambda r: r.bound)
 
     explored = sorted((iterated(some, start, _TEMPERATURES) for start in starts), key=lambda r: -r.bound)
