@@ -7,8 +7,14 @@ import pandas as pd
 import pytest
 
 from whatwhere.errors import UserError
-from whatwhere.experiments.stimuli import Canvas, gratings
-from whatwhere.experiments.tuning import orientation_tuning, preferred_sizes, size_tuning, tuning
+from whatwhere.experiments.tuning import (
+    Canvas,
+    gratings,
+    orientation_tuning,
+    preferred_sizes,
+    size_tuning,
+    tuning,
+)
 from whatwhere.fitted.image_space import ImageSpace
 from whatwhere.simulations.v1_cells import gabor
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from whatwhere.config.files import Config
-from whatwhere.config.resolve import STAGES
 from whatwhere.config.schema import Sources, fail
 from whatwhere.config.traits import traits_of
 
@@ -111,14 +110,7 @@ def _mistakes(definition: Config) -> Mistakes:
 
 def _mistakes_of_training(definition: Config) -> Mistakes:
     training, path = definition["training"], ("training",)
-    cycle = training.get("schedule") == "one_cycle"
-    for key in STAGES:
-        if cycle and key in training:
-            message = "belongs to learning-rate stages: leave it out with 'schedule: one_cycle'"
-            yield (*path, key), message
-        if not cycle and key not in training:
-            yield path, f"key '{key}' is missing"
-    if definition.get("refit") and not cycle:
+    if definition.get("refit") and training.get("schedule") != "one_cycle":
         yield (
             ("refit",),
             "stages end by validation, which a second fit to all images has not: set 'schedule: one_cycle'",
