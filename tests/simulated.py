@@ -25,7 +25,6 @@ DEFINITIONS = {
         "n_neurons": 12,
         "color": "rgb",
         "image_size": 20,
-        "downloads": None,
     },
 }
 

@@ -156,7 +156,7 @@ def recording():
 
 
 FEATURES = {"datasets": ["four_features"]}
-VGG = {"name": "vgg19", "layer": "conv2_2", "weights": "vgg19.pth", "sha256": "0" * 64}
+VGG = {"name": "vgg19", "layer": "conv2_2", "weights": "vgg19.pth"}
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,10 @@ from whatwhere.logs import logged
 from whatwhere.simulations.design import Design
 
 
-def main(name: str, definition: dict[str, Any], downloads: str | Path, output: str | Path) -> None:
+def main(name: str, definition: dict[str, Any], output: str | Path) -> None:
     """Simulates the dataset ``name`` of the configuration and writes it to ``output``."""
     design, keys = Design.of(name, definition)
-    kind = kind_of(definition)
-    given = {"downloads": Path(downloads)} if kind.fetches else {}
-    dataset = kind.load_module().simulate(design, **keys, **given)
+    dataset = kind_of(definition).load_module().simulate(design, **keys)
     check(dataset, f"datasets.{name}")
     write_dataset(dataset, output)
 
@@ -24,6 +22,5 @@ if __name__ == "__main__":
         main(
             name=snakemake.wildcards.dataset,
             definition=snakemake.params.definition,
-            downloads=snakemake.params.downloads,
             output=snakemake.output.dataset,
         )

@@ -21,7 +21,7 @@ from whatwhere.simulations.dead_leaves import SOURCE, show
 from whatwhere.simulations.design import Design
 from whatwhere.simulations.difference_of_gaussians import add_noise
 from whatwhere.simulations.v1_bank import V1Bank
-from whatwhere.simulations.vgg19 import VGG19, fetch_weights
+from whatwhere.simulations.vgg19 import VGG19
 from whatwhere.standardize import Standardizer
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,6 @@ def simulate(
     color: str,
     image_size: int,
     normalize: str,
-    downloads: Path,
 ) -> xr.Dataset:
     """Simulates neurons with a mean rate of 0.1 over training and validation images (section F.1).
 
@@ -99,7 +98,7 @@ def simulate(
         Images, splits and seed.
     feature_space
         ``name``: v1 (:mod:`whatwhere.simulations.v1_bank`), or vgg19 (:mod:`whatwhere.simulations.vgg19`)
-        with ``layer``, ``weights`` and ``sha256``.
+        with ``layer`` and ``weights``.
     n_types
         Number of feature maps.
     n_neurons
@@ -108,13 +107,11 @@ def simulate(
         Color of the images, grey or rgb; height and width, px.
     normalize
         Attribute of the dataset: standardization of the images in fits.
-    downloads
-        Folder that keeps downloaded weights.
 
     Raises
     ------
     UserError
-        If weights cannot be had, or a neuron never responds.
+        If weights cannot be read, or a neuron never responds.
     """
     type_seed, location_seed, noise_seed, *image_seeds = design.streams(7)
     images, standardize, calibration = show(
@@ -124,7 +121,7 @@ def simulate(
     if feature_space["name"] == "v1":
         space = V1Bank(n_types, calibration, type_seed)
     else:
-        weights = fetch_weights(feature_space["weights"], feature_space["sha256"], downloads)
+        weights = Path(feature_space["weights"])
         space = VGG19(weights, feature_space["layer"], n_types, calibration, type_seed)
     cell_type, location = _units(n_types, n_neurons // n_types, image_size - 2 * MARGIN, location_seed)
     rates = unit_responses(space, images, standardize, cell_type, location)
