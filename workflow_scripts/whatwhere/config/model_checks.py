@@ -1,30 +1,23 @@
 """Checks of models beyond their schema: lengths that fit together, names that exist, sizes that fit."""
 
+import itertools
 from collections.abc import Iterator
 
 from whatwhere.config.files import Config
-from whatwhere.config.schema import Sources, fail
+from whatwhere.config.schema import Sources, fail, undefined
 from whatwhere.config.traits import traits_of
 
 Path = tuple[str | int, ...]
 Mistakes = Iterator[tuple[Path, str]]
-"""Place of a mistake inside the model and message; only the first mistake is asked for."""
+"""Place of a mistake, inside of the model in this module, and message; the first mistake is shown."""
 
 
 def check_model(config: Config, name: str, sources: Sources) -> None:
     """Refuses a model that contradicts itself or names an undefined model; errors as in ``validate``."""
     models, definition = config["models"], config["models"][name]
-    _refuse(_mistakes(definition), name, sources)
-    _refuse(_mistakes_of_localizer(models, definition), name, sources)
-    for position, member in enumerate(definition.get("members", [])):
-        path = ("models", name, "members", position)
-        if member not in models:
-            defined = ", ".join(sorted(models))
-            raise fail(path, f"'{member}' is not defined under 'models'; defined are {defined}", sources)
-        if traits_of(models[member]).rule == "fit_ensemble":
-            raise fail(path, f"'{member}' is an ensemble: name its members", sources)
-    if "core_from" in definition:
-        _refuse(_mistakes_of_core_from(config, name), name, sources)
+    checks = [_mistakes(definition), _mistakes_of_localizer(models, definition)]
+    checks += [_mistakes_of_members(models, definition), _mistakes_of_core_from(config, name)]
+    _refuse(itertools.chain(*checks), name, sources)
 
 
 def check_size(config: Config, model: str, image: int, n_neurons: int, sources: Sources) -> None:
@@ -108,6 +101,14 @@ def _mistakes(definition: Config) -> Mistakes:
         yield ("feature_bank",), "a model that is given its kernels cannot stand on a feature bank"
 
 
+def _mistakes_of_members(models: Config, definition: Config) -> Mistakes:
+    for position, member in enumerate(definition.get("members", [])):
+        if member not in models:
+            yield ("members", position), undefined(member, "models", models)
+        elif traits_of(models[member]).rule == "fit_ensemble":
+            yield ("members", position), f"'{member}' is an ensemble: name its members"
+
+
 def _mistakes_of_training(definition: Config) -> Mistakes:
     training, path = definition["training"], ("training",)
     if definition.get("refit") and training.get("schedule") != "one_cycle":
@@ -171,6 +172,8 @@ def _mistakes_of_localizer(models: Config, definition: Config) -> Mistakes:
 def _mistakes_of_core_from(config: Config, name: str) -> Mistakes:
     """Mistakes of a core that is taken from a network: the network is fitted, with the same seeds."""
     models, definition = config["models"], config["models"][name]
+    if "core_from" not in definition:
+        return
     path, source = ("core_from",), definition["core_from"]
     if ("model" in source) == ("file" in source):
         yield path, "name either a model of this run or a file of another"

@@ -121,9 +121,8 @@ def fit_localized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
     """
     # Inference needs large parts of scipy, which other families do not.
     from whatwhere.localization.inference import Search, localize
-    from whatwhere.localization.kernel_prior import KernelPrior
+    from whatwhere.localization.kernel_prior import KernelPrior, StimulusCovariance
     from whatwhere.localization.mixture import StaSpectra
-    from whatwhere.localization.stimulus import StimulusCovariance
 
     definition, counts = spec.definition, [int(setting["n_kernels"]) for setting in spec.settings]
     patch = definition["kernel"]

@@ -22,8 +22,6 @@ LAYERS = {"conv1_1": 0, "conv1_2": 2, "conv2_1": 5, "conv2_2": 7}
 RECEPTIVE_FIELDS = {"conv1_1": 3, "conv1_2": 5, "conv2_1": 10, "conv2_2": 14}
 """Height and width, px."""
 
-_SHAPES = {"conv1_1": (64, 3), "conv1_2": (64, 64), "conv2_1": (128, 64), "conv2_2": (128, 128)}
-
 
 class VGG19:
     """Random feature maps of one layer, after its rectification.
@@ -77,15 +75,10 @@ def _read(path: Path, last: str) -> dict[str, tuple[Tensor, Tensor]]:
     try:
         # Mapped, so that of half a gigabyte only the first layers are read.
         state = torch.load(path, weights_only=True, map_location="cpu", mmap=zipfile.is_zipfile(path))
-        layers = {
+        return {
             name: (state[f"features.{position}.weight"], state[f"features.{position}.bias"])
             for name, position in LAYERS.items()
             if position <= LAYERS[last]
         }
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError) as error:
         raise UserError(f"{path}: {error}: use torchvision's checkpoint of VGG-19") from error
-    for name, (kernel, bias) in layers.items():
-        expected = (*_SHAPES[name], 3, 3)
-        if kernel.shape != expected or bias.shape != expected[:1]:
-            raise UserError(f"{path}: {name} has shape {tuple(kernel.shape)}, expected {expected}")
-    return layers
