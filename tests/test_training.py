@@ -191,7 +191,7 @@ def test_optimization_gives_the_bytes_of_torch_s_optimizer(decoupled):
     start = [torch.randn(size, generator=generator) for size in ((3, 4), (5,), (2,))]
     mine, theirs = ([torch.nn.Parameter(value.clone()) for value in start] for _ in range(2))
     decay = 0.5 if decoupled else 0.0
-    optimizer = Adam([Group(mine[:2], 0.1, decay=decay), Group(mine[2:], 0.01)], decoupled)
+    optimizer = Adam([Group(mine[:2], 0.1, decay=decay), Group(mine[2:], 0.01)])
     groups = [{"params": theirs[:2], "weight_decay": decay}, {"params": theirs[2:], "lr": 0.01}]
     theirs_of = torch.optim.AdamW if decoupled else torch.optim.Adam
     expected = theirs_of(groups, lr=0.1, weight_decay=0.0, fused=True)

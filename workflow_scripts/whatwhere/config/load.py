@@ -2,9 +2,8 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from whatwhere.config.files import FOLDER, Config, from_command_line, merge, read
 from whatwhere.config.model_checks import check_model
@@ -20,17 +19,8 @@ DEFAULTS = (MODELS, FOLDER / "config.yaml")
 """The library of settings, datasets and models, and the quick run: every other configuration extends both."""
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A configuration that may run.
-
-    Attributes
-    ----------
-    config
-        Resolved and valid.
-    sources
-        Name and content of what was merged, in order, for messages.
-    """
+class Loaded(NamedTuple):
+    """A resolved, valid configuration, and name and content of what was merged, in order, for messages."""
 
     config: Config
     sources: Sources

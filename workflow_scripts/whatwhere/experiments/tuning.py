@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -59,17 +60,8 @@ class Canvas:
         return down, right
 
 
-@dataclass(frozen=True)
-class Stimuli:
-    """Images and what they show.
-
-    Attributes
-    ----------
-    images
-        (image, channel, y, x), float32.
-    parameters
-        One row per image.
-    """
+class Stimuli(NamedTuple):
+    """Images (image, channel, y, x), float32, and the parameters of what they show, one row per image."""
 
     images: np.ndarray
     parameters: pd.DataFrame

@@ -13,6 +13,7 @@ from whatwhere.models.spec import Schedule
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 Moments = dict[int, dict[str, Tensor]]
 """Moving averages and number of steps by parameter, counted over all groups."""
+_KERNEL: Callable[..., None] = torch._fused_adamw_
 
 
 @dataclass
@@ -29,23 +30,15 @@ class Group:
 
 
 class Adam:
-    """Adam (Kingma & Ba 2015), or AdamW (Loshchilov & Hutter 2019), by the fused kernels of torch.
+    """AdamW (Loshchilov & Hutter 2019), without weight decay Adam (Kingma & Ba 2015), by a kernel of torch.
 
-    Gives the bytes of ``torch.optim.Adam(fused=True)``, whose first step imports the compiler of torch: 800
+    Gives the bytes of ``torch.optim.AdamW(fused=True)``, whose first step imports the compiler of torch: 800
     modules, which take as long to import as torch.
-
-    Parameters
-    ----------
-    groups
-        All parameters.
-    decoupled
-        Whether weights decay apart from the gradient, as in AdamW.
     """
 
-    def __init__(self, groups: list[Group], decoupled: bool) -> None:
+    def __init__(self, groups: list[Group]) -> None:
         self.groups = groups
         self.moments: Moments = {}
-        self._kernel: Callable[..., None] = torch._fused_adamw_ if decoupled else torch._fused_adam_
 
     @torch.no_grad()
     def step(self) -> None:
@@ -61,7 +54,7 @@ class Adam:
             if moved:
                 steps, means, squares = ([one[name] for one in moments] for name in MOMENTS)
                 torch._foreach_add_(steps, 1)
-                self._kernel(
+                _KERNEL(
                     list(moved.values()),
                     [parameter.grad for parameter in moved.values()],
                     means,
@@ -116,7 +109,7 @@ def _at_start(parameter: Tensor) -> dict[str, Tensor]:
 
 
 def new_optimizer(encoder: Model, config: Schedule) -> Adam:
-    """Adam, or AdamW that decays what :meth:`Model.decayed` names."""
+    """Optimizer that decays what :meth:`Model.decayed` names."""
     trainable = [p for p in encoder.parameters() if p.requires_grad]
     transferred, relative = encoder.transferred()
     slower = [p for p in transferred if p.requires_grad]
@@ -126,13 +119,11 @@ def new_optimizer(encoder: Model, config: Schedule) -> Adam:
         return torch.tensor(value, device=device) if device.type == "cuda" else value
 
     peak = config.learning_rate
-    if config.weight_decay is None and not slower:
-        return Adam([Group(trainable, lasting(peak))], decoupled=False)
-    decayed = [p for p in encoder.decayed() if p.requires_grad]
+    decayed = [p for p in encoder.decayed() if p.requires_grad and config.weight_decay]
     others = [p for p in trainable if all(p is not one for one in [*decayed, *slower])]
     groups = [
         Group(decayed, lasting(peak), decay=config.weight_decay or 0.0),
         Group(others, lasting(peak)),
         Group(slower, lasting(relative * peak), relative),
     ]
-    return Adam([group for group in groups if group.parameters], decoupled=True)
+    return Adam([group for group in groups if group.parameters])
