@@ -137,9 +137,9 @@ def _mistakes_of_localizer(models: Config, definition: Config) -> Mistakes:
         ("readout", "mask_start", "position"): mask_start.get("position"),
         ("readout", "position"): readout.get("position"),
         ("readout", "feature_start", "mean"): readout.get("feature_start", {}).get("mean"),
-        ("cores",): "posterior"
-        if any("kernel_start" in core for core in definition.get("cores", []))
-        else None,
+        ("cores",): next(
+            (c["kernel_start"] for c in definition.get("cores", []) if "kernel_start" in c), None
+        ),
     }
     if mask_start.get("height") == "amplitude" and mask_start["position"] != "posterior":
         yield ("readout", "mask_start", "height"), "amplitude needs 'position: posterior'"
@@ -162,11 +162,9 @@ def _mistakes_of_localizer(models: Config, definition: Config) -> Mistakes:
             message = "kernel_start: posterior is for single layers of the same number of channels"
             yield (*path, "channels"), message
         if core["channels"][0] not in counts:
-            message = f"{core['channels'][0]} is not among the n_kernels of '{name}'"
-            yield (*path, "channels", 0), message
+            yield (*path, "channels", 0), f"{core['channels'][0]} is not among the n_kernels of '{name}'"
         if core["kernels"][0] != localizer["kernel"]:
-            message = f"{core['kernels'][0]} px, but '{name}' has {localizer['kernel']} px"
-            yield (*path, "kernels", 0), message
+            yield (*path, "kernels", 0), f"{core['kernels'][0]} px, but '{name}' has {localizer['kernel']} px"
 
 
 def _mistakes_of_core_from(config: Config, name: str) -> Mistakes:

@@ -79,8 +79,7 @@ def _dataset_problems(config: Config, name: str) -> Mistakes:
             yield (*path, "patch"), message
     for position, recording in enumerate(definition.get("recordings", [])):
         if not is_recording(config["datasets"].get(recording)):
-            message = f"'{recording}' is no recorded dataset of this config"
-            yield (*path, "recordings", position), message
+            yield (*path, "recordings", position), f"'{recording}' is no recorded dataset of this config"
 
 
 def _experiment_problems(config: Config, index: int) -> Mistakes:

@@ -278,15 +278,7 @@ def preferred_sizes(curves: pd.DataFrame) -> pd.DataFrame:
     that no stimulus excites.
     """
     table = curves.pivot(index="neuron", columns="diameter", values="response")
-    responses = table.to_numpy()
-    largest = np.nanmax(np.nan_to_num(responses, nan=-np.inf), axis=1)
-    excited = np.isfinite(largest) & (largest > 0)
-    enough = (responses >= NEARLY * largest[:, None]).argmax(1)
-    scale = np.where(excited, largest, 1.0)
-    return pd.DataFrame(
-        {
-            "neuron": table.index,
-            "diameter": np.where(excited, table.columns.to_numpy(float)[enough], np.nan),
-            "suppression": np.where(excited, 1 - responses[:, -1] / scale, np.nan),
-        }
-    )
+    largest = table.max(axis=1)
+    preferred = table.ge(NEARLY * largest, axis=0).idxmax(axis=1)
+    sizes = pd.DataFrame({"diameter": preferred, "suppression": 1 - table.iloc[:, -1] / largest})
+    return sizes.where(largest > 0).reset_index()

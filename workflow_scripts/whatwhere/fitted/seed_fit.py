@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -253,21 +253,11 @@ def _unit(masks: np.ndarray) -> np.ndarray:
     return masks * (barcodes.mask_signs(masks) / np.maximum(size, 1e-12))[:, None, None]
 
 
-@dataclass(frozen=True)
-class SelectedFit:
-    """The fits that one selection rule selected for one seed of a condition.
+class SelectedFit(NamedTuple):
+    """The fits that one selection rule selected for one seed of a condition, such as ``n100-d4096``.
 
-    Attributes
-    ----------
-    fit
-        The fits of the seed.
-    condition
-        Folder of the condition, such as ``n100-d4096`` or ``nall-dall``.
-    rule
-        Name of the selection rule.
-    converged, at_edge
-        (neuron,) whether training of the selected setting converged, and whether one of its penalties lies
-        at the edge of its grid.
+    ``converged`` and ``at_edge`` (neuron,) tell whether training of the selected setting converged, and
+    whether one of its penalties lies at the edge of its grid.
     """
 
     fit: SeedFit

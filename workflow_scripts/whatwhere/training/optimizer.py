@@ -28,6 +28,10 @@ class Group:
     relative: float = 1.0
     decay: float = 0.0
 
+    def set_rate(self, rate: float) -> None:
+        """Sets the learning rate, in place on a GPU."""
+        self.rate = self.rate.fill_(rate) if isinstance(self.rate, Tensor) else rate
+
 
 class Adam:
     """AdamW (Loshchilov & Hutter 2019), without weight decay Adam (Kingma & Ba 2015), by a kernel of torch.
@@ -73,20 +77,13 @@ class Adam:
     def set_rate(self, rate: float) -> None:
         """Sets the learning rate; parameters that learn more slowly get their share of the rate."""
         for group in self.groups:
-            value = rate * group.relative
-            if isinstance(group.rate, Tensor):
-                group.rate.fill_(value)
-            else:
-                group.rate = value
+            group.set_rate(rate * group.relative)
 
     def put_back(self, moments: Moments) -> None:
         """Sets moments and numbers of steps to earlier values; without values to zero, as at the start."""
         for index, values in self.moments.items():
             for name, value in values.items():
-                if moments:
-                    value.copy_(moments[index][name])
-                else:
-                    value.zero_()
+                value.copy_(moments[index][name] if moments else torch.zeros_like(value))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that changes, for a checkpoint."""
@@ -100,7 +97,7 @@ class Adam:
             for index, values in state["moments"].items()
         }
         for group, rate in zip(self.groups, state["rates"], strict=True):
-            group.rate = group.rate.fill_(rate) if isinstance(group.rate, Tensor) else rate
+            group.set_rate(rate)
 
 
 def _at_start(parameter: Tensor) -> dict[str, Tensor]:
