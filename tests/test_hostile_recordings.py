@@ -145,7 +145,7 @@ ARRAYS = {
     ),
     "unknown number of a split": (
         both(save("s.npy", np.full(40, 3)), put(splits_from="/s.npy")),
-        "must be 0",
+        "is given the split '3', expected train, validation, test or empty: say what it is",
     ),
     "an image in two splits": (
         both(
@@ -223,7 +223,10 @@ IMAGES_CASES = {
     "no table": (put(responses="/none.csv"), "none.csv: no such file"),
     "empty table": (table(""), "responses.csv: is empty"),
     "only a header": (table("image,a\n"), "responses.csv: is not a CSV table"),
-    "text for a response": (table("image,a,b,c,d\n" + ROWS.replace("1,2", "x,2", 1)), "line 2, column 'a'"),
+    "text for a response": (
+        table("image,a,b,c,d\n" + ROWS.replace("1,2", "x,2", 1)),
+        "'a': 'x' in line 2 is",
+    ),
     "infinite response in the table": (
         table("image,a,b,c,d\n" + ROWS.replace("1,2", "inf,2", 1)),
         "infinite",
@@ -293,7 +296,7 @@ SENSORIUM = {
     "fewer tiers": (store("meta/trials/tiers.npy", TIERS[:-1]), "or whole number for each"),
     "one tier for an image, another for its repeat": (
         store("meta/trials/tiers.npy", np.append(TIERS[:-1], "train")),
-        "trials 9 and 49 show one image",
+        "presentations 9 and 49 show one image",
     ),
     "no ids": (remove("meta/trials/frame_image_id.npy"), "frame_image_id.npy"),
     "fractional ids": (store("meta/trials/frame_image_id.npy", np.zeros(50)), "or whole number for each"),
@@ -308,7 +311,6 @@ SENSORIUM = {
     "a trial too many": (store("data/responses/50.npy", TRIALS[0, 0]), "trial 50 is too many"),
     "no responses of a trial": (remove("data/responses/7.npy"), "trial 7 is missing"),
     "no image of a trial": (remove("data/images/7.npy"), "trial 7 is missing"),
-    "a file without a number": (store("data/images/mean.npy", IMAGES[0][None]), "the number of a trial"),
     "a trial with fewer neurons": (store("data/responses/7.npy", np.ones(3)), "7.npy: has shape (3,)"),
     "an image of another size": (
         store("data/images/7.npy", np.ones((1, 9, 9))),

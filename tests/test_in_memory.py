@@ -57,9 +57,9 @@ def test_an_array_without_masked_values_keeps_its_type():
     ],
 )
 def test_labels_of_pandas_are_names(labels):
-    from whatwhere.recordings.labels import split_names
+    from whatwhere.recordings.labels import as_labels
 
-    assert split_names(as_array(labels, "split").values, "split").tolist() == ["train", "test"]
+    assert as_labels(as_array(labels, "split").values, "split").tolist() == ["train", "test"]
 
 
 def test_names_of_axes_are_kept():

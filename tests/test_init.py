@@ -1,7 +1,5 @@
 """Configurations that init writes: they load the planted pairs as they are, or ask for a key."""
 
-from datetime import UTC, datetime
-
 import h5py
 import numpy as np
 import pytest
@@ -16,9 +14,6 @@ from whatwhere.init import init
 ORDER = np.random.default_rng(8).permutation(40)
 SHOWN = np.random.default_rng(2).permutation(np.repeat(np.arange(40), 2))
 IMAGES, VALUES = pictures(), answers(pictures())
-REPEATS = np.where(
-    np.arange(3)[:, None, None] > np.arange(40)[:, None] % 3, np.nan, answers(pictures(), repeats=3)
-)
 
 
 @pytest.fixture(autouse=True)
@@ -48,13 +43,20 @@ def asked(folder, *files):
     return dict(line.strip().split(": ", 1) for line in lines[1:])
 
 
+def edited(folder, old, new):
+    """Checks the planted pairs of what init wrote, after an edit."""
+    path = folder / "mine.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    survives(load_config([path]).config["datasets"]["mine"], folder)
+
+
 @pytest.mark.parametrize(
     ("images", "responses", "layout", "responses_layout"),
     [
         (IMAGES, VALUES, ["image", "y", "x"], ["image", "neuron"]),
         (IMAGES.transpose(1, 2, 0), VALUES.T, ["y", "x", "image"], ["neuron", "image"]),
-        (IMAGES, REPEATS, ["image", "y", "x"], ["repeat", "image", "neuron"]),
-        (IMAGES, REPEATS.transpose(2, 1, 0), ["image", "y", "x"], ["neuron", "image", "repeat"]),
     ],
 )
 def test_arrays_with_one_reading_are_read_as_written(tmp_path, images, responses, layout, responses_layout):
@@ -64,7 +66,7 @@ def test_arrays_with_one_reading_are_read_as_written(tmp_path, images, responses
 
 
 @pytest.mark.parametrize(("kind", "base"), [("npy", 0), ("npy", 1), ("mat", 1), ("h5", 0)])
-def test_an_index_is_read_with_its_base(tmp_path, base, kind):
+def test_the_base_of_an_index_is_asked_for(tmp_path, base, kind):
     content = {"images": IMAGES, "resp": VALUES[SHOWN], "istim": SHOWN + base}
     if kind == "mat":
         savemat(tmp_path / "a.mat", content)
@@ -76,7 +78,8 @@ def test_an_index_is_read_with_its_base(tmp_path, base, kind):
         for name, values in content.items():
             np.save(tmp_path / f"{name}.npy", values)
     files = [f"{name}.npy" for name in content] if kind == "npy" else [f"a.{kind}"]
-    assert written(tmp_path, *files)["index_base"] == base
+    assert asked(tmp_path, *files) == {"index_base": "write one of 0 or 1"}
+    edited(tmp_path, "write one of 0 or 1", str(base))
 
 
 def test_shapes_with_several_readings_are_asked_for(tmp_path):
@@ -88,16 +91,15 @@ def test_shapes_with_several_readings_are_asked_for(tmp_path):
         init([str(tmp_path / "a.npz")], tmp_path / "mine.yaml")
 
 
-@pytest.mark.parametrize("form", ["img_{:02d}.png", "{:02d}"])
-def test_a_table_and_a_folder_of_pictures_are_read_as_written(tmp_path, form):
-    folder_of_pictures(tmp_path, [f"img_{number:02d}.png" for number in range(40)])
-    rows = [[form.format(i), place % 2, "ok", "grey", *VALUES[i]] for place, i in enumerate(ORDER)]
+def test_a_table_and_a_folder_of_pictures_are_read_as_written(tmp_path):
+    names = [f"img_{number:02d}.png" for number in range(40)]
+    folder_of_pictures(tmp_path, names)
+    rows = [[names[i], place % 2, "ok", "grey", *VALUES[i]] for place, i in enumerate(ORDER)]
     header = ["stimulus", "aborted", "comment", "group", *(f"unit_{n}" for n in range(5))]
     table(tmp_path, header, rows)
     definition = written(tmp_path, "pictures", "responses.csv")
     assert definition["neurons"] == ["unit_*"]
     assert definition["image_of_presentation"] == "stimulus"
-    assert definition.get("index_base") == (None if "img" in form else 0)
     assert "# ignored: [aborted, comment, group]" in (tmp_path / "mine.yaml").read_text()
 
 
@@ -107,10 +109,12 @@ def test_a_list_of_responses_is_refused(tmp_path):
         init([str(tmp_path / "a.npz")], tmp_path / "mine.yaml")
 
 
-def test_rows_without_names_ask_for_the_order_of_files(tmp_path):
+def test_columns_whose_names_do_not_tell_are_asked_for(tmp_path):
     folder_of_pictures(tmp_path, [f"{number}.png" for number in range(40)])
     table(tmp_path, list("abcde"), VALUES.tolist())
-    assert asked(tmp_path, "pictures", "responses.csv") == {"file_order": "write one of natural or sorted"}
+    columns = "write one of a or b or c or d or e"
+    expected = {"image_of_presentation": columns, "neurons": "write one of [a, b, c, d, e]"}
+    assert asked(tmp_path, "pictures", "responses.csv") == expected
 
 
 def test_a_table_of_one_row_per_neuron_is_refused(tmp_path):
@@ -121,25 +125,10 @@ def test_a_table_of_one_row_per_neuron_is_refused(tmp_path):
         init([str(tmp_path / "pictures"), str(tmp_path / "responses.csv")], tmp_path / "mine.yaml")
 
 
-@pytest.mark.filterwarnings("ignore")  # of pynwb about our short descriptions
-def test_a_session_in_nwb_is_read_as_written(tmp_path):
-    from pynwb import NWBHDF5IO, NWBFile
-    from pynwb.epoch import TimeIntervals
-    from pynwb.image import ImageSeries
-    from test_nwb import ONSETS, SHOWN, add_units
-
-    file = NWBFile("planted", "one", datetime(2020, 1, 1, tzinfo=UTC))
-    file.add_stimulus_template(ImageSeries(name="scenes", data=IMAGES, unit="n.a.", rate=1.0, format="raw"))
-    shown = TimeIntervals(name="shown", description="shown")
-    shown.add_column("frame", description="of scenes")
-    for number, onset in zip(SHOWN, ONSETS, strict=True):
-        shown.add_interval(start_time=onset, stop_time=onset + 0.25, frame=float(number))
-    file.add_time_intervals(shown)
-    add_units(file)
-    with NWBHDF5IO(str(tmp_path / "a.nwb"), "w") as stream:
-        stream.write(file)
-    definition = written(tmp_path, "a.nwb")
-    assert (definition["index_base"], definition["window"]) == (0, [0, 250])
+def test_a_session_in_nwb_asks_for_the_window(tmp_path):
+    with h5py.File(tmp_path / "a.nwb", "w"):
+        pass
+    assert asked(tmp_path, "a.nwb") == {"window": "write one of [0, 300] or [50, 250]"}
 
 
 def test_the_command_line_says_what_is_wrong_in_one_line(tmp_path, capsys, monkeypatch):

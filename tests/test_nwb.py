@@ -11,7 +11,6 @@ from planted import answers, pictures, survives
 from recording_files import IMAGE, SPLIT, refuse
 
 from whatwhere.recordings import load
-from whatwhere.recordings.nwb import list_objects, table_columns
 
 GAP = 0.5
 """Seconds from onset to onset."""
@@ -166,14 +165,6 @@ def test_the_layout_of_allen_natural_scenes(session, tmp_path):
     assert (wider > dataset["responses"].values).all()
 
 
-def test_what_a_file_offers_is_listed(session, tmp_path):
-    found = list_objects(tmp_path / "a.nwb")
-    assert found["images"] == ["stimulus/templates/natural_scenes", "stimulus/templates/scenes"]
-    assert found["presentations"] == [TABLE, "intervals/other_presentations", "stimulus/presentation/shown"]
-    assert found["responses"] == ["processing/ophys/DfOverF/deep", TRACES, "units"]
-    assert table_columns(tmp_path / "a.nwb", TABLE)[2:4] == ["frame", "words"]
-
-
 @pytest.mark.parametrize("how", ["as written", "turned", "turned with times"])
 def test_planes_are_averaged_in_the_window_also_if_stored_by_neuron(session, tmp_path, how):
     if "turned" in how:
@@ -241,6 +232,8 @@ def test_an_order_that_the_file_does_not_state_is_asked_for(session, tmp_path):
 def test_what_shows_no_image_is_stated(session, tmp_path, images, column, blanks):
     change(session, f"{TABLE}/frame", np.where(SHOWN == -1, 40.0, SHOWN))
     session |= {"images": images, "image_of_presentation": column}
+    if column == "picture":
+        del session["index_base"]
     refuse(session, tmp_path, "under blanks")
     survives(session | {"blanks": blanks}, tmp_path)
 
@@ -280,8 +273,9 @@ def test_columns_give_splits_groups_covariates_and_what_is_left_out(session, tmp
             {"index_base": 1, "image_of_presentation": "words", "blanks": ["grey"]},
             "do not count from 1: check datasets.mine.index_base",
         ),
+        ({"images": "scenes", "image_of_presentation": "picture"}, "in row 1 is not a number"),
         ({"splits_from": "tiers"}, "datasets.mine.splits_from: "),
-        ({"covariates": ["tier"]}, "holds text, expected numbers"),
+        ({"covariates": ["tier"]}, "column 'tier': 'train' in line 2 is not a number"),
         ({"leave_out": {"tier": ["none"]}}, "leave_out.tier: there is no 'none', there are final, train"),
         ({"window": [250, 50]}, "datasets.mine.window: [250, 50] is no window"),
         ({"responses": TRACES, "window": [60, 70]}, "ms after the onset of presentation"),

@@ -197,7 +197,7 @@ def test_trials_of_one_image_become_its_repeats(tmp_path, form):
     assert dataset["split"].values.tolist() == [[2] * 10 + [1] * 10 + [0] * 20]
     assert dataset.attrs["validation_fraction"] == pytest.approx(1 / 3)
     assert dataset["neuron_id"].values.tolist() == ["7", "8", "9", "10"]
-    assert len(input_files(definition)) == (3 if form == "folder" else 1)
+    assert input_files(definition) == [definition["path"]]
 
 
 def test_the_published_session_of_this_layout_is_cited(tmp_path):

@@ -120,6 +120,15 @@ def test_a_file_stores_what_was_shown_and_no_more(tmp_path):
         assert stored["responses"].chunking()[0] == 1
 
 
+def test_words_among_numbers_are_blanks_if_listed(tmp_path):
+    numbers = np.insert((SHOWN + 1).astype(str).astype("U9"), [3, 60], ["omitted", "grey"])
+    shown = np.insert(SHOWN, [3, 60], BLANK)
+    definition = by_presentation(tmp_path, numbers, shown, index_base=1, blanks=["grey"])
+    refuse(definition, tmp_path, "'omitted' in row 4 is not a number: write NA if it is missing, or list it")
+    dataset = survives(definition | {"blanks": ["grey", "omitted"]}, tmp_path)
+    assert "2 presentations of blanks are left out" in dataset.attrs["reading"]
+
+
 def test_covariates_follow_their_presentations(tmp_path):
     np.save(tmp_path / "speed.npy", SHOWN * 0.5)
     definition = by_presentation(tmp_path, SHOWN, covariates={"speed": str(tmp_path / "speed.npy")})

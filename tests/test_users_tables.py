@@ -44,7 +44,7 @@ def test_names_of_files_are_matched_in_any_one_folder_with_any_ending(tmp_path, 
     definition = named(tmp_path, lambda i: form.format(i + 1))
     dataset = survives(definition, tmp_path)
     assert dataset["neuron_id"].values.tolist() == NEURONS
-    assert "images from the column 'shown' by" in dataset.attrs["reading"]
+    assert "images by " in dataset.attrs["reading"]
 
 
 def test_columns_under_no_key_are_ignored(tmp_path):
@@ -107,7 +107,7 @@ def test_blanks_are_listed(tmp_path):
     keys = {"index_base": 1, "file_order": "natural", "blanks": ["grey", "omitted", 41]}
     definition = with_table(tmp_path, NAMES, ["shown", *NEURONS], [*rows, [41, *[50.0] * 5]], **keys)
     assert "3 presentations of blanks" in survives(definition, tmp_path).attrs["reading"]
-    assert "'omitted' in line 43" in refusal(definition | {"blanks": ["grey", 41]}, tmp_path)
+    assert "'omitted' in row 42" in refusal(definition | {"blanks": ["grey", 41]}, tmp_path)
     assert "7 is listed under blanks but is" in refusal(
         definition | {"blanks": [*keys["blanks"], 7]}, tmp_path
     )
@@ -196,6 +196,15 @@ def test_truth_values_are_splits_if_told_what_they_mean(tmp_path):
     refuse(definition | {"tiers": {"train": [False], "test": [True]}}, tmp_path, "tiers: {assign: [false]}")
     dataset = survives(definition | {"tiers": {"assign": [False], "test": [True]}}, tmp_path)
     assert ((dataset["split"].values == 2) == (np.arange(40) < 12)).all()
+
+
+@pytest.mark.parametrize("tiers", [{}, {"test": [0], "assign": [2]}])
+def test_numbers_in_a_column_are_splits_unless_tiers_lists_them(tmp_path, tiers):
+    codes = np.where(np.arange(40) < 12, 2, np.where(np.arange(40) < 20, 1, 0))
+    codes = np.where(codes == 1, 2, codes) if tiers else codes
+    definition = named(tmp_path, extra={"tier": lambda i: codes[i]}, splits_from="tier", tiers=tiers or None)
+    split = survives(definition, tmp_path)["split"].values[0]
+    assert ((split == 2) == (codes == 0) if tiers else split == codes).all()
 
 
 def test_groups_of_pictures_share_a_split(tmp_path):

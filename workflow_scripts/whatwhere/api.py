@@ -10,7 +10,7 @@ import xarray as xr
 
 from whatwhere.comparison import ENSEMBLE, Comparison, compare_fits
 from whatwhere.config.files import Config
-from whatwhere.config.library import check, definition, library, recording_candidates, require
+from whatwhere.config.load import check, definition, library, recording_candidates, require
 from whatwhere.config.schema import Sources
 from whatwhere.config.traits import traits_of
 from whatwhere.definitions import Definition
@@ -23,7 +23,7 @@ from whatwhere.named_fits import NamedFits, one_thread
 from whatwhere.recordings import to_contract
 from whatwhere.recordings.arrays import pair
 from whatwhere.recordings.in_memory import as_array, as_numbers, unique_names
-from whatwhere.recordings.labels import require_splits, split_names
+from whatwhere.recordings.labels import as_labels, require_splits, split_names
 from whatwhere.recordings.matching import order_by_name
 from whatwhere.recordings.pooled import pool
 from whatwhere.recordings.recording import Recording, to_float32
@@ -306,7 +306,7 @@ def _session(
         order = order_by_name(
             found.names, given.names_along("image", ["image"]), f"split{inside}", f"images{inside}"
         )
-        labels = split_names(given.values, f"split{inside}")[order]
+        labels = split_names(as_labels(given.values, f"split{inside}"))[order]
         advice = "leave the labels of images that are to be assigned empty, or -1"
         require_splits(labels, f"split{inside}", advice)
     recording = Recording(
@@ -315,8 +315,6 @@ def _session(
         split=labels,
         neurons=unique_names(found.neurons, f"responses{inside}"),
         source="arrays in memory",
-        citation="",
-        repeat_averages=False,
         reading=found.reading[1:],
         image_names=found.names,
     )

@@ -4,6 +4,9 @@
 variable            dims                      dtype     meaning
 ==================  ========================  ========  =================================================
 images              image, channel, y, x      float32   stimuli in the units of the attribute ``units``
+frames              frame, channel, y, x      f32, u8   movies instead of images: clips, one after the other
+last_frame          image                     int32     movies: newest frame of the window of a time bin
+block               image                     int32     movies: contiguous pieces that are resampled together
 responses           repeat, image, neuron     float32   one value per presentation; NaN: none
 split               fold, image               int8      0 train, 1 validation, 2 test, -1 not in the fold
 rates               image, neuron             float32   simulations: responses without noise
@@ -14,8 +17,12 @@ receptive_field     neuron, ry, rx            float32   simulations: kernel, if 
 covariates          repeat, image, covariate  float32   recordings: running, pupil; used by no model
 ==================  ========================  ========  =================================================
 
-The first three variables are required. White noise is not stored: the attributes of ``images`` are its
+Stimuli, responses and split are required. White noise is not stored: the attributes of ``images`` are its
 recipe, and :func:`open_dataset` draws what is read (:mod:`whatwhere.simulations.white_noise`).
+
+In a movie an image is a time bin. Its stimulus is a window of the last ``lags`` frames (attribute), which
+:func:`select_images` returns as :class:`whatwhere.windows.Windows`. Attributes ``seconds_per_bin`` and
+``seconds_per_frame`` are lengths in time.
 
 A fold is one assignment of the images to splits; a fit with seed ``s`` uses fold ``s % n_folds``. The folds
 of a recording share its images. The folds of a simulation are repetitions, each with its own images, noise
@@ -28,14 +35,12 @@ rates without noise), ``repeat_averages`` (1: responses are published averages a
 :func:`whatwhere.subset.n_validation`).
 Recordings may name their neurons, images and covariates (coordinates ``neuron_id``, ``image_name`` and
 ``covariate_name``) and record the interpretation of the files (attribute ``reading``). Recordings have
-``preparation``, see :func:`whatwhere.recordings.preprocess.preparation`. Simulations with natural stimuli
-have ``independent_pixels_train``, ``_validation`` and ``_test``: number of different pixels of the source
-that the images of a split show, fewer than the pixels of the images where crops overlap.
+``preparation``, see :func:`whatwhere.recordings.preprocess.preparation`.
 """
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import netCDF4
 import numpy as np
@@ -46,6 +51,9 @@ from whatwhere.files import atomic, read_netcdf
 from whatwhere.missing import mean_of_repeats
 from whatwhere.simulations.white_noise import WhiteNoise
 
+if TYPE_CHECKING:
+    from whatwhere.windows import Images
+
 TRAIN, VALIDATION, TEST = 0, 1, 2
 UNUSED = -1
 SPLITS = ("train", "validation", "test")
@@ -53,6 +61,9 @@ NORMALIZATIONS = ("none", "global", "per_pixel")
 
 VARIABLES = {
     "images": (("image", "channel", "y", "x"), "float32"),
+    "frames": (("frame", "channel", "y", "x"), ("float32", "uint8")),
+    "last_frame": (("image",), "int32"),
+    "block": (("image",), "int32"),
     "responses": (("repeat", "image", "neuron"), "float32"),
     "split": (("fold", "image"), "int8"),
     "rates": (("image", "neuron"), "float32"),
@@ -63,7 +74,7 @@ VARIABLES = {
     "covariates": (("repeat", "image", "covariate"), "float32"),
 }
 """Dimensions and type of all variables."""
-_REQUIRED = ("images", "responses", "split")
+_REQUIRED = ("responses", "split")
 _ATTRIBUTES = (
     *("name", "source", "kind", "normalize", "noise_free_test"),
     *("repeat_averages", "validation_fraction", "validation_max"),
@@ -87,7 +98,8 @@ def check(dataset: xr.Dataset, name: str) -> None:
     _require_variables(dataset, name)
     for variable, (dims, dtype) in VARIABLES.items():
         array = dataset.get(variable)
-        if array is not None and (array.dims, array.dtype) != (dims, dtype):
+        types = (dtype,) if isinstance(dtype, str) else dtype
+        if array is not None and (array.dims != dims or array.dtype not in types):
             found = f"dims {array.dims} and dtype {array.dtype}"
             raise UserError(f"{name}: '{variable}' has {found}, expected {dims} and {dtype}")
         if array is not None and not array.size:
@@ -96,7 +108,8 @@ def check(dataset: xr.Dataset, name: str) -> None:
 
 
 def _require_variables(dataset: xr.Dataset, name: str | Path) -> None:
-    for variable in _REQUIRED:
+    stimuli = ("frames", "last_frame", "block") if "frames" in dataset else ("images",)
+    for variable in (*stimuli, *_REQUIRED):
         if variable not in dataset:
             raise UserError(f"{name}: variable '{variable}' is missing: delete the file and rerun")
 
@@ -104,18 +117,35 @@ def _require_variables(dataset: xr.Dataset, name: str | Path) -> None:
 def _check_values(dataset: xr.Dataset, name: str) -> np.ndarray:
     """Refuses values that are not finite; returns the existence of responses, bool (image, neuron)."""
     present = []
-    both = dataset[["images", "responses"]]
+    if is_movie(dataset):
+        _check_movie(dataset, name)
+    both = dataset[[one for one in ("images", "responses") if one in dataset]]
     for start, stop in _ranges(max(both.values(), key=lambda variable: variable.nbytes)):
         piece = both.isel(image=slice(start, stop))
-        images, responses = piece["images"].values, piece["responses"].values
-        if not np.isfinite(images).all():
-            bad = start + np.flatnonzero(~np.isfinite(images).all((1, 2, 3)))[0]
-            raise UserError(f"{name}: image {bad} holds NaN or infinite pixels: repair or remove it")
+        responses = piece["responses"].values
+        if "images" in piece:
+            finite = np.isfinite(piece["images"].values).all((1, 2, 3))
+            if not finite.all():
+                bad = start + np.argmin(finite)
+                raise UserError(f"{name}: image {bad} holds NaN or infinite pixels: repair or remove it")
         if np.isinf(responses).any():
             bad = start + np.flatnonzero(np.isinf(responses).any((0, 2)))[0]
             raise UserError(f"{name}: the responses to image {bad} are infinite: repair or remove it")
         present.append((~np.isnan(responses)).any(0))
     return np.concatenate(present)
+
+
+def _check_movie(dataset: xr.Dataset, name: str) -> None:
+    """Refuses windows that leave the movie, and pixels that are not finite."""
+    last, lags, n_frames = dataset["last_frame"].values, dataset.attrs["lags"], dataset.sizes["frame"]
+    if last.min() < lags - 1 or last.max() >= n_frames:
+        raise UserError(f"{name}: windows of {lags} frames leave the movie of {n_frames} frames")
+    for start, stop in _ranges(dataset["frames"]):
+        frames = dataset["frames"][start:stop].values
+        finite = np.isfinite(frames).all((1, 2, 3))
+        if not finite.all():
+            bad = start + np.argmin(finite)
+            raise UserError(f"{name}: frame {bad} holds NaN or infinite pixels: repair or remove it")
 
 
 def _check_splits(split: np.ndarray, present: np.ndarray, name: str) -> None:
@@ -144,8 +174,8 @@ def open_dataset(path: str | Path) -> xr.Dataset:
     """
     dataset = read_netcdf(path)
     _require_variables(dataset, path)
-    images = dataset["images"]
-    if WhiteNoise.is_recipe(images.attrs):
+    images = dataset.get("images")
+    if images is not None and WhiteNoise.is_recipe(images.attrs):
         noise = WhiteNoise.of(images.attrs, images.shape, f"{path}: images")
         dataset["images"] = xr.Variable(images.dims, noise.lazy(), images.attrs)
     return dataset
@@ -156,8 +186,9 @@ def write_dataset(dataset: xr.Dataset, path: str | Path) -> None:
 
     Responses are never whole in memory; :mod:`whatwhere.recordings.presentations` computes them when read.
     """
-    images, responses = dataset["images"], dataset["responses"]
-    apart = ["responses", *(["images"] if WhiteNoise.is_recipe(images.attrs) else [])]
+    images, responses = dataset.get("images"), dataset["responses"]
+    drawn = images is not None and WhiteNoise.is_recipe(images.attrs)
+    apart = ["responses", *(["images"] if drawn else [])]
     n_repeats, _, n_neurons = responses.shape
     together = max(1, _CHUNK // (4 * n_neurons))
     with atomic(path) as temporary:
@@ -196,21 +227,25 @@ def duplicate_groups(images: Iterable[np.ndarray]) -> np.ndarray:
 def _pieces(variable: xr.DataArray, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Positions in ``images`` and the values of a variable there, a bounded number at a time."""
     # In contiguous pieces: netCDF files read scattered indices hundreds of times slower.
-    axis = variable.get_axis_num("image")
+    axis = variable.get_axis_num(_along(variable))
     for start, stop in _ranges(variable):
         inside = np.flatnonzero((images >= start) & (images < stop))
         if len(inside):
             first, last = images[inside].min(), images[inside].max()
-            piece = variable.isel(image=slice(first, last + 1)).values
+            piece = variable.isel({_along(variable): slice(first, last + 1)}).values
             yield inside, piece.take(images[inside] - first, axis)
 
 
 def _ranges(variable: xr.DataArray, multiple: int = 1) -> Iterator[tuple[int, int]]:
-    """First and last image, exclusive, of pieces of a variable that take little memory."""
-    n_images = variable.sizes["image"]
+    """First and last image or frame, exclusive, of pieces of a variable that take little memory."""
+    n_images = variable.sizes[_along(variable)]
     step = max(1, _PIECE * n_images // max(variable.nbytes, 1) // multiple) * multiple
     for start in range(0, n_images, step):
         yield start, min(start + step, n_images)
+
+
+def _along(variable: xr.DataArray) -> str:
+    return "frame" if "frame" in variable.dims else "image"
 
 
 def presented(dataset: xr.Dataset) -> np.ndarray:
@@ -220,11 +255,32 @@ def presented(dataset: xr.Dataset) -> np.ndarray:
     return np.concatenate([(~np.isnan(piece)).any(2) for piece in pieces], 1)
 
 
-def select_images(dataset: xr.Dataset, images: np.ndarray) -> np.ndarray:
-    """Images by index, (image, channel, y, x)."""
-    stored = dataset["images"]
-    selected = np.empty((len(images), *stored.shape[1:]), stored.dtype)
-    for inside, piece in _pieces(stored, images):
+def is_movie(dataset: xr.Dataset) -> bool:
+    """Whether the stimuli are windows of a movie."""
+    return "frames" in dataset
+
+
+def select_images(dataset: xr.Dataset, images: np.ndarray) -> "Images":
+    """Images by index, (image, channel, y, x), or windows of a movie."""
+    if not is_movie(dataset):
+        return _select(dataset["images"], images)
+    # Imported here: it imports torch, which takes a second.
+    from whatwhere.windows import Windows
+
+    lags = int(dataset.attrs["lags"])
+    last = dataset["last_frame"].values[images].astype(np.int64)
+    used = np.zeros(dataset.sizes["frame"], bool)
+    for lag in range(lags):
+        used[last - lag] = True
+    # Without the frames of other windows, test windows among them.
+    position = np.cumsum(used) - 1
+    frames = _select(dataset["frames"], np.flatnonzero(used))
+    return Windows.of(frames, position[last], lags)
+
+
+def _select(stored: xr.DataArray, indices: np.ndarray) -> np.ndarray:
+    selected = np.empty((len(indices), *stored.shape[1:]), stored.dtype)
+    for inside, piece in _pieces(stored, indices):
         selected[inside] = piece
     return selected
 

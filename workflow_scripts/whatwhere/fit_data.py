@@ -1,17 +1,23 @@
 """Data available to one fit: training and validation images, standardized, and responses; no test data."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from whatwhere import missing
-from whatwhere.dataset import known_patches, repeat_mean, select_images
+from whatwhere.dataset import is_movie, known_patches, repeat_mean, select_images
 from whatwhere.sessions import FitPool, PooledRecordings
 from whatwhere.standardize import Standardizer, standardizer
 from whatwhere.subset import Subset, choose_subset
+
+if TYPE_CHECKING:
+    from whatwhere.windows import Images
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,7 @@ class FitData:
     Attributes
     ----------
     train_images, validation_images
-        (image, channel, y, x), float32.
+        (image, channel, y, x), float32, or windows of a movie.
     train_responses, validation_responses
         (image, neuron), float32, averaged over repeats; NaN where missing.
     response_sd
@@ -39,9 +45,9 @@ class FitData:
         Sessions of images and neurons of pooled recordings, in order.
     """
 
-    train_images: np.ndarray
+    train_images: Images
     train_responses: np.ndarray
-    validation_images: np.ndarray
+    validation_images: Images
     validation_responses: np.ndarray
     response_sd: np.ndarray
     response_scale: np.ndarray
@@ -50,6 +56,11 @@ class FitData:
     patch_corner: np.ndarray | None
     patch_size: int | None
     pooled: FitPool | None = None
+
+    @property
+    def lags(self) -> int:
+        """Frames of a window; 1 for still images."""
+        return 1 if isinstance(self.train_images, np.ndarray) else self.train_images.lags
 
     @property
     def n_images(self) -> int:
@@ -106,6 +117,11 @@ class Condition:
     n_images: int | None
     seeds: Sequence[int]
 
+    def completed(self, definition: dict[str, Any]) -> dict[str, Any]:
+        """A model with the ``lags`` of the movie that it is fitted to; the model itself for still images."""
+        lags = {"lags": int(self.dataset.attrs["lags"])} if is_movie(self.dataset) else {}
+        return definition | lags
+
     def data(self, seed: int) -> FitData:
         """Data available to the fits of one seed."""
         return load_fit_data(self.dataset, self.n_neurons, self.n_images, seed)
@@ -113,7 +129,8 @@ class Condition:
 
 def with_validation(data: FitData) -> FitData:
     """Data with the validation images among the training images, standardized as before."""
-    images = np.concatenate([data.train_images, data.validation_images])
+    both = data.train_images, data.validation_images
+    images = np.concatenate(both) if isinstance(both[0], np.ndarray) else both[0].joined(both[1])
     responses = np.concatenate([data.train_responses, data.validation_responses])
     if data.pooled is None:
         return dataclasses.replace(data, train_images=images, train_responses=responses)

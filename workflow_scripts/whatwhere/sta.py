@@ -1,5 +1,9 @@
 """Spike-triggered averages and the mask positions taken from them (section B)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import xarray as xr
 
@@ -7,6 +11,9 @@ from whatwhere import missing
 from whatwhere.dataset import select_images
 from whatwhere.fit_data import FitData
 from whatwhere.standardize import standardizer
+
+if TYPE_CHECKING:
+    from whatwhere.windows import Images, Windows
 
 AVERAGES = ("sta", "smoothed_sta", "squared_sta")
 """Names of the averages from which masks can start."""
@@ -26,6 +33,41 @@ def spike_triggered_average(images: np.ndarray, responses: np.ndarray) -> np.nda
         grey = images[start : start + _CHUNK].mean(1).reshape(-1, height * width)
         total += responses[start : start + _CHUNK].T @ grey
     return (total / n_images).reshape(-1, height, width).astype(np.float32)
+
+
+def space_time_average(windows: Windows, responses: np.ndarray) -> np.ndarray:
+    """Response-weighted mean window, without mean subtraction, (neuron, lag, y, x), float32.
+
+    Channels of the frames are averaged first; responses are (image, neuron).
+    """
+    grey = windows.frames.float().mean(1).flatten(1).numpy()
+    total = np.zeros((windows.lags, responses.shape[1], grey.shape[1]), np.float32)
+    last = windows.last.numpy()
+    for lag, of_lag in enumerate(total):
+        for start in range(0, len(last), _CHUNK):
+            some = slice(start, start + _CHUNK)
+            of_lag += responses[some].T @ grey[last[some] - lag]
+    height, width = windows.shape[2:]
+    return (total / len(last)).swapaxes(0, 1).reshape(-1, windows.lags, height, width)
+
+
+def separate(average: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Course in time at the peak of every average (neuron, lag, y, x), and what it finds in space.
+
+    Singular vectors would be those of the noise where a receptive field is small and the picture large.
+
+    Returns
+    -------
+    Filters (neuron, y, x): the average weighted by the course; and courses (neuron, lag), unit vectors whose
+    largest absolute value is positive.
+    """
+    flat = average.reshape(*average.shape[:2], -1)
+    peak = np.abs(flat).max(1).argmax(1)
+    course = np.take_along_axis(flat, peak[:, None, None], 2)[:, :, 0]
+    largest = np.take_along_axis(course, np.abs(course).argmax(1)[:, None], 1)
+    norm = np.linalg.norm(course, axis=1, keepdims=True)
+    course = course * np.sign(largest) / np.where(norm > 0, norm, 1)
+    return np.einsum("nl,nlp->np", course, flat).reshape(len(average), *average.shape[2:]), course
 
 
 def smooth(sta: np.ndarray, size: int) -> np.ndarray:
@@ -58,14 +100,15 @@ def _convolve(sta: np.ndarray, profile: np.ndarray) -> np.ndarray:
 
 
 def all_averages(
-    images: np.ndarray, evenly_scaled: np.ndarray, responses: np.ndarray, smoothing: int
+    images: Images, evenly_scaled: Images, responses: np.ndarray, smoothing: int
 ) -> dict[str, np.ndarray]:
     """All :data:`AVERAGES` by name, (neuron, y, x) each.
 
     Parameters
     ----------
     images, responses
-        As for :func:`spike_triggered_average`; responses that are NaN do not count.
+        As for :func:`spike_triggered_average`; responses that are NaN do not count. Of windows of a movie,
+        the average is the part in space of :func:`space_time_average`.
     evenly_scaled
         Images with all pixels on one scale, as after a global z-score, for the squared average (section G.3).
     smoothing
@@ -74,13 +117,19 @@ def all_averages(
     groups, averages = missing.groups(responses), []
     for some, neurons in groups:
         mine = missing.select(responses, some, neurons)
-        raw = spike_triggered_average(images[some], mine)
-        squared = smooth_square(spike_triggered_average(evenly_scaled[some], mine))
+        raw, even = (_average(of[some], mine) for of in (images, evenly_scaled))
+        squared = smooth_square(even)
         averages.append((raw, smooth(raw, smoothing), squared))
     back = np.argsort(np.concatenate([neurons for _, neurons in groups]))
     return {
         name: np.concatenate(of)[back] for name, of in zip(AVERAGES, zip(*averages, strict=True), strict=True)
     }
+
+
+def _average(images: Images, responses: np.ndarray) -> np.ndarray:
+    if isinstance(images, np.ndarray):
+        return spike_triggered_average(images, responses)
+    return separate(space_time_average(images, responses - responses.mean(0)))[0]
 
 
 def averages_of_fit(dataset: xr.Dataset, data: FitData, smoothing: int) -> dict[str, np.ndarray]:

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from whatwhere.models.output_curve import OutputCurve
 from whatwhere.sessions import ALL, Session
+from whatwhere.windows import Windows
 
 ImageShape = tuple[int, int, int]
 """(channel, y, x)."""
@@ -137,25 +139,32 @@ class Model(nn.Module):
         Fixed features on which the model stands, or None if it sees the images themselves.
     readout
         Module from features to neurons with ``mask`` and ``feature_weights``, or None.
+    curve
+        Measured nonlinearity of a closed form, or None.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.feature_bank: FixedFeatures | None = None
         self.readout: Any = None
+        self.curve: OutputCurve | None = None
 
     @property
     def stride(self) -> int:
         """Pixels from one place of the feature maps, and of masks, to the next."""
         return 1 if self.feature_bank is None else self.feature_bank.stride
 
-    def prepare(self, images: Tensor) -> Tensor:
+    def prepare(self, images: Tensor | Windows) -> Tensor | Windows:
         """Returns the images, or the maps of the feature bank, which training computes once."""
         return images if self.feature_bank is None else self.feature_bank(images)
 
     def initialize(self, start: Start) -> None:
         """Sets all parameters to their initial values."""
         raise NotImplementedError
+
+    def of_windows(self, windows: Windows, session: Session | None) -> Tensor | None:
+        """Predicted responses to all windows at once, (image, neuron), where that is faster; else None."""
+        return None
 
     def decayed(self) -> list[nn.Parameter]:
         """Returns the parameters that weight decay shrinks; none unless a model says so."""
@@ -197,12 +206,14 @@ class Model(nn.Module):
         return None
 
 
-def in_chunks(model: Model, prepared: Tensor, session: Session | None = None) -> Tensor:
+def in_chunks(model: Model, prepared: Tensor | Windows, session: Session | None = None) -> Tensor:
     """Output of a model for prepared images (image, ...), a chunk at a time, (image, neuron)."""
+    if isinstance(prepared, Windows) and (found := model.of_windows(prepared, session)) is not None:
+        return found
     return torch.cat([model(chunk, session) for chunk in prepared.split(EVALUATION_CHUNK)])
 
 
-def predict_prepared(model: Model, prepared: Tensor) -> Tensor:
+def predict_prepared(model: Model, prepared: Tensor | Windows) -> Tensor:
     """Output in evaluation mode for prepared images, (image, neuron)."""
     model.eval()
     with torch.inference_mode():

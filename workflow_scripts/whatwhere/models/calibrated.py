@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from whatwhere.models.base import Model, in_chunks
 from whatwhere.sessions import Session, neurons_of, sessions_of
+from whatwhere.standardize import Standardizer
+from whatwhere.windows import Windows
 
 
 class CalibratedModel(nn.Module):
@@ -55,13 +58,22 @@ class CalibratedModel(nn.Module):
         number = 0 if recording is None else recording
         return self.input_mean[number], self.input_sd[number]
 
-    def standardize(self, images: Tensor, recording: Tensor | int | None = None) -> Tensor:
+    def standardize(
+        self, images: Tensor | Windows, recording: Tensor | int | None = None
+    ) -> Tensor | Windows:
         """Standardized images, (image, channel, y, x); ``recording`` as for :meth:`statistics`."""
+        if isinstance(images, Windows):
+            number = None if recording is None else np.asarray(recording)
+            standardize = Standardizer(self.input_mean.numpy(), self.input_sd.numpy())
+            return standardize(images, int(number) if number is not None and not number.ndim else number)
         mean, sd = self.statistics(recording)
         return (images - mean) / sd
 
-    def forward(self, images: Tensor, session: Session | None = None) -> Tensor:
-        """Predicted responses, (image, channel, y, x) to (image, neuron), of all neurons or a session."""
+    def forward(self, images: Tensor | Windows, session: Session | None = None) -> Tensor:
+        """Predicted responses to images (image, channel, y, x) or windows, (image, neuron).
+
+        They are of all neurons, or those of a session.
+        """
         prepared = self.model.prepare(
             self.standardize(images, None if session is None else session.recording)
         )

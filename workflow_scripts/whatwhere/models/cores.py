@@ -122,6 +122,17 @@ class BatchNorm(nn.Module):
         )
 
 
+def temporal_roughness(kernels: Tensor, n_times: int) -> Tensor:
+    """Squared second differences in time over squared norm of every filter, (out, time * in, y, x) to (out,).
+
+    What lies before the newest frame and after the oldest counts as 0.
+    """
+    courses = kernels.unflatten(1, (n_times, -1)).movedim(1, -1).reshape(-1, 1, n_times)
+    second = courses.new_tensor([[[1.0, -2.0, 1.0]]])
+    rough = functional.conv1d(courses, second, padding=1).square().reshape(len(kernels), -1).sum(1)
+    return rough / (kernels.square().sum((1, 2, 3)) + 1e-12)
+
+
 class ConvLayer(nn.Module):
     """Convolution without bias, then batch normalization and an activation.
 
@@ -152,7 +163,7 @@ class ConvLayer(nn.Module):
         activation: str,
     ) -> None:
         super().__init__()
-        self.kernels = nn.Parameter(torch.zeros(channels, in_shape[0], kernel, kernel))
+        self.add_kernels(channels, in_shape[0], kernel)
         self.same = same
         self.unit_norm = unit_norm
         lost = 0 if same else kernel - 1
@@ -167,6 +178,14 @@ class ConvLayer(nn.Module):
         self.in_blocks = channels <= 4 and kernel > 2
         self.norm = nn.Identity() if batch_norm is None else BatchNorm(channels, **batch_norm)
         self.activation = ACTIVATIONS[activation]()
+
+    def add_kernels(self, channels: int, in_channels: int, kernel: int) -> None:
+        """Adds filters of zeros."""
+        self.kernels = nn.Parameter(torch.zeros(channels, in_channels, kernel, kernel))
+
+    def draw(self, sd: float, truncated: bool, generator: torch.Generator) -> None:
+        """Draws the filters (section B)."""
+        normal_(self.kernels, sd, truncated, generator)
 
     def constrained_kernels(self) -> Tensor:
         """Filters as they are applied, (out_channel, in_channel, y, x)."""
@@ -192,23 +211,73 @@ class ConvLayer(nn.Module):
         return functional.conv2d(features, kernels, padding=before)
 
 
+class SeparableConvLayer(ConvLayer):
+    """A layer whose filters are sums of ``rank`` products of a course in time and a filter in space.
+
+    Parameters
+    ----------
+    rank, n_times
+        Number of products, and of times among the channels of the input (time * channel, y, x).
+    others
+        As for :class:`ConvLayer`.
+    """
+
+    def __init__(
+        self, rank: int, n_times: int, in_shape: ImageShape, channels: int, kernel: int, *others: Any
+    ) -> None:
+        super().__init__(in_shape, channels, kernel, *others)
+        self.courses = nn.Parameter(torch.zeros(channels, rank, n_times))
+        self.spaces = nn.Parameter(torch.zeros(channels, rank, in_shape[0] // n_times, kernel, kernel))
+
+    def add_kernels(self, channels: int, in_channels: int, kernel: int) -> None:
+        """Adds nothing: filters are products."""
+
+    @property
+    def kernels(self) -> Tensor:
+        """Filters, (out_channel, time * in_channel, y, x)."""
+        return torch.einsum("ort,orcyx->otcyx", self.courses, self.spaces).flatten(1, 2)
+
+    def draw(self, sd: float, truncated: bool, generator: torch.Generator) -> None:
+        """Draws courses with sd 1, and filters in space so that products have values with ``sd``."""
+        normal_(self.courses, 1.0, truncated, generator)
+        normal_(self.spaces, sd / self.courses.shape[1] ** 0.5, truncated, generator)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Maps (batch, time * in_channel, y, x) to (batch, channel, y, x): first in time, then in space."""
+        if self.unit_norm or self.spaces.shape[-1] == 1:
+            return super().forward(features)
+        n_channels, _, n_times = self.courses.shape
+        n_in = self.spaces.shape[2]
+        # One map per filter, product and color.
+        in_time = torch.einsum("ort,btcyx->borcyx", self.courses, features.unflatten(1, (n_times, n_in)))
+        before = (self.spaces.shape[-1] - 1) // 2 if self.same else 0
+        after = self.spaces.shape[-1] - 1 - before if self.same else 0
+        maps = functional.pad(in_time.flatten(1, 3), (before, after, before, after))
+        found = functional.conv2d(maps, self.spaces.flatten(1, 2), groups=n_channels)
+        return self.activation(self.norm(found))
+
+
 class ConvCore(nn.Module):
     """A stack of convolutional layers, from ``image_shape`` to ``out_shape``, (channel, y, x) each.
 
     ``config`` is an element of a model's ``cores`` list; its keys are described in ``config/README.md``.
+    ``n_times`` is the number of lags, or functions of time, among the channels; 1 for still images.
     """
 
-    def __init__(self, image_shape: ImageShape, config: dict[str, Any]) -> None:
+    def __init__(self, image_shape: ImageShape, config: dict[str, Any], n_times: int = 1) -> None:
         super().__init__()
         self.config = config
+        self.n_times = n_times
         self.layers = nn.ModuleList()
         shape = image_shape
         activations = [config["activation"]] * (len(config["channels"]) - 1) + [config["last_activation"]]
         layers = zip(config["channels"], config["kernels"], config["padding"], activations, strict=True)
         for channels, kernel, padding, activation in layers:
             same, unit_norm, batch_norm = padding == "same", config["unit_norm"], config["batch_norm"]
-            layer = ConvLayer(shape, channels, kernel, same, unit_norm, batch_norm, activation)
-            self.layers.append(layer)
+            given = (shape, channels, kernel, same, unit_norm, batch_norm, activation)
+            rank = config.get("temporal_rank") if not self.layers else None
+            self.layers.append(SeparableConvLayer(rank, n_times, *given) if rank else ConvLayer(*given))
+            layer = self.layers[-1]
             shape = layer.out_shape
         self.side_by_side: bool = config.get("side_by_side", False)
         if self.side_by_side:
@@ -222,7 +291,7 @@ class ConvCore(nn.Module):
     def initialize(self, generator: torch.Generator, localized: Tensor | None = None) -> None:
         """Draws all filters (section B); those of a single layer may be ``localized``, (kernel, y, x)."""
         for layer in self.conv_layers():
-            normal_(layer.kernels, self.config["kernel_sd"], self.config["truncated"], generator)
+            layer.draw(self.config["kernel_sd"], self.config["truncated"], generator)
         if self.config.get("kernel_start") == "posterior" and localized is not None:
             (layer,) = self.conv_layers()
             # Localization uses the mean over the image channels.
@@ -232,7 +301,8 @@ class ConvCore(nn.Module):
     def use_fast_layout(self) -> None:
         """Stores filters channels-last; features follow, and convolutions are 1.4 times faster on CPU."""
         for layer in self.conv_layers():
-            layer.kernels.data = layer.kernels.data.to(memory_format=torch.channels_last)
+            if not isinstance(layer, SeparableConvLayer):
+                layer.kernels.data = layer.kernels.data.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         """Features of images: (batch, channel, y, x) to (batch, channel, y, x)."""
@@ -247,6 +317,10 @@ class ConvCore(nn.Module):
         """Laplacian penalty of section G.2, layers weighted by ``smooth_layers``; a scalar."""
         layers = zip(self.config["smooth_layers"], self.conv_layers(), strict=True)
         return torch.stack([weight * filter_roughness(one.kernels).sum() for weight, one in layers]).sum()
+
+    def temporal_smoothness(self) -> Tensor:
+        """Roughness in time of the filters of the first layer; a scalar."""
+        return temporal_roughness(self.conv_layers()[0].kernels, self.n_times).sum()
 
     def group_sparsity(self) -> Tensor:
         """Sum of the L2 norms of all filters, layers weighted by ``sparse_layers``; a scalar."""

@@ -12,6 +12,7 @@ from whatwhere.models.base import ImageShape, Model, Penalties, Start, inverse_s
 from whatwhere.models.cores import ACTIVATIONS, ConvCore
 from whatwhere.models.gaussian_readout import GaussianMaskReadout, GaussianReadout
 from whatwhere.models.readouts import FactorizedReadout, FixedMaskReadout, FullyConnectedReadout, Readout
+from whatwhere.models.space_time import n_times
 from whatwhere.models.spec import ModelSpec
 from whatwhere.sessions import Session, neurons_of
 
@@ -88,6 +89,7 @@ class Encoder(Model):
         """Penalties by their name in a model's grid."""
         return {
             "smoothness": self.core.smoothness,
+            "temporal_smoothness": self.core.temporal_smoothness,
             "group_sparsity": self.core.group_sparsity,
             **self.readout.penalties(),
         }
@@ -135,7 +137,7 @@ def build_cnn(spec: ModelSpec, core: int, image_shape: ImageShape, n_neurons: in
     ``core`` is an index into the ``cores`` of the model.
     """
     convention, _ = spec.trained
-    conv_core = ConvCore(image_shape, spec.definition["cores"][core])
+    conv_core = ConvCore(image_shape, spec.definition["cores"][core], n_times(spec.definition))
     config = spec.definition["readout"]
     readout = READOUTS[spec.family](conv_core.out_shape, n_neurons, config, convention.bias)
     kind = KnownKernelEncoder if spec.family == "cnn_known_kernel" else Encoder

@@ -12,6 +12,7 @@ from whatwhere.fit_data import FitData
 from whatwhere.models.base import ImageShape, Model
 from whatwhere.models.readouts import FactorizedReadout
 from whatwhere.sessions import ALL, Session, neurons_of
+from whatwhere.windows import Windows
 
 _ROUNDS = 4
 """Alternations between the mask and the feature weights of a new pair."""
@@ -59,8 +60,20 @@ class FactorizedRidge(Model):
 
     def forward(self, features: Tensor, session: Session | None = None) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a session."""
-        drive: Tensor = self.readout(features, neurons_of(session))
-        return drive
+        mine = neurons_of(session)
+        return self._respond(self.readout(features, mine), mine)
+
+    def of_windows(self, windows: Windows, session: Session | None) -> Tensor:
+        """Predicted responses to all windows at once, (image, neuron)."""
+        mine = neurons_of(session)
+        readout = self.readout
+        masks = torch.cat([readout.mask[mine, None], readout.further_masks[mine]], 1)
+        weights = torch.cat([readout.feature_weights[mine, None], readout.further_feature_weights[mine]], 1)
+        filters = torch.einsum("nrc,nryx->ncyx", weights, masks)
+        return self._respond(windows.project(filters) + readout.bias[mine], mine)
+
+    def _respond(self, drive: Tensor, mine: slice) -> Tensor:
+        return drive if self.curve is None else self.curve(drive, mine)
 
 
 def fit_factorized(data: FitData, settings: list[dict[str, float]]) -> list[dict[str, Tensor]]:
@@ -94,7 +107,7 @@ def fit_factorized(data: FitData, settings: list[dict[str, float]]) -> list[dict
     fits = []
     for index, setting in enumerate(settings):
         total, bias = (torch.cat(of)[back] for of in zip(*(group[index] for group in fitted), strict=True))
-        fits.append(_parameters(total, int(setting["rank"]), bias, grid))
+        fits.append(sum_parameters(total, int(setting["rank"]), bias, grid))
     return fits
 
 
@@ -222,7 +235,7 @@ def _unpack(packed: Tensor, size: int) -> Tensor:
     return packed.index_select(1, position.flatten()).unflatten(1, (size, size))
 
 
-def _parameters(total: Tensor, rank: int, bias: Tensor, grid: tuple[int, int]) -> dict[str, Tensor]:
+def sum_parameters(total: Tensor, rank: int, bias: Tensor, grid: tuple[int, int]) -> dict[str, Tensor]:
     """State dict of a :class:`FactorizedRidge` that has weights ``total`` (neuron, channel, place)."""
     left, size, right = torch.linalg.svd(total, full_matrices=False)
     weights = left[:, :, :rank].permute(2, 0, 1)

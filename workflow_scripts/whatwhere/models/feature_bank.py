@@ -83,7 +83,12 @@ class GaborFeatureBank(FixedFeatures):
 
 
 def gabor_energy(images: Tensor, wavelength: float, angle: float) -> Tensor:
-    """Energy of a quadrature pair of Gabor filters at every pixel, (image, y, x) to (image, y, x).
+    """Energy of a quadrature pair of Gabor filters at every pixel, (image, y, x) to (image, y, x)."""
+    return torch.hypot(*gabor_outputs(images, wavelength, angle))
+
+
+def gabor_outputs(images: Tensor, wavelength: float, angle: float) -> tuple[Tensor, Tensor]:
+    """Outputs of an even and an odd Gabor filter at every pixel, (image, y, x) to (image, y, x) twice.
 
     The wave under the Gaussian is a function of y times a function of x, so that both filters are two
     products of matrices. ``wavelength`` is in px, ``angle`` that of the wave from the x axis in radians.
@@ -97,7 +102,7 @@ def gabor_energy(images: Tensor, wavelength: float, angle: float) -> Tensor:
     # The even filter has no mean without this share of the window.
     unwanted = mean * (window_y @ images @ window_x.T)
     norm = float((even - mean * window).norm())
-    return torch.hypot((output.real - unwanted) / norm, output.imag / float(odd.norm()))
+    return (output.real - unwanted) / norm, output.imag / float(odd.norm())
 
 
 def _profiles(size: int, frequency: float, sd: float, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -131,17 +136,19 @@ class TransferredFeatures(FixedFeatures):
         (channel, y, x).
     core
         An element of a model's ``cores``.
-    feature_bank
-        The ``feature_bank`` on which the core stands, or None if it sees the images themselves.
+    below
+        The fixed features on which the core stands, or None if it sees the images themselves.
+    n_times
+        As for :class:`whatwhere.models.cores.ConvCore`.
     """
 
     def __init__(
-        self, image_shape: ImageShape, core: dict[str, Any], feature_bank: dict[str, Any] | None
+        self, image_shape: ImageShape, core: dict[str, Any], below: FixedFeatures | None, n_times: int
     ) -> None:
         super().__init__()
-        self.below = None if feature_bank is None else GaborFeatureBank(image_shape, feature_bank)
+        self.below = below
         self.stride = 1 if self.below is None else self.below.stride
-        self.core = ConvCore(image_shape if self.below is None else self.below.out_shape, core)
+        self.core = ConvCore(image_shape if below is None else below.out_shape, core, n_times)
         self.requires_grad_(False)
         self.start_at(self.core.out_shape)
 

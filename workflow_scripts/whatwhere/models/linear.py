@@ -12,6 +12,7 @@ from whatwhere.fit_data import FitData
 from whatwhere.models.base import ImageShape, Model
 from whatwhere.models.cores import ACTIVATIONS
 from whatwhere.sessions import Session, neurons_of
+from whatwhere.windows import Windows
 
 Solver = Callable[[np.ndarray, np.ndarray, list[float]], np.ndarray]
 """Centered images (image, pixel), responses (image, neuron) and penalties to (penalty, pixel, neuron)."""
@@ -34,7 +35,16 @@ class LinearEncoder(Model):
     def forward(self, images: Tensor, session: Session | None = None) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a session."""
         mine = neurons_of(session)
-        return self.nonlinearity(images.flatten(1) @ self.filters[mine].flatten(1).T + self.bias[mine])
+        return self._respond(images.flatten(1) @ self.filters[mine].flatten(1).T, mine)
+
+    def of_windows(self, windows: Windows, session: Session | None) -> Tensor:
+        """Predicted responses to all windows at once, (image, neuron)."""
+        mine = neurons_of(session)
+        return self._respond(windows.project(self.filters[mine]), mine)
+
+    def _respond(self, filtered: Tensor, mine: slice) -> Tensor:
+        drive = filtered + self.bias[mine]
+        return self.nonlinearity(drive if self.curve is None else self.curve(drive, mine))
 
     def pixel_filters(self) -> Tensor | None:
         """Filters of pixels, (neuron, channel, y, x); None on a feature bank, whose weights are no image."""

@@ -12,9 +12,7 @@ from whatwhere.config.kinds import kind_of
 from whatwhere.dataset import VARIABLES, check, duplicate_groups, presented
 from whatwhere.description import findings
 from whatwhere.errors import UserError
-from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.inputs import input_files, stamp
-from whatwhere.recordings.labels import LEFT_OUT
 from whatwhere.recordings.preprocess import PREPARATION, preparation, preprocess
 from whatwhere.recordings.presentations import Presentations
 from whatwhere.recordings.recording import Recording, clip_rounding
@@ -23,12 +21,6 @@ from whatwhere.recordings.splits import assign, joined_groups, repeated_images, 
 logger = logging.getLogger(__name__)
 
 __all__ = ["input_files", "load", "read", "stamp", "to_contract"]
-
-
-def is_downloaded(definition: dict[str, Any]) -> bool:
-    """Whether files of a dataset, simulated or recorded, come from the web if no mirror holds them."""
-    weights = definition.get("feature_space", {}).get("weights")
-    return kind_of(definition).downloaded or (weights is not None and is_url(weights))
 
 
 def read(name: str, definition: dict[str, Any], downloads: Path, mirror: str | None) -> Recording:
@@ -89,14 +81,10 @@ def to_contract(
     UserError
         If the recording breaks the contract.
     """
-    if recording.split is not None and (recording.split == LEFT_OUT).any():
-        kept = recording.split != LEFT_OUT
-        logger.warning("%s: %d images whose tier is not listed are left out", key, (~kept).sum())
-        recording = recording.keep(kept)
     images, stored = np.asarray(recording.images), recording.responses
     responses: Any
     if isinstance(stored, Presentations):
-        responses = dataclasses.replace(stored, values=clip_rounding(stored.values, key)).dense()
+        responses = Presentations(clip_rounding(stored.values, key), stored.rows).dense()
     else:
         responses = clip_rounding(stored, key)
     groups = joined_groups(duplicate_groups(images), recording.groups)
@@ -135,8 +123,7 @@ def to_contract(
         dataset = dataset.assign_coords(image_name=("image", recording.image_names))
     if recording.covariates is not None:
         names, values = recording.covariates
-        dense = values.dense() if isinstance(values, Presentations) else values
-        dataset["covariates"] = ("repeat", "image", "covariate"), np.asarray(dense)
+        dataset["covariates"] = ("repeat", "image", "covariate"), np.asarray(values.dense())
         dataset = dataset.assign_coords(covariate_name=("covariate", names))
     check(dataset, key)
     for finding in findings(dataset):

@@ -124,5 +124,4 @@ def _assemble(files: dict[str, np.ndarray], place: str) -> Recording:
         neurons=None,
         source=place,
         citation=_CITATION,
-        repeat_averages=False,
     )

@@ -3,9 +3,11 @@
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+from zipfile import ZipFile
 
 import h5py
 import netCDF4
@@ -112,51 +114,57 @@ def read_array(location: str | Path) -> NamedArray:
 def read_any_array(location: str | Path) -> NamedArray:
     """Like :func:`read_array` for arrays that may hold text."""
     path, inside = split_location(str(location))
+    with open_arrays(path) as arrays:
+        if inside is not None and "" in arrays:
+            raise UserError(f"{path}: holds one array without a name: leave ':{inside}' out")
+        # MATLAB separates fields by dots, h5py by slashes.
+        wanted = inside and inside.replace("/", ".") if path.suffix.lower() == ".mat" else inside
+        return arrays[choose(path, wanted, list(arrays))]()
+
+
+@contextlib.contextmanager
+def open_arrays(path: Path) -> Iterator[dict[str, Callable[[], NamedArray]]]:
+    """Opens a file of arrays and yields functions that read one, by the name that follows ``file:``.
+
+    The name in a .npy file is empty. UserError if the file is missing, damaged or of an unknown type.
+    """
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
         raise UserError(f"{path}: unknown type of file; use one of {', '.join(_SUFFIXES)}")
     if not path.is_file():
         raise UserError(f"{path}: no such file")
-    if suffix == ".npz":
-        return NamedArray(_read_npz(path, inside), None)
-    if suffix == ".mat":
-        return NamedArray(matlab.read_matlab(path, inside), None)
-    if suffix != ".npy":
-        return _read_netcdf(path, inside) if _is_netcdf(path) else _read_hdf5(path, inside)
-    if inside is not None:
-        raise UserError(f"{path}: holds one array without a name: leave ':{inside}' out")
-    try:
-        with open(path, "rb") as stream:
-            return NamedArray(_parse(stream, str(path)), None)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def list_arrays(path: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes of the arrays of a .npz, netCDF, HDF5 or MATLAB file by the name that follows ``file:``."""
-    if path.suffix.lower() == ".npz":
+    if suffix == ".npy":
+        try:
+            with open(path, "rb") as stream:
+                yield {"": lambda: NamedArray(_parse(stream, str(path)), None)}
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    elif suffix == ".npz":
         with open_zip(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
-        return {name: _read_npz(path, name).shape for name in names}
-    if path.suffix.lower() == ".mat":
-        return matlab.list_arrays(path)
-    if not _is_netcdf(path):
-        return hdf5.list_arrays(path)
-    with _netcdf_variables(path) as variables:
-        return {name: variable.shape for name, variable in variables.items()}
+            yield {name: partial(_read_npz, archive, name) for name in names}
+    elif suffix == ".mat":
+        with matlab.open_matlab(path) as content:
+            yield {name: partial(_unnamed, read) for name, read in content.items()}
+    elif _is_netcdf(path):
+        with _netcdf_variables(path) as variables:
+            yield {name: partial(_read_netcdf, one, f"{path}:{name}") for name, one in variables.items()}
+    else:
+        with hdf5.open_hdf5(path) as content:
+            yield {name: partial(_read_hdf5, content, name) for name in hdf5.dataset_names(content)}
 
 
-def _read_npz(path: Path, inside: str | None) -> np.ndarray:
-    with open_zip(path) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
-        name = choose(path, inside, names)
-        return parse_npy(read_member(archive, f"{name}.npy"), f"{path}:{name}")
+def _unnamed(read: Callable[[], np.ndarray]) -> NamedArray:
+    return NamedArray(read(), None)
 
 
-def _read_hdf5(path: Path, inside: str | None) -> NamedArray:
-    with hdf5.open_hdf5(path) as content:
-        dataset = hdf5.dataset_at(content, choose(path, inside, hdf5.dataset_names(content)))
-        return NamedArray(hdf5.read_dataset(dataset), hdf5.axis_names(dataset), hdf5.axis_labels(dataset))
+def _read_npz(archive: ZipFile, name: str) -> NamedArray:
+    return NamedArray(parse_npy(read_member(archive, f"{name}.npy"), f"{archive.filename}:{name}"), None)
+
+
+def _read_hdf5(content: h5py.File, name: str) -> NamedArray:
+    dataset = hdf5.dataset_at(content, name)
+    return NamedArray(hdf5.read_dataset(dataset), *hdf5.axes_of(dataset))
 
 
 def _is_netcdf(path: Path) -> bool:
@@ -185,23 +193,18 @@ def _netcdf_variables(path: Path) -> Iterator[dict[str, xr.DataArray]]:
             content.close()
 
 
-def _read_netcdf(path: Path, inside: str | None) -> NamedArray:
+def _read_netcdf(variable: xr.DataArray, label: str) -> NamedArray:
     """One variable; what netCDF declares missing is NaN, and its scale and offset are applied."""
-    with _netcdf_variables(path) as variables:
-        name = choose(path, inside, list(variables))
-        variable = variables[name]
-        label = f"{path}:{name}"
-        check_size(variable.nbytes, label)
-        try:
-            values = variable.values
-        except (OSError, RuntimeError, ValueError, IndexError, TypeError) as error:
-            raise UserError(f"{label}: is damaged: write it again") from error
-        # The library fills what was never written with a number of its own.
-        filler = netCDF4.default_fillvals.get(values.dtype.str[1:]) if values.dtype.kind == "f" else None
-        if filler is not None and (values == values.dtype.type(filler)).any():
-            raise UserError(f"{label}: was never written in parts: write it again, NaN where missing")
-        axes, labels = tuple(map(str, variable.dims)), labels_of(variable)
-    return NamedArray(values, axes, labels)
+    check_size(variable.nbytes, label)
+    try:
+        values = variable.values
+    except (OSError, RuntimeError, ValueError, IndexError, TypeError) as error:
+        raise UserError(f"{label}: is damaged: write it again") from error
+    # The library fills what was never written with a number of its own.
+    filler = netCDF4.default_fillvals.get(values.dtype.str[1:]) if values.dtype.kind == "f" else None
+    if filler is not None and (values == values.dtype.type(filler)).any():
+        raise UserError(f"{label}: was never written in parts: write it again, NaN where missing")
+    return NamedArray(values, tuple(map(str, variable.dims)), labels_of(variable))
 
 
 def labels_of(array: xr.DataArray) -> tuple[np.ndarray | None, ...]:

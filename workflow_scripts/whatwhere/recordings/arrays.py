@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.array_files import NamedArray, as_list, read_array
+from whatwhere.recordings.array_files import NamedArray, as_list, read_any_array, read_array
 from whatwhere.recordings.layouts import (
     IMAGE_AXES,
     PRESENTATION_AXES,
@@ -16,9 +16,9 @@ from whatwhere.recordings.layouts import (
     stated_axes,
 )
 from whatwhere.recordings.matching import names_of, order_by_name
-from whatwhere.recordings.presentations import BLANK, index_numbers
+from whatwhere.recordings.presentations import BLANK
 from whatwhere.recordings.recording import Recording
-from whatwhere.recordings.rows import Rows, recording_of, rows_of
+from whatwhere.recordings.rows import Rows, image_index, recording_of, rows_of
 
 Layout = Sequence[str] | None
 
@@ -64,10 +64,14 @@ def arrange_responses(
     return values, names, reading
 
 
-def _arrange_images(
+def arrange_images(
     array: NamedArray, count: int | None, layout: Layout, key: str, label: str
 ) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """Images as (image, channel, y, x), their names, and how their axes were read."""
+    """Images as (image, channel, y, x), their names or None, and how their axes were read.
+
+    ``count`` is the number of images, None if it is not known; the others as for
+    :func:`whatwhere.recordings.layouts.stated_axes`, also the errors.
+    """
     axes = axes_of(array, layout, IMAGE_AXES, ("image", count), key, label)
     if not array.values.size:
         raise UserError(f"{label}: is empty, shape {array.values.shape}")
@@ -126,7 +130,7 @@ def pair(
         )
     # Axes of repeats that nothing states are refused below.
     count = responses.values.shape[axis] if stated or responses.values.ndim == 2 else len(images.values)
-    stimuli, names, reading = _arrange_images(images, count, layouts[0], keys[0], labels[0])
+    stimuli, names, reading = arrange_images(images, count, layouts[0], keys[0], labels[0])
     counted = "image", len(stimuli)
     values, theirs, read = arrange_responses(responses, counted, layouts[1], keys[1], labels[1])
     order = order_by_name(names, theirs["first"], labels[1], labels[0])
@@ -152,13 +156,14 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     UserError
         If a file is unreadable, or does not say how images and responses belong together.
     """
-    images, names, rows = _read(definition, (definition, name), name)
+    images, names, rows = _read(definition, name)
     if "test_set" not in definition:
         rows = rows._replace(covariates=_covariates(definition, rows, len(images)))
         return recording_of(definition, name, images, names, rows)
     test, test_key = definition["test_set"], f"{name}.test_set"
     own = "images" in test
-    test_images, _, others = _read(test, (test, test_key) if own else (definition, name), test_key)
+    shared = {} if own else {key: definition[key] for key in ("images", "layout") if key in definition}
+    test_images, _, others = _read(shared | test, test_key)
     shape = test_images.shape[1:]
     if shape != images.shape[1:]:
         raise UserError(
@@ -192,26 +197,23 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     return recording_of(definition, name, images, None, both, names, split)
 
 
-def _read(
-    definition: dict[str, Any], of_images: tuple[dict[str, Any], str], name: str
-) -> tuple[np.ndarray, list[str] | None, Rows]:
-    """Images (image, channel, y, x) of a definition and key, their names, and the responses of another."""
-    places = of_images[0]["images"], definition["responses"]
-    layouts = of_images[0].get("layout"), definition.get("responses_layout")
-    keys = f"{of_images[1]}.layout", f"{name}.responses_layout"
+def _read(definition: dict[str, Any], name: str) -> tuple[np.ndarray, list[str] | None, Rows]:
+    """Images (image, channel, y, x), their names, and responses."""
+    places = definition["images"], definition["responses"]
+    layouts = definition.get("layout"), definition.get("responses_layout")
+    keys = f"{name}.layout", f"{name}.responses_layout"
     images, responses = map(read_array, places)
     if "image_of_presentation" not in definition:
         found = pair(images, responses, layouts, keys, places)
         image = np.argsort(np.arange(len(found.images))[found.order])
         return found.images, found.names, rows_of(found.responses, image, None, found.reading)
     index_from = definition["image_of_presentation"]
-    listed = read_array(index_from)
+    listed = read_any_array(index_from)
     numbers = as_list(listed.values, index_from, "one number of an image per presentation")
     n = len(images.values)
     shows_all = any(np.isin(np.arange(n) + base, numbers).all() for base in (0, 1))
-    stimuli, _, read = _arrange_images(images, n if shows_all else None, layouts[0], keys[0], places[0])
-    base, blanks = definition.get("index_base"), definition.get("blanks", [])
-    index, how = index_numbers(numbers, len(stimuli), base, f"{name}.index_base", index_from, blanks)
+    stimuli, _, read = arrange_images(images, n if shows_all else None, layouts[0], keys[0], places[0])
+    index, how = image_index(numbers, None, len(stimuli), definition, name, index_from)
     rows = presented(responses, index, listed, layouts[1], keys[1], places[1])
     return stimuli, None, rows._replace(reading=[read, f"{rows.reading[0]}, {how}"])
 

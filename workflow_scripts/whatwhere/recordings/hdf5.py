@@ -48,13 +48,6 @@ def dataset_names(content: h5py.File) -> list[str]:
     return names
 
 
-def list_arrays(path: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes of all arrays of an HDF5 file by their path in it."""
-    with open_hdf5(path) as content:
-        found = {name: content.get(name) for name in dataset_names(content)}
-        return {name: item.shape or () for name, item in found.items() if item is not None}
-
-
 def label_of(item: h5py.Dataset | h5py.Group) -> str:
     """``file:path`` of an object, for messages."""
     return f"{item.file.filename}:{str(item.name).strip('/')}"
@@ -76,34 +69,25 @@ def dataset_at(group: h5py.Group, name: str) -> h5py.Dataset:
     return found
 
 
-def axis_names(dataset: h5py.Dataset) -> tuple[str | None, ...] | None:
-    """Names of the axes from labels or else dimension scales; None if there are none."""
-    names = [scale and str(scale.name).rpartition("/")[2] for scale in _scales(dataset)]
+def axes_of(
+    dataset: h5py.Dataset,
+) -> tuple[tuple[str | None, ...] | None, tuple[np.ndarray | None, ...] | None]:
+    """Names of the axes, from labels or else dimension scales, and values of the scales; None without any."""
+    names: list[str | None] = [None] * dataset.ndim
+    values: list[np.ndarray | None] = [None] * dataset.ndim
+    listed = dataset.attrs.get("DIMENSION_LIST", [])
+    for axis, references in enumerate(listed if len(listed) == dataset.ndim else []):
+        # There may be no scale, or its reference is broken.
+        with contextlib.suppress(ValueError, IndexError, KeyError, RuntimeError, TypeError):
+            scale = dataset.file[references[0]]
+            names[axis] = str(scale.name).rpartition("/")[2]
+            values[axis] = scale[...] if scale.shape == dataset.shape[axis : axis + 1] else None
     # h5py fails on labels of a fixed length.
     labels = dataset.attrs.get("DIMENSION_LABELS", [])
     for axis, label in enumerate(labels if len(labels) == dataset.ndim else []):
         text = label.decode(errors="replace") if isinstance(label, bytes) else str(label)
         names[axis] = text or names[axis]
-    return tuple(names) if any(names) else None
-
-
-def axis_labels(dataset: h5py.Dataset) -> tuple[np.ndarray | None, ...] | None:
-    """Values of the dimension scales, such as the numbers of images; None if there are none."""
-    labels = [
-        scale[...] if scale is not None and scale.shape == (length,) else None
-        for scale, length in zip(_scales(dataset), dataset.shape or (), strict=True)
-    ]
-    return tuple(labels) if any(label is not None for label in labels) else None
-
-
-def _scales(dataset: h5py.Dataset) -> list[h5py.Dataset | None]:
-    """The first dimension scale of every axis; None if there is none or its reference is broken."""
-    scales: list[h5py.Dataset | None] = [None] * dataset.ndim
-    listed = dataset.attrs.get("DIMENSION_LIST", [])
-    for axis, references in enumerate(listed if len(listed) == dataset.ndim else []):
-        with contextlib.suppress(ValueError, IndexError, KeyError, RuntimeError, TypeError):
-            scales[axis] = dataset.file[references[0]]
-    return scales
+    return tuple(names) if any(names) else None, tuple(values) if any(v is not None for v in values) else None
 
 
 def read_dataset(dataset: h5py.Dataset) -> np.ndarray:

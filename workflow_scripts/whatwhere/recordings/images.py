@@ -12,19 +12,18 @@ from whatwhere.errors import UserError
 from whatwhere.recordings.archive import open_tree
 from whatwhere.recordings.array_files import as_list, read_any_array, read_array
 from whatwhere.recordings.arrays import arrange_responses, presented
-from whatwhere.recordings.labels import has_one_of, read_list
+from whatwhere.recordings.labels import read_list
 from whatwhere.recordings.matching import match, names_of, order_by_name
-from whatwhere.recordings.pictures import decode_image, decode_stack, in_numeric_order, is_image
-from whatwhere.recordings.presentations import BLANK, index_numbers
+from whatwhere.recordings.pictures import decode_image, decode_pages, in_numeric_order, is_image
+from whatwhere.recordings.presentations import BLANK
 from whatwhere.recordings.recording import Recording
-from whatwhere.recordings.rows import Rows, recording_of, rows_of
-from whatwhere.recordings.tables import Table, columns_of, is_table, read_table, refuse_long
+from whatwhere.recordings.rows import LABELS, Rows, image_index, recording_of, rows_of, with_columns
+from whatwhere.recordings.tables import columns_of, is_table, read_table, refuse_long
 
 logger = logging.getLogger(__name__)
 
 ORDERS: dict[str, Callable[[list[str]], list[str]]] = {"natural": in_numeric_order, "sorted": sorted}
 """Orders of file names, ``file_order``: numbers by value, so that a2 comes before a10, or as Python sorts."""
-_LABELS = ("splits_from", "groups_from")
 
 
 def load(definition: dict[str, Any], name: str) -> Recording:
@@ -49,7 +48,7 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     files, pictures = _read_pictures(definition, name)
     read = _from_table if is_table(definition["responses"]) else _from_array
     rows = read(definition, files, name)
-    for location in {definition[key] for key in _LABELS if key in definition and key not in rows.labels}:
+    for location in {definition[key] for key in LABELS if key in definition and key not in rows.labels}:
         stored, n_rows = read_list(location), 0 if rows.given is None else len(rows.given)
         if stored.labels is None and stored.values.size == len(files) != n_rows and files != sorted(files):
             _check_order(files, definition, name, f"the labels of {location} follow the files")
@@ -73,7 +72,7 @@ def list_pictures(location: str) -> list[str]:
 def _read_pictures(definition: dict[str, Any], name: str) -> tuple[list[str], list[np.ndarray]]:
     location, background = definition["images"], definition["image"].get("background")
     if is_image(location) and Path(location).is_file():
-        pages = decode_stack(Path(location).read_bytes(), location, background)
+        pages = decode_pages(Path(location).read_bytes(), location, background)
         return [f"{Path(location).name}, page {page}" for page in range(len(pages))], pages
     files = ORDERS[definition.get("file_order", "natural")](list_pictures(location))
     with open_tree(location) as tree:
@@ -114,16 +113,15 @@ def _from_table(definition: dict[str, Any], files: list[str], name: str) -> Rows
     listed = ", ".join(table.header[:20]) + (", ..." if len(table.header) > 20 else "")
     if "neurons" not in definition:
         raise UserError(
-            f"{name}.neurons: is missing: list the columns of {table.path} that are neurons, * for any text, "
-            f"of {listed}"
+            f"{name}.neurons: is missing: list the columns of {table.label} that are neurons, * for any "
+            f"text, of {listed}"
         )
     neurons = columns_of(table, definition["neurons"], f"{name}.neurons")
-    covariates = columns_of(table, definition.get("covariates", []), f"{name}.covariates")
-    left_out = definition.get("leave_out", {})
-    others = dict.fromkeys(covariates, "covariates") | dict.fromkeys(left_out, "leave_out")
-    for what in ("image_of_presentation", *_LABELS):
-        if definition.get(what) in table.header:
-            others[definition[what]] = what
+    others = dict.fromkeys(
+        columns_of(table, definition.get("covariates", []), f"{name}.covariates"), "covariates"
+    )
+    others |= dict.fromkeys(definition.get("leave_out", {}), "leave_out")
+    others |= {definition[key]: key for key in ("image_of_presentation", *LABELS) if key in definition}
     both = next((column for column in neurons if column in others), None)
     if both is not None:
         raise UserError(f"{name}.neurons: '{both}' is also under {others[both]}: choose one")
@@ -133,82 +131,43 @@ def _from_table(definition: dict[str, Any], files: list[str], name: str) -> Rows
     if ignored:
         reading.append(f"ignored: {', '.join(ignored)}")
     if "image_of_presentation" in definition:
-        index, how = _index_of_table(table, definition, files, name)
+        column = definition["image_of_presentation"]
+        shown = table.text(column, f"{name}.image_of_presentation")
+        index, how = _index(shown, definition, files, name, f"{table.label}, column '{column}'")
     else:
-        how = _check_order(files, definition, name, f"row 1 of {table.path} is image 1 and so on")
+        how = _check_order(files, definition, name, f"row 1 of {table.label} is image 1 and so on")
         if len(table.rows) != len(files):
             raise UserError(
-                f"{table.path}: has {len(table.rows)} rows but there are {len(files)} images: set "
+                f"{table.label}: has {len(table.rows)} rows but there are {len(files)} images: set "
                 f"{name}.image_of_presentation to the column that names the image of every row, of {listed}"
             )
         index = np.arange(len(files))
-    for column, values in left_out.items():
-        _check_column(table, column, f"{name}.leave_out")
-        left = has_one_of(_labels(table, column).tolist(), values, f"{name}.leave_out.{column}")
-        reading.append(f"{left.sum()} rows of {column} {', '.join(map(str, values))} are left out")
-        index = np.where(left, BLANK, index)
-    values, *measured = (
-        np.stack([table.numbers(column) for column in columns], 1)
-        for columns in (neurons, covariates)
-        if columns
-    )
-    return Rows(
-        values=values,
-        image=index,
-        given=index,
-        reading=[how, *reading],
-        neurons=np.array(neurons, str),
-        covariates=(covariates, measured[0]) if measured else None,
-        labels={key: _labels(table, definition[key]) for key in _LABELS if definition.get(key) in others},
-    )
+    values = np.stack([table.numbers(column, f"{name}.neurons") for column in neurons], 1)
+    rows = Rows(values, index, index, [how, *reading], np.array(neurons, str))
+    return with_columns(rows, table, definition, name)
 
 
-def _check_column(table: Table, column: str, key: str) -> None:
-    if column not in table.header:
-        raise UserError(f"{key}: {table.path} has no column '{column}' but {', '.join(table.header)}")
-
-
-def _labels(table: Table, column: str) -> np.ndarray:
-    """Labels in a column, truth values in lower case."""
-    found = table.text(column).to_numpy(str)
-    lower = np.char.lower(found)
-    return lower if set(np.unique(lower)) <= {"true", "false"} else found
-
-
-def _index_of_table(
-    table: Table, definition: dict[str, Any], files: list[str], name: str
+def _index(
+    values: np.ndarray, definition: dict[str, Any], files: list[str], name: str, label: str
 ) -> tuple[np.ndarray, str]:
-    column, blanks = definition["image_of_presentation"], definition.get("blanks", [])
-    _check_column(table, column, f"{name}.image_of_presentation")
-    label = f"{table.path}, column '{column}'"
+    """Index of the image of every presentation from names, or from numbers that count files, and a phrase."""
+    index, how = image_index(values, files, len(files), definition, name, label)
     if "index_base" not in definition:
-        index, how = match(table.text(column).tolist(), files, label, blanks)
-        left = f", {(index == BLANK).sum()} presentations of blanks are left out" if blanks else ""
-        return index, f"images from the column '{column}' by {how}{left}"
-    words = table.text(column).isin([blank for blank in blanks if isinstance(blank, str)]).to_numpy()
-    return _count_files(table.numbers(column, ~words), definition, files, name, f"the {label}")
-
-
-def _count_files(
-    numbers: np.ndarray, definition: dict[str, Any], files: list[str], name: str, label: str
-) -> tuple[np.ndarray, str]:
-    """Index of the image of every presentation from numbers that count the files, and how they were read."""
-    base, blanks = definition.get("index_base"), definition.get("blanks", [])
-    index, how = index_numbers(numbers, len(files), base, f"{name}.index_base", label, blanks)
+        return index, how
     if definition.get("file_order") == "natural":
-        _refuse_other_names(numbers, index, files, label)
+        _refuse_other_names(index[index != BLANK], definition["index_base"], files, label)
     return index, f"{_check_order(files, definition, name, f'numbers in {label} count files')}; {how}"
 
 
-def _refuse_other_names(numbers: np.ndarray, index: np.ndarray, files: list[str], label: str) -> None:
+def _refuse_other_names(index: np.ndarray, base: int, files: list[str], label: str) -> None:
     """Refuse numbers that count files and at the same time are the numbers in the names of other files."""
     found = [re.fullmatch("([^0-9]*)([0-9]+)", PurePosixPath(file).stem) for file in files]
     names = {(one[1], int(one[2])): place for place, one in enumerate(found) if one}
-    rows, starts = np.flatnonzero(index != BLANK), {start for start, _ in names}
-    named = [names.get((start, number)) for start in starts for number in numbers[rows]]
+    starts = {start for start, _ in names}
+    named = [names.get((start, number)) for start in starts for number in index + base]
     can_name = len(names) == len(files) and len(starts) == 1 and None not in named
     # Files from im_1 on may be counted from 0; names without a word or with gaps are names.
-    if can_name and (index[rows] != named).any() and ("" in starts or len(set(index[rows] - named)) > 1):
+    if can_name and (index != named).any() and ("" in starts or len(set(index - named)) > 1):
         raise UserError(
             f"{label}: numbers count other files than those with the numbers in their names: write names of "
             "files, or correct index_base"
@@ -219,12 +178,10 @@ def _from_array(definition: dict[str, Any], files: list[str], name: str) -> Rows
     location, layout = definition["responses"], definition.get("responses_layout")
     stored, key = read_array(location), f"{name}.responses_layout"
     if "image_of_presentation" not in definition:
-        counted = ("image", len(files))
-        values, names, reading = arrange_responses(stored, counted, layout, key, location)
+        values, names, reading = arrange_responses(stored, ("image", len(files)), layout, key, location)
         labels = names["first"]
         if labels is not None and labels.dtype.kind in "OSU":
             index, how = match(names_of(labels), files, location)
-            how = f"images by {how}"
         else:
             order_by_name(None, labels, location, definition["images"])
             how = _check_order(files, definition, name, f"the images of {location} are the files")
@@ -233,10 +190,6 @@ def _from_array(definition: dict[str, Any], files: list[str], name: str) -> Rows
     index_from = definition["image_of_presentation"]
     listed = read_any_array(index_from)
     given = as_list(listed.values, index_from, "one name or number per presentation")
-    if given.dtype.kind in "OU":
-        index, how = match(given.tolist(), files, index_from, definition.get("blanks", []))
-        how = f"images by {how}"
-    else:
-        index, how = _count_files(given, definition, files, name, index_from)
+    index, how = _index(given, definition, files, name, index_from)
     rows = presented(stored, index, listed, layout, key, location)
     return rows._replace(reading=[*rows.reading, how])

@@ -12,7 +12,7 @@ from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import NamedArray, labels_of, numeric
 from whatwhere.recordings.arrays import Layout, pair
 from whatwhere.recordings.layouts import IMAGE_AXES, SYNONYMS
-from whatwhere.recordings.matching import names_of
+from whatwhere.recordings.matching import names_of, order_by_name
 from whatwhere.recordings.recording import clip_rounding, to_float32
 
 _FEW = 10
@@ -105,14 +105,8 @@ def measured_responses(
     found = pair(shown, as_numbers(responses, "responses"), (None, layout), keys, ("images", "responses"))
     measured = clip_rounding(to_float32(found.responses[found.order].swapaxes(0, 1)), "responses")
     if found.neurons is not None:
-        theirs, ours = names_of(found.neurons), names_of(list(neurons))
-        if sorted(theirs) != sorted(ours) or len(set(ours)) < len(ours):
-            raise UserError(
-                f"responses: names its neurons {', '.join(theirs[:3])}, ... but the model names "
-                f"{', '.join(ours[:3])}, ...: give the neurons of the model, or leave the names out if both "
-                "are in one order"
-            )
-        measured = measured[:, :, [theirs.index(name) for name in ours]]
+        order = order_by_name(list(neurons), found.neurons, "responses", "the model", "neurons")
+        measured = measured[:, :, order]
     if measured.shape[2] != len(neurons):
         raise UserError(f"responses: has {measured.shape[2]} neurons, the model {len(neurons)}: give all")
     silent = np.flatnonzero(np.isnan(measured).all((0, 1)))
@@ -150,13 +144,12 @@ def _plain(values: Any, name: str) -> np.ndarray:
     if isinstance(values, np.ma.MaskedArray):
         return np.ma.filled(values.astype(np.float64), np.nan) if np.ma.is_masked(values) else values.data
     if isinstance(values, pd.DataFrame):
-        values = [_column(column) for _, column in values.items()]
-        return np.stack(values, 1) if values else np.empty((0, 0))
-    if isinstance(values, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
-        return _column(values)
-    from scipy import sparse
-
-    if sparse.issparse(values):
+        columns = [_plain(values.iloc[:, place], name) for place in range(values.shape[1])]
+        return np.stack(columns, 1) if columns else np.empty((0, 0))
+    if isinstance(getattr(values, "dtype", None), pd.api.extensions.ExtensionDtype):
+        is_number = pd.api.types.is_numeric_dtype(values.dtype)
+        return values.to_numpy(np.float64, na_value=np.nan) if is_number else np.asarray(values)
+    if hasattr(values, "toarray"):  # scipy.sparse
         return values.toarray()
     try:
         # numpy would drop the masks of masked arrays in a list.
@@ -172,10 +165,9 @@ def _plain(values: Any, name: str) -> np.ndarray:
 
 
 def _from_tensor(values: torch.Tensor, name: str) -> np.ndarray:
-    if isinstance(values, torch.masked.MaskedTensor):
-        data, mask = values.get_data(), values.get_mask()
-        return np.where(_from_tensor(mask, name), _from_tensor(data, name), np.nan)
     try:
+        if isinstance(values, torch.masked.MaskedTensor):
+            values = values.to_tensor(torch.nan)
         dense = values.detach().to_dense()
         # numpy has no bfloat16.
         small = dense.is_floating_point() and dense.dtype not in (torch.float32, torch.float64)
@@ -183,14 +175,3 @@ def _from_tensor(values: torch.Tensor, name: str) -> np.ndarray:
     except (RuntimeError, TypeError) as error:
         # Without memory, quantized, or of rows of several lengths.
         raise UserError(f"{name}: {type(values).__name__} of {values.dtype} is no plain tensor") from error
-
-
-def _column(values: Any) -> np.ndarray:
-    """One column; missing numbers are NaN."""
-    if not isinstance(values.dtype, pd.api.extensions.ExtensionDtype) or not pd.api.types.is_numeric_dtype(
-        values
-    ):
-        return np.asarray(values)
-    if pd.api.types.is_bool_dtype(values) and not values.isna().any():
-        return values.to_numpy(dtype=bool)
-    return values.to_numpy(dtype=np.float64, na_value=np.nan)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from whatwhere.config.kinds import kind_of
-from whatwhere.recordings import sensorium
 from whatwhere.recordings.archive import files_below
 from whatwhere.recordings.array_files import split_location
 from whatwhere.recordings.fetch import is_url
@@ -17,9 +16,8 @@ from whatwhere.recordings.tables import is_table
 def input_files(definition: dict[str, Any]) -> list[str]:
     """Files that a dataset is made from; changing one remakes it.
 
-    Image files of a folder are listed one by one. Of a Sensorium folder, the list of trials and the two
-    folders of trials stand for thousands of files, see :func:`stamp`. A missing folder is listed itself, so
-    that Snakemake names it.
+    Image files of a folder are listed one by one. Another folder, with thousands of files of trials, stands
+    for its files, see :func:`stamp`.
     """
     kind = kind_of(definition)
     table = kind.tables and is_table(definition["responses"])
@@ -63,8 +61,6 @@ def _places(definition: dict[str, Any], keys: Iterable[str]) -> Iterator[tuple[s
 
 
 def _tracked(path: Path) -> list[str]:
-    """Files of a folder that are tracked: files of a session, or pictures. Of a file, the file itself."""
-    files = [file for name in sensorium.TRACKED for file in sorted(path.rglob(name))]
-    if not files and path.is_dir():
-        files = [path / name for name in files_below(path) if is_image(name)]
-    return [str(file) for file in files or [path]]
+    """Pictures of a folder; other folders and files themselves."""
+    pictures = [path / name for name in files_below(path) if is_image(name)] if path.is_dir() else []
+    return [str(file) for file in pictures or [path]]

@@ -8,7 +8,7 @@ import numpy as np
 from whatwhere.dataset import SPLITS
 from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import NamedArray, as_list, read_any_array, split_location
-from whatwhere.recordings.matching import as_text, order_by_name
+from whatwhere.recordings.matching import as_text, names_of, order_by_name
 from whatwhere.recordings.presentations import BLANK
 from whatwhere.recordings.tables import is_table, read_table
 
@@ -16,6 +16,10 @@ LEFT_OUT = "left out"
 """Split of images whose label ``tiers`` does not list."""
 ASSIGN = "assign"
 """Key of ``tiers`` for the labels of images that are to be assigned."""
+
+
+_CODES = dict(zip(("-1", "0", "1", "2"), ("", *SPLITS), strict=True))
+"""Splits by the numbers that may stand for them."""
 
 
 def read_list(location: str) -> NamedArray:
@@ -29,42 +33,29 @@ def read_list(location: str) -> NamedArray:
     path, column = split_location(location)
     if not is_table(str(path)):
         return read_any_array(location)
-    if column is None:
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: is no text file in UTF-8 that can be read") from error
-        wide = next((line for line in lines if set(line) & set(",;\t")), None)
-        if wide is not None:
-            raise UserError(f"{path}: {wide!r} holds several values, expected a label: write {path}:COLUMN")
-        labels = np.array([line.strip() for line in lines])
-    else:
-        table = read_table(path)
-        if column not in table.header:
-            raise UserError(f"{path}: has no column '{column}' but {', '.join(table.header)}")
-        labels = table.text(column).to_numpy(str)
-    is_number = len(labels) and np.char.isdigit(np.char.lstrip(labels, "-")).all()
-    return NamedArray(labels.astype(int) if is_number else labels, None)
+    if column is not None:
+        return NamedArray(read_table(path).text(column, location), None)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: is no text file in UTF-8 that can be read") from error
+    wide = next((line for line in lines if set(line) & set(",;\t")), None)
+    if wide is not None:
+        raise UserError(f"{path}: {wide!r} holds several values, expected a label: write {path}:COLUMN")
+    return NamedArray(np.array([line.strip() for line in lines]), None)
 
 
-def split_names(array: np.ndarray, label: str) -> np.ndarray:
-    """Names of splits: as they are, or from 0 (train), 1 (validation), 2 (test) and -1 (none).
+def as_labels(array: np.ndarray, label: str) -> np.ndarray:
+    """Labels as text: whole numbers without decimals, truth values ``true`` and ``false``.
 
-    Truth values of the (image,) array become ``true`` and ``false``; UserError, with the array's ``label``,
-    if it is no list of names or such numbers.
+    UserError, with the array's ``label``, if there are several axes.
     """
-    array = as_list(array, label, "one split per image")
-    if array.dtype.kind == "b":
-        return np.where(array, "true", "false")
-    if array.dtype.kind == "f" and len(array) and (array == np.round(array)).all():
-        array = array.astype(int)  # MATLAB knows no other numbers
-    if array.dtype.kind in "iu":
-        if not np.isin(array, (-1, 0, 1, 2)).all():
-            raise UserError(f"{label}: numbers must be 0 (train), 1 (validation), 2 (test) or -1 (none)")
-        return np.array([*SPLITS, ""])[array.astype(int)]
-    if not all(isinstance(value, str) for value in array.tolist()):
-        raise UserError(f"{label}: holds {array.dtype}, expected names of splits")
-    return np.char.rstrip(array.astype(str))  # MATLAB pads rows of letters
+    return np.char.rstrip(np.array(names_of(as_list(array, label, "one label per image")), str))
+
+
+def split_names(labels: np.ndarray) -> np.ndarray:
+    """Names of splits from the numbers 0 (train), 1 (validation), 2 (test) and -1 (none), or as they are."""
+    return np.array([_CODES[one] for one in labels]) if set(labels) <= set(_CODES) else labels
 
 
 def read_labels(
@@ -99,11 +90,7 @@ def read_labels(
         return None
     label = definition[key]
     stored = read_list(label)
-    labels = stored.values
-    if key == "splits_from":
-        labels = split_names(labels, label)
-    else:
-        labels = as_list(labels, label, "one group per image").astype(str)
+    labels = as_labels(stored.values, label)
     if image_of_row is None or len(labels) != len(image_of_row):
         if len(labels) != n_images:
             presentations = "" if image_of_row is None else f" and {len(image_of_row)} presentations"
@@ -138,16 +125,16 @@ def labels_of_rows(labels: np.ndarray, image_of_row: np.ndarray, label: str) -> 
     return of_image
 
 
-def tiers_of(labels: np.ndarray | None, tiers: dict[str, list[Any]] | None, key: str) -> np.ndarray | None:
+def tiers_of(labels: np.ndarray, tiers: dict[str, list[Any]], key: str) -> np.ndarray:
     """Splits of images from the names that a file uses.
 
     Parameters
     ----------
     labels
-        (image,) names, or None.
+        (image,) names.
     tiers
-        Names by split, and under :data:`ASSIGN` names of images without a split; None if the labels are names
-        of splits already.
+        Names by split, and under :data:`ASSIGN` names of images without a split; empty if the labels are
+        names of splits already.
     key
         Of ``tiers``, for messages.
 
@@ -161,9 +148,7 @@ def tiers_of(labels: np.ndarray | None, tiers: dict[str, list[Any]] | None, key:
     UserError
         If labels are no splits and ``tiers`` is missing, a name stands in two splits, or none is there.
     """
-    if labels is None:
-        return None
-    if tiers is None:
+    if not tiers:
         image = int(np.argmin(np.isin(labels, (*SPLITS, ""))))
         unknown = str(labels[image])
         if unknown not in (*SPLITS, ""):
@@ -200,11 +185,15 @@ def given_splits(labels: np.ndarray | None, definition: dict[str, Any], name: st
     UserError
         As for :func:`tiers_of` and :func:`require_splits`.
     """
-    split = tiers_of(labels, definition.get("tiers"), f"{name}.tiers")
-    if labels is not None and split is not None:
-        trained = ", ".join(np.unique(labels[split == "train"])) or "NAME"
-        remedy = f"list labels that 'split' divides under tiers, such as tiers: {{{ASSIGN}: [{trained}]}}"
-        require_splits(split, f"{name}.splits_from", remedy)
+    if labels is None:
+        return None
+    tiers = definition.get("tiers", {})
+    if not {as_text(value) for values in tiers.values() for value in values} & set(labels):
+        labels = split_names(labels)
+    split = tiers_of(labels, tiers, f"{name}.tiers")
+    trained = ", ".join(np.unique(labels[split == "train"])) or "NAME"
+    remedy = f"list labels that 'split' divides under tiers, such as tiers: {{{ASSIGN}: [{trained}]}}"
+    require_splits(split, f"{name}.splits_from", remedy)
     return split
 
 

@@ -16,7 +16,7 @@ from whatwhere.recordings.presentations import BLANK
 def match(
     values: Sequence[str], files: Sequence[str], label: str, blanks: Sequence[Any] = ()
 ) -> tuple[np.ndarray, str]:
-    """Index of the file that every value names, and how the names were compared.
+    """Index of the file that every value names, and a phrase on how the names were compared.
 
     All values are paths as in ``files``, or file names with any one folder, or such names of which the ending
     does not count.
@@ -59,14 +59,16 @@ def match(
                 both = f"'{value}' and '{last[key]}'"
                 raise UserError(f"{label}: {both} name one image: give the names of image files")
         place = {value: index[key] for key, value in last.items()}
-        return np.array([place.get(value, BLANK) for value in values]), how
+        found = np.array([place.get(value, BLANK) for value in values])
+        left = f", {(found == BLANK).sum()} presentations of blanks are left out" if blanks else ""
+        return found, f"images by {how}{left}"
     raise UserError(
         f"{label}: there is no image '{(fewest or values)[0]}': give the names of image files, set "
         "index_base and file_order if numbers count the files, or list what shows no image under blanks"
     )
 
 
-def names_of(labels: np.ndarray | list[str]) -> list[str]:
+def names_of(labels: np.ndarray | Sequence[Any]) -> list[str]:
     """Labels along an axis as text, whole numbers without decimals."""
     return [as_text(one) for one in np.asarray(labels).tolist()]
 
@@ -77,12 +79,16 @@ def as_text(value: Any) -> str:
         return str(value).lower()
     value = value.decode(errors="replace") if isinstance(value, bytes) else value
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else f"{value:g}"
+        return str(int(value)) if value.is_integer() else repr(value)
     return str(value)
 
 
 def order_by_name(
-    images: np.ndarray | list[str] | None, responses: np.ndarray | None, label: str, other: str
+    images: Sequence[Any] | np.ndarray | None,
+    responses: np.ndarray | None,
+    label: str,
+    other: str,
+    what: str = "images",
 ) -> np.ndarray | slice:
     """Position in the responses of every image, (image,), or a slice if the responses name no images.
 
@@ -90,8 +96,8 @@ def order_by_name(
     ----------
     images, responses
         (image,) names of the images on each side, or None if it has none.
-    label, other
-        What to call the responses and the images in messages.
+    label, other, what
+        What to call the responses, the other side and the images in messages.
 
     Raises
     ------
@@ -112,8 +118,8 @@ def order_by_name(
     ours = names_of(images)
     if sorted(ours) != sorted(theirs) or len(set(ours)) < len(ours):
         raise UserError(
-            f"{label}: names its images {', '.join(theirs[:3])}, ... but {other} names {', '.join(ours[:3])}"
-            ", ...: give every image one name, the same on both sides"
+            f"{label}: names its {what} {', '.join(theirs[:3])}, ... but {other} names {', '.join(ours[:3])}"
+            f", ...: give every {what.removesuffix('s')} one name, the same on both sides"
         )
     place = {name: position for position, name in enumerate(theirs)}
     return np.array([place[name] for name in ours])

@@ -3,13 +3,15 @@
 pymatreader reads both but drops every axis of length 1 (one neuron, one repeat).
 """
 
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.archive import choose
 from whatwhere.recordings.hdf5 import dataset_at, dataset_names, open_hdf5, read_dataset
 
 _NO_ARRAY = (
@@ -17,35 +19,29 @@ _NO_ARRAY = (
 )
 
 
-def read_matlab(path: Path, inside: str | None) -> np.ndarray:
-    """Reads one array with the axes that MATLAB shows: a list of n is n x 1 or 1 x n.
+@contextlib.contextmanager
+def open_matlab(path: Path) -> Iterator[dict[str, Callable[[], np.ndarray]]]:
+    """Yields readers of arrays by name, with the axes that MATLAB shows: a list is n x 1 or 1 x n.
 
-    ``inside`` is the name of a variable or, with dots, of a field of a structure; None for the only array.
-    Texts lose the blanks at their end, with which MATLAB makes rows of letters equally long. UserError if the
-    file is damaged or holds no such array; objects and cells of anything but text are none.
+    A name is that of a variable or ``structure.field``. Texts lose the blanks at their end, with which MATLAB
+    makes rows of letters equally long. UserError if the file is damaged, or an array is an object or a cell
+    of anything but text.
     """
-    # MATLAB separates fields by dots, h5py by slashes.
-    wanted = None if inside is None else inside.replace("/", ".")
-    return _read_new(path, wanted) if h5py.is_hdf5(path) else _read_old(path, wanted)
-
-
-def list_arrays(path: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes of all variables and fields of structures by their name, ``structure.field``."""
     if not h5py.is_hdf5(path):
-        return {name: array.shape for name, array in _arrays(path).items()}
+        arrays = _arrays(path)
+        yield {name: partial(_read_old, array, f"{path}:{name}") for name, array in arrays.items()}
+        return
     with open_hdf5(path) as content:
-        return {name: dataset_at(content, name.replace(".", "/")).shape[::-1] for name in _names(content)}
+        names = [name for name in dataset_names(content) if not name.startswith("#")]
+        yield {name.replace("/", "."): partial(_read_new, content, name, f"{path}:{name}") for name in names}
 
 
-def _read_old(path: Path, inside: str | None) -> np.ndarray:
-    arrays = _arrays(path)
-    name = choose(path, inside, list(arrays))
-    array = arrays[name]
+def _read_old(array: np.ndarray, label: str) -> np.ndarray:
     if not array.dtype.hasobject:
         return np.char.rstrip(array) if array.dtype.kind == "U" else array
     cells = [np.asarray(cell) for cell in array.flat] if array.dtype.names is None else []
     if not cells or any(cell.dtype.kind != "U" or cell.size > 1 for cell in cells):
-        raise UserError(f"{path}:{name}: {_NO_ARRAY}")
+        raise UserError(f"{label}: {_NO_ARRAY}")
     return np.array(["".join(cell.flat).rstrip() for cell in cells]).reshape(array.shape)
 
 
@@ -78,28 +74,22 @@ def _fields(name: str, value: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
-def _names(content: h5py.File) -> list[str]:
-    return [name.replace("/", ".") for name in dataset_names(content) if not name.startswith("#")]
-
-
-def _read_new(path: Path, inside: str | None) -> np.ndarray:
-    with open_hdf5(path) as content:
-        name = choose(path, inside, _names(content))
-        dataset = dataset_at(content, name.replace(".", "/"))
-        kind = _kind(dataset)
-        if kind == "cell" and dataset.dtype == h5py.ref_dtype:
-            cells = [content[reference] for reference in dataset[...].T.flat]
-            if all(_kind(cell) == "char" for cell in cells):
-                texts = ["" if "MATLAB_empty" in cell.attrs else _letters(cell) for cell in cells]
-                return np.array(["".join(text) for text in texts]).reshape(dataset.shape[::-1])
-        if kind == "cell" or "MATLAB_object_decode" in dataset.attrs:
-            raise UserError(f"{path}:{name}: {_NO_ARRAY}")
-        if "MATLAB_empty" in dataset.attrs:
-            raise UserError(f"{path}:{name}: is empty")
-        if kind == "char":
-            return np.array(_letters(dataset))
-        # Stored by columns, so that other programs see the axes reversed.
-        array = read_dataset(dataset).T
+def _read_new(content: h5py.File, name: str, label: str) -> np.ndarray:
+    dataset = dataset_at(content, name)
+    kind = _kind(dataset)
+    if kind == "cell" and dataset.dtype == h5py.ref_dtype:
+        cells = [content[reference] for reference in dataset[...].T.flat]
+        if all(_kind(cell) == "char" for cell in cells):
+            texts = ["" if "MATLAB_empty" in cell.attrs else _letters(cell) for cell in cells]
+            return np.array(["".join(text) for text in texts]).reshape(dataset.shape[::-1])
+    if kind == "cell" or "MATLAB_object_decode" in dataset.attrs:
+        raise UserError(f"{label}: {_NO_ARRAY}")
+    if "MATLAB_empty" in dataset.attrs:
+        raise UserError(f"{label}: is empty")
+    if kind == "char":
+        return np.array(_letters(dataset))
+    # Stored by columns, so that other programs see the axes reversed.
+    array = read_dataset(dataset).T
     return array.astype(bool) if kind == "logical" else array
 
 

@@ -4,26 +4,25 @@ pynwb refuses a whole file for one object of an extension whose specification th
 leaves out images of an unknown type.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
+import pandas as pd
 
 from whatwhere.errors import UserError
+from whatwhere.recordings.array_files import NamedArray
+from whatwhere.recordings.arrays import arrange_images
 from whatwhere.recordings.hdf5 import dataset_at, label_of, open_hdf5, read_dataset
-from whatwhere.recordings.labels import given_splits, has_one_of, labels_of_rows, split_names
-from whatwhere.recordings.matching import match, names_of
+from whatwhere.recordings.matching import names_of
 from whatwhere.recordings.nwb_responses import averages, count_spikes, invalid, sample_times
 from whatwhere.recordings.pictures import in_numeric_order
-from whatwhere.recordings.presentations import BLANK, by_image, index_numbers, shown_images
+from whatwhere.recordings.presentations import BLANK
 from whatwhere.recordings.recording import Recording
-
-Column = Callable[[str, str], np.ndarray]
-"""Reads a column by its name and the key that gives the name, (presentation,) numbers or text."""
+from whatwhere.recordings.rows import Rows, image_index, recording_of, with_columns
+from whatwhere.recordings.tables import Table
 
 _ROLES = {
     "images": ("Images", "ImageSeries", "OpticalSeries"),
@@ -61,74 +60,33 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         types = _types(content)
         table = content[_choose(types, "presentations", definition.get("presentations"), name, path)]
         onsets = _onsets(table)
-        column = partial(_column, table, len(onsets))
         wanted = definition.get("images") or _linked_images(table)
         place = _choose(types, "images", wanted, name, path)
         images = _read_images(content[place], definition.get("layout"), f"{name}.layout")
-        index, reading = _index(table, column, definition, images, name)
+        columns = _table(table, len(onsets))
+        index, reading = _index(table, columns, definition, images, name)
         values, neurons, where = _responses(content, types, definition, onsets, (first, last), name)
         values[invalid(content, onsets, (first, last))] = np.nan
         lost = np.isnan(values).all(1) & (index != BLANK)
-        left = np.zeros(len(onsets), bool)
-        for one, unwanted in definition.get("leave_out", {}).items():
-            texts = names_of(column(one, f"{name}.leave_out"))
-            left |= has_one_of(texts, unwanted, f"{name}.leave_out.{one}")
-        index = np.where(lost | left, BLANK, index)
-        shown, rows = shown_images(index)
-        if not len(shown):
-            raise UserError(f"{path}: no presentation is left that was recorded")
-        presentations = by_image(rows, values)
-        labels = {}
-        for key in {"splits_from", "groups_from"} & set(definition):
-            values, label = column(definition[key], f"{name}.{key}"), f"{path}, column '{definition[key]}'"
-            values = split_names(values, label) if key == "splits_from" else values.astype(str)
-            labels[key] = labels_of_rows(values, index, label)
-        names = definition.get("covariates", [])
-        covariates = [column(one, f"{name}.covariates") for one in names]
-        if any(values.dtype.kind not in "biuf" for values in covariates):
-            raise UserError(f"{name}.covariates: a column of {label_of(table)} holds text, expected numbers")
-        count, *size = images.values.shape
+        index = np.where(lost, BLANK, index)
         readings = [
-            f"{count} images of {' x '.join(map(str, size))} (channel, y, x) from {place}, shown by "
-            f"{str(table.name)[1:]}",
+            f"{images.reading} from {place}, shown by {str(table.name)[1:]}",
             reading,
             f"responses from {where}",
             *([f"{lost.sum()} presentations that were not recorded are left out"] if lost.any() else []),
         ]
-    return Recording(
-        images=images.values[shown],
-        responses=presentations,
-        split=given_splits(labels.get("splits_from"), definition, name),
-        neurons=neurons,
-        source=f"file {path}",
-        citation="",
-        repeat_averages=False,
-        groups=labels.get("groups_from"),
-        covariates=(names, replace(presentations, values=np.stack(covariates, 1))) if names else None,
-        reading=readings,
-        image_names=[images.names[i] for i in shown],
-    )
-
-
-def list_objects(path: Path) -> dict[str, list[str]]:
-    """Paths that the keys ``images``, ``presentations`` and ``responses`` may name, by key."""
-    with open_hdf5(path) as content:
-        return _candidates(_types(content))
-
-
-def table_columns(path: Path, table: str) -> list[str]:
-    """Columns of a table of presentations; empty for an IndexSeries."""
-    with open_hdf5(path) as content:
-        return _columns(content[table])
+        rows = with_columns(Rows(values, index, index, readings, neurons), columns, definition, name)
+        return recording_of(definition, name, images.values, images.names, rows)
 
 
 class _Images(NamedTuple):
-    """Images (image, channel, y, x), their names, and whether the file states names and order."""
+    """Images (image, channel, y, x), their names, whether the file states names and order, and a phrase."""
 
     values: np.ndarray
     names: list[str]
     is_named: bool
     is_ordered: bool
+    reading: str
 
 
 def _types(content: h5py.File) -> dict[str, str]:
@@ -199,13 +157,9 @@ def _read_images(group: h5py.Group, layout: Sequence[str] | None, key: str) -> _
         if odd is not None:
             raise UserError(f"{label}: {odd} has another shape than {names[0]}: give images of one size")
         stored = np.stack(pictures)
-    axes = list(layout or ("image", "y", "x", "channel")[: stored.ndim])
-    if stored.ndim not in (3, 4) or 0 in stored.shape or stored.ndim != len(axes):
-        given = f", which {key} calls {axes}" if layout else ""
-        raise UserError(f"{label}: has axes {stored.shape}{given}, expected (image, y, x), or channels last")
-    order = [axes.index(axis) for axis in ("image", "channel", "y", "x") if axis in axes]
-    images = stored.transpose(order)
-    return _Images(images[:, None] if images.ndim == 3 else images, names, is_named, is_ordered)
+    axes = layout or ("image", "y", "x", "channel")[: stored.ndim]
+    images, _, reading = arrange_images(NamedArray(stored, None), None, axes, key, label)
+    return _Images(images, names, is_named, is_ordered, reading)
 
 
 def _onsets(table: h5py.Group) -> np.ndarray:
@@ -220,74 +174,50 @@ def _onsets(table: h5py.Group) -> np.ndarray:
     return onsets
 
 
+def _table(group: h5py.Group, n_rows: int) -> Table:
+    """Columns with one number or text per presentation; without columns, an IndexSeries."""
+    columns = {}
+    for name in _columns(group):
+        dataset = dataset_at(group, name)
+        is_plain = dataset.dtype.kind in "biuf" or h5py.check_string_dtype(dataset.dtype) is not None
+        if is_plain and dataset.shape == (n_rows,) and f"{name}_index" not in group:
+            columns[name] = names_of(read_dataset(dataset))
+    return Table(label_of(group), pd.DataFrame(columns, dtype=str))
+
+
+def _columns(group: h5py.Group) -> list[str]:
+    return [str(name) for name in group.attrs.get("colnames", [])]
+
+
 def _index(
-    table: h5py.Group, column: Column, definition: dict[str, Any], images: _Images, key: str
+    group: h5py.Group, table: Table, definition: dict[str, Any], images: _Images, name: str
 ) -> tuple[np.ndarray, str]:
     """Index of the image of every presentation, and a phrase on its source."""
-    names = images.names
-    label, base = label_of(table), definition.get("index_base")
-    blanks = definition.get("blanks", [])
-    if "start_time" not in table:
-        label, source = f"{label}/data", "its numbers"
-        values = read_dataset(dataset_at(table, "data"))
+    names, key = images.names, f"{name}.image_of_presentation"
+    if "start_time" not in group:
+        label = f"{table.label}/data"
+        values = read_dataset(dataset_at(group, "data"))
         # By the standard, an IndexSeries counts from 0.
-        base = 0 if base is None else base
-    else:
-        name = definition.get("image_of_presentation")
-        if name is None:
-            raise UserError(
-                f"{key}.image_of_presentation: is missing: name the column of {label} with the image that "
-                f"was shown: {', '.join(_columns(table))}; films without such a column are not read"
-            )
-        values = column(name, f"{key}.image_of_presentation")
-        label, source = f"{label}, column '{name}'", f"column {name}"
-    are_names = images.is_named and set(names) >= set(values) - set(map(str, blanks))
-    if values.dtype.kind == "U" and not are_names:
-        values = _as_numbers(values, blanks, names, label)
-    if values.dtype.kind == "U":
-        index, how = match(values.tolist(), names, label, blanks)
-        return index, f"{source} by {how}"
-    if not images.is_ordered and "file_order" not in definition:
+        definition = {"index_base": 0} | definition
+    elif "image_of_presentation" not in definition:
         raise UserError(
-            f"{key}.file_order: is missing: {label} counts images whose order the file does not state: set "
+            f"{key}: is missing: name the column of {table.label} with the image that was shown: "
+            f"{', '.join(table.header)}; films without such a column are not read"
+        )
+    else:
+        column = definition["image_of_presentation"]
+        values, label = table.text(column, key), f"{table.label}, column '{column}'"
+    known = names if images.is_named else None
+    index, how = image_index(values, known, len(names), definition, name, label)
+    if "index_base" in definition and not images.is_ordered and "file_order" not in definition:
+        raise UserError(
+            f"{name}.file_order: is missing: {label} counts images whose order the file does not state: set "
             f"natural for {', '.join(names[:3])}, ..., or sorted for {', '.join(sorted(names)[:3])}, ..."
         )
-    index, how = index_numbers(values, len(names), base, f"{key}.index_base", label, blanks)
     if definition.get("file_order") == "sorted" and not images.is_ordered:
         place = np.array([names.index(image) for image in sorted(names)])
         index = np.where(index == BLANK, BLANK, place[index])
-    return index, f"{source}: {how}"
-
-
-def _as_numbers(values: np.ndarray, blanks: list[Any], names: list[str], label: str) -> np.ndarray:
-    """Numbers that are stored as text, NaN for words that are listed as blanks."""
-    words = np.isin(values, [blank for blank in blanks if isinstance(blank, str)])
-    try:
-        return np.where(words, "nan", values).astype(np.float64)
-    except ValueError as error:
-        word = str(error).rpartition("'")[0].rpartition("'")[2]
-        raise UserError(
-            f"{label}: there is no image '{word}' among {', '.join(names[:3])}, ...: list what shows no "
-            "image under blanks"
-        ) from error
-
-
-def _columns(table: h5py.Group) -> list[str]:
-    return [str(name) for name in table.attrs.get("colnames", [])]
-
-
-def _column(table: h5py.Group, n_presentations: int, name: str, key: str) -> np.ndarray:
-    """Values of a column, (presentation,) numbers or text."""
-    label = label_of(table)
-    if name not in _columns(table):
-        raise UserError(f"{key}: {label} has no column '{name}' but {', '.join(_columns(table))}")
-    values = read_dataset(dataset_at(table, name))
-    if values.shape != (n_presentations,) or f"{name}_index" in table:
-        raise UserError(
-            f"{key}: column '{name}' of {label} has shape {values.shape}, expected one value for each of the "
-            f"{n_presentations} presentations"
-        )
-    return values.astype(str) if values.dtype.kind in "OS" else values
+    return index, f"{label}: {how}"
 
 
 def _responses(

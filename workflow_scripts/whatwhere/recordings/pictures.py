@@ -2,7 +2,6 @@
 
 import io
 import re
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
@@ -15,21 +14,6 @@ _KINDS = "PNG, JPEG, TIFF, BMP, GIF or WEBP"
 _STORED_AS_NUMBERS = ("L", "RGB", "I;16", "I;16B", "I", "F")
 _CUT = ("RGB", "RGBA", "LA", "CMYK")
 """Modes that Pillow cuts to 8 bits."""
-
-
-class Picture(NamedTuple):
-    """A decoded picture.
-
-    Attributes
-    ----------
-    pixels
-        (channel, y, x) with 1 or 3 channels, in the type that the file stores, upright.
-    opacity
-        (y, x) from 0, clear, to 1; None if the file has no transparency.
-    """
-
-    pixels: np.ndarray
-    opacity: np.ndarray | None
 
 
 def is_image(name: str) -> bool:
@@ -65,59 +49,49 @@ def decode_image(content: bytes, label: str, background: float | None = None) ->
         If the content is no such picture, is damaged, holds several pages, or is transparent and nothing says
         before what.
     """
-    (picture,) = _decode(content, label, single=True)
-    return blend(picture, background, label)
+    pages = decode_pages(content, label, background)
+    if len(pages) != 1:
+        raise UserError(f"{label}: holds {len(pages)} pages, expected one image: save every page as a file")
+    return pages[0]
 
 
-def decode_stack(content: bytes, label: str, background: float | None) -> list[np.ndarray]:
+def decode_pages(content: bytes, label: str, background: float | None) -> list[np.ndarray]:
     """Decode every page of a file; parameters as in :func:`decode_image`."""
-    return [
-        blend(picture, background, f"{label}, page {page}")
-        for page, picture in enumerate(_decode(content, label, single=False))
-    ]
-
-
-def blend(picture: Picture, background: float | None, label: str) -> np.ndarray:
-    """Pixels of a picture in front of a uniform background."""
-    pixels, opacity = picture
-    if opacity is None or (opacity == 1).all():
-        return pixels
-    if background is None:
-        raise UserError(
-            f"{label}: has transparent pixels: set image.background to the value that was shown behind them"
-        )
-    mixed = opacity * pixels + (1 - opacity) * background
-    return np.round(mixed).astype(pixels.dtype) if pixels.dtype.kind == "u" else mixed.astype(pixels.dtype)
-
-
-def _decode(content: bytes, label: str, single: bool) -> list[Picture]:
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            pages = getattr(image, "n_frames", 1)
-            is_deep = image.mode in _CUT and any(";16" in str(tile.args) for tile in image.tile)
-            found = [] if is_deep or (single and pages > 1) else [_page(image, page) for page in range(pages)]
+            if image.mode in _CUT and any(";16" in str(tile.args) for tile in image.tile):
+                raise UserError(
+                    f"{label}: has color of 16 bits, of which 8 would be lost: save 8 bits per channel, or "
+                    "give all images as an array (kind arrays)"
+                )
+            pages = range(getattr(image, "n_frames", 1))
+            return [_page(image, page, label, background) for page in pages]
+    except UserError:
+        raise
     except Exception as error:  # Pillow raises errors of a dozen types for damaged files
         raise UserError(f"{label}: not a readable {_KINDS} image") from error
-    if is_deep:
-        raise UserError(
-            f"{label}: has color of 16 bits, of which 8 would be lost: save 8 bits per channel, or give all "
-            "images as an array (kind arrays)"
-        )
-    if not found:
-        raise UserError(f"{label}: holds {pages} pages, expected one image: save every page as a file")
-    return found
 
 
-def _page(image: ImageFile.ImageFile, page: int) -> Picture:
-    if page or getattr(image, "n_frames", 1) > 1:
+def _page(image: ImageFile.ImageFile, page: int, label: str, background: float | None) -> np.ndarray:
+    """Pixels of a page, upright and in front of a uniform background."""
+    if getattr(image, "n_frames", 1) > 1:
         image.seek(page)
+        label = f"{label}, page {page}"
     upright = ImageOps.exif_transpose(image)
     if upright.has_transparency_data:
         grey = upright.mode in ("1", "L", "LA", "La")
         rgba = upright.convert("RGBA")
-        *colors, opacity = np.moveaxis(np.asarray(rgba.convert("LA") if grey else rgba), -1, 0)
-        return Picture(np.stack(colors), opacity / 255)
+        *colors, alpha = np.moveaxis(np.asarray(rgba.convert("LA") if grey else rgba), -1, 0)
+        pixels, opacity = np.stack(colors), alpha / 255
+        if (opacity == 1).all():
+            return pixels
+        if background is None:
+            raise UserError(
+                f"{label}: has transparent pixels: set image.background to the value that was shown behind "
+                "them"
+            )
+        return np.round(opacity * pixels + (1 - opacity) * background).astype(pixels.dtype)
     if upright.mode not in _STORED_AS_NUMBERS:
         upright = upright.convert("L" if upright.mode == "1" else "RGB")
     pixels = np.asarray(upright)
-    return Picture(pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0), None)
+    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)

@@ -1,9 +1,5 @@
 """Responses by presentation: which image was shown when, and repeats without a dense array."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,47 +12,26 @@ BLANK = -1
 """Index of a presentation that showed none of the images."""
 
 
-@dataclass(frozen=True)
-class Presentations:
-    """Responses to single presentations, sorted by image; presentations of one image are its repeats.
+class Presentations(BackendArray):
+    """Responses by presentation, as a dense array (repeat, image, neuron) of which no whole is kept.
 
     Attributes
     ----------
     values
         (row, neuron) real numbers as they were stored, also rows that belong to no image.
-    row, image, repeat
-        (presentation,) row of ``values``, index of the image from 0, and how often it was shown before.
+    rows
+        (repeat, image) row of ``values``, -1 where an image had fewer repeats.
     """
 
-    values: np.ndarray
-    row: np.ndarray
-    image: np.ndarray
-    repeat: np.ndarray
+    dtype = np.dtype(np.float32)
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Of the dense array (repeat, image, neuron)."""
-        return int(self.repeat.max()) + 1, int(self.image[-1]) + 1, self.values.shape[1]
-
-    def keep(self, images: np.ndarray) -> Presentations:
-        """Presentations of some of the images, (image,) truth values, which are numbered anew."""
-        here = images[self.image]
-        number = np.cumsum(images) - 1
-        return Presentations(self.values, self.row[here], number[self.image[here]], self.repeat[here])
+    def __init__(self, values: np.ndarray, rows: np.ndarray):
+        self.values, self.rows = values, rows
+        self.shape = (*rows.shape, values.shape[1])
 
     def dense(self) -> indexing.LazilyIndexedArray:
-        """The dense array (repeat, image, neuron), float32, NaN where an image had fewer repeats.
-
-        Any region of it is made when it is asked for, and none is kept.
-        """
-        return indexing.LazilyIndexedArray(_Dense(self))
-
-
-class _Dense(BackendArray):
-    def __init__(self, presentations: Presentations):
-        self._from = presentations
-        self.shape = presentations.shape
-        self.dtype = np.dtype(np.float32)
+        """The dense array for xarray, float32, NaN where an image had fewer repeats."""
+        return indexing.LazilyIndexedArray(self)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         return indexing.explicit_indexing_adapter(
@@ -64,19 +39,11 @@ class _Dense(BackendArray):
         )
 
     def _region(self, key: tuple[int | slice, ...]) -> np.ndarray:
-        whole = self._from
-        repeats, images = (
-            np.atleast_1d(np.arange(size)[one]) for size, one in zip(self.shape, key[:2], strict=False)
-        )
-        place = [np.full(size, -1) for size in self.shape[:2]]
-        for lookup, selected in zip(place, (repeats, images), strict=True):
-            lookup[selected] = np.arange(len(selected))
-        here = np.flatnonzero((place[0][whole.repeat] >= 0) & (place[1][whole.image] >= 0))
-        neurons = whole.values[:, key[2] if isinstance(key[2], slice) else [key[2]]]
-        dense = np.full((len(repeats), len(images), neurons.shape[1]), np.nan, np.float32)
+        rows = self.rows[key[:2]]
         with np.errstate(over="ignore"):
-            dense[place[0][whole.repeat[here]], place[1][whole.image[here]]] = neurons[whole.row[here]]
-        return dense[tuple(slice(None) if isinstance(one, slice) else 0 for one in key)]
+            dense = np.array(self.values[:, key[2]][rows], np.float32)
+        dense[rows < 0] = np.nan
+        return dense
 
 
 def by_image(image_of_row: np.ndarray, values: np.ndarray) -> Presentations:
@@ -93,8 +60,9 @@ def by_image(image_of_row: np.ndarray, values: np.ndarray) -> Presentations:
     row = row[np.argsort(image_of_row[row], kind="stable")]
     image = image_of_row[row]
     counts = np.bincount(image)
-    repeat = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return Presentations(values, row, image, repeat)
+    rows = np.full((counts.max(), len(counts)), -1, np.int32)
+    rows[np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts), image] = row
+    return Presentations(values, rows)
 
 
 def shown_images(image_of_row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -104,7 +72,7 @@ def shown_images(image_of_row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def index_numbers(
-    numbers: np.ndarray, n_images: int, base: int | None, key: str, label: str, blanks: Sequence[Any] = ()
+    numbers: np.ndarray, n_images: int, definition: dict[str, Any], name: str, label: str
 ) -> tuple[np.ndarray, str]:
     """Index of the image of every presentation, (row,) from 0, and a phrase on how its number was understood.
 
@@ -114,19 +82,19 @@ def index_numbers(
         (row,) whole numbers; NaN and -1 are blanks, presentations of none of the images.
     n_images
         Number of images.
-    base
-        Number of the first image, 0 or 1.
-    key, label
-        Key of ``base`` and where the numbers come from, for messages.
-    blanks
-        Further numbers that are blanks; the index of blanks is :data:`BLANK`.
+    definition, name
+        Dataset with ``index_base``, the number of the first image, and ``blanks``, further numbers that are
+        blanks, and its key. The index of blanks is :data:`BLANK`.
+    label
+        Where the numbers come from, for messages.
 
     Raises
     ------
     UserError
         If a number is none of an image, or the base is not given.
     """
-    listed = [value for value in blanks if isinstance(value, (int, float))]
+    base, key = definition.get("index_base"), f"{name}.index_base"
+    listed = [value for value in definition.get("blanks", []) if isinstance(value, (int, float))]
     blank = np.isin(numbers, [-1, *listed]) | np.isnan(numbers.astype(np.float64))
     odd = ~blank & (numbers != np.round(np.where(blank, 0, numbers)))
     if odd.any():

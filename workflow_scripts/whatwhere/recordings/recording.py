@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import warnings
 from dataclasses import dataclass, field
@@ -45,8 +44,8 @@ class Recording:
     groups
         (image,) equal for images that may not be divided by a split, or None.
     covariates
-        Running speed, pupil and the like, (repeat, image, covariate) or presentations of them, and their
-        names; used by no model.
+        Names of running speed, pupil and the like, and presentations of them (repeat, image, covariate);
+        used by no model.
     reading
         What was taken for what, a phrase each.
     image_names
@@ -58,29 +57,12 @@ class Recording:
     split: np.ndarray | None
     neurons: np.ndarray | None
     source: str
-    citation: str
-    repeat_averages: bool
+    citation: str = ""
+    repeat_averages: bool = False
     groups: np.ndarray | None = None
-    covariates: tuple[list[str], np.ndarray | Presentations] | None = None
+    covariates: tuple[list[str], Presentations] | None = None
     reading: list[str] = field(default_factory=list)
     image_names: list[str] | None = None
-
-    def keep(self, images: np.ndarray) -> Recording:
-        """The recording of some of its images: (image,) truth values."""
-        selected = np.flatnonzero(images)
-
-        def kept(values: np.ndarray | Presentations) -> np.ndarray | Presentations:
-            return values[:, selected] if isinstance(values, np.ndarray) else values.keep(images)
-
-        return dataclasses.replace(
-            self,
-            images=select_images(self.images, selected),
-            responses=kept(self.responses),
-            split=None if self.split is None else self.split[selected],
-            image_names=None if self.image_names is None else [self.image_names[i] for i in selected],
-            groups=None if self.groups is None else self.groups[selected],
-            covariates=self.covariates and (self.covariates[0], kept(self.covariates[1])),
-        )
 
 
 def select_images(images: Images, indices: np.ndarray) -> Images:

@@ -7,11 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.labels import given_splits, labels_of_rows, read_labels
-from whatwhere.recordings.presentations import Presentations, by_image, shown_images
+from whatwhere.recordings.labels import LEFT_OUT, given_splits, has_one_of, labels_of_rows, read_labels
+from whatwhere.recordings.matching import match
+from whatwhere.recordings.presentations import BLANK, Presentations, by_image, index_numbers, shown_images
 from whatwhere.recordings.recording import Images, Recording, select_images
+from whatwhere.recordings.tables import Table, columns_of, to_numbers
 
 logger = logging.getLogger(__name__)
+
+LABELS = ("splits_from", "groups_from")
+"""Keys that name files or columns of labels."""
 
 
 class Rows(NamedTuple):
@@ -33,7 +38,7 @@ class Rows(NamedTuple):
     covariates
         Names, and (row, covariate); None if there are none.
     labels
-        (row,) splits or groups by the keys ``splits_from`` and ``groups_from``, if the responses hold them.
+        (row,) splits or groups by the keys of :data:`LABELS`, if the responses hold them.
     """
 
     values: np.ndarray
@@ -51,6 +56,79 @@ def rows_of(values: np.ndarray, index: np.ndarray, given: np.ndarray | None, rea
     return Rows(values.reshape(length * n_repeats, n_neurons), np.repeat(index, n_repeats), given, reading)
 
 
+def image_index(
+    values: np.ndarray,
+    names: list[str] | None,
+    n_images: int,
+    definition: dict[str, Any],
+    name: str,
+    label: str,
+) -> tuple[np.ndarray, str]:
+    """Index of the image of every presentation, (row,), :data:`BLANK` for none, and a phrase on it.
+
+    Parameters
+    ----------
+    values
+        (row,) numbers, or text: names of images, or numbers if ``index_base`` is set.
+    names, n_images
+        Names of the images, or None if they have none, and their number.
+    definition, name
+        Dataset with ``index_base`` and ``blanks``, and its key.
+    label
+        What to call the values in messages.
+
+    Raises
+    ------
+    UserError
+        As for :func:`whatwhere.recordings.matching.match` and
+        :func:`whatwhere.recordings.presentations.index_numbers`.
+    """
+    if values.dtype.kind in "OU":
+        blanks = definition.get("blanks", [])
+        if names is not None and "index_base" not in definition:
+            return match(values.tolist(), names, label, blanks)
+        words = [blank for blank in blanks if isinstance(blank, str)]
+        values = to_numbers(np.where(np.isin(values, words), "", values.astype(str)), label)
+    return index_numbers(values, n_images, definition, name, label)
+
+
+def with_columns(rows: Rows, table: Table, definition: dict[str, Any], name: str) -> Rows:
+    """Rows with the covariates and labels that columns of a table hold, without those to be left out.
+
+    Parameters
+    ----------
+    rows, table
+        Responses by row, and the table with the same rows.
+    definition, name
+        Dataset with ``leave_out``, ``covariates``, ``splits_from`` and ``groups_from``, and its key. Labels
+        in a text file are left to :func:`recording_of`.
+
+    Raises
+    ------
+    UserError
+        If a column is not there, or holds none of the values that ``leave_out`` lists.
+    """
+    image, reading = rows.image, list(rows.reading)
+    for column, values in definition.get("leave_out", {}).items():
+        key = f"{name}.leave_out"
+        left = has_one_of(table.text(column, key).tolist(), values, f"{key}.{column}")
+        reading.append(f"{left.sum()} rows of {column} {', '.join(map(str, values))} are left out")
+        image = np.where(left, BLANK, image)
+    key = f"{name}.covariates"
+    names = columns_of(table, definition.get("covariates", []), key)
+    return rows._replace(
+        image=image,
+        given=image,
+        reading=reading,
+        covariates=(names, np.stack([table.numbers(one, key) for one in names], 1)) if names else None,
+        labels={
+            key: table.text(definition[key], f"{name}.{key}")
+            for key in LABELS
+            if key in definition and (definition[key] in table.header or "." not in definition[key])
+        },
+    )
+
+
 def recording_of(
     definition: dict[str, Any],
     name: str,
@@ -65,7 +143,7 @@ def recording_of(
     Parameters
     ----------
     definition, name
-        Dataset of kind ``arrays`` or ``images`` and its key.
+        Dataset of kind ``arrays``, ``images`` or ``nwb``, and its key.
     images
         All images, those that were never shown, too.
     known
@@ -82,37 +160,39 @@ def recording_of(
     UserError
         If nothing was shown, or ``splits_from`` or ``groups_from`` is refused.
     """
-    n_images, location = len(images), definition["responses"]
+    n_images, location = len(images), definition.get("path") or definition["responses"]
     shown, local = shown_images(rows.image)
     if not len(shown):
         raise UserError(f"{location}: no row is left that shows an image")
-    responses = by_image(local, rows.values)
     reading = rows.reading
     if len(shown) < n_images:
         reading = [*reading, f"{n_images - len(shown)} images were never shown and are left out"]
         logger.warning("%s: %s", location, reading[-1])
     labels: dict[str, np.ndarray | None] = {}
-    for key in ("splits_from", "groups_from"):
+    for key in LABELS:
         if key in rows.labels:
             label = f"{location}, column '{definition[key]}'"
             labels[key] = labels_of_rows(rows.labels[key], rows.image, label)
         else:
             labels[key] = read_labels(definition, key, known, n_images, rows.given, shown)
-    names = names or known or [str(image) for image in range(n_images)]
-    covariates = rows.covariates and (
-        rows.covariates[0],
-        Presentations(rows.covariates[1], responses.row, responses.image, responses.repeat),
-    )
     split = given_splits(labels["splits_from"], definition, name) if split is None else split[shown]
+    kept = np.full(len(shown), True) if split is None else split != LEFT_OUT
+    if not kept.all():
+        logger.warning("%s: %d images whose tier is not listed are left out", name, (~kept).sum())
+    local = np.where(local == BLANK, BLANK, np.where(kept, np.cumsum(kept) - 1, BLANK)[local])
+    shown, responses = shown[kept], by_image(local, rows.values)
+    names = names or known or [str(image) for image in range(n_images)]
+    covariates = rows.covariates and (rows.covariates[0], Presentations(rows.covariates[1], responses.rows))
+    split, groups = (one if one is None else one[kept] for one in (split, labels["groups_from"]))
+    files = f"file {location}" if "path" in definition else f"files {definition['images']} and {location}"
     return Recording(
         images=select_images(images, shown),
         responses=responses,
         split=split,
         neurons=rows.neurons,
-        source=f"files {definition['images']} and {location}",
-        citation="",
+        source=files,
         repeat_averages=definition.get("repeat_averages", False),
-        groups=labels["groups_from"],
+        groups=groups,
         covariates=covariates,
         reading=reading,
         image_names=[names[image] for image in shown],

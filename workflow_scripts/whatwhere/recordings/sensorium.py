@@ -1,18 +1,19 @@
 """The file tree of Lurz et al. 2020 and the Sensorium 2022 challenge (``lurz2020``, ``sensorium``)."""
 
 import logging
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from whatwhere.dataset import SPLITS
 from whatwhere.errors import UserError
 from whatwhere.recordings.archive import Tree, open_tree
 from whatwhere.recordings.array_files import numeric, parse_npy
-from whatwhere.recordings.labels import LEFT_OUT, tiers_of
-from whatwhere.recordings.presentations import by_image
+from whatwhere.recordings.labels import LEFT_OUT, as_labels, labels_of_rows, tiers_of
+from whatwhere.recordings.presentations import BLANK, Presentations, by_image
 from whatwhere.recordings.recording import Recording
 
 logger = logging.getLogger(__name__)
@@ -29,9 +30,6 @@ CITATIONS = {
     ),
 }
 """Papers to cite by kind; empty for a kind of any owner."""
-
-TRACKED = (_TIERS, "data/images", "data/responses")
-"""Parts of a folder whose change means that a session changed."""
 
 
 def load(definition: dict[str, Any], name: str) -> Recording:
@@ -57,52 +55,44 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     folders = definition.get("covariates", [])
     with open_tree(definition["path"]) as tree:
         root = _root(tree)
-        tiers = _per_trial(tree, root + _TIERS, None).astype(str)
-        image_of_trial = _images_of_trials(tree, root, len(tiers))
-        split = _splits(tiers, definition.get("tiers"), f"{name}.tiers", tree.label(root + _TIERS))
+        tiers = _per_trial(tree, root + _TIERS, None)
+        label = tree.label(root + _TIERS)
+        ids = _images_of_trials(tree, root, len(tiers))
+        split = _splits(tiers, definition.get("tiers", {}), f"{name}.tiers", label)
         kept = np.flatnonzero(split != LEFT_OUT)
-        numbers, first, index = np.unique(image_of_trial[kept], return_index=True, return_inverse=True)
         # Images are numbered by first appearance.
-        order = np.argsort(first)
-        first, index = kept[first[order]], np.argsort(order)[index]
-        torn = np.flatnonzero(split[kept] != split[first][index])
-        if len(torn):
-            trial, other = kept[torn[0]], first[index[torn[0]]]
-            raise UserError(
-                f"{tree.path}: trials {other} and {trial} show one image but are in tiers {tiers[other]} and "
-                f"{tiers[trial]}: give both the same tier"
-            )
+        index, images_ids = pd.factorize(ids[kept])
+        shown = np.full(len(tiers), BLANK)
+        shown[kept] = index
+        of_image = labels_of_rows(split, shown, label)
         start = f"{root}data/"
         files = {
             folder: _trial_files(tree, f"{start}{folder}/", kept, len(tiers))
             for folder in ("images", "responses", *folders)
         }
         images = _read_images(tree, files["images"], index)
-        trials = _read_vectors(tree, files["responses"], "neuron")
-        presentations = by_image(index, trials)
-        values = {folder: _read_vectors(tree, files[folder], "value") for folder in folders}
+        trials, *values = (
+            np.stack([*_read(tree, files[one], ("value",))]) for one in ("responses", *folders)
+        )
         neurons = _neurons(tree, root, trials.shape[1])
         there = {file.removeprefix(start).split("/")[0] for file in tree.names if file.startswith(start)}
+    presentations = by_image(index, trials)
     unused = ", ".join(f"data/{folder}" for folder in sorted(there - set(files)))
     names = [
         folder if columns.shape[1] == 1 else f"{folder} {i}"
-        for folder, columns in values.items()
+        for folder, columns in zip(folders, values, strict=True)
         for i in range(columns.shape[1])
     ]
-    covariates = (
-        (names, replace(presentations, values=np.concatenate([*values.values()], 1))) if values else None
-    )
     return Recording(
         images=images,
         responses=presentations,
-        split=split[first],
+        split=of_image,
         neurons=neurons,
         source=f"files {definition['path']}",
         citation=CITATIONS[definition["kind"]],
-        repeat_averages=False,
-        covariates=covariates,
+        covariates=(names, Presentations(np.concatenate(values, 1), presentations.rows)) if values else None,
         reading=[
-            f"{trials.shape[1]} neurons, {len(kept)} trials of {len(numbers)} images",
+            f"{trials.shape[1]} neurons, {len(kept)} trials of {len(images_ids)} images",
             *([f"not read: {unused}"] if unused else []),
         ],
     )
@@ -117,7 +107,7 @@ def _root(tree: Tree) -> str:
 
 
 def _per_trial(tree: Tree, name: str, n_trials: int | None) -> np.ndarray:
-    """Names or whole numbers, (trial,)."""
+    """Names or whole numbers as text, (trial,)."""
     label = tree.label(name)
     values = parse_npy(tree.read(name), label)
     if values.ndim != 1 or n_trials not in (None, len(values)) or values.dtype.kind not in "biuUS":
@@ -125,16 +115,16 @@ def _per_trial(tree: Tree, name: str, n_trials: int | None) -> np.ndarray:
             f"{label}: has shape {values.shape} and type {values.dtype}, expected one name or whole number "
             f"for each of the {n_trials or ''} trials"
         )
-    return np.char.decode(values, "latin-1") if values.dtype.kind == "S" else values
+    return as_labels(values, label)
 
 
 def _images_of_trials(tree: Tree, root: str, n_trials: int) -> np.ndarray:
-    """Number of the image of every trial: equal for equal ids and, if there are classes, equal classes."""
+    """Text for the image of every trial: equal for equal ids and, if there are classes, equal classes."""
     for stem in _IDS:
         names = [f"{root}meta/trials/{stem}_{suffix}.npy" for suffix in ("id", "class")]
         if names[0] in tree.names:
-            columns = [_per_trial(tree, name, n_trials).astype(str) for name in names if name in tree.names]
-            return np.unique(np.stack(columns, 1), axis=0, return_inverse=True)[1].reshape(-1)
+            columns = [_per_trial(tree, name, n_trials) for name in names if name in tree.names]
+            return np.array(["\0".join(row) for row in zip(*columns, strict=True)])
     if any(file.startswith(f"{root}data/videos/") for file in tree.names):
         raise UserError(
             f"{tree.path}: is a session of videos, which no model takes: give a session of images"
@@ -143,10 +133,9 @@ def _images_of_trials(tree: Tree, root: str, n_trials: int) -> np.ndarray:
     raise UserError(f"{tree.path}: holds no {root}meta/trials/{expected}: repeats cannot be found")
 
 
-def _splits(tiers: np.ndarray, mapping: dict[str, list[Any]] | None, key: str, label: str) -> np.ndarray:
+def _splits(tiers: np.ndarray, mapping: dict[str, list[Any]], key: str, label: str) -> np.ndarray:
     """Split of every trial, :data:`LEFT_OUT` for tiers without a split, whose responses may be withheld."""
-    plain = np.where(np.isin(tiers, SPLITS), tiers, LEFT_OUT)
-    split = plain if mapping is None else np.asarray(tiers_of(tiers, mapping, key))
+    split = tiers_of(tiers, mapping, key) if mapping else np.where(np.isin(tiers, SPLITS), tiers, LEFT_OUT)
     names, counts = np.unique(tiers[split == LEFT_OUT], return_counts=True)
     if counts.sum() == len(tiers):
         raise UserError(
@@ -160,25 +149,20 @@ def _splits(tiers: np.ndarray, mapping: dict[str, list[Any]] | None, key: str, l
 
 def _trial_files(tree: Tree, folder: str, trials: np.ndarray, n_trials: int) -> list[str]:
     """Files of some of the trials."""
-    found = {}
-    for name in tree.names:
-        path = PurePosixPath(name)
-        if name.startswith(folder) and path.suffix == ".npy":
-            if not (path.stem.isascii() and path.stem.isdigit()):
-                raise UserError(f"{tree.label(name)}: expected the number of a trial as name")
-            found[int(path.stem)] = name
-    missing = next((trial for trial in trials if trial not in found), None)
-    if missing is not None or max(found) >= n_trials:
-        fault = f"trial {max(found)} is too many" if missing is None else f"trial {missing} is missing"
+    files, there = [f"{folder}{trial}.npy" for trial in trials], set(tree.names)
+    missing = next((trial for trial, file in zip(trials, files, strict=True) if file not in there), None)
+    if missing is not None or f"{folder}{n_trials}.npy" in there:
+        fault = f"trial {n_trials} is too many" if missing is None else f"trial {missing} is missing"
         raise UserError(f"{tree.label(folder)}: {fault}: {_TIERS} lists {n_trials} trials, from 0")
-    return [found[trial] for trial in trials]
+    return files
 
 
 def _read_images(tree: Tree, files: list[str], image_of_file: np.ndarray) -> np.ndarray:
     """Images (image, channel, y, x); UserError if trials of one image differ."""
     stimuli: list[np.ndarray] = []
-    for file, number in zip(files, image_of_file, strict=True):
-        image = _read(tree, file, ("channel", "y", "x"), stimuli[0].shape if stimuli else None)
+    for file, number, image in zip(
+        files, image_of_file, _read(tree, files, ("channel", "y", "x")), strict=True
+    ):
         if number == len(stimuli):
             stimuli.append(image)
         elif not np.array_equal(stimuli[number], image, equal_nan=True):
@@ -189,21 +173,17 @@ def _read_images(tree: Tree, files: list[str], image_of_file: np.ndarray) -> np.
     return np.stack(stimuli)
 
 
-def _read_vectors(tree: Tree, files: list[str], axis: str) -> np.ndarray:
-    trials: list[np.ndarray] = []
+def _read(tree: Tree, files: list[str], axes: tuple[str, ...]) -> Iterator[np.ndarray]:
+    """Yields the numbers of every trial, all of one shape."""
+    shape = None
     for file in files:
-        trials.append(_read(tree, file, (axis,), trials[0].shape if trials else None))
-    return np.stack(trials)
-
-
-def _read(tree: Tree, file: str, axes: tuple[str, ...], shape: tuple[int, ...] | None) -> np.ndarray:
-    """Numbers of one trial; ``shape`` is the shape of the trials before, None for the first trial."""
-    label = tree.label(file)
-    array = numeric(parse_npy(tree.read(file), label), label)
-    if array.ndim != len(axes) or 0 in array.shape or shape not in (None, array.shape):
-        before = "" if shape is None else f" and {shape} as the trials before"
-        raise UserError(f"{label}: has shape {array.shape}, expected ({', '.join(axes)}){before}")
-    return array
+        label = tree.label(file)
+        array = numeric(parse_npy(tree.read(file), label), label)
+        if array.ndim != len(axes) or 0 in array.shape or shape not in (None, array.shape):
+            before = "" if shape is None else f" and {shape} as the trials before"
+            raise UserError(f"{label}: has shape {array.shape}, expected ({', '.join(axes)}){before}")
+        shape = array.shape
+        yield array
 
 
 def _neurons(tree: Tree, root: str, n_neurons: int) -> np.ndarray | None:

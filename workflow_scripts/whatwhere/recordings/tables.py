@@ -25,38 +25,61 @@ class Table:
 
     Attributes
     ----------
-    path
-        Of its file.
+    label
+        What messages call it, such as the path of its file.
     rows
         (row, column) text; names of columns have no spaces around them, missing names are ``Unnamed: 0``, ...
     decimal_comma
         Whether numbers have a comma for a point.
     """
 
-    path: Path
+    label: str
     rows: pd.DataFrame
-    decimal_comma: bool
+    decimal_comma: bool = False
 
     @property
     def header(self) -> list[str]:
         """Names of the columns."""
         return list(self.rows.columns)
 
-    def text(self, column: str) -> pd.Series:
-        """Values of a column as text, without spaces around them."""
-        return self.rows[column].str.strip()
+    def no_column(self, column: str, key: str) -> UserError:
+        """The error of a key that names a column that is not there."""
+        listed = ", ".join(self.header[:20]) + (", ..." if len(self.header) > 20 else "")
+        return UserError(f"{key}: {self.label} has no column '{column}' but {listed}")
 
-    def numbers(self, column: str, wanted: np.ndarray | bool = True) -> np.ndarray:
-        """Values of a column as (row,) float64, NaN where missing; UserError if a wanted one is no number."""
-        text = self.text(column)
+    def text(self, column: str, key: str) -> np.ndarray:
+        """Values of a column as (row,) text without spaces around them, truth values in lower case.
+
+        UserError, with the key that names the column, if there is no such column.
+        """
+        if column not in self.rows:
+            raise self.no_column(column, key)
+        text = self.rows[column].str.strip().to_numpy(str)
+        lower = np.char.lower(text)
+        return lower if set(lower) <= {"true", "false"} else text
+
+    def numbers(self, column: str, key: str) -> np.ndarray:
+        """Values of a column as (row,) float64, NaN where missing; UserError if one is no number."""
+        text = self.text(column, key)
         if self.decimal_comma:
-            text = text.str.replace(",", ".", regex=False)
-        numbers = pd.to_numeric(text, errors="coerce")
-        wrong = np.flatnonzero(numbers.isna() & ~text.str.lower().isin(_MISSING) & wanted)
-        if len(wrong):
-            value, line = self.rows[column][wrong[0]], wrong[0] + 2
-            raise UserError(f"{self.path}: {value!r} in line {line}, column '{column}' is not a number")
-        return numbers.to_numpy(np.float64)
+            text = np.char.replace(text, ",", ".")
+        return to_numbers(text, f"{self.label}, column '{column}'", "line", 2)
+
+
+def to_numbers(text: np.ndarray, label: str, place: str = "row", first: int = 1) -> np.ndarray:
+    """Numbers in (row,) text as float64, NaN where missing.
+
+    UserError if one is no number, which names the value and its place, counted from ``first``.
+    """
+    numbers = pd.to_numeric(pd.Series(text), errors="coerce").to_numpy(np.float64)
+    wrong = np.flatnonzero(np.isnan(numbers) & ~np.isin(np.char.lower(text), _MISSING))
+    if len(wrong):
+        value = str(text[wrong[0]])
+        raise UserError(
+            f"{label}: {value!r} in {place} {wrong[0] + first} is not a number: write NA if it is missing, "
+            "or list it under blanks if it shows no image"
+        )
+    return numbers
 
 
 def columns_of(table: Table, patterns: Sequence[str], key: str) -> list[str]:
@@ -65,9 +88,7 @@ def columns_of(table: Table, patterns: Sequence[str], key: str) -> list[str]:
     for pattern in map(str, patterns):
         fitting = [name for name in table.header if name == pattern or fnmatchcase(name, pattern)]
         if not fitting:
-            raise UserError(
-                f"{key}: {table.path} has no column '{pattern}' but {', '.join(table.header[:20])}"
-            )
+            raise table.no_column(pattern, key)
         found |= dict.fromkeys(fitting)
     return list(found)
 
@@ -83,9 +104,9 @@ def refuse_long(table: Table, neurons: Sequence[str], others: Container[str]) ->
     """Refuses a table with one row per image and neuron; ``others`` are columns that are no responses."""
     for column in table.header:
         is_open = re.match(_NEURON, column.lower()) and column not in others
-        if is_open and len({*neurons} - {column}) == 1 and table.text(column).nunique() > 1:
+        if is_open and len({*neurons} - {column}) == 1 and table.rows[column].nunique() > 1:
             raise UserError(
-                f"{table.path}: column '{column}' names the neuron of every row: give every neuron a column"
+                f"{table.label}: column '{column}' names the neuron of every row: give every neuron a column"
             )
 
 
@@ -135,7 +156,7 @@ def read_table(path: Path) -> Table:
     repeated = rows.columns[rows.columns.duplicated()]
     if len(repeated):
         raise UserError(f"{path}: two columns are named '{repeated[0]}': give every neuron its own name")
-    return Table(path, rows, separator != "," and _has_decimal_commas(rows, path))
+    return Table(str(path), rows, separator != "," and _has_decimal_commas(rows, path))
 
 
 def _has_decimal_commas(rows: pd.DataFrame, path: Path) -> bool:

@@ -7,15 +7,16 @@ from torch import Tensor
 
 from whatwhere.fit_data import FitData
 from whatwhere.sessions import Session, sessions_of
+from whatwhere.windows import Windows
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """Data on the device: images (image, channel, y, x), responses (image, neuron)."""
+    """Data on the device: images (image, channel, y, x) or windows, responses (image, neuron)."""
 
-    train_images: Tensor
+    train_images: Tensor | Windows
     train_responses: Tensor
-    validation_images: Tensor
+    validation_images: Tensor | Windows
     validation_responses: Tensor
 
 

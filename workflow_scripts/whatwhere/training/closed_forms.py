@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from whatwhere.config.traits import traits_of
 from whatwhere.fit_data import Condition, FitData, with_validation
@@ -15,7 +16,7 @@ from whatwhere.training.families import FAMILIES
 from whatwhere.training.fits import Candidates, ModelFits
 from whatwhere.training.loop import Fit
 from whatwhere.training.losses import mean_loss
-from whatwhere.training.prepare import candidates_of, prepared, validation_predictions
+from whatwhere.training.prepare import candidates_of, prepared, validation_predictions, with_curves
 from whatwhere.training.transferred import TransferredCore
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,14 @@ def fit_seed(
         raise ValueError(f"{spec.family} is trained by gradient descent")
     bank_state = {} if feature_bank is None else feature_bank.state_dict()
     statistics = {f"feature_bank.{key}": value for key, value in bank_state.items()}
-    parameters = [state | statistics for state in fit(spec, data)]
+
+    def fitted(data: FitData) -> list[dict[str, Tensor]]:
+        states = [state | statistics for state in fit(spec, data)]
+        return (
+            with_curves(spec, states, data, feature_bank) if spec.definition.get("output_curve") else states
+        )
+
+    parameters = fitted(data)
     predictions = validation_predictions(spec, parameters, data, feature_bank)
     responses = torch.from_numpy(data.validation_responses)
     fits = []
@@ -48,8 +56,7 @@ def fit_seed(
         fits.append(Fit(loss, 0, 0, np.empty((0, 3)), converged=True))
     if not spec.refit:
         return candidates_of(seed, data, spec.loss, parameters, fits)
-    again = [state | statistics for state in fit(spec, with_validation(data))]
-    candidates = candidates_of(seed, data, spec.loss, again, fits, predictions)
+    candidates = candidates_of(seed, data, spec.loss, fitted(with_validation(data)), fits, predictions)
     localizes = traits_of(spec.definition).localizes
     return dataclasses.replace(candidates, first_parameters=parameters) if localizes else candidates
 
@@ -60,6 +67,7 @@ def fit_baseline(
     """Fits a model in closed form or by inference; parameters as for
     :func:`whatwhere.training.sweep.train`.
     """
+    definition = condition.completed(definition)
     for core in cores.values():
         definition = core.completed(definition)
     spec = ModelSpec.of(definition)

@@ -1,17 +1,20 @@
 """Every family of models: how it is built, and how it is fitted if not by gradient descent."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from whatwhere.fit_data import FitData
 from whatwhere.localization.localized import build_localized, fit_localized
+from whatwhere.models import lagged
 from whatwhere.models.base import FixedFeatures, ImageShape, Model
 from whatwhere.models.encoder import READOUTS, build_cnn
 from whatwhere.models.ensemble import Ensemble
 from whatwhere.models.factorized_ridge import FactorizedRidge, fit_factorized
-from whatwhere.models.feature_bank import GaborFeatureBank, TransferredFeatures
+from whatwhere.models.feature_bank import TransferredFeatures
 from whatwhere.models.hsm import HSM
 from whatwhere.models.linear import (
     LinearEncoder,
@@ -23,6 +26,8 @@ from whatwhere.models.linear import (
     solve_ridge,
 )
 from whatwhere.models.lnp import LNP
+from whatwhere.models.output_curve import OutputCurve
+from whatwhere.models.space_time import fixed_features, n_times
 from whatwhere.models.spec import ModelSpec, Setting
 
 
@@ -53,6 +58,10 @@ def _regression(solve: Solver, penalty: str | None) -> Family:
 
     def fit(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
         penalties = [setting[penalty] if penalty else 0.0 for setting in spec.settings]
+        if not isinstance(data.train_images, np.ndarray):
+            if solve is solve_ridge:
+                return lagged.fit_ridge(data, spec.settings)
+            data = dataclasses.replace(data, train_images=np.asarray(data.train_images))
         return fit_linear(solve, penalties, data, spec.definition["input"])
 
     return Family(_linear, fit)
@@ -66,6 +75,12 @@ def _ensemble(spec: ModelSpec, setting: Setting, shape: ImageShape, n_neurons: i
     return Ensemble([builder(of, one) for of in specs for one in of.settings], n_neurons)
 
 
+def _fit_factorized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
+    if isinstance(data.train_images, np.ndarray):
+        return fit_factorized(data, spec.settings)
+    return lagged.fit_factorized(data, spec.settings)
+
+
 FAMILIES: dict[str, Family] = {
     "mean": Family(_linear, lambda spec, data: [fit_mean(data)]),
     "ols": _regression(solve_ridge, None),
@@ -76,7 +91,7 @@ FAMILIES: dict[str, Family] = {
     "lasso": _regression(solve_lasso, "lasso_l1"),
     "factorized_ridge": Family(
         lambda spec, setting, shape, n_neurons: FactorizedRidge(shape, n_neurons, int(setting["rank"])),
-        lambda spec, data: fit_factorized(data, spec.settings),
+        _fit_factorized,
     ),
     "lnp": Family(lambda spec, setting, shape, n_neurons: LNP(shape, n_neurons)),
     "hsm": Family(lambda spec, setting, shape, n_neurons: HSM(shape, n_neurons)),
@@ -92,12 +107,17 @@ FAMILIES: dict[str, Family] = {
 
 
 def build_feature_bank(spec: ModelSpec, image_shape: ImageShape) -> FixedFeatures | None:
-    """Fixed features of a model: its feature bank, or the core under a closed form; None without both."""
+    """Fixed features of a model: its feature bank, or the core under a closed form; None without both.
+
+    Models of movies, whose definition is completed with ``lags``, have features of space and time.
+    """
     definition = spec.definition
     if "core_from" in definition and "cores" not in definition:
         learned = definition["core_from"]["fitted"]
-        return TransferredFeatures(image_shape, learned["core"], learned["feature_bank"])
-    return GaborFeatureBank(image_shape, definition["feature_bank"]) if "feature_bank" in definition else None
+        return TransferredFeatures(
+            image_shape, learned["core"], fixed_features(image_shape, learned), n_times(learned)
+        )
+    return fixed_features(image_shape, definition)
 
 
 def build(spec: ModelSpec, setting: Setting, image_shape: ImageShape, n_neurons: int) -> Model:
@@ -107,4 +127,6 @@ def build(spec: ModelSpec, setting: Setting, image_shape: ImageShape, n_neurons:
         spec, setting, image_shape if feature_bank is None else feature_bank.out_shape, n_neurons
     )
     model.feature_bank = feature_bank
+    if spec.definition.get("output_curve"):
+        model.curve = OutputCurve(n_neurons)
     return model

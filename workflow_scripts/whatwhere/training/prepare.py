@@ -10,12 +10,15 @@ from whatwhere import missing
 from whatwhere.fit_data import FitData, evenly_scaled, scale_responses
 from whatwhere.models.base import FixedFeatures, Model, predict_prepared
 from whatwhere.models.feature_bank import TransferredFeatures
+from whatwhere.models.output_curve import fit_curves
+from whatwhere.models.space_time import SpaceTimeFeatures
 from whatwhere.models.spec import ModelSpec, Setting
 from whatwhere.training.families import build, build_feature_bank
 from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit
 from whatwhere.training.losses import mean_loss
 from whatwhere.training.transferred import TransferredCore
+from whatwhere.windows import as_images, as_tensor
 
 
 def prepared(
@@ -37,14 +40,14 @@ def prepared(
         data = scale_responses(data)
     feature_bank = build_feature_bank(spec, data.standardize.image_shape)
     if feature_bank is not None and not (
-        isinstance(feature_bank, TransferredFeatures) and feature_bank.below is None
+        isinstance(feature_bank, (TransferredFeatures, SpaceTimeFeatures)) and feature_bank.below is None
     ):
         data = evenly_scaled(data)
     if transferred is not None:
         transferred.check(data.standardize, spec.definition)
     if feature_bank is None:
         return data, None
-    images = torch.from_numpy(data.train_images)
+    images = as_tensor(data.train_images)
     with torch.inference_mode():
         if transferred is None:
             train = feature_bank.standardize_on(images)
@@ -54,8 +57,8 @@ def prepared(
         else:
             feature_bank.load_state_dict(transferred.of_feature_bank())
             train = feature_bank(images)
-        validation = feature_bank(torch.from_numpy(data.validation_images))
-    maps = dataclasses.replace(data, train_images=train.numpy(), validation_images=validation.numpy())
+        validation = feature_bank(as_tensor(data.validation_images))
+    maps = dataclasses.replace(data, train_images=as_images(train), validation_images=as_images(validation))
     return maps, feature_bank
 
 
@@ -100,6 +103,21 @@ def candidates_of(
     )
 
 
+def with_curves(
+    spec: ModelSpec, parameters: list[dict[str, Tensor]], data: FitData, feature_bank: FixedFeatures | None
+) -> list[dict[str, Tensor]]:
+    """Adds to states of closed forms the curves from their drive to the training responses."""
+    images = as_tensor(data.train_images)
+    found = []
+    for setting, state in zip(spec.settings, parameters, strict=True):
+        encoder = build_on(spec, setting, data, feature_bank)
+        encoder.load_state_dict(encoder.state_dict() | state)
+        encoder.curve = None
+        drives = predict_prepared(encoder, images).numpy()
+        found.append(state | fit_curves(drives, data.train_responses))
+    return found
+
+
 def validation_predictions(
     spec: ModelSpec,
     parameters: list[dict[str, Tensor]],
@@ -107,7 +125,7 @@ def validation_predictions(
     feature_bank: FixedFeatures | None,
 ) -> list[Tensor]:
     """Predicted responses to the validation images of fits with complete states, (image, neuron) each."""
-    images = torch.from_numpy(data.validation_images)
+    images = as_tensor(data.validation_images)
     found = []
     for setting, state in zip(spec.settings, parameters, strict=True):
         encoder = build_on(spec, setting, data, feature_bank)

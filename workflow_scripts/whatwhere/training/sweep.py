@@ -26,6 +26,7 @@ from whatwhere.training.prepare import build_on, candidates_of, prepared, valida
 from whatwhere.training.progress import Progress
 from whatwhere.training.starts import start_from
 from whatwhere.training.transferred import TransferredCore
+from whatwhere.windows import as_tensor
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def _start(
 def _blocks(spec: ModelSpec, data: FitData, device: torch.device) -> list[Block]:
     """Data of every recording on the device."""
     arrays = (data.train_images, data.train_responses, data.validation_images, data.validation_responses)
-    tensors = Tensors(*(torch.from_numpy(array).to(device) for array in arrays))
+    tensors = Tensors(*(as_tensor(array).to(device) for array in arrays))
     return blocks_of(data, tensors, spec.trained[0].reduction)
 
 
@@ -254,6 +255,7 @@ def train(
     UserError
         As :func:`train_seed`.
     """
+    definition = condition.completed(definition)
     spec = ModelSpec.of(definition)
     warn_of_imitation(spec.trained[1].precision, device)
     kernel = shared_kernel(condition.dataset)

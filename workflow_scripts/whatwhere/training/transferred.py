@@ -84,6 +84,7 @@ class TransferredCore:
     def completed(self, definition: dict[str, Any]) -> dict[str, Any]:
         """A model that names the core, with what it takes to build it again."""
         fitted = {"core": self.core, "feature_bank": self.definition.get("feature_bank")}
+        fitted |= {key: self.definition[key] for key in ("lags", "temporal_basis") if key in self.definition}
         return definition | {"core_from": definition["core_from"] | {"fitted": fitted}}
 
     def check(self, standardize: Standardizer, definition: dict[str, Any]) -> None:
@@ -108,8 +109,9 @@ class TransferredCore:
             )
         if "cores" not in definition:
             return
-        if definition.get("feature_bank") != self.definition.get("feature_bank"):
-            raise UserError("core_from: the core stands on another feature bank: set the same 'feature_bank'")
+        for key in ("feature_bank", "temporal_basis"):
+            if definition.get(key) != self.definition.get(key):
+                raise UserError(f"core_from: the core stands on another {key}: set the same '{key}'")
         if definition["cores"] != [self.core]:
             raise UserError("core_from: the core has other layers: set the same 'cores'")
 

@@ -1,0 +1,51 @@
+"""A measured nonlinearity between drive and response, the second stage of LN models (Chichilnisky 2001)."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from whatwhere.sessions import ALL
+
+_KNOTS = 128
+"""Knots at quantiles of the drive, and as many at even distances over its range."""
+
+
+class OutputCurve(nn.Module):
+    """A rising, piecewise linear curve for every neuron, constant beyond its ends."""
+
+    drive: Tensor
+    response: Tensor
+
+    def __init__(self, n_neurons: int) -> None:
+        super().__init__()
+        for name in ("drive", "response"):
+            self.register_buffer(name, torch.linspace(-1e6, 1e6, 2 * _KNOTS).repeat(n_neurons, 1))
+
+    def forward(self, drive: Tensor, neurons: slice = ALL) -> Tensor:
+        """Responses to drives, (batch, neuron) to (batch, neuron)."""
+        knots, values = self.drive[neurons], self.response[neurons]
+        columns = drive.T.contiguous()
+        above = torch.searchsorted(knots, columns).clamp(1, knots.shape[1] - 1)
+        low, high, start, end = (of.gather(1, at) for of in (knots, values) for at in (above - 1, above))
+        share = ((columns - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
+        return (start + share * (end - start)).T
+
+
+def fit_curves(drives: np.ndarray, responses: np.ndarray) -> dict[str, Tensor]:
+    """State of the :class:`OutputCurve` from drives to responses, (image, neuron) both; NaN is left out.
+
+    Isotonic regression (Barlow et al. 1972) gives the curve, of which the knots keep the values.
+    """
+    from sklearn.isotonic import IsotonicRegression
+
+    knots = np.empty((drives.shape[1], 2 * _KNOTS))
+    values = np.empty_like(knots)
+    for neuron in range(drives.shape[1]):
+        known = ~np.isnan(responses[:, neuron])
+        drive, response = drives[known, neuron].astype(np.float64), responses[known, neuron]
+        curve = IsotonicRegression(out_of_bounds="clip").fit(drive, response)
+        evenly = np.linspace(drive.min(), drive.max(), _KNOTS)
+        knots[neuron] = np.sort([*evenly, *np.quantile(drive, np.linspace(0, 1, _KNOTS))])
+        values[neuron] = curve.predict(knots[neuron])
+    found = {"curve.drive": knots, "curve.response": values}
+    return {name: torch.from_numpy(array).float() for name, array in found.items()}

@@ -1,0 +1,170 @@
+"""Clips of a movie with responses per time bin, in the form of :mod:`whatwhere.dataset`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from whatwhere.dataset import TEST, TRAIN, UNUSED, VALIDATION, VARIABLES, check
+from whatwhere.errors import UserError
+from whatwhere.recordings.splits import assign
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A contiguous piece of a movie.
+
+    Attributes
+    ----------
+    frames
+        (frame, channel, y, x), uint8 or float32.
+    responses
+        (repeat, bin, neuron) float32, NaN where missing. Bin ``i`` holds the responses during frames
+        ``i * frames_per_bin`` to ``(i + 1) * frames_per_bin - 1``.
+    test
+        Whether the clip tests models: True; False: it trains and validates; None: its blocks are assigned.
+    """
+
+    frames: np.ndarray
+    responses: np.ndarray
+    test: bool | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Time of a movie.
+
+    Attributes
+    ----------
+    rate
+        Frames per second.
+    frames_per_bin
+        Frames of a time bin.
+    lags
+        Frames of a window.
+    latency
+        Frames between the newest frame of a window and the end of its bin.
+    block
+        Bins of a block: what is assigned to a split, and resampled, together.
+    """
+
+    rate: float
+    frames_per_bin: int
+    lags: int
+    latency: int
+    block: int
+
+
+def to_contract(
+    clips: Sequence[Clip], timing: Timing, attributes: dict[str, Any], shares: dict[str, Any] | None, key: str
+) -> xr.Dataset:
+    """Brings clips into the form of :mod:`whatwhere.dataset`.
+
+    Windows never cross the start of a clip: bins before are left out. Blocks are assigned to splits; clips
+    with the same frames share theirs. A bin whose window holds the frame of a bin of another split is used by
+    none, so that a gap as long as the window lies between splits.
+
+    Parameters
+    ----------
+    clips, timing
+        Stimuli and responses, and their time.
+    attributes
+        Attributes of the dataset, without those of time.
+    shares
+        ``split`` of the dataset, ``config`` of :func:`whatwhere.recordings.splits.assign`.
+    key
+        Name of the dataset in messages.
+
+    Raises
+    ------
+    UserError
+        If bins and frames of a clip do not fit, a clip is shorter than a window, or as for ``assign``.
+    """
+    per_bin, n_repeats = timing.frames_per_bin, max(len(clip.responses) for clip in clips)
+    last, block, responses, given, copies = [], [], [], [], []
+    first_frame = n_blocks = 0
+    contents: dict[bytes, int] = {}
+    for number, clip in enumerate(clips):
+        where = f"{key}.clips[{number}]"
+        n_frames, n_bins = len(clip.frames), clip.responses.shape[1]
+        if n_frames != n_bins * per_bin:
+            raise UserError(
+                f"{where}: {n_frames} frames make {n_frames / per_bin:g} bins of {per_bin} frames, but there "
+                f"are responses in {n_bins} bins: cut the files so that they begin and end together"
+            )
+        newest = (np.arange(n_bins) + 1) * per_bin - 1 - timing.latency
+        used = newest >= timing.lags - 1
+        if used.sum() < 2:
+            raise UserError(f"{where}: {n_frames} frames hold no window of {timing.lags}: set fewer 'lags'")
+        own = contents.setdefault(clip.frames.tobytes(), number)
+        of_bin = np.arange(n_bins) // timing.block
+        last.append(first_frame + newest[used])
+        block.append(n_blocks + of_bin[used])
+        copies.append(own * (1 << 20) + of_bin[used])
+        padded = np.full((n_repeats, int(used.sum()), clip.responses.shape[2]), np.nan, np.float32)
+        padded[: len(clip.responses)] = clip.responses[:, used]
+        responses.append(padded)
+        given.append(np.full(used.sum(), {True: "test", False: "fit", None: ""}[clip.test]))
+        first_frame += n_frames
+        n_blocks += of_bin[-1] + 1
+    newest, label = np.concatenate(last), np.concatenate(given)
+    groups = np.unique(np.concatenate(copies), return_inverse=True)[1]
+    split = _assigned(groups, label, shares, key)
+    frames = np.concatenate([clip.frames for clip in clips])
+    dataset = xr.Dataset(
+        {
+            "frames": (VARIABLES["frames"][0], frames, {"units": "as stored, after colour, crop and size"}),
+            "last_frame": ("image", newest.astype(np.int32)),
+            "block": ("image", np.concatenate(block).astype(np.int32)),
+            "responses": (VARIABLES["responses"][0], np.concatenate(responses, 1), {"units": "per bin"}),
+            "split": (
+                ("fold", "image"),
+                np.stack([with_gaps(one, newest, timing.lags, len(frames)) for one in split]),
+                {"meaning": "0 train, 1 validation, 2 test, -1 in a gap between splits"},
+            ),
+        },
+        attrs=attributes
+        | {
+            "lags": timing.lags,
+            "seconds_per_frame": 1 / timing.rate,
+            "seconds_per_bin": per_bin / timing.rate,
+            "latency_seconds": timing.latency / timing.rate,
+            "validation_fraction": float((split[0] == VALIDATION).sum() / (split[0] != TEST).sum()),
+            "validation_max": 0,
+        },
+    )
+    check(dataset, key)
+    return dataset
+
+
+def _assigned(groups: np.ndarray, label: np.ndarray, shares: dict[str, Any] | None, key: str) -> np.ndarray:
+    """Splits (fold, image): bins that are not to be tested are shared by training and validation."""
+    tests = label == "test"
+    if not (tests.any() and (label == "fit").any()) and (label == "fit").any():
+        raise UserError(f"{key}.clips: none tests: set 'test: true' for a clip, or leave 'test' out of all")
+    given = np.where(tests, "test", "")
+    return assign(groups, given if tests.any() else None, shares, key)
+
+
+def with_gaps(split: np.ndarray, last: np.ndarray, lags: int, n_frames: int) -> np.ndarray:
+    """Split (image,) without the bins whose window holds the newest frame of a bin of another split.
+
+    Parameters
+    ----------
+    split
+        (image,) codes of :mod:`whatwhere.dataset`.
+    last
+        (image,) newest frame of every window.
+    lags, n_frames
+        Frames of a window, and of all clips.
+    """
+    apart = split.copy()
+    for code in (TRAIN, VALIDATION, TEST):
+        mine = np.zeros(n_frames, bool)
+        mine[last[split == code]] = True
+        behind = np.cumsum(np.concatenate([[0], mine]))
+        holds = behind[last + 1] > behind[last + 1 - lags]
+        apart[holds & (split != code)] = UNUSED
+    return apart
