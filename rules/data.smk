@@ -10,8 +10,11 @@ rule download:
     conda:
         "../envs/whatwhere.yaml"
     params:
+        name="{dataset}",
         definition=lookup(dpath="{dataset}", within=DATASETS),
         downloads="results/downloads",
+        # Files are checked: their origin changes nothing.
+        mirror=untracked(config["mirror"]),
         code=code_of_kind("download"),
     message:
         "Download {wildcards.dataset}"
@@ -39,6 +42,7 @@ rule simulate:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
+        name="{dataset}",
         definition=lookup(dpath="{dataset}", within=DATASETS),
         downloads="results/downloads",
         code=code_of_kind("simulate"),
@@ -71,9 +75,12 @@ rule load_recording:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
+        name="{dataset}",
         definition=lookup(dpath="{dataset}", within=DATASETS),
         downloads="results/downloads",
         files=lambda wildcards: stamp(config["datasets"][wildcards.dataset]),
+        # Files are checked: their origin changes nothing.
+        mirror=untracked(config["mirror"]),
         code=code_of_kind("load_recording"),
     message:
         "Load the recording {wildcards.dataset}"
@@ -114,7 +121,7 @@ rule describe_dataset:
             "<results>/datasets/{dataset}.html",
             caption="captions/dataset.rst",
             category="Datasets",
-            labels=of_dataset,
+            labels=labels_of,
         ),
         neurons="<results>/datasets/{dataset}.csv",
         svg="<results>/datasets/{dataset}.svg",

@@ -28,7 +28,7 @@ rule describe_run:
 
 rule render_table:
     input:
-        table="<results>/tables/{table}.csv",
+        path="<results>/tables/{table}.csv",
     output:
         page=report(
             "<results>/pages/tables/{table}.html",
@@ -43,6 +43,7 @@ rule render_table:
     conda:
         "../envs/whatwhere.yaml"
     params:
+        name="{table}",
         code=code_of("render_table"),
     message:
         "Render the table {wildcards.table}"
@@ -68,7 +69,9 @@ rule build_index:
     params:
         results=RESULTS,
         titles={
-            name.removeprefix("plot_"): ": ".join(one["title"])
+            name.removeprefix("plot_"): (
+                one["title"][0] if "each" in one else ": ".join(one["title"])
+            )
             for name, one in FIGURES.items()
         },
         labels=LABELS,

@@ -77,8 +77,8 @@ def draw(name, run, svg, png):
     shared = [*run.of("fig2_one", "scores"), *run.of("fig2", "scores")]
     joint = ["ridge_shared_patch"]
     {
-        "fig1": lambda: plot_fig1.main(two["parameters"], svg, png),
-        "fig1 of three layers": lambda: plot_fig1.main(deep["parameters"], svg, png),
+        "fig1": lambda: plot_fig1.main([two["parameters"]], svg, png),
+        "fig1 of three layers": lambda: plot_fig1.main([deep["parameters"]], svg, png),
         "fig2": lambda: plot_fig2.main(shared, joint, LABELS, svg, png),
         "fig3": lambda: plot_fig3.main(
             *(scores, parameters, locations, REFERENCE / "fig3.csv", LABELS, PAPER, ["known_kernel"]),

@@ -95,6 +95,7 @@ def index_of(folder, results, rows):
     """The first page of a run with these results and answers."""
     pd.DataFrame(rows).to_csv(folder / "sentences.csv", index=False)
     titles = {"fig1": "Figure 1: the model", "fig4": "Figure 4: two cell types"}
+    titles |= {"recording": "Recordings", "barcodes": "Barcodes", "most_exciting": "Most exciting images"}
     labels, datasets = {"cnn_a": "CNN <A>", "m": "network"}, {"d": "drawings", "v4": "macaque V4"}
     template = REPOSITORY / "rules" / "captions" / "index.html"
     paths = (folder / "sentences.csv", CAPTIONS, template, folder / "index.html")
@@ -107,14 +108,14 @@ OPEN = {"question": 6, "text": "Others?", "sentence": "Not answered by this run:
 
 
 def test_the_first_page_shows_every_figure_with_its_caption_and_links_every_result(tmp_path):
-    figures = ["fig4", "fig1", "recording_v4", "barcodes/e/d/cnn_a", "most_exciting/e/d/m"]
+    figures = ["fig4", "fig1", "recording/v4", "barcodes/e/d/cnn_a", "most_exciting/e/d/m"]
     results = [*(f"figures/{name}.svg" for name in figures), "datasets/d.html", "explore.html"]
     page = index_of(tmp_path, [*results, "tables/scores.csv"], [ANSWER, OPEN])
     assert page.index("Figure 1: the model") < page.index("Figure 4: two cell types")
     for path in results:
         assert f'"{path}"' in page
     assert "Barcodes: CNN &lt;A&gt; on drawings" in page
-    assert "Recording: macaque V4" in page
+    assert "Recordings: macaque V4" in page
     assert page.count("<figcaption>") == len(figures)
     assert "{{" not in page
     assert "<strong>a</strong> Feature weights of all neurons" in page

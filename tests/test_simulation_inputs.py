@@ -69,7 +69,7 @@ def test_the_script_shows_the_images_of_a_recording(kind, tiny_dataset, tmp_path
             "validation_max": 1024,
             "seed": 0,
         }
-    main("shown", definition, tmp_path / "tiny.nc", tmp_path, tmp_path / "shown.nc")
+    main("shown", definition, [tmp_path / "tiny.nc"], tmp_path, tmp_path / "shown.nc")
     with open_dataset(tmp_path / "shown.nc") as data:
         assert data.sizes["image"] == 70
         if kind == "simulated_features":

@@ -6,35 +6,27 @@ import jinja2
 from docutils.core import publish_parts
 
 from whatwhere.files import atomic, read_table
-from whatwhere.logs import arguments, logged
-
-FOLDERS = {"barcodes": "Barcodes", "most_exciting": "Most exciting images"}
-"""Titles of figures that a run draws for several models, by their folder."""
+from whatwhere.logs import run_job
 
 
-def caption(text: str, wildcards: dict[str, str]) -> str:
-    """A caption of the report, a template of reStructuredText, as HTML."""
-    filled = jinja2.Template(text).render(snakemake={"wildcards": wildcards})
+def caption(text: str, params: dict[str, str]) -> str:
+    """A caption of the report, a template of reStructuredText with params of the job, as HTML."""
+    filled = jinja2.Template(text).render(snakemake={"params": params})
     return str(publish_parts(filled, writer="html5")["fragment"])
 
 
 def described(
     figure: str, titles: dict[str, str], labels: dict[str, str], datasets: dict[str, str]
 ) -> tuple[str, str, dict[str, str]]:
-    """Title, name of the caption and wildcards, as labels, of a figure below the folder of the run."""
-    name, *names = Path(figure).with_suffix("").parts[1:]
-    if names:
-        wildcards = dict(zip(("experiment", "dataset", "model"), names, strict=True))
-        model, dataset = labels[wildcards["model"]], datasets[wildcards["dataset"]]
-        return (
-            f"{FOLDERS[name]}: {model} on {dataset}",
-            name,
-            wildcards | {"model": model, "dataset": dataset},
-        )
-    if name in titles:
-        return titles[name], name, {}
-    dataset = datasets[name.removeprefix("recording_")]
-    return f"Recording: {dataset}", "recording", {"dataset": dataset}
+    """Title, name of the caption and params of the caption of a figure below the folder of the run."""
+    name, *wildcards = Path(figure).with_suffix("").parts[1:]
+    match wildcards:
+        case [dataset]:
+            return f"{titles[name]}: {datasets[dataset]}", name, {"label": datasets[dataset]}
+        case [_, dataset, model]:
+            shown = {"model": labels[model], "dataset": datasets[dataset]}
+            return f"{titles[name]}: {shown['model']} on {shown['dataset']}", name, shown
+    return titles[name], name, {}
 
 
 def answers(sentences: str | Path) -> list[dict[str, object]]:
@@ -66,7 +58,7 @@ def main(
     results
         Tables, figures and pages of the run, as paths below its folder.
     titles
-        Titles of the figures of the whole run, in the order of the page.
+        Titles of figures, by the names of their files or folders, in the order of the page.
     labels, datasets
         Names of models and datasets in titles.
     run
@@ -82,11 +74,10 @@ def main(
     """
     texts = {Path(path).stem: Path(path).read_text(encoding="utf-8") for path in captions}
     figures = []
-    ranks = {f"figures/{name}.svg": rank for rank, name in enumerate(titles)}
     drawn = [path for path in results if path.startswith("figures/")]
-    for path in sorted(drawn, key=lambda path: ranks.get(path, len(ranks))):
-        title, name, wildcards = described(path, titles, labels, datasets)
-        figures.append({"path": path, "title": title, "caption": caption(texts[name], wildcards)})
+    for path in sorted(drawn, key=lambda path: list(titles).index(Path(path).with_suffix("").parts[1])):
+        title, name, params = described(path, titles, labels, datasets)
+        figures.append({"path": path, "title": title, "caption": caption(texts[name], params)})
     tables = [Path(path).stem for path in results if path.startswith("tables/")]
     described_datasets = [Path(path).stem for path in results if path.startswith("datasets/")]
     page = jinja2.Template(Path(template).read_text(encoding="utf-8"), autoescape=True).render(
@@ -95,13 +86,11 @@ def main(
         figures=figures,
         datasets=[(name, datasets[name]) for name in described_datasets],
         explorer="explore.html" in results,
-        tables=[{"name": name, "caption": caption(texts["table"], {"table": name})} for name in tables],
+        tables=[{"name": name, "caption": caption(texts["table"], {"name": name})} for name in tables],
     )
     with atomic(index) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        inputs = {name: snakemake.input[name] for name in ("sentences", "captions", "template")}
-        main(**inputs, **arguments(snakemake.params, snakemake.output))
+    run_job(main, snakemake)

@@ -14,7 +14,7 @@ from whatwhere import plotting
 from whatwhere.dataset import open_dataset, presented, select_images
 from whatwhere.description import drift, findings, neuron_table, overview, repeated, split_sizes
 from whatwhere.files import write_table
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 from whatwhere.pages import heading, items, paragraph, table, write_page
 
 N_EXAMPLES = 8
@@ -139,5 +139,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

@@ -11,7 +11,7 @@ from matplotlib.figure import SubFigure
 
 from whatwhere import plotting
 from whatwhere.files import read_netcdf, read_table
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 
 MAX_FIELDS = 8
 PALEST = 0.15
@@ -142,5 +142,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

@@ -6,7 +6,7 @@ from matplotlib import pyplot as plt
 
 from whatwhere import plotting
 from whatwhere.files import read_reference, read_table
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 
 QUANTITIES = {"feve": "FEVE", "location_error": "localization error / px", "ari": "adjusted Rand index"}
 
@@ -53,5 +53,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from whatwhere import plotting
 from whatwhere.files import groups_of, read_netcdf
-from whatwhere.logs import logged
+from whatwhere.logs import run_job
 
 N_NEURONS = 2
 MAX_FEATURES = 4
@@ -185,14 +185,13 @@ def draw(fit: xr.Dataset) -> Figure:
     return canvas.figure
 
 
-def main(parameters: str | Path, svg: str | Path, png: str | Path) -> None:
-    """Draws the last condition of ``parameters``, the largest one if sizes are listed in rising order."""
+def main(parameters: list[str], svg: str | Path, png: str | Path) -> None:
+    """Draws the last condition of the only file, the largest one if sizes are listed in rising order."""
     plotting.use_style()
-    with read_netcdf(parameters, groups_of(parameters)[-1]) as fit:
+    with read_netcdf(parameters[0], groups_of(parameters[0])[-1]) as fit:
         figure = draw(fit.load())
     plotting.save(figure, svg, png)
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(snakemake.input.parameters[0], snakemake.output.svg, snakemake.output.png)
+    run_job(main, snakemake)

@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 from whatwhere import plotting
 from whatwhere.conditions import over_seeds
 from whatwhere.files import read_tables
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 
 
 def main(
@@ -34,5 +34,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from whatwhere import plotting
 from whatwhere.conditions import over_seeds
 from whatwhere.files import groups_of, read_netcdf, read_reference, read_table, read_tables
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 
 SIZES = [256, 1024, 4096]
 """Numbers of images whose filters the paper shows; a run without them shows three of its own."""
@@ -127,5 +127,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

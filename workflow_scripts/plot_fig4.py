@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from whatwhere import plotting
 from whatwhere.files import groups_of, read_netcdf, read_table, read_tables
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 
 
 def _fields(axes: list[Axes], kernels: list[np.ndarray], name: str) -> None:
@@ -82,5 +82,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

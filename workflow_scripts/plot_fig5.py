@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from whatwhere import plotting
 from whatwhere.conditions import largest_condition, over_seeds
 from whatwhere.files import read_reference, read_tables
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 
 RULES = {
     "population": "hyper-parameters per population",
@@ -147,5 +147,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from whatwhere import plotting
 from whatwhere.files import read_netcdf
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 
 MAX_GROUPS = 8
 PER_GROUP = 10
@@ -60,5 +60,4 @@ def main(neurons: str | Path, model: str, dataset: str, svg: str | Path, png: st
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

@@ -16,7 +16,7 @@ from whatwhere.dataset import open_dataset, repeat_mean
 from whatwhere.files import read_netcdf, read_table
 from whatwhere.fitted.seed_fit import selected_fits
 from whatwhere.locations import corner
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 from whatwhere.metrics import pearson
 
 QUANTILES = {"good": 0.9, "median": 0.5, "bad": 0.1}
@@ -147,5 +147,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from whatwhere import plotting
 from whatwhere.conditions import over_seeds
 from whatwhere.files import read_table
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 
 NAMES = {"feve": "FEVE", "correlation": "correlation with repeat mean"}
 
@@ -93,5 +93,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

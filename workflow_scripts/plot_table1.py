@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from whatwhere import plotting
 from whatwhere.files import read_table
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 
 NOTE = (
     "Simulated neurons beside the paper's recorded neurons: compare the order of the models, not the values."
@@ -71,5 +71,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from whatwhere import plotting
 from whatwhere.config.strategies import OWN_RIDGE, STRATEGIES
 from whatwhere.files import read_table
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 
 QUANTITIES = {"correlation": "correlation with repeat mean", "image_doublings": "doublings of images saved"}
 APART = 0.04
@@ -71,5 +71,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

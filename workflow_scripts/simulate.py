@@ -5,34 +5,28 @@ from typing import Any
 
 from whatwhere.config.kinds import kind_of
 from whatwhere.dataset import check, write_dataset
-from whatwhere.logs import logged
+from whatwhere.logs import run_job
 from whatwhere.simulations.design import Design
 
 
 def main(
     name: str,
     definition: dict[str, Any],
-    recording: str | Path | None,
+    recording: list[str],
     downloads: str | Path,
-    output: str | Path,
+    dataset: str | Path,
 ) -> None:
-    """Simulates the dataset ``name`` of the configuration and writes it to ``output``.
+    """Simulates the dataset ``name`` of the configuration and writes it to ``dataset``.
 
-    ``recording`` is the file of the recorded dataset whose images are shown, or None.
+    ``recording`` lists the file of the recorded dataset whose images are shown, if any.
     """
     design, keys = Design.of(name, definition)
-    kind, given = kind_of(definition), {"recording": recording, "downloads": Path(downloads)}
-    dataset = kind.load_module().simulate(design, **keys, **{key: given[key] for key in kind.takes})
-    check(dataset, f"datasets.{name}")
-    write_dataset(dataset, output)
+    kind = kind_of(definition)
+    given = {"recording": next(iter(recording), None), "downloads": Path(downloads)}
+    simulated = kind.load_module().simulate(design, **keys, **{key: given[key] for key in kind.takes})
+    check(simulated, f"datasets.{name}")
+    write_dataset(simulated, dataset)
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(
-            name=snakemake.wildcards.dataset,
-            definition=snakemake.params.definition,
-            recording=next(iter(snakemake.input.recording), None),
-            downloads=snakemake.params.downloads,
-            output=snakemake.output.dataset,
-        )
+    run_job(main, snakemake)

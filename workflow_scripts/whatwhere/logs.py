@@ -1,9 +1,10 @@
 """Logging of one job: all records to a file, warnings and errors also to the terminal."""
 
 import contextlib
+import inspect
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +51,16 @@ def logged(path: str | Path) -> Iterator[None]:
     finally:
         logging.shutdown()
     sys.exit(1)
+
+
+def run_job(main: Callable[..., None], job: Any) -> None:
+    """Calls ``main`` of a script with what it names of a job of Snakemake, and logs to the file of the job.
+
+    An argument of ``main`` is the output, parameter, input or wildcard of its name, in this order, or
+    ``threads`` or ``log``.
+    """
+    known = {"threads": job.threads, "log": job.log[0]}
+    for part in (job.wildcards, job.input, job.params, job.output):
+        known |= dict(part.items())
+    with logged(job.log[0]):
+        main(**{name: known[name] for name in inspect.signature(main).parameters})
