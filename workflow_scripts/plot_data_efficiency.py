@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from whatwhere import plotting
 from whatwhere.files import read_reference, read_table
-from whatwhere.logs import run_job
 
 QUANTITIES = {"feve": "FEVE", "location_error": "localization error / px", "ari": "adjusted Rand index"}
 
@@ -17,14 +17,11 @@ def main(
     labels: dict[str, str],
     datasets: dict[str, str],
     paper: dict[str, str],
-    svg: str | Path,
-    png: str | Path,
-) -> None:
+) -> Figure:
     """Draws one column per dataset and one row per quantity, for the first selection rule.
 
     ``paper`` has the model of the paper beside a model.
     """
-    plotting.use_style()
     rows = plotting.labeled(read_table(table), labels)
     rows = rows[rows.selection == rows.selection.iloc[0]]
     published = plotting.labeled(read_reference(reference, paper), labels)
@@ -49,8 +46,8 @@ def main(
                 ax.axhline(0, color="0.85", linewidth=0.8, zorder=-1)
                 plotting.legend_below(ax, 1, paper=drawn)
             plotting.panel_letter(ax, next(letters))
-    plotting.save(figure, svg, png, plotting.remark(rows))
+    return plotting.noted(figure, plotting.remark(rows))
 
 
 if __name__ == "__main__":
-    run_job(main, snakemake)
+    plotting.draw_job(main, snakemake)

@@ -8,7 +8,7 @@ import seaborn as sns
 import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.figure import SubFigure
+from matplotlib.figure import Figure, SubFigure
 
 from whatwhere import plotting
 from whatwhere.conditions import last_listed_condition
@@ -16,7 +16,6 @@ from whatwhere.dataset import open_dataset, repeat_mean
 from whatwhere.files import read_netcdf, read_table
 from whatwhere.fitted.seed_fit import selected_fits
 from whatwhere.locations import corner
-from whatwhere.logs import run_job
 from whatwhere.metrics import pearson
 
 QUANTILES = {"good": 0.9, "median": 0.5, "bad": 0.1}
@@ -107,15 +106,12 @@ def main(
     models: list[str],
     conditions: list[str],
     labels: dict[str, str],
-    svg: str | Path,
-    png: str | Path,
-) -> None:
+) -> Figure:
     """Draws the last condition: neurons of the first of ``models``, correlations of all models in ``scores``.
 
     ``averages``, ``fits``, ``selection`` and ``conditions`` hold those of the first model.
     """
     model = models[0]
-    plotting.use_style()
     tables = [read_table(path) for path in scores]
     rated = pd.concat([last_listed_condition(table) for table in tables], ignore_index=True)
     index = next(i for i, table in enumerate(tables) if table.model.iloc[0] == model)
@@ -143,8 +139,8 @@ def main(
         )
     rated = plotting.labeled(rated, labels)
     _models(right.subplots(), rated)
-    plotting.save(figure, svg, png, plotting.remark(rated))
+    return plotting.noted(figure, plotting.remark(rated))
 
 
 if __name__ == "__main__":
-    run_job(main, snakemake)
+    plotting.draw_job(main, snakemake)

@@ -7,11 +7,11 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 
 from whatwhere import plotting
 from whatwhere.conditions import over_seeds
 from whatwhere.files import read_table
-from whatwhere.logs import run_job
 
 NAMES = {"feve": "FEVE", "correlation": "correlation with repeat mean"}
 
@@ -60,11 +60,8 @@ def main(
     rates: str | Path,
     labels: dict[str, str],
     datasets: dict[str, str],
-    svg: str | Path,
-    png: str | Path,
-) -> None:
+) -> Figure:
     """Draws one row of panels for every dataset and model of several sizes, for the first selection rule."""
-    plotting.use_style()
     scores, fitted = (plotting.labeled(read_table(path), labels) for path in (scaling, rates))
     fitted = fitted[fitted.stated.ne(True)]
     scores = scores[scores.selection == scores.selection.iloc[0]]
@@ -89,8 +86,8 @@ def main(
     for letter, ax in zip("abc", drawn, strict=False):
         plotting.panel_letter(ax, letter)
     shown = pd.concat([group for _, group in groups])
-    plotting.save(figure, svg, png, plotting.clipped(shown[shown.measure == "feve"]), plotting.remark(shown))
+    return plotting.noted(figure, plotting.clipped(shown[shown.measure == "feve"]), plotting.remark(shown))
 
 
 if __name__ == "__main__":
-    run_job(main, snakemake)
+    plotting.draw_job(main, snakemake)

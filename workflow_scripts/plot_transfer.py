@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from whatwhere import plotting
 from whatwhere.config.strategies import OWN_RIDGE, STRATEGIES
 from whatwhere.files import read_table
-from whatwhere.logs import run_job
 
 QUANTITIES = {"correlation": "correlation with repeat mean", "image_doublings": "doublings of images saved"}
 APART = 0.04
@@ -40,11 +40,8 @@ def limits_of(table: pd.DataFrame, quantity: str) -> tuple[float, float]:
     return low - 0.05 * (high - low), high + 0.05 * (high - low)
 
 
-def main(
-    table: str | Path, labels: dict[str, str], datasets: dict[str, str], svg: str | Path, png: str | Path
-) -> None:
+def main(table: str | Path, labels: dict[str, str], datasets: dict[str, str]) -> Figure:
     """Draws one column per target; images saved only if a strategy other than the ridge has any."""
-    plotting.use_style()
     content = read_table(table)
     others = content[content.strategy != OWN_RIDGE]
     shown = {"correlation": content}
@@ -67,8 +64,8 @@ def main(
         ax.set_title(f"{datasets.get(target, target)}\n{n_neurons} neurons", fontsize=8)
         ax.set_xlabel("images (training + validation)" if len(shown) == 1 else "")
     plotting.figure_legend(figure, axes[0, 0], 3, paper=False)
-    plotting.save(figure, svg, png, plotting.remark(plotting.labeled(content, labels)))
+    return plotting.noted(figure, plotting.remark(plotting.labeled(content, labels)))
 
 
 if __name__ == "__main__":
-    run_job(main, snakemake)
+    plotting.draw_job(main, snakemake)

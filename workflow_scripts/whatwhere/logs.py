@@ -53,14 +53,18 @@ def logged(path: str | Path) -> Iterator[None]:
     sys.exit(1)
 
 
-def run_job(main: Callable[..., None], job: Any) -> None:
-    """Calls ``main`` of a script with what it names of a job of Snakemake, and logs to the file of the job.
+def named(function: Callable[..., Any], job: Any) -> dict[str, Any]:
+    """Arguments of ``function`` among the outputs, params, inputs and wildcards of a job of Snakemake.
 
-    An argument of ``main`` is the output, parameter, input or wildcard of its name, in this order, or
-    ``threads`` or ``log``.
+    Of equal names the first of these counts. ``threads`` and ``log`` are known, too.
     """
     known = {"threads": job.threads, "log": job.log[0]}
     for part in (job.wildcards, job.input, job.params, job.output):
         known |= dict(part.items())
+    return {name: known[name] for name in inspect.signature(function).parameters}
+
+
+def run_job(main: Callable[..., None], job: Any) -> None:
+    """Calls ``main`` of a script with its :func:`named` arguments, and logs to the file of the job."""
     with logged(job.log[0]):
-        main(**{name: known[name] for name in inspect.signature(main).parameters})
+        main(**named(main, job))

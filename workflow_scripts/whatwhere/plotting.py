@@ -1,7 +1,7 @@
 """Palette, sizes, curves, intervals, legends and saving of all figures."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from matplotlib.rcsetup import cycler
 
 from whatwhere.conditions import last_listed_condition
 from whatwhere.files import atomic
+from whatwhere.logs import logged, named
 
 COLUMN = 3.4
 PAGE = 7.0
@@ -316,13 +317,18 @@ def clipped(fits: pd.DataFrame) -> str:
     return f"FEVE below 0 is drawn at 0: {', '.join(names)}." if names else ""
 
 
-def save(figure: Figure, svg: str | Path, png: str | Path, *notes: str) -> None:
-    """Writes a figure as SVG and PNG (200 dpi), with notes such as :func:`remark` below it, and closes it."""
+def noted(figure: Figure, *notes: str) -> Figure:
+    """Writes notes, such as :func:`remark`, below the panels of a figure, and returns the figure."""
     width = int(_CHARACTERS * figure.get_figwidth())
     lines = [line for note in notes for line in textwrap.wrap(note, width)]
     if lines:
         figure.set_figheight(figure.get_figheight() + _LINE * len(lines))
         figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=6, color=REFERENCE)
+    return figure
+
+
+def save(figure: Figure, svg: str | Path, png: str | Path) -> None:
+    """Writes a figure as SVG and PNG (200 dpi), and closes it."""
     # Legends outside the axes move with them: the layout needs a first pass to know their room.
     figure.canvas.draw()
     with atomic(svg) as path:
@@ -330,3 +336,10 @@ def save(figure: Figure, svg: str | Path, png: str | Path, *notes: str) -> None:
     with atomic(png) as path:
         figure.savefig(path, dpi=200, metadata={"Software": None})
     plt.close(figure)
+
+
+def draw_job(draw: Callable[..., Figure], job: Any) -> None:
+    """Saves the figure of ``draw``, the ``main`` of a script, with its arguments in a job of Snakemake."""
+    with logged(job.log[0]):
+        use_style()
+        save(draw(**named(draw, job)), job.output.svg, job.output.png)
