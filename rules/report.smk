@@ -58,8 +58,12 @@ rule build_index:
         sentences="<results>/tables/sentences.csv",
         captions=sorted((ROOT / "rules" / "captions").glob("*.rst")),
         template=ROOT / "rules" / "captions" / "index.html",
+        opening_template=ROOT / "rules" / "captions" / "opening.html",
+        front="<results>/pages/front.html",
+        explorer=of_run("explore.html"),
     output:
         index="<results>/index.html",
+        opening="<results>/pages/opening.html",
     log:
         "<logs>/build_index.log",
     group:
@@ -88,6 +92,7 @@ rule build_report:
     input:
         collect("<results>/{result}", result=RESULTS),
         collect("<results>/pages/{page}.html", page=PAGES),
+        "<results>/pages/opening.html",
         stylesheet=ROOT / "rules" / "captions" / "report.css",
     output:
         report="<results>/report.html",

@@ -1,4 +1,7 @@
+import base64
+import gzip
 import html
+import re
 
 import pandas as pd
 import pytest
@@ -98,8 +101,14 @@ def index_of(folder, results, rows):
     titles |= {"recording": "Recordings", "barcodes": "Barcodes", "most_exciting": "Most exciting images"}
     labels, datasets = {"cnn_a": "CNN <A>", "m": "network"}, {"d": "drawings", "v4": "macaque V4"}
     template = REPOSITORY / "rules" / "captions" / "index.html"
-    paths = (folder / "sentences.csv", CAPTIONS, template, folder / "index.html")
-    build_index.main(results, titles, labels, datasets, "mine", *paths)
+    (folder / "front.html").write_text("<p>front & center</p>")
+    explorer = [folder / "explore.html"] if "explore.html" in results else []
+    for path in explorer:
+        path.write_text("<p>every neuron</p>")
+    files = folder / "sentences.csv", folder / "front.html", explorer, CAPTIONS
+    templates = template, template.with_name("opening.html")
+    pages = folder / "index.html", folder / "opening.html"
+    build_index.main(results, titles, labels, datasets, "mine", *files, *templates, *pages)
     return (folder / "index.html").read_text()
 
 
@@ -129,3 +138,12 @@ def test_the_first_page_sets_answers_apart_from_open_questions(tmp_path):
     assert page.index("3. Better?") < page.index("<details") < page.index("6. Others?")
     assert "<details" not in index_of(tmp_path, [], [ANSWER])
     assert "explore.html" not in page
+
+
+def test_the_report_opens_with_the_answers_and_holds_the_explorer(tmp_path):
+    index_of(tmp_path, [], [ANSWER])
+    assert "<p>front & center</p>" in (tmp_path / "opening.html").read_text()
+    assert "button" not in (tmp_path / "opening.html").read_text()
+    index_of(tmp_path, ["explore.html"], [ANSWER])
+    inside = re.search("<span hidden>(.*)</span>", (tmp_path / "opening.html").read_text()).group(1)
+    assert gzip.decompress(base64.b64decode(inside)) == b"<p>every neuron</p>"

@@ -1,5 +1,7 @@
-"""The first page of a run: answers, figures with captions, links to everything else -> index.html."""
+"""First pages of a run and of its report: answers, figures, explorer, links -> index.html, opening.html."""
 
+import base64
+import gzip
 from pathlib import Path
 
 import jinja2
@@ -7,6 +9,9 @@ from docutils.core import publish_parts
 
 from whatwhere.files import atomic, read_table
 from whatwhere.logs import run_job
+
+MAX_EXPLORER = 20_000_000
+"""Bytes of a compressed explorer that the report still holds."""
 
 
 def caption(text: str, params: dict[str, str]) -> str:
@@ -47,11 +52,18 @@ def main(
     datasets: dict[str, str],
     run: str,
     sentences: str | Path,
+    front: str | Path,
+    explorer: list[str],
     captions: list[str],
     template: str | Path,
+    opening_template: str | Path,
     index: str | Path,
+    opening: str | Path,
 ) -> None:
-    """Writes the page ``index`` in the folder of a run; its links are relative, so that the folder can move.
+    """Writes the page ``index`` in the folder of a run, and the ``opening`` of its report.
+
+    Links of the page are relative, so that the folder can move. The report is one file: its opening holds the
+    explorer, which a browser opens from a script, because it shows no frame of more than 2 MB.
 
     Parameters
     ----------
@@ -65,12 +77,16 @@ def main(
         Name of the run.
     sentences
         Questions and answers in words.
+    front
+        Answers and their pictures as HTML.
+    explorer
+        The page of the explorer, if the run has any.
     captions
         Files of captions, named as their figures.
-    template
-        The page as a template of jinja2.
-    index
-        The page to write.
+    template, opening_template
+        The pages as templates of jinja2.
+    index, opening
+        The pages to write.
     """
     texts = {Path(path).stem: Path(path).read_text(encoding="utf-8") for path in captions}
     figures = []
@@ -90,6 +106,13 @@ def main(
     )
     with atomic(index) as temporary:
         temporary.write_text(page, encoding="utf-8")
+    inside = [gzip.compress(Path(path).read_bytes(), mtime=0) for path in explorer]
+    with atomic(opening) as temporary:
+        content = jinja2.Template(Path(opening_template).read_text(encoding="utf-8")).render(
+            front=Path(front).read_text(encoding="utf-8"),
+            explorer="".join(base64.b64encode(one).decode() for one in inside if len(one) <= MAX_EXPLORER),
+        )
+        temporary.write_text(content, encoding="utf-8")
 
 
 if __name__ == "__main__":

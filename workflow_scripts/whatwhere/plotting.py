@@ -261,7 +261,8 @@ def interval_plot(rows: pd.DataFrame, names: list[str], xlabel: str, lines: Iter
     draw_intervals(ax, rows, places, lines)
     ax.set_yticks(places, labels, fontsize=7)
     ax.tick_params(axis="y", length=0)
-    ax.set(xlabel=xlabel, ylim=(heights.sum() + 0.05, -0.05))
+    # A browser may draw the label wider, in another font.
+    ax.set(xlabel=textwrap.fill(xlabel, 54), ylim=(heights.sum() + 0.05, -0.05))
     return figure
 
 
