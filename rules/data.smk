@@ -105,7 +105,9 @@ rule compute_sta:
         runtime=growing(30),
     params:
         seeds=lookup(dpath="{experiment}/seeds", within=EXPERIMENTS),
-        smoothing=config["sta_smoothing"],
+        smoothing=lambda wildcards: config["datasets"][wildcards.dataset].get(
+            "sta_smoothing", config["sta_smoothing"]
+        ),
         code=code_of("compute_sta"),
     message:
         "Spike-triggered averages of {wildcards.dataset}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"

@@ -125,7 +125,7 @@ FIGURES = {
 
 for name, one in FIGURES.items():
     figure = name.removeprefix("plot_")
-    each = f"/{one['each']}" if "each" in one else ""
+    path = f"{figure}/{one['each']}" if "each" in one else figure
     # A job evaluates the path of its script again, with its own params.
     params = one["params"] | {"script": name, "code": code_of(name)}
     category, label = one["title"]
@@ -137,19 +137,19 @@ for name, one in FIGURES.items():
             **one["input"],
         output:
             svg=report(
-                f"<results>/figures/{figure}{each}.svg",
+                f"<results>/figures/{path}.svg",
                 caption=f"captions/{figure}.rst",
                 category=category,
-                labels=labels_of if each else {"figure": label},
+                labels=labels_of if "each" in one else {"figure": label},
             ),
-            png=f"<results>/figures/{figure}{each}.png",
+            png=f"<results>/figures/{path}.png",
         log:
-            f"<logs>/{name}{each}.log",
+            f"<logs>/plot_{path}.log",
         benchmark:
-            f"<benchmarks>/{name}{each}.tsv"
+            f"<benchmarks>/plot_{path}.tsv"
         wildcard_constraints:
             dataset=any_of(RECORDINGS if figure == "recording" else DATASETS),
-        priority: by_experiment if each else FIRST
+        priority: by_experiment if "each" in one else FIRST
         group:
             "report"
         conda:

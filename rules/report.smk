@@ -51,14 +51,42 @@ rule render_table:
         "../workflow_scripts/render_table.py"
 
 
+CAPTIONS = ROOT / "rules" / "captions"
+# What the page of the run shows, whether the run goes on or not.
+SHOWN = {
+    "results": RESULTS,
+    "titles": {
+        name.removeprefix("plot_"): (
+            one["title"][0] if "each" in one else ": ".join(one["title"])
+        )
+        for name, one in FIGURES.items()
+    },
+    "labels": LABELS,
+    "datasets": DATASET_LABELS,
+    "run": config["run"],
+    "captions": [str(path) for path in sorted(CAPTIONS.glob("*.rst"))],
+    "template": str(CAPTIONS / "index.html"),
+}
+
+
+onstart:
+    # The page exists from the beginning and fills up; build_index, which needs all results, completes it.
+    if not Path(f"{RUN}/index.html").exists():
+        from build_index import page
+        from whatwhere.files import atomic
+
+        with atomic(f"{RUN}/index.html") as begun:
+            begun.write_text(page(**SHOWN), encoding="utf-8")
+
+
 rule build_index:
     input:
         collect("<results>/{result}", result=RESULTS),
         collect("<results>/pages/{page}.html", page=PAGES),
+        SHOWN["captions"],
+        SHOWN["template"],
         sentences="<results>/tables/sentences.csv",
-        captions=sorted((ROOT / "rules" / "captions").glob("*.rst")),
-        template=ROOT / "rules" / "captions" / "index.html",
-        opening_template=ROOT / "rules" / "captions" / "opening.html",
+        opening_template=CAPTIONS / "opening.html",
         front="<results>/pages/front.html",
         explorer=of_run("explore.html"),
     output:
@@ -71,16 +99,7 @@ rule build_index:
     conda:
         "../envs/whatwhere.yaml"
     params:
-        results=RESULTS,
-        titles={
-            name.removeprefix("plot_"): (
-                one["title"][0] if "each" in one else ": ".join(one["title"])
-            )
-            for name, one in FIGURES.items()
-        },
-        labels=LABELS,
-        datasets=DATASET_LABELS,
-        run=config["run"],
+        shown=SHOWN,
         code=code_of("build_index"),
     message:
         "Write the first page of the run"
@@ -93,7 +112,7 @@ rule build_report:
         collect("<results>/{result}", result=RESULTS),
         collect("<results>/pages/{page}.html", page=PAGES),
         "<results>/pages/opening.html",
-        stylesheet=ROOT / "rules" / "captions" / "report.css",
+        stylesheet=CAPTIONS / "report.css",
     output:
         report="<results>/report.html",
         configuration="<results>/config.yaml",

@@ -105,10 +105,11 @@ def index_of(folder, results, rows):
     explorer = [folder / "explore.html"] if "explore.html" in results else []
     for path in explorer:
         path.write_text("<p>every neuron</p>")
-    files = folder / "sentences.csv", folder / "front.html", explorer, CAPTIONS
-    templates = template, template.with_name("opening.html")
-    pages = folder / "index.html", folder / "opening.html"
-    build_index.main(results, titles, labels, datasets, "mine", *files, *templates, *pages)
+    shown = {"results": results, "titles": titles, "labels": labels, "datasets": datasets, "run": "mine"}
+    shown |= {"captions": CAPTIONS, "template": template}
+    (folder / "begun.html").write_text(build_index.page(**shown))
+    inputs = folder / "sentences.csv", folder / "front.html", explorer, template.with_name("opening.html")
+    build_index.main(shown, *inputs, folder / "index.html", folder / "opening.html")
     return (folder / "index.html").read_text()
 
 
@@ -147,3 +148,14 @@ def test_the_report_opens_with_the_answers_and_holds_the_explorer(tmp_path):
     index_of(tmp_path, ["explore.html"], [ANSWER])
     inside = re.search("<span hidden>(.*)</span>", (tmp_path / "opening.html").read_text()).group(1)
     assert gzip.decompress(base64.b64decode(inside)) == b"<p>every neuron</p>"
+
+
+def test_the_page_of_a_run_that_goes_on_shows_figures_and_no_answer(tmp_path):
+    page = index_of(tmp_path, ["figures/fig1.svg", "tables/scores.csv"], [ANSWER])
+    begun = (tmp_path / "begun.html").read_text()
+    for text in ("This run goes on", 'http-equiv="refresh"', "Pending until all models are fitted"):
+        assert text in begun
+        assert text not in page
+    assert '"figures/fig1.svg"' in begun
+    assert "pages/answers.html" not in begun
+    assert "scores.csv" not in begun

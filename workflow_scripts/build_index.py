@@ -2,7 +2,9 @@
 
 import base64
 import gzip
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from docutils.core import publish_parts
@@ -45,25 +47,17 @@ def answers(sentences: str | Path) -> list[dict[str, object]]:
     return found
 
 
-def main(
+def page(
     results: list[str],
     titles: dict[str, str],
     labels: dict[str, str],
     datasets: dict[str, str],
     run: str,
-    sentences: str | Path,
-    front: str | Path,
-    explorer: list[str],
-    captions: list[str],
+    captions: Iterable[str | Path],
     template: str | Path,
-    opening_template: str | Path,
-    index: str | Path,
-    opening: str | Path,
-) -> None:
-    """Writes the page ``index`` in the folder of a run, and the ``opening`` of its report.
-
-    Links of the page are relative, so that the folder can move. The report is one file: its opening holds the
-    explorer, which a browser opens from a script, because it shows no frame of more than 2 MB.
+    sentences: str | Path | None = None,
+) -> str:
+    """The page of a run as HTML; its links are relative, so that the folder of the run can move.
 
     Parameters
     ----------
@@ -75,18 +69,12 @@ def main(
         Names of models and datasets in titles.
     run
         Name of the run.
-    sentences
-        Questions and answers in words.
-    front
-        Answers and their pictures as HTML.
-    explorer
-        The page of the explorer, if the run has any.
     captions
         Files of captions, named as their figures.
-    template, opening_template
-        The pages as templates of jinja2.
-    index, opening
-        The pages to write.
+    template
+        The page as a template of jinja2.
+    sentences
+        Questions and answers in words. None: the run goes on, and the page shows the results that are there.
     """
     texts = {Path(path).stem: Path(path).read_text(encoding="utf-8") for path in captions}
     figures = []
@@ -96,16 +84,46 @@ def main(
         figures.append({"path": path, "title": title, "caption": caption(texts[name], params)})
     tables = [Path(path).stem for path in results if path.startswith("tables/")]
     described_datasets = [Path(path).stem for path in results if path.startswith("datasets/")]
-    page = jinja2.Template(Path(template).read_text(encoding="utf-8"), autoescape=True).render(
+    return jinja2.Template(Path(template).read_text(encoding="utf-8"), autoescape=True).render(
         run=run,
-        answers=answers(sentences),
+        pending=sentences is None,
+        answers=[] if sentences is None else answers(sentences),
         figures=figures,
         datasets=[(name, datasets[name]) for name in described_datasets],
         explorer="explore.html" in results,
         tables=[{"name": name, "caption": caption(texts["table"], {"name": name})} for name in tables],
     )
+
+
+def main(
+    shown: dict[str, Any],
+    sentences: str | Path,
+    front: str | Path,
+    explorer: list[str],
+    opening_template: str | Path,
+    index: str | Path,
+    opening: str | Path,
+) -> None:
+    """Writes the page ``index`` of a run, and the ``opening`` of its report.
+
+    The report is one file: its opening holds the explorer, which a browser opens from a script, because it
+    shows no frame of more than 2 MB.
+
+    Parameters
+    ----------
+    shown, sentences
+        Arguments of :func:`page`.
+    front
+        Answers and their pictures as HTML.
+    explorer
+        The page of the explorer, if the run has any.
+    opening_template
+        The opening as a template of jinja2.
+    index, opening
+        The pages to write.
+    """
     with atomic(index) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page(**shown, sentences=sentences), encoding="utf-8")
     inside = [gzip.compress(Path(path).read_bytes(), mtime=0) for path in explorer]
     with atomic(opening) as temporary:
         content = jinja2.Template(Path(opening_template).read_text(encoding="utf-8")).render(

@@ -20,7 +20,8 @@ def _curves(ax: Axes, scores: pd.DataFrame, measure: str) -> None:
     """Draws performance over images, one curve per population size."""
     for index, (n_neurons, rows) in enumerate(scores.groupby("n_neurons")):
         means = over_seeds(rows, [measure], ["n_images"], least=0)
-        plotting.draw_curve(ax, means, index, f"{n_neurons} neurons", measure)
+        name = "1 neuron" if n_neurons == 1 else f"{n_neurons} neurons"
+        plotting.draw_curve(ax, means, index, name, measure)
     plotting.image_axis(ax, scores.n_images)
     ax.set(ylabel=NAMES[measure], ylim=(0, None))
     plotting.legend_below(ax, 2, paper=False)
