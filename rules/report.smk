@@ -34,7 +34,7 @@ rule render_table:
             "<results>/pages/tables/{table}.html",
             caption="captions/table.rst",
             category="Tables",
-            labels={"table": "{table}"},
+            labels=lambda wildcards: {"table": wildcards.table.replace("_", " ")},
         ),
     log:
         "<logs>/render_table/{table}.log",
