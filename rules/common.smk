@@ -140,8 +140,11 @@ def code_of(script, *modules):
         if path not in found:
             found.add(path)
             pending += imports_of(path)
-    # Modules read the YAML files beside them, such as checksums of published files.
+    # Modules read files beside them: checksums of published files, and the style of figures.
     found.update(*(path.parent.glob("*.yaml") for path in found))
+    found.update(
+        style for path in [*found] if (style := path.with_suffix(".mplstyle")).exists()
+    )
     content = b"".join(path.read_bytes() for path in sorted(found))
     return hashlib.sha256(content).hexdigest()[:12]
 

@@ -35,7 +35,7 @@ def _show_examples(panel: SubFigure, dataset: xr.Dataset) -> None:
     for ax, image, index in zip(axes, shown, selected, strict=False):
         ax.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=1)
         ax.set_title(str(index))
-    plotting.panel_letter(axes[0], "a")
+    plotting.panel_letters(axes[0])
 
 
 def _no_repeats(ax: Axes) -> None:
@@ -106,8 +106,7 @@ def draw(dataset: xr.Dataset, neurons: pd.DataFrame, svg: str | Path, png: str |
     _presentations(axes[1], dataset)
     _agreement(axes[2], neurons)
     _drift(axes[3], responses)
-    for ax, letter in zip(axes, "bcde", strict=True):
-        plotting.panel_letter(ax, letter)
+    plotting.panel_letters(*axes, first="b")
     plotting.save(figure, svg, png)
 
 

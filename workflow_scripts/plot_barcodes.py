@@ -132,8 +132,7 @@ def main(
         drawn.append(null(middle, float(stored["valley"]), stored["null_valley"].values))
         if stored.sizes["cluster"]:
             drawn.append(mean_fields(right, stored["field"].values, stored["n_neurons"].values))
-    for ax, letter in zip(drawn, "abc", strict=False):
-        plotting.panel_letter(ax, letter)
+    plotting.panel_letters(*drawn)
     return plotting.noted(figure, plotting.remark(rated.assign(model=model)))
 
 

@@ -29,7 +29,6 @@ def main(
     quantities = [name for name in QUANTITIES if name in rows and rows[name].notna().any()]
     figure = plt.figure(figsize=(plotting.PAGE, 2.6 * len(quantities)))
     axes = figure.subplots(len(quantities), len(shown), squeeze=False)
-    letters = iter("abcdefghijklmnopqrstuvwxyz")
     for column, dataset in zip(axes.T, shown, strict=True):
         mine = rows[rows.dataset == dataset]
         styles = plotting.styles_of(mine)
@@ -45,7 +44,7 @@ def main(
             if quantity == "feve":
                 ax.axhline(0, color="0.85", linewidth=0.8, zorder=-1)
                 plotting.legend_below(ax, 1, paper=drawn)
-            plotting.panel_letter(ax, next(letters))
+    plotting.panel_letters(*(ax for ax in axes.T.flat if ax.axison))
     return plotting.noted(figure, plotting.remark(rows))
 
 

@@ -117,8 +117,7 @@ def main(
     plotting.legend_below(first, 2, paper=drawn)
     errors(second, plotting.labeled(read_tables(locations), labels), styles)
     (third, *_) = filters(right, conditions, shown_sizes(table.n_images))
-    for letter, ax in zip("abc", (first, second, third), strict=True):
-        plotting.panel_letter(ax, letter)
+    plotting.panel_letters(first, second, third)
     return plotting.noted(figure, plotting.clipped(table), plotting.remark(table))
 
 

@@ -73,8 +73,7 @@ def main(
     scatter, histogram = figure.add_subplot(outer[1]), figure.add_subplot(outer[2])
     _weights(scatter, codes, agreement.ari)
     _histogram(histogram, rated, codes, expected)
-    for letter, ax in zip("abcd", (top[0], bottom[0], scatter, histogram), strict=True):
-        plotting.panel_letter(ax, letter)
+    plotting.panel_letters(top[0], bottom[0], scatter, histogram)
     return plotting.noted(figure, plotting.remark(plotting.labeled(rated, labels)))
 
 

@@ -135,8 +135,7 @@ def main(
     plotted = over_neurons(largest, n_types, published)
     types(right, plotted, styles)
     plotting.figure_legend(bottom, right, 4, paper=False)
-    for letter, ax in zip("abcde", [*axes, left, right], strict=False):
-        plotting.panel_letter(ax, letter)
+    plotting.panel_letters(*axes, left, right)
     published_shown = drawn or plotted.paper.notna().any()
     return plotting.noted(
         figure, NOTE if published_shown else "", plotting.clipped(mine), plotting.remark(table)

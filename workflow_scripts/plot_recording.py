@@ -70,7 +70,7 @@ def _examples(
         recorded = np.isfinite(measured[:, position])
         _scatter(axes[1, column], predicted[recorded], measured[recorded, position])
         axes[1, column].set_xlabel("predicted")
-    plotting.panel_letter(axes[0, 0], "a")
+    plotting.panel_letters(axes[0, 0])
 
 
 def _models(ax: Axes, scores: pd.DataFrame) -> None:
@@ -93,7 +93,7 @@ def _models(ax: Axes, scores: pd.DataFrame) -> None:
     )
     ax.axvline(0, color="0.8", zorder=-1)
     ax.set(xlabel="correlation", ylabel="")
-    plotting.panel_letter(ax, "b")
+    plotting.panel_letters(ax, first="b")
 
 
 def main(

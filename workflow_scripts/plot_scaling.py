@@ -83,9 +83,7 @@ def main(
             _rates(axes[2], mine)
         else:
             axes[2].axis("off")
-    drawn = [ax for ax in rows[0].axes[:3] if ax.axison]
-    for letter, ax in zip("abc", drawn, strict=False):
-        plotting.panel_letter(ax, letter)
+    plotting.panel_letters(*(ax for ax in rows[0].axes[:3] if ax.axison))
     shown = pd.concat([group for _, group in groups])
     return plotting.noted(figure, plotting.clipped(shown[shown.measure == "feve"]), plotting.remark(shown))
 

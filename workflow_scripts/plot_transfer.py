@@ -50,19 +50,18 @@ def main(table: str | Path, labels: dict[str, str], datasets: dict[str, str]) ->
     targets = content.target.unique()
     figure = plt.figure(figsize=(plotting.PAGE, 0.8 + 2.4 * len(shown)))
     axes = figure.subplots(len(shown), len(targets), squeeze=False, sharex="col")
-    letters = iter("abcdefghijklmnopqrstuvwxyz")
     for row, (quantity, rows) in zip(axes, shown.items(), strict=True):
         limits = limits_of(rows, quantity)
         row[0].set_ylabel(QUANTITIES[quantity])
         for ax, target in zip(row, targets, strict=True):
             panel(ax, rows[rows.target == target], quantity, limits)
-            plotting.panel_letter(ax, next(letters))
             if quantity == "image_doublings":
                 ax.axhline(0, color="0.75", linewidth=0.8, linestyle="--", zorder=0)
     for ax, target in zip(axes[0], targets, strict=True):
         n_neurons = content[content.target == target].n_neurons.max()
         ax.set_title(f"{datasets.get(target, target)}\n{n_neurons} neurons", fontsize=8)
         ax.set_xlabel("images (training + validation)" if len(shown) == 1 else "")
+    plotting.panel_letters(*axes.flat)
     plotting.figure_legend(figure, axes[0, 0], 3, paper=False)
     return plotting.noted(figure, plotting.remark(plotting.labeled(content, labels)))
 

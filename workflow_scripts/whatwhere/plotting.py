@@ -36,60 +36,11 @@ _CHARACTERS, _LINE = 22, 0.12
 """Of remarks: characters per inch of width, and height of a line in inches."""
 
 
-_INK = ".15"
-_PAPER = 0.8
-"""Size of lines and markers relative to a notebook's."""
-_TEXT, _SMALL_TEXT = 12 * _PAPER * 0.9, 11 * _PAPER * 0.9
-"""Sizes in points."""
-_THEME: dict[Any, Any] = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "axes.labelsize": _TEXT,
-    "axes.linewidth": 1,
-    "axes.prop_cycle": cycler(color=PALETTE),
-    "axes.titlesize": _TEXT,
-    "font.sans-serif": ["Arial", "DejaVu Sans", "Liberation Sans", "Bitstream Vera Sans", "sans-serif"],
-    "font.size": _TEXT,
-    "grid.color": ".8",
-    "legend.fontsize": _SMALL_TEXT,
-    "legend.title_fontsize": _TEXT,
-    "lines.linewidth": 1.5 * _PAPER,
-    "lines.markersize": 6 * _PAPER,
-    "lines.solid_capstyle": "round",
-    "patch.edgecolor": "w",
-    "patch.force_edgecolor": True,
-    "patch.linewidth": 0.8,
-    "text.color": _INK,
-    **{
-        f"{axis}.{key}": value
-        for axis in ("xtick", "ytick")
-        for key, value in {
-            "color": _INK,
-            "labelsize": _SMALL_TEXT,
-            "major.size": 6 * _PAPER,
-            "major.width": 1,
-            "minor.size": 4 * _PAPER,
-            "minor.width": 0.8,
-        }.items()
-    },
-}
-"""Style "ticks" for context "paper" of seaborn, which takes a second to import, with smaller text."""
-
-
 def use_style() -> None:
     """Sets fonts, lines and colors of all figures; equal figures become equal files."""
     mpl.use("Agg")
-    mpl.rcParams.update(_THEME)
-    mpl.rcParams |= {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "whatwhere",
-        "figure.constrained_layout.use": True,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "legend.frameon": False,
-        "image.interpolation": "nearest",
-    }
+    plt.style.use(Path(__file__).with_suffix(".mplstyle"))
+    plt.rcParams["axes.prop_cycle"] = cycler(color=PALETTE)
 
 
 def show_field(ax: Axes, field: np.ndarray, limit: float | None = None) -> None:
@@ -266,11 +217,12 @@ def interval_plot(rows: pd.DataFrame, names: list[str], xlabel: str, lines: Iter
     return figure
 
 
-def panel_letter(ax: Axes, letter: str) -> None:
-    """Names a panel in its upper left corner."""
+def panel_letters(*axes: Axes, first: str = "a") -> None:
+    """Names panels by letters in their upper left corners, in their order."""
     place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
     style: dict[str, Any] = {"ha": "right", "va": "bottom", "fontweight": "bold", "fontsize": 10}
-    ax.annotate(letter, (0, 1), (-4, 6), **place, **style)
+    for code, ax in enumerate(axes, ord(first)):
+        ax.annotate(chr(code), (0, 1), (-4, 6), **place, **style)
 
 
 def remark(fits: pd.DataFrame) -> str:
