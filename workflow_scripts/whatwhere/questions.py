@@ -189,7 +189,8 @@ def _jointly(alone: pd.DataFrame, jointly: pd.DataFrame, minus: str, against: st
     differences = (first - second).to_numpy().ravel()
     if len(differences):
         everyone = over_seeds(jointly[jointly["seed"].isin(first)], ["value"], ["n_images"], 0)
-        names: Row = jointly[["model", *_CONDITION]].iloc[0].to_dict()
+        keys = ["model", *_CONDITION]
+        names: Row = dict(zip(keys, jointly[keys].iloc[0], strict=True))
         yield {
             "comparison": f"{names['model']}: {names['n_neurons']} neurons fitted jointly minus {minus}",
             "against": against,
