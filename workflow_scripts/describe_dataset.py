@@ -14,7 +14,7 @@ from whatwhere import plotting
 from whatwhere.dataset import open_dataset, presented, select_images
 from whatwhere.description import drift, findings, neuron_table, overview, repeated, split_sizes
 from whatwhere.files import write_table
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 from whatwhere.pages import heading, items, paragraph, table, write_page
 
 N_EXAMPLES = 8
@@ -35,7 +35,7 @@ def _show_examples(panel: SubFigure, dataset: xr.Dataset) -> None:
     for ax, image, index in zip(axes, shown, selected, strict=False):
         ax.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=1)
         ax.set_title(str(index))
-    plotting.panel_letter(axes[0], "a")
+    plotting.panel_letters(axes[0])
 
 
 def _no_repeats(ax: Axes) -> None:
@@ -106,8 +106,7 @@ def draw(dataset: xr.Dataset, neurons: pd.DataFrame, svg: str | Path, png: str |
     _presentations(axes[1], dataset)
     _agreement(axes[2], neurons)
     _drift(axes[3], responses)
-    for ax, letter in zip(axes, "bcde", strict=True):
-        plotting.panel_letter(ax, letter)
+    plotting.panel_letters(*axes, first="b")
     plotting.save(figure, svg, png)
 
 
@@ -139,5 +138,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)
