@@ -87,7 +87,8 @@ class Size:
     def of(cls, dataset: xr.Dataset) -> Size:
         """Size of a recording that was loaded, with the splits of its first fold."""
         n_train, n_held = (int((dataset["split"].values[0] == code).sum()) for code in (TRAIN, VALIDATION))
-        shape = (dataset.sizes["channel"], dataset.sizes["y"], dataset.sizes["x"])
+        lags = int(dataset.attrs.get("lags", 1))
+        shape = (lags * dataset.sizes["channel"], dataset.sizes["y"], dataset.sizes["x"])
         fraction, maximum = (dataset.attrs[name] for name in ("validation_fraction", "validation_max"))
         n_stored = dataset.sizes["image"] * math.prod(shape) + dataset["responses"].size
         return cls(

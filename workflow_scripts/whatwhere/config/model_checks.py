@@ -80,7 +80,7 @@ def _mistakes_of_size(definition: Config, image: int, n_neurons: int) -> Mistake
     for index, core in enumerate(definition.get("cores", [])):
         size = image
         for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
-            if kernel > size:
+            if kernel > size and padding == "valid":
                 message = f"a kernel of {kernel} px does not fit into {size} px (images of {image} px)"
                 yield ("cores", index, "kernels"), message
             size -= (kernel - 1) * (padding == "valid")

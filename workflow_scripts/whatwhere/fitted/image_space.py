@@ -13,8 +13,10 @@ from whatwhere.errors import UserError
 from whatwhere.recordings.arrays import Layout
 from whatwhere.recordings.in_memory import as_numbers
 from whatwhere.recordings.layouts import IMAGE_AXES, arrange, stated_axes
+from whatwhere.recordings.movie_contract import Timing
 from whatwhere.recordings.preprocess import PREPARATION, preprocess
 from whatwhere.recordings.recording import to_float32
+from whatwhere.windows import Images, Windows
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +24,9 @@ _ANOTHER_UNIT = 0.02
 """Images whose pixels span less than this share of the range of the training images are in other units."""
 _BEYOND = 0.25
 """Share of the range of the training images by which other images of the same units may leave the range."""
+
+_SAMPLED = 500
+"""Windows of a movie from which their range and norm are taken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +47,8 @@ class ImageSpace:
         Mean of the training images over all pixels.
     norm
         Median L2 norm of the standardized training images.
+    timing
+        Time of a movie, None for still images. Its channels are lags times channels of a frame.
     """
 
     shape: tuple[int, int, int]
@@ -50,14 +57,21 @@ class ImageSpace:
     high: np.ndarray
     mean: float
     norm: float
+    timing: Timing | None = None
 
     @classmethod
-    def of(cls, images: np.ndarray, standardized: np.ndarray, attributes: dict[str, Any]) -> ImageSpace:
+    def of(cls, images: Images, standardized: Images, attributes: dict[str, Any]) -> ImageSpace:
         """Describes training images (image, channel, y, x), raw and standardized, of a dataset.
 
         ``attributes`` are the attributes of the dataset.
         """
         stored = attributes.get(PREPARATION)
+        timing = None
+        if isinstance(images, Windows):
+            timing = Timing.of(attributes)
+            # A few hundred windows tell the range and the norm; all of them would not fit into memory.
+            some = np.linspace(0, len(images) - 1, min(len(images), _SAMPLED)).astype(int)
+            images, standardized = np.asarray(images[some], np.float32), np.asarray(standardized[some])
         _, channel, height, width = images.shape
         norms = np.linalg.norm(standardized.reshape(len(images), -1), axis=1)
         return cls(
@@ -67,11 +81,10 @@ class ImageSpace:
             high=images.max(0),
             mean=float(images.mean(dtype=np.float64)),
             norm=float(np.median(norms)),
+            timing=timing,
         )
 
-    def prepare(
-        self, images: Any, layout: Layout, *, preprocessed: bool
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+    def prepare(self, images: Any, layout: Layout, *, preprocessed: bool) -> tuple[Images, np.ndarray | None]:
         """Brings images into the form in which the model was fitted.
 
         Parameters
@@ -86,7 +99,8 @@ class ImageSpace:
 
         Returns
         -------
-        Images (image, channel, y, x) float32, and their names (image,), None if they have none.
+        Images (image, channel, y, x) float32, and their names (image,), None if they have none. For a movie,
+        windows of its bins, and the times at which bins begin, s.
 
         Raises
         ------
@@ -115,9 +129,10 @@ class ImageSpace:
             shaped = preprocess(shaped, self.preparation, "predict")
         elif isinstance(shaped, list):
             raise UserError("images: differ in size, and this model takes them as they are: give one array")
-        if shaped.shape[1:] != self.shape:
+        expected = (self.shape[0] // (self.timing.lags if self.timing else 1), *self.shape[1:])
+        if shaped.shape[1:] != expected:
             raise UserError(
-                f"images: have shape {shaped.shape[1:]} (channel, y, x), expected {self.shape}"
+                f"images: have shape {shaped.shape[1:]} (channel, y, x), expected {expected}"
                 + ("" if preprocessed or self.preparation is None else " after color, crop and size")
             )
         shaped = to_float32(shaped)
@@ -135,10 +150,13 @@ class ImageSpace:
                 low,
                 high,
             )
+        if self.timing is not None:
+            bins, last = self.timing.windows(len(shaped), "images")
+            return Windows.of(shaped, last, self.timing.lags), bins * self.timing.seconds_per_bin
         return shaped, names
 
     def _channels_first(self, images: np.ndarray) -> np.ndarray:
-        channels = {1, 3, self.shape[0]}
+        channels = {1, 3, self.shape[0] // (self.timing.lags if self.timing else 1)}
         if images.ndim == 3 and images.shape[-1] not in channels:
             return images[:, None]
         if images.ndim == 4 and images.shape[1] in channels:

@@ -121,7 +121,7 @@ def _fill(gram: Tensor, frames: Tensor, last: Tensor, step: int) -> None:
                 added = frames[starts - first].T @ frames[starts - second]
                 removed = frames[stops - first + step].T @ frames[stops - second + step]
                 gram[first, :, second] = gram[first - step, :, second - step] + added - removed
-            gram[second, :, first] = gram[first, :, second].T
+            gram[second, :, first] = gram[first, :, second].T.clone()
 
 
 def places_of(data: FitData, window: int | None) -> list[tuple[Place, np.ndarray]]:
