@@ -1,4 +1,4 @@
-"""The file tree of Lurz et al. 2020 and the Sensorium 2022 challenge (``lurz2020``, ``sensorium``)."""
+"""The file tree of Lurz et al. 2020 and of the Sensorium challenges (``lurz2020``, ``sensorium``)."""
 
 import logging
 from collections.abc import Iterator
@@ -13,6 +13,8 @@ from whatwhere.errors import UserError
 from whatwhere.recordings.archive import Tree, open_tree
 from whatwhere.recordings.array_files import numeric, parse_npy
 from whatwhere.recordings.labels import LEFT_OUT, as_labels, labels_of_rows, tiers_of
+from whatwhere.recordings.movie_contract import Clip
+from whatwhere.recordings.movies import Movie, timing_of
 from whatwhere.recordings.presentations import BLANK, Presentations, by_image
 from whatwhere.recordings.recording import Recording
 
@@ -32,8 +34,10 @@ CITATIONS = {
 """Papers to cite by kind; empty for a kind of any owner."""
 
 
-def load(definition: dict[str, Any], name: str) -> Recording:
+def load(definition: dict[str, Any], name: str) -> Recording | Movie:
     """Loads one session; presentations of one image become its repeats.
+
+    With the key ``movie``, trials show videos, see :func:`_load_videos`.
 
     Parameters
     ----------
@@ -52,6 +56,8 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     UserError
         If a file is missing or damaged, or the files contradict each other.
     """
+    if "movie" in definition:
+        return _load_videos(definition, name)
     folders = definition.get("covariates", [])
     with open_tree(definition["path"]) as tree:
         root = _root(tree)
@@ -72,7 +78,7 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         }
         images = _read_images(tree, files["images"], index)
         trials, *values = (
-            np.stack([*_read(tree, files[one], ("value",))]) for one in ("responses", *folders)
+            np.stack([*_read(tree, files[one], ("value",), 1)]) for one in ("responses", *folders)
         )
         neurons = _neurons(tree, root, trials.shape[1])
         there = {file.removeprefix(start).split("/")[0] for file in tree.names if file.startswith(start)}
@@ -96,6 +102,75 @@ def load(definition: dict[str, Any], name: str) -> Recording:
             *([f"not read: {unused}"] if unused else []),
         ],
     )
+
+
+def _load_videos(definition: dict[str, Any], name: str) -> Movie:
+    """Loads a session of videos: every trial is a clip, and trials of one video are repeats.
+
+    ``data/videos/N.npy`` (y, x, time) and ``data/responses/N.npy`` (neuron, time) of a trial have one length
+    in time and end where all responses are NaN. Trials of the tier test test, all others train and validate
+    as ``split`` says. Responses are averaged within bins.
+    """
+    timing = timing_of(definition["movie"], f"{name}.movie")
+    per_bin = timing.frames_per_bin
+    with open_tree(definition["path"]) as tree:
+        root = _root(tree)
+        tiers, label = _per_trial(tree, root + _TIERS, None), tree.label(root + _TIERS)
+        split = _splits(tiers, definition.get("tiers", {}), f"{name}.tiers", label)
+        kept = np.flatnonzero(split != LEFT_OUT)
+        videos, answers = (
+            _trial_files(tree, f"{root}data/{one}/", kept, len(tiers)) for one in ("videos", "responses")
+        )
+        trials = zip(
+            kept,
+            _read(tree, videos, ("y", "x", "time"), 2),
+            _read(tree, answers, ("neuron", "time"), 1),
+            strict=True,
+        )
+        repeats: dict[bytes, tuple[int, np.ndarray, list[np.ndarray]]] = {}
+        for trial, video, responses in trials:
+            n_frames = _length(video, responses, tree.label(f"{root}data/videos/{trial}.npy"))
+            frames = np.ascontiguousarray(np.moveaxis(video[..., :n_frames], -1, 0)[:, None])
+            n_bins = n_frames // per_bin
+            in_bins = (
+                responses[:, : n_bins * per_bin]
+                .reshape(len(responses), n_bins, per_bin)
+                .mean(2, dtype=np.float32)
+            )
+            first, _, same = repeats.setdefault(frames.tobytes(), (trial, frames, []))
+            if (split[first] == "test") != (split[trial] == "test"):
+                raise UserError(
+                    f"{label}: trials {first} and {trial} show one video but are of tiers {tiers[first]} and "
+                    f"{tiers[trial]}: trials of one video must share a split: leave one out, or change tiers"
+                )
+            same.append(in_bins.T)
+        neurons = _neurons(tree, root, len(responses))
+    clips = [
+        Clip(frames, np.stack(same), True if split[first] == "test" else None)
+        for first, frames, same in repeats.values()
+    ]
+    return Movie(
+        clips=clips,
+        timing=timing,
+        source=f"files {definition['path']}",
+        neurons=None if neurons is None else neurons.tolist(),
+        reading=[f"{clips[0].responses.shape[2]} neurons, {len(kept)} trials of {len(clips)} videos"],
+    )
+
+
+def _length(video: np.ndarray, responses: np.ndarray, label: str) -> int:
+    """Frames of a trial before the end, from where on all responses are NaN; UserError for another video."""
+    if video.shape[2] != responses.shape[1]:
+        raise UserError(
+            f"{label}: has {video.shape[2]} frames but there are responses to {responses.shape[1]}"
+        )
+    ends = [
+        int(np.flatnonzero(np.append(True, there))[-1])
+        for there in (~np.isnan(video).all((0, 1)), ~np.isnan(responses).all(0))
+    ]
+    if ends[0] not in (ends[1], video.shape[2]) or not ends[1]:
+        raise UserError(f"{label}: ends after {ends[0]} frames but the responses after {ends[1]}: repair one")
+    return ends[1]
 
 
 def _root(tree: Tree) -> str:
@@ -126,9 +201,7 @@ def _images_of_trials(tree: Tree, root: str, n_trials: int) -> np.ndarray:
             columns = [_per_trial(tree, name, n_trials) for name in names if name in tree.names]
             return np.array(["\0".join(row) for row in zip(*columns, strict=True)])
     if any(file.startswith(f"{root}data/videos/") for file in tree.names):
-        raise UserError(
-            f"{tree.path}: is a session of videos, which no model takes: give a session of images"
-        )
+        raise UserError(f"{tree.path}: is a session of videos: set movie, with rate, lags, block and skip")
     expected = " or ".join(f"{stem}_id.npy" for stem in _IDS)
     raise UserError(f"{tree.path}: holds no {root}meta/trials/{expected}: repeats cannot be found")
 
@@ -161,7 +234,7 @@ def _read_images(tree: Tree, files: list[str], image_of_file: np.ndarray) -> np.
     """Images (image, channel, y, x); UserError if trials of one image differ."""
     stimuli: list[np.ndarray] = []
     for file, number, image in zip(
-        files, image_of_file, _read(tree, files, ("channel", "y", "x")), strict=True
+        files, image_of_file, _read(tree, files, ("channel", "y", "x"), 3), strict=True
     ):
         if number == len(stimuli):
             stimuli.append(image)
@@ -173,16 +246,16 @@ def _read_images(tree: Tree, files: list[str], image_of_file: np.ndarray) -> np.
     return np.stack(stimuli)
 
 
-def _read(tree: Tree, files: list[str], axes: tuple[str, ...]) -> Iterator[np.ndarray]:
-    """Yields the numbers of every trial, all of one shape."""
+def _read(tree: Tree, files: list[str], axes: tuple[str, ...], n_alike: int) -> Iterator[np.ndarray]:
+    """Yields the numbers of every trial, all of one length along the first ``n_alike`` axes."""
     shape = None
     for file in files:
         label = tree.label(file)
         array = numeric(parse_npy(tree.read(file), label), label)
-        if array.ndim != len(axes) or 0 in array.shape or shape not in (None, array.shape):
+        if array.ndim != len(axes) or 0 in array.shape or shape not in (None, array.shape[:n_alike]):
             before = "" if shape is None else f" and {shape} as the trials before"
             raise UserError(f"{label}: has shape {array.shape}, expected ({', '.join(axes)}){before}")
-        shape = array.shape
+        shape = array.shape[:n_alike]
         yield array
 
 
