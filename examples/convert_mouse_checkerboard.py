@@ -1,9 +1,9 @@
 """Turn a recording of mouse retina under a random checkerboard into arrays of kind ``movie``.
 
-``python examples/convert_mouse_checkerboard.py R1.mat OUTPUT`` takes a minute. R1.mat is ``20080516_R1.mat`` of CRCNS
-ret-1, https://crcns.org/data-sets/retina/ret-1. OUTPUT gets ``frames.npy`` (frame, y, x), 0 or 1, 276 MB, and
-``responses.npy`` (frame, neuron). The file holds no frames: they are the bits of the generator ran1 of Numerical
-Recipes, one per check, y fastest.
+``python examples/convert_mouse_checkerboard.py R1.mat OUTPUT`` takes a minute. R1.mat is ``20080516_R1.mat``
+of CRCNS ret-1, https://crcns.org/data-sets/retina/ret-1. OUTPUT gets ``frames.npy`` (frame, y, x), 0 or 1,
+276 MB, and ``responses.npy`` (frame, neuron). R1.mat holds no frames. The frames are the bits of the
+generator ran1 of Numerical Recipes, one per check, y fastest.
 """
 
 import sys
@@ -72,9 +72,8 @@ def main(file: Path, output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
     np.save(output / "frames.npy", np.ascontiguousarray(bits.reshape(n_frames, width, height).swapaxes(1, 2)))
     np.save(output / "responses.npy", counts.astype(np.float32))
-    print(
-        f"{n_frames} frames of {height} x {width} checks at {1 / stimulus['frame']:.4f} Hz, spikes {counts.sum(0)}"
-    )
+    rate = 1 / stimulus["frame"]
+    print(f"{n_frames} frames of {height} x {width} checks at {rate:.4f} Hz, spikes {counts.sum(0)}")
 
 
 if __name__ == "__main__":

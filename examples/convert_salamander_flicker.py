@@ -1,10 +1,12 @@
 """Turn a recording of salamander retina under full-field flicker into arrays of kind ``movie``.
 
 ``python examples/convert_salamander_flicker.py FOLDER OUTPUT`` takes seconds. FOLDER is
-``experimentData/090320SalamanderS19`` of https://github.com/shayp/RetinaInvariance. OUTPUT gets ``frames.npy`` and
-``responses.npy`` of the unique part, and ``test_frames.npy`` and ``test_responses.npy`` of the repeated part.
+``experimentData/090320SalamanderS19`` of https://github.com/shayp/RetinaInvariance. OUTPUT gets
+``frames.npy`` and ``responses.npy`` of the unique part, and ``test_frames.npy`` and ``test_responses.npy`` of
+the repeated part.
 """
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -41,7 +43,7 @@ def main(folder: Path, output: Path) -> None:
     change = np.flatnonzero(np.diff(contrast)) + 1
     frames, responses = [], []
     # The first repeat runs one frame late and is left out.
-    for start, end in zip(starts[1:-1], starts[2:], strict=True):
+    for start, end in itertools.pairwise(starts[1:]):
         # A frame begins where the contrast, known for every tick, changes.
         inside = change[(change > start + 100) & (change < end - 100)]
         edges = np.append(start, inside)[: REPEAT_FRAMES + 1]
@@ -51,9 +53,7 @@ def main(folder: Path, output: Path) -> None:
         sys.exit("the repeats show different frames: is the folder complete?")
     np.save(output / "test_frames.npy", frames[0].astype(np.float32))
     np.save(output / "test_responses.npy", np.stack(responses))
-    print(
-        f"{len(kept)} of {len(trains)} units, {files['Stim'].size} frames, {len(frames)} repeats of {REPEAT_FRAMES}"
-    )
+    print(f"{len(kept)} of {len(trains)} units, {len(frames)} repeats of {REPEAT_FRAMES} frames")
 
 
 if __name__ == "__main__":

@@ -91,8 +91,8 @@ def to_contract(
         n_frames, n_bins = len(clip.frames), clip.responses.shape[1]
         if n_frames != n_bins * per_bin:
             raise UserError(
-                f"{where}: {n_frames} frames make {n_frames / per_bin:g} bins of {per_bin} frames, but there are "
-                f"responses in {n_bins} bins: cut the files so that they begin and end together"
+                f"{where}: {n_frames} frames make {n_frames / per_bin:g} bins of {per_bin} frames, but there "
+                f"are responses in {n_bins} bins: cut the files so that they begin and end together"
             )
         newest = (np.arange(n_bins) + 1) * per_bin - 1 - timing.latency
         used = newest >= timing.lags - 1
@@ -131,7 +131,7 @@ def to_contract(
             "seconds_per_frame": 1 / timing.rate,
             "seconds_per_bin": per_bin / timing.rate,
             "latency_seconds": timing.latency / timing.rate,
-            "validation_fraction": float((split[0] == VALIDATION).sum() / (split[0] != TEST).sum()),
+            "validation_fraction": float((split[0] == VALIDATION).sum() / max((split[0] != TEST).sum(), 1)),
             "validation_max": 0,
         },
     )
