@@ -174,12 +174,17 @@ def test_pictures_and_pages_are_frames_in_the_order_of_their_numbers(tmp_path):
         tmp_path,
         "clips[0].frames_axes: is for arrays",
     )
-    (tmp_path / "folder" / "frame7.png").rename(tmp_path / "folder" / "other7.png")
-    refuse(definition, tmp_path, "are no numbered frames: name them 0001, 0002, ...")
-    (tmp_path / "folder" / "other7.png").unlink()
-    refuse(definition, tmp_path, "frame8.png follows number 6: frames must be numbered without gaps")
+    (tmp_path / "folder" / "frame199.png").rename(tmp_path / "folder" / "other199.png")
+    refuse(definition, tmp_path, "other199.png is not frame 199: frames must be numbered")
+    (tmp_path / "folder" / "other199.png").rename(tmp_path / "folder" / "frame199.png")
+    (tmp_path / "folder" / "frame7.png").unlink()
+    refuse(definition, tmp_path, "frame8.png is not frame 7: frames must be numbered without gaps")
     pictures[7].resize((4, 4)).save(tmp_path / "folder" / "frame7.png")
-    refuse(definition, tmp_path, "frame7.png has uint8 pixels of shape (1, 4, 4)")
+    refuse(
+        definition,
+        tmp_path,
+        "folder: frame 7 has uint8 pixels of shape (1, 4, 4), the first uint8 of (1, 6, 5)",
+    )
 
 
 def test_videos_need_a_library_that_a_message_names(tmp_path, monkeypatch):
@@ -214,7 +219,7 @@ SPIKES = {"frames": "frames.npy", "frames_axes": ["frame", "y", "x"], "frame_tim
 
 
 def write_spikes(folder, starts=(0.0,), per_second=1.0, suffix="npz"):
-    """Frames, their times and spike times in a file of a type; returns the name of the file, and the counts."""
+    """Frames, their times and spike times in a file of a type; returns the name of the file, and counts."""
     np.save(folder / "frames.npy", frames())
     np.save(folder / "times.npy", np.arange(N_FRAMES) / RATE * per_second)
     np.save(folder / "starts.npy", np.array(starts) * per_second)
@@ -414,7 +419,7 @@ def test_the_end_of_the_last_frame_may_be_given_and_long_frames_are_told(tmp_pat
     assert "longer" not in caplog.text
     np.save(tmp_path / "times.npy", np.append(TIMES, 20.2))
     accepted(definition, tmp_path)
-    assert "1 frames last longer than 1.5 / rate" in caplog.text
+    assert "frames [199] last longer than 1.5 / rate" in caplog.text
 
 
 def test_spikes_that_cannot_be_meant_are_refused(tmp_path):
@@ -423,7 +428,7 @@ def test_spikes_that_cannot_be_meant_are_refused(tmp_path):
     np.savez(tmp_path / "spikes.npz", a=np.array([1, np.nan]), b=np.arange(3.0))
     refuse(definition, tmp_path, "spikes.npz, a: holds spike times that are NaN or infinite")
     np.savez(tmp_path / "spikes.npz", a=np.ones((2, 3)))
-    refuse(definition, tmp_path, "has shape (2, 3), expected the spike times of one neuron")
+    refuse(definition, tmp_path, "has shape (2, 3), expected spike times")
     np.savez(tmp_path / "spikes.npz")
     refuse(definition, tmp_path, "holds no vector of spike times: give one vector per neuron")
     np.save(tmp_path / "spikes.npy", np.array([np.ones(2), np.ones(3)], object))
@@ -443,7 +448,7 @@ def test_clips_of_other_neurons_sizes_or_tests_are_refused(tmp_path):
     refuse(
         movie_of(tmp_path, ARRAYS, ARRAYS | {"responses": "fewer.npy"}),
         tmp_path,
-        "datasets.mine.clips[1]: has 2 neurons but clip 0 has 3",
+        "datasets.mine.clips[1]: has 2 neurons, of which number or names",
     )
     refuse(
         movie_of(tmp_path, ARRAYS, ARRAYS | {"frames": "small.npy"}),
@@ -472,7 +477,11 @@ def test_clips_of_other_neurons_sizes_or_tests_are_refused(tmp_path):
     named = [SPIKES | {"spike_times": f"{name}.npz"} for name in ("one", "two")]
     accepted(movie_of(tmp_path, *named), tmp_path)
     np.savez(tmp_path / "two.npz", a=TIMES + 0.01, c=TIMES + 0.01)
-    refuse(movie_of(tmp_path, *named), tmp_path, "clips[1]: names other neurons than the clips before")
+    refuse(
+        movie_of(tmp_path, *named),
+        tmp_path,
+        "clips[1]: has 2 neurons, of which number or names are not those",
+    )
 
 
 @pytest.mark.parametrize(
@@ -480,13 +489,13 @@ def test_clips_of_other_neurons_sizes_or_tests_are_refused(tmp_path):
     [
         ({"rate": None}, "key 'rate' is missing"),
         ({"lags": "half a second"}, "'half a second' is no duration: write frames, such as 15, or a text"),
-        ({"lags": 2.5}, "2.5 is no duration"),
+        ({"lags": 2.5}, "2.5 has the wrong type; it must be integer or string"),
         ({"lag": 3}, "unknown key 'lag'; allowed are"),
         ({"clips": []}, "needs at least 1 element(s)"),
         ({"clips": [{"frames": "a.npy"}]}, "key 'responses' is missing"),
         ({"clips": [{"frames": "a.npy", "spike_times": "b.npz"}]}, "'spike_times' says nothing without"),
         (
-            {"clips": [{"frames": "a.npy", "responses": "c.npy", "spike_times": "b.npz", "frame_times": "d"}]},
+            {"clips": [{"frames": "a.npy", "responses": "c.npy", "spike_times": "b", "frame_times": "d"}]},
             "cannot stand beside spike_times: remove one",
         ),
         ({"clips": [{"frames": "a.npy", "responses": "c.npy", "frame_times": "d"}]}, "says nothing without"),
@@ -641,15 +650,18 @@ def test_trials_of_videos_that_cannot_be_meant_are_refused(tmp_path):
         accepted({key: one for key, one in definition.items() if key != "split"}, tmp_path)
     tiers = tmp_path / "session/meta/trials/tiers.npy"
     np.save(tiers, np.array(["oracle", "train", "train", "train", "oracle", "train"]))
-    refuse(definition, tmp_path, "trials 0 and 2 show one video but are of tiers oracle and train")
-    np.save(tiers, np.array(["oracle", "train"] * 3))
+    # A video that tests in one trial tests in all.
+    tests = accepted(definition, tmp_path)["split"].values[0] == TEST
+    assert tests.sum() == 60 - 20
     file = tmp_path / "session/data/responses/3.npy"
     values = np.load(file)
     np.save(file, values[:, :-1])
-    refuse(definition, tmp_path, "data/videos/3.npy: has 72 frames but there are responses to 71")
+    refuse(definition, tmp_path, "videos/3.npy: has 72 frames that end after 64, but the responses are to 71")
     values[:, 63] = np.nan
     np.save(file, values)
-    refuse(definition, tmp_path, "data/videos/3.npy: ends after 64 frames but the responses after 63")
+    refuse(
+        definition, tmp_path, "that end after 64, but the responses are to 72 and end after 63: repair one"
+    )
     np.save(file, values[0])
     refuse(definition, tmp_path, "3.npy: has shape (72,), expected (neuron, time)")
 

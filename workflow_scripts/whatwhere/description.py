@@ -132,6 +132,8 @@ def overview(dataset: xr.Dataset) -> dict[str, str]:
         repeats += ", test responses without noise"
     neurons = dataset["neuron_id"].values.astype(str).tolist() if "neuron_id" in dataset.coords else []
     first = f" ({', '.join(neurons[:5])}{', ...' if len(neurons) > 5 else ''})" if len(neurons) else ""
+    unused = int((dataset["split"].values[0] == UNUSED).sum())
+    gaps = {"in gaps between splits": unused} if unused else {}
     covariates = ", ".join(dataset["covariate_name"].values.astype(str)) if "covariates" in dataset else ""
     rows = {
         "Source": dataset.attrs["source"],
@@ -143,8 +145,7 @@ def overview(dataset: xr.Dataset) -> dict[str, str]:
         "Missing responses": "" if seen.all() else counts(seen),
         f"Presentations per {_unit(dataset)}": repeats,
         f"Repeated {_unit(dataset)}s": _repeated_images(dataset, presentations > 1),
-        "Splits": ", ".join(f"{size} {label}" for label, size in split_sizes(dataset).items())
-        + _gaps(dataset),
+        "Splits": ", ".join(f"{size} {label}" for label, size in (split_sizes(dataset) | gaps).items()),
         "Folds": f"{sizes['fold']}",
         "Normalization": dataset.attrs["normalize"],
         "Covariates": covariates and f"{covariates} (kept with the data, used by no model)",
@@ -169,11 +170,6 @@ def _stimuli(dataset: xr.Dataset) -> dict[str, str]:
         "Windows": f"{attrs['lags']} frames, {1000 * attrs['lags'] * frame:.4g} ms"
         + (f", {1000 * latency:.4g} ms before the end of the bin" if latency else ""),
     }
-
-
-def _gaps(dataset: xr.Dataset) -> str:
-    unused = int((dataset["split"].values[0] == UNUSED).sum())
-    return f", {unused} in gaps between splits" if unused else ""
 
 
 def _repeated_images(dataset: xr.Dataset, repeated: np.ndarray) -> str:
@@ -205,7 +201,18 @@ def findings(dataset: xr.Dataset) -> list[str]:
     if dataset.attrs["kind"] == "simulated":
         return []
     table, shown = neuron_table(dataset), presented(dataset).sum(0)
-    found = [] if is_movie(dataset) else _findings_of_images(dataset["images"].values)
+    found = []
+    if not is_movie(dataset):
+        images = dataset["images"].values
+        copies = len(images) - len(np.unique(duplicate_groups(images)))
+        if copies:
+            found.append(
+                f"{copies} images repeat earlier ones; copies share a split, but are no repeats: "
+                "give responses as (repeat, image, neuron) to know the noise"
+            )
+        blank = np.flatnonzero(np.ptp(images.reshape(len(images), -1), axis=1) == 0)
+        if len(blank):
+            found.append(f"{len(blank)} images are uniform: {some_of(blank)}")
     dead = (table.minimum == 0) & (table.maximum == 0)
     of_neurons = {
         "never respond": dead,
@@ -224,18 +231,4 @@ def findings(dataset: xr.Dataset) -> list[str]:
     tested = split_sizes(dataset)["test"]
     if tested < MIN_TESTED:
         found.append(f"only {tested} {_unit(dataset)}s test: scores say little")
-    return found
-
-
-def _findings_of_images(images: np.ndarray) -> list[str]:
-    found = []
-    copies = len(images) - len(np.unique(duplicate_groups(images)))
-    if copies:
-        found.append(
-            f"{copies} images repeat earlier ones; copies share a split, but are no repeats: "
-            "give responses as (repeat, image, neuron) to know the noise"
-        )
-    blank = np.flatnonzero(np.ptp(images.reshape(len(images), -1), axis=1) == 0)
-    if len(blank):
-        found.append(f"{len(blank)} images are uniform: {some_of(blank)}")
     return found

@@ -109,7 +109,7 @@ def _explain(error: jsonschema.ValidationError) -> tuple[str, list[str]]:
                 (key, one) for key in expected for one in expected[key] if key in given and one not in given
             )
             return f"'{key}' says nothing without '{other}': add that, or remove '{key}'", [key]
-        case "not" | "pattern" | "const" | "maximum" | "type" if "errorMessage" in schema:
+        case "not" | "pattern" | "const" | "maximum" if "errorMessage" in schema:
             return f"{given!r} {schema['errorMessage']}", []
         case "enum" | "type" if str(given) in OLD_VALUES:
             return f"'{given}' is a value of an earlier version: {OLD_VALUES[given]}", []

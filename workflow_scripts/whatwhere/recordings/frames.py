@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ from whatwhere.recordings.layouts import FRAME_AXES, arrange, stated_axes
 from whatwhere.recordings.pictures import decode_image, decode_pages, in_numeric_order, is_image
 from whatwhere.recordings.preprocess import preprocess
 
-_VIDEOS = (".mp4", ".avi")
 _CHUNK = 1024
 """Frames that are prepared at once."""
 
 
-def read_frames(location: str, layout: Sequence[str] | None, key: str) -> np.ndarray:
+def read_frames(
+    location: str, layout: Sequence[str] | None, background: float | None, key: str
+) -> np.ndarray:
     """Frames of a file or folder as stored, (frame, channel, y, x).
 
     Parameters
@@ -30,6 +32,8 @@ def read_frames(location: str, layout: Sequence[str] | None, key: str) -> np.nda
         pages; or video (.mp4, .avi), which is decoded to RGB.
     layout
         Words for the axes of an array, or None where the file names its axes or every frame is one number.
+    background
+        Value of the pixels behind transparent pixels; None refuses transparency.
     key
         Key of the layout, for messages.
 
@@ -38,66 +42,55 @@ def read_frames(location: str, layout: Sequence[str] | None, key: str) -> np.nda
     UserError
         If the file is unreadable, its axes are not stated, or pictures are missing.
     """
-    path = Path(location)
-    pictured = path.is_dir() or path.suffix.lower() == ".zip"
-    if layout is not None and (pictured or is_image(location) or location.lower().endswith(_VIDEOS)):
+    path, suffix = Path(location), Path(location).suffix.lower()
+    readers = {".mp4": _decode_video, ".avi": _decode_video}
+    if path.is_dir() or suffix == ".zip" or is_image(location):
+        readers[suffix] = partial(_decode_pictures, background=background)
+    if suffix in readers and layout is not None:
         raise UserError(f"{key}: is for arrays, and {location} is none: remove it")
-    if pictured:
-        return np.stack(_numbered_pictures(location))
-    if location.lower().endswith(_VIDEOS):
-        return _decode_video(path)
-    if is_image(location):
-        try:
-            return np.stack(decode_pages(path.read_bytes(), location, None))
-        except OSError as error:
-            raise UserError(f"{location}: cannot be read: {error.strerror}") from error
-    return _arrange_frames(location, layout, key)
+    return readers[suffix](path) if suffix in readers else _arrange_frames(location, layout, key)
 
 
 def _arrange_frames(location: str, layout: Sequence[str] | None, key: str) -> np.ndarray:
     stored = read_array(location)
     if stored.values.ndim == 2 and 1 in stored.values.shape and (layout is None or len(layout) == 1):
         stored = stored._replace(values=as_list(stored.values, location, "one number per frame"), axes=None)
-    if stored.values.ndim == 1 and layout is None:
-        layout = FRAME_AXES[1]
     axes = stated_axes(stored, layout, FRAME_AXES, key, location)
-    if axes is None:
+    if axes is None and stored.values.ndim > 1:
         words = ", ".join(FRAME_AXES[stored.values.ndim])
         raise UserError(
             f"{location}: its axes {stored.values.shape} are not stated: set {key} to the words {words} in "
             "the order of its axes"
         )
-    wanted = ("frame", "channel", "y", "x")
+    axes, wanted = axes or FRAME_AXES[1], ("frame", "channel", "y", "x")
     frames = arrange(stored.values, axes, [word for word in wanted if word in axes])
-    missing = tuple(place for place, word in enumerate(wanted) if word not in axes)
-    return np.expand_dims(frames, missing)
+    return np.expand_dims(frames, tuple(place for place, word in enumerate(wanted) if word not in axes))
 
 
-def _numbered_pictures(location: str) -> list[np.ndarray]:
-    """Pictures in the order of their names, which differ in one number that counts without gaps."""
-    files = in_numeric_order(list_pictures(location))
-    found = [re.fullmatch(r"(.*?)(\d+)", str(PurePosixPath(file).with_suffix(""))) for file in files]
-    starts = {one[1] if one else file for one, file in zip(found, files, strict=True)}
-    numbers = [int(one[2]) for one in found if one]
-    if len(starts) > 1 or len(numbers) < len(files):
-        raise UserError(
-            f"{location}: {files[0]} and {files[-1]} are no numbered frames: name them 0001, 0002, ..."
-        )
-    for before, after, file in zip(numbers, numbers[1:], files[1:], strict=False):
-        if after != before + 1:
-            raise UserError(
-                f"{location}: {file} follows number {before}: frames must be numbered without gaps: add or "
-                "rename them"
-            )
-    with open_tree(location) as tree:
-        pictures = [decode_image(tree.read(file), tree.label(file)) for file in files]
-    for picture, file in zip(pictures, files, strict=True):
+def _decode_pictures(path: Path, background: float | None) -> np.ndarray:
+    """Pages of a file, or pictures whose names differ in one number that counts without gaps."""
+    if path.is_file() and is_image(path.name):
+        pictures = decode_pages(path.read_bytes(), str(path), background)
+    else:
+        files = in_numeric_order(list_pictures(str(path)))
+        stems = [file.rpartition(".")[0] for file in files]
+        start = stems[0].rstrip("0123456789")
+        first = int(stems[0].removeprefix(start) or 0)
+        for number, file in enumerate(files, first):
+            if not re.fullmatch(rf"{re.escape(start)}0*{number}", stems[number - first]):
+                raise UserError(
+                    f"{path}: {file} is not frame {number}: frames must be numbered without gaps, such as "
+                    "frame0001, frame0002: add or rename pictures"
+                )
+        with open_tree(path) as tree:
+            pictures = [decode_image(tree.read(file), tree.label(file), background) for file in files]
+    for number, picture in enumerate(pictures):
         if (picture.shape, picture.dtype) != (pictures[0].shape, pictures[0].dtype):
             raise UserError(
-                f"{location}: {file} has {picture.dtype} pixels of shape {picture.shape}, {files[0]} "
+                f"{path}: frame {number} has {picture.dtype} pixels of shape {picture.shape}, the first "
                 f"{pictures[0].dtype} of {pictures[0].shape} (channel, y, x): save all frames alike"
             )
-    return pictures
+    return np.stack(pictures)
 
 
 def _decode_video(path: Path) -> np.ndarray:
@@ -118,22 +111,13 @@ def _decode_video(path: Path) -> np.ndarray:
 
 
 def prepare_frames(frames: np.ndarray, config: dict[str, Any], key: str) -> np.ndarray:
-    """Frames in color, crop and size of the ``image`` keys, in C order.
+    """Frames in color, crop and size of the ``image`` keys, (frame, channel, y, x) in C order.
 
-    Parameters
-    ----------
-    frames
-        (frame, channel, y, x), any numeric type.
-    config, key
-        As for :func:`whatwhere.recordings.preprocess.preprocess`.
-
-    Returns
-    -------
-    uint8 where bytes or truth values are cropped at most, float32 otherwise.
+    ``config`` and ``key`` are those of :func:`whatwhere.recordings.preprocess.preprocess`. Bytes and truth
+    values that are only cropped are uint8, all others float32.
     """
-    parts = [frames[start : start + _CHUNK] for start in range(0, len(frames), _CHUNK)]
     kept = frames.dtype in (np.uint8, bool) and config["size"] is None
     kept = kept and (config["color"] != "grey" or frames.shape[1] == 1)
-    return np.concatenate(
-        [preprocess(part, config, key).astype(np.uint8 if kept else np.float32) for part in parts]
-    )
+    pieces = (frames[start : start + _CHUNK] for start in range(0, len(frames), _CHUNK))
+    dtype = np.uint8 if kept else np.float32
+    return np.concatenate([preprocess(piece, config, key).astype(dtype) for piece in pieces])

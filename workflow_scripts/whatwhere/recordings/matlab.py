@@ -36,33 +36,30 @@ def open_matlab(path: Path) -> Iterator[dict[str, Callable[[], np.ndarray]]]:
         yield {name.replace("/", "."): partial(_read_new, content, name, f"{path}:{name}") for name in names}
 
 
-def read_cells(path: Path, name: str | None) -> list[np.ndarray] | None:
+def read_cells(path: Path, name: str) -> list[np.ndarray] | None:
     """Numbers in the cells of a cell array, or in a field of a structure array; None if it is neither.
 
     ``name`` is that of the variable, or ``structure.field``. UserError if the cells have two axes.
     """
-    name = (name or "").replace("/", ".")
+    outer, _, field = name.replace("/", ".").partition(".")
     if h5py.is_hdf5(path):
         with open_hdf5(path) as content:
-            stored = content.get(name.replace(".", "/"))
+            stored = content.get(f"{outer}/{field}".rstrip("/"))
             if not isinstance(stored, h5py.Dataset) or stored.dtype != h5py.ref_dtype:
                 return None
-            shape, cells = stored.shape, [content[reference] for reference in stored[...].flat]
-            empty = np.empty(0)
-            vectors = [empty if "MATLAB_empty" in cell.attrs else read_dataset(cell) for cell in cells]
+            cells = [content[reference] for reference in stored[...].flat]
+            cells = [np.empty(0) if "MATLAB_empty" in cell.attrs else read_dataset(cell) for cell in cells]
     else:
-        outer, _, field = name.partition(".")
         arrays = _arrays(path)
-        array = arrays.get(name, arrays.get(outer))
-        if array is None or not (
-            array.dtype.hasobject and (array.dtype.names is None or field in array.dtype.names)
-        ):
+        stored = arrays.get(f"{outer}.{field}".rstrip("."), arrays.get(outer))
+        if stored is not None and field in (stored.dtype.names or ()):
+            stored = stored[field]
+        if stored is None or stored.dtype != object:
             return None
-        array = array if array.dtype.names is None else array[field]
-        shape, vectors = array.shape, [np.asarray(cell) for cell in array.flat]
-    if max(shape) != np.prod(shape):
-        raise UserError(f"{path}:{name}: has cells of shape {shape}, expected one cell per neuron")
-    return vectors
+        cells = [np.asarray(cell) for cell in stored.flat]
+    if max(stored.shape) != len(cells):
+        raise UserError(f"{path}:{name}: has cells of shape {stored.shape}, expected one cell per neuron")
+    return cells
 
 
 def _read_old(array: np.ndarray, label: str) -> np.ndarray:

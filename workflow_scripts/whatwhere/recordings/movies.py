@@ -92,27 +92,26 @@ def load(definition: dict[str, Any], name: str) -> Movie:
         If a file is unreadable, or frames and responses do not fit.
     """
     timing = timing_of(definition, name)
-    clips, reading, known = [], [], None
+    clips: list[Clip] = []
+    reading, known = [], None
+    background = definition["image"].get("background")
     for number, entry in enumerate(definition["clips"]):
         key = f"{name}.clips[{number}]"
-        frames = read_frames(entry["frames"], entry.get("frames_axes"), f"{key}.frames_axes")
+        layout = entry.get("frames_axes")
+        frames = read_frames(entry["frames"], layout, background, f"{key}.frames_axes")
         read = _count_spikes if "spike_times" in entry else _read_responses
         values, neurons, phrase = read(entry, len(frames), timing, key)
-        if clips and values.shape[2] != clips[0].responses.shape[2]:
-            n_first = clips[0].responses.shape[2]
-            raise UserError(
-                f"{key}: has {values.shape[2]} neurons but clip 0 has {n_first}: give the same neurons"
-            )
         known = known or neurons
-        if neurons not in (None, known):
+        n_neurons = (clips[0].responses if clips else values).shape[2]
+        if values.shape[2] != n_neurons or neurons not in (None, known):
             raise UserError(
-                f"{key}: names other neurons than the clips before: give the same in the same order"
+                f"{key}: has {values.shape[2]} neurons, of which number or names are not those of the clips "
+                "before: give the same neurons in the same order"
             )
         clips.append(Clip(frames, values, entry.get("test")))
         reading.append(f"clip {number}: {len(frames)} frames, {phrase}")
-    return Movie(
-        clips, timing, f"files {', '.join(c['frames'] for c in definition['clips'])}", known, reading
-    )
+    source = f"files {', '.join(clip['frames'] for clip in definition['clips'])}"
+    return Movie(clips, timing, source, known, reading)
 
 
 def _read_responses(
@@ -124,19 +123,12 @@ def _read_responses(
     if axes is None:
         shape = stored.values.shape
         found = likely_axes(shape, BIN_AXES[len(shape)], "time", n_frames // timing.frames_per_bin)
-        readings = [f"[{', '.join(words)}]" for words in found or [BIN_AXES[len(shape)]]]
-        raise UserError(
-            f"{label}: its axes {shape} are not stated: set {key}.responses_axes to "
-            f"{' or to '.join(readings)}"
-        )
+        readings = " or to ".join(f"[{', '.join(words)}]" for words in found or [[*BIN_AXES[len(shape)]]])
+        raise UserError(f"{label}: its axes {shape} are not stated: set {key}.responses_axes to {readings}")
     values = arrange(stored.values, axes, [word for word in BIN_AXES[3] if word in axes])
     values = to_float32(values[None] if values.ndim == 2 else values)
-    neurons = stored.names_along("neuron", axes)
-    return (
-        values,
-        None if neurons is None else names_of(neurons),
-        f"{len(values)} repeats of {values.shape[1]} bins",
-    )
+    neurons, phrase = stored.names_along("neuron", axes), f"{len(values)} repeats of {values.shape[1]} bins"
+    return values, None if neurons is None else names_of(neurons), phrase
 
 
 def _count_spikes(
@@ -155,9 +147,7 @@ def _count_spikes(
     trains = [train / second for train in trains]
     starts = seconds("repeat_starts", "one time per repeat") if "repeat_starts" in entry else np.zeros(1)
     times = seconds("frame_times", "one time per frame")
-    edges, n_long = frame_edges(times, n_frames, timing.rate, entry["frame_times"])
-    if n_long:
-        logger.warning("%s: %d frames last longer than 1.5 / rate, and so do their bins", key, n_long)
+    edges = frame_edges(times, n_frames, timing.rate, entry["frame_times"])
     bins = starts[:, None] + edges[:: timing.frames_per_bin]
     counts = count(trains, bins)
     silent = ~counts.any((1, 2))
@@ -200,7 +190,7 @@ def dataset_of(movie: Movie, name: str, key: str, definition: dict[str, Any]) ->
     if "test_repeated" in shares:
         raise UserError(f"{key}.split.test_repeated: is for images: set 'test' of a clip, and remove the key")
     original = [clip.frames[0] for clip in movie.clips]
-    clips = []
+    clips: list[Clip] = []
     for number, clip in enumerate(movie.clips):
         clip = replace(clip, frames=prepare_frames(clip.frames, definition["image"], key))
         if number and clip.frames.shape[1:] != clips[0].frames.shape[1:]:

@@ -108,69 +108,48 @@ def _load_videos(definition: dict[str, Any], name: str) -> Movie:
     """Loads a session of videos: every trial is a clip, and trials of one video are repeats.
 
     ``data/videos/N.npy`` (y, x, time) and ``data/responses/N.npy`` (neuron, time) of a trial have one length
-    in time and end where all responses are NaN. Trials of the tier test test, all others train and validate
-    as ``split`` says. Responses are averaged within bins.
+    in time and end where all responses are NaN. A video that tests in one trial tests in all; the others
+    train and validate as ``split`` says. Responses are averaged within bins.
     """
     timing = timing_of(definition["movie"], f"{name}.movie")
-    per_bin = timing.frames_per_bin
+    repeats: dict[bytes, tuple[np.ndarray, list[np.ndarray], list[bool]]] = {}
     with open_tree(definition["path"]) as tree:
         root = _root(tree)
         tiers, label = _per_trial(tree, root + _TIERS, None), tree.label(root + _TIERS)
         split = _splits(tiers, definition.get("tiers", {}), f"{name}.tiers", label)
         kept = np.flatnonzero(split != LEFT_OUT)
-        videos, answers = (
-            _trial_files(tree, f"{root}data/{one}/", kept, len(tiers)) for one in ("videos", "responses")
-        )
-        trials = zip(
-            kept,
-            _read(tree, videos, ("y", "x", "time"), 2),
-            _read(tree, answers, ("neuron", "time"), 1),
-            strict=True,
-        )
-        repeats: dict[bytes, tuple[int, np.ndarray, list[np.ndarray]]] = {}
-        for trial, video, responses in trials:
-            n_frames = _length(video, responses, tree.label(f"{root}data/videos/{trial}.npy"))
+        folders = {folder: f"{root}data/{folder}/" for folder in ("videos", "responses")}
+        files = {folder: _trial_files(tree, place, kept, len(tiers)) for folder, place in folders.items()}
+        videos = _read(tree, files["videos"], ("y", "x", "time"), 2)
+        trials = _read(tree, files["responses"], ("neuron", "time"), 1)
+        for trial, file, video, responses in zip(kept, files["videos"], videos, trials, strict=True):
+            n_frames = _length(video, responses, tree.label(file))
             frames = np.ascontiguousarray(np.moveaxis(video[..., :n_frames], -1, 0)[:, None])
-            n_bins = n_frames // per_bin
-            in_bins = (
-                responses[:, : n_bins * per_bin]
-                .reshape(len(responses), n_bins, per_bin)
-                .mean(2, dtype=np.float32)
-            )
-            first, _, same = repeats.setdefault(frames.tobytes(), (trial, frames, []))
-            if (split[first] == "test") != (split[trial] == "test"):
-                raise UserError(
-                    f"{label}: trials {first} and {trial} show one video but are of tiers {tiers[first]} and "
-                    f"{tiers[trial]}: trials of one video must share a split: leave one out, or change tiers"
-                )
-            same.append(in_bins.T)
+            whole = n_frames - n_frames % timing.frames_per_bin
+            in_bins = responses.T[:whole].reshape(-1, timing.frames_per_bin, len(responses))
+            _, same, tests = repeats.setdefault(frames.tobytes(), (frames, [], []))
+            same.append(in_bins.mean(1, dtype=np.float32))
+            tests.append(split[trial] == "test")
         neurons = _neurons(tree, root, len(responses))
-    clips = [
-        Clip(frames, np.stack(same), True if split[first] == "test" else None)
-        for first, frames, same in repeats.values()
-    ]
     return Movie(
-        clips=clips,
+        clips=[Clip(frames, np.stack(same), any(tests) or None) for frames, same, tests in repeats.values()],
         timing=timing,
         source=f"files {definition['path']}",
         neurons=None if neurons is None else neurons.tolist(),
-        reading=[f"{clips[0].responses.shape[2]} neurons, {len(kept)} trials of {len(clips)} videos"],
+        reading=[f"{len(responses)} neurons, {len(kept)} trials of {len(repeats)} videos"],
     )
 
 
 def _length(video: np.ndarray, responses: np.ndarray, label: str) -> int:
     """Frames of a trial before the end, from where on all responses are NaN; UserError for another video."""
-    if video.shape[2] != responses.shape[1]:
+    known = ~np.isnan(video).all((0, 1)), ~np.isnan(responses).all(0)
+    shown, answered = (int(np.flatnonzero(np.append(True, there))[-1]) for there in known)
+    if video.shape[2] != responses.shape[1] or shown not in (answered, video.shape[2]):
         raise UserError(
-            f"{label}: has {video.shape[2]} frames but there are responses to {responses.shape[1]}"
+            f"{label}: has {video.shape[2]} frames that end after {shown}, but the responses are to "
+            f"{responses.shape[1]} and end after {answered}: repair one"
         )
-    ends = [
-        int(np.flatnonzero(np.append(True, there))[-1])
-        for there in (~np.isnan(video).all((0, 1)), ~np.isnan(responses).all(0))
-    ]
-    if ends[0] not in (ends[1], video.shape[2]) or not ends[1]:
-        raise UserError(f"{label}: ends after {ends[0]} frames but the responses after {ends[1]}: repair one")
-    return ends[1]
+    return answered
 
 
 def _root(tree: Tree) -> str:

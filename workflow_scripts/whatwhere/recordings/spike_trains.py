@@ -1,16 +1,17 @@
 """Spike times of neurons, and counts of spikes in the bins of a clip."""
 
+import logging
 from pathlib import PurePosixPath
 
 import numpy as np
 
-from whatwhere.errors import UserError
+from whatwhere.errors import UserError, some_of
 from whatwhere.recordings import matlab
 from whatwhere.recordings.archive import open_tree
 from whatwhere.recordings.array_files import as_list, numeric, open_arrays, parse_npy, split_location
 from whatwhere.recordings.pictures import in_numeric_order
 
-_VECTOR = "the spike times of one neuron"
+logger = logging.getLogger(__name__)
 
 
 def read_trains(location: str) -> tuple[list[np.ndarray], list[str] | None]:
@@ -34,7 +35,7 @@ def read_trains(location: str) -> tuple[list[np.ndarray], list[str] | None]:
     """
     path, inside = split_location(location)
     trains: dict[str, np.ndarray] = {}
-    cells = matlab.read_cells(path, inside) if path.suffix.lower() == ".mat" else None
+    cells = matlab.read_cells(path, inside or "") if path.suffix.lower() == ".mat" else None
     if cells is not None:
         trains = {f"cell {number}": vector for number, vector in enumerate(cells)}
     elif path.is_dir() or path.suffix.lower() == ".zip":
@@ -52,7 +53,7 @@ def read_trains(location: str) -> tuple[list[np.ndarray], list[str] | None]:
         raise UserError(f"{location}: holds no vector of spike times: give one vector per neuron")
     for name, train in trains.items():
         label = f"{location}, {name}"
-        vector = numeric(as_list(train, label, _VECTOR) if train.size else train.reshape(-1), label)
+        vector = numeric(as_list(train, label, "spike times") if train.size else train.reshape(-1), label)
         if not np.isfinite(vector).all():
             raise UserError(f"{label}: holds spike times that are NaN or infinite: remove them")
         trains[name] = vector.astype(np.float64)
@@ -69,23 +70,12 @@ def count(trains: list[np.ndarray], edges: np.ndarray) -> np.ndarray:
     return np.diff(np.stack(before, -1), axis=1).astype(np.float32)
 
 
-def frame_edges(times: np.ndarray, n_frames: int, rate: float, label: str) -> tuple[np.ndarray, int]:
-    """Starts of frames and the end of the last, (frame + 1,) s, and the number of frames above 1.5 / rate.
+def frame_edges(times: np.ndarray, n_frames: int, rate: float, label: str) -> np.ndarray:
+    """Starts of frames and the end of the last frame, (frame + 1,) s; warns of frames above 1.5 / rate.
 
-    Parameters
-    ----------
-    times
-        (frame,) or (frame + 1,) s: starts, perhaps with the end of the last frame, which otherwise lasts
-        1 / rate.
-    n_frames, rate
-        Number of frames, and frames per second.
-    label
-        What to call the times in messages.
-
-    Raises
-    ------
-    UserError
-        If there are fewer or more times, they do not rise, or their median distance is not that of the rate.
+    ``times`` (frame,) or (frame + 1,) are the starts in s, perhaps with the end of the last frame, which
+    otherwise lasts 1 / rate. UserError if there are fewer or more times, they do not rise, or their median
+    distance is not that of the rate.
     """
     if len(times) not in (n_frames, n_frames + 1):
         raise UserError(
@@ -105,4 +95,9 @@ def frame_edges(times: np.ndarray, n_frames: int, rate: float, label: str) -> tu
             "rate or ticks_per_second"
         )
     edges = times if len(times) > n_frames else np.append(times, times[-1] + 1 / rate)
-    return edges, int((np.diff(edges) > 1.5 / rate).sum())
+    long = np.flatnonzero(np.diff(edges) > 1.5 / rate)
+    if len(long):
+        logger.warning(
+            "%s: frames %s last longer than 1.5 / rate, and so do their bins", label, some_of(long)
+        )
+    return edges
