@@ -11,7 +11,7 @@ from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from whatwhere import plotting
-from whatwhere.dataset import open_dataset, presented, select_images
+from whatwhere.dataset import is_movie, open_dataset, presented, select_images
 from whatwhere.description import drift, findings, neuron_table, overview, repeated, split_sizes
 from whatwhere.files import write_table
 from whatwhere.logs import run_job
@@ -25,8 +25,10 @@ MAX_COUNT = 100
 
 
 def _show_examples(panel: SubFigure, dataset: xr.Dataset) -> None:
-    selected = np.unique(np.linspace(0, dataset.sizes["image"] - 1, N_EXAMPLES).round().astype(int))
-    images = select_images(dataset, selected)
+    """Images, or frames of a movie, at equal distances."""
+    dim = "frame" if is_movie(dataset) else "image"
+    selected = np.unique(np.linspace(0, dataset.sizes[dim] - 1, N_EXAMPLES).round().astype(int))
+    images = dataset["frames"][selected].values if is_movie(dataset) else select_images(dataset, selected)
     lowest, highest = images.min(), images.max()
     shown = np.moveaxis((images - lowest) / (highest - lowest or 1), 1, -1)
     axes = panel.subplots(1, N_EXAMPLES)
@@ -60,7 +62,8 @@ def _presentations(ax: Axes, dataset: xr.Dataset) -> None:
         style = {"color": SPLIT_COLORS[code], "edgecolor": "0.3", "linewidth": 0.5}
         ax.bar(numbers + 0.27 * (code - 1), frequency, 0.25, label=f"{label} ({size})", **style)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    ax.set(xlabel="presentations of an image", ylabel="images")
+    unit = "bin" if is_movie(dataset) else "image"
+    ax.set(xlabel=f"presentations of {'a' if is_movie(dataset) else 'an'} {unit}", ylabel=f"{unit}s")
     plotting.legend_above(ax, 3)
 
 

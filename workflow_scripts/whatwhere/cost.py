@@ -20,7 +20,7 @@ from whatwhere.config.files import Config
 from whatwhere.config.kinds import kind_of
 from whatwhere.config.load import load
 from whatwhere.config.traits import traits_of
-from whatwhere.dataset import TRAIN, VALIDATION, open_dataset
+from whatwhere.dataset import TRAIN, VALIDATION, is_movie, open_dataset
 from whatwhere.logs import report
 from whatwhere.models.spec import ModelSpec, Schedule, settings
 from whatwhere.subset import n_validation
@@ -90,7 +90,7 @@ class Size:
         lags = int(dataset.attrs.get("lags", 1))
         shape = (lags * dataset.sizes["channel"], dataset.sizes["y"], dataset.sizes["x"])
         fraction, maximum = (dataset.attrs[name] for name in ("validation_fraction", "validation_max"))
-        n_stored = dataset.sizes["image"] * math.prod(shape) + dataset["responses"].size
+        n_stored = dataset["frames" if is_movie(dataset) else "images"].size + dataset["responses"].size
         return cls(
             dataset.sizes["neuron"], n_train, n_held, shape, float(fraction), int(maximum), 4e-6 * n_stored
         )

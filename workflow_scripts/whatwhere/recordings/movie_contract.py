@@ -162,7 +162,7 @@ def to_contract(
         attrs=attributes
         | timing.attributes()
         | {
-            "validation_fraction": float((split[0] == VALIDATION).sum() / (split[0] != TEST).sum()),
+            "validation_fraction": float((split[0] == VALIDATION).sum() / max((split[0] != TEST).sum(), 1)),
             "validation_max": 0,
         },
     )
