@@ -1,6 +1,6 @@
 """Images, splits and seed that all kinds of simulations share."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 import numpy as np
@@ -34,14 +34,14 @@ class Design:
     n_images: int
     n_test: int
     validation_fraction: float
-    validation_max: int
-    seed: int
+    validation_max: int = 0
+    seed: int = field(kw_only=True)
     repetitions: int = 1
 
     @classmethod
     def of(cls, name: str, definition: dict[str, Any]) -> tuple[Self, dict[str, Any]]:
         """Design of a simulated dataset of the configuration, and the other keys except ``kind``."""
-        shared = {field.name for field in fields(cls)} & set(definition)
+        shared = {one.name for one in fields(cls)} & set(definition)
         design = cls(name, **{key: definition[key] for key in shared})
         return design, {key: definition[key] for key in definition if key not in {"kind", "label", *shared}}
 
