@@ -15,6 +15,7 @@ from whatwhere.recordings.in_memory import as_numbers
 from whatwhere.recordings.layouts import IMAGE_AXES, arrange, stated_axes
 from whatwhere.recordings.preprocess import PREPARATION, preprocess
 from whatwhere.recordings.recording import to_float32
+from whatwhere.windows import Images
 
 logger = logging.getLogger(__name__)
 
@@ -52,20 +53,28 @@ class ImageSpace:
     norm: float
 
     @classmethod
-    def of(cls, images: np.ndarray, standardized: np.ndarray, attributes: dict[str, Any]) -> ImageSpace:
-        """Describes training images (image, channel, y, x), raw and standardized, of a dataset.
+    def of(cls, images: Images, standardized: Images, attributes: dict[str, Any]) -> ImageSpace:
+        """Describes training images (image, channel, y, x) or windows, raw and standardized, of a dataset.
 
         ``attributes`` are the attributes of the dataset.
         """
         stored = attributes.get(PREPARATION)
         _, channel, height, width = images.shape
-        norms = np.linalg.norm(standardized.reshape(len(images), -1), axis=1)
+        if isinstance(images, np.ndarray):
+            norms = np.linalg.norm(standardized.reshape(len(images), -1), axis=1)
+            limits, mean = (images.min(0), images.max(0)), images.mean(dtype=np.float64)
+        else:
+            frames = images.compact().frames.numpy()
+            squares = (standardized.frames**2).flatten(1).sum(1)
+            norms = squares[standardized.frames_used()].sum(1).sqrt().numpy()
+            limits = tuple(np.tile(one, (images.lags, 1, 1)) for one in (frames.min(0), frames.max(0)))
+            mean = frames.mean(dtype=np.float64)
         return cls(
             shape=(channel, height, width),
             preparation=None if stored is None else json.loads(stored),
-            low=images.min(0),
-            high=images.max(0),
-            mean=float(images.mean(dtype=np.float64)),
+            low=limits[0],
+            high=limits[1],
+            mean=float(mean),
             norm=float(np.median(norms)),
         )
 
