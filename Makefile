@@ -48,7 +48,7 @@ format: .venv/test  ## Format all code
 	$(BIN)/snakefmt Snakefile workflow rules
 
 docs: .venv/run  ## Write keys into config/README.md, and numbers of committed tables into the documents
-	PYTHONPATH=workflow_scripts $(BIN)/python -m whatwhere.config.reference config/README.md
+	PYTHONPATH=workflow_scripts $(BIN)/python docs/write_keys.py
 	$(BIN)/python docs/write_numbers.py
 
 docs-site: .venv/docs  ## Build the documentation site in site/, and execute its tutorials

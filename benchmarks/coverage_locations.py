@@ -16,9 +16,8 @@ import pandas as pd
 from whatwhere.files import write_table
 from whatwhere.localization import shapes
 from whatwhere.localization.inference import Search, localize
-from whatwhere.localization.kernel_prior import KernelPrior
+from whatwhere.localization.kernel_prior import KernelPrior, StimulusCovariance
 from whatwhere.localization.mixture import StaSpectra
-from whatwhere.localization.stimulus import StimulusCovariance
 
 KINDS = ["alike", "blobs of 0.8 to 2.5 px, up to twice as long", "Gabors of any orientation and phase"]
 N_NEURONS = 150

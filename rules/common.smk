@@ -23,7 +23,7 @@ from whatwhere.config.resolve import FIGURE_KEYS
 from whatwhere.config.traits import traits_of
 from whatwhere.errors import UserError
 from whatwhere.models.spec import ModelSpec
-from whatwhere.recordings import input_files, is_downloaded, stamp
+from whatwhere.recordings import input_files, stamp
 
 
 def resolved(written):
@@ -60,7 +60,7 @@ DATASETS, MODELS = (
 KINDS = {name: kind_of(one) for name, one in config["datasets"].items()}
 SIMULATIONS = [name for name, kind in KINDS.items() if kind.simulated]
 RECORDINGS = [name for name, kind in KINDS.items() if not kind.simulated]
-DOWNLOADED = [n for n, d in config["datasets"].items() if is_downloaded(d)]
+DOWNLOADED = [name for name, kind in KINDS.items() if kind.downloaded]
 # Names of models and datasets in figures, and the models of the paper whose values stand beside them.
 LABELS = dict(zip(FITS.model, FITS.label))
 DATASET_LABELS = {n: one.get("label", n) for n, one in config["datasets"].items()}
@@ -226,9 +226,3 @@ def downloads(wildcards):
     """Input function: mark that the published files of a dataset, if any, are there."""
     needed = wildcards.dataset in DOWNLOADED
     return [f"<results>/downloads/{wildcards.dataset}.done"] if needed else []
-
-
-def lent_images(wildcards):
-    """Input function: the recorded dataset, if any, whose images a simulation shows."""
-    lender = config["datasets"][wildcards.dataset].get("stimuli", {}).get("dataset")
-    return [f"<results>/data/{lender}.nc"] if lender else []

@@ -22,8 +22,6 @@ rule download:
 rule simulate:
     input:
         files=lambda wildcards: input_files(config["datasets"][wildcards.dataset]),
-        recording=lent_images,
-        downloaded=downloads,
     output:
         dataset="<results>/data/{dataset}.nc",
     log:
@@ -40,7 +38,6 @@ rule simulate:
         runtime=growing(60),
     params:
         definition=lookup(dpath="{dataset}", within=DATASETS),
-        downloads="results/downloads",
         code=code_of_kind("simulate"),
     message:
         "Simulate {wildcards.dataset}"

@@ -1,3 +1,10 @@
+# The fits of the network, if any, whose core a model takes.
+CORE = collect(
+    ["{condition.core}/fits.pt", "{condition.core}/validation.nc"],
+    condition=lookup(f"{OF_CONDITION} and core != ''", within=CONDITIONS),
+)
+
+
 rule train:
     input:
         dataset="<results>/data/{dataset}.nc",
@@ -9,10 +16,7 @@ rule train:
             ],
             condition=lookup(f"{OF_CONDITION} and localizer != ''", within=CONDITIONS),
         ),
-        core=collect(
-            ["{condition.core}/fits.pt", "{condition.core}/validation.nc"],
-            condition=lookup(f"{OF_CONDITION} and core != ''", within=CONDITIONS),
-        ),
+        core=CORE,
     output:
         fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
         validation="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/validation.nc",
@@ -44,10 +48,7 @@ rule train:
 rule fit_baseline:
     input:
         dataset="<results>/data/{dataset}.nc",
-        core=collect(
-            ["{condition.core}/fits.pt", "{condition.core}/validation.nc"],
-            condition=lookup(f"{OF_CONDITION} and core != ''", within=CONDITIONS),
-        ),
+        core=CORE,
     output:
         fits="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/fits.pt",
         validation="<results>/fits/{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}/validation.nc",

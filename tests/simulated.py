@@ -4,7 +4,7 @@ from whatwhere.simulations import difference_of_gaussians, v1_cells
 from whatwhere.simulations.design import Design
 
 SHARED = {"n_images": 100, "n_test": 30, "validation_fraction": 0.2, "validation_max": 0, "seed": 2}
-GENERATED = {"stimuli": {"source": "generated"}, "normalize": "global", "recording": None} | SHARED
+GENERATED = {"normalize": "global"} | SHARED
 DEFINITIONS = {
     "dog": SHARED
     | {"scales": [1.0], "n_neurons": 10, "variation": 0.0, "centered": True, "image_size": 20, "patch": 9},
@@ -25,7 +25,6 @@ DEFINITIONS = {
         "n_neurons": 12,
         "color": "rgb",
         "image_size": 20,
-        "downloads": None,
     },
 }
 

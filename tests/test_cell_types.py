@@ -129,14 +129,14 @@ def test_a_cut_that_follows_noise_in_many_channels_is_no_valley(rng):
 
 def test_every_node_of_the_tree_is_an_interval_of_its_order(rng):
     codes = rng.normal(size=(12, 3))
-    tree = ward_tree(codes)
-    assert sorted(tree.order) == list(range(12))
-    assert tree.cuts[-1][[0, 2]].tolist() == [0, 12]
-    first, middle, stop = tree.cuts[0]
+    order, cuts = ward_tree(codes)
+    assert sorted(order) == list(range(12))
+    assert cuts[-1][[0, 2]].tolist() == [0, 12]
+    first, middle, stop = cuts[0]
     closest = np.linalg.norm(codes[:, None] - codes + 9 * np.eye(12)[:, :, None], axis=2)
     pair = np.unravel_index(closest.argmin(), closest.shape)
     assert (middle - first, stop - middle) == (1, 1)
-    assert sorted(tree.order[first:stop]) == sorted(pair)
+    assert sorted(order[first:stop]) == sorted(pair)
 
 
 def test_a_continuum_has_the_mean_and_spread_of_the_barcodes(rng):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from whatwhere.api import DEFAULT_MODELS, compare, fit
-from whatwhere.config.library import library
+from whatwhere.config.load import library
 from whatwhere.config.traits import traits_of
 from whatwhere.definitions import FeatureBank, Ridge
 from whatwhere.errors import UserError

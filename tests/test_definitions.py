@@ -3,7 +3,7 @@
 import pytest
 from conftest import resolved
 
-from whatwhere.config.library import library, recording_candidates
+from whatwhere.config.load import library, recording_candidates
 from whatwhere.config.resolve import FIGURE_KEYS
 from whatwhere.definitions import FactorizedRidge, Lasso, Network, PixelNetwork, Ridge
 

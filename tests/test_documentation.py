@@ -5,23 +5,20 @@ import tomllib
 import pytest
 import yaml
 from conftest import REPOSITORY
+from write_keys import README, update
 from write_numbers import DOCUMENTS, typed, written
 
 from whatwhere.config.files import SCHEMAS, read
-from whatwhere.config.reference import update
 
 ENVIRONMENTS = REPOSITORY / "envs"
 
 
 def test_every_key_is_documented_as_the_schemas_describe_it():
-    readme = REPOSITORY / "config" / "README.md"
-    assert readme.read_text(encoding="utf-8") == update(readme), "run make docs"
+    assert README.read_text(encoding="utf-8") == update(), "run make docs"
 
 
 def test_no_key_lacks_its_description():
-    rows = [
-        line for line in update(REPOSITORY / "config" / "README.md").splitlines() if line.startswith("| `")
-    ]
+    rows = [line for line in update().splitlines() if line.startswith("| `")]
     empty = [row for row in rows if not row.split("|")[-2].strip()]
     assert len(rows) > 100
     assert empty == []

@@ -19,8 +19,7 @@ from whatwhere.evaluation.neurons import N_STARTS, write_neurons
 from whatwhere.experiments.most_exciting import most_exciting_images
 from whatwhere.experiments.tuning import orientation_tuning, size_tuning
 from whatwhere.files import read_tensors, write_netcdf, write_table, write_tensors
-from whatwhere.fitted import file
-from whatwhere.fitted.model import together
+from whatwhere.fitted.model import VERSION, together
 from whatwhere.recordings import to_contract
 from whatwhere.recordings.preprocess import PREPARATION, preparation, preprocess
 from whatwhere.recordings.recording import Recording
@@ -173,7 +172,7 @@ def test_a_file_of_another_version_or_of_something_else_is_refused_in_one_line(r
     path = tmp_path / "model.pt"
     load(run, model="gaussian").save(path)
     content = read_tensors(path)
-    for version, advice in ((2, "fit and save the model again"), (file.VERSION + 1, "update whatwhere")):
+    for version, advice in ((2, "fit and save the model again"), (VERSION + 1, "update whatwhere")):
         write_tensors(content | {"version": version}, path)
         with pytest.raises(UserError, match=f"has version {version} of the format.*{advice}") as error:
             load(path)

@@ -6,7 +6,7 @@ import torch
 from conftest import factorized, small_core, small_training
 from test_gaussian_readout import config, start
 
-from whatwhere.config.library import check
+from whatwhere.config.load import check
 from whatwhere.errors import UserError
 from whatwhere.models.gaussian_readout import GaussianMaskReadout
 from whatwhere.models.readouts import FactorizedReadout

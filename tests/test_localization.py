@@ -14,10 +14,9 @@ from whatwhere.evaluation.parameters import described
 from whatwhere.fit_data import load_fit_data, with_validation
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.localization.inference import Search, localize, probability_of_none
-from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior
+from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior, StimulusCovariance
 from whatwhere.localization.localized import fit_localized, shrunken_means
 from whatwhere.localization.mixture import Population, StaSpectra, _bound, update_neurons, update_population
-from whatwhere.localization.stimulus import StimulusCovariance
 from whatwhere.metrics import scores
 from whatwhere.models.base import Model
 from whatwhere.models.spec import ModelSpec

@@ -1,7 +1,8 @@
 import sys
 
-from whatwhere.training import screen as module
-from whatwhere.training.screen import Screen
+from whatwhere.logs import ERASE
+from whatwhere.training import progress as module
+from whatwhere.training.progress import Screen
 
 
 def test_the_share_is_that_of_the_work_and_says_what_is_left(monkeypatch, capsys):
@@ -18,8 +19,8 @@ def test_the_share_is_that_of_the_work_and_says_what_is_left(monkeypatch, capsys
     screen.end("done")
     assert capsys.readouterr().err.splitlines() == [
         "  0 %: ridge (1 of 3)",
-        " 25 %, about 0:01:15 left: network (2 of 3)",
-        " 50 %, about 0:00:50 left: network (2 of 3)",
+        " 25 %, about 1:15 left: network (2 of 3)",
+        " 50 %, about 0:50 left: network (2 of 3)",
         "done",
     ]
 
@@ -29,4 +30,4 @@ def test_a_terminal_shows_one_line_that_is_updated(monkeypatch, capsys):
     screen = Screen({"ridge": 1.0}, verbose=True)
     screen.begin("ridge")
     screen.end("done")
-    assert capsys.readouterr().err == "\r  0 %: ridge (1 of 1)\033[K\rdone\033[K\n"
+    assert capsys.readouterr().err == f"{ERASE}  0 %: ridge (1 of 1){ERASE}done\n"

@@ -6,10 +6,9 @@ from coverage_locations import averages, credible_sets
 from scipy.stats import multivariate_normal
 
 from whatwhere.localization.inference import Search, localize
-from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior
+from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior, StimulusCovariance
 from whatwhere.localization.mixture import Population, StaSpectra, update_neurons
 from whatwhere.localization.shapes import _log_joint, locate
-from whatwhere.localization.stimulus import StimulusCovariance
 
 
 def located(kind, n_images):

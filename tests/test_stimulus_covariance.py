@@ -6,10 +6,9 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from whatwhere.localization.inference import Search, _recenter, _start, localize
-from whatwhere.localization.kernel_prior import KernelPrior
+from whatwhere.localization.kernel_prior import KernelPrior, StimulusCovariance
 from whatwhere.localization.localized import _give_up_where_the_mean_is_better
 from whatwhere.localization.mixture import StaSpectra
-from whatwhere.localization.stimulus import StimulusCovariance
 from whatwhere.simulations.difference_of_gaussians import difference_of_gaussians
 
 pytestmark = pytest.mark.slow

@@ -11,6 +11,7 @@ from conftest import factorized, small_core, small_training
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data, with_validation
 from whatwhere.fitted.seed_fit import SeedFit
+from whatwhere.logs import clock
 from whatwhere.models.base import Model
 from whatwhere.models.spec import ModelSpec, Schedule
 from whatwhere.sta import AVERAGES, spike_triggered_average
@@ -23,7 +24,6 @@ from whatwhere.training.loop import Training
 from whatwhere.training.losses import Objective
 from whatwhere.training.optimizer import Adam, Group, new_optimizer
 from whatwhere.training.prepare import prepared
-from whatwhere.training.progress import clock
 from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle
 from whatwhere.training.sweep import _blocks, _groups, _order_seeds, _seeds, _start, train_seed
 
@@ -191,7 +191,7 @@ def test_optimization_gives_the_bytes_of_torch_s_optimizer(decoupled):
     start = [torch.randn(size, generator=generator) for size in ((3, 4), (5,), (2,))]
     mine, theirs = ([torch.nn.Parameter(value.clone()) for value in start] for _ in range(2))
     decay = 0.5 if decoupled else 0.0
-    optimizer = Adam([Group(mine[:2], 0.1, decay=decay), Group(mine[2:], 0.01)], decoupled)
+    optimizer = Adam([Group(mine[:2], 0.1, decay=decay), Group(mine[2:], 0.01)])
     groups = [{"params": theirs[:2], "weight_decay": decay}, {"params": theirs[2:], "lr": 0.01}]
     theirs_of = torch.optim.AdamW if decoupled else torch.optim.Adam
     expected = theirs_of(groups, lr=0.1, weight_decay=0.0, fused=True)
@@ -369,7 +369,7 @@ def test_a_stopped_sweep_reports_the_time_of_all_attempts(tiny_dataset, tmp_path
     now += 31
     caplog.set_level("INFO")
     second.remove()
-    assert caplog.messages[-1] == "trained for 0:02:01, attempts: 2"
+    assert caplog.messages[-1] == "trained for 2:01, attempts: 2"
 
 
 def test_settings_train_together_only_where_the_model_is_the_same():

@@ -1,10 +1,9 @@
-import copy
 import os
 
 import pytest
 
-from whatwhere.config.files import from_command_line
-from whatwhere.config.load import load
+from whatwhere.config.files import from_command_line, merge, read
+from whatwhere.config.load import DEFAULTS, load
 from whatwhere.config.resolve import EXPERIMENT, resolve
 from whatwhere.errors import UserError
 
@@ -97,14 +96,14 @@ def test_home_and_variables_in_paths_expand(monkeypatch):
     monkeypatch.setenv("DATA", "/data")
     config = {
         "mirror": "~/mirror",
-        "datasets": {"d": {"images": "$HOME/i.npy", "name": "~", "stimuli": {"path": "${DATA}/s"}}},
+        "datasets": {"d": {"images": "$HOME/i.npy", "name": "~", "test_set": {"images": "${DATA}/s"}}},
     }
     resolved = resolve(config, [])
     assert resolved["mirror"] == "/home/me/mirror"
     assert resolved["datasets"]["d"] == {
         "images": "/home/me/i.npy",
         "name": "~",
-        "stimuli": {"path": "/data/s"},
+        "test_set": {"images": "/data/s"},
     }
     assert os.environ["HOME"] == "/home/me"
 
@@ -171,7 +170,7 @@ def test_what_a_module_is_given_extends_the_files_but_a_merge_of_them_does_not(t
     training = alone.config["models"]["cnn_gaussian"]["training"]
     assert (training["max_epochs"], "max_steps" in training) == (3, False)
 
-    merged = copy.deepcopy(load([]).written)
+    merged = merge(*map(read, DEFAULTS))
     merged["run"] = "mine"
     merged["models"]["cnn_gaussian"]["training"]["max_epochs"] = 3
     assert "max_steps" in merged["models"]["cnn_gaussian"]["training"]

@@ -54,10 +54,10 @@ def test_a_region_is_the_region_of_the_streams_in_order(noise, rng):
 
 def test_a_stream_is_drawn_once_in_order_and_only_where_it_is_read(noise, drawn):
     for image in range(15):
-        noise.draw(image, image + 1)
+        noise.draw((slice(image, image + 1),))
     assert sum(drawn) == 15
     drawn.clear()
-    assert len(noise.draw(13, 15)) == 2
+    assert len(noise.draw((slice(13, 15),))) == 2
     assert sum(drawn) == 3, "the blocks with images 12 and 13, and 14"
 
 

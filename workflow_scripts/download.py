@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from whatwhere.config.kinds import kind_of
 from whatwhere.logs import arguments, logged
 from whatwhere.recordings import read
 
@@ -12,14 +11,7 @@ def main(
     name: str, definition: dict[str, Any], downloads: str | Path, mirror: str | None, done: str | Path
 ) -> None:
     """Fetches and verifies the files of the dataset ``name`` of the configuration, and writes ``done``."""
-    if kind_of(definition).downloaded:
-        read(name, definition, Path(downloads), mirror)
-    else:
-        # Recordings do without torch, which takes seconds to import.
-        from whatwhere.simulations.vgg19 import fetch_weights
-
-        space = definition["feature_space"]
-        fetch_weights(space["weights"], space["sha256"], Path(downloads))
+    read(name, definition, Path(downloads), mirror)
     Path(done).touch()
 
 

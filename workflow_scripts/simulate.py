@@ -1,4 +1,4 @@
-"""Simulates a dataset: config entry, files with stimuli -> dataset.nc."""
+"""Simulates a dataset: config entry -> dataset.nc."""
 
 from pathlib import Path
 from typing import Any
@@ -9,20 +9,10 @@ from whatwhere.logs import logged
 from whatwhere.simulations.design import Design
 
 
-def main(
-    name: str,
-    definition: dict[str, Any],
-    recording: str | Path | None,
-    downloads: str | Path,
-    output: str | Path,
-) -> None:
-    """Simulates the dataset ``name`` of the configuration and writes it to ``output``.
-
-    ``recording`` is the file of the recorded dataset whose images are shown, or None.
-    """
+def main(name: str, definition: dict[str, Any], output: str | Path) -> None:
+    """Simulates the dataset ``name`` of the configuration and writes it to ``output``."""
     design, keys = Design.of(name, definition)
-    kind, given = kind_of(definition), {"recording": recording, "downloads": Path(downloads)}
-    dataset = kind.load_module().simulate(design, **keys, **{key: given[key] for key in kind.takes})
+    dataset = kind_of(definition).load_module().simulate(design, **keys)
     check(dataset, f"datasets.{name}")
     write_dataset(dataset, output)
 
@@ -32,7 +22,5 @@ if __name__ == "__main__":
         main(
             name=snakemake.wildcards.dataset,
             definition=snakemake.params.definition,
-            recording=next(iter(snakemake.input.recording), None),
-            downloads=snakemake.params.downloads,
             output=snakemake.output.dataset,
         )

@@ -8,6 +8,9 @@ import shutil
 import sys
 import threading
 import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from logging import WARNING, LogRecord
 from pathlib import Path
 
@@ -15,11 +18,10 @@ import pandas as pd
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from snakemake_logger_plugin_whatwhere.work import Work
 from whatwhere.config import plan
 from whatwhere.config.load import load
 from whatwhere.cost import condition_costs, duration, sizes
-from whatwhere.logs import ERASE
+from whatwhere.logs import ERASE, clock
 
 MEASURED = Path(__file__).parents[2] / "benchmarks" / "results" / "quick_run.csv"
 """Measured seconds of all rules, by rule."""
@@ -27,12 +29,12 @@ SECONDS_BETWEEN_LINES = 60.0
 """Interval of lines about progress where no terminal shows a bar."""
 BAR = 24
 """Width of the bar in characters."""
-
-
-def clock(seconds: float) -> str:
-    """Seconds as m:ss, or h:mm:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+TYPICAL = 4.0
+"""Seconds of a job whose rule was never measured."""
+PRIOR = 60.0
+"""Seconds of work after which the measured speed of this machine counts as much as that of the table."""
+NEARLY = 0.95
+"""The most that a job under way counts for, as a share of its expected work."""
 
 
 def measured_seconds() -> dict[str, float]:
@@ -49,6 +51,96 @@ def expected_fits(configfiles: list[str]) -> dict[str, dict[str, float]]:
     files = "results/" + config["run"] + "/fits/" + conditions.condition_path + "/fits.pt"
     by_rule = conditions.assign(file=files).groupby("rule")
     return {str(rule): dict(zip(one.file, one.seconds, strict=True)) for rule, one in by_rule}
+
+
+@dataclass
+class Job:
+    """A job that began: its message, its result that a browser opens, its logs and expected seconds."""
+
+    message: str
+    page: str | None
+    logs: list[str]
+    expected: float
+    began: float
+
+
+class Work:
+    """The work of a run in seconds of one core: done, under way and waiting.
+
+    Parameters
+    ----------
+    counts
+        Number of jobs by rule.
+    cores
+        Number of jobs at once.
+    fits
+        Expected seconds of fits by rule, then by file, of rules whose jobs differ.
+    measured
+        Mean seconds of a job by rule, of all other rules.
+    """
+
+    def __init__(
+        self,
+        counts: Mapping[str, int],
+        cores: int,
+        fits: Mapping[str, Mapping[str, float]],
+        measured: Mapping[str, float],
+    ) -> None:
+        self.cores, self.n_jobs = cores, sum(counts.values())
+        self.files = {file: seconds for one in fits.values() for file, seconds in one.items()}
+        self.typical = {rule: measured.get(rule, TYPICAL) for rule in counts}
+        for rule in counts.keys() & fits.keys():
+            missing = [seconds for file, seconds in fits[rule].items() if not Path(file).exists()]
+            # Other fits may run again, because their code or their data changed: nobody says which.
+            those = missing if len(missing) == counts[rule] else list(fits[rule].values())
+            self.typical[rule] = sum(those) / len(those)
+        self.waiting = Counter(counts)
+        self.jobs: dict[int, Job] = {}
+        self.done, self.took, self.shown = 0.0, 0.0, 0.0
+
+    def begin(self, number: int, rule: str, message: str, files: list[str], logs: list[str]) -> None:
+        """Counts a job that begins, with the files that it makes."""
+        known = (self.files[file] for file in files if file in self.files)
+        expected = next(known, self.typical.get(rule, TYPICAL))
+        self.waiting[rule] -= 1
+        # Pages of the report are linked by the first page.
+        opened = (file for file in files if file.endswith((".html", ".svg")) and "/pages/" not in file)
+        self.jobs[number] = Job(message, next(opened, None), logs, expected, time.monotonic())
+
+    def finish(self, number: int) -> Job:
+        """Counts a job as done and returns it."""
+        job = self.jobs.pop(number)
+        self.done += job.expected
+        self.took += time.monotonic() - job.began
+        return job
+
+    @property
+    def pace(self) -> float:
+        """Seconds of this machine for a second of expected work."""
+        return (self.took + PRIOR) / (self.done + PRIOR)
+
+    @property
+    def seconds_waiting(self) -> float:
+        """Expected seconds of the jobs that did not begin."""
+        return sum(max(number, 0) * self.typical.get(rule, TYPICAL) for rule, number in self.waiting.items())
+
+    def share(self) -> float:
+        """Share of the work that is done; it never falls."""
+        now, pace = time.monotonic(), self.pace
+        begun = sum(min((now - job.began) / pace, NEARLY * job.expected) for job in self.jobs.values())
+        total = self.done + sum(job.expected for job in self.jobs.values()) + self.seconds_waiting
+        self.shown = max(self.shown, (self.done + begun) / total if total else 1.0)
+        return self.shown
+
+    def seconds_left(self) -> float:
+        """Expected seconds until the last job is done: of all cores, or of the longest job."""
+        now, pace = time.monotonic(), self.pace
+        under_way = [
+            max(pace * job.expected - (now - job.began), (1 - NEARLY) * pace * job.expected)
+            for job in self.jobs.values()
+        ]
+        longest = [pace * self.typical[rule] for rule, number in self.waiting.items() if number > 0]
+        return max([(sum(under_way) + pace * self.seconds_waiting) / self.cores, *under_way, *longest])
 
 
 class LogHandler(LogHandlerBase):
@@ -95,17 +187,14 @@ class LogHandler(LogHandlerBase):
             names = "jobid", "rule_name", "rule_msg", "output", "log"
             self.work.begin(*(fields[name] for name in names))
         elif event == LogEvent.JOB_FINISHED:
-            self._finished(self.work, fields["job_id"])
+            page = self.work.finish(fields["job_id"]).page
+            if page:
+                self._write(f"{clock(time.monotonic() - self.began):>8}  {page}")
         elif event == LogEvent.JOB_ERROR:
             job = self.work.jobs.pop(fields["jobid"])
             self._write(f"Failed: {job.message}. See {', '.join(job.logs)}")
         elif event in (None, LogEvent.ERROR):
             self._message(record)
-
-    def _finished(self, work: Work, number: int) -> None:
-        page = work.finish(number).page
-        if page:
-            self._write(f"{clock(time.monotonic() - self.began):>8}  {page}")
 
     def _message(self, record: LogRecord) -> None:
         """Shows warnings and errors, the name of the log, and that there is nothing to do."""
@@ -120,23 +209,22 @@ class LogHandler(LogHandlerBase):
         """Writes a line above the bar."""
         self.stream.write(f"{ERASE if self.live else ''}{text}\n")
         self._show()
-        self.stream.flush()
 
     def _show(self) -> None:
         """Draws the bar, or without a terminal writes a line now and then."""
         work = self.work
-        if work is None or not work.jobs:
-            return
-        share = work.share()
-        text = f"{share:4.0%}, about {duration(work.seconds_left())} left"
-        if self.live:
-            longest = max(work.jobs.values(), key=lambda job: job.expected)
-            full = round(BAR * share)
-            line = f"{'█' * full}{'░' * (BAR - full)} {text} · {longest.message}"
-            self.stream.write(ERASE + line[: shutil.get_terminal_size().columns - 1])
-        elif time.monotonic() - self.told >= SECONDS_BETWEEN_LINES:
-            self.told = time.monotonic()
-            self.stream.write(f"{clock(self.told - self.began):>8}  {text}\n")
+        if work is not None and work.jobs:
+            share = work.share()
+            text = f"{share:4.0%}, about {duration(work.seconds_left())} left"
+            if self.live:
+                longest = max(work.jobs.values(), key=lambda job: job.expected)
+                full = round(BAR * share)
+                line = f"{'█' * full}{'░' * (BAR - full)} {text} · {longest.message}"
+                self.stream.write(ERASE + line[: shutil.get_terminal_size().columns - 1])
+            elif time.monotonic() - self.told >= SECONDS_BETWEEN_LINES:
+                self.told = time.monotonic()
+                self.stream.write(f"{clock(self.told - self.began):>8}  {text}\n")
+        self.stream.flush()
 
     def _tick(self) -> None:
         while not self.closed.wait(1.0):
@@ -144,7 +232,6 @@ class LogHandler(LogHandlerBase):
             try:
                 if not self.closed.is_set():
                     self._show()
-                    self.stream.flush()
             finally:
                 self.release()
 

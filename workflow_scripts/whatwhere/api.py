@@ -9,7 +9,7 @@ import xarray as xr
 
 from whatwhere.comparison import ENSEMBLE, Comparison, compare_fits
 from whatwhere.config.files import Config
-from whatwhere.config.library import check, definition, library, recording_candidates, require
+from whatwhere.config.load import check, definition, library, recording_candidates, require
 from whatwhere.config.schema import Sources
 from whatwhere.config.traits import traits_of
 from whatwhere.definitions import Definition

@@ -149,25 +149,14 @@ def _positions(cluster: np.ndarray, center: np.ndarray, other: np.ndarray) -> np
     return ((cluster - (left_out + other) / 2) * axis).sum(1) / np.maximum((axis**2).sum(1), 1e-12)
 
 
-@dataclass(frozen=True)
-class Tree:
-    """Ward's tree of barcodes.
+def ward_tree(barcodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ward's tree of barcodes (neuron, channel).
 
-    Attributes
-    ----------
-    order
-        (neuron,) indices such that the neurons of every node are adjacent.
-    cuts
-        (node, 3) first neuron, first of the second child, and end of every node, in ``order``; from the
-        leaves to the root.
+    Returns
+    -------
+    Indices (neuron,) such that the neurons of every node are adjacent; and in this order (node, 3) first
+    neuron, first of the second child, and end of every node, from the leaves to the root.
     """
-
-    order: np.ndarray
-    cuts: np.ndarray
-
-
-def ward_tree(barcodes: np.ndarray) -> Tree:
-    """Ward's tree of barcodes (neuron, channel)."""
     # Most jobs that import this module have no barcodes.
     from scipy.cluster.hierarchy import ward
 
@@ -182,14 +171,13 @@ def ward_tree(barcodes: np.ndarray) -> Tree:
         cuts.append((start[left], start[right], start[node] + size[node]))
     order = np.empty(n, int)
     order[start[:n]] = np.arange(n)
-    return Tree(order, np.array(cuts[::-1]))
+    return order, np.array(cuts[::-1])
 
 
 def deepest_valley(barcodes: np.ndarray) -> float:
     """Largest :func:`valley` over all nodes of Ward's tree whose children are large enough for types."""
-    tree = ward_tree(barcodes)
-    ordered = barcodes[tree.order]
-    cuts = tree.cuts[np.diff(tree.cuts).min(1) >= SMALLEST_TYPE]
+    order, cuts = ward_tree(barcodes)
+    ordered, cuts = barcodes[order], cuts[np.diff(cuts).min(1) >= SMALLEST_TYPE]
     return max((valley(ordered[a:b], ordered[b:c]) for a, b, c in cuts), default=0.0)
 
 
@@ -276,9 +264,8 @@ def find_types(barcodes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarr
 
 def _halves(barcodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the two children of the root of Ward's tree."""
-    tree = ward_tree(barcodes)
-    start, middle, stop = tree.cuts[-1]
-    return tree.order[start:middle], tree.order[middle:stop]
+    order, cuts = ward_tree(barcodes)
+    return order[: cuts[-1, 1]], order[cuts[-1, 1] :]
 
 
 def _is_continuum(barcodes: np.ndarray, group: np.ndarray, rng: np.random.Generator) -> bool:

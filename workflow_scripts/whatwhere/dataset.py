@@ -35,9 +35,7 @@ rates without noise), ``repeat_averages`` (1: responses are published averages a
 :func:`whatwhere.subset.n_validation`).
 Recordings may name their neurons, images and covariates (coordinates ``neuron_id``, ``image_name`` and
 ``covariate_name``) and record the interpretation of the files (attribute ``reading``). Recordings have
-``preparation``, see :func:`whatwhere.recordings.preprocess.preparation`. Simulations with natural stimuli
-have ``independent_pixels_train``, ``_validation`` and ``_test``: number of different pixels of the source
-that the images of a split show, fewer than the pixels of the images where crops overlap.
+``preparation``, see :func:`whatwhere.recordings.preprocess.preparation`.
 """
 
 from collections.abc import Iterable, Iterator

@@ -13,6 +13,12 @@ ERASE = "\r\x1b[K"
 """Erases the line of a terminal, on which a progress bar may stand."""
 
 
+def clock(seconds: float) -> str:
+    """Seconds as m:ss, or h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+
+
 def arguments(*parts: Any) -> dict[str, Any]:
     """Named inputs, outputs and parameters of a job, as arguments of the ``main`` of its script.
 

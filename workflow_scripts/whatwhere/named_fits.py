@@ -10,7 +10,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from whatwhere.config.files import Config, read
-from whatwhere.config.library import MODELS
+from whatwhere.config.load import MODELS
 from whatwhere.config.model_checks import check_size
 from whatwhere.config.traits import traits_of
 from whatwhere.cost import Size, seconds_of_fits
@@ -28,7 +28,7 @@ from whatwhere.population import Evaluation
 from whatwhere.sta import averages_of_fit
 from whatwhere.training.closed_forms import fit_baseline
 from whatwhere.training.fits import ModelFits
-from whatwhere.training.screen import Screen, ScreenProgress
+from whatwhere.training.progress import Progress, Screen
 from whatwhere.training.sweep import n_trainings, train
 from whatwhere.training.transferred import TransferredCore, transferred_cores
 
@@ -117,7 +117,7 @@ class NamedFits:
                 cores = self._cores(definition.get("core_from", {}))
                 self.screen.begin(name)
                 if traits_of(definition).rule == "train":
-                    progress = ScreenProgress(n_trainings(ModelSpec.of(definition)), self.screen)
+                    progress = Progress(n_trainings(ModelSpec.of(definition)), self.screen)
                     self._fits[name] = train(
                         *(name, self.condition, definition, self._averages, localizer, cores),
                         *(self.device, progress),

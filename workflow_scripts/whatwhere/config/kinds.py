@@ -16,9 +16,6 @@ class Kind:
         Module below ``whatwhere`` whose function ``simulate``, ``load`` or ``pool`` makes the dataset.
     files
         Keys of the definition, with dots inside of mappings, that name files or folders of the user.
-    takes
-        Arguments of a simulation besides the keys of its definition: ``recording``, the file of a recorded
-        dataset that lends its images, and ``downloads``, the folder of downloaded files.
     pooled
         Whether the dataset is made of other recordings.
     downloaded
@@ -31,7 +28,6 @@ class Kind:
 
     module: str
     files: tuple[str, ...] = ()
-    takes: tuple[str, ...] = ()
     pooled: bool = False
     downloaded: bool = False
     known_fields: bool = False
@@ -48,12 +44,11 @@ class Kind:
 
 
 _ARRAYS = ("images", "responses", "image_of_presentation", "splits_from", "groups_from")
-_STIMULI = ("stimuli.path", "feature_space.weights")
 
 KINDS: dict[str, Kind] = {
     "simulated_dog": Kind("simulations.difference_of_gaussians", known_fields=True),
-    "simulated_v1": Kind("simulations.v1_cells", _STIMULI, takes=("recording",)),
-    "simulated_features": Kind("simulations.feature_units", _STIMULI, takes=("recording", "downloads")),
+    "simulated_v1": Kind("simulations.v1_cells"),
+    "simulated_features": Kind("simulations.feature_units", ("feature_space.weights",)),
     "simulated_movie": Kind("simulations.movie_cells"),
     "cowley2023": Kind("recordings.cowley2023", downloaded=True),
     "antolik2016": Kind("recordings.antolik2016", downloaded=True),

@@ -1,31 +1,23 @@
 """Checks of models beyond their schema: lengths that fit together, names that exist, sizes that fit."""
 
+import itertools
 from collections.abc import Iterator
 
 from whatwhere.config.files import Config
-from whatwhere.config.resolve import STAGES
-from whatwhere.config.schema import Sources, fail
+from whatwhere.config.schema import Sources, fail, undefined
 from whatwhere.config.traits import traits_of
 
 Path = tuple[str | int, ...]
 Mistakes = Iterator[tuple[Path, str]]
-"""Place of a mistake inside the model and message; only the first mistake is asked for."""
+"""Place of a mistake, inside of the model in this module, and message; the first mistake is shown."""
 
 
 def check_model(config: Config, name: str, sources: Sources) -> None:
     """Refuses a model that contradicts itself or names an undefined model; errors as in ``validate``."""
     models, definition = config["models"], config["models"][name]
-    _refuse(_mistakes(definition), name, sources)
-    _refuse(_mistakes_of_localizer(models, definition), name, sources)
-    for position, member in enumerate(definition.get("members", [])):
-        path = ("models", name, "members", position)
-        if member not in models:
-            defined = ", ".join(sorted(models))
-            raise fail(path, f"'{member}' is not defined under 'models'; defined are {defined}", sources)
-        if traits_of(models[member]).rule == "fit_ensemble":
-            raise fail(path, f"'{member}' is an ensemble: name its members", sources)
-    if "core_from" in definition:
-        _refuse(_mistakes_of_core_from(config, name), name, sources)
+    checks = [_mistakes(definition), _mistakes_of_localizer(models, definition)]
+    checks += [_mistakes_of_members(models, definition), _mistakes_of_core_from(config, name)]
+    _refuse(itertools.chain(*checks), name, sources)
 
 
 def check_size(config: Config, model: str, image: int, n_neurons: int, sources: Sources) -> None:
@@ -136,16 +128,17 @@ def _mistakes(definition: Config) -> Mistakes:
         yield ("feature_bank",), "a model that is given its kernels cannot stand on a feature bank"
 
 
+def _mistakes_of_members(models: Config, definition: Config) -> Mistakes:
+    for position, member in enumerate(definition.get("members", [])):
+        if member not in models:
+            yield ("members", position), undefined(member, "models", models)
+        elif traits_of(models[member]).rule == "fit_ensemble":
+            yield ("members", position), f"'{member}' is an ensemble: name its members"
+
+
 def _mistakes_of_training(definition: Config) -> Mistakes:
     training, path = definition["training"], ("training",)
-    cycle = training.get("schedule") == "one_cycle"
-    for key in STAGES:
-        if cycle and key in training:
-            message = "belongs to learning-rate stages: leave it out with 'schedule: one_cycle'"
-            yield (*path, key), message
-        if not cycle and key not in training:
-            yield path, f"key '{key}' is missing"
-    if definition.get("refit") and not cycle:
+    if definition.get("refit") and training.get("schedule") != "one_cycle":
         yield (
             ("refit",),
             "stages end by validation, which a second fit to all images has not: set 'schedule: one_cycle'",
@@ -171,9 +164,9 @@ def _mistakes_of_localizer(models: Config, definition: Config) -> Mistakes:
         ("readout", "mask_start", "position"): mask_start.get("position"),
         ("readout", "position"): readout.get("position"),
         ("readout", "feature_start", "mean"): readout.get("feature_start", {}).get("mean"),
-        ("cores",): "posterior"
-        if any("kernel_start" in core for core in definition.get("cores", []))
-        else None,
+        ("cores",): next(
+            (c["kernel_start"] for c in definition.get("cores", []) if "kernel_start" in c), None
+        ),
     }
     if mask_start.get("height") == "amplitude" and mask_start["position"] != "posterior":
         yield ("readout", "mask_start", "height"), "amplitude needs 'position: posterior'"
@@ -196,16 +189,16 @@ def _mistakes_of_localizer(models: Config, definition: Config) -> Mistakes:
             message = "kernel_start: posterior is for single layers of the same number of channels"
             yield (*path, "channels"), message
         if core["channels"][0] not in counts:
-            message = f"{core['channels'][0]} is not among the n_kernels of '{name}'"
-            yield (*path, "channels", 0), message
+            yield (*path, "channels", 0), f"{core['channels'][0]} is not among the n_kernels of '{name}'"
         if core["kernels"][0] != localizer["kernel"]:
-            message = f"{core['kernels'][0]} px, but '{name}' has {localizer['kernel']} px"
-            yield (*path, "kernels", 0), message
+            yield (*path, "kernels", 0), f"{core['kernels'][0]} px, but '{name}' has {localizer['kernel']} px"
 
 
 def _mistakes_of_core_from(config: Config, name: str) -> Mistakes:
     """Mistakes of a core that is taken from a network: the network is fitted, with the same seeds."""
     models, definition = config["models"], config["models"][name]
+    if "core_from" not in definition:
+        return
     path, source = ("core_from",), definition["core_from"]
     if ("model" in source) == ("file" in source):
         yield path, "name either a model of this run or a file of another"

@@ -2,11 +2,10 @@
 
 import itertools
 import math
-from collections.abc import Iterator
 
 from whatwhere.config.files import Config
 from whatwhere.config.kinds import is_recording, kind_of, kinds_that
-from whatwhere.config.model_checks import check_model, check_size, mistakes_on
+from whatwhere.config.model_checks import Mistakes, check_model, check_size, mistakes_on
 from whatwhere.config.resolve import resolve
 from whatwhere.config.schema import Sources, check_schema, fail, undefined
 from whatwhere.config.strategies import OWN_RIDGE, strategy_of, target_of
@@ -20,9 +19,6 @@ FIGURES: dict[str, tuple[str, int]] = {
     "data_efficiency": ("simulated", 0),
 }
 """Needs of figures: a trait of datasets, and the fewest features of a factorized model (0: no such model)."""
-
-Problems = Iterator[tuple[tuple[str | int, ...], str]]
-"""Places in a configuration, and messages about them; the first problem is shown."""
 
 
 def validate(written: Config, sources: Sources) -> Config:
@@ -66,10 +62,9 @@ def _smaller_side(simulation: Config) -> int:
     return size if isinstance(size, int) else min(size)
 
 
-def _dataset_problems(config: Config, name: str) -> Problems:
+def _dataset_problems(config: Config, name: str) -> Mistakes:
     """Sizes of a simulation that do not fit together, and datasets that do not exist."""
     definition, path = config["datasets"][name], ("datasets", name)
-    stimuli = definition.get("stimuli", {})
     if kind_of(definition).simulated:
         n_neurons, image = definition["n_neurons"], _smaller_side(definition)
         named = definition.get("types") or definition.get("scales", [None])
@@ -83,19 +78,12 @@ def _dataset_problems(config: Config, name: str) -> Problems:
         if definition.get("patch", 0) > image:
             message = f"a receptive field of {definition['patch']} px does not fit into {image} px"
             yield (*path, "patch"), message
-    if stimuli.get("validation", 0) + stimuli.get("test", 0) >= 1:
-        yield (*path, "stimuli"), "validation and test add up to 1 or more: leave images to train on"
-    lender = config["datasets"].get(stimuli.get("dataset"))
-    if "dataset" in stimuli and (lender is None or kind_of(lender).simulated):
-        message = f"'{stimuli['dataset']}' is no recorded dataset of this config"
-        yield (*path, "stimuli", "dataset"), message
     for position, recording in enumerate(definition.get("recordings", [])):
         if not is_recording(config["datasets"].get(recording)):
-            message = f"'{recording}' is no recorded dataset of this config"
-            yield (*path, "recordings", position), message
+            yield (*path, "recordings", position), f"'{recording}' is no recorded dataset of this config"
 
 
-def _experiment_problems(config: Config, index: int) -> Problems:
+def _experiment_problems(config: Config, index: int) -> Mistakes:
     """Names that are used twice or not defined, and sizes and models that a dataset cannot give."""
     experiment, path = config["experiments"][index], ("experiments", index)
     if experiment["name"] in [one["name"] for one in config["experiments"][:index]]:
@@ -135,7 +123,7 @@ def _experiment_problems(config: Config, index: int) -> Problems:
                 yield (*path, "models", position), message
 
 
-def _label_problems(config: Config) -> Problems:
+def _label_problems(config: Config) -> Mistakes:
     """Datasets of the run, and models of one dataset, that figures could not tell apart."""
     shown: dict[tuple[str, str], str] = {}
     for experiment in config["experiments"]:
@@ -151,7 +139,7 @@ def _label_problems(config: Config) -> Problems:
                     yield (section, name, "label"), message
 
 
-def _figure_problems(config: Config) -> Problems:
+def _figure_problems(config: Config) -> Mistakes:
     """Experiments from which the figure that they ask for cannot be drawn."""
     drawn: dict[str | None, list[tuple[int, Config]]] = {}
     for index, experiment in enumerate(config["experiments"]):

@@ -154,7 +154,7 @@ def most_exciting_images(
     limits = [torch.from_numpy(limit) for limit in (space.low, space.high)]
     found, reached = [], []
     for chunk in torch.from_numpy(positions).split(_CHUNK):
-        mean, sd = fitted.seed_fits[0].statistics(chunk)
+        mean, sd = fitted.seed_fits[0].module.statistics_of(chunk)
         low, high = ((limit - mean) / sd for limit in limits)
 
         def respond(images: Tensor, chunk: Tensor = chunk, mean: Tensor = mean, sd: Tensor = sd) -> Tensor:
@@ -184,8 +184,11 @@ def most_exciting_images(
     if confirm is None:
         return result
     # By index, because the names in a recording may occur twice.
-    same = _places(confirm.neurons.tolist(), fitted.neurons[positions].tolist())
-    return result.assign(confirmed=_confirmed(confirm, result, torch.tensor(same)))
+    same = torch.tensor(_places(confirm.neurons.tolist(), fitted.neurons[positions].tolist()))
+    with torch.no_grad():
+        chunks = zip(torch.cat(found).split(_CHUNK), same.split(_CHUNK), strict=True)
+        confirmed = torch.cat([own_responses(confirm, *chunk) for chunk in chunks])
+    return result.assign(confirmed=xr.DataArray(confirmed.numpy(), dims="neuron") / result["response"])
 
 
 def own_responses(fitted: FittedModel, images: Tensor, neurons: Tensor) -> Tensor:
@@ -212,15 +215,6 @@ def _noise(neurons: np.ndarray, shape: tuple[int, int, int], seed: int, start: i
     """White noise (neuron, channel, y, x), from a random stream for every neuron and start."""
     streams = (np.random.default_rng([seed, int(neuron), start]) for neuron in neurons)
     return torch.from_numpy(np.stack([rng.standard_normal(shape, np.float32) for rng in streams]))
-
-
-def _confirmed(confirm: FittedModel, found: xr.Dataset, positions: Tensor) -> xr.DataArray:
-    """Share of the responses that another fit, of neurons at these positions, predicts, (neuron,)."""
-    images = torch.from_numpy(found["image"].values)
-    with torch.no_grad():
-        chunks = zip(images.split(_CHUNK), positions.split(_CHUNK), strict=True)
-        responses = torch.cat([own_responses(confirm, *chunk) for chunk in chunks])
-    return xr.DataArray(responses.numpy(), dims="neuron") / found["response"]
 
 
 def write_pngs(found: xr.Dataset, folder: str | Path) -> list[Path]:

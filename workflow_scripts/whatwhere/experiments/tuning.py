@@ -1,18 +1,131 @@
-"""Experiments on a model instead of an animal: tuning curves, orientation selectivity, size tuning."""
+"""Experiments on a model instead of an animal: gratings, tuning curves, orientation selectivity, size tuning.
+
+Orientations are directions across the stripes in degrees, from the x axis towards the y axis, which points
+down; 0 gives vertical stripes. Lengths are in pixels of the model.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from whatwhere.errors import UserError
-from whatwhere.experiments.stimuli import Canvas, Stimuli, blank, discs, gratings
+from whatwhere.fitted.image_space import ImageSpace
 from whatwhere.fitted.model import FittedModel
 
-N_PHASES = 8
-"""Phases of a grating, as many as its first harmonic takes."""
+PHASES = np.arange(8) * 45.0
+"""Phases of a grating in degrees, as many as its first harmonic takes."""
 NEARLY = 0.95
 """Share of the largest response at which a stimulus counts as large enough."""
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """A uniform background to draw on.
+
+    Attributes
+    ----------
+    shape
+        (channel, y, x).
+    background
+        Pixel value where nothing is drawn.
+    amplitude
+        How much a pattern of contrast 1 is brighter or darker.
+    """
+
+    shape: tuple[int, int, int]
+    background: float
+    amplitude: float
+
+    @classmethod
+    def of(cls, space: ImageSpace) -> Canvas:
+        """A canvas as bright and as contrasted as the training images of a fitted model."""
+        room = min(space.mean - space.low.min(), space.high.max() - space.mean)
+        return cls(space.shape, space.mean, float(room))
+
+    def draw(self, patterns: np.ndarray) -> np.ndarray:
+        """Images (image, channel, y, x), float32, of patterns (image, y, x) from -1 to 1."""
+        grey = (self.background + self.amplitude * patterns).astype(np.float32)
+        return np.repeat(grey[:, None], self.shape[0], axis=1)
+
+    def distances(self, center: tuple[float, float] | None) -> tuple[np.ndarray, np.ndarray]:
+        """Distances down and right of a center (y, x), (y, x) each; None is the middle of the image."""
+        _, height, width = self.shape
+        row, column = ((height - 1) / 2, (width - 1) / 2) if center is None else center
+        down, right = np.meshgrid(np.arange(height) - row, np.arange(width) - column, indexing="ij")
+        return down, right
+
+
+class Stimuli(NamedTuple):
+    """Images (image, channel, y, x), float32, and the parameters of what they show, one row per image."""
+
+    images: np.ndarray
+    parameters: pd.DataFrame
+
+
+def gratings(
+    canvas: Canvas,
+    *,
+    orientations: Sequence[float],
+    frequencies: Sequence[float],
+    phases: Sequence[float],
+    diameters: Sequence[float] = (np.inf,),
+    center: tuple[float, float] | None = None,
+    contrast: float = 1.0,
+) -> Stimuli:
+    """Sinusoidal gratings, every combination of what is given.
+
+    Parameters
+    ----------
+    canvas
+        To draw on.
+    orientations
+        In degrees.
+    frequencies
+        In cycles per pixel, above 0 and at most .5.
+    phases
+        In degrees at the center; 0 is brightest there.
+    diameters
+        Of the round window; infinite fills the image.
+    center
+        (y, x) of window and phase; None takes the middle of the image.
+    contrast
+        Michelson contrast relative to the canvas.
+
+    Returns
+    -------
+    Stimuli with the parameters ``orientation``, ``frequency``, ``phase`` and ``diameter``.
+
+    Raises
+    ------
+    UserError
+        If a number is out of range.
+    """
+    if not len(diameters) or min(diameters) <= 0:
+        raise UserError(f"diameters: {list(diameters)} must be one or more positive numbers of pixels")
+    if not 0 < contrast <= 1:
+        raise UserError(f"contrast: {contrast} must lie above 0 and not above 1")
+    if not len(frequencies) or not all(0 < frequency <= 0.5 for frequency in frequencies):
+        raise UserError(
+            f"frequencies: {list(frequencies)} must lie above 0 and at most at .5 cycles per pixel, "
+            "beyond which pixels show another grating"
+        )
+    down, right = canvas.distances(center)
+    radius = np.hypot(down, right)
+    axes = [orientations, frequencies, phases, diameters]
+    table = pd.MultiIndex.from_product(axes, names=["orientation", "frequency", "phase", "diameter"])
+    patterns = []
+    for orientation, frequency, phase, diameter in table:
+        angle = np.deg2rad(orientation)
+        across = right * np.cos(angle) + down * np.sin(angle)
+        stripes = np.cos(2 * np.pi * frequency * across + np.deg2rad(phase))
+        # In between on the pixels that the edge of the window crosses.
+        patterns.append(contrast * stripes * np.clip(diameter / 2 - radius + 0.5, 0, 1))
+    return Stimuli(canvas.draw(np.array(patterns)), table.to_frame(index=False))
 
 
 def tuning(fitted: FittedModel, stimuli: Stimuli) -> pd.DataFrame:
@@ -31,13 +144,14 @@ def tuning(fitted: FittedModel, stimuli: Stimuli) -> pd.DataFrame:
 
 def _evoked(fitted: FittedModel, stimuli: Stimuli) -> np.ndarray:
     """Responses beyond those to the background, (image, neuron)."""
-    at_rest = fitted.arrays.predict(blank(Canvas.of(fitted.image_space)).images)
+    canvas = Canvas.of(fitted.image_space)
+    at_rest = fitted.arrays.predict(canvas.draw(np.zeros((1, *canvas.shape[1:]))))
     return fitted.arrays.predict(stimuli.images).astype(np.float64) - at_rest
 
 
-def _harmonics(responses: np.ndarray, phases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and first harmonic over phases (degrees), (..., phase, neuron) to (..., neuron) twice."""
-    waves = np.exp(1j * np.deg2rad(phases))[:, None]
+def _harmonics(responses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and first harmonic over :data:`PHASES`, (..., phase, neuron) to (..., neuron) twice."""
+    waves = np.exp(1j * np.deg2rad(PHASES))[:, None]
     return responses.mean(-2), 2 * np.abs((responses * waves).mean(-2))
 
 
@@ -46,7 +160,6 @@ def orientation_tuning(
     *,
     orientations: Sequence[float] = tuple(range(0, 180, 15)),
     frequencies: Sequence[float] = (0.04, 0.06, 0.08, 0.12, 0.16, 0.24),
-    contrast: float = 1.0,
 ) -> pd.DataFrame:
     """Orientation and frequency that neurons prefer, and how selective they are, from gratings of full size.
 
@@ -62,8 +175,6 @@ def orientation_tuning(
         In degrees, evenly spread over 180.
     frequencies
         In cycles per pixel.
-    contrast
-        As for :func:`whatwhere.experiments.stimuli.gratings`.
 
     Returns
     -------
@@ -82,16 +193,14 @@ def orientation_tuning(
     n = len(angles)
     if n < 4 or n % 2 or not np.allclose(np.diff(angles), 180 / n):
         raise UserError("orientations: must be an even number of at least 4, evenly spread over 180 degrees")
-    phases = np.arange(N_PHASES) * 360 / N_PHASES
     shown = gratings(
         Canvas.of(fitted.image_space),
         orientations=orientations,
         frequencies=frequencies,
-        phases=phases.tolist(),
-        contrast=contrast,
+        phases=PHASES.tolist(),
     )
-    evoked = _evoked(fitted, shown).reshape(n, len(frequencies), N_PHASES, -1)
-    mean, harmonic = _harmonics(evoked, phases)  # (orientation, frequency, neuron)
+    evoked = _evoked(fitted, shown).reshape(n, len(frequencies), len(PHASES), -1)
+    mean, harmonic = _harmonics(evoked)  # (orientation, frequency, neuron)
     strength = np.maximum(np.maximum(mean, harmonic), 0)
     neuron = np.arange(strength.shape[2])
     best, at = np.unravel_index(strength.reshape(-1, len(neuron)).argmax(0), strength.shape[:2])
@@ -118,10 +227,9 @@ def size_tuning(
     fitted: FittedModel,
     *,
     diameters: Sequence[float],
-    preferred: pd.DataFrame | None = None,
-    contrast: float = 1.0,
+    preferred: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Response of neurons to stimuli of several sizes where they look.
+    """Response of neurons to gratings of several sizes where they look.
 
     Parameters
     ----------
@@ -130,38 +238,29 @@ def size_tuning(
     diameters
         In pixels.
     preferred
-        Of :func:`orientation_tuning`: every neuron sees gratings of its own orientation and frequency. None:
-        discs, bright and dark, of which the stronger counts.
-    contrast
-        As for :func:`whatwhere.experiments.stimuli.gratings`.
+        Of :func:`orientation_tuning`: every neuron sees gratings of its own orientation and frequency.
 
     Returns
     -------
     One row per neuron and diameter: ``neuron``, ``diameter`` and ``response`` beyond that to the background.
     """
-    phases = np.arange(N_PHASES) * 360 / N_PHASES
     sizes = [float(diameter) for diameter in diameters]
     canvas = Canvas.of(fitted.image_space)
     rows = []
     for index, center in enumerate(fitted.positions):
-        place = (float(center[0]), float(center[1]))
-        if preferred is None:
-            shown = discs(canvas, diameters=sizes, center=place, contrast=contrast)
-            response = _evoked(fitted, shown)[:, index].reshape(len(sizes), -1).max(1)
-        elif np.isnan(preferred["orientation"].iloc[index]):
+        if np.isnan(preferred["orientation"].iloc[index]):
             response = np.full(len(sizes), np.nan)
         else:
             shown = gratings(
                 canvas,
                 orientations=[preferred["orientation"].iloc[index]],
                 frequencies=[preferred["frequency"].iloc[index]],
-                phases=phases.tolist(),
+                phases=PHASES.tolist(),
                 diameters=sizes,
-                center=place,
-                contrast=contrast,
+                center=(float(center[0]), float(center[1])),
             )
-            evoked = _evoked(fitted, shown)[:, [index]].reshape(N_PHASES, len(sizes), 1)
-            mean, harmonic = _harmonics(evoked.swapaxes(0, 1), phases)
+            evoked = _evoked(fitted, shown)[:, [index]].reshape(len(PHASES), len(sizes), 1)
+            mean, harmonic = _harmonics(evoked.swapaxes(0, 1))
             response = np.maximum(mean, harmonic)[:, 0]
         rows.append(
             pd.DataFrame({"neuron": fitted.neuron_ids[index], "diameter": sizes, "response": response})
@@ -179,15 +278,7 @@ def preferred_sizes(curves: pd.DataFrame) -> pd.DataFrame:
     that no stimulus excites.
     """
     table = curves.pivot(index="neuron", columns="diameter", values="response")
-    responses = table.to_numpy()
-    largest = np.nanmax(np.nan_to_num(responses, nan=-np.inf), axis=1)
-    excited = np.isfinite(largest) & (largest > 0)
-    enough = (responses >= NEARLY * largest[:, None]).argmax(1)
-    scale = np.where(excited, largest, 1.0)
-    return pd.DataFrame(
-        {
-            "neuron": table.index,
-            "diameter": np.where(excited, table.columns.to_numpy(float)[enough], np.nan),
-            "suppression": np.where(excited, 1 - responses[:, -1] / scale, np.nan),
-        }
-    )
+    largest = table.max(axis=1)
+    preferred = table.ge(NEARLY * largest, axis=0).idxmax(axis=1)
+    sizes = pd.DataFrame({"diameter": preferred, "suppression": 1 - table.iloc[:, -1] / largest})
+    return sizes.where(largest > 0).reset_index()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -14,22 +15,26 @@ import pandas as pd
 import torch
 import xarray as xr
 
+from whatwhere.dataset import TEST
 from whatwhere.errors import UserError
-from whatwhere.fitted import file
+from whatwhere.files import read_tensors, write_tensors
 from whatwhere.fitted.image_space import ImageSpace
-from whatwhere.fitted.mean_fit import MeanFit
-from whatwhere.fitted.seed_fit import SeedFit
-from whatwhere.fitted.summary import facts
+from whatwhere.fitted.seed_fit import MeanFit, SeedFit
 from whatwhere.locations import corner, peaks
-from whatwhere.metrics import scores
+from whatwhere.metrics import SCORES, scores
 from whatwhere.missing import mean_of_repeats
 from whatwhere.models.calibrated import CalibratedModel
 from whatwhere.models.spec import Setting
+from whatwhere.population import population_scores
 from whatwhere.recordings.arrays import Layout
 from whatwhere.recordings.in_memory import measured_responses
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+KIND = "whatwhere fitted model"
+VERSION = 3
+"""Raised whenever the content of the file of a fitted model changes."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -260,15 +265,43 @@ class FittedModel:
         measured = measured_responses(responses, responses_layout, shown, names, self.neuron_ids)
         return draw(self, (mean_of_repeats(measured), self.arrays.predict(shown)))
 
+    def _facts(self) -> dict[str, str]:
+        """Facts by their heading: the fit, its images, the selected setting, and the scores."""
+        n_seeds, first = len(self.seed_fits), self.seed_fits[0]
+        definition = first.content["definition"]
+        whole = f"{definition['family']} for {len(self.neurons)} neurons of '{self.dataset}'"
+        shape = " x ".join(map(str, self.image_space.shape))
+        one_core = len(definition.get("cores", [])) < 2
+        parts = [
+            f"{name} {value:g}" for name, value in self.setting.items() if name != "core" or not one_core
+        ]
+        masks, weights = first.model.masks(), first.model.feature_weights()
+        if masks is not None:
+            parts.append(f"masks of {masks.shape[1]} x {masks.shape[2]}")
+        if weights is not None:
+            parts.append(f"{weights.shape[1]} features")
+        rated = population_scores({name: self.scores[name].to_numpy() for name in SCORES})
+        feve = rated["feve_pooled"]
+        explained = (
+            "no FEVE: it needs repeats and explainable variance"
+            if np.isnan(feve)
+            else f"pooled FEVE {feve:.2f}"
+        )
+        return {
+            "FittedModel": whole if n_seeds == 1 else f"{whole}, mean of {n_seeds} seeds",
+            "images": f"{first.stored['n_images']} of {shape} (channel, y, x) to fit, "
+            f"{(self.split == TEST).sum()} to test",
+            "selected": ", ".join(parts) or "nothing to select",
+            "test": f"mean correlation {rated['correlation']:.2f}, {explained}",
+        }
+
     def __repr__(self) -> str:
         """Four facts, a line each."""
-        return "\n".join(f"{heading}: {fact}" for heading, fact in facts(self).items())
+        return "\n".join(f"{heading}: {fact}" for heading, fact in self._facts().items())
 
     def _repr_html_(self) -> str:
         """The facts as a table, for notebooks."""
-        rows = [
-            f"<tr><th>{heading}</th><td>{escape(fact)}</td></tr>" for heading, fact in facts(self).items()
-        ]
+        rows = [f"<tr><th>{name}</th><td>{escape(fact)}</td></tr>" for name, fact in self._facts().items()]
         return f"<table>{''.join(rows)}</table>"
 
     def save(self, path: str | Path) -> None:
@@ -289,12 +322,30 @@ class FittedModel:
                 for one in self.seed_fits
             ],
         }
-        file.write(content, path)
+        write_tensors(_interned({"kind": KIND, "version": VERSION} | content), path)
 
     @classmethod
     def read(cls, path: str | Path) -> FittedModel:
-        """Reads a file of :meth:`save`; errors as for :func:`whatwhere.fitted.file.read`."""
-        content = file.read(path)
+        """Reads a file of :meth:`save`; never executes code from the file.
+
+        Raises
+        ------
+        UserError
+            If the file is missing or damaged, holds something else, or has another version.
+        """
+        if not Path(path).is_file():
+            raise UserError(f"{path}: no such file")
+        content = read_tensors(path)
+        if not isinstance(content, dict) or content.get("kind") != KIND:
+            raise UserError(f"{path}: holds no fitted model: give a file of 'save', or the folder of a run")
+        found = content["version"]
+        if found != VERSION:
+            advice = (
+                "update whatwhere" if found > VERSION else "fit and save the model again with this version"
+            )
+            raise UserError(
+                f"{path}: has version {found} of the format, expected version {VERSION}: {advice}"
+            )
         space, scores = content["image_space"], {n: one.numpy() for n, one in content["scores"].items()}
         limits = {limit: space[limit].numpy() for limit in ("low", "high")}
         return cls(
@@ -344,3 +395,14 @@ def _named(images: np.ndarray | None) -> dict[str, np.ndarray]:
 def _tensor(values: np.ndarray | pd.Series) -> torch.Tensor:
     # A copy, because a column of a table may be read-only.
     return torch.from_numpy(np.array(values))
+
+
+def _interned(content: Any) -> Any:
+    """The content with equal strings as one object, which the file then holds once."""
+    if isinstance(content, str):
+        return sys.intern(str(content))
+    if isinstance(content, dict):
+        return {_interned(key): _interned(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_interned(value) for value in content]
+    return content

@@ -58,19 +58,15 @@ def find(run: str | Path, wanted: Mapping[str, str | int | None]) -> pd.DataFram
         value = wanted[key]
         if value is None or (key == "seed" and value == "all"):
             continue
-        there = _choices(fits[key])
+        there = ", ".join(fits[key].unique())
         fits = fits[fits[key] == str(value)]
         if fits.empty:
             raise UserError(f"{run}: there is no {key} '{value}' here: choose from {there}")
     open_keys = [key for key in KEYS if fits[key].nunique() > 1 and wanted[key] is None]
     if open_keys:
-        choices = "; ".join(f"{key} from {_choices(fits[key])}" for key in open_keys)
+        choices = "; ".join(f"{key} from {', '.join(fits[key].unique())}" for key in open_keys)
         raise UserError(f"{run}: {len(fits)} fits have these values: choose {choices}")
     return fits
-
-
-def _choices(values: pd.Series) -> str:
-    return ", ".join(values.drop_duplicates())
 
 
 def load(run: str | Path, wanted: Mapping[str, str | int | None]) -> FittedModel:

@@ -1,4 +1,7 @@
-"""The fits of one seed with the settings that validation selected: everything predicts through them."""
+"""The fits of one seed with the settings that validation selected: everything predicts through them.
+
+The mean of several seeds is here as well, as one model on plain arrays; labels are added in ``model``.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from whatwhere import barcodes
 from whatwhere.errors import UserError
 from whatwhere.files import read_table, read_tensors
 from whatwhere.fitted.selection import MEAN_RESPONSE, most_frequent
@@ -148,13 +152,6 @@ class SeedFit:
                 responses = responses.index_add(0, mine, model.own_responses(images[mine], neurons[mine]))
         return responses
 
-    def statistics(self, neurons: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and sd of the pixels of images for neurons (neuron,), (neuron, channel, y, x) each.
-
-        For a single recording they are (channel, y, x).
-        """
-        return self.module.statistics_of(neurons)
-
     def standardize(self, images: Images, recording: np.ndarray | None = None) -> Images:
         """Standardized images (image, channel, y, x); ``recording`` (image,) has the number of each.
 
@@ -204,21 +201,66 @@ def _numpy(values: Tensor | None) -> np.ndarray:
     return values.numpy()
 
 
-@dataclass(frozen=True)
-class SelectedFit:
-    """The fits that one selection rule selected for one seed of a condition.
+@dataclass(frozen=True, eq=False)
+class MeanFit:
+    """Fits of one model to the same neurons, one per seed; often a single one.
+
+    Of several, feature maps and weights stand side by side along the channels, and masks are averaged: the
+    features of different fits have nothing to do with each other, the places do.
 
     Attributes
     ----------
-    fit
-        The fits of the seed.
-    condition
-        Folder of the condition, such as ``n100-d4096`` or ``nall-dall``.
-    rule
-        Name of the selection rule.
-    converged, at_edge
-        (neuron,) whether training of the selected setting converged, and whether one of its penalties lies
-        at the edge of its grid.
+    seed_fits
+        The fits, one per seed.
+    """
+
+    seed_fits: Sequence[SeedFit]
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Predicted responses (image, neuron), float32, to images (image, channel, y, x) in stored units."""
+        predictions = np.stack([one.predict(images) for one in self.seed_fits])
+        return predictions.mean(0, dtype=np.float64).astype(np.float32)
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Feature maps (image, channel, y, x) of images as for :meth:`predict`."""
+        maps = [one.features(images) for one in self.seed_fits]
+        if len({one.shape[2:] for one in maps}) > 1:
+            raise UserError("feature maps of these seeds differ in size: ask one of 'seed_fits'")
+        return np.concatenate(maps, axis=1)
+
+    @property
+    def masks(self) -> np.ndarray:
+        """Masks ("where"), (neuron, y, x); of several fits, the mean with largest value positive, sum 1."""
+        masks = [one.masks for one in self.seed_fits]
+        if len(masks) == 1:
+            return masks[0]
+        if len({mask.shape for mask in masks}) > 1:
+            raise UserError("masks of these seeds differ in size: ask one of 'seed_fits'")
+        return np.stack([_unit(mask) for mask in masks]).mean(0)
+
+    @property
+    def feature_weights(self) -> np.ndarray:
+        """Feature weights ("what"), (neuron, channel)."""
+        return np.concatenate([one.feature_weights for one in self.seed_fits], axis=1)
+
+    @property
+    def barcodes(self) -> np.ndarray:
+        """Feature weights with sign and scale settled, unit vectors (neuron, channel)."""
+        codes = [barcodes.normalize(one.feature_weights, one.masks) for one in self.seed_fits]
+        return np.concatenate(codes, axis=1) / np.sqrt(len(codes))
+
+
+def _unit(masks: np.ndarray) -> np.ndarray:
+    """Masks (neuron, y, x) with their largest absolute value positive and sum of absolute values 1."""
+    size = np.abs(masks).reshape(len(masks), -1).sum(1)
+    return masks * (barcodes.mask_signs(masks) / np.maximum(size, 1e-12))[:, None, None]
+
+
+class SelectedFit(NamedTuple):
+    """The fits that one selection rule selected for one seed of a condition, such as ``n100-d4096``.
+
+    ``converged`` and ``at_edge`` (neuron,) tell whether training of the selected setting converged, and
+    whether one of its penalties lies at the edge of its grid.
     """
 
     fit: SeedFit

@@ -14,6 +14,7 @@ from whatwhere.localization.mixture import (
     Iterations,
     Neurons,
     Population,
+    Search,
     StaSpectra,
     iterate,
     update_neurons,
@@ -53,10 +54,6 @@ class Localization:
         (neuron,) log Bayes factor of a receptive field against none.
     deviation
         Sd of the output of a neuron's deviation from the kernel, in sd of a response.
-    bound
-        Lower bound on the log evidence of the whole population, nats; at most 0: not identifiable.
-    n_iterations, converged
-        Number of iterations of the best start, and whether the tolerance was reached.
     """
 
     kernels: np.ndarray
@@ -64,9 +61,6 @@ class Localization:
     amplitude: np.ndarray
     evidence: np.ndarray
     deviation: float
-    bound: float
-    n_iterations: int
-    converged: bool
 
 
 def _start(kernels: np.ndarray, prior: KernelPrior) -> Population:
@@ -134,20 +128,6 @@ def _clustered_kernels(
     return (centers @ directions.T).reshape(n_kernels, prior.patch, prior.patch)
 
 
-@dataclass(frozen=True)
-class Search:
-    """Starts and convergence of the inference."""
-
-    random_starts: int = 4
-    """Samples of the prior beside the fixed kernels; with several kernels, the number of k-means starts."""
-    max_iterations: int = 200
-    """Largest number of iterations of a start."""
-    tolerance: float = 1e-3
-    """Growth of the bound in nats per neuron below which iterations stop."""
-    seed: int = 0
-    """Seed of random starts and k-means."""
-
-
 def localize(
     spectra: StaSpectra, prior: KernelPrior, n_kernels: list[int], search: Search
 ) -> list[Localization]:
@@ -175,11 +155,11 @@ def _best(spectra: StaSpectra, starts: list[Population], prior: KernelPrior, sea
     some = spectra.subset(_EXPLORED)
 
     def iterated(data: StaSpectra, start: Population, temperatures: np.ndarray) -> Iterations:
-        found = iterate(data, start, prior, temperatures, search.max_iterations, search.tolerance)
+        found = iterate(data, start, prior, temperatures, search)
         middle = _recenter(found.population, prior)
         if middle is None:
             return found
-        shifted = iterate(data, middle, prior, np.ones(0), search.max_iterations, search.tolerance)
+        shifted = iterate(data, middle, prior, np.ones(0), search)
         return max(found, shifted, key=lambda r: r.bound)
 
     explored = sorted((iterated(some, start, _TEMPERATURES) for start in starts), key=lambda r: -r.bound)
@@ -232,5 +212,4 @@ def _result(spectra: StaSpectra, best: Iterations, prior: KernelPrior) -> Locali
     )
     unit = np.divide(kernels, scale[:, None], out=np.zeros_like(kernels), where=scale[:, None] != 0)
     unit = unit.reshape(-1, prior.patch, prior.patch)
-    found = (unit, posterior, amplitude, evidence, deviation)
-    return Localization(*found, best.bound, best.n_iterations, best.converged)
+    return Localization(unit, posterior, amplitude, evidence, deviation)

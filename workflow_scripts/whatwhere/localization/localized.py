@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
 from whatwhere.missing import require_all
-from whatwhere.models.base import ImageShape, LocalizedStart, Model, predict_prepared
+from whatwhere.models.base import ImageShape, Model, predict_prepared
 from whatwhere.models.cores import correlate_by_fft
 from whatwhere.models.spec import ModelSpec, Setting
 from whatwhere.sessions import Session, neurons_of
@@ -121,9 +121,8 @@ def fit_localized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
     """
     # Inference needs large parts of scipy, which other families do not.
     from whatwhere.localization.inference import Search, localize
-    from whatwhere.localization.kernel_prior import KernelPrior
+    from whatwhere.localization.kernel_prior import KernelPrior, StimulusCovariance
     from whatwhere.localization.mixture import StaSpectra
-    from whatwhere.localization.stimulus import StimulusCovariance
 
     definition, counts = spec.definition, [int(setting["n_kernels"]) for setting in spec.settings]
     patch = definition["kernel"]
@@ -194,23 +193,3 @@ def _give_up_where_the_mean_is_better(
     parameters["readout.posterior"][rows] = 1 / parameters["readout.posterior"][0].numel()
     parameters["readout.amplitude"][rows] = 0
     parameters["readout.bias"][rows] = torch.from_numpy(offset[worse].astype(np.float32))
-
-
-def localized_start(encoder: LocalizedEncoder) -> tuple[LocalizedStart, dict[str, np.ndarray]]:
-    """Start of a network: kernels and feature weights, and maps in the frame of the image.
-
-    Returns
-    -------
-    The start, and by name (neuron, y, x) maps of image size: ``posterior``, the probability that the middle
-    of the receptive field, if there is one, lies on a pixel, and ``amplitude``, the mask on the kernels'
-    outputs.
-    """
-    readout = encoder.readout
-    patch = encoder.kernels.shape[-1]
-    before = (patch - 1) // 2
-    border = (before, patch - 1 - before, before, patch - 1 - before)
-    # A mask has to start somewhere, even where a receptive field is unlikely.
-    probable = readout.posterior.sum(1) + torch.finfo(torch.float32).tiny
-    maps = {"posterior": probable / probable.sum((1, 2), keepdim=True), "amplitude": readout.mask.detach()}
-    framed = {name: torch.nn.functional.pad(one, border).numpy() for name, one in maps.items()}
-    return LocalizedStart(encoder.kernels.detach(), readout.feature_weights.detach()), framed

@@ -183,24 +183,37 @@ class Iterations:
     converged: bool
 
 
+@dataclass(frozen=True)
+class Search:
+    """Starts and convergence of the inference."""
+
+    random_starts: int = 4
+    """Samples of the prior beside the fixed kernels; with several kernels, the number of k-means starts."""
+    max_iterations: int = 200
+    """Largest number of iterations of a start."""
+    tolerance: float = 1e-3
+    """Growth of the bound in nats per neuron below which iterations stop."""
+    seed: int = 0
+    """Seed of random starts and k-means."""
+
+
 def iterate(
     spectra: StaSpectra,
     population: Population,
     prior: KernelPrior,
     temperatures: np.ndarray,
-    max_iterations: int,
-    tolerance: float,
+    search: Search,
 ) -> Iterations:
-    """Alternates both updates until the bound grows by less than ``tolerance`` nats per neuron."""
+    """Alternates both updates until the bound grows by less than the tolerance."""
     for temperature in temperatures:
         neurons = update_neurons(spectra, population, float(temperature))
         population = update_population(spectra, neurons, prior)
     bound = -np.inf
-    for iteration in range(1, max_iterations + 1):
+    for iteration in range(1, search.max_iterations + 1):
         neurons = update_neurons(spectra, population, 1.0)
         previous, bound = bound, _bound(neurons, population)
-        if bound - previous < tolerance * len(neurons.evidence):
+        if bound - previous < search.tolerance * len(neurons.evidence):
             return Iterations(population, bound, iteration, True)
         population = update_population(spectra, neurons, prior)
     bound = _bound(update_neurons(spectra, population, 1.0), population)
-    return Iterations(population, bound, max_iterations, False)
+    return Iterations(population, bound, search.max_iterations, False)

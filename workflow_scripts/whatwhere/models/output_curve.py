@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from whatwhere.sessions import ALL
 
-_KNOTS = 32
+_KNOTS = 128
 """Knots at quantiles of the drive, and as many at even distances over its range."""
 
 

@@ -12,7 +12,6 @@ from whatwhere.config.kinds import kind_of
 from whatwhere.dataset import VARIABLES, check, duplicate_groups, presented
 from whatwhere.description import findings
 from whatwhere.errors import UserError
-from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.inputs import input_files, stamp
 from whatwhere.recordings.preprocess import PREPARATION, preparation, preprocess
 from whatwhere.recordings.presentations import Presentations
@@ -22,12 +21,6 @@ from whatwhere.recordings.splits import assign, joined_groups, repeated_images, 
 logger = logging.getLogger(__name__)
 
 __all__ = ["input_files", "load", "read", "stamp", "to_contract"]
-
-
-def is_downloaded(definition: dict[str, Any]) -> bool:
-    """Whether files of a dataset, simulated or recorded, come from the web if no mirror holds them."""
-    weights = definition.get("feature_space", {}).get("weights")
-    return kind_of(definition).downloaded or (weights is not None and is_url(weights))
 
 
 def read(name: str, definition: dict[str, Any], downloads: Path, mirror: str | None) -> Recording:

@@ -1,4 +1,4 @@
-"""Generated natural images: dead leaves, opaque discs of all sizes that occlude each other.
+"""Images of simulations: dead leaves, opaque discs of all sizes that occlude each other.
 
 Discs with a density of radii falling as r**-3 share with photographs the amplitude spectrum, about 1 / f.
 Unlike Gaussian noise of this spectrum they have edges, hence heavy-tailed responses of oriented filters
@@ -19,6 +19,13 @@ The photographs are the 1,200 of Cowley et al. 2023, the filters are oriented.
 from collections.abc import Iterator
 
 import numpy as np
+
+from whatwhere.simulations.design import Design
+from whatwhere.standardize import Standardizer, standardizer
+
+SOURCE = "generated dead leaves"
+N_CALIBRATION = 256
+"""Images of their own random stream that set thresholds and scales of simulated neurons."""
 
 RADII = (2.0, 150.0)
 """Smallest and largest radius of a leaf, px."""
@@ -91,3 +98,35 @@ def _paint(channels: int, size: tuple[int, int], rng: np.random.Generator) -> np
             change *= opacity
             images[channel] += change
     return np.ascontiguousarray(images.swapaxes(0, 1))
+
+
+def show(
+    design: Design, channels: int, size: tuple[int, int], seeds: list[np.random.SeedSequence]
+) -> tuple[np.ndarray, Standardizer, np.ndarray]:
+    """Draws all images of a dataset.
+
+    Parameters
+    ----------
+    design
+        Number of images.
+    channels, size
+        As for :func:`dead_leaves`.
+    seeds
+        Random streams of the images for calibration, training, validation and test.
+
+    Returns
+    -------
+    Images (image, channel, y, x) float32, of every repetition training, then validation, then test images;
+    their standardization to mean 0 and variance 1; and standardized images for calibration.
+    """
+    calibration = np.concatenate(list(dead_leaves(N_CALIBRATION, channels, size, seeds[0])))
+    standardize = standardizer(calibration, "global")
+    images = np.empty((design.repetitions * sum(design.counts.values()), channels, *size), np.float32)
+    spawned = [seed.spawn(design.repetitions) for seed in seeds[1:]]
+    start = 0
+    for of_repetition in zip(*spawned, strict=True):
+        for count, seed in zip(design.counts.values(), of_repetition, strict=True):
+            for block in dead_leaves(count, channels, size, seed):
+                images[start : start + len(block)] = block
+                start += len(block)
+    return images, standardize, standardize(calibration)

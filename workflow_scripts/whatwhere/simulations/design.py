@@ -70,7 +70,6 @@ class Design:
         source: str,
         normalize: str,
         noise_free_test: int,
-        independent_pixels: dict[str, int] | None = None,
     ) -> xr.Dataset:
         """Dataset that fulfils the contract of :mod:`whatwhere.dataset`.
 
@@ -80,7 +79,7 @@ class Design:
             Variables of the contract without ``split``, of any type of numbers.
         units
             Units of responses, rates and their sd.
-        source, normalize, noise_free_test, independent_pixels
+        source, normalize, noise_free_test
             Attributes of the contract.
         """
         attributes: dict[str, dict[str, str]] = {
@@ -104,6 +103,5 @@ class Design:
             "repeat_averages": 0,
             "validation_fraction": self.validation_fraction,
             "validation_max": self.validation_max,
-            **(independent_pixels or {}),
         }
         return xr.Dataset(variables, attrs=described)

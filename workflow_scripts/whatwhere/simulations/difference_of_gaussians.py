@@ -197,7 +197,7 @@ def simulate(
             # Piece by piece: the values do not depend on the size of a piece, and memory is bounded.
             for start in range(first, end, _CHUNK):
                 piece = slice(start, min(start + _CHUNK, end))
-                rates[piece] = linear_rates(fields, images.draw(piece.start, piece.stop))
+                rates[piece] = linear_rates(fields, images.draw((piece,)))
                 responses[piece] = add_noise(rates[piece], noise_rng) if noisy else rates[piece]
     dataset = design.dataset(
         {

@@ -17,11 +17,11 @@ from torch.nn import functional
 
 from whatwhere.dataset import TRAIN, VALIDATION
 from whatwhere.errors import UserError
+from whatwhere.simulations.dead_leaves import SOURCE, show
 from whatwhere.simulations.design import Design
 from whatwhere.simulations.difference_of_gaussians import add_noise
-from whatwhere.simulations.stimuli import show
 from whatwhere.simulations.v1_bank import V1Bank
-from whatwhere.simulations.vgg19 import VGG19, fetch_weights
+from whatwhere.simulations.vgg19 import VGG19
 from whatwhere.standardize import Standardizer
 
 logger = logging.getLogger(__name__)
@@ -83,12 +83,9 @@ def simulate(
     feature_space: dict[str, Any],
     n_types: int,
     n_neurons: int,
-    stimuli: dict[str, Any],
     color: str,
     image_size: int,
     normalize: str,
-    recording: str | Path | None,
-    downloads: Path,
 ) -> xr.Dataset:
     """Simulates neurons with a mean rate of 0.1 over training and validation images (section F.1).
 
@@ -101,35 +98,33 @@ def simulate(
         Images, splits and seed.
     feature_space
         ``name``: v1 (:mod:`whatwhere.simulations.v1_bank`), or vgg19 (:mod:`whatwhere.simulations.vgg19`)
-        with ``layer``, ``weights`` and ``sha256``.
+        with ``layer`` and ``weights``.
     n_types
         Number of feature maps.
     n_neurons
         Neurons of all types together, a multiple of ``n_types``; units of a type have different locations.
-    stimuli, color, recording
-        As in :func:`whatwhere.simulations.stimuli.open_stimuli`.
-    image_size
-        Height and width, px.
+    color, image_size
+        Color of the images, grey or rgb; height and width, px.
     normalize
         Attribute of the dataset: standardization of the images in fits.
-    downloads
-        Folder that keeps downloaded weights.
 
     Raises
     ------
     UserError
-        If stimuli or weights cannot be had, or a neuron never responds.
+        If weights cannot be read, or a neuron never responds.
     """
     type_seed, location_seed, noise_seed, *image_seeds = design.streams(7)
-    shown = show(design, stimuli, color, (image_size, image_size), recording, image_seeds)
+    images, standardize, calibration = show(
+        design, 3 if color == "rgb" else 1, (image_size, image_size), image_seeds
+    )
     space: V1Bank | VGG19
     if feature_space["name"] == "v1":
-        space = V1Bank(n_types, shown.calibration, type_seed)
+        space = V1Bank(n_types, calibration, type_seed)
     else:
-        weights = fetch_weights(feature_space["weights"], feature_space["sha256"], downloads)
-        space = VGG19(weights, feature_space["layer"], n_types, shown.calibration, type_seed)
+        weights = Path(feature_space["weights"])
+        space = VGG19(weights, feature_space["layer"], n_types, calibration, type_seed)
     cell_type, location = _units(n_types, n_neurons // n_types, image_size - 2 * MARGIN, location_seed)
-    rates = unit_responses(space, shown.images, shown.standardize, cell_type, location)
+    rates = unit_responses(space, images, standardize, cell_type, location)
     fitted = np.isin(design.split(), (TRAIN, VALIDATION))
     noisy = fitted.any(0)
     mean = rates[noisy].mean(0, dtype=np.float64)
@@ -146,17 +141,16 @@ def simulate(
         responses[fold] = add_noise(rates[fold], np.random.default_rng(child))
     return design.dataset(
         {
-            "images": shown.images,
+            "images": images,
             "responses": responses[None],
             "rates": rates,
             "location": centers(location, space.receptive_field),
             "cell_type": cell_type,
         },
         "a.u.",
-        source=f"{feature_space['name']} feature space, {shown.source}, seed {design.seed}",
+        source=f"{feature_space['name']} feature space, {SOURCE}, seed {design.seed}",
         normalize=normalize,
         noise_free_test=1,
-        independent_pixels=shown.independent_pixels,
     )
 
 

@@ -1,4 +1,4 @@
-"""A simulated recording of primary visual cortex: simple and complex cells, natural images, Poisson counts.
+"""A simulated recording of primary visual cortex: simple and complex cells, dead leaves, Poisson counts.
 
 The simulation stands in for the recordings of Table 1. Cells of one type share their filters and differ in
 location. A simple cell is one Gabor filter; a complex cell is the energy of two Gabor filters in quadrature
@@ -7,16 +7,14 @@ rate and a mean count.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.lib.stride_tricks import sliding_window_view
 
 from whatwhere.dataset import TEST, TRAIN, VALIDATION
+from whatwhere.simulations.dead_leaves import SOURCE, show
 from whatwhere.simulations.design import Design
-from whatwhere.simulations.stimuli import show
 from whatwhere.standardize import Standardizer
 
 WAVELENGTHS = (5.0, 8.0)
@@ -158,10 +156,8 @@ def simulate(
     patch: int,
     mean_count: float,
     n_repeats: int,
-    stimuli: dict[str, Any],
     image_size: int | tuple[int, int],
     normalize: str,
-    recording: str | Path | None,
 ) -> xr.Dataset:
     """Simulates a recording that shows training and validation images once and test images repeatedly.
 
@@ -179,15 +175,13 @@ def simulate(
         Geometric mean over neurons of the mean spike count.
     n_repeats
         Presentations of every test image.
-    stimuli, recording
-        As in :func:`whatwhere.simulations.stimuli.open_stimuli`; images are grey.
     normalize
         Attribute of the dataset: standardization of the images in fits.
     """
     type_seed, cell_seed, *image_seeds, once_seed, repeated_seed = design.streams(8)
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    shown = show(design, stimuli, "grey", (height, width), recording, image_seeds)
-    types = cell_types(n_simple_types, n_complex_types, patch, shown.calibration, type_seed)
+    images, standardize, calibration = show(design, 1, (height, width), image_seeds)
+    types = cell_types(n_simple_types, n_complex_types, patch, calibration, type_seed)
 
     rng = np.random.default_rng(cell_seed)
     cell_type = np.sort(np.arange(n_neurons) % len(types.filters))
@@ -195,7 +189,7 @@ def simulate(
     spontaneous = rng.uniform(*SPONTANEOUS, n_neurons)
     counts = mean_count * np.exp(MEAN_COUNT_SPREAD * rng.standard_normal(n_neurons))
 
-    rates = relative_rates(types, cell_type, corner, spontaneous, shown.images, shown.standardize)
+    rates = relative_rates(types, cell_type, corner, spontaneous, images, standardize)
     rates *= counts.astype(np.float32)
     responses = np.full((n_repeats, *rates.shape), np.nan, np.float32)
     spikes = (seed.spawn(design.repetitions) for seed in (once_seed, repeated_seed))
@@ -207,15 +201,14 @@ def simulate(
     kinds = f"{n_simple_types} types of simple and {n_complex_types} of complex cells"
     return design.dataset(
         {
-            "images": shown.images,
+            "images": images,
             "responses": responses,
             "rates": rates,
             "location": corner + patch // 2,
             "cell_type": cell_type,
         },
         "spikes per image",
-        source=f"{kinds}, {shown.source}, seed {design.seed}",
+        source=f"{kinds}, {SOURCE}, seed {design.seed}",
         normalize=normalize,
         noise_free_test=0,
-        independent_pixels=shown.independent_pixels,
     )

@@ -16,15 +16,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.fetch import fetch, has_checksum, is_url
 
 LAYERS = {"conv1_1": 0, "conv1_2": 2, "conv2_1": 5, "conv2_2": 7}
 """Position of every layer in torchvision's ``features``."""
 RECEPTIVE_FIELDS = {"conv1_1": 3, "conv1_2": 5, "conv2_1": 10, "conv2_2": 14}
 """Height and width, px."""
-
-_REMEDY = "use torchvision's checkpoint of VGG-19"
-_SHAPES = {"conv1_1": (64, 3), "conv1_2": (64, 64), "conv2_1": (128, 64), "conv2_2": (128, 128)}
 
 
 class VGG19:
@@ -74,35 +70,15 @@ class VGG19:
         return maps
 
 
-def fetch_weights(location: str, sha256: str, downloads: Path) -> Path:
-    """Path of a checkpoint, downloaded if the location is a URL; UserError if it has another checksum."""
-    if is_url(location):
-        address, name = location.rstrip("/").rsplit("/", 1)
-        return fetch(name, sha256, address, None, downloads / "vgg19")
-    path = Path(location)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file: feature_space.weights is a checkpoint of VGG-19")
-    if not has_checksum(path.read_bytes(), sha256):
-        raise UserError(f"{path}: the SHA-256 is not {sha256}: damaged or another file")
-    return path
-
-
 def _read(path: Path, last: str) -> dict[str, tuple[Tensor, Tensor]]:
     """Kernel and bias of the layers up to ``last``."""
     try:
         # Mapped, so that of half a gigabyte only the first layers are read.
         state = torch.load(path, weights_only=True, map_location="cpu", mmap=zipfile.is_zipfile(path))
-        layers = {
+        return {
             name: (state[f"features.{position}.weight"], state[f"features.{position}.bias"])
             for name, position in LAYERS.items()
             if position <= LAYERS[last]
         }
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path}: is no checkpoint of tensors: {_REMEDY}") from error
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: has no {error}: {_REMEDY}") from error
-    for name, (kernel, bias) in layers.items():
-        expected = (*_SHAPES[name], 3, 3)
-        if kernel.shape != expected or bias.shape != expected[:1]:
-            raise UserError(f"{path}: {name} has shape {tuple(kernel.shape)}, expected {expected}")
-    return layers
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: {error}: use torchvision's checkpoint of VGG-19") from error

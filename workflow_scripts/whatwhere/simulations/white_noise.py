@@ -115,16 +115,11 @@ class WhiteNoise(BackendArray):
         """Data of an xarray variable."""
         return indexing.LazilyIndexedArray(self)
 
-    def draw(self, start: int, stop: int) -> np.ndarray:
-        """Images of a range, (image, channel, y, x)."""
-        return self._region((slice(start, stop),))
-
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.BASIC, self._region
-        )
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self.draw)
 
-    def _region(self, key: tuple[int | slice, ...]) -> np.ndarray:
+    def draw(self, key: tuple[int | slice, ...]) -> np.ndarray:
+        """Images, or the region of a key for the axes (image, channel, y, x)."""
         wanted = np.atleast_1d(np.arange(self.shape[0])[key[0]])
         block_of = np.searchsorted(self._first, wanted, "right") - 1
         images = np.empty((len(wanted), *self.shape[1:]), self.dtype)

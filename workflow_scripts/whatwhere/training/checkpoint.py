@@ -14,8 +14,9 @@ from torch import Tensor
 
 from whatwhere.errors import UserError
 from whatwhere.files import read_tensors, write_tensors
+from whatwhere.logs import clock
 from whatwhere.training.loop import Fit, Training
-from whatwhere.training.progress import Progress, clock
+from whatwhere.training.progress import Progress
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,5 @@
 """Adam as training uses it: changed in place, so that a step recorded on a GPU can be replayed."""
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,24 +10,17 @@ from torch import Tensor
 from whatwhere.models.base import Model
 from whatwhere.models.spec import Schedule
 
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 Moments = dict[int, dict[str, Tensor]]
 """Moving averages and number of steps by parameter, counted over all groups."""
+_KERNEL: Callable[..., None] = torch._fused_adamw_
 
 
 @dataclass
 class Group:
-    """Parameters that share their learning rate and weight decay.
+    """Parameters that share their weight decay and learning rate, ``relative`` times that of others.
 
-    Attributes
-    ----------
-    parameters
-        What is trained.
-    rate
-        Learning rate; a tensor on a GPU, because nothing else can change when a recorded step is replayed.
-    relative
-        How many times the rate of all other parameters the rate is.
-    decay
-        Weight decay.
+    The rate is a tensor on a GPU, because nothing else can change when a recorded step is replayed.
     """
 
     parameters: list[torch.nn.Parameter]
@@ -36,45 +28,43 @@ class Group:
     relative: float = 1.0
     decay: float = 0.0
 
+    def set_rate(self, rate: float) -> None:
+        """Sets the learning rate, in place on a GPU."""
+        self.rate = self.rate.fill_(rate) if isinstance(self.rate, Tensor) else rate
+
 
 class Adam:
-    """Adam (Kingma & Ba 2015), or AdamW (Loshchilov & Hutter 2019), by the fused kernels of torch.
+    """AdamW (Loshchilov & Hutter 2019), without weight decay Adam (Kingma & Ba 2015), by a kernel of torch.
 
-    Gives the bytes of ``torch.optim.Adam(fused=True)``, whose first step imports the compiler of torch: 800
+    Gives the bytes of ``torch.optim.AdamW(fused=True)``, whose first step imports the compiler of torch: 800
     modules, which take as long to import as torch.
-
-    Parameters
-    ----------
-    groups
-        All parameters.
-    decoupled
-        Whether weights decay apart from the gradient, as in AdamW.
     """
 
-    def __init__(self, groups: list[Group], decoupled: bool) -> None:
+    def __init__(self, groups: list[Group]) -> None:
         self.groups = groups
         self.moments: Moments = {}
-        self._kernel: Callable[..., None] = torch._fused_adamw_ if decoupled else torch._fused_adam_
 
     @torch.no_grad()
     def step(self) -> None:
         """Moves every parameter that has a gradient."""
-        index = itertools.count()
+        first = 0
         for group in self.groups:
-            moved = [(next(index), parameter) for parameter in group.parameters]
-            moved = [(number, parameter) for number, parameter in moved if parameter.grad is not None]
-            for number, parameter in moved:
+            moved = {n: p for n, p in enumerate(group.parameters, first) if p.grad is not None}
+            first += len(group.parameters)
+            for number in moved:
                 if number not in self.moments:
-                    self.moments[number] = _at_start(parameter)
-            moments = [self.moments[number] for number, _ in moved]
+                    self.moments[number] = _at_start(moved[number])
+            moments = [self.moments[number] for number in moved]
             if moved:
-                torch._foreach_add_([one["step"] for one in moments], 1)
-                self._kernel(
-                    [parameter for _, parameter in moved],
-                    [parameter.grad for _, parameter in moved],
-                    *([one[name] for one in moments] for name in ("exp_avg", "exp_avg_sq")),
+                steps, means, squares = ([one[name] for one in moments] for name in MOMENTS)
+                torch._foreach_add_(steps, 1)
+                _KERNEL(
+                    list(moved.values()),
+                    [parameter.grad for parameter in moved.values()],
+                    means,
+                    squares,
                     [],
-                    [one["step"] for one in moments],
+                    steps,
                     lr=group.rate,
                     beta1=0.9,
                     beta2=0.999,
@@ -87,20 +77,13 @@ class Adam:
     def set_rate(self, rate: float) -> None:
         """Sets the learning rate; parameters that learn more slowly get their share of the rate."""
         for group in self.groups:
-            value = rate * group.relative
-            if isinstance(group.rate, Tensor):
-                group.rate.fill_(value)
-            else:
-                group.rate = value
+            group.set_rate(rate * group.relative)
 
     def put_back(self, moments: Moments) -> None:
         """Sets moments and numbers of steps to earlier values; without values to zero, as at the start."""
         for index, values in self.moments.items():
             for name, value in values.items():
-                if moments:
-                    value.copy_(moments[index][name])
-                else:
-                    value.zero_()
+                value.copy_(moments[index][name] if moments else torch.zeros_like(value))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that changes, for a checkpoint."""
@@ -114,19 +97,16 @@ class Adam:
             for index, values in state["moments"].items()
         }
         for group, rate in zip(self.groups, state["rates"], strict=True):
-            group.rate = group.rate.fill_(rate) if isinstance(group.rate, Tensor) else rate
+            group.set_rate(rate)
 
 
 def _at_start(parameter: Tensor) -> dict[str, Tensor]:
-    return {
-        "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
-        "exp_avg": torch.zeros_like(parameter),
-        "exp_avg_sq": torch.zeros_like(parameter),
-    }
+    start = torch.zeros((), device=parameter.device), torch.zeros_like(parameter), torch.zeros_like(parameter)
+    return dict(zip(MOMENTS, start, strict=True))
 
 
 def new_optimizer(encoder: Model, config: Schedule) -> Adam:
-    """Adam, or AdamW that decays what :meth:`Model.decayed` names."""
+    """Optimizer that decays what :meth:`Model.decayed` names."""
     trainable = [p for p in encoder.parameters() if p.requires_grad]
     transferred, relative = encoder.transferred()
     slower = [p for p in transferred if p.requires_grad]
@@ -136,13 +116,11 @@ def new_optimizer(encoder: Model, config: Schedule) -> Adam:
         return torch.tensor(value, device=device) if device.type == "cuda" else value
 
     peak = config.learning_rate
-    if config.weight_decay is None and not slower:
-        return Adam([Group(trainable, lasting(peak))], decoupled=False)
-    decayed = [p for p in encoder.decayed() if p.requires_grad]
+    decayed = [p for p in encoder.decayed() if p.requires_grad and config.weight_decay]
     others = [p for p in trainable if all(p is not one for one in [*decayed, *slower])]
     groups = [
         Group(decayed, lasting(peak), decay=config.weight_decay or 0.0),
         Group(others, lasting(peak)),
         Group(slower, lasting(relative * peak), relative),
     ]
-    return Adam([group for group in groups if group.parameters], decoupled=True)
+    return Adam([group for group in groups if group.parameters])

@@ -1,28 +1,88 @@
-"""Progress of a sweep and the time that it may still take, to the log."""
+"""Progress of fits and the time that they may still take, to the log and to the screen."""
 
 import logging
+import sys
 import time
+from collections.abc import Mapping
 
 from torch import Tensor
 
+from whatwhere.logs import ERASE, clock
 from whatwhere.training.loop import Fit, Training
 
 logger = logging.getLogger(__name__)
 
 _LOG_SECONDS = 20.0
+"""Time between two lines of a log."""
+_TERMINAL_SECONDS, _PLAIN_SECONDS = 0.3, 10.0
+"""Time between two lines on a screen."""
+_ENOUGH = 0.02
+"""Share of the work after which the time left is stated."""
+
+
+class Screen:
+    """Writes the share of the work that is done, and the time left by work, to the standard error.
+
+    A terminal shows one line that is updated; elsewhere every line stays.
+
+    Parameters
+    ----------
+    work
+        Expected work of every model by its name, in the order of fitting and in any unit.
+    verbose
+        Whether anything is written.
+    """
+
+    def __init__(self, work: Mapping[str, float], verbose: bool) -> None:
+        self.work, self.verbose = work, verbose
+        self._live = sys.stderr.isatty()
+        self._began, self._written = time.monotonic(), 0.0
+        self._model = ""
+
+    def begin(self, model: str) -> None:
+        """States that the fits of a model begin."""
+        self._model = model
+        self._write(0.0)
+
+    def advance(self, share: float) -> None:
+        """States the share of the work on the present model that is done, if it is time to."""
+        if time.monotonic() - self._written >= (_TERMINAL_SECONDS if self._live else _PLAIN_SECONDS):
+            self._write(share)
+
+    def end(self, message: str) -> None:
+        """Writes a line that stays, such as a result."""
+        self._print(message, "\n")
+
+    def _write(self, share: float) -> None:
+        self._written = time.monotonic()
+        names = list(self.work)
+        number = names.index(self._model)
+        before = sum(self.work[name] for name in names[:number])
+        done = (before + share * self.work[self._model]) / sum(self.work.values())
+        left = ""
+        if done >= _ENOUGH:
+            left = f", about {clock((self._written - self._began) * (1 - done) / done)} left"
+        text = f"{100 * done:3.0f} %{left}: {self._model} ({number + 1} of {len(names)})"
+        self._print(text, "" if self._live else "\n")
+
+    def _print(self, text: str, end: str) -> None:
+        if self.verbose:
+            print(f"{ERASE if self._live else ''}{text}", end=end, file=sys.stderr, flush=True)
 
 
 class Progress:
-    """Logs the progress of a sweep and saves nothing; :class:`whatwhere.training.checkpoint.Checkpoint` does.
+    """Shows progress of a sweep and saves nothing; :class:`whatwhere.training.checkpoint.Checkpoint` does.
 
     Parameters
     ----------
     n_fits
         Number of fits in the sweep.
+    screen
+        Shows the progress besides the log; None where a job has no screen.
     """
 
-    def __init__(self, n_fits: int) -> None:
-        self.n_fits = n_fits
+    def __init__(self, n_fits: int, screen: Screen | None = None) -> None:
+        self.n_fits, self.screen = n_fits, screen
         self.n_completed = self.n_resumed = 0
         self._started = self._logged = time.monotonic()
 
@@ -36,22 +96,21 @@ class Progress:
     def add(self, fit: Fit, parameters: dict[str, Tensor]) -> None:
         """Counts a completed fit."""
         self.n_completed += 1
+        if self.screen is not None:
+            self.screen.advance(self.n_completed / self.n_fits)
 
     def __call__(self, training: Training) -> None:
-        """Logs after a step, if it is time to."""
+        """Logs and shows a step, if it is time to."""
+        done = self.n_completed + len(training.runs) * training.step / training.config.max_steps
         now = time.monotonic()
         if now - self._logged >= _LOG_SECONDS and training.active():
-            self._log(training, now)
+            self._log(training, (now - self._started) * (self.n_fits - done) / (done - self.n_resumed))
             self._logged = now
+        if self.screen is not None:
+            self.screen.advance(done / self.n_fits)
 
-    def done(self, training: Training) -> float:
-        """Number of fits that are done, with the done share of those in training."""
-        return self.n_completed + len(training.runs) * training.step / training.config.max_steps
-
-    def _log(self, training: Training, now: float) -> None:
+    def _log(self, training: Training, seconds_left: float) -> None:
         first, n_together = self.n_completed + 1, len(training.runs)
-        done = self.done(training)
-        left = (now - self._started) * (self.n_fits - done) / (done - self.n_resumed)
         best = min(run.stopping.best for run in training.runs)
         logger.info(
             "fit %s of %d, step %d (%d unfinished): %s; at most %s left",
@@ -60,11 +119,5 @@ class Progress:
             training.step,
             len(training.active()),
             f"best validation {best:.5g}" if training.last_step is None else "with the validation images",
-            clock(left),
+            clock(seconds_left),
         )
-
-
-def clock(seconds: float) -> str:
-    """Seconds as h:mm:ss."""
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"

@@ -3,9 +3,10 @@
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 
-from whatwhere.localization.localized import LocalizedEncoder, localized_start
+from whatwhere.localization.localized import LocalizedEncoder
 from whatwhere.models.base import LocalizedStart
 from whatwhere.models.spec import Setting, settings
 from whatwhere.training.fits import load_model
@@ -24,14 +25,28 @@ def best_setting(grid: list[Setting], validation_loss: np.ndarray, definition: d
 def start_from(
     fits: dict[str, Any], validation: xr.Dataset, definition: dict[str, Any], seed: int
 ) -> tuple[LocalizedStart, dict[str, np.ndarray]]:
-    """Start of one seed of a network, as :func:`whatwhere.localization.localized.localized_start` returns it.
+    """Start of one seed of a network: kernels and feature weights, and maps in the frame of the image.
 
     ``fits`` and ``validation`` are the content of ``fits.pt`` and ``validation.nc`` of the localizer, for the
     neurons and images of the network. The first fits count, which did not see the validation images.
+
+    Returns
+    -------
+    The start, and by name (neuron, y, x) maps of image size: ``posterior``, the probability that the middle
+    of the receptive field, if there is one, lies on a pixel, and ``amplitude``, the mask on the kernels'
+    outputs.
     """
     loss = validation["validation_loss"].sel(seed=seed).values
     setting = best_setting(settings(fits["definition"]), loss, definition)
     encoder = load_model(fits, seed, setting, first=True)
     if not isinstance(encoder, LocalizedEncoder):
         raise TypeError(f"a localizer cannot be {type(encoder).__name__}")
-    return localized_start(encoder)
+    readout = encoder.readout
+    patch = encoder.kernels.shape[-1]
+    before = (patch - 1) // 2
+    border = (before, patch - 1 - before, before, patch - 1 - before)
+    # A mask has to start somewhere, even where a receptive field is unlikely.
+    probable = readout.posterior.sum(1) + torch.finfo(torch.float32).tiny
+    maps = {"posterior": probable / probable.sum((1, 2), keepdim=True), "amplitude": readout.mask.detach()}
+    framed = {name: torch.nn.functional.pad(one, border).numpy() for name, one in maps.items()}
+    return LocalizedStart(encoder.kernels.detach(), readout.feature_weights.detach()), framed

@@ -1,9 +1,5 @@
-"""Every key of a configuration in Markdown, written from the schemas.
+"""Writes every key of a configuration into ``config/README.md``, from the schemas: ``make docs`` calls it."""
 
-``python -m whatwhere.config.reference config/README.md`` brings the file up to date below its marker.
-"""
-
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +7,7 @@ import yaml
 
 from whatwhere.config.files import SCHEMAS, read
 
+README = Path(__file__).parents[1] / "config" / "README.md"
 MARKER = "<!-- Written by `make docs` from config/schemas; edit the descriptions there. -->"
 
 Schema = dict[str, Any]
@@ -106,12 +103,11 @@ def _value(schema: Schema) -> str:
     return " or ".join(words[kind] for kind in types)
 
 
-def update(path: Path) -> str:
-    """The text of ``path`` with an up-to-date reference below its marker."""
-    before, _, _ = path.read_text(encoding="utf-8").partition(MARKER)
+def update() -> str:
+    """The text of :data:`README` with up-to-date keys below its marker."""
+    before, _, _ = README.read_text(encoding="utf-8").partition(MARKER)
     return before + reference()
 
 
 if __name__ == "__main__":
-    readme = Path(sys.argv[1])
-    readme.write_text(update(readme), encoding="utf-8")
+    README.write_text(update(), encoding="utf-8")
