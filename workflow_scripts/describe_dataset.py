@@ -26,7 +26,8 @@ MAX_COUNT = 100
 
 def _show_examples(panel: SubFigure, dataset: xr.Dataset) -> None:
     selected = np.unique(np.linspace(0, dataset.sizes["image"] - 1, N_EXAMPLES).round().astype(int))
-    images = select_images(dataset, selected)
+    # Of windows of a movie the newest frame.
+    images = np.asarray(select_images(dataset, selected))[:, : dataset.sizes["channel"]]
     lowest, highest = images.min(), images.max()
     shown = np.moveaxis((images - lowest) / (highest - lowest or 1), 1, -1)
     axes = panel.subplots(1, N_EXAMPLES)
