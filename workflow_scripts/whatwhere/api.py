@@ -103,8 +103,8 @@ def fit(
     rate, lags
         For a movie: frames per second, and frames of the window before every response. ``images`` are then
         frames (frame, y, x) or (frame, channel, y, x), or a list of clips; ``responses`` are (frame, neuron)
-        or (repeat, frame, neuron), or a list of them. Blocks of ten seconds are assigned to training, validation
-        and test; or ``split`` lists ``train`` or ``test`` for every clip.
+        or (repeat, frame, neuron), or a list of them. Blocks of ten seconds are assigned to training,
+        validation and test; or ``split`` lists ``train`` or ``test`` for every clip.
     split
         (image,) ``train``, ``validation``, ``test``, or empty for images that are still to be assigned; or 0,
         1, 2 and -1. None assigns all images at random, with the shares of :data:`SPLIT`; copies of an image

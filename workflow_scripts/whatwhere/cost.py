@@ -72,12 +72,13 @@ class Size:
     @classmethod
     def simulated(cls, definition: dict[str, Any]) -> Size:
         """Size of a simulated dataset of the configuration."""
-        fraction, maximum = definition["validation_fraction"], definition["validation_max"]
+        fraction, maximum = definition["validation_fraction"], definition.get("validation_max", 0)
         n_images, side = definition["n_images"], definition["image_size"]
-        shape = (3 if definition.get("color") == "rgb" else 1, side, side)
+        shape = (3 if definition.get("color") == "rgb" else definition.get("lags", 1), side, side)
         n_held = n_validation(n_images, fraction, maximum)
-        # White noise is drawn from its seed and is not stored. Responses have rates beside them.
-        stored = 0 if definition["kind"] == "simulated_dog" else math.prod(shape)
+        # White noise is drawn from its seed and is not stored, frames of a movie are stored once. Responses
+        # have rates beside them.
+        stored = 0 if definition["kind"] == "simulated_dog" else math.prod(shape) // definition.get("lags", 1)
         stored += (definition.get("n_repeats", 1) + 1) * definition["n_neurons"]
         n_shown = definition.get("repetitions", 1) * (n_images + definition["n_test"])
         megabytes = 4e-6 * n_shown * stored

@@ -163,7 +163,8 @@ def _stimuli(dataset: xr.Dataset) -> dict[str, str]:
     shape = f"{sizes['channel']} x {sizes['y']} x {sizes['x']} (channel, y, x)"
     if not is_movie(dataset):
         return {"Images": f"{sizes['image']} of {shape}"}
-    frame, latency = attrs["seconds_per_frame"], attrs["latency_seconds"]
+    frame = 1 / attrs["frames_per_second"]
+    latency = attrs["latency_frames"] * frame
     return {
         "Frames": f"{sizes['frame']} of {shape}, {sizes['frame'] * frame / 60:.1f} min at {1 / frame:.4g} Hz",
         "Bins": f"{sizes['image']} of {1000 * attrs['seconds_per_bin']:.4g} ms",

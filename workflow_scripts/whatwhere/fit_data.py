@@ -127,10 +127,14 @@ class Condition:
         return load_fit_data(self.dataset, self.n_neurons, self.n_images, seed)
 
 
+def joined(images: Images, others: Images) -> Images:
+    """Images, then other images; both are arrays or windows."""
+    return np.concatenate([images, others]) if isinstance(images, np.ndarray) else images.joined(others)
+
+
 def with_validation(data: FitData) -> FitData:
     """Data with the validation images among the training images, standardized as before."""
-    both = data.train_images, data.validation_images
-    images = np.concatenate(both) if isinstance(both[0], np.ndarray) else both[0].joined(both[1])
+    images = joined(data.train_images, data.validation_images)
     responses = np.concatenate([data.train_responses, data.validation_responses])
     if data.pooled is None:
         return dataclasses.replace(data, train_images=images, train_responses=responses)

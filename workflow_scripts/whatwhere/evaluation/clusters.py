@@ -4,18 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 import xarray as xr
 
 from whatwhere import stability
 from whatwhere.barcodes import aligned_means, certainty, cluster, has_weights, normalize, silhouette
 from whatwhere.cell_types import SHAPES, TypeTest, find_types
 from whatwhere.config.files import condition_sizes
-from whatwhere.dataset import open_dataset
+from whatwhere.dataset import is_movie, open_dataset
 from whatwhere.files import read_netcdf, write_netcdf, write_table
-from whatwhere.fit_data import FitData, load_fit_data
+from whatwhere.fit_data import FitData, joined, load_fit_data
 from whatwhere.fitted.seed_fit import SeedFit, selected_fits
 from whatwhere.locations import peaks
+from whatwhere.windows import as_tensor
 
 N_BOOTSTRAPS = 20
 HALF_WIDTH = 10
@@ -24,19 +24,23 @@ TYPES_STREAM = 4
 
 
 def cluster_fit(
-    fit: SeedFit, fit_data: FitData, types: np.ndarray | None
+    fit: SeedFit, fit_data: FitData, types: np.ndarray | None, blocks: np.ndarray | None = None
 ) -> tuple[pd.DataFrame, dict[str, float], TypeTest]:
     """Barcodes and types of one fit, their certainty, stability and agreement with the true types.
 
-    Neurons without weights are set apart as cluster -1.
+    Neurons without weights are set apart as cluster -1. ``blocks`` (image,) holds the block of every bin of a
+    movie.
     """
     weights, masks, seed, pooled = fit.feature_weights, fit.masks, fit.seed, fit_data.pooled
     recording = None if pooled is None else np.concatenate([pooled.train, pooled.validation])
-    shown = np.concatenate([fit_data.train_images, fit_data.validation_images])
+    shown = joined(fit_data.train_images, fit_data.validation_images)
     images = fit_data.standardize.undo(shown, recording)
     responses = np.concatenate([fit_data.train_responses, fit_data.validation_responses])
-    features = stability.pooled_features(fit.model, torch.from_numpy(fit.standardize(images, recording)))
-    halves = stability.half_weights(features, responses / fit.stored["response_scale"].numpy(), weights)
+    features = stability.pooled_features(fit.model, as_tensor(fit.standardize(images, recording)))
+    measured = responses / fit.stored["response_scale"].numpy()
+    subset = fit_data.subset
+    of_images = None if blocks is None else blocks[np.concatenate([subset.train, subset.validation])]
+    halves = stability.half_weights(features, measured, weights, of_images)
     codes = normalize(weights, masks)
     n_train = len(fit_data.train_images)
     predictions = fit.predict(images[n_train:], None if recording is None else recording[n_train:])
@@ -125,10 +129,11 @@ def write_barcodes(
     tables, rows, written = [], [], False
     with open_dataset(dataset) as data:
         types = data["cell_type"].values if "cell_type" in data else None
+        blocks = data["block"].values if is_movie(data) else None
         for selected in selected_fits(selection, conditions, fits):
             fit = selected.fit.of_most_neurons()
             fit_data = load_fit_data(data, *condition_sizes(selected.condition), fit.seed)
-            table, score, test = cluster_fit(fit, fit_data, types)
+            table, score, test = cluster_fit(fit, fit_data, types, blocks)
             keys = names | {"selection": selected.rule} | fit.sizes
             tables.append(pd.concat([pd.DataFrame(keys, index=table.index), table], axis=1))
             state = {"converged": selected.converged.mean(), "at_edge": selected.at_edge.mean()}

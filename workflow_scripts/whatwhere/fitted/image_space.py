@@ -25,9 +25,6 @@ _ANOTHER_UNIT = 0.02
 _BEYOND = 0.25
 """Share of the range of the training images by which other images of the same units may leave the range."""
 
-_SAMPLED = 500
-"""Windows of a movie from which their range and norm are taken."""
-
 
 @dataclass(frozen=True, eq=False)
 class ImageSpace:
@@ -69,17 +66,22 @@ class ImageSpace:
         timing = None
         if isinstance(images, Windows):
             timing = Timing.of(attributes)
-            # A few hundred windows tell the range and the norm; all of them would not fit into memory.
-            some = np.linspace(0, len(images) - 1, min(len(images), _SAMPLED)).astype(int)
-            images, standardized = np.asarray(images[some], np.float32), np.asarray(standardized[some])
         _, channel, height, width = images.shape
-        norms = np.linalg.norm(standardized.reshape(len(images), -1), axis=1)
+        if isinstance(images, np.ndarray):
+            norms = np.linalg.norm(standardized.reshape(len(images), -1), axis=1)
+            limits, mean = (images.min(0), images.max(0)), images.mean(dtype=np.float64)
+        else:
+            frames = images.compact().frames.numpy()
+            squares = (standardized.frames**2).flatten(1).sum(1)
+            norms = squares[standardized.frames_used()].sum(1).sqrt().numpy()
+            limits = tuple(np.tile(one, (images.lags, 1, 1)) for one in (frames.min(0), frames.max(0)))
+            mean = frames.mean(dtype=np.float64)
         return cls(
             shape=(channel, height, width),
             preparation=None if stored is None else json.loads(stored),
-            low=images.min(0),
-            high=images.max(0),
-            mean=float(images.mean(dtype=np.float64)),
+            low=limits[0],
+            high=limits[1],
+            mean=float(mean),
             norm=float(np.median(norms)),
             timing=timing,
         )

@@ -1,6 +1,6 @@
 """Images, splits and seed that all kinds of simulations share."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 import numpy as np
@@ -34,8 +34,8 @@ class Design:
     n_images: int
     n_test: int
     validation_fraction: float
-    validation_max: int
-    seed: int
+    validation_max: int = 0
+    seed: int = field(kw_only=True)
     repetitions: int = 1
 
     @classmethod

@@ -100,7 +100,7 @@ class TransferredCore:
             theirs, ours = (" x ".join(map(str, one)) for one in (self.image_shape, standardize.image_shape))
             raise UserError(
                 f"core_from: the core was fitted to images of {theirs} (channel, y, x), these are {ours}: "
-                "set the same color and size"
+                "set the same color, size and lags"
             )
         if standardize.normalize != self.normalize:
             raise UserError(
