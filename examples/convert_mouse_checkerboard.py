@@ -60,7 +60,7 @@ def ran1_bits(seed: int, n_bits: int) -> np.ndarray:
 
 
 def main(file: Path, output: Path) -> None:
-    """Writes frames (frame, y, x) uint8 and spikes per frame (frame, neuron) float32."""
+    """Writes frames (frame, y, x) uint8 and spikes per frame (frame, neuron) float32; the last fifth tests."""
     content = loadmat(file, squeeze_me=True)
     stimulus, spikes = content["stimulus"][RECORDING], content["spikes"]
     shown = stimulus["param"]
@@ -70,8 +70,11 @@ def main(file: Path, output: Path) -> None:
     counts = np.stack([np.histogram(train[RECORDING], edges)[0] for train in spikes], 1)
     bits = ran1_bits(int(shown["seed"]), n_frames * width * height)
     output.mkdir(parents=True, exist_ok=True)
-    np.save(output / "frames.npy", np.ascontiguousarray(bits.reshape(n_frames, width, height).swapaxes(1, 2)))
-    np.save(output / "responses.npy", counts.astype(np.float32))
+    frames = np.ascontiguousarray(bits.reshape(n_frames, width, height).swapaxes(1, 2))
+    first = n_frames * 4 // 5
+    for prefix, part in (("", slice(first)), ("test_", slice(first, None))):
+        np.save(output / f"{prefix}frames.npy", frames[part])
+        np.save(output / f"{prefix}responses.npy", counts[part].astype(np.float32))
     rate = 1 / stimulus["frame"]
     print(f"{n_frames} frames of {height} x {width} checks at {rate:.4f} Hz, spikes {counts.sum(0)}")
 

@@ -86,7 +86,7 @@ def choose_subset(dataset: xr.Dataset, n_neurons: int | None, n_images: int | No
 
 
 def _shorter(bins: np.ndarray, blocks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Bins (bin,) of a movie, block after block in random order: the first are those of a shorter recording."""
+    """Bins (bin,) of a movie, block after block in random order; the first are a shorter recording."""
     order = rng.permutation(blocks.max() + 1)
     return np.sort(bins)[np.argsort(order[blocks[np.sort(bins)]], kind="stable")]
 
