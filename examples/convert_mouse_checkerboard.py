@@ -60,7 +60,7 @@ def ran1_bits(seed: int, n_bits: int) -> np.ndarray:
 
 
 def main(file: Path, output: Path) -> None:
-    """Writes frames (frame, y, x) uint8 and spikes per frame (frame, neuron) float32; the last fifth tests."""
+    """Writes frames (frame, y, x) and spikes per frame (frame, neuron), the last fifth apart."""
     content = loadmat(file, squeeze_me=True)
     stimulus, spikes = content["stimulus"][RECORDING], content["spikes"]
     shown = stimulus["param"]
