@@ -811,12 +811,14 @@ def test_the_publishers_file_of_the_checkerboard_becomes_arrays(tmp_path):
     """The first bits of ran1 of Numerical Recipes in C with the seed -10000."""
     fields = [("onset", object), ("frame", object), ("Nframes", object), ("param", object)]
     checks = np.array([(80, 40, 10, 10, -10000)], [(name, object) for name in ("x", "y", "dx", "dy", "seed")])
-    stimuli = np.array([[(1.0, 0.5, 2, checks)] * 3], fields)
+    stimuli = np.array([[(1.0, 0.5, 5, checks)] * 3], fields)
     spikes = np.empty((2, 3), object)
-    spikes[:] = [[np.array([0.9, 1.0, 1.2, 1.6, 2.1])] * 3, [np.array([1.7, 1.8])] * 3]
+    spikes[:] = [[np.array([0.9, 1.0, 1.2, 1.6, 3.1])] * 3, [np.array([1.7, 1.8])] * 3]
     savemat(tmp_path / "R1.mat", {"stimulus": stimuli, "spikes": spikes})
     convert("convert_mouse_checkerboard.py", tmp_path / "R1.mat", tmp_path / "out")
     movie = np.load(tmp_path / "out" / "frames.npy")
-    assert movie.shape == (2, 4, 8)
-    assert np.packbits(movie.swapaxes(1, 2).reshape(-1)).tobytes().hex() == RAN1
-    assert np.load(tmp_path / "out" / "responses.npy").tolist() == [[2, 0], [1, 2]]
+    assert movie.shape == (4, 4, 8)
+    assert np.packbits(movie.swapaxes(1, 2)[:2]).tobytes().hex() == RAN1
+    assert np.load(tmp_path / "out" / "responses.npy").tolist() == [[2, 0], [1, 2], [0, 0], [0, 0]]
+    assert np.load(tmp_path / "out" / "test_frames.npy").shape == (1, 4, 8)
+    assert np.load(tmp_path / "out" / "test_responses.npy").tolist() == [[1, 0]]
