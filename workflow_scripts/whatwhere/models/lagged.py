@@ -173,7 +173,7 @@ def fit_ridge(data: FitData, penalties: Sequence[float], window: int | None) -> 
     bias = torch.zeros(len(penalties), n_neurons)
     for place, neurons, moments in moments_of(data, window):
         size = moments.window_mean.numel()
-        gram = moments.gram.view(size, size).double()
+        gram = moments.gram.reshape(size, size).double()
         variances, directions = torch.linalg.eigh(gram)
         projected = moments.products.flatten(1).double() @ directions
         keep = variances > variances.max() * size * torch.finfo(torch.float32).eps
