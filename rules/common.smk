@@ -90,15 +90,17 @@ wildcard_constraints:
     n_images="all|[0-9]+",
 
 
-def of_dataset(wildcards):
-    """Labels of a figure or page of one dataset in the report."""
-    return {"dataset": DATASET_LABELS[wildcards.dataset]}
-
-
-def of_model(wildcards):
-    """Labels of a figure of one model in the report."""
-    names = {"experiment": wildcards.experiment, "model": LABELS[wildcards.model]}
-    return names | of_dataset(wildcards)
+def labels_of(wildcards):
+    """Labels of a figure or page of one dataset, or of one model fitted to it, in the report."""
+    found = {"dataset": DATASET_LABELS[wildcards.dataset]}
+    if "model" in wildcards.keys():
+        found["model"] = LABELS[wildcards.model]
+        fits = FITS.query(
+            f"dataset == '{wildcards.dataset}' and model == '{wildcards.model}'"
+        )
+        if len(fits) > 1:
+            found["experiment"] = wildcards.experiment
+    return found
 
 
 def any_of(names):
@@ -138,8 +140,11 @@ def code_of(script, *modules):
         if path not in found:
             found.add(path)
             pending += imports_of(path)
-    # Modules read the YAML files beside them, such as checksums of published files.
+    # Modules read files beside them: checksums of published files, and the style of figures.
     found.update(*(path.parent.glob("*.yaml") for path in found))
+    found.update(
+        style for path in [*found] if (style := path.with_suffix(".mplstyle")).exists()
+    )
     content = b"".join(path.read_bytes() for path in sorted(found))
     return hashlib.sha256(content).hexdigest()[:12]
 

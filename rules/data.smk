@@ -10,8 +10,11 @@ rule download:
     conda:
         "../envs/whatwhere.yaml"
     params:
+        name="{dataset}",
         definition=lookup(dpath="{dataset}", within=DATASETS),
         downloads="results/downloads",
+        # Files are checked: their origin changes nothing.
+        mirror=untracked(config["mirror"]),
         code=code_of_kind("download"),
     message:
         "Download {wildcards.dataset}"
@@ -37,6 +40,7 @@ rule simulate:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
+        name="{dataset}",
         definition=lookup(dpath="{dataset}", within=DATASETS),
         code=code_of_kind("simulate"),
     message:
@@ -68,9 +72,12 @@ rule load_recording:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
+        name="{dataset}",
         definition=lookup(dpath="{dataset}", within=DATASETS),
         downloads="results/downloads",
         files=lambda wildcards: stamp(config["datasets"][wildcards.dataset]),
+        # Files are checked: their origin changes nothing.
+        mirror=untracked(config["mirror"]),
         code=code_of_kind("load_recording"),
     message:
         "Load the recording {wildcards.dataset}"
@@ -95,7 +102,9 @@ rule compute_sta:
         runtime=growing(30),
     params:
         seeds=lookup(dpath="{experiment}/seeds", within=EXPERIMENTS),
-        smoothing=config["sta_smoothing"],
+        smoothing=lambda wildcards: config["datasets"][wildcards.dataset].get(
+            "sta_smoothing", config["sta_smoothing"]
+        ),
         code=code_of("compute_sta"),
     message:
         "Spike-triggered averages of {wildcards.dataset}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"
@@ -111,7 +120,7 @@ rule describe_dataset:
             "<results>/datasets/{dataset}.html",
             caption="captions/dataset.rst",
             category="Datasets",
-            labels=of_dataset,
+            labels=labels_of,
         ),
         neurons="<results>/datasets/{dataset}.csv",
         svg="<results>/datasets/{dataset}.svg",

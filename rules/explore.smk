@@ -1,33 +1,3 @@
-rule plot_most_exciting:
-    input:
-        neurons="<results>/neurons/{experiment}/{dataset}/{model}.nc",
-    output:
-        svg=report(
-            "<results>/figures/most_exciting/{experiment}/{dataset}/{model}.svg",
-            caption="captions/most_exciting.rst",
-            category="Most exciting images",
-            labels=of_model,
-        ),
-        png="<results>/figures/most_exciting/{experiment}/{dataset}/{model}.png",
-    log:
-        "<logs>/plot_most_exciting/{experiment}/{dataset}/{model}.log",
-    benchmark:
-        "<benchmarks>/plot_most_exciting/{experiment}/{dataset}/{model}.tsv"
-    priority: by_experiment
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        model=lambda wildcards: LABELS[wildcards.model],
-        dataset=lambda wildcards: DATASET_LABELS[wildcards.dataset],
-        code=code_of("plot_most_exciting"),
-    message:
-        "Draw the images that excite the neurons of {wildcards.model} on {wildcards.dataset} most"
-    script:
-        "../workflow_scripts/plot_most_exciting.py"
-
-
 rule build_explorer:
     input:
         neurons=of_fits("neurons/{fit.path}.nc", "explored"),

@@ -1,8 +1,17 @@
 # Parameters of figures that name models, and datasets.
 OF_MODELS = {"labels": LABELS}
 OF_DATASETS = OF_MODELS | {"datasets": DATASET_LABELS}
+OF_FITTED = {
+    "model": lambda wildcards: LABELS[wildcards.model],
+    "dataset": lambda wildcards: DATASET_LABELS[wildcards.dataset],
+}
 
-# Figures of a whole run, by the name of rule and script: category and name in the report, inputs, parameters.
+# The condition of a recording whose fit is shown.
+DRAWN = "dataset == '{dataset}' and drawn and last"
+OF_MODEL = "{experiment}/{dataset}/{model}"
+
+# Figures by the name of rule and script: category and name in the report, inputs, parameters, and the wildcards of
+# figures of a recording or of a fit.
 FIGURES = {
     "plot_fig1": {
         "title": ("Figure 1", "the model"),
@@ -75,10 +84,48 @@ FIGURES = {
         "input": {"table": "<results>/tables/transfer.csv"},
         "params": OF_DATASETS,
     },
+    "plot_recording": {
+        "title": ("Recordings", "{wildcards.dataset}"),
+        "each": "{dataset}",
+        "input": {
+            "dataset": "<results>/data/{dataset}.nc",
+            "averages": of_fits("sta/{fit.sta}.nc", DRAWN, CONDITIONS),
+            "fits": of_fits("fits/{fit.condition_path}/fits.pt", DRAWN, CONDITIONS),
+            "selection": of_fits("selection/{fit.path}.csv", DRAWN, CONDITIONS),
+        }
+        | files_by_kind(
+            "dataset == '{dataset}' and recording", "scores", "predictions"
+        ),
+        "params": OF_MODELS
+        | {
+            "label": lambda wildcards: DATASET_LABELS[wildcards.dataset],
+            "models": lookup(
+                "dataset == '{dataset}' and drawn", within=FITS, cols="model"
+            ),
+            "conditions": lookup(DRAWN, within=CONDITIONS, cols="condition"),
+        },
+    },
+    "plot_barcodes": {
+        "title": ("Barcodes", "{wildcards.model} on {wildcards.dataset}"),
+        "each": OF_MODEL,
+        "input": {
+            "barcodes": f"<results>/barcodes/{OF_MODEL}.csv",
+            "scores": f"<results>/barcodes/{OF_MODEL}_scores.csv",
+            "fields": f"<results>/barcodes/{OF_MODEL}_fields.nc",
+        },
+        "params": OF_FITTED,
+    },
+    "plot_most_exciting": {
+        "title": ("Most exciting images", "{wildcards.model} on {wildcards.dataset}"),
+        "each": OF_MODEL,
+        "input": {"neurons": f"<results>/neurons/{OF_MODEL}.nc"},
+        "params": OF_FITTED,
+    },
 }
 
 for name, one in FIGURES.items():
     figure = name.removeprefix("plot_")
+    path = f"{figure}/{one['each']}" if "each" in one else figure
     # A job evaluates the path of its script again, with its own params.
     params = one["params"] | {"script": name, "code": code_of(name)}
     category, label = one["title"]
@@ -90,17 +137,19 @@ for name, one in FIGURES.items():
             **one["input"],
         output:
             svg=report(
-                f"<results>/figures/{figure}.svg",
+                f"<results>/figures/{path}.svg",
                 caption=f"captions/{figure}.rst",
                 category=category,
-                labels={"figure": label},
+                labels=labels_of if "each" in one else {"figure": label},
             ),
-            png=f"<results>/figures/{figure}.png",
+            png=f"<results>/figures/{path}.png",
         log:
-            f"<logs>/{name}.log",
+            f"<logs>/plot_{path}.log",
         benchmark:
-            f"<benchmarks>/{name}.tsv"
-        priority: FIRST
+            f"<benchmarks>/plot_{path}.tsv"
+        wildcard_constraints:
+            dataset=any_of(RECORDINGS if figure == "recording" else DATASETS),
+        priority: by_experiment if "each" in one else FIRST
         group:
             "report"
         conda:
@@ -111,79 +160,3 @@ for name, one in FIGURES.items():
             f"Draw {category}: {label}"
         script:
             f"../workflow_scripts/{params['script']}.py"
-
-
-# The condition of a recording whose fit is shown.
-DRAWN = "dataset == '{dataset}' and drawn and last"
-
-
-rule plot_recording:
-    input:
-        dataset="<results>/data/{dataset}.nc",
-        averages=of_fits("sta/{fit.sta}.nc", DRAWN, CONDITIONS),
-        fits=of_fits("fits/{fit.condition_path}/fits.pt", DRAWN, CONDITIONS),
-        selection=of_fits("selection/{fit.path}.csv", DRAWN, CONDITIONS),
-        scores=of_fits("scores/{fit.path}.csv", "dataset == '{dataset}' and recording"),
-        predictions=of_fits(
-            "predictions/{fit.path}.nc", "dataset == '{dataset}' and recording"
-        ),
-    output:
-        svg=report(
-            "<results>/figures/recording_{dataset}.svg",
-            caption="captions/recording.rst",
-            category="Recordings",
-            labels=of_dataset,
-        ),
-        png="<results>/figures/recording_{dataset}.png",
-    log:
-        "<logs>/plot_recording/{dataset}.log",
-    benchmark:
-        "<benchmarks>/plot_recording/{dataset}.tsv"
-    wildcard_constraints:
-        dataset=any_of(RECORDINGS),
-    priority: by_experiment
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        models=lookup("dataset == '{dataset}' and drawn", within=FITS, cols="model"),
-        conditions=lookup(DRAWN, within=CONDITIONS, cols="condition"),
-        labels=LABELS,
-        code=code_of("plot_recording"),
-    message:
-        "Draw the recording {wildcards.dataset}"
-    script:
-        "../workflow_scripts/plot_recording.py"
-
-
-rule plot_barcodes:
-    input:
-        barcodes="<results>/barcodes/{experiment}/{dataset}/{model}.csv",
-        scores="<results>/barcodes/{experiment}/{dataset}/{model}_scores.csv",
-        fields="<results>/barcodes/{experiment}/{dataset}/{model}_fields.nc",
-    output:
-        svg=report(
-            "<results>/figures/barcodes/{experiment}/{dataset}/{model}.svg",
-            caption="captions/barcodes.rst",
-            category="Barcodes",
-            labels=of_model,
-        ),
-        png="<results>/figures/barcodes/{experiment}/{dataset}/{model}.png",
-    log:
-        "<logs>/plot_barcodes/{experiment}/{dataset}/{model}.log",
-    benchmark:
-        "<benchmarks>/plot_barcodes/{experiment}/{dataset}/{model}.tsv"
-    priority: by_experiment
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        model=lambda wildcards: LABELS[wildcards.model],
-        dataset=lambda wildcards: DATASET_LABELS[wildcards.dataset],
-        code=code_of("plot_barcodes"),
-    message:
-        "Draw the barcodes of {wildcards.model} on {wildcards.dataset}"
-    script:
-        "../workflow_scripts/plot_barcodes.py"

@@ -28,13 +28,13 @@ rule describe_run:
 
 rule render_table:
     input:
-        table="<results>/tables/{table}.csv",
+        path="<results>/tables/{table}.csv",
     output:
         page=report(
             "<results>/pages/tables/{table}.html",
             caption="captions/table.rst",
             category="Tables",
-            labels={"table": "{table}"},
+            labels=lambda wildcards: {"table": wildcards.table.replace("_", " ")},
         ),
     log:
         "<logs>/render_table/{table}.log",
@@ -43,6 +43,7 @@ rule render_table:
     conda:
         "../envs/whatwhere.yaml"
     params:
+        name="{table}",
         code=code_of("render_table"),
     message:
         "Render the table {wildcards.table}"
@@ -50,15 +51,47 @@ rule render_table:
         "../workflow_scripts/render_table.py"
 
 
+CAPTIONS = ROOT / "rules" / "captions"
+# What the page of the run shows, whether the run goes on or not.
+SHOWN = {
+    "results": RESULTS,
+    "titles": {
+        name.removeprefix("plot_"): (
+            one["title"][0] if "each" in one else ": ".join(one["title"])
+        )
+        for name, one in FIGURES.items()
+    },
+    "labels": LABELS,
+    "datasets": DATASET_LABELS,
+    "run": config["run"],
+    "captions": [str(path) for path in sorted(CAPTIONS.glob("*.rst"))],
+    "template": str(CAPTIONS / "index.html"),
+}
+
+
+onstart:
+    # The page exists from the beginning and fills up; build_index, which needs all results, completes it.
+    if not Path(f"{RUN}/index.html").exists():
+        from build_index import page
+        from whatwhere.files import atomic
+
+        with atomic(f"{RUN}/index.html") as begun:
+            begun.write_text(page(**SHOWN), encoding="utf-8")
+
+
 rule build_index:
     input:
         collect("<results>/{result}", result=RESULTS),
         collect("<results>/pages/{page}.html", page=PAGES),
+        SHOWN["captions"],
+        SHOWN["template"],
         sentences="<results>/tables/sentences.csv",
-        captions=sorted((ROOT / "rules" / "captions").glob("*.rst")),
-        template=ROOT / "rules" / "captions" / "index.html",
+        opening_template=CAPTIONS / "opening.html",
+        front="<results>/pages/front.html",
+        explorer=of_run("explore.html"),
     output:
         index="<results>/index.html",
+        opening="<results>/pages/opening.html",
     log:
         "<logs>/build_index.log",
     group:
@@ -66,14 +99,7 @@ rule build_index:
     conda:
         "../envs/whatwhere.yaml"
     params:
-        results=RESULTS,
-        titles={
-            name.removeprefix("plot_"): ": ".join(one["title"])
-            for name, one in FIGURES.items()
-        },
-        labels=LABELS,
-        datasets=DATASET_LABELS,
-        run=config["run"],
+        shown=SHOWN,
         code=code_of("build_index"),
     message:
         "Write the first page of the run"
@@ -85,7 +111,8 @@ rule build_report:
     input:
         collect("<results>/{result}", result=RESULTS),
         collect("<results>/pages/{page}.html", page=PAGES),
-        stylesheet=ROOT / "rules" / "captions" / "report.css",
+        "<results>/pages/opening.html",
+        stylesheet=CAPTIONS / "report.css",
     output:
         report="<results>/report.html",
         configuration="<results>/config.yaml",

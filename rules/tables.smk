@@ -3,7 +3,7 @@ COLLECTED = files_by_kind(
 )
 COLLECTED = {kind: files for kind, files in COLLECTED.items() if files}
 
-# Tables of a whole run: inputs, outputs and parameters of a rule and the script of the same name.
+# Tables of a whole run, some with pages: inputs, outputs and parameters of a rule and the script of the same name.
 TABLES = {
     "collect_scores": {
         "input": COLLECTED,
@@ -60,6 +60,32 @@ TABLES = {
         "output": {"table": "panel.csv"},
         "params": {"names": names_of("rule == 'fit_ensemble'")},
     },
+    "answer_questions": {
+        "input": {
+            "scores": "<results>/tables/scores.csv",
+            "barcode_scores": of_run("tables/barcode_scores.csv"),
+            "exchange_rates": of_run("tables/exchange_rates.csv"),
+            "transfer": of_run("tables/transfer.csv"),
+            "reference": [*PAPER_CURVES, f"{REFERENCE}/table1.csv"],
+        },
+        "output": {"output": "answers.csv", "written": "sentences.csv"},
+        "pages": {
+            "front": "<results>/pages/front.html",
+            "page": report(
+                "<results>/pages/answers.html",
+                caption="captions/answers.rst",
+                category="Answers",
+                labels={"page": "answers to the paper's questions"},
+            ),
+        },
+        "params": {
+            "families": {name: one["family"] for name, one in config["models"].items()},
+            "figures": {name: one["figure"] for name, one in EXPERIMENTS.items()},
+            "labels": LABELS,
+            "datasets": DATASET_LABELS,
+            "paper": PAPER,
+        },
+    },
 }
 
 for name, one in TABLES.items():
@@ -74,6 +100,7 @@ for name, one in TABLES.items():
             **one["input"],
         output:
             **{key: f"<results>/tables/{file}" for key, file in one["output"].items()},
+            **one.get("pages", {}),
         log:
             f"<logs>/{name}.log",
         benchmark:
@@ -89,44 +116,6 @@ for name, one in TABLES.items():
             f"Write {' and '.join(one['output'].values())}"
         script:
             f"../workflow_scripts/{params['script']}.py"
-
-
-rule answer_questions:
-    input:
-        scores="<results>/tables/scores.csv",
-        barcode_scores=of_run("tables/barcode_scores.csv"),
-        exchange_rates=of_run("tables/exchange_rates.csv"),
-        transfer=of_run("tables/transfer.csv"),
-        reference=[*PAPER_CURVES, f"{REFERENCE}/table1.csv"],
-    output:
-        output="<results>/tables/answers.csv",
-        written="<results>/tables/sentences.csv",
-        front="<results>/pages/front.html",
-        page=report(
-            "<results>/pages/answers.html",
-            caption="captions/answers.rst",
-            category="Answers",
-            labels={"page": "the paper's questions"},
-        ),
-    log:
-        "<logs>/answer_questions.log",
-    benchmark:
-        "<benchmarks>/answer_questions.tsv"
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        families={name: model["family"] for name, model in config["models"].items()},
-        figures={name: one["figure"] for name, one in EXPERIMENTS.items()},
-        labels=LABELS,
-        datasets=DATASET_LABELS,
-        paper=PAPER,
-        code=code_of("answer_questions"),
-    message:
-        "Answer the paper's questions"
-    script:
-        "../workflow_scripts/answer_questions.py"
 
 
 rule collect_benchmarks:

@@ -11,6 +11,7 @@ import compute_sta
 import fit_baseline
 import simulate
 import train
+from whatwhere import plotting
 from whatwhere.config.traits import n_features, traits_of
 from whatwhere.evaluation.parameters import write_parameters
 from whatwhere.evaluation.scores import write_scores
@@ -23,6 +24,14 @@ GAUSSIANS = {"kind": "simulated_dog", "variation": 0, "centered": True, "image_s
 FEATURES = {"kind": "simulated_features", "feature_space": {"name": "v1"}}
 FEATURES |= {"color": "rgb", "image_size": 20, "normalize": "global"}
 SIZES = {"n_images": 240, "n_test": 40, "validation_fraction": 0.2, "validation_max": 0, "seed": 3}
+
+
+def saved(draw, svg, *arguments):
+    """The figure of a script, and its files ``svg`` and beside it the PNG."""
+    plotting.use_style()
+    figure = draw(*arguments)
+    plotting.save(figure, svg, svg.with_suffix(".png"))
+    return figure
 
 
 def small(model, steps=20):
@@ -50,7 +59,7 @@ class Run:
 
     def simulate(self, dataset, **changes):
         output = self.path("data", f"{dataset}.nc")
-        simulate.main(dataset, SIZES | changes, None, self.folder, output)
+        simulate.main(dataset, SIZES | changes, [], self.folder, output)
 
     def fit(self, experiment, dataset, model, definition, n_neurons, n_images, seeds, rules=("population",)):
         """Fit, select, score and describe one model in every condition."""

@@ -72,12 +72,12 @@ LONG = {"max_steps": 1000, "patience": 1000, "n_stages": 1}
 """Training of a few seconds, which a test can interrupt."""
 OF_PICTURES = f"{RUN}/fits/own/pictures/factorized/n2-dall"
 """Folder of the fit to the pictures, saved twice a second."""
-PICTURES = (f"{RUN}/datasets/pictures.html", f"{RUN}/figures/recording_pictures.svg")
+PICTURES = (f"{RUN}/datasets/pictures.html", f"{RUN}/figures/recording/pictures.svg")
 """Results that need the pictures and their fit, and a quarter of the jobs."""
 RESULTS = (
     *PICTURES,
     f"{RUN}/datasets/both.html",
-    f"{RUN}/figures/recording_both.svg",
+    f"{RUN}/figures/recording/both.svg",
     f"{RUN}/figures/barcodes/tiny/both/factorized.svg",
     f"{RUN}/figures/most_exciting/tiny/both/factorized.svg",
     f"{RUN}/tables/answers.csv",

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from whatwhere.api import DEFAULT_MODELS, compare, fit
+from whatwhere.api import DEFAULT_MODELS, compare, definition, fit
 from whatwhere.config.load import library
 from whatwhere.config.traits import traits_of
 from whatwhere.definitions import FeatureBank, Ridge
@@ -106,18 +106,24 @@ def test_without_a_model_validation_selects_one_of_the_defaults(recording, monke
     alone = fit(images, responses, responses_layout=layout, model="ridge", verbose=False)
     np.testing.assert_array_equal(fitted.predict(images[:4]), alone.predict(images[:4]))
     ranked, result = capsys.readouterr().err.splitlines()[-2:]
-    assert re.search(r"explained: ridge 0\.\d+, mean -?0\.\d+$", ranked)
+    assert re.fullmatch(
+        r"mean correlation with validation responses: ridge 0\.\d+, mean (0\.\d+|nan)", ranked
+    )
     assert result.startswith("fitted ridge: ")
 
 
-def test_many_images_add_a_model_to_the_defaults(recording, monkeypatch, capsys):
+def test_a_default_that_takes_longer_than_all_others_together_is_left_out(recording, monkeypatch, capsys):
     images, responses, layout = recording
-    monkeypatch.setattr("whatwhere.api.DEFAULT_MODELS", ("mean",))
-    monkeypatch.setattr("whatwhere.api.MANY_IMAGES_MODEL", "ridge")
-    for least, n_models in ((150, 2), (151, 1)):
-        monkeypatch.setattr("whatwhere.api.MANY_IMAGES", least)
-        fit(images, responses, responses_layout=layout)
-        assert f"mean (1 of {n_models})" in capsys.readouterr().err
+    monkeypatch.setattr("whatwhere.api.DEFAULT_MODELS", ("mean", "ridge", "lasso_patch"))
+    seconds = {"mean": 1.0, "ridge": 100.0, "lasso_patch": 600.0}
+    names = {definition(name)["family"]: name for name in seconds}
+    monkeypatch.setattr(
+        "whatwhere.named_fits.seconds_of_fits", lambda model, *_: seconds[names[model["family"]]]
+    )
+    fit(images, responses, responses_layout=layout)
+    first, second, *_ = capsys.readouterr().err.splitlines()
+    assert first.startswith("lasso_patch is left out, because it takes about 10 min, the others 2 min")
+    assert second.endswith("mean (1 of 2)")
 
 
 def test_the_defaults_have_masks_and_feature_weights():

@@ -30,7 +30,12 @@ def test_steps_take_what_was_measured():
     ("what", "n_images", "model", "grid"),
     [
         ("ridge, 1000 neurons x 13 penalties", 3277, "ridge", {"ridge_l2": list(range(1, 14))}),
-        ("factorized ridge of rank 3", 5000, "factorized_ridge", {"rank": [3], "mask_l2": [3]}),
+        (
+            "factorized ridge of rank 3",
+            5000,
+            "factorized_ridge",
+            {"rank": [3], "mask_l2": [3], "feature_l2": [1]},
+        ),
     ],
 )
 def test_closed_forms_take_what_was_measured(what, n_images, model, grid):

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
+from figure_run import saved
 
 from collect_data_efficiency import image_doublings_gained
 from collect_data_efficiency import main as collect
@@ -78,9 +79,9 @@ def test_populations_without_types_have_no_rand_index(tables, tmp_path):
 @pytest.mark.slow
 def test_the_figure_names_every_curve_and_every_quantity(tables, tmp_path):
     collect(**tables, **COLLECTED, reference=REFERENCE, table=tmp_path / "table.csv")
-    outputs = {name: tmp_path / f"figure.{name}" for name in ("svg", "png")}
-    plot(tmp_path / "table.csv", REFERENCE, LABELS, DATASETS, **PAPER, **outputs)
-    text = outputs["svg"].read_text()
+    svg = tmp_path / "figure.svg"
+    saved(plot, svg, tmp_path / "table.csv", REFERENCE, LABELS, DATASETS, *PAPER.values())
+    text = svg.read_text()
     for word in ("CNN, inferred start, N = 100", "CNN, N = 100", "FEVE", "adjusted Rand index", "paper"):
         assert word in text
-    assert outputs["png"].stat().st_size > 10_000
+    assert svg.with_suffix(".png").stat().st_size > 10_000

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
-from figure_run import FEATURES, GAUSSIANS, LABELS, PAPER, Run, small
+from figure_run import FEATURES, GAUSSIANS, LABELS, PAPER, Run, saved, small
 from PIL import Image
 
 import fit_scaling
@@ -67,7 +67,7 @@ def run(tmp_path_factory):
     return run
 
 
-def draw(name, run, svg, png):
+def draw(name, run, svg):
     """Draw one figure of the run."""
     two, deep = run.last("fig4", "factorized_two_kernels"), run.last("fig5", "factorized_relu")
     barcodes = two["barcodes"], two["barcode_scores"]
@@ -75,58 +75,36 @@ def draw(name, run, svg, png):
         [*run.of("fig3", kind), *run.of("fig3_large", kind)] for kind in ("scores", "parameters", "locations")
     )
     shared = [*run.of("fig2_one", "scores"), *run.of("fig2", "scores")]
-    joint = ["ridge_shared_patch"]
-    {
-        "fig1": lambda: plot_fig1.main(two["parameters"], svg, png),
-        "fig1 of three layers": lambda: plot_fig1.main(deep["parameters"], svg, png),
-        "fig2": lambda: plot_fig2.main(shared, joint, LABELS, svg, png),
-        "fig3": lambda: plot_fig3.main(
-            *(scores, parameters, locations, REFERENCE / "fig3.csv", LABELS, PAPER, ["known_kernel"]),
-            *(svg, png),
+    of_fig5 = (run.of("fig5", kind) for kind in ("scores", "barcodes", "barcode_scores"))
+    deep_barcodes = (deep[kind] for kind in ("barcodes", "barcode_scores", "fields"))
+    reference = REFERENCE / f"{name}.csv"
+    figures = {
+        "fig1": (plot_fig1, [two["parameters"]]),
+        "fig1 of three layers": (plot_fig1, [deep["parameters"]]),
+        "fig2": (plot_fig2, shared, ["ridge_shared_patch"], LABELS),
+        "fig3": (plot_fig3, scores, parameters, locations, reference, LABELS, PAPER, ["known_kernel"]),
+        "fig4": (
+            *(plot_fig4, [two["parameters"]], [two["scores"]], *([one] for one in barcodes)),
+            *(reference, LABELS),
         ),
-        "fig4": lambda: plot_fig4.main(
-            *([two["parameters"]], [two["scores"]], *([one] for one in barcodes)),
-            *(REFERENCE / "fig4.csv", LABELS, svg, png),
-        ),
-        "fig5": lambda: plot_fig5.main(
-            *(run.of("fig5", kind) for kind in ("scores", "barcodes", "barcode_scores")),
-            *(REFERENCE / "fig5.csv", LABELS, PAPER, svg, png),
-        ),
-        "scaling": lambda: plot_scaling.main(*run.scaling, LABELS, DATASETS, svg, png),
-        "barcodes": lambda: plot_barcodes.main(
-            *barcodes, two["fields"], "factorized", DATASETS["two_types"], svg, png
-        ),
-        "barcodes of three layers": lambda: plot_barcodes.main(
-            deep["barcodes"],
-            deep["barcode_scores"],
-            deep["fields"],
-            "factorized",
-            "nonlinear neurons",
-            svg,
-            png,
-        ),
-    }[name]()
+        "fig5": (plot_fig5, *of_fig5, reference, LABELS, PAPER),
+        "scaling": (plot_scaling, *run.scaling, LABELS, DATASETS),
+        "barcodes": (plot_barcodes, *barcodes, two["fields"], "factorized", DATASETS["two_types"]),
+        "barcodes of three layers": (plot_barcodes, *deep_barcodes, "factorized", "nonlinear neurons"),
+    }
+    script, *arguments = figures[name]
+    return saved(script.main, svg, *arguments)
 
 
 @pytest.fixture(scope="module")
 def drawing(run, tmp_path_factory):
     """Draws a figure of the run once: the figure and its files."""
-    folder, save = tmp_path_factory.mktemp("drawn"), plotting.save
+    folder = tmp_path_factory.mktemp("drawn")
 
     @functools.cache
     def drawing(name):
-        figures = []
-
-        def keep(figure, svg, png, *notes):
-            save(figure, svg, png, *notes)
-            figures.append(figure)
-
-        svg, png = folder / f"{name}.svg", folder / f"{name}.png"
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(plotting, "save", keep)
-            draw(name, run, svg, png)
-        (figure,) = figures
-        return figure, svg, png
+        svg = folder / f"{name}.svg"
+        return draw(name, run, svg), svg, svg.with_suffix(".png")
 
     return drawing
 
@@ -196,10 +174,10 @@ def test_a_figure_says_what_is_clipped_and_names_models_and_datasets_by_labels(n
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_the_same_file_when_drawn_again(name, run, drawing, tmp_path):
     _, svg, png = drawing(name)
-    again, again_png = tmp_path / "again.svg", tmp_path / "again.png"
-    draw(name, run, again, again_png)
+    again = tmp_path / "again.svg"
+    draw(name, run, again)
     assert again.read_bytes() == svg.read_bytes()
-    assert again_png.read_bytes() == png.read_bytes()
+    assert again.with_suffix(".png").read_bytes() == png.read_bytes()
 
 
 def test_curves_differ_in_two_of_color_marker_and_line():

@@ -9,7 +9,7 @@ import pytest
 import torch
 import xarray as xr
 from conftest import REPOSITORY, factorized, small_training
-from figure_run import Run
+from figure_run import Run, saved
 from PIL import Image
 
 import plot_most_exciting
@@ -263,7 +263,7 @@ def test_the_scripts_tell_of_every_neuron_what_the_library_does(run, tmp_path):
         with xr.open_dataset(run / "predictions" / "first" / "mine" / "factorized.nc") as predicted:
             np.testing.assert_array_equal(known["predicted"].T, predicted["predictions"])
     names = "network", "my neurons"
-    plot_most_exciting.main(tmp_path / "neurons.nc", *names, tmp_path / "images.svg", tmp_path / "images.png")
+    saved(plot_most_exciting.main, tmp_path / "images.svg", tmp_path / "neurons.nc", *names)
     drawing = (tmp_path / "images.svg").read_text()
     assert ">all<" in drawing
     assert "network, my neurons" in drawing

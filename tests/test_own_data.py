@@ -21,7 +21,7 @@ SIZES = {
 
 @pytest.mark.parametrize("dataset", SIZES)
 def test_files_become_figures_by_configuration_alone(sessions_run, dataset):
-    for name in (f"figures/recording_{dataset}.svg", f"figures/recording_{dataset}.png"):
+    for name in (f"figures/recording/{dataset}.svg", f"figures/recording/{dataset}.png"):
         assert (sessions_run / RUN / name).stat().st_size > 1000
     assert SIZES[dataset] in (sessions_run / RUN / f"datasets/{dataset}.html").read_text()
 

@@ -1,4 +1,7 @@
+import base64
+import gzip
 import html
+import re
 
 import pandas as pd
 import pytest
@@ -95,10 +98,18 @@ def index_of(folder, results, rows):
     """The first page of a run with these results and answers."""
     pd.DataFrame(rows).to_csv(folder / "sentences.csv", index=False)
     titles = {"fig1": "Figure 1: the model", "fig4": "Figure 4: two cell types"}
+    titles |= {"recording": "Recordings", "barcodes": "Barcodes", "most_exciting": "Most exciting images"}
     labels, datasets = {"cnn_a": "CNN <A>", "m": "network"}, {"d": "drawings", "v4": "macaque V4"}
     template = REPOSITORY / "rules" / "captions" / "index.html"
-    paths = (folder / "sentences.csv", CAPTIONS, template, folder / "index.html")
-    build_index.main(results, titles, labels, datasets, "mine", *paths)
+    (folder / "front.html").write_text("<p>front & center</p>")
+    explorer = [folder / "explore.html"] if "explore.html" in results else []
+    for path in explorer:
+        path.write_text("<p>every neuron</p>")
+    shown = {"results": results, "titles": titles, "labels": labels, "datasets": datasets, "run": "mine"}
+    shown |= {"captions": CAPTIONS, "template": template}
+    (folder / "begun.html").write_text(build_index.page(**shown))
+    inputs = folder / "sentences.csv", folder / "front.html", explorer, template.with_name("opening.html")
+    build_index.main(shown, *inputs, folder / "index.html", folder / "opening.html")
     return (folder / "index.html").read_text()
 
 
@@ -107,14 +118,14 @@ OPEN = {"question": 6, "text": "Others?", "sentence": "Not answered by this run:
 
 
 def test_the_first_page_shows_every_figure_with_its_caption_and_links_every_result(tmp_path):
-    figures = ["fig4", "fig1", "recording_v4", "barcodes/e/d/cnn_a", "most_exciting/e/d/m"]
+    figures = ["fig4", "fig1", "recording/v4", "barcodes/e/d/cnn_a", "most_exciting/e/d/m"]
     results = [*(f"figures/{name}.svg" for name in figures), "datasets/d.html", "explore.html"]
     page = index_of(tmp_path, [*results, "tables/scores.csv"], [ANSWER, OPEN])
     assert page.index("Figure 1: the model") < page.index("Figure 4: two cell types")
     for path in results:
         assert f'"{path}"' in page
     assert "Barcodes: CNN &lt;A&gt; on drawings" in page
-    assert "Recording: macaque V4" in page
+    assert "Recordings: macaque V4" in page
     assert page.count("<figcaption>") == len(figures)
     assert "{{" not in page
     assert "<strong>a</strong> Feature weights of all neurons" in page
@@ -128,3 +139,23 @@ def test_the_first_page_sets_answers_apart_from_open_questions(tmp_path):
     assert page.index("3. Better?") < page.index("<details") < page.index("6. Others?")
     assert "<details" not in index_of(tmp_path, [], [ANSWER])
     assert "explore.html" not in page
+
+
+def test_the_report_opens_with_the_answers_and_holds_the_explorer(tmp_path):
+    index_of(tmp_path, [], [ANSWER])
+    assert "<p>front & center</p>" in (tmp_path / "opening.html").read_text()
+    assert "button" not in (tmp_path / "opening.html").read_text()
+    index_of(tmp_path, ["explore.html"], [ANSWER])
+    inside = re.search("<span hidden>(.*)</span>", (tmp_path / "opening.html").read_text()).group(1)
+    assert gzip.decompress(base64.b64decode(inside)) == b"<p>every neuron</p>"
+
+
+def test_the_page_of_a_run_that_goes_on_shows_figures_and_no_answer(tmp_path):
+    page = index_of(tmp_path, ["figures/fig1.svg", "tables/scores.csv"], [ANSWER])
+    begun = (tmp_path / "begun.html").read_text()
+    for text in ("This run goes on", 'http-equiv="refresh"', "Pending until all models are fitted"):
+        assert text in begun
+        assert text not in page
+    assert '"figures/fig1.svg"' in begun
+    assert "pages/answers.html" not in begun
+    assert "scores.csv" not in begun

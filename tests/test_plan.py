@@ -88,7 +88,7 @@ def test_results_follow_from_the_fits():
     for name in ("tables/scores.csv", "tables/exchange_rates.csv", "figures/fig1.svg", "figures/fig5.svg"):
         assert name in results
     assert "tables/transfer.csv" not in results
-    assert "figures/recording_v4_201025.svg" in plan.results(plan.fits(resolved("v4.yaml")))
+    assert "figures/recording/v4_201025.svg" in plan.results(plan.fits(resolved("v4.yaml")))
     transfer = plan.results(plan.fits(resolved("transfer.yaml")))
     assert {"tables/transfer.csv", "figures/transfer.svg"} <= set(transfer)
 

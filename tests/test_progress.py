@@ -111,6 +111,8 @@ def test_a_failed_job_names_its_log_and_other_errors_are_shown(screen):
     handler.emit(record(LogEvent.ERROR, logging.ERROR, "CalledProcessError: ...", exception="RuleException"))
     handler.emit(record(LogEvent.ERROR, logging.ERROR, "the folder is locked", exception="LockException"))
     handler.emit(record(None, text="Select jobs to execute..."))
+    begun = "output files of rule build_index were not present when the DAG was created: index.html"
+    handler.emit(record(None, logging.WARNING, f"Warning: the following {begun}"))
     handler.emit(record(None, text="Complete log(s): run.log"))
     assert stream.getvalue().splitlines()[-3:] == [
         "Failed: Draw Figure 1. See r/logs/plot_fig1.log",

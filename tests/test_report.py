@@ -90,11 +90,16 @@ def test_the_front_page_and_the_statistics_draw(browser):
     wait(browser, lambda b: len(b.find_elements("css selector", "#app canvas, #app svg.marks")) >= 2)
 
 
-def test_the_front_page_leads_to_the_explorer_of_all_neurons(browser):
-    link = wait(browser, lambda b: b.find_element("link text", "explorer"))
-    browser.get(link.get_attribute("href"))
+def test_the_report_holds_the_explorer_of_all_neurons(browser):
+    report = browser.current_window_handle
+    wait(browser, lambda b: b.find_element("xpath", "//button[text()='Explorer of all neurons']")).click()
+    wait(browser, lambda b: len(b.window_handles) == 2)
+    (tab,) = set(browser.window_handles) - {report}
+    browser.switch_to.window(tab)
     count = "return window.Bokeh?.documents[0]?.get_model_by_name('count').text ?? ''"
     wait(browser, lambda b: "<b>20</b> of 20 neurons" in b.execute_script(count))
+    browser.close()
+    browser.switch_to.window(report)
 
 
 def test_the_browser_reports_no_error_and_asks_the_network_for_nothing(browser):

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import resolved
+from figure_run import saved
 
 import collect_transfer
 import plot_transfer
@@ -85,9 +86,8 @@ def test_the_table_has_a_row_per_strategy_and_size_of_the_targets_own_neurons(ta
 @pytest.mark.slow
 def test_the_figure_is_drawn_from_the_table(table, tmp_path):
     labels = {model: model for model in pd.read_csv(table).model}
-    paths = tmp_path / "transfer.svg", tmp_path / "transfer.png"
-    plot_transfer.main(table, labels, {"target": "mine"}, *paths)
-    content = paths[0].read_text()
+    saved(plot_transfer.main, tmp_path / "transfer.svg", table, labels, {"target": "mine"})
+    content = (tmp_path / "transfer.svg").read_text()
     for text in ("pooled", OWN_RIDGE, "doublings of images saved", "mine", "10 neurons", "edge of its grid"):
         assert text in content
 

@@ -4,7 +4,7 @@ import pytest
 import table1_stand_in as stand_in
 import yaml
 from conftest import REPOSITORY, resolved
-from figure_run import Run
+from figure_run import Run, saved
 from recording_files import served, write_zip
 
 import collect_table1
@@ -109,7 +109,7 @@ def test_every_model_is_fitted_scored_and_drawn(site, tmp_path):
     assert regions.correlation["mean_rate"] == 0
     assert regions.paper["cnn_3_layers"] == 0.55
     labels = {name: TABLE1["models"][name]["label"] for name in MODELS}
-    plot_table1.main(table, labels, {}, [], tmp_path / "table1.svg", tmp_path / "table1.png")
+    saved(plot_table1.main, tmp_path / "table1.svg", table, labels, {}, [])
     drawing = (tmp_path / "table1.svg").read_text()
     for text in ("factorized, 3 layers", "region 1", "(6 neurons)", "paper", "correlation"):
         assert text in drawing
@@ -142,7 +142,7 @@ def test_simulated_neurons_beside_recorded_ones_are_said_to_be_so(simulated, tmp
     columns = {"n_neurons": 9, "correlation": 0.8, "correlation_sem": 0.1, "converged": 1, "at_edge": 0}
     table_of({"v1_like": np.nan, "average": 0.36}).assign(**columns).to_csv(tmp_path / "table1.csv")
     names = {"lnp": "LNP"}, {"v1_like": "simulated V1"}, simulated
-    plot_table1.main(tmp_path / "table1.csv", *names, tmp_path / "a.svg", tmp_path / "a.png")
+    saved(plot_table1.main, tmp_path / "a.svg", tmp_path / "table1.csv", *names)
     drawing = (tmp_path / "a.svg").read_text()
     assert "simulated V1" in drawing
     assert ("compare the order of the models" in drawing) == bool(simulated)

@@ -150,6 +150,14 @@ def test_a_fit_that_max_steps_ends_is_marked_and_the_log_says_what_to_do(max_ste
     assert len(warned) == (not converged)
 
 
+def test_subnormal_numbers_are_zero_while_a_model_trains():
+    tiny = torch.tensor([2e-38])
+    halves = []
+    line_training(max_steps=2).run(lambda _: halves.append(float(tiny / 2)))
+    assert set(halves) == {0.0}
+    assert tiny / 2 > 0
+
+
 def test_one_cycle_rises_to_its_peak_and_falls_to_zero():
     cycle = OneCycle(Schedule(1, 0.2, 1, max_steps=100))
     rates = [cycle.rate(step) for step in range(101)]

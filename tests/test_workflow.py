@@ -105,7 +105,7 @@ def test_a_real_recording_goes_to_its_figure(tmp_path, cowley_folder):
         "figure": None,
     }
     path.write_text(yaml.safe_dump({"run": "v4_test", "experiments": [experiment]}))
-    targets = [f"results/v4_test/{name}" for name in ("tables/scores.csv", "figures/recording_v4_210325.png")]
+    targets = [f"results/v4_test/{name}" for name in ("tables/scores.csv", "figures/recording/v4_210325.png")]
     run = snakemake(
         REPOSITORY,
         *("--directory", str(tmp_path), "--cores", "2"),

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from whatwhere import plotting
 from whatwhere.files import atomic, read_reference, read_table, read_tables, write_table
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 from whatwhere.pages import heading, number, paragraph, picture, table, write_page
 from whatwhere.questions import ABSENT, QUESTIONS, answers
 from whatwhere.sentences import MEASURES, bounds, sentences
@@ -157,5 +157,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

@@ -6,7 +6,7 @@ from pathlib import Path
 from whatwhere.explorer import write
 from whatwhere.explorer_views import view
 from whatwhere.files import read_netcdf
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 
 
 def main(
@@ -33,5 +33,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

@@ -1,40 +1,39 @@
-"""The first page of a run: answers, figures with captions, links to everything else -> index.html."""
+"""First pages of a run and of its report: answers, figures, explorer, links -> index.html, opening.html."""
 
+import base64
+import gzip
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from docutils.core import publish_parts
 
 from whatwhere.files import atomic, read_table
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 
-FOLDERS = {"barcodes": "Barcodes", "most_exciting": "Most exciting images"}
-"""Titles of figures that a run draws for several models, by their folder."""
+MAX_EXPLORER = 20_000_000
+"""Bytes of a compressed explorer that the report still holds."""
 
 
-def caption(text: str, wildcards: dict[str, str]) -> str:
-    """A caption of the report, a template of reStructuredText, as HTML."""
-    filled = jinja2.Template(text).render(snakemake={"wildcards": wildcards})
+def caption(text: str, params: dict[str, str]) -> str:
+    """A caption of the report, a template of reStructuredText with params of the job, as HTML."""
+    filled = jinja2.Template(text).render(snakemake={"params": params})
     return str(publish_parts(filled, writer="html5")["fragment"])
 
 
 def described(
     figure: str, titles: dict[str, str], labels: dict[str, str], datasets: dict[str, str]
 ) -> tuple[str, str, dict[str, str]]:
-    """Title, name of the caption and wildcards, as labels, of a figure below the folder of the run."""
-    name, *names = Path(figure).with_suffix("").parts[1:]
-    if names:
-        wildcards = dict(zip(("experiment", "dataset", "model"), names, strict=True))
-        model, dataset = labels[wildcards["model"]], datasets[wildcards["dataset"]]
-        return (
-            f"{FOLDERS[name]}: {model} on {dataset}",
-            name,
-            wildcards | {"model": model, "dataset": dataset},
-        )
-    if name in titles:
-        return titles[name], name, {}
-    dataset = datasets[name.removeprefix("recording_")]
-    return f"Recording: {dataset}", "recording", {"dataset": dataset}
+    """Title, name of the caption and params of the caption of a figure below the folder of the run."""
+    name, *wildcards = Path(figure).with_suffix("").parts[1:]
+    match wildcards:
+        case [dataset]:
+            return f"{titles[name]}: {datasets[dataset]}", name, {"label": datasets[dataset]}
+        case [_, dataset, model]:
+            shown = {"model": labels[model], "dataset": datasets[dataset]}
+            return f"{titles[name]}: {shown['model']} on {shown['dataset']}", name, shown
+    return titles[name], name, {}
 
 
 def answers(sentences: str | Path) -> list[dict[str, object]]:
@@ -48,60 +47,91 @@ def answers(sentences: str | Path) -> list[dict[str, object]]:
     return found
 
 
-def main(
+def page(
     results: list[str],
     titles: dict[str, str],
     labels: dict[str, str],
     datasets: dict[str, str],
     run: str,
-    sentences: str | Path,
-    captions: list[str],
+    captions: Iterable[str | Path],
     template: str | Path,
-    index: str | Path,
-) -> None:
-    """Writes the page ``index`` in the folder of a run; its links are relative, so that the folder can move.
+    sentences: str | Path | None = None,
+) -> str:
+    """The page of a run as HTML; its links are relative, so that the folder of the run can move.
 
     Parameters
     ----------
     results
         Tables, figures and pages of the run, as paths below its folder.
     titles
-        Titles of the figures of the whole run, in the order of the page.
+        Titles of figures, by the names of their files or folders, in the order of the page.
     labels, datasets
         Names of models and datasets in titles.
     run
         Name of the run.
-    sentences
-        Questions and answers in words.
     captions
         Files of captions, named as their figures.
     template
         The page as a template of jinja2.
-    index
-        The page to write.
+    sentences
+        Questions and answers in words. None: the run goes on, and the page shows the results that are there.
     """
     texts = {Path(path).stem: Path(path).read_text(encoding="utf-8") for path in captions}
     figures = []
-    ranks = {f"figures/{name}.svg": rank for rank, name in enumerate(titles)}
     drawn = [path for path in results if path.startswith("figures/")]
-    for path in sorted(drawn, key=lambda path: ranks.get(path, len(ranks))):
-        title, name, wildcards = described(path, titles, labels, datasets)
-        figures.append({"path": path, "title": title, "caption": caption(texts[name], wildcards)})
+    for path in sorted(drawn, key=lambda path: list(titles).index(Path(path).with_suffix("").parts[1])):
+        title, name, params = described(path, titles, labels, datasets)
+        figures.append({"path": path, "title": title, "caption": caption(texts[name], params)})
     tables = [Path(path).stem for path in results if path.startswith("tables/")]
     described_datasets = [Path(path).stem for path in results if path.startswith("datasets/")]
-    page = jinja2.Template(Path(template).read_text(encoding="utf-8"), autoescape=True).render(
+    return jinja2.Template(Path(template).read_text(encoding="utf-8"), autoescape=True).render(
         run=run,
-        answers=answers(sentences),
+        pending=sentences is None,
+        answers=[] if sentences is None else answers(sentences),
         figures=figures,
         datasets=[(name, datasets[name]) for name in described_datasets],
         explorer="explore.html" in results,
-        tables=[{"name": name, "caption": caption(texts["table"], {"table": name})} for name in tables],
+        tables=[{"name": name, "caption": caption(texts["table"], {"name": name})} for name in tables],
     )
+
+
+def main(
+    shown: dict[str, Any],
+    sentences: str | Path,
+    front: str | Path,
+    explorer: list[str],
+    opening_template: str | Path,
+    index: str | Path,
+    opening: str | Path,
+) -> None:
+    """Writes the page ``index`` of a run, and the ``opening`` of its report.
+
+    The report is one file: its opening holds the explorer, which a browser opens from a script, because it
+    shows no frame of more than 2 MB.
+
+    Parameters
+    ----------
+    shown, sentences
+        Arguments of :func:`page`.
+    front
+        Answers and their pictures as HTML.
+    explorer
+        The page of the explorer, if the run has any.
+    opening_template
+        The opening as a template of jinja2.
+    index, opening
+        The pages to write.
+    """
     with atomic(index) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page(**shown, sentences=sentences), encoding="utf-8")
+    inside = [gzip.compress(Path(path).read_bytes(), mtime=0) for path in explorer]
+    with atomic(opening) as temporary:
+        content = jinja2.Template(Path(opening_template).read_text(encoding="utf-8")).render(
+            front=Path(front).read_text(encoding="utf-8"),
+            explorer="".join(base64.b64encode(one).decode() for one in inside if len(one) <= MAX_EXPLORER),
+        )
+        temporary.write_text(content, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        inputs = {name: snakemake.input[name] for name in ("sentences", "captions", "template")}
-        main(**inputs, **arguments(snakemake.params, snakemake.output))
+    run_job(main, snakemake)

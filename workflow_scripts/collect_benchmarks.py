@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from whatwhere.files import write_table
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 
 TOTAL = "all rules"
 
@@ -35,5 +35,4 @@ def main(folder: str | Path, table: str | Path) -> None:
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.params, snakemake.output))
+    run_job(main, snakemake)

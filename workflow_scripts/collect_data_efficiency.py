@@ -7,7 +7,7 @@ import pandas as pd
 
 from whatwhere.conditions import over_seeds
 from whatwhere.files import read_reference, read_tables, write_table
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 from whatwhere.scaling import image_doublings_to_reach
 
 KEYS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images"]
@@ -63,5 +63,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from whatwhere.conditions import largest_condition
 from whatwhere.files import read_table, write_table
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 
 
 def panel(ranking: pd.DataFrame, summary: pd.DataFrame, ensemble: str) -> pd.DataFrame:
@@ -56,5 +56,4 @@ def main(rankings: list[str], names: list[dict[str, str]], summary: str | Path, 
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from whatwhere.conditions import last_listed_condition
 from whatwhere.files import read_reference, read_table, write_table
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 
 STATE = ["converged", "at_edge"]
 AVERAGE = "average"
@@ -83,5 +83,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from whatwhere.config.strategies import OWN_RIDGE, STRATEGIES
 from whatwhere.files import read_table, write_table
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 from whatwhere.transfer import curve_of, rows_of
 
 SEED = 0
@@ -48,5 +48,4 @@ def main(scores: list[str], targets: list[str], strategies: list[str], table: st
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

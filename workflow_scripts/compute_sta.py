@@ -9,7 +9,7 @@ from whatwhere.config.files import size
 from whatwhere.dataset import open_dataset
 from whatwhere.files import write_netcdf
 from whatwhere.fit_data import load_fit_data
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 from whatwhere.sta import AVERAGES, averages_of_fit
 
 
@@ -28,9 +28,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(
-            **arguments(snakemake.input, snakemake.params, snakemake.output),
-            n_neurons=snakemake.wildcards.n_neurons,
-            n_images=snakemake.wildcards.n_images,
-        )
+    run_job(main, snakemake)

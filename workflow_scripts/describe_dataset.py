@@ -11,10 +11,10 @@ from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from whatwhere import plotting
-from whatwhere.dataset import open_dataset, presented, select_images
+from whatwhere.dataset import is_movie, open_dataset, presented, select_images
 from whatwhere.description import drift, findings, neuron_table, overview, repeated, split_sizes
 from whatwhere.files import write_table
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 from whatwhere.pages import heading, items, paragraph, table, write_page
 
 N_EXAMPLES = 8
@@ -25,9 +25,10 @@ MAX_COUNT = 100
 
 
 def _show_examples(panel: SubFigure, dataset: xr.Dataset) -> None:
-    selected = np.unique(np.linspace(0, dataset.sizes["image"] - 1, N_EXAMPLES).round().astype(int))
-    # Of windows of a movie the newest frame.
-    images = np.asarray(select_images(dataset, selected))[:, : dataset.sizes["channel"]]
+    """Images, or frames of a movie, at equal distances."""
+    dim = "frame" if is_movie(dataset) else "image"
+    selected = np.unique(np.linspace(0, dataset.sizes[dim] - 1, N_EXAMPLES).round().astype(int))
+    images = dataset["frames"][selected].values if is_movie(dataset) else select_images(dataset, selected)
     lowest, highest = images.min(), images.max()
     shown = np.moveaxis((images - lowest) / (highest - lowest or 1), 1, -1)
     axes = panel.subplots(1, N_EXAMPLES)
@@ -36,7 +37,7 @@ def _show_examples(panel: SubFigure, dataset: xr.Dataset) -> None:
     for ax, image, index in zip(axes, shown, selected, strict=False):
         ax.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=1)
         ax.set_title(str(index))
-    plotting.panel_letter(axes[0], "a")
+    plotting.panel_letters(axes[0])
 
 
 def _no_repeats(ax: Axes) -> None:
@@ -61,7 +62,8 @@ def _presentations(ax: Axes, dataset: xr.Dataset) -> None:
         style = {"color": SPLIT_COLORS[code], "edgecolor": "0.3", "linewidth": 0.5}
         ax.bar(numbers + 0.27 * (code - 1), frequency, 0.25, label=f"{label} ({size})", **style)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    ax.set(xlabel="presentations of an image", ylabel="images")
+    unit = "bin" if is_movie(dataset) else "image"
+    ax.set(xlabel=f"presentations of {'a' if is_movie(dataset) else 'an'} {unit}", ylabel=f"{unit}s")
     plotting.legend_above(ax, 3)
 
 
@@ -107,8 +109,7 @@ def draw(dataset: xr.Dataset, neurons: pd.DataFrame, svg: str | Path, png: str |
     _presentations(axes[1], dataset)
     _agreement(axes[2], neurons)
     _drift(axes[3], responses)
-    for ax, letter in zip(axes, "bcde", strict=True):
-        plotting.panel_letter(ax, letter)
+    plotting.panel_letters(*axes, first="b")
     plotting.save(figure, svg, png)
 
 
@@ -140,5 +141,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    run_job(main, snakemake)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from whatwhere.config.files import dump
 from whatwhere.files import read_table, write_table
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 from whatwhere.pages import code, heading, paragraph, table, write_page
 
 KEYS = ["experiment", "dataset", "recording", "model", "selection", "n_neurons", "n_images"]
@@ -115,5 +115,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(snakemake.config, snakemake.params.workflow, **arguments(snakemake.input, snakemake.output))
+    run_job(main, snakemake)

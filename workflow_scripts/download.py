@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 from whatwhere.recordings import read
 
 
@@ -16,9 +16,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(
-            name=snakemake.wildcards.dataset,
-            mirror=snakemake.config["mirror"],
-            **arguments(snakemake.params, snakemake.output),
-        )
+    run_job(main, snakemake)

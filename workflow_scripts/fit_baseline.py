@@ -6,7 +6,7 @@ from typing import Any
 from whatwhere.config.files import size
 from whatwhere.dataset import open_dataset
 from whatwhere.fit_data import Condition
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 from whatwhere.training.closed_forms import fit_baseline
 from whatwhere.training.transferred import transferred_cores
 
@@ -32,9 +32,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(
-            **arguments(snakemake.input, snakemake.params, snakemake.output),
-            n_neurons=snakemake.wildcards.n_neurons,
-            n_images=snakemake.wildcards.n_images,
-        )
+    run_job(main, snakemake)

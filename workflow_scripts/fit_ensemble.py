@@ -10,7 +10,7 @@ from whatwhere.dataset import open_dataset
 from whatwhere.files import write_table
 from whatwhere.fit_data import Condition
 from whatwhere.fitted.ensemble import fit_ensemble
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 from whatwhere.training.fits import ModelFits
 
 
@@ -40,10 +40,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(
-            **arguments(snakemake.input, snakemake.params, snakemake.output),
-            n_neurons=snakemake.wildcards.n_neurons,
-            n_images=snakemake.wildcards.n_images,
-            threads=snakemake.threads,
-        )
+    run_job(main, snakemake)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from whatwhere.files import read_tables, write_table
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 from whatwhere.scaling import RATES, exchange_rates, measure_of
 
 KEYS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images", "seed"]
@@ -33,5 +33,4 @@ def main(scores: list[str], scaling: str | Path, rates: str | Path) -> None:
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.output))
+    run_job(main, snakemake)

@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.figure import SubFigure
+from matplotlib.figure import Figure, SubFigure
 
 from whatwhere import plotting
 from whatwhere.files import read_netcdf, read_table
-from whatwhere.logs import arguments, logged
 
 MAX_FIELDS = 8
 PALEST = 0.15
@@ -119,14 +118,11 @@ def main(
     fields: str | Path,
     model: str,
     dataset: str,
-    svg: str | Path,
-    png: str | Path,
-) -> None:
+) -> Figure:
     """Draws the first seed and selection rule of the condition listed last.
 
     ``model`` and ``dataset`` are the names that readers see.
     """
-    plotting.use_style()
     codes, rated = (plotting.example(read_table(path)) for path in (barcodes, scores))
     figure = plt.figure(figsize=(plotting.PAGE, 3.0))
     figure.suptitle(title(rated.iloc[0], model, dataset), fontsize=7)
@@ -136,11 +132,9 @@ def main(
         drawn.append(null(middle, float(stored["valley"]), stored["null_valley"].values))
         if stored.sizes["cluster"]:
             drawn.append(mean_fields(right, stored["field"].values, stored["n_neurons"].values))
-    for ax, letter in zip(drawn, "abc", strict=False):
-        plotting.panel_letter(ax, letter)
-    plotting.save(figure, svg, png, plotting.remark(rated.assign(model=model)))
+    plotting.panel_letters(*drawn)
+    return plotting.noted(figure, plotting.remark(rated.assign(model=model)))
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    plotting.draw_job(main, snakemake)

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from whatwhere import plotting
 from whatwhere.files import read_reference, read_table
-from whatwhere.logs import arguments, logged
 
 QUANTITIES = {"feve": "FEVE", "location_error": "localization error / px", "ari": "adjusted Rand index"}
 
@@ -17,14 +17,11 @@ def main(
     labels: dict[str, str],
     datasets: dict[str, str],
     paper: dict[str, str],
-    svg: str | Path,
-    png: str | Path,
-) -> None:
+) -> Figure:
     """Draws one column per dataset and one row per quantity, for the first selection rule.
 
     ``paper`` has the model of the paper beside a model.
     """
-    plotting.use_style()
     rows = plotting.labeled(read_table(table), labels)
     rows = rows[rows.selection == rows.selection.iloc[0]]
     published = plotting.labeled(read_reference(reference, paper), labels)
@@ -32,7 +29,6 @@ def main(
     quantities = [name for name in QUANTITIES if name in rows and rows[name].notna().any()]
     figure = plt.figure(figsize=(plotting.PAGE, 2.6 * len(quantities)))
     axes = figure.subplots(len(quantities), len(shown), squeeze=False)
-    letters = iter("abcdefghijklmnopqrstuvwxyz")
     for column, dataset in zip(axes.T, shown, strict=True):
         mine = rows[rows.dataset == dataset]
         styles = plotting.styles_of(mine)
@@ -48,10 +44,9 @@ def main(
             if quantity == "feve":
                 ax.axhline(0, color="0.85", linewidth=0.8, zorder=-1)
                 plotting.legend_below(ax, 1, paper=drawn)
-            plotting.panel_letter(ax, next(letters))
-    plotting.save(figure, svg, png, plotting.remark(rows))
+    plotting.panel_letters(*(ax for ax in axes.T.flat if ax.axison))
+    return plotting.noted(figure, plotting.remark(rows))
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    plotting.draw_job(main, snakemake)

@@ -1,7 +1,5 @@
 """Figure 1: the model, drawn from a fit: stimulus, kernels, features, mask, feature weights, response."""
 
-from pathlib import Path
-
 import numpy as np
 import xarray as xr
 from matplotlib import pyplot as plt
@@ -12,7 +10,6 @@ from matplotlib.ticker import MaxNLocator
 
 from whatwhere import plotting
 from whatwhere.files import groups_of, read_netcdf
-from whatwhere.logs import logged
 
 N_NEURONS = 2
 MAX_FEATURES = 4
@@ -185,14 +182,12 @@ def draw(fit: xr.Dataset) -> Figure:
     return canvas.figure
 
 
-def main(parameters: str | Path, svg: str | Path, png: str | Path) -> None:
-    """Draws the last condition of ``parameters``, the largest one if sizes are listed in rising order."""
-    plotting.use_style()
-    with read_netcdf(parameters, groups_of(parameters)[-1]) as fit:
+def main(parameters: list[str]) -> Figure:
+    """Draws the last condition of the only file, the largest one if sizes are listed in rising order."""
+    with read_netcdf(parameters[0], groups_of(parameters[0])[-1]) as fit:
         figure = draw(fit.load())
-    plotting.save(figure, svg, png)
+    return figure
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(snakemake.input.parameters[0], snakemake.output.svg, snakemake.output.png)
+    plotting.draw_job(main, snakemake)

@@ -1,20 +1,15 @@
 """Figure 2: neurons with the same receptive field, fitted alone, one by one, and jointly."""
 
-from pathlib import Path
-
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from whatwhere import plotting
 from whatwhere.conditions import over_seeds
 from whatwhere.files import read_tables
-from whatwhere.logs import arguments, logged
 
 
-def main(
-    scores: list[str], shared: list[str], labels: dict[str, str], svg: str | Path, png: str | Path
-) -> None:
+def main(scores: list[str], shared: list[str], labels: dict[str, str]) -> Figure:
     """Draws the figure; ``shared`` are the models whose neurons share a filter."""
-    plotting.use_style()
     table = read_tables(scores)
     figure, ax = plt.subplots(figsize=(plotting.COLUMN, 3.3))
     for index, ((model, n_neurons), rows) in enumerate(table.groupby(["model", "n_neurons"], sort=False)):
@@ -30,9 +25,8 @@ def main(
     ax.set(ylabel="FEVE", ylim=(-0.02, 1.02))
     plotting.legend_below(ax, 1, paper=False)
     named = plotting.labeled(table, labels)
-    plotting.save(figure, svg, png, plotting.clipped(named), plotting.remark(named))
+    return plotting.noted(figure, plotting.clipped(named), plotting.remark(named))
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    plotting.draw_job(main, snakemake)

@@ -7,13 +7,12 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.figure import SubFigure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from whatwhere import plotting
 from whatwhere.conditions import over_seeds
 from whatwhere.files import groups_of, read_netcdf, read_reference, read_table, read_tables
-from whatwhere.logs import arguments, logged
 
 SIZES = [256, 1024, 4096]
 """Numbers of images whose filters the paper shows; a run without them shows three of its own."""
@@ -93,14 +92,11 @@ def main(
     labels: dict[str, str],
     paper: dict[str, str],
     known: list[str],
-    svg: str | Path,
-    png: str | Path,
-) -> None:
+) -> Figure:
     """Draws the figure from the tables of its experiments, in one order.
 
     ``paper`` has the model of the paper beside a model; the models ``known`` know the filter.
     """
-    plotting.use_style()
     tables = [plotting.labeled(read_table(path), labels) for path in scores]
     published = plotting.labeled(read_reference([reference], paper), labels)
     table = pd.concat(tables, ignore_index=True)
@@ -121,11 +117,9 @@ def main(
     plotting.legend_below(first, 2, paper=drawn)
     errors(second, plotting.labeled(read_tables(locations), labels), styles)
     (third, *_) = filters(right, conditions, shown_sizes(table.n_images))
-    for letter, ax in zip("abc", (first, second, third), strict=True):
-        plotting.panel_letter(ax, letter)
-    plotting.save(figure, svg, png, plotting.clipped(table), plotting.remark(table))
+    plotting.panel_letters(first, second, third)
+    return plotting.noted(figure, plotting.clipped(table), plotting.remark(table))
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    plotting.draw_job(main, snakemake)

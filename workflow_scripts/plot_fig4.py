@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from whatwhere import plotting
 from whatwhere.files import groups_of, read_netcdf, read_table, read_tables
-from whatwhere.logs import arguments, logged
 
 
 def _fields(axes: list[Axes], kernels: list[np.ndarray], name: str) -> None:
@@ -53,11 +53,8 @@ def main(
     barcode_scores: list[str],
     reference: str | Path,
     labels: dict[str, str],
-    svg: str | Path,
-    png: str | Path,
-) -> None:
+) -> Figure:
     """Draws the first seed of the condition listed last, of the factorized model; lists hold one file."""
-    plotting.use_style()
     codes, rated = (plotting.example(read_tables(paths)) for paths in (barcodes, scores))
     agreement = plotting.example(read_tables(barcode_scores)).iloc[0]
     with read_netcdf(parameters[0], groups_of(parameters[0])[-1]) as fit:
@@ -76,11 +73,9 @@ def main(
     scatter, histogram = figure.add_subplot(outer[1]), figure.add_subplot(outer[2])
     _weights(scatter, codes, agreement.ari)
     _histogram(histogram, rated, codes, expected)
-    for letter, ax in zip("abcd", (top[0], bottom[0], scatter, histogram), strict=True):
-        plotting.panel_letter(ax, letter)
-    plotting.save(figure, svg, png, plotting.remark(plotting.labeled(rated, labels)))
+    plotting.panel_letters(top[0], bottom[0], scatter, histogram)
+    return plotting.noted(figure, plotting.remark(plotting.labeled(rated, labels)))
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    plotting.draw_job(main, snakemake)

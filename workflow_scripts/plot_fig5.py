@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from whatwhere import plotting
 from whatwhere.conditions import largest_condition, over_seeds
 from whatwhere.files import read_reference, read_tables
-from whatwhere.logs import arguments, logged
 
 RULES = {
     "population": "hyper-parameters per population",
@@ -101,14 +101,11 @@ def main(
     reference: str | Path,
     labels: dict[str, str],
     paper: dict[str, str],
-    svg: str | Path,
-    png: str | Path,
-) -> None:
+) -> Figure:
     """Draws curves and barcodes of the first dataset, and the number of types of all datasets.
 
     ``paper`` has the model of the paper beside a model.
     """
-    plotting.use_style()
     table, codes, agreement = map(read_tables, (scores, barcodes, barcode_scores))
     table = plotting.labeled(table, labels)
     # Networks with other numbers of features share a label and the paper's values.
@@ -138,14 +135,12 @@ def main(
     plotted = over_neurons(largest, n_types, published)
     types(right, plotted, styles)
     plotting.figure_legend(bottom, right, 4, paper=False)
-    for letter, ax in zip("abcde", [*axes, left, right], strict=False):
-        plotting.panel_letter(ax, letter)
+    plotting.panel_letters(*axes, left, right)
     published_shown = drawn or plotted.paper.notna().any()
-    plotting.save(
-        figure, svg, png, NOTE if published_shown else "", plotting.clipped(mine), plotting.remark(table)
+    return plotting.noted(
+        figure, NOTE if published_shown else "", plotting.clipped(mine), plotting.remark(table)
     )
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    plotting.draw_job(main, snakemake)

@@ -6,10 +6,10 @@ import numpy as np
 import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from whatwhere import plotting
 from whatwhere.files import read_netcdf
-from whatwhere.logs import arguments, logged
 
 MAX_GROUPS = 8
 PER_GROUP = 10
@@ -31,9 +31,8 @@ def show(ax: Axes, image: np.ndarray) -> None:
     ax.imshow(pixels, cmap="gray", vmin=0, vmax=1)
 
 
-def main(neurons: str | Path, model: str, dataset: str, svg: str | Path, png: str | Path) -> None:
+def main(neurons: str | Path, model: str, dataset: str) -> Figure:
     """Draws one row of images per group; ``model`` and ``dataset`` are the names that readers see."""
-    plotting.use_style()
     with read_netcdf(neurons) as stored:
         known = stored.load()
     name, group = groups_of(known)
@@ -56,9 +55,8 @@ def main(neurons: str | Path, model: str, dataset: str, svg: str | Path, png: st
             show(ax, known["image"].values[neuron])
             if "confirmed" in known:
                 ax.set_title(f"{known['confirmed'].values[neuron]:.2f}", fontsize=6, pad=2)
-    plotting.save(figure, svg, png)
+    return figure
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    plotting.draw_job(main, snakemake)

@@ -8,7 +8,7 @@ import seaborn as sns
 import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.figure import SubFigure
+from matplotlib.figure import Figure, SubFigure
 
 from whatwhere import plotting
 from whatwhere.conditions import last_listed_condition
@@ -16,7 +16,6 @@ from whatwhere.dataset import open_dataset, repeat_mean
 from whatwhere.files import read_netcdf, read_table
 from whatwhere.fitted.seed_fit import selected_fits
 from whatwhere.locations import corner
-from whatwhere.logs import arguments, logged
 from whatwhere.metrics import pearson
 
 QUANTILES = {"good": 0.9, "median": 0.5, "bad": 0.1}
@@ -71,7 +70,7 @@ def _examples(
         recorded = np.isfinite(measured[:, position])
         _scatter(axes[1, column], predicted[recorded], measured[recorded, position])
         axes[1, column].set_xlabel("predicted")
-    plotting.panel_letter(axes[0, 0], "a")
+    plotting.panel_letters(axes[0, 0])
 
 
 def _models(ax: Axes, scores: pd.DataFrame) -> None:
@@ -94,7 +93,7 @@ def _models(ax: Axes, scores: pd.DataFrame) -> None:
     )
     ax.axvline(0, color="0.8", zorder=-1)
     ax.set(xlabel="correlation", ylabel="")
-    plotting.panel_letter(ax, "b")
+    plotting.panel_letters(ax, first="b")
 
 
 def main(
@@ -107,15 +106,12 @@ def main(
     models: list[str],
     conditions: list[str],
     labels: dict[str, str],
-    svg: str | Path,
-    png: str | Path,
-) -> None:
+) -> Figure:
     """Draws the last condition: neurons of the first of ``models``, correlations of all models in ``scores``.
 
     ``averages``, ``fits``, ``selection`` and ``conditions`` hold those of the first model.
     """
     model = models[0]
-    plotting.use_style()
     tables = [read_table(path) for path in scores]
     rated = pd.concat([last_listed_condition(table) for table in tables], ignore_index=True)
     index = next(i for i, table in enumerate(tables) if table.model.iloc[0] == model)
@@ -143,9 +139,8 @@ def main(
         )
     rated = plotting.labeled(rated, labels)
     _models(right.subplots(), rated)
-    plotting.save(figure, svg, png, plotting.remark(rated))
+    return plotting.noted(figure, plotting.remark(rated))
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    plotting.draw_job(main, snakemake)

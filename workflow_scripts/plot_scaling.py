@@ -7,11 +7,11 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 
 from whatwhere import plotting
 from whatwhere.conditions import over_seeds
 from whatwhere.files import read_table
-from whatwhere.logs import arguments, logged
 
 NAMES = {"feve": "FEVE", "correlation": "correlation with repeat mean"}
 
@@ -20,7 +20,8 @@ def _curves(ax: Axes, scores: pd.DataFrame, measure: str) -> None:
     """Draws performance over images, one curve per population size."""
     for index, (n_neurons, rows) in enumerate(scores.groupby("n_neurons")):
         means = over_seeds(rows, [measure], ["n_images"], least=0)
-        plotting.draw_curve(ax, means, index, f"{n_neurons} neurons", measure)
+        name = "1 neuron" if n_neurons == 1 else f"{n_neurons} neurons"
+        plotting.draw_curve(ax, means, index, name, measure)
     plotting.image_axis(ax, scores.n_images)
     ax.set(ylabel=NAMES[measure], ylim=(0, None))
     plotting.legend_below(ax, 2, paper=False)
@@ -60,11 +61,8 @@ def main(
     rates: str | Path,
     labels: dict[str, str],
     datasets: dict[str, str],
-    svg: str | Path,
-    png: str | Path,
-) -> None:
+) -> Figure:
     """Draws one row of panels for every dataset and model of several sizes, for the first selection rule."""
-    plotting.use_style()
     scores, fitted = (plotting.labeled(read_table(path), labels) for path in (scaling, rates))
     fitted = fitted[fitted.stated.ne(True)]
     scores = scores[scores.selection == scores.selection.iloc[0]]
@@ -85,13 +83,10 @@ def main(
             _rates(axes[2], mine)
         else:
             axes[2].axis("off")
-    drawn = [ax for ax in rows[0].axes[:3] if ax.axison]
-    for letter, ax in zip("abc", drawn, strict=False):
-        plotting.panel_letter(ax, letter)
+    plotting.panel_letters(*(ax for ax in rows[0].axes[:3] if ax.axison))
     shown = pd.concat([group for _, group in groups])
-    plotting.save(figure, svg, png, plotting.clipped(shown[shown.measure == "feve"]), plotting.remark(shown))
+    return plotting.noted(figure, plotting.clipped(shown[shown.measure == "feve"]), plotting.remark(shown))
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    plotting.draw_job(main, snakemake)

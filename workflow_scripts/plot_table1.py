@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from whatwhere import plotting
 from whatwhere.files import read_table
-from whatwhere.logs import arguments, logged
 
 NOTE = (
     "Simulated neurons beside the paper's recorded neurons: compare the order of the models, not the values."
@@ -45,14 +45,11 @@ def main(
     labels: dict[str, str],
     datasets: dict[str, str],
     simulated: list[str],
-    svg: str | Path,
-    png: str | Path,
-) -> None:
+) -> Figure:
     """Draws one panel per region and one for the average.
 
     ``datasets`` has the labels of datasets; ``simulated`` are those that stand for regions of their own.
     """
-    plotting.use_style()
     content = plotting.labeled(read_table(table).astype({"region": str}), labels)
     beside = content.region.isin(simulated).any() and content.paper.notna().any()
     kinds = ("this run, simulated", "paper, recorded") if beside else ("this run", "paper")
@@ -67,9 +64,8 @@ def main(
     first.set_yticks(range(len(models)), [textwrap.fill(model, 34) for model in models])
     first.invert_yaxis()
     figure.legend(*first.get_legend_handles_labels(), loc="outside upper center", ncols=2)
-    plotting.save(figure, svg, png, NOTE if beside else "", plotting.remark(content))
+    return plotting.noted(figure, NOTE if beside else "", plotting.remark(content))
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    plotting.draw_job(main, snakemake)

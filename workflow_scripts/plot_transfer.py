@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from whatwhere import plotting
 from whatwhere.config.strategies import OWN_RIDGE, STRATEGIES
 from whatwhere.files import read_table
-from whatwhere.logs import arguments, logged
 
 QUANTITIES = {"correlation": "correlation with repeat mean", "image_doublings": "doublings of images saved"}
 APART = 0.04
@@ -40,11 +40,8 @@ def limits_of(table: pd.DataFrame, quantity: str) -> tuple[float, float]:
     return low - 0.05 * (high - low), high + 0.05 * (high - low)
 
 
-def main(
-    table: str | Path, labels: dict[str, str], datasets: dict[str, str], svg: str | Path, png: str | Path
-) -> None:
+def main(table: str | Path, labels: dict[str, str], datasets: dict[str, str]) -> Figure:
     """Draws one column per target; images saved only if a strategy other than the ridge has any."""
-    plotting.use_style()
     content = read_table(table)
     others = content[content.strategy != OWN_RIDGE]
     shown = {"correlation": content}
@@ -53,23 +50,21 @@ def main(
     targets = content.target.unique()
     figure = plt.figure(figsize=(plotting.PAGE, 0.8 + 2.4 * len(shown)))
     axes = figure.subplots(len(shown), len(targets), squeeze=False, sharex="col")
-    letters = iter("abcdefghijklmnopqrstuvwxyz")
     for row, (quantity, rows) in zip(axes, shown.items(), strict=True):
         limits = limits_of(rows, quantity)
         row[0].set_ylabel(QUANTITIES[quantity])
         for ax, target in zip(row, targets, strict=True):
             panel(ax, rows[rows.target == target], quantity, limits)
-            plotting.panel_letter(ax, next(letters))
             if quantity == "image_doublings":
                 ax.axhline(0, color="0.75", linewidth=0.8, linestyle="--", zorder=0)
     for ax, target in zip(axes[0], targets, strict=True):
         n_neurons = content[content.target == target].n_neurons.max()
         ax.set_title(f"{datasets.get(target, target)}\n{n_neurons} neurons", fontsize=8)
         ax.set_xlabel("images (training + validation)" if len(shown) == 1 else "")
+    plotting.panel_letters(*axes.flat)
     plotting.figure_legend(figure, axes[0, 0], 3, paper=False)
-    plotting.save(figure, svg, png, plotting.remark(plotting.labeled(content, labels)))
+    return plotting.noted(figure, plotting.remark(plotting.labeled(content, labels)))
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(**arguments(snakemake.input, snakemake.params, snakemake.output))
+    plotting.draw_job(main, snakemake)

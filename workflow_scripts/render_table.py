@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from whatwhere.files import read_table
-from whatwhere.logs import logged
+from whatwhere.logs import run_job
 from whatwhere.pages import paragraph, table, write_page
 
 
@@ -14,5 +14,4 @@ def main(path: str | Path, name: str, page: str | Path) -> None:
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(snakemake.input.table, snakemake.wildcards.table, snakemake.output.page)
+    run_job(main, snakemake)

@@ -202,7 +202,9 @@ class LogHandler(LogHandlerBase):
         told = text.startswith(("Nothing to be done", "Complete log"))
         # The job told what was wrong with it.
         of_job = getattr(record, "exception", "") in ("RuleException", "CalledProcessError")
-        if told or (record.levelno >= WARNING and not of_job):
+        # The page of the run is there from the beginning.
+        begun = "output files of rule build_index were not present" in text.replace("\n", " ")
+        if told or (record.levelno >= WARNING and not of_job and not begun):
             self._write(text)
 
     def _write(self, text: str) -> None:

@@ -1,38 +1,18 @@
 """The command line: whatwhere init | check | plan | answers | fit | show."""
 
+import importlib
 import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from whatwhere import __version__
 
 # Every command imports what it needs: torch, which two commands need, takes seconds.
-
-
-def _init(files: Sequence[str], output: Path) -> int:
-    from whatwhere import init
-
-    return init.main(files, output)
-
-
-def _check(configurations: Sequence[str]) -> int:
-    from whatwhere import check
-
-    return check.main(configurations)
-
-
-def _plan(configurations: Sequence[str]) -> int:
-    from whatwhere import cost
-
-    return cost.main(configurations)
-
-
-def _answers(configurations: Sequence[str]) -> int:
-    from whatwhere import sentences
-
-    return sentences.main(configurations)
+_MODULES = {"init": "init", "check": "check", "plan": "cost", "answers": "sentences"}
+"""Modules whose ``main`` takes the arguments of a command by name and returns an exit code."""
 
 
 def _fit(
@@ -42,50 +22,41 @@ def _fit(
     responses_layout: Sequence[str] | None,
     model: str | None,
     output: Path,
-) -> int:
+) -> list[str]:
     from whatwhere.api import fit
-    from whatwhere.check import report
     from whatwhere.recordings.array_files import read_array
 
-    def lines() -> list[str]:
-        fitted = fit(
-            read_array(images),
-            read_array(responses),
-            images_layout=images_layout,
-            responses_layout=responses_layout,
-            model=model,
-        )
-        fitted.save(output)
-        shown = fitted.scores[["neuron", "correlation", "cc_max", "feve"]].round(3)
-        return [repr(fitted), shown.to_string(index=False, max_rows=20), f"{output} is written"]
-
-    return report(lines)
+    fitted = fit(
+        *(read_array(images), read_array(responses)),
+        images_layout=images_layout,
+        responses_layout=responses_layout,
+        model=model,
+    )
+    fitted.save(output)
+    shown = fitted.scores[["neuron", "correlation", "cc_max", "feve"]].round(3)
+    return [repr(fitted), shown.to_string(index=False, max_rows=20), f"{output} is written"]
 
 
-def _show(model: Path, plot: Path | None) -> int:
+def _show(model: Path, plot: Path | None) -> list[str]:
     from whatwhere.api import load
-    from whatwhere.check import report
     from whatwhere.files import atomic
 
-    def lines() -> list[str]:
-        fitted, path = load(model), model.with_suffix(".png") if plot is None else plot
-        figure = fitted.plot()
-        with atomic(path) as temporary:
-            figure.savefig(temporary, dpi=150)
-        return [repr(fitted), f"{path} is written"]
-
-    return report(lines)
+    fitted, path = load(model), model.with_suffix(".png") if plot is None else plot
+    figure = fitted.plot()
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+    return [repr(fitted), f"{path} is written"]
 
 
-COMMANDS: dict[str, Callable[..., int]] = {
-    "init": _init,
-    "check": _check,
-    "plan": _plan,
-    "answers": _answers,
-    "fit": _fit,
-    "show": _show,
-}
-"""Functions that take the arguments of a command by name and return an exit code."""
+def _run(command: str, options: dict[str, Any]) -> int:
+    """Runs a command and returns its exit code."""
+    if command in _MODULES:
+        code: int = importlib.import_module(f"whatwhere.{_MODULES[command]}").main(**options)
+        return code
+    from whatwhere.logs import report
+
+    functions: dict[str, Callable[..., list[str]]] = {"fit": _fit, "show": _show}
+    return report(lambda: functions[command](**options))
 
 
 def _parser() -> ArgumentParser:
@@ -105,7 +76,7 @@ def _parser() -> ArgumentParser:
         "answers": "print the answers of a completed run",
     }.items():
         help_of_files = "YAML files, of which later ones override earlier ones; default: the quick run"
-        add(name, does).add_argument("configurations", nargs="*", metavar="CONFIG", help=help_of_files)
+        add(name, does).add_argument("paths", nargs="*", metavar="CONFIG", help=help_of_files)
     fit = add("fit", "fit a model to arrays, print its scores and save it")
     for name, axes in {"images": "y,x,image", "responses": "repeat,image,neuron"}.items():
         fit.add_argument(name, help="array file, or file.npz:name")
@@ -120,10 +91,10 @@ def _parser() -> ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one of :data:`COMMANDS` with the arguments of the process, or with others."""
+    """Runs a command with the arguments of the process, or with others."""
     options = vars(_parser().parse_args(arguments))
     try:
-        code = COMMANDS[options.pop("command")](**options)
+        code = _run(options.pop("command"), options)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader, such as `head`, has seen enough; Python would complain again when it exits.

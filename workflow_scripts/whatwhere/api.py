@@ -1,6 +1,7 @@
 """The library: fit models to arrays as the workflow does, compare them, or load a fitted model."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from whatwhere.fitted.selection import most_frequent
 from whatwhere.named_fits import NamedFits, one_thread
 from whatwhere.recordings import to_contract
 from whatwhere.recordings.arrays import pair
-from whatwhere.recordings.in_memory import as_array, as_numbers, unique_names
+from whatwhere.recordings.in_memory import as_array, as_numbers, bin_responses, unique_names
 from whatwhere.recordings.labels import as_labels, require_splits, split_names
 from whatwhere.recordings.matching import order_by_name
+from whatwhere.recordings.movie_contract import Clip, Timing
+from whatwhere.recordings.movie_contract import to_contract as movie_to_contract
 from whatwhere.recordings.pooled import pool
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.training.devices import choose_device
@@ -33,10 +36,12 @@ __all__ = ["compare", "definition", "fit", "load"]
 
 DEFAULT_MODELS = ("factorized_ridge", "factorized_bank", "factorized_pixels", "cnn_3_layers_short")
 """Models of ``config/models.yaml`` of which :func:`fit` returns the best by default."""
-MANY_IMAGES = 2000
-"""Number of images from which :data:`MANY_IMAGES_MODEL` is one of the default models."""
-MANY_IMAGES_MODEL = "factorized_gaussian"
-"""Network that needs many images, and then predicts a population of V1 best (docs/results.md)."""
+LONG = 300.0
+"""Estimated seconds from which :func:`fit` leaves out a default model slower than all others together."""
+MOVIE_MODELS = ("movie_factorized_ridge", "movie_network")
+"""Models of ``config/models.yaml`` of which :func:`fit` returns the best for a movie by default."""
+BLOCK_SECONDS = 10
+"""Length of the blocks of a movie that are assigned to splits."""
 SPLIT = {"validation": 1 / 6, "test": 1 / 6, "folds": 1}
 """Shares of the images that validate and test if none are given."""
 
@@ -53,6 +58,8 @@ def fit(
     fine_tune: bool = False,
     images_layout: Sequence[str] | None = None,
     responses_layout: Sequence[str] | None = None,
+    rate: float | None = None,
+    lags: int | None = None,
     split: Any = None,
     normalize: str = "per_pixel",
     seed: int = 0,
@@ -77,8 +84,9 @@ def fit(
     model
         A name of ``config/models.yaml``; an object of :mod:`whatwhere.definitions`; or a mapping as under
         ``models`` in the configuration, such as ``{"like": "factorized_bank", "grid": [{}]}``. None fits
-        :data:`DEFAULT_MODELS`, from :data:`MANY_IMAGES` images on with :data:`MANY_IMAGES_MODEL`, and returns
-        the model that explains most variance of the validation responses. The screen lists these shares.
+        :data:`DEFAULT_MODELS` and returns the model whose predictions correlate best with the validation
+        responses, on average over neurons. The screen lists these correlations, and names a default model
+        that is left out because it takes too long, see :data:`LONG`.
     core_from
         A fitted network whose core is transferred: the model learns readouts alone. The images have the size
         and the normalization of those of the network. None of the network's training images may be among the
@@ -92,6 +100,11 @@ def fit(
     responses_layout
         The order of the axes of responses, such as ``("repeat", "image", "neuron")``; needed for three axes,
         and where there are as many neurons as images, unless names of dimensions state it.
+    rate, lags
+        For a movie: frames per second, and frames of the window before every response. ``images`` are then
+        frames (frame, y, x) or (frame, channel, y, x), or a list of clips; ``responses`` are (frame, neuron)
+        or (repeat, frame, neuron), or a list of them. Blocks of ten seconds are assigned to training,
+        validation and test; or ``split`` lists ``train`` or ``test`` for every clip.
     split
         (image,) ``train``, ``validation``, ``test``, or empty for images that are still to be assigned; or 0,
         1, 2 and -1. None assigns all images at random, with the shares of :data:`SPLIT`; copies of an image
@@ -116,30 +129,35 @@ def fit(
     """
     if fine_tune and core_from is None:
         raise UserError("fine_tune: there is no core to train further: give core_from a fitted network")
-    lent = None if core_from is None else _core_of(core_from)
-    dataset = as_dataset(images, responses, images_layout, responses_layout, split, normalize, seed)
+    lent = None
+    if core_from is not None:
+        one = core_from.seed_fits[0]
+        selected_core = most_frequent(one.selected)
+        lent = TransferredCore.of_setting(one.content, one.seed, selected_core, core_from.dataset)
+    dataset = as_dataset(
+        images, responses, images_layout, responses_layout, rate, lags, split, normalize, seed
+    )
     wanted: Mapping[str, Model]
     if model is not None:
         wanted = {model if isinstance(model, str) else "model": model}
     elif lent is not None:
         wanted = {"model": _without_source(lent.definition) | {"cores": [lent.core]}}
     else:
-        many = dataset.sizes["image"] >= MANY_IMAGES
-        wanted = {name: name for name in (*DEFAULT_MODELS, *([MANY_IMAGES_MODEL] if many else []))}
+        wanted = {name: name for name in (DEFAULT_MODELS if lags is None else MOVIE_MODELS)}
     models = _models(wanted, ())
     if lent is not None:
         models = _on_core(models, list(wanted), "trained" if fine_tune else "frozen")
     where = choose_device(device)
     with one_thread():
         fits = NamedFits(Condition(dataset, None, None, [seed]), models, wanted, lent, where, verbose)
-        best, *others = wanted
-        if others:
-            fitted_names, _ = fits.fit_possible(wanted)
+        best = next(iter(wanted))
+        if len(wanted) > 1:
+            fitted_names, _ = fits.fit_possible(fits.without_slow(wanted, LONG))
             _, ranking = fits.ensemble("default", fitted_names)
-            best = str(ranking["member"].iloc[0])
-            explained = zip(ranking["member"], ranking["validation_fve"], strict=True)
-            listed = ", ".join(f"{name} {share:.3f}" for name, share in explained)
-            fits.screen.end(f"share of the variance of validation responses explained: {listed}")
+            best = ranking.index[0]
+            correlations = ranking["validation_correlation"].items()
+            listed = ", ".join(f"{name} {correlation:.3f}" for name, correlation in correlations)
+            fits.screen.end(f"mean correlation with validation responses: {listed}")
         selected = fits.selected(fits.fit(best))
         fitted = fits.describe(selected, fits.evaluate(selected))
     correlation = fitted.scores["correlation"].mean()
@@ -154,6 +172,8 @@ def compare(
     models: Sequence[str] | Mapping[str, Model] | None = None,
     images_layout: Sequence[str] | None = None,
     responses_layout: Sequence[str] | None = None,
+    rate: float | None = None,
+    lags: int | None = None,
     split: Any = None,
     normalize: str = "per_pixel",
     seed: int = 0,
@@ -166,7 +186,7 @@ def compare(
 
     Parameters
     ----------
-    images, responses, images_layout, responses_layout, split, normalize, seed, device, verbose
+    images, responses, images_layout, responses_layout, rate, lags, split, normalize, seed, device, verbose
         As for :func:`fit`.
     models
         Names of candidates in ``config/models.yaml`` as ``config/recording.yaml`` extends it; or models as
@@ -184,13 +204,10 @@ def compare(
         If an argument is wrong, or no candidate can be fitted; one line names it.
     """
     names, recording = recording_candidates()
-    wanted: Mapping[str, Model]
-    if isinstance(models, Mapping):
-        wanted = models
-    elif isinstance(models, str):
-        wanted = {models: models}
-    else:
-        wanted = {name: name for name in (names if models is None else models)}
+    if models is None and lags is not None:
+        names = list(MOVIE_MODELS)
+    given = names if models is None else [models] if isinstance(models, str) else models
+    wanted: Mapping[str, Model] = given if isinstance(given, Mapping) else {name: name for name in given}
     if len(wanted) < 2:
         raise UserError(f"models: {list(wanted)} cannot be compared: name two or more")
     if ENSEMBLE in wanted:
@@ -200,7 +217,9 @@ def compare(
         if traits_of(resolved[name]).rule == "fit_ensemble":
             raise UserError(f"models: '{name}' is an ensemble: name its members")
     where = choose_device(device)
-    dataset = as_dataset(images, responses, images_layout, responses_layout, split, normalize, seed)
+    dataset = as_dataset(
+        images, responses, images_layout, responses_layout, rate, lags, split, normalize, seed
+    )
     with one_thread():
         fits = NamedFits(Condition(dataset, None, None, [seed]), resolved, wanted, None, where, verbose)
         found = compare_fits(fits, wanted)
@@ -254,6 +273,8 @@ def as_dataset(
     responses: Any,
     images_layout: Sequence[str] | None,
     responses_layout: Sequence[str] | None,
+    rate: float | None,
+    lags: int | None,
     split: Any,
     normalize: str,
     seed: int,
@@ -261,11 +282,13 @@ def as_dataset(
     """Arrays in the form of :mod:`whatwhere.dataset`; parameters and errors as for :func:`fit`."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise UserError(f"seed: {seed!r} is no whole number from 0 on")
-    layouts = (images_layout, responses_layout)
+    if rate is not None or lags is not None:
+        return _movie(images, responses, responses_layout, rate, lags, split, normalize, seed)
+    session = partial(_session, (images_layout, responses_layout), normalize, seed)
     given = {"images": images, "responses": responses} | ({} if split is None else {"split": split})
     sessions = {name: list(value) for name, value in given.items() if isinstance(value, dict)}
     if not sessions:
-        return _session("arrays", "", images, responses, layouts, split, normalize, seed)
+        return session("arrays", "", images, responses, split)
     for name in given:
         if sessions.get(name) != sessions.get("images", []):
             raise UserError(
@@ -275,26 +298,62 @@ def as_dataset(
     if len(images) < 2:
         raise UserError(f"images: has the session {list(images)} alone: give the arrays, or two sessions")
     splits = dict.fromkeys(images) if split is None else split
-    return pool(
-        {
-            str(name): _session(
-                name, f"[{name!r}]", images[name], responses[name], layouts, splits[name], normalize, seed
+    arguments = ((name, f"[{name!r}]", images[name], responses[name], splits[name]) for name in images)
+    return pool({str(one[0]): session(*one) for one in arguments}, "arrays")
+
+
+def _movie(
+    movie: Any,
+    responses: Any,
+    responses_layout: Sequence[str] | None,
+    rate: float | None,
+    lags: int | None,
+    split: Any,
+    normalize: str,
+    seed: int,
+) -> xr.Dataset:
+    """A movie, or a list of clips, with responses in every frame."""
+    if rate is None or lags is None or rate <= 0 or lags < 1:
+        raise UserError(
+            f"rate, lags: {rate} and {lags}: a movie needs frames per second, and frames to look back"
+        )
+    several = isinstance(movie, (list, tuple))
+    pairs = list(zip(movie, responses, strict=True)) if several else [(movie, responses)]
+    uses = [None] * len(pairs) if split is None else list(split)
+    if len(uses) != len(pairs) or not set(uses) <= {None, "train", "test"}:
+        raise UserError(
+            f"split: {split!r} for {len(pairs)} clips of a movie: give 'train' or 'test' per clip"
+        )
+    clips, names = [], None
+    for number, ((frames, measured), use) in enumerate(zip(pairs, uses, strict=True)):
+        inside = f"[{number}]" if several else ""
+        values = as_numbers(frames, f"images{inside}").values
+        if values.ndim not in (3, 4):
+            raise UserError(
+                f"images{inside}: have shape {values.shape}, expected (frame, y, x) or with channels"
             )
-            for name in images
-        },
-        "arrays",
-    )
+        kept = values if values.dtype == np.uint8 else to_float32(values)
+        found, names = bin_responses(measured, responses_layout, f"responses{inside}")
+        clips.append(
+            Clip(kept if kept.ndim == 4 else kept[:, None], found, None if use is None else use == "test")
+        )
+    timing = Timing(float(rate), 1, int(lags), 0, max(int(BLOCK_SECONDS * rate), 2 * int(lags)))
+    attributes = {"name": "arrays", "kind": "recorded", "source": "arrays in memory", "citation": ""}
+    attributes |= {"normalize": normalize, "noise_free_test": 0, "repeat_averages": 0, "reading": ""}
+    dataset = movie_to_contract(clips, timing, attributes, SPLIT | {"seed": seed}, "images")
+    neurons = unique_names(names, "responses")
+    return dataset if neurons is None else dataset.assign_coords(neuron_id=("neuron", neurons))
 
 
 def _session(
+    layouts: tuple[Sequence[str] | None, Sequence[str] | None],
+    normalize: str,
+    seed: int,
     name: str,
     inside: str,
     images: Any,
     responses: Any,
-    layouts: tuple[Sequence[str] | None, Sequence[str] | None],
     split: Any,
-    normalize: str,
-    seed: int,
 ) -> xr.Dataset:
     """One recording; messages add ``inside`` to the names of arguments."""
     found = pair(
@@ -364,9 +423,3 @@ def _on_core(models: Config, names: Sequence[str], mode: str) -> Config:
 
 def _without_source(definition: Config) -> Config:
     return {key: value for key, value in definition.items() if key != "core_from"}
-
-
-def _core_of(fitted: FittedModel) -> TransferredCore:
-    """The core of a fitted network, of its first seed."""
-    fit = fitted.seed_fits[0]
-    return TransferredCore.of_setting(fit.content, fit.seed, most_frequent(fit.selected), fitted.dataset)

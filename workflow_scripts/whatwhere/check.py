@@ -1,9 +1,7 @@
 """Validates a configuration and its data in seconds: whatwhere check config/mine.yaml ..."""
 
 import itertools
-import logging
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from whatwhere.dataset import repeat_mean
 from whatwhere.description import overview
 from whatwhere.errors import UserError
 from whatwhere.files import atomic
+from whatwhere.logs import report
 from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings import load
 from whatwhere.recordings.fetch import is_url
@@ -99,17 +98,6 @@ def _check_fits(dataset: xr.Dataset, name: str, config: Config, sources: Sources
                 check_size(config, model, smallest, len(subset.neurons), sources)
 
 
-def report(lines: Callable[[], list[str]]) -> int:
-    """Prints the lines that a function returns; exit code 1 after one line if it refuses."""
-    logging.basicConfig(level=logging.WARNING, format="warning: %(message)s", stream=sys.stdout)
-    try:
-        print("\n".join(lines()))
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 def main(paths: Sequence[str]) -> int:
-    """Prints what :func:`check` returns, as :func:`report` does."""
+    """Prints what :func:`check` returns."""
     return report(lambda: check(paths))

@@ -25,12 +25,13 @@ class Comparison:
     Attributes
     ----------
     table
-        One row per candidate, the best on validation images first, and the ensemble last; the index is
-        ``model``. ``validation_fve``: fraction of the variance of validation responses that the candidate
-        explains, pooled over neurons; noise is part of the variance. ``validation_correlation``: mean over
-        neurons. ``weight``: mean weight in the ensemble. On the test images, ``correlation``: mean over
-        neurons; ``feve_pooled`` and ``cc_norm_pooled``: fraction of the explainable variance explained, and
-        correlation divided by its ceiling, pooled over neurons, NaN without repeated images;
+        One row per candidate, the highest ``validation_correlation`` first, and the ensemble last; the index
+        is ``model``. ``validation_correlation``: with the validation responses, mean over neurons.
+        ``validation_fve``: fraction of the variance of these responses that the candidate explains, mean over
+        neurons; noise is part of the variance. ``weight``: mean weight in the ensemble. On the test images,
+        ``correlation``: mean over neurons; ``feve_pooled`` and ``cc_norm_pooled``: fraction of the
+        explainable variance explained, and correlation divided by its ceiling, pooled over neurons, NaN
+        without repeated images;
         ``correlation_se`` and ``feve_pooled_se``: standard errors over images and neurons. An ensemble has no
         validation scores, because its weights are fitted to the validation responses.
     models
@@ -48,7 +49,7 @@ class Comparison:
 
     @property
     def best(self) -> FittedModel:
-        """The candidate that explains most variance of the validation responses."""
+        """The candidate whose predictions correlate best with the validation responses."""
         return next(iter(self.models.values()))
 
     def __str__(self) -> str:
@@ -70,7 +71,7 @@ def compare_fits(fits: NamedFits, names: Iterable[str]) -> Comparison:
     """
     fitted, left_out = fits.fit_possible(names)
     mixed, ranking = fits.ensemble(ENSEMBLE, fitted)
-    ranking = ranking.set_index("member").rename_axis("model")
+    ranking = ranking.rename_axis("model")
     rows: dict[str, dict[str, float]] = {}
     models: dict[str, FittedModel] = {}
     for name, found in [*((name, fits.fit(name)) for name in ranking.index), (ENSEMBLE, mixed)]:

@@ -7,7 +7,6 @@ against committed timings.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,8 +20,8 @@ from whatwhere.config.files import Config
 from whatwhere.config.kinds import kind_of
 from whatwhere.config.load import load
 from whatwhere.config.traits import traits_of
-from whatwhere.dataset import TRAIN, VALIDATION, open_dataset
-from whatwhere.errors import UserError
+from whatwhere.dataset import TRAIN, VALIDATION, is_movie, open_dataset
+from whatwhere.logs import report
 from whatwhere.models.spec import ModelSpec, Schedule, settings
 from whatwhere.subset import n_validation
 
@@ -89,9 +88,10 @@ class Size:
     def of(cls, dataset: xr.Dataset) -> Size:
         """Size of a recording that was loaded, with the splits of its first fold."""
         n_train, n_held = (int((dataset["split"].values[0] == code).sum()) for code in (TRAIN, VALIDATION))
-        shape = (dataset.sizes["channel"], dataset.sizes["y"], dataset.sizes["x"])
+        lags = int(dataset.attrs.get("lags", 1))
+        shape = (lags * dataset.sizes["channel"], dataset.sizes["y"], dataset.sizes["x"])
         fraction, maximum = (dataset.attrs[name] for name in ("validation_fraction", "validation_max"))
-        n_stored = dataset.sizes["image"] * math.prod(shape) + dataset["responses"].size
+        n_stored = dataset["frames" if is_movie(dataset) else "images"].size + dataset["responses"].size
         return cls(
             dataset.sizes["neuron"], n_train, n_held, shape, float(fraction), int(maximum), 4e-6 * n_stored
         )
@@ -202,8 +202,13 @@ def seconds_of_closed_form(spec: ModelSpec, size: Size, patch: int | None) -> fl
             n_kernels = sum(one["n_kernels"] for one in spec.settings)
             return INFERENCE * n_kernels * len(model["smoothness"]) * len(model["extent"])
         case "factorized_ridge":
-            # Four alternations for a new pair of mask and features, and two for each pair before it.
-            rounds = sum(one["rank"] * (one["rank"] + 3) for one in spec.settings)
+            # Four alternations for a new pair of mask and features, and two for each pair before it. Every
+            # combination of penalties is fitted once, up to its largest rank.
+            rank_of: dict[tuple[float, ...], float] = {}
+            for one in spec.settings:
+                strengths = (one["mask_l2"], one["feature_l2"])
+                rank_of[strengths] = max(one["rank"], rank_of.get(strengths, 0))
+            rounds = sum(rank * (rank + 3) for rank in rank_of.values())
             return (2 * rounds * n_neurons * n_features**2 + n_features**2 * size.n_images) / PRODUCTS
         case _:
             return (10 * decomposition + n_settings * n_neurons * smaller * larger) / PRODUCTS
@@ -299,17 +304,22 @@ def summary(table: pd.DataFrame) -> str:
     return line + (f"; unknown until they are loaded: {', '.join(unknown)}" if unknown else "")
 
 
-def main(paths: Sequence[str]) -> int:
-    """Prints what configurations run; exit code 1 after one line if they are refused."""
-    try:
-        config = load(paths).config
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    planned, of_conditions, of = plan.fits(config), plan.conditions(config), sizes(config)
-    print(f"run {config['run']}: {summary(cost(config, of))}\n")
+def listing(paths: Sequence[str]) -> list[str]:
+    """Lines that say what configurations run: conditions with their minutes, and files."""
+    config = load(paths).config
+    of = sizes(config)
     minutes = (condition_costs(config, of).seconds / 60).map("{:.1f}".format, na_action="ignore").fillna("")
     columns = ["experiment", "dataset", "model", "rule", "condition", "localizer", "last", "minutes"]
-    print(of_conditions.assign(minutes=minutes)[columns].to_string(index=False))
-    print("\n" + "\n".join(plan.results(planned)))
-    return 0
+    table = plan.conditions(config).assign(minutes=minutes)[columns].to_string(index=False)
+    return [
+        f"run {config['run']}: {summary(cost(config, of))}",
+        "",
+        table,
+        "",
+        *plan.results(plan.fits(config)),
+    ]
+
+
+def main(paths: Sequence[str]) -> int:
+    """Prints what :func:`listing` returns."""
+    return report(lambda: listing(paths))

@@ -7,8 +7,8 @@ tuples of penalties and ranks.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
 
 from whatwhere.config.files import Config
 
@@ -45,81 +45,61 @@ class FeatureBank:
 
 
 @dataclass(frozen=True)
-class Ridge(Definition):
-    """Ridge regression on features, in closed form.
+class ClosedForm(Definition):
+    """A model on fixed features in closed form, whose penalties and ranks validation selects.
 
     Attributes
     ----------
     feature_bank
         The features.
-    ridge_l2
-        Penalties on squared weights.
     """
 
     feature_bank: FeatureBank = FeatureBank()
+
+    _like: ClassVar[Config]
+    """Model that the object is like, and other keys that are not hyper-parameters."""
+
+    def definition(self) -> Config:
+        """Returns the model of the configuration with these values."""
+        grid = {field.name: list(getattr(self, field.name)) for field in fields(self)[1:]}
+        return self._like | {"feature_bank": self.feature_bank.mapping(), "grid": [grid]}
+
+
+@dataclass(frozen=True)
+class Ridge(ClosedForm):
+    """Ridge regression on features; ``ridge_l2`` are penalties on squared weights."""
+
     ridge_l2: tuple[float, ...] = (1e2, 3e2, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6)
 
-    def definition(self) -> Config:
-        """Returns ``ridge_bank`` with these values."""
-        return {
-            "like": "ridge_bank",
-            "feature_bank": self.feature_bank.mapping(),
-            "grid": [{"ridge_l2": list(self.ridge_l2)}],
-        }
+    _like: ClassVar[Config] = {"like": "ridge_bank"}
 
 
 @dataclass(frozen=True)
-class Lasso(Definition):
-    """Lasso regression on features.
+class Lasso(ClosedForm):
+    """Lasso regression on features; ``lasso_l1`` are penalties on absolute weights."""
 
-    Attributes
-    ----------
-    feature_bank
-        The features.
-    lasso_l1
-        Penalties on absolute weights.
-    """
-
-    feature_bank: FeatureBank = FeatureBank()
     lasso_l1: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 
-    def definition(self) -> Config:
-        """Returns ``ridge_bank`` with these values and the family ``lasso``."""
-        return {
-            "like": "ridge_bank",
-            "family": "lasso",
-            "feature_bank": self.feature_bank.mapping(),
-            "grid": [{"lasso_l1": list(self.lasso_l1)}],
-        }
+    _like: ClassVar[Config] = {"like": "ridge_bank", "family": "lasso"}
 
 
 @dataclass(frozen=True)
-class FactorizedRidge(Definition):
-    """Masks times feature weights on fixed features, in closed form.
+class FactorizedRidge(ClosedForm):
+    """Masks times feature weights on fixed features.
 
     Attributes
     ----------
-    feature_bank
-        The features.
     rank
         Numbers of masks per neuron, each with feature weights.
     mask_l2, feature_l2
         Penalties on masks and on feature weights.
     """
 
-    feature_bank: FeatureBank = FeatureBank()
     rank: tuple[int, ...] = (1, 2, 3, 4, 5)
     mask_l2: tuple[float, ...] = (1, 3, 10)
     feature_l2: tuple[float, ...] = (0.3, 1, 3)
 
-    def definition(self) -> Config:
-        """Returns ``factorized_ridge`` with these values."""
-        grid = {"rank": self.rank, "mask_l2": self.mask_l2, "feature_l2": self.feature_l2}
-        return {
-            "like": "factorized_ridge",
-            "feature_bank": self.feature_bank.mapping(),
-            "grid": [{name: list(values) for name, values in grid.items()}],
-        }
+    _like: ClassVar[Config] = {"like": "factorized_ridge"}
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from whatwhere.check import check, report
+from whatwhere.check import check
 from whatwhere.dataset import SPLITS
 from whatwhere.errors import UserError
+from whatwhere.logs import report
 from whatwhere.recordings.array_files import NamedArray, open_arrays, read_any_array, split_location
 from whatwhere.recordings.images import list_pictures
 from whatwhere.recordings.labels import as_labels, split_names

@@ -1,9 +1,10 @@
-"""Logging of one job: all records to a file, warnings and errors also to the terminal."""
+"""Logging of one job to a file and to the terminal, and the lines of a command."""
 
 import contextlib
+import inspect
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +57,31 @@ def logged(path: str | Path) -> Iterator[None]:
     finally:
         logging.shutdown()
     sys.exit(1)
+
+
+def report(lines: Callable[[], list[str]]) -> int:
+    """Prints the lines that a function returns; exit code 1 after one line if it refuses."""
+    logging.basicConfig(level=logging.WARNING, format="warning: %(message)s", stream=sys.stdout)
+    try:
+        print("\n".join(lines()))
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def named(function: Callable[..., Any], job: Any) -> dict[str, Any]:
+    """Arguments of ``function`` among the outputs, params, inputs and wildcards of a job of Snakemake.
+
+    Of equal names the first of these counts. ``threads`` and ``log`` are known, too.
+    """
+    known = {"threads": job.threads, "log": job.log[0]}
+    for part in (job.wildcards, job.input, job.params, job.output):
+        known |= dict(part.items())
+    return {name: known[name] for name in inspect.signature(function).parameters}
+
+
+def run_job(main: Callable[..., None], job: Any) -> None:
+    """Calls ``main`` of a script with its :func:`named` arguments, and logs to the file of the job."""
+    with logged(job.log[0]):
+        main(**named(main, job))

@@ -13,7 +13,7 @@ from whatwhere.config.files import Config, read
 from whatwhere.config.load import MODELS
 from whatwhere.config.model_checks import check_size
 from whatwhere.config.traits import traits_of
-from whatwhere.cost import Size, seconds_of_fits
+from whatwhere.cost import Size, duration, seconds_of_fits
 from whatwhere.errors import UserError
 from whatwhere.evaluation.scores import evaluate
 from whatwhere.fit_data import Condition
@@ -94,9 +94,10 @@ class NamedFits:
         self.lent = lent
         self.device = device
         size = Size.of(condition.dataset)
-        self.screen = Screen(
-            {name: seconds_of_fits(models[name], size, 1, None) for name in in_order(models, names)}, verbose
-        )
+        self.seconds = {
+            name: seconds_of_fits(models[name], size, 1, None) for name in in_order(models, names)
+        }
+        self.screen = Screen(self.seconds, verbose)
         self._fits: dict[str, ModelFits] = {}
 
     def fit(self, name: str) -> ModelFits:
@@ -126,6 +127,18 @@ class NamedFits:
                     self._fits[name] = fit_baseline(name, self.condition, definition, cores)
         return self._fits[name]
 
+    def without_slow(self, names: Iterable[str], long: float) -> list[str]:
+        """Names but that of a model with an estimate above ``long`` seconds and above all others together."""
+        kept = list(names)
+        slowest = max(kept, key=self.seconds.__getitem__)
+        others = sum(self.seconds[name] for name in kept if name != slowest)
+        if self.seconds[slowest] > max(long, others):
+            kept.remove(slowest)
+            estimates = f"about {duration(self.seconds[slowest])}, the others {duration(others)}"
+            self.screen.end(f"{slowest} is left out, because it takes {estimates}: model='{slowest}' fits it")
+            del self.seconds[slowest]
+        return kept
+
     def fit_possible(self, names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
         """Fits models, and names those that are fitted and, with the reason, those that cannot be fitted.
 
@@ -148,10 +161,10 @@ class NamedFits:
         return fitted, left_out
 
     def ensemble(self, name: str, members: Iterable[str]) -> tuple[ModelFits, pd.DataFrame]:
-        """Fits of an ensemble of models, and the models ranked by validation, the best first."""
+        """Fits of an ensemble, and the rows of its members by name, the best validation correlation first."""
         fits = [self.fit(member) for member in members]
-        definition = {"family": "ensemble", "grid": [{}]}
-        return fit_ensemble(name, self.condition, definition, fits)
+        found, ranking = fit_ensemble(name, self.condition, {"family": "ensemble", "grid": [{}]}, fits)
+        return found, ranking.set_index("member").sort_values("validation_correlation", ascending=False)
 
     def selected(self, found: ModelFits) -> SeedFit:
         """The fit that validation selects for all neurons."""

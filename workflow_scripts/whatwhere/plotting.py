@@ -1,7 +1,7 @@
 """Palette, sizes, curves, intervals, legends and saving of all figures."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from matplotlib.rcsetup import cycler
 
 from whatwhere.conditions import last_listed_condition
 from whatwhere.files import atomic
+from whatwhere.logs import logged, named
 
 COLUMN = 3.4
 PAGE = 7.0
@@ -35,60 +36,11 @@ _CHARACTERS, _LINE = 22, 0.12
 """Of remarks: characters per inch of width, and height of a line in inches."""
 
 
-_INK = ".15"
-_PAPER = 0.8
-"""Size of lines and markers relative to a notebook's."""
-_TEXT, _SMALL_TEXT = 12 * _PAPER * 0.9, 11 * _PAPER * 0.9
-"""Sizes in points."""
-_THEME: dict[Any, Any] = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "axes.labelsize": _TEXT,
-    "axes.linewidth": 1,
-    "axes.prop_cycle": cycler(color=PALETTE),
-    "axes.titlesize": _TEXT,
-    "font.sans-serif": ["Arial", "DejaVu Sans", "Liberation Sans", "Bitstream Vera Sans", "sans-serif"],
-    "font.size": _TEXT,
-    "grid.color": ".8",
-    "legend.fontsize": _SMALL_TEXT,
-    "legend.title_fontsize": _TEXT,
-    "lines.linewidth": 1.5 * _PAPER,
-    "lines.markersize": 6 * _PAPER,
-    "lines.solid_capstyle": "round",
-    "patch.edgecolor": "w",
-    "patch.force_edgecolor": True,
-    "patch.linewidth": 0.8,
-    "text.color": _INK,
-    **{
-        f"{axis}.{key}": value
-        for axis in ("xtick", "ytick")
-        for key, value in {
-            "color": _INK,
-            "labelsize": _SMALL_TEXT,
-            "major.size": 6 * _PAPER,
-            "major.width": 1,
-            "minor.size": 4 * _PAPER,
-            "minor.width": 0.8,
-        }.items()
-    },
-}
-"""Style "ticks" for context "paper" of seaborn, which takes a second to import, with smaller text."""
-
-
 def use_style() -> None:
     """Sets fonts, lines and colors of all figures; equal figures become equal files."""
     mpl.use("Agg")
-    mpl.rcParams.update(_THEME)
-    mpl.rcParams |= {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "whatwhere",
-        "figure.constrained_layout.use": True,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "legend.frameon": False,
-        "image.interpolation": "nearest",
-    }
+    plt.style.use(Path(__file__).with_suffix(".mplstyle"))
+    plt.rcParams["axes.prop_cycle"] = cycler(color=PALETTE)
 
 
 def show_field(ax: Axes, field: np.ndarray, limit: float | None = None) -> None:
@@ -260,15 +212,17 @@ def interval_plot(rows: pd.DataFrame, names: list[str], xlabel: str, lines: Iter
     draw_intervals(ax, rows, places, lines)
     ax.set_yticks(places, labels, fontsize=7)
     ax.tick_params(axis="y", length=0)
-    ax.set(xlabel=xlabel, ylim=(heights.sum() + 0.05, -0.05))
+    # A browser may draw the label wider, in another font.
+    ax.set(xlabel=textwrap.fill(xlabel, 54), ylim=(heights.sum() + 0.05, -0.05))
     return figure
 
 
-def panel_letter(ax: Axes, letter: str) -> None:
-    """Names a panel in its upper left corner."""
+def panel_letters(*axes: Axes, first: str = "a") -> None:
+    """Names panels by letters in their upper left corners, in their order."""
     place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
     style: dict[str, Any] = {"ha": "right", "va": "bottom", "fontweight": "bold", "fontsize": 10}
-    ax.annotate(letter, (0, 1), (-4, 6), **place, **style)
+    for code, ax in enumerate(axes, ord(first)):
+        ax.annotate(chr(code), (0, 1), (-4, 6), **place, **style)
 
 
 def remark(fits: pd.DataFrame) -> str:
@@ -316,13 +270,18 @@ def clipped(fits: pd.DataFrame) -> str:
     return f"FEVE below 0 is drawn at 0: {', '.join(names)}." if names else ""
 
 
-def save(figure: Figure, svg: str | Path, png: str | Path, *notes: str) -> None:
-    """Writes a figure as SVG and PNG (200 dpi), with notes such as :func:`remark` below it, and closes it."""
+def noted(figure: Figure, *notes: str) -> Figure:
+    """Writes notes, such as :func:`remark`, below the panels of a figure, and returns the figure."""
     width = int(_CHARACTERS * figure.get_figwidth())
     lines = [line for note in notes for line in textwrap.wrap(note, width)]
     if lines:
         figure.set_figheight(figure.get_figheight() + _LINE * len(lines))
         figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=6, color=REFERENCE)
+    return figure
+
+
+def save(figure: Figure, svg: str | Path, png: str | Path) -> None:
+    """Writes a figure as SVG and PNG (200 dpi), and closes it."""
     # Legends outside the axes move with them: the layout needs a first pass to know their room.
     figure.canvas.draw()
     with atomic(svg) as path:
@@ -330,3 +289,10 @@ def save(figure: Figure, svg: str | Path, png: str | Path, *notes: str) -> None:
     with atomic(png) as path:
         figure.savefig(path, dpi=200, metadata={"Software": None})
     plt.close(figure)
+
+
+def draw_job(draw: Callable[..., Figure], job: Any) -> None:
+    """Saves the figure of ``draw``, the ``main`` of a script, with its arguments in a job of Snakemake."""
+    with logged(job.log[0]):
+        use_style()
+        save(draw(**named(draw, job)), job.output.svg, job.output.png)

@@ -162,56 +162,44 @@ def _published(
 
 
 def _shared_features(scores: pd.DataFrame, reference: pd.DataFrame) -> Iterator[Row]:
-    """A factorized model fitted to many neurons minus the model fitted to few, on the few, seed by seed.
-
-    Populations that are predicted worse than by their mean count as 0, as in the paper's curves.
-    """
+    """A factorized model fitted to many neurons minus the model fitted to few, on the few, seed by seed."""
     network = scores[scores.family.isin(families_that("factorized"))]
-    for (*values, model), rows in network.groupby([*_DATA, "n_images", "model"], sort=False):
-        names: Row = dict(zip([*_DATA, "n_images"], values, strict=True))
+    for _, rows in network.groupby([*_DATA, "n_images", "model"], sort=False):
         few, many = rows["n_neurons"].min(), rows["n_neurons"].max()
         small, large = (rows[rows["n_neurons"] == size] for size in (few, many))
-        alone, jointly = paired_curves(small, large, "value")
-        differences = (jointly - alone).to_numpy().ravel()
-        if few < many and len(differences):
-            sizes = ((model, size, names["n_images"]) for size in (many, few))
-            yield {
-                "comparison": f"{model}: {many} neurons fitted jointly minus {few}",
-                "model": model,
-                "against": _neurons(few),
-                **names,
-                "n_neurons": many,
-                **_estimate(*interval(differences), len(differences)),
-                "first": jointly.to_numpy().mean(),
-                "second": alone.to_numpy().mean(),
-                "first_all": over_seeds(large[large["seed"].isin(jointly)], ["value"], ["n_images"], 0)[
-                    "value"
-                ][0],
-                **_published(reference, rows, *sizes),
-                **_origin(rows),
-            }
+        for row in _jointly(small, large, f"{few}", _neurons(few)) if few < many else []:
+            sizes = ((row["model"], size, row["n_images"]) for size in (many, few))
+            yield row | _published(reference, rows, *sizes) | _origin(rows)
 
 
 def _shared_filters(scores: pd.DataFrame) -> Iterator[Row]:
     """A filter that neurons share minus a ridge filter for each of the same neurons, seed by seed."""
-    for values, rows in scores.groupby(["experiment", *_CONDITION], sort=False):
-        names: Row = dict(zip(_CONDITION, values[1:], strict=True))
+    for _, rows in scores.groupby(["experiment", *_CONDITION], sort=False):
         shared = rows[rows.family.isin(families_that("shares_filter"))]
-        alone, jointly = paired_curves(rows[rows.family == "ridge"], shared, "value")
-        differences = (jointly - alone).to_numpy().ravel()
-        if len(differences):
-            model = shared["model"].iloc[0]
-            yield {
-                "comparison": f"{model}: {names['n_neurons']} neurons fitted jointly minus {ONE_BY_ONE}",
-                "model": model,
-                "against": ONE_BY_ONE,
-                **names,
-                **_estimate(*interval(differences), len(differences)),
-                "first": jointly.to_numpy().mean(),
-                "second": alone.to_numpy().mean(),
-                "first_all": jointly.to_numpy().mean(),
-                **_origin(rows),
-            }
+        for row in _jointly(rows[rows.family == "ridge"], shared, ONE_BY_ONE, ONE_BY_ONE):
+            yield row | _origin(rows)
+
+
+def _jointly(alone: pd.DataFrame, jointly: pd.DataFrame, minus: str, against: str) -> Iterator[Row]:
+    """Scores of a model fitted to neurons jointly minus scores ``alone``, on equal neurons and seeds, if any.
+
+    Populations that are predicted worse than by their mean count as 0, as in the paper's curves.
+    """
+    second, first = paired_curves(alone, jointly, "value")
+    differences = (first - second).to_numpy().ravel()
+    if len(differences):
+        everyone = over_seeds(jointly[jointly["seed"].isin(first)], ["value"], ["n_images"], 0)
+        keys = ["model", *_CONDITION]
+        names: Row = dict(zip(keys, jointly[keys].iloc[0], strict=True))
+        yield {
+            "comparison": f"{names['model']}: {names['n_neurons']} neurons fitted jointly minus {minus}",
+            "against": against,
+            **names,
+            **_estimate(*interval(differences), len(differences)),
+            "first": first.to_numpy().mean(),
+            "second": second.to_numpy().mean(),
+            "first_all": everyone["value"][0],
+        }
 
 
 def _beside(

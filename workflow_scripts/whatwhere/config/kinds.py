@@ -44,6 +44,9 @@ class Kind:
 
 
 _ARRAYS = ("images", "responses", "image_of_presentation", "splits_from", "groups_from")
+_CLIPS = tuple(
+    f"clips.{one}" for one in ("frames", "responses", "spike_times", "frame_times", "repeat_starts")
+)
 
 KINDS: dict[str, Kind] = {
     "simulated_dog": Kind("simulations.difference_of_gaussians", known_fields=True),
@@ -54,6 +57,7 @@ KINDS: dict[str, Kind] = {
     "antolik2016": Kind("recordings.antolik2016", downloaded=True),
     "arrays": Kind("recordings.arrays", (*_ARRAYS, "covariates", "test_set")),
     "images": Kind("recordings.images", _ARRAYS, tables=True),
+    "movie": Kind("recordings.movies", _CLIPS),
     "nwb": Kind("recordings.nwb", ("path",)),
     "sensorium": Kind("recordings.sensorium", ("path",)),
     "lurz2020": Kind("recordings.sensorium", ("path",)),

@@ -43,16 +43,15 @@ def mistakes_on(definition: Config, movie: bool) -> Mistakes:
     """Mistakes of a model on a movie, or on still images."""
     cores, bank = definition.get("cores", []), definition.get("feature_bank", {})
     if not movie:
-        for key in ("temporal_basis", "window"):
-            if key in definition:
-                yield (key,), "is for movies: leave it out for still images"
+        if "temporal_basis" in definition:
+            yield ("temporal_basis",), "is for movies: leave it out for still images"
         if "motion" in bank:
             yield ("feature_bank", "motion"), "is for movies: leave it out for still images"
         for index, core in enumerate(cores):
             if "temporal_rank" in core:
                 yield ("cores", index, "temporal_rank"), "is for movies: leave it out for still images"
         for index, block in enumerate(definition["grid"]):
-            for key in {"temporal_l2", "temporal_smoothness"} & set(block):
+            for key in {"temporal_l2", "temporal_smoothness", "window"} & set(block):
                 yield ("grid", index, key), "is for movies: leave it out for still images"
         return
     traits = traits_of(definition)
@@ -81,7 +80,7 @@ def _mistakes_of_size(definition: Config, image: int, n_neurons: int) -> Mistake
     for index, core in enumerate(definition.get("cores", [])):
         size = image
         for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
-            if kernel > size:
+            if kernel > size and padding == "valid":
                 message = f"a kernel of {kernel} px does not fit into {size} px (images of {image} px)"
                 yield ("cores", index, "kernels"), message
             size -= (kernel - 1) * (padding == "valid")

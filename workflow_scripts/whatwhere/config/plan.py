@@ -132,7 +132,7 @@ def results(planned: pd.DataFrame) -> list[str]:
     }
     figures = [
         *drawn,
-        *(f"recording_{name}" for name in recorded),
+        *(f"recording/{name}" for name in recorded),
         *(["scaling"] if planned.scaling.any() else []),
         *(f"barcodes/{path}" for path in barcodes),
         *(f"most_exciting/{path}" for path in barcodes),

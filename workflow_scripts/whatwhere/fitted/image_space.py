@@ -13,9 +13,10 @@ from whatwhere.errors import UserError
 from whatwhere.recordings.arrays import Layout
 from whatwhere.recordings.in_memory import as_numbers
 from whatwhere.recordings.layouts import IMAGE_AXES, arrange, stated_axes
+from whatwhere.recordings.movie_contract import Timing
 from whatwhere.recordings.preprocess import PREPARATION, preprocess
 from whatwhere.recordings.recording import to_float32
-from whatwhere.windows import Images
+from whatwhere.windows import Images, Windows
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ class ImageSpace:
         Mean of the training images over all pixels.
     norm
         Median L2 norm of the standardized training images.
+    timing
+        Time of a movie, None for still images. Its channels are lags times channels of a frame.
     """
 
     shape: tuple[int, int, int]
@@ -51,14 +54,18 @@ class ImageSpace:
     high: np.ndarray
     mean: float
     norm: float
+    timing: Timing | None = None
 
     @classmethod
     def of(cls, images: Images, standardized: Images, attributes: dict[str, Any]) -> ImageSpace:
-        """Describes training images (image, channel, y, x) or windows, raw and standardized, of a dataset.
+        """Describes training images (image, channel, y, x), raw and standardized, of a dataset.
 
         ``attributes`` are the attributes of the dataset.
         """
         stored = attributes.get(PREPARATION)
+        timing = None
+        if isinstance(images, Windows):
+            timing = Timing.of(attributes)
         _, channel, height, width = images.shape
         if isinstance(images, np.ndarray):
             norms = np.linalg.norm(standardized.reshape(len(images), -1), axis=1)
@@ -76,11 +83,10 @@ class ImageSpace:
             high=limits[1],
             mean=float(mean),
             norm=float(np.median(norms)),
+            timing=timing,
         )
 
-    def prepare(
-        self, images: Any, layout: Layout, *, preprocessed: bool
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+    def prepare(self, images: Any, layout: Layout, *, preprocessed: bool) -> tuple[Images, np.ndarray | None]:
         """Brings images into the form in which the model was fitted.
 
         Parameters
@@ -95,7 +101,8 @@ class ImageSpace:
 
         Returns
         -------
-        Images (image, channel, y, x) float32, and their names (image,), None if they have none.
+        Images (image, channel, y, x) float32, and their names (image,), None if they have none. For a movie,
+        windows of its bins, and the times at which bins begin, s.
 
         Raises
         ------
@@ -124,9 +131,10 @@ class ImageSpace:
             shaped = preprocess(shaped, self.preparation, "predict")
         elif isinstance(shaped, list):
             raise UserError("images: differ in size, and this model takes them as they are: give one array")
-        if shaped.shape[1:] != self.shape:
+        expected = (self.shape[0] // (self.timing.lags if self.timing else 1), *self.shape[1:])
+        if shaped.shape[1:] != expected:
             raise UserError(
-                f"images: have shape {shaped.shape[1:]} (channel, y, x), expected {self.shape}"
+                f"images: have shape {shaped.shape[1:]} (channel, y, x), expected {expected}"
                 + ("" if preprocessed or self.preparation is None else " after color, crop and size")
             )
         shaped = to_float32(shaped)
@@ -144,10 +152,13 @@ class ImageSpace:
                 low,
                 high,
             )
+        if self.timing is not None:
+            bins, last = self.timing.windows(len(shaped), "images")
+            return Windows.of(shaped, last, self.timing.lags), bins * self.timing.seconds_per_bin
         return shaped, names
 
     def _channels_first(self, images: np.ndarray) -> np.ndarray:
-        channels = {1, 3, self.shape[0]}
+        channels = {1, 3, self.shape[0] // (self.timing.lags if self.timing else 1)}
         if images.ndim == 3 and images.shape[-1] not in channels:
             return images[:, None]
         if images.ndim == 4 and images.shape[1] in channels:

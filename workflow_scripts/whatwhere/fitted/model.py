@@ -28,6 +28,7 @@ from whatwhere.models.spec import Setting
 from whatwhere.population import population_scores
 from whatwhere.recordings.arrays import Layout
 from whatwhere.recordings.in_memory import measured_responses
+from whatwhere.recordings.movie_contract import Timing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -122,7 +123,8 @@ class FittedModel:
 
         Returns
         -------
-        (image, neuron), float32, with the names of neurons, and of images that have names.
+        (image, neuron), float32, with the names of neurons, and of images that have names. For a movie,
+        (time, neuron), with the times at which bins begin, s; bins without a whole window are left out.
 
         Raises
         ------
@@ -130,16 +132,19 @@ class FittedModel:
             If the images cannot be made into images of the model.
         """
         shown, names = self.image_space.prepare(images, images_layout, preprocessed=preprocessed)
-        dims = ("image", "neuron")
-        return self._labelled("response", dims, self.arrays.predict(shown), **_named(names))
+        along = self._along
+        coordinates = {} if names is None else {along: names}
+        return self._labelled("response", (along, "neuron"), self.arrays.predict(shown), **coordinates)
 
     def features(
         self, images: Any, *, images_layout: Layout = None, preprocessed: bool = False
     ) -> xr.DataArray:
         """Feature maps (image, channel, y, x); parameters and errors as for :meth:`predict`."""
         shown, names = self.image_space.prepare(images, images_layout, preprocessed=preprocessed)
-        dims = ("image", "channel", "y", "x")
-        return xr.DataArray(self.arrays.features(shown), _named(names), dims, name="features")
+        along = self._along
+        coordinates = {} if names is None else {along: names}
+        dims = (along, "channel", "y", "x")
+        return xr.DataArray(self.arrays.features(shown), coordinates, dims, name="features")
 
     def score(
         self,
@@ -173,6 +178,11 @@ class FittedModel:
         table = pd.DataFrame(scores(self.arrays.predict(shown), measured, noise_free=False))
         table.insert(0, "neuron", self.neuron_ids)
         return table
+
+    @property
+    def _along(self) -> str:
+        """Name of the axis of predictions: images, or time of a movie in s."""
+        return "image" if self.image_space.timing is None else "time"
 
     @property
     def masks(self) -> xr.DataArray | None:
@@ -316,7 +326,8 @@ class FittedModel:
             },
             "split": _tensor(self.split),
             "image_space": dataclasses.asdict(space)
-            | {"low": _tensor(space.low), "high": _tensor(space.high)},
+            | {"low": _tensor(space.low), "high": _tensor(space.high)}
+            | {"timing": space.timing and space.timing.attributes()},
             "seed_fits": [
                 {"seed": one.seed, "content": one.content, "selected": _tensor(one.selected)}
                 for one in self.seed_fits
@@ -348,6 +359,8 @@ class FittedModel:
             )
         space, scores = content["image_space"], {n: one.numpy() for n, one in content["scores"].items()}
         limits = {limit: space[limit].numpy() for limit in ("low", "high")}
+        if space.get("timing"):
+            limits["timing"] = Timing.of(space["timing"])
         return cls(
             dataset=content["dataset"],
             neurons=content["neurons"].numpy(),
@@ -385,11 +398,6 @@ def named_scores(columns: Mapping[str, np.ndarray], neuron_ids: list[Any]) -> pd
     table = pd.DataFrame(columns)
     table.insert(1, "neuron", neuron_ids * (len(table) // len(neuron_ids)))
     return table
-
-
-def _named(images: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Coordinates of images, if they have names."""
-    return {} if images is None else {"image": images}
 
 
 def _tensor(values: np.ndarray | pd.Series) -> torch.Tensor:

@@ -264,7 +264,7 @@ class ConvCore(nn.Module):
     ``n_times`` is the number of lags, or functions of time, among the channels; 1 for still images.
     """
 
-    def __init__(self, image_shape: ImageShape, config: dict[str, Any], n_times: int) -> None:
+    def __init__(self, image_shape: ImageShape, config: dict[str, Any], n_times: int = 1) -> None:
         super().__init__()
         self.config = config
         self.n_times = n_times

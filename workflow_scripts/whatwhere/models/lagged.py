@@ -16,6 +16,7 @@ from whatwhere import missing
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
 from whatwhere.models.factorized_ridge import grid_laplacian, sum_parameters
+from whatwhere.models.spec import Setting
 from whatwhere.sta import separate, space_time_average
 from whatwhere.windows import Windows
 
@@ -120,7 +121,7 @@ def _fill(gram: Tensor, frames: Tensor, last: Tensor, step: int) -> None:
                 added = frames[starts - first].T @ frames[starts - second]
                 removed = frames[stops - first + step].T @ frames[stops - second + step]
                 gram[first, :, second] = gram[first - step, :, second - step] + added - removed
-            gram[second, :, first] = gram[first, :, second].T
+            gram[second, :, first] = gram[first, :, second].T.clone()
 
 
 def places_of(data: FitData, window: int | None) -> list[tuple[Place, np.ndarray]]:
@@ -162,34 +163,45 @@ def moments_of(data: FitData, window: int | None) -> Iterator[tuple[Place, np.nd
             yield place, neurons, LaggedMoments.of(cropped[images], responses)
 
 
-def fit_ridge(data: FitData, penalties: Sequence[float], window: int | None) -> list[dict[str, Tensor]]:
+def by_window(settings: Sequence[Setting]) -> dict[int | None, list[int]]:
+    """Indices of settings with the same ``window``; None where a setting has none."""
+    found: dict[int | None, list[int]] = {}
+    for index, setting in enumerate(settings):
+        found.setdefault(int(setting["window"]) if "window" in setting else None, []).append(index)
+    return found
+
+
+def fit_ridge(data: FitData, settings: Sequence[Setting]) -> list[dict[str, Tensor]]:
     """Ridge regression of every neuron on all values of its windows.
 
-    The objective is that of :func:`whatwhere.models.linear.solve_ridge`; parameters and values are as for
-    :func:`whatwhere.models.linear.fit_linear`, ``window`` as for :func:`places_of`.
+    The objective is that of :func:`whatwhere.models.linear.solve_ridge`, and values are as for
+    :func:`whatwhere.models.linear.fit_linear`. Settings have ``ridge_l2``, none for ordinary least squares,
+    and may have a ``window``, as for :func:`places_of`.
     """
     shape, n_neurons = data.train_images.shape[1:], data.train_responses.shape[1]
-    filters = torch.zeros(len(penalties), n_neurons, *shape)
-    bias = torch.zeros(len(penalties), n_neurons)
-    for place, neurons, moments in moments_of(data, window):
+    filters = torch.zeros(len(settings), n_neurons, *shape)
+    bias = torch.zeros(len(settings), n_neurons)
+    of_windows = (
+        (indices, one) for window, indices in by_window(settings).items() for one in moments_of(data, window)
+    )
+    for indices, (place, neurons, moments) in of_windows:
         size = moments.window_mean.numel()
         gram = moments.gram.reshape(size, size).double()
         variances, directions = torch.linalg.eigh(gram)
         projected = moments.products.flatten(1).double() @ directions
         keep = variances > variances.max() * size * torch.finfo(torch.float32).eps
         rows, columns = place
-        for penalty, of_filters, of_bias in zip(penalties, filters, bias, strict=True):
+        for index in indices:
+            penalty = settings[index].get("ridge_l2", 0.0)
             shrink = torch.where(keep, 1 / torch.where(keep, variances + penalty, 1), 0)
             weights = ((projected * shrink) @ directions.T).float()
-            part = of_filters[:, :, rows, columns]
+            part = filters[index, :, :, rows, columns]
             part[neurons] = weights.view(len(neurons), shape[0], *part.shape[2:])
-            of_bias[neurons] = moments.response_mean - weights @ moments.window_mean.flatten()
+            bias[index, neurons] = moments.response_mean - weights @ moments.window_mean.flatten()
     return [{"filters": one, "bias": other} for one, other in zip(filters, bias, strict=True)]
 
 
-def fit_factorized(
-    data: FitData, settings: Sequence[dict[str, float]], window: int | None
-) -> list[dict[str, Tensor]]:
+def fit_factorized(data: FitData, settings: Sequence[Setting]) -> list[dict[str, Tensor]]:
     """Alternating ridge regression of every neuron on a sum of products of what, where and when.
 
     Minimizes the sum of squared residuals of ``bias + sum over r, l, f, p of w_rl a_rf m_rp x_lfp`` over
@@ -202,9 +214,8 @@ def fit_factorized(
     data
         Data of the fit; its images are windows of maps.
     settings
-        ``rank``, ``mask_l2``, ``feature_l2`` and ``temporal_l2`` of every fit; strengths above 0.
-    window
-        As for :func:`places_of`.
+        ``rank``, ``mask_l2``, ``feature_l2`` and ``temporal_l2`` of every fit, strengths above 0; and
+        ``window``, as for :func:`places_of`, where neurons do not get whole frames.
 
     Returns
     -------
@@ -217,15 +228,19 @@ def fit_factorized(
     totals = torch.zeros(len(settings), n_neurons, n_channels, height, width)
     bias = torch.zeros(len(settings), n_neurons)
     smooth_time = windows.basis is None
-    for (rows, columns), neurons, moments in moments_of(data, window):
+    rank = max(int(one["rank"]) for one in settings)
+    of_windows = (
+        (indices, one) for window, indices in by_window(settings).items() for one in moments_of(data, window)
+    )
+    for indices, ((rows, columns), neurons, moments) in of_windows:
         grid = totals[0, 0, 0, rows, columns].shape
         problem = _Problem(moments, n_maps, (grid[0], grid[1]), smooth_time)
         for inside, neuron in enumerate(neurons):
             fitted: dict[tuple[float, ...], list[Tensor]] = {}
-            for index, setting in enumerate(settings):
+            for index in indices:
+                setting = settings[index]
                 strengths = (setting["temporal_l2"], setting["feature_l2"], setting["mask_l2"])
                 if strengths not in fitted:
-                    rank = max(int(one["rank"]) for one in settings)
                     fitted[strengths] = problem.sums(moments.products[inside], rank, strengths)
                 total = fitted[strengths][int(setting["rank"]) - 1]
                 totals[index, neuron, :, rows, columns] = total.reshape(n_channels, *grid)

@@ -14,6 +14,7 @@ from whatwhere.recordings.arrays import Layout, pair
 from whatwhere.recordings.layouts import IMAGE_AXES, SYNONYMS
 from whatwhere.recordings.matching import names_of, order_by_name
 from whatwhere.recordings.recording import clip_rounding, to_float32
+from whatwhere.windows import Images
 
 _FEW = 10
 """Rows from which whole numbers that occur once each are no responses."""
@@ -76,7 +77,7 @@ def unique_names(neurons: np.ndarray | None, name: str) -> np.ndarray | None:
 
 
 def measured_responses(
-    responses: Any, layout: Layout, images: np.ndarray, names: np.ndarray | None, neurons: Sequence[Any]
+    responses: Any, layout: Layout, images: Images, names: np.ndarray | None, neurons: Sequence[Any]
 ) -> np.ndarray:
     """Responses of known neurons to images that a model was shown.
 
@@ -87,7 +88,7 @@ def measured_responses(
     layout
         Order of their axes, or None.
     images, names
-        (image, channel, y, x), and their names or None.
+        (image, channel, y, x), and their names or None; or windows of a movie, and the times of bins.
     neurons
         (neuron,) names; responses that name their neurons are matched to them.
 
@@ -100,12 +101,22 @@ def measured_responses(
     UserError
         If responses are of other images or neurons, are infinite, or a neuron has none.
     """
-    shown = NamedArray(images, IMAGE_AXES[4], (names, None, None, None))
-    keys = ("images_layout", "responses_layout")
-    found = pair(shown, as_numbers(responses, "responses"), (None, layout), keys, ("images", "responses"))
-    measured = clip_rounding(to_float32(found.responses[found.order].swapaxes(0, 1)), "responses")
-    if found.neurons is not None:
-        order = order_by_name(list(neurons), found.neurons, "responses", "the model", "neurons")
+    if isinstance(images, np.ndarray):
+        shown = NamedArray(images, IMAGE_AXES[4], (names, None, None, None))
+        keys = ("images_layout", "responses_layout")
+        found = pair(shown, as_numbers(responses, "responses"), (None, layout), keys, ("images", "responses"))
+        measured = clip_rounding(to_float32(found.responses[found.order].swapaxes(0, 1)), "responses")
+        given = found.neurons
+    else:
+        measured, given = bin_responses(responses, layout, "responses")
+        # Bins without a whole window come first; names are times.
+        n_before = 0 if names is None else round(float(names[0] / (names[1] - names[0])))
+        if measured.shape[1] != n_before + len(images):
+            n_bins = n_before + len(images)
+            raise UserError(f"responses: have {measured.shape[1]} time bins, the movie {n_bins}: give all")
+        measured = clip_rounding(measured[:, n_before:], "responses")
+    if given is not None:
+        order = order_by_name(list(neurons), given, "responses", "the model", "neurons")
         measured = measured[:, :, order]
     if measured.shape[2] != len(neurons):
         raise UserError(f"responses: has {measured.shape[2]} neurons, the model {len(neurons)}: give all")
@@ -115,6 +126,28 @@ def measured_responses(
     if np.isinf(measured).any():
         raise UserError("responses: holds infinite values: write NaN where a response is missing")
     return measured
+
+
+def bin_responses(responses: Any, layout: Layout, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Responses to a movie, (repeat, bin, neuron) float32, and the names of the neurons (neuron,) or None.
+
+    ``responses`` are (bin, neuron), or (repeat, bin, neuron), where ``layout`` does not say otherwise by
+    ``repeat``, ``time`` and ``neuron``; a message calls them ``name``.
+    """
+    array = as_numbers(responses, name)
+    axes = tuple(layout) if layout is not None else ("repeat", "time", "neuron")[-array.values.ndim :]
+    if array.values.ndim not in (2, 3) or set(axes) - {"repeat"} != {"time", "neuron"}:
+        raise UserError(
+            f"{name}: has shape {array.values.shape} and axes {axes}, expected (time, neuron) or "
+            "(repeat, time, neuron): state the order as responses_layout"
+        )
+    if len(axes) != array.values.ndim:
+        raise UserError(f"responses_layout: {axes} for an array of shape {array.values.shape}")
+    names = array.names_along("neuron", axes)
+    values = np.transpose(
+        array.values, [axes.index(one) for one in ("repeat", "time", "neuron") if one in axes]
+    )
+    return to_float32(values if values.ndim == 3 else values[None]), names
 
 
 def _names(index: pd.Index) -> np.ndarray | None:

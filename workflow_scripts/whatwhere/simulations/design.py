@@ -40,10 +40,11 @@ class Design:
 
     @classmethod
     def of(cls, name: str, definition: dict[str, Any]) -> tuple[Self, dict[str, Any]]:
-        """Design of a simulated dataset of the configuration, and the other keys except ``kind``."""
-        shared = {one.name for one in fields(cls)} & set(definition)
+        """Design of a simulated dataset of the configuration, and the other keys of its simulation."""
+        shared = {field.name for field in fields(cls)} & set(definition)
         design = cls(name, **{key: definition[key] for key in shared})
-        return design, {key: definition[key] for key in definition if key not in {"kind", "label", *shared}}
+        others = {"kind", "label", "sta_smoothing", *shared}
+        return design, {key: definition[key] for key in definition if key not in others}
 
     @property
     def counts(self) -> dict[int, int]:

@@ -60,7 +60,7 @@ def _regression(solve: Solver, penalty: str | None) -> Family:
         penalties = [setting[penalty] if penalty else 0.0 for setting in spec.settings]
         if not isinstance(data.train_images, np.ndarray):
             if solve is solve_ridge:
-                return lagged.fit_ridge(data, penalties, spec.definition.get("window"))
+                return lagged.fit_ridge(data, spec.settings)
             data = dataclasses.replace(data, train_images=np.asarray(data.train_images))
         return fit_linear(solve, penalties, data, spec.definition["input"])
 
@@ -78,7 +78,7 @@ def _ensemble(spec: ModelSpec, setting: Setting, shape: ImageShape, n_neurons: i
 def _fit_factorized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
     if isinstance(data.train_images, np.ndarray):
         return fit_factorized(data, spec.settings)
-    return lagged.fit_factorized(data, spec.settings, spec.definition.get("window"))
+    return lagged.fit_factorized(data, spec.settings)
 
 
 FAMILIES: dict[str, Family] = {

@@ -136,11 +136,16 @@ class Training:
             Called after every step, for progress and checkpoints.
         """
         batches = zip(*self.batches, strict=True)
-        while runs := self.active():
-            program = self._program(runs)
-            while len(self.active()) == len(runs):
-                self._take_step(program, runs, next(batches))
-                after_step(self)
+        # Gaussian masks are full of numbers near 1e-40, with which a processor computes 30 times slower.
+        torch.set_flush_denormal(True)
+        try:
+            while runs := self.active():
+                program = self._program(runs)
+                while len(self.active()) == len(runs):
+                    self._take_step(program, runs, next(batches))
+                    after_step(self)
+        finally:
+            torch.set_flush_denormal(False)
         return [self._finish(run) for run in self.runs]
 
     def _program(self, runs: list[Run]) -> tuple[Replay, Replay]:
