@@ -85,9 +85,8 @@ QUICK = NETWORK | {"training": CYCLE | {"max_steps": 12, "evaluate_every": 4, "b
 WHERE_WHEN = {
     "family": "factorized_ridge",
     "loss": "mse",
-    "window": 7,
     "refit": True,
-    "grid": [{"rank": [1], "mask_l2": [1.0], "feature_l2": [1.0], "temporal_l2": [0.3, 1.0]}],
+    "grid": [{"window": [7], "rank": [1], "mask_l2": [1.0], "feature_l2": [1.0], "temporal_l2": [0.3, 1.0]}],
 }
 
 
@@ -292,7 +291,7 @@ def test_pooled_movies_have_the_windows_and_blocks_of_their_sessions(sessions):
     assert np.isnan(both["responses"].values[:, :n_first, 8:]).all()
     with pytest.raises(UserError, match="'first' and 'other' differ, 6 lags and 7 lags: set lags of both"):
         pool({"first": sessions["first"], "other": small(lags=7)}, "both")
-    with pytest.raises(UserError, match=r"0.0333333 s and 0.0333333 s and 0.05 s and 0.05 s"):
+    with pytest.raises(UserError, match="differ, rate 30 and rate 20: set rate of both alike"):
         pool({"first": sessions["first"], "other": small(rate=20)}, "both")
 
 
@@ -316,7 +315,7 @@ def test_pooled_movies_are_fitted_like_each_session(sessions):
     second["frames"] = second["frames"] * np.uint8(9) + np.uint8(3)
     sessions = {"first": sessions["first"], "second": second}
     both = pool(sessions, "both")
-    definition = WHERE_WHEN | {"window": 5, "refit": False}
+    definition = WHERE_WHEN | {"refit": False}
     fit = fit_baseline("x", Condition(both, None, None, [0]), definition, {})
     together = evaluate(SeedFit.of(fit.fits, 0, 0), both)
     for number, data in enumerate(sessions.values()):
@@ -353,8 +352,8 @@ def test_a_core_is_transferred_to_a_movie_of_the_same_lags():
 @pytest.mark.slow
 def test_the_workflow_fits_a_movie_and_finds_its_types(tmp_path):
     models = {
-        "ridge": {"family": "ridge", "input": "image", "loss": "mse", "window": 7}
-        | {"grid": [{"ridge_l2": [1000.0, 10000.0]}]},
+        "ridge": {"family": "ridge", "input": "image", "loss": "mse"}
+        | {"grid": [{"window": [7], "ridge_l2": [1000.0, 10000.0]}]},
         "where_when": WHERE_WHEN,
         "network": NETWORK,
     }

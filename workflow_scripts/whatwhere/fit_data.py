@@ -128,8 +128,10 @@ class Condition:
 
 
 def joined(images: Images, others: Images) -> Images:
-    """Images, then other images; both are arrays or windows."""
-    return np.concatenate([images, others]) if isinstance(images, np.ndarray) else images.joined(others)
+    """Images, then other images, which are arrays as well or windows as well."""
+    if isinstance(images, np.ndarray) or isinstance(others, np.ndarray):
+        return np.concatenate([images, others])
+    return images.joined(others)
 
 
 def with_validation(data: FitData) -> FitData:

@@ -63,25 +63,22 @@ class ImageSpace:
         ``attributes`` are the attributes of the dataset.
         """
         stored = attributes.get(PREPARATION)
-        timing = None
-        if isinstance(images, Windows):
-            timing = Timing.of(attributes)
-        _, channel, height, width = images.shape
-        if isinstance(images, np.ndarray):
-            norms = np.linalg.norm(standardized.reshape(len(images), -1), axis=1)
-            limits, mean = (images.min(0), images.max(0)), images.mean(dtype=np.float64)
-        else:
-            frames = images.compact().frames.numpy()
+        timing, (_, channel, height, width) = None, images.shape
+        if isinstance(images, Windows) and isinstance(standardized, Windows):
+            timing, pixels = Timing.of(attributes), images.compact().frames.numpy()
+            low, high = (np.tile(one, (images.lags, 1, 1)) for one in (pixels.min(0), pixels.max(0)))
             squares = (standardized.frames**2).flatten(1).sum(1)
             norms = squares[standardized.frames_used()].sum(1).sqrt().numpy()
-            limits = tuple(np.tile(one, (images.lags, 1, 1)) for one in (frames.min(0), frames.max(0)))
-            mean = frames.mean(dtype=np.float64)
+        else:
+            pixels, values = np.asarray(images), np.asarray(standardized)
+            low, high = pixels.min(0), pixels.max(0)
+            norms = np.linalg.norm(values.reshape(len(values), -1), axis=1)
         return cls(
             shape=(channel, height, width),
             preparation=None if stored is None else json.loads(stored),
-            low=limits[0],
-            high=limits[1],
-            mean=float(mean),
+            low=low,
+            high=high,
+            mean=float(pixels.mean(dtype=np.float64)),
             norm=float(np.median(norms)),
             timing=timing,
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -153,6 +153,12 @@ class Model(nn.Module):
     def stride(self) -> int:
         """Pixels from one place of the feature maps, and of masks, to the next."""
         return 1 if self.feature_bank is None else self.feature_bank.stride
+
+    @overload
+    def prepare(self, images: Tensor) -> Tensor: ...
+
+    @overload
+    def prepare(self, images: Windows) -> Windows: ...
 
     def prepare(self, images: Tensor | Windows) -> Tensor | Windows:
         """Returns the images, or the maps of the feature bank, which training computes once."""

@@ -186,7 +186,7 @@ def fit_ridge(data: FitData, settings: Sequence[Setting]) -> list[dict[str, Tens
     )
     for indices, (place, neurons, moments) in of_windows:
         size = moments.window_mean.numel()
-        gram = moments.gram.view(size, size).double()
+        gram = moments.gram.reshape(size, size).double()
         variances, directions = torch.linalg.eigh(gram)
         projected = moments.products.flatten(1).double() @ directions
         keep = variances > variances.max() * size * torch.finfo(torch.float32).eps

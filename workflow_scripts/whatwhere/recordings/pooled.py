@@ -10,7 +10,8 @@ from whatwhere.dataset import check, is_movie
 from whatwhere.errors import UserError
 from whatwhere.recordings.movie_contract import with_gaps
 
-_TIMES = ("seconds_per_frame", "seconds_per_bin")
+_TIMES = {"rate": "frames_per_second", "bin": "frames_per_bin", "latency": "latency_frames"}
+"""Attributes of movies by the keys of the configuration."""
 
 
 def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
@@ -91,7 +92,7 @@ def _check_alike(first: xr.Dataset, other: xr.Dataset, names: str) -> None:
             "image.normalize": data.attrs["normalize"],
             "split.folds": f"{data.sizes['fold']} folds",
             "lags": f"{data.attrs['lags']} lags" if is_movie(data) else "still images",
-            "rate and bin": " and ".join(f"{data.attrs[key]:g} s" for key in _TIMES if is_movie(data)),
+            **{key: f"{key} {data.attrs.get(name, 0):g}" for key, name in _TIMES.items()},
         }
 
     for (key, found), other_found in zip(traits(first).items(), traits(other).values(), strict=True):

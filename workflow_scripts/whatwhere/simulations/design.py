@@ -93,7 +93,7 @@ class Design:
         variables = {
             name: (dims, arrays[name].astype(dtype, copy=False), attributes.get(name, {}))
             for name, (dims, dtype) in VARIABLES.items()
-            if name in arrays
+            if name in arrays and isinstance(dtype, str)
         }
         described = {
             "name": self.name,

@@ -5,6 +5,7 @@ Direction-selective cells have the energy of a quadrature pair in space and time
 which no model of one filter can represent.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,10 @@ FREQUENCY = 4.0
 GAIN = {"exponential": 0.8, "softplus": 2.0}
 """Sd of the drive below the output nonlinearity."""
 
-_OUTPUTS = {"exponential": np.exp, "softplus": lambda drive: np.logaddexp(0, drive)}
+_OUTPUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "exponential": np.exp,
+    "softplus": lambda drive: np.logaddexp(0, drive),
+}
 _SAMPLES = 100_000
 """Drives from which the mean rate is computed."""
 
