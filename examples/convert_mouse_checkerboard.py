@@ -2,8 +2,9 @@
 
 ``python examples/convert_mouse_checkerboard.py R1.mat OUTPUT`` takes a minute. R1.mat is ``20080516_R1.mat``
 of CRCNS ret-1, https://crcns.org/data-sets/retina/ret-1. OUTPUT gets ``frames.npy`` (frame, y, x), 0 or 1,
-276 MB, and ``responses.npy`` (frame, neuron). R1.mat holds no frames. The frames are the bits of the
-generator ran1 of Numerical Recipes, one per check, y fastest.
+221 MB, and ``responses.npy`` (frame, neuron), and of the last fifth of the frames ``test_frames.npy`` and
+``test_responses.npy``. R1.mat holds no frames. The frames are the bits of the generator ran1 of Numerical
+Recipes, one per check, y fastest.
 """
 
 import sys
@@ -60,7 +61,7 @@ def ran1_bits(seed: int, n_bits: int) -> np.ndarray:
 
 
 def main(file: Path, output: Path) -> None:
-    """Writes frames (frame, y, x) uint8 and spikes per frame (frame, neuron) float32; the last fifth tests."""
+    """Writes frames (frame, y, x) uint8 and spikes per frame (frame, neuron), the last fifth apart."""
     content = loadmat(file, squeeze_me=True)
     stimulus, spikes = content["stimulus"][RECORDING], content["spikes"]
     shown = stimulus["param"]
@@ -71,10 +72,9 @@ def main(file: Path, output: Path) -> None:
     bits = ran1_bits(int(shown["seed"]), n_frames * width * height)
     output.mkdir(parents=True, exist_ok=True)
     frames = np.ascontiguousarray(bits.reshape(n_frames, width, height).swapaxes(1, 2))
-    first = n_frames * 4 // 5
-    for prefix, part in (("", slice(first)), ("test_", slice(first, None))):
-        np.save(output / f"{prefix}frames.npy", frames[part])
-        np.save(output / f"{prefix}responses.npy", counts[part].astype(np.float32))
+    for name, part in ("", slice(n_frames * 4 // 5)), ("test_", slice(n_frames * 4 // 5, None)):
+        np.save(output / f"{name}frames.npy", frames[part])
+        np.save(output / f"{name}responses.npy", counts[part].astype(np.float32))
     rate = 1 / stimulus["frame"]
     print(f"{n_frames} frames of {height} x {width} checks at {rate:.4f} Hz, spikes {counts.sum(0)}")
 

@@ -59,7 +59,7 @@ class Run:
 
     def simulate(self, dataset, **changes):
         output = self.path("data", f"{dataset}.nc")
-        simulate.main(dataset, SIZES | changes, [], self.folder, output)
+        simulate.main(dataset, SIZES | changes, output)
 
     def fit(self, experiment, dataset, model, definition, n_neurons, n_images, seeds, rules=("population",)):
         """Fit, select, score and describe one model in every condition."""

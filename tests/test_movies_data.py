@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import sys
 from pathlib import Path
 
 import h5py
@@ -193,26 +194,23 @@ def test_videos_need_a_library_that_a_message_names(tmp_path, monkeypatch):
         tmp_path, {key: ARRAYS[key] for key in ("responses", "responses_axes")} | {"frames": "v.mp4"}
     )
     (tmp_path / "v.mp4").touch()
-    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    monkeypatch.setitem(sys.modules, "av", None)
     refuse(definition, tmp_path, "v.mp4: videos are read by PyAV: pip install av")
 
 
 def test_videos_are_decoded_frame_by_frame(tmp_path):
     av = pytest.importorskip("av")
+    pixels = np.random.default_rng(0).integers(0, 256, (N_FRAMES, 24, 32)).astype(np.uint8)
     with av.open(str(tmp_path / "v.avi"), "w") as video:
         stream = video.add_stream("ffv1", rate=RATE, width=32, height=24, pix_fmt="bgr0")
-        for frame in frames():
-            pixels = np.repeat(frame.repeat(4, 0).repeat(7, 1)[:24, :32, None], 3, 2)
-            video.mux(
-                stream.encode(
-                    av.VideoFrame.from_ndarray(np.pad(pixels, ((0, 0), (0, -pixels.shape[1] % 32), (0, 0))))
-                )
-            )
+        for frame in pixels:
+            video.mux(stream.encode(av.VideoFrame.from_ndarray(np.stack([frame] * 3, -1), format="rgb24")))
         video.mux(stream.encode())
-    np.save(tmp_path / "responses.npy", answers(frames()))
+    np.save(tmp_path / "responses.npy", answers(pixels))
     clip = {key: ARRAYS[key] for key in ("responses", "responses_axes")} | {"frames": "v.avi"}
     dataset = accepted(movie_of(tmp_path, clip, image=IMAGE | {"color": "grey"}), tmp_path)
-    np.testing.assert_allclose(dataset["frames"].values[:, 0, ::4, :28:7], frames()[:, :, :4], atol=0.5)
+    np.testing.assert_allclose(dataset["frames"].values[:, 0], pixels, atol=0.5)
+    assert filters(dataset) == PLANTED
 
 
 SPIKES = {"frames": "frames.npy", "frames_axes": ["frame", "y", "x"], "frame_times": "times.npy"}
@@ -282,6 +280,13 @@ def test_repeats_begin_at_their_starts_and_test(tmp_path):
     np.testing.assert_array_equal(dataset["responses"].values[:, tests], counts[:, LAGS - 1 :])
     assert np.isnan(dataset["responses"].values[1:, ~tests]).all()
     assert filters(dataset) == PLANTED
+
+
+def test_repeats_without_any_spike_are_told(tmp_path, caplog):
+    place, _ = write_spikes(tmp_path, starts=(30, 70))
+    np.save(tmp_path / "starts.npy", [30, 70, 500])
+    accepted(movie_of(tmp_path, SPIKES | {"spike_times": place, "repeat_starts": "starts.npy"}), tmp_path)
+    assert "datasets.mine.clips[0]: no neuron has a spike in repeats [2]" in caplog.text
 
 
 def test_bins_of_two_frames_latency_and_bins_that_are_skipped(tmp_path):
@@ -811,12 +816,14 @@ def test_the_publishers_file_of_the_checkerboard_becomes_arrays(tmp_path):
     """The first bits of ran1 of Numerical Recipes in C with the seed -10000."""
     fields = [("onset", object), ("frame", object), ("Nframes", object), ("param", object)]
     checks = np.array([(80, 40, 10, 10, -10000)], [(name, object) for name in ("x", "y", "dx", "dy", "seed")])
-    stimuli = np.array([[(1.0, 0.5, 2, checks)] * 3], fields)
+    stimuli = np.array([[(1.0, 0.5, 5, checks)] * 3], fields)
     spikes = np.empty((2, 3), object)
-    spikes[:] = [[np.array([0.9, 1.0, 1.2, 1.6, 2.1])] * 3, [np.array([1.7, 1.8])] * 3]
+    spikes[:] = [[np.array([0.9, 1.0, 1.2, 1.6, 3.1])] * 3, [np.array([1.7, 1.8])] * 3]
     savemat(tmp_path / "R1.mat", {"stimulus": stimuli, "spikes": spikes})
     convert("convert_mouse_checkerboard.py", tmp_path / "R1.mat", tmp_path / "out")
     movie = np.load(tmp_path / "out" / "frames.npy")
-    assert movie.shape == (2, 4, 8)
-    assert np.packbits(movie.swapaxes(1, 2).reshape(-1)).tobytes().hex() == RAN1
-    assert np.load(tmp_path / "out" / "responses.npy").tolist() == [[2, 0], [1, 2]]
+    assert movie.shape == (4, 4, 8)
+    assert np.packbits(movie.swapaxes(1, 2)[:2]).tobytes().hex() == RAN1
+    assert np.load(tmp_path / "out" / "responses.npy").tolist() == [[2, 0], [1, 2], [0, 0], [0, 0]]
+    assert np.load(tmp_path / "out" / "test_frames.npy").shape == (1, 4, 8)
+    assert np.load(tmp_path / "out" / "test_responses.npy").tolist() == [[1, 0]]
