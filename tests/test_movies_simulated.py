@@ -350,6 +350,24 @@ def test_a_core_is_transferred_to_a_movie_of_the_same_lags():
 
 
 @pytest.mark.slow
+def test_a_network_of_two_layers_finds_the_directions_of_motion_cells():
+    types = ("on_sustained", "off_transient", "motion_right", "motion_left")
+    data = simulated(types=types, image_size=12, center_sd=1.2, n_images=7200)
+    two = {"channels": [16, 6], "kernels": [7, 1], "padding": ["same", "same"]}
+    core = NETWORK["cores"][0] | two | {"smooth_layers": [1, 0], "sparse_layers": [0, 0]}
+    training = CYCLE | {"max_steps": 900, "evaluate_every": 100}
+    # Averages of motion cells have no peak.
+    readout = NETWORK["readout"] | {"mask_start": START | {"position": "smoothed_sta"}}
+    definition = NETWORK | {"cores": [core], "training": training, "readout": readout}
+    fit = fitted(definition, data, train(definition, data))
+    assert correlation(fit, data) > 0.75
+    cell_types, blocks = data["cell_type"].values, data["block"].values
+    _, found, _ = cluster_fit(fit, load_fit_data(data, None, None, 0), cell_types, blocks)
+    assert found["n_clusters"] == 4
+    assert found["ari"] >= 0.95
+
+
+@pytest.mark.slow
 def test_the_workflow_fits_a_movie_and_finds_its_types(tmp_path):
     models = {
         "ridge": {"family": "ridge", "input": "image", "loss": "mse"}

@@ -1,7 +1,7 @@
 """Stability of clusters of barcodes over halves of the images, resampled neurons and fits."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -9,8 +9,7 @@ from torch import Tensor
 
 from whatwhere import missing
 from whatwhere.barcodes import centers_of, cluster, nearest
-from whatwhere.models.base import EVALUATION_CHUNK, Model
-from whatwhere.windows import Windows
+from whatwhere.models.base import Model
 
 
 def balanced_agreement(one: np.ndarray, other: np.ndarray) -> float:
@@ -111,7 +110,7 @@ def agreement_between_fits(neurons: list[np.ndarray], clusters: list[np.ndarray]
     return np.divide(np.nansum(scores, 1), counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
 
-def pooled_features(model: Model, images: Tensor | Windows) -> Iterator[np.ndarray]:
+def pooled_features(model: Model, images: Iterable[Tensor]) -> Iterator[np.ndarray]:
     """Features under the mask of every neuron, in chunks (neuron, image, channel).
 
     Parameters
@@ -119,11 +118,11 @@ def pooled_features(model: Model, images: Tensor | Windows) -> Iterator[np.ndarr
     model
         A fitted model with masks.
     images
-        (image, channel, y, x), standardized, or windows of a movie.
+        Chunks (image, channel, y, x), standardized.
     """
     model.eval()
     masks = model.masks()
-    for chunk in images.split(EVALUATION_CHUNK):
+    for chunk in images:
         with torch.inference_mode():
             features = model.features(model.prepare(chunk))
         if masks is None or features is None:

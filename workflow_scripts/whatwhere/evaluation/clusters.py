@@ -1,10 +1,13 @@
 """Types among feature weights: dataset.nc, fits.pt, sta.nc -> barcodes.csv, scores.csv, fields.nc."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 import xarray as xr
+from torch import Tensor
 
 from whatwhere import stability
 from whatwhere.barcodes import aligned_means, certainty, cluster, has_weights, normalize, silhouette
@@ -15,7 +18,7 @@ from whatwhere.files import read_netcdf, write_netcdf, write_table
 from whatwhere.fit_data import FitData, joined, load_fit_data
 from whatwhere.fitted.seed_fit import SeedFit, selected_fits
 from whatwhere.locations import peaks
-from whatwhere.windows import as_tensor
+from whatwhere.models.base import EVALUATION_CHUNK
 
 N_BOOTSTRAPS = 20
 HALF_WIDTH = 10
@@ -33,17 +36,17 @@ def cluster_fit(
     """
     weights, masks, seed, pooled = fit.feature_weights, fit.masks, fit.seed, fit_data.pooled
     recording = None if pooled is None else np.concatenate([pooled.train, pooled.validation])
-    shown = joined(fit_data.train_images, fit_data.validation_images)
-    images = fit_data.standardize.undo(shown, recording)
     responses = np.concatenate([fit_data.train_responses, fit_data.validation_responses])
-    features = stability.pooled_features(fit.model, as_tensor(fit.standardize(images, recording)))
+    features = stability.pooled_features(fit.model, _standardized(fit, fit_data, recording))
     measured = responses / fit.stored["response_scale"].numpy()
     subset = fit_data.subset
     of_images = None if blocks is None else blocks[np.concatenate([subset.train, subset.validation])]
     halves = stability.half_weights(features, measured, weights, of_images)
     codes = normalize(weights, masks)
     n_train = len(fit_data.train_images)
-    predictions = fit.predict(images[n_train:], None if recording is None else recording[n_train:])
+    of_validation = None if recording is None else recording[n_train:]
+    stored = fit_data.standardize.undo(fit_data.validation_images, of_validation)
+    predictions = fit.predict(stored, of_validation)
     known = has_weights(predictions, fit_data.validation_responses)
     inside, repeated = codes[known], np.stack([normalize(half, masks) for half in halves])[:, known]
     clusters = np.full(len(codes), -1)
@@ -84,6 +87,16 @@ def cluster_fit(
             "ari_known_number": adjusted_rand_score(true[known], cluster(inside, int(n_types))),
         }
     return table, score, test
+
+
+def _standardized(fit: SeedFit, fit_data: FitData, recording: np.ndarray | None) -> Iterator[Tensor]:
+    """Yields chunks of training images, then validation images, as the fit standardizes them."""
+    images = joined(fit_data.train_images, fit_data.validation_images)
+    for start in range(0, len(images), EVALUATION_CHUNK):
+        some = slice(start, start + EVALUATION_CHUNK)
+        mine = None if recording is None else recording[some]
+        stored = fit_data.standardize.undo(np.asarray(images[some]), mine)
+        yield torch.from_numpy(np.asarray(fit.standardize(stored, mine)))
 
 
 def fields_of(fit: SeedFit, clusters: np.ndarray, averages: np.ndarray, test: TypeTest) -> xr.Dataset:
