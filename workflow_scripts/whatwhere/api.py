@@ -135,7 +135,7 @@ def fit(
         selected_core = most_frequent(one.selected)
         lent = TransferredCore.of_setting(one.content, one.seed, selected_core, core_from.dataset)
     dataset = as_dataset(
-        images, responses, images_layout, responses_layout, rate, lags, split, normalize, seed
+        images, responses, images_layout, responses_layout, split, normalize, seed, rate, lags
     )
     wanted: Mapping[str, Model]
     if model is not None:
@@ -218,7 +218,7 @@ def compare(
             raise UserError(f"models: '{name}' is an ensemble: name its members")
     where = choose_device(device)
     dataset = as_dataset(
-        images, responses, images_layout, responses_layout, rate, lags, split, normalize, seed
+        images, responses, images_layout, responses_layout, split, normalize, seed, rate, lags
     )
     with one_thread():
         fits = NamedFits(Condition(dataset, None, None, [seed]), resolved, wanted, None, where, verbose)
@@ -273,11 +273,11 @@ def as_dataset(
     responses: Any,
     images_layout: Sequence[str] | None,
     responses_layout: Sequence[str] | None,
-    rate: float | None,
-    lags: int | None,
     split: Any,
     normalize: str,
     seed: int,
+    rate: float | None = None,
+    lags: int | None = None,
 ) -> xr.Dataset:
     """Arrays in the form of :mod:`whatwhere.dataset`; parameters and errors as for :func:`fit`."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
