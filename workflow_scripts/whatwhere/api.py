@@ -338,7 +338,7 @@ def _movie(
             Clip(kept if kept.ndim == 4 else kept[:, None], found, None if use is None else use == "test")
         )
     timing = Timing(float(rate), 1, int(lags), 0, max(int(BLOCK_SECONDS * rate), 2 * int(lags)))
-    attributes = {"name": "arrays", "kind": "recorded", "source": "arrays in memory", "citation": ""}
+    attributes: dict[str, Any] = {"name": "arrays", "kind": "recorded", "source": "arrays in memory", "citation": ""}
     attributes |= {"normalize": normalize, "noise_free_test": 0, "repeat_averages": 0, "reading": ""}
     dataset = movie_to_contract(clips, timing, attributes, SPLIT | {"seed": seed}, "images")
     neurons = unique_names(names, "responses")
