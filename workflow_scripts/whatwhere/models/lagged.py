@@ -66,12 +66,11 @@ class LaggedMoments:
         """
         frames, last, lags = windows.frames.flatten(1), windows.last, windows.lags
         n_values = frames.shape[1]
-        n_times = windows.n_times
-        size = 4 * (max(n_times, 1) * n_values) ** 2
-        if max(size, 4 * lags * n_values**2) > _LARGEST:
+        size = 4 * (lags * n_values) ** 2
+        if size > _LARGEST:
             raise UserError(
-                f"{n_times} times x {n_values} values of a window have moments of {size / 1e9:.0f} GB: "
-                "set 'window' to the pixels around the receptive field, a temporal_basis, or fewer lags"
+                f"{lags} lags x {n_values} values of a window have moments of {size / 1e9:.0f} GB: "
+                "set 'window' to the pixels around the receptive field, or fewer lags"
             )
         order = last.argsort()
         last, measured = last[order], torch.from_numpy(responses)[order]
