@@ -283,6 +283,8 @@ def as_dataset(
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise UserError(f"seed: {seed!r} is no whole number from 0 on")
     if rate is not None or lags is not None:
+        if images_layout is not None:
+            raise UserError("images_layout: a movie is (frame, y, x) or (frame, channel, y, x): transpose it")
         return _movie(images, responses, responses_layout, rate, lags, split, normalize, seed)
     session = partial(_session, (images_layout, responses_layout), normalize, seed)
     given = {"images": images, "responses": responses} | ({} if split is None else {"split": split})
@@ -313,11 +315,13 @@ def _movie(
     seed: int,
 ) -> xr.Dataset:
     """A movie, or a list of clips, with responses in every frame."""
-    if rate is None or lags is None or rate <= 0 or lags < 1:
+    if rate is None or lags is None or rate <= 0 or lags < 1 or lags != int(lags):
         raise UserError(
-            f"rate, lags: {rate} and {lags}: a movie needs frames per second, and frames to look back"
+            f"rate, lags: {rate} and {lags}: a movie needs frames per second and a number of lags"
         )
     several = isinstance(movie, (list, tuple))
+    if several and len(movie) != len(responses):
+        raise UserError(f"responses: {len(responses)} for {len(movie)} clips of a movie: list one per clip")
     pairs = list(zip(movie, responses, strict=True)) if several else [(movie, responses)]
     uses = [None] * len(pairs) if split is None else list(split)
     if len(uses) != len(pairs) or not set(uses) <= {None, "train", "test"}:
@@ -338,8 +342,9 @@ def _movie(
             Clip(kept if kept.ndim == 4 else kept[:, None], found, None if use is None else use == "test")
         )
     timing = Timing(float(rate), 1, int(lags), 0, max(int(BLOCK_SECONDS * rate), 2 * int(lags)))
-    attributes = {"name": "arrays", "kind": "recorded", "source": "arrays in memory", "citation": ""}
-    attributes |= {"normalize": normalize, "noise_free_test": 0, "repeat_averages": 0, "reading": ""}
+    attributes: dict[str, Any] = {"name": "arrays", "kind": "recorded", "source": "arrays in memory"}
+    attributes |= {"citation": "", "normalize": normalize, "reading": ""}
+    attributes |= {"noise_free_test": 0, "repeat_averages": 0}
     dataset = movie_to_contract(clips, timing, attributes, SPLIT | {"seed": seed}, "images")
     neurons = unique_names(names, "responses")
     return dataset if neurons is None else dataset.assign_coords(neuron_id=("neuron", neurons))

@@ -11,9 +11,10 @@ from threadpoolctl import threadpool_limits
 
 from whatwhere.config.files import Config, read
 from whatwhere.config.load import MODELS
-from whatwhere.config.model_checks import check_size
+from whatwhere.config.model_checks import check_size, check_stimulus
 from whatwhere.config.traits import traits_of
 from whatwhere.cost import Size, duration, seconds_of_fits
+from whatwhere.dataset import is_movie
 from whatwhere.errors import UserError
 from whatwhere.evaluation.scores import evaluate
 from whatwhere.fit_data import Condition
@@ -110,7 +111,7 @@ class NamedFits:
         """
         if name not in self._fits:
             definition = self.models[name]
-            self._check_size(name)
+            self._check(name)
             if traits_of(definition).rule == "fit_ensemble":
                 self._fits[name], _ = self.ensemble(name, definition["members"])
             else:
@@ -202,8 +203,9 @@ class NamedFits:
         file = Path(source["file"])
         return transferred_cores([str(file), str(file.with_name("validation.nc"))], [self.seed])
 
-    def _check_size(self, name: str) -> None:
-        """Refuses a model whose kernels do not fit into the images."""
+    def _check(self, name: str) -> None:
+        """Refuses a model that does not take the images, or whose kernels do not fit into them."""
         sizes, sources = self.condition.dataset.sizes, [("model", {"models": self.models})]
         side = min(sizes["y"], sizes["x"])
+        check_stimulus({"models": self.models}, name, is_movie(self.condition.dataset), sources)
         check_size({"models": self.models}, name, side, sizes["neuron"], sources)

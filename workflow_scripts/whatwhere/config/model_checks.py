@@ -39,6 +39,11 @@ def check_size(config: Config, model: str, image: int, n_neurons: int, sources: 
     _refuse(_mistakes_of_size(config["models"][model], image, n_neurons), model, sources)
 
 
+def check_stimulus(config: Config, model: str, movie: bool, sources: Sources) -> None:
+    """Refuses a model of movies on still images, and the reverse; parameters as for :func:`check_size`."""
+    _refuse(mistakes_on(config["models"][model], movie), model, sources)
+
+
 def mistakes_on(definition: Config, movie: bool) -> Mistakes:
     """Mistakes of a model on a movie, or on still images."""
     cores, bank = definition.get("cores", []), definition.get("feature_bank", {})

@@ -20,6 +20,7 @@ from whatwhere.models.spec import settings
 from whatwhere.standardize import Standardizer
 from whatwhere.training.fits import Candidates, ModelFits
 from whatwhere.training.loop import Fit
+from whatwhere.windows import Images
 
 
 def selected_shares(member: ModelFits, seed: int) -> np.ndarray:
@@ -45,7 +46,7 @@ def selected_shares(member: ModelFits, seed: int) -> np.ndarray:
 
 
 def predict_unseen(
-    member: ModelFits, seed: int, shares: np.ndarray, images: np.ndarray, recording: np.ndarray | None
+    member: ModelFits, seed: int, shares: np.ndarray, images: Images, recording: np.ndarray | None
 ) -> np.ndarray:
     """Prediction (image, neuron) for validation images, as stored, by the fits that did not see these images.
 
@@ -60,7 +61,7 @@ def predict_unseen(
 
 
 def fit_ensemble_seed(
-    members: list[ModelFits], seed: int, data: FitData, images: np.ndarray, responses: np.ndarray
+    members: list[ModelFits], seed: int, data: FitData, images: Images, responses: np.ndarray
 ) -> tuple[Candidates, pd.DataFrame]:
     """Combines the fits of one seed by their predictions of validation images.
 

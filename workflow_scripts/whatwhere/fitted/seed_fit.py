@@ -160,7 +160,7 @@ class SeedFit:
         number = None if recording is None else torch.from_numpy(recording)
         return as_images(self.module.standardize(_tensor(images), number))
 
-    def features(self, images: np.ndarray) -> np.ndarray:
+    def features(self, images: Images) -> np.ndarray:
         """Feature maps of :attr:`model`, (image, channel, y, x) in stored units to the same axes.
 
         Images of pooled recordings count as images of the first recording.
@@ -216,12 +216,12 @@ class MeanFit:
 
     seed_fits: Sequence[SeedFit]
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
+    def predict(self, images: Images) -> np.ndarray:
         """Predicted responses (image, neuron), float32, to images (image, channel, y, x) in stored units."""
         predictions = np.stack([one.predict(images) for one in self.seed_fits])
         return predictions.mean(0, dtype=np.float64).astype(np.float32)
 
-    def features(self, images: np.ndarray) -> np.ndarray:
+    def features(self, images: Images) -> np.ndarray:
         """Feature maps (image, channel, y, x) of images as for :meth:`predict`."""
         maps = [one.features(images) for one in self.seed_fits]
         if len({one.shape[2:] for one in maps}) > 1:

@@ -129,7 +129,7 @@ def fit_localized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
     n_neurons = data.train_responses.shape[1]
     if max(counts) > n_neurons:
         raise UserError(f"n_kernels: {max(counts)} kernels for {n_neurons} neurons: take fewer kernels")
-    if data.lags > 1:
+    if not isinstance(data.train_images, np.ndarray):
         raise UserError("localization: infers locations from still images, not from a movie: leave it out")
     require_all(data.train_responses, "localization")
     grey = data.train_images.mean(1, dtype=np.float64)

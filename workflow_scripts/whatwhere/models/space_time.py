@@ -176,7 +176,3 @@ class SpaceTimeFeatures(FixedFeatures):
         if self.basis is not None:
             maps = torch.einsum("kl,il...->ik...", self.basis, maps)
         return maps.flatten(1, 2)
-
-    def raw_maps(self, images: Tensor) -> Tensor:
-        """Not used: maps of windows are computed frame by frame."""
-        raise NotImplementedError
