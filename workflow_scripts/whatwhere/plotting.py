@@ -52,6 +52,20 @@ def show_field(ax: Axes, field: np.ndarray, limit: float | None = None) -> None:
     ax.spines[:].set_visible(False)
 
 
+def frame_border(ax: Axes) -> None:
+    """Draws a thin border around a frame of a movie, which may be white."""
+    ax.set_axis_on()
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set(visible=True, color="0.7", linewidth=0.5)
+
+
+def draw_in_time(ax: Axes, response: np.ndarray, seconds_per_bin: float, **line: Any) -> None:
+    """Draws responses (bin,) to consecutive bins of a movie as steps over seconds."""
+    edges = np.arange(len(response) + 1) * seconds_per_bin
+    ax.stairs(response, edges, **({"color": PALETTE[0], "linewidth": 0.8} | line))
+    ax.set(xlim=(0, edges[-1]), xlabel=f"time (s), bins of {1000 * seconds_per_bin:.4g} ms")
+
+
 def labeled(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
     """Replaces names by labels in the column ``model``."""
     return table.assign(model=table["model"].map(labels.__getitem__))
