@@ -144,12 +144,14 @@ def draw_curves(
     return drawn
 
 
-def image_axis(ax: Axes, sizes: Iterable[int]) -> None:
-    """Makes the axis of data sizes logarithmic."""
+def image_axis(ax: Axes, sizes: Iterable[float], unit: str = "images") -> None:
+    """Makes the axis of data sizes, images or minutes, logarithmic."""
     sizes = sorted(set(sizes))
     ax.set_xscale("log", base=2)
     ax.set_xlim(sizes[0] / 1.3, sizes[-1] * 1.3)
-    ax.set_xlabel("images (training + validation)")
+    ax.set_xlabel(f"{unit} (training + validation)")
+    if unit == "minutes":
+        ax.xaxis.set_major_formatter("{x:g}")
 
 
 def _entries(ax: Axes, paper: bool) -> dict[str, Any]:
