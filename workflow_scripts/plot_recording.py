@@ -1,6 +1,7 @@
 """A recorded dataset: averages and masks, predictions of single neurons, correlation per model."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -36,62 +37,75 @@ def examples(scores: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _field(ax: Axes, average: np.ndarray, mask: np.ndarray | None, stride: int) -> None:
-    """Draws an average (y, x) with the outline of a mask."""
-    plotting.show_field(ax, average)
+class Example(NamedTuple):
+    """A neuron with its average (y, x), mask (y, x) if it has any, and responses (image,), NaN for none."""
+
+    title: str
+    average: np.ndarray
+    mask: np.ndarray | None
+    predicted: np.ndarray
+    measured: np.ndarray
+
+    def correlation(self) -> str:
+        """Correlation of predicted and measured responses, as text."""
+        known = np.isfinite(self.measured)
+        return f"r = {pearson(self.predicted[known, None], self.measured[known, None])[0]:.2f}"
+
+
+def _field(ax: Axes, example: Example, stride: int) -> None:
+    """Draws the average with the outline of the mask."""
+    plotting.show_field(ax, example.average)
+    mask = example.mask
     if mask is None or not mask.any() or min(mask.shape) < 2:
         return
-    top, left = corner(mask.shape, average.shape, stride)
+    top, left = corner(mask.shape, example.average.shape, stride)
     size = np.abs(mask)
     y, x = np.arange(mask.shape[0]) * stride + top, np.arange(mask.shape[1]) * stride + left
     ax.contour(x, y, size, levels=[size.max() / 2], colors="black", linewidths=0.8)
 
 
-def _scatter(ax: Axes, predicted: np.ndarray, measured: np.ndarray) -> None:
-    ax.scatter(predicted, measured, s=5, alpha=0.6, linewidth=0)
-    # What varies by rounding only is not spread over the whole axis.
-    middle = (predicted.min() + predicted.max()) / 2
-    reach = max(0.55 * np.ptp(predicted), 0.05 * abs(middle), 1e-3)
-    ax.set_xlim(middle - reach, middle + reach)
-    r = pearson(predicted[:, None], measured[:, None])[0]
-    ax.set_title(f"r = {r:.2f}")
-    ax.set(ylabel="measured")
-
-
-def _examples(
-    panel: SubFigure,
-    selected: dict[str, int],
-    sta: xr.Dataset,
-    masks: np.ndarray | None,
-    stride: int,
-    neurons: np.ndarray,
-    predictions: xr.Dataset,
-    measured: np.ndarray,
-) -> None:
-    axes = panel.subplots(2, len(selected), height_ratios=[1, 1])
-    for column, (label, neuron) in enumerate(selected.items()):
-        position = int(np.flatnonzero(neurons == neuron)[0])
-        mask = None if masks is None else masks[position]
-        _field(axes[0, column], sta["sta"][0, position].values, mask, stride)
-        axes[0, column].set_title(f"{label},\nneuron {neuron}")
-        predicted = predictions["predictions"].sel(neuron=neuron).values
-        recorded = np.isfinite(measured[:, position])
-        _scatter(axes[1, column], predicted[recorded], measured[recorded, position])
-        axes[1, column].set_xlabel("predicted")
+def _scatters(panel: SubFigure, shown: list[Example], stride: int) -> None:
+    """Draws averages with masks, and measured against predicted responses."""
+    axes = panel.subplots(2, len(shown), height_ratios=[1, 1])
+    for (upper, lower), example in zip(axes.T, shown, strict=True):
+        _field(upper, example, stride)
+        upper.set_title(example.title)
+        recorded = np.isfinite(example.measured)
+        predicted = example.predicted[recorded]
+        lower.scatter(predicted, example.measured[recorded], s=5, alpha=0.6, linewidth=0)
+        # What varies by rounding only is not spread over the whole axis.
+        middle = (predicted.min() + predicted.max()) / 2
+        reach = max(0.55 * np.ptp(predicted), 0.05 * abs(middle), 1e-3)
+        lower.set_xlim(middle - reach, middle + reach)
+        lower.set_title(example.correlation())
+        lower.set(xlabel="predicted", ylabel="measured")
     plotting.panel_letters(axes[0, 0])
 
 
-def time_courses(model: Model, lags: int, positions: list[int]) -> tuple[np.ndarray, str] | None:
-    """Weights at all lags, newest first, in the place and map of the largest weight.
+def _in_time(panel: SubFigure, shown: list[Example], stride: int, data: xr.Dataset, bins: np.ndarray) -> None:
+    """Draws averages with masks, and responses to consecutive ones of the predicted bins of a movie."""
+    drawn = np.isin(bins, consecutive(data, bins))
+    widths = [1, 4] if shown[0].average.size > 1 else [1]
+    grid = panel.subplots(len(shown), len(widths), squeeze=False, width_ratios=widths)
+    for line, example in zip(grid, shown, strict=True):
+        if len(line) > 1:
+            _field(line[0], example, stride)
+        for color, name in (("0.55", "measured"), (plotting.PALETTE[0], "predicted")):
+            response = getattr(example, name)[drawn]
+            plotting.draw_in_time(line[-1], response, data.attrs["seconds_per_bin"], color=color, label=name)
+        title = f"{example.title}, {example.correlation()}".replace("\n", " ")
+        line[-1].set_title(title, loc="right", fontsize=7, pad=2)
+        line[-1].set(ylabel="response")
+    for ax in grid[:-1, -1]:
+        ax.set_xlabel("")
+    plotting.legend_above(grid[0, -1], 2)
+    plotting.panel_letters(grid[0, 0])
 
-    Parameters
-    ----------
-    model
-        A model of windows.
-    lags
-        Frames of a window.
-    positions
-        Neurons whose filters are taken where neurons have filters of their own.
+
+def time_courses(model: Model, lags: int, positions: list[int]) -> tuple[np.ndarray, str] | None:
+    """Weights of a model of windows at all lags, newest first, where the largest weight is.
+
+    ``positions`` are the neurons whose weights are taken from a model without convolutions.
 
     Returns
     -------
@@ -127,41 +141,6 @@ def _draw_courses(ax: Axes, courses: np.ndarray, name: str, attributes: dict[str
     ax.axhline(0, color="0.8", zorder=-1)
     ax.set(xlabel="lag from frame to bin (ms)", ylabel="weight", title=name, xlim=(before[-1], before[0]))
     plotting.panel_letters(ax, first="b")
-
-
-def _in_time(
-    panel: SubFigure,
-    selected: dict[str, int],
-    sta: xr.Dataset,
-    masks: np.ndarray | None,
-    stride: int,
-    neurons: np.ndarray,
-    predictions: xr.Dataset,
-    measured: np.ndarray,
-    data: xr.Dataset,
-) -> None:
-    """Averages in space with masks, and predicted and measured responses over seconds of a movie."""
-    seconds, bins = data.attrs["seconds_per_bin"], predictions["image"].values
-    shown = np.isin(bins, consecutive(data, bins))
-    in_space = sta["sta"][0, 0].size > 1
-    widths = [1, 4] if in_space else [1]
-    grid = panel.subplots(len(selected), len(widths), squeeze=False, width_ratios=widths)
-    for ax, line, (label, neuron) in zip(grid[:, -1], grid, selected.items(), strict=True):
-        position = int(np.flatnonzero(neurons == neuron)[0])
-        if in_space:
-            mask = None if masks is None else masks[position]
-            _field(line[0], sta["sta"][0, position].values, mask, stride)
-        recorded, predicted = measured[:, position], predictions["predictions"].sel(neuron=neuron).values
-        known = np.isfinite(recorded)
-        r = pearson(predicted[known, None], recorded[known, None])[0]
-        plotting.draw_in_time(ax, recorded[shown], seconds, color="0.55", label="measured")
-        plotting.draw_in_time(ax, predicted[shown], seconds, label="predicted")
-        ax.set_title(f"{label}, neuron {neuron}, r = {r:.2f}", loc="right", fontsize=7, pad=2)
-        ax.set(ylabel="response")
-        if neuron != [*selected.values()][-1]:
-            ax.set_xlabel("")
-    plotting.legend_above(grid[0, -1], 2)
-    plotting.panel_letters(grid[0, 0])
 
 
 def _models(ax: Axes, scores: pd.DataFrame, letter: str) -> None:
@@ -215,23 +194,31 @@ def main(
     ):
         seed = int(predicted.attrs["seed"])
         fit = next(one.fit for one in selected_fits(selection[0], conditions, fits) if one.fit.seed == seed)
-        masks = fit.model.masks()
-        measured = repeat_mean(data, predicted["image"].values, fit.neurons)
-        mine = rated[(rated.model == model) & rated.neuron.isin(fit.neurons)]
-        masks = None if masks is None else masks.numpy()
-        drawn = (examples(mine), stored.load(), masks, fit.model.stride, fit.neurons, predicted.load())
-        figure = plt.figure(figsize=(plotting.PAGE, 4.6 if is_movie(data) else 3.4))
+        masks, bins = fit.model.masks(), predicted["image"].values
+        measured = repeat_mean(data, bins, fit.neurons)
+        selected = examples(rated[(rated.model == model) & rated.neuron.isin(fit.neurons)])
+        positions = [int(np.flatnonzero(fit.neurons == neuron)[0]) for neuron in selected.values()]
+        shown = [
+            Example(
+                f"{name},\nneuron {neuron}",
+                stored["sta"][0, position].values,
+                None if masks is None else masks[position].numpy(),
+                predicted["predictions"].sel(neuron=neuron).values,
+                measured[:, position],
+            )
+            for (name, neuron), position in zip(selected.items(), positions, strict=True)
+        ]
+        movie, courses = is_movie(data), None
+        figure = plt.figure(figsize=(plotting.PAGE, 4.6 if movie else 3.4))
         left, right = figure.subfigures(1, 2, width_ratios=[1.7, 1])
-        if is_movie(data):
-            _in_time(left, *drawn, measured, data)
+        if movie:
             length = f"{1000 * data.attrs['seconds_per_bin']:.4g} ms"
             figure.suptitle(f"{label}, bins of {length}: correlations depend on this length", fontsize=8)
-            positions = [int(np.flatnonzero(fit.neurons == neuron)[0]) for neuron in drawn[0].values()]
+            _in_time(left, shown, fit.model.stride, data, bins)
             courses = time_courses(fit.model, int(data.attrs["lags"]), positions)
         else:
-            _examples(left, *drawn, measured)
-            courses = None
-        axes = right.subplots(1 + (courses is not None), 1, squeeze=False)[:, 0]
+            _scatters(left, shown, fit.model.stride)
+        axes = right.subplots(1 if courses is None else 2, 1, squeeze=False)[:, 0]
         if courses is not None:
             _draw_courses(axes[0], *courses, data.attrs)
     rated = plotting.labeled(rated, labels)
