@@ -11,13 +11,15 @@ from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from whatwhere import plotting
-from whatwhere.dataset import is_movie, open_dataset, presented, select_images
-from whatwhere.description import drift, findings, neuron_table, overview, repeated, split_sizes
+from whatwhere.dataset import is_movie, open_dataset, presented, repeat_mean, select_images
+from whatwhere.description import consecutive, drift, findings, neuron_table, overview, repeated, split_sizes
 from whatwhere.files import write_table
 from whatwhere.logs import run_job
 from whatwhere.pages import heading, items, paragraph, table, write_page
 
 N_EXAMPLES = 8
+N_IN_TIME = 3
+"""Neurons whose responses to a movie are drawn over time."""
 SPLIT_COLORS = [*plotting.PALETTE[:2], "0.9"]
 """Colors of train, validation and test; dark, middle and light when printed in gray."""
 MAX_COUNT = 100
@@ -37,7 +39,33 @@ def _show_examples(panel: SubFigure, dataset: xr.Dataset) -> None:
     for ax, image, index in zip(axes, shown, selected, strict=False):
         ax.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=1)
         ax.set_title(str(index))
+        if is_movie(dataset):
+            plotting.frame_border(ax)
     plotting.panel_letters(axes[0])
+
+
+def _show_in_time(panel: SubFigure, dataset: xr.Dataset, neurons: pd.DataFrame) -> None:
+    """Repeats and their mean over time, of the neurons whose repeats agree best or that respond most."""
+    times = presented(dataset).sum(0)
+    bins = consecutive(dataset, np.flatnonzero(times == times.max()))
+    responses = dataset["responses"][:, bins].values
+    order = neurons["oracle_correlation" if neurons.oracle_correlation.notna().any() else "mean"].copy()
+    order[np.isnan(responses).all((0, 1))] = np.nan
+    shown = order.sort_values(ascending=False, kind="stable").index[:N_IN_TIME].to_numpy()
+    means = repeat_mean(dataset, bins, shown)
+    seconds = dataset.attrs["seconds_per_bin"]
+    repeats = responses[~np.isnan(responses).all((1, 2))]
+    rows = 2 if len(repeats) > 1 else 1
+    axes = panel.subplots(rows, len(shown), sharex=True, squeeze=False)
+    for column, neuron, mean in zip(axes.T, shown, means.T, strict=True):
+        if rows > 1:
+            extent = (0, len(bins) * seconds, len(repeats) + 0.5, 0.5)
+            column[0].imshow(repeats[:, :, neuron], cmap="gray_r", aspect="auto", extent=extent, vmin=0)
+            column[0].yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=3))
+        column[0].set_title(f"neuron {neuron}")
+        plotting.draw_in_time(column[-1], mean, seconds)
+    axes[0, 0].set_ylabel("repeat")
+    axes[-1, 0].set_ylabel("mean" if rows > 1 else "response")
 
 
 def _no_repeats(ax: Axes) -> None:
@@ -99,11 +127,17 @@ def _drift(ax: Axes, responses: np.ndarray) -> None:
 
 
 def draw(dataset: xr.Dataset, neurons: pd.DataFrame, svg: str | Path, png: str | Path) -> None:
-    """Draws examples of images, responses, presentations, agreement of repeats and drift."""
+    """Draws examples of images, responses, presentations, agreement of repeats and drift.
+
+    Of a movie also responses over time.
+    """
     responses = dataset["responses"].values
-    figure = plt.figure(figsize=(plotting.PAGE, 4.6))
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1, 3.4])
+    heights = [1, 1.9, 3.4] if is_movie(dataset) else [1, 3.4]
+    figure = plt.figure(figsize=(plotting.PAGE, 4.6 * sum(heights) / 4.4))
+    top, *middle, bottom = figure.subfigures(len(heights), 1, height_ratios=heights)
     _show_examples(top, dataset)
+    for panel in middle:
+        _show_in_time(panel, dataset, neurons)
     axes = bottom.subplots(2, 2).flat
     _histogram(axes[0], responses)
     _presentations(axes[1], dataset)

@@ -15,6 +15,8 @@ from whatwhere.missing import counts
 _BLOCK = 16
 MIN_TESTED = 10
 """Test images below which correlations are chance."""
+SHOWN_SECONDS = 10.0
+"""Longest time over which figures draw responses to a movie."""
 DRIFT_LIMIT = 5.0
 """Standard errors of a correlation with the number of the repeat beyond which a neuron drifts."""
 
@@ -118,6 +120,13 @@ def split_sizes(dataset: xr.Dataset) -> dict[str, int]:
     """Number of training, validation and test images of the first fold."""
     codes = dataset["split"].values[0]
     return {label: int((codes == code).sum()) for code, label in enumerate(SPLITS)}
+
+
+def consecutive(dataset: xr.Dataset, bins: np.ndarray) -> np.ndarray:
+    """First :data:`SHOWN_SECONDS` of the longest run of consecutive bins among ``bins``, (bin,)."""
+    apart = np.diff(dataset["last_frame"].values[bins]) != dataset.attrs["frames_per_bin"]
+    longest = max(np.split(bins, np.flatnonzero(apart) + 1), key=len)
+    return longest[: max(2, round(SHOWN_SECONDS / dataset.attrs["seconds_per_bin"]))]
 
 
 def overview(dataset: xr.Dataset) -> dict[str, str]:
