@@ -56,12 +56,7 @@ def _rates(ax: Axes, rates: pd.DataFrame) -> None:
     ax.set(xlabel="doublings of images\nper doubling of neurons", ylim=(-0.6, len(rates) - 0.4))
 
 
-def main(
-    scaling: str | Path,
-    rates: str | Path,
-    labels: dict[str, str],
-    datasets: dict[str, str],
-) -> Figure:
+def main(scaling: str | Path, rates: str | Path, labels: dict[str, str], datasets: dict[str, str]) -> Figure:
     """Draws one row of panels for every dataset and model of several sizes, for the first selection rule."""
     scores, fitted = (plotting.labeled(read_table(path), labels) for path in (scaling, rates))
     fitted = fitted[fitted.stated.ne(True)]

@@ -16,6 +16,7 @@ OLD_KEYS = {
     "pool": "write 'average_pooling'",
     "stimuli": "simulations show generated images: leave it out",
     "feature_space": "simulated neurons are units of fixed filters: leave it out",
+    "covariance_block": "crop images to where the stimulus is alike instead",
     "copies": "copies of a picture take the split of the earlier recording: leave it out",
     "ignore": "columns that no key names are ignored: leave it out",
     "sta_whitening": "masks no longer start at whitened averages: leave it out",

@@ -223,12 +223,7 @@ def orientation_tuning(
     return table
 
 
-def size_tuning(
-    fitted: FittedModel,
-    *,
-    diameters: Sequence[float],
-    preferred: pd.DataFrame,
-) -> pd.DataFrame:
+def size_tuning(fitted: FittedModel, *, diameters: Sequence[float], preferred: pd.DataFrame) -> pd.DataFrame:
     """Response of neurons to gratings of several sizes where they look.
 
     Parameters

@@ -121,7 +121,7 @@ def fit_localized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
     """
     # Inference needs large parts of scipy, which other families do not.
     from whatwhere.localization.inference import Search, localize
-    from whatwhere.localization.kernel_prior import KernelPrior, StimulusCovariance
+    from whatwhere.localization.kernel_prior import KernelPrior, stimulus_covariance
     from whatwhere.localization.mixture import StaSpectra
 
     definition, counts = spec.definition, [int(setting["n_kernels"]) for setting in spec.settings]
@@ -141,8 +141,8 @@ def fit_localized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
     sd = responses.std(0)
     standardized = (responses - response_mean) / np.where(sd > 0, sd, 1)
     spectra = StaSpectra.of(spike_triggered_average(centered[:, None], standardized), len(grey))
-    stimulus = StimulusCovariance.of(centered, patch, definition.get("covariance_block"))
-    prior = KernelPrior(patch, definition["smoothness"], definition["extent"], stimulus)
+    covariance = stimulus_covariance(centered, patch)
+    prior = KernelPrior(patch, definition["smoothness"], definition["extent"], covariance)
     results = localize(spectra, prior, counts, Search())
     offset = shrunken_means(responses) if definition["bias"] else response_mean
     fits = [_parameters(result, sd, offset, image_mean) for result in results]
@@ -185,7 +185,7 @@ def _give_up_where_the_mean_is_better(
         return
     logger.warning(
         "%d of %d neurons are explained worse than by their mean, which is predicted instead: the stimulus "
-        "may differ from place to place, set covariance_block to a few pixels",
+        "may differ from place to place: crop images to where they are alike",
         worse.sum(),
         len(worse),
     )

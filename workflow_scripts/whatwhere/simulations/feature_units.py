@@ -28,11 +28,7 @@ _CHUNK = 64
 
 
 def unit_responses(
-    bank: V1Bank,
-    images: np.ndarray,
-    standardize: Standardizer,
-    cell_type: np.ndarray,
-    location: np.ndarray,
+    bank: V1Bank, images: np.ndarray, standardize: Standardizer, cell_type: np.ndarray, location: np.ndarray
 ) -> np.ndarray:
     """Responses of single units of the maps, (image, neuron) float32.
 
@@ -55,13 +51,7 @@ def unit_responses(
 
 
 def simulate(
-    design: Design,
-    *,
-    n_types: int,
-    n_neurons: int,
-    color: str,
-    image_size: int,
-    normalize: str,
+    design: Design, *, n_types: int, n_neurons: int, color: str, image_size: int, normalize: str
 ) -> xr.Dataset:
     """Simulates neurons with a mean rate of 0.1 over training and validation images (section F.1).
 

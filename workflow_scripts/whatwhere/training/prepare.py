@@ -119,10 +119,7 @@ def with_curves(
 
 
 def validation_predictions(
-    spec: ModelSpec,
-    parameters: list[dict[str, Tensor]],
-    data: FitData,
-    feature_bank: FixedFeatures | None,
+    spec: ModelSpec, parameters: list[dict[str, Tensor]], data: FitData, feature_bank: FixedFeatures | None
 ) -> list[Tensor]:
     """Predicted responses to the validation images of fits with complete states, (image, neuron) each."""
     images = as_tensor(data.validation_images)
