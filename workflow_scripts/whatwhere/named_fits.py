@@ -103,10 +103,7 @@ class NamedFits:
     def fit(self, name: str) -> ModelFits:
         """Fits of a model, which are made when they are asked for first.
 
-        Raises
-        ------
-        UserError
-            If the model cannot be fitted to these data.
+        UserError if the model cannot be fitted to these data.
         """
         if name not in self._fits:
             definition = self.models[name]
@@ -142,10 +139,7 @@ class NamedFits:
     def fit_possible(self, names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
         """Fits models, and names those that are fitted and, with the reason, those that cannot be fitted.
 
-        Raises
-        ------
-        UserError
-            If none can be fitted; with the reason of the first.
+        UserError if none can be fitted; with the reason of the first.
         """
         fitted: list[str] = []
         left_out: dict[str, str] = {}

@@ -114,10 +114,7 @@ def shrunken_means(responses: np.ndarray) -> np.ndarray:
 def fit_localized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
     """Parameters of a :class:`LocalizedEncoder` for every setting, from the training images alone.
 
-    Raises
-    ------
-    UserError
-        If there are fewer neurons than kernels.
+    UserError if there are fewer neurons than kernels.
     """
     # Inference needs large parts of scipy, which other families do not.
     from whatwhere.localization.inference import Search, localize

@@ -60,12 +60,7 @@ def as_numbers(values: Any, name: str) -> NamedArray:
 def unique_names(neurons: np.ndarray | None, name: str) -> np.ndarray | None:
     """Names of neurons (neuron,), whole numbers as they are and others as text; None if there are none.
 
-    A message calls the responses ``name``.
-
-    Raises
-    ------
-    UserError
-        If two neurons have one name.
+    A message calls the responses ``name``. UserError if two neurons have one name.
     """
     if neurons is None:
         return None

@@ -25,10 +25,7 @@ _CODES = dict(zip(("-1", "0", "1", "2"), ("", *SPLITS), strict=True))
 def read_list(location: str) -> NamedArray:
     """Labels in a text file, one a line or ``FILE.csv:COLUMN``, or in a file of arrays.
 
-    Raises
-    ------
-    UserError
-        If the file is unreadable, or a text file has several columns and none is named.
+    UserError if the file is unreadable, or a text file has several columns and none is named.
     """
     path, column = split_location(location)
     if not is_table(str(path)):
@@ -107,10 +104,7 @@ def read_labels(
 def labels_of_rows(labels: np.ndarray, image_of_row: np.ndarray, label: str) -> np.ndarray:
     """Labels of the images that were shown from one per presentation; parameters as in :func:`read_labels`.
 
-    Raises
-    ------
-    UserError
-        If presentations of one image have different labels.
+    UserError if presentations of one image have different labels.
     """
     rows = np.flatnonzero(image_of_row != BLANK)
     _, first, place = np.unique(image_of_row[rows], return_index=True, return_inverse=True)

@@ -23,10 +23,7 @@ DEVICES = ("auto", "cpu", "cuda")
 def choose_device(name: str) -> torch.device:
     """Device of a config value: ``auto`` takes a GPU if there is one.
 
-    Raises
-    ------
-    UserError
-        If the name is none of :data:`DEVICES`, or is ``cuda`` without a visible GPU.
+    UserError if the name is none of :data:`DEVICES`, or is ``cuda`` without a visible GPU.
     """
     if name not in DEVICES:
         raise UserError(f"device: {name!r} is none of {', '.join(DEVICES)}")
