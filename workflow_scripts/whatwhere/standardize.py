@@ -1,7 +1,5 @@
 """Standardization of images by the pixel statistics of training images."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,7 +40,7 @@ class Standardizer:
         each = self.mean.reshape(-1, int(np.prod(self.image_shape)))
         return "global" if (each == each[:, :1]).all() else "per_pixel"
 
-    def __call__(self, images: Images, recording: np.ndarray | int | None = None) -> Images:
+    def __call__(self, images: "Images", recording: np.ndarray | int | None = None) -> "Images":
         """Returns (images - mean) / sd as float32, (image, channel, y, x).
 
         With pooled recordings, ``recording`` has the number of the recording of the images; None: the first.
@@ -54,7 +52,7 @@ class Standardizer:
         standardized /= sd
         return standardized.astype(np.float32, copy=False)
 
-    def undo(self, images: Images, recording: np.ndarray | int | None = None) -> Images:
+    def undo(self, images: "Images", recording: np.ndarray | int | None = None) -> "Images":
         """Images as they were stored, (image, channel, y, x)."""
         if not isinstance(images, np.ndarray):
             return self._scaled(images, self.sd, self.mean, recording)
@@ -62,8 +60,8 @@ class Standardizer:
         return images * sd + mean
 
     def _scaled(
-        self, windows: Windows, scale: np.ndarray, offset: np.ndarray, recording: np.ndarray | int | None
-    ) -> Windows:
+        self, windows: "Windows", scale: np.ndarray, offset: np.ndarray, recording: np.ndarray | int | None
+    ) -> "Windows":
         n_channels = windows.frames.shape[1]
         scale, offset = (one[..., :n_channels, :, :] for one in (scale, offset))
         if self.mean.ndim == 3:
@@ -80,7 +78,7 @@ class Standardizer:
         return self.mean[number], self.sd[number]
 
 
-def standardizer(images: Images, normalize: str, recording: np.ndarray | None = None) -> Standardizer:
+def standardizer(images: "Images", normalize: str, recording: np.ndarray | None = None) -> Standardizer:
     """Statistics of training images (image, channel, y, x): none, one pair, or one pair per pixel.
 
     Pixels that hardly vary, as behind an aperture, are not amplified without end: the least sd of a pixel is

@@ -4,8 +4,6 @@ Orientations are directions across the stripes in degrees, from the x axis towar
 down; 0 gives vertical stripes. Lengths are in pixels of the model.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -42,7 +40,7 @@ class Canvas:
     amplitude: float
 
     @classmethod
-    def of(cls, space: ImageSpace) -> Canvas:
+    def of(cls, space: ImageSpace) -> "Canvas":
         """A canvas as bright and as contrasted as the training images of a fitted model."""
         room = min(space.mean - space.low.min(), space.high.max() - space.mean)
         return cls(space.shape, space.mean, float(room))

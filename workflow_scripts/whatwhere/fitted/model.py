@@ -1,7 +1,5 @@
 """Fitted models: predictions for images of a user, and masks, feature weights and locations of neurons."""
 
-from __future__ import annotations
-
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
@@ -249,7 +247,7 @@ class FittedModel:
         *,
         images_layout: Layout = None,
         responses_layout: Layout = None,
-    ) -> Figure:
+    ) -> "Figure":
         """Draws masks, feature weights, and predictions against responses.
 
         Parameters
@@ -336,7 +334,7 @@ class FittedModel:
         write_tensors(_interned({"kind": KIND, "version": VERSION} | content), path)
 
     @classmethod
-    def read(cls, path: str | Path) -> FittedModel:
+    def read(cls, path: str | Path) -> "FittedModel":
         """Reads a file of :meth:`save`; never executes code from the file.
 
         Raises

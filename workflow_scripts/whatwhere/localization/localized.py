@@ -1,7 +1,5 @@
 """The localization family: responses predicted by the posterior mean of kernels and locations."""
 
-from __future__ import annotations
-
 import logging
 from typing import TYPE_CHECKING
 
@@ -153,7 +151,7 @@ def fit_localized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
 
 
 def _parameters(
-    result: Localization, sd: np.ndarray, offset: np.ndarray, image_mean: np.ndarray
+    result: "Localization", sd: np.ndarray, offset: np.ndarray, image_mean: np.ndarray
 ) -> dict[str, Tensor]:
     kernels = torch.from_numpy(result.kernels.astype(np.float32))
     amplitude = torch.from_numpy(result.amplitude * sd.astype(np.float32)[:, None, None, None])

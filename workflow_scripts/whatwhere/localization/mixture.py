@@ -16,8 +16,6 @@ Variational EM with three factors, which all have closed forms:
 The bound it maximizes is relative to neurons without receptive field: below 0 nothing is identifiable.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,11 +44,11 @@ class StaSpectra:
     n_images: int
 
     @classmethod
-    def of(cls, sta: np.ndarray, n_images: int) -> StaSpectra:
+    def of(cls, sta: np.ndarray, n_images: int) -> "StaSpectra":
         """From averages (neuron, y, x) of responses with variance 1."""
         return cls(fft.rfft2(sta.astype(np.float32)), (sta.shape[1], sta.shape[2]), n_images)
 
-    def subset(self, size: int) -> StaSpectra:
+    def subset(self, size: int) -> "StaSpectra":
         """At most ``size`` neurons, spread evenly over the population."""
         step = -(-len(self.spectrum) // size)
         return replace(self, spectrum=self.spectrum[::step])

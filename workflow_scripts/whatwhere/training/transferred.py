@@ -1,7 +1,5 @@
 """Cores transferred to other neurons, from the files of a fitted network."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +40,7 @@ class TransferredCore:
     normalize: str
 
     @classmethod
-    def of(cls, fits: dict[str, Any], validation: xr.Dataset, seed: int, name: str) -> TransferredCore:
+    def of(cls, fits: dict[str, Any], validation: xr.Dataset, seed: int, name: str) -> "TransferredCore":
         """The core of the fit of one seed with the lowest mean validation loss.
 
         ``fits`` and ``validation`` are the content of ``fits.pt`` and ``validation.nc`` of the network, which
@@ -58,7 +56,7 @@ class TransferredCore:
         return cls.of_setting(fits, seed, best, name)
 
     @classmethod
-    def of_setting(cls, fits: dict[str, Any], seed: int, setting: int, name: str) -> TransferredCore:
+    def of_setting(cls, fits: dict[str, Any], seed: int, setting: int, name: str) -> "TransferredCore":
         """The core of the fit of one seed and setting; parameters and errors as for :meth:`of`."""
         definition, stored = fits["definition"], fits["seeds"][seed]
         _refuse_without_core(definition, name)
