@@ -94,9 +94,7 @@ class NamedFits:
         self.lent = lent
         self.device = device
         size = Size.of(condition.dataset)
-        self.seconds = {
-            name: seconds_of_fits(models[name], size, 1, None) for name in in_order(models, names)
-        }
+        self.seconds = {one: seconds_of_fits(models[one], size, 1, None) for one in in_order(models, names)}
         self.screen = Screen(self.seconds, verbose)
         self._fits: dict[str, ModelFits] = {}
 
@@ -184,9 +182,7 @@ class NamedFits:
         if not source:
             return {}
         if "dataset" in source or "experiment" in source:
-            raise UserError(
-                "core_from: names a dataset or experiment of a run: give core_from a fitted model"
-            )
+            raise UserError("core_from: names a dataset or experiment of a run: give it a fitted model")
         if "model" in source:
             lender = self.fit(source["model"])
             core = TransferredCore.of(lender.fits, lender.validation, self.seed, lender.name)

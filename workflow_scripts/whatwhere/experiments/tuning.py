@@ -255,9 +255,8 @@ def size_tuning(fitted: FittedModel, *, diameters: Sequence[float], preferred: p
             evoked = _evoked(fitted, shown)[:, [index]].reshape(len(PHASES), len(sizes), 1)
             mean, harmonic = _harmonics(evoked.swapaxes(0, 1))
             response = np.maximum(mean, harmonic)[:, 0]
-        rows.append(
-            pd.DataFrame({"neuron": fitted.neuron_ids[index], "diameter": sizes, "response": response})
-        )
+        curve = {"neuron": fitted.neuron_ids[index], "diameter": sizes, "response": response}
+        rows.append(pd.DataFrame(curve))
     return pd.concat(rows, ignore_index=True)
 
 

@@ -187,9 +187,7 @@ def _plain(values: Any, name: str) -> np.ndarray:
     except UserError:
         raise
     except (ValueError, TypeError, RuntimeError) as error:
-        raise UserError(
-            f"{name}: {type(values).__name__} is no array: give numbers, in rows of one length"
-        ) from error
+        raise UserError(f"{name}: {type(values).__name__} is no array: give rows of one length") from error
 
 
 def _from_tensor(values: torch.Tensor, name: str) -> np.ndarray:

@@ -167,17 +167,14 @@ def tiers_of(labels: np.ndarray, tiers: dict[str, list[Any]], key: str) -> np.nd
 def given_splits(labels: np.ndarray | None, definition: dict[str, Any], name: str) -> np.ndarray | None:
     """Splits (image,) of the labels of ``splits_from``, None without labels.
 
+    UserError as for :func:`tiers_of` and :func:`require_splits`.
+
     Parameters
     ----------
     labels
         (image,) names, or None.
     definition, name
         Dataset that may have ``tiers``, and its key for messages.
-
-    Raises
-    ------
-    UserError
-        As for :func:`tiers_of` and :func:`require_splits`.
     """
     if labels is None:
         return None
