@@ -29,7 +29,6 @@ from whatwhere.metrics import scores
 from whatwhere.models.linear import fit_linear, solve_ridge
 from whatwhere.recordings import antolik2016, cowley2023, load
 from whatwhere.recordings.array_files import split_location
-from whatwhere.recordings.fetch import fetch
 from whatwhere.recordings.pictures import decode_image
 from whatwhere.recordings.preprocess import preprocess
 from whatwhere.recordings.recording import clip_rounding
@@ -205,23 +204,24 @@ def test_the_supplement_is_downloaded_once_and_again_when_damaged(tmp_path, monk
         assert len(requested) == 2
 
 
-def test_a_file_is_downloaded_once_checked_and_repaired(tmp_path):
+def test_a_file_is_downloaded_once_checked_and_repaired(tmp_path, monkeypatch):
     (tmp_path / "a b").mkdir()
     (tmp_path / "a b" / "é.bin").write_bytes(b"content")
     file = "a b/é.bin", hashlib.sha256(b"content").hexdigest()
     with served(tmp_path) as (url, requested):
-        path = fetch(*file, url, None, tmp_path / "kept")
+        monkeypatch.setattr(cowley2023, "ADDRESS", url)
+        path = cowley2023.published(*file, tmp_path / "kept", None)
         assert path.read_bytes() == b"content"
-        assert fetch(*file, url, None, tmp_path / "kept") == path
+        assert cowley2023.published(*file, tmp_path / "kept", None) == path
         assert len(requested) == 1
         path.write_bytes(b"damaged")
-        assert fetch(*file, url, None, tmp_path / "kept").read_bytes() == b"content"
+        assert cowley2023.published(*file, tmp_path / "kept", None).read_bytes() == b"content"
 
 
 def test_a_mirror_folder_is_read_in_place(tmp_path):
     (tmp_path / "a").write_bytes(b"x")
     file = "a", hashlib.sha1(b"blob 1\0x").hexdigest()
-    assert fetch(*file, "", str(tmp_path), tmp_path / "kept") == tmp_path / "a"
+    assert cowley2023.published(*file, tmp_path / "kept", str(tmp_path)) == tmp_path / "a"
     assert not (tmp_path / "kept").exists()
 
 

@@ -33,42 +33,6 @@ def has_checksum(content: bytes, checksum: str | None) -> bool:
     return hashlib.sha256(content).hexdigest() == checksum
 
 
-def fetch(file: str, checksum: str, address: str, mirror: str | None, downloads: Path) -> Path:
-    """Local path of a published file with the right content.
-
-    Parameters
-    ----------
-    file
-        Path below the root of the publisher's layout, with forward slashes.
-    checksum
-        As for :func:`has_checksum`.
-    address
-        URL of the root of the publisher's layout.
-    mirror
-        Folder with the publisher's layout, whose files are used where they are, or None.
-    downloads
-        Folder that keeps downloaded files; a damaged file is downloaded again.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be read or downloaded, or has another checksum.
-    """
-
-    def fault(path: Path) -> str | None:
-        is_right = has_checksum(path.read_bytes(), checksum)
-        return None if is_right else "wrong checksum: damaged, truncated or another version"
-
-    if mirror is None:
-        return download(f"{address}/{file}", downloads / file, fault)
-    path = Path(mirror, file)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file: 'mirror' must hold the publisher's layout")
-    if (found := fault(path)) is not None:
-        raise UserError(f"{path}: {found}: get it again")
-    return path
-
-
 def download(url: str, path: Path, find_fault: Callable[[Path], str | None]) -> Path:
     """Downloads ``url`` to ``path``, whole and verified or not at all, and returns ``path``.
 
