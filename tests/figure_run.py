@@ -21,8 +21,7 @@ MODELS = resolved()["models"]
 LABELS = {name: model.get("label", name) for name, model in MODELS.items()}
 PAPER = {name: model["paper"] for name, model in MODELS.items() if "paper" in model}
 GAUSSIANS = {"kind": "simulated_dog", "variation": 0, "centered": True, "image_size": 26, "patch": 9}
-FEATURES = {"kind": "simulated_features", "feature_space": {"name": "v1"}}
-FEATURES |= {"color": "rgb", "image_size": 20, "normalize": "global"}
+FEATURES = {"kind": "simulated_features", "color": "rgb", "image_size": 20, "normalize": "global"}
 SIZES = {"n_images": 240, "n_test": 40, "validation_fraction": 0.2, "validation_max": 0, "seed": 3}
 
 

@@ -4,8 +4,6 @@ The speeds are those of one core of :data:`MACHINE` in float32. ``tests/test_cos
 against committed timings.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -70,7 +68,7 @@ class Size:
     megabytes: float
 
     @classmethod
-    def simulated(cls, definition: dict[str, Any]) -> Size:
+    def simulated(cls, definition: dict[str, Any]) -> "Size":
         """Size of a simulated dataset of the configuration."""
         fraction, maximum = definition["validation_fraction"], definition.get("validation_max", 0)
         n_images, side = definition["n_images"], definition["image_size"]
@@ -85,7 +83,7 @@ class Size:
         return cls(definition["n_neurons"], n_images - n_held, n_held, shape, fraction, maximum, megabytes)
 
     @classmethod
-    def of(cls, dataset: xr.Dataset) -> Size:
+    def of(cls, dataset: xr.Dataset) -> "Size":
         """Size of a recording that was loaded, with the splits of its first fold."""
         n_train, n_held = (int((dataset["split"].values[0] == code).sum()) for code in (TRAIN, VALIDATION))
         lags = int(dataset.attrs.get("lags", 1))
@@ -96,7 +94,7 @@ class Size:
             dataset.sizes["neuron"], n_train, n_held, shape, float(fraction), int(maximum), 4e-6 * n_stored
         )
 
-    def subset(self, n_neurons: str, n_images: str) -> Size:
+    def subset(self, n_neurons: str, n_images: str) -> "Size":
         """Size of a condition: numbers, or ``all``."""
         if n_neurons != "all":
             self = replace(self, n_neurons=int(n_neurons))

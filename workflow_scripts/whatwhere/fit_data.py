@@ -1,7 +1,5 @@
 """Data available to one fit: training and validation images, standardized, and responses; no test data."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,9 +43,9 @@ class FitData:
         Sessions of images and neurons of pooled recordings, in order.
     """
 
-    train_images: Images
+    train_images: "Images"
     train_responses: np.ndarray
-    validation_images: Images
+    validation_images: "Images"
     validation_responses: np.ndarray
     response_sd: np.ndarray
     response_scale: np.ndarray
@@ -127,7 +125,7 @@ class Condition:
         return load_fit_data(self.dataset, self.n_neurons, self.n_images, seed)
 
 
-def joined(images: Images, others: Images) -> Images:
+def joined(images: "Images", others: "Images") -> "Images":
     """Images, then other images, which are arrays as well or windows as well."""
     if isinstance(images, np.ndarray) or isinstance(others, np.ndarray):
         return np.concatenate([images, others])

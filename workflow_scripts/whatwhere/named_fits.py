@@ -95,19 +95,14 @@ class NamedFits:
         self.lent = lent
         self.device = device
         size = Size.of(condition.dataset)
-        self.seconds = {
-            name: seconds_of_fits(models[name], size, 1, None) for name in in_order(models, names)
-        }
+        self.seconds = {one: seconds_of_fits(models[one], size, 1, None) for one in in_order(models, names)}
         self.screen = Screen(self.seconds, verbose)
         self._fits: dict[str, ModelFits] = {}
 
     def fit(self, name: str) -> ModelFits:
         """Fits of a model, which are made when they are asked for first.
 
-        Raises
-        ------
-        UserError
-            If the model cannot be fitted to these data.
+        UserError if the model cannot be fitted to these data.
         """
         if name not in self._fits:
             definition = self.models[name]
@@ -143,10 +138,7 @@ class NamedFits:
     def fit_possible(self, names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
         """Fits models, and names those that are fitted and, with the reason, those that cannot be fitted.
 
-        Raises
-        ------
-        UserError
-            If none can be fitted; with the reason of the first.
+        UserError if none can be fitted; with the reason of the first.
         """
         fitted: list[str] = []
         left_out: dict[str, str] = {}
@@ -191,9 +183,7 @@ class NamedFits:
         if not source:
             return {}
         if "dataset" in source or "experiment" in source:
-            raise UserError(
-                "core_from: names a dataset or experiment of a run: give core_from a fitted model"
-            )
+            raise UserError("core_from: names a dataset or experiment of a run: give it a fitted model")
         if "model" in source:
             lender = self.fit(source["model"])
             core = TransferredCore.of(lender.fits, lender.validation, self.seed, lender.name)

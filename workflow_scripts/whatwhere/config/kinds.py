@@ -51,7 +51,7 @@ _CLIPS = tuple(
 KINDS: dict[str, Kind] = {
     "simulated_dog": Kind("simulations.difference_of_gaussians", known_fields=True),
     "simulated_v1": Kind("simulations.v1_cells"),
-    "simulated_features": Kind("simulations.feature_units", ("feature_space.weights",)),
+    "simulated_features": Kind("simulations.feature_units"),
     "simulated_movie": Kind("simulations.movie_cells"),
     "cowley2023": Kind("recordings.cowley2023", downloaded=True),
     "antolik2016": Kind("recordings.antolik2016", downloaded=True),

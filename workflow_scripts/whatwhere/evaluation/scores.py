@@ -89,9 +89,8 @@ def summarize(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict
     (``_se``) of means and pooled scores. Counts are those of the first seed; ``converged`` and ``at_edge``
     are shares of neurons and seeds.
     """
-    seeds = pd.DataFrame(
-        [population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables]
-    )
+    of_seeds = [population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables]
+    seeds = pd.DataFrame(of_seeds)
     measures = [*MEANS, *POOLED, *MEDIANS]
     return {
         "n_seeds": len(seeds),

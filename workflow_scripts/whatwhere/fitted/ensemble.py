@@ -36,9 +36,7 @@ def selected_shares(member: ModelFits, seed: int) -> np.ndarray:
         if np.isfinite(loss[index]):
             groups[tuple(sorted((setting | {"start": 0}).items()))].append(index)
     if not groups:
-        raise UserError(
-            f"{member.name}: no fit of seed {seed} has a finite loss: leave it out of the members"
-        )
+        raise UserError(f"{member.name}: no fit of seed {seed} has a finite loss: leave the member out")
     best = min(groups.values(), key=lambda starts: loss[starts].mean())
     shares = np.zeros(len(loss))
     shares[best] = 1 / len(best)

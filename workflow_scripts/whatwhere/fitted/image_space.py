@@ -1,7 +1,5 @@
 """Image space of a fitted model: the images that it takes, and their pixels in the images of the user."""
 
-from __future__ import annotations
-
 import json
 import logging
 from dataclasses import dataclass
@@ -57,7 +55,7 @@ class ImageSpace:
     timing: Timing | None = None
 
     @classmethod
-    def of(cls, images: Images, standardized: Images, attributes: dict[str, Any]) -> ImageSpace:
+    def of(cls, images: Images, standardized: Images, attributes: dict[str, Any]) -> "ImageSpace":
         """Describes training images (image, channel, y, x), raw and standardized, of a dataset.
 
         ``attributes`` are the attributes of the dataset.

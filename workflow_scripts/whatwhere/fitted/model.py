@@ -1,7 +1,5 @@
 """Fitted models: predictions for images of a user, and masks, feature weights and locations of neurons."""
 
-from __future__ import annotations
-
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
@@ -249,7 +247,7 @@ class FittedModel:
         *,
         images_layout: Layout = None,
         responses_layout: Layout = None,
-    ) -> Figure:
+    ) -> "Figure":
         """Draws masks, feature weights, and predictions against responses.
 
         Parameters
@@ -282,9 +280,7 @@ class FittedModel:
         whole = f"{definition['family']} for {len(self.neurons)} neurons of '{self.dataset}'"
         shape = " x ".join(map(str, self.image_space.shape))
         one_core = len(definition.get("cores", [])) < 2
-        parts = [
-            f"{name} {value:g}" for name, value in self.setting.items() if name != "core" or not one_core
-        ]
+        parts = [f"{key} {value:g}" for key, value in self.setting.items() if key != "core" or not one_core]
         masks, weights = first.model.masks(), first.model.feature_weights()
         if masks is not None:
             parts.append(f"masks of {masks.shape[1]} x {masks.shape[2]}")
@@ -321,9 +317,7 @@ class FittedModel:
             "dataset": self.dataset,
             "neurons": _tensor(self.neurons),
             "neuron_ids": self.neuron_ids,
-            "scores": {
-                str(name): _tensor(column) for name, column in self.scores.items() if name != "neuron"
-            },
+            "scores": {str(key): _tensor(column) for key, column in self.scores.items() if key != "neuron"},
             "split": _tensor(self.split),
             "image_space": dataclasses.asdict(space)
             | {"low": _tensor(space.low), "high": _tensor(space.high)}
@@ -336,7 +330,7 @@ class FittedModel:
         write_tensors(_interned({"kind": KIND, "version": VERSION} | content), path)
 
     @classmethod
-    def read(cls, path: str | Path) -> FittedModel:
+    def read(cls, path: str | Path) -> "FittedModel":
         """Reads a file of :meth:`save`; never executes code from the file.
 
         Raises
@@ -351,12 +345,8 @@ class FittedModel:
             raise UserError(f"{path}: holds no fitted model: give a file of 'save', or the folder of a run")
         found = content["version"]
         if found != VERSION:
-            advice = (
-                "update whatwhere" if found > VERSION else "fit and save the model again with this version"
-            )
-            raise UserError(
-                f"{path}: has version {found} of the format, expected version {VERSION}: {advice}"
-            )
+            advice = "update whatwhere" if found > VERSION else "fit and save the model again"
+            raise UserError(f"{path}: has version {found} of the format, expected {VERSION}: {advice}")
         space, scores = content["image_space"], {n: one.numpy() for n, one in content["scores"].items()}
         limits = {limit: space[limit].numpy() for limit in ("low", "high")}
         if space.get("timing"):

@@ -1,7 +1,5 @@
 """Figure of a fitted model: masks, feature weights, and predictions against responses."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +17,7 @@ N_SHOWN = 6
 """Best predicted neurons whose masks and predictions are drawn."""
 
 
-def draw(fitted: FittedModel, data: tuple[np.ndarray, np.ndarray] | None) -> Figure:
+def draw(fitted: "FittedModel", data: tuple[np.ndarray, np.ndarray] | None) -> Figure:
     """Draws the model.
 
     Parameters
@@ -47,7 +45,7 @@ def draw(fitted: FittedModel, data: tuple[np.ndarray, np.ndarray] | None) -> Fig
     return figure
 
 
-def _draw_masks(panel: SubFigure, fitted: FittedModel, best: np.ndarray) -> None:
+def _draw_masks(panel: SubFigure, fitted: "FittedModel", best: np.ndarray) -> None:
     panel.suptitle("where: masks of the best predicted neurons", fontsize=9)
     if fitted.masks is None:
         _say(panel.subplots(), "this family has no masks")
@@ -60,7 +58,7 @@ def _draw_masks(panel: SubFigure, fitted: FittedModel, best: np.ndarray) -> None
         ax.set_title(str(fitted.neuron_ids[neuron]), fontsize=7, pad=2)
 
 
-def _draw_barcodes(panel: SubFigure, fitted: FittedModel) -> None:
+def _draw_barcodes(panel: SubFigure, fitted: "FittedModel") -> None:
     panel.suptitle("what: feature weights, unit vectors", fontsize=9)
     ax = panel.subplots()
     if fitted.feature_weights is None:
@@ -74,7 +72,7 @@ def _draw_barcodes(panel: SubFigure, fitted: FittedModel) -> None:
     panel.colorbar(shown, ax=ax, shrink=0.7)
 
 
-def _draw_scores(panel: SubFigure, fitted: FittedModel, correlation: np.ndarray) -> None:
+def _draw_scores(panel: SubFigure, fitted: "FittedModel", correlation: np.ndarray) -> None:
     panel.suptitle("scores on the test images", fontsize=9)
     ax = panel.subplots()
     order = np.argsort(-np.nan_to_num(correlation, nan=-1.0), kind="stable")
@@ -90,7 +88,7 @@ def _draw_scores(panel: SubFigure, fitted: FittedModel, correlation: np.ndarray)
 
 def _draw_predictions(
     panel: SubFigure,
-    fitted: FittedModel,
+    fitted: "FittedModel",
     best: np.ndarray,
     measured: np.ndarray,
     predicted: np.ndarray,

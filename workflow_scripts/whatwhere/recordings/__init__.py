@@ -45,7 +45,7 @@ def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
     downloads
         Folder that keeps downloaded files.
     mirror
-        Folder or URL that holds published files, or None for their public address.
+        Folder that holds published files, or None for their public address.
 
     Raises
     ------

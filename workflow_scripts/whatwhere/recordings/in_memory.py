@@ -60,12 +60,7 @@ def as_numbers(values: Any, name: str) -> NamedArray:
 def unique_names(neurons: np.ndarray | None, name: str) -> np.ndarray | None:
     """Names of neurons (neuron,), whole numbers as they are and others as text; None if there are none.
 
-    A message calls the responses ``name``.
-
-    Raises
-    ------
-    UserError
-        If two neurons have one name.
+    A message calls the responses ``name``. UserError if two neurons have one name.
     """
     if neurons is None:
         return None
@@ -192,9 +187,7 @@ def _plain(values: Any, name: str) -> np.ndarray:
     except UserError:
         raise
     except (ValueError, TypeError, RuntimeError) as error:
-        raise UserError(
-            f"{name}: {type(values).__name__} is no array: give numbers, in rows of one length"
-        ) from error
+        raise UserError(f"{name}: {type(values).__name__} is no array: give rows of one length") from error
 
 
 def _from_tensor(values: torch.Tensor, name: str) -> np.ndarray:

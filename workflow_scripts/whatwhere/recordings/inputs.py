@@ -8,7 +8,6 @@ from typing import Any
 from whatwhere.config.kinds import kind_of
 from whatwhere.recordings.archive import files_below
 from whatwhere.recordings.array_files import split_location
-from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.pictures import is_image
 from whatwhere.recordings.tables import is_table
 
@@ -57,7 +56,7 @@ def _places(definition: dict[str, Any], keys: Iterable[str]) -> Iterator[tuple[s
                 yield from ((f"{outer}.{own}", place) for own, place in _places(one, [inner]))
         elif isinstance(value, dict):
             yield from _places(value, keys if key == "test_set" else value)
-        elif isinstance(value, str) and not is_url(value):
+        elif isinstance(value, str):
             yield key, split_location(value)[0]
 
 

@@ -14,9 +14,7 @@ import numpy as np
 from whatwhere.errors import UserError
 from whatwhere.recordings.hdf5 import dataset_at, dataset_names, open_hdf5, read_dataset
 
-_NO_ARRAY = (
-    "is a cell, an object or several structures, expected an array of numbers or letters or a cell of texts"
-)
+_NO_ARRAY = "is a cell, an object or several structures, expected numbers, letters or a cell of texts"
 
 
 @contextlib.contextmanager

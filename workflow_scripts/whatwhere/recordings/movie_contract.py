@@ -82,10 +82,7 @@ class Timing:
     def windows(self, n_frames: int, label: str) -> tuple[np.ndarray, np.ndarray]:
         """Bins of a clip that have a window, and the newest frame of each, (bin,) both.
 
-        Raises
-        ------
-        UserError
-            If fewer than two have; the clip is called ``label``.
+        UserError if fewer than two have; the clip is called ``label``.
         """
         newest = (np.arange(n_frames // self.frames_per_bin) + 1) * self.frames_per_bin - 1 - self.latency
         bins = np.flatnonzero(newest >= self.lags - 1)

@@ -101,9 +101,8 @@ def _load_movie(definition: dict[str, Any], name: str) -> Movie:
         images = _read_images(content[place], definition.get("layout"), f"{name}.layout")
         columns = _table(table, len(onsets))
         index, reading = _index(table, columns, definition, images, name)
-        rows = with_columns(
-            Rows(np.empty((len(index), 0)), index, index, [reading]), columns, definition, name
-        )
+        rows = Rows(np.empty((len(index), 0)), index, index, [reading])
+        rows = with_columns(rows, columns, definition, name)
         shown = np.flatnonzero(rows.image != BLANK)
         shown = shown[np.argsort(onsets[shown], kind="stable")]
         n_frames = len(images.values)
@@ -116,13 +115,10 @@ def _load_movie(definition: dict[str, Any], name: str) -> Movie:
             )
         starts = onsets[shown].reshape(-1, n_frames)
         for repeat, times in enumerate(starts):
-            frame_edges(
-                times, n_frames, timing.rate, f"{label_of(table)}, presentation {repeat} of the movie"
-            )
-        bins, window = (
-            starts[:, :: timing.frames_per_bin].reshape(-1),
-            (0, timing.frames_per_bin / timing.rate),
-        )
+            label = f"{label_of(table)}, presentation {repeat} of the movie"
+            frame_edges(times, n_frames, timing.rate, label)
+        bins = starts[:, :: timing.frames_per_bin].reshape(-1)
+        window = (0, timing.seconds_per_bin)
         values, neurons, where = _responses(content, types, definition, bins, window, name)
         values[invalid(content, bins, window)] = np.nan
     return Movie(

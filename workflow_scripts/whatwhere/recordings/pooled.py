@@ -46,9 +46,8 @@ def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
     stimuli = _stimuli(list(datasets.values()))
     of_image, of_neuron = (np.repeat([*datasets], numbers) for numbers in zip(*counts, strict=True))
     neurons = np.concatenate([data.get("neuron_id", data["neuron"]).values for data in datasets.values()])
-    split = _shared_splits(
-        [data["split"].values for data in datasets.values()], _contents(stimuli, first.attrs)
-    )
+    splits = [data["split"].values for data in datasets.values()]
+    split = _shared_splits(splits, _contents(stimuli, first.attrs))
     if is_movie(first):
         last = stimuli["last_frame"].values
         split = np.stack(

@@ -1,7 +1,6 @@
 """Spike times of neurons, and counts of spikes in the bins of a clip."""
 
 import logging
-from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -41,9 +40,7 @@ def read_trains(location: str) -> tuple[list[np.ndarray], list[str] | None]:
     elif path.is_dir() or path.suffix.lower() == ".zip":
         with open_tree(path) as tree:
             for file in in_numeric_order([file for file in tree.names if file.endswith(".npy")]):
-                trains[str(PurePosixPath(file).with_suffix(""))] = parse_npy(
-                    tree.read(file), tree.label(file)
-                )
+                trains[file.removesuffix(".npy")] = parse_npy(tree.read(file), tree.label(file))
     else:
         group = f"{inside.strip('/')}/" if inside else ""
         with open_arrays(path) as arrays:
@@ -85,9 +82,7 @@ def frame_edges(times: np.ndarray, n_frames: int, rate: float, label: str) -> np
     apart = np.diff(times)
     if not (apart > 0).all():
         late = int(np.argmin(apart > 0)) + 1
-        raise UserError(
-            f"{label}: frame {late} at {times[late]:g} s does not begin after the frame before it"
-        )
+        raise UserError(f"{label}: frame {late} at {times[late]:g} s does not begin after the frame before")
     middle = float(np.median(apart))
     if abs(middle * rate - 1) > 0.01:
         raise UserError(
@@ -97,7 +92,5 @@ def frame_edges(times: np.ndarray, n_frames: int, rate: float, label: str) -> np
     edges = times if len(times) > n_frames else np.append(times, times[-1] + 1 / rate)
     long = np.flatnonzero(np.diff(edges) > 1.5 / rate)
     if len(long):
-        logger.warning(
-            "%s: frames %s last longer than 1.5 / rate, and so do their bins", label, some_of(long)
-        )
+        logger.warning("%s: frames %s last longer than 1.5 / rate, as do their bins", label, some_of(long))
     return edges

@@ -64,13 +64,7 @@ class Design:
         return stream(self.seed, Purpose.SIMULATION).spawn(number)
 
     def dataset(
-        self,
-        arrays: dict[str, np.ndarray],
-        units: str,
-        *,
-        source: str,
-        normalize: str,
-        noise_free_test: int,
+        self, arrays: dict[str, np.ndarray], units: str, *, source: str, normalize: str, noise_free_test: int
     ) -> xr.Dataset:
         """Dataset that fulfils the contract of :mod:`whatwhere.dataset`.
 
