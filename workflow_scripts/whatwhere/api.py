@@ -24,6 +24,7 @@ from whatwhere.recordings import to_contract
 from whatwhere.recordings.arrays import pair
 from whatwhere.recordings.in_memory import as_array, as_numbers, bin_responses, unique_names
 from whatwhere.recordings.labels import as_labels, require_splits, split_names
+from whatwhere.recordings.layouts import FRAME_AXES, arrange, stated_axes
 from whatwhere.recordings.matching import order_by_name
 from whatwhere.recordings.movie_contract import Clip, Timing
 from whatwhere.recordings.movie_contract import to_contract as movie_to_contract
@@ -102,9 +103,9 @@ def fit(
         and where there are as many neurons as images, unless names of dimensions state it.
     rate, lags
         For a movie: frames per second, and frames of the window before every response. ``images`` are then
-        frames (frame, y, x) or (frame, channel, y, x), or a list of clips; ``responses`` are (frame, neuron)
-        or (repeat, frame, neuron), or a list of them. Blocks of ten seconds are assigned to training,
-        validation and test; or ``split`` lists ``train`` or ``test`` for every clip.
+        frames (frame, y, x) or (frame, channel, y, x), or a list of clips; ``responses`` are (time, neuron)
+        or (repeat, time, neuron), or a list of them; layouts use these words. Blocks of ten seconds are
+        assigned to training, validation and test; or ``split`` lists ``train`` or ``test`` for every clip.
     split
         (image,) ``train``, ``validation``, ``test``, or empty for images that are still to be assigned; or 0,
         1, 2 and -1. None assigns all images at random, with the shares of :data:`SPLIT`; copies of an image
@@ -283,9 +284,8 @@ def as_dataset(
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise UserError(f"seed: {seed!r} is no whole number from 0 on")
     if rate is not None or lags is not None:
-        if images_layout is not None:
-            raise UserError("images_layout: a movie is (frame, y, x) or (frame, channel, y, x): transpose it")
-        return _movie(images, responses, responses_layout, rate, lags, split, normalize, seed)
+        layouts = (images_layout, responses_layout)
+        return _movie(images, responses, layouts, rate, lags, split, normalize, seed)
     session = partial(_session, (images_layout, responses_layout), normalize, seed)
     given = {"images": images, "responses": responses} | ({} if split is None else {"split": split})
     sessions = {name: list(value) for name, value in given.items() if isinstance(value, dict)}
@@ -307,7 +307,7 @@ def as_dataset(
 def _movie(
     movie: Any,
     responses: Any,
-    responses_layout: Sequence[str] | None,
+    layouts: tuple[Sequence[str] | None, Sequence[str] | None],
     rate: float | None,
     lags: int | None,
     split: Any,
@@ -328,16 +328,14 @@ def _movie(
         raise UserError(
             f"split: {split!r} for {len(pairs)} clips of a movie: give 'train' or 'test' per clip"
         )
-    clips, names = [], None
+    clips, names, wanted = [], None, {number: FRAME_AXES[number] for number in (3, 4)}
     for number, ((frames, measured), use) in enumerate(zip(pairs, uses, strict=True)):
         inside = f"[{number}]" if several else ""
-        values = as_numbers(frames, f"images{inside}").values
-        if values.ndim not in (3, 4):
-            raise UserError(
-                f"images{inside}: have shape {values.shape}, expected (frame, y, x) or with channels"
-            )
+        array = as_numbers(frames, f"images{inside}")
+        axes = stated_axes(array, layouts[0], wanted, "images_layout", f"images{inside}")
+        values = array.values if axes is None else arrange(array.values, axes, wanted[len(axes)])
         kept = values if values.dtype == np.uint8 else to_float32(values)
-        found, names = bin_responses(measured, responses_layout, f"responses{inside}")
+        found, names = bin_responses(measured, layouts[1], f"responses{inside}")
         clips.append(
             Clip(kept if kept.ndim == 4 else kept[:, None], found, None if use is None else use == "test")
         )
