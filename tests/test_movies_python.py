@@ -1,9 +1,11 @@
 """Movies from Python: fits of simulated cells, labelled predictions, and errors in one line."""
 
+import dataclasses
 import re
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from conftest import REPOSITORY
 from test_movies_simulated import simulated, small
@@ -12,7 +14,14 @@ import whatwhere
 from whatwhere import UserError, api, compare, fit, load
 from whatwhere.api import as_dataset, definition
 from whatwhere.dataset import TEST, TRAIN, UNUSED, VALIDATION, is_movie
+from whatwhere.fit_data import load_fit_data
+from whatwhere.models.lagged import fit_ridge
+from whatwhere.models.linear import fit_linear, solve_ridge
+from whatwhere.models.spec import ModelSpec
+from whatwhere.sta import averages_of_fit
 from whatwhere.subset import choose_subset
+from whatwhere.training.progress import Progress
+from whatwhere.training.sweep import train_seed
 
 RATE, LAGS = 30, 8
 NETWORK = {
@@ -275,6 +284,38 @@ def test_shorter_movies_are_whole_blocks_and_parts_of_longer_ones():
     other = choose_subset(data, None, 600, 4)
     assert set(other.train) != set(chosen[600].train)
     assert UNUSED not in split[np.concatenate([other.train, other.validation])]
+
+
+def test_a_gap_as_long_as_a_window_lies_between_splits(arrays):
+    data = as_dataset(*arrays, None, None, RATE, LAGS, None, "per_pixel", 0)
+    last, split = data["last_frame"].values, data["split"].values[0]
+    assert all((split == code).any() for code in (TRAIN, VALIDATION, TEST, UNUSED))
+    for code in (TRAIN, VALIDATION, TEST):
+        held = set((last[split == code][:, None] - np.arange(LAGS)).ravel())
+        assert not held & set(last[(split != code) & (split != UNUSED)])
+
+
+def test_a_movie_of_one_lag_is_fitted_as_its_frames_are(arrays):
+    """Still images and windows of one frame give a network the same parameters, bit by bit."""
+    movie, responses = arrays
+    dataset = as_dataset(movie, responses, None, None, RATE, 1, None, "per_pixel", 0)
+    windows = load_fit_data(dataset, None, None, 0)
+    pixels = {name: np.asarray(getattr(windows, name)) for name in ("train_images", "validation_images")}
+    model = definition("movie_network")
+    spec = ModelSpec.of(model | {"training": model["training"] | QUICK["training"]})
+    averages = averages_of_fit(dataset, windows, smoothing=5)
+    trained, again = (
+        train_seed(spec, 0, data, averages, None, None, torch.device("cpu"), Progress(1), None)
+        for data in (windows, dataclasses.replace(windows, **pixels))
+    )
+    for name, value in trained.parameters[0].items():
+        assert torch.equal(value, again.parameters[0][name]), name
+    strengths = [{"ridge_l2": 10.0}, {"ridge_l2": 1000.0}]
+    found = fit_ridge(windows, strengths)
+    expected = fit_linear(solve_ridge, [10.0, 1000.0], dataclasses.replace(windows, **pixels), "image")
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one["filters"], other["filters"], atol=1e-5)
+        np.testing.assert_allclose(one["bias"], other["bias"], atol=1e-5)
 
 
 def test_candidates_for_movies_are_compared(arrays):
