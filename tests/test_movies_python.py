@@ -160,6 +160,8 @@ def test_names_of_neurons_and_orders_of_axes_are_kept(closed, arrays):
         ({"lags": None}, "rate, lags: 30 and None: a movie needs frames per second"),
         ({"rate": None}, "rate, lags: None and 8: a movie needs frames per second"),
         ({"lags": 2.5}, "rate, lags: 30 and 2.5: a movie needs frames per second"),
+        ({"lags": "8"}, "rate, lags: 30 and '8': a movie needs frames per second"),
+        ({"rate": np.nan}, "rate, lags: nan and 8: a movie needs frames per second"),
         ({"lags": 2000}, "1500 frames hold no window of 2000: set fewer 'lags'"),
         (
             {"images": (slice(None), 0)},
@@ -228,8 +230,9 @@ def test_baselines_see_windows_as_they_see_images(arrays, name):
     assert predicted.std(0).min() > 0
 
 
-def test_other_movies_than_those_of_a_fit_are_refused(network, arrays):
+def test_movies_that_do_not_fit_together_are_refused(network, arrays):
     movie, responses = arrays
+    named = xr.DataArray(responses, {"neuron": np.arange(8)}, ("time", "neuron"))
     for call, message in (
         (lambda: network.predict(movie[:7]), "images: 7 frames hold no window of 8"),
         (lambda: network.predict(movie[:, :5]), "(channel, y, x), expected (1, 8, 8)"),
@@ -238,6 +241,18 @@ def test_other_movies_than_those_of_a_fit_are_refused(network, arrays):
         (
             lambda: fit([movie, movie], [responses], **FIT),
             "responses: 1 for 2 clips of a movie: list one per clip",
+        ),
+        (
+            lambda: fit([movie, movie[:, :5]], [responses, responses], **FIT),
+            "images[1]: has frames of (1, 5, 8) (channel, y, x) but the first clip of (1, 8, 8): give all",
+        ),
+        (
+            lambda: fit([movie, movie], [responses, responses[:, :3]], **FIT),
+            "responses[1]: the number or names of its 3 neurons are not those of the first clip: give the",
+        ),
+        (
+            lambda: fit([movie, movie], [named, named.assign_coords(neuron=np.arange(1, 9))], **FIT),
+            "responses[1]: the number or names of its 8 neurons are not those of the first clip: give the",
         ),
     ):
         with pytest.raises(UserError) as error:

@@ -315,9 +315,10 @@ def _movie(
     seed: int,
 ) -> xr.Dataset:
     """A movie, or a list of clips, with responses in every frame."""
-    if rate is None or lags is None or rate <= 0 or lags < 1 or lags != int(lags):
+    numbers = isinstance(rate, (int, float, np.number)) and isinstance(lags, (int, np.integer))
+    if rate is None or lags is None or not numbers or not 0 < rate < np.inf or lags < 1:
         raise UserError(
-            f"rate, lags: {rate} and {lags}: a movie needs frames per second and a number of lags"
+            f"rate, lags: {rate!r} and {lags!r}: a movie needs frames per second and a number of lags"
         )
     several = isinstance(movie, (list, tuple))
     if several and len(movie) != len(responses):
@@ -328,17 +329,29 @@ def _movie(
         raise UserError(
             f"split: {split!r} for {len(pairs)} clips of a movie: give 'train' or 'test' per clip"
         )
-    clips, names, wanted = [], None, {number: FRAME_AXES[number] for number in (3, 4)}
+    wanted = {number: FRAME_AXES[number] for number in (3, 4)}
+    clips: list[Clip] = []
+    populations: list[tuple[int, list[Any] | None]] = []
     for number, ((frames, measured), use) in enumerate(zip(pairs, uses, strict=True)):
         inside = f"[{number}]" if several else ""
         array = as_numbers(frames, f"images{inside}")
         axes = stated_axes(array, layouts[0], wanted, "images_layout", f"images{inside}")
         values = array.values if axes is None else arrange(array.values, axes, wanted[len(axes)])
         kept = values if values.dtype == np.uint8 else to_float32(values)
+        kept = kept if kept.ndim == 4 else kept[:, None]
         found, names = bin_responses(measured, layouts[1], f"responses{inside}")
-        clips.append(
-            Clip(kept if kept.ndim == 4 else kept[:, None], found, None if use is None else use == "test")
-        )
+        if clips and kept.shape[1:] != clips[0].frames.shape[1:]:
+            raise UserError(
+                f"images{inside}: has frames of {kept.shape[1:]} (channel, y, x) but the first clip of "
+                f"{clips[0].frames.shape[1:]}: give all clips one size"
+            )
+        populations.append((found.shape[2], None if names is None else names.tolist()))
+        if populations[-1] != populations[0]:
+            raise UserError(
+                f"responses{inside}: the number or names of its {found.shape[2]} neurons are not those of "
+                "the first clip: give the same neurons in the same order"
+            )
+        clips.append(Clip(kept, found, None if use is None else use == "test"))
     timing = Timing(float(rate), 1, int(lags), 0, max(int(BLOCK_SECONDS * rate), 2 * int(lags)))
     attributes: dict[str, Any] = {"name": "arrays", "kind": "recorded", "source": "arrays in memory"}
     attributes |= {"citation": "", "normalize": normalize, "reading": ""}
