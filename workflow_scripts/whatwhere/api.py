@@ -24,6 +24,7 @@ from whatwhere.recordings import to_contract
 from whatwhere.recordings.arrays import pair
 from whatwhere.recordings.in_memory import as_array, as_numbers, bin_responses, unique_names
 from whatwhere.recordings.labels import as_labels, require_splits, split_names
+from whatwhere.recordings.layouts import FRAME_AXES, arrange, stated_axes
 from whatwhere.recordings.matching import order_by_name
 from whatwhere.recordings.movie_contract import Clip, Timing
 from whatwhere.recordings.movie_contract import to_contract as movie_to_contract
@@ -102,9 +103,9 @@ def fit(
         and where there are as many neurons as images, unless names of dimensions state it.
     rate, lags
         For a movie: frames per second, and frames of the window before every response. ``images`` are then
-        frames (frame, y, x) or (frame, channel, y, x), or a list of clips; ``responses`` are (frame, neuron)
-        or (repeat, frame, neuron), or a list of them. Blocks of ten seconds are assigned to training,
-        validation and test; or ``split`` lists ``train`` or ``test`` for every clip.
+        frames (frame, y, x) or (frame, channel, y, x), or a list of clips; ``responses`` are (time, neuron)
+        or (repeat, time, neuron), or a list of them; layouts use these words. Blocks of ten seconds are
+        assigned to training, validation and test; or ``split`` lists ``train`` or ``test`` for every clip.
     split
         (image,) ``train``, ``validation``, ``test``, or empty for images that are still to be assigned; or 0,
         1, 2 and -1. None assigns all images at random, with the shares of :data:`SPLIT`; copies of an image
@@ -283,9 +284,8 @@ def as_dataset(
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise UserError(f"seed: {seed!r} is no whole number from 0 on")
     if rate is not None or lags is not None:
-        if images_layout is not None:
-            raise UserError("images_layout: a movie is (frame, y, x) or (frame, channel, y, x): transpose it")
-        return _movie(images, responses, responses_layout, rate, lags, split, normalize, seed)
+        layouts = (images_layout, responses_layout)
+        return _movie(images, responses, layouts, rate, lags, split, normalize, seed)
     session = partial(_session, (images_layout, responses_layout), normalize, seed)
     given = {"images": images, "responses": responses} | ({} if split is None else {"split": split})
     sessions = {name: list(value) for name, value in given.items() if isinstance(value, dict)}
@@ -307,7 +307,7 @@ def as_dataset(
 def _movie(
     movie: Any,
     responses: Any,
-    responses_layout: Sequence[str] | None,
+    layouts: tuple[Sequence[str] | None, Sequence[str] | None],
     rate: float | None,
     lags: int | None,
     split: Any,
@@ -315,9 +315,10 @@ def _movie(
     seed: int,
 ) -> xr.Dataset:
     """A movie, or a list of clips, with responses in every frame."""
-    if rate is None or lags is None or rate <= 0 or lags < 1 or lags != int(lags):
+    numbers = isinstance(rate, (int, float, np.number)) and isinstance(lags, (int, np.integer))
+    if rate is None or lags is None or not numbers or not 0 < rate < np.inf or lags < 1:
         raise UserError(
-            f"rate, lags: {rate} and {lags}: a movie needs frames per second and a number of lags"
+            f"rate, lags: {rate!r} and {lags!r}: a movie needs frames per second and a number of lags"
         )
     several = isinstance(movie, (list, tuple))
     if several and len(movie) != len(responses):
@@ -328,19 +329,29 @@ def _movie(
         raise UserError(
             f"split: {split!r} for {len(pairs)} clips of a movie: give 'train' or 'test' per clip"
         )
-    clips, names = [], None
+    wanted = {number: FRAME_AXES[number] for number in (3, 4)}
+    clips: list[Clip] = []
+    populations: list[tuple[int, list[Any] | None]] = []
     for number, ((frames, measured), use) in enumerate(zip(pairs, uses, strict=True)):
         inside = f"[{number}]" if several else ""
-        values = as_numbers(frames, f"images{inside}").values
-        if values.ndim not in (3, 4):
-            raise UserError(
-                f"images{inside}: have shape {values.shape}, expected (frame, y, x) or with channels"
-            )
+        array = as_numbers(frames, f"images{inside}")
+        axes = stated_axes(array, layouts[0], wanted, "images_layout", f"images{inside}")
+        values = array.values if axes is None else arrange(array.values, axes, wanted[len(axes)])
         kept = values if values.dtype == np.uint8 else to_float32(values)
-        found, names = bin_responses(measured, responses_layout, f"responses{inside}")
-        clips.append(
-            Clip(kept if kept.ndim == 4 else kept[:, None], found, None if use is None else use == "test")
-        )
+        kept = kept if kept.ndim == 4 else kept[:, None]
+        found, names = bin_responses(measured, layouts[1], f"responses{inside}")
+        if clips and kept.shape[1:] != clips[0].frames.shape[1:]:
+            raise UserError(
+                f"images{inside}: has frames of {kept.shape[1:]} (channel, y, x) but the first clip of "
+                f"{clips[0].frames.shape[1:]}: give all clips one size"
+            )
+        populations.append((found.shape[2], None if names is None else names.tolist()))
+        if populations[-1] != populations[0]:
+            raise UserError(
+                f"responses{inside}: the number or names of its {found.shape[2]} neurons are not those of "
+                "the first clip: give the same neurons in the same order"
+            )
+        clips.append(Clip(kept, found, None if use is None else use == "test"))
     timing = Timing(float(rate), 1, int(lags), 0, max(int(BLOCK_SECONDS * rate), 2 * int(lags)))
     attributes: dict[str, Any] = {"name": "arrays", "kind": "recorded", "source": "arrays in memory"}
     attributes |= {"citation": "", "normalize": normalize, "reading": ""}

@@ -60,7 +60,9 @@ def mistakes_on(definition: Config, movie: bool) -> Mistakes:
                 yield ("grid", index, key), "is for movies: leave it out for still images"
         return
     traits = traits_of(definition)
-    if traits.localizes or traits.known_field or "localizer" in definition or definition["family"] == "hsm":
+    if "localizer" in definition:
+        yield ("localizer",), "infers locations from still images, not from movies: leave it out"
+    if traits.localizes or traits.known_field or definition["family"] == "hsm":
         yield ("family",), f"a {definition['family']} reads still images, not movies: leave it out"
     if definition.get("input") == "known_patch":
         yield ("input",), "movies have no known patches: set image, and 'window' for a part of the frames"

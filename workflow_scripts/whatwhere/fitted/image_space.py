@@ -10,7 +10,7 @@ import numpy as np
 from whatwhere.errors import UserError
 from whatwhere.recordings.arrays import Layout
 from whatwhere.recordings.in_memory import as_numbers
-from whatwhere.recordings.layouts import IMAGE_AXES, arrange, stated_axes
+from whatwhere.recordings.layouts import FRAME_AXES, IMAGE_AXES, arrange, stated_axes
 from whatwhere.recordings.movie_contract import Timing
 from whatwhere.recordings.preprocess import PREPARATION, preprocess
 from whatwhere.recordings.recording import to_float32
@@ -112,14 +112,14 @@ class ImageSpace:
             array = as_numbers(images, "images")
             if not array.values.size:
                 raise UserError(f"images: is empty, shape {array.values.shape}: give one image or more")
-            axes = None
+            axes, wanted = None, IMAGE_AXES if self.timing is None else FRAME_AXES
             if layout is not None or array.axes is not None:
-                axes = stated_axes(array, layout, IMAGE_AXES, "images_layout", "images")
+                axes = stated_axes(array, layout, wanted, "images_layout", "images")
             if axes is None:
                 shaped = self._channels_first(array.values)
                 names = array.names_along("image", ["image"])
             else:
-                shaped = arrange(array.values, axes, IMAGE_AXES[len(axes)])
+                shaped = arrange(array.values, axes, wanted[len(axes)])
                 shaped = shaped[:, None] if len(axes) == 3 else shaped
                 names = array.names_along("image", axes)
         if self.preparation is not None and not preprocessed:

@@ -11,7 +11,7 @@ import xarray as xr
 from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import NamedArray, labels_of, numeric
 from whatwhere.recordings.arrays import Layout, pair
-from whatwhere.recordings.layouts import IMAGE_AXES, SYNONYMS
+from whatwhere.recordings.layouts import BIN_AXES, IMAGE_AXES, SYNONYMS, arrange, stated_axes
 from whatwhere.recordings.matching import names_of, order_by_name
 from whatwhere.recordings.recording import clip_rounding, to_float32
 from whatwhere.windows import Images
@@ -126,23 +126,15 @@ def measured_responses(
 def bin_responses(responses: Any, layout: Layout, name: str) -> tuple[np.ndarray, np.ndarray | None]:
     """Responses to a movie, (repeat, bin, neuron) float32, and the names of the neurons (neuron,) or None.
 
-    ``responses`` are (bin, neuron), or (repeat, bin, neuron), where ``layout`` does not say otherwise by
-    ``repeat``, ``time`` and ``neuron``; a message calls them ``name``.
+    ``responses`` are (bin, neuron), or (repeat, bin, neuron), where neither names of axes nor ``layout``, in
+    the words ``repeat``, ``time`` and ``neuron``, say otherwise; a message calls them ``name``.
     """
     array = as_numbers(responses, name)
-    axes = tuple(layout) if layout is not None else ("repeat", "time", "neuron")[-array.values.ndim :]
-    if array.values.ndim not in (2, 3) or set(axes) - {"repeat"} != {"time", "neuron"}:
-        raise UserError(
-            f"{name}: has shape {array.values.shape} and axes {axes}, expected (time, neuron) or "
-            "(repeat, time, neuron): state the order as responses_layout"
-        )
-    if len(axes) != array.values.ndim:
-        raise UserError(f"responses_layout: {axes} for an array of shape {array.values.shape}")
-    names = array.names_along("neuron", axes)
-    values = np.transpose(
-        array.values, [axes.index(one) for one in ("repeat", "time", "neuron") if one in axes]
-    )
-    return to_float32(values if values.ndim == 3 else values[None]), names
+    stated = stated_axes(array, layout, BIN_AXES, "responses_layout", name)
+    wanted = BIN_AXES[array.values.ndim]
+    axes = wanted if stated is None else stated
+    values = arrange(array.values, axes, wanted)
+    return to_float32(values if values.ndim == 3 else values[None]), array.names_along("neuron", axes)
 
 
 def _names(index: pd.Index) -> np.ndarray | None:
