@@ -134,10 +134,10 @@ def time_courses(model: Model, lags: int, positions: list[int]) -> tuple[np.ndar
 
 
 def _draw_courses(ax: Axes, courses: np.ndarray, name: str, attributes: dict[str, float]) -> None:
-    frame = 1000 / attributes["frames_per_second"]
-    before = (np.arange(courses.shape[1]) + attributes["latency_frames"]) * frame
-    for index, course in enumerate(courses):
-        ax.plot(before, course, color=plotting.LINE_COLORS[index % len(plotting.LINE_COLORS)], linewidth=1)
+    frames = np.arange(courses.shape[1]) + attributes["latency_frames"]
+    before = 1000 * frames / attributes["frames_per_second"]
+    for course, color in zip(courses, plotting.LINE_COLORS, strict=False):
+        ax.plot(before, course, color=color, linewidth=1)
     ax.axhline(0, color="0.8", zorder=-1)
     ax.set(xlabel="lag from frame to bin (ms)", ylabel="weight", title=name, xlim=(before[-1], before[0]))
     plotting.panel_letters(ax, first="b")

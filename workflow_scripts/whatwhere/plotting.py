@@ -52,13 +52,6 @@ def show_field(ax: Axes, field: np.ndarray, limit: float | None = None) -> None:
     ax.spines[:].set_visible(False)
 
 
-def frame_border(ax: Axes) -> None:
-    """Draws a thin border around a frame of a movie, which may be white."""
-    ax.set_axis_on()
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set(visible=True, color="0.7", linewidth=0.5)
-
-
 def draw_in_time(ax: Axes, response: np.ndarray, seconds_per_bin: float, **line: Any) -> None:
     """Draws responses (bin,) to consecutive bins of a movie as steps over seconds."""
     edges = np.arange(len(response) + 1) * seconds_per_bin
