@@ -112,10 +112,9 @@ def test_most_exciting_clips_are_film_strips_oldest_frame_first(run, tmp_path):
     write_neurons(files["dataset"], files["fits"][0], *paths, averages, barcodes, output)
     figure = saved(plot_most_exciting.main, tmp_path / "clips.svg", output, "network", "my movie")
     rows = [ax for ax in figure.axes if ax.get_ylabel()]
-    require_content(figure)
     titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
     assert titles == ["167 ms", "133 ms", "100 ms", "67 ms", "33 ms", "0 ms"]
-    assert len(figure.axes) == 6 * len(rows)
+    assert sum(len(ax.images) for ax in figure.axes) == 6 * len(rows)
     with read_netcdf(output) as known:
         shown = plot_most_exciting.film(known["image"].values[0], known.attrs)
         newest = known["image"].values[0, 0]

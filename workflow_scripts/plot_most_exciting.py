@@ -35,8 +35,8 @@ def film(clip: np.ndarray, attributes: dict[str, float]) -> dict[str, np.ndarray
     n_lags = int(attributes["lags"])
     frames = stretched(clip).reshape(n_lags, -1, *clip.shape[1:])
     shown = np.arange(0, n_lags, -(-n_lags // N_FRAMES))[::-1]
-    ms = 1000 / attributes["frames_per_second"]
-    return {f"{(lag + attributes['latency_frames']) * ms:.0f} ms": frames[lag] for lag in shown}
+    ms = 1000 * (shown + attributes["latency_frames"]) / attributes["frames_per_second"]
+    return {f"{time:.0f} ms": frames[lag] for time, lag in zip(ms, shown, strict=True)}
 
 
 def main(neurons: str | Path, model: str, dataset: str) -> Figure:
@@ -63,10 +63,10 @@ def main(neurons: str | Path, model: str, dataset: str) -> Figure:
         else:
             above = [shares[neuron] if shares else "" for neuron in mine[:PER_GROUP]]
             rows.append((title, [*zip(above, map(stretched, images[mine[:PER_GROUP]]), strict=True)]))
-    n_columns = max(len(pictures) for _, pictures in rows) if movie else PER_GROUP
+    n_columns = max(PER_GROUP, *(len(pictures) for _, pictures in rows))
     height = plotting.PAGE / n_columns * known.sizes["y"] / known.sizes["x"] + 0.16
-    size = (plotting.PAGE, height * len(rows) + 0.3)
-    figure, axes = plt.subplots(len(rows), n_columns, figsize=size, squeeze=False)
+    figure = plt.figure(figsize=(plotting.PAGE, height * len(rows) + 0.3))
+    axes = figure.subplots(len(rows), n_columns, squeeze=False)
     numbers = (
         f"; {'beside' if movie else 'above'} each, the share of that response that a second fit predicts"
     )

@@ -52,10 +52,12 @@ def show_field(ax: Axes, field: np.ndarray, limit: float | None = None) -> None:
     ax.spines[:].set_visible(False)
 
 
-def draw_in_time(ax: Axes, response: np.ndarray, seconds_per_bin: float, **line: Any) -> None:
+def draw_in_time(
+    ax: Axes, responses: np.ndarray, seconds_per_bin: float, color: str = PALETTE[0], label: str = ""
+) -> None:
     """Draws responses (bin,) to consecutive bins of a movie as steps over seconds."""
-    edges = np.arange(len(response) + 1) * seconds_per_bin
-    ax.stairs(response, edges, **({"color": PALETTE[0], "linewidth": 0.8} | line))
+    edges = np.arange(len(responses) + 1) * seconds_per_bin
+    ax.stairs(responses, edges, color=color, linewidth=0.8, label=label)
     ax.set(xlim=(0, edges[-1]), xlabel=f"time (s), bins of {1000 * seconds_per_bin:.4g} ms")
 
 
