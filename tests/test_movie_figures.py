@@ -116,7 +116,7 @@ def test_most_exciting_clips_are_film_strips_oldest_frame_first(run, tmp_path):
     assert titles == ["167 ms", "133 ms", "100 ms", "67 ms", "33 ms", "0 ms"]
     assert sum(len(ax.images) for ax in figure.axes) == 6 * len(rows)
     with read_netcdf(output) as known:
-        shown = plot_most_exciting.film(known["image"].values[0], known.attrs)
+        shown = dict(plot_most_exciting.film(known["image"].values[0], known.attrs))
         newest = known["image"].values[0, 0]
     assert np.corrcoef(shown["0 ms"].ravel(), newest.ravel())[0, 1] == pytest.approx(1)
 
