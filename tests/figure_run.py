@@ -73,11 +73,12 @@ class Run:
             where = ("fits", experiment, dataset, model, condition)
             fits.append(self.path(*where, "fits.pt"))
             validation.append(self.path(*where, "validation.nc"))
+            if traits.rule == "train" or traits.masks:
+                averages.append(self.path("sta", experiment, dataset, f"{condition}.nc"))
+                compute_sta.main(data, n, d, seeds, 9, averages[-1])
             if traits.rule == "fit_baseline":
                 fit_baseline.main(data, [], n, d, definition, seeds, fits[-1], validation[-1])
                 continue
-            averages.append(self.path("sta", experiment, dataset, f"{condition}.nc"))
-            compute_sta.main(data, n, d, seeds, 9, averages[-1])
             train.main(
                 *(data, averages[-1], [], [], n, d, definition, seeds, "cpu", 1, 60.0, "code"),
                 *(fits[-1], validation[-1]),

@@ -40,7 +40,9 @@ def _show_examples(panel: SubFigure, dataset: xr.Dataset) -> None:
         ax.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=1)
         ax.set_title(str(index))
         if is_movie(dataset):
-            plotting.frame_border(ax)
+            ax.set_axis_on()
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set(visible=True, color="0.7", linewidth=0.5)
     plotting.panel_letters(axes[0])
 
 

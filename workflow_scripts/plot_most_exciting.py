@@ -30,13 +30,13 @@ def stretched(image: np.ndarray) -> np.ndarray:
     return 0.5 + 0.5 * offset / (np.abs(offset).max() or 1.0)
 
 
-def film(clip: np.ndarray, attributes: dict[str, float]) -> dict[str, np.ndarray]:
-    """Frames (channel, y, x) of a window (lag * channel, y, x), oldest first, by their lags in ms."""
+def film(clip: np.ndarray, attributes: dict[str, float]) -> list[tuple[str, np.ndarray]]:
+    """Lags and frames (channel, y, x) of a window (lag * channel, y, x), oldest first."""
     n_lags = int(attributes["lags"])
     frames = stretched(clip).reshape(n_lags, -1, *clip.shape[1:])
     shown = np.arange(0, n_lags, -(-n_lags // N_FRAMES))[::-1]
-    ms = 1000 / attributes["frames_per_second"]
-    return {f"{(lag + attributes['latency_frames']) * ms:.0f} ms": frames[lag] for lag in shown}
+    ms = 1000 * (shown + attributes["latency_frames"]) / attributes["frames_per_second"]
+    return [(f"{time:.0f} ms", frames[lag]) for time, lag in zip(ms, shown, strict=True)]
 
 
 def main(neurons: str | Path, model: str, dataset: str) -> Figure:
@@ -59,18 +59,16 @@ def main(neurons: str | Path, model: str, dataset: str) -> Figure:
         if movie:
             for neuron in mine[: MAX_GROUPS // len(labels)]:
                 beside = f"{title}\n{shares[neuron]}" if shares else title
-                rows.append((beside, [*film(images[neuron], known.attrs).items()]))
+                rows.append((beside, film(images[neuron], known.attrs)))
         else:
             above = [shares[neuron] if shares else "" for neuron in mine[:PER_GROUP]]
             rows.append((title, [*zip(above, map(stretched, images[mine[:PER_GROUP]]), strict=True)]))
-    n_columns = max(len(pictures) for _, pictures in rows) if movie else PER_GROUP
+    n_columns = max(PER_GROUP, *(len(pictures) for _, pictures in rows))
     height = plotting.PAGE / n_columns * known.sizes["y"] / known.sizes["x"] + 0.16
-    size = (plotting.PAGE, height * len(rows) + 0.3)
-    figure, axes = plt.subplots(len(rows), n_columns, figsize=size, squeeze=False)
-    numbers = (
-        f"; {'beside' if movie else 'above'} each, the share of that response that a second fit predicts"
-    )
-    subject = "clips" if movie else "images"
+    figure = plt.figure(figsize=(plotting.PAGE, height * len(rows) + 0.3))
+    axes = figure.subplots(len(rows), n_columns, squeeze=False)
+    subject, place = ("clips", "beside") if movie else ("images", "above")
+    numbers = f"; {place} each, the share of that response that a second fit predicts"
     explained = f"{subject} with the largest predicted response{numbers if shares else ''}"
     figure.suptitle(f"{model}, {dataset}\n{explained}", fontsize=7)
     for ax in axes.ravel():

@@ -122,8 +122,7 @@ def time_courses(model: Model, lags: int, positions: list[int]) -> tuple[np.ndar
         weights, name = weights.detach()[positions], "feature weights of these neurons"
     else:
         return None
-    bank = model.feature_bank
-    features = bank if isinstance(bank, SpaceTimeFeatures) else None
+    features = model.feature_bank if isinstance(model.feature_bank, SpaceTimeFeatures) else None
     by_time = weights.unflatten(1, (lags if features is None else features.n_times, -1)).flatten(2).numpy()
     peak = np.abs(by_time).max(1).argmax(1)
     courses = np.take_along_axis(by_time, peak[:, None, None], 2)[:, :, 0]
@@ -134,12 +133,13 @@ def time_courses(model: Model, lags: int, positions: list[int]) -> tuple[np.ndar
 
 
 def _draw_courses(ax: Axes, courses: np.ndarray, name: str, attributes: dict[str, float]) -> None:
-    frame = 1000 / attributes["frames_per_second"]
-    before = (np.arange(courses.shape[1]) + attributes["latency_frames"]) * frame
-    for index, course in enumerate(courses):
-        ax.plot(before, course, color=plotting.LINE_COLORS[index % len(plotting.LINE_COLORS)], linewidth=1)
+    ms = 1000 / attributes["frames_per_second"]
+    before = ms * (np.arange(courses.shape[1]) + attributes["latency_frames"])
+    for course, color in zip(courses, plotting.LINE_COLORS, strict=False):
+        ax.plot(before, course, color=color, linewidth=1)
     ax.axhline(0, color="0.8", zorder=-1)
-    ax.set(xlabel="lag from frame to bin (ms)", ylabel="weight", title=name, xlim=(before[-1], before[0]))
+    ax.set(xlabel="lag from frame to bin (ms)", ylabel="weight", xlim=(before[-1], before[0]))
+    ax.set_title(name, fontsize=7)
     plotting.panel_letters(ax, first="b")
 
 

@@ -17,8 +17,8 @@ from whatwhere.files import read_table
 NAMES = {"feve": "FEVE", "correlation": "correlation with repeat mean"}
 
 
-def _minutes_per_image(data: list[str]) -> dict[str, float]:
-    """Length of a time bin by the name of the dataset, min, for the files of movies."""
+def minutes_per_bin(data: list[str]) -> dict[str, float]:
+    """Length of a time bin by the name of the dataset, min, for the files of movies among ``data``."""
     found = {}
     for path in data:
         with open_dataset(path) as dataset:
@@ -78,7 +78,7 @@ def main(
 
     ``data`` are the files of the datasets: the data size of a movie is its duration in minutes.
     """
-    minutes = _minutes_per_image(data)
+    minutes = minutes_per_bin(data)
     scores, fitted = (plotting.labeled(read_table(path), labels) for path in (scaling, rates))
     fitted = fitted[fitted.stated.ne(True)]
     scores = scores[scores.selection == scores.selection.iloc[0]]

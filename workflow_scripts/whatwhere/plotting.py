@@ -52,17 +52,12 @@ def show_field(ax: Axes, field: np.ndarray, limit: float | None = None) -> None:
     ax.spines[:].set_visible(False)
 
 
-def frame_border(ax: Axes) -> None:
-    """Draws a thin border around a frame of a movie, which may be white."""
-    ax.set_axis_on()
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set(visible=True, color="0.7", linewidth=0.5)
-
-
-def draw_in_time(ax: Axes, response: np.ndarray, seconds_per_bin: float, **line: Any) -> None:
+def draw_in_time(
+    ax: Axes, responses: np.ndarray, seconds_per_bin: float, color: str = PALETTE[0], label: str = ""
+) -> None:
     """Draws responses (bin,) to consecutive bins of a movie as steps over seconds."""
-    edges = np.arange(len(response) + 1) * seconds_per_bin
-    ax.stairs(response, edges, **({"color": PALETTE[0], "linewidth": 0.8} | line))
+    edges = np.arange(len(responses) + 1) * seconds_per_bin
+    ax.stairs(responses, edges, color=color, linewidth=0.8, label=label)
     ax.set(xlim=(0, edges[-1]), xlabel=f"time (s), bins of {1000 * seconds_per_bin:.4g} ms")
 
 

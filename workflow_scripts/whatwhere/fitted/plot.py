@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 N_SHOWN = 6
 """Best predicted neurons whose masks and predictions are drawn."""
 
+SECONDS = 5
+"""Longest time over which responses to a movie are drawn."""
+
 
 def draw(fitted: "FittedModel", data: tuple[np.ndarray, np.ndarray] | None) -> Figure:
     """Draws the model.
@@ -25,8 +28,8 @@ def draw(fitted: "FittedModel", data: tuple[np.ndarray, np.ndarray] | None) -> F
     fitted
         A model of any family; panels say what a family does not have.
     data
-        Responses, mean over repeats, and predictions, (image, neuron) each. None: scores of the test images
-        are drawn in their place.
+        Responses, mean over repeats, and predictions, (image, neuron) each, which are drawn over the time of
+        a movie. None: scores of the test images are drawn in their place.
     """
     correlation = fitted.scores["correlation"].to_numpy().reshape(len(fitted.seed_fits), -1).mean(0)
     if data is not None:
@@ -94,11 +97,19 @@ def _draw_predictions(
     predicted: np.ndarray,
     correlation: np.ndarray,
 ) -> None:
-    panel.suptitle("predicted (x) against measured (y) responses", fontsize=9)
+    timing = fitted.image_space.timing
+    known = "predicted (x) against measured (y) responses"
+    panel.suptitle(known if timing is None else "measured (gray), predicted; time (s)", fontsize=9)
     for ax, neuron in zip(_grid(panel, len(best)), best, strict=True):
-        ax.plot(predicted[:, neuron], measured[:, neuron], ".", markersize=2)
-        ends = np.nanmin(predicted[:, neuron]), np.nanmax(predicted[:, neuron])
-        ax.plot(ends, ends, color="0.5", linewidth=0.8)
+        if timing is None:
+            ax.plot(predicted[:, neuron], measured[:, neuron], ".", markersize=2)
+            ends = np.nanmin(predicted[:, neuron]), np.nanmax(predicted[:, neuron])
+            ax.plot(ends, ends, color="0.5", linewidth=0.8)
+        else:
+            shown = slice(round(SECONDS / timing.seconds_per_bin))
+            times = np.arange(len(measured))[shown] * timing.seconds_per_bin
+            ax.plot(times, measured[shown, neuron], color="0.6", linewidth=0.8)
+            ax.plot(times, predicted[shown, neuron], linewidth=0.8)
         ax.tick_params(labelsize=6)
         ax.set_title(f"{fitted.neuron_ids[neuron]}, r = {correlation[neuron]:.2f}", fontsize=7, pad=2)
 
