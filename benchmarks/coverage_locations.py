@@ -16,7 +16,7 @@ import pandas as pd
 from whatwhere.files import write_table
 from whatwhere.localization import shapes
 from whatwhere.localization.inference import Search, localize
-from whatwhere.localization.kernel_prior import KernelPrior, StimulusCovariance
+from whatwhere.localization.kernel_prior import KernelPrior, stimulus_covariance
 from whatwhere.localization.mixture import StaSpectra
 
 KINDS = ["alike", "blobs of 0.8 to 2.5 px, up to twice as long", "Gabors of any orientation and phase"]
@@ -50,8 +50,7 @@ def averages(
     responses = np.tensordot(images, fields, [(1, 2), (1, 2)]) + rng.normal(size=(n_images, n_neurons))
     responses /= responses.std(0)
     sta = np.tensordot(responses, images, (0, 0)) / n_images
-    stimulus = StimulusCovariance.of(images, side, None)
-    prior = KernelPrior(side, [0.7, 1, 1.5, 2], [1, 1.5, 2.5], stimulus)
+    prior = KernelPrior(side, [0.7, 1, 1.5, 2], [1, 1.5, 2.5], stimulus_covariance(images, side))
     return corners, StaSpectra.of(sta, n_images), prior
 
 

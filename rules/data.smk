@@ -23,8 +23,6 @@ rule download:
 
 
 rule simulate:
-    input:
-        files=lambda wildcards: input_files(config["datasets"][wildcards.dataset]),
     output:
         dataset="<results>/data/{dataset}.nc",
     log:

@@ -38,6 +38,7 @@ for name, models in {
             runtime=growing(120),
         params:
             conditions=lookup(OF_FIT, within=CONDITIONS, cols="condition"),
+            names=lambda wildcards: dict(wildcards.items()),
             rules=lookup(dpath="{experiment}/selection", within=EXPERIMENTS),
             code=code_of("evaluate"),
         message:

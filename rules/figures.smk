@@ -68,6 +68,10 @@ FIGURES = {
         "input": {
             "scaling": "<results>/tables/scaling.csv",
             "rates": "<results>/tables/exchange_rates.csv",
+            "data": collect(
+                "<results>/data/{dataset}.nc",
+                dataset=FITS.query("scaling").dataset.unique(),
+            ),
         },
         "params": OF_DATASETS,
     },

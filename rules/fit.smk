@@ -38,6 +38,8 @@ rule train:
         definition=lookup(dpath="{model}", within=MODELS),
         seeds=lookup(dpath="{experiment}/seeds", within=EXPERIMENTS),
         device=config["device"],
+        # How often progress is saved changes no result.
+        checkpoint_seconds=untracked(config["checkpoint_seconds"]),
         code=code_of("train"),
     message:
         "Train {wildcards.model} on {wildcards.dataset}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"

@@ -21,8 +21,7 @@ MODELS = resolved()["models"]
 LABELS = {name: model.get("label", name) for name, model in MODELS.items()}
 PAPER = {name: model["paper"] for name, model in MODELS.items() if "paper" in model}
 GAUSSIANS = {"kind": "simulated_dog", "variation": 0, "centered": True, "image_size": 26, "patch": 9}
-FEATURES = {"kind": "simulated_features", "feature_space": {"name": "v1"}}
-FEATURES |= {"color": "rgb", "image_size": 20, "normalize": "global"}
+FEATURES = {"kind": "simulated_features", "color": "rgb", "image_size": 20, "normalize": "global"}
 SIZES = {"n_images": 240, "n_test": 40, "validation_fraction": 0.2, "validation_max": 0, "seed": 3}
 
 
@@ -59,7 +58,7 @@ class Run:
 
     def simulate(self, dataset, **changes):
         output = self.path("data", f"{dataset}.nc")
-        simulate.main(dataset, SIZES | changes, [], self.folder, output)
+        simulate.main(dataset, SIZES | changes, output)
 
     def fit(self, experiment, dataset, model, definition, n_neurons, n_images, seeds, rules=("population",)):
         """Fit, select, score and describe one model in every condition."""
@@ -74,11 +73,12 @@ class Run:
             where = ("fits", experiment, dataset, model, condition)
             fits.append(self.path(*where, "fits.pt"))
             validation.append(self.path(*where, "validation.nc"))
+            if traits.rule == "train" or traits.masks:
+                averages.append(self.path("sta", experiment, dataset, f"{condition}.nc"))
+                compute_sta.main(data, n, d, seeds, 9, averages[-1])
             if traits.rule == "fit_baseline":
                 fit_baseline.main(data, [], n, d, definition, seeds, fits[-1], validation[-1])
                 continue
-            averages.append(self.path("sta", experiment, dataset, f"{condition}.nc"))
-            compute_sta.main(data, n, d, seeds, 9, averages[-1])
             train.main(
                 *(data, averages[-1], [], [], n, d, definition, seeds, "cpu", 1, 60.0, "code"),
                 *(fits[-1], validation[-1]),

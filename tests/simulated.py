@@ -20,7 +20,6 @@ DEFINITIONS = {
     },
     "features": GENERATED
     | {
-        "feature_space": {"name": "v1"},
         "n_types": 2,
         "n_neurons": 12,
         "color": "rgb",

@@ -156,7 +156,6 @@ def recording():
 
 
 FEATURES = {"datasets": ["four_features"]}
-VGG = {"name": "vgg19", "layer": "conv2_2", "weights": "vgg19.pth"}
 
 
 @pytest.mark.parametrize(
@@ -178,9 +177,9 @@ VGG = {"name": "vgg19", "layer": "conv2_2", "weights": "vgg19.pth"}
             "training.max_steps: 3 steps end before the first evaluation",
         ),
         (
-            {"datasets": {"four_features": {"color": "grey", "feature_space": VGG}}},
+            {"datasets": {"four_features": {"feature_space": {"name": "v1"}}}},
             {},
-            "color: 'grey' must be rgb for feature_space vgg19",
+            "'feature_space' is a key of an earlier version: simulated neurons are units of fixed filters",
         ),
         (
             {"datasets": {"v1_like": {"n_simple_types": 0, "n_complex_types": 0}}},

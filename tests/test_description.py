@@ -115,7 +115,7 @@ def test_a_recording_has_a_page_that_stands_alone(tmp_path, kind):
 
 @pytest.mark.slow
 def test_a_simulation_has_a_page_too(tmp_path):
-    simulate.main("small", DATASET, [], tmp_path, tmp_path / "data.nc")
+    simulate.main("small", DATASET, tmp_path / "data.nc")
     page = describe(tmp_path)["html"].read_text()
     assert "Nothing suspicious was found" in page
     assert "test responses without noise" in page

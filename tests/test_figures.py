@@ -88,7 +88,7 @@ def draw(name, run, svg):
             *(reference, LABELS),
         ),
         "fig5": (plot_fig5, *of_fig5, reference, LABELS, PAPER),
-        "scaling": (plot_scaling, *run.scaling, LABELS, DATASETS),
+        "scaling": (plot_scaling, *run.scaling, [run.path("data", "homogeneous.nc")], LABELS, DATASETS),
         "barcodes": (plot_barcodes, *barcodes, two["fields"], "factorized", DATASETS["two_types"]),
         "barcodes of three layers": (plot_barcodes, *deep_barcodes, "factorized", "nonlinear neurons"),
     }

@@ -70,8 +70,8 @@ def test_names_of_axes_are_kept():
     ("given", "expected"),
     [
         (xr.Dataset(), "x: is a Dataset of xarray"),
-        ([[1.0], [1.0, 2.0]], "x: list is no array: give numbers, in rows of one length"),
-        ([torch.ones(2), torch.ones(3)], "x: list is no array: give numbers, in rows of one length"),
+        ([[1.0], [1.0, 2.0]], "x: list is no array: give rows of one length"),
+        ([torch.ones(2), torch.ones(3)], "x: list is no array: give rows of one length"),
     ],
 )
 def test_what_is_no_array_is_refused(given, expected):

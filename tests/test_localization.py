@@ -14,7 +14,7 @@ from whatwhere.evaluation.parameters import described
 from whatwhere.fit_data import load_fit_data, with_validation
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.localization.inference import Search, localize, probability_of_none
-from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior, StimulusCovariance
+from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior, stimulus_covariance
 from whatwhere.localization.localized import fit_localized, shrunken_means
 from whatwhere.localization.mixture import Population, StaSpectra, _bound, update_neurons, update_population
 from whatwhere.metrics import scores
@@ -74,20 +74,15 @@ def found_corner(parameters):
     return np.stack(np.divmod(flat_posterior(parameters).argmax(1), n_locations), 1)
 
 
-def white():
-    """Covariance of white noise in images of the size of :func:`random_averages`."""
-    return StimulusCovariance(np.eye(PATCH**2)[None, None], SIZE, (SIZE - PATCH + 1, SIZE - PATCH + 3))
-
-
 def one_location(weight):
     """Weights (y, x) that are zero at all locations but one."""
-    weights = np.zeros(white().map_shape)
+    weights = np.zeros((SIZE - PATCH + 1, SIZE - PATCH + 3))
     weights[2, 3] = weight
     return weights
 
 
 def white_prior():
-    return KernelPrior(PATCH, [1.0, 2.0], [1.5, 3.0], white())
+    return KernelPrior(PATCH, [1.0, 2.0], [1.5, 3.0], np.eye(PATCH**2))
 
 
 def random_averages(rng, n_neurons=7, n_images=50):
@@ -98,7 +93,7 @@ def random_population(rng, n_kernels=2):
     kernels = rng.normal(size=(n_kernels, PATCH**2))
     kernels /= np.linalg.norm(kernels, axis=1, keepdims=True)
     return Population(
-        [KernelPosterior(kernel, np.full((1, 1), 1.2), 0.5, 1.0, 1.0) for kernel in kernels],
+        [KernelPosterior(kernel, 1.2, 0.5, 1.0, 1.0) for kernel in kernels],
         rng.uniform(0.1, 0.4, n_kernels),
         rng.uniform(0.01, 0.1, n_kernels),
         np.full(n_kernels, 1 / n_kernels),
@@ -107,22 +102,22 @@ def random_population(rng, n_kernels=2):
 
 def test_prior_kernels_have_outputs_of_variance_one(rng):
     images = lfilter([1], [1, -0.7], rng.normal(size=(800, 30, 30)), axis=2)
-    stimulus = StimulusCovariance.of(images, PATCH, None)
-    prior = KernelPrior(PATCH, [1.0], [2.0], stimulus)
+    covariance = stimulus_covariance(images, PATCH)
+    prior = KernelPrior(PATCH, [1.0], [2.0], covariance)
     kernels = np.stack([prior.draw(rng).ravel() for _ in range(4000)])
-    assert np.isclose((kernels * (kernels @ stimulus.average)).sum(1).mean(), 1, atol=0.05)
+    assert np.isclose((kernels * (kernels @ covariance)).sum(1).mean(), 1, atol=0.05)
 
 
 def test_stimulus_covariance_is_that_of_the_filter(rng):
     images = lfilter([1], [1, -0.7], rng.normal(size=(2000, 40, 40)), axis=2)[:, :, 12:]
-    covariance = StimulusCovariance.of(images, 3, None).average.reshape(3, 3, 3, 3)
+    covariance = stimulus_covariance(images, 3).reshape(3, 3, 3, 3)
     expected = 0.7 ** np.abs(np.arange(3)[:, None] - np.arange(3)) / (1 - 0.49)
     np.testing.assert_allclose(covariance[1, :, 1, :], expected, rtol=0.02)
     np.testing.assert_allclose(covariance[0, :, 2, :], 0, atol=0.02)
 
 
 def test_kernel_posterior_is_that_of_linear_regression(rng):
-    prior = KernelPrior(PATCH, [1.5], [2.5], white())
+    prior = KernelPrior(PATCH, [1.5], [2.5], np.eye(PATCH**2))
     basis = prior.bases[0].basis
     target, precision = 30 * rng.normal(size=PATCH**2), 40.0
     inverse = np.linalg.inv(np.eye(basis.shape[1]) + precision * basis.T @ basis)
@@ -138,8 +133,8 @@ def test_kernel_posterior_is_that_of_linear_regression(rng):
 def test_evidence_chooses_the_smoothness_of_the_kernels_drawn(rng):
     lengths = [1.0, 2.5]
     for truth in lengths:
-        source = KernelPrior(PATCH, [truth], [2.0], white())
-        prior = KernelPrior(PATCH, lengths, [2.0], white())
+        source = KernelPrior(PATCH, [truth], [2.0], np.eye(PATCH**2))
+        prior = KernelPrior(PATCH, lengths, [2.0], np.eye(PATCH**2))
         selected = []
         for _ in range(20):
             kernel = source.draw(rng).ravel()
@@ -158,7 +153,7 @@ def test_posterior_over_locations_is_that_of_numerical_integration(rng):
     def joint(neuron, kernel, y, x):
         def density(a):
             c = correlation[neuron, kernel, y, x]
-            likelihood = np.exp(50 * (a * c - a**2 * shared.kernels[kernel].energy.item() / 2))
+            likelihood = np.exp(50 * (a * c - a**2 * shared.kernels[kernel].energy / 2))
             sd = np.sqrt(shared.amplitude_variance[kernel])
             return likelihood * norm.pdf(a, shared.amplitude_mean[kernel], sd)
 
@@ -350,8 +345,7 @@ def test_the_readout_factorizes_what_is_one_kernel_at_one_location():
 def test_difference_of_gaussians_is_what_the_prior_can_express():
     covariance = 2 * np.eye(2)[None]
     true = difference_of_gaussians(17, covariance, 4 * covariance, np.zeros((1, 2)))[0].ravel()
-    noise = StimulusCovariance(np.eye(17**2)[None, None], 1, (1, 1))
-    prior = KernelPrior(17, [1.0, 2.0], [2.0, 4.0], noise)
+    prior = KernelPrior(17, [1.0, 2.0], [2.0, 4.0], np.eye(17**2))
     posterior = prior.posterior(np.full((1, 1), 1e9), 1e9 * true)
     np.testing.assert_allclose(posterior.mean, true, atol=0.01 * np.abs(true).max())
 

@@ -71,7 +71,9 @@ def table_of(predictions, responses):
 
 
 def evaluation(signal, responses, seed=0):
-    return Evaluation(seed, signal, responses, np.arange(len(signal)), np.arange(signal.shape[1]), False)
+    return Evaluation(
+        seed, signal, responses, *[np.arange(len(signal))] * 2, np.arange(signal.shape[1]), False
+    )
 
 
 def test_standard_errors_are_the_spread_over_new_images_and_neurons():

@@ -29,7 +29,6 @@ from whatwhere.metrics import scores
 from whatwhere.models.linear import fit_linear, solve_ridge
 from whatwhere.recordings import antolik2016, cowley2023, load
 from whatwhere.recordings.array_files import split_location
-from whatwhere.recordings.fetch import fetch
 from whatwhere.recordings.pictures import decode_image
 from whatwhere.recordings.preprocess import preprocess
 from whatwhere.recordings.recording import clip_rounding
@@ -161,23 +160,14 @@ def test_published_test_sets_have_the_checksums_and_repeats_of_their_region(regi
     np.testing.assert_allclose(single.mean(0), np.load(folder / "validation_set.npy"), atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "form", ["folder", "zip file", "folder with the zip", "zip at a URL", "files at a URL"]
-)
+@pytest.mark.parametrize("form", ["folder", "zip file", "folder with the zip"])
 def test_a_stand_in_for_the_supplement_is_read_from_every_kind_of_mirror(tmp_path, form):
     definition = write_antolik(tmp_path)
     folder, other = tmp_path / "mirror", tmp_path / "other"
     other.mkdir()
     supplement = zip_folder(folder, other / antolik2016.ZIP)
-    with served(other if "zip" in form else folder) as (url, _):
-        mirror = {
-            "folder": str(folder),
-            "zip file": str(supplement),
-            "folder with the zip": str(other),
-            "zip at a URL": f"{url}/{antolik2016.ZIP}",
-            "files at a URL": url,
-        }[form]
-        dataset = load("region2", definition, tmp_path / "downloads", mirror)
+    mirror = {"folder": folder, "zip file": supplement, "folder with the zip": other}[form]
+    dataset = load("region2", definition, tmp_path / "downloads", str(mirror))
     data = folder / "Data" / "region2"
     assert dataset["images"].shape == (70, 1, 31, 31)
     np.testing.assert_allclose(
@@ -214,23 +204,24 @@ def test_the_supplement_is_downloaded_once_and_again_when_damaged(tmp_path, monk
         assert len(requested) == 2
 
 
-def test_a_file_is_downloaded_once_checked_and_repaired(tmp_path):
+def test_a_file_is_downloaded_once_checked_and_repaired(tmp_path, monkeypatch):
     (tmp_path / "a b").mkdir()
     (tmp_path / "a b" / "é.bin").write_bytes(b"content")
     file = "a b/é.bin", hashlib.sha256(b"content").hexdigest()
     with served(tmp_path) as (url, requested):
-        path = fetch(*file, url, None, tmp_path / "kept")
+        monkeypatch.setattr(cowley2023, "ADDRESS", url)
+        path = cowley2023.published(*file, tmp_path / "kept", None)
         assert path.read_bytes() == b"content"
-        assert fetch(*file, url, None, tmp_path / "kept") == path
+        assert cowley2023.published(*file, tmp_path / "kept", None) == path
         assert len(requested) == 1
         path.write_bytes(b"damaged")
-        assert fetch(*file, "http://127.0.0.1:1", url, tmp_path / "kept").read_bytes() == b"content"
+        assert cowley2023.published(*file, tmp_path / "kept", None).read_bytes() == b"content"
 
 
 def test_a_mirror_folder_is_read_in_place(tmp_path):
     (tmp_path / "a").write_bytes(b"x")
     file = "a", hashlib.sha1(b"blob 1\0x").hexdigest()
-    assert fetch(*file, "", str(tmp_path), tmp_path / "kept") == tmp_path / "a"
+    assert cowley2023.published(*file, tmp_path / "kept", str(tmp_path)) == tmp_path / "a"
     assert not (tmp_path / "kept").exists()
 
 

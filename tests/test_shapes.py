@@ -6,7 +6,7 @@ from coverage_locations import averages, credible_sets
 from scipy.stats import multivariate_normal
 
 from whatwhere.localization.inference import Search, localize
-from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior, StimulusCovariance
+from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior
 from whatwhere.localization.mixture import Population, StaSpectra, update_neurons
 from whatwhere.localization.shapes import _log_joint, locate
 
@@ -43,17 +43,16 @@ def test_like_receptive_fields_are_located_as_by_their_kernel():
 
 def found_population(found, prior):
     flat = found.kernels[0].ravel()
-    energy = prior.stimulus.output_variance(np.outer(flat, flat))
+    energy = prior.output_variance(np.outer(flat, flat))
     kernel = KernelPosterior(flat, energy, 0.0, 1.0, 1.0)
     return Population([kernel], np.array([0.7]), np.array([0.01]), np.ones(1))
 
 
 def test_evidence_is_the_density_of_averages_under_the_prior(rng):
     n, size, height = 40, 0.3, 3
-    stimulus = StimulusCovariance(np.eye(9)[None, None], 3, (height, height))
-    prior = KernelPrior(3, [1.0], [1.0], stimulus)
+    prior = KernelPrior(3, [1.0], [1.0], np.eye(9))
     kernel, own = rng.normal(size=9), prior.bases[0]
-    energy = np.full((1, 1), kernel @ kernel)
+    energy = kernel @ kernel
     population = Population(
         [KernelPosterior(kernel, energy, 0.0, 1.0, 1.0)], np.array([0.4]), np.array([0.05]), np.ones(1)
     )

@@ -2,7 +2,7 @@
 
 import os
 import platform
-import shutil
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,12 +24,14 @@ def folder(tmp_path):
     return place
 
 
-@pytest.fixture
-def processes(tmp_path):
+@pytest.fixture(autouse=True)
+def processes(tmp_path, monkeypatch):
     """Processes of a machine without Snakemake."""
-    (tmp_path / "proc" / "self").mkdir(parents=True)
-    start(tmp_path / "proc", 1, tmp_path, "/sbin/init")
-    return tmp_path / "proc"
+    found = []
+    start(found, 1, tmp_path, "/sbin/init")
+    start(found, 2, None)
+    monkeypatch.setattr(module.psutil, "process_iter", lambda attributes: found)
+    return found
 
 
 def write_log(folder, host, command="snakemake --cores 2", name="a"):
@@ -40,20 +42,19 @@ def write_log(folder, host, command="snakemake --cores 2", name="a"):
 
 
 def start(processes, number, folder, *words):
-    """Adds a process that works in a folder, as the system shows it."""
-    (processes / str(number)).mkdir()
-    (processes / str(number) / "cmdline").write_bytes("".join(f"{word}\0" for word in words).encode())
-    (processes / str(number) / "cwd").symlink_to(folder)
+    """Adds a process that works in a folder, as psutil shows it; None for a folder that is hidden."""
+    info = {"cmdline": list(words) or None, "cwd": folder and str(folder)}
+    processes.append(SimpleNamespace(pid=number, info=info))
 
 
 def locked(folder):
     return any((folder / ".snakemake" / "locks").iterdir())
 
 
-def test_the_lock_of_a_killed_run_is_removed(folder, processes):
-    assert "Removed the lock" in unlock(folder, processes)
+def test_the_lock_of_a_killed_run_is_removed(folder):
+    assert "Removed the lock" in unlock(folder)
     assert not locked(folder)
-    assert unlock(folder, processes) == ""
+    assert unlock(folder) == ""
 
 
 def test_a_folder_without_results_has_no_lock(tmp_path):
@@ -63,9 +64,9 @@ def test_a_folder_without_results_has_no_lock(tmp_path):
 @pytest.mark.parametrize("words", [MAIN, ("python", "-m", "snakemake"), ("python", "snakemake", "--dry-run")])
 def test_a_lock_stays_while_a_snakemake_works_in_the_folder(folder, processes, tmp_path, words):
     (tmp_path / "link").symlink_to(folder)
-    start(processes, 20, tmp_path / "link", *words)
+    start(processes, 20, folder, *words)
     start(processes, 21, folder, "python", f"{folder}/.snakemake/scripts/tmp1.train.py")
-    assert unlock(folder, processes) == ""
+    assert unlock(tmp_path / "link") == ""
     assert locked(folder)
 
 
@@ -74,33 +75,28 @@ def test_other_processes_and_other_folders_are_no_reason(folder, processes, tmp_
     start(processes, 21, folder, "sh", "-c", "make && .venv/bin/snakemake --cores 2")
     start(processes, 22, folder, "less", ".snakemake/log/a.snakemake.log")
     start(processes, 23, tmp_path / "ended", *MAIN)
-    unlock(folder, processes)
+    unlock(folder)
     assert not locked(folder)
 
 
-def test_a_process_whose_folder_is_hidden_may_work_in_it(folder, processes, monkeypatch):
-    start(processes, 20, folder, *MAIN)
-
-    def refuse(path, other):
-        raise PermissionError
-
-    monkeypatch.setattr(module.Path, "samefile", refuse)
-    assert unlock(folder, processes) == ""
+def test_a_process_whose_folder_is_hidden_may_work_in_it(folder, processes):
+    start(processes, 20, None, *MAIN)
+    assert unlock(folder) == ""
     assert locked(folder)
 
 
 def test_jobs_of_a_killed_run_end_first(folder, processes, monkeypatch, capsys):
     start(processes, 30, folder, *SUBPROCESS)
     start(processes, 31, folder, "python", f"{folder}/.snakemake/scripts/tmp1.train.py")
-    remaining = [31, 30]
+    waited = []
 
-    def wait(seconds):
+    def wait(jobs):
         assert locked(folder)
-        shutil.rmtree(processes / str(remaining.pop()))
+        waited.extend(job.pid for job in jobs)
 
-    monkeypatch.setattr(module.time, "sleep", wait)
-    unlock(folder, processes)
-    assert not remaining
+    monkeypatch.setattr(module.psutil, "wait_procs", wait)
+    unlock(folder)
+    assert waited == [30, 31]
     assert not locked(folder)
     assert "(`kill 30 31` ends them)" in capsys.readouterr().out
 
@@ -118,10 +114,10 @@ def test_jobs_of_a_killed_run_end_first(folder, processes, monkeypatch, capsys):
         (None, "", "no log says by which machine"),
     ],
 )
-def test_a_lock_that_another_machine_may_hold_stays(folder, processes, host, command, expected):
+def test_a_lock_that_another_machine_may_hold_stays(folder, host, command, expected):
     old = write_log(folder, platform.node())
     os.utime(old, (0, 0))
     if host:
         write_log(folder, host, command, "b")
-    assert expected in unlock(folder, processes)
+    assert expected in unlock(folder)
     assert locked(folder)

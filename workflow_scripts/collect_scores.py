@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from whatwhere.files import read_tables, write_table
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import logged
 
 
 def main(inputs: dict[str, list[str]], outputs: dict[str, str | Path]) -> None:
@@ -14,4 +14,4 @@ def main(inputs: dict[str, list[str]], outputs: dict[str, str | Path]) -> None:
 
 if __name__ == "__main__":
     with logged(snakemake.log[0]):
-        main(arguments(snakemake.input), arguments(snakemake.output))
+        main(dict(snakemake.input.items()), dict(snakemake.output.items()))

@@ -11,13 +11,15 @@ from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from whatwhere import plotting
-from whatwhere.dataset import open_dataset, presented, select_images
-from whatwhere.description import drift, findings, neuron_table, overview, repeated, split_sizes
+from whatwhere.dataset import is_movie, open_dataset, presented, repeat_mean, select_images
+from whatwhere.description import consecutive, drift, findings, neuron_table, overview, repeated, split_sizes
 from whatwhere.files import write_table
 from whatwhere.logs import run_job
 from whatwhere.pages import heading, items, paragraph, table, write_page
 
 N_EXAMPLES = 8
+N_IN_TIME = 3
+"""Neurons whose responses to a movie are drawn over time."""
 SPLIT_COLORS = [*plotting.PALETTE[:2], "0.9"]
 """Colors of train, validation and test; dark, middle and light when printed in gray."""
 MAX_COUNT = 100
@@ -25,8 +27,10 @@ MAX_COUNT = 100
 
 
 def _show_examples(panel: SubFigure, dataset: xr.Dataset) -> None:
-    selected = np.unique(np.linspace(0, dataset.sizes["image"] - 1, N_EXAMPLES).round().astype(int))
-    images = select_images(dataset, selected)
+    """Images, or frames of a movie, at equal distances."""
+    dim = "frame" if is_movie(dataset) else "image"
+    selected = np.unique(np.linspace(0, dataset.sizes[dim] - 1, N_EXAMPLES).round().astype(int))
+    images = dataset["frames"][selected].values if is_movie(dataset) else select_images(dataset, selected)
     lowest, highest = images.min(), images.max()
     shown = np.moveaxis((images - lowest) / (highest - lowest or 1), 1, -1)
     axes = panel.subplots(1, N_EXAMPLES)
@@ -35,7 +39,35 @@ def _show_examples(panel: SubFigure, dataset: xr.Dataset) -> None:
     for ax, image, index in zip(axes, shown, selected, strict=False):
         ax.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=1)
         ax.set_title(str(index))
+        if is_movie(dataset):
+            ax.set_axis_on()
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set(visible=True, color="0.7", linewidth=0.5)
     plotting.panel_letters(axes[0])
+
+
+def _show_in_time(panel: SubFigure, dataset: xr.Dataset, neurons: pd.DataFrame) -> None:
+    """Repeats and their mean over time, of the neurons whose repeats agree best or that respond most."""
+    times = presented(dataset).sum(0)
+    bins = consecutive(dataset, np.flatnonzero(times == times.max()))
+    responses = dataset["responses"][:, bins].values
+    order = neurons["oracle_correlation" if neurons.oracle_correlation.notna().any() else "mean"].copy()
+    order[np.isnan(responses).all((0, 1))] = np.nan
+    shown = order.sort_values(ascending=False, kind="stable").index[:N_IN_TIME].to_numpy()
+    means = repeat_mean(dataset, bins, shown)
+    seconds = dataset.attrs["seconds_per_bin"]
+    repeats = responses[~np.isnan(responses).all((1, 2))]
+    rows = 2 if len(repeats) > 1 else 1
+    axes = panel.subplots(rows, len(shown), sharex=True, squeeze=False)
+    for column, neuron, mean in zip(axes.T, shown, means.T, strict=True):
+        if rows > 1:
+            extent = (0, len(bins) * seconds, len(repeats) + 0.5, 0.5)
+            column[0].imshow(repeats[:, :, neuron], cmap="gray_r", aspect="auto", extent=extent, vmin=0)
+            column[0].yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=3))
+        column[0].set_title(f"neuron {neuron}")
+        plotting.draw_in_time(column[-1], mean, seconds)
+    axes[0, 0].set_ylabel("repeat")
+    axes[-1, 0].set_ylabel("mean" if rows > 1 else "response")
 
 
 def _no_repeats(ax: Axes) -> None:
@@ -60,7 +92,8 @@ def _presentations(ax: Axes, dataset: xr.Dataset) -> None:
         style = {"color": SPLIT_COLORS[code], "edgecolor": "0.3", "linewidth": 0.5}
         ax.bar(numbers + 0.27 * (code - 1), frequency, 0.25, label=f"{label} ({size})", **style)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    ax.set(xlabel="presentations of an image", ylabel="images")
+    unit = "bin" if is_movie(dataset) else "image"
+    ax.set(xlabel=f"presentations of {'a' if is_movie(dataset) else 'an'} {unit}", ylabel=f"{unit}s")
     plotting.legend_above(ax, 3)
 
 
@@ -96,11 +129,17 @@ def _drift(ax: Axes, responses: np.ndarray) -> None:
 
 
 def draw(dataset: xr.Dataset, neurons: pd.DataFrame, svg: str | Path, png: str | Path) -> None:
-    """Draws examples of images, responses, presentations, agreement of repeats and drift."""
+    """Draws examples of images, responses, presentations, agreement of repeats and drift.
+
+    Of a movie also responses over time.
+    """
     responses = dataset["responses"].values
-    figure = plt.figure(figsize=(plotting.PAGE, 4.6))
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1, 3.4])
+    heights = [1, 1.9, 3.4] if is_movie(dataset) else [1, 3.4]
+    figure = plt.figure(figsize=(plotting.PAGE, 4.6 * sum(heights) / 4.4))
+    top, *middle, bottom = figure.subfigures(len(heights), 1, height_ratios=heights)
     _show_examples(top, dataset)
+    for panel in middle:
+        _show_in_time(panel, dataset, neurons)
     axes = bottom.subplots(2, 2).flat
     _histogram(axes[0], responses)
     _presentations(axes[1], dataset)

@@ -9,7 +9,7 @@ from whatwhere.evaluation.neurons import write_neurons
 from whatwhere.evaluation.parameters import write_parameters
 from whatwhere.evaluation.scores import write_scores
 from whatwhere.evaluation.selections import write_selection
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 
 
 def main(
@@ -50,9 +50,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(
-            **arguments(snakemake.input, snakemake.params, snakemake.output),
-            names=dict(snakemake.wildcards.items()),
-            threads=snakemake.threads,
-        )
+    run_job(main, snakemake)

@@ -112,13 +112,7 @@ def title(score: pd.Series, model: str, dataset: str) -> str:
     return "\n".join([f"{model}, {dataset}", " · ".join(texts), *stability])
 
 
-def main(
-    barcodes: str | Path,
-    scores: str | Path,
-    fields: str | Path,
-    model: str,
-    dataset: str,
-) -> Figure:
+def main(barcodes: str | Path, scores: str | Path, fields: str | Path, model: str, dataset: str) -> Figure:
     """Draws the first seed and selection rule of the condition listed last.
 
     ``model`` and ``dataset`` are the names that readers see.

@@ -40,12 +40,7 @@ def panels(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(title, rows) for title, (_, rows) in zip(titles, regions, strict=True)]
 
 
-def main(
-    table: str | Path,
-    labels: dict[str, str],
-    datasets: dict[str, str],
-    simulated: list[str],
-) -> Figure:
+def main(table: str | Path, labels: dict[str, str], datasets: dict[str, str], simulated: list[str]) -> Figure:
     """Draws one panel per region and one for the average.
 
     ``datasets`` has the labels of datasets; ``simulated`` are those that stand for regions of their own.

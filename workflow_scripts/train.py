@@ -9,7 +9,7 @@ from whatwhere.config.files import size
 from whatwhere.dataset import open_dataset
 from whatwhere.files import read_netcdf
 from whatwhere.fit_data import Condition
-from whatwhere.logs import arguments, logged
+from whatwhere.logs import run_job
 from whatwhere.memory import keep_freed_memory
 from whatwhere.models.spec import ModelSpec
 from whatwhere.sta import AVERAGES
@@ -64,13 +64,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0]):
-        main(
-            **arguments(snakemake.input, snakemake.params, snakemake.output),
-            n_neurons=snakemake.wildcards.n_neurons,
-            n_images=snakemake.wildcards.n_images,
-            threads=snakemake.threads,
-            # No param: how often progress is saved changes no result.
-            checkpoint_seconds=snakemake.config["checkpoint_seconds"],
-            code=snakemake.params.code,
-        )
+    run_job(main, snakemake)

@@ -22,9 +22,12 @@ from whatwhere.fitted.selection import most_frequent
 from whatwhere.named_fits import NamedFits, one_thread
 from whatwhere.recordings import to_contract
 from whatwhere.recordings.arrays import pair
-from whatwhere.recordings.in_memory import as_array, as_numbers, unique_names
+from whatwhere.recordings.in_memory import as_array, as_numbers, bin_responses, unique_names
 from whatwhere.recordings.labels import as_labels, require_splits, split_names
+from whatwhere.recordings.layouts import FRAME_AXES, arrange, stated_axes
 from whatwhere.recordings.matching import order_by_name
+from whatwhere.recordings.movie_contract import Clip, Timing
+from whatwhere.recordings.movie_contract import to_contract as movie_to_contract
 from whatwhere.recordings.pooled import pool
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.training.devices import choose_device
@@ -36,6 +39,10 @@ DEFAULT_MODELS = ("factorized_ridge", "factorized_bank", "factorized_pixels", "c
 """Models of ``config/models.yaml`` of which :func:`fit` returns the best by default."""
 LONG = 300.0
 """Estimated seconds from which :func:`fit` leaves out a default model slower than all others together."""
+MOVIE_MODELS = ("movie_factorized_ridge", "movie_network")
+"""Models of ``config/models.yaml`` of which :func:`fit` returns the best for a movie by default."""
+BLOCK_SECONDS = 10
+"""Length of the blocks of a movie that are assigned to splits."""
 SPLIT = {"validation": 1 / 6, "test": 1 / 6, "folds": 1}
 """Shares of the images that validate and test if none are given."""
 
@@ -52,6 +59,8 @@ def fit(
     fine_tune: bool = False,
     images_layout: Sequence[str] | None = None,
     responses_layout: Sequence[str] | None = None,
+    rate: float | None = None,
+    lags: int | None = None,
     split: Any = None,
     normalize: str = "per_pixel",
     seed: int = 0,
@@ -92,6 +101,11 @@ def fit(
     responses_layout
         The order of the axes of responses, such as ``("repeat", "image", "neuron")``; needed for three axes,
         and where there are as many neurons as images, unless names of dimensions state it.
+    rate, lags
+        For a movie: frames per second, and frames of the window before every response. ``images`` are then
+        frames (frame, y, x) or (frame, channel, y, x), or a list of clips; ``responses`` are (time, neuron)
+        or (repeat, time, neuron), or a list of them; layouts use these words. Blocks of ten seconds are
+        assigned to training, validation and test; or ``split`` lists ``train`` or ``test`` for every clip.
     split
         (image,) ``train``, ``validation``, ``test``, or empty for images that are still to be assigned; or 0,
         1, 2 and -1. None assigns all images at random, with the shares of :data:`SPLIT`; copies of an image
@@ -121,14 +135,16 @@ def fit(
         one = core_from.seed_fits[0]
         selected_core = most_frequent(one.selected)
         lent = TransferredCore.of_setting(one.content, one.seed, selected_core, core_from.dataset)
-    dataset = as_dataset(images, responses, images_layout, responses_layout, split, normalize, seed)
+    dataset = as_dataset(
+        images, responses, images_layout, responses_layout, split, normalize, seed, rate, lags
+    )
     wanted: Mapping[str, Model]
     if model is not None:
         wanted = {model if isinstance(model, str) else "model": model}
     elif lent is not None:
         wanted = {"model": _without_source(lent.definition) | {"cores": [lent.core]}}
     else:
-        wanted = {name: name for name in DEFAULT_MODELS}
+        wanted = {name: name for name in (DEFAULT_MODELS if lags is None else MOVIE_MODELS)}
     models = _models(wanted, ())
     if lent is not None:
         models = _on_core(models, list(wanted), "trained" if fine_tune else "frozen")
@@ -157,6 +173,8 @@ def compare(
     models: Sequence[str] | Mapping[str, Model] | None = None,
     images_layout: Sequence[str] | None = None,
     responses_layout: Sequence[str] | None = None,
+    rate: float | None = None,
+    lags: int | None = None,
     split: Any = None,
     normalize: str = "per_pixel",
     seed: int = 0,
@@ -169,7 +187,7 @@ def compare(
 
     Parameters
     ----------
-    images, responses, images_layout, responses_layout, split, normalize, seed, device, verbose
+    images, responses, images_layout, responses_layout, rate, lags, split, normalize, seed, device, verbose
         As for :func:`fit`.
     models
         Names of candidates in ``config/models.yaml`` as ``config/recording.yaml`` extends it; or models as
@@ -187,6 +205,8 @@ def compare(
         If an argument is wrong, or no candidate can be fitted; one line names it.
     """
     names, recording = recording_candidates()
+    if models is None and lags is not None:
+        names = list(MOVIE_MODELS)
     given = names if models is None else [models] if isinstance(models, str) else models
     wanted: Mapping[str, Model] = given if isinstance(given, Mapping) else {name: name for name in given}
     if len(wanted) < 2:
@@ -198,7 +218,9 @@ def compare(
         if traits_of(resolved[name]).rule == "fit_ensemble":
             raise UserError(f"models: '{name}' is an ensemble: name its members")
     where = choose_device(device)
-    dataset = as_dataset(images, responses, images_layout, responses_layout, split, normalize, seed)
+    dataset = as_dataset(
+        images, responses, images_layout, responses_layout, split, normalize, seed, rate, lags
+    )
     with one_thread():
         fits = NamedFits(Condition(dataset, None, None, [seed]), resolved, wanted, None, where, verbose)
         found = compare_fits(fits, wanted)
@@ -255,10 +277,15 @@ def as_dataset(
     split: Any,
     normalize: str,
     seed: int,
+    rate: float | None = None,
+    lags: int | None = None,
 ) -> xr.Dataset:
     """Arrays in the form of :mod:`whatwhere.dataset`; parameters and errors as for :func:`fit`."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise UserError(f"seed: {seed!r} is no whole number from 0 on")
+    if rate is not None or lags is not None:
+        layouts = (images_layout, responses_layout)
+        return _movie(images, responses, layouts, rate, lags, split, normalize, seed)
     session = partial(_session, (images_layout, responses_layout), normalize, seed)
     given = {"images": images, "responses": responses} | ({} if split is None else {"split": split})
     sessions = {name: list(value) for name, value in given.items() if isinstance(value, dict)}
@@ -275,6 +302,63 @@ def as_dataset(
     splits = dict.fromkeys(images) if split is None else split
     arguments = ((name, f"[{name!r}]", images[name], responses[name], splits[name]) for name in images)
     return pool({str(one[0]): session(*one) for one in arguments}, "arrays")
+
+
+def _movie(
+    movie: Any,
+    responses: Any,
+    layouts: tuple[Sequence[str] | None, Sequence[str] | None],
+    rate: float | None,
+    lags: int | None,
+    split: Any,
+    normalize: str,
+    seed: int,
+) -> xr.Dataset:
+    """A movie, or a list of clips, with responses in every frame."""
+    numbers = isinstance(rate, (int, float, np.number)) and isinstance(lags, (int, np.integer))
+    if rate is None or lags is None or not numbers or not 0 < rate < np.inf or lags < 1:
+        raise UserError(
+            f"rate, lags: {rate!r} and {lags!r}: a movie needs frames per second and a number of lags"
+        )
+    several = isinstance(movie, (list, tuple))
+    if several and len(movie) != len(responses):
+        raise UserError(f"responses: {len(responses)} for {len(movie)} clips of a movie: list one per clip")
+    pairs = list(zip(movie, responses, strict=True)) if several else [(movie, responses)]
+    uses = [None] * len(pairs) if split is None else list(split)
+    if len(uses) != len(pairs) or not set(uses) <= {None, "train", "test"}:
+        raise UserError(
+            f"split: {split!r} for {len(pairs)} clips of a movie: give 'train' or 'test' per clip"
+        )
+    wanted = {number: FRAME_AXES[number] for number in (3, 4)}
+    clips: list[Clip] = []
+    populations: list[tuple[int, list[Any] | None]] = []
+    for number, ((frames, measured), use) in enumerate(zip(pairs, uses, strict=True)):
+        inside = f"[{number}]" if several else ""
+        array = as_numbers(frames, f"images{inside}")
+        axes = stated_axes(array, layouts[0], wanted, "images_layout", f"images{inside}")
+        values = array.values if axes is None else arrange(array.values, axes, wanted[len(axes)])
+        kept = values if values.dtype == np.uint8 else to_float32(values)
+        kept = kept if kept.ndim == 4 else kept[:, None]
+        found, names = bin_responses(measured, layouts[1], f"responses{inside}")
+        if clips and kept.shape[1:] != clips[0].frames.shape[1:]:
+            raise UserError(
+                f"images{inside}: has frames of {kept.shape[1:]} (channel, y, x) but the first clip of "
+                f"{clips[0].frames.shape[1:]}: give all clips one size"
+            )
+        populations.append((found.shape[2], None if names is None else names.tolist()))
+        if populations[-1] != populations[0]:
+            raise UserError(
+                f"responses{inside}: the number or names of its {found.shape[2]} neurons are not those of "
+                "the first clip: give the same neurons in the same order"
+            )
+        clips.append(Clip(kept, found, None if use is None else use == "test"))
+    timing = Timing(float(rate), 1, int(lags), 0, max(int(BLOCK_SECONDS * rate), 2 * int(lags)))
+    attributes: dict[str, Any] = {"name": "arrays", "kind": "recorded", "source": "arrays in memory"}
+    attributes |= {"citation": "", "normalize": normalize, "reading": ""}
+    attributes |= {"noise_free_test": 0, "repeat_averages": 0}
+    dataset = movie_to_contract(clips, timing, attributes, SPLIT | {"seed": seed}, "images")
+    neurons = unique_names(names, "responses")
+    return dataset if neurons is None else dataset.assign_coords(neuron_id=("neuron", neurons))
 
 
 def _session(

@@ -21,7 +21,6 @@ from whatwhere.files import atomic
 from whatwhere.logs import report
 from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings import load
-from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.pooled import pool
 from whatwhere.subset import choose_subset
 
@@ -67,7 +66,7 @@ def _dataset(name: str, config: Config, sources: Sources, of: dict[str, Size]) -
         sizes = f"{definition['n_neurons']} neurons, {definition['n_images']} images and"
         return [f"{definition['kind']}: {sizes} {definition['n_test']} to test, made by the workflow"]
     sessions = {key: config["datasets"][key] for key in definition.get("recordings", [name])}
-    if any(kind_of(of).downloaded for of in sessions.values()) and (mirror is None or is_url(mirror)):
+    if any(kind_of(of).downloaded for of in sessions.values()) and mirror is None:
         return [f"{definition['kind']}: downloaded by the workflow, not checked unless 'mirror' is a folder"]
     loaded = {key: load(key, of, DOWNLOADS, mirror) for key, of in sessions.items()}
     dataset = pool(loaded, name) if kind_of(definition).pooled else loaded[name]

@@ -1,7 +1,5 @@
 """Candidate models fitted to one dataset, ranked by validation and joined to an ensemble."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 

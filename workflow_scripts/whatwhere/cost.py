@@ -4,8 +4,6 @@ The speeds are those of one core of :data:`MACHINE` in float32. ``tests/test_cos
 against committed timings.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +18,7 @@ from whatwhere.config.files import Config
 from whatwhere.config.kinds import kind_of
 from whatwhere.config.load import load
 from whatwhere.config.traits import traits_of
-from whatwhere.dataset import TRAIN, VALIDATION, open_dataset
+from whatwhere.dataset import TRAIN, VALIDATION, is_movie, open_dataset
 from whatwhere.logs import report
 from whatwhere.models.spec import ModelSpec, Schedule, settings
 from whatwhere.subset import n_validation
@@ -70,31 +68,33 @@ class Size:
     megabytes: float
 
     @classmethod
-    def simulated(cls, definition: dict[str, Any]) -> Size:
+    def simulated(cls, definition: dict[str, Any]) -> "Size":
         """Size of a simulated dataset of the configuration."""
-        fraction, maximum = definition["validation_fraction"], definition["validation_max"]
+        fraction, maximum = definition["validation_fraction"], definition.get("validation_max", 0)
         n_images, side = definition["n_images"], definition["image_size"]
-        shape = (3 if definition.get("color") == "rgb" else 1, side, side)
+        shape = (3 if definition.get("color") == "rgb" else definition.get("lags", 1), side, side)
         n_held = n_validation(n_images, fraction, maximum)
-        # White noise is drawn from its seed and is not stored. Responses have rates beside them.
-        stored = 0 if definition["kind"] == "simulated_dog" else math.prod(shape)
+        # White noise is drawn from its seed and is not stored, frames of a movie are stored once. Responses
+        # have rates beside them.
+        stored = 0 if definition["kind"] == "simulated_dog" else math.prod(shape) // definition.get("lags", 1)
         stored += (definition.get("n_repeats", 1) + 1) * definition["n_neurons"]
         n_shown = definition.get("repetitions", 1) * (n_images + definition["n_test"])
         megabytes = 4e-6 * n_shown * stored
         return cls(definition["n_neurons"], n_images - n_held, n_held, shape, fraction, maximum, megabytes)
 
     @classmethod
-    def of(cls, dataset: xr.Dataset) -> Size:
+    def of(cls, dataset: xr.Dataset) -> "Size":
         """Size of a recording that was loaded, with the splits of its first fold."""
         n_train, n_held = (int((dataset["split"].values[0] == code).sum()) for code in (TRAIN, VALIDATION))
-        shape = (dataset.sizes["channel"], dataset.sizes["y"], dataset.sizes["x"])
+        lags = int(dataset.attrs.get("lags", 1))
+        shape = (lags * dataset.sizes["channel"], dataset.sizes["y"], dataset.sizes["x"])
         fraction, maximum = (dataset.attrs[name] for name in ("validation_fraction", "validation_max"))
-        n_stored = dataset.sizes["image"] * math.prod(shape) + dataset["responses"].size
+        n_stored = dataset["frames" if is_movie(dataset) else "images"].size + dataset["responses"].size
         return cls(
             dataset.sizes["neuron"], n_train, n_held, shape, float(fraction), int(maximum), 4e-6 * n_stored
         )
 
-    def subset(self, n_neurons: str, n_images: str) -> Size:
+    def subset(self, n_neurons: str, n_images: str) -> "Size":
         """Size of a condition: numbers, or ``all``."""
         if n_neurons != "all":
             self = replace(self, n_neurons=int(n_neurons))

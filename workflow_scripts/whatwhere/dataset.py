@@ -22,7 +22,7 @@ recipe, and :func:`open_dataset` draws what is read (:mod:`whatwhere.simulations
 
 In a movie an image is a time bin. Its stimulus is a window of the last ``lags`` frames (attribute), which
 :func:`select_images` returns as :class:`whatwhere.windows.Windows`. Attributes ``seconds_per_bin`` and
-``seconds_per_frame`` are lengths in time.
+``frames_per_second`` are its times; bins of a ``block`` are resampled together.
 
 A fold is one assignment of the images to splits; a fit with seed ``s`` uses fold ``s % n_folds``. The folds
 of a recording share its images. The folds of a simulation are repetitions, each with its own images, noise

@@ -4,8 +4,6 @@ Every object stands for a mapping of the configuration, which passes the same ch
 tuples of penalties and ranks.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar

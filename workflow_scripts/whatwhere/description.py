@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from whatwhere.dataset import SPLITS, duplicate_groups, presented
+from whatwhere.dataset import SPLITS, UNUSED, duplicate_groups, is_movie, presented
 from whatwhere.errors import some_of
 from whatwhere.metrics import cc_max
 from whatwhere.missing import counts
@@ -15,6 +15,8 @@ from whatwhere.missing import counts
 _BLOCK = 16
 MIN_TESTED = 10
 """Test images below which correlations are chance."""
+SHOWN_SECONDS = 10.0
+"""Longest time over which figures draw responses to a movie."""
 DRIFT_LIMIT = 5.0
 """Standard errors of a correlation with the number of the repeat beyond which a neuron drifts."""
 
@@ -120,6 +122,13 @@ def split_sizes(dataset: xr.Dataset) -> dict[str, int]:
     return {label: int((codes == code).sum()) for code, label in enumerate(SPLITS)}
 
 
+def consecutive(dataset: xr.Dataset, bins: np.ndarray) -> np.ndarray:
+    """First :data:`SHOWN_SECONDS` of the longest run of consecutive bins among ``bins``, (bin,)."""
+    apart = np.diff(dataset["last_frame"].values[bins]) != dataset.attrs["frames_per_bin"]
+    longest = max(np.split(bins, np.flatnonzero(apart) + 1), key=len)
+    return longest[: max(2, round(SHOWN_SECONDS / dataset.attrs["seconds_per_bin"]))]
+
+
 def overview(dataset: xr.Dataset) -> dict[str, str]:
     """Interpretation of the files, as pairs of a term and its value."""
     sizes, seen = dataset.sizes, ~np.isnan(dataset["responses"].values).all(0)
@@ -132,23 +141,45 @@ def overview(dataset: xr.Dataset) -> dict[str, str]:
         repeats += ", test responses without noise"
     neurons = dataset["neuron_id"].values.astype(str).tolist() if "neuron_id" in dataset.coords else []
     first = f" ({', '.join(neurons[:5])}{', ...' if len(neurons) > 5 else ''})" if len(neurons) else ""
+    unused = int((dataset["split"].values[0] == UNUSED).sum())
+    gaps = {"in gaps between splits": unused} if unused else {}
     covariates = ", ".join(dataset["covariate_name"].values.astype(str)) if "covariates" in dataset else ""
     rows = {
         "Source": dataset.attrs["source"],
         "Cite": dataset.attrs.get("citation", ""),
-        "Images": f"{sizes['image']} of {sizes['channel']} x {sizes['y']} x {sizes['x']} (channel, y, x)",
+        **_stimuli(dataset),
         "Neurons": f"{sizes['neuron']}{first}",
         "Read as": dataset.attrs.get("reading", ""),
         "Pairs": _pairs(dataset),
         "Missing responses": "" if seen.all() else counts(seen),
-        "Presentations per image": repeats,
-        "Repeated images": _repeated_images(dataset, presentations > 1),
-        "Splits": ", ".join(f"{size} {label}" for label, size in split_sizes(dataset).items()),
+        f"Presentations per {_unit(dataset)}": repeats,
+        f"Repeated {_unit(dataset)}s": _repeated_images(dataset, presentations > 1),
+        "Splits": ", ".join(f"{size} {label}" for label, size in (split_sizes(dataset) | gaps).items()),
         "Folds": f"{sizes['fold']}",
         "Normalization": dataset.attrs["normalize"],
         "Covariates": covariates and f"{covariates} (kept with the data, used by no model)",
     }
     return {term: value for term, value in rows.items() if value}
+
+
+def _unit(dataset: xr.Dataset) -> str:
+    return "bin" if is_movie(dataset) else "image"
+
+
+def _stimuli(dataset: xr.Dataset) -> dict[str, str]:
+    """Number and shape of images; of a movie also its duration, bins and windows."""
+    sizes, attrs = dataset.sizes, dataset.attrs
+    shape = f"{sizes['channel']} x {sizes['y']} x {sizes['x']} (channel, y, x)"
+    if not is_movie(dataset):
+        return {"Images": f"{sizes['image']} of {shape}"}
+    frame = 1 / attrs["frames_per_second"]
+    latency = attrs["latency_frames"] * frame
+    return {
+        "Frames": f"{sizes['frame']} of {shape}, {sizes['frame'] * frame / 60:.1f} min at {1 / frame:.4g} Hz",
+        "Bins": f"{sizes['image']} of {1000 * attrs['seconds_per_bin']:.4g} ms",
+        "Windows": f"{attrs['lags']} frames, {1000 * attrs['lags'] * frame:.4g} ms"
+        + (f", {1000 * latency:.4g} ms before the end of the bin" if latency else ""),
+    }
 
 
 def _repeated_images(dataset: xr.Dataset, repeated: np.ndarray) -> str:
@@ -157,7 +188,7 @@ def _repeated_images(dataset: xr.Dataset, repeated: np.ndarray) -> str:
         return ""
     sizes = split_sizes(dataset.isel(image=repeated))
     place = ", ".join(f"{size} {label}" for label, size in sizes.items() if size)
-    found = f"{repeated.sum()} of {len(repeated)} images"
+    found = f"{repeated.sum()} of {len(repeated)} {_unit(dataset)}s"
     return f"{found} are the test set" if sizes["test"] == repeated.sum() else f"{found}: {place}"
 
 
@@ -169,7 +200,7 @@ def _pairs(dataset: xr.Dataset) -> str:
     answers = dataset["responses"][0, :3, :3].values
     more = ", ..." if dataset.sizes["neuron"] > 3 else ""
     pairs = [
-        f"image {name}: {', '.join(f'{value:.4g}' for value in row)}{more}"
+        f"{_unit(dataset)} {name}: {', '.join(f'{value:.4g}' for value in row)}{more}"
         for name, row in zip(names, answers, strict=True)
     ]
     return "; ".join(pairs)
@@ -179,17 +210,19 @@ def findings(dataset: xr.Dataset) -> list[str]:
     """Legal but suspicious facts about a recording, one line each; none for simulations."""
     if dataset.attrs["kind"] == "simulated":
         return []
-    table, images, shown = neuron_table(dataset), dataset["images"].values, presented(dataset).sum(0)
+    table, shown = neuron_table(dataset), presented(dataset).sum(0)
     found = []
-    copies = len(images) - len(np.unique(duplicate_groups(images)))
-    if copies:
-        found.append(
-            f"{copies} images repeat earlier ones; copies share a split, but are no repeats: "
-            "give responses as (repeat, image, neuron) to know the noise"
-        )
-    blank = np.flatnonzero(np.ptp(images.reshape(len(images), -1), axis=1) == 0)
-    if len(blank):
-        found.append(f"{len(blank)} images are uniform: {some_of(blank)}")
+    if not is_movie(dataset):
+        images = dataset["images"].values
+        copies = len(images) - len(np.unique(duplicate_groups(images)))
+        if copies:
+            found.append(
+                f"{copies} images repeat earlier ones; copies share a split, but are no repeats: "
+                "give responses as (repeat, image, neuron) to know the noise"
+            )
+        blank = np.flatnonzero(np.ptp(images.reshape(len(images), -1), axis=1) == 0)
+        if len(blank):
+            found.append(f"{len(blank)} images are uniform: {some_of(blank)}")
     dead = (table.minimum == 0) & (table.maximum == 0)
     of_neurons = {
         "never respond": dead,
@@ -204,8 +237,8 @@ def findings(dataset: xr.Dataset) -> list[str]:
         if has.any()
     ]
     if not dataset.attrs["repeat_averages"] and table.cc_max.isna().all():
-        found.append("no image was repeated: noise ceilings and FEVE are undefined")
+        found.append(f"no {_unit(dataset)} was repeated: noise ceilings and FEVE are undefined")
     tested = split_sizes(dataset)["test"]
     if tested < MIN_TESTED:
-        found.append(f"only {tested} images test: scores say little")
+        found.append(f"only {tested} {_unit(dataset)}s test: scores say little")
     return found

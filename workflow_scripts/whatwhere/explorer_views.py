@@ -47,9 +47,7 @@ def view(neurons: xr.Dataset) -> pd.DataFrame:
     if "barcode" in neurons:
         table["code"] = [thumbnails.barcode(weights) for weights in neurons["barcode"].values]
     groups = table["type"] if "cell_type" in neurons else table["cluster"]
-    table["color"] = [
-        plotting.LINE_COLORS[int(group or 1) % len(plotting.LINE_COLORS) - 1] for group in groups
-    ]
+    table["color"] = [plotting.LINE_COLORS[int(one or 1) % len(plotting.LINE_COLORS) - 1] for one in groups]
     return table
 
 

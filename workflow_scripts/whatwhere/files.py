@@ -1,8 +1,6 @@
 """Reading and writing: every file appears whole or not at all."""
 
 # Large libraries are imported where a file needs them: most jobs read tables only.
-from __future__ import annotations
-
 import contextlib
 import os
 import zipfile
@@ -41,7 +39,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def write_netcdf(dataset: xr.Dataset | xr.DataTree, path: str | Path) -> None:
+def write_netcdf(dataset: "xr.Dataset | xr.DataTree", path: str | Path) -> None:
     """Writes a dataset or a tree of groups as netCDF-4, uncompressed: white noise hardly shrinks."""
     with atomic(path) as temporary:
         try:
@@ -51,7 +49,7 @@ def write_netcdf(dataset: xr.Dataset | xr.DataTree, path: str | Path) -> None:
             raise UserError(f"{path}: cannot be written: is the disk full?") from error
 
 
-def read_netcdf(path: str | Path, group: str | None = None) -> xr.Dataset:
+def read_netcdf(path: str | Path, group: str | None = None) -> "xr.Dataset":
     """Opens a netCDF-4 file, or a group of the file, lazily; the caller closes it.
 
     UserError if the file is missing, truncated or not netCDF.

@@ -1,7 +1,5 @@
 """Data available to one fit: training and validation images, standardized, and responses; no test data."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,9 +43,9 @@ class FitData:
         Sessions of images and neurons of pooled recordings, in order.
     """
 
-    train_images: Images
+    train_images: "Images"
     train_responses: np.ndarray
-    validation_images: Images
+    validation_images: "Images"
     validation_responses: np.ndarray
     response_sd: np.ndarray
     response_scale: np.ndarray
@@ -127,10 +125,16 @@ class Condition:
         return load_fit_data(self.dataset, self.n_neurons, self.n_images, seed)
 
 
+def joined(images: "Images", others: "Images") -> "Images":
+    """Images, then other images, which are arrays as well or windows as well."""
+    if isinstance(images, np.ndarray) or isinstance(others, np.ndarray):
+        return np.concatenate([images, others])
+    return images.joined(others)
+
+
 def with_validation(data: FitData) -> FitData:
     """Data with the validation images among the training images, standardized as before."""
-    both = data.train_images, data.validation_images
-    images = np.concatenate(both) if isinstance(both[0], np.ndarray) else both[0].joined(both[1])
+    images = joined(data.train_images, data.validation_images)
     responses = np.concatenate([data.train_responses, data.validation_responses])
     if data.pooled is None:
         return dataclasses.replace(data, train_images=images, train_responses=responses)

@@ -68,10 +68,7 @@ def _has(name: str, words: str) -> bool:
 def describe(files: Sequence[str]) -> Lines:
     """Keys of a dataset that reads the files, with values and comments.
 
-    Raises
-    ------
-    UserError
-        If the files cannot be read, or are no recording.
+    UserError if the files cannot be read, or are no recording.
     """
     nwb = [file for file in files if file.lower().endswith(".nwb")]
     tables = [file for file in files if is_table(file)]

@@ -20,14 +20,6 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
 
-def arguments(*parts: Any) -> dict[str, Any]:
-    """Named inputs, outputs and parameters of a job, as arguments of the ``main`` of its script.
-
-    ``code`` and ``script``, which only the rule needs, are left out.
-    """
-    return {name: value for part in parts for name, value in part.items() if name not in ("code", "script")}
-
-
 @contextlib.contextmanager
 def logged(path: str | Path) -> Iterator[None]:
     """Sends log records, warnings and uncaught exceptions of the block to the file ``path``.
@@ -73,12 +65,13 @@ def report(lines: Callable[[], list[str]]) -> int:
 def named(function: Callable[..., Any], job: Any) -> dict[str, Any]:
     """Arguments of ``function`` among the outputs, params, inputs and wildcards of a job of Snakemake.
 
-    Of equal names the first of these counts. ``threads`` and ``log`` are known, too.
+    Of equal names the first of these counts. ``threads`` and ``log`` are known, too. An argument that the job
+    does not have keeps its default.
     """
     known = {"threads": job.threads, "log": job.log[0]}
     for part in (job.wildcards, job.input, job.params, job.output):
         known |= dict(part.items())
-    return {name: known[name] for name in inspect.signature(function).parameters}
+    return {name: known[name] for name in inspect.signature(function).parameters if name in known}
 
 
 def run_job(main: Callable[..., None], job: Any) -> None:

@@ -11,9 +11,10 @@ from threadpoolctl import threadpool_limits
 
 from whatwhere.config.files import Config, read
 from whatwhere.config.load import MODELS
-from whatwhere.config.model_checks import check_size
+from whatwhere.config.model_checks import check_size, check_stimulus
 from whatwhere.config.traits import traits_of
 from whatwhere.cost import Size, duration, seconds_of_fits
+from whatwhere.dataset import is_movie
 from whatwhere.errors import UserError
 from whatwhere.evaluation.scores import evaluate
 from whatwhere.fit_data import Condition
@@ -94,23 +95,18 @@ class NamedFits:
         self.lent = lent
         self.device = device
         size = Size.of(condition.dataset)
-        self.seconds = {
-            name: seconds_of_fits(models[name], size, 1, None) for name in in_order(models, names)
-        }
+        self.seconds = {one: seconds_of_fits(models[one], size, 1, None) for one in in_order(models, names)}
         self.screen = Screen(self.seconds, verbose)
         self._fits: dict[str, ModelFits] = {}
 
     def fit(self, name: str) -> ModelFits:
         """Fits of a model, which are made when they are asked for first.
 
-        Raises
-        ------
-        UserError
-            If the model cannot be fitted to these data.
+        UserError if the model cannot be fitted to these data.
         """
         if name not in self._fits:
             definition = self.models[name]
-            self._check_size(name)
+            self._check(name)
             if traits_of(definition).rule == "fit_ensemble":
                 self._fits[name], _ = self.ensemble(name, definition["members"])
             else:
@@ -142,10 +138,7 @@ class NamedFits:
     def fit_possible(self, names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
         """Fits models, and names those that are fitted and, with the reason, those that cannot be fitted.
 
-        Raises
-        ------
-        UserError
-            If none can be fitted; with the reason of the first.
+        UserError if none can be fitted; with the reason of the first.
         """
         fitted: list[str] = []
         left_out: dict[str, str] = {}
@@ -190,9 +183,7 @@ class NamedFits:
         if not source:
             return {}
         if "dataset" in source or "experiment" in source:
-            raise UserError(
-                "core_from: names a dataset or experiment of a run: give core_from a fitted model"
-            )
+            raise UserError("core_from: names a dataset or experiment of a run: give it a fitted model")
         if "model" in source:
             lender = self.fit(source["model"])
             core = TransferredCore.of(lender.fits, lender.validation, self.seed, lender.name)
@@ -202,8 +193,9 @@ class NamedFits:
         file = Path(source["file"])
         return transferred_cores([str(file), str(file.with_name("validation.nc"))], [self.seed])
 
-    def _check_size(self, name: str) -> None:
-        """Refuses a model whose kernels do not fit into the images."""
+    def _check(self, name: str) -> None:
+        """Refuses a model that does not take the images, or whose kernels do not fit into them."""
         sizes, sources = self.condition.dataset.sizes, [("model", {"models": self.models})]
         side = min(sizes["y"], sizes["x"])
+        check_stimulus({"models": self.models}, name, is_movie(self.condition.dataset), sources)
         check_size({"models": self.models}, name, side, sizes["neuron"], sources)

@@ -1,7 +1,5 @@
 """Pages of the report: tables and facts as self-contained HTML."""
 
-from __future__ import annotations
-
 import io
 from html import escape
 from pathlib import Path
@@ -50,7 +48,7 @@ def code(text: str) -> str:
     return f"<pre>{escape(text)}</pre>"
 
 
-def picture(figure: Figure) -> str:
+def picture(figure: "Figure") -> str:
     """A figure as SVG within the page; closes it."""
     # Most pages have none.
     from matplotlib import pyplot as plt

@@ -52,6 +52,15 @@ def show_field(ax: Axes, field: np.ndarray, limit: float | None = None) -> None:
     ax.spines[:].set_visible(False)
 
 
+def draw_in_time(
+    ax: Axes, responses: np.ndarray, seconds_per_bin: float, color: str = PALETTE[0], label: str = ""
+) -> None:
+    """Draws responses (bin,) to consecutive bins of a movie as steps over seconds."""
+    edges = np.arange(len(responses) + 1) * seconds_per_bin
+    ax.stairs(responses, edges, color=color, linewidth=0.8, label=label)
+    ax.set(xlim=(0, edges[-1]), xlabel=f"time (s), bins of {1000 * seconds_per_bin:.4g} ms")
+
+
 def labeled(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
     """Replaces names by labels in the column ``model``."""
     return table.assign(model=table["model"].map(labels.__getitem__))
@@ -130,12 +139,14 @@ def draw_curves(
     return drawn
 
 
-def image_axis(ax: Axes, sizes: Iterable[int]) -> None:
-    """Makes the axis of data sizes logarithmic."""
+def image_axis(ax: Axes, sizes: Iterable[float], unit: str = "images") -> None:
+    """Makes the axis of data sizes, images or minutes, logarithmic."""
     sizes = sorted(set(sizes))
     ax.set_xscale("log", base=2)
     ax.set_xlim(sizes[0] / 1.3, sizes[-1] * 1.3)
-    ax.set_xlabel("images (training + validation)")
+    ax.set_xlabel(f"{unit} (training + validation)")
+    if unit == "minutes":
+        ax.xaxis.set_major_formatter("{x:g}")
 
 
 def _entries(ax: Axes, paper: bool) -> dict[str, Any]:

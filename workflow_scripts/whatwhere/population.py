@@ -35,13 +35,16 @@ Neurons = dict[str, np.ndarray]
 class Evaluation:
     """Test data of the fit of a seed: predictions (image, neuron) of responses (repeat, image, neuron).
 
-    ``images`` and ``neurons`` are indices into the dataset; ``noise_free`` says that responses are rates.
+    ``images`` and ``neurons`` are indices into the dataset. ``units`` (image,) are the numbers of what is
+    resampled together, the images themselves or blocks of a movie. ``noise_free`` says that responses are
+    rates.
     """
 
     seed: int
     predictions: np.ndarray
     responses: np.ndarray
     images: np.ndarray
+    units: np.ndarray
     neurons: np.ndarray
     noise_free: bool
 
@@ -110,7 +113,8 @@ def standard_errors(evaluations: list[Evaluation], seed: int) -> dict[str, float
     """Standard error, over test images and neurons, of the mean over fits of :func:`weighted_scores`.
 
     A bootstrap of images and neurons together, with equal counts for all fits, since errors of fits to the
-    same data are not independent. It excludes the spread over fits, and is slightly too wide (Owen 2007).
+    same data are not independent. Blocks take the place of the bins of a movie, since neighboring bins share
+    stimuli and noise. It excludes the spread over fits, and is slightly too wide (Owen 2007).
     A single neuron adds nothing to it. ``seed`` is that of the draws.
     """
     rng = np.random.default_rng(seed)
@@ -121,7 +125,7 @@ def standard_errors(evaluations: list[Evaluation], seed: int) -> dict[str, float
         counts = rng.multinomial(len(units), np.full(len(units), 1 / len(units)), N_DRAWS).astype(np.float64)
         return [counts[:, np.searchsorted(units, some)] for some in indices]
 
-    images, neurons = drawn([one.images for one in evaluations]), drawn([one.neurons for one in evaluations])
+    images, neurons = drawn([one.units for one in evaluations]), drawn([one.neurons for one in evaluations])
     found = []
     for one, of_images, of_neurons in zip(evaluations, images, neurons, strict=True):
         sums = summed_moments(finite_predictions(one.predictions, one.responses), one.responses, of_images)

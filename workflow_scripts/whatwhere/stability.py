@@ -1,7 +1,7 @@
 """Stability of clusters of barcodes over halves of the images, resampled neurons and fits."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from whatwhere import missing
 from whatwhere.barcodes import centers_of, cluster, nearest
-from whatwhere.models.base import EVALUATION_CHUNK, Model
+from whatwhere.models.base import Model
 
 
 def balanced_agreement(one: np.ndarray, other: np.ndarray) -> float:
@@ -110,7 +110,7 @@ def agreement_between_fits(neurons: list[np.ndarray], clusters: list[np.ndarray]
     return np.divide(np.nansum(scores, 1), counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
 
-def pooled_features(model: Model, images: Tensor) -> Iterator[np.ndarray]:
+def pooled_features(model: Model, images: Iterable[Tensor]) -> Iterator[np.ndarray]:
     """Features under the mask of every neuron, in chunks (neuron, image, channel).
 
     Parameters
@@ -118,11 +118,11 @@ def pooled_features(model: Model, images: Tensor) -> Iterator[np.ndarray]:
     model
         A fitted model with masks.
     images
-        (image, channel, y, x), standardized.
+        Chunks (image, channel, y, x), standardized.
     """
     model.eval()
     masks = model.masks()
-    for chunk in images.split(EVALUATION_CHUNK):
+    for chunk in images:
         with torch.inference_mode():
             features = model.features(model.prepare(chunk))
         if masks is None or features is None:
@@ -132,7 +132,12 @@ def pooled_features(model: Model, images: Tensor) -> Iterator[np.ndarray]:
         yield (masks.flatten(1) @ places).reshape(len(masks), *features.shape[:2]).numpy()
 
 
-def half_weights(features: Iterator[np.ndarray], responses: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def half_weights(
+    features: Iterator[np.ndarray],
+    responses: np.ndarray,
+    weights: np.ndarray,
+    blocks: np.ndarray | None = None,
+) -> np.ndarray:
     """Feature weights estimated again from either half of the images, in closed form.
 
     Core and masks stay those of the fit; weights are regressed on the features that the masks pool, with a
@@ -147,6 +152,8 @@ def half_weights(features: Iterator[np.ndarray], responses: np.ndarray, weights:
         in either half.
     weights
         (neuron, channel) of the fit, whose size sets the penalty.
+    blocks
+        (image,) number of the block of every bin of a movie: every second block is in either half.
 
     Returns
     -------
@@ -156,7 +163,8 @@ def half_weights(features: Iterator[np.ndarray], responses: np.ndarray, weights:
     # Of the mean, the features and the response.
     products = np.zeros((2, n_neurons, n_channels + 2, n_channels + 2))
     there = ~np.isnan(responses)
-    number = there.cumsum(0) - 1  # of an image among those that the neuron saw
+    # Number of an image among those that the neuron saw.
+    number = there.cumsum(0) - 1 if blocks is None else np.broadcast_to(blocks[:, None], there.shape)
     start = 0
     for chunk in features:
         mine = slice(start, start + chunk.shape[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -41,6 +41,12 @@ class Standardizer:
             return "none"
         each = self.mean.reshape(-1, int(np.prod(self.image_shape)))
         return "global" if (each == each[:, :1]).all() else "per_pixel"
+
+    @overload
+    def __call__(self, images: np.ndarray, recording: np.ndarray | int | None = None) -> np.ndarray: ...
+
+    @overload
+    def __call__(self, images: Windows, recording: np.ndarray | int | None = None) -> Windows: ...
 
     def __call__(self, images: Images, recording: np.ndarray | int | None = None) -> Images:
         """Returns (images - mean) / sd as float32, (image, channel, y, x).

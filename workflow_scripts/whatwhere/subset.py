@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from whatwhere.dataset import SPLITS, TRAIN, VALIDATION
+from whatwhere.dataset import SPLITS, TRAIN, VALIDATION, is_movie
 from whatwhere.errors import UserError
 from whatwhere.sessions import PooledRecordings
 from whatwhere.streams import Purpose, stream
@@ -63,6 +63,8 @@ def choose_subset(dataset: xr.Dataset, n_neurons: int | None, n_images: int | No
     n_first = len(split) if pooled is None else int((pooled.images == 0).sum())
     own, further = split[:n_first], split[n_first:]
     images = [image_rng.permutation(np.flatnonzero(own == code)) for code in (TRAIN, VALIDATION)]
+    if is_movie(dataset) and n_images is not None:
+        images = [_shorter(of_split, dataset["block"].values, image_rng) for of_split in images]
     if n_images is not None:
         fraction, maximum = (dataset.attrs[name] for name in ("validation_fraction", "validation_max"))
         validation = n_validation(n_images, float(fraction), int(maximum))
@@ -75,9 +77,18 @@ def choose_subset(dataset: xr.Dataset, n_neurons: int | None, n_images: int | No
                     f"{name}: n_images {n_images} needs {size} {label} images but there are {len(there)}"
                 )
         images = [there[:size] for there, size in zip(images, sizes, strict=True)]
+        if is_movie(dataset):
+            # Batches of neighboring bins would be alike.
+            images = [image_rng.permutation(some) for some in images]
     others = [n_first + np.flatnonzero(further == code) for code in (TRAIN, VALIDATION)]
     images = [np.concatenate(both) for both in zip(images, others, strict=True)]
     return Subset(_choose_neurons(dataset, n_neurons, neuron_rng), *images)
+
+
+def _shorter(bins: np.ndarray, blocks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Bins (bin,) of a movie, block after block in random order; the first are a shorter recording."""
+    order = rng.permutation(blocks.max() + 1)
+    return np.sort(bins)[np.argsort(order[blocks[np.sort(bins)]], kind="stable")]
 
 
 def _choose_neurons(dataset: xr.Dataset, n_neurons: int | None, rng: np.random.Generator) -> np.ndarray:

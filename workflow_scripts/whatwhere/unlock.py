@@ -6,34 +6,20 @@ Snakemake works in the folder. If that is unknown, the lock stays, and Snakemake
 
 import fcntl
 import platform
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
-PROCESSES = Path("/proc")
-"""Folder with the processes of this machine."""
+import psutil
+
 _CLUSTER = ("-e", "--executor", "--profile", "--workflow-profile")
 """Options of a Snakemake whose jobs may run on other machines."""
 _KEYS = ("Host", "Command")
 """Lines at the start of a log of Snakemake."""
-_WAIT = 1.0
-"""Seconds between two looks at processes."""
 
 
-def unlock(folder: Path, processes: Path = PROCESSES) -> str:
+def unlock(folder: Path) -> str:
     """Removes the lock of a folder in which Snakemake was killed; waits for jobs that it left behind.
 
-    Parameters
-    ----------
-    folder
-        Working directory of Snakemake.
-    processes
-        As :data:`PROCESSES`.
-
-    Returns
-    -------
-    A line for the user; empty if the folder has no lock, or its Snakemake is alive.
+    Returns a line for the user, which is empty if the folder has no lock, or its Snakemake is alive.
     """
     state = folder / ".snakemake"
     if not any(state.glob("locks/*.lock")):
@@ -47,18 +33,13 @@ def unlock(folder: Path, processes: Path = PROCESSES) -> str:
         elsewhere = _elsewhere(state / "log", min(locks.values()))
         if elsewhere:
             return f"{folder.resolve()} is locked, {elsewhere}"
-        waiting: list[int] = []
-        while True:
-            found = dict(_snakemakes(folder, processes))
-            if any(found.values()):
-                return ""
-            if not found:
-                break
-            if sorted(found) != waiting:
-                waiting = sorted(found)
-                numbers = " ".join(map(str, waiting))
-                print(f"Waiting for jobs of a killed run (`kill {numbers}` ends them)", flush=True)
-            time.sleep(_WAIT)
+        alive, jobs = _snakemakes(folder.resolve())
+        if alive:
+            return ""
+        if jobs:
+            numbers = " ".join(str(job.pid) for job in jobs)
+            print(f"Waiting for jobs of a killed run (`kill {numbers}` ends them)", flush=True)
+            psutil.wait_procs(jobs)
         for path in locks:
             path.unlink(missing_ok=True)
     return "Removed the lock of a run that was killed; the run continues"
@@ -79,31 +60,22 @@ def _elsewhere(logs: Path, locked: float) -> str:
     return ""
 
 
-def _snakemakes(folder: Path, processes: Path) -> Iterator[tuple[int, bool]]:
-    """Numbers of processes of Snakemake that work in a folder, and whether each is Snakemake and no job."""
-    for process in processes.iterdir():
-        try:
-            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        except OSError:  # no process, or one that has ended
-            continue
+def _snakemakes(folder: Path) -> tuple[list[psutil.Process], list[psutil.Process]]:
+    """Processes of Snakemake and of its jobs that work in a folder; where that is hidden, they may."""
+    alive: list[psutil.Process] = []
+    jobs: list[psutil.Process] = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words, place = process.info["cmdline"] or [], process.info["cwd"]
         paths = [Path(word) for word in words]
         by_name = any(path.name == "snakemake" for path in paths)
-        is_job = by_name and "--mode" in words
-        is_job |= any(path.parts[-3:-1] == (".snakemake", "scripts") for path in paths)
-        if not by_name and not is_job:
-            continue
-        try:
-            here = (process / "cwd").samefile(folder)
-        except PermissionError:  # of another user: it may work here
-            here, is_job = True, False
-        except OSError:
-            continue
-        if here:
-            yield int(process.name), not is_job
+        in_script = any(path.parts[-3:-1] == (".snakemake", "scripts") for path in paths)
+        if (by_name or in_script) and (place is None or Path(place) == folder):
+            is_job = in_script or "--mode" in words
+            (jobs if is_job and place is not None else alive).append(process)
+    return alive, jobs
 
 
 if __name__ == "__main__":
     line = unlock(Path())
     if line:
         print(line)
-    sys.exit(0)

@@ -49,10 +49,7 @@ def dump(config: Config) -> str:
 def read(path: str | Path) -> Config:
     """Reads one YAML file.
 
-    Raises
-    ------
-    UserError
-        If it is missing, not YAML, repeats a key or is not a mapping.
+    UserError if it is missing, not YAML, repeats a key or is not a mapping.
     """
     try:
         with open(path, encoding="utf-8") as stream:

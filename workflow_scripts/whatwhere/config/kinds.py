@@ -44,15 +44,20 @@ class Kind:
 
 
 _ARRAYS = ("images", "responses", "image_of_presentation", "splits_from", "groups_from")
+_CLIPS = tuple(
+    f"clips.{one}" for one in ("frames", "responses", "spike_times", "frame_times", "repeat_starts")
+)
 
 KINDS: dict[str, Kind] = {
     "simulated_dog": Kind("simulations.difference_of_gaussians", known_fields=True),
     "simulated_v1": Kind("simulations.v1_cells"),
-    "simulated_features": Kind("simulations.feature_units", ("feature_space.weights",)),
+    "simulated_features": Kind("simulations.feature_units"),
+    "simulated_movie": Kind("simulations.movie_cells"),
     "cowley2023": Kind("recordings.cowley2023", downloaded=True),
     "antolik2016": Kind("recordings.antolik2016", downloaded=True),
     "arrays": Kind("recordings.arrays", (*_ARRAYS, "covariates", "test_set")),
     "images": Kind("recordings.images", _ARRAYS, tables=True),
+    "movie": Kind("recordings.movies", _CLIPS),
     "nwb": Kind("recordings.nwb", ("path",)),
     "sensorium": Kind("recordings.sensorium", ("path",)),
     "lurz2020": Kind("recordings.sensorium", ("path",)),

@@ -46,9 +46,8 @@ def load(
     UserError
         With one line that names file and key, what is wrong and what is allowed.
     """
-    files = {
-        str(path): read(path) for path in dict.fromkeys(Path(path).resolve() for path in (*DEFAULTS, *paths))
-    }
+    places = dict.fromkeys(Path(path).resolve() for path in (*DEFAULTS, *paths))
+    files = {str(path): read(path) for path in places}
     typed = from_command_line(command_line or {})
     written: Config = {}
     for content in (*files.values(), _beyond(given or {}, list(files.values())), typed):

@@ -39,6 +39,11 @@ def check_size(config: Config, model: str, image: int, n_neurons: int, sources: 
     _refuse(_mistakes_of_size(config["models"][model], image, n_neurons), model, sources)
 
 
+def check_stimulus(config: Config, model: str, movie: bool, sources: Sources) -> None:
+    """Refuses a model of movies on still images, and the reverse; parameters as for :func:`check_size`."""
+    _refuse(mistakes_on(config["models"][model], movie), model, sources)
+
+
 def mistakes_on(definition: Config, movie: bool) -> Mistakes:
     """Mistakes of a model on a movie, or on still images."""
     cores, bank = definition.get("cores", []), definition.get("feature_bank", {})
@@ -55,7 +60,9 @@ def mistakes_on(definition: Config, movie: bool) -> Mistakes:
                 yield ("grid", index, key), "is for movies: leave it out for still images"
         return
     traits = traits_of(definition)
-    if traits.localizes or traits.known_field or "localizer" in definition or definition["family"] == "hsm":
+    if "localizer" in definition:
+        yield ("localizer",), "infers locations from still images, not from movies: leave it out"
+    if traits.localizes or traits.known_field or definition["family"] == "hsm":
         yield ("family",), f"a {definition['family']} reads still images, not movies: leave it out"
     if definition.get("input") == "known_patch":
         yield ("input",), "movies have no known patches: set image, and 'window' for a part of the frames"
@@ -80,7 +87,7 @@ def _mistakes_of_size(definition: Config, image: int, n_neurons: int) -> Mistake
     for index, core in enumerate(definition.get("cores", [])):
         size = image
         for kernel, padding in zip(core["kernels"], core["padding"], strict=True):
-            if kernel > size:
+            if kernel > size and padding == "valid":
                 message = f"a kernel of {kernel} px does not fit into {size} px (images of {image} px)"
                 yield ("cores", index, "kernels"), message
             size -= (kernel - 1) * (padding == "valid")
@@ -138,10 +145,10 @@ def _mistakes_of_members(models: Config, definition: Config) -> Mistakes:
 def _mistakes_of_training(definition: Config) -> Mistakes:
     training, path = definition["training"], ("training",)
     if definition.get("refit") and training.get("schedule") != "one_cycle":
-        yield (
-            ("refit",),
-            "stages end by validation, which a second fit to all images has not: set 'schedule: one_cycle'",
+        message = (
+            "stages end by validation, which a second fit to all images lacks: set 'schedule: one_cycle'"
         )
+        yield ("refit",), message
     if "weight_decay" in training and "readout" not in definition:
         message = f"a {definition['family']} has no readout whose weights could decay: leave it out"
         yield (*path, "weight_decay"), message
@@ -149,9 +156,7 @@ def _mistakes_of_training(definition: Config) -> Mistakes:
         yield path, "needs either 'max_steps' or 'max_epochs'"
     every = training["evaluate_every"]
     if training.get("max_steps", every) < every:
-        message = (
-            f"{training['max_steps']} steps end before the first evaluation, after 'evaluate_every' {every}"
-        )
+        message = f"{training['max_steps']} steps end before the first evaluation, 'evaluate_every' {every}"
         yield (*path, "max_steps"), message
 
 
@@ -159,21 +164,19 @@ def _mistakes_of_localizer(models: Config, definition: Config) -> Mistakes:
     """Mistakes of a start from inferred locations."""
     readout = definition.get("readout", {})
     mask_start = readout.get("mask_start", {})
+    kernel_starts = (core["kernel_start"] for core in definition.get("cores", []) if "kernel_start" in core)
     wanted = {
         ("readout", "mask_start", "position"): mask_start.get("position"),
         ("readout", "position"): readout.get("position"),
         ("readout", "feature_start", "mean"): readout.get("feature_start", {}).get("mean"),
-        ("cores",): next(
-            (c["kernel_start"] for c in definition.get("cores", []) if "kernel_start" in c), None
-        ),
+        ("cores",): next(kernel_starts, None),
     }
     if mask_start.get("height") == "amplitude" and mask_start["position"] != "posterior":
         yield ("readout", "mask_start", "height"), "amplitude needs 'position: posterior'"
     name = definition.get("localizer")
     if name is None:
-        yield from (
-            (key, "posterior needs the key 'localizer'") for key in wanted if wanted[key] == "posterior"
-        )
+        starts = [key for key, start in wanted.items() if start == "posterior"]
+        yield from ((key, "posterior needs the key 'localizer'") for key in starts)
         return
     known = [one for one, model in models.items() if traits_of(model).localizes]
     if name not in known:
@@ -209,16 +212,11 @@ def _mistakes_of_core_from(config: Config, name: str) -> Mistakes:
         return
     networks = [one for one, model in models.items() if "cores" in model and one != name]
     if source["model"] not in networks:
-        yield (
-            (*path, "model"),
-            f"'{source['model']}' is no other network of this config; there are {networks}",
-        )
+        message = f"'{source['model']}' is no other network of this config; there are {networks}"
+        yield (*path, "model"), message
     if models[source["model"]].get("refit"):
-        yield (
-            (*path, "model"),
-            f"'{source['model']}' is fitted again with the validation images, by which this model is to be "
-            "selected: set 'refit: false' there",
-        )
+        message = f"'{source['model']}' is fitted again with the validation images, by which this model is"
+        yield (*path, "model"), f"{message} to be selected: set 'refit: false' there"
     for user in config["experiments"]:
         experiment = source.get("experiment", user["name"])
         fitted = name not in user["models"] or any(
@@ -230,8 +228,5 @@ def _mistakes_of_core_from(config: Config, name: str) -> Mistakes:
             for one in config["experiments"]
         )
         if not fitted:
-            yield (
-                (*path, "model"),
-                f"no experiment '{experiment}' fits '{source['model']}' to what is asked for with all seeds "
-                f"of '{user['name']}': add it to an experiment",
-            )
+            message = f"no experiment '{experiment}' fits '{source['model']}' to what is asked for with all"
+            yield (*path, "model"), f"{message} seeds of '{user['name']}': add it to an experiment"

@@ -23,7 +23,7 @@ STAGES = ("patience", "burn_in", "n_stages", "factor")
 """Keys of a training in stages of the learning rate; a training in one cycle that is like it has none."""
 FIGURE_KEYS = ("label", "paper")
 """Keys of datasets and models for figures: ``like`` does not copy them, and fits do not depend on them."""
-PATHS = ("path", "images", "responses", "splits_from", "weights")
+PATHS = ("path", "images", "responses", "splits_from")
 """Keys of datasets that hold files or folders of this machine."""
 
 

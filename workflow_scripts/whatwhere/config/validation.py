@@ -67,11 +67,12 @@ def _dataset_problems(config: Config, name: str) -> Mistakes:
     definition, path = config["datasets"][name], ("datasets", name)
     if kind_of(definition).simulated:
         n_neurons, image = definition["n_neurons"], _smaller_side(definition)
-        n_types = definition.get("n_types") or len(definition.get("scales", [None]))
+        named = definition.get("types") or definition.get("scales", [None])
+        n_types = definition.get("n_types", len(named))
         if n_neurons % n_types != 0:
             yield (*path, "n_neurons"), f"{n_neurons} is no multiple of the {n_types} types or scales"
         units, places = n_neurons // n_types, (image - 12) ** 2
-        if "feature_space" in definition and units > places:
+        if definition["kind"] == "simulated_features" and units > places:
             message = f"{units} units per type are more than the {places} locations in {image} px"
             yield (*path, "n_neurons"), message
         if definition.get("patch", 0) > image:

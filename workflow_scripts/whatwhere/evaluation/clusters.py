@@ -1,21 +1,24 @@
 """Types among feature weights: dataset.nc, fits.pt, sta.nc -> barcodes.csv, scores.csv, fields.nc."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from torch import Tensor
 
 from whatwhere import stability
 from whatwhere.barcodes import aligned_means, certainty, cluster, has_weights, normalize, silhouette
 from whatwhere.cell_types import SHAPES, TypeTest, find_types
 from whatwhere.config.files import condition_sizes
-from whatwhere.dataset import open_dataset
+from whatwhere.dataset import is_movie, open_dataset
 from whatwhere.files import read_netcdf, write_netcdf, write_table
-from whatwhere.fit_data import FitData, load_fit_data
+from whatwhere.fit_data import FitData, joined, load_fit_data
 from whatwhere.fitted.seed_fit import SeedFit, selected_fits
 from whatwhere.locations import peaks
+from whatwhere.models.base import EVALUATION_CHUNK
 
 N_BOOTSTRAPS = 20
 HALF_WIDTH = 10
@@ -24,22 +27,26 @@ TYPES_STREAM = 4
 
 
 def cluster_fit(
-    fit: SeedFit, fit_data: FitData, types: np.ndarray | None
+    fit: SeedFit, fit_data: FitData, types: np.ndarray | None, blocks: np.ndarray | None = None
 ) -> tuple[pd.DataFrame, dict[str, float], TypeTest]:
     """Barcodes and types of one fit, their certainty, stability and agreement with the true types.
 
-    Neurons without weights are set apart as cluster -1.
+    Neurons without weights are set apart as cluster -1. ``blocks`` (image,) holds the block of every bin of a
+    movie.
     """
     weights, masks, seed, pooled = fit.feature_weights, fit.masks, fit.seed, fit_data.pooled
     recording = None if pooled is None else np.concatenate([pooled.train, pooled.validation])
-    shown = np.concatenate([fit_data.train_images, fit_data.validation_images])
-    images = fit_data.standardize.undo(shown, recording)
     responses = np.concatenate([fit_data.train_responses, fit_data.validation_responses])
-    features = stability.pooled_features(fit.model, torch.from_numpy(fit.standardize(images, recording)))
-    halves = stability.half_weights(features, responses / fit.stored["response_scale"].numpy(), weights)
+    features = stability.pooled_features(fit.model, _standardized(fit, fit_data, recording))
+    measured = responses / fit.stored["response_scale"].numpy()
+    subset = fit_data.subset
+    of_images = None if blocks is None else blocks[np.concatenate([subset.train, subset.validation])]
+    halves = stability.half_weights(features, measured, weights, of_images)
     codes = normalize(weights, masks)
     n_train = len(fit_data.train_images)
-    predictions = fit.predict(images[n_train:], None if recording is None else recording[n_train:])
+    of_validation = None if recording is None else recording[n_train:]
+    stored = fit_data.standardize.undo(fit_data.validation_images, of_validation)
+    predictions = fit.predict(stored, of_validation)
     known = has_weights(predictions, fit_data.validation_responses)
     inside, repeated = codes[known], np.stack([normalize(half, masks) for half in halves])[:, known]
     clusters = np.full(len(codes), -1)
@@ -80,6 +87,16 @@ def cluster_fit(
             "ari_known_number": adjusted_rand_score(true[known], cluster(inside, int(n_types))),
         }
     return table, score, test
+
+
+def _standardized(fit: SeedFit, fit_data: FitData, recording: np.ndarray | None) -> Iterator[Tensor]:
+    """Yields chunks of training images, then validation images, as the fit standardizes them."""
+    images = joined(fit_data.train_images, fit_data.validation_images)
+    for start in range(0, len(images), EVALUATION_CHUNK):
+        some = slice(start, start + EVALUATION_CHUNK)
+        mine = None if recording is None else recording[some]
+        stored = fit_data.standardize.undo(np.asarray(images[some]), mine)
+        yield torch.from_numpy(np.asarray(fit.standardize(stored, mine)))
 
 
 def fields_of(fit: SeedFit, clusters: np.ndarray, averages: np.ndarray, test: TypeTest) -> xr.Dataset:
@@ -125,10 +142,11 @@ def write_barcodes(
     tables, rows, written = [], [], False
     with open_dataset(dataset) as data:
         types = data["cell_type"].values if "cell_type" in data else None
+        blocks = data["block"].values if is_movie(data) else None
         for selected in selected_fits(selection, conditions, fits):
             fit = selected.fit.of_most_neurons()
             fit_data = load_fit_data(data, *condition_sizes(selected.condition), fit.seed)
-            table, score, test = cluster_fit(fit, fit_data, types)
+            table, score, test = cluster_fit(fit, fit_data, types, blocks)
             keys = names | {"selection": selected.rule} | fit.sizes
             tables.append(pd.concat([pd.DataFrame(keys, index=table.index), table], axis=1))
             state = {"converged": selected.converged.mean(), "at_edge": selected.at_edge.mean()}

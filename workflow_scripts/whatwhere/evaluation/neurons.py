@@ -40,14 +40,15 @@ def write_neurons(
     ``measured`` and ``predicted`` (neuron, shown) responses to test images; where there is such a thing also
     ``cell_type``, ``cluster``, ``row`` and ``column`` (in pixels of the original image), ``mask`` (neuron,
     mask_y, mask_x) in pixels of the model's images, ``barcode`` (neuron, feature), ``average`` (neuron, y,
-    x), ``image`` (neuron, channel, y, x), ``response`` and ``confirmed``.
+    x), ``image`` (neuron, channel, y, x), ``response`` and ``confirmed``. Of a movie, images are windows,
+    and attributes are those of :class:`whatwhere.recordings.movie_contract.Timing`.
     """
     selected = last_listed_condition(read_table(selection), ["condition"])
     content, rated = read_tensors(fits), read_table(scores)
     with open_dataset(dataset) as data, read_netcdf(predictions) as stored:
         of_seeds = [rows for _, rows in selected.groupby("seed", sort=False)][:2]
         first, *others = [assemble(data, content, rows, rated) for rows in of_seeds]
-        seed = first.seed_fits[0].seed
+        seed, timing = first.seed_fits[0].seed, first.image_space.timing
         predicted = stored["predictions"].load()
         shown = np.unique(np.linspace(0, len(predicted) - 1, MAX_RESPONSES).astype(int))
         measured = repeat_mean(data, predicted["image"].values[shown], first.neurons)
@@ -62,7 +63,7 @@ def write_neurons(
                 "predicted": (("neuron", "shown"), predicted.values[shown].T),
             },
             coords={"neuron": first.neurons},
-            attrs={"dataset": first.dataset},
+            attrs={"dataset": first.dataset} | (timing.attributes() if timing else {}),
         )
         if "cell_type" in data:
             known["cell_type"] = ("neuron", data["cell_type"].values[first.neurons])

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from whatwhere.dataset import TRAIN, open_dataset
+from whatwhere.dataset import TRAIN, is_movie, open_dataset, select_images
 from whatwhere.files import read_netcdf, write_netcdf, write_table
 from whatwhere.fitted.seed_fit import SeedFit, selected_fits
 from whatwhere.locations import location_errors, peaks
@@ -25,14 +25,14 @@ def described(fit: SeedFit, data: xr.Dataset) -> xr.Dataset:
     fit
         One fit for all neurons; at most 200 neurons are kept, spread over the population.
     data
-        Its dataset; the image is the first training image.
+        Its dataset; the image is the first training image, or the newest frame of the first window.
     """
     n_neurons = len(fit.neurons)
     keep = np.linspace(0, n_neurons - 1, min(n_neurons, MAX_NEURONS)).astype(int)
-    image = data["images"][int(np.flatnonzero(data["split"].values[0] == TRAIN)[0])].values
+    shown = np.asarray(select_images(data, np.flatnonzero(data["split"].values[0] == TRAIN)[:1]))
     model = fit.model
     with torch.inference_mode():
-        features = model.features(model.prepare(torch.from_numpy(fit.standardize(image[None]))))
+        features = model.features(model.prepare(torch.from_numpy(fit.standardize(shown))))
         found = {
             "features": (("feature", "fy", "fx"), None if features is None else features[0]),
             "kernels": (("kernel", "channel", "ky", "kx"), model.first_layer()),
@@ -48,12 +48,14 @@ def described(fit: SeedFit, data: xr.Dataset) -> xr.Dataset:
         if name in data:
             stored[name] = (data[name].dims, data[name].values[fit.neurons])
     kept = xr.Dataset(stored, coords={"neuron": fit.neurons}).isel(neuron=keep)
-    return kept.assign(image=(("channel", "y", "x"), image))
+    # The channels of a model of a movie are lags times colors.
+    color = "color" if is_movie(data) else "channel"
+    return kept.assign(image=((color, "y", "x"), shown[0, : data.sizes["channel"]]))
 
 
 def location_table(fit: SeedFit, averages: xr.Dataset, data: xr.Dataset) -> pd.DataFrame:
     """Localization error in pixels of every neuron by its averages, raw and smoothed, and by its mask."""
-    truth, shape = data["location"].values[fit.neurons], data["images"].shape[2:]
+    truth, shape = data["location"].values[fit.neurons], (data.sizes["y"], data.sizes["x"])
     errors = {
         name: np.linalg.norm(peaks(averages[name].values, shape) - truth, axis=1)
         for name in ("sta", "smoothed_sta")

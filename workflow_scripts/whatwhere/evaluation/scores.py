@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from whatwhere import metrics
-from whatwhere.dataset import TEST, open_dataset, select_images, select_responses
+from whatwhere.dataset import TEST, is_movie, open_dataset, select_images, select_responses
 from whatwhere.files import write_netcdf, write_table
 from whatwhere.fitted.seed_fit import SeedFit, SelectedFit, selected_fits
 from whatwhere.metrics import SCORES
@@ -36,6 +36,7 @@ def evaluate(fit: SeedFit, data: xr.Dataset) -> Evaluation:
         predictions=fit.predict(select_images(data, test), None if pooled is None else pooled.images[test]),
         responses=select_responses(data, test, fit.neurons),
         images=test,
+        units=data["block"].values[test] if is_movie(data) else test,
         neurons=fit.neurons,
         noise_free=bool(data.attrs["noise_free_test"]),
     )
@@ -61,6 +62,7 @@ def of_recording(one: Evaluation, mine: np.ndarray) -> Evaluation:
         predictions=one.predictions[shown][:, mine],
         responses=one.responses[:, shown][:, :, mine],
         images=one.images[shown],
+        units=one.units[shown],
         neurons=one.neurons[mine],
     )
 
@@ -87,9 +89,8 @@ def summarize(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict
     (``_se``) of means and pooled scores. Counts are those of the first seed; ``converged`` and ``at_edge``
     are shares of neurons and seeds.
     """
-    seeds = pd.DataFrame(
-        [population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables]
-    )
+    of_seeds = [population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables]
+    seeds = pd.DataFrame(of_seeds)
     measures = [*MEANS, *POOLED, *MEDIANS]
     return {
         "n_seeds": len(seeds),

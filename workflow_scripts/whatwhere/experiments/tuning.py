@@ -4,8 +4,6 @@ Orientations are directions across the stripes in degrees, from the x axis towar
 down; 0 gives vertical stripes. Lengths are in pixels of the model.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -42,7 +40,7 @@ class Canvas:
     amplitude: float
 
     @classmethod
-    def of(cls, space: ImageSpace) -> Canvas:
+    def of(cls, space: ImageSpace) -> "Canvas":
         """A canvas as bright and as contrasted as the training images of a fitted model."""
         room = min(space.mean - space.low.min(), space.high.max() - space.mean)
         return cls(space.shape, space.mean, float(room))
@@ -223,12 +221,7 @@ def orientation_tuning(
     return table
 
 
-def size_tuning(
-    fitted: FittedModel,
-    *,
-    diameters: Sequence[float],
-    preferred: pd.DataFrame,
-) -> pd.DataFrame:
+def size_tuning(fitted: FittedModel, *, diameters: Sequence[float], preferred: pd.DataFrame) -> pd.DataFrame:
     """Response of neurons to gratings of several sizes where they look.
 
     Parameters
@@ -262,9 +255,8 @@ def size_tuning(
             evoked = _evoked(fitted, shown)[:, [index]].reshape(len(PHASES), len(sizes), 1)
             mean, harmonic = _harmonics(evoked.swapaxes(0, 1))
             response = np.maximum(mean, harmonic)[:, 0]
-        rows.append(
-            pd.DataFrame({"neuron": fitted.neuron_ids[index], "diameter": sizes, "response": response})
-        )
+        curve = {"neuron": fitted.neuron_ids[index], "diameter": sizes, "response": response}
+        rows.append(pd.DataFrame(curve))
     return pd.concat(rows, ignore_index=True)
 
 

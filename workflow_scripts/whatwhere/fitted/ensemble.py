@@ -20,6 +20,7 @@ from whatwhere.models.spec import settings
 from whatwhere.standardize import Standardizer
 from whatwhere.training.fits import Candidates, ModelFits
 from whatwhere.training.loop import Fit
+from whatwhere.windows import Images
 
 
 def selected_shares(member: ModelFits, seed: int) -> np.ndarray:
@@ -35,9 +36,7 @@ def selected_shares(member: ModelFits, seed: int) -> np.ndarray:
         if np.isfinite(loss[index]):
             groups[tuple(sorted((setting | {"start": 0}).items()))].append(index)
     if not groups:
-        raise UserError(
-            f"{member.name}: no fit of seed {seed} has a finite loss: leave it out of the members"
-        )
+        raise UserError(f"{member.name}: no fit of seed {seed} has a finite loss: leave the member out")
     best = min(groups.values(), key=lambda starts: loss[starts].mean())
     shares = np.zeros(len(loss))
     shares[best] = 1 / len(best)
@@ -45,7 +44,7 @@ def selected_shares(member: ModelFits, seed: int) -> np.ndarray:
 
 
 def predict_unseen(
-    member: ModelFits, seed: int, shares: np.ndarray, images: np.ndarray, recording: np.ndarray | None
+    member: ModelFits, seed: int, shares: np.ndarray, images: Images, recording: np.ndarray | None
 ) -> np.ndarray:
     """Prediction (image, neuron) for validation images, as stored, by the fits that did not see these images.
 
@@ -60,7 +59,7 @@ def predict_unseen(
 
 
 def fit_ensemble_seed(
-    members: list[ModelFits], seed: int, data: FitData, images: np.ndarray, responses: np.ndarray
+    members: list[ModelFits], seed: int, data: FitData, images: Images, responses: np.ndarray
 ) -> tuple[Candidates, pd.DataFrame]:
     """Combines the fits of one seed by their predictions of validation images.
 

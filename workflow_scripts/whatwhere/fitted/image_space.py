@@ -1,7 +1,5 @@
 """Image space of a fitted model: the images that it takes, and their pixels in the images of the user."""
 
-from __future__ import annotations
-
 import json
 import logging
 from dataclasses import dataclass
@@ -12,9 +10,11 @@ import numpy as np
 from whatwhere.errors import UserError
 from whatwhere.recordings.arrays import Layout
 from whatwhere.recordings.in_memory import as_numbers
-from whatwhere.recordings.layouts import IMAGE_AXES, arrange, stated_axes
+from whatwhere.recordings.layouts import FRAME_AXES, IMAGE_AXES, arrange, stated_axes
+from whatwhere.recordings.movie_contract import Timing
 from whatwhere.recordings.preprocess import PREPARATION, preprocess
 from whatwhere.recordings.recording import to_float32
+from whatwhere.windows import Images, Windows
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ class ImageSpace:
         Mean of the training images over all pixels.
     norm
         Median L2 norm of the standardized training images.
+    timing
+        Time of a movie, None for still images. Its channels are lags times channels of a frame.
     """
 
     shape: tuple[int, int, int]
@@ -50,28 +52,36 @@ class ImageSpace:
     high: np.ndarray
     mean: float
     norm: float
+    timing: Timing | None = None
 
     @classmethod
-    def of(cls, images: np.ndarray, standardized: np.ndarray, attributes: dict[str, Any]) -> ImageSpace:
+    def of(cls, images: Images, standardized: Images, attributes: dict[str, Any]) -> "ImageSpace":
         """Describes training images (image, channel, y, x), raw and standardized, of a dataset.
 
         ``attributes`` are the attributes of the dataset.
         """
         stored = attributes.get(PREPARATION)
-        _, channel, height, width = images.shape
-        norms = np.linalg.norm(standardized.reshape(len(images), -1), axis=1)
+        timing, (_, channel, height, width) = None, images.shape
+        if isinstance(images, Windows) and isinstance(standardized, Windows):
+            timing, pixels = Timing.of(attributes), images.compact().frames.numpy()
+            low, high = (np.tile(one, (images.lags, 1, 1)) for one in (pixels.min(0), pixels.max(0)))
+            squares = (standardized.frames**2).flatten(1).sum(1)
+            norms = squares[standardized.frames_used()].sum(1).sqrt().numpy()
+        else:
+            pixels, values = np.asarray(images), np.asarray(standardized)
+            low, high = pixels.min(0), pixels.max(0)
+            norms = np.linalg.norm(values.reshape(len(values), -1), axis=1)
         return cls(
             shape=(channel, height, width),
             preparation=None if stored is None else json.loads(stored),
-            low=images.min(0),
-            high=images.max(0),
-            mean=float(images.mean(dtype=np.float64)),
+            low=low,
+            high=high,
+            mean=float(pixels.mean(dtype=np.float64)),
             norm=float(np.median(norms)),
+            timing=timing,
         )
 
-    def prepare(
-        self, images: Any, layout: Layout, *, preprocessed: bool
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+    def prepare(self, images: Any, layout: Layout, *, preprocessed: bool) -> tuple[Images, np.ndarray | None]:
         """Brings images into the form in which the model was fitted.
 
         Parameters
@@ -86,7 +96,8 @@ class ImageSpace:
 
         Returns
         -------
-        Images (image, channel, y, x) float32, and their names (image,), None if they have none.
+        Images (image, channel, y, x) float32, and their names (image,), None if they have none. For a movie,
+        windows of its bins, and the times at which bins begin, s.
 
         Raises
         ------
@@ -101,23 +112,24 @@ class ImageSpace:
             array = as_numbers(images, "images")
             if not array.values.size:
                 raise UserError(f"images: is empty, shape {array.values.shape}: give one image or more")
-            axes = None
+            axes, wanted = None, IMAGE_AXES if self.timing is None else FRAME_AXES
             if layout is not None or array.axes is not None:
-                axes = stated_axes(array, layout, IMAGE_AXES, "images_layout", "images")
+                axes = stated_axes(array, layout, wanted, "images_layout", "images")
             if axes is None:
                 shaped = self._channels_first(array.values)
                 names = array.names_along("image", ["image"])
             else:
-                shaped = arrange(array.values, axes, IMAGE_AXES[len(axes)])
+                shaped = arrange(array.values, axes, wanted[len(axes)])
                 shaped = shaped[:, None] if len(axes) == 3 else shaped
                 names = array.names_along("image", axes)
         if self.preparation is not None and not preprocessed:
             shaped = preprocess(shaped, self.preparation, "predict")
         elif isinstance(shaped, list):
             raise UserError("images: differ in size, and this model takes them as they are: give one array")
-        if shaped.shape[1:] != self.shape:
+        expected = (self.shape[0] // (self.timing.lags if self.timing else 1), *self.shape[1:])
+        if shaped.shape[1:] != expected:
             raise UserError(
-                f"images: have shape {shaped.shape[1:]} (channel, y, x), expected {self.shape}"
+                f"images: have shape {shaped.shape[1:]} (channel, y, x), expected {expected}"
                 + ("" if preprocessed or self.preparation is None else " after color, crop and size")
             )
         shaped = to_float32(shaped)
@@ -135,10 +147,13 @@ class ImageSpace:
                 low,
                 high,
             )
+        if self.timing is not None:
+            bins, last = self.timing.windows(len(shaped), "images")
+            return Windows.of(shaped, last, self.timing.lags), bins * self.timing.seconds_per_bin
         return shaped, names
 
     def _channels_first(self, images: np.ndarray) -> np.ndarray:
-        channels = {1, 3, self.shape[0]}
+        channels = {1, 3, self.shape[0] // (self.timing.lags if self.timing else 1)}
         if images.ndim == 3 and images.shape[-1] not in channels:
             return images[:, None]
         if images.ndim == 4 and images.shape[1] in channels:

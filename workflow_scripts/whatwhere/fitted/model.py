@@ -1,7 +1,5 @@
 """Fitted models: predictions for images of a user, and masks, feature weights and locations of neurons."""
 
-from __future__ import annotations
-
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
@@ -28,6 +26,7 @@ from whatwhere.models.spec import Setting
 from whatwhere.population import population_scores
 from whatwhere.recordings.arrays import Layout
 from whatwhere.recordings.in_memory import measured_responses
+from whatwhere.recordings.movie_contract import Timing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -122,7 +121,8 @@ class FittedModel:
 
         Returns
         -------
-        (image, neuron), float32, with the names of neurons, and of images that have names.
+        (image, neuron), float32, with the names of neurons, and of images that have names. For a movie,
+        (time, neuron), with the times at which bins begin, s; bins without a whole window are left out.
 
         Raises
         ------
@@ -130,16 +130,19 @@ class FittedModel:
             If the images cannot be made into images of the model.
         """
         shown, names = self.image_space.prepare(images, images_layout, preprocessed=preprocessed)
-        dims = ("image", "neuron")
-        return self._labelled("response", dims, self.arrays.predict(shown), **_named(names))
+        along = self._along
+        coordinates = {} if names is None else {along: names}
+        return self._labelled("response", (along, "neuron"), self.arrays.predict(shown), **coordinates)
 
     def features(
         self, images: Any, *, images_layout: Layout = None, preprocessed: bool = False
     ) -> xr.DataArray:
         """Feature maps (image, channel, y, x); parameters and errors as for :meth:`predict`."""
         shown, names = self.image_space.prepare(images, images_layout, preprocessed=preprocessed)
-        dims = ("image", "channel", "y", "x")
-        return xr.DataArray(self.arrays.features(shown), _named(names), dims, name="features")
+        along = self._along
+        coordinates = {} if names is None else {along: names}
+        dims = (along, "channel", "y", "x")
+        return xr.DataArray(self.arrays.features(shown), coordinates, dims, name="features")
 
     def score(
         self,
@@ -173,6 +176,11 @@ class FittedModel:
         table = pd.DataFrame(scores(self.arrays.predict(shown), measured, noise_free=False))
         table.insert(0, "neuron", self.neuron_ids)
         return table
+
+    @property
+    def _along(self) -> str:
+        """Name of the axis of predictions: images, or time of a movie in s."""
+        return "image" if self.image_space.timing is None else "time"
 
     @property
     def masks(self) -> xr.DataArray | None:
@@ -239,7 +247,7 @@ class FittedModel:
         *,
         images_layout: Layout = None,
         responses_layout: Layout = None,
-    ) -> Figure:
+    ) -> "Figure":
         """Draws masks, feature weights, and predictions against responses.
 
         Parameters
@@ -272,9 +280,7 @@ class FittedModel:
         whole = f"{definition['family']} for {len(self.neurons)} neurons of '{self.dataset}'"
         shape = " x ".join(map(str, self.image_space.shape))
         one_core = len(definition.get("cores", [])) < 2
-        parts = [
-            f"{name} {value:g}" for name, value in self.setting.items() if name != "core" or not one_core
-        ]
+        parts = [f"{key} {value:g}" for key, value in self.setting.items() if key != "core" or not one_core]
         masks, weights = first.model.masks(), first.model.feature_weights()
         if masks is not None:
             parts.append(f"masks of {masks.shape[1]} x {masks.shape[2]}")
@@ -311,12 +317,11 @@ class FittedModel:
             "dataset": self.dataset,
             "neurons": _tensor(self.neurons),
             "neuron_ids": self.neuron_ids,
-            "scores": {
-                str(name): _tensor(column) for name, column in self.scores.items() if name != "neuron"
-            },
+            "scores": {str(key): _tensor(column) for key, column in self.scores.items() if key != "neuron"},
             "split": _tensor(self.split),
             "image_space": dataclasses.asdict(space)
-            | {"low": _tensor(space.low), "high": _tensor(space.high)},
+            | {"low": _tensor(space.low), "high": _tensor(space.high)}
+            | {"timing": space.timing and space.timing.attributes()},
             "seed_fits": [
                 {"seed": one.seed, "content": one.content, "selected": _tensor(one.selected)}
                 for one in self.seed_fits
@@ -325,7 +330,7 @@ class FittedModel:
         write_tensors(_interned({"kind": KIND, "version": VERSION} | content), path)
 
     @classmethod
-    def read(cls, path: str | Path) -> FittedModel:
+    def read(cls, path: str | Path) -> "FittedModel":
         """Reads a file of :meth:`save`; never executes code from the file.
 
         Raises
@@ -340,14 +345,12 @@ class FittedModel:
             raise UserError(f"{path}: holds no fitted model: give a file of 'save', or the folder of a run")
         found = content["version"]
         if found != VERSION:
-            advice = (
-                "update whatwhere" if found > VERSION else "fit and save the model again with this version"
-            )
-            raise UserError(
-                f"{path}: has version {found} of the format, expected version {VERSION}: {advice}"
-            )
+            advice = "update whatwhere" if found > VERSION else "fit and save the model again"
+            raise UserError(f"{path}: has version {found} of the format, expected {VERSION}: {advice}")
         space, scores = content["image_space"], {n: one.numpy() for n, one in content["scores"].items()}
         limits = {limit: space[limit].numpy() for limit in ("low", "high")}
+        if space.get("timing"):
+            limits["timing"] = Timing.of(space["timing"])
         return cls(
             dataset=content["dataset"],
             neurons=content["neurons"].numpy(),
@@ -385,11 +388,6 @@ def named_scores(columns: Mapping[str, np.ndarray], neuron_ids: list[Any]) -> pd
     table = pd.DataFrame(columns)
     table.insert(1, "neuron", neuron_ids * (len(table) // len(neuron_ids)))
     return table
-
-
-def _named(images: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Coordinates of images, if they have names."""
-    return {} if images is None else {"image": images}
 
 
 def _tensor(values: np.ndarray | pd.Series) -> torch.Tensor:

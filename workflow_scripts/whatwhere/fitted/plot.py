@@ -1,7 +1,5 @@
 """Figure of a fitted model: masks, feature weights, and predictions against responses."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +16,11 @@ if TYPE_CHECKING:
 N_SHOWN = 6
 """Best predicted neurons whose masks and predictions are drawn."""
 
+SECONDS = 5
+"""Longest time over which responses to a movie are drawn."""
 
-def draw(fitted: FittedModel, data: tuple[np.ndarray, np.ndarray] | None) -> Figure:
+
+def draw(fitted: "FittedModel", data: tuple[np.ndarray, np.ndarray] | None) -> Figure:
     """Draws the model.
 
     Parameters
@@ -27,8 +28,8 @@ def draw(fitted: FittedModel, data: tuple[np.ndarray, np.ndarray] | None) -> Fig
     fitted
         A model of any family; panels say what a family does not have.
     data
-        Responses, mean over repeats, and predictions, (image, neuron) each. None: scores of the test images
-        are drawn in their place.
+        Responses, mean over repeats, and predictions, (image, neuron) each, which are drawn over the time of
+        a movie. None: scores of the test images are drawn in their place.
     """
     correlation = fitted.scores["correlation"].to_numpy().reshape(len(fitted.seed_fits), -1).mean(0)
     if data is not None:
@@ -47,7 +48,7 @@ def draw(fitted: FittedModel, data: tuple[np.ndarray, np.ndarray] | None) -> Fig
     return figure
 
 
-def _draw_masks(panel: SubFigure, fitted: FittedModel, best: np.ndarray) -> None:
+def _draw_masks(panel: SubFigure, fitted: "FittedModel", best: np.ndarray) -> None:
     panel.suptitle("where: masks of the best predicted neurons", fontsize=9)
     if fitted.masks is None:
         _say(panel.subplots(), "this family has no masks")
@@ -60,7 +61,7 @@ def _draw_masks(panel: SubFigure, fitted: FittedModel, best: np.ndarray) -> None
         ax.set_title(str(fitted.neuron_ids[neuron]), fontsize=7, pad=2)
 
 
-def _draw_barcodes(panel: SubFigure, fitted: FittedModel) -> None:
+def _draw_barcodes(panel: SubFigure, fitted: "FittedModel") -> None:
     panel.suptitle("what: feature weights, unit vectors", fontsize=9)
     ax = panel.subplots()
     if fitted.feature_weights is None:
@@ -74,7 +75,7 @@ def _draw_barcodes(panel: SubFigure, fitted: FittedModel) -> None:
     panel.colorbar(shown, ax=ax, shrink=0.7)
 
 
-def _draw_scores(panel: SubFigure, fitted: FittedModel, correlation: np.ndarray) -> None:
+def _draw_scores(panel: SubFigure, fitted: "FittedModel", correlation: np.ndarray) -> None:
     panel.suptitle("scores on the test images", fontsize=9)
     ax = panel.subplots()
     order = np.argsort(-np.nan_to_num(correlation, nan=-1.0), kind="stable")
@@ -90,17 +91,25 @@ def _draw_scores(panel: SubFigure, fitted: FittedModel, correlation: np.ndarray)
 
 def _draw_predictions(
     panel: SubFigure,
-    fitted: FittedModel,
+    fitted: "FittedModel",
     best: np.ndarray,
     measured: np.ndarray,
     predicted: np.ndarray,
     correlation: np.ndarray,
 ) -> None:
-    panel.suptitle("predicted (x) against measured (y) responses", fontsize=9)
+    timing = fitted.image_space.timing
+    known = "predicted (x) against measured (y) responses"
+    panel.suptitle(known if timing is None else "measured (gray), predicted; time (s)", fontsize=9)
     for ax, neuron in zip(_grid(panel, len(best)), best, strict=True):
-        ax.plot(predicted[:, neuron], measured[:, neuron], ".", markersize=2)
-        ends = np.nanmin(predicted[:, neuron]), np.nanmax(predicted[:, neuron])
-        ax.plot(ends, ends, color="0.5", linewidth=0.8)
+        if timing is None:
+            ax.plot(predicted[:, neuron], measured[:, neuron], ".", markersize=2)
+            ends = np.nanmin(predicted[:, neuron]), np.nanmax(predicted[:, neuron])
+            ax.plot(ends, ends, color="0.5", linewidth=0.8)
+        else:
+            shown = slice(round(SECONDS / timing.seconds_per_bin))
+            times = np.arange(len(measured))[shown] * timing.seconds_per_bin
+            ax.plot(times, measured[shown, neuron], color="0.6", linewidth=0.8)
+            ax.plot(times, predicted[shown, neuron], linewidth=0.8)
         ax.tick_params(labelsize=6)
         ax.set_title(f"{fitted.neuron_ids[neuron]}, r = {correlation[neuron]:.2f}", fontsize=7, pad=2)
 

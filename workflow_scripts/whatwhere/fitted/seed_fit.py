@@ -3,8 +3,6 @@
 The mean of several seeds is here as well, as one model on plain arrays; labels are added in ``model``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -46,7 +44,7 @@ class SeedFit:
     selected: np.ndarray
 
     @classmethod
-    def of(cls, content: dict[str, Any], seed: int, selected: np.ndarray | int) -> SeedFit:
+    def of(cls, content: dict[str, Any], seed: int, selected: np.ndarray | int) -> "SeedFit":
         """Takes the selected fits, or the one setting for all neurons, from the content of ``fits.pt``."""
         stored = content["seeds"][seed]
         # A copy, because a column of a table is read-only, which tensors are not.
@@ -55,7 +53,7 @@ class SeedFit:
         parameters = {setting: stored["parameters"][setting] for setting in sorted(kept)}
         return cls(seed, content | {"seeds": {seed: stored | {"parameters": parameters}}}, of_neurons)
 
-    def of_most_neurons(self) -> SeedFit:
+    def of_most_neurons(self) -> "SeedFit":
         """The fit that most neurons selected, for all neurons: parameters of fits cannot be compared."""
         return SeedFit.of(self.content, self.seed, most_frequent(self.selected))
 
@@ -160,7 +158,7 @@ class SeedFit:
         number = None if recording is None else torch.from_numpy(recording)
         return as_images(self.module.standardize(_tensor(images), number))
 
-    def features(self, images: np.ndarray) -> np.ndarray:
+    def features(self, images: Images) -> np.ndarray:
         """Feature maps of :attr:`model`, (image, channel, y, x) in stored units to the same axes.
 
         Images of pooled recordings count as images of the first recording.
@@ -216,12 +214,12 @@ class MeanFit:
 
     seed_fits: Sequence[SeedFit]
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
+    def predict(self, images: Images) -> np.ndarray:
         """Predicted responses (image, neuron), float32, to images (image, channel, y, x) in stored units."""
         predictions = np.stack([one.predict(images) for one in self.seed_fits])
         return predictions.mean(0, dtype=np.float64).astype(np.float32)
 
-    def features(self, images: np.ndarray) -> np.ndarray:
+    def features(self, images: Images) -> np.ndarray:
         """Feature maps (image, channel, y, x) of images as for :meth:`predict`."""
         maps = [one.features(images) for one in self.seed_fits]
         if len({one.shape[2:] for one in maps}) > 1:

@@ -67,9 +67,9 @@ def _start(kernels: np.ndarray, prior: KernelPrior) -> Population:
     """Population with given kernels (kernel, y, x) and a broad amplitude prior."""
     starts = []
     for flat in kernels.reshape(len(kernels), -1).astype(np.float64):
-        energy = prior.stimulus.output_variance(np.outer(flat, flat))
+        energy = prior.output_variance(np.outer(flat, flat))
         # A kernel that no neuron takes can be zero, and stays so.
-        scale = energy.mean() or 1.0
+        scale = energy or 1.0
         starts.append(KernelPosterior(flat / np.sqrt(scale), energy / scale, 0.0, np.nan, np.nan))
     fill = np.ones(len(kernels))
     return Population(starts, _FIRST_AMPLITUDE * fill, _FIRST_AMPLITUDE**2 / 4 * fill, fill / len(kernels))

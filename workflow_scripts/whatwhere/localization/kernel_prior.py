@@ -7,13 +7,10 @@ positions counted from the middle of the patch, after automatic smoothness and l
 (Sahani & Linden 2003; Park & Pillow 2011). Both lengths are selected by evidence.
 """
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 _NEGLIGIBLE = 1e-5
 """Directions with less than this share of the largest prior variance are dropped."""
@@ -21,76 +18,19 @@ _MAX_IMAGES = 1024
 """Largest number of images for covariances; more images cost time and change nothing."""
 
 
-@dataclass(frozen=True)
-class StimulusCovariance:
-    """Covariance of the pixels of a patch, by blocks of locations.
+def stimulus_covariance(images: np.ndarray, patch: int) -> np.ndarray:
+    """Covariance of the pixels of a patch, (y * x, y * x), averaged over locations.
 
-    Natural images differ from place to place: behind an aperture, pixels hardly vary, and divided by their
-    standard deviation they correlate unlike pixels inside. A kernel's output can then have a hundred times
-    its average variance at a few locations.
-
-    Attributes
-    ----------
-    blocks
-        (block_y, block_x, patch y * x, patch y * x), averaged over the locations of a block. One block is a
-        stationary stimulus.
-    side
-        Height and width of a block, locations.
-    map_shape
-        (y, x) number of locations.
+    It is estimated from whole patches of at most 1024 images, so that no output has a negative variance.
+    ``images`` are (image, y, x) with mean 0 over images; ``patch`` is the width of patches in px.
     """
-
-    blocks: np.ndarray
-    side: int
-    map_shape: tuple[int, int]
-
-    @classmethod
-    def of(cls, images: np.ndarray, patch: int, side: int | None) -> StimulusCovariance:
-        """Estimates from whole patches of at most 1024 images, so that no output has a negative variance.
-
-        ``images`` are (image, y, x) with mean 0 over images; ``patch`` and ``side`` are the widths of patches
-        and blocks in px, None for a single block.
-        """
-        some = images[:: -(-len(images) // _MAX_IMAGES)].astype(np.float32)
-        windows = np.lib.stride_tricks.sliding_window_view(some, (patch, patch), axis=(1, 2))
-        map_shape = (windows.shape[1], windows.shape[2])
-        side = side or max(map_shape)
-        n_blocks = [-(-length // side) for length in map_shape]
-        blocks = np.zeros((*n_blocks, patch**2, patch**2))
-        for row, column in np.ndindex(*n_blocks):
-            here = windows[:, row * side : (row + 1) * side, column * side : (column + 1) * side]
-            for image in here:
-                patches = image.reshape(-1, patch**2)
-                blocks[row, column] += patches.T @ patches
-            blocks[row, column] /= np.prod(here.shape[:3])
-        return cls(blocks, side, map_shape)
-
-    @property
-    def stationary(self) -> bool:
-        """Whether the covariance is the same everywhere."""
-        return self.blocks.shape[:2] == (1, 1)
-
-    @property
-    def average(self) -> np.ndarray:
-        """(y * x, y * x) average over locations."""
-        return self.weighted_sum(np.full(self.map_shape, 1 / np.prod(self.map_shape)))
-
-    def weighted_sum(self, weights: np.ndarray) -> np.ndarray:
-        """Sum of the covariances of all locations, weighted by (y, x); (y * x, y * x)."""
-        edges = [np.arange(0, length, self.side) for length in self.map_shape]
-        of_blocks = np.add.reduceat(np.add.reduceat(weights, edges[0], axis=0), edges[1], axis=1)
-        return np.tensordot(of_blocks.astype(np.float64), self.blocks, 2)
-
-    def output_variance(self, second_moment: np.ndarray) -> np.ndarray:
-        """Expected variance of a kernel's output, (y, x), or (1, 1) if the stimulus is stationary.
-
-        ``second_moment`` is the expectation of kernel times kernel, (y * x, y * x).
-        """
-        of_blocks = np.tensordot(self.blocks, second_moment, 2)
-        if self.stationary:
-            return of_blocks
-        rows, columns = self.map_shape
-        return of_blocks.repeat(self.side, axis=0).repeat(self.side, axis=1)[:rows, :columns]
+    some = images[:: -(-len(images) // _MAX_IMAGES)].astype(np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(some, (patch, patch), axis=(1, 2))
+    covariance = np.zeros((patch**2, patch**2))
+    for image in windows:
+        patches = image.reshape(-1, patch**2)
+        covariance += patches.T @ patches
+    return covariance / np.prod(windows.shape[:3])
 
 
 @dataclass(frozen=True)
@@ -102,7 +42,7 @@ class KernelPosterior:
     mean
         (y * x,) posterior mean.
     energy
-        Expected variance of the kernel's output at every location, (y, x); (1, 1) for a stationary stimulus.
+        Expected variance of the kernel's output.
     divergence
         Kullback-Leibler divergence from the prior, nats.
     smoothness, extent
@@ -110,7 +50,7 @@ class KernelPosterior:
     """
 
     mean: np.ndarray
-    energy: np.ndarray
+    energy: float
     divergence: float
     smoothness: float
     extent: float
@@ -120,7 +60,7 @@ class KernelPosterior:
 class Basis:
     """Prior of one pair of lengths: kernel = basis @ z with z standard normal.
 
-    The columns of ``basis`` (pixel, direction) are uncorrelated under the average stimulus; ``variance``
+    The columns of ``basis`` (pixel, direction) are uncorrelated under the stimulus; ``variance``
     (direction,) are the variances of their outputs.
     """
 
@@ -151,24 +91,20 @@ def _basis(patch: int, smoothness: float, extent: float, covariance: np.ndarray)
 class KernelPrior:
     """Alternative priors on kernels of ``patch`` x ``patch`` px, and the posterior under the best prior.
 
-    ``smoothness`` and ``extent`` list lengths in px, of which every pair is a prior.
+    ``smoothness`` and ``extent`` list lengths in px, of which every pair is a prior; ``covariance`` is that
+    of the stimulus, see :func:`stimulus_covariance`.
     """
 
     def __init__(
-        self, patch: int, smoothness: list[float], extent: list[float], stimulus: StimulusCovariance
+        self, patch: int, smoothness: list[float], extent: list[float], covariance: np.ndarray
     ) -> None:
-        self.patch, self.stimulus = patch, stimulus
+        self.patch, self.covariance = patch, covariance
         pairs = itertools.product(smoothness, extent)
-        self.bases = [_basis(patch, *pair, stimulus.average) for pair in pairs]
+        self.bases = [_basis(patch, *pair, covariance) for pair in pairs]
 
-    def _root(self, prior: Basis, weights: np.ndarray, summed: np.ndarray) -> np.ndarray:
-        """Triangular root of the posterior covariance in the directions of a prior."""
-        if self.stimulus.stationary:
-            return np.diag(1 / np.sqrt(1 + weights.sum() * prior.variance))
-        n_directions = prior.basis.shape[1]
-        precision = np.eye(n_directions) + prior.basis.T @ summed @ prior.basis
-        lower = np.linalg.cholesky(precision)
-        return solve_triangular(lower, np.eye(n_directions), lower=True).T
+    def output_variance(self, second_moment: np.ndarray) -> float:
+        """Expected variance of a kernel's output from the expectation of kernel times kernel."""
+        return float(np.tensordot(self.covariance, second_moment, 2))
 
     def posterior(self, weights: np.ndarray, target: np.ndarray) -> KernelPosterior:
         """Posterior given the expected log-likelihood target @ k - sum of weights times k' C k / 2.
@@ -180,10 +116,10 @@ class KernelPrior:
         target
             (y * x,) weighted sum of spike-triggered averages.
         """
-        summed = self.stimulus.weighted_sum(weights)
         best, evidence = None, -np.inf
         for prior in self.bases:
-            root = self._root(prior, weights, summed)
+            # Of the posterior covariance, which is diagonal in the directions of a prior.
+            root = np.diag(1 / np.sqrt(1 + weights.sum() * prior.variance))
             projected = root.T @ (prior.basis.T @ target)
             value = float(projected @ projected / 2 + np.log(np.diag(root)).sum())
             if value > evidence:
@@ -196,7 +132,7 @@ class KernelPrior:
         log_determinant = 2 * np.log(np.diag(root)).sum()
         return KernelPosterior(
             mean=mean,
-            energy=self.stimulus.output_variance(np.outer(mean, mean) + factor @ factor.T),
+            energy=self.output_variance(np.outer(mean, mean) + factor @ factor.T),
             divergence=float(z @ z + (root**2).sum() - len(z) - log_determinant) / 2,
             smoothness=prior.smoothness,
             extent=prior.extent,

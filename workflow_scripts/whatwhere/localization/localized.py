@@ -1,7 +1,5 @@
 """The localization family: responses predicted by the posterior mean of kernels and locations."""
 
-from __future__ import annotations
-
 import logging
 from typing import TYPE_CHECKING
 
@@ -114,14 +112,11 @@ def shrunken_means(responses: np.ndarray) -> np.ndarray:
 def fit_localized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
     """Parameters of a :class:`LocalizedEncoder` for every setting, from the training images alone.
 
-    Raises
-    ------
-    UserError
-        If there are fewer neurons than kernels.
+    UserError if there are fewer neurons than kernels.
     """
     # Inference needs large parts of scipy, which other families do not.
     from whatwhere.localization.inference import Search, localize
-    from whatwhere.localization.kernel_prior import KernelPrior, StimulusCovariance
+    from whatwhere.localization.kernel_prior import KernelPrior, stimulus_covariance
     from whatwhere.localization.mixture import StaSpectra
 
     definition, counts = spec.definition, [int(setting["n_kernels"]) for setting in spec.settings]
@@ -129,7 +124,7 @@ def fit_localized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
     n_neurons = data.train_responses.shape[1]
     if max(counts) > n_neurons:
         raise UserError(f"n_kernels: {max(counts)} kernels for {n_neurons} neurons: take fewer kernels")
-    if data.lags > 1:
+    if not isinstance(data.train_images, np.ndarray):
         raise UserError("localization: infers locations from still images, not from a movie: leave it out")
     require_all(data.train_responses, "localization")
     grey = data.train_images.mean(1, dtype=np.float64)
@@ -141,8 +136,8 @@ def fit_localized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
     sd = responses.std(0)
     standardized = (responses - response_mean) / np.where(sd > 0, sd, 1)
     spectra = StaSpectra.of(spike_triggered_average(centered[:, None], standardized), len(grey))
-    stimulus = StimulusCovariance.of(centered, patch, definition.get("covariance_block"))
-    prior = KernelPrior(patch, definition["smoothness"], definition["extent"], stimulus)
+    covariance = stimulus_covariance(centered, patch)
+    prior = KernelPrior(patch, definition["smoothness"], definition["extent"], covariance)
     results = localize(spectra, prior, counts, Search())
     offset = shrunken_means(responses) if definition["bias"] else response_mean
     fits = [_parameters(result, sd, offset, image_mean) for result in results]
@@ -156,7 +151,7 @@ def fit_localized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
 
 
 def _parameters(
-    result: Localization, sd: np.ndarray, offset: np.ndarray, image_mean: np.ndarray
+    result: "Localization", sd: np.ndarray, offset: np.ndarray, image_mean: np.ndarray
 ) -> dict[str, Tensor]:
     kernels = torch.from_numpy(result.kernels.astype(np.float32))
     amplitude = torch.from_numpy(result.amplitude * sd.astype(np.float32)[:, None, None, None])
@@ -185,7 +180,7 @@ def _give_up_where_the_mean_is_better(
         return
     logger.warning(
         "%d of %d neurons are explained worse than by their mean, which is predicted instead: the stimulus "
-        "may differ from place to place, set covariance_block to a few pixels",
+        "may differ from place to place: crop images to where they are alike",
         worse.sum(),
         len(worse),
     )

@@ -3,7 +3,7 @@
 The location of a receptive field is a discrete latent variable. Given neuron n's kernel k, location l and
 amplitude a, its standardized response is a (k * x)(l) plus noise. Then the spike-triggered average (STA) is a
 sufficient statistic: with c_nkl the inner product of kernel k and the STA at location l, D images and
-e_kl = k' C_l k the variance of the kernel's output, the log-likelihood is D (a c_nkl - a^2 e_kl / 2) up to a
+e_k = k' C k the variance of the kernel's output, the log-likelihood is D (a c_nkl - a^2 e_k / 2) up to a
 constant (responses have variance 1, which is noise plus signal: an STA's error contains both).
 
 Variational EM with three factors, which all have closed forms:
@@ -15,8 +15,6 @@ Variational EM with three factors, which all have closed forms:
 
 The bound it maximizes is relative to neurons without receptive field: below 0 nothing is identifiable.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
@@ -46,11 +44,11 @@ class StaSpectra:
     n_images: int
 
     @classmethod
-    def of(cls, sta: np.ndarray, n_images: int) -> StaSpectra:
+    def of(cls, sta: np.ndarray, n_images: int) -> "StaSpectra":
         """From averages (neuron, y, x) of responses with variance 1."""
         return cls(fft.rfft2(sta.astype(np.float32)), (sta.shape[1], sta.shape[2]), n_images)
 
-    def subset(self, size: int) -> StaSpectra:
+    def subset(self, size: int) -> "StaSpectra":
         """At most ``size`` neurons, spread evenly over the population."""
         step = -(-len(self.spectrum) // size)
         return replace(self, spectrum=self.spectrum[::step])
@@ -117,7 +115,7 @@ def update_neurons(spectra: StaSpectra, population: Population, temperature: flo
     patch = int(np.sqrt(len(population.kernels[0].mean)))
     kernels = np.stack([kernel.mean for kernel in population.kernels]).reshape(-1, patch, patch)
     correlation = spectra.correlate(kernels)
-    energy = np.stack([kernel.energy for kernel in population.kernels])
+    energy = np.array([kernel.energy for kernel in population.kernels])[:, None, None]
     mean, variance, share = (
         values[:, None, None]
         for values in (population.amplitude_mean, population.amplitude_variance, population.share)
@@ -198,11 +196,7 @@ class Search:
 
 
 def iterate(
-    spectra: StaSpectra,
-    population: Population,
-    prior: KernelPrior,
-    temperatures: np.ndarray,
-    search: Search,
+    spectra: StaSpectra, population: Population, prior: KernelPrior, temperatures: np.ndarray, search: Search
 ) -> Iterations:
     """Alternates both updates until the bound grows by less than the tolerance."""
     for temperature in temperatures:

@@ -51,7 +51,7 @@ def locate(
 
     own = max(prior.bases, key=lambda one: support(_MIDDLE, one))
     size = max(_SIZES, key=lambda one: support(one, own))
-    n_values = sum(own.basis.shape) * np.prod(prior.stimulus.map_shape)
+    n_values = sum(own.basis.shape) * np.prod([n - prior.patch + 1 for n in spectra.image_size])
     rows = max(1, int(_CHUNK // n_values))
     posteriors, evidences = [], []
     for start in range(0, len(spectra.spectrum), rows):
@@ -70,32 +70,26 @@ def _log_joint(
     spectra: StaSpectra, population: Population, prior: KernelPrior, size: float, own: Basis
 ) -> np.ndarray:
     """Log of prior times likelihood relative to no receptive field, (neuron, kernel, y, x)."""
-    stimulus, n = prior.stimulus, spectra.n_images
-    height, width = stimulus.map_shape
-    windows = spectra.windows(prior.patch)
-    joint = np.empty((len(windows), len(population.kernels), height, width))
-    for row, column in np.ndindex(*stimulus.blocks.shape[:2]):
-        here = tuple(slice(i * stimulus.side, (i + 1) * stimulus.side) for i in (row, column))
-        averages = windows[:, here[0], here[1]]
-        places = averages.shape[:3]
-        averages = averages.reshape(-1, prior.patch**2)
-        for index, kernel in enumerate(population.kernels):
-            kept = n * size**2 * own.variance > _NEGLIGIBLE
-            filters = np.column_stack([kernel.mean, size * own.basis[:, kept]])
-            mean, variance = population.amplitude_mean[index], population.amplitude_variance[index]
-            # The kernel is known up to its own posterior, which adds to the variance of its output.
-            energy = np.broadcast_to(kernel.energy, (height, width))[here].mean()
-            precision = n * filters.T @ stimulus.blocks[row, column] @ filters + np.eye(filters.shape[1])
-            precision[0, 0] = n * energy + 1 / variance
-            lower = np.linalg.cholesky(precision)
-            # Filters are whitened by the precision, not their many outputs.
-            whitening = solve_triangular(lower, n * filters.T, lower=True).T.astype(np.float32)
-            offset = solve_triangular(lower, np.eye(len(lower))[0] * mean / variance, lower=True)
-            whitened = averages @ whitening
-            constant = np.log(population.share[index] / (height * width)) - mean**2 / (2 * variance)
-            constant += offset @ offset / 2 - np.log(variance) / 2 - np.log(np.diag(lower)).sum()
-            # Half the square of the whitened averages plus the offset, without an array of their size.
-            exponent = np.einsum("pe,pe->p", whitened, whitened) / 2
-            exponent += averages @ (whitening @ offset.astype(np.float32))
-            joint[:, index, here[0], here[1]] = constant + exponent.reshape(places)
+    windows, n = spectra.windows(prior.patch), spectra.n_images
+    n_neurons, height, width = windows.shape[:3]
+    averages = windows.reshape(-1, prior.patch**2)
+    joint = np.empty((n_neurons, len(population.kernels), height, width))
+    for index, kernel in enumerate(population.kernels):
+        kept = n * size**2 * own.variance > _NEGLIGIBLE
+        filters = np.column_stack([kernel.mean, size * own.basis[:, kept]])
+        mean, variance = population.amplitude_mean[index], population.amplitude_variance[index]
+        precision = n * filters.T @ prior.covariance @ filters + np.eye(filters.shape[1])
+        # The kernel is known up to its own posterior, which adds to the variance of its output.
+        precision[0, 0] = n * kernel.energy + 1 / variance
+        lower = np.linalg.cholesky(precision)
+        # Filters are whitened by the precision, not their many outputs.
+        whitening = solve_triangular(lower, n * filters.T, lower=True).T.astype(np.float32)
+        offset = solve_triangular(lower, np.eye(len(lower))[0] * mean / variance, lower=True)
+        whitened = averages @ whitening
+        constant = np.log(population.share[index] / (height * width)) - mean**2 / (2 * variance)
+        constant += offset @ offset / 2 - np.log(variance) / 2 - np.log(np.diag(lower)).sum()
+        # Half the square of the whitened averages plus the offset, without an array of their size.
+        exponent = np.einsum("pe,pe->p", whitened, whitened) / 2
+        exponent += averages @ (whitening @ offset.astype(np.float32))
+        joint[:, index] = constant + exponent.reshape(n_neurons, height, width)
     return joint

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -105,7 +105,7 @@ class FixedFeatures(nn.Module):
         """Filters of all features, for figures, (feature, channel, y, x)."""
         raise NotImplementedError
 
-    def standardize_on(self, images: Tensor) -> Tensor:
+    def standardize_on(self, images: Tensor | Windows) -> Tensor | Windows:
         """Takes mean and sd of every value of the maps from training images (image, channel, y, x).
 
         Returns
@@ -119,11 +119,11 @@ class FixedFeatures(nn.Module):
         self.sd.copy_(torch.where(sd > 1e-6 * (1 + mean.abs()), sd, 1.0))
         return (maps - self.mean) / self.sd
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor | Windows) -> Tensor | Windows:
         """Standardized maps, (image, channel, y, x) to (image, *out_shape)."""
         return (self.raw_maps(images) - self.mean) / self.sd
 
-    def raw_maps(self, images: Tensor) -> Tensor:
+    def raw_maps(self, images: Tensor | Windows) -> Tensor:
         """Maps before they are standardized, (image, channel, y, x) to (image, *out_shape)."""
         return torch.cat([self.maps_of(chunk) for chunk in images.split(EVALUATION_CHUNK)])
 
@@ -153,6 +153,12 @@ class Model(nn.Module):
     def stride(self) -> int:
         """Pixels from one place of the feature maps, and of masks, to the next."""
         return 1 if self.feature_bank is None else self.feature_bank.stride
+
+    @overload
+    def prepare(self, images: Tensor) -> Tensor: ...
+
+    @overload
+    def prepare(self, images: Windows) -> Tensor | Windows: ...
 
     def prepare(self, images: Tensor | Windows) -> Tensor | Windows:
         """Returns the images, or the maps of the feature bank, which training computes once."""

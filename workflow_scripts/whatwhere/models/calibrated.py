@@ -81,7 +81,8 @@ class CalibratedModel(nn.Module):
 
     def features(self, images: Tensor) -> Tensor | None:
         """Feature maps (image, channel, y, x) of stored images, None as for :meth:`Model.features`."""
-        return self.model.features(self.model.prepare(self.standardize(images)))
+        mean, sd = self.statistics(None)
+        return self.model.features(self.model.prepare((images - mean) / sd))
 
     @property
     def sessions(self) -> Sequence[Session | None]:

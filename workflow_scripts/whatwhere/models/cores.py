@@ -233,7 +233,7 @@ class SeparableConvLayer(ConvLayer):
         """Adds nothing: filters are products."""
 
     @property
-    def kernels(self) -> Tensor:
+    def kernels(self) -> Tensor:  # type: ignore[override]
         """Filters, (out_channel, time * in_channel, y, x)."""
         return torch.einsum("ort,orcyx->otcyx", self.courses, self.spaces).flatten(1, 2)
 
@@ -276,8 +276,8 @@ class ConvCore(nn.Module):
             same, unit_norm, batch_norm = padding == "same", config["unit_norm"], config["batch_norm"]
             given = (shape, channels, kernel, same, unit_norm, batch_norm, activation)
             rank = config.get("temporal_rank") if not self.layers else None
-            self.layers.append(SeparableConvLayer(rank, n_times, *given) if rank else ConvLayer(*given))
-            layer = self.layers[-1]
+            layer = SeparableConvLayer(rank, n_times, *given) if rank else ConvLayer(*given)
+            self.layers.append(layer)
             shape = layer.out_shape
         self.side_by_side: bool = config.get("side_by_side", False)
         if self.side_by_side:

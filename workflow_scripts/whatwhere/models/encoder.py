@@ -12,7 +12,7 @@ from whatwhere.models.base import ImageShape, Model, Penalties, Start, inverse_s
 from whatwhere.models.cores import ACTIVATIONS, ConvCore
 from whatwhere.models.gaussian_readout import GaussianMaskReadout, GaussianReadout
 from whatwhere.models.readouts import FactorizedReadout, FixedMaskReadout, FullyConnectedReadout, Readout
-from whatwhere.models.space_time import n_times
+from whatwhere.models.space_time import SpaceTimeFeatures, n_times
 from whatwhere.models.spec import ModelSpec
 from whatwhere.sessions import Session, neurons_of
 
@@ -105,10 +105,14 @@ class Encoder(Model):
         return len(self.core.conv_layers()) + (self.feature_bank is not None)
 
     def first_layer(self) -> Tensor:
-        """Kernels of the first layer, or filters of the feature bank below it, (kernel, channel, y, x)."""
-        if self.feature_bank is not None:
-            return self.feature_bank.filters()
-        return self.core.conv_layers()[0].constrained_kernels()
+        """Kernels of the first layer, or filters of the feature bank below it, (kernel, channel, y, x).
+
+        Kernels on a temporal basis are those on the lags.
+        """
+        bank, kernels = self.feature_bank, self.core.conv_layers()[0].constrained_kernels()
+        if isinstance(bank, SpaceTimeFeatures) and bank.below is None:
+            return torch.einsum("kfyx,fc->kcyx", kernels, bank.filters()[:, :, 0, 0])
+        return kernels if bank is None else bank.filters()
 
 
 class KnownKernelEncoder(Encoder):

@@ -72,6 +72,12 @@ class FactorizedRidge(Model):
         filters = torch.einsum("nrc,nryx->ncyx", weights, masks)
         return self._respond(windows.project(filters) + readout.bias[mine], mine)
 
+    def first_layer(self) -> Tensor:
+        """Filters of the feature bank, (feature, channel, y, x); without it every channel is a feature."""
+        if self.feature_bank is not None:
+            return self.feature_bank.filters()
+        return torch.eye(self.readout.feature_weights.shape[1])[:, :, None, None]
+
     def _respond(self, drive: Tensor, mine: slice) -> Tensor:
         return drive if self.curve is None else self.curve(drive, mine)
 

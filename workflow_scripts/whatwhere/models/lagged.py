@@ -6,6 +6,7 @@ two lags depends on the difference of the lags, up to the ends of contiguous run
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -65,12 +66,11 @@ class LaggedMoments:
         """
         frames, last, lags = windows.frames.flatten(1), windows.last, windows.lags
         n_values = frames.shape[1]
-        n_times = windows.n_times
-        size = 4 * (max(n_times, 1) * n_values) ** 2
-        if max(size, 4 * lags * n_values**2) > _LARGEST:
+        size = 4 * (lags * n_values) ** 2
+        if size > _LARGEST:
             raise UserError(
-                f"{n_times} times x {n_values} values of a window have moments of {size / 1e9:.0f} GB: "
-                "set 'window' to the pixels around the receptive field, a temporal_basis, or fewer lags"
+                f"{lags} lags x {n_values} values of a window have moments of {size / 1e9:.0f} GB: "
+                "set 'window' to the pixels around the receptive field, or fewer lags"
             )
         order = last.argsort()
         last, measured = last[order], torch.from_numpy(responses)[order]
@@ -121,7 +121,11 @@ def _fill(gram: Tensor, frames: Tensor, last: Tensor, step: int) -> None:
                 added = frames[starts - first].T @ frames[starts - second]
                 removed = frames[stops - first + step].T @ frames[stops - second + step]
                 gram[first, :, second] = gram[first - step, :, second - step] + added - removed
-            gram[second, :, first] = gram[first, :, second].T
+            gram[second, :, first] = gram[first, :, second].T.clone()
+
+
+def _windows(data: FitData) -> Windows:
+    return cast(Windows, data.train_images)
 
 
 def places_of(data: FitData, window: int | None) -> list[tuple[Place, np.ndarray]]:
@@ -131,14 +135,15 @@ def places_of(data: FitData, window: int | None) -> list[tuple[Place, np.ndarray
     places of the maps; None gives all neurons the whole frames.
     """
     n_neurons = data.train_responses.shape[1]
-    _, _, height, width = data.train_images.shape
+    windows = _windows(data)
+    _, _, height, width = windows.shape
     if window is None:
         return [((slice(None), slice(None)), np.arange(n_neurons))]
     found: dict[tuple[int, int], list[int]] = {}
     size = (min(window, height), min(window, width))
     for images, neurons in missing.groups(data.train_responses):
         responses = missing.select(data.train_responses, images, neurons)
-        maps, _ = separate(space_time_average(data.train_images[images], responses - responses.mean(0)))
+        maps, _ = separate(space_time_average(windows[images], responses - responses.mean(0)))
         peaks = np.abs(maps).reshape(len(maps), -1).argmax(1)
         for neuron, peak in zip(neurons, peaks, strict=True):
             middle = np.unravel_index(peak, (height, width))
@@ -156,7 +161,7 @@ def places_of(data: FitData, window: int | None) -> list[tuple[Place, np.ndarray
 def moments_of(data: FitData, window: int | None) -> Iterator[tuple[Place, np.ndarray, LaggedMoments]]:
     """Moments of windows and responses, for neurons that share a part of the frames and their bins."""
     for place, some in places_of(data, window):
-        cropped = data.train_images.crop(*place)
+        cropped = _windows(data).crop(*place)
         for images, inside in missing.groups(data.train_responses[:, some]):
             neurons = some[inside]
             responses = missing.select(data.train_responses[:, some], images, inside)
@@ -186,7 +191,7 @@ def fit_ridge(data: FitData, settings: Sequence[Setting]) -> list[dict[str, Tens
     )
     for indices, (place, neurons, moments) in of_windows:
         size = moments.window_mean.numel()
-        gram = moments.gram.view(size, size).double()
+        gram = moments.gram.reshape(size, size).double()
         variances, directions = torch.linalg.eigh(gram)
         projected = moments.products.flatten(1).double() @ directions
         keep = variances > variances.max() * size * torch.finfo(torch.float32).eps
@@ -222,7 +227,7 @@ def fit_factorized(data: FitData, settings: Sequence[Setting]) -> list[dict[str,
     Parameters of a :class:`whatwhere.models.factorized_ridge.FactorizedRidge` for every setting; its
     channels are times times maps.
     """
-    windows = data.train_images
+    windows = _windows(data)
     n_neurons, (n_channels, height, width) = data.train_responses.shape[1], windows.shape[1:]
     n_maps = windows.frames.shape[1]
     totals = torch.zeros(len(settings), n_neurons, n_channels, height, width)
@@ -281,7 +286,7 @@ class _Problem:
                 left = left + self._explained(term)
                 terms[index] = self._fit(left, term, strengths, _REFIT_ROUNDS)
                 left = left - self._explained(terms[index])
-            found.append(sum(_outer(term) for term in terms).flatten(1))
+            found.append(sum((_outer(term) for term in terms), torch.zeros(self.shape)).flatten(1))
         return found
 
     def _start(self, products: Tensor) -> _Product:

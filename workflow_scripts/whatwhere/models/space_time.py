@@ -82,7 +82,8 @@ class SpaceTimeFeatures(FixedFeatures):
     ) -> None:
         super().__init__()
         self.lags = lags
-        frame_shape = (image_shape[0] // lags, *image_shape[1:])
+        self.frame_channels = image_shape[0] // lags
+        frame_shape = (self.frame_channels, *image_shape[1:])
         motion = {} if bank is None else bank.get("motion", {})
         self.reach = motion.get("frames", 1)
         self.frequencies: list[float] = motion.get("cycles_per_frame", [])
@@ -103,9 +104,13 @@ class SpaceTimeFeatures(FixedFeatures):
         self.out_shape = (self.n_times * self.out_shape[0], *self.out_shape[1:])
 
     def filters(self) -> Tensor:
-        """Filters of the maps of a frame, (map, channel, y, x); of motion, those in space, twice each."""
+        """Filters of the maps of a frame, (map, channel, y, x); of motion, those in space, twice each.
+
+        Without a feature bank, the functions of time in place of maps, (function * color, lag * color, 1, 1).
+        """
         if self.below is None:
-            raise ValueError("frames have no filters")
+            basis = torch.eye(self.lags) if self.basis is None else self.basis
+            return torch.kron(basis, torch.eye(self.frame_channels))[:, :, None, None]
         filters = self.below.filters()
         n_pairs = len(self.below.pairs)
         return torch.cat([filters, *[filters[:n_pairs]] * (2 * len(self.frequencies))])
@@ -171,7 +176,3 @@ class SpaceTimeFeatures(FixedFeatures):
         if self.basis is not None:
             maps = torch.einsum("kl,il...->ik...", self.basis, maps)
         return maps.flatten(1, 2)
-
-    def raw_maps(self, images: Tensor) -> Tensor:
-        """Not used: maps of windows are computed frame by frame."""
-        raise NotImplementedError

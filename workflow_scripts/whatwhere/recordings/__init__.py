@@ -13,6 +13,7 @@ from whatwhere.dataset import VARIABLES, check, duplicate_groups, presented
 from whatwhere.description import findings
 from whatwhere.errors import UserError
 from whatwhere.recordings.inputs import input_files, stamp
+from whatwhere.recordings.movies import Movie, dataset_of
 from whatwhere.recordings.preprocess import PREPARATION, preparation, preprocess
 from whatwhere.recordings.presentations import Presentations
 from whatwhere.recordings.recording import Recording, clip_rounding
@@ -23,11 +24,11 @@ logger = logging.getLogger(__name__)
 __all__ = ["input_files", "load", "read", "stamp", "to_contract"]
 
 
-def read(name: str, definition: dict[str, Any], downloads: Path, mirror: str | None) -> Recording:
-    """Loads a recording as it is stored; parameters as for :func:`load`."""
+def read(name: str, definition: dict[str, Any], downloads: Path, mirror: str | None) -> Recording | Movie:
+    """Loads a recording of images or of a movie as it is stored; parameters as for :func:`load`."""
     kind = kind_of(definition)
     where = (downloads, mirror) if kind.downloaded else (f"datasets.{name}",)
-    recording: Recording = kind.load_module().load(definition, *where)
+    recording: Recording | Movie = kind.load_module().load(definition, *where)
     return recording
 
 
@@ -44,7 +45,7 @@ def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
     downloads
         Folder that keeps downloaded files.
     mirror
-        Folder or URL that holds published files, or None for their public address.
+        Folder that holds published files, or None for their public address.
 
     Raises
     ------
@@ -53,6 +54,10 @@ def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
     """
     key = f"datasets.{name}"
     recording = read(name, definition, downloads, mirror)
+    if isinstance(recording, Movie):
+        dataset = dataset_of(recording, name, key, definition)
+        _warn(dataset, key)
+        return dataset
     prepared = preprocess(recording.images, definition["image"], key)
     kept = preparation(recording.images, definition["image"])
     recording = dataclasses.replace(recording, images=prepared)
@@ -126,6 +131,10 @@ def to_contract(
         dataset["covariates"] = ("repeat", "image", "covariate"), np.asarray(values.dense())
         dataset = dataset.assign_coords(covariate_name=("covariate", names))
     check(dataset, key)
+    _warn(dataset, key)
+    return dataset
+
+
+def _warn(dataset: xr.Dataset, key: str) -> None:
     for finding in findings(dataset):
         logger.warning("%s: %s", key, finding)
-    return dataset

@@ -9,7 +9,7 @@ import numpy as np
 from whatwhere.errors import UserError
 from whatwhere.recordings.archive import open_tree
 from whatwhere.recordings.array_files import numeric, parse_npy
-from whatwhere.recordings.fetch import checksums_of, download, fetch, has_checksum, is_url
+from whatwhere.recordings.fetch import checksums_of, download, has_checksum
 from whatwhere.recordings.recording import Recording, to_float32
 
 ADDRESS = "https://doi.org/10.1371/journal.pcbi.1004927.s001"
@@ -38,8 +38,8 @@ def load(definition: dict[str, Any], downloads: Path, mirror: str | None) -> Rec
     downloads
         Folder that keeps the downloaded supplement, ``antolik2016/`` and :data:`ZIP`.
     mirror
-        Replaces the public address, or None: the supplement as a zip file, a folder that holds the zip file
-        or the files in it (``Data/region1/``), or the URL of either.
+        Replaces the public address, or None: the supplement as a zip file, or a folder that holds the zip
+        file or the files in it (``Data/region1/``).
 
     Raises
     ------
@@ -54,13 +54,9 @@ def load(definition: dict[str, Any], downloads: Path, mirror: str | None) -> Rec
 
 def _locate(region: int, checksums: dict[str, str | None], downloads: Path, mirror: str | None) -> Path:
     """Folder or zip file with the files of a region, which is downloaded where necessary."""
-    if mirror is not None and not is_url(mirror):
+    if mirror is not None:
         inside = Path(mirror, ZIP)
         return inside if inside.is_file() else Path(mirror)
-    if mirror is not None and not mirror.lower().endswith(".zip"):
-        for name, checksum in checksums.items():
-            fetch(_path(region, name), checksum, ADDRESS, mirror, downloads)
-        return downloads
 
     def fault(supplement: Path) -> str | None:
         # The checksums of the files in the zip file are known, its own checksum is not.
@@ -70,11 +66,7 @@ def _locate(region: int, checksums: dict[str, str | None], downloads: Path, mirr
             return str(error).replace(str(supplement), ZIP)
         return None
 
-    return download(mirror or ADDRESS, downloads / ZIP, fault, reuse=None not in checksums.values())
-
-
-def _path(region: int, name: str) -> str:
-    return f"Data/region{region}/{name}.npy"
+    return download(ADDRESS, downloads / ZIP, fault)
 
 
 def _read(place: Path, region: int, checksums: dict[str, str | None]) -> dict[str, np.ndarray]:
@@ -82,7 +74,7 @@ def _read(place: Path, region: int, checksums: dict[str, str | None]) -> dict[st
     arrays = {}
     with open_tree(place) as tree:
         for name, checksum in checksums.items():
-            path = _path(region, name)
+            path = f"Data/region{region}/{name}.npy"
             if path not in tree.names:
                 raise UserError(
                     f"{place}: holds no {path}: download the supplement {ADDRESS} and give its zip file, "

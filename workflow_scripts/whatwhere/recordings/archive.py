@@ -22,10 +22,7 @@ def check_size(size: int, label: str) -> None:
 def open_zip(path: str | Path) -> zipfile.ZipFile:
     """Open an archive.
 
-    Raises
-    ------
-    UserError
-        If it is no zip file, or unpacks to more than :data:`MAX_SIZE`.
+    UserError if it is no zip file, or unpacks to more than :data:`MAX_SIZE`.
     """
     try:
         archive = zipfile.ZipFile(path)
@@ -47,10 +44,7 @@ def open_zip(path: str | Path) -> zipfile.ZipFile:
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     """Content of one member.
 
-    Raises
-    ------
-    UserError
-        If it is missing, damaged, encrypted or compressed by a method that Python does not know.
+    UserError if it is missing, damaged, encrypted or compressed by a method that Python does not know.
     """
     try:
         return archive.read(name)
@@ -66,10 +60,7 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
 def choose(path: Path, inside: str | None, names: list[str]) -> str:
     """Returns the name of the array that is meant: ``inside``, or the only one.
 
-    Raises
-    ------
-    UserError
-        If there is no array, or no such one.
+    UserError if there is no array, or no such one.
     """
     if not names:
         raise UserError(f"{path}: holds no array")
@@ -97,10 +88,7 @@ class Tree:
 def open_tree(path: str | Path) -> Iterator[Tree]:
     """Open a folder or a zip archive for reading.
 
-    Raises
-    ------
-    UserError
-        If there is neither, or the archive is refused by :func:`open_zip`.
+    UserError if there is neither, or the archive is refused by :func:`open_zip`.
     """
     path = Path(path)
     if path.is_dir():

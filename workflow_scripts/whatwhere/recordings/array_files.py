@@ -57,10 +57,7 @@ def split_location(location: str) -> tuple[Path, str | None]:
 def parse_npy(content: bytes, label: str) -> np.ndarray:
     """Array in the content of a .npy file, which messages call ``label``.
 
-    Raises
-    ------
-    UserError
-        If it is damaged, truncated or holds pickled objects, which could run code.
+    UserError if it is damaged, truncated or holds pickled objects, which could run code.
     """
     return _parse(io.BytesIO(content), label)
 
@@ -87,10 +84,7 @@ def numeric(array: np.ndarray, label: str) -> np.ndarray:
 def as_list(array: np.ndarray, label: str, what: str) -> np.ndarray:
     """Values along one axis, also of the n x 1 that MATLAB stores; ``what`` says what one of them is.
 
-    Raises
-    ------
-    UserError
-        If there are more axes.
+    UserError if there are more axes.
     """
     if array.ndim == 2 and 1 in array.shape:
         array = array.reshape(-1)
@@ -102,10 +96,7 @@ def as_list(array: np.ndarray, label: str, what: str) -> np.ndarray:
 def read_array(location: str | Path) -> NamedArray:
     """Read one numeric array; a file with several needs the name: ``file.npz:name``.
 
-    Raises
-    ------
-    UserError
-        If the file is missing or damaged, or holds anything but numbers. Pickled objects are refused.
+    UserError if the file is missing or damaged, or holds anything but numbers. Pickled objects are refused.
     """
     found = read_any_array(location)
     return found._replace(values=numeric(found.values, str(location)))

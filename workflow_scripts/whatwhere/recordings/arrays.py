@@ -48,9 +48,8 @@ def arrange_responses(
         If the shape does not fit, or does not tell the axes.
     """
     word, length = counted
-    axes = axes_of(
-        array, layout, RESPONSE_AXES if word == "image" else PRESENTATION_AXES, counted, key, label
-    )
+    expected = RESPONSE_AXES if word == "image" else PRESENTATION_AXES
+    axes = axes_of(array, layout, expected, counted, key, label)
     first = word if word in axes else "image"
     values = arrange(array.values, axes, [one for one in (first, "repeat", "neuron") if one in axes])
     if len(values) != length:
@@ -184,9 +183,7 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     )
     twice = np.intersect1d(first[first != BLANK], second)
     if len(twice):
-        raise UserError(
-            f"{test_key}: image {twice[0]} is also in {definition['responses']}: leave it out of one"
-        )
+        raise UserError(f"{test_key}: image {twice[0]} is also in {definition['responses']}: leave one out")
     both = Rows(
         values=np.concatenate([rows.values, others.values]),
         image=np.concatenate([first, second]),

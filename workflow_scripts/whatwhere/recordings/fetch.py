@@ -33,55 +33,12 @@ def has_checksum(content: bytes, checksum: str | None) -> bool:
     return hashlib.sha256(content).hexdigest() == checksum
 
 
-def is_url(mirror: str) -> bool:
-    """Whether a mirror is an address on the web rather than a folder or file."""
-    return "://" in mirror
-
-
-def fetch(file: str, checksum: str | None, address: str, mirror: str | None, downloads: Path) -> Path:
-    """Local path of a published file with the right content.
-
-    Parameters
-    ----------
-    file
-        Path below the root of the publisher's layout, with forward slashes.
-    checksum
-        As for :func:`has_checksum`; with None, no earlier download is used.
-    address
-        URL of the root of the publisher's layout.
-    mirror
-        Folder or URL with the publisher's layout that replaces the address, or None. Files of a folder are
-        used where they are.
-    downloads
-        Folder that keeps downloaded files; a damaged file is downloaded again.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be read or downloaded, or has another checksum.
-    """
-
-    def fault(path: Path) -> str | None:
-        is_right = has_checksum(path.read_bytes(), checksum)
-        return None if is_right else "wrong checksum: damaged, truncated or another version"
-
-    if mirror is None or is_url(mirror):
-        url = f"{(mirror or address).rstrip('/')}/{file}"
-        return download(url, downloads / file, fault, reuse=checksum is not None)
-    path = Path(mirror, file)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file: 'mirror' must hold the publisher's layout")
-    if (found := fault(path)) is not None:
-        raise UserError(f"{path}: {found}: get it again")
-    return path
-
-
-def download(url: str, path: Path, find_fault: Callable[[Path], str | None], reuse: bool = True) -> Path:
+def download(url: str, path: Path, find_fault: Callable[[Path], str | None]) -> Path:
     """Downloads ``url`` to ``path``, whole and verified or not at all, and returns ``path``.
 
     Only one process at a time checks and downloads a file, because jobs of several sessions may share it.
-    ``find_fault`` returns a phrase on a fault of a file, or None. With ``reuse``, an earlier download without
-    a fault is used. UserError if the file cannot be downloaded or written, or has a fault.
+    ``find_fault`` returns a phrase on a fault of a file, or None. An earlier download without a fault is
+    used. UserError if the file cannot be downloaded or written, or has a fault.
     """
     # Most recordings are files of the user.
     import pooch
@@ -96,7 +53,7 @@ def download(url: str, path: Path, find_fault: Callable[[Path], str | None], reu
     advice = f"download it elsewhere and put it at {path}, or set 'mirror'"
     # The proxy that acquire() returns releases the lock at the end of the block.
     with lock:
-        if reuse and path.is_file() and find_fault(path) is None:
+        if path.is_file() and find_fault(path) is None:
             return path
         logger.info("downloading %s", url)
         with atomic(path) as temporary:

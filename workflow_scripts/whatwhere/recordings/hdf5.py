@@ -105,9 +105,7 @@ def read_dataset(dataset: h5py.Dataset) -> np.ndarray:
     check_size(math.prod(dataset.shape) * dataset.dtype.itemsize, label)
     coded = next((name for name in _CONVENTIONS if name in dataset.attrs), None)
     if coded is not None:
-        raise UserError(
-            f"{label}: its attribute {coded} is no part of HDF5: write netCDF, or the final numbers"
-        )
+        raise UserError(f"{label}: its attribute {coded} is no part of HDF5: write netCDF or final numbers")
     _check_written(dataset, label)
     try:
         return np.asarray(dataset.asstr()[...] if is_text and dataset.dtype.kind == "O" else dataset[...])

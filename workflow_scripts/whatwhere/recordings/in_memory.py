@@ -11,9 +11,10 @@ import xarray as xr
 from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import NamedArray, labels_of, numeric
 from whatwhere.recordings.arrays import Layout, pair
-from whatwhere.recordings.layouts import IMAGE_AXES, SYNONYMS
+from whatwhere.recordings.layouts import BIN_AXES, IMAGE_AXES, SYNONYMS, arrange, stated_axes
 from whatwhere.recordings.matching import names_of, order_by_name
 from whatwhere.recordings.recording import clip_rounding, to_float32
+from whatwhere.windows import Images
 
 _FEW = 10
 """Rows from which whole numbers that occur once each are no responses."""
@@ -59,12 +60,7 @@ def as_numbers(values: Any, name: str) -> NamedArray:
 def unique_names(neurons: np.ndarray | None, name: str) -> np.ndarray | None:
     """Names of neurons (neuron,), whole numbers as they are and others as text; None if there are none.
 
-    A message calls the responses ``name``.
-
-    Raises
-    ------
-    UserError
-        If two neurons have one name.
+    A message calls the responses ``name``. UserError if two neurons have one name.
     """
     if neurons is None:
         return None
@@ -76,7 +72,7 @@ def unique_names(neurons: np.ndarray | None, name: str) -> np.ndarray | None:
 
 
 def measured_responses(
-    responses: Any, layout: Layout, images: np.ndarray, names: np.ndarray | None, neurons: Sequence[Any]
+    responses: Any, layout: Layout, images: Images, names: np.ndarray | None, neurons: Sequence[Any]
 ) -> np.ndarray:
     """Responses of known neurons to images that a model was shown.
 
@@ -87,7 +83,7 @@ def measured_responses(
     layout
         Order of their axes, or None.
     images, names
-        (image, channel, y, x), and their names or None.
+        (image, channel, y, x), and their names or None; or windows of a movie, and the times of bins.
     neurons
         (neuron,) names; responses that name their neurons are matched to them.
 
@@ -100,12 +96,22 @@ def measured_responses(
     UserError
         If responses are of other images or neurons, are infinite, or a neuron has none.
     """
-    shown = NamedArray(images, IMAGE_AXES[4], (names, None, None, None))
-    keys = ("images_layout", "responses_layout")
-    found = pair(shown, as_numbers(responses, "responses"), (None, layout), keys, ("images", "responses"))
-    measured = clip_rounding(to_float32(found.responses[found.order].swapaxes(0, 1)), "responses")
-    if found.neurons is not None:
-        order = order_by_name(list(neurons), found.neurons, "responses", "the model", "neurons")
+    if isinstance(images, np.ndarray):
+        shown = NamedArray(images, IMAGE_AXES[4], (names, None, None, None))
+        keys = ("images_layout", "responses_layout")
+        found = pair(shown, as_numbers(responses, "responses"), (None, layout), keys, ("images", "responses"))
+        measured = clip_rounding(to_float32(found.responses[found.order].swapaxes(0, 1)), "responses")
+        given = found.neurons
+    else:
+        measured, given = bin_responses(responses, layout, "responses")
+        # Bins without a whole window come first; names are times.
+        n_before = 0 if names is None else round(float(names[0] / (names[1] - names[0])))
+        if measured.shape[1] != n_before + len(images):
+            n_bins = n_before + len(images)
+            raise UserError(f"responses: have {measured.shape[1]} time bins, the movie {n_bins}: give all")
+        measured = clip_rounding(measured[:, n_before:], "responses")
+    if given is not None:
+        order = order_by_name(list(neurons), given, "responses", "the model", "neurons")
         measured = measured[:, :, order]
     if measured.shape[2] != len(neurons):
         raise UserError(f"responses: has {measured.shape[2]} neurons, the model {len(neurons)}: give all")
@@ -115,6 +121,20 @@ def measured_responses(
     if np.isinf(measured).any():
         raise UserError("responses: holds infinite values: write NaN where a response is missing")
     return measured
+
+
+def bin_responses(responses: Any, layout: Layout, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Responses to a movie, (repeat, bin, neuron) float32, and the names of the neurons (neuron,) or None.
+
+    ``responses`` are (bin, neuron), or (repeat, bin, neuron), where neither names of axes nor ``layout``, in
+    the words ``repeat``, ``time`` and ``neuron``, say otherwise; a message calls them ``name``.
+    """
+    array = as_numbers(responses, name)
+    stated = stated_axes(array, layout, BIN_AXES, "responses_layout", name)
+    wanted = BIN_AXES[array.values.ndim]
+    axes = wanted if stated is None else stated
+    values = arrange(array.values, axes, wanted)
+    return to_float32(values if values.ndim == 3 else values[None]), array.names_along("neuron", axes)
 
 
 def _names(index: pd.Index) -> np.ndarray | None:
@@ -159,9 +179,7 @@ def _plain(values: Any, name: str) -> np.ndarray:
     except UserError:
         raise
     except (ValueError, TypeError, RuntimeError) as error:
-        raise UserError(
-            f"{name}: {type(values).__name__} is no array: give numbers, in rows of one length"
-        ) from error
+        raise UserError(f"{name}: {type(values).__name__} is no array: give rows of one length") from error
 
 
 def _from_tensor(values: torch.Tensor, name: str) -> np.ndarray:

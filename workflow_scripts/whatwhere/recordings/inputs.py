@@ -8,7 +8,6 @@ from typing import Any
 from whatwhere.config.kinds import kind_of
 from whatwhere.recordings.archive import files_below
 from whatwhere.recordings.array_files import split_location
-from whatwhere.recordings.fetch import is_url
 from whatwhere.recordings.pictures import is_image
 from whatwhere.recordings.tables import is_table
 
@@ -16,8 +15,8 @@ from whatwhere.recordings.tables import is_table
 def input_files(definition: dict[str, Any]) -> list[str]:
     """Files that a dataset is made from; changing one remakes it.
 
-    Image files of a folder are listed one by one. Another folder, with thousands of files of trials, stands
-    for its files, see :func:`stamp`.
+    Image files of a folder are listed one by one. Another folder, with thousands of files of trials or
+    frames, stands for its files, see :func:`stamp`.
     """
     kind = kind_of(definition)
     table = kind.tables and is_table(definition["responses"])
@@ -26,7 +25,7 @@ def input_files(definition: dict[str, Any]) -> list[str]:
         for key, place in _places(definition, kind.files)
         # Other keys name columns of a table, unless there is such a file.
         if not table or key in ("images", "responses") or place.is_file()
-        for file in _tracked(place)
+        for file in ([str(place)] if key.startswith("clips.") else _tracked(place))
     ]
 
 
@@ -53,10 +52,11 @@ def _places(definition: dict[str, Any], keys: Iterable[str]) -> Iterator[tuple[s
         outer, _, inner = key.partition(".")
         value = definition.get(outer)
         if inner:
-            yield from _places(value or {}, [inner])
+            for one in value if isinstance(value, list) else [value or {}]:
+                yield from ((f"{outer}.{own}", place) for own, place in _places(one, [inner]))
         elif isinstance(value, dict):
             yield from _places(value, keys if key == "test_set" else value)
-        elif isinstance(value, str) and not is_url(value):
+        elif isinstance(value, str):
             yield key, split_location(value)[0]
 
 

@@ -25,10 +25,7 @@ _CODES = dict(zip(("-1", "0", "1", "2"), ("", *SPLITS), strict=True))
 def read_list(location: str) -> NamedArray:
     """Labels in a text file, one a line or ``FILE.csv:COLUMN``, or in a file of arrays.
 
-    Raises
-    ------
-    UserError
-        If the file is unreadable, or a text file has several columns and none is named.
+    UserError if the file is unreadable, or a text file has several columns and none is named.
     """
     path, column = split_location(location)
     if not is_table(str(path)):
@@ -107,10 +104,7 @@ def read_labels(
 def labels_of_rows(labels: np.ndarray, image_of_row: np.ndarray, label: str) -> np.ndarray:
     """Labels of the images that were shown from one per presentation; parameters as in :func:`read_labels`.
 
-    Raises
-    ------
-    UserError
-        If presentations of one image have different labels.
+    UserError if presentations of one image have different labels.
     """
     rows = np.flatnonzero(image_of_row != BLANK)
     _, first, place = np.unique(image_of_row[rows], return_index=True, return_inverse=True)
@@ -173,17 +167,14 @@ def tiers_of(labels: np.ndarray, tiers: dict[str, list[Any]], key: str) -> np.nd
 def given_splits(labels: np.ndarray | None, definition: dict[str, Any], name: str) -> np.ndarray | None:
     """Splits (image,) of the labels of ``splits_from``, None without labels.
 
+    UserError as for :func:`tiers_of` and :func:`require_splits`.
+
     Parameters
     ----------
     labels
         (image,) names, or None.
     definition, name
         Dataset that may have ``tiers``, and its key for messages.
-
-    Raises
-    ------
-    UserError
-        As for :func:`tiers_of` and :func:`require_splits`.
     """
     if labels is None:
         return None

@@ -14,11 +14,17 @@ PRESENTATION_AXES = {2: ("presentation", "neuron"), 3: ("image", "repeat", "neur
 """Axes of responses that an index assigns to images: a row each, or a row of repeats each."""
 IMAGE_AXES = {3: ("image", "y", "x"), 4: ("image", "channel", "y", "x")}
 """Axes of images by their number."""
+FRAME_AXES = {1: ("frame",), 2: ("frame", "x"), 3: ("frame", "y", "x"), 4: ("frame", "channel", "y", "x")}
+"""Axes of frames of a movie by their number: full-field light, bars, grey and color."""
+BIN_AXES = {2: ("time", "neuron"), 3: ("repeat", "time", "neuron")}
+"""Axes of responses to a movie by their number."""
 SYNONYMS = {
     "image": IMAGE_WORDS,
     "neuron": ("neuron", "neurons", "neuron_id", "unit", "units", "unit_id", "cell", "cells", "roi", "rois"),
     "repeat": ("repeat", "repeats", "repetition", "repetitions", "trial", "trials"),
     "presentation": ("presentation", "presentations", "trial", "trials"),
+    "frame": ("frame", "frames", "time"),
+    "time": ("time", "bin", "bins", "frame", "frames"),
     "channel": ("channel", "channels", "color", "colour"),
     "y": ("y", "height"),
     "x": ("x", "width"),

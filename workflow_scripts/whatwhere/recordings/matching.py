@@ -37,9 +37,7 @@ def match(
     UserError
         If a value names no image, two values name one, or two images have one name.
     """
-    values, files = (
-        [unicodedata.normalize("NFC", one.strip()) for one in names] for names in (values, files)
-    )
+    values, files = ([unicodedata.normalize("NFC", one.strip()) for one in some] for some in (values, files))
     empty = set(map(str, blanks))
     named = [value for value in dict.fromkeys(values) if value not in empty]
     folders = {value.replace("\\", "/").rpartition("/")[0] for value in named}

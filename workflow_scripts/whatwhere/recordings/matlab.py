@@ -14,9 +14,7 @@ import numpy as np
 from whatwhere.errors import UserError
 from whatwhere.recordings.hdf5 import dataset_at, dataset_names, open_hdf5, read_dataset
 
-_NO_ARRAY = (
-    "is a cell, an object or several structures, expected an array of numbers or letters or a cell of texts"
-)
+_NO_ARRAY = "is a cell, an object or several structures, expected numbers, letters or a cell of texts"
 
 
 @contextlib.contextmanager
@@ -34,6 +32,32 @@ def open_matlab(path: Path) -> Iterator[dict[str, Callable[[], np.ndarray]]]:
     with open_hdf5(path) as content:
         names = [name for name in dataset_names(content) if not name.startswith("#")]
         yield {name.replace("/", "."): partial(_read_new, content, name, f"{path}:{name}") for name in names}
+
+
+def read_cells(path: Path, name: str) -> list[np.ndarray] | None:
+    """Numbers in the cells of a cell array, or in a field of a structure array; None if it is neither.
+
+    ``name`` is that of the variable, or ``structure.field``. UserError if the cells have two axes.
+    """
+    outer, _, field = name.replace("/", ".").partition(".")
+    if h5py.is_hdf5(path):
+        with open_hdf5(path) as content:
+            stored = content.get(f"{outer}/{field}".rstrip("/"))
+            if not isinstance(stored, h5py.Dataset) or stored.dtype != h5py.ref_dtype:
+                return None
+            cells = [content[reference] for reference in stored[...].flat]
+            cells = [np.empty(0) if "MATLAB_empty" in cell.attrs else read_dataset(cell) for cell in cells]
+    else:
+        arrays = _arrays(path)
+        stored = arrays.get(f"{outer}.{field}".rstrip("."), arrays.get(outer))
+        if stored is not None and field in (stored.dtype.names or ()):
+            stored = stored[field]
+        if stored is None or stored.dtype != object:
+            return None
+        cells = [np.asarray(cell) for cell in stored.flat]
+    if max(stored.shape) != len(cells):
+        raise UserError(f"{path}:{name}: has cells of shape {stored.shape}, expected one cell per neuron")
+    return cells
 
 
 def _read_old(array: np.ndarray, label: str) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Clips of a movie with responses per time bin, in the form of :mod:`whatwhere.dataset`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,40 @@ class Timing:
     latency: int
     block: int
 
+    @property
+    def seconds_per_bin(self) -> float:
+        """Length of a time bin, s."""
+        return self.frames_per_bin / self.rate
+
+    def attributes(self) -> dict[str, float]:
+        """Attributes of a dataset, from which :meth:`of` makes the timing again."""
+        return {
+            "lags": self.lags,
+            "frames_per_second": self.rate,
+            "frames_per_bin": self.frames_per_bin,
+            "seconds_per_bin": self.seconds_per_bin,
+            "latency_frames": self.latency,
+            "block_bins": self.block,
+        }
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, Any]) -> "Timing":
+        """Timing of a dataset from its attributes."""
+        names = ("frames_per_second", "frames_per_bin", "lags", "latency_frames", "block_bins")
+        rate, *numbers = (attributes[name] for name in names)
+        return cls(float(rate), *map(int, numbers))
+
+    def windows(self, n_frames: int, label: str) -> tuple[np.ndarray, np.ndarray]:
+        """Bins of a clip that have a window, and the newest frame of each, (bin,) both.
+
+        UserError if fewer than two have; the clip is called ``label``.
+        """
+        newest = (np.arange(n_frames // self.frames_per_bin) + 1) * self.frames_per_bin - 1 - self.latency
+        bins = np.flatnonzero(newest >= self.lags - 1)
+        if len(bins) < 2:
+            raise UserError(f"{label}: {n_frames} frames hold no window of {self.lags}: set fewer 'lags'")
+        return bins, newest[bins]
+
 
 def to_contract(
     clips: Sequence[Clip], timing: Timing, attributes: dict[str, Any], shares: dict[str, Any] | None, key: str
@@ -94,19 +128,16 @@ def to_contract(
                 f"{where}: {n_frames} frames make {n_frames / per_bin:g} bins of {per_bin} frames, but there "
                 f"are responses in {n_bins} bins: cut the files so that they begin and end together"
             )
-        newest = (np.arange(n_bins) + 1) * per_bin - 1 - timing.latency
-        used = newest >= timing.lags - 1
-        if used.sum() < 2:
-            raise UserError(f"{where}: {n_frames} frames hold no window of {timing.lags}: set fewer 'lags'")
+        used, newest = timing.windows(n_frames, where)
         own = contents.setdefault(clip.frames.tobytes(), number)
         of_bin = np.arange(n_bins) // timing.block
-        last.append(first_frame + newest[used])
+        last.append(first_frame + newest)
         block.append(n_blocks + of_bin[used])
         copies.append(own * (1 << 20) + of_bin[used])
-        padded = np.full((n_repeats, int(used.sum()), clip.responses.shape[2]), np.nan, np.float32)
+        padded = np.full((n_repeats, len(used), clip.responses.shape[2]), np.nan, np.float32)
         padded[: len(clip.responses)] = clip.responses[:, used]
         responses.append(padded)
-        given.append(np.full(used.sum(), {True: "test", False: "fit", None: ""}[clip.test]))
+        given.append(np.full(len(used), {True: "test", False: "fit", None: ""}[clip.test]))
         first_frame += n_frames
         n_blocks += of_bin[-1] + 1
     newest, label = np.concatenate(last), np.concatenate(given)
@@ -126,12 +157,9 @@ def to_contract(
             ),
         },
         attrs=attributes
+        | timing.attributes()
         | {
-            "lags": timing.lags,
-            "seconds_per_frame": 1 / timing.rate,
-            "seconds_per_bin": per_bin / timing.rate,
-            "latency_seconds": timing.latency / timing.rate,
-            "validation_fraction": float((split[0] == VALIDATION).sum() / (split[0] != TEST).sum()),
+            "validation_fraction": float((split[0] == VALIDATION).sum() / max((split[0] != TEST).sum(), 1)),
             "validation_max": 0,
         },
     )

@@ -17,11 +17,14 @@ from whatwhere.recordings.array_files import NamedArray
 from whatwhere.recordings.arrays import arrange_images
 from whatwhere.recordings.hdf5 import dataset_at, label_of, open_hdf5, read_dataset
 from whatwhere.recordings.matching import names_of
+from whatwhere.recordings.movie_contract import Clip
+from whatwhere.recordings.movies import Movie, timing_of
 from whatwhere.recordings.nwb_responses import averages, count_spikes, invalid, sample_times
 from whatwhere.recordings.pictures import in_numeric_order
 from whatwhere.recordings.presentations import BLANK
 from whatwhere.recordings.recording import Recording
 from whatwhere.recordings.rows import Rows, image_index, recording_of, with_columns
+from whatwhere.recordings.spike_trains import frame_edges
 from whatwhere.recordings.tables import Table
 
 _ROLES = {
@@ -32,8 +35,10 @@ _ROLES = {
 """Types of the format by the key that names objects of them."""
 
 
-def load(definition: dict[str, Any], name: str) -> Recording:
+def load(definition: dict[str, Any], name: str) -> Recording | Movie:
     """Loads one session: images, onsets of their presentations, and responses in a window after the onsets.
+
+    With the key ``movie``, images are frames and the window is the time bin, see :func:`_load_movie`.
 
     Parameters
     ----------
@@ -52,6 +57,8 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     UserError
         If the file is unreadable or does not hold a named object.
     """
+    if "movie" in definition:
+        return _load_movie(definition, name)
     path = Path(definition["path"])
     first, last = (edge / 1000 for edge in definition["window"])
     if first >= last:
@@ -77,6 +84,54 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         ]
         rows = with_columns(Rows(values, index, index, readings, neurons), columns, definition, name)
         return recording_of(definition, name, images.values, images.names, rows)
+
+
+def _load_movie(definition: dict[str, Any], name: str) -> Movie:
+    """Loads a movie from its frames and a table with the number and the start of every frame that was shown.
+
+    A presentation of the movie shows all its frames in order; presentations are repeats. Spikes are counted,
+    and samples of a series averaged, from the start of a bin until its length, ``bin / rate``, is over.
+    """
+    path, timing = Path(definition["path"]), timing_of(definition["movie"], f"{name}.movie")
+    with open_hdf5(path) as content:
+        types = _types(content)
+        table = content[_choose(types, "presentations", definition.get("presentations"), name, path)]
+        onsets = _onsets(table)
+        place = _choose(types, "images", definition.get("images") or _linked_images(table), name, path)
+        images = _read_images(content[place], definition.get("layout"), f"{name}.layout")
+        columns = _table(table, len(onsets))
+        index, reading = _index(table, columns, definition, images, name)
+        rows = Rows(np.empty((len(index), 0)), index, index, [reading])
+        rows = with_columns(rows, columns, definition, name)
+        shown = np.flatnonzero(rows.image != BLANK)
+        shown = shown[np.argsort(onsets[shown], kind="stable")]
+        n_frames = len(images.values)
+        wrong = np.flatnonzero(rows.image[shown] != np.arange(len(shown)) % n_frames)
+        if not len(shown) or len(wrong) or len(shown) % n_frames:
+            row = shown[wrong[0]] if len(wrong) else len(onsets)
+            raise UserError(
+                f"{label_of(table)}: row {row} breaks a presentation of the {n_frames} frames of {place} in "
+                f"order: name the rows of other stimuli under {name}.leave_out or {name}.blanks"
+            )
+        starts = onsets[shown].reshape(-1, n_frames)
+        for repeat, times in enumerate(starts):
+            label = f"{label_of(table)}, presentation {repeat} of the movie"
+            frame_edges(times, n_frames, timing.rate, label)
+        bins = starts[:, :: timing.frames_per_bin].reshape(-1)
+        window = (0, timing.seconds_per_bin)
+        values, neurons, where = _responses(content, types, definition, bins, window, name)
+        values[invalid(content, bins, window)] = np.nan
+    return Movie(
+        clips=[Clip(images.values, values.reshape(len(starts), -1, values.shape[1]))],
+        timing=timing,
+        source=f"file {path}",
+        neurons=None if neurons is None else names_of(neurons),
+        reading=[
+            f"{n_frames} frames from {place}, shown {len(starts)} times",
+            *rows.reading,
+            f"responses from {where}",
+        ],
+    )
 
 
 class _Images(NamedTuple):
@@ -202,7 +257,7 @@ def _index(
     elif "image_of_presentation" not in definition:
         raise UserError(
             f"{key}: is missing: name the column of {table.label} with the image that was shown: "
-            f"{', '.join(table.header)}; films without such a column are not read"
+            f"{', '.join(table.header)}; a movie also needs the key movie"
         )
     else:
         column = definition["image_of_presentation"]

@@ -1,10 +1,17 @@
 """Pooled recordings: one dataset with all images and all neurons, without responses across recordings."""
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
-from whatwhere.dataset import check
+from whatwhere.dataset import check, is_movie
 from whatwhere.errors import UserError
+from whatwhere.recordings.movie_contract import with_gaps
+
+_TIMES = {"rate": "frames_per_second", "bin": "frames_per_bin", "latency": "latency_frames"}
+"""Attributes of movies by the keys of the configuration."""
 
 
 def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
@@ -12,7 +19,7 @@ def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
 
     Copies of an image share a split across recordings, so that no model is fitted to an image that tests in
     another recording: an image that an earlier recording holds takes the split of its copy in every fold. The
-    first recording keeps its folds.
+    first recording keeps its folds. The images of movies are windows; gaps between splits are kept.
 
     Returns
     -------
@@ -22,8 +29,8 @@ def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
     Raises
     ------
     UserError
-        If images differ in size or channels, or recordings in folds or normalization, or copies leave a
-        recording without images of a split.
+        If images differ in size or channels, or recordings in folds or normalization, or movies in time, or
+        copies leave a recording without images of a split.
     """
     key = f"datasets.{name}"
     first_name, first = next(iter(datasets.items()))
@@ -36,13 +43,19 @@ def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
     for data, (n_images, n_neurons), (image, neuron) in zip(datasets.values(), counts, ends, strict=True):
         block = responses[: data.sizes["repeat"], image - n_images : image, neuron - n_neurons : neuron]
         block[:] = data["responses"].values
-    images = np.concatenate([data["images"].values for data in datasets.values()])
+    stimuli = _stimuli(list(datasets.values()))
     of_image, of_neuron = (np.repeat([*datasets], numbers) for numbers in zip(*counts, strict=True))
     neurons = np.concatenate([data.get("neuron_id", data["neuron"]).values for data in datasets.values()])
-    split = _shared_splits([data["split"].values for data in datasets.values()], images)
+    splits = [data["split"].values for data in datasets.values()]
+    split = _shared_splits(splits, _contents(stimuli, first.attrs))
+    if is_movie(first):
+        last = stimuli["last_frame"].values
+        split = np.stack(
+            [with_gaps(fold, last, int(first.attrs["lags"]), stimuli.sizes["frame"]) for fold in split]
+        )
     pooled = xr.Dataset(
         {
-            "images": (("image", "channel", "y", "x"), images, first["images"].attrs),
+            **stimuli,
             "responses": (("repeat", "image", "neuron"), responses, {"units": "as stored"}),
             "split": (("fold", "image"), split, first["split"].attrs),
         },
@@ -70,11 +83,15 @@ def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
 
 
 def _check_alike(first: xr.Dataset, other: xr.Dataset, names: str) -> None:
+    dims = ("channel", "y", "x")
+
     def traits(data: xr.Dataset) -> dict[str, str]:
         return {
-            "image.crop and size": " x ".join(map(str, data["images"].shape[1:])) + " (channel, y, x)",
+            "image.crop and size": " x ".join(str(data.sizes[dim]) for dim in dims) + " (channel, y, x)",
             "image.normalize": data.attrs["normalize"],
             "split.folds": f"{data.sizes['fold']} folds",
+            "lags": f"{data.attrs['lags']} lags" if is_movie(data) else "still images",
+            **{key: f"{key} {data.attrs.get(name, 0):g}" for key, name in _TIMES.items()},
         }
 
     for (key, found), other_found in zip(traits(first).items(), traits(other).values(), strict=True):
@@ -82,13 +99,40 @@ def _check_alike(first: xr.Dataset, other: xr.Dataset, names: str) -> None:
             raise UserError(f"{names} differ, {found} and {other_found}: set {key} of both alike")
 
 
-def _shared_splits(splits: list[np.ndarray], images: np.ndarray) -> np.ndarray:
+def _stimuli(datasets: list[xr.Dataset]) -> xr.Dataset:
+    """Images of all recordings; or frames, newest frames and blocks, counted through all recordings."""
+    if not is_movie(datasets[0]):
+        return xr.concat([data[["images"]] for data in datasets], "image")
+    n_frames, n_blocks = (
+        [int(count) for count in counts]
+        for counts in zip(*((data.sizes["frame"], data["block"].max() + 1) for data in datasets), strict=True)
+    )
+    found = {"frames": xr.concat([data["frames"] for data in datasets], "frame")}
+    for name, sizes in (("last_frame", n_frames), ("block", n_blocks)):
+        starts = np.cumsum([0, *sizes[:-1]])
+        values = [data[name].values + start for data, start in zip(datasets, starts, strict=True)]
+        found[name] = xr.DataArray(np.concatenate(values).astype(np.int32), dims="image")
+    return xr.Dataset(found)
+
+
+def _contents(stimuli: xr.Dataset, attributes: dict[str, Any]) -> Iterator[bytes]:
+    """Content of every image, or of the window of every bin: equal for copies."""
+    if "images" in stimuli:
+        yield from (image.tobytes() for image in stimuli["images"].values)
+        return
+    numbers: dict[bytes, int] = {}
+    frame = np.array([numbers.setdefault(one.tobytes(), len(numbers)) for one in stimuli["frames"].values])
+    for last in stimuli["last_frame"].values:
+        yield frame[last + 1 - int(attributes["lags"]) : last + 1].tobytes()
+
+
+def _shared_splits(splits: list[np.ndarray], contents: Iterable[bytes]) -> np.ndarray:
     """Splits (fold, image) in which images that an earlier recording holds take the split of their copies."""
     shared = np.concatenate(splits, axis=1)
     recording = np.repeat(np.arange(len(splits)), [split.shape[1] for split in splits])
     first_seen: dict[bytes, int] = {}
-    for index, image in enumerate(images):
-        earlier = first_seen.setdefault(image.tobytes(), index)
+    for index, content in enumerate(contents):
+        earlier = first_seen.setdefault(content, index)
         if recording[earlier] != recording[index]:
             shared[:, index] = shared[:, earlier]
     return shared

@@ -1,7 +1,5 @@
 """A recording as every loader returns it."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 from dataclasses import dataclass, field

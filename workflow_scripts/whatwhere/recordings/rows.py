@@ -66,6 +66,9 @@ def image_index(
 ) -> tuple[np.ndarray, str]:
     """Index of the image of every presentation, (row,), :data:`BLANK` for none, and a phrase on it.
 
+    UserError as for :func:`whatwhere.recordings.matching.match` and
+    :func:`whatwhere.recordings.presentations.index_numbers`.
+
     Parameters
     ----------
     values
@@ -76,12 +79,6 @@ def image_index(
         Dataset with ``index_base`` and ``blanks``, and its key.
     label
         What to call the values in messages.
-
-    Raises
-    ------
-    UserError
-        As for :func:`whatwhere.recordings.matching.match` and
-        :func:`whatwhere.recordings.presentations.index_numbers`.
     """
     if values.dtype.kind in "OU":
         blanks = definition.get("blanks", [])

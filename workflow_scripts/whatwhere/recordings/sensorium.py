@@ -1,4 +1,4 @@
-"""The file tree of Lurz et al. 2020 and the Sensorium 2022 challenge (``lurz2020``, ``sensorium``)."""
+"""The file tree of Lurz et al. 2020 and of the Sensorium challenges (``lurz2020``, ``sensorium``)."""
 
 import logging
 from collections.abc import Iterator
@@ -13,6 +13,8 @@ from whatwhere.errors import UserError
 from whatwhere.recordings.archive import Tree, open_tree
 from whatwhere.recordings.array_files import numeric, parse_npy
 from whatwhere.recordings.labels import LEFT_OUT, as_labels, labels_of_rows, tiers_of
+from whatwhere.recordings.movie_contract import Clip
+from whatwhere.recordings.movies import Movie, timing_of
 from whatwhere.recordings.presentations import BLANK, Presentations, by_image
 from whatwhere.recordings.recording import Recording
 
@@ -32,8 +34,10 @@ CITATIONS = {
 """Papers to cite by kind; empty for a kind of any owner."""
 
 
-def load(definition: dict[str, Any], name: str) -> Recording:
+def load(definition: dict[str, Any], name: str) -> Recording | Movie:
     """Loads one session; presentations of one image become its repeats.
+
+    With the key ``movie``, trials show videos, see :func:`_load_videos`.
 
     Parameters
     ----------
@@ -52,6 +56,8 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     UserError
         If a file is missing or damaged, or the files contradict each other.
     """
+    if "movie" in definition:
+        return _load_videos(definition, name)
     folders = definition.get("covariates", [])
     with open_tree(definition["path"]) as tree:
         root = _root(tree)
@@ -72,7 +78,7 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         }
         images = _read_images(tree, files["images"], index)
         trials, *values = (
-            np.stack([*_read(tree, files[one], ("value",))]) for one in ("responses", *folders)
+            np.stack([*_read(tree, files[one], ("value",), 1)]) for one in ("responses", *folders)
         )
         neurons = _neurons(tree, root, trials.shape[1])
         there = {file.removeprefix(start).split("/")[0] for file in tree.names if file.startswith(start)}
@@ -96,6 +102,54 @@ def load(definition: dict[str, Any], name: str) -> Recording:
             *([f"not read: {unused}"] if unused else []),
         ],
     )
+
+
+def _load_videos(definition: dict[str, Any], name: str) -> Movie:
+    """Loads a session of videos: every trial is a clip, and trials of one video are repeats.
+
+    ``data/videos/N.npy`` (y, x, time) and ``data/responses/N.npy`` (neuron, time) of a trial have one length
+    in time and end where all responses are NaN. A video that tests in one trial tests in all; the others
+    train and validate as ``split`` says. Responses are averaged within bins.
+    """
+    timing = timing_of(definition["movie"], f"{name}.movie")
+    repeats: dict[bytes, tuple[np.ndarray, list[np.ndarray], list[bool]]] = {}
+    with open_tree(definition["path"]) as tree:
+        root = _root(tree)
+        tiers, label = _per_trial(tree, root + _TIERS, None), tree.label(root + _TIERS)
+        split = _splits(tiers, definition.get("tiers", {}), f"{name}.tiers", label)
+        kept = np.flatnonzero(split != LEFT_OUT)
+        folders = {folder: f"{root}data/{folder}/" for folder in ("videos", "responses")}
+        files = {folder: _trial_files(tree, place, kept, len(tiers)) for folder, place in folders.items()}
+        videos = _read(tree, files["videos"], ("y", "x", "time"), 2)
+        trials = _read(tree, files["responses"], ("neuron", "time"), 1)
+        for trial, file, video, responses in zip(kept, files["videos"], videos, trials, strict=True):
+            n_frames = _length(video, responses, tree.label(file))
+            frames = np.ascontiguousarray(np.moveaxis(video[..., :n_frames], -1, 0)[:, None])
+            whole = n_frames - n_frames % timing.frames_per_bin
+            in_bins = responses.T[:whole].reshape(-1, timing.frames_per_bin, len(responses))
+            _, same, tests = repeats.setdefault(frames.tobytes(), (frames, [], []))
+            same.append(in_bins.mean(1, dtype=np.float32))
+            tests.append(split[trial] == "test")
+        neurons = _neurons(tree, root, len(responses))
+    return Movie(
+        clips=[Clip(frames, np.stack(same), any(tests) or None) for frames, same, tests in repeats.values()],
+        timing=timing,
+        source=f"files {definition['path']}",
+        neurons=None if neurons is None else neurons.tolist(),
+        reading=[f"{len(responses)} neurons, {len(kept)} trials of {len(repeats)} videos"],
+    )
+
+
+def _length(video: np.ndarray, responses: np.ndarray, label: str) -> int:
+    """Frames of a trial before the end, from where on all responses are NaN; UserError for another video."""
+    known = ~np.isnan(video).all((0, 1)), ~np.isnan(responses).all(0)
+    shown, answered = (int(np.flatnonzero(np.append(True, there))[-1]) for there in known)
+    if video.shape[2] != responses.shape[1] or shown not in (answered, video.shape[2]):
+        raise UserError(
+            f"{label}: has {video.shape[2]} frames that end after {shown}, but the responses are to "
+            f"{responses.shape[1]} and end after {answered}: repair one"
+        )
+    return answered
 
 
 def _root(tree: Tree) -> str:
@@ -126,9 +180,7 @@ def _images_of_trials(tree: Tree, root: str, n_trials: int) -> np.ndarray:
             columns = [_per_trial(tree, name, n_trials) for name in names if name in tree.names]
             return np.array(["\0".join(row) for row in zip(*columns, strict=True)])
     if any(file.startswith(f"{root}data/videos/") for file in tree.names):
-        raise UserError(
-            f"{tree.path}: is a session of videos, which no model takes: give a session of images"
-        )
+        raise UserError(f"{tree.path}: is a session of videos: set movie, with rate, lags, block and skip")
     expected = " or ".join(f"{stem}_id.npy" for stem in _IDS)
     raise UserError(f"{tree.path}: holds no {root}meta/trials/{expected}: repeats cannot be found")
 
@@ -161,7 +213,7 @@ def _read_images(tree: Tree, files: list[str], image_of_file: np.ndarray) -> np.
     """Images (image, channel, y, x); UserError if trials of one image differ."""
     stimuli: list[np.ndarray] = []
     for file, number, image in zip(
-        files, image_of_file, _read(tree, files, ("channel", "y", "x")), strict=True
+        files, image_of_file, _read(tree, files, ("channel", "y", "x"), 3), strict=True
     ):
         if number == len(stimuli):
             stimuli.append(image)
@@ -173,16 +225,16 @@ def _read_images(tree: Tree, files: list[str], image_of_file: np.ndarray) -> np.
     return np.stack(stimuli)
 
 
-def _read(tree: Tree, files: list[str], axes: tuple[str, ...]) -> Iterator[np.ndarray]:
-    """Yields the numbers of every trial, all of one shape."""
+def _read(tree: Tree, files: list[str], axes: tuple[str, ...], n_alike: int) -> Iterator[np.ndarray]:
+    """Yields the numbers of every trial, all of one length along the first ``n_alike`` axes."""
     shape = None
     for file in files:
         label = tree.label(file)
         array = numeric(parse_npy(tree.read(file), label), label)
-        if array.ndim != len(axes) or 0 in array.shape or shape not in (None, array.shape):
+        if array.ndim != len(axes) or 0 in array.shape or shape not in (None, array.shape[:n_alike]):
             before = "" if shape is None else f" and {shape} as the trials before"
             raise UserError(f"{label}: has shape {array.shape}, expected ({', '.join(axes)}){before}")
-        shape = array.shape
+        shape = array.shape[:n_alike]
         yield array
 
 

@@ -113,12 +113,7 @@ def refuse_long(table: Table, neurons: Sequence[str], others: Container[str]) ->
 def read_table(path: Path) -> Table:
     """Reads a table with one header line, separated by commas, semicolons or tabs.
 
-    Empty lines at the end are left out, and empty columns without a name.
-
-    Raises
-    ------
-    UserError
-        If it is no such table.
+    Empty lines at the end are left out, and empty columns without a name. UserError if it is no such table.
     """
     try:
         with open(path, encoding="utf-8-sig") as stream:

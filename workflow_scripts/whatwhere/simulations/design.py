@@ -1,6 +1,6 @@
 """Images, splits and seed that all kinds of simulations share."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 import numpy as np
@@ -34,8 +34,8 @@ class Design:
     n_images: int
     n_test: int
     validation_fraction: float
-    validation_max: int
-    seed: int
+    validation_max: int = 0
+    seed: int = field(kw_only=True)
     repetitions: int = 1
 
     @classmethod
@@ -64,13 +64,7 @@ class Design:
         return stream(self.seed, Purpose.SIMULATION).spawn(number)
 
     def dataset(
-        self,
-        arrays: dict[str, np.ndarray],
-        units: str,
-        *,
-        source: str,
-        normalize: str,
-        noise_free_test: int,
+        self, arrays: dict[str, np.ndarray], units: str, *, source: str, normalize: str, noise_free_test: int
     ) -> xr.Dataset:
         """Dataset that fulfils the contract of :mod:`whatwhere.dataset`.
 
@@ -93,7 +87,7 @@ class Design:
         variables = {
             name: (dims, arrays[name].astype(dtype, copy=False), attributes.get(name, {}))
             for name, (dims, dtype) in VARIABLES.items()
-            if name in arrays
+            if name in arrays and isinstance(dtype, str)
         }
         described = {
             "name": self.name,

@@ -1,4 +1,4 @@
-"""The ``v1`` feature space: a fixed feature bank of two stages that needs no download.
+"""A fixed bank of nonlinear feature maps in two stages.
 
 Stage 1 filters the image with oriented, even and odd, and with blob-like filters in luminance and opponent
 colors, rectifies both signs apart, and pools. Stage 2 adds and subtracts a few pooled maps at small
@@ -64,9 +64,6 @@ class V1Bank:
     correlations
         (type, type) correlations of maps over ``images`` and locations.
     """
-
-    receptive_field = 13
-    """Filter, pooling and offsets span 5 px each, as three layers of 5 x 5 px do."""
 
     def __init__(self, n_types: int, images: np.ndarray, seed: np.random.SeedSequence) -> None:
         self._first = torch.from_numpy(_first_stage(images.shape[1]))

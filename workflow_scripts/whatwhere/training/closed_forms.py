@@ -39,10 +39,8 @@ def fit_seed(
     statistics = {f"feature_bank.{key}": value for key, value in bank_state.items()}
 
     def fitted(data: FitData) -> list[dict[str, Tensor]]:
-        states = [state | statistics for state in fit(spec, data)]
-        return (
-            with_curves(spec, states, data, feature_bank) if spec.definition.get("output_curve") else states
-        )
+        found = [state | statistics for state in fit(spec, data)]
+        return with_curves(spec, found, data, feature_bank) if spec.definition.get("output_curve") else found
 
     parameters = fitted(data)
     predictions = validation_predictions(spec, parameters, data, feature_bank)

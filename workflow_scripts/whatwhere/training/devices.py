@@ -23,10 +23,7 @@ DEVICES = ("auto", "cpu", "cuda")
 def choose_device(name: str) -> torch.device:
     """Device of a config value: ``auto`` takes a GPU if there is one.
 
-    Raises
-    ------
-    UserError
-        If the name is none of :data:`DEVICES`, or is ``cuda`` without a visible GPU.
+    UserError if the name is none of :data:`DEVICES`, or is ``cuda`` without a visible GPU.
     """
     if name not in DEVICES:
         raise UserError(f"device: {name!r} is none of {', '.join(DEVICES)}")
@@ -43,9 +40,7 @@ def warn_of_imitation(precision: str, device: torch.device) -> None:
         return
     able = torch.cpu.get_capabilities()
     if able["architecture"] == "x86_64" and not (able["avx512_bf16"] or able["amx_bf16"]):
-        logger.warning(
-            "this processor only imitates bfloat16, many times slower than float32: set precision: float32"
-        )
+        logger.warning("this processor imitates bfloat16, much slower than float32: set precision: float32")
 
 
 @functools.cache

@@ -1,7 +1,5 @@
 """Fits of one condition as they are stored, for selection by validation and for prediction."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,12 +83,12 @@ class ModelFits:
     validation: xr.Dataset
 
     @classmethod
-    def of(cls, name: str, definition: dict[str, Any], candidates: list[Candidates]) -> ModelFits:
+    def of(cls, name: str, definition: dict[str, Any], candidates: list[Candidates]) -> "ModelFits":
         """Fits of a model with a definition, one element of ``candidates`` per seed."""
         return cls(name, to_tensors(definition, candidates), to_validation(definition, candidates))
 
     @classmethod
-    def read(cls, name: str, files: Sequence[str | Path]) -> ModelFits:
+    def read(cls, name: str, files: Sequence[str | Path]) -> "ModelFits":
         """Reads ``fits.pt`` and ``validation.nc``."""
         with read_netcdf(files[1]) as validation:
             return cls(name, read_tensors(files[0]), validation.load())

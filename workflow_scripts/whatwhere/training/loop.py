@@ -16,8 +16,6 @@ At the end, or after ``max_steps``, every fit gets back its weights with the low
 training and validation images together have no such loss: they end at a given step, with the weights of then.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -127,7 +125,7 @@ class Training:
         for run, loss in zip(self.runs, losses.mean(1).tolist(), strict=True):
             run.stopping.best = loss
 
-    def run(self, after_step: Callable[[Training], None]) -> list[Fit]:
+    def run(self, after_step: "Callable[[Training], None]") -> list[Fit]:
         """Trains to the end and restores the weights with the lowest validation loss.
 
         Parameters

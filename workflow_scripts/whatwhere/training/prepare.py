@@ -27,12 +27,8 @@ def prepared(
     """Data that a model is fitted to: scaled responses, and standardized maps of its feature bank as images.
 
     The feature bank is computed here, once for all settings of a seed. Below a transferred core it keeps the
-    statistics with which the core was fitted.
-
-    Raises
-    ------
-    UserError
-        If the loss cannot fit the responses, or the core does not fit the model.
+    statistics with which the core was fitted. UserError if the loss cannot fit the responses, or the core
+    does not fit the model.
     """
     responses = np.concatenate([data.train_responses, data.validation_responses])
     spec.check_responses(responses, data.subset.neurons)
@@ -119,10 +115,7 @@ def with_curves(
 
 
 def validation_predictions(
-    spec: ModelSpec,
-    parameters: list[dict[str, Tensor]],
-    data: FitData,
-    feature_bank: FixedFeatures | None,
+    spec: ModelSpec, parameters: list[dict[str, Tensor]], data: FitData, feature_bank: FixedFeatures | None
 ) -> list[Tensor]:
     """Predicted responses to the validation images of fits with complete states, (image, neuron) each."""
     images = as_tensor(data.validation_images)

@@ -140,11 +140,7 @@ class Batches:
 
     def state_dict(self) -> dict[str, Any]:
         """Order, position and random state, for a checkpoint."""
-        return {
-            "order": self.order,
-            "position": self.position,
-            "generator": self.generator.get_state(),
-        }
+        return {"order": self.order, "position": self.position, "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues from :meth:`state_dict`."""

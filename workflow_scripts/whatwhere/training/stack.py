@@ -10,6 +10,7 @@ from whatwhere.models.base import EVALUATION_CHUNK, Model
 from whatwhere.sessions import Session
 from whatwhere.training.blocks import Terms
 from whatwhere.training.losses import WHOLE, Objective
+from whatwhere.windows import Windows
 
 
 class _Objective(nn.Module):
@@ -109,12 +110,12 @@ class Stack:
 
         return torch.vmap(one, randomness="same")(self._tensors, self._strengths)
 
-    def losses(self, images: Tensor, responses: Tensor, terms: Terms = WHOLE) -> Tensor:
+    def losses(self, images: Tensor | Windows, responses: Tensor, terms: Terms = WHOLE) -> Tensor:
         """Losses without penalties in evaluation mode, (fit, neuron)."""
         predictions = self.predict(images, terms.session)
         return torch.stack([self.objectives[0].loss(one, responses, terms.missing) for one in predictions])
 
-    def predict(self, images: Tensor, session: Session | None = None) -> Tensor:
+    def predict(self, images: Tensor | Windows, session: Session | None = None) -> Tensor:
         """Predicted responses in evaluation mode, (image, channel, y, x) to (fit, image, neuron)."""
         for encoder in self.encoders:
             encoder.eval()

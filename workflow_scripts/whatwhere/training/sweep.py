@@ -87,8 +87,12 @@ def _start(
 
 def _blocks(spec: ModelSpec, data: FitData, device: torch.device) -> list[Block]:
     """Data of every recording on the device."""
-    arrays = (data.train_images, data.train_responses, data.validation_images, data.validation_responses)
-    tensors = Tensors(*(as_tensor(array).to(device) for array in arrays))
+    tensors = Tensors(
+        train_images=as_tensor(data.train_images).to(device),
+        train_responses=torch.from_numpy(data.train_responses).to(device),
+        validation_images=as_tensor(data.validation_images).to(device),
+        validation_responses=torch.from_numpy(data.validation_responses).to(device),
+    )
     return blocks_of(data, tensors, spec.trained[0].reduction)
 
 

@@ -1,7 +1,5 @@
 """Cores transferred to other neurons, from the files of a fitted network."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,16 +40,12 @@ class TransferredCore:
     normalize: str
 
     @classmethod
-    def of(cls, fits: dict[str, Any], validation: xr.Dataset, seed: int, name: str) -> TransferredCore:
+    def of(cls, fits: dict[str, Any], validation: xr.Dataset, seed: int, name: str) -> "TransferredCore":
         """The core of the fit of one seed with the lowest mean validation loss.
 
         ``fits`` and ``validation`` are the content of ``fits.pt`` and ``validation.nc`` of the network, which
-        messages call ``name``.
-
-        Raises
-        ------
-        UserError
-            If the model is no network, or was fitted by an earlier version or without this seed.
+        messages call ``name``. UserError if the model is no network, or was fitted by an earlier version or
+        without this seed.
         """
         _refuse_without_core(fits["definition"], name)
         if seed not in fits["seeds"]:
@@ -62,7 +56,7 @@ class TransferredCore:
         return cls.of_setting(fits, seed, best, name)
 
     @classmethod
-    def of_setting(cls, fits: dict[str, Any], seed: int, setting: int, name: str) -> TransferredCore:
+    def of_setting(cls, fits: dict[str, Any], seed: int, setting: int, name: str) -> "TransferredCore":
         """The core of the fit of one seed and setting; parameters and errors as for :meth:`of`."""
         definition, stored = fits["definition"], fits["seeds"][seed]
         _refuse_without_core(definition, name)
@@ -90,17 +84,14 @@ class TransferredCore:
     def check(self, standardize: Standardizer, definition: dict[str, Any]) -> None:
         """Refuses images or a network for which the core was not fitted.
 
-        Raises
-        ------
-        UserError
-            If the images have another shape or are standardized otherwise, or the network has other layers or
-            another feature bank; the line names the key.
+        UserError if the images have another shape or are standardized otherwise, or the network has other
+        layers or another feature bank; the line names the key.
         """
         if standardize.image_shape != self.image_shape:
             theirs, ours = (" x ".join(map(str, one)) for one in (self.image_shape, standardize.image_shape))
             raise UserError(
                 f"core_from: the core was fitted to images of {theirs} (channel, y, x), these are {ours}: "
-                "set the same color and size"
+                "set the same color, size and lags"
             )
         if standardize.normalize != self.normalize:
             raise UserError(
@@ -125,10 +116,7 @@ def _refuse_without_core(definition: dict[str, Any], name: str) -> None:
 def transferred_cores(files: list[str], seeds: list[int]) -> dict[int, TransferredCore]:
     """The core for every seed from ``fits.pt`` and ``validation.nc`` of a network; none without files.
 
-    Raises
-    ------
-    UserError
-        As :meth:`TransferredCore.of`; and if seeds selected cores of different layouts.
+    UserError as :meth:`TransferredCore.of`; and if seeds selected cores of different layouts.
     """
     if not files:
         return {}

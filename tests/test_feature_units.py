@@ -2,14 +2,11 @@ import numpy as np
 import pytest
 import torch
 from simulated import simulated
-from torch import nn
 
 from whatwhere.dataset import check
-from whatwhere.errors import UserError
 from whatwhere.simulations.dead_leaves import dead_leaves
-from whatwhere.simulations.feature_units import MARGIN, centers, unit_responses, window
+from whatwhere.simulations.feature_units import unit_responses
 from whatwhere.simulations.v1_bank import SQUARED_CV, V1Bank, spatial_filters
-from whatwhere.simulations.vgg19 import LAYERS, RECEPTIVE_FIELDS, VGG19
 from whatwhere.standardize import Standardizer
 
 IDENTITY = Standardizer(np.zeros((3, 1, 1), np.float32), np.ones((3, 1, 1), np.float32))
@@ -25,92 +22,6 @@ def leaves():
 @pytest.fixture(scope="module")
 def bank(leaves):
     return V1Bank(5, leaves, np.random.SeedSequence(2))
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """Random weights under the names and shapes of torchvision's checkpoint."""
-    generator = torch.Generator().manual_seed(0)
-    state = {}
-    shapes = {0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128)}
-    for index, (out, into) in shapes.items():
-        scale = (2 / (9 * into)) ** 0.5
-        state[f"features.{index}.weight"] = torch.randn(out, into, 3, 3, generator=generator) * scale
-        state[f"features.{index}.bias"] = torch.randn(out, generator=generator) * 0.1
-    path = tmp_path_factory.mktemp("weights") / "vgg19.pth"
-    torch.save(state | {"features.10.weight": torch.zeros(256, 128, 3, 3)}, path)
-    return path
-
-
-def plain_vgg(checkpoint, layer):
-    """The original layers at their original strides, without padding."""
-    modules = []
-    state = torch.load(checkpoint, weights_only=True)
-    for name, index in LAYERS.items():
-        kernel = state[f"features.{index}.weight"]
-        convolution = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3)
-        convolution.load_state_dict({"weight": kernel, "bias": state[f"features.{index}.bias"]})
-        if name == "conv2_1":
-            modules.append(nn.MaxPool2d(2, 2))
-        modules += [convolution, nn.ReLU()]
-        if name == layer:
-            break
-    return nn.Sequential(*modules)
-
-
-@pytest.mark.parametrize("layer", LAYERS)
-def test_vgg19_at_stride_one_is_the_original_on_shifted_crops(checkpoint, layer, leaves):
-    space = VGG19(checkpoint, layer, 20, leaves[:8, :, :16, :16], np.random.SeedSequence(0))
-    images = torch.from_numpy(leaves[:3, :, :19, :20])
-    size = RECEPTIVE_FIELDS[layer]
-    plain = plain_vgg(checkpoint, layer)
-    with torch.no_grad():
-        maps = space(images)
-        assert maps.shape == (3, 20, 19 - size + 1, 20 - size + 1)
-        for y, x in [(0, 0), (1, 0), (0, 1), (3, 5), (5, 6)]:
-            unit = plain(images[:, :, y : y + size, x : x + size])
-            assert unit.shape[2:] == (1, 1)
-            torch.testing.assert_close(maps[:, :, y, x], unit[:, space._selected, 0, 0], atol=1e-5, rtol=1e-4)
-    assert (maps > 0).any()
-
-
-def test_types_of_vgg19_are_nested_and_respond(checkpoint, leaves):
-    few, many = (VGG19(checkpoint, "conv1_2", n, leaves[:8], np.random.SeedSequence(4)) for n in (4, 16))
-    np.testing.assert_array_equal(few._selected, many._selected[:4])
-    with torch.no_grad():
-        assert (many(torch.from_numpy(leaves[:8])).amax((0, 2, 3)) > 0).all()
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ({"features.0.weight": torch.zeros(64, 3, 3, 3)}, "'features.0.bias': use torchvision's"),
-        ([torch.zeros(2)], "use torchvision's"),
-        (None, "use torchvision's"),
-    ],
-)
-def test_other_files_are_refused(content, expected, tmp_path, leaves):
-    path = tmp_path / "other.pth"
-    if content is None:
-        path.write_bytes(b"no checkpoint")
-    else:
-        torch.save(content, path)
-    with pytest.raises(UserError, match=expected):
-        VGG19(path, "conv1_1", 1, leaves[:2], np.random.SeedSequence(0))
-
-
-@pytest.mark.parametrize("receptive_field", [3, 5, 10, 13, 14])
-def test_every_receptive_field_has_the_same_grid_and_center(receptive_field):
-    images = torch.arange(44 * 44, dtype=torch.float32).reshape(1, 1, 44, 44)
-    seen = window(images, receptive_field)
-    assert seen.shape[-1] - receptive_field + 1 == 44 - 2 * MARGIN == 32
-    middle = seen[0, 0, (receptive_field - 1) // 2, (receptive_field - 1) // 2]
-    assert middle == images[0, 0, 6, 6]
-    # Only an even receptive field of 14 px reaches beyond the image, by one pixel of zeros.
-    assert (seen[0, 0, -1] == 0).all() == (receptive_field == 14)
-    # The middle of an even receptive field lies between pixels.
-    between = 0 if receptive_field % 2 else 0.5
-    np.testing.assert_array_equal(centers(np.array([[0, 3]]), receptive_field), [[6 + between, 9 + between]])
 
 
 @pytest.mark.slow
@@ -196,14 +107,7 @@ def test_locations_of_a_type_differ_and_are_nested():
     np.testing.assert_array_equal(fewer["location"][6:], location[64:70])
 
 
-def test_the_feature_space_of_a_checkpoint_gives_the_neurons(checkpoint):
-    definition = {"name": "vgg19", "layer": "conv2_2", "weights": str(checkpoint)}
-    data = simulated("features", feature_space=definition, n_images=40)
-    check(data, "features")
-    assert (data["location"].values % 1 == 0.5).all()
-
-
-def test_grey_images_have_a_feature_space_too():
+def test_grey_images_have_feature_maps_too():
     data = simulated("features", color="grey", n_images=40)
     assert data["images"].shape == (70, 1, 20, 20)
     check(data, "features")

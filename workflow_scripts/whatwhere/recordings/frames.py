@@ -1,0 +1,123 @@
+"""Frames of a clip: an array, a folder of numbered pictures, a file of several pages, or a video."""
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from whatwhere.errors import UserError
+from whatwhere.recordings.archive import open_tree
+from whatwhere.recordings.array_files import as_list, read_array
+from whatwhere.recordings.images import list_pictures
+from whatwhere.recordings.layouts import FRAME_AXES, arrange, stated_axes
+from whatwhere.recordings.pictures import decode_image, decode_pages, in_numeric_order, is_image
+from whatwhere.recordings.preprocess import preprocess
+
+_CHUNK = 1024
+"""Frames that are prepared at once."""
+
+
+def read_frames(
+    location: str, layout: Sequence[str] | None, background: float | None, key: str
+) -> np.ndarray:
+    """Frames of a file or folder as stored, (frame, channel, y, x).
+
+    Parameters
+    ----------
+    location
+        File of an array; folder or zip file of pictures whose names count without gaps; TIFF file of several
+        pages; or video (.mp4, .avi), which is decoded to RGB.
+    layout
+        Words for the axes of an array, or None where the file names its axes or every frame is one number.
+    background
+        Value of the pixels behind transparent pixels; None refuses transparency.
+    key
+        Key of the layout, for messages.
+
+    Raises
+    ------
+    UserError
+        If the file is unreadable, its axes are not stated, or pictures are missing.
+    """
+    path, suffix = Path(location), Path(location).suffix.lower()
+    readers = {".mp4": _decode_video, ".avi": _decode_video}
+    if path.is_dir() or suffix == ".zip" or is_image(location):
+        readers[suffix] = partial(_decode_pictures, background=background)
+    if suffix in readers and layout is not None:
+        raise UserError(f"{key}: is for arrays, and {location} is none: remove it")
+    return readers[suffix](path) if suffix in readers else _arrange_frames(location, layout, key)
+
+
+def _arrange_frames(location: str, layout: Sequence[str] | None, key: str) -> np.ndarray:
+    stored = read_array(location)
+    if stored.values.ndim == 2 and 1 in stored.values.shape and (layout is None or len(layout) == 1):
+        stored = stored._replace(values=as_list(stored.values, location, "one number per frame"), axes=None)
+    axes = stated_axes(stored, layout, FRAME_AXES, key, location)
+    if axes is None and stored.values.ndim > 1:
+        words = ", ".join(FRAME_AXES[stored.values.ndim])
+        raise UserError(
+            f"{location}: its axes {stored.values.shape} are not stated: set {key} to the words {words} in "
+            "the order of its axes"
+        )
+    axes, wanted = axes or FRAME_AXES[1], ("frame", "channel", "y", "x")
+    frames = arrange(stored.values, axes, [word for word in wanted if word in axes])
+    return np.expand_dims(frames, tuple(place for place, word in enumerate(wanted) if word not in axes))
+
+
+def _decode_pictures(path: Path, background: float | None) -> np.ndarray:
+    """Pages of a file, or pictures whose names differ in one number that counts without gaps."""
+    if path.is_file() and is_image(path.name):
+        pictures = decode_pages(path.read_bytes(), str(path), background)
+    else:
+        files = in_numeric_order(list_pictures(str(path)))
+        stems = [file.rpartition(".")[0] for file in files]
+        start = stems[0].rstrip("0123456789")
+        first = int(stems[0].removeprefix(start) or 0)
+        for number, file in enumerate(files, first):
+            if not re.fullmatch(rf"{re.escape(start)}0*{number}", stems[number - first]):
+                raise UserError(
+                    f"{path}: {file} is not frame {number}: frames must be numbered without gaps, such as "
+                    "frame0001, frame0002: add or rename pictures"
+                )
+        with open_tree(path) as tree:
+            pictures = [decode_image(tree.read(file), tree.label(file), background) for file in files]
+    for number, picture in enumerate(pictures):
+        if (picture.shape, picture.dtype) != (pictures[0].shape, pictures[0].dtype):
+            raise UserError(
+                f"{path}: frame {number} has {picture.dtype} pixels of shape {picture.shape}, the first "
+                f"{pictures[0].dtype} of {pictures[0].shape} (channel, y, x): save all frames alike"
+            )
+    return np.stack(pictures)
+
+
+def _decode_video(path: Path) -> np.ndarray:
+    try:
+        import av
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{path}: videos are read by PyAV: pip install av, or give an array of frames"
+        ) from error
+    try:
+        with av.open(str(path)) as video:
+            frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    except (OSError, ValueError, IndexError) as error:  # errors of FFmpeg are among these types
+        raise UserError(f"{path}: is no readable video: {error}") from error
+    if not frames:
+        raise UserError(f"{path}: holds no frame")
+    return np.moveaxis(np.stack(frames), -1, 1)
+
+
+def prepare_frames(frames: np.ndarray, config: dict[str, Any], key: str) -> np.ndarray:
+    """Frames in color, crop and size of the ``image`` keys, (frame, channel, y, x) in C order.
+
+    ``config`` and ``key`` are those of :func:`whatwhere.recordings.preprocess.preprocess`. Bytes and truth
+    values that are only cropped are uint8, all others float32.
+    """
+    kept = frames.dtype in (np.uint8, bool) and config["size"] is None
+    kept = kept and (config["color"] != "grey" or frames.shape[1] == 1)
+    pieces = (frames[start : start + _CHUNK] for start in range(0, len(frames), _CHUNK))
+    dtype = np.uint8 if kept else np.float32
+    return np.concatenate([preprocess(piece, config, key).astype(dtype) for piece in pieces])

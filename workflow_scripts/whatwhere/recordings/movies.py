@@ -1,0 +1,215 @@
+"""Movies in files: clips of frames with responses per bin or spike times (kind ``movie``)."""
+
+import logging
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from whatwhere.errors import UserError, some_of
+from whatwhere.recordings.array_files import as_list, read_array
+from whatwhere.recordings.frames import prepare_frames, read_frames
+from whatwhere.recordings.layouts import BIN_AXES, arrange, likely_axes, stated_axes
+from whatwhere.recordings.matching import names_of
+from whatwhere.recordings.movie_contract import Clip, Timing, to_contract
+from whatwhere.recordings.preprocess import PREPARATION, preparation
+from whatwhere.recordings.recording import clip_rounding, to_float32
+from whatwhere.recordings.spike_trains import count, frame_edges, read_trains
+
+logger = logging.getLogger(__name__)
+
+_TOLERANCE = 0.01
+"""Largest relative distance of a duration from a whole number of frames or bins."""
+
+
+@dataclass(frozen=True)
+class Movie:
+    """A movie as every loader of movies returns it.
+
+    Attributes
+    ----------
+    clips, timing
+        Frames as stored, with responses, and their time.
+    source
+        Where the data were taken from.
+    neurons
+        (neuron,) names that the owner gives, or None.
+    reading
+        What was taken for what, a phrase each.
+    """
+
+    clips: list[Clip]
+    timing: Timing
+    source: str
+    neurons: list[str] | None = None
+    reading: list[str] = field(default_factory=list)
+
+
+def timing_of(definition: dict[str, Any], key: str) -> Timing:
+    """Time of a movie from ``rate``, ``lags``, ``bin``, ``latency`` and ``block`` of a definition.
+
+    UserError if ``lags`` in ms or ``block`` is no whole number of frames or bins, or a block is no longer
+    than a window. ``key`` is that of the definition.
+    """
+    rate, per_bin, lags = definition["rate"], definition.get("bin", 1), definition["lags"]
+    if isinstance(lags, str):
+        lags = _whole(float(lags.removesuffix("ms")) / 1000 * rate, f"{key}.lags: {lags}", "frames", rate)
+    block = _whole(
+        definition["block"] * rate / per_bin, f"{key}.block: {definition['block']} s", "bins", rate
+    )
+    if block * per_bin <= lags:
+        raise UserError(
+            f"{key}.block: {definition['block']} s are {block * per_bin} frames, no more than the {lags} of "
+            "a window, so that gaps between splits would take every bin: set a longer block"
+        )
+    return Timing(rate, per_bin, lags, definition.get("latency", 0), block)
+
+
+def _whole(number: float, what: str, unit: str, rate: float) -> int:
+    nearest = round(number)
+    if nearest < 1 or abs(number - nearest) > _TOLERANCE * number:
+        raise UserError(f"{what} are {number:.4g} {unit} at rate {rate:g}, expected a whole number of {unit}")
+    return nearest
+
+
+def load(definition: dict[str, Any], name: str) -> Movie:
+    """Loads the clips of a movie.
+
+    Parameters
+    ----------
+    definition
+        ``rate``, ``lags``, ``bin``, ``latency``, ``block`` as for :func:`timing_of`, and ``clips``, each with
+        ``frames`` and ``frames_axes`` as for :func:`whatwhere.recordings.frames.read_frames`; ``responses``
+        and ``responses_axes``, or ``spike_times``, ``frame_times``, ``repeat_starts`` and
+        ``ticks_per_second``; and ``test``.
+    name
+        Key of the dataset, for messages.
+
+    Raises
+    ------
+    UserError
+        If a file is unreadable, or frames and responses do not fit.
+    """
+    timing = timing_of(definition, name)
+    clips: list[Clip] = []
+    reading, known = [], None
+    background = definition["image"].get("background")
+    for number, entry in enumerate(definition["clips"]):
+        key = f"{name}.clips[{number}]"
+        layout = entry.get("frames_axes")
+        frames = read_frames(entry["frames"], layout, background, f"{key}.frames_axes")
+        read = _count_spikes if "spike_times" in entry else _read_responses
+        values, neurons, phrase = read(entry, len(frames), timing, key)
+        known = known or neurons
+        n_neurons = (clips[0].responses if clips else values).shape[2]
+        if values.shape[2] != n_neurons or neurons not in (None, known):
+            raise UserError(
+                f"{key}: has {values.shape[2]} neurons, of which number or names are not those of the clips "
+                "before: give the same neurons in the same order"
+            )
+        clips.append(Clip(frames, values, entry.get("test")))
+        reading.append(f"clip {number}: {len(frames)} frames, {phrase}")
+    source = f"files {', '.join(clip['frames'] for clip in definition['clips'])}"
+    return Movie(clips, timing, source, known, reading)
+
+
+def _read_responses(
+    entry: dict[str, Any], n_frames: int, timing: Timing, key: str
+) -> tuple[np.ndarray, list[str] | None, str]:
+    """Responses (repeat, bin, neuron) from an array, names of neurons or None, and a phrase."""
+    stored, label = read_array(entry["responses"]), entry["responses"]
+    axes = stated_axes(stored, entry.get("responses_axes"), BIN_AXES, f"{key}.responses_axes", label)
+    if axes is None:
+        shape = stored.values.shape
+        found = likely_axes(shape, BIN_AXES[len(shape)], "time", n_frames // timing.frames_per_bin)
+        readings = " or to ".join(f"[{', '.join(words)}]" for words in found or [[*BIN_AXES[len(shape)]]])
+        raise UserError(f"{label}: its axes {shape} are not stated: set {key}.responses_axes to {readings}")
+    values = arrange(stored.values, axes, [word for word in BIN_AXES[3] if word in axes])
+    values = to_float32(values[None] if values.ndim == 2 else values)
+    neurons, phrase = stored.names_along("neuron", axes), f"{len(values)} repeats of {values.shape[1]} bins"
+    return values, None if neurons is None else names_of(neurons), phrase
+
+
+def _count_spikes(
+    entry: dict[str, Any], n_frames: int, timing: Timing, key: str
+) -> tuple[np.ndarray, list[str] | None, str]:
+    """Spikes per bin (repeat, bin, neuron), names of neurons or None, and a phrase."""
+    second = entry.get("ticks_per_second", 1)
+
+    def seconds(what: str, of_one: str) -> np.ndarray:
+        times = as_list(read_array(entry[what]).values, entry[what], of_one).astype(np.float64) / second
+        if not np.isfinite(times).all():
+            raise UserError(f"{entry[what]}: holds times that are NaN or infinite: correct them")
+        return times
+
+    trains, names = read_trains(entry["spike_times"])
+    trains = [train / second for train in trains]
+    starts = seconds("repeat_starts", "one time per repeat") if "repeat_starts" in entry else np.zeros(1)
+    times = seconds("frame_times", "one time per frame")
+    edges = frame_edges(times, n_frames, timing.rate, entry["frame_times"])
+    bins = starts[:, None] + edges[:: timing.frames_per_bin]
+    counts = count(trains, bins)
+    silent = ~counts.any((1, 2))
+    if silent.all():
+        spikes = np.concatenate([*trains, np.full(1, np.nan)])
+        raise UserError(
+            f"{key}: no neuron has a spike within the frames, from {bins.min():g} to {bins.max():g} s; "
+            f"spikes lie from {np.nanmin(spikes):g} to {np.nanmax(spikes):g} s: give all times by one clock"
+        )
+    if silent.any():
+        logger.warning("%s: no neuron has a spike in repeats %s", key, some_of(np.flatnonzero(silent)))
+    return counts, names, f"{len(counts)} repeats, {counts.sum():.0f} spikes of {len(trains)} neurons"
+
+
+def _skipped(clip: Clip, timing: Timing, skip: int) -> Clip:
+    """The clip without its first ``skip`` bins; their frames remain as far as windows of later bins reach."""
+    without_window = -(-(timing.lags + timing.latency) // timing.frames_per_bin) - 1
+    cut = max(0, skip - without_window)
+    return replace(clip, frames=clip.frames[cut * timing.frames_per_bin :], responses=clip.responses[:, cut:])
+
+
+def dataset_of(movie: Movie, name: str, key: str, definition: dict[str, Any]) -> xr.Dataset:
+    """Brings a movie into the form of :mod:`whatwhere.dataset`.
+
+    Parameters
+    ----------
+    movie
+        As loaded.
+    name, key
+        Name of the dataset, and its name in messages.
+    definition
+        Dataset with ``image``, ``split`` and, at its top or under ``movie``, ``skip``.
+
+    Raises
+    ------
+    UserError
+        As for ``prepare_frames`` and :func:`whatwhere.recordings.movie_contract.to_contract`.
+    """
+    skip, shares = definition.get("movie", definition).get("skip", 0), definition["split"]
+    if "test_repeated" in shares:
+        raise UserError(f"{key}.split.test_repeated: is for images: set 'test' of a clip, and remove the key")
+    original = [clip.frames[0] for clip in movie.clips]
+    clips: list[Clip] = []
+    for number, clip in enumerate(movie.clips):
+        clip = replace(clip, frames=prepare_frames(clip.frames, definition["image"], key))
+        if number and clip.frames.shape[1:] != clips[0].frames.shape[1:]:
+            raise UserError(
+                f"{key}.clips[{number}]: has frames of {clip.frames.shape[1:]} (channel, y, x) but clip 0 of "
+                f"{clips[0].frames.shape[1:]}: set image.size"
+            )
+        clips.append(_skipped(clip, movie.timing, skip))
+    attributes = {
+        "name": name,
+        "kind": "recorded",
+        "source": movie.source,
+        "citation": "",
+        "normalize": definition["image"]["normalize"],
+        "noise_free_test": 0,
+        "repeat_averages": 0,
+        "reading": "; ".join(movie.reading),
+        PREPARATION: preparation(original, definition["image"]),
+    }
+    dataset = to_contract(clips, movie.timing, attributes, shares, key)
+    dataset["responses"].values = clip_rounding(dataset["responses"].values, key)
+    return dataset if movie.neurons is None else dataset.assign_coords(neuron_id=("neuron", movie.neurons))
