@@ -45,5 +45,7 @@ def snakemake(repository, *arguments, **environment):
 
 def rules():
     """Names of all rules; those of tables and figures are keys of dictionaries."""
-    text = "".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
-    return set(re.findall(r'^(?:rule |    ")(\w+)(?:": (?:\{|[A-Z_]+,)|:)$', text, re.MULTILINE))
+    files = {path.stem: path.read_text() for path in (REPOSITORY / "rules").glob("*.smk")}
+    keys = "".join(files[name] for name in ("evaluate", "tables", "figures"))
+    named = re.findall(r"^rule (\w+):$", "".join(files.values()), re.MULTILINE)
+    return {*named, *re.findall(r'^    "(\w+)": (?:\{|[A-Z_]+,)$', keys, re.MULTILINE)}
