@@ -189,6 +189,20 @@ def seconds_of_closed_form(spec: ModelSpec, size: Size, patch: int | None) -> fl
     n_features, n_problems = channels * n_places, 1
     if model.get("input") == "known_patch" or model["family"] == "ridge_shared":
         n_features, n_problems = patch**2 if patch else n_features, n_neurons
+    windows = [int(one["window"]) for one in spec.settings if "window" in one]
+    if windows:
+        # A movie, with one problem per neuron; moments of lags follow from those of frames.
+        n_places = min(max(windows), height) * min(max(windows), width)
+        n_features = channels * n_places
+        moments = n_features * n_places * size.n_images
+        solutions = (
+            n_settings * 20 * n_features**2 if "temporal_l2" in spec.settings[0] else 10 * n_features**3
+        )
+        seen = min(n_neurons * n_places, height * width)
+        averages = 2 * size.n_images * channels * height * width
+        predictions = 4 * n_settings * size.n_images * seen * channels
+        repeats = 2 if spec.refit else 1
+        return repeats * n_neurons * (moments + solutions + averages + predictions) / PRODUCTS
     smaller, larger = sorted((n_features, size.n_images))
     decomposition = n_problems * smaller**2 * larger
     match model["family"]:
