@@ -356,3 +356,28 @@ def test_the_lines_of_the_documentation_run(arrays, monkeypatch):
     assert names["model"].image_space.timing.lags == 20
     assert names["model"].predict(movie[:60]).sizes == {"time": 41, "neuron": 8}
     assert whatwhere.fit is fit
+
+
+def test_bins_in_which_nobody_was_recorded_are_left_out(arrays):
+    frames, responses = arrays
+    lost = responses.copy()
+    lost[100:130] = np.nan
+    complete, holes = (
+        as_dataset(frames, one, None, None, None, "global", 0, RATE, LAGS) for one in (responses, lost)
+    )
+    assert holes.sizes["image"] == complete.sizes["image"] - 30
+    assert not np.isin(holes["last_frame"], np.arange(100, 130)).any()
+
+
+def test_a_movie_of_one_pixel_is_predicted_as_it_was_fitted(arrays):
+    frames, responses = arrays
+    pixel = np.ascontiguousarray(frames[:, 5:6, 5:6])
+    model = {"like": "movie_ridge", "grid": [{"ridge_l2": [100.0], "window": [1]}]}
+    fitted = fit(pixel, responses, model=model, **FIT)
+    assert fitted.predict(pixel).shape == (1500 - LAGS + 1, responses.shape[1])
+
+
+def test_dictionaries_of_movies_are_refused(arrays):
+    frames, responses = arrays
+    with pytest.raises(UserError, match="sessions of movies are pooled by a configuration"):
+        fit({"a": frames}, {"a": responses}, **FIT)

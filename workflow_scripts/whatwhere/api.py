@@ -320,6 +320,10 @@ def _movie(
         raise UserError(
             f"rate, lags: {rate!r} and {lags!r}: a movie needs frames per second and a number of lags"
         )
+    if isinstance(movie, dict):
+        raise UserError(
+            "images: sessions of movies are pooled by a configuration, kind pooled: give one session"
+        )
     several = isinstance(movie, (list, tuple))
     if several and len(movie) != len(responses):
         raise UserError(f"responses: {len(responses)} for {len(movie)} clips of a movie: list one per clip")

@@ -154,7 +154,7 @@ class ImageSpace:
 
     def _channels_first(self, images: np.ndarray) -> np.ndarray:
         channels = {1, 3, self.shape[0] // (self.timing.lags if self.timing else 1)}
-        if images.ndim == 3 and images.shape[-1] not in channels:
+        if images.ndim == 3 and (images.shape[-1] not in channels or self.timing is not None):
             return images[:, None]
         if images.ndim == 4 and images.shape[1] in channels:
             return images

@@ -129,6 +129,9 @@ def to_contract(
                 f"are responses in {n_bins} bins: cut the files so that they begin and end together"
             )
         used, newest = timing.windows(n_frames, where)
+        # Bins in which nobody was recorded, such as those of a lost trial.
+        recorded = (~np.isnan(clip.responses[:, used])).any((0, 2))
+        used, newest = used[recorded], newest[recorded]
         own = contents.setdefault(clip.frames.tobytes(), number)
         of_bin = np.arange(n_bins) // timing.block
         last.append(first_frame + newest)
