@@ -139,9 +139,8 @@ def bin_responses(responses: Any, layout: Layout, name: str) -> tuple[np.ndarray
     if len(axes) != array.values.ndim:
         raise UserError(f"responses_layout: {axes} for an array of shape {array.values.shape}")
     names = array.names_along("neuron", axes)
-    values = np.transpose(
-        array.values, [axes.index(one) for one in ("repeat", "time", "neuron") if one in axes]
-    )
+    order = [axes.index(one) for one in ("repeat", "time", "neuron") if one in axes]
+    values = np.transpose(array.values, order)
     return to_float32(values if values.ndim == 3 else values[None]), names
 
 
