@@ -41,14 +41,13 @@ def machine() -> pd.DataFrame:
     """Processor, memory, graphics card and system of the machine of this job."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
+    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     rows = {
         "processor": next(iter(names), platform.machine()),
         "cores": str(os.cpu_count()),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB",
-        "graphics card": _output(
-            ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"], "none"
-        ),
+        "graphics card": _output(query, "none"),
         "system": platform.platform(),
     }
     return pd.DataFrame(rows.items(), columns=["component", "value"])

@@ -22,9 +22,8 @@ GRAYS = [0.35, 0.85, 0.6]
 def sort_neurons(table: pd.DataFrame) -> pd.DataFrame:
     """Sorts by cluster, neurons without cluster last, then by true type, then by certainty."""
     last = table["cluster"].where(table["cluster"] >= 0, table["cluster"].max() + 1)
-    return table.assign(last=last).sort_values(
-        ["last", "cell_type", "certainty"], ascending=[True, True, False], kind="stable"
-    )
+    order = {"last": True, "cell_type": True, "certainty": False}
+    return table.assign(last=last).sort_values([*order], ascending=[*order.values()], kind="stable")
 
 
 def _strip(ax: Axes, values: np.ndarray, name: str) -> None:

@@ -185,8 +185,7 @@ def draw(fit: xr.Dataset) -> Figure:
 def main(parameters: list[str]) -> Figure:
     """Draws the last condition of the only file, the largest one if sizes are listed in rising order."""
     with read_netcdf(parameters[0], groups_of(parameters[0])[-1]) as fit:
-        figure = draw(fit.load())
-    return figure
+        return draw(fit.load())
 
 
 if __name__ == "__main__":

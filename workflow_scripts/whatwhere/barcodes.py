@@ -142,9 +142,8 @@ def aligned_means(
     margin = ((0, 0), (half_width, half_width), (half_width, half_width))
     padded = np.pad(maps, margin, constant_values=np.nan)
     size = 2 * half_width + 1
-    patches = np.array(
-        [image[y : y + size, x : x + size] for image, (y, x) in zip(padded, positions, strict=True)]
-    )
+    places = zip(padded, positions, strict=True)
+    patches = np.array([image[y : y + size, x : x + size] for image, (y, x) in places])
     means = []
     for label in np.unique(clusters):
         mine = patches[clusters == label]

@@ -150,9 +150,8 @@ def with_validation(data: FitData) -> FitData:
 
 def evenly_scaled(data: FitData) -> FitData:
     """Data with images that are z-scored as a whole, whatever their standardization before."""
-    of_train, of_validation = (
-        (None, None) if data.pooled is None else (data.pooled.train, data.pooled.validation)
-    )
+    pooled = data.pooled
+    of_train, of_validation = (None, None) if pooled is None else (pooled.train, pooled.validation)
     train = data.standardize.undo(data.train_images, of_train)
     validation = data.standardize.undo(data.validation_images, of_validation)
     standardize = standardizer(train, "global", of_train)

@@ -105,9 +105,8 @@ def _explain(error: jsonschema.ValidationError) -> tuple[str, list[str]]:
         case "required":
             return f"key '{next(key for key in expected if key not in given)}' is missing", []
         case "dependentRequired":
-            key, other = next(
-                (key, one) for key in expected for one in expected[key] if key in given and one not in given
-            )
+            pairs = ((key, one) for key in expected if key in given for one in expected[key])
+            key, other = next(pair for pair in pairs if pair[1] not in given)
             return f"'{key}' says nothing without '{other}': add that, or remove '{key}'", [key]
         case "not" | "pattern" | "const" | "maximum" if "errorMessage" in schema:
             return f"{given!r} {schema['errorMessage']}", []

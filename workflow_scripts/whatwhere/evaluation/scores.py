@@ -120,10 +120,8 @@ def write_scores(
     kept: list[Evaluation] = []
     with open_dataset(dataset) as data:
         recordings = data["recording"].values.astype(str) if "recording" in data.coords else None
-        of_conditions = itertools.groupby(
-            selected_fits(selection, conditions, fits), lambda one: (one.condition, one.rule)
-        )
-        for (condition, rule), seeds in of_conditions:
+        every = selected_fits(selection, conditions, fits)
+        for (condition, rule), seeds in itertools.groupby(every, lambda one: (one.condition, one.rule)):
             tables, evaluations = [], []
             for selected in seeds:
                 evaluations.append(evaluate(selected.fit, data))

@@ -88,9 +88,8 @@ def fit_ensemble_seed(
     """
     shares = [selected_shares(member, seed) for member in members]
     recording = None if data.pooled is None else data.pooled.validation
-    alone = np.stack(
-        [predict_unseen(m, seed, s, images, recording) for m, s in zip(members, shares, strict=True)]
-    )
+    pairs = zip(members, shares, strict=True)
+    alone = np.stack([predict_unseen(member, seed, s, images, recording) for member, s in pairs])
     if len(members) > 1:
         weights, bias = mix(alone, responses)
     else:

@@ -88,9 +88,8 @@ def _load_one(run: Path, key: dict[str, str]) -> FittedModel:
     if not scores.is_file():
         raise UserError(f"{scores}: no such file: finish the run first")
     with open_dataset(run / "data" / f"{key['dataset']}.nc") as data:
-        return assemble(
-            data, read_tensors(run / "fits" / where / condition / "fits.pt"), selected, read_table(scores)
-        )
+        content = read_tensors(run / "fits" / where / condition / "fits.pt")
+        return assemble(data, content, selected, read_table(scores))
 
 
 def assemble(

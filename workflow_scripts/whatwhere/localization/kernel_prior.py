@@ -73,9 +73,8 @@ class Basis:
 def _basis(patch: int, smoothness: float, extent: float, covariance: np.ndarray) -> Basis:
     axis = np.arange(patch) - (patch - 1) / 2
     squared = axis**2
-    line = np.exp(
-        -((axis[:, None] - axis) ** 2) / (2 * smoothness**2) - (squared[:, None] + squared) / (4 * extent**2)
-    )
+    apart = (axis[:, None] - axis) ** 2
+    line = np.exp(-apart / (2 * smoothness**2) - (squared[:, None] + squared) / (4 * extent**2))
     # The covariance of the plane is the product of two lines.
     values, vectors = np.linalg.eigh(line)
     root = vectors * np.sqrt(np.clip(values, 0, None))

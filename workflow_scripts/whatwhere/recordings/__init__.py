@@ -93,14 +93,10 @@ def to_contract(
     else:
         responses = clip_rounding(stored, key)
     groups = joined_groups(duplicate_groups(images), recording.groups)
-    units = {
-        "images": {"units": "as stored, after colour, crop and size"},
-        "responses": {"units": "as stored"},
-    }
     dataset = xr.Dataset(
         {
-            "images": (VARIABLES["images"][0], images, units["images"]),
-            "responses": xr.Variable(VARIABLES["responses"][0], responses, units["responses"]),
+            "images": (VARIABLES["images"][0], images, {"units": "as stored, after colour, crop and size"}),
+            "responses": xr.Variable(VARIABLES["responses"][0], responses, {"units": "as stored"}),
         },
         attrs={
             "name": name,

@@ -103,10 +103,8 @@ def open_tree(path: str | Path) -> Iterator[Tree]:
 
 def files_below(folder: Path) -> list[str]:
     """Sorted paths of all files in a folder, with forward slashes; links to folders are followed."""
-    walk = os.walk(folder, followlinks=True)
-    return _visible(
-        (Path(place) / file).relative_to(folder).as_posix() for place, _, files in walk for file in files
-    )
+    paths = (Path(place, file) for place, _, files in os.walk(folder, followlinks=True) for file in files)
+    return _visible(path.relative_to(folder).as_posix() for path in paths)
 
 
 def _visible(names: Iterable[str]) -> list[str]:

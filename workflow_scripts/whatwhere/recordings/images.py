@@ -117,9 +117,8 @@ def _from_table(definition: dict[str, Any], files: list[str], name: str) -> Rows
             f"text, of {listed}"
         )
     neurons = columns_of(table, definition["neurons"], f"{name}.neurons")
-    others = dict.fromkeys(
-        columns_of(table, definition.get("covariates", []), f"{name}.covariates"), "covariates"
-    )
+    covariates = columns_of(table, definition.get("covariates", []), f"{name}.covariates")
+    others = dict.fromkeys(covariates, "covariates")
     others |= dict.fromkeys(definition.get("leave_out", {}), "leave_out")
     others |= {definition[key]: key for key in ("image_of_presentation", *LABELS) if key in definition}
     both = next((column for column in neurons if column in others), None)

@@ -49,10 +49,8 @@ def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
     splits = [data["split"].values for data in datasets.values()]
     split = _shared_splits(splits, _contents(stimuli, first.attrs))
     if is_movie(first):
-        last = stimuli["last_frame"].values
-        split = np.stack(
-            [with_gaps(fold, last, int(first.attrs["lags"]), stimuli.sizes["frame"]) for fold in split]
-        )
+        last, lags, n_frames = stimuli["last_frame"].values, int(first.attrs["lags"]), stimuli.sizes["frame"]
+        split = np.stack([with_gaps(fold, last, lags, n_frames) for fold in split])
     pooled = xr.Dataset(
         {
             **stimuli,

@@ -34,9 +34,8 @@ class Presentations(BackendArray):
         return indexing.LazilyIndexedArray(self)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.BASIC, self._region
-        )
+        support = indexing.IndexingSupport.BASIC
+        return indexing.explicit_indexing_adapter(key, self.shape, support, self._region)
 
     def _region(self, key: tuple[int | slice, ...]) -> np.ndarray:
         rows = self.rows[key[:2]]

@@ -212,9 +212,8 @@ def _trial_files(tree: Tree, folder: str, trials: np.ndarray, n_trials: int) -> 
 def _read_images(tree: Tree, files: list[str], image_of_file: np.ndarray) -> np.ndarray:
     """Images (image, channel, y, x); UserError if trials of one image differ."""
     stimuli: list[np.ndarray] = []
-    for file, number, image in zip(
-        files, image_of_file, _read(tree, files, ("channel", "y", "x"), 3), strict=True
-    ):
+    images = _read(tree, files, ("channel", "y", "x"), 3)
+    for file, number, image in zip(files, image_of_file, images, strict=True):
         if number == len(stimuli):
             stimuli.append(image)
         elif not np.array_equal(stimuli[number], image, equal_nan=True):

@@ -180,9 +180,8 @@ def simulate(
         As in :func:`receptive_fields`.
     """
     neuron_seed, image_seed, noise_seed, test_seed, scale_seed = design.streams(5)
-    fields = receptive_fields(
-        scales, n_neurons // len(scales), variation, centered, image_size, patch, neuron_seed
-    )
+    n_per_type = n_neurons // len(scales)
+    fields = receptive_fields(scales, n_per_type, variation, centered, image_size, patch, neuron_seed)
     counts = [design.n_images, design.n_test] * design.repetitions
     spawned = [seed.spawn(design.repetitions) for seed in (image_seed, test_seed, noise_seed)]
     streams = [seed for pair in zip(*spawned[:2], strict=True) for seed in pair]

@@ -77,9 +77,8 @@ def simulate(
         If a neuron never responds.
     """
     type_seed, location_seed, noise_seed, *image_seeds = design.streams(7)
-    images, standardize, calibration = show(
-        design, 3 if color == "rgb" else 1, (image_size, image_size), image_seeds
-    )
+    channels, size = 3 if color == "rgb" else 1, (image_size, image_size)
+    images, standardize, calibration = show(design, channels, size, image_seeds)
     bank = V1Bank(n_types, calibration, type_seed)
     cell_type, location = _units(n_types, n_neurons // n_types, image_size - 2 * MARGIN, location_seed)
     rates = unit_responses(bank, images, standardize, cell_type, location)

@@ -92,9 +92,8 @@ class WhiteNoise(BackendArray):
             for start in range(0, len(keys), depth)
         ]
         channels, height, width = shape[1:]
-        noise = cls(
-            seeds, counts, (channels, height, width), label, checksums, int(attributes["block_images"])
-        )
+        n_block = int(attributes["block_images"])
+        noise = cls(seeds, counts, (channels, height, width), label, checksums, n_block)
         if (noise.shape, len(noise._first)) != (tuple(shape), len(checksums)):
             raise UserError(f"{label}: {shape[0]} images of white noise whose recipe makes {noise.shape[0]}")
         return noise

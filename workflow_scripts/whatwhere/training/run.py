@@ -35,9 +35,8 @@ class Run:
 
     def _snapshot(self) -> dict[str, Any]:
         # Parameters may be views of a stack, which deepcopy would copy whole.
-        snapshot: dict[str, Any] = {
-            "encoder": {name: value.clone() for name, value in self.encoder.state_dict().items()}
-        }
+        encoder = {name: value.clone() for name, value in self.encoder.state_dict().items()}
+        snapshot: dict[str, Any] = {"encoder": encoder}
         if self.config.restore:
             snapshot["optimizer"] = copy.deepcopy(self.optimizer.moments)
         return snapshot

@@ -270,7 +270,6 @@ def train(
             start, inferred = start_from(localizer.fits, localizer.validation, definition, seed)
             maps = maps | inferred
         data = condition.data(seed)
-        candidates.append(
-            train_seed(spec, seed, data, maps, kernel, start, device, progress, cores.get(seed))
-        )
+        trained = train_seed(spec, seed, data, maps, kernel, start, device, progress, cores.get(seed))
+        candidates.append(trained)
     return ModelFits.of(name, definition, candidates)
