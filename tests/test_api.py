@@ -101,7 +101,7 @@ def test_a_definition_is_that_of_the_configuration_and_a_copy():
         ({"seed": -1}, "seed: -1 is no whole number"),
         ({"seed": None}, "seed: None is no whole number"),
         ({"device": "gpu"}, "device: 'gpu' is none of auto, cpu, cuda"),
-        ({"images": [[[1.0]], [[1.0, 2.0]]]}, "images: list is no array: give numbers, in rows of one"),
+        ({"images": [[[1.0]], [[1.0, 2.0]]]}, "images: list is no array: give rows of one length"),
         ({"images": np.zeros((60, 9, 11, 3))}, "set images_layout to [image, y, x, channel]"),
         ({"responses": np.ones((60, 4)) * 1j}, "responses: holds complex128, expected numbers"),
         ({"normalize": "zscore"}, "attribute 'normalize' must be one of"),

@@ -160,6 +160,7 @@ def is_free(path):
         path[:-1] in (("datasets",), ("models",))
         or "grid" in path[:-1]
         or path[-1] in OPTIONAL
+        or (path[-1] == "sta_smoothing" and len(path) > 1)
         # An inference of locations says whether it is fitted again.
         or (path[-1] == "refit" and at(valid(), path[:-1])["family"] != "localization")
     )

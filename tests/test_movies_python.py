@@ -120,7 +120,7 @@ def test_clips_have_windows_of_their_own_and_a_use_each(arrays):
     found = fit(clips, measured, split=["train", "test"], model=RIDGE, **FIT)
     assert (found.split == TEST).sum() == 300 - LAGS + 1
     assert len(found.split) == 1500 - 2 * (LAGS - 1)
-    data = as_dataset(clips, measured, None, None, RATE, LAGS, ["train", "test"], "global", 0)
+    data = as_dataset(clips, measured, None, None, ["train", "test"], "global", 0, RATE, LAGS)
     assert is_movie(data)
     last, split = data["last_frame"].values, data["split"].values[0]
     np.testing.assert_array_equal(np.sort(last[split == TEST]), np.arange(1200 + LAGS - 1, 1500))
@@ -139,7 +139,7 @@ def test_names_of_neurons_and_orders_of_axes_are_kept(closed, arrays):
     assert found.predict(movie[:50, None])["neuron"].values.tolist() == names
     layouts = {"images_layout": ("x", "y", "frame"), "responses_layout": ("neuron", "time")}
     data, stated = (
-        as_dataset(*given, RATE, LAGS, None, "per_pixel", 0)
+        as_dataset(*given, None, "per_pixel", 0, RATE, LAGS)
         for given in ((movie[:, None], responses, None, None), (movie.T, responses.T, *layouts.values()))
     )
     assert data.equals(stated)
@@ -302,7 +302,7 @@ def test_shorter_movies_are_whole_blocks_and_parts_of_longer_ones():
 
 
 def test_a_gap_as_long_as_a_window_lies_between_splits(arrays):
-    data = as_dataset(*arrays, None, None, RATE, LAGS, None, "per_pixel", 0)
+    data = as_dataset(*arrays, None, None, None, "per_pixel", 0, RATE, LAGS)
     last, split = data["last_frame"].values, data["split"].values[0]
     assert all((split == code).any() for code in (TRAIN, VALIDATION, TEST, UNUSED))
     for code in (TRAIN, VALIDATION, TEST):
@@ -313,7 +313,7 @@ def test_a_gap_as_long_as_a_window_lies_between_splits(arrays):
 def test_a_movie_of_one_lag_is_fitted_as_its_frames_are(arrays):
     """Still images and windows of one frame give a network the same parameters, bit by bit."""
     movie, responses = arrays
-    dataset = as_dataset(movie, responses, None, None, RATE, 1, None, "per_pixel", 0)
+    dataset = as_dataset(movie, responses, None, None, None, "per_pixel", 0, RATE, 1)
     windows = load_fit_data(dataset, None, None, 0)
     pixels = {name: np.asarray(getattr(windows, name)) for name in ("train_images", "validation_images")}
     model = definition("movie_network")

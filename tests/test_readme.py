@@ -67,7 +67,7 @@ def test_the_marked_commands_do_what_the_readme_promises(clone):
     summary = pd.read_csv(clone / "results" / "mine" / "tables" / "summary.csv")
     wanted = yaml.safe_load((clone / "config" / "mine.yaml").read_text())["experiments"][0]["models"]
     assert set(summary["model"]) == set(wanted)
-    assert (clone / "results" / "mine" / "figures" / "recording_mine.svg").is_file()
+    assert (clone / "results" / "mine" / "figures" / "recording" / "mine.svg").is_file()
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from whatwhere.dataset import SPLITS, TEST, TRAIN, VALIDATION, check, duplicate_
 from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
 from whatwhere.recordings import load
-from whatwhere.recordings.fetch import fetch
+from whatwhere.recordings.fetch import download, has_checksum
 from whatwhere.recordings.pictures import in_numeric_order
 from whatwhere.recordings.preprocess import preprocess
 from whatwhere.recordings.splits import assign, validation_share
@@ -105,15 +106,19 @@ def test_a_download_returns_the_bytes_that_were_published(content, blob, name):
         path.write_bytes(content)
         header = b"blob %d\0" % len(content)
         checksum = (hashlib.sha1(header + content) if blob else hashlib.sha256(content)).hexdigest()
+
+        def fault(path):
+            return None if has_checksum(path.read_bytes(), checksum) else "wrong checksum"
+
         with served(path.parent) as (url, requested):
             for _ in range(2):
-                kept = fetch(name, checksum, url, None, Path(folder, "kept"))
+                kept = download(f"{url}/{quote(name)}", Path(folder, "kept", name), fault)
                 assert kept.read_bytes() == content
             assert len(requested) == 1
             path.write_bytes(content + b"x")
             other = Path(folder, "other")
             with pytest.raises(UserError, match="wrong checksum"):
-                fetch(name, checksum, url, None, other)
+                download(f"{url}/{quote(name)}", other / name, fault)
             assert [path.suffix for path in other.iterdir()] == [".lock"]
 
 

@@ -5,7 +5,7 @@ import table1_stand_in as stand_in
 import yaml
 from conftest import REPOSITORY, resolved
 from figure_run import Run, saved
-from recording_files import served, write_zip
+from recording_files import write_zip
 
 import collect_table1
 import plot_table1
@@ -82,11 +82,10 @@ def test_every_model_of_the_paper_is_in_the_table():
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """A served folder with a tiny supplement."""
+    """A tiny supplement."""
     folder = tmp_path_factory.mktemp("site")
     write_zip(folder / stand_in.ZIP, stand_in.supplement(TINY, side=17))
-    with served(folder) as (url, _):
-        yield f"{url}/{stand_in.ZIP}"
+    return folder / stand_in.ZIP
 
 
 @pytest.mark.slow
@@ -157,7 +156,7 @@ def test_the_workflow_makes_table_1_from_a_downloaded_supplement(site, tmp_path)
     tiny = tmp_path / "tiny.yaml"
     tiny.write_text(yaml.safe_dump(update))
     targets = ["results/table1/tables/table1.csv", "results/table1/figures/table1.svg"]
-    configs = [stand_in.override(tmp_path, site), tiny]
+    configs = [stand_in.override(tmp_path, str(site)), tiny]
     ended = stand_in.run(tmp_path, configs, "--cores", "2", "--", *targets)
     assert ended.returncode == 0, ended.stderr
     content = pd.read_csv(tmp_path / targets[0])
