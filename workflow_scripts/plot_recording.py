@@ -138,7 +138,7 @@ def _draw_courses(ax: Axes, courses: np.ndarray, name: str, attributes: dict[str
     for course, color in zip(courses, plotting.LINE_COLORS, strict=False):
         ax.plot(before, course, color=color, linewidth=1)
     ax.axhline(0, color="0.8", zorder=-1)
-    ax.set(xlabel="lag from frame to bin (ms)", ylabel="weight", xlim=(before[-1], before[0]))
+    ax.set(xlabel="lag (ms)", ylabel="weight", xlim=(before[-1], before[0]))
     ax.set_title(name, fontsize=7)
     plotting.panel_letters(ax, first="b")
 
