@@ -66,7 +66,7 @@ def recording(run, names, svg):
 def test_a_recording_shows_responses_and_weights_over_time(run, tmp_path, names, weights):
     figure = recording(run, names, tmp_path / "recording.svg")
     require_content(figure)
-    assert {"time (s), bins of 33.33 ms", "lag from frame to bin (ms)"} < xlabels(figure)
+    assert {"time (s), bins of 33.33 ms", "lag (ms)"} < xlabels(figure)
     assert figure.get_suptitle() == "my movie, bins of 33.33 ms: correlations depend on this length"
     (courses,) = (ax for ax in figure.axes if ax.get_title() == weights)
     assert courses.lines[0].get_xdata() == pytest.approx(np.arange(6) / 0.03)
