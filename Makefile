@@ -55,7 +55,7 @@ docs-site: .venv/docs  ## Build the documentation site in site/, and execute its
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs site
 
 init: .venv/run  ## Write config/mine.yaml (OUTPUT=...) for FILES="images.npy responses.npy", to be checked by you
-	@$(WHATWHERE) init $(FILES) --output $(OUTPUT)
+	@$(WHATWHERE) init $(FILES) --output $(OUTPUT) $(if $(WINDOW),--window $(WINDOW))
 
 check: .venv/run  ## Validate CONFIG in seconds, without running anything
 	@$(WHATWHERE) check $(CONFIG)

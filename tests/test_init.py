@@ -9,7 +9,7 @@ from scipy.io import savemat
 from whatwhere.__main__ import main
 from whatwhere.config.load import load as load_config
 from whatwhere.errors import UserError
-from whatwhere.init import init
+from whatwhere.init import describe, init
 
 ORDER = np.random.default_rng(8).permutation(40)
 SHOWN = np.random.default_rng(2).permutation(np.repeat(np.arange(40), 2))
@@ -129,6 +129,16 @@ def test_a_session_in_nwb_asks_for_the_window(tmp_path):
     with h5py.File(tmp_path / "a.nwb", "w"):
         pass
     assert asked(tmp_path, "a.nwb") == {"window": "write one of [0, 300] or [50, 250]"}
+
+
+def test_a_window_that_is_given_is_written(tmp_path):
+    with h5py.File(tmp_path / "a.nwb", "w"):
+        pass
+    lines = describe([str(tmp_path / "a.nwb")], [50, 250])
+    assert ("window", [50, 250]) in [line[:2] for line in lines]
+    np.savez(tmp_path / "b.npz", images=IMAGES, responses=VALUES)
+    with pytest.raises(UserError, match="--window: is for a single NWB file"):
+        describe([str(tmp_path / "b.npz")], [50, 250])
 
 
 def test_the_command_line_says_what_is_wrong_in_one_line(tmp_path, capsys, monkeypatch):

@@ -70,6 +70,8 @@ def _parser() -> ArgumentParser:
     init = add("init", "write the configuration of a recording, to be checked by you")
     init.add_argument("files", nargs="+", help="arrays; pictures with a table or arrays; or an NWB file")
     init.add_argument("--output", type=Path, default=Path("config/mine.yaml"), help="file to write")
+    counts = "ms after the onset of an image between which spikes of an NWB file are counted"
+    init.add_argument("--window", nargs=2, type=int, metavar=("START", "END"), help=counts)
     for name, does in {
         "check": "validate a configuration and its data in seconds",
         "plan": "list fits and files of a configuration",

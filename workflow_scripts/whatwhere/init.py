@@ -65,8 +65,8 @@ def _has(name: str, words: str) -> bool:
     return any(word.lower() in words.split() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name))
 
 
-def describe(files: Sequence[str]) -> Lines:
-    """Keys of a dataset that reads the files, with values and comments.
+def describe(files: Sequence[str], window: Sequence[int] | None) -> Lines:
+    """Keys of a dataset that reads the files, with values and comments; ``window`` as for :func:`init`.
 
     UserError if the files cannot be read, or are no recording.
     """
@@ -74,9 +74,11 @@ def describe(files: Sequence[str]) -> Lines:
     tables = [file for file in files if is_table(file)]
     pictures = [file for file in files if is_image(file) or Path(file).is_dir() or file.endswith(".zip")]
     if len(nwb) == len(files) == 1:
-        window = _Ask([[0, 300], [50, 250]])
+        counted = _Ask([[0, 300], [50, 250]]) if window is None else list(window)
         comment = "ms after the onset of an image; what else the file leaves open is asked by the check"
-        return [("kind", "nwb", ""), ("path", nwb[0], ""), ("window", window, comment)]
+        return [("kind", "nwb", ""), ("path", nwb[0], ""), ("window", counted, comment)]
+    if window is not None:
+        raise UserError("--window: is for a single NWB file: leave it out")
     others = [file for file in files if file not in (*nwb, *tables, *pictures)]
     arrays = {location: array for file in others for location, array in _arrays(file).items()}
     if not (nwb or tables or pictures):
@@ -241,7 +243,7 @@ def text(lines: Lines, name: str) -> str:
     return "\n".join([*written, "experiments:", f"  - {{name: {name}, datasets: [{name}], {models}", ""])
 
 
-def init(files: Sequence[str], output: Path) -> list[str]:
+def init(files: Sequence[str], output: Path, window: Sequence[int] | None = None) -> list[str]:
     """Write the configuration of a recording that its files suggest.
 
     Parameters
@@ -250,6 +252,8 @@ def init(files: Sequence[str], output: Path) -> list[str]:
         Arrays; a folder or zip file of pictures with a table or arrays; or an NWB file.
     output
         File to write.
+    window
+        Start and end, ms after the onset of an image, between which spikes of an NWB file count; None asks.
 
     Returns
     -------
@@ -265,7 +269,7 @@ def init(files: Sequence[str], output: Path) -> list[str]:
     missing = next((file for file in files if not split_location(file)[0].exists()), None)
     if missing is not None:
         raise UserError(f"{missing}: no such file or folder")
-    lines = describe(files)
+    lines = describe(files, window)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text(lines, output.stem), encoding="utf-8")
     asked = [f"  {key}: {value}" for key, value, _ in lines if isinstance(value, _Ask)]
@@ -274,6 +278,6 @@ def init(files: Sequence[str], output: Path) -> list[str]:
     return [f"{output} is written; this is what it reads:", *check([output])]
 
 
-def main(files: Sequence[str], output: Path) -> int:
+def main(files: Sequence[str], output: Path, window: Sequence[int] | None) -> int:
     """Runs :func:`init` and prints its lines; exit code 1 after one line if it refuses."""
-    return report(lambda: init(files, output))
+    return report(lambda: init(files, output, window))
