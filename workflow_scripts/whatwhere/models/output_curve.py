@@ -46,7 +46,7 @@ def fit_curves(drives: np.ndarray, responses: np.ndarray) -> dict[str, Tensor]:
     for neuron in range(drives.shape[1]):
         known = ~np.isnan(responses[:, neuron])
         drive, response = drives[known, neuron].astype(np.float64), responses[known, neuron]
-        # Means of a thousand bins of equal counts give the same curve as all images, much faster.
+        # Means of bins of equal counts stand for all images: isotonic regression is slow on many points.
         order = np.array_split(np.argsort(drive, kind="stable"), min(_BINS, len(drive)))
         means = [np.array([of[some].mean() for some in order]) for of in (drive, response)]
         curve = IsotonicRegression(out_of_bounds="clip")
