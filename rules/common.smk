@@ -17,7 +17,7 @@ if not SCRIPTS.is_dir():
 sys.path.insert(0, str(SCRIPTS.resolve()))
 
 from whatwhere.config import plan
-from whatwhere.config.kinds import kind_of
+from whatwhere.config.kinds import kind_of, sessions_of
 from whatwhere.config.load import load
 from whatwhere.config.resolve import FIGURE_KEYS
 from whatwhere.config.traits import traits_of

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import factorized, small_training
 from planted import arrays
 from recording_files import SPLIT
 
+from whatwhere.api import fit
 from whatwhere.dataset import TEST, TRAIN, UNUSED, VALIDATION
 from whatwhere.description import findings
 from whatwhere.errors import UserError
@@ -16,6 +18,7 @@ from whatwhere.recordings.copies import groups_of_copies, seen, small_greys
 from whatwhere.recordings.pooled import pool
 
 N_SCENES = 40
+MODEL = factorized(training=small_training(max_steps=15))
 V4 = Path("../shared/data/cowley2023")
 
 
@@ -145,3 +148,37 @@ def test_the_triplets_of_a_real_session_stay_together(tmp_path):
     for fold in dataset["split"].values:
         assert not (greys[fold == TEST] @ greys[fold != TEST].T > 0.95).any()
         assert 60 <= (fold == TEST).sum() <= 72
+
+
+def test_a_pool_leaves_out_images_of_the_recording_that_a_core_is_tested_on(tmp_path):
+    pictures, _ = scenes()
+    others, _ = scenes(seed=9)
+    target = loaded(tmp_path / "a", pictures[::3], "target")
+    first = loaded(tmp_path / "b", np.concatenate([others[::3], pictures[1:30:3]]), "first")
+    second = loaded(tmp_path / "c", others[1::3], "second")
+    pooled = pool({"first": first, "second": second, "target": target}, "both", ["target"])
+    assert set(pooled["recording"].values) == {"first", "second"}
+    assert (pooled["split"].values[0] == UNUSED).nonzero()[0].tolist() == list(range(N_SCENES, N_SCENES + 10))
+
+
+@pytest.mark.parametrize("copies", ["the same pictures", "near copies", "other pictures"])
+def test_a_core_that_has_seen_test_images_is_refused(copies):
+    pictures, _ = scenes(n_views=2)
+    responses = np.random.default_rng(1).random((N_SCENES, 4))
+    splits = [np.where(np.arange(N_SCENES) % 8 == one, "test", "") for one in (0, 4)]
+    core = fit(pictures[::2], responses, model=MODEL, split=splits[0], verbose=False)
+    mine = {
+        "the same pictures": pictures[::2],
+        "near copies": pictures[1::2],
+        "other pictures": scenes(n_views=2, seed=9)[0][::2],
+    }[copies]
+    again = {"model": MODEL, "split": splits[1], "core_from": core, "verbose": False}
+    if copies == "other pictures":
+        fit(mine, responses, **again)
+        return
+    with pytest.raises(UserError, match=r"^core_from: .* was fitted to 5 of the 5 test images of arrays.*$"):
+        fit(mine, responses, **again)
+    # A core that was fitted on top of such a core has seen them, too.
+    further = fit(scenes(n_views=2, seed=9)[0][::2], responses, **again)
+    with pytest.raises(UserError, match="was fitted to 5 of the 5 test images"):
+        fit(mine, responses, **(again | {"core_from": further}))

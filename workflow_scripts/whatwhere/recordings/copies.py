@@ -28,7 +28,8 @@ def small_greys(images: np.ndarray) -> np.ndarray:
     size = [min(side, _SIDE) for side in images.shape[2:]]
     small = np.empty((len(images), *size), np.float32)
     for index, image in enumerate(images):
-        grey = image.mean(0, dtype=np.float32)
+        # Pixels that are not finite are refused elsewhere.
+        grey = np.nan_to_num(image.astype(np.float32), posinf=0, neginf=0).mean(0)
         small[index] = np.asarray(Image.fromarray(grey).resize(size[::-1], Image.Resampling.BOX))
     flat = small.reshape(len(small), -1)
     spread = np.ptp(flat, axis=1) > 1e-6 * np.abs(flat).max(axis=1, initial=0)
@@ -37,9 +38,18 @@ def small_greys(images: np.ndarray) -> np.ndarray:
     return np.where(spread[:, None], flat / np.where(norm > 0, norm, 1), 0).astype(np.float32)
 
 
-def seen(images: np.ndarray, greys: np.ndarray, threshold: float) -> np.ndarray:
-    """Which images (image, channel, y, x) are near copies of pictures with these ``greys``, bool (image,)."""
-    mine = small_greys(images)
+def fingerprints(images: np.ndarray) -> np.ndarray:
+    """:func:`small_greys` of images as int8, for :func:`seen`."""
+    greys = small_greys(images)
+    return np.rint(greys * (127 / np.abs(greys).max(1, initial=1e-6, keepdims=True))).astype(np.int8)
+
+
+def seen(images: np.ndarray, fingerprints: np.ndarray, threshold: float) -> np.ndarray:
+    """Which images (image, channel, y, x) are near copies of pictures with fingerprints, bool (image,)."""
+    mine, greys = small_greys(images), fingerprints.astype(np.float32)
+    if greys.shape[1:] != mine.shape[1:] or greys.shape[1] < _FEWEST_PIXELS:
+        return np.zeros(len(images), bool)
+    greys /= np.maximum(np.linalg.norm(greys, axis=1, keepdims=True), 1)
     return np.concatenate(
         [(part @ greys.T > threshold).any(1) for part in np.array_split(mine, len(mine) // _TOGETHER + 1)]
     )

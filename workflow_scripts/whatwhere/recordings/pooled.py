@@ -1,6 +1,7 @@
 """Pooled recordings: one dataset with all images and all neurons, without responses across recordings."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import xarray as xr
 
 from whatwhere.dataset import TEST, UNUSED, check, duplicate_groups, is_movie
 from whatwhere.errors import UserError
-from whatwhere.recordings.copies import groups_of_copies, near_copy_counts
+from whatwhere.recordings.copies import NEAR_COPIES, fingerprints, groups_of_copies, near_copy_counts, seen
 from whatwhere.recordings.movie_contract import with_gaps
 
 _TIMES = {"rate": "frames_per_second", "bin": "frames_per_bin", "latency": "latency_frames"}
@@ -17,12 +18,13 @@ MANY = 127
 """A code above those of all splits."""
 
 
-def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
+def pool(datasets: dict[str, xr.Dataset], name: str, without: Sequence[str] = ()) -> xr.Dataset:
     """Pools recordings, datasets of :mod:`whatwhere.dataset` by name, into the dataset ``name``.
 
     Copies and near copies of an image share a split across recordings, so that no model is fitted to an image
     that tests in another recording: an image that an earlier recording holds takes the split of its copy in
-    every fold. The first recording keeps its folds. The images of movies are windows; gaps between splits are
+    every fold. The first recording keeps its folds. Images of the datasets that ``without`` names, and near
+    copies of them, are not used. The images of movies are windows; gaps between splits are
     kept.
 
     Returns
@@ -38,6 +40,8 @@ def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
         train in an earlier one.
     """
     key = f"datasets.{name}"
+    left_out = [data for other, data in datasets.items() if other in without]
+    datasets = {other: data for other, data in datasets.items() if other not in without}
     first_name, first = next(iter(datasets.items()))
     for other_name, other in datasets.items():
         _check_alike(first, other, f"{key}.recordings: '{first_name}' and '{other_name}'")
@@ -55,6 +59,9 @@ def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
     groups = _contents(stimuli, first.attrs)
     split = _shared_splits(splits, groups)
     _refuse_trained_tests(datasets, split, key)
+    for data in left_out:
+        known = fingerprints(data["images"].values)
+        split[:, seen(stimuli["images"].values, known, first.attrs["near_copies"] or NEAR_COPIES)] = UNUSED
     counts_of_copies = {}
     if "images" in stimuli:
         copies = duplicate_groups(stimuli["images"].values)

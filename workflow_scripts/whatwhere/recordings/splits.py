@@ -72,8 +72,8 @@ def assign(
     fixed = np.where(joins, of_group[near], fixed)
     left_out = joins & (fixed == TEST)
     to_assign = fixed == _OPEN
-    largest = np.bincount(near[to_assign]).max(initial=0)
-    if largest > (1 - sum(shares.values())) * to_assign.sum() and near is not groups:
+    identical, largest = (int(np.bincount(one[to_assign]).max(initial=0)) for one in (groups, near))
+    if identical <= (1 - sum(shares.values())) * to_assign.sum() < largest:
         raise UserError(
             f"{name}.split.near_copies: near copies link {largest} of {to_assign.sum()} images, too many for "
             "one split: raise the threshold, or set null to keep only identical images together"

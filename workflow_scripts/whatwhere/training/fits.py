@@ -50,6 +50,8 @@ class Candidates:
     first_parameters
         State dicts of fits that did not see validation images, from which networks start, where
         ``parameters`` are of fits that did.
+    pictures
+        :func:`whatwhere.recordings.copies.fingerprints` of all pictures of recordings that a core has seen.
     """
 
     seed: int
@@ -64,6 +66,7 @@ class Candidates:
     recording: np.ndarray | None = None
     validation_predictions: np.ndarray | None = None
     first_parameters: list[dict[str, Tensor]] | None = None
+    pictures: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict
                 **({"first_parameters": one.first_parameters} if one.first_parameters else {}),
                 **{
                     name: torch.from_numpy(value)
-                    for name in ("recording", "validation_predictions")
+                    for name in ("recording", "validation_predictions", "pictures")
                     if (value := getattr(one, name)) is not None
                 },
             }
