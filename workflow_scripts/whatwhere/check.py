@@ -23,6 +23,7 @@ from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings import load
 from whatwhere.recordings.pooled import pool
 from whatwhere.subset import choose_subset
+from whatwhere.training.transferred import transferred_cores
 
 DOWNLOADS = Path("results", "downloads")
 
@@ -53,6 +54,11 @@ def check(paths: Sequence[str | Path]) -> list[str]:
         section: {name: config[section][name] for name in used(config, section)}
         for section in ("datasets", "models")
     }
+    for experiment in config["experiments"]:
+        for name in experiment["models"]:
+            file = config["models"][name].get("core_from", {}).get("file")
+            if file is not None:
+                transferred_cores([file, str(Path(file).with_name("validation.nc"))], experiment["seeds"])
     resolved = Path("results", config["run"], "check.yaml")
     with atomic(resolved) as path:
         path.write_text(dump(config | sections), encoding="utf-8")
