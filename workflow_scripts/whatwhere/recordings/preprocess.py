@@ -12,6 +12,7 @@ from whatwhere.recordings.recording import to_float32
 PREPARATION = "preparation"
 """Attribute of a recorded dataset with the result of :func:`preparation`."""
 
+_SQUEEZE = 0.02  # difference in aspect that images may have, from rounding to pixels
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -40,6 +41,15 @@ def preprocess(images: np.ndarray | list[np.ndarray], config: dict[str, Any], na
     """
     if isinstance(images, np.ndarray):
         return _prepare(images, config, name)
+    if config["crop"] is None and config["size"] is not None:
+        aspects = np.array([image.shape[1] / image.shape[2] for image in images])
+        other = int(np.abs(np.log(aspects / aspects[0])).argmax())
+        if abs(np.log(aspects[other] / aspects[0])) > _SQUEEZE:
+            raise UserError(
+                f"{name}.images: images 0 and {other} have shapes {images[0].shape[1:]} and "
+                f"{images[other].shape[1:]} (y, x), which image.size would squeeze differently: bring them "
+                "to one shape before, or set image.crop"
+            )
     prepared = [_prepare(image[None], config, name) for image in images]
     for index, image in enumerate(prepared):
         if image.shape != prepared[0].shape:
