@@ -15,12 +15,8 @@ from whatwhere.streams import Purpose, stream
 class Subset:
     """Neurons and images that one fit uses: indices into the dataset.
 
-    Attributes
-    ----------
-    neurons
-        (neuron,) sorted indices.
-    train, validation
-        (image,) indices, in the order in which a fit of this seed stores its images.
+    ``neurons`` are sorted; ``train`` and ``validation`` (image,) are in the order in which a fit of this seed
+    stores its images.
     """
 
     neurons: np.ndarray
@@ -40,8 +36,6 @@ def choose_subset(dataset: xr.Dataset, n_neurons: int | None, n_images: int | No
 
     Parameters
     ----------
-    dataset
-        A dataset that fulfils the data contract.
     n_neurons
         Size of the population; None takes all. With known cell types every type gives the same number of
         neurons; fewer neurons than types are of different types.
@@ -50,11 +44,6 @@ def choose_subset(dataset: xr.Dataset, n_neurons: int | None, n_images: int | No
         all other sessions give all images.
     seed
         Determines the fold, and the neurons and images, each from its own random stream.
-
-    Raises
-    ------
-    UserError
-        If the dataset has too few neurons or images.
     """
     name = dataset.attrs["name"]
     pooled = PooledRecordings.of(dataset)

@@ -27,24 +27,12 @@ REGIONS: dict[int, dict[str, str]] = checksums_of("antolik2016")
 def load(definition: dict[str, Any], downloads: Path, mirror: str | None) -> Recording:
     """Loads one region: images (image, 1, y, x) in the publisher's units, 0 to 2.6e-4.
 
-    The publisher's names run backwards: ``validation_*`` is the test set, shown several times; the images
-    of ``training_*``, shown once, are divided into training and validation.
+    The publisher's names run backwards: ``validation_*`` is the test set, shown several times; the images of
+    ``training_*``, shown once, are divided into training and validation.
 
-    Parameters
-    ----------
-    definition
-        ``region``: 1, 2 or 3. ``checksums``: false accepts other content, for a re-release or a
-        simulated stand-in; true by default.
-    downloads
-        Folder that keeps the downloaded supplement, ``antolik2016/`` and :data:`ZIP`.
-    mirror
-        Replaces the public address, or None: the supplement as a zip file, or a folder that holds the zip
-        file or the files in it (``Data/region1/``).
-
-    Raises
-    ------
-    UserError
-        If a file cannot be read or downloaded, or has another checksum.
+    ``region`` is 1, 2 or 3. ``checksums: false`` accepts other content, for a re-release or a simulated
+    stand-in. ``mirror`` is the supplement as a zip file, or a folder that holds the zip file or the files in
+    it (``Data/region1/``); without it, the supplement is kept in ``downloads``.
     """
     region, checked = definition["region"], definition.get("checksums", True)
     checksums = {file: checksum if checked else None for file, checksum in REGIONS[region].items()}

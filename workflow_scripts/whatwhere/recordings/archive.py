@@ -20,10 +20,7 @@ def check_size(size: int, label: str) -> None:
 
 
 def open_zip(path: str | Path) -> zipfile.ZipFile:
-    """Open an archive.
-
-    UserError if it is no zip file, or unpacks to more than :data:`MAX_SIZE`.
-    """
+    """Opens an archive; UserError if it is no zip file, or unpacks to more than :data:`MAX_SIZE`."""
     try:
         archive = zipfile.ZipFile(path)
     except FileNotFoundError as error:
@@ -42,10 +39,7 @@ def open_zip(path: str | Path) -> zipfile.ZipFile:
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Content of one member.
-
-    UserError if it is missing, damaged, encrypted or compressed by a method that Python does not know.
-    """
+    """Content of one member; UserError if it is missing, damaged, encrypted or of unknown compression."""
     try:
         return archive.read(name)
     except KeyError as error:
@@ -58,10 +52,7 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def choose(path: Path, inside: str | None, names: list[str]) -> str:
-    """Returns the name of the array that is meant: ``inside``, or the only one.
-
-    UserError if there is no array, or no such one.
-    """
+    """Name of the array that is meant: ``inside``, or the only one; UserError if there is no such one."""
     if not names:
         raise UserError(f"{path}: holds no array")
     if inside is None and len(names) == 1:
@@ -86,10 +77,7 @@ class Tree:
 
 @contextlib.contextmanager
 def open_tree(path: str | Path) -> Iterator[Tree]:
-    """Open a folder or a zip archive for reading.
-
-    UserError if there is neither, or the archive is refused by :func:`open_zip`.
-    """
+    """Opens a folder or a zip archive for reading; UserError if there is neither."""
     path = Path(path)
     if path.is_dir():
         yield Tree(path, files_below(path), lambda name: _read_file(path / name))

@@ -28,24 +28,9 @@ def arrange_responses(
 ) -> tuple[np.ndarray, dict[str, np.ndarray | None], str]:
     """Responses as (image or presentation, repeat, neuron), names along its axes, and their reading.
 
-    Parameters
-    ----------
-    array
-        As stored.
-    counted
-        ``image`` or, if an index assigns responses to images, ``presentation``; and the number of these.
-    layout, key, label
-        As for :func:`whatwhere.recordings.layouts.stated_axes`.
-
-    Returns
-    -------
-    The responses; names of images or presentations under ``first`` and of neurons under ``neuron``, None for
-    those without; and a phrase.
-
-    Raises
-    ------
-    UserError
-        If the shape does not fit, or does not tell the axes.
+    ``counted`` is ``image`` or, if an index assigns responses to images, ``presentation``; and the number of
+    these. Names of images or presentations are returned under ``first`` and of neurons under ``neuron``, None
+    for those without. ``layout`` and ``key`` as for :func:`whatwhere.recordings.layouts.stated_axes`.
     """
     word, length = counted
     expected = RESPONSE_AXES if word == "image" else PRESENTATION_AXES
@@ -69,7 +54,7 @@ def arrange_images(
     """Images as (image, channel, y, x), their names or None, and how their axes were read.
 
     ``count`` is the number of images, None if it is not known; the others as for
-    :func:`whatwhere.recordings.layouts.stated_axes`, also the errors.
+    :func:`whatwhere.recordings.layouts.stated_axes`.
     """
     axes = axes_of(array, layout, IMAGE_AXES, ("image", count), key, label)
     if not array.values.size:
@@ -106,17 +91,9 @@ def pair(
 ) -> Pair:
     """Images and the responses to them, matched by name where both sides name images.
 
-    Parameters
-    ----------
-    images, responses
-        As stored.
-    layouts, keys, labels
-        Of images and of responses, as for :func:`whatwhere.recordings.layouts.stated_axes`.
-
-    Raises
-    ------
-    UserError
-        If the axes are not stated and can be misread, or names of images disagree.
+    ``layouts``, ``keys`` and ``labels`` of images and of responses as for
+    :func:`whatwhere.recordings.layouts.stated_axes`. UserError if the axes are not stated and can be misread,
+    or names of images disagree.
     """
     stated = stated_axes(responses, layouts[1], RESPONSE_AXES, keys[1], labels[1])
     axis = stated.index("image") if stated else 0
@@ -138,22 +115,11 @@ def pair(
 
 
 def load(definition: dict[str, Any], name: str) -> Recording:
-    """Load arrays of images and responses.
+    """Loads arrays of images and responses.
 
-    Parameters
-    ----------
-    definition
-        ``images``: (image, y, x), or as ``layout`` says. ``responses``: (image, neuron), or as
-        ``responses_layout`` says; with ``image_of_presentation`` and ``index_base`` (presentation, neuron).
-        ``test_set``: the same keys for test data in arrays of their own. ``splits_from`` and ``tiers``,
-        ``groups_from``, ``covariates``, ``blanks``, ``repeat_averages``: optional.
-    name
-        The dataset's key, for messages.
-
-    Raises
-    ------
-    UserError
-        If a file is unreadable, or does not say how images and responses belong together.
+    ``images`` are (image, y, x), or as ``layout`` says; ``responses`` (image, neuron), or as
+    ``responses_layout`` says, and with ``image_of_presentation`` (presentation, neuron). ``test_set`` has the
+    same keys for test data in arrays of their own.
     """
     images, names, rows = _read(definition, name)
     if "test_set" not in definition:
@@ -218,18 +184,10 @@ def _read(definition: dict[str, Any], name: str) -> tuple[np.ndarray, list[str] 
 def presented(
     array: NamedArray, index: np.ndarray, listed: NamedArray, layout: Layout, key: str, label: str
 ) -> Rows:
-    """Responses by presentation.
+    """Responses by presentation, stored (presentation, neuron), or (image, repeat, neuron) in a stated order.
 
-    Parameters
-    ----------
-    array
-        (presentation, neuron), or (image, repeat, neuron) in any order that ``layout`` or names state.
-    index
-        (presentation,) index of the image.
-    listed
-        The index as stored; responses that name presentations, as it does, are matched to its names.
-    layout, key, label
-        As for :func:`whatwhere.recordings.layouts.stated_axes`.
+    ``index`` (presentation,) has the index of the image; ``listed`` is the index as stored: responses that
+    name presentations, as it does, are matched to its names.
     """
     values, theirs, reading = arrange_responses(array, ("presentation", len(index)), layout, key, label)
     names = listed.names_along("presentation", ["presentation"])

@@ -25,22 +25,11 @@ def read_frames(
 ) -> np.ndarray:
     """Frames of a file or folder as stored, (frame, channel, y, x).
 
-    Parameters
-    ----------
-    location
-        File of an array; folder or zip file of pictures whose names count without gaps; TIFF file of several
-        pages; or video (.mp4, .avi), which is decoded to RGB.
-    layout
-        Words for the axes of an array, or None where the file names its axes or every frame is one number.
-    background
-        Value of the pixels behind transparent pixels; None refuses transparency.
-    key
-        Key of the layout, for messages.
-
-    Raises
-    ------
-    UserError
-        If the file is unreadable, its axes are not stated, or pictures are missing.
+    ``location`` is a file of an array; a folder or zip file of pictures whose names count without gaps; a
+    TIFF file of several pages; or a video (.mp4, .avi), which is decoded to RGB. ``layout`` has words for the
+    axes of an array, or is None where the file names its axes or every frame is one number. ``background`` as
+    for :func:`whatwhere.recordings.pictures.decode_image`. UserError if axes are not stated, or pictures are
+    missing.
     """
     path, suffix = Path(location), Path(location).suffix.lower()
     readers = {".mp4": _decode_video, ".avi": _decode_video}

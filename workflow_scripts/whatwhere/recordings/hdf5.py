@@ -17,10 +17,7 @@ _CONVENTIONS = ("_FillValue", "missing_value", "scale_factor", "add_offset")
 
 @contextlib.contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Opens a file for reading, also where the file cannot be locked.
-
-    UserError if the file is no HDF5 file, is damaged, or another program has it open for writing.
-    """
+    """Opens a file for reading, also where the file cannot be locked."""
     if path.is_dir():
         raise UserError(f"{path}: is a folder, expected one HDF5 file: write the data as one file")
     try:
@@ -91,11 +88,7 @@ def axes_of(
 
 
 def read_dataset(dataset: h5py.Dataset) -> np.ndarray:
-    """Reads all values of a dataset.
-
-    UserError if it has no values, chunks that were never written or attributes of netCDF, is damaged, too
-    large, or compressed by a filter that is not installed.
-    """
+    """Reads all values of a dataset; UserError if these are not all there, or not what they stand for."""
     label = label_of(dataset)
     if dataset.shape is None:
         raise UserError(f"{label}: has a null dataspace, that is, no values")

@@ -27,23 +27,13 @@ ORDERS: dict[str, Callable[[list[str]], list[str]]] = {"natural": in_numeric_ord
 
 
 def load(definition: dict[str, Any], name: str) -> Recording:
-    """Load pictures and their responses.
+    """Loads pictures and their responses.
 
-    Parameters
-    ----------
-    definition
-        ``images``: folder, zip file or one file of several pages. ``responses``: a table with one row per
-        presentation, of which ``neurons`` lists the columns of responses, or an array as in kind ``arrays``.
-        ``image_of_presentation``: names of images, or numbers from ``index_base`` that count the files in
-        ``file_order``; without it, responses follow the files in this order. Images that were never shown
-        are left out.
-    name
-        The dataset's key, for messages.
-
-    Raises
-    ------
-    UserError
-        If a file is unreadable, or does not say how pictures and responses belong together.
+    ``images`` is a folder, zip file or one file of several pages; ``responses`` a table with one row per
+    presentation, of which ``neurons`` lists the columns of responses, or an array as in kind ``arrays``.
+    ``image_of_presentation`` has names of images, or numbers from ``index_base`` that count the files in
+    ``file_order``; without it, responses follow the files in this order. Images that were never shown are
+    left out.
     """
     files, pictures = _read_pictures(definition, name)
     read = _from_table if is_table(definition["responses"]) else _from_array

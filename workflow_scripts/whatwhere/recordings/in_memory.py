@@ -23,19 +23,9 @@ _FEW = 10
 def as_array(values: Any, name: str) -> NamedArray:
     """Values of any type, and the names of their axes and of what lies along them where the type has them.
 
-    Parameters
-    ----------
-    values
-        numpy array, masked or not; torch tensor of any device and precision; xarray, pandas or scipy.sparse
-        object; an array read from a file; nested lists, or anything that numpy understands. What is masked or
-        missing becomes NaN.
-    name
-        What to call it in messages.
-
-    Raises
-    ------
-    UserError
-        If it is no array.
+    ``values`` is a numpy array, masked or not; a torch tensor of any device and precision; an xarray, pandas
+    or scipy.sparse object; an array read from a file; nested lists, or anything that numpy understands. What
+    is masked or missing becomes NaN. UserError if it is no array.
     """
     if isinstance(values, NamedArray):
         return values
@@ -60,7 +50,7 @@ def as_numbers(values: Any, name: str) -> NamedArray:
 def unique_names(neurons: np.ndarray | None, name: str) -> np.ndarray | None:
     """Names of neurons (neuron,), whole numbers as they are and others as text; None if there are none.
 
-    A message calls the responses ``name``. UserError if two neurons have one name.
+    UserError if two neurons have one name; a message calls the responses ``name``.
     """
     if neurons is None:
         return None
@@ -78,10 +68,8 @@ def measured_responses(
 
     Parameters
     ----------
-    responses
-        (image, neuron), or with repeats; NaN, masked and missing ones were not presented.
-    layout
-        Order of their axes, or None.
+    responses, layout
+        (image, neuron), or with repeats; NaN, masked and missing ones were not presented. Order of the axes.
     images, names
         (image, channel, y, x), and their names or None; or windows of a movie, and the times of bins.
     neurons
@@ -89,12 +77,8 @@ def measured_responses(
 
     Returns
     -------
-    (repeat, image, neuron), float32, in the order of images and neurons.
-
-    Raises
-    ------
-    UserError
-        If responses are of other images or neurons, are infinite, or a neuron has none.
+    (repeat, image, neuron), float32, in the order of images and neurons. UserError if responses are of other
+    images or neurons, are infinite, or a neuron has none.
     """
     if isinstance(images, np.ndarray):
         shown = NamedArray(images, IMAGE_AXES[4], (names, None, None, None))

@@ -43,22 +43,9 @@ def stated_axes(
 ) -> tuple[str, ...] | None:
     """Axes that the configuration or the file states, in the order of the array; None if neither does.
 
-    Parameters
-    ----------
-    array
-        With the names of its axes in the file, if there are any.
-    layout
-        Words of the configuration, or None.
-    axes_by_number
-        Words that there must be, by the number of axes.
-    key, label
-        The key of the layout and the array, for messages.
-
-    Raises
-    ------
-    UserError
-        If there are too few or too many axes, a name is none of :data:`SYNONYMS` and there is no layout, or
-        names and layout contradict each other.
+    ``layout`` has words of the configuration, or is None; ``axes_by_number`` the words that there must be, by
+    the number of axes; ``key`` is that of the layout. UserError if there are too few or too many axes, a name
+    is none of :data:`SYNONYMS` and there is no layout, or names and layout contradict each other.
     """
     shape, names = array.values.shape, array.axes or ()
     if len(shape) not in axes_by_number:
@@ -105,18 +92,9 @@ def axes_of(
 ) -> tuple[str, ...]:
     """Axes of an array in its order: stated, or those of ``axes_by_number`` if no others are possible.
 
-    Parameters
-    ----------
-    array, layout, axes_by_number, key, label
-        As for :func:`stated_axes`.
-    counted
-        The axis of which the length is known, image or presentation, and its length; None if it is not known.
-
-    Raises
-    ------
-    UserError
-        If :func:`stated_axes` refuses the array; or nothing states the axes and there are repeats, more than
-        four channels, or another number of axes than one, the first, that have the known length.
+    ``counted`` is the axis of which the length is known, image or presentation, and its length, None if it is
+    not known. UserError as for :func:`stated_axes`, or if nothing states the axes and there are repeats, more
+    than four channels, or another number of axes than one, the first, that have the known length.
     """
     shape = array.values.shape
     stated = stated_axes(array, layout, axes_by_number, key, label)

@@ -19,23 +19,8 @@ def match(
     """Index of the file that every value names, and a phrase on how the names were compared.
 
     All values are paths as in ``files``, or file names with any one folder, or such names of which the ending
-    does not count.
-
-    Parameters
-    ----------
-    values
-        (row,) names.
-    files
-        Paths of the pictures.
-    label
-        What to call the list of names in messages.
-    blanks
-        Values that name no image; their index is :data:`BLANK`.
-
-    Raises
-    ------
-    UserError
-        If a value names no image, two values name one, or two images have one name.
+    does not count. ``blanks`` are values that name no image; their index is :data:`BLANK`. UserError if a
+    value names no image, two values name one, or two images have one name; ``label`` is the list of names.
     """
     values, files = ([unicodedata.normalize("NFC", one.strip()) for one in some] for some in (values, files))
     empty = set(map(str, blanks))
@@ -90,18 +75,10 @@ def order_by_name(
 ) -> np.ndarray | slice:
     """Position in the responses of every image, (image,), or a slice if the responses name no images.
 
-    Parameters
-    ----------
-    images, responses
-        (image,) names of the images on each side, or None if it has none.
-    label, other, what
-        What to call the responses, the other side and the images in messages.
-
-    Raises
-    ------
-    UserError
-        If the names of the two sides differ, or the responses alone name images and do not count them in
-        order, from 0 or 1.
+    ``images`` and ``responses`` have the (image,) names of the images on each side, or are None if it has
+    none; messages call the responses ``label``, the other side ``other`` and the images ``what``. UserError
+    if the names of the two sides differ, or the responses alone name images and do not count them in order,
+    from 0 or 1.
     """
     if responses is None:
         return slice(None)

@@ -24,7 +24,7 @@ class Clip:
         (repeat, bin, neuron) float32, NaN where missing. Bin ``i`` holds the responses during frames
         ``i * frames_per_bin`` to ``(i + 1) * frames_per_bin - 1``.
     test
-        Whether the clip tests models: True; False: it trains and validates; None: its blocks are assigned.
+        Whether the clip tests models; False: it trains and validates; None: its blocks are assigned.
     """
 
     frames: np.ndarray
@@ -34,20 +34,10 @@ class Clip:
 
 @dataclass(frozen=True)
 class Timing:
-    """Time of a movie.
+    """Time of a movie: frames per second, frames of a time bin, and frames of a window.
 
-    Attributes
-    ----------
-    rate
-        Frames per second.
-    frames_per_bin
-        Frames of a time bin.
-    lags
-        Frames of a window.
-    latency
-        Frames between the newest frame of a window and the end of its bin.
-    block
-        Bins of a block: what is assigned to a split, and resampled, together.
+    ``latency`` counts frames between the newest frame of a window and the end of its bin, ``block`` bins of
+    what is assigned to a split, and resampled, together.
     """
 
     rate: float
@@ -80,10 +70,7 @@ class Timing:
         return cls(float(rate), *map(int, numbers))
 
     def windows(self, n_frames: int, label: str) -> tuple[np.ndarray, np.ndarray]:
-        """Bins of a clip that have a window, and the newest frame of each, (bin,) both.
-
-        UserError if fewer than two have; the clip is called ``label``.
-        """
+        """Bins of a clip that have a window, and the newest frame of each, (bin,) both; there must be two."""
         newest = (np.arange(n_frames // self.frames_per_bin) + 1) * self.frames_per_bin - 1 - self.latency
         bins = np.flatnonzero(newest >= self.lags - 1)
         if len(bins) < 2:
@@ -100,21 +87,9 @@ def to_contract(
     with the same frames share theirs. A bin whose window holds the frame of a bin of another split is used by
     none, so that a gap as long as the window lies between splits.
 
-    Parameters
-    ----------
-    clips, timing
-        Stimuli and responses, and their time.
-    attributes
-        Attributes of the dataset, without those of time.
-    shares
-        ``split`` of the dataset, ``config`` of :func:`whatwhere.recordings.splits.assign`.
-    key
-        Name of the dataset in messages.
-
-    Raises
-    ------
-    UserError
-        If bins and frames of a clip do not fit, a clip is shorter than a window, or as for ``assign``.
+    ``attributes`` are those of the dataset without those of time, ``shares`` the ``config`` of
+    :func:`whatwhere.recordings.splits.assign`. UserError if bins and frames of a clip do not fit, a clip is
+    shorter than a window, or as for ``assign``.
     """
     per_bin, n_repeats = timing.frames_per_bin, max(len(clip.responses) for clip in clips)
     last, block, responses, given, copies = [], [], [], [], []
@@ -182,14 +157,7 @@ def _assigned(groups: np.ndarray, label: np.ndarray, shares: dict[str, Any] | No
 def with_gaps(split: np.ndarray, last: np.ndarray, lags: int, n_frames: int) -> np.ndarray:
     """Split (image,) without the bins whose window holds the newest frame of a bin of another split.
 
-    Parameters
-    ----------
-    split
-        (image,) codes of :mod:`whatwhere.dataset`.
-    last
-        (image,) newest frame of every window.
-    lags, n_frames
-        Frames of a window, and of all clips.
+    ``last`` (image,) is the newest frame of every window of ``lags`` frames, ``n_frames`` counts all frames.
     """
     apart = split.copy()
     for code in (TRAIN, VALIDATION, TEST):

@@ -25,18 +25,9 @@ _TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class Movie:
-    """A movie as every loader of movies returns it.
+    """A movie as every loader of movies returns it: frames as stored, with responses, and their time.
 
-    Attributes
-    ----------
-    clips, timing
-        Frames as stored, with responses, and their time.
-    source
-        Where the data were taken from.
-    neurons
-        (neuron,) names that the owner gives, or None.
-    reading
-        What was taken for what, a phrase each.
+    ``neurons`` are (neuron,) names that the owner gives, or None.
     """
 
     clips: list[Clip]
@@ -50,7 +41,7 @@ def timing_of(definition: dict[str, Any], key: str) -> Timing:
     """Time of a movie from ``rate``, ``lags``, ``bin``, ``latency`` and ``block`` of a definition.
 
     UserError if ``lags`` in ms or ``block`` is no whole number of frames or bins, or a block is no longer
-    than a window. ``key`` is that of the definition.
+    than a window.
     """
     rate, per_bin, lags = definition["rate"], definition.get("bin", 1), definition["lags"]
     if isinstance(lags, str):
@@ -74,22 +65,11 @@ def _whole(number: float, what: str, unit: str, rate: float) -> int:
 
 
 def load(definition: dict[str, Any], name: str) -> Movie:
-    """Loads the clips of a movie.
+    """Loads the clips of a movie; UserError if frames and responses of a clip do not fit.
 
-    Parameters
-    ----------
-    definition
-        ``rate``, ``lags``, ``bin``, ``latency``, ``block`` as for :func:`timing_of`, and ``clips``, each with
-        ``frames`` and ``frames_axes`` as for :func:`whatwhere.recordings.frames.read_frames`; ``responses``
-        and ``responses_axes``, or ``spike_times``, ``frame_times``, ``repeat_starts`` and
-        ``ticks_per_second``; and ``test``.
-    name
-        Key of the dataset, for messages.
-
-    Raises
-    ------
-    UserError
-        If a file is unreadable, or frames and responses do not fit.
+    ``clips`` have ``frames`` and ``frames_axes`` as for :func:`whatwhere.recordings.frames.read_frames`; and
+    ``responses`` and ``responses_axes``, or ``spike_times``, ``frame_times``, ``repeat_starts`` and
+    ``ticks_per_second``.
     """
     timing = timing_of(definition, name)
     clips: list[Clip] = []
@@ -170,22 +150,7 @@ def _skipped(clip: Clip, timing: Timing, skip: int) -> Clip:
 
 
 def dataset_of(movie: Movie, name: str, key: str, definition: dict[str, Any]) -> xr.Dataset:
-    """Brings a movie into the form of :mod:`whatwhere.dataset`.
-
-    Parameters
-    ----------
-    movie
-        As loaded.
-    name, key
-        Name of the dataset, and its name in messages.
-    definition
-        Dataset with ``image``, ``split`` and, at its top or under ``movie``, ``skip``.
-
-    Raises
-    ------
-    UserError
-        As for ``prepare_frames`` and :func:`whatwhere.recordings.movie_contract.to_contract`.
-    """
+    """Brings a movie into the form of :mod:`whatwhere.dataset`."""
     skip, shares = definition.get("movie", definition).get("skip", 0), definition["split"]
     if "test_repeated" in shares:
         raise UserError(f"{key}.split.test_repeated: is for images: set 'test' of a clip, and remove the key")

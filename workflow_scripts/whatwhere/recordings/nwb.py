@@ -39,23 +39,10 @@ def load(definition: dict[str, Any], name: str) -> Recording | Movie:
     """Loads one session: images, onsets of their presentations, and responses in a window after the onsets.
 
     With the key ``movie``, images are frames and the window is the time bin, see :func:`_load_movie`.
-
-    Parameters
-    ----------
-    definition
-        ``path``: the file. ``images``, ``presentations``, ``responses`` (one series or several): names in the
-        file, needed where there are several. ``layout``: axes of images, by default [image, y, x] with
-        channels last. ``image_of_presentation``, ``splits_from``, ``groups_from``, ``covariates``,
-        ``leave_out``: columns of the table of presentations. ``index_base``, ``file_order``, ``blanks``:
-        meaning of the numbers or names in ``image_of_presentation``. ``window``: from and to in ms after the
-        onset.
-    name
-        Key of the dataset, for messages.
-
-    Raises
-    ------
-    UserError
-        If the file is unreadable or does not hold a named object.
+    ``images``, ``presentations`` and ``responses`` (one series or several) are names in the file, needed
+    where there are several. ``layout`` are the axes of images, by default [image, y, x] with channels last.
+    Other keys name columns of the table of presentations, or say what the numbers or names in them mean.
+    ``window`` is from and to in ms after the onset.
     """
     if "movie" in definition:
         return _load_movie(definition, name)

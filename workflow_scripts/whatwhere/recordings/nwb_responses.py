@@ -16,24 +16,9 @@ def count_spikes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Counts the spikes of every unit in a window after every onset.
 
-    Parameters
-    ----------
-    content
-        An open file with a table ``units``.
-    onsets
-        (presentation,) s.
-    window
-        From and to, exclusive, in s after the onset.
-
-    Returns
-    -------
-    Counts (presentation, neuron) float32, NaN where a unit was not observed in the whole window, and ids of
-    the units (neuron,), as text.
-
-    Raises
-    ------
-    UserError
-        If there are no spike times, or no spike lies in any window.
+    ``onsets`` (presentation,) are in s, ``window`` is from and to, exclusive, in s after the onset. Returns
+    counts (presentation, neuron) float32, NaN where a unit was not observed in the whole window, and ids of
+    the units (neuron,) as text. UserError if there are no spike times, or no spike lies in any window.
     """
     path, units = content.filename, content.get("units")
     if units is None or "spike_times" not in units or "spike_times_index" not in units:
@@ -97,8 +82,8 @@ def averages(series: h5py.Group, onsets: np.ndarray, window: tuple[float, float]
     """Mean of a series in a window after every onset, (presentation, neuron) float32.
 
     ``onsets`` and ``window`` as for :func:`count_spikes`. The series is stored (time, neuron), or (neuron,
-    time) if the number of its times or of its regions of interest says so. UserError if the series has
-    another shape, or no sample lies in a window.
+    time) if the number of its times or of its regions of interest says so. UserError if no sample lies in a
+    window.
     """
     label, data = label_of(series), dataset_at(series, "data")
     is_turned = _is_turned(series, data.shape, label)

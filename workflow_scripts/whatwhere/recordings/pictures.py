@@ -32,22 +32,10 @@ def in_numeric_order(names: list[str]) -> list[str]:
 
 
 def decode_image(content: bytes, label: str, background: float | None = None) -> np.ndarray:
-    """Decode one picture, (channel, y, x) with 1 or 3 channels, in the type that the file stores.
+    """Decodes one picture, (channel, y, x) with 1 or 3 channels, in the type that the file stores.
 
-    Parameters
-    ----------
-    content
-        Of the file.
-    label
-        What to call it in messages.
-    background
-        Value of the pixels behind transparent ones; None refuses transparency.
-
-    Raises
-    ------
-    UserError
-        If the content is no such picture, is damaged, holds several pages, or is transparent and nothing says
-        before what.
+    ``background`` is the value of the pixels behind transparent ones; None refuses transparency. UserError if
+    the content is no such picture, is damaged, or holds several pages.
     """
     pages = decode_pages(content, label, background)
     if len(pages) != 1:

@@ -32,11 +32,6 @@ def preprocess(images: np.ndarray | list[np.ndarray], config: dict[str, Any], na
     Returns
     -------
     (image, channel, y, x), float32, in the units of ``images``. Equal images remain equal.
-
-    Raises
-    ------
-    UserError
-        If there are other channels, the crop leaves the image, or sizes differ after all.
     """
     if isinstance(images, np.ndarray):
         return _prepare(images, config, name)

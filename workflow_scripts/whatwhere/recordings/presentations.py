@@ -15,12 +15,8 @@ BLANK = -1
 class Presentations(BackendArray):
     """Responses by presentation, as a dense array (repeat, image, neuron) of which no whole is kept.
 
-    Attributes
-    ----------
-    values
-        (row, neuron) real numbers as they were stored, also rows that belong to no image.
-    rows
-        (repeat, image) row of ``values``, -1 where an image had fewer repeats.
+    ``values`` (row, neuron) are real numbers as they were stored, also rows that belong to no image; ``rows``
+    (repeat, image) has the row of ``values``, -1 where an image had fewer repeats.
     """
 
     dtype = np.dtype(np.float32)
@@ -46,14 +42,10 @@ class Presentations(BackendArray):
 
 
 def by_image(image_of_row: np.ndarray, values: np.ndarray) -> Presentations:
-    """Sort presentations by image, in the order of rows within an image.
+    """Sorts presentations by image, in the order of rows within an image.
 
-    Parameters
-    ----------
-    image_of_row
-        (row,) index of the image shown, each of 0 to n - 1 at least once; :data:`BLANK` leaves a row out.
-    values
-        (row, neuron) responses.
+    ``image_of_row`` (row,) has the index of the image shown, each of 0 to n - 1 at least once; :data:`BLANK`
+    leaves a row out. ``values`` are (row, neuron).
     """
     row = np.flatnonzero(image_of_row != BLANK)
     row = row[np.argsort(image_of_row[row], kind="stable")]
@@ -75,22 +67,9 @@ def index_numbers(
 ) -> tuple[np.ndarray, str]:
     """Index of the image of every presentation, (row,) from 0, and a phrase on how its number was understood.
 
-    Parameters
-    ----------
-    numbers
-        (row,) whole numbers; NaN and -1 are blanks, presentations of none of the images.
-    n_images
-        Number of images.
-    definition, name
-        Dataset with ``index_base``, the number of the first image, and ``blanks``, further numbers that are
-        blanks, and its key. The index of blanks is :data:`BLANK`.
-    label
-        Where the numbers come from, for messages.
-
-    Raises
-    ------
-    UserError
-        If a number is none of an image, or the base is not given.
+    ``numbers`` (row,) are whole; NaN, -1 and the ``blanks`` of the dataset are presentations of none of the
+    images, with the index :data:`BLANK`. ``index_base`` is the number of the first image. UserError if a
+    number is none of an image, or the base is not given; ``label`` says where the numbers come from.
     """
     base, key = definition.get("index_base"), f"{name}.index_base"
     listed = [value for value in definition.get("blanks", []) if isinstance(value, (int, float))]

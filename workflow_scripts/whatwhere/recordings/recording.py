@@ -31,12 +31,10 @@ class Recording:
     split
         (image,) ``train``, ``validation``, ``test`` or the empty string for images that are still to be
         assigned; None if all are.
-    neurons
-        (neuron,) names that the publisher or owner gives, or None.
-    source
-        Where the data were taken from.
-    citation
-        What to cite, empty if unknown.
+    neurons, image_names
+        (neuron,) and (image,) names that the publisher or owner gives, or None.
+    source, citation
+        Where the data were taken from, and what to cite, empty if unknown.
     repeat_averages
         Whether responses are published averages, so that single trials are unknown.
     groups
@@ -46,8 +44,6 @@ class Recording:
         used by no model.
     reading
         What was taken for what, a phrase each.
-    image_names
-        What the owner calls the images, or None.
     """
 
     images: Images
@@ -69,17 +65,10 @@ def select_images(images: Images, indices: np.ndarray) -> Images:
 
 
 def clip_rounding(responses: np.ndarray, name: str) -> np.ndarray:
-    """Responses with what lies below zero by rounding set to 0, and a warning that says so.
+    """Responses (..., neuron) with what lies below zero by rounding set to 0, and a warning that says so.
 
     Deconvolved calcium and averages of rates hold values such as -5e-8 beside an sd of 2.8, on which a loss
     for rates has no business to fail. A neuron that is truly negative anywhere is left as it is.
-
-    Parameters
-    ----------
-    responses
-        (..., neuron), NaN where there is none.
-    name
-        The dataset's key, for the warning.
     """
     if not responses.size:
         return responses

@@ -37,24 +37,12 @@ CITATIONS = {
 def load(definition: dict[str, Any], name: str) -> Recording | Movie:
     """Loads one session; presentations of one image become its repeats.
 
-    With the key ``movie``, trials show videos, see :func:`_load_videos`.
-
-    Parameters
-    ----------
-    definition
-        ``path``: folder or zip with ``data/images/N.npy`` (channel, y, x), ``data/responses/N.npy``
-        (neuron,) for trials N, ``meta/trials/tiers.npy`` (train, validation or test, or as ``tiers`` says;
-        trials of other tiers, whose responses may be withheld, are left out) and
-        ``meta/trials/frame_image_id.npy``, ``colorframeprojector_image_id.npy`` or ``image_id.npy`` (trial,),
-        perhaps below another folder. ``covariates``: folders of ``data`` with one file per trial, such as
-        behavior and pupil_center.
-    name
-        Key of the dataset, for messages.
-
-    Raises
-    ------
-    UserError
-        If a file is missing or damaged, or the files contradict each other.
+    ``path`` is a folder or zip with ``data/images/N.npy`` (channel, y, x), ``data/responses/N.npy`` (neuron,)
+    for trials N, ``meta/trials/tiers.npy`` (train, validation or test, or as ``tiers`` says; trials of other
+    tiers, whose responses may be withheld, are left out) and ``meta/trials/frame_image_id.npy``,
+    ``colorframeprojector_image_id.npy`` or ``image_id.npy`` (trial,), perhaps below another folder.
+    ``covariates`` are folders of ``data`` with one file per trial, such as behavior and pupil_center. With
+    the key ``movie``, trials show videos, see :func:`_load_videos`.
     """
     if "movie" in definition:
         return _load_videos(definition, name)

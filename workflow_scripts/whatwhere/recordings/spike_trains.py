@@ -14,23 +14,12 @@ logger = logging.getLogger(__name__)
 
 
 def read_trains(location: str) -> tuple[list[np.ndarray], list[str] | None]:
-    """Spike times of every neuron, float64 in the unit of the file, and names of neurons.
+    """Spike times of every neuron, float64 in the unit of the file, and names, None for cell arrays.
 
-    Parameters
-    ----------
-    location
-        Cell array or field of a structure array of a MATLAB file, ``FILE.mat:NAME``; a .npz file, or a group
-        of an HDF5 file, ``FILE.h5:GROUP``, with one vector per neuron; or a folder or zip file of .npy files,
-        one per neuron. Vectors are taken in the order of their names, numbers by value.
-
-    Returns
-    -------
-    A vector per neuron; and names, None for cell arrays.
-
-    Raises
-    ------
-    UserError
-        If the file is unreadable, or a vector has several axes or holds anything but finite numbers.
+    ``location`` is a cell array or field of a structure array of a MATLAB file, ``FILE.mat:NAME``; a .npz
+    file, or a group of an HDF5 file, ``FILE.h5:GROUP``, with one vector per neuron; or a folder or zip file
+    of .npy files, one per neuron. Vectors are taken in the order of their names, numbers by value. UserError
+    if a vector has several axes or holds anything but finite numbers.
     """
     path, inside = split_location(location)
     trains: dict[str, np.ndarray] = {}

@@ -17,7 +17,7 @@ _OPEN = -1
 def assign(
     groups: np.ndarray, given: np.ndarray | None, config: dict[str, Any] | None, name: str
 ) -> np.ndarray:
-    """Draws folds, each of which is a complete random assignment.
+    """Draws folds, each of which is a complete random assignment, (fold, image) int8.
 
     Parameters
     ----------
@@ -32,17 +32,8 @@ def assign(
         ``validation`` and ``test`` (shares of the images to assign), ``folds``, ``seed``; None for one
         fold if every split is given.
     name
-        Key of the dataset, for messages.
-
-    Returns
-    -------
-    (fold, image) int8 with the codes of :mod:`whatwhere.dataset`.
-
-    Raises
-    ------
-    UserError
-        If the shares leave nothing to train on, a given split is unknown, or copies of one image are
-        given different splits.
+        Key of the dataset, for messages. UserError if the shares leave nothing to train on, a given split is
+        unknown, or copies of one image are given different splits.
     """
     fixed = _spread(groups, _codes(given, len(groups), name), name)
     if not np.isin((VALIDATION, _OPEN), fixed).any():
@@ -63,19 +54,9 @@ def assign(
 def repeated_images(shown: np.ndarray, wanted: bool | None, name: str) -> np.ndarray | None:
     """Splits in which repeated images test, ``given`` of :func:`assign`; None if all are assigned alike.
 
-    Parameters
-    ----------
-    shown
-        (image,) number of presentations of every image.
-    wanted
-        Whether repeated images test. None: if ten or more images, but fewer than half, were repeated.
-    name
-        Key of the dataset, for messages.
-
-    Raises
-    ------
-    UserError
-        If repeated images are wanted for the test, and no image or every image was repeated.
+    ``shown`` (image,) is the number of presentations of every image; ``wanted`` says whether repeated images
+    test, None: if ten or more images, but fewer than half, were repeated. UserError if repeated images are
+    wanted for the test, and no image or every image was repeated.
     """
     repeated = shown > 1
     count = int(repeated.sum())

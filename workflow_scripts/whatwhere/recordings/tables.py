@@ -21,16 +21,10 @@ _MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none")
 
 @dataclass(frozen=True)
 class Table:
-    """A table of text.
+    """A table of text, which messages call ``label``.
 
-    Attributes
-    ----------
-    label
-        What messages call it, such as the path of its file.
-    rows
-        (row, column) text; names of columns have no spaces around them, missing names are ``Unnamed: 0``, ...
-    decimal_comma
-        Whether numbers have a comma for a point.
+    ``rows`` (row, column) is text; names of columns have no spaces around them, missing names are ``Unnamed:
+    0``, ... With ``decimal_comma`` numbers have a comma for a point.
     """
 
     label: str
@@ -48,10 +42,7 @@ class Table:
         return UserError(f"{key}: {self.label} has no column '{column}' but {listed}")
 
     def text(self, column: str, key: str) -> np.ndarray:
-        """Values of a column as (row,) text without spaces around them, truth values in lower case.
-
-        UserError, with the key that names the column, if there is no such column.
-        """
+        """Values of a column as (row,) text without spaces around them, truth values in lower case."""
         if column not in self.rows:
             raise self.no_column(column, key)
         text = self.rows[column].str.strip().to_numpy(str)
@@ -67,10 +58,7 @@ class Table:
 
 
 def to_numbers(text: np.ndarray, label: str, place: str = "row", first: int = 1) -> np.ndarray:
-    """Numbers in (row,) text as float64, NaN where missing.
-
-    UserError if one is no number, which names the value and its place, counted from ``first``.
-    """
+    """Numbers in (row,) text as float64, NaN where missing; a message counts ``place`` from ``first``."""
     numbers = pd.to_numeric(pd.Series(text), errors="coerce").to_numpy(np.float64)
     wrong = np.flatnonzero(np.isnan(numbers) & ~np.isin(np.char.lower(text), _MISSING))
     if len(wrong):
@@ -113,7 +101,7 @@ def refuse_long(table: Table, neurons: Sequence[str], others: Container[str]) ->
 def read_table(path: Path) -> Table:
     """Reads a table with one header line, separated by commas, semicolons or tabs.
 
-    Empty lines at the end are left out, and empty columns without a name. UserError if it is no such table.
+    Empty lines at the end are left out, and empty columns without a name.
     """
     try:
         with open(path, encoding="utf-8-sig") as stream:

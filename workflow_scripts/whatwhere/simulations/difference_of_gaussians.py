@@ -49,18 +49,9 @@ def difference_of_gaussians(
 ) -> np.ndarray:
     """Center minus twice the surround, normalized to E|rate| = 0.1 (section A.1, steps 9 and 10).
 
-    Parameters
-    ----------
-    patch
-        Width and height in pixels, odd.
-    center_covariance, surround_covariance
-        (neuron, 2, 2) in pixels squared, rows first.
-    offset
-        (neuron, 2) center (y, x) relative to the middle pixel.
-
-    Returns
-    -------
-    (neuron, y, x) kernels. The center weight cancels in the normalization, so it is not a parameter.
+    ``patch`` is the width and height in px, odd; covariances are (neuron, 2, 2) in px squared, rows first;
+    ``offset`` (neuron, 2) is the center (y, x) relative to the middle pixel. Returns (neuron, y, x). The
+    center weight cancels in the normalization, so it is not a parameter.
     """
     half = patch // 2
     axis = np.arange(-half, half + 1)
@@ -92,18 +83,14 @@ def receptive_fields(
 
     Parameters
     ----------
-    scales
-        One scale T of both variances per cell type.
-    n_per_type
-        Neurons of each type.
+    scales, n_per_type
+        One scale T of both variances per cell type, and neurons of each type.
     variation
         v of section A.1: relative spread of shape parameters, 0 for identical neurons.
     centered
         Whether centers fall on pixels; otherwise centers are shifted by U(-0.5, 0.5).
     image_size, patch
         In pixels.
-    rng_seed
-        Random stream of the neurons.
     """
     rng = np.random.default_rng(rng_seed)
     low, high = 1 - variation, 1 + variation
@@ -168,16 +155,8 @@ def simulate(
 ) -> xr.Dataset:
     """Simulates responses with noise to training and validation images, without noise to test images.
 
-    Parameters
-    ----------
-    design
-        Images, splits and seed.
-    scales
-        One scale T per cell type.
-    n_neurons
-        Neurons of all types together, a multiple of the number of types.
-    variation, centered, image_size, patch
-        As in :func:`receptive_fields`.
+    ``n_neurons`` counts neurons of all types together, a multiple of the number of types. The other keys are
+    as in :func:`receptive_fields`.
     """
     neuron_seed, image_seed, noise_seed, test_seed, scale_seed = design.streams(5)
     n_per_type = n_neurons // len(scales)

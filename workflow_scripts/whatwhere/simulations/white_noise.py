@@ -34,14 +34,10 @@ class WhiteNoise(BackendArray):
 
     Parameters
     ----------
-    seeds
-        Random streams, children of one seed.
-    counts
-        (stream,) images of every stream.
+    seeds, counts
+        Random streams, children of one seed, and (stream,) images of every stream.
     shape
         (channel, y, x).
-    label
-        What to call the images in messages.
     checksums
         (block,) CRC-32 of every block; None if the images are drawn for the first time.
     n_block
