@@ -161,10 +161,8 @@ def _check_splits(split: np.ndarray, present: np.ndarray, name: str) -> None:
                 raise UserError(f"{name}: fold {fold} has fewer than two {label} images")
             few = present[row == code].sum(0)
             if few.min() < 2:
-                raise UserError(
-                    f"{name}: neuron {few.argmin()} has responses to {few.min()} {label} images of "
-                    f"fold {fold}: remove neurons or images until all neurons have two"
-                )
+                found = f"neuron {few.argmin()} has responses to {few.min()} {label} images of fold {fold}"
+                raise UserError(f"{name}: {found}: remove neurons or images until all neurons have two")
 
 
 def open_dataset(path: str | Path) -> xr.Dataset:

@@ -62,9 +62,8 @@ def choose_subset(dataset: xr.Dataset, n_neurons: int | None, n_images: int | No
             raise UserError(f"{name}: n_images {n_images} leaves no image to validate on")
         for there, size, label in zip(images, sizes, SPLITS, strict=False):
             if size > len(there):
-                raise UserError(
-                    f"{name}: n_images {n_images} needs {size} {label} images but there are {len(there)}"
-                )
+                needed = f"n_images {n_images} needs {size} {label} images"
+                raise UserError(f"{name}: {needed} but there are {len(there)}")
         images = [there[:size] for there, size in zip(images, sizes, strict=True)]
         if is_movie(dataset):
             # Batches of neighboring bins would be alike.

@@ -110,10 +110,8 @@ class Windows:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         size = int(np.prod(self.shape, dtype=np.int64)) * self.frames.element_size()
         if size > _LARGEST:
-            raise UserError(
-                f"{len(self)} windows of {self.lags} frames take {size / 1e9:.0f} GB: use fewer lags, "
-                "smaller frames (image.crop, image.size), or a model that gathers windows when it needs them"
-            )
+            found = f"{len(self)} windows of {self.lags} frames take {size / 1e9:.0f} GB"
+            raise UserError(f"{found}: use fewer lags, smaller frames, or a model that gathers windows")
         pixels = torch.cat([*self.split(_CHUNK)]) if len(self) else self._gather(self.last)
         return pixels.numpy() if dtype is None else pixels.numpy().astype(dtype)
 

@@ -51,7 +51,7 @@ def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
         dataset = dataset_of(recording, name, key, definition)
         _warn(dataset, key)
         return dataset
-    prepared = preprocess(recording.images, definition["image"], key)
+    prepared = preprocess(recording.images, definition["image"], key, recording.image_names)
     kept = preparation(recording.images, definition["image"])
     recording = dataclasses.replace(recording, images=prepared)
     dataset = to_contract(recording, name, key, definition["image"]["normalize"], definition.get("split"))

@@ -64,16 +64,13 @@ def _read(place: Path, region: int, checksums: dict[str, str | None]) -> dict[st
         for name, checksum in checksums.items():
             path = f"Data/region{region}/{name}.npy"
             if path not in tree.names:
-                raise UserError(
-                    f"{place}: holds no {path}: download the supplement {ADDRESS} and give its zip file, "
-                    f"put it into a folder as {ZIP}, or unpack it so that the file is {place / path}"
-                )
+                advice = f"give the zip file of {ADDRESS}, a folder with it as {ZIP}, or unpacked"
+                raise UserError(f"{place / path}: no such file: {advice}")
             content = tree.read(path)
             if not has_checksum(content, checksum):
-                raise UserError(
-                    f"{tree.label(path)}: wrong checksum: damaged or another version: get the supplement "
-                    f"{ADDRESS} again, or set 'checksums: false' if it is a stand-in"
-                )
+                fault = "wrong checksum: damaged or another version"
+                advice = f"get {ADDRESS} again, or set 'checksums: false' if it is a stand-in"
+                raise UserError(f"{tree.label(path)}: {fault}: {advice}")
             arrays[name] = numeric(parse_npy(content, tree.label(path)), tree.label(path))
     return arrays
 

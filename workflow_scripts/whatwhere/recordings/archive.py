@@ -26,15 +26,9 @@ def open_zip(path: str | Path) -> zipfile.ZipFile:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except Exception as error:  # zipfile and its decompressors raise errors of many types
-        raise UserError(
-            f"{path}: not a readable zip file: get it again if it is truncated, or unpack another kind of "
-            "archive and give the folder"
-        ) from error
-    try:
-        check_size(sum(member.file_size for member in archive.infolist()), f"{path}, unpacked")
-    except UserError:
-        archive.close()
-        raise
+        fault = "not a readable zip file: get it again, or give a folder"
+        raise UserError(f"{path}: {fault}") from error
+    check_size(sum(member.file_size for member in archive.infolist()), f"{path}, unpacked")
     return archive
 
 
@@ -45,10 +39,8 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     except KeyError as error:
         raise UserError(f"{archive.filename}: holds no '{name}'") from error
     except Exception as error:  # zipfile and its decompressors raise errors of many types
-        raise UserError(
-            f"{archive.filename}: '{name}' cannot be read ({error}): zip the files again, without a password "
-            "and by the method deflate"
-        ) from error
+        fault = f"'{name}' cannot be read ({error}): zip it without a password and by the method deflate"
+        raise UserError(f"{archive.filename}: {fault}") from error
 
 
 def choose(path: Path, inside: str | None, names: list[str]) -> str:

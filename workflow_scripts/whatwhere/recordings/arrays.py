@@ -38,9 +38,8 @@ def arrange_responses(
     first = word if word in axes else "image"
     values = arrange(array.values, axes, [one for one in (first, "repeat", "neuron") if one in axes])
     if len(values) != length:
-        raise UserError(
-            f"{label}: has {len(values)} along its axis '{first}' but there are {length} {word}s: check {key}"
-        )
+        fault = f"has {len(values)} along its axis '{first}' but there are {length} {word}s"
+        raise UserError(f"{label}: {fault}: check {key}")
     values = values[:, None] if values.ndim == 2 else values
     repeats = f"{values.shape[1]} repeats, " if first == "image" else ""
     reading = f"{values.shape[2]} neurons, {repeats}{length} {first}s"
@@ -131,10 +130,7 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     test_images, _, others = _read(shared | test, test_key)
     shape = test_images.shape[1:]
     if shape != images.shape[1:]:
-        raise UserError(
-            f"{test['images']}: has images of {shape} (channel, y, x) but those of {definition['images']} "
-            f"are {images.shape[1:]}"
-        )
+        raise UserError(f"{test['images']}: has images of {shape}, {definition['images']} {images.shape[1:]}")
     n_neurons, n_test = rows.values.shape[1], others.values.shape[1]
     if n_test != n_neurons:
         raise UserError(f"{test['responses']}: has {n_test} neurons, {definition['responses']} {n_neurons}")
@@ -210,9 +206,7 @@ def _covariates(definition: dict[str, Any], rows: Rows, n_images: int) -> tuple[
         values = read_array(location).values
         # A list will do where there is only one repeat.
         if values.shape != shape and not (1 in shape and values.size == max(values.shape) == max(shape)):
-            raise UserError(
-                f"{location}: has shape {values.shape}, expected {shape} ({', '.join(order)}): one value per "
-                "presentation"
-            )
+            expected = f"expected {shape} ({', '.join(order)}), one value per presentation"
+            raise UserError(f"{location}: has shape {values.shape}, {expected}")
         columns.append(arrange(values.reshape(shape), order, ("image", "repeat")).reshape(-1))
     return list(files), np.stack(columns, -1)

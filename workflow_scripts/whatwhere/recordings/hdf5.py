@@ -59,10 +59,7 @@ def dataset_at(group: h5py.Group, name: str) -> h5py.Dataset:
     if not isinstance(found, h5py.Dataset):
         raise UserError(f"{label}: is a group, not an array")
     if found.file.filename != group.file.filename or found.is_virtual or found.external:
-        raise UserError(
-            f"{label}: takes its values from other files: name the file that holds the values, or write "
-            "them into this file"
-        )
+        raise UserError(f"{label}: takes its values from other files: name the file that holds the values")
     return found
 
 
@@ -103,10 +100,8 @@ def read_dataset(dataset: h5py.Dataset) -> np.ndarray:
     try:
         return np.asarray(dataset.asstr()[...] if is_text and dataset.dtype.kind == "O" else dataset[...])
     except (OSError, RuntimeError, ValueError, TypeError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{label}: is damaged, or compressed by a filter that is not installed: write it again with "
-            f"gzip or uncompressed ({error})"
-        ) from error
+        fault = "is damaged, or compressed by a filter that is not installed: write it again with gzip"
+        raise UserError(f"{label}: {fault} ({error})") from error
 
 
 def _check_written(dataset: h5py.Dataset, label: str) -> None:
@@ -119,7 +114,5 @@ def _check_written(dataset: h5py.Dataset, label: str) -> None:
     blank = dataset.fillvalue
     # A fill value of NaN says on purpose that what is not written is missing.
     if missing and not (np.isscalar(blank) and blank != blank):
-        raise UserError(
-            f"{label}: {missing} of its {all_of} chunks were never written and would be read as {blank}: "
-            "write it again, NaN where missing"
-        )
+        fault = f"{missing} of its {all_of} chunks were never written and would be read as {blank}"
+        raise UserError(f"{label}: {fault}: write it again, NaN where missing")

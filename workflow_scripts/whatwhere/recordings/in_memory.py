@@ -136,10 +136,8 @@ def _refuse_index(table: pd.DataFrame, name: str) -> None:
         counts = pd.api.types.is_numeric_dtype(values.dtype) and len(rows) >= _FEW and not values.isna().any()
         counts = counts and any(np.array_equal(np.sort(values), first + rows) for first in (0, 1))
         if named or counts or (flags[position] and not all(flags)):
-            raise UserError(
-                f"{name}: the column {column!r} numbers images or marks them and is no neuron: make it the "
-                "index of both tables if it names images, or sort or select rows by it and drop it"
-            )
+            advice = "make it the index of both tables if it names images, or drop it after selecting rows"
+            raise UserError(f"{name}: the column {column!r} numbers images or marks them: {advice}")
 
 
 def _plain(values: Any, name: str) -> np.ndarray:

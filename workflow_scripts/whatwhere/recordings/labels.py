@@ -77,9 +77,7 @@ def read_labels(
         order = order_by_name(names, stored.names_along("image", ["image"]), label, "images")
         return labels[order][shown]
     if len(labels) == n_images and (image_of_row != np.arange(n_images)).any():
-        raise UserError(
-            f"{label}: may list {n_images} images or as many presentations: sort the presentations by image"
-        )
+        raise UserError(f"{label}: may list {n_images} images or presentations: sort presentations by image")
     return labels_of_rows(labels, image_of_row, label)
 
 
@@ -91,10 +89,8 @@ def labels_of_rows(labels: np.ndarray, image_of_row: np.ndarray, label: str) -> 
     torn = np.flatnonzero(labels[rows] != of_image[place])
     if len(torn):
         row, other = rows[torn[0]], rows[first[place[torn[0]]]]
-        raise UserError(
-            f"{label}: presentations {other} and {row} show one image but are {str(labels[other])!r} and "
-            f"{str(labels[row])!r}: give them one label"
-        )
+        fault = f"show one image but are {str(labels[other])!r} and {str(labels[row])!r}"
+        raise UserError(f"{label}: presentations {other} and {row} {fault}: give them one label")
     return of_image
 
 
@@ -112,10 +108,9 @@ def tiers_of(labels: np.ndarray, tiers: dict[str, list[Any]], key: str) -> np.nd
         if unknown not in (*SPLITS, ""):
             flags = "{assign: [false], test: [true]}"
             example = flags if unknown in ("true", "false") else f"{{test: [{unknown}]}}"
-            raise UserError(
-                f"{key.rpartition('.')[0]}: image {image} is given the split {unknown!r}, expected "
-                f"{', '.join(SPLITS)} or empty: say what it is, such as tiers: {example}"
-            )
+            place = key.rpartition(".")[0]
+            expected = f"expected {', '.join(SPLITS)} or empty: say what it is, such as tiers: {example}"
+            raise UserError(f"{place}: image {image} is given the split {unknown!r}, {expected}")
         return labels
     split = np.where(np.isin(labels, (*SPLITS, "")), labels, LEFT_OUT).astype("U10")
     used: dict[str, str] = {}

@@ -56,15 +56,11 @@ def stated_axes(
     named = [next((word for word in wanted if str(name).lower() in SYNONYMS[word]), None) for name in given]
     if layout is not None:
         if sorted(layout) != sorted(wanted):
-            raise UserError(
-                f"{key}: [{', '.join(layout)}] does not describe {label} of shape {shape}: "
-                f"put {', '.join(wanted)} in its order"
-            )
+            fault = f"[{', '.join(layout)}] does not describe {label} of shape {shape}"
+            raise UserError(f"{key}: {fault}: put {', '.join(wanted)} in its order")
         if any(word not in (None, told) for word, told in zip(named, layout, strict=False)):
-            raise UserError(
-                f"{key}: [{', '.join(layout)}] contradicts {label}, whose axes are named "
-                f"{', '.join(map(str, names))}"
-            )
+            axes = f"whose axes are named {', '.join(map(str, names))}"
+            raise UserError(f"{key}: [{', '.join(layout)}] contradicts {label}, {axes}")
         return tuple(layout)
     if not any(given):
         return None
@@ -108,14 +104,10 @@ def axes_of(
     word, length = word if word in wanted else "image", length or shape[0]
     readings = [f"[{', '.join(words)}]" for words in likely_axes(shape, wanted, word, length)]
     if not readings:
-        raise UserError(
-            f"{label}: has shape {shape} but there are {length} {word}s: check the files, and set {key} to "
-            f"the words {', '.join(wanted)} in the order of its axes"
-        )
-    raise UserError(
-        f"{label}: its axes {shape} are not stated, and the shape can be read in several ways: set {key} to "
-        f"{' or to '.join(readings)}"
-    )
+        advice = f"check the files, and set {key} to {', '.join(wanted)} in the order of its axes"
+        raise UserError(f"{label}: has shape {shape} but there are {length} {word}s: {advice}")
+    fault = f"its axes {shape} are not stated, and the shape can be read in several ways"
+    raise UserError(f"{label}: {fault}: set {key} to {' or to '.join(readings)}")
 
 
 def likely_axes(shape: tuple[int, ...], wanted: tuple[str, ...], word: str, length: int) -> list[list[str]]:

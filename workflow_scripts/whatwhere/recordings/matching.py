@@ -45,9 +45,9 @@ def match(
         found = np.array([place.get(value, BLANK) for value in values])
         left = f", {(found == BLANK).sum()} presentations of blanks are left out" if blanks else ""
         return found, f"images by {how}{left}"
+    advice = "index_base and file_order if numbers count the files, or list what shows no image under blanks"
     raise UserError(
-        f"{label}: there is no image '{(fewest or values)[0]}': give the names of image files, set "
-        "index_base and file_order if numbers count the files, or list what shows no image under blanks"
+        f"{label}: there is no image '{(fewest or values)[0]}': give names of image files, set {advice}"
     )
 
 
@@ -86,16 +86,15 @@ def order_by_name(
     if images is None:
         if any(theirs == [str(first + row) for row in range(len(theirs))] for first in (0, 1)):
             return slice(None)
+        advice = f"give {other} the same names, or leave them out of {label} if both are in one order"
         raise UserError(
-            f"{label}: names its images {', '.join(theirs[:3])}, ... but {other} names none: give {other} "
-            f"the same names, or leave the names out of {label} if both are in one order"
+            f"{label}: names its images {', '.join(theirs[:3])}, ... but {other} names none: {advice}"
         )
     ours = names_of(images)
     if sorted(ours) != sorted(theirs) or len(set(ours)) < len(ours):
-        raise UserError(
-            f"{label}: names its {what} {', '.join(theirs[:3])}, ... but {other} names {', '.join(ours[:3])}"
-            f", ...: give every {what.removesuffix('s')} one name, the same on both sides"
-        )
+        found = f"{', '.join(theirs[:3])}, ... but {other} names {', '.join(ours[:3])}, ..."
+        advice = f"give every {what.removesuffix('s')} one name, the same on both sides"
+        raise UserError(f"{label}: names its {what} {found}: {advice}")
     place = {name: position for position, name in enumerate(theirs)}
     return np.array([place[name] for name in ours])
 

@@ -99,10 +99,9 @@ def to_contract(
         where = f"{key}.clips[{number}]"
         n_frames, n_bins = len(clip.frames), clip.responses.shape[1]
         if n_frames != n_bins * per_bin:
-            raise UserError(
-                f"{where}: {n_frames} frames make {n_frames / per_bin:g} bins of {per_bin} frames, but there "
-                f"are responses in {n_bins} bins: cut the files so that they begin and end together"
-            )
+            fault = f"{n_frames} frames make {n_frames / per_bin:g} bins of {per_bin} frames"
+            advice = "cut the files so that they begin and end together"
+            raise UserError(f"{where}: {fault}, but there are responses in {n_bins} bins: {advice}")
         used, newest = timing.windows(n_frames, where)
         # Bins in which nobody was recorded, such as those of a lost trial.
         recorded = (~np.isnan(clip.responses[:, used])).any((0, 2))

@@ -50,10 +50,8 @@ def timing_of(definition: dict[str, Any], key: str) -> Timing:
         definition["block"] * rate / per_bin, f"{key}.block: {definition['block']} s", "bins", rate
     )
     if block * per_bin <= lags:
-        raise UserError(
-            f"{key}.block: {definition['block']} s are {block * per_bin} frames, no more than the {lags} of "
-            "a window, so that gaps between splits would take every bin: set a longer block"
-        )
+        fault = f"{definition['block']} s are {block * per_bin} frames, no more than the {lags} of a window"
+        raise UserError(f"{key}.block: {fault}: set a longer block, of which gaps between splits leave bins")
     return Timing(rate, per_bin, lags, definition.get("latency", 0), block)
 
 
@@ -74,20 +72,18 @@ def load(definition: dict[str, Any], name: str) -> Movie:
     timing = timing_of(definition, name)
     clips: list[Clip] = []
     reading, known = [], None
-    background = definition["image"].get("background")
     for number, entry in enumerate(definition["clips"]):
         key = f"{name}.clips[{number}]"
-        layout = entry.get("frames_axes")
-        frames = read_frames(entry["frames"], layout, background, f"{key}.frames_axes")
+        frames = read_frames(entry["frames"], entry.get("frames_axes"), f"{key}.frames_axes")
         read = _count_spikes if "spike_times" in entry else _read_responses
         values, neurons, phrase = read(entry, len(frames), timing, key)
         known = known or neurons
         n_neurons = (clips[0].responses if clips else values).shape[2]
         if values.shape[2] != n_neurons or neurons not in (None, known):
-            raise UserError(
-                f"{key}: has {values.shape[2]} neurons, of which number or names are not those of the clips "
-                "before: give the same neurons in the same order"
+            fault = (
+                f"has {values.shape[2]} neurons, of which number or names are not those of the clips before"
             )
+            raise UserError(f"{key}: {fault}: give the same neurons in the same order")
         clips.append(Clip(frames, values, entry.get("test")))
         reading.append(f"clip {number}: {len(frames)} frames, {phrase}")
     source = f"files {', '.join(clip['frames'] for clip in definition['clips'])}"
@@ -133,10 +129,9 @@ def _count_spikes(
     silent = ~counts.any((1, 2))
     if silent.all():
         spikes = np.concatenate([*trains, np.full(1, np.nan)])
-        raise UserError(
-            f"{key}: no neuron has a spike within the frames, from {bins.min():g} to {bins.max():g} s; "
-            f"spikes lie from {np.nanmin(spikes):g} to {np.nanmax(spikes):g} s: give all times by one clock"
-        )
+        fault = f"no neuron has a spike within the frames, from {bins.min():g} to {bins.max():g} s"
+        spread = f"spikes lie from {np.nanmin(spikes):g} to {np.nanmax(spikes):g} s"
+        raise UserError(f"{key}: {fault}; {spread}: give all times by one clock")
     if silent.any():
         logger.warning("%s: no neuron has a spike in repeats %s", key, some_of(np.flatnonzero(silent)))
     return counts, names, f"{len(counts)} repeats, {counts.sum():.0f} spikes of {len(trains)} neurons"
@@ -159,10 +154,8 @@ def dataset_of(movie: Movie, name: str, key: str, definition: dict[str, Any]) ->
     for number, clip in enumerate(movie.clips):
         clip = replace(clip, frames=prepare_frames(clip.frames, definition["image"], key))
         if number and clip.frames.shape[1:] != clips[0].frames.shape[1:]:
-            raise UserError(
-                f"{key}.clips[{number}]: has frames of {clip.frames.shape[1:]} (channel, y, x) but clip 0 of "
-                f"{clips[0].frames.shape[1:]}: set image.size"
-            )
+            shapes = f"{clip.frames.shape[1:]} (channel, y, x) but clip 0 of {clips[0].frames.shape[1:]}"
+            raise UserError(f"{key}.clips[{number}]: has frames of {shapes}: set image.size")
         clips.append(_skipped(clip, movie.timing, skip))
     attributes = {
         "name": name,

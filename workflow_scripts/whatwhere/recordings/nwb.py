@@ -96,10 +96,9 @@ def _load_movie(definition: dict[str, Any], name: str) -> Movie:
         wrong = np.flatnonzero(rows.image[shown] != np.arange(len(shown)) % n_frames)
         if not len(shown) or len(wrong) or len(shown) % n_frames:
             row = shown[wrong[0]] if len(wrong) else len(onsets)
-            raise UserError(
-                f"{label_of(table)}: row {row} breaks a presentation of the {n_frames} frames of {place} in "
-                f"order: name the rows of other stimuli under {name}.leave_out or {name}.blanks"
-            )
+            fault = f"row {row} breaks a presentation of the {n_frames} frames of {place} in order"
+            advice = f"name the rows of other stimuli under {name}.leave_out or {name}.blanks"
+            raise UserError(f"{label_of(table)}: {fault}: {advice}")
         starts = onsets[shown].reshape(-1, n_frames)
         for repeat, times in enumerate(starts):
             label = f"{label_of(table)}, presentation {repeat} of the movie"
@@ -242,20 +241,17 @@ def _index(
         # By the standard, an IndexSeries counts from 0.
         definition = {"index_base": 0} | definition
     elif "image_of_presentation" not in definition:
-        raise UserError(
-            f"{key}: is missing: name the column of {table.label} with the image that was shown: "
-            f"{', '.join(table.header)}; a movie also needs the key movie"
-        )
+        advice = f"name the column of {table.label} with the image that was shown: {', '.join(table.header)}"
+        raise UserError(f"{key}: is missing: {advice}; a movie also needs the key movie")
     else:
         column = definition["image_of_presentation"]
         values, label = table.text(column, key), f"{table.label}, column '{column}'"
     known = names if images.is_named else None
     index, how = image_index(values, known, len(names), definition, name, label)
     if "index_base" in definition and not images.is_ordered and "file_order" not in definition:
-        raise UserError(
-            f"{name}.file_order: is missing: {label} counts images whose order the file does not state: set "
-            f"natural for {', '.join(names[:3])}, ..., or sorted for {', '.join(sorted(names)[:3])}, ..."
-        )
+        orders = f"natural for {', '.join(names[:3])}, ..., or sorted for {', '.join(sorted(names)[:3])}, ..."
+        fault = f"is missing: {label} counts images whose order the file does not state"
+        raise UserError(f"{name}.file_order: {fault}: set {orders}")
     if definition.get("file_order") == "sorted" and not images.is_ordered:
         place = np.array([names.index(image) for image in sorted(names)])
         index = np.where(index == BLANK, BLANK, place[index])
@@ -279,10 +275,8 @@ def _responses(
     for place in places:
         if "data" not in content[place]:
             inside = [one for one in _candidates(types)["responses"] if one.startswith(f"{place}/")]
-            raise UserError(
-                f"{name}.responses: {place} is a {types[place]}, expected one series or a list of series: "
-                f"{', '.join(inside) or 'it holds none'}"
-            )
+            expected = f"one series or a list of series: {', '.join(inside) or 'it holds none'}"
+            raise UserError(f"{name}.responses: {place} is a {types[place]}, expected {expected}")
     means = {place: averages(content[place], onsets, window) for place in places}
     units = np.array([f"{place} {i}" for place, values in means.items() for i in range(values.shape[1])])
     return np.concatenate([*means.values()], 1), units if len(places) > 1 else None, ", ".join(places)

@@ -114,10 +114,8 @@ def _is_turned(series: h5py.Group, shape: tuple[int, ...], label: str) -> bool:
         n_times, n_neurons = stored if len(stored) == 2 else (*stored, 1)[:2]
         if len(shape) in (1, 2) and times in (None, n_times) and regions in (None, n_neurons):
             return is_turned
-    known = [f"{n} {what}" for n, what in ((times, "times"), (regions, "neurons")) if n is not None]
-    raise UserError(
-        f"{label}: has shape {shape}, expected (time, neuron){', ' if known else ''}{' and '.join(known)}"
-    )
+    known = [f", {n} {what}" for n, what in ((times, "times"), (regions, "neurons")) if n is not None]
+    raise UserError(f"{label}: has shape {shape}, expected (time, neuron){''.join(known)}")
 
 
 def sample_times(series: h5py.Group, n_samples: int) -> np.ndarray:

@@ -85,18 +85,16 @@ def index_numbers(
     if base is None:
         raise UserError(f"{span} do not say whether they count from 0 or 1: set {key} to {likely}")
     if not len(shown) or first < base or last >= base + n_images:
-        raise UserError(
-            f"{span} do not count from {base}: check {key}, the axes of the images, and list numbers that "
-            "show no image under blanks"
-        )
+        advice = f"check {key}, the axes of the images, and list numbers that show no image under blanks"
+        raise UserError(f"{span} do not count from {base}: {advice}")
     inside = next((value for value in listed if base <= value < base + n_images), None)
     if inside is not None:
         raise UserError(f"{label}: {inside} is listed under blanks but is the number of an image")
     beside, bare = (n_images, first == 1) if base == 0 else (0, last == n_images - 1)
     if bare and beside in listed and beside in numbers:
+        advice = f"set {key} to {1 - base} if {beside} is an image, or remove the image"
         raise UserError(
-            f"{label}: {beside} is listed under blanks, and the image at the other end is never shown: set "
-            f"{key} to {1 - base} if {beside} is an image, or remove the image that is never shown"
+            f"{label}: {beside} is a blank, and the image at the other end is never shown: {advice}"
         )
     left = f", {blank.sum()} presentations of blanks are left out" if blank.any() else ""
     return np.where(blank, BLANK, whole - base), f"images are numbered from {base}{left}"

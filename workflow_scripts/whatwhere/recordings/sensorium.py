@@ -133,9 +133,9 @@ def _length(video: np.ndarray, responses: np.ndarray, label: str) -> int:
     known = ~np.isnan(video).all((0, 1)), ~np.isnan(responses).all(0)
     shown, answered = (int(np.flatnonzero(np.append(True, there))[-1]) for there in known)
     if video.shape[2] != responses.shape[1] or shown not in (answered, video.shape[2]):
+        others = f"the responses are to {responses.shape[1]} and end after {answered}"
         raise UserError(
-            f"{label}: has {video.shape[2]} frames that end after {shown}, but the responses are to "
-            f"{responses.shape[1]} and end after {answered}: repair one"
+            f"{label}: has {video.shape[2]} frames that end after {shown}, but {others}: repair one"
         )
     return answered
 
@@ -153,10 +153,8 @@ def _per_trial(tree: Tree, name: str, n_trials: int | None) -> np.ndarray:
     label = tree.label(name)
     values = parse_npy(tree.read(name), label)
     if values.ndim != 1 or n_trials not in (None, len(values)) or values.dtype.kind not in "biuUS":
-        raise UserError(
-            f"{label}: has shape {values.shape} and type {values.dtype}, expected one name or whole number "
-            f"for each of the {n_trials or ''} trials"
-        )
+        expected = f"expected one name or whole number for each of the {n_trials or ''} trials"
+        raise UserError(f"{label}: has shape {values.shape} and type {values.dtype}, {expected}")
     return as_labels(values, label)
 
 
@@ -178,9 +176,8 @@ def _splits(tiers: np.ndarray, mapping: dict[str, list[Any]], key: str, label: s
     split = tiers_of(tiers, mapping, key) if mapping else np.where(np.isin(tiers, SPLITS), tiers, LEFT_OUT)
     names, counts = np.unique(tiers[split == LEFT_OUT], return_counts=True)
     if counts.sum() == len(tiers):
-        raise UserError(
-            f"{label}: holds no tier {', '.join(SPLITS)} but {', '.join(names)}: set tiers to their splits"
-        )
+        tiers_there = f"{', '.join(SPLITS)} but {', '.join(names)}"
+        raise UserError(f"{label}: holds no tier {tiers_there}: set tiers to their splits")
     for tier, count in zip(names, counts, strict=True):
         text = "%s: %d trials of the tier %s are left out, which 'tiers' could add"
         logger.warning(text, label, count, tier)
@@ -206,9 +203,8 @@ def _read_images(tree: Tree, files: list[str], image_of_file: np.ndarray) -> np.
             stimuli.append(image)
         elif not np.array_equal(stimuli[number], image, equal_nan=True):
             other = PurePosixPath(files[int(np.argmax(image_of_file == number))]).stem
-            raise UserError(
-                f"{tree.label(file)}: differs from trial {other}, which has the same image id: repair the ids"
-            )
+            fault = f"differs from trial {other}, which has the same image id"
+            raise UserError(f"{tree.label(file)}: {fault}: repair the ids")
     return np.stack(stimuli)
 
 

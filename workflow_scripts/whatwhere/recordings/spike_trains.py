@@ -64,20 +64,16 @@ def frame_edges(times: np.ndarray, n_frames: int, rate: float, label: str) -> np
     distance is not that of the rate.
     """
     if len(times) not in (n_frames, n_frames + 1):
-        raise UserError(
-            f"{label}: has {len(times)} times but there are {n_frames} frames: give the start of every "
-            "frame, and perhaps the end of the last"
-        )
+        advice = "give the start of every frame, and perhaps the end of the last"
+        raise UserError(f"{label}: has {len(times)} times but there are {n_frames} frames: {advice}")
     apart = np.diff(times)
     if not (apart > 0).all():
         late = int(np.argmin(apart > 0)) + 1
         raise UserError(f"{label}: frame {late} at {times[late]:g} s does not begin after the frame before")
     middle = float(np.median(apart))
     if abs(middle * rate - 1) > 0.01:
-        raise UserError(
-            f"{label}: frames last {middle:.6g} s (median) but rate {rate:g} gives {1 / rate:.6g} s: correct "
-            "rate or ticks_per_second"
-        )
+        fault = f"frames last {middle:.6g} s (median) but rate {rate:g} gives {1 / rate:.6g} s"
+        raise UserError(f"{label}: {fault}: correct rate or ticks_per_second")
     edges = times if len(times) > n_frames else np.append(times, times[-1] + 1 / rate)
     long = np.flatnonzero(np.diff(edges) > 1.5 / rate)
     if len(long):

@@ -107,10 +107,8 @@ def _codes(given: np.ndarray | None, n_images: int, name: str) -> np.ndarray:
         return codes
     unknown = np.flatnonzero(~np.isin(given, (*SPLITS, "")))
     if len(unknown):
-        raise UserError(
-            f"{name}: image {unknown[0]} is given the split {str(given[unknown[0]])!r}, "
-            f"expected {', '.join(SPLITS)} or empty"
-        )
+        found = f"image {unknown[0]} is given the split {str(given[unknown[0]])!r}"
+        raise UserError(f"{name}: {found}, expected {', '.join(SPLITS)} or empty")
     for code, label in enumerate(SPLITS):
         codes[given == label] = code
     return codes
@@ -125,10 +123,8 @@ def _spread(groups: np.ndarray, codes: np.ndarray, name: str) -> np.ndarray:
     torn = given[of_group[groups[given]] != codes[given]]
     if len(torn):
         other = given[(groups[given] == groups[torn[0]]) & (codes[given] != codes[torn[0]])][0]
-        raise UserError(
-            f"{name}: image {torn[0]} and its copy {other} are given different splits: remove one of them, "
-            "or give both the same split"
-        )
+        advice = "remove one of them, or give both the same split"
+        raise UserError(f"{name}: image {torn[0]} and its copy {other} are given different splits: {advice}")
     return of_group[groups]
 
 

@@ -64,11 +64,8 @@ def simulate(
     noisy = fitted.any(0)
     mean = rates[noisy].mean(0, dtype=np.float64)
     if not mean.all():
-        silent = int(np.argmin(mean))
-        raise UserError(
-            f"datasets.{design.name}: neuron {silent} (type {cell_type[silent]}) responds to none of "
-            f"{noisy.sum()} images: use more images or another seed"
-        )
+        fault = f"neuron {np.argmin(mean)} responds to none of {noisy.sum()} images"
+        raise UserError(f"datasets.{design.name}: {fault}: use more images or another seed")
     rates *= (MEAN_RATE / mean).astype(np.float32)
     logger.info("mean variance of the rates: %.4f", rates.var(0).mean())
     responses = rates.copy()

@@ -135,9 +135,8 @@ class WhiteNoise(BackendArray):
             self._states.setdefault(block + 1, generator.bit_generator.state)
             checksum = zlib.crc32(images.data)
             if self._checksums.setdefault(block, checksum) != checksum:
-                raise UserError(
-                    f"{self._label}: white noise of numpy {np.__version__} differs from the white noise that "
-                    "was simulated: delete the file and rerun, or install the version of numpy that wrote it"
-                )
+                fault = f"white noise of numpy {np.__version__} differs from what was simulated"
+                advice = "delete the file and rerun, or install the version of numpy that wrote it"
+                raise UserError(f"{self._label}: {fault}: {advice}")
         self._last = number, images
         return images
