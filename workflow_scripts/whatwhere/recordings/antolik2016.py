@@ -64,8 +64,8 @@ def _read(place: Path, region: int, checksums: dict[str, str | None]) -> dict[st
         for name, checksum in checksums.items():
             path = f"Data/region{region}/{name}.npy"
             if path not in tree.names:
-                advice = f"give the zip file of {ADDRESS}, a folder with it as {ZIP}, or unpacked"
-                raise UserError(f"{place / path}: no such file: {advice}")
+                advice = f"give the zip file of {ADDRESS}, a folder with it as {ZIP}, or {place / path}"
+                raise UserError(f"{place}: holds no {path}: {advice}")
             content = tree.read(path)
             if not has_checksum(content, checksum):
                 fault = "wrong checksum: damaged or another version"

@@ -23,11 +23,8 @@ def open_zip(path: str | Path) -> zipfile.ZipFile:
     """Opens an archive; UserError if it is no zip file, or unpacks to more than :data:`MAX_SIZE`."""
     try:
         archive = zipfile.ZipFile(path)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
     except Exception as error:  # zipfile and its decompressors raise errors of many types
-        fault = "not a readable zip file: get it again, or give a folder"
-        raise UserError(f"{path}: {fault}") from error
+        raise UserError(f"{path}: not a readable zip file: get it again, or give a folder") from error
     check_size(sum(member.file_size for member in archive.infolist()), f"{path}, unpacked")
     return archive
 

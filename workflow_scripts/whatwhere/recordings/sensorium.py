@@ -49,19 +49,16 @@ def load(definition: dict[str, Any], name: str) -> Recording | Movie:
     folders = definition.get("covariates", [])
     with open_tree(definition["path"]) as tree:
         root = _root(tree)
-        tiers = _per_trial(tree, root + _TIERS, None)
-        label = tree.label(root + _TIERS)
-        ids = _images_of_trials(tree, root, len(tiers))
-        split = _splits(tiers, definition.get("tiers", {}), f"{name}.tiers", label)
-        kept = np.flatnonzero(split != LEFT_OUT)
+        split = _splits(tree, root, definition.get("tiers", {}), f"{name}.tiers")
+        ids, kept = _images_of_trials(tree, root, len(split)), np.flatnonzero(split != LEFT_OUT)
         # Images are numbered by first appearance.
         index, images_ids = pd.factorize(ids[kept])
-        shown = np.full(len(tiers), BLANK)
+        shown = np.full(len(split), BLANK)
         shown[kept] = index
-        of_image = labels_of_rows(split, shown, label)
+        of_image = labels_of_rows(split, shown, tree.label(root + _TIERS))
         start = f"{root}data/"
         files = {
-            folder: _trial_files(tree, f"{start}{folder}/", kept, len(tiers))
+            folder: _trial_files(tree, f"{start}{folder}/", kept, len(split))
             for folder in ("images", "responses", *folders)
         }
         images = _read_images(tree, files["images"], index)
@@ -103,14 +100,15 @@ def _load_videos(definition: dict[str, Any], name: str) -> Movie:
     repeats: dict[bytes, tuple[np.ndarray, list[np.ndarray], list[bool]]] = {}
     with open_tree(definition["path"]) as tree:
         root = _root(tree)
-        tiers, label = _per_trial(tree, root + _TIERS, None), tree.label(root + _TIERS)
-        split = _splits(tiers, definition.get("tiers", {}), f"{name}.tiers", label)
+        split = _splits(tree, root, definition.get("tiers", {}), f"{name}.tiers")
         kept = np.flatnonzero(split != LEFT_OUT)
-        folders = {folder: f"{root}data/{folder}/" for folder in ("videos", "responses")}
-        files = {folder: _trial_files(tree, place, kept, len(tiers)) for folder, place in folders.items()}
-        videos = _read(tree, files["videos"], ("y", "x", "time"), 2)
-        trials = _read(tree, files["responses"], ("neuron", "time"), 1)
-        for trial, file, video, responses in zip(kept, files["videos"], videos, trials, strict=True):
+        files, others = (
+            _trial_files(tree, f"{root}data/{folder}/", kept, len(split))
+            for folder in ("videos", "responses")
+        )
+        videos = _read(tree, files, ("y", "x", "time"), 2)
+        trials = _read(tree, others, ("neuron", "time"), 1)
+        for trial, file, video, responses in zip(kept, files, videos, trials, strict=True):
             n_frames = _length(video, responses, tree.label(file))
             frames = np.ascontiguousarray(np.moveaxis(video[..., :n_frames], -1, 0)[:, None])
             whole = n_frames - n_frames % timing.frames_per_bin
@@ -171,8 +169,9 @@ def _images_of_trials(tree: Tree, root: str, n_trials: int) -> np.ndarray:
     raise UserError(f"{tree.path}: holds no {root}meta/trials/{expected}: repeats cannot be found")
 
 
-def _splits(tiers: np.ndarray, mapping: dict[str, list[Any]], key: str, label: str) -> np.ndarray:
+def _splits(tree: Tree, root: str, mapping: dict[str, list[Any]], key: str) -> np.ndarray:
     """Split of every trial, :data:`LEFT_OUT` for tiers without a split, whose responses may be withheld."""
+    tiers, label = _per_trial(tree, root + _TIERS, None), tree.label(root + _TIERS)
     split = tiers_of(tiers, mapping, key) if mapping else np.where(np.isin(tiers, SPLITS), tiers, LEFT_OUT)
     names, counts = np.unique(tiers[split == LEFT_OUT], return_counts=True)
     if counts.sum() == len(tiers):
