@@ -34,16 +34,10 @@ def n_validation(n_images: int, fraction: float, maximum: int) -> int:
 def choose_subset(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int) -> Subset:
     """Draws the neurons and images of one fit; a larger subset contains the smaller subsets of its seed.
 
-    Parameters
-    ----------
-    n_neurons
-        Size of the population; None takes all. With known cell types every type gives the same number of
-        neurons; fewer neurons than types are of different types.
-    n_images
-        Training plus validation images; None takes all. With pooled recordings, images of the first session;
-        all other sessions give all images.
-    seed
-        Determines the fold, and the neurons and images, each from its own random stream.
+    ``n_neurons`` and ``n_images``, training plus validation images, are sizes; None takes all. With known
+    cell types every type gives the same number of neurons; fewer neurons than types are of different types.
+    With pooled recordings, images are of the first session; all other sessions give all images. ``seed``
+    determines the fold, and the neurons and images, each from its own random stream.
     """
     name = dataset.attrs["name"]
     pooled = PooledRecordings.of(dataset)

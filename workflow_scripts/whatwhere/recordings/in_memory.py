@@ -64,21 +64,12 @@ def unique_names(neurons: np.ndarray | None, name: str) -> np.ndarray | None:
 def measured_responses(
     responses: Any, layout: Layout, images: Images, names: np.ndarray | None, neurons: Sequence[Any]
 ) -> np.ndarray:
-    """Responses of known neurons to images that a model was shown.
+    """Responses of known neurons to images that a model was shown, (repeat, image, neuron) float32.
 
-    Parameters
-    ----------
-    responses, layout
-        (image, neuron), or with repeats; NaN, masked and missing ones were not presented. Order of the axes.
-    images, names
-        (image, channel, y, x), and their names or None; or windows of a movie, and the times of bins.
-    neurons
-        (neuron,) names; responses that name their neurons are matched to them.
-
-    Returns
-    -------
-    (repeat, image, neuron), float32, in the order of images and neurons. UserError if responses are of other
-    images or neurons, are infinite, or a neuron has none.
+    ``responses`` are (image, neuron), or with repeats, in the order of ``layout``; NaN, masked and missing
+    ones were not presented. ``images`` are (image, channel, y, x) with ``names`` or None; or windows of a
+    movie, and the times of bins. Responses that name their neurons are matched to the names ``neurons``
+    (neuron,). UserError if responses are of other images or neurons, are infinite, or a neuron has none.
     """
     if isinstance(images, np.ndarray):
         shown = NamedArray(images, IMAGE_AXES[4], (names, None, None, None))

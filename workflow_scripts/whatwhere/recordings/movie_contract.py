@@ -14,17 +14,11 @@ from whatwhere.recordings.splits import assign
 
 @dataclass(frozen=True)
 class Clip:
-    """A contiguous piece of a movie.
+    """A contiguous piece of a movie: frames (frame, channel, y, x), uint8 or float32, and responses.
 
-    Attributes
-    ----------
-    frames
-        (frame, channel, y, x), uint8 or float32.
-    responses
-        (repeat, bin, neuron) float32, NaN where missing. Bin ``i`` holds the responses during frames
-        ``i * frames_per_bin`` to ``(i + 1) * frames_per_bin - 1``.
-    test
-        Whether the clip tests models; False: it trains and validates; None: its blocks are assigned.
+    Responses are (repeat, bin, neuron) float32, NaN where missing; bin ``i`` holds those during frames ``i *
+    frames_per_bin`` to ``(i + 1) * frames_per_bin - 1``. A clip whose ``test`` is True tests models, False:
+    it trains and validates, None: its blocks are assigned.
     """
 
     frames: np.ndarray
@@ -94,6 +88,9 @@ def to_contract(
     per_bin, n_repeats = timing.frames_per_bin, max(len(clip.responses) for clip in clips)
     last, block, responses, given, copies = [], [], [], [], []
     first_frame = n_blocks = 0
+    has_test = any(clip.test for clip in clips)
+    if not has_test and any(clip.test is False for clip in clips):
+        raise UserError(f"{key}.clips: none tests: set 'test: true' for a clip, or leave 'test' out of all")
     contents: dict[bytes, int] = {}
     for number, clip in enumerate(clips):
         where = f"{key}.clips[{number}]"
@@ -114,12 +111,11 @@ def to_contract(
         padded = np.full((n_repeats, len(used), clip.responses.shape[2]), np.nan, np.float32)
         padded[: len(clip.responses)] = clip.responses[:, used]
         responses.append(padded)
-        given.append(np.full(len(used), {True: "test", False: "fit", None: ""}[clip.test]))
+        given.append(np.full(len(used), "test" if clip.test else ""))
         first_frame += n_frames
         n_blocks += of_bin[-1] + 1
-    newest, label = np.concatenate(last), np.concatenate(given)
-    groups = np.unique(np.concatenate(copies), return_inverse=True)[1]
-    split = _assigned(groups, label, shares, key)
+    newest, groups = np.concatenate(last), np.unique(np.concatenate(copies), return_inverse=True)[1]
+    split = assign(groups, np.concatenate(given) if has_test else None, shares, key)
     frames = np.concatenate([clip.frames for clip in clips])
     dataset = xr.Dataset(
         {
@@ -142,15 +138,6 @@ def to_contract(
     )
     check(dataset, key)
     return dataset
-
-
-def _assigned(groups: np.ndarray, label: np.ndarray, shares: dict[str, Any] | None, key: str) -> np.ndarray:
-    """Splits (fold, image): bins that are not to be tested are shared by training and validation."""
-    tests = label == "test"
-    if not (tests.any() and (label == "fit").any()) and (label == "fit").any():
-        raise UserError(f"{key}.clips: none tests: set 'test: true' for a clip, or leave 'test' out of all")
-    given = np.where(tests, "test", "")
-    return assign(groups, given if tests.any() else None, shares, key)
 
 
 def with_gaps(split: np.ndarray, last: np.ndarray, lags: int, n_frames: int) -> np.ndarray:

@@ -31,18 +31,14 @@ def count_spikes(
         counts[:, unit] = last - first
     spikes = np.concatenate([*times, np.full(1, np.nan)])
     if not counts.any():
-        raise UserError(
-            f"{path}: no unit has a spike in any window: spikes lie from {np.nanmin(spikes):g} to "
-            f"{np.nanmax(spikes):g} s, presentations from {onsets.min():g} to {onsets.max():g} s: give both "
-            "by one clock, in seconds"
-        )
+        span = f"spikes lie from {np.nanmin(spikes):g} to {np.nanmax(spikes):g} s"
+        shown = f"presentations from {onsets.min():g} to {onsets.max():g} s"
+        fault = f"no unit has a spike in any window: {span}, {shown}"
+        raise UserError(f"{path}: {fault}: give both by one clock, in seconds")
     outside = (edges[1] < np.nanmin(spikes)) | (edges[0] > np.nanmax(spikes))
     if outside.any():
-        text = (
-            "%s: %d presentations lie before the first or after the last spike of all units and count as "
-            "silence: list them under leave_out if nothing was recorded"
-        )
-        logger.warning(text, path, outside.sum())
+        text = "%s: %d presentations lie before the first or after the last spike and count as silence"
+        logger.warning(f"{text}: list them under leave_out if nothing was recorded", path, outside.sum())
     if "obs_intervals" in units:
         for unit, intervals in enumerate(_rows(units, "obs_intervals")):
             counts[~_covered(intervals, edges), unit] = np.nan
@@ -93,11 +89,10 @@ def averages(series: h5py.Group, onsets: np.ndarray, window: tuple[float, float]
     first, last = (np.searchsorted(times, onsets + edge) for edge in window)
     empty = np.flatnonzero(first == last)
     if len(empty):
-        raise UserError(
-            f"{label}: has no sample from {window[0] * 1000:g} to {window[1] * 1000:g} ms after the onset of "
-            f"presentation {empty[0]} at {onsets[empty[0]]:g} s: its {len(times)} samples, of shape "
-            f"{data.shape} (time, neuron), lie from {times[0]:g} to {times[-1]:g} s: widen window"
-        )
+        first_empty = f"presentation {empty[0]} at {onsets[empty[0]]:g} s"
+        edges = f"from {window[0] * 1000:g} to {window[1] * 1000:g} ms after the onset of {first_empty}"
+        span = f"its {len(times)} samples, of shape {data.shape}, lie from {times[0]:g} to {times[-1]:g} s"
+        raise UserError(f"{label}: has no sample {edges}: {span}: widen window")
     factor = float(data.attrs.get("conversion", 1)), float(data.attrs.get("offset", 0))
     means = []
     for start, end in zip(first, last, strict=True):

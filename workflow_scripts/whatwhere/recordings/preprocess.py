@@ -21,22 +21,13 @@ def preprocess(
     name: str,
     image_names: list[str] | None = None,
 ) -> np.ndarray:
-    """Converts to grey or color, crops, and resizes.
+    """Converts to grey or color, crops, and resizes; returns (image, channel, y, x) float32.
 
-    Parameters
-    ----------
-    images
-        (image, channel, y, x), or a list of (channel, y, x) of different sizes.
-    config
-        ``color`` (grey: luma of ITU-R BT.601; rgb; or stored: the channels as they are, any number),
-        ``crop`` (null or top, left, height and width in pixels),
-        ``size`` (null, or height and width in pixels after the crop, one number for squares).
-    name, image_names
-        Key of the dataset, and (image,) names, or None for numbers, for messages.
-
-    Returns
-    -------
-    (image, channel, y, x), float32, in the units of ``images``. Equal images remain equal.
+    ``images`` are (image, channel, y, x), or a list of (channel, y, x) of different sizes, whose names or
+    numbers a message names; their units are kept, and equal images remain equal. ``config`` has ``color``
+    (grey: luma of ITU-R BT.601; rgb; or stored: the channels as they are, any number), ``crop`` (null or top,
+    left, height and width, px) and ``size`` (null, or height and width after the crop, px, one number for
+    squares).
     """
     if isinstance(images, np.ndarray):
         return _prepare(images, config, name)

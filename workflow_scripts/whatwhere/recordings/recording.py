@@ -1,7 +1,6 @@
 """A recording as every loader returns it."""
 
 import logging
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -73,21 +72,16 @@ def clip_rounding(responses: np.ndarray, name: str) -> np.ndarray:
     if not responses.size:
         return responses
     axes = tuple(range(responses.ndim - 1))
-    with warnings.catch_warnings():
-        # Neurons without any response are refused elsewhere.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        lowest = np.nanmin(responses, axis=axes)
-        below = np.flatnonzero(lowest < 0)
+    lowest = np.fmin.reduce(responses, axis=axes)
+    below = np.flatnonzero(lowest < 0)
+    # Infinite responses are refused elsewhere.
+    with np.errstate(invalid="ignore"):
         sd = np.nanstd(responses[..., below], axis=axes, dtype=np.float64)
     clipped = below[lowest[below] > -_ROUNDING * sd]
     if not len(clipped):
         return responses
-    logger.warning(
-        "%s: %d neurons hold rounding noise below zero, down to %.1g: set to 0",
-        name,
-        len(clipped),
-        lowest[clipped].min(),
-    )
+    text = "%s: %d neurons hold rounding noise below zero, down to %.1g: set to 0"
+    logger.warning(text, name, len(clipped), lowest[clipped].min())
     responses = responses.copy()
     mine = responses[..., clipped]
     # A comparison with NaN is False, so that missing repeats stay missing.

@@ -19,21 +19,15 @@ def assign(
 ) -> np.ndarray:
     """Draws folds, each of which is a complete random assignment, (fold, image) int8.
 
-    Parameters
-    ----------
-    groups
-        (image,) group numbers; a group, such as the copies or flips of one image, is never divided.
-    given
-        (image,) ``train``, ``validation``, ``test`` or empty, or None for all empty. A given split holds in
-        every fold, also for copies of the image. Images with an empty split are assigned, and images of
-        ``train`` if no other image could validate. If a test set is given, they are divided into training and
-        validation only, with ``validation`` relative to their number.
-    config
-        ``validation`` and ``test`` (shares of the images to assign), ``folds``, ``seed``; None for one
-        fold if every split is given.
-    name
-        Key of the dataset, for messages. UserError if the shares leave nothing to train on, a given split is
-        unknown, or copies of one image are given different splits.
+    A group of ``groups`` (image,), such as the copies or flips of one image, is never divided. ``given``
+    (image,) is ``train``, ``validation``, ``test`` or empty, or None for all empty. A given split holds in
+    every fold, also for copies of the image. Images with an empty split are assigned, and images of ``train``
+    if no other image could validate. If a test set is given, they are divided into training and validation
+    only, with ``validation`` relative to their number.
+
+    ``config`` has ``validation`` and ``test`` (shares of the images to assign), ``folds`` and ``seed``; None
+    for one fold if every split is given. UserError if the shares leave nothing to train on, a given split is
+    unknown, or copies of one image are given different splits.
     """
     fixed = _spread(groups, _codes(given, len(groups), name), name)
     if not np.isin((VALIDATION, _OPEN), fixed).any():
@@ -65,11 +59,8 @@ def repeated_images(shown: np.ndarray, wanted: bool | None, name: str) -> np.nda
         raise UserError(f"{name}.split.test_repeated: {found}, expected some: remove the key")
     tests = MIN_TESTED <= count < len(shown) / 2 if wanted is None else wanted
     if wanted is None and not tests and 0 < count < len(shown):
-        logger.warning(
-            "%s: %d of %d images were repeated and are assigned as other images: state split.test_repeated, "
-            "true to test on them",
-            *(name, count, len(shown)),
-        )
+        text = "%s: %d of %d images were repeated and are assigned as other images"
+        logger.warning(f"{text}: state split.test_repeated, true to test on them", name, count, len(shown))
     return np.where(repeated, "test", "") if tests else None
 
 

@@ -97,15 +97,9 @@ def show(
 ) -> tuple[np.ndarray, Standardizer, np.ndarray]:
     """Draws all images of a dataset; ``channels`` and ``size`` as for :func:`dead_leaves`.
 
-    Parameters
-    ----------
-    seeds
-        Random streams of the images for calibration, training, validation and test.
-
-    Returns
-    -------
-    Images (image, channel, y, x) float32, of every repetition training, then validation, then test images;
-    their standardization to mean 0 and variance 1; and standardized images for calibration.
+    ``seeds`` are those of the images for calibration, training, validation and test. Returns images (image,
+    channel, y, x) float32, of every repetition training, then validation, then test images; their
+    standardization to mean 0 and variance 1; and standardized images for calibration.
     """
     calibration = np.concatenate(list(dead_leaves(N_CALIBRATION, channels, size, seeds[0])))
     standardize = standardizer(calibration, "global")

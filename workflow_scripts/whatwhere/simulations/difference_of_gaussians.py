@@ -20,17 +20,10 @@ _CHUNK = 4096
 
 @dataclass(frozen=True)
 class ReceptiveFields:
-    """Receptive fields of a population.
+    """Receptive fields of a population, (neuron, y, x) patches ``kernels`` with norm 0.1 sqrt(pi/2).
 
-    Attributes
-    ----------
-    kernels
-        (neuron, y, x) patches with norm 0.1 sqrt(pi/2).
-    corner, offset
-        (neuron, 2) integer row and column of the top-left pixel of the patch in the image, and sub-pixel
-        shift (y, x) of the center, in pixels.
-    cell_type
-        (neuron,) type, from 0.
+    ``corner`` (neuron, 2) is the row and column of the top-left pixel of the patch in the image, ``offset``
+    (neuron, 2) the sub-pixel shift (y, x) of the center, px, ``cell_type`` (neuron,) the type, from 0.
     """
 
     kernels: np.ndarray
@@ -79,18 +72,10 @@ def receptive_fields(
 ) -> ReceptiveFields:
     """Draws a population (section A.1).
 
-    Neurons i of all types have the same position and random factors, as in the paper, and differ in scale.
-
-    Parameters
-    ----------
-    scales, n_per_type
-        One scale T of both variances per cell type, and neurons of each type.
-    variation
-        v of section A.1: relative spread of shape parameters, 0 for identical neurons.
-    centered
-        Whether centers fall on pixels; otherwise centers are shifted by U(-0.5, 0.5).
-    image_size, patch
-        In pixels.
+    Neurons i of all types have the same position and random factors, as in the paper, and differ in the scale
+    T of both variances, of ``scales``. ``variation`` is v of section A.1: the relative spread of shape
+    parameters, 0 for identical neurons. Centers fall on pixels if ``centered``, and are shifted by U(-0.5,
+    0.5) otherwise. ``image_size`` and ``patch`` are in px.
     """
     rng = np.random.default_rng(rng_seed)
     low, high = 1 - variation, 1 + variation

@@ -35,16 +35,10 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class CellTypes:
-    """Filters and thresholds by type.
+    """Even and odd Gabor filters (type, phase, y, x), zero mean, unit norm, and thresholds of the drive.
 
-    Attributes
-    ----------
-    filters
-        (type, phase, y, x) even and odd Gabor filters, zero mean, unit norm.
-    is_complex
-        (type,) whether cells respond to the energy of both filters rather than to the first filter.
-    threshold, mean
-        (type,) threshold of the drive, and mean of the drive in excess of the threshold.
+    Cells of a type with ``is_complex`` (type,) respond to the energy of both filters rather than to the first
+    filter. ``mean`` (type,) is that of the drive in excess of ``threshold`` (type,).
     """
 
     filters: np.ndarray
@@ -116,13 +110,9 @@ def relative_rates(
 ) -> np.ndarray:
     """Rates of cells relative to their mean, (image, neuron) float32.
 
-    Parameters
-    ----------
-    cell_type, corner, spontaneous
-        (neuron,) type, (neuron, 2) top-left pixel (y, x) of the receptive field, (neuron,) share of the
-        mean rate that does not depend on the image.
-    images, standardize
-        (image, 1, y, x), as stored, and the standardization that the filters expect.
+    ``corner`` (neuron, 2) is the top-left pixel (y, x) of the receptive field, ``spontaneous`` (neuron,) the
+    share of the mean rate that does not depend on the image. ``images`` (image, 1, y, x) are as stored,
+    ``standardize`` is what the filters expect.
     """
     patch = types.filters.shape[-1]
     rates = np.empty((len(images), len(cell_type)), np.float32)

@@ -32,16 +32,9 @@ class WhiteNoise(BackendArray):
     image are not drawn. The first drawing of a block records its checksum, which every later drawing must
     match.
 
-    Parameters
-    ----------
-    seeds, counts
-        Random streams, children of one seed, and (stream,) images of every stream.
-    shape
-        (channel, y, x).
-    checksums
-        (block,) CRC-32 of every block; None if the images are drawn for the first time.
-    n_block
-        Images of a block; None for a few megabytes.
+    ``seeds`` are children of one seed, ``counts`` (stream,) the images of every stream, ``shape`` (channel,
+    y, x), ``checksums`` (block,) the CRC-32 of every block, None if the images are drawn for the first time,
+    and ``n_block`` the images of a block, None for a few megabytes.
     """
 
     dtype = np.dtype(np.float32)
