@@ -234,9 +234,7 @@ def text(lines: Lines, name: str) -> str:
     for key, value, comment in lines:
         entry = f"    {key}: {_yaml(str(value) if isinstance(value, _Ask) else value)}"
         written.append(f"{entry}  # {comment}" if comment else entry)
-    models = (
-        "models: [mean, ridge, factorized_ridge]}  # others in config/models.yaml, such as factorized_bank"
-    )
+    models = "models: [mean, ridge, factorized_ridge]}  # others: config/models.yaml, such as factorized_bank"
     return "\n".join([*written, "experiments:", f"  - {{name: {name}, datasets: [{name}], {models}", ""])
 
 

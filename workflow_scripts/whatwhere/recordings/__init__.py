@@ -68,9 +68,8 @@ def to_contract(
     :func:`whatwhere.recordings.splits.assign`. UserError if the recording breaks the contract.
     """
     images, stored = np.asarray(recording.images), recording.responses
-    responses: Any
     if isinstance(stored, Presentations):
-        responses = Presentations(clip_rounding(stored.values, key), stored.rows).dense()
+        responses: Any = Presentations(clip_rounding(stored.values, key), stored.rows).dense()
     else:
         responses = clip_rounding(stored, key)
     groups = joined_groups(duplicate_groups(images), recording.groups)

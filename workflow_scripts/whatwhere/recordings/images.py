@@ -22,7 +22,9 @@ from whatwhere.recordings.tables import columns_of, is_table, read_table, refuse
 
 logger = logging.getLogger(__name__)
 
-ORDERS: dict[str, Callable[[list[str]], list[str]]] = {"natural": in_numeric_order, "sorted": sorted}
+Order = Callable[[list[str]], list[str]]
+"""Function that sorts file names."""
+ORDERS: dict[str, Order] = {"natural": in_numeric_order, "sorted": sorted}
 """Orders of file names, ``file_order``: numbers by value, so that a2 comes before a10, or as Python sorts."""
 
 
@@ -60,9 +62,7 @@ def list_pictures(location: str) -> list[str]:
     return files
 
 
-def read_pictures(
-    location: str, order: Callable[[list[str]], list[str]]
-) -> tuple[list[str], list[np.ndarray]]:
+def read_pictures(location: str, order: Order) -> tuple[list[str], list[np.ndarray]]:
     """Names and pixels (channel, y, x) of pictures in a folder or zip file, or of the pages of a file."""
     path = Path(location)
     if is_image(location) and path.is_file():

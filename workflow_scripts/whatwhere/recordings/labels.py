@@ -16,8 +16,6 @@ LEFT_OUT = "left out"
 """Split of images whose label ``tiers`` does not list."""
 ASSIGN = "assign"
 """Key of ``tiers`` for the labels of images that are to be assigned."""
-
-
 _CODES = dict(zip(("-1", "0", "1", "2"), ("", *SPLITS), strict=True))
 """Splits by the numbers that may stand for them."""
 

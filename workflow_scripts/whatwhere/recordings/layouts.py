@@ -66,10 +66,9 @@ def stated_axes(
         return None
     if sorted(map(str, named)) != sorted(wanted):
         odd = next((axis for axis, word in enumerate(named) if word is None or named.count(word) > 1), 0)
-        raise UserError(
-            f"{label}: axis {odd} of {shape} is named {given[odd]!r}, which does not say whether it is "
-            f"{' or '.join(wanted)}: set {key} to these words in its order"
-        )
+        fault = f"axis {odd} of {shape} is named {given[odd]!r}"
+        reason = f"does not say whether it is {' or '.join(wanted)}"
+        raise UserError(f"{label}: {fault}, which {reason}: set {key} to these words in its order")
     return tuple(word for word in named if word is not None)
 
 

@@ -46,11 +46,10 @@ def timing_of(definition: dict[str, Any], key: str) -> Timing:
     rate, per_bin, lags = definition["rate"], definition.get("bin", 1), definition["lags"]
     if isinstance(lags, str):
         lags = _whole(float(lags.removesuffix("ms")) / 1000 * rate, f"{key}.lags: {lags}", "frames", rate)
-    block = _whole(
-        definition["block"] * rate / per_bin, f"{key}.block: {definition['block']} s", "bins", rate
-    )
+    seconds = definition["block"]
+    block = _whole(seconds * rate / per_bin, f"{key}.block: {seconds} s", "bins", rate)
     if block * per_bin <= lags:
-        fault = f"{definition['block']} s are {block * per_bin} frames, no more than the {lags} of a window"
+        fault = f"{seconds} s are {block * per_bin} frames, no more than the {lags} of a window"
         raise UserError(f"{key}.block: {fault}: set a longer block, of which gaps between splits leave bins")
     return Timing(rate, per_bin, lags, definition.get("latency", 0), block)
 
