@@ -99,9 +99,7 @@ def pair(
     shape, last = images.values.shape, responses.values.shape[-1]
     is_open = not stated and not stated_axes(images, layouts[0], IMAGE_AXES, keys[0], labels[0])
     if is_open and len(shape) == 3 and shape[2] == last and max(shape[:2]) <= 4 * min(shape[:2]):
-        fault = (
-            f"have shapes {shape} and {responses.values.shape}, with images along their first or last axes"
-        )
+        fault = f"have shapes {shape} and {responses.values.shape}, with images first or last"
         raise UserError(f"{', '.join(labels)}: {fault}: set {keys[0]} to [image, y, x] or to [y, x, image]")
     # Axes of repeats that nothing states are refused below.
     count = responses.values.shape[axis] if stated or responses.values.ndim == 2 else len(images.values)

@@ -57,9 +57,7 @@ def _decode_pictures(path: Path) -> np.ndarray:
     first = int(stems[0].removeprefix(start) or 0)
     for number, (stem, picture) in enumerate(zip(stems, pictures, strict=True), first):
         if not re.fullmatch(rf"{re.escape(start)}0*{number}", stem):
-            advice = (
-                "frames must be numbered without gaps, such as frame0001, frame0002: add or rename pictures"
-            )
+            advice = "frames must be numbered without gaps, such as frame1, frame2: add or rename pictures"
             raise UserError(f"{path}: {files[number - first]} is not frame {number}: {advice}")
         if picture.shape != pictures[0].shape:
             shapes = f"{picture.shape}, the first {pictures[0].shape} (channel, y, x)"

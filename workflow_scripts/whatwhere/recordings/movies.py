@@ -50,7 +50,7 @@ def timing_of(definition: dict[str, Any], key: str) -> Timing:
     block = _whole(seconds * rate / per_bin, f"{key}.block: {seconds} s", "bins", rate)
     if block * per_bin <= lags:
         fault = f"{seconds} s are {block * per_bin} frames, no more than the {lags} of a window"
-        raise UserError(f"{key}.block: {fault}: set a longer block, of which gaps between splits leave bins")
+        raise UserError(f"{key}.block: {fault}: set a longer block, or gaps between splits take every bin")
     return Timing(rate, per_bin, lags, definition.get("latency", 0), block)
 
 
@@ -79,9 +79,7 @@ def load(definition: dict[str, Any], name: str) -> Movie:
         known = known or neurons
         n_neurons = (clips[0].responses if clips else values).shape[2]
         if values.shape[2] != n_neurons or neurons not in (None, known):
-            fault = (
-                f"has {values.shape[2]} neurons, of which number or names are not those of the clips before"
-            )
+            fault = f"has {values.shape[2]} neurons, of which number or names are not those before"
             raise UserError(f"{key}: {fault}: give the same neurons in the same order")
         clips.append(Clip(frames, values, entry.get("test")))
         reading.append(f"clip {number}: {len(frames)} frames, {phrase}")

@@ -255,9 +255,7 @@ class _Session:
             # By the standard, an IndexSeries counts from 0.
             definition = {"index_base": 0} | definition
         elif "image_of_presentation" not in definition:
-            advice = (
-                f"name the column of {table.label} with the image that was shown: {', '.join(table.header)}"
-            )
+            advice = f"name the column of {table.label} with the image shown: {', '.join(table.header)}"
             raise UserError(f"{key}: is missing: {advice}; a movie also needs the key movie")
         else:
             column = definition["image_of_presentation"]
@@ -265,10 +263,9 @@ class _Session:
         known = names if self.images.is_named else None
         index, how = image_index(values, known, len(names), definition, self.name, label)
         if "index_base" in definition and not self.images.is_ordered and "file_order" not in definition:
-            orders = (
-                f"natural for {', '.join(names[:3])}, ..., or sorted for {', '.join(sorted(names)[:3])}, ..."
-            )
+            natural, by_text = (", ".join(order[:3]) for order in (names, sorted(names)))
             fault = f"is missing: {label} counts images whose order the file does not state"
+            orders = f"natural for {natural}, ..., or sorted for {by_text}, ..."
             raise UserError(f"{self.name}.file_order: {fault}: set {orders}")
         if definition.get("file_order") == "sorted" and not self.images.is_ordered:
             place = np.array([names.index(image) for image in sorted(names)])
