@@ -184,7 +184,7 @@ def test_pictures_and_pages_are_frames_in_the_order_of_their_numbers(tmp_path):
     refuse(
         definition,
         tmp_path,
-        "folder: frame 7 has uint8 pixels of shape (1, 4, 4), the first uint8 of (1, 6, 5)",
+        "folder: frame 7 has shape (1, 4, 4), the first (1, 6, 5)",
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from planted import answers, folder_of_pictures, pictures, survives
-from recording_files import IMAGE, SPLIT, refuse
+from recording_files import IMAGE, SPLIT
 
 from whatwhere.errors import UserError
 from whatwhere.recordings.pictures import decode_image, in_numeric_order
@@ -40,26 +40,17 @@ def test_pictures_are_turned_as_their_tag_says(tmp_path, tag):
     survives(with_array(tmp_path), tmp_path)
 
 
-def test_transparent_pixels_are_refused_or_blended(tmp_path):
-    (tmp_path / "pictures").mkdir()
-    left = np.arange(12) < 4
-    for number, pixels in enumerate(pictures()):
-        # What is hidden is no part of the picture.
-        hidden = np.where(left, 255 - pixels, pixels).astype(np.uint8)
-        alpha = np.broadcast_to(np.where(left, 0, 255), pixels.shape).astype(np.uint8)
-        stack = np.stack([hidden, hidden, hidden, alpha], -1)
-        Image.fromarray(stack).save(tmp_path / "pictures" / f"{number}.png")
-    definition = with_array(tmp_path)
-    shown = np.where(left, 128, pictures())
-    np.save(tmp_path / "r.npy", answers(shown))
-    refuse(definition, tmp_path, "has transparent pixels: set image.background")
-    definition["image"] = IMAGE | {"background": 128}
-    dataset = survives(definition, tmp_path)
-    np.testing.assert_allclose(dataset["images"].values[:, 0], shown, rtol=1e-5)
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_transparent_pixels_are_refused(mode):
+    picture, stream = Image.fromarray(pictures()[0]).convert(mode), io.BytesIO()
+    picture.putpixel((0, 0), (*picture.getpixel((0, 0))[:-1], 254))
+    picture.save(stream, "PNG")
+    with pytest.raises(UserError, match="has transparent pixels: save it in front of"):
+        decode_image(stream.getvalue(), "a.png")
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA", "P"])
-def test_opaque_pictures_need_no_background(mode):
+def test_opaque_pictures_with_an_alpha_channel_are_read(mode):
     stream = io.BytesIO()
     Image.fromarray(pictures()[0]).convert(mode).save(stream, "PNG")
     pixels = decode_image(stream.getvalue(), "a.png")

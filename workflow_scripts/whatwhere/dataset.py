@@ -74,7 +74,6 @@ VARIABLES = {
     "covariates": (("repeat", "image", "covariate"), "float32"),
 }
 """Dimensions and type of all variables."""
-_REQUIRED = ("responses", "split")
 _ATTRIBUTES = (
     *("name", "source", "kind", "normalize", "noise_free_test"),
     *("repeat_averages", "validation_fraction", "validation_max"),
@@ -109,43 +108,33 @@ def check(dataset: xr.Dataset, name: str) -> None:
 
 def _require_variables(dataset: xr.Dataset, name: str | Path) -> None:
     stimuli = ("frames", "last_frame", "block") if "frames" in dataset else ("images",)
-    for variable in (*stimuli, *_REQUIRED):
+    for variable in (*stimuli, "responses", "split"):
         if variable not in dataset:
             raise UserError(f"{name}: variable '{variable}' is missing: delete the file and rerun")
 
 
 def _check_values(dataset: xr.Dataset, name: str) -> np.ndarray:
     """Refuses values that are not finite; returns the existence of responses, bool (image, neuron)."""
-    present = []
+    what = "image"
     if is_movie(dataset):
-        _check_movie(dataset, name)
-    both = dataset[[one for one in ("images", "responses") if one in dataset]]
-    for start, stop in _ranges(max(both.values(), key=lambda variable: variable.nbytes)):
-        piece = both.isel(image=slice(start, stop))
-        responses = piece["responses"].values
-        if "images" in piece:
-            finite = np.isfinite(piece["images"].values).all((1, 2, 3))
-            if not finite.all():
-                bad = start + np.argmin(finite)
-                raise UserError(f"{name}: image {bad} holds NaN or infinite pixels: repair or remove it")
-        if np.isinf(responses).any():
-            bad = start + np.flatnonzero(np.isinf(responses).any((0, 2)))[0]
-            raise UserError(f"{name}: the responses to image {bad} are infinite: repair or remove it")
-        present.append((~np.isnan(responses)).any(0))
-    return np.concatenate(present)
-
-
-def _check_movie(dataset: xr.Dataset, name: str) -> None:
-    """Refuses windows that leave the movie, and pixels that are not finite."""
-    last, lags, n_frames = dataset["last_frame"].values, dataset.attrs["lags"], dataset.sizes["frame"]
-    if last.min() < lags - 1 or last.max() >= n_frames:
-        raise UserError(f"{name}: windows of {lags} frames leave the movie of {n_frames} frames")
-    for start, stop in _ranges(dataset["frames"]):
-        frames = dataset["frames"][start:stop].values
-        finite = np.isfinite(frames).all((1, 2, 3))
+        what, n_frames, lags = "frame", dataset.sizes["frame"], dataset.attrs["lags"]
+        last = dataset["last_frame"].values
+        if last.min() < lags - 1 or last.max() >= n_frames:
+            raise UserError(f"{name}: windows of {lags} frames leave the movie of {n_frames} frames")
+    stimuli, responses = dataset[f"{what}s"], dataset["responses"]
+    for start, stop in _ranges(stimuli):
+        finite = np.isfinite(stimuli[start:stop].values).all((1, 2, 3))
         if not finite.all():
             bad = start + np.argmin(finite)
-            raise UserError(f"{name}: frame {bad} holds NaN or infinite pixels: repair or remove it")
+            raise UserError(f"{name}: {what} {bad} holds NaN or infinite pixels: repair or remove it")
+    present = []
+    for start, stop in _ranges(responses):
+        piece = responses[:, start:stop].values
+        if np.isinf(piece).any():
+            bad = start + np.flatnonzero(np.isinf(piece).any((0, 2)))[0]
+            raise UserError(f"{name}: the responses to image {bad} are infinite: repair or remove it")
+        present.append((~np.isnan(piece)).any(0))
+    return np.concatenate(present)
 
 
 def _check_splits(split: np.ndarray, present: np.ndarray, name: str) -> None:
@@ -161,10 +150,8 @@ def _check_splits(split: np.ndarray, present: np.ndarray, name: str) -> None:
                 raise UserError(f"{name}: fold {fold} has fewer than two {label} images")
             few = present[row == code].sum(0)
             if few.min() < 2:
-                raise UserError(
-                    f"{name}: neuron {few.argmin()} has responses to {few.min()} {label} images of "
-                    f"fold {fold}: remove neurons or images until all neurons have two"
-                )
+                found = f"neuron {few.argmin()} has responses to {few.min()} {label} images of fold {fold}"
+                raise UserError(f"{name}: {found}: remove neurons or images until all neurons have two")
 
 
 def open_dataset(path: str | Path) -> xr.Dataset:

@@ -50,10 +50,7 @@ def write_netcdf(dataset: "xr.Dataset | xr.DataTree", path: str | Path) -> None:
 
 
 def read_netcdf(path: str | Path, group: str | None = None) -> "xr.Dataset":
-    """Opens a netCDF-4 file, or a group of the file, lazily; the caller closes it.
-
-    UserError if the file is missing, truncated or not netCDF.
-    """
+    """Opens a netCDF-4 file, or a group of the file, lazily; the caller closes it."""
     import xarray as xr
 
     try:
@@ -91,12 +88,8 @@ def read_tables(paths: Iterable[str | Path]) -> pd.DataFrame:
 def read_reference(paths: Iterable[str | Path], paper: dict[str, str]) -> pd.DataFrame:
     """Reads published values, in column ``model`` the models of a run that they are compared with.
 
-    Parameters
-    ----------
-    paths
-        Tables of ``config/reference``.
-    paper
-        Model of a run to the model of the paper, as the tables name it. Other published values are left out.
+    ``paths`` are tables of ``config/reference``; ``paper`` maps a model of a run to the model of the paper,
+    as the tables name it. Other published values are left out.
     """
     table = read_tables(paths)
     compared = [[model for model, published in paper.items() if published == name] for name in table["model"]]
@@ -127,10 +120,7 @@ def write_tensors(content: dict[str, Any], path: str | Path) -> None:
 
 
 def read_tensors(path: str | Path) -> dict[str, Any]:
-    """Reads a file of :func:`write_tensors` without executing code from the file.
-
-    UserError if the file is missing, damaged or holds anything but plain tensors.
-    """
+    """Reads a file of :func:`write_tensors`, plain tensors only, without executing code from the file."""
     import pickle
 
     import torch

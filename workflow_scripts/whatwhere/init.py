@@ -66,10 +66,7 @@ def _has(name: str, words: str) -> bool:
 
 
 def describe(files: Sequence[str], window: Sequence[int] | None) -> Lines:
-    """Keys of a dataset that reads the files, with values and comments; ``window`` as for :func:`init`.
-
-    UserError if the files cannot be read, or are no recording.
-    """
+    """Keys of a dataset that reads the files, with values and comments; ``window`` as for :func:`init`."""
     nwb = [file for file in files if file.lower().endswith(".nwb")]
     tables = [file for file in files if is_table(file)]
     pictures = [file for file in files if is_image(file) or Path(file).is_dir() or file.endswith(".zip")]
@@ -237,32 +234,17 @@ def text(lines: Lines, name: str) -> str:
     for key, value, comment in lines:
         entry = f"    {key}: {_yaml(str(value) if isinstance(value, _Ask) else value)}"
         written.append(f"{entry}  # {comment}" if comment else entry)
-    models = (
-        "models: [mean, ridge, factorized_ridge]}  # others in config/models.yaml, such as factorized_bank"
-    )
+    models = "models: [mean, ridge, factorized_ridge]}  # others: config/models.yaml, such as factorized_bank"
     return "\n".join([*written, "experiments:", f"  - {{name: {name}, datasets: [{name}], {models}", ""])
 
 
 def init(files: Sequence[str], output: Path, window: Sequence[int] | None = None) -> list[str]:
-    """Write the configuration of a recording that its files suggest.
+    """Writes the configuration ``output`` of a recording that its files suggest.
 
-    Parameters
-    ----------
-    files
-        Arrays; a folder or zip file of pictures with a table or arrays; or an NWB file.
-    output
-        File to write.
-    window
-        Start and end, ms after the onset of an image, between which spikes of an NWB file count; None asks.
-
-    Returns
-    -------
-    Lines that say what was read, with three pairs of image and responses, or which keys are left to choose.
-
-    Raises
-    ------
-    UserError
-        If the output exists, or the files are no recording.
+    ``files`` are arrays; a folder or zip file of pictures with a table or arrays; or an NWB file. ``window``
+    is the start and end, ms after the onset of an image, between which spikes of an NWB file count; None
+    asks. Returns lines that say what was read, with three pairs of image and responses, or which keys are
+    left to choose. UserError if the output exists, or the files are no recording.
     """
     if output.exists():
         raise UserError(f"{output}: exists: remove it, or choose another file with --output")

@@ -155,10 +155,7 @@ def remark_if_above_ceiling(name: str, scores: dict[str, float]) -> None:
     """Warns if a population is predicted better than noise allows: an axis or the ceiling is wrong."""
     for pooled in ("feve_pooled", "cc_norm_pooled"):
         if scores[pooled] > 1:
-            logger.warning(
-                "%s: %s is %.3f, and %d of %d reliable neurons are above their ceiling: "
-                "an axis or the repeats may be mistaken, or it is chance with few images",
-                name,
-                pooled,
-                *(scores[key] for key in (pooled, "n_above_ceiling", "n_reliable")),
-            )
+            found = "%s: %s is %.3f, and %d of %d reliable neurons are above their ceiling"
+            reason = "an axis or the repeats may be mistaken, or it is chance with few images"
+            values = (scores[key] for key in (pooled, "n_above_ceiling", "n_reliable"))
+            logger.warning(f"{found}: {reason}", name, pooled, *values)

@@ -55,11 +55,8 @@ def separate(average: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Course in time at the peak of every average (neuron, lag, y, x), and what it finds in space.
 
     Singular vectors would be those of the noise where a receptive field is small and the picture large.
-
-    Returns
-    -------
-    Filters (neuron, y, x): the average weighted by the course; and courses (neuron, lag), unit vectors whose
-    largest absolute value is positive.
+    Returns filters (neuron, y, x), the average weighted by the course; and courses (neuron, lag), unit
+    vectors whose largest absolute value is positive.
     """
     flat = average.reshape(*average.shape[:2], -1)
     peak = np.abs(flat).max(1).argmax(1)
@@ -104,15 +101,10 @@ def all_averages(
 ) -> dict[str, np.ndarray]:
     """All :data:`AVERAGES` by name, (neuron, y, x) each.
 
-    Parameters
-    ----------
-    images, responses
-        As for :func:`spike_triggered_average`; responses that are NaN do not count. Of windows of a movie,
-        the average is the part in space of :func:`space_time_average`.
-    evenly_scaled
-        Images with all pixels on one scale, as after a global z-score, for the squared average (section G.3).
-    smoothing
-        Width of the kernel of :func:`smooth`, px.
+    ``images`` and ``responses`` are as for :func:`spike_triggered_average`; responses that are NaN do not
+    count. Of windows of a movie, the average is the part in space of :func:`space_time_average`.
+    ``evenly_scaled`` are images with all pixels on one scale, as after a global z-score, for the squared
+    average (section G.3). ``smoothing`` is the width of the kernel of :func:`smooth`, px.
     """
     groups, averages = missing.groups(responses), []
     for some, neurons in groups:

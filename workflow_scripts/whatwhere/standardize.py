@@ -18,11 +18,8 @@ _LEAST_SD = 0.1
 class Standardizer:
     """Pixel statistics of the training images of one fit, applied to all images of the fit.
 
-    Attributes
-    ----------
-    mean, sd
-        (channel, y, x), or (recording, channel, y, x) for pooled recordings; ``sd`` is 1 if the training
-        images do not vary. Windows of a movie have the same statistics at every lag.
+    ``mean`` and ``sd`` are (channel, y, x), or (recording, channel, y, x) for pooled recordings; ``sd`` is 1
+    if the training images do not vary. Windows of a movie have the same statistics at every lag.
     """
 
     mean: np.ndarray

@@ -15,12 +15,8 @@ from whatwhere.streams import Purpose, stream
 class Subset:
     """Neurons and images that one fit uses: indices into the dataset.
 
-    Attributes
-    ----------
-    neurons
-        (neuron,) sorted indices.
-    train, validation
-        (image,) indices, in the order in which a fit of this seed stores its images.
+    ``neurons`` are sorted; ``train`` and ``validation`` (image,) are in the order in which a fit of this seed
+    stores its images.
     """
 
     neurons: np.ndarray
@@ -38,23 +34,10 @@ def n_validation(n_images: int, fraction: float, maximum: int) -> int:
 def choose_subset(dataset: xr.Dataset, n_neurons: int | None, n_images: int | None, seed: int) -> Subset:
     """Draws the neurons and images of one fit; a larger subset contains the smaller subsets of its seed.
 
-    Parameters
-    ----------
-    dataset
-        A dataset that fulfils the data contract.
-    n_neurons
-        Size of the population; None takes all. With known cell types every type gives the same number of
-        neurons; fewer neurons than types are of different types.
-    n_images
-        Training plus validation images; None takes all. With pooled recordings, images of the first session;
-        all other sessions give all images.
-    seed
-        Determines the fold, and the neurons and images, each from its own random stream.
-
-    Raises
-    ------
-    UserError
-        If the dataset has too few neurons or images.
+    ``n_neurons`` and ``n_images``, training plus validation images, are sizes; None takes all. With known
+    cell types every type gives the same number of neurons; fewer neurons than types are of different types.
+    With pooled recordings, images are of the first session; all other sessions give all images. ``seed``
+    determines the fold, and the neurons and images, each from its own random stream.
     """
     name = dataset.attrs["name"]
     pooled = PooledRecordings.of(dataset)
@@ -73,9 +56,8 @@ def choose_subset(dataset: xr.Dataset, n_neurons: int | None, n_images: int | No
             raise UserError(f"{name}: n_images {n_images} leaves no image to validate on")
         for there, size, label in zip(images, sizes, SPLITS, strict=False):
             if size > len(there):
-                raise UserError(
-                    f"{name}: n_images {n_images} needs {size} {label} images but there are {len(there)}"
-                )
+                needed = f"n_images {n_images} needs {size} {label} images"
+                raise UserError(f"{name}: {needed} but there are {len(there)}")
         images = [there[:size] for there, size in zip(images, sizes, strict=True)]
         if is_movie(dataset):
             # Batches of neighboring bins would be alike.

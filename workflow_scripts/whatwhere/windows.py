@@ -29,18 +29,9 @@ class Windows:
     """Stimuli of time bins, (image, lags * channel, y, x), in place of an array of images.
 
     Slices and arrays of indices select windows; a tensor of indices, and :meth:`split`, gather pixels.
-
-    Parameters
-    ----------
-    frames
-        (frame, channel, y, x) of one or several clips, one after the other.
-    last
-        (image,) index of the newest frame of every window.
-    lags
-        Number of frames of a window.
-    basis
-        (function, lag) functions of time onto which windows are projected: channels are then functions times
-        color channels. None keeps the lags.
+    ``frames`` are (frame, channel, y, x) of one or several clips, one after the other; ``last`` (image,) the
+    index of the newest frame of every window. ``basis`` (function, lag) are functions of time onto which
+    windows are projected: channels are then functions times color channels. None keeps the lags.
     """
 
     def __init__(self, frames: Tensor, last: Tensor, lags: int, basis: Tensor | None = None) -> None:
@@ -119,10 +110,8 @@ class Windows:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         size = int(np.prod(self.shape, dtype=np.int64)) * self.frames.element_size()
         if size > _LARGEST:
-            raise UserError(
-                f"{len(self)} windows of {self.lags} frames take {size / 1e9:.0f} GB: use fewer lags, "
-                "smaller frames (image.crop, image.size), or a model that gathers windows when it needs them"
-            )
+            found = f"{len(self)} windows of {self.lags} frames take {size / 1e9:.0f} GB"
+            raise UserError(f"{found}: use fewer lags, smaller frames, or a model that gathers windows")
         pixels = torch.cat([*self.split(_CHUNK)]) if len(self) else self._gather(self.last)
         return pixels.numpy() if dtype is None else pixels.numpy().astype(dtype)
 
@@ -133,13 +122,9 @@ class Windows:
     def map_frames(self, function: Callable[[Tensor], Tensor], reach: int = 1) -> Windows:
         """Windows of frames that are computed from frames.
 
-        Parameters
-        ----------
-        function
-            From (frame, channel, y, x) to one map per frame from the ``reach``-th frame on.
-        reach
-            Number of frames that a map is computed from, the newest of which it takes the place of. Windows
-            have ``reach - 1`` lags fewer.
+        ``function`` goes from (frame, channel, y, x) to one map per frame from the ``reach``-th frame on. A
+        map is computed from ``reach`` frames, the newest of which it takes the place of; windows have ``reach
+        - 1`` lags fewer.
         """
         maps = [
             function(self.frames[max(start - reach + 1, 0) : start + _CHUNK])

@@ -18,6 +18,7 @@ OLD_KEYS = {
     "feature_space": "simulated neurons are units of fixed filters: leave it out",
     "covariance_block": "crop images to where the stimulus is alike instead",
     "copies": "copies of a picture take the split of the earlier recording: leave it out",
+    "background": "transparent pictures are refused: save them in front of what was shown behind them",
     "ignore": "columns that no key names are ignored: leave it out",
     "sta_whitening": "masks no longer start at whitened averages: leave it out",
     "relocation": "neurons are no longer moved during training: start masks at the squared average instead",

@@ -1,4 +1,9 @@
-"""Recordings: from a dataset of the configuration to the data contract."""
+"""Recordings: from a dataset of the configuration to the data contract.
+
+In all modules, ``definition`` is a dataset of the configuration and ``name`` or ``key`` its key in messages,
+``label`` is what messages call a file or an array, and ``reading`` holds phrases on what was taken for what.
+Whatever a user can correct is a UserError of one line.
+"""
 
 import dataclasses
 import logging
@@ -36,22 +41,10 @@ def read(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
 def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | None) -> xr.Dataset:
     """Loads a recording and brings it into the form of :mod:`whatwhere.dataset`.
 
-    The coordinate ``neuron_id`` holds the owner's names of neurons, and the attribute ``citation`` the paper
-    to cite.
-
-    Parameters
-    ----------
-    name, definition
-        A recorded dataset of the configuration.
-    downloads
-        Folder that keeps downloaded files.
-    mirror
-        Folder that holds published files, or None for their public address.
-
-    Raises
-    ------
-    UserError
-        If anything about the files or the definition is wrong.
+    ``downloads`` is the folder that keeps downloaded files, ``mirror`` a folder that holds published files,
+    or None for their public address. The coordinate ``neuron_id`` holds the owner's names of neurons, and the
+    attribute ``citation`` the paper to cite. UserError if anything about the files or the definition is
+    wrong.
     """
     key = f"datasets.{name}"
     recording = read(name, definition, downloads, mirror)
@@ -59,7 +52,7 @@ def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
         dataset = dataset_of(recording, name, key, definition)
         _warn(dataset, key)
         return dataset
-    prepared = preprocess(recording.images, definition["image"], key)
+    prepared = preprocess(recording.images, definition["image"], key, recording.image_names)
     kept = preparation(recording.images, definition["image"])
     recording = dataclasses.replace(recording, images=prepared)
     dataset = to_contract(recording, name, key, definition["image"]["normalize"], definition.get("split"))
@@ -71,26 +64,13 @@ def to_contract(
 ) -> xr.Dataset:
     """Brings a recording with prepared images into the form of :mod:`whatwhere.dataset`.
 
-    Parameters
-    ----------
-    recording
-        Recording with images (image, channel, y, x) float32.
-    name, key
-        Name of the dataset, and its name in messages.
-    normalize
-        One of :data:`whatwhere.dataset.NORMALIZATIONS`.
-    shares
-        Shares of the splits, ``config`` of :func:`whatwhere.recordings.splits.assign`.
-
-    Raises
-    ------
-    UserError
-        If the recording breaks the contract.
+    Images are (image, channel, y, x) float32. ``normalize`` is one of
+    :data:`whatwhere.dataset.NORMALIZATIONS`, ``shares`` the ``config`` of
+    :func:`whatwhere.recordings.splits.assign`. UserError if the recording breaks the contract.
     """
     images, stored = np.asarray(recording.images), recording.responses
-    responses: Any
     if isinstance(stored, Presentations):
-        responses = Presentations(clip_rounding(stored.values, key), stored.rows).dense()
+        responses: Any = Presentations(clip_rounding(stored.values, key), stored.rows).dense()
     else:
         responses = clip_rounding(stored, key)
     threshold = (shares or {}).get("near_copies", NEAR_COPIES)

@@ -27,24 +27,12 @@ REGIONS: dict[int, dict[str, str]] = checksums_of("antolik2016")
 def load(definition: dict[str, Any], downloads: Path, mirror: str | None) -> Recording:
     """Loads one region: images (image, 1, y, x) in the publisher's units, 0 to 2.6e-4.
 
-    The publisher's names run backwards: ``validation_*`` is the test set, shown several times; the images
-    of ``training_*``, shown once, are divided into training and validation.
+    The publisher's names run backwards: ``validation_*`` is the test set, shown several times; the images of
+    ``training_*``, shown once, are divided into training and validation.
 
-    Parameters
-    ----------
-    definition
-        ``region``: 1, 2 or 3. ``checksums``: false accepts other content, for a re-release or a
-        simulated stand-in; true by default.
-    downloads
-        Folder that keeps the downloaded supplement, ``antolik2016/`` and :data:`ZIP`.
-    mirror
-        Replaces the public address, or None: the supplement as a zip file, or a folder that holds the zip
-        file or the files in it (``Data/region1/``).
-
-    Raises
-    ------
-    UserError
-        If a file cannot be read or downloaded, or has another checksum.
+    ``region`` is 1, 2 or 3. ``checksums: false`` accepts other content, for a re-release or a simulated
+    stand-in. ``mirror`` is the supplement as a zip file, or a folder that holds the zip file or the files in
+    it (``Data/region1/``); without it, the supplement is kept in ``downloads``.
     """
     region, checked = definition["region"], definition.get("checksums", True)
     checksums = {file: checksum if checked else None for file, checksum in REGIONS[region].items()}
@@ -76,16 +64,13 @@ def _read(place: Path, region: int, checksums: dict[str, str | None]) -> dict[st
         for name, checksum in checksums.items():
             path = f"Data/region{region}/{name}.npy"
             if path not in tree.names:
-                raise UserError(
-                    f"{place}: holds no {path}: download the supplement {ADDRESS} and give its zip file, "
-                    f"put it into a folder as {ZIP}, or unpack it so that the file is {place / path}"
-                )
+                advice = f"give the zip file of {ADDRESS}, a folder with it as {ZIP}, or {place / path}"
+                raise UserError(f"{place}: holds no {path}: {advice}")
             content = tree.read(path)
             if not has_checksum(content, checksum):
-                raise UserError(
-                    f"{tree.label(path)}: wrong checksum: damaged or another version: get the supplement "
-                    f"{ADDRESS} again, or set 'checksums: false' if it is a stand-in"
-                )
+                fault = "wrong checksum: damaged or another version"
+                advice = f"get {ADDRESS} again, or set 'checksums: false' if it is a stand-in"
+                raise UserError(f"{tree.label(path)}: {fault}: {advice}")
             arrays[name] = numeric(parse_npy(content, tree.label(path)), tree.label(path))
     return arrays
 

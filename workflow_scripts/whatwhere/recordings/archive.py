@@ -20,48 +20,28 @@ def check_size(size: int, label: str) -> None:
 
 
 def open_zip(path: str | Path) -> zipfile.ZipFile:
-    """Open an archive.
-
-    UserError if it is no zip file, or unpacks to more than :data:`MAX_SIZE`.
-    """
+    """Opens an archive; UserError if it is no zip file, or unpacks to more than :data:`MAX_SIZE`."""
     try:
         archive = zipfile.ZipFile(path)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
     except Exception as error:  # zipfile and its decompressors raise errors of many types
-        raise UserError(
-            f"{path}: not a readable zip file: get it again if it is truncated, or unpack another kind of "
-            "archive and give the folder"
-        ) from error
-    try:
-        check_size(sum(member.file_size for member in archive.infolist()), f"{path}, unpacked")
-    except UserError:
-        archive.close()
-        raise
+        raise UserError(f"{path}: not a readable zip file: get it again, or give a folder") from error
+    check_size(sum(member.file_size for member in archive.infolist()), f"{path}, unpacked")
     return archive
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Content of one member.
-
-    UserError if it is missing, damaged, encrypted or compressed by a method that Python does not know.
-    """
+    """Content of one member; UserError if it is missing, damaged, encrypted or of unknown compression."""
     try:
         return archive.read(name)
     except KeyError as error:
         raise UserError(f"{archive.filename}: holds no '{name}'") from error
     except Exception as error:  # zipfile and its decompressors raise errors of many types
-        raise UserError(
-            f"{archive.filename}: '{name}' cannot be read ({error}): zip the files again, without a password "
-            "and by the method deflate"
-        ) from error
+        fault = f"'{name}' cannot be read ({error}): zip it without a password and by the method deflate"
+        raise UserError(f"{archive.filename}: {fault}") from error
 
 
 def choose(path: Path, inside: str | None, names: list[str]) -> str:
-    """Returns the name of the array that is meant: ``inside``, or the only one.
-
-    UserError if there is no array, or no such one.
-    """
+    """Name of the array that is meant: ``inside``, or the only one; UserError if there is no such one."""
     if not names:
         raise UserError(f"{path}: holds no array")
     if inside is None and len(names) == 1:
@@ -86,10 +66,7 @@ class Tree:
 
 @contextlib.contextmanager
 def open_tree(path: str | Path) -> Iterator[Tree]:
-    """Open a folder or a zip archive for reading.
-
-    UserError if there is neither, or the archive is refused by :func:`open_zip`.
-    """
+    """Opens a folder or a zip archive for reading; UserError if there is neither."""
     path = Path(path)
     if path.is_dir():
         yield Tree(path, files_below(path), lambda name: _read_file(path / name))

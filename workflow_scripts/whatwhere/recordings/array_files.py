@@ -25,16 +25,9 @@ IMAGE_WORDS = ("image", "images", "image_id", "stimulus", "stimuli", "stimulus_i
 
 
 class NamedArray(NamedTuple):
-    """An array, the names of its axes, and the names of what lies along them.
+    """An array; a name, or None, for every axis; and names of what lies along every axis, or None.
 
-    Attributes
-    ----------
-    values
-        The array.
-    axes
-        A name, or None, for every axis; None if the file names none.
-    labels
-        Names of what lies along every axis, such as the numbers of images, or None; None if there are none.
+    ``axes`` and ``labels`` are None if the file names nothing.
     """
 
     values: np.ndarray
@@ -55,10 +48,7 @@ def split_location(location: str) -> tuple[Path, str | None]:
 
 
 def parse_npy(content: bytes, label: str) -> np.ndarray:
-    """Array in the content of a .npy file, which messages call ``label``.
-
-    UserError if it is damaged, truncated or holds pickled objects, which could run code.
-    """
+    """Array in the content of a .npy file; pickled objects, which could run code, are refused."""
     return _parse(io.BytesIO(content), label)
 
 
@@ -82,10 +72,7 @@ def numeric(array: np.ndarray, label: str) -> np.ndarray:
 
 
 def as_list(array: np.ndarray, label: str, what: str) -> np.ndarray:
-    """Values along one axis, also of the n x 1 that MATLAB stores; ``what`` says what one of them is.
-
-    UserError if there are more axes.
-    """
+    """Values along one axis, also of the n x 1 that MATLAB stores; ``what`` says what one of them is."""
     if array.ndim == 2 and 1 in array.shape:
         array = array.reshape(-1)
     if array.ndim != 1:
@@ -94,10 +81,7 @@ def as_list(array: np.ndarray, label: str, what: str) -> np.ndarray:
 
 
 def read_array(location: str | Path) -> NamedArray:
-    """Read one numeric array; a file with several needs the name: ``file.npz:name``.
-
-    UserError if the file is missing or damaged, or holds anything but numbers. Pickled objects are refused.
-    """
+    """Reads one numeric array; a file with several needs the name: ``file.npz:name``."""
     found = read_any_array(location)
     return found._replace(values=numeric(found.values, str(location)))
 
@@ -117,7 +101,7 @@ def read_any_array(location: str | Path) -> NamedArray:
 def open_arrays(path: Path) -> Iterator[dict[str, Callable[[], NamedArray]]]:
     """Opens a file of arrays and yields functions that read one, by the name that follows ``file:``.
 
-    The name in a .npy file is empty. UserError if the file is missing, damaged or of an unknown type.
+    The name in a .npy file is empty.
     """
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:

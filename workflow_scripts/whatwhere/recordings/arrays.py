@@ -28,24 +28,9 @@ def arrange_responses(
 ) -> tuple[np.ndarray, dict[str, np.ndarray | None], str]:
     """Responses as (image or presentation, repeat, neuron), names along its axes, and their reading.
 
-    Parameters
-    ----------
-    array
-        As stored.
-    counted
-        ``image`` or, if an index assigns responses to images, ``presentation``; and the number of these.
-    layout, key, label
-        As for :func:`whatwhere.recordings.layouts.stated_axes`.
-
-    Returns
-    -------
-    The responses; names of images or presentations under ``first`` and of neurons under ``neuron``, None for
-    those without; and a phrase.
-
-    Raises
-    ------
-    UserError
-        If the shape does not fit, or does not tell the axes.
+    ``counted`` is ``image`` or, if an index assigns responses to images, ``presentation``; and the number of
+    these. Names of images or presentations are returned under ``first`` and of neurons under ``neuron``, None
+    for those without. ``layout`` and ``key`` as for :func:`whatwhere.recordings.layouts.stated_axes`.
     """
     word, length = counted
     expected = RESPONSE_AXES if word == "image" else PRESENTATION_AXES
@@ -53,9 +38,8 @@ def arrange_responses(
     first = word if word in axes else "image"
     values = arrange(array.values, axes, [one for one in (first, "repeat", "neuron") if one in axes])
     if len(values) != length:
-        raise UserError(
-            f"{label}: has {len(values)} along its axis '{first}' but there are {length} {word}s: check {key}"
-        )
+        fault = f"has {len(values)} along its axis '{first}' but there are {length} {word}s"
+        raise UserError(f"{label}: {fault}: check {key}")
     values = values[:, None] if values.ndim == 2 else values
     repeats = f"{values.shape[1]} repeats, " if first == "image" else ""
     reading = f"{values.shape[2]} neurons, {repeats}{length} {first}s"
@@ -69,7 +53,7 @@ def arrange_images(
     """Images as (image, channel, y, x), their names or None, and how their axes were read.
 
     ``count`` is the number of images, None if it is not known; the others as for
-    :func:`whatwhere.recordings.layouts.stated_axes`, also the errors.
+    :func:`whatwhere.recordings.layouts.stated_axes`.
     """
     axes = axes_of(array, layout, IMAGE_AXES, ("image", count), key, label)
     if not array.values.size:
@@ -106,27 +90,17 @@ def pair(
 ) -> Pair:
     """Images and the responses to them, matched by name where both sides name images.
 
-    Parameters
-    ----------
-    images, responses
-        As stored.
-    layouts, keys, labels
-        Of images and of responses, as for :func:`whatwhere.recordings.layouts.stated_axes`.
-
-    Raises
-    ------
-    UserError
-        If the axes are not stated and can be misread, or names of images disagree.
+    ``layouts``, ``keys`` and ``labels`` of images and of responses as for
+    :func:`whatwhere.recordings.layouts.stated_axes`. UserError if the axes are not stated and can be misread,
+    or names of images disagree.
     """
     stated = stated_axes(responses, layouts[1], RESPONSE_AXES, keys[1], labels[1])
     axis = stated.index("image") if stated else 0
     shape, last = images.values.shape, responses.values.shape[-1]
     is_open = not stated and not stated_axes(images, layouts[0], IMAGE_AXES, keys[0], labels[0])
     if is_open and len(shape) == 3 and shape[2] == last and max(shape[:2]) <= 4 * min(shape[:2]):
-        raise UserError(
-            f"{labels[0]}, {labels[1]}: have shapes {shape} and {responses.values.shape}, both with images "
-            f"along the first or along the last axis: set {keys[0]} to [image, y, x] or to [y, x, image]"
-        )
+        fault = f"have shapes {shape} and {responses.values.shape}, with images first or last"
+        raise UserError(f"{', '.join(labels)}: {fault}: set {keys[0]} to [image, y, x] or to [y, x, image]")
     # Axes of repeats that nothing states are refused below.
     count = responses.values.shape[axis] if stated or responses.values.ndim == 2 else len(images.values)
     stimuli, names, reading = arrange_images(images, count, layouts[0], keys[0], labels[0])
@@ -138,22 +112,11 @@ def pair(
 
 
 def load(definition: dict[str, Any], name: str) -> Recording:
-    """Load arrays of images and responses.
+    """Loads arrays of images and responses.
 
-    Parameters
-    ----------
-    definition
-        ``images``: (image, y, x), or as ``layout`` says. ``responses``: (image, neuron), or as
-        ``responses_layout`` says; with ``image_of_presentation`` and ``index_base`` (presentation, neuron).
-        ``test_set``: the same keys for test data in arrays of their own. ``splits_from`` and ``tiers``,
-        ``groups_from``, ``covariates``, ``blanks``, ``repeat_averages``: optional.
-    name
-        The dataset's key, for messages.
-
-    Raises
-    ------
-    UserError
-        If a file is unreadable, or does not say how images and responses belong together.
+    ``images`` are (image, y, x), or as ``layout`` says; ``responses`` (image, neuron), or as
+    ``responses_layout`` says, and with ``image_of_presentation`` (presentation, neuron). ``test_set`` has the
+    same keys for test data in arrays of their own.
     """
     images, names, rows = _read(definition, name)
     if "test_set" not in definition:
@@ -165,10 +128,7 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     test_images, _, others = _read(shared | test, test_key)
     shape = test_images.shape[1:]
     if shape != images.shape[1:]:
-        raise UserError(
-            f"{test['images']}: has images of {shape} (channel, y, x) but those of {definition['images']} "
-            f"are {images.shape[1:]}"
-        )
+        raise UserError(f"{test['images']}: has images of {shape}, {definition['images']} {images.shape[1:]}")
     n_neurons, n_test = rows.values.shape[1], others.values.shape[1]
     if n_test != n_neurons:
         raise UserError(f"{test['responses']}: has {n_test} neurons, {definition['responses']} {n_neurons}")
@@ -218,18 +178,10 @@ def _read(definition: dict[str, Any], name: str) -> tuple[np.ndarray, list[str] 
 def presented(
     array: NamedArray, index: np.ndarray, listed: NamedArray, layout: Layout, key: str, label: str
 ) -> Rows:
-    """Responses by presentation.
+    """Responses by presentation, stored (presentation, neuron), or (image, repeat, neuron) in a stated order.
 
-    Parameters
-    ----------
-    array
-        (presentation, neuron), or (image, repeat, neuron) in any order that ``layout`` or names state.
-    index
-        (presentation,) index of the image.
-    listed
-        The index as stored; responses that name presentations, as it does, are matched to its names.
-    layout, key, label
-        As for :func:`whatwhere.recordings.layouts.stated_axes`.
+    ``index`` (presentation,) has the index of the image; ``listed`` is the index as stored: responses that
+    name presentations, as it does, are matched to its names.
     """
     values, theirs, reading = arrange_responses(array, ("presentation", len(index)), layout, key, label)
     names = listed.names_along("presentation", ["presentation"])
@@ -252,9 +204,7 @@ def _covariates(definition: dict[str, Any], rows: Rows, n_images: int) -> tuple[
         values = read_array(location).values
         # A list will do where there is only one repeat.
         if values.shape != shape and not (1 in shape and values.size == max(values.shape) == max(shape)):
-            raise UserError(
-                f"{location}: has shape {values.shape}, expected {shape} ({', '.join(order)}): one value per "
-                "presentation"
-            )
+            expected = f"expected {shape} ({', '.join(order)}), one value per presentation"
+            raise UserError(f"{location}: has shape {values.shape}, {expected}")
         columns.append(arrange(values.reshape(shape), order, ("image", "repeat")).reshape(-1))
     return list(files), np.stack(columns, -1)

@@ -2,50 +2,34 @@
 
 import re
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.archive import open_tree
 from whatwhere.recordings.array_files import as_list, read_array
-from whatwhere.recordings.images import list_pictures
+from whatwhere.recordings.images import read_pictures
 from whatwhere.recordings.layouts import FRAME_AXES, arrange, stated_axes
-from whatwhere.recordings.pictures import decode_image, decode_pages, in_numeric_order, is_image
+from whatwhere.recordings.pictures import in_numeric_order, is_image
 from whatwhere.recordings.preprocess import preprocess
 
 _CHUNK = 1024
 """Frames that are prepared at once."""
 
 
-def read_frames(
-    location: str, layout: Sequence[str] | None, background: float | None, key: str
-) -> np.ndarray:
+def read_frames(location: str, layout: Sequence[str] | None, key: str) -> np.ndarray:
     """Frames of a file or folder as stored, (frame, channel, y, x).
 
-    Parameters
-    ----------
-    location
-        File of an array; folder or zip file of pictures whose names count without gaps; TIFF file of several
-        pages; or video (.mp4, .avi), which is decoded to RGB.
-    layout
-        Words for the axes of an array, or None where the file names its axes or every frame is one number.
-    background
-        Value of the pixels behind transparent pixels; None refuses transparency.
-    key
-        Key of the layout, for messages.
-
-    Raises
-    ------
-    UserError
-        If the file is unreadable, its axes are not stated, or pictures are missing.
+    ``location`` is a file of an array; a folder or zip file of pictures whose names count without gaps; a
+    TIFF file of several pages; or a video (.mp4, .avi), which is decoded to RGB. ``layout`` has words for the
+    axes of an array, or is None where the file names its axes or every frame is one number. UserError if
+    axes are not stated, or pictures are missing.
     """
     path, suffix = Path(location), Path(location).suffix.lower()
     readers = {".mp4": _decode_video, ".avi": _decode_video}
     if path.is_dir() or suffix == ".zip" or is_image(location):
-        readers[suffix] = partial(_decode_pictures, background=background)
+        readers[suffix] = _decode_pictures
     if suffix in readers and layout is not None:
         raise UserError(f"{key}: is for arrays, and {location} is none: remove it")
     return readers[suffix](path) if suffix in readers else _arrange_frames(location, layout, key)
@@ -58,38 +42,26 @@ def _arrange_frames(location: str, layout: Sequence[str] | None, key: str) -> np
     axes = stated_axes(stored, layout, FRAME_AXES, key, location)
     if axes is None and stored.values.ndim > 1:
         words = ", ".join(FRAME_AXES[stored.values.ndim])
-        raise UserError(
-            f"{location}: its axes {stored.values.shape} are not stated: set {key} to the words {words} in "
-            "the order of its axes"
-        )
+        fault = f"its axes {stored.values.shape} are not stated"
+        raise UserError(f"{location}: {fault}: set {key} to the words {words} in the order of its axes")
     axes, wanted = axes or FRAME_AXES[1], ("frame", "channel", "y", "x")
     frames = arrange(stored.values, axes, [word for word in wanted if word in axes])
     return np.expand_dims(frames, tuple(place for place, word in enumerate(wanted) if word not in axes))
 
 
-def _decode_pictures(path: Path, background: float | None) -> np.ndarray:
+def _decode_pictures(path: Path) -> np.ndarray:
     """Pages of a file, or pictures whose names differ in one number that counts without gaps."""
-    if path.is_file() and is_image(path.name):
-        pictures = decode_pages(path.read_bytes(), str(path), background)
-    else:
-        files = in_numeric_order(list_pictures(str(path)))
-        stems = [file.rpartition(".")[0] for file in files]
-        start = stems[0].rstrip("0123456789")
-        first = int(stems[0].removeprefix(start) or 0)
-        for number, file in enumerate(files, first):
-            if not re.fullmatch(rf"{re.escape(start)}0*{number}", stems[number - first]):
-                raise UserError(
-                    f"{path}: {file} is not frame {number}: frames must be numbered without gaps, such as "
-                    "frame0001, frame0002: add or rename pictures"
-                )
-        with open_tree(path) as tree:
-            pictures = [decode_image(tree.read(file), tree.label(file), background) for file in files]
-    for number, picture in enumerate(pictures):
-        if (picture.shape, picture.dtype) != (pictures[0].shape, pictures[0].dtype):
-            raise UserError(
-                f"{path}: frame {number} has {picture.dtype} pixels of shape {picture.shape}, the first "
-                f"{pictures[0].dtype} of {pictures[0].shape} (channel, y, x): save all frames alike"
-            )
+    files, pictures = read_pictures(str(path), in_numeric_order)
+    stems = [re.sub(r"\.\w+$", "", file) for file in files]
+    start = stems[0].rstrip("0123456789")
+    first = int(stems[0].removeprefix(start) or 0)
+    for number, (stem, picture) in enumerate(zip(stems, pictures, strict=True), first):
+        if not re.fullmatch(rf"{re.escape(start)}0*{number}", stem):
+            advice = "frames must be numbered without gaps, such as frame1, frame2: add or rename pictures"
+            raise UserError(f"{path}: {files[number - first]} is not frame {number}: {advice}")
+        if picture.shape != pictures[0].shape:
+            shapes = f"{picture.shape}, the first {pictures[0].shape} (channel, y, x)"
+            raise UserError(f"{path}: frame {number} has shape {shapes}: save all frames alike")
     return np.stack(pictures)
 
 
@@ -97,9 +69,8 @@ def _decode_video(path: Path) -> np.ndarray:
     try:
         import av
     except ModuleNotFoundError as error:
-        raise UserError(
-            f"{path}: videos are read by PyAV: pip install av, or give an array of frames"
-        ) from error
+        advice = "pip install av, or give an array of frames"
+        raise UserError(f"{path}: videos are read by PyAV: {advice}") from error
     try:
         with av.open(str(path)) as video:
             frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]

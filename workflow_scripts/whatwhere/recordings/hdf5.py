@@ -17,10 +17,7 @@ _CONVENTIONS = ("_FillValue", "missing_value", "scale_factor", "add_offset")
 
 @contextlib.contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Opens a file for reading, also where the file cannot be locked.
-
-    UserError if the file is no HDF5 file, is damaged, or another program has it open for writing.
-    """
+    """Opens a file for reading, also where the file cannot be locked."""
     if path.is_dir():
         raise UserError(f"{path}: is a folder, expected one HDF5 file: write the data as one file")
     try:
@@ -62,10 +59,7 @@ def dataset_at(group: h5py.Group, name: str) -> h5py.Dataset:
     if not isinstance(found, h5py.Dataset):
         raise UserError(f"{label}: is a group, not an array")
     if found.file.filename != group.file.filename or found.is_virtual or found.external:
-        raise UserError(
-            f"{label}: takes its values from other files: name the file that holds the values, or write "
-            "them into this file"
-        )
+        raise UserError(f"{label}: takes its values from other files: name the file that holds the values")
     return found
 
 
@@ -91,11 +85,7 @@ def axes_of(
 
 
 def read_dataset(dataset: h5py.Dataset) -> np.ndarray:
-    """Reads all values of a dataset.
-
-    UserError if it has no values, chunks that were never written or attributes of netCDF, is damaged, too
-    large, or compressed by a filter that is not installed.
-    """
+    """Reads all values of a dataset; UserError if these are not all there, or not what they stand for."""
     label = label_of(dataset)
     if dataset.shape is None:
         raise UserError(f"{label}: has a null dataspace, that is, no values")
@@ -110,10 +100,8 @@ def read_dataset(dataset: h5py.Dataset) -> np.ndarray:
     try:
         return np.asarray(dataset.asstr()[...] if is_text and dataset.dtype.kind == "O" else dataset[...])
     except (OSError, RuntimeError, ValueError, TypeError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{label}: is damaged, or compressed by a filter that is not installed: write it again with "
-            f"gzip or uncompressed ({error})"
-        ) from error
+        fault = "is damaged, or compressed by a filter that is not installed: write it again with gzip"
+        raise UserError(f"{label}: {fault} ({error})") from error
 
 
 def _check_written(dataset: h5py.Dataset, label: str) -> None:
@@ -126,7 +114,5 @@ def _check_written(dataset: h5py.Dataset, label: str) -> None:
     blank = dataset.fillvalue
     # A fill value of NaN says on purpose that what is not written is missing.
     if missing and not (np.isscalar(blank) and blank != blank):
-        raise UserError(
-            f"{label}: {missing} of its {all_of} chunks were never written and would be read as {blank}: "
-            "write it again, NaN where missing"
-        )
+        fault = f"{missing} of its {all_of} chunks were never written and would be read as {blank}"
+        raise UserError(f"{label}: {fault}: write it again, NaN where missing")

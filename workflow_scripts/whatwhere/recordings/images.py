@@ -22,30 +22,23 @@ from whatwhere.recordings.tables import columns_of, is_table, read_table, refuse
 
 logger = logging.getLogger(__name__)
 
-ORDERS: dict[str, Callable[[list[str]], list[str]]] = {"natural": in_numeric_order, "sorted": sorted}
+Order = Callable[[list[str]], list[str]]
+"""Function that sorts file names."""
+ORDERS: dict[str, Order] = {"natural": in_numeric_order, "sorted": sorted}
 """Orders of file names, ``file_order``: numbers by value, so that a2 comes before a10, or as Python sorts."""
 
 
 def load(definition: dict[str, Any], name: str) -> Recording:
-    """Load pictures and their responses.
+    """Loads pictures and their responses.
 
-    Parameters
-    ----------
-    definition
-        ``images``: folder, zip file or one file of several pages. ``responses``: a table with one row per
-        presentation, of which ``neurons`` lists the columns of responses, or an array as in kind ``arrays``.
-        ``image_of_presentation``: names of images, or numbers from ``index_base`` that count the files in
-        ``file_order``; without it, responses follow the files in this order. Images that were never shown
-        are left out.
-    name
-        The dataset's key, for messages.
-
-    Raises
-    ------
-    UserError
-        If a file is unreadable, or does not say how pictures and responses belong together.
+    ``images`` is a folder, zip file or one file of several pages; ``responses`` a table with one row per
+    presentation, of which ``neurons`` lists the columns of responses, or an array as in kind ``arrays``.
+    ``image_of_presentation`` has names of images, or numbers from ``index_base`` that count the files in
+    ``file_order``; without it, responses follow the files in this order. Images that were never shown are
+    left out.
     """
-    files, pictures = _read_pictures(definition, name)
+    order = ORDERS[definition.get("file_order", "natural")]
+    files, pictures = read_pictures(definition["images"], order)
     read = _from_table if is_table(definition["responses"]) else _from_array
     rows = read(definition, files, name)
     for location in {definition[key] for key in LABELS if key in definition and key not in rows.labels}:
@@ -69,27 +62,21 @@ def list_pictures(location: str) -> list[str]:
     return files
 
 
-def _read_pictures(definition: dict[str, Any], name: str) -> tuple[list[str], list[np.ndarray]]:
-    location, background = definition["images"], definition["image"].get("background")
-    if is_image(location) and Path(location).is_file():
-        pages = decode_pages(Path(location).read_bytes(), location, background)
-        return [f"{Path(location).name}, page {page}" for page in range(len(pages))], pages
-    files = ORDERS[definition.get("file_order", "natural")](list_pictures(location))
-    with open_tree(location) as tree:
-        pictures = [decode_image(tree.read(file), tree.label(file), background) for file in files]
-    first, image = pictures[0], definition["image"]
+def read_pictures(location: str, order: Order) -> tuple[list[str], list[np.ndarray]]:
+    """Names and pixels (channel, y, x) of pictures in a folder or zip file, or of the pages of a file."""
+    path = Path(location)
+    if is_image(location) and path.is_file():
+        pictures = decode_pages(path.read_bytes(), location)
+        files = [f"{path.name}, page {page}" for page in range(len(pictures))]
+    else:
+        files = order(list_pictures(location))
+        with open_tree(location) as tree:
+            pictures = [decode_image(tree.read(file), tree.label(file)) for file in files]
+    first = pictures[0].dtype
     for picture, file in zip(pictures, files, strict=True):
-        label = f"{location}: {file}"
-        if picture.dtype != first.dtype:
-            raise UserError(
-                f"{label}: has {picture.dtype} pixels but {files[0]} has {first.dtype}: save all images with "
-                "the same depth"
-            )
-        if picture.shape[1:] != first.shape[1:] and image["size"] is None and image["crop"] is None:
-            raise UserError(
-                f"{label}: has shape {picture.shape} but {files[0]} has {first.shape} (channel, y, x): set "
-                f"{name}.image.size or image.crop"
-            )
+        if picture.dtype != first:
+            fault = f"has {picture.dtype} pixels but {files[0]} has {first}"
+            raise UserError(f"{location}: {file}: {fault}: save all images with the same depth")
     return files, pictures
 
 
@@ -102,20 +89,15 @@ def _check_order(files: list[str], definition: dict[str, Any], name: str, what: 
     if "file_order" in definition or ", page " in files[0]:
         return f"{what} in the order {start}, ..."
     other = ", ".join(sorted(files)[:3])
-    raise UserError(
-        f"{name}.file_order: is missing: {what}: set natural for {start}, ..., sorted for {other}, ..., or "
-        "set image_of_presentation to names of the images"
-    )
+    advice = f"set natural for {start}, ..., sorted for {other}, ..., or image_of_presentation to names"
+    raise UserError(f"{name}.file_order: is missing: {what}: {advice}")
 
 
 def _from_table(definition: dict[str, Any], files: list[str], name: str) -> Rows:
     table = read_table(Path(definition["responses"]))
-    listed = ", ".join(table.header[:20]) + (", ..." if len(table.header) > 20 else "")
     if "neurons" not in definition:
-        raise UserError(
-            f"{name}.neurons: is missing: list the columns of {table.label} that are neurons, * for any "
-            f"text, of {listed}"
-        )
+        advice = f"list the columns of {table.label} that are neurons, * for any text, of {table.columns}"
+        raise UserError(f"{name}.neurons: is missing: {advice}")
     neurons = columns_of(table, definition["neurons"], f"{name}.neurons")
     covariates = columns_of(table, definition.get("covariates", []), f"{name}.covariates")
     others = dict.fromkeys(covariates, "covariates")
@@ -136,10 +118,9 @@ def _from_table(definition: dict[str, Any], files: list[str], name: str) -> Rows
     else:
         how = _check_order(files, definition, name, f"row 1 of {table.label} is image 1 and so on")
         if len(table.rows) != len(files):
-            raise UserError(
-                f"{table.label}: has {len(table.rows)} rows but there are {len(files)} images: set "
-                f"{name}.image_of_presentation to the column that names the image of every row, of {listed}"
-            )
+            fault = f"has {len(table.rows)} rows but there are {len(files)} images"
+            advice = f"the column that names the image of every row, of {table.columns}"
+            raise UserError(f"{table.label}: {fault}: set {name}.image_of_presentation to {advice}")
         index = np.arange(len(files))
     values = np.stack([table.numbers(column, f"{name}.neurons") for column in neurons], 1)
     rows = Rows(values, index, index, [how, *reading], np.array(neurons, str))
@@ -167,10 +148,8 @@ def _refuse_other_names(index: np.ndarray, base: int, files: list[str], label: s
     can_name = len(names) == len(files) and len(starts) == 1 and None not in named
     # Files from im_1 on may be counted from 0; names without a word or with gaps are names.
     if can_name and (index != named).any() and ("" in starts or len(set(index - named)) > 1):
-        raise UserError(
-            f"{label}: numbers count other files than those with the numbers in their names: write names of "
-            "files, or correct index_base"
-        )
+        fault = "numbers count other files than those with the numbers in their names"
+        raise UserError(f"{label}: {fault}: write names of files, or correct index_base")
 
 
 def _from_array(definition: dict[str, Any], files: list[str], name: str) -> Rows:

@@ -23,19 +23,9 @@ _FEW = 10
 def as_array(values: Any, name: str) -> NamedArray:
     """Values of any type, and the names of their axes and of what lies along them where the type has them.
 
-    Parameters
-    ----------
-    values
-        numpy array, masked or not; torch tensor of any device and precision; xarray, pandas or scipy.sparse
-        object; an array read from a file; nested lists, or anything that numpy understands. What is masked or
-        missing becomes NaN.
-    name
-        What to call it in messages.
-
-    Raises
-    ------
-    UserError
-        If it is no array.
+    ``values`` is a numpy array, masked or not; a torch tensor of any device and precision; an xarray, pandas
+    or scipy.sparse object; an array read from a file; nested lists, or anything that numpy understands. What
+    is masked or missing becomes NaN. UserError if it is no array.
     """
     if isinstance(values, NamedArray):
         return values
@@ -60,7 +50,7 @@ def as_numbers(values: Any, name: str) -> NamedArray:
 def unique_names(neurons: np.ndarray | None, name: str) -> np.ndarray | None:
     """Names of neurons (neuron,), whole numbers as they are and others as text; None if there are none.
 
-    A message calls the responses ``name``. UserError if two neurons have one name.
+    UserError if two neurons have one name; a message calls the responses ``name``.
     """
     if neurons is None:
         return None
@@ -74,27 +64,12 @@ def unique_names(neurons: np.ndarray | None, name: str) -> np.ndarray | None:
 def measured_responses(
     responses: Any, layout: Layout, images: Images, names: np.ndarray | None, neurons: Sequence[Any]
 ) -> np.ndarray:
-    """Responses of known neurons to images that a model was shown.
+    """Responses of known neurons to images that a model was shown, (repeat, image, neuron) float32.
 
-    Parameters
-    ----------
-    responses
-        (image, neuron), or with repeats; NaN, masked and missing ones were not presented.
-    layout
-        Order of their axes, or None.
-    images, names
-        (image, channel, y, x), and their names or None; or windows of a movie, and the times of bins.
-    neurons
-        (neuron,) names; responses that name their neurons are matched to them.
-
-    Returns
-    -------
-    (repeat, image, neuron), float32, in the order of images and neurons.
-
-    Raises
-    ------
-    UserError
-        If responses are of other images or neurons, are infinite, or a neuron has none.
+    ``responses`` are (image, neuron), or with repeats, in the order of ``layout``; NaN, masked and missing
+    ones were not presented. ``images`` are (image, channel, y, x) with ``names`` or None; or windows of a
+    movie, and the times of bins. Responses that name their neurons are matched to the names ``neurons``
+    (neuron,). UserError if responses are of other images or neurons, are infinite, or a neuron has none.
     """
     if isinstance(images, np.ndarray):
         shown = NamedArray(images, IMAGE_AXES[4], (names, None, None, None))
@@ -152,10 +127,8 @@ def _refuse_index(table: pd.DataFrame, name: str) -> None:
         counts = pd.api.types.is_numeric_dtype(values.dtype) and len(rows) >= _FEW and not values.isna().any()
         counts = counts and any(np.array_equal(np.sort(values), first + rows) for first in (0, 1))
         if named or counts or (flags[position] and not all(flags)):
-            raise UserError(
-                f"{name}: the column {column!r} numbers images or marks them and is no neuron: make it the "
-                "index of both tables if it names images, or sort or select rows by it and drop it"
-            )
+            advice = "make it the index of both tables if it names images, or drop it after selecting rows"
+            raise UserError(f"{name}: the column {column!r} numbers images or marks them: {advice}")
 
 
 def _plain(values: Any, name: str) -> np.ndarray:

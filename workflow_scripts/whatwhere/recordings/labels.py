@@ -16,17 +16,12 @@ LEFT_OUT = "left out"
 """Split of images whose label ``tiers`` does not list."""
 ASSIGN = "assign"
 """Key of ``tiers`` for the labels of images that are to be assigned."""
-
-
 _CODES = dict(zip(("-1", "0", "1", "2"), ("", *SPLITS), strict=True))
 """Splits by the numbers that may stand for them."""
 
 
 def read_list(location: str) -> NamedArray:
-    """Labels in a text file, one a line or ``FILE.csv:COLUMN``, or in a file of arrays.
-
-    UserError if the file is unreadable, or a text file has several columns and none is named.
-    """
+    """Labels in a text file, one a line or ``FILE.csv:COLUMN``, or in a file of arrays."""
     path, column = split_location(location)
     if not is_table(str(path)):
         return read_any_array(location)
@@ -43,10 +38,7 @@ def read_list(location: str) -> NamedArray:
 
 
 def as_labels(array: np.ndarray, label: str) -> np.ndarray:
-    """Labels as text: whole numbers without decimals, truth values ``true`` and ``false``.
-
-    UserError, with the array's ``label``, if there are several axes.
-    """
+    """Labels as text: whole numbers without decimals, truth values ``true`` and ``false``."""
     return np.char.rstrip(np.array(names_of(as_list(array, label, "one label per image")), str))
 
 
@@ -65,23 +57,11 @@ def read_labels(
 ) -> np.ndarray | None:
     """Labels of the images that were shown, from the file that a key names; None without the key.
 
-    Parameters
-    ----------
-    definition, key
-        Dataset with ``splits_from`` or ``groups_from``: files with a label per image or per presentation.
-    names
-        (image,) names of the images, by which labels that have names are matched; or None.
-    n_images
-        Number of images, shown or not.
-    image_of_row
-        (row,) index of the image of every presentation, or None if there is no index.
-    shown
-        Indices of the images that were shown.
-
-    Raises
-    ------
-    UserError
-        If there is another number of labels, or presentations of one image have different ones.
+    The file has a label per image or per presentation. ``names`` are (image,) names, by which labels that
+    have names are matched, or None; ``n_images`` counts images shown or not; ``image_of_row`` is the (row,)
+    index of the image of every presentation, or None if there is no index; ``shown`` has the indices of the
+    images that were shown. UserError if there is another number of labels, or presentations of one image have
+    different ones.
     """
     if key not in definition:
         return None
@@ -95,52 +75,30 @@ def read_labels(
         order = order_by_name(names, stored.names_along("image", ["image"]), label, "images")
         return labels[order][shown]
     if len(labels) == n_images and (image_of_row != np.arange(n_images)).any():
-        raise UserError(
-            f"{label}: may list {n_images} images or as many presentations: sort the presentations by image"
-        )
+        raise UserError(f"{label}: may list {n_images} images or presentations: sort presentations by image")
     return labels_of_rows(labels, image_of_row, label)
 
 
 def labels_of_rows(labels: np.ndarray, image_of_row: np.ndarray, label: str) -> np.ndarray:
-    """Labels of the images that were shown from one per presentation; parameters as in :func:`read_labels`.
-
-    UserError if presentations of one image have different labels.
-    """
+    """Labels of the images that were shown from one per presentation; those of an image must be equal."""
     rows = np.flatnonzero(image_of_row != BLANK)
     _, first, place = np.unique(image_of_row[rows], return_index=True, return_inverse=True)
     of_image = labels[rows[first]]
     torn = np.flatnonzero(labels[rows] != of_image[place])
     if len(torn):
         row, other = rows[torn[0]], rows[first[place[torn[0]]]]
-        raise UserError(
-            f"{label}: presentations {other} and {row} show one image but are {str(labels[other])!r} and "
-            f"{str(labels[row])!r}: give them one label"
-        )
+        fault = f"show one image but are {str(labels[other])!r} and {str(labels[row])!r}"
+        raise UserError(f"{label}: presentations {other} and {row} {fault}: give them one label")
     return of_image
 
 
 def tiers_of(labels: np.ndarray, tiers: dict[str, list[Any]], key: str) -> np.ndarray:
-    """Splits of images from the names that a file uses.
+    """Splits (image,) from the names that a file uses, ``labels`` (image,), empty where the label is.
 
-    Parameters
-    ----------
-    labels
-        (image,) names.
-    tiers
-        Names by split, and under :data:`ASSIGN` names of images without a split; empty if the labels are
-        names of splits already.
-    key
-        Of ``tiers``, for messages.
-
-    Returns
-    -------
-    (image,) names of splits, empty where the label is. Labels that are not listed keep their meaning if they
-    are names of splits, and are :data:`LEFT_OUT` otherwise.
-
-    Raises
-    ------
-    UserError
-        If labels are no splits and ``tiers`` is missing, a name stands in two splits, or none is there.
+    ``tiers`` has names by split, and under :data:`ASSIGN` names of images without a split; it is empty if the
+    labels are names of splits already. Labels that are not listed keep their meaning if they are names of
+    splits, and are :data:`LEFT_OUT` otherwise. UserError if labels are no splits and ``tiers`` is missing, a
+    name stands in two splits, or none is there; ``key`` is that of ``tiers``.
     """
     if not tiers:
         image = int(np.argmin(np.isin(labels, (*SPLITS, ""))))
@@ -148,10 +106,9 @@ def tiers_of(labels: np.ndarray, tiers: dict[str, list[Any]], key: str) -> np.nd
         if unknown not in (*SPLITS, ""):
             flags = "{assign: [false], test: [true]}"
             example = flags if unknown in ("true", "false") else f"{{test: [{unknown}]}}"
-            raise UserError(
-                f"{key.rpartition('.')[0]}: image {image} is given the split {unknown!r}, expected "
-                f"{', '.join(SPLITS)} or empty: say what it is, such as tiers: {example}"
-            )
+            place = key.rpartition(".")[0]
+            expected = f"expected {', '.join(SPLITS)} or empty: say what it is, such as tiers: {example}"
+            raise UserError(f"{place}: image {image} is given the split {unknown!r}, {expected}")
         return labels
     split = np.where(np.isin(labels, (*SPLITS, "")), labels, LEFT_OUT).astype("U10")
     used: dict[str, str] = {}
@@ -165,17 +122,7 @@ def tiers_of(labels: np.ndarray, tiers: dict[str, list[Any]], key: str) -> np.nd
 
 
 def given_splits(labels: np.ndarray | None, definition: dict[str, Any], name: str) -> np.ndarray | None:
-    """Splits (image,) of the labels of ``splits_from``, None without labels.
-
-    UserError as for :func:`tiers_of` and :func:`require_splits`.
-
-    Parameters
-    ----------
-    labels
-        (image,) names, or None.
-    definition, name
-        Dataset that may have ``tiers``, and its key for messages.
-    """
+    """Splits (image,) of the labels of ``splits_from``, by ``tiers`` of a dataset; None without labels."""
     if labels is None:
         return None
     tiers = definition.get("tiers", {})
@@ -191,17 +138,8 @@ def given_splits(labels: np.ndarray | None, definition: dict[str, Any], name: st
 def require_splits(split: np.ndarray, key: str, remedy: str) -> None:
     """Refuses splits without test or validation images, unless other images are left to be assigned.
 
-    Parameters
-    ----------
-    split
-        (image,) names of splits, empty for images that are to be assigned.
-    key, remedy
-        What gives the splits, and the other way to give all of them, for messages.
-
-    Raises
-    ------
-    UserError
-        If no image tests, or none validates, and every image has a split.
+    ``split`` (image,) has names of splits, empty for images that are to be assigned; ``key`` gives the
+    splits, and ``remedy`` is the other way to give all of them.
     """
     missing = [name for name in ("validation", "test") if name not in split]
     if missing and np.isin(split, (*SPLITS, LEFT_OUT)).all():

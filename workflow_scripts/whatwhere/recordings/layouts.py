@@ -43,22 +43,9 @@ def stated_axes(
 ) -> tuple[str, ...] | None:
     """Axes that the configuration or the file states, in the order of the array; None if neither does.
 
-    Parameters
-    ----------
-    array
-        With the names of its axes in the file, if there are any.
-    layout
-        Words of the configuration, or None.
-    axes_by_number
-        Words that there must be, by the number of axes.
-    key, label
-        The key of the layout and the array, for messages.
-
-    Raises
-    ------
-    UserError
-        If there are too few or too many axes, a name is none of :data:`SYNONYMS` and there is no layout, or
-        names and layout contradict each other.
+    ``layout`` has words of the configuration, or is None; ``axes_by_number`` the words that there must be, by
+    the number of axes; ``key`` is that of the layout. UserError if there are too few or too many axes, a name
+    is none of :data:`SYNONYMS` and there is no layout, or names and layout contradict each other.
     """
     shape, names = array.values.shape, array.axes or ()
     if len(shape) not in axes_by_number:
@@ -69,24 +56,19 @@ def stated_axes(
     named = [next((word for word in wanted if str(name).lower() in SYNONYMS[word]), None) for name in given]
     if layout is not None:
         if sorted(layout) != sorted(wanted):
-            raise UserError(
-                f"{key}: [{', '.join(layout)}] does not describe {label} of shape {shape}: "
-                f"put {', '.join(wanted)} in its order"
-            )
+            fault = f"[{', '.join(layout)}] does not describe {label} of shape {shape}"
+            raise UserError(f"{key}: {fault}: put {', '.join(wanted)} in its order")
         if any(word not in (None, told) for word, told in zip(named, layout, strict=False)):
-            raise UserError(
-                f"{key}: [{', '.join(layout)}] contradicts {label}, whose axes are named "
-                f"{', '.join(map(str, names))}"
-            )
+            axes = f"whose axes are named {', '.join(map(str, names))}"
+            raise UserError(f"{key}: [{', '.join(layout)}] contradicts {label}, {axes}")
         return tuple(layout)
     if not any(given):
         return None
     if sorted(map(str, named)) != sorted(wanted):
         odd = next((axis for axis, word in enumerate(named) if word is None or named.count(word) > 1), 0)
-        raise UserError(
-            f"{label}: axis {odd} of {shape} is named {given[odd]!r}, which does not say whether it is "
-            f"{' or '.join(wanted)}: set {key} to these words in its order"
-        )
+        fault = f"axis {odd} of {shape} is named {given[odd]!r}"
+        reason = f"does not say whether it is {' or '.join(wanted)}"
+        raise UserError(f"{label}: {fault}, which {reason}: set {key} to these words in its order")
     return tuple(word for word in named if word is not None)
 
 
@@ -105,18 +87,9 @@ def axes_of(
 ) -> tuple[str, ...]:
     """Axes of an array in its order: stated, or those of ``axes_by_number`` if no others are possible.
 
-    Parameters
-    ----------
-    array, layout, axes_by_number, key, label
-        As for :func:`stated_axes`.
-    counted
-        The axis of which the length is known, image or presentation, and its length; None if it is not known.
-
-    Raises
-    ------
-    UserError
-        If :func:`stated_axes` refuses the array; or nothing states the axes and there are repeats, more than
-        four channels, or another number of axes than one, the first, that have the known length.
+    ``counted`` is the axis of which the length is known, image or presentation, and its length, None if it is
+    not known. UserError as for :func:`stated_axes`, or if nothing states the axes and there are repeats, more
+    than four channels, or another number of axes than one, the first, that have the known length.
     """
     shape = array.values.shape
     stated = stated_axes(array, layout, axes_by_number, key, label)
@@ -130,14 +103,10 @@ def axes_of(
     word, length = word if word in wanted else "image", length or shape[0]
     readings = [f"[{', '.join(words)}]" for words in likely_axes(shape, wanted, word, length)]
     if not readings:
-        raise UserError(
-            f"{label}: has shape {shape} but there are {length} {word}s: check the files, and set {key} to "
-            f"the words {', '.join(wanted)} in the order of its axes"
-        )
-    raise UserError(
-        f"{label}: its axes {shape} are not stated, and the shape can be read in several ways: set {key} to "
-        f"{' or to '.join(readings)}"
-    )
+        advice = f"check the files, and set {key} to {', '.join(wanted)} in the order of its axes"
+        raise UserError(f"{label}: has shape {shape} but there are {length} {word}s: {advice}")
+    fault = f"its axes {shape} are not stated, and the shape can be read in several ways"
+    raise UserError(f"{label}: {fault}: set {key} to {' or to '.join(readings)}")
 
 
 def likely_axes(shape: tuple[int, ...], wanted: tuple[str, ...], word: str, length: int) -> list[list[str]]:

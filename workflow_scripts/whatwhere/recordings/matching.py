@@ -19,23 +19,8 @@ def match(
     """Index of the file that every value names, and a phrase on how the names were compared.
 
     All values are paths as in ``files``, or file names with any one folder, or such names of which the ending
-    does not count.
-
-    Parameters
-    ----------
-    values
-        (row,) names.
-    files
-        Paths of the pictures.
-    label
-        What to call the list of names in messages.
-    blanks
-        Values that name no image; their index is :data:`BLANK`.
-
-    Raises
-    ------
-    UserError
-        If a value names no image, two values name one, or two images have one name.
+    does not count. ``blanks`` are values that name no image; their index is :data:`BLANK`. UserError if a
+    value names no image, two values name one, or two images have one name; ``label`` is the list of names.
     """
     values, files = ([unicodedata.normalize("NFC", one.strip()) for one in some] for some in (values, files))
     empty = set(map(str, blanks))
@@ -60,9 +45,9 @@ def match(
         found = np.array([place.get(value, BLANK) for value in values])
         left = f", {(found == BLANK).sum()} presentations of blanks are left out" if blanks else ""
         return found, f"images by {how}{left}"
+    advice = "index_base and file_order if numbers count the files, or list what shows no image under blanks"
     raise UserError(
-        f"{label}: there is no image '{(fewest or values)[0]}': give the names of image files, set "
-        "index_base and file_order if numbers count the files, or list what shows no image under blanks"
+        f"{label}: there is no image '{(fewest or values)[0]}': give names of image files, set {advice}"
     )
 
 
@@ -90,18 +75,10 @@ def order_by_name(
 ) -> np.ndarray | slice:
     """Position in the responses of every image, (image,), or a slice if the responses name no images.
 
-    Parameters
-    ----------
-    images, responses
-        (image,) names of the images on each side, or None if it has none.
-    label, other, what
-        What to call the responses, the other side and the images in messages.
-
-    Raises
-    ------
-    UserError
-        If the names of the two sides differ, or the responses alone name images and do not count them in
-        order, from 0 or 1.
+    ``images`` and ``responses`` have the (image,) names of the images on each side, or are None if it has
+    none; messages call the responses ``label``, the other side ``other`` and the images ``what``. UserError
+    if the names of the two sides differ, or the responses alone name images and do not count them in order,
+    from 0 or 1.
     """
     if responses is None:
         return slice(None)
@@ -109,16 +86,15 @@ def order_by_name(
     if images is None:
         if any(theirs == [str(first + row) for row in range(len(theirs))] for first in (0, 1)):
             return slice(None)
+        advice = f"give {other} the same names, or leave them out of {label} if both are in one order"
         raise UserError(
-            f"{label}: names its images {', '.join(theirs[:3])}, ... but {other} names none: give {other} "
-            f"the same names, or leave the names out of {label} if both are in one order"
+            f"{label}: names its images {', '.join(theirs[:3])}, ... but {other} names none: {advice}"
         )
     ours = names_of(images)
     if sorted(ours) != sorted(theirs) or len(set(ours)) < len(ours):
-        raise UserError(
-            f"{label}: names its {what} {', '.join(theirs[:3])}, ... but {other} names {', '.join(ours[:3])}"
-            f", ...: give every {what.removesuffix('s')} one name, the same on both sides"
-        )
+        found = f"{', '.join(theirs[:3])}, ... but {other} names {', '.join(ours[:3])}, ..."
+        advice = f"give every {what.removesuffix('s')} one name, the same on both sides"
+        raise UserError(f"{label}: names its {what} {found}: {advice}")
     place = {name: position for position, name in enumerate(theirs)}
     return np.array([place[name] for name in ours])
 

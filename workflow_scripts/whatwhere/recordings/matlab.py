@@ -22,8 +22,7 @@ def open_matlab(path: Path) -> Iterator[dict[str, Callable[[], np.ndarray]]]:
     """Yields readers of arrays by name, with the axes that MATLAB shows: a list is n x 1 or 1 x n.
 
     A name is that of a variable or ``structure.field``. Texts lose the blanks at their end, with which MATLAB
-    makes rows of letters equally long. UserError if the file is damaged, or an array is an object or a cell
-    of anything but text.
+    makes rows of letters equally long. Objects, and cells of anything but text, are refused.
     """
     if not h5py.is_hdf5(path):
         arrays = _arrays(path)
@@ -35,10 +34,7 @@ def open_matlab(path: Path) -> Iterator[dict[str, Callable[[], np.ndarray]]]:
 
 
 def read_cells(path: Path, name: str) -> list[np.ndarray] | None:
-    """Numbers in the cells of a cell array, or in a field of a structure array; None if it is neither.
-
-    ``name`` is that of the variable, or ``structure.field``. UserError if the cells have two axes.
-    """
+    """Numbers in the cells of a cell array ``name``, or in ``structure.field``; None if it is neither."""
     outer, _, field = name.replace("/", ".").partition(".")
     if h5py.is_hdf5(path):
         with open_hdf5(path) as content:

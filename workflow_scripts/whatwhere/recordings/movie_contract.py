@@ -14,17 +14,11 @@ from whatwhere.recordings.splits import assign
 
 @dataclass(frozen=True)
 class Clip:
-    """A contiguous piece of a movie.
+    """A contiguous piece of a movie: frames (frame, channel, y, x), uint8 or float32, and responses.
 
-    Attributes
-    ----------
-    frames
-        (frame, channel, y, x), uint8 or float32.
-    responses
-        (repeat, bin, neuron) float32, NaN where missing. Bin ``i`` holds the responses during frames
-        ``i * frames_per_bin`` to ``(i + 1) * frames_per_bin - 1``.
-    test
-        Whether the clip tests models: True; False: it trains and validates; None: its blocks are assigned.
+    Responses are (repeat, bin, neuron) float32, NaN where missing; bin ``i`` holds those during frames ``i *
+    frames_per_bin`` to ``(i + 1) * frames_per_bin - 1``. A clip whose ``test`` is True tests models, False:
+    it trains and validates, None: its blocks are assigned.
     """
 
     frames: np.ndarray
@@ -34,20 +28,10 @@ class Clip:
 
 @dataclass(frozen=True)
 class Timing:
-    """Time of a movie.
+    """Time of a movie: frames per second, frames of a time bin, and frames of a window.
 
-    Attributes
-    ----------
-    rate
-        Frames per second.
-    frames_per_bin
-        Frames of a time bin.
-    lags
-        Frames of a window.
-    latency
-        Frames between the newest frame of a window and the end of its bin.
-    block
-        Bins of a block: what is assigned to a split, and resampled, together.
+    ``latency`` counts frames between the newest frame of a window and the end of its bin, ``block`` bins of
+    what is assigned to a split, and resampled, together.
     """
 
     rate: float
@@ -80,10 +64,7 @@ class Timing:
         return cls(float(rate), *map(int, numbers))
 
     def windows(self, n_frames: int, label: str) -> tuple[np.ndarray, np.ndarray]:
-        """Bins of a clip that have a window, and the newest frame of each, (bin,) both.
-
-        UserError if fewer than two have; the clip is called ``label``.
-        """
+        """Bins of a clip that have a window, and the newest frame of each, (bin,) both; there must be two."""
         newest = (np.arange(n_frames // self.frames_per_bin) + 1) * self.frames_per_bin - 1 - self.latency
         bins = np.flatnonzero(newest >= self.lags - 1)
         if len(bins) < 2:
@@ -100,34 +81,24 @@ def to_contract(
     with the same frames share theirs. A bin whose window holds the frame of a bin of another split is used by
     none, so that a gap as long as the window lies between splits.
 
-    Parameters
-    ----------
-    clips, timing
-        Stimuli and responses, and their time.
-    attributes
-        Attributes of the dataset, without those of time.
-    shares
-        ``split`` of the dataset, ``config`` of :func:`whatwhere.recordings.splits.assign`.
-    key
-        Name of the dataset in messages.
-
-    Raises
-    ------
-    UserError
-        If bins and frames of a clip do not fit, a clip is shorter than a window, or as for ``assign``.
+    ``attributes`` are those of the dataset without those of time, ``shares`` the ``config`` of
+    :func:`whatwhere.recordings.splits.assign`. UserError if bins and frames of a clip do not fit, a clip is
+    shorter than a window, or as for ``assign``.
     """
     per_bin, n_repeats = timing.frames_per_bin, max(len(clip.responses) for clip in clips)
     last, block, responses, given, copies = [], [], [], [], []
     first_frame = n_blocks = 0
+    has_test = any(clip.test for clip in clips)
+    if not has_test and any(clip.test is False for clip in clips):
+        raise UserError(f"{key}.clips: none tests: set 'test: true' for a clip, or leave 'test' out of all")
     contents: dict[bytes, int] = {}
     for number, clip in enumerate(clips):
         where = f"{key}.clips[{number}]"
         n_frames, n_bins = len(clip.frames), clip.responses.shape[1]
         if n_frames != n_bins * per_bin:
-            raise UserError(
-                f"{where}: {n_frames} frames make {n_frames / per_bin:g} bins of {per_bin} frames, but there "
-                f"are responses in {n_bins} bins: cut the files so that they begin and end together"
-            )
+            fault = f"{n_frames} frames make {n_frames / per_bin:g} bins of {per_bin} frames"
+            advice = "cut the files so that they begin and end together"
+            raise UserError(f"{where}: {fault}, but there are responses in {n_bins} bins: {advice}")
         used, newest = timing.windows(n_frames, where)
         # Bins in which nobody was recorded, such as those of a lost trial.
         recorded = (~np.isnan(clip.responses[:, used])).any((0, 2))
@@ -140,12 +111,11 @@ def to_contract(
         padded = np.full((n_repeats, len(used), clip.responses.shape[2]), np.nan, np.float32)
         padded[: len(clip.responses)] = clip.responses[:, used]
         responses.append(padded)
-        given.append(np.full(len(used), {True: "test", False: "fit", None: ""}[clip.test]))
+        given.append(np.full(len(used), "test" if clip.test else ""))
         first_frame += n_frames
         n_blocks += of_bin[-1] + 1
-    newest, label = np.concatenate(last), np.concatenate(given)
-    groups = np.unique(np.concatenate(copies), return_inverse=True)[1]
-    split = _assigned(groups, label, shares, key)
+    newest, groups = np.concatenate(last), np.unique(np.concatenate(copies), return_inverse=True)[1]
+    split = assign(groups, np.concatenate(given) if has_test else None, shares, key)
     frames = np.concatenate([clip.frames for clip in clips])
     dataset = xr.Dataset(
         {
@@ -170,26 +140,10 @@ def to_contract(
     return dataset
 
 
-def _assigned(groups: np.ndarray, label: np.ndarray, shares: dict[str, Any] | None, key: str) -> np.ndarray:
-    """Splits (fold, image): bins that are not to be tested are shared by training and validation."""
-    tests = label == "test"
-    if not (tests.any() and (label == "fit").any()) and (label == "fit").any():
-        raise UserError(f"{key}.clips: none tests: set 'test: true' for a clip, or leave 'test' out of all")
-    given = np.where(tests, "test", "")
-    return assign(groups, given if tests.any() else None, shares, key)
-
-
 def with_gaps(split: np.ndarray, last: np.ndarray, lags: int, n_frames: int) -> np.ndarray:
     """Split (image,) without the bins whose window holds the newest frame of a bin of another split.
 
-    Parameters
-    ----------
-    split
-        (image,) codes of :mod:`whatwhere.dataset`.
-    last
-        (image,) newest frame of every window.
-    lags, n_frames
-        Frames of a window, and of all clips.
+    ``last`` (image,) is the newest frame of every window of ``lags`` frames, ``n_frames`` counts all frames.
     """
     apart = split.copy()
     for code in (TRAIN, VALIDATION, TEST):

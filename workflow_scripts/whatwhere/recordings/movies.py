@@ -25,18 +25,9 @@ _TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class Movie:
-    """A movie as every loader of movies returns it.
+    """A movie as every loader of movies returns it: frames as stored, with responses, and their time.
 
-    Attributes
-    ----------
-    clips, timing
-        Frames as stored, with responses, and their time.
-    source
-        Where the data were taken from.
-    neurons
-        (neuron,) names that the owner gives, or None.
-    reading
-        What was taken for what, a phrase each.
+    ``neurons`` are (neuron,) names that the owner gives, or None.
     """
 
     clips: list[Clip]
@@ -50,19 +41,16 @@ def timing_of(definition: dict[str, Any], key: str) -> Timing:
     """Time of a movie from ``rate``, ``lags``, ``bin``, ``latency`` and ``block`` of a definition.
 
     UserError if ``lags`` in ms or ``block`` is no whole number of frames or bins, or a block is no longer
-    than a window. ``key`` is that of the definition.
+    than a window.
     """
     rate, per_bin, lags = definition["rate"], definition.get("bin", 1), definition["lags"]
     if isinstance(lags, str):
         lags = _whole(float(lags.removesuffix("ms")) / 1000 * rate, f"{key}.lags: {lags}", "frames", rate)
-    block = _whole(
-        definition["block"] * rate / per_bin, f"{key}.block: {definition['block']} s", "bins", rate
-    )
+    seconds = definition["block"]
+    block = _whole(seconds * rate / per_bin, f"{key}.block: {seconds} s", "bins", rate)
     if block * per_bin <= lags:
-        raise UserError(
-            f"{key}.block: {definition['block']} s are {block * per_bin} frames, no more than the {lags} of "
-            "a window, so that gaps between splits would take every bin: set a longer block"
-        )
+        fault = f"{seconds} s are {block * per_bin} frames, no more than the {lags} of a window"
+        raise UserError(f"{key}.block: {fault}: set a longer block, or gaps between splits take every bin")
     return Timing(rate, per_bin, lags, definition.get("latency", 0), block)
 
 
@@ -74,40 +62,25 @@ def _whole(number: float, what: str, unit: str, rate: float) -> int:
 
 
 def load(definition: dict[str, Any], name: str) -> Movie:
-    """Loads the clips of a movie.
+    """Loads the clips of a movie; UserError if frames and responses of a clip do not fit.
 
-    Parameters
-    ----------
-    definition
-        ``rate``, ``lags``, ``bin``, ``latency``, ``block`` as for :func:`timing_of`, and ``clips``, each with
-        ``frames`` and ``frames_axes`` as for :func:`whatwhere.recordings.frames.read_frames`; ``responses``
-        and ``responses_axes``, or ``spike_times``, ``frame_times``, ``repeat_starts`` and
-        ``ticks_per_second``; and ``test``.
-    name
-        Key of the dataset, for messages.
-
-    Raises
-    ------
-    UserError
-        If a file is unreadable, or frames and responses do not fit.
+    ``clips`` have ``frames`` and ``frames_axes`` as for :func:`whatwhere.recordings.frames.read_frames`; and
+    ``responses`` and ``responses_axes``, or ``spike_times``, ``frame_times``, ``repeat_starts`` and
+    ``ticks_per_second``.
     """
     timing = timing_of(definition, name)
     clips: list[Clip] = []
     reading, known = [], None
-    background = definition["image"].get("background")
     for number, entry in enumerate(definition["clips"]):
         key = f"{name}.clips[{number}]"
-        layout = entry.get("frames_axes")
-        frames = read_frames(entry["frames"], layout, background, f"{key}.frames_axes")
+        frames = read_frames(entry["frames"], entry.get("frames_axes"), f"{key}.frames_axes")
         read = _count_spikes if "spike_times" in entry else _read_responses
         values, neurons, phrase = read(entry, len(frames), timing, key)
         known = known or neurons
         n_neurons = (clips[0].responses if clips else values).shape[2]
         if values.shape[2] != n_neurons or neurons not in (None, known):
-            raise UserError(
-                f"{key}: has {values.shape[2]} neurons, of which number or names are not those of the clips "
-                "before: give the same neurons in the same order"
-            )
+            fault = f"has {values.shape[2]} neurons, of which number or names are not those before"
+            raise UserError(f"{key}: {fault}: give the same neurons in the same order")
         clips.append(Clip(frames, values, entry.get("test")))
         reading.append(f"clip {number}: {len(frames)} frames, {phrase}")
     source = f"files {', '.join(clip['frames'] for clip in definition['clips'])}"
@@ -153,10 +126,9 @@ def _count_spikes(
     silent = ~counts.any((1, 2))
     if silent.all():
         spikes = np.concatenate([*trains, np.full(1, np.nan)])
-        raise UserError(
-            f"{key}: no neuron has a spike within the frames, from {bins.min():g} to {bins.max():g} s; "
-            f"spikes lie from {np.nanmin(spikes):g} to {np.nanmax(spikes):g} s: give all times by one clock"
-        )
+        fault = f"no neuron has a spike within the frames, from {bins.min():g} to {bins.max():g} s"
+        spread = f"spikes lie from {np.nanmin(spikes):g} to {np.nanmax(spikes):g} s"
+        raise UserError(f"{key}: {fault}; {spread}: give all times by one clock")
     if silent.any():
         logger.warning("%s: no neuron has a spike in repeats %s", key, some_of(np.flatnonzero(silent)))
     return counts, names, f"{len(counts)} repeats, {counts.sum():.0f} spikes of {len(trains)} neurons"
@@ -170,22 +142,7 @@ def _skipped(clip: Clip, timing: Timing, skip: int) -> Clip:
 
 
 def dataset_of(movie: Movie, name: str, key: str, definition: dict[str, Any]) -> xr.Dataset:
-    """Brings a movie into the form of :mod:`whatwhere.dataset`.
-
-    Parameters
-    ----------
-    movie
-        As loaded.
-    name, key
-        Name of the dataset, and its name in messages.
-    definition
-        Dataset with ``image``, ``split`` and, at its top or under ``movie``, ``skip``.
-
-    Raises
-    ------
-    UserError
-        As for ``prepare_frames`` and :func:`whatwhere.recordings.movie_contract.to_contract`.
-    """
+    """Brings a movie into the form of :mod:`whatwhere.dataset`."""
     skip, shares = definition.get("movie", definition).get("skip", 0), definition["split"]
     if "test_repeated" in shares:
         raise UserError(f"{key}.split.test_repeated: is for images: set 'test' of a clip, and remove the key")
@@ -194,10 +151,8 @@ def dataset_of(movie: Movie, name: str, key: str, definition: dict[str, Any]) ->
     for number, clip in enumerate(movie.clips):
         clip = replace(clip, frames=prepare_frames(clip.frames, definition["image"], key))
         if number and clip.frames.shape[1:] != clips[0].frames.shape[1:]:
-            raise UserError(
-                f"{key}.clips[{number}]: has frames of {clip.frames.shape[1:]} (channel, y, x) but clip 0 of "
-                f"{clips[0].frames.shape[1:]}: set image.size"
-            )
+            shapes = f"{clip.frames.shape[1:]} (channel, y, x) but clip 0 of {clips[0].frames.shape[1:]}"
+            raise UserError(f"{key}.clips[{number}]: has frames of {shapes}: set image.size")
         clips.append(_skipped(clip, movie.timing, skip))
     attributes = {
         "name": name,

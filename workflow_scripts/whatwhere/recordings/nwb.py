@@ -38,99 +38,66 @@ _ROLES = {
 def load(definition: dict[str, Any], name: str) -> Recording | Movie:
     """Loads one session: images, onsets of their presentations, and responses in a window after the onsets.
 
-    With the key ``movie``, images are frames and the window is the time bin, see :func:`_load_movie`.
-
-    Parameters
-    ----------
-    definition
-        ``path``: the file. ``images``, ``presentations``, ``responses`` (one series or several): names in the
-        file, needed where there are several. ``layout``: axes of images, by default [image, y, x] with
-        channels last. ``image_of_presentation``, ``splits_from``, ``groups_from``, ``covariates``,
-        ``leave_out``: columns of the table of presentations. ``index_base``, ``file_order``, ``blanks``:
-        meaning of the numbers or names in ``image_of_presentation``. ``window``: from and to in ms after the
-        onset.
-    name
-        Key of the dataset, for messages.
-
-    Raises
-    ------
-    UserError
-        If the file is unreadable or does not hold a named object.
+    With the key ``movie``, images are frames and the window is the time bin, see :func:`_movie`.
+    ``images``, ``presentations`` and ``responses`` (one series or several) are names in the file, needed
+    where there are several. ``layout`` are the axes of images, by default [image, y, x] with channels last.
+    Other keys name columns of the table of presentations, or say what the numbers or names in them mean.
+    ``window`` is from and to in ms after the onset.
     """
-    if "movie" in definition:
-        return _load_movie(definition, name)
-    path = Path(definition["path"])
+    with open_hdf5(Path(definition["path"])) as content:
+        session = _Session(content, definition, name)
+        return _movie(session) if "movie" in definition else _recording(session)
+
+
+def _recording(session: "_Session") -> Recording:
+    definition, name, images = session.definition, session.name, session.images
     first, last = (edge / 1000 for edge in definition["window"])
     if first >= last:
         raise UserError(f"{name}.window: {definition['window']} is no window: give from and to in ms")
-    with open_hdf5(path) as content:
-        types = _types(content)
-        table = content[_choose(types, "presentations", definition.get("presentations"), name, path)]
-        onsets = _onsets(table)
-        wanted = definition.get("images") or _linked_images(table)
-        place = _choose(types, "images", wanted, name, path)
-        images = _read_images(content[place], definition.get("layout"), f"{name}.layout")
-        columns = _table(table, len(onsets))
-        index, reading = _index(table, columns, definition, images, name)
-        values, neurons, where = _responses(content, types, definition, onsets, (first, last), name)
-        values[invalid(content, onsets, (first, last))] = np.nan
-        lost = np.isnan(values).all(1) & (index != BLANK)
-        index = np.where(lost, BLANK, index)
-        readings = [
-            f"{images.reading} from {place}, shown by {str(table.name)[1:]}",
-            reading,
-            f"responses from {where}",
-            *([f"{lost.sum()} presentations that were not recorded are left out"] if lost.any() else []),
-        ]
-        rows = with_columns(Rows(values, index, index, readings, neurons), columns, definition, name)
-        return recording_of(definition, name, images.values, images.names, rows)
+    values, neurons, where = session.responses(session.onsets, (first, last))
+    lost = np.isnan(values).all(1) & (session.index != BLANK)
+    index = np.where(lost, BLANK, session.index)
+    readings = [
+        f"{images.reading} from {session.place}, shown by {str(session.table.name)[1:]}",
+        session.reading,
+        f"responses from {where}",
+        *([f"{lost.sum()} presentations that were not recorded are left out"] if lost.any() else []),
+    ]
+    rows = with_columns(Rows(values, index, index, readings, neurons), session.columns, definition, name)
+    return recording_of(definition, name, images.values, images.names, rows)
 
 
-def _load_movie(definition: dict[str, Any], name: str) -> Movie:
-    """Loads a movie from its frames and a table with the number and the start of every frame that was shown.
+def _movie(session: "_Session") -> Movie:
+    """A movie from its frames and a table with the number and the start of every frame that was shown.
 
     A presentation of the movie shows all its frames in order; presentations are repeats. Spikes are counted,
     and samples of a series averaged, from the start of a bin until its length, ``bin / rate``, is over.
     """
-    path, timing = Path(definition["path"]), timing_of(definition["movie"], f"{name}.movie")
-    with open_hdf5(path) as content:
-        types = _types(content)
-        table = content[_choose(types, "presentations", definition.get("presentations"), name, path)]
-        onsets = _onsets(table)
-        place = _choose(types, "images", definition.get("images") or _linked_images(table), name, path)
-        images = _read_images(content[place], definition.get("layout"), f"{name}.layout")
-        columns = _table(table, len(onsets))
-        index, reading = _index(table, columns, definition, images, name)
-        rows = Rows(np.empty((len(index), 0)), index, index, [reading])
-        rows = with_columns(rows, columns, definition, name)
-        shown = np.flatnonzero(rows.image != BLANK)
-        shown = shown[np.argsort(onsets[shown], kind="stable")]
-        n_frames = len(images.values)
-        wrong = np.flatnonzero(rows.image[shown] != np.arange(len(shown)) % n_frames)
-        if not len(shown) or len(wrong) or len(shown) % n_frames:
-            row = shown[wrong[0]] if len(wrong) else len(onsets)
-            raise UserError(
-                f"{label_of(table)}: row {row} breaks a presentation of the {n_frames} frames of {place} in "
-                f"order: name the rows of other stimuli under {name}.leave_out or {name}.blanks"
-            )
-        starts = onsets[shown].reshape(-1, n_frames)
-        for repeat, times in enumerate(starts):
-            label = f"{label_of(table)}, presentation {repeat} of the movie"
-            frame_edges(times, n_frames, timing.rate, label)
-        bins = starts[:, :: timing.frames_per_bin].reshape(-1)
-        window = (0, timing.seconds_per_bin)
-        values, neurons, where = _responses(content, types, definition, bins, window, name)
-        values[invalid(content, bins, window)] = np.nan
+    definition, name, index = session.definition, session.name, session.index
+    timing, label = timing_of(definition["movie"], f"{name}.movie"), label_of(session.table)
+    rows = Rows(np.empty((len(index), 0)), index, index, [session.reading])
+    rows = with_columns(rows, session.columns, definition, name)
+    shown = np.flatnonzero(rows.image != BLANK)
+    shown = shown[np.argsort(session.onsets[shown], kind="stable")]
+    n_frames = len(session.images.values)
+    wrong = np.flatnonzero(rows.image[shown] != np.arange(len(shown)) % n_frames)
+    if not len(shown) or len(wrong) or len(shown) % n_frames:
+        row = shown[wrong[0]] if len(wrong) else len(session.onsets)
+        fault = f"row {row} breaks a presentation of the {n_frames} frames of {session.place} in order"
+        advice = f"name the rows of other stimuli under {name}.leave_out or {name}.blanks"
+        raise UserError(f"{label}: {fault}: {advice}")
+    starts = session.onsets[shown].reshape(-1, n_frames)
+    for repeat, times in enumerate(starts):
+        frame_edges(times, n_frames, timing.rate, f"{label}, presentation {repeat} of the movie")
+    bins = starts[:, :: timing.frames_per_bin].reshape(-1)
+    values, neurons, where = session.responses(bins, (0, timing.seconds_per_bin))
+    frames = f"{n_frames} frames from {session.place}, shown {len(starts)} times"
     return Movie(
-        clips=[Clip(images.values, values.reshape(len(starts), -1, values.shape[1]))],
+        clips=[Clip(session.images.values, values.reshape(len(starts), -1, values.shape[1]))],
         timing=timing,
-        source=f"file {path}",
+        source=f"file {definition['path']}",
         neurons=None if neurons is None else names_of(neurons),
-        reading=[
-            f"{n_frames} frames from {place}, shown {len(starts)} times",
-            *rows.reading,
-            f"responses from {where}",
-        ],
+        reading=[frames, *rows.reading, f"responses from {where}"],
     )
 
 
@@ -163,22 +130,6 @@ def _candidates(types: dict[str, str]) -> dict[str, list[str]]:
     found["presentations"] = [p for p in found["presentations"] if not p.endswith("/invalid_times")]
     found["responses"] += ["units"] if "units" in types else []
     return found
-
-
-def _choose(types: dict[str, str], role: str, wanted: str | None, name: str, path: Path) -> str:
-    """Path of the only group of a role, or of the group with this end of its path or, of any type, path."""
-    there = _candidates(types)[role]
-    key, listed = f"{name}.{role}", ", ".join(there)
-    if not there and wanted not in types:
-        kinds = " or ".join(_ROLES[role])
-        raise UserError(f"{key}: {path} holds no {kinds}: give the full path of another object")
-    end = (wanted or "").strip("/")
-    fitting = there if wanted is None else [end] if end in types else []
-    fitting = fitting or [place for place in there if place.endswith(f"/{end}")]
-    if len(fitting) != 1:
-        fault = f"there is no {wanted}" if wanted is not None and not fitting else "there are several"
-        raise UserError(f"{key}: {fault}: name one of those in {path}: {listed}")
-    return fitting[0]
 
 
 def _linked_images(table: h5py.Group) -> str | None:
@@ -232,7 +183,7 @@ def _onsets(table: h5py.Group) -> np.ndarray:
 def _table(group: h5py.Group, n_rows: int) -> Table:
     """Columns with one number or text per presentation; without columns, an IndexSeries."""
     columns = {}
-    for name in _columns(group):
+    for name in map(str, group.attrs.get("colnames", [])):
         dataset = dataset_at(group, name)
         is_plain = dataset.dtype.kind in "biuf" or h5py.check_string_dtype(dataset.dtype) is not None
         if is_plain and dataset.shape == (n_rows,) and f"{name}_index" not in group:
@@ -240,62 +191,83 @@ def _table(group: h5py.Group, n_rows: int) -> Table:
     return Table(label_of(group), pd.DataFrame(columns, dtype=str))
 
 
-def _columns(group: h5py.Group) -> list[str]:
-    return [str(name) for name in group.attrs.get("colnames", [])]
+class _Session:
+    """An open file: types of its groups by path, presentations, onsets in s, and the images they show."""
 
+    def __init__(self, content: h5py.File, definition: dict[str, Any], name: str) -> None:
+        self.content, self.definition, self.name = content, definition, name
+        self.types = _types(content)
+        self.table = content[self._choose("presentations", definition.get("presentations"))]
+        self.onsets = _onsets(self.table)
+        self.place = self._choose("images", definition.get("images") or _linked_images(self.table))
+        self.images = _read_images(content[self.place], definition.get("layout"), f"{name}.layout")
+        self.columns = _table(self.table, len(self.onsets))
+        self.index, self.reading = self._index()
 
-def _index(
-    group: h5py.Group, table: Table, definition: dict[str, Any], images: _Images, name: str
-) -> tuple[np.ndarray, str]:
-    """Index of the image of every presentation, and a phrase on its source."""
-    names, key = images.names, f"{name}.image_of_presentation"
-    if "start_time" not in group:
-        label = f"{table.label}/data"
-        values = read_dataset(dataset_at(group, "data"))
-        # By the standard, an IndexSeries counts from 0.
-        definition = {"index_base": 0} | definition
-    elif "image_of_presentation" not in definition:
-        raise UserError(
-            f"{key}: is missing: name the column of {table.label} with the image that was shown: "
-            f"{', '.join(table.header)}; a movie also needs the key movie"
-        )
-    else:
-        column = definition["image_of_presentation"]
-        values, label = table.text(column, key), f"{table.label}, column '{column}'"
-    known = names if images.is_named else None
-    index, how = image_index(values, known, len(names), definition, name, label)
-    if "index_base" in definition and not images.is_ordered and "file_order" not in definition:
-        raise UserError(
-            f"{name}.file_order: is missing: {label} counts images whose order the file does not state: set "
-            f"natural for {', '.join(names[:3])}, ..., or sorted for {', '.join(sorted(names)[:3])}, ..."
-        )
-    if definition.get("file_order") == "sorted" and not images.is_ordered:
-        place = np.array([names.index(image) for image in sorted(names)])
-        index = np.where(index == BLANK, BLANK, place[index])
-    return index, f"{label}: {how}"
+    def responses(
+        self, onsets: np.ndarray, window: tuple[float, float]
+    ) -> tuple[np.ndarray, np.ndarray | None, str]:
+        """Responses (presentation, neuron), NaN in invalid times; names of neurons or None; their source."""
+        series = self.definition.get("responses", "units")
+        names: np.ndarray | None
+        if series == "units":
+            (values, names), places = count_spikes(self.content, onsets, window), ["units"]
+        else:
+            listed = [series] if isinstance(series, str) else series
+            places = [self._choose("responses", wanted) for wanted in listed]
+            each = [self._averages(place, onsets, window) for place in places]
+            units = [
+                f"{place} {i}" for place, of in zip(places, each, strict=True) for i in range(of.shape[1])
+            ]
+            values, names = np.concatenate(each, 1), np.array(units) if len(places) > 1 else None
+        values[invalid(self.content, onsets, window)] = np.nan
+        return values, names, ", ".join(places)
 
+    def _averages(self, place: str, onsets: np.ndarray, window: tuple[float, float]) -> np.ndarray:
+        if "data" not in self.content[place]:
+            inside = [one for one in _candidates(self.types)["responses"] if one.startswith(f"{place}/")]
+            expected = f"one series or a list of series: {', '.join(inside) or 'it holds none'}"
+            raise UserError(f"{self.name}.responses: {place} is a {self.types[place]}, expected {expected}")
+        return averages(self.content[place], onsets, window)
 
-def _responses(
-    content: h5py.File,
-    types: dict[str, str],
-    definition: dict[str, Any],
-    onsets: np.ndarray,
-    window: tuple[float, float],
-    name: str,
-) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """Responses (presentation, neuron), names of neurons or None, and their source."""
-    path, series = Path(definition["path"]), definition.get("responses", "units")
-    if series == "units":
-        return *count_spikes(content, onsets, window), series
-    listed = [series] if isinstance(series, str) else series
-    places = [_choose(types, "responses", wanted, name, path) for wanted in listed]
-    for place in places:
-        if "data" not in content[place]:
-            inside = [one for one in _candidates(types)["responses"] if one.startswith(f"{place}/")]
-            raise UserError(
-                f"{name}.responses: {place} is a {types[place]}, expected one series or a list of series: "
-                f"{', '.join(inside) or 'it holds none'}"
-            )
-    means = {place: averages(content[place], onsets, window) for place in places}
-    units = np.array([f"{place} {i}" for place, values in means.items() for i in range(values.shape[1])])
-    return np.concatenate([*means.values()], 1), units if len(places) > 1 else None, ", ".join(places)
+    def _choose(self, role: str, wanted: str | None) -> str:
+        """Path of the only group of a role, or of the group with this path or, of the role, end of a path."""
+        there, path = _candidates(self.types)[role], self.content.filename
+        key, listed = f"{self.name}.{role}", ", ".join(there)
+        if not there and wanted not in self.types:
+            kinds = " or ".join(_ROLES[role])
+            raise UserError(f"{key}: {path} holds no {kinds}: give the full path of another object")
+        end = (wanted or "").strip("/")
+        fitting = there if wanted is None else [end] if end in self.types else []
+        fitting = fitting or [place for place in there if place.endswith(f"/{end}")]
+        if len(fitting) != 1:
+            fault = f"there is no {wanted}" if wanted is not None and not fitting else "there are several"
+            raise UserError(f"{key}: {fault}: name one of those in {path}: {listed}")
+        return fitting[0]
+
+    def _index(self) -> tuple[np.ndarray, str]:
+        """Index of the image of every presentation, and a phrase on its source."""
+        names, table, definition = self.images.names, self.columns, self.definition
+        key = f"{self.name}.image_of_presentation"
+        if "start_time" not in self.table:
+            label = f"{table.label}/data"
+            values = read_dataset(dataset_at(self.table, "data"))
+            # By the standard, an IndexSeries counts from 0.
+            definition = {"index_base": 0} | definition
+        elif "image_of_presentation" not in definition:
+            advice = f"name the column of {table.label} with the image shown: {', '.join(table.header)}"
+            raise UserError(f"{key}: is missing: {advice}; a movie also needs the key movie")
+        else:
+            column = definition["image_of_presentation"]
+            values, label = table.text(column, key), f"{table.label}, column '{column}'"
+        known = names if self.images.is_named else None
+        index, how = image_index(values, known, len(names), definition, self.name, label)
+        if "index_base" in definition and not self.images.is_ordered and "file_order" not in definition:
+            natural, by_text = (", ".join(order[:3]) for order in (names, sorted(names)))
+            fault = f"is missing: {label} counts images whose order the file does not state"
+            orders = f"natural for {natural}, ..., or sorted for {by_text}, ..."
+            raise UserError(f"{self.name}.file_order: {fault}: set {orders}")
+        if definition.get("file_order") == "sorted" and not self.images.is_ordered:
+            place = np.array([names.index(image) for image in sorted(names)])
+            index = np.where(index == BLANK, BLANK, place[index])
+        return index, f"{label}: {how}"

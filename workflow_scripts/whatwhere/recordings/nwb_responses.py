@@ -16,24 +16,9 @@ def count_spikes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Counts the spikes of every unit in a window after every onset.
 
-    Parameters
-    ----------
-    content
-        An open file with a table ``units``.
-    onsets
-        (presentation,) s.
-    window
-        From and to, exclusive, in s after the onset.
-
-    Returns
-    -------
-    Counts (presentation, neuron) float32, NaN where a unit was not observed in the whole window, and ids of
-    the units (neuron,), as text.
-
-    Raises
-    ------
-    UserError
-        If there are no spike times, or no spike lies in any window.
+    ``onsets`` (presentation,) are in s, ``window`` is from and to, exclusive, in s after the onset. Returns
+    counts (presentation, neuron) float32, NaN where a unit was not observed in the whole window, and ids of
+    the units (neuron,) as text. UserError if there are no spike times, or no spike lies in any window.
     """
     path, units = content.filename, content.get("units")
     if units is None or "spike_times" not in units or "spike_times_index" not in units:
@@ -46,18 +31,14 @@ def count_spikes(
         counts[:, unit] = last - first
     spikes = np.concatenate([*times, np.full(1, np.nan)])
     if not counts.any():
-        raise UserError(
-            f"{path}: no unit has a spike in any window: spikes lie from {np.nanmin(spikes):g} to "
-            f"{np.nanmax(spikes):g} s, presentations from {onsets.min():g} to {onsets.max():g} s: give both "
-            "by one clock, in seconds"
-        )
+        span = f"spikes lie from {np.nanmin(spikes):g} to {np.nanmax(spikes):g} s"
+        shown = f"presentations from {onsets.min():g} to {onsets.max():g} s"
+        fault = f"no unit has a spike in any window: {span}, {shown}"
+        raise UserError(f"{path}: {fault}: give both by one clock, in seconds")
     outside = (edges[1] < np.nanmin(spikes)) | (edges[0] > np.nanmax(spikes))
     if outside.any():
-        text = (
-            "%s: %d presentations lie before the first or after the last spike of all units and count as "
-            "silence: list them under leave_out if nothing was recorded"
-        )
-        logger.warning(text, path, outside.sum())
+        text = "%s: %d presentations lie before the first or after the last spike and count as silence"
+        logger.warning(f"{text}: list them under leave_out if nothing was recorded", path, outside.sum())
     if "obs_intervals" in units:
         for unit, intervals in enumerate(_rows(units, "obs_intervals")):
             counts[~_covered(intervals, edges), unit] = np.nan
@@ -97,8 +78,8 @@ def averages(series: h5py.Group, onsets: np.ndarray, window: tuple[float, float]
     """Mean of a series in a window after every onset, (presentation, neuron) float32.
 
     ``onsets`` and ``window`` as for :func:`count_spikes`. The series is stored (time, neuron), or (neuron,
-    time) if the number of its times or of its regions of interest says so. UserError if the series has
-    another shape, or no sample lies in a window.
+    time) if the number of its times or of its regions of interest says so. UserError if no sample lies in a
+    window.
     """
     label, data = label_of(series), dataset_at(series, "data")
     is_turned = _is_turned(series, data.shape, label)
@@ -108,11 +89,10 @@ def averages(series: h5py.Group, onsets: np.ndarray, window: tuple[float, float]
     first, last = (np.searchsorted(times, onsets + edge) for edge in window)
     empty = np.flatnonzero(first == last)
     if len(empty):
-        raise UserError(
-            f"{label}: has no sample from {window[0] * 1000:g} to {window[1] * 1000:g} ms after the onset of "
-            f"presentation {empty[0]} at {onsets[empty[0]]:g} s: its {len(times)} samples, of shape "
-            f"{data.shape} (time, neuron), lie from {times[0]:g} to {times[-1]:g} s: widen window"
-        )
+        first_empty = f"presentation {empty[0]} at {onsets[empty[0]]:g} s"
+        edges = f"from {window[0] * 1000:g} to {window[1] * 1000:g} ms after the onset of {first_empty}"
+        span = f"its {len(times)} samples, of shape {data.shape}, lie from {times[0]:g} to {times[-1]:g} s"
+        raise UserError(f"{label}: has no sample {edges}: {span}: widen window")
     factor = float(data.attrs.get("conversion", 1)), float(data.attrs.get("offset", 0))
     means = []
     for start, end in zip(first, last, strict=True):
@@ -129,10 +109,8 @@ def _is_turned(series: h5py.Group, shape: tuple[int, ...], label: str) -> bool:
         n_times, n_neurons = stored if len(stored) == 2 else (*stored, 1)[:2]
         if len(shape) in (1, 2) and times in (None, n_times) and regions in (None, n_neurons):
             return is_turned
-    known = [f"{n} {what}" for n, what in ((times, "times"), (regions, "neurons")) if n is not None]
-    raise UserError(
-        f"{label}: has shape {shape}, expected (time, neuron){', ' if known else ''}{' and '.join(known)}"
-    )
+    known = [f", {n} {what}" for n, what in ((times, "times"), (regions, "neurons")) if n is not None]
+    raise UserError(f"{label}: has shape {shape}, expected (time, neuron){''.join(known)}")
 
 
 def sample_times(series: h5py.Group, n_samples: int) -> np.ndarray:

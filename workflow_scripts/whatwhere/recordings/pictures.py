@@ -31,49 +31,31 @@ def in_numeric_order(names: list[str]) -> list[str]:
     return sorted(names, key=key)
 
 
-def decode_image(content: bytes, label: str, background: float | None = None) -> np.ndarray:
-    """Decode one picture, (channel, y, x) with 1 or 3 channels, in the type that the file stores.
-
-    Parameters
-    ----------
-    content
-        Of the file.
-    label
-        What to call it in messages.
-    background
-        Value of the pixels behind transparent ones; None refuses transparency.
-
-    Raises
-    ------
-    UserError
-        If the content is no such picture, is damaged, holds several pages, or is transparent and nothing says
-        before what.
-    """
-    pages = decode_pages(content, label, background)
+def decode_image(content: bytes, label: str) -> np.ndarray:
+    """Decodes one opaque picture, (channel, y, x) with 1 or 3 channels, in the type that the file stores."""
+    pages = decode_pages(content, label)
     if len(pages) != 1:
         raise UserError(f"{label}: holds {len(pages)} pages, expected one image: save every page as a file")
     return pages[0]
 
 
-def decode_pages(content: bytes, label: str, background: float | None) -> list[np.ndarray]:
+def decode_pages(content: bytes, label: str) -> list[np.ndarray]:
     """Decode every page of a file; parameters as in :func:`decode_image`."""
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             if image.mode in _CUT and any(";16" in str(tile.args) for tile in image.tile):
-                raise UserError(
-                    f"{label}: has color of 16 bits, of which 8 would be lost: save 8 bits per channel, or "
-                    "give all images as an array (kind arrays)"
-                )
+                advice = "save 8 bits per channel, or give all images as an array (kind arrays)"
+                raise UserError(f"{label}: has color of 16 bits, of which 8 would be lost: {advice}")
             pages = range(getattr(image, "n_frames", 1))
-            return [_page(image, page, label, background) for page in pages]
+            return [_page(image, page, label) for page in pages]
     except UserError:
         raise
     except Exception as error:  # Pillow raises errors of a dozen types for damaged files
         raise UserError(f"{label}: not a readable {_KINDS} image") from error
 
 
-def _page(image: ImageFile.ImageFile, page: int, label: str, background: float | None) -> np.ndarray:
-    """Pixels of a page, upright and in front of a uniform background."""
+def _page(image: ImageFile.ImageFile, page: int, label: str) -> np.ndarray:
+    """Pixels of a page, upright; UserError if some are transparent."""
     if getattr(image, "n_frames", 1) > 1:
         image.seek(page)
         label = f"{label}, page {page}"
@@ -82,15 +64,11 @@ def _page(image: ImageFile.ImageFile, page: int, label: str, background: float |
         grey = upright.mode in ("1", "L", "LA", "La")
         rgba = upright.convert("RGBA")
         *colors, alpha = np.moveaxis(np.asarray(rgba.convert("LA") if grey else rgba), -1, 0)
-        pixels, opacity = np.stack(colors), alpha / 255
-        if (opacity == 1).all():
-            return pixels
-        if background is None:
+        if (alpha < 255).any():
             raise UserError(
-                f"{label}: has transparent pixels: set image.background to the value that was shown behind "
-                "them"
+                f"{label}: has transparent pixels: save it in front of what was shown behind them"
             )
-        return np.round(opacity * pixels + (1 - opacity) * background).astype(pixels.dtype)
+        return np.stack(colors)
     if upright.mode not in _STORED_AS_NUMBERS:
         upright = upright.convert("L" if upright.mode == "1" else "RGB")
     pixels = np.asarray(upright)

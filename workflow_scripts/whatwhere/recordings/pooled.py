@@ -21,23 +21,16 @@ MANY = 127
 def pool(datasets: dict[str, xr.Dataset], name: str, without: Sequence[str] = ()) -> xr.Dataset:
     """Pools recordings, datasets of :mod:`whatwhere.dataset` by name, into the dataset ``name``.
 
+    Images and neurons are in the order of the recordings, whose names are the coordinates ``image_recording``
+    and ``recording``; responses are NaN where the recording of the image is not the recording of the neuron.
     Copies and near copies of an image share a split across recordings, so that no model is fitted to an image
     that tests in another recording: an image that an earlier recording holds takes the split of its copy in
     every fold. The first recording keeps its folds. Images of the datasets that ``without`` names, and near
-    copies of them, are not used. The images of movies are windows; gaps between splits are
-    kept.
+    copies of them, are not used. The images of movies are windows; gaps between splits are kept.
 
-    Returns
-    -------
-    Images and neurons in the order of the recordings, whose names are the coordinates ``image_recording`` and
-    ``recording``; responses are NaN where the recording of the image is not the recording of the neuron.
-
-    Raises
-    ------
-    UserError
-        If images differ in size or channels, or recordings in folds or normalization, or movies in time, or
-        copies leave a recording without images of a split, or images of the published test set of a recording
-        train in an earlier one.
+    UserError if images differ in size or channels, or recordings in folds or normalization, or movies in
+    time, or copies leave a recording without images of a split, or images of the published test set of a
+    recording train in an earlier one.
     """
     key = f"datasets.{name}"
     left_out = [data for other, data in datasets.items() if other in without]

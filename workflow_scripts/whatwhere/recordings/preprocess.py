@@ -16,67 +16,50 @@ _SQUEEZE = 0.02  # difference in aspect that images may have, from rounding to p
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def preprocess(images: np.ndarray | list[np.ndarray], config: dict[str, Any], name: str) -> np.ndarray:
-    """Converts to grey or color, crops, and resizes.
+def preprocess(
+    images: np.ndarray | list[np.ndarray],
+    config: dict[str, Any],
+    name: str,
+    image_names: list[str] | None = None,
+) -> np.ndarray:
+    """Converts to grey or color, crops, and resizes; returns (image, channel, y, x) float32.
 
-    Parameters
-    ----------
-    images
-        (image, channel, y, x), or a list of (channel, y, x) of different sizes.
-    config
-        ``color`` (grey: luma of ITU-R BT.601; rgb; or stored: the channels as they are, any number),
-        ``crop`` (null or top, left, height and width in pixels),
-        ``size`` (null, or height and width in pixels after the crop, one number for squares).
-    name
-        Key of the dataset, for messages.
-
-    Returns
-    -------
-    (image, channel, y, x), float32, in the units of ``images``. Equal images remain equal.
-
-    Raises
-    ------
-    UserError
-        If there are other channels, the crop leaves the image, or sizes differ after all.
+    ``images`` are (image, channel, y, x), or a list of (channel, y, x) of different sizes, whose names or
+    numbers a message names; their units are kept, and equal images remain equal. ``config`` has ``color``
+    (grey: luma of ITU-R BT.601; rgb; or stored: the channels as they are, any number), ``crop`` (null or top,
+    left, height and width, px) and ``size`` (null, or height and width after the crop, px, one number for
+    squares).
     """
     if isinstance(images, np.ndarray):
         return _prepare(images, config, name)
-    if config["crop"] is None and config["size"] is not None:
-        aspects = np.array([image.shape[1] / image.shape[2] for image in images])
-        other = int(np.abs(np.log(aspects / aspects[0])).argmax())
-        if abs(np.log(aspects[other] / aspects[0])) > _SQUEEZE:
-            raise UserError(
-                f"{name}.images: images 0 and {other} have shapes {images[0].shape[1:]} and "
-                f"{images[other].shape[1:]} (y, x), which image.size would squeeze differently: bring them "
-                "to one shape before, or set image.crop"
-            )
+    labels = image_names or range(len(images))
+    aspects = np.log([image.shape[1] / image.shape[2] for image in images])
+    other = int(np.abs(aspects - aspects[0]).argmax())
+    if config["crop"] is None and abs(aspects[other] - aspects[0]) > _SQUEEZE:
+        shapes = f"{images[0].shape[1:]} and {images[other].shape[1:]} (y, x)"
+        advice = "bring them to one shape before, or set image.crop"
+        raise UserError(f"{name}.images: {labels[0]} and {labels[other]} have shapes {shapes}: {advice}")
     prepared = [_prepare(image[None], config, name) for image in images]
-    for index, image in enumerate(prepared):
+    for label, image in zip(labels, prepared, strict=True):
         if image.shape != prepared[0].shape:
-            raise UserError(
-                f"{name}.images: images 0 and {index} have shapes {prepared[0].shape[1:]} and "
-                f"{image.shape[1:]} (channel, y, x): set image.size"
-            )
+            shapes = f"{prepared[0].shape[1:]} and {image.shape[1:]} (channel, y, x)"
+            raise UserError(f"{name}.images: {labels[0]} and {label} have shapes {shapes}: set image.size")
     return np.concatenate(prepared)
 
 
 def _prepare(images: np.ndarray, config: dict[str, Any], name: str) -> np.ndarray:
     channels = images.shape[1]
     if config["color"] != "stored" and channels not in (1, 3):
-        raise UserError(
-            f"{name}.images: have {channels} channels, not 1 (grey) or 3 (color): set image.color to stored "
-            "to keep them as they are"
-        )
+        fault = f"have {channels} channels, not 1 (grey) or 3 (color)"
+        raise UserError(f"{name}.images: {fault}: set image.color to stored to keep them as they are")
     if config["color"] == "rgb" and channels == 1:
         raise UserError(f"{name}.image.color: rgb is set but the images are grey: set grey")
     if config["crop"] is not None:
         top, left, height, width = config["crop"]
         y, x = images.shape[2:]
         if min(top, left) < 0 or min(height, width) < 1 or top + height > y or left + width > x:
-            raise UserError(
-                f"{name}.image.crop: {config['crop']} leaves the image of {y} x {x} px: "
-                "the order is top, left, height, width"
-            )
+            fault = f"{config['crop']} leaves the image of {y} x {x} px"
+            raise UserError(f"{name}.image.crop: {fault}: the order is top, left, height, width")
         images = images[:, :, top : top + height, left : left + width]
     images = to_float32(images)
     if config["color"] == "grey" and channels == 3:

@@ -15,12 +15,8 @@ BLANK = -1
 class Presentations(BackendArray):
     """Responses by presentation, as a dense array (repeat, image, neuron) of which no whole is kept.
 
-    Attributes
-    ----------
-    values
-        (row, neuron) real numbers as they were stored, also rows that belong to no image.
-    rows
-        (repeat, image) row of ``values``, -1 where an image had fewer repeats.
+    ``values`` (row, neuron) are real numbers as they were stored, also rows that belong to no image; ``rows``
+    (repeat, image) has the row of ``values``, -1 where an image had fewer repeats.
     """
 
     dtype = np.dtype(np.float32)
@@ -46,14 +42,10 @@ class Presentations(BackendArray):
 
 
 def by_image(image_of_row: np.ndarray, values: np.ndarray) -> Presentations:
-    """Sort presentations by image, in the order of rows within an image.
+    """Sorts presentations by image, in the order of rows within an image.
 
-    Parameters
-    ----------
-    image_of_row
-        (row,) index of the image shown, each of 0 to n - 1 at least once; :data:`BLANK` leaves a row out.
-    values
-        (row, neuron) responses.
+    ``image_of_row`` (row,) has the index of the image shown, each of 0 to n - 1 at least once; :data:`BLANK`
+    leaves a row out. ``values`` are (row, neuron).
     """
     row = np.flatnonzero(image_of_row != BLANK)
     row = row[np.argsort(image_of_row[row], kind="stable")]
@@ -75,22 +67,9 @@ def index_numbers(
 ) -> tuple[np.ndarray, str]:
     """Index of the image of every presentation, (row,) from 0, and a phrase on how its number was understood.
 
-    Parameters
-    ----------
-    numbers
-        (row,) whole numbers; NaN and -1 are blanks, presentations of none of the images.
-    n_images
-        Number of images.
-    definition, name
-        Dataset with ``index_base``, the number of the first image, and ``blanks``, further numbers that are
-        blanks, and its key. The index of blanks is :data:`BLANK`.
-    label
-        Where the numbers come from, for messages.
-
-    Raises
-    ------
-    UserError
-        If a number is none of an image, or the base is not given.
+    ``numbers`` (row,) are whole; NaN, -1 and the ``blanks`` of the dataset are presentations of none of the
+    images, with the index :data:`BLANK`. ``index_base`` is the number of the first image. UserError if a
+    number is none of an image, or the base is not given; ``label`` says where the numbers come from.
     """
     base, key = definition.get("index_base"), f"{name}.index_base"
     listed = [value for value in definition.get("blanks", []) if isinstance(value, (int, float))]
@@ -106,18 +85,16 @@ def index_numbers(
     if base is None:
         raise UserError(f"{span} do not say whether they count from 0 or 1: set {key} to {likely}")
     if not len(shown) or first < base or last >= base + n_images:
-        raise UserError(
-            f"{span} do not count from {base}: check {key}, the axes of the images, and list numbers that "
-            "show no image under blanks"
-        )
+        advice = f"check {key}, the axes of the images, and list numbers that show no image under blanks"
+        raise UserError(f"{span} do not count from {base}: {advice}")
     inside = next((value for value in listed if base <= value < base + n_images), None)
     if inside is not None:
         raise UserError(f"{label}: {inside} is listed under blanks but is the number of an image")
     beside, bare = (n_images, first == 1) if base == 0 else (0, last == n_images - 1)
     if bare and beside in listed and beside in numbers:
+        advice = f"set {key} to {1 - base} if {beside} is an image, or remove the image"
         raise UserError(
-            f"{label}: {beside} is listed under blanks, and the image at the other end is never shown: set "
-            f"{key} to {1 - base} if {beside} is an image, or remove the image that is never shown"
+            f"{label}: {beside} is a blank, and the image at the other end is never shown: {advice}"
         )
     left = f", {blank.sum()} presentations of blanks are left out" if blank.any() else ""
     return np.where(blank, BLANK, whole - base), f"images are numbered from {base}{left}"

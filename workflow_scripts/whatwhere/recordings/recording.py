@@ -1,7 +1,6 @@
 """A recording as every loader returns it."""
 
 import logging
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,12 +30,10 @@ class Recording:
     split
         (image,) ``train``, ``validation``, ``test`` or the empty string for images that are still to be
         assigned; None if all are.
-    neurons
-        (neuron,) names that the publisher or owner gives, or None.
-    source
-        Where the data were taken from.
-    citation
-        What to cite, empty if unknown.
+    neurons, image_names
+        (neuron,) and (image,) names that the publisher or owner gives, or None.
+    source, citation
+        Where the data were taken from, and what to cite, empty if unknown.
     repeat_averages
         Whether responses are published averages, so that single trials are unknown.
     groups
@@ -46,8 +43,6 @@ class Recording:
         used by no model.
     reading
         What was taken for what, a phrase each.
-    image_names
-        What the owner calls the images, or None.
     """
 
     images: Images
@@ -69,36 +64,24 @@ def select_images(images: Images, indices: np.ndarray) -> Images:
 
 
 def clip_rounding(responses: np.ndarray, name: str) -> np.ndarray:
-    """Responses with what lies below zero by rounding set to 0, and a warning that says so.
+    """Responses (..., neuron) with what lies below zero by rounding set to 0, and a warning that says so.
 
     Deconvolved calcium and averages of rates hold values such as -5e-8 beside an sd of 2.8, on which a loss
     for rates has no business to fail. A neuron that is truly negative anywhere is left as it is.
-
-    Parameters
-    ----------
-    responses
-        (..., neuron), NaN where there is none.
-    name
-        The dataset's key, for the warning.
     """
     if not responses.size:
         return responses
     axes = tuple(range(responses.ndim - 1))
-    with warnings.catch_warnings():
-        # Neurons without any response are refused elsewhere.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        lowest = np.nanmin(responses, axis=axes)
-        below = np.flatnonzero(lowest < 0)
+    lowest = np.fmin.reduce(responses, axis=axes)
+    below = np.flatnonzero(lowest < 0)
+    # Infinite responses are refused elsewhere.
+    with np.errstate(invalid="ignore"):
         sd = np.nanstd(responses[..., below], axis=axes, dtype=np.float64)
     clipped = below[lowest[below] > -_ROUNDING * sd]
     if not len(clipped):
         return responses
-    logger.warning(
-        "%s: %d neurons hold rounding noise below zero, down to %.1g: set to 0",
-        name,
-        len(clipped),
-        lowest[clipped].min(),
-    )
+    text = "%s: %d neurons hold rounding noise below zero, down to %.1g: set to 0"
+    logger.warning(text, name, len(clipped), lowest[clipped].min())
     responses = responses.copy()
     mine = responses[..., clipped]
     # A comparison with NaN is False, so that missing repeats stay missing.

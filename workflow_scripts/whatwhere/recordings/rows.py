@@ -24,10 +24,8 @@ class Rows(NamedTuple):
 
     Attributes
     ----------
-    values
-        (row, neuron).
-    image
-        (row,) index of the image, -1 for blanks.
+    values, image
+        (row, neuron), and (row,) index of the image, -1 for blanks.
     given
         (presentation,) index of the image as a file gives it, for one row or for the rows of all repeats;
         None if no file gives it.
@@ -66,19 +64,9 @@ def image_index(
 ) -> tuple[np.ndarray, str]:
     """Index of the image of every presentation, (row,), :data:`BLANK` for none, and a phrase on it.
 
-    UserError as for :func:`whatwhere.recordings.matching.match` and
-    :func:`whatwhere.recordings.presentations.index_numbers`.
-
-    Parameters
-    ----------
-    values
-        (row,) numbers, or text: names of images, or numbers if ``index_base`` is set.
-    names, n_images
-        Names of the images, or None if they have none, and their number.
-    definition, name
-        Dataset with ``index_base`` and ``blanks``, and its key.
-    label
-        What to call the values in messages.
+    ``values`` (row,) are numbers, or text: names of images, or numbers if ``index_base`` is set. ``names``
+    are those of the images, or None if they have none. UserError as for
+    :func:`whatwhere.recordings.matching.match` and :func:`whatwhere.recordings.presentations.index_numbers`.
     """
     if values.dtype.kind in "OU":
         blanks = definition.get("blanks", [])
@@ -92,18 +80,8 @@ def image_index(
 def with_columns(rows: Rows, table: Table, definition: dict[str, Any], name: str) -> Rows:
     """Rows with the covariates and labels that columns of a table hold, without those to be left out.
 
-    Parameters
-    ----------
-    rows, table
-        Responses by row, and the table with the same rows.
-    definition, name
-        Dataset with ``leave_out``, ``covariates``, ``splits_from`` and ``groups_from``, and its key. Labels
-        in a text file are left to :func:`recording_of`.
-
-    Raises
-    ------
-    UserError
-        If a column is not there, or holds none of the values that ``leave_out`` lists.
+    The table has the same rows. Labels in a text file are left to :func:`recording_of`. UserError if a column
+    is not there, or holds none of the values that ``leave_out`` lists.
     """
     image, reading = rows.image, list(rows.reading)
     for column, values in definition.get("leave_out", {}).items():
@@ -135,27 +113,12 @@ def recording_of(
     names: list[str] | None = None,
     split: np.ndarray | None = None,
 ) -> Recording:
-    """A recording of the images that were shown.
+    """A recording of the images that were shown, of kind ``arrays``, ``images`` or ``nwb``.
 
-    Parameters
-    ----------
-    definition, name
-        Dataset of kind ``arrays``, ``images`` or ``nwb``, and its key.
-    images
-        All images, those that were never shown, too.
-    known
-        (image,) names by which labels that have names are matched; or None.
-    rows
-        Responses.
-    names
-        (image,) names for the reader; ``known``, or numbers from 0, if left out.
-    split
-        (image,) splits; those of ``splits_from`` if left out.
-
-    Raises
-    ------
-    UserError
-        If nothing was shown, or ``splits_from`` or ``groups_from`` is refused.
+    ``images`` are all images, those that were never shown, too; ``known`` (image,) names by which labels that
+    have names are matched, or None; ``names`` (image,) names for the reader, by default ``known``, or numbers
+    from 0; ``split`` (image,) splits, by default those of ``splits_from``. UserError if nothing was shown, or
+    ``splits_from`` or ``groups_from`` is refused.
     """
     n_images, location = len(images), definition.get("path") or definition["responses"]
     shown, local = shown_images(rows.image)

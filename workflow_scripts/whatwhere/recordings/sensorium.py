@@ -37,43 +37,28 @@ CITATIONS = {
 def load(definition: dict[str, Any], name: str) -> Recording | Movie:
     """Loads one session; presentations of one image become its repeats.
 
-    With the key ``movie``, trials show videos, see :func:`_load_videos`.
-
-    Parameters
-    ----------
-    definition
-        ``path``: folder or zip with ``data/images/N.npy`` (channel, y, x), ``data/responses/N.npy``
-        (neuron,) for trials N, ``meta/trials/tiers.npy`` (train, validation or test, or as ``tiers`` says;
-        trials of other tiers, whose responses may be withheld, are left out) and
-        ``meta/trials/frame_image_id.npy``, ``colorframeprojector_image_id.npy`` or ``image_id.npy`` (trial,),
-        perhaps below another folder. ``covariates``: folders of ``data`` with one file per trial, such as
-        behavior and pupil_center.
-    name
-        Key of the dataset, for messages.
-
-    Raises
-    ------
-    UserError
-        If a file is missing or damaged, or the files contradict each other.
+    ``path`` is a folder or zip with ``data/images/N.npy`` (channel, y, x), ``data/responses/N.npy`` (neuron,)
+    for trials N, ``meta/trials/tiers.npy`` (train, validation or test, or as ``tiers`` says; trials of other
+    tiers, whose responses may be withheld, are left out) and ``meta/trials/frame_image_id.npy``,
+    ``colorframeprojector_image_id.npy`` or ``image_id.npy`` (trial,), perhaps below another folder.
+    ``covariates`` are folders of ``data`` with one file per trial, such as behavior and pupil_center. With
+    the key ``movie``, trials show videos, see :func:`_load_videos`.
     """
     if "movie" in definition:
         return _load_videos(definition, name)
     folders = definition.get("covariates", [])
     with open_tree(definition["path"]) as tree:
         root = _root(tree)
-        tiers = _per_trial(tree, root + _TIERS, None)
-        label = tree.label(root + _TIERS)
-        ids = _images_of_trials(tree, root, len(tiers))
-        split = _splits(tiers, definition.get("tiers", {}), f"{name}.tiers", label)
-        kept = np.flatnonzero(split != LEFT_OUT)
+        split = _splits(tree, root, definition.get("tiers", {}), f"{name}.tiers")
+        ids, kept = _images_of_trials(tree, root, len(split)), np.flatnonzero(split != LEFT_OUT)
         # Images are numbered by first appearance.
         index, images_ids = pd.factorize(ids[kept])
-        shown = np.full(len(tiers), BLANK)
+        shown = np.full(len(split), BLANK)
         shown[kept] = index
-        of_image = labels_of_rows(split, shown, label)
+        of_image = labels_of_rows(split, shown, tree.label(root + _TIERS))
         start = f"{root}data/"
         files = {
-            folder: _trial_files(tree, f"{start}{folder}/", kept, len(tiers))
+            folder: _trial_files(tree, f"{start}{folder}/", kept, len(split))
             for folder in ("images", "responses", *folders)
         }
         images = _read_images(tree, files["images"], index)
@@ -115,14 +100,15 @@ def _load_videos(definition: dict[str, Any], name: str) -> Movie:
     repeats: dict[bytes, tuple[np.ndarray, list[np.ndarray], list[bool]]] = {}
     with open_tree(definition["path"]) as tree:
         root = _root(tree)
-        tiers, label = _per_trial(tree, root + _TIERS, None), tree.label(root + _TIERS)
-        split = _splits(tiers, definition.get("tiers", {}), f"{name}.tiers", label)
+        split = _splits(tree, root, definition.get("tiers", {}), f"{name}.tiers")
         kept = np.flatnonzero(split != LEFT_OUT)
-        folders = {folder: f"{root}data/{folder}/" for folder in ("videos", "responses")}
-        files = {folder: _trial_files(tree, place, kept, len(tiers)) for folder, place in folders.items()}
-        videos = _read(tree, files["videos"], ("y", "x", "time"), 2)
-        trials = _read(tree, files["responses"], ("neuron", "time"), 1)
-        for trial, file, video, responses in zip(kept, files["videos"], videos, trials, strict=True):
+        files, others = (
+            _trial_files(tree, f"{root}data/{folder}/", kept, len(split))
+            for folder in ("videos", "responses")
+        )
+        videos = _read(tree, files, ("y", "x", "time"), 2)
+        trials = _read(tree, others, ("neuron", "time"), 1)
+        for trial, file, video, responses in zip(kept, files, videos, trials, strict=True):
             n_frames = _length(video, responses, tree.label(file))
             frames = np.ascontiguousarray(np.moveaxis(video[..., :n_frames], -1, 0)[:, None])
             whole = n_frames - n_frames % timing.frames_per_bin
@@ -145,9 +131,9 @@ def _length(video: np.ndarray, responses: np.ndarray, label: str) -> int:
     known = ~np.isnan(video).all((0, 1)), ~np.isnan(responses).all(0)
     shown, answered = (int(np.flatnonzero(np.append(True, there))[-1]) for there in known)
     if video.shape[2] != responses.shape[1] or shown not in (answered, video.shape[2]):
+        others = f"the responses are to {responses.shape[1]} and end after {answered}"
         raise UserError(
-            f"{label}: has {video.shape[2]} frames that end after {shown}, but the responses are to "
-            f"{responses.shape[1]} and end after {answered}: repair one"
+            f"{label}: has {video.shape[2]} frames that end after {shown}, but {others}: repair one"
         )
     return answered
 
@@ -165,10 +151,8 @@ def _per_trial(tree: Tree, name: str, n_trials: int | None) -> np.ndarray:
     label = tree.label(name)
     values = parse_npy(tree.read(name), label)
     if values.ndim != 1 or n_trials not in (None, len(values)) or values.dtype.kind not in "biuUS":
-        raise UserError(
-            f"{label}: has shape {values.shape} and type {values.dtype}, expected one name or whole number "
-            f"for each of the {n_trials or ''} trials"
-        )
+        expected = f"expected one name or whole number for each of the {n_trials or ''} trials"
+        raise UserError(f"{label}: has shape {values.shape} and type {values.dtype}, {expected}")
     return as_labels(values, label)
 
 
@@ -185,14 +169,14 @@ def _images_of_trials(tree: Tree, root: str, n_trials: int) -> np.ndarray:
     raise UserError(f"{tree.path}: holds no {root}meta/trials/{expected}: repeats cannot be found")
 
 
-def _splits(tiers: np.ndarray, mapping: dict[str, list[Any]], key: str, label: str) -> np.ndarray:
+def _splits(tree: Tree, root: str, mapping: dict[str, list[Any]], key: str) -> np.ndarray:
     """Split of every trial, :data:`LEFT_OUT` for tiers without a split, whose responses may be withheld."""
+    tiers, label = _per_trial(tree, root + _TIERS, None), tree.label(root + _TIERS)
     split = tiers_of(tiers, mapping, key) if mapping else np.where(np.isin(tiers, SPLITS), tiers, LEFT_OUT)
     names, counts = np.unique(tiers[split == LEFT_OUT], return_counts=True)
     if counts.sum() == len(tiers):
-        raise UserError(
-            f"{label}: holds no tier {', '.join(SPLITS)} but {', '.join(names)}: set tiers to their splits"
-        )
+        tiers_there = f"{', '.join(SPLITS)} but {', '.join(names)}"
+        raise UserError(f"{label}: holds no tier {tiers_there}: set tiers to their splits")
     for tier, count in zip(names, counts, strict=True):
         text = "%s: %d trials of the tier %s are left out, which 'tiers' could add"
         logger.warning(text, label, count, tier)
@@ -218,9 +202,8 @@ def _read_images(tree: Tree, files: list[str], image_of_file: np.ndarray) -> np.
             stimuli.append(image)
         elif not np.array_equal(stimuli[number], image, equal_nan=True):
             other = PurePosixPath(files[int(np.argmax(image_of_file == number))]).stem
-            raise UserError(
-                f"{tree.label(file)}: differs from trial {other}, which has the same image id: repair the ids"
-            )
+            fault = f"differs from trial {other}, which has the same image id"
+            raise UserError(f"{tree.label(file)}: {fault}: repair the ids")
     return np.stack(stimuli)
 
 

@@ -14,23 +14,12 @@ logger = logging.getLogger(__name__)
 
 
 def read_trains(location: str) -> tuple[list[np.ndarray], list[str] | None]:
-    """Spike times of every neuron, float64 in the unit of the file, and names of neurons.
+    """Spike times of every neuron, float64 in the unit of the file, and names, None for cell arrays.
 
-    Parameters
-    ----------
-    location
-        Cell array or field of a structure array of a MATLAB file, ``FILE.mat:NAME``; a .npz file, or a group
-        of an HDF5 file, ``FILE.h5:GROUP``, with one vector per neuron; or a folder or zip file of .npy files,
-        one per neuron. Vectors are taken in the order of their names, numbers by value.
-
-    Returns
-    -------
-    A vector per neuron; and names, None for cell arrays.
-
-    Raises
-    ------
-    UserError
-        If the file is unreadable, or a vector has several axes or holds anything but finite numbers.
+    ``location`` is a cell array or field of a structure array of a MATLAB file, ``FILE.mat:NAME``; a .npz
+    file, or a group of an HDF5 file, ``FILE.h5:GROUP``, with one vector per neuron; or a folder or zip file
+    of .npy files, one per neuron. Vectors are taken in the order of their names, numbers by value. UserError
+    if a vector has several axes or holds anything but finite numbers.
     """
     path, inside = split_location(location)
     trains: dict[str, np.ndarray] = {}
@@ -75,20 +64,16 @@ def frame_edges(times: np.ndarray, n_frames: int, rate: float, label: str) -> np
     distance is not that of the rate.
     """
     if len(times) not in (n_frames, n_frames + 1):
-        raise UserError(
-            f"{label}: has {len(times)} times but there are {n_frames} frames: give the start of every "
-            "frame, and perhaps the end of the last"
-        )
+        advice = "give the start of every frame, and perhaps the end of the last"
+        raise UserError(f"{label}: has {len(times)} times but there are {n_frames} frames: {advice}")
     apart = np.diff(times)
     if not (apart > 0).all():
         late = int(np.argmin(apart > 0)) + 1
         raise UserError(f"{label}: frame {late} at {times[late]:g} s does not begin after the frame before")
     middle = float(np.median(apart))
     if abs(middle * rate - 1) > 0.01:
-        raise UserError(
-            f"{label}: frames last {middle:.6g} s (median) but rate {rate:g} gives {1 / rate:.6g} s: correct "
-            "rate or ticks_per_second"
-        )
+        fault = f"frames last {middle:.6g} s (median) but rate {rate:g} gives {1 / rate:.6g} s"
+        raise UserError(f"{label}: {fault}: correct rate or ticks_per_second")
     edges = times if len(times) > n_frames else np.append(times, times[-1] + 1 / rate)
     long = np.flatnonzero(np.diff(edges) > 1.5 / rate)
     if len(long):

@@ -22,35 +22,19 @@ def assign(
     name: str,
     near: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Draws folds, each of which is a complete random assignment.
+    """Draws folds, each of which is a complete random assignment, (fold, image) int8.
 
-    Parameters
-    ----------
-    groups
-        (image,) group numbers; a group, such as the copies or flips of one image, is never divided.
-    given
-        (image,) ``train``, ``validation``, ``test`` or empty, or None for all empty. A given split holds in
-        every fold, also for copies of the image. Images with an empty split are assigned, and images of
-        ``train`` if no other image could validate. If a test set is given, they are divided into training and
-        validation only, with ``validation`` relative to their number.
-    config
-        ``validation`` and ``test`` (shares of the images to assign), ``folds``, ``seed``; None for one
-        fold if every split is given.
-    name
-        Key of the dataset, for messages.
-    near
-        (image,) numbers of larger groups, joined by near copies, which only given splits divide; None without
-        near copies. Images without a split that are near copies of given test images are not used.
+    A group of ``groups`` (image,), such as the copies or flips of one image, is never divided. ``given``
+    (image,) is ``train``, ``validation``, ``test`` or empty, or None for all empty. A given split holds in
+    every fold, also for copies of the image. Images with an empty split are assigned, and images of ``train``
+    if no other image could validate. If a test set is given, they are divided into training and validation
+    only, with ``validation`` relative to their number. ``near`` (image,) are larger groups, joined by near
+    copies, which only given splits divide; images without a split that are near copies of given test images
+    are not used.
 
-    Returns
-    -------
-    (fold, image) int8 with the codes of :mod:`whatwhere.dataset`.
-
-    Raises
-    ------
-    UserError
-        If the shares leave nothing to train on, a given split is unknown, copies of one image are given
-        different splits, or near copies link too many images.
+    ``config`` has ``validation`` and ``test`` (shares of the images to assign), ``folds`` and ``seed``; None
+    for one fold if every split is given. UserError if the shares leave nothing to train on, a given split is
+    unknown, copies of one image are given different splits, or near copies link too many images.
     """
     fixed = _spread(groups, _codes(given, len(groups), name), name)
     divides_train = not np.isin((VALIDATION, _OPEN), fixed).any()
@@ -87,19 +71,9 @@ def assign(
 def repeated_images(shown: np.ndarray, wanted: bool | None, name: str) -> np.ndarray | None:
     """Splits in which repeated images test, ``given`` of :func:`assign`; None if all are assigned alike.
 
-    Parameters
-    ----------
-    shown
-        (image,) number of presentations of every image.
-    wanted
-        Whether repeated images test. None: if ten or more images, but fewer than half, were repeated.
-    name
-        Key of the dataset, for messages.
-
-    Raises
-    ------
-    UserError
-        If repeated images are wanted for the test, and no image or every image was repeated.
+    ``shown`` (image,) is the number of presentations of every image; ``wanted`` says whether repeated images
+    test, None: if ten or more images, but fewer than half, were repeated. UserError if repeated images are
+    wanted for the test, and no image or every image was repeated.
     """
     repeated = shown > 1
     count = int(repeated.sum())
@@ -108,11 +82,8 @@ def repeated_images(shown: np.ndarray, wanted: bool | None, name: str) -> np.nda
         raise UserError(f"{name}.split.test_repeated: {found}, expected some: remove the key")
     tests = MIN_TESTED <= count < len(shown) / 2 if wanted is None else wanted
     if wanted is None and not tests and 0 < count < len(shown):
-        logger.warning(
-            "%s: %d of %d images were repeated and are assigned as other images: state split.test_repeated, "
-            "true to test on them",
-            *(name, count, len(shown)),
-        )
+        text = "%s: %d of %d images were repeated and are assigned as other images"
+        logger.warning(f"{text}: state split.test_repeated, true to test on them", name, count, len(shown))
     return np.where(repeated, "test", "") if tests else None
 
 
@@ -145,10 +116,8 @@ def _codes(given: np.ndarray | None, n_images: int, name: str) -> np.ndarray:
         return codes
     unknown = np.flatnonzero(~np.isin(given, (*SPLITS, "")))
     if len(unknown):
-        raise UserError(
-            f"{name}: image {unknown[0]} is given the split {str(given[unknown[0]])!r}, "
-            f"expected {', '.join(SPLITS)} or empty"
-        )
+        found = f"image {unknown[0]} is given the split {str(given[unknown[0]])!r}"
+        raise UserError(f"{name}: {found}, expected {', '.join(SPLITS)} or empty")
     for code, label in enumerate(SPLITS):
         codes[given == label] = code
     return codes
@@ -163,10 +132,8 @@ def _spread(groups: np.ndarray, codes: np.ndarray, name: str) -> np.ndarray:
     torn = given[of_group[groups[given]] != codes[given]]
     if len(torn):
         other = given[(groups[given] == groups[torn[0]]) & (codes[given] != codes[torn[0]])][0]
-        raise UserError(
-            f"{name}: image {torn[0]} and its copy {other} are given different splits: remove one of them, "
-            "or give both the same split"
-        )
+        advice = "remove one of them, or give both the same split"
+        raise UserError(f"{name}: image {torn[0]} and its copy {other} are given different splits: {advice}")
     return of_group[groups]
 
 

@@ -1,11 +1,11 @@
 """Text tables: separators, decimals and headers as programs write them."""
 
+import csv
 import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,16 +21,10 @@ _MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none")
 
 @dataclass(frozen=True)
 class Table:
-    """A table of text.
+    """A table of text, which messages call ``label``.
 
-    Attributes
-    ----------
-    label
-        What messages call it, such as the path of its file.
-    rows
-        (row, column) text; names of columns have no spaces around them, missing names are ``Unnamed: 0``, ...
-    decimal_comma
-        Whether numbers have a comma for a point.
+    ``rows`` (row, column) is text; names of columns have no spaces around them, missing names are ``Unnamed:
+    0``, ... With ``decimal_comma`` numbers have a comma for a point.
     """
 
     label: str
@@ -42,16 +36,17 @@ class Table:
         """Names of the columns."""
         return list(self.rows.columns)
 
+    @property
+    def columns(self) -> str:
+        """The first twenty columns, for messages."""
+        return ", ".join(self.header[:20]) + (", ..." if len(self.header) > 20 else "")
+
     def no_column(self, column: str, key: str) -> UserError:
         """The error of a key that names a column that is not there."""
-        listed = ", ".join(self.header[:20]) + (", ..." if len(self.header) > 20 else "")
-        return UserError(f"{key}: {self.label} has no column '{column}' but {listed}")
+        return UserError(f"{key}: {self.label} has no column '{column}' but {self.columns}")
 
     def text(self, column: str, key: str) -> np.ndarray:
-        """Values of a column as (row,) text without spaces around them, truth values in lower case.
-
-        UserError, with the key that names the column, if there is no such column.
-        """
+        """Values of a column as (row,) text without spaces around them, truth values in lower case."""
         if column not in self.rows:
             raise self.no_column(column, key)
         text = self.rows[column].str.strip().to_numpy(str)
@@ -67,18 +62,13 @@ class Table:
 
 
 def to_numbers(text: np.ndarray, label: str, place: str = "row", first: int = 1) -> np.ndarray:
-    """Numbers in (row,) text as float64, NaN where missing.
-
-    UserError if one is no number, which names the value and its place, counted from ``first``.
-    """
+    """Numbers in (row,) text as float64, NaN where missing; a message counts ``place`` from ``first``."""
     numbers = pd.to_numeric(pd.Series(text), errors="coerce").to_numpy(np.float64)
     wrong = np.flatnonzero(np.isnan(numbers) & ~np.isin(np.char.lower(text), _MISSING))
     if len(wrong):
         value = str(text[wrong[0]])
-        raise UserError(
-            f"{label}: {value!r} in {place} {wrong[0] + first} is not a number: write NA if it is missing, "
-            "or list it under blanks if it shows no image"
-        )
+        advice = "write NA if it is missing, or list it under blanks if it shows no image"
+        raise UserError(f"{label}: {value!r} in {place} {wrong[0] + first} is not a number: {advice}")
     return numbers
 
 
@@ -105,49 +95,44 @@ def refuse_long(table: Table, neurons: Sequence[str], others: Container[str]) ->
     for column in table.header:
         is_open = re.match(_NEURON, column.lower()) and column not in others
         if is_open and len({*neurons} - {column}) == 1 and table.rows[column].nunique() > 1:
-            raise UserError(
-                f"{table.label}: column '{column}' names the neuron of every row: give every neuron a column"
-            )
+            fault = f"column '{column}' names the neuron of every row"
+            raise UserError(f"{table.label}: {fault}: give every neuron a column")
 
 
 def read_table(path: Path) -> Table:
     """Reads a table with one header line, separated by commas, semicolons or tabs.
 
-    Empty lines at the end are left out, and empty columns without a name. UserError if it is no such table.
+    Empty lines at the end are left out, and empty columns without a name.
     """
     try:
-        with open(path, encoding="utf-8-sig") as stream:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
             first = stream.readline()
-        separator = max(_SEPARATORS, key=first.count)
-        if separator not in first and (first.startswith("#") or len(first.split()) > 1):
-            raise UserError(
-                f"{path}: its first line does not name columns that commas, semicolons or tabs separate"
-            )
-        kept: dict[str, Any] = {"dtype": str, "keep_default_na": False, "skip_blank_lines": False}
-        # The engine in C fills short lines without a word.
-        cells = pd.read_csv(path, sep=separator, header=None, engine="python", encoding="utf-8-sig", **kept)
+            separator = max(_SEPARATORS, key=first.count)
+            stream.seek(0)
+            lines = [*csv.reader(stream, delimiter=separator, strict=True)]
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not a CSV table in UTF-8: save it as text in this encoding") from error
-    except pd.errors.EmptyDataError as error:
-        raise UserError(f"{path}: is empty") from error
-    except (OSError, pd.errors.ParserError) as error:
-        raise UserError(f"{path}: is not a CSV table: {str(error).strip()}") from error
-    filled = cells.fillna("").apply(lambda column: column.str.strip()) != ""
-    cells = cells[: 1 + int(np.flatnonzero(filled.any(axis=1)).max(initial=0))]
-    for line, (texts, has_text) in enumerate(zip(cells.to_numpy(), filled.any(axis=1), strict=False), 1):
-        if not has_text:
-            raise UserError(f"{path}: line {line} is empty: remove it, or write NA for missing")
-        missing = pd.isna(texts).sum()
-        if missing:
-            found = f"line {line} has {len(texts) - missing} fields but the header has {len(texts)}"
+    except (OSError, csv.Error) as error:
+        raise UserError(f"{path}: is not a CSV table: {error}") from error
+    if separator not in first and (first.startswith("#") or len(first.split()) > 1):
+        fault = "its first line does not name columns that commas, semicolons or tabs separate"
+        raise UserError(f"{path}: {fault}")
+    while lines and not "".join(lines[-1]).strip():
+        lines.pop()
+    if len(lines) < 2:
+        raise UserError(f"{path}: is {'not a CSV table: no line but its header' if lines else 'empty'}")
+    for number, line in enumerate(lines, 1):
+        if not "".join(line).strip():
+            raise UserError(f"{path}: line {number} is empty: remove it, or write NA for missing")
+        if len(line) != len(lines[0]):
+            found = f"line {number} has {len(line)} fields but the header has {len(lines[0])}"
             raise UserError(f"{path}: {found}: repair it")
-    if len(cells) < 2:
-        raise UserError(f"{path}: is not a CSV table: it has no line but its header")
-    # A separator at the end of every line makes no column; pandas names columns without a name alike.
-    rows = cells.loc[1:, filled.any()].reset_index(drop=True)
-    rows.columns = [cells.loc[0, c].strip() or f"Unnamed: {c}" for c in rows]
+    names = [name.strip() or f"Unnamed: {place}" for place, name in enumerate(lines[0])]
+    rows = pd.DataFrame(lines[1:], columns=names, dtype=str)
+    # A separator at the end of every line makes no column.
+    rows = rows.loc[:, [any(map(str.strip, column)) for column in zip(*lines, strict=True)]]
     repeated = rows.columns[rows.columns.duplicated()]
     if len(repeated):
         raise UserError(f"{path}: two columns are named '{repeated[0]}': give every neuron its own name")

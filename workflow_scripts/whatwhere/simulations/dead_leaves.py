@@ -44,18 +44,10 @@ _OPPONENT = np.array([[1, 1, 1], [1, 1, -2], [1, -1, 0]]).T / np.sqrt([3.0, 6.0,
 def dead_leaves(
     n_images: int, channels: int, size: tuple[int, int], seed: np.random.SeedSequence
 ) -> Iterator[np.ndarray]:
-    """Draws images block by block; more images leave the first images as they are.
+    """Draws (image, channel, y, x) float32 with mean 0 and variance about 1, block by block.
 
-    Parameters
-    ----------
-    n_images, channels, size
-        Number of images; 1 channel for luminance, 3 for red, green and blue; (y, x), px.
-    seed
-        Random stream of the images.
-
-    Yields
-    ------
-    (image, channel, y, x) float32 with mean 0 and variance about 1.
+    More images leave the first images as they are. There is 1 channel for luminance, or 3 for red, green and
+    blue; ``size`` is (y, x), px.
     """
     for block, start in enumerate(range(0, n_images, _BLOCK)):
         child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, block))
@@ -103,21 +95,11 @@ def _paint(channels: int, size: tuple[int, int], rng: np.random.Generator) -> np
 def show(
     design: Design, channels: int, size: tuple[int, int], seeds: list[np.random.SeedSequence]
 ) -> tuple[np.ndarray, Standardizer, np.ndarray]:
-    """Draws all images of a dataset.
+    """Draws all images of a dataset; ``channels`` and ``size`` as for :func:`dead_leaves`.
 
-    Parameters
-    ----------
-    design
-        Number of images.
-    channels, size
-        As for :func:`dead_leaves`.
-    seeds
-        Random streams of the images for calibration, training, validation and test.
-
-    Returns
-    -------
-    Images (image, channel, y, x) float32, of every repetition training, then validation, then test images;
-    their standardization to mean 0 and variance 1; and standardized images for calibration.
+    ``seeds`` are those of the images for calibration, training, validation and test. Returns images (image,
+    channel, y, x) float32, of every repetition training, then validation, then test images; their
+    standardization to mean 0 and variance 1; and standardized images for calibration.
     """
     calibration = np.concatenate(list(dead_leaves(N_CALIBRATION, channels, size, seeds[0])))
     standardize = standardizer(calibration, "global")

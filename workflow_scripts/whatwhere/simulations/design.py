@@ -15,19 +15,10 @@ from whatwhere.subset import n_validation
 class Design:
     """Images, splits and seed of a simulated dataset.
 
-    Attributes
-    ----------
-    name
-        Name of the dataset.
-    n_images, n_test
-        Training plus validation images, and test images, of one repetition.
-    validation_fraction, validation_max
-        As in :func:`whatwhere.subset.n_validation`.
-    seed
-        Every random quantity has its own random stream, so more images leave the neurons and the first images
-        as they are.
-    repetitions
-        Folds of the dataset. They share the neurons, and no image.
+    There are ``n_images`` training plus validation images, and ``n_test`` test images, in every one of
+    ``repetitions``: folds of the dataset that share the neurons, and no image. ``validation_fraction`` and
+    ``validation_max`` are as in :func:`whatwhere.subset.n_validation`. Every random quantity has its own
+    random stream of ``seed``, so more images leave the neurons and the first images as they are.
     """
 
     name: str
@@ -68,14 +59,8 @@ class Design:
     ) -> xr.Dataset:
         """Dataset that fulfils the contract of :mod:`whatwhere.dataset`.
 
-        Parameters
-        ----------
-        arrays
-            Variables of the contract without ``split``, of any type of numbers.
-        units
-            Units of responses, rates and their sd.
-        source, normalize, noise_free_test
-            Attributes of the contract.
+        ``arrays`` are its variables without ``split``, of any type of numbers; ``units`` are those of
+        responses, rates and their sd.
         """
         attributes: dict[str, dict[str, str]] = {
             **{name: {"units": units} for name in ("responses", "rates", "response_sd")},

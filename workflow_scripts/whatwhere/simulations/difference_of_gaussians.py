@@ -20,17 +20,10 @@ _CHUNK = 4096
 
 @dataclass(frozen=True)
 class ReceptiveFields:
-    """Receptive fields of a population.
+    """Receptive fields of a population, (neuron, y, x) patches ``kernels`` with norm 0.1 sqrt(pi/2).
 
-    Attributes
-    ----------
-    kernels
-        (neuron, y, x) patches with norm 0.1 sqrt(pi/2).
-    corner, offset
-        (neuron, 2) integer row and column of the top-left pixel of the patch in the image, and sub-pixel
-        shift (y, x) of the center, in pixels.
-    cell_type
-        (neuron,) type, from 0.
+    ``corner`` (neuron, 2) is the row and column of the top-left pixel of the patch in the image, ``offset``
+    (neuron, 2) the sub-pixel shift (y, x) of the center, px, ``cell_type`` (neuron,) the type, from 0.
     """
 
     kernels: np.ndarray
@@ -49,18 +42,9 @@ def difference_of_gaussians(
 ) -> np.ndarray:
     """Center minus twice the surround, normalized to E|rate| = 0.1 (section A.1, steps 9 and 10).
 
-    Parameters
-    ----------
-    patch
-        Width and height in pixels, odd.
-    center_covariance, surround_covariance
-        (neuron, 2, 2) in pixels squared, rows first.
-    offset
-        (neuron, 2) center (y, x) relative to the middle pixel.
-
-    Returns
-    -------
-    (neuron, y, x) kernels. The center weight cancels in the normalization, so it is not a parameter.
+    ``patch`` is the width and height in px, odd; covariances are (neuron, 2, 2) in px squared, rows first;
+    ``offset`` (neuron, 2) is the center (y, x) relative to the middle pixel. Returns (neuron, y, x). The
+    center weight cancels in the normalization, so it is not a parameter.
     """
     half = patch // 2
     axis = np.arange(-half, half + 1)
@@ -88,22 +72,10 @@ def receptive_fields(
 ) -> ReceptiveFields:
     """Draws a population (section A.1).
 
-    Neurons i of all types have the same position and random factors, as in the paper, and differ in scale.
-
-    Parameters
-    ----------
-    scales
-        One scale T of both variances per cell type.
-    n_per_type
-        Neurons of each type.
-    variation
-        v of section A.1: relative spread of shape parameters, 0 for identical neurons.
-    centered
-        Whether centers fall on pixels; otherwise centers are shifted by U(-0.5, 0.5).
-    image_size, patch
-        In pixels.
-    rng_seed
-        Random stream of the neurons.
+    Neurons i of all types have the same position and random factors, as in the paper, and differ in the scale
+    T of both variances, of ``scales``. ``variation`` is v of section A.1: the relative spread of shape
+    parameters, 0 for identical neurons. Centers fall on pixels if ``centered``, and are shifted by U(-0.5,
+    0.5) otherwise. ``image_size`` and ``patch`` are in px.
     """
     rng = np.random.default_rng(rng_seed)
     low, high = 1 - variation, 1 + variation
@@ -168,16 +140,8 @@ def simulate(
 ) -> xr.Dataset:
     """Simulates responses with noise to training and validation images, without noise to test images.
 
-    Parameters
-    ----------
-    design
-        Images, splits and seed.
-    scales
-        One scale T per cell type.
-    n_neurons
-        Neurons of all types together, a multiple of the number of types.
-    variation, centered, image_size, patch
-        As in :func:`receptive_fields`.
+    ``n_neurons`` counts neurons of all types together, a multiple of the number of types. The other keys are
+    as in :func:`receptive_fields`.
     """
     neuron_seed, image_seed, noise_seed, test_seed, scale_seed = design.streams(5)
     n_per_type = n_neurons // len(scales)

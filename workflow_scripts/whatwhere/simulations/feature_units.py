@@ -32,14 +32,8 @@ def unit_responses(
 ) -> np.ndarray:
     """Responses of single units of the maps, (image, neuron) float32.
 
-    Parameters
-    ----------
-    bank
-        The feature maps.
-    images, standardize
-        (image, channel, y, x), as stored, and the standardization that the maps expect.
-    cell_type, location
-        (neuron,) feature map, and (neuron, 2) row and column in the grid.
+    ``images`` (image, channel, y, x) are as stored, ``standardize`` is what the maps expect; ``cell_type``
+    (neuron,) is the feature map, ``location`` (neuron, 2) the row and column in the grid.
     """
     responses = []
     with torch.no_grad():
@@ -56,25 +50,9 @@ def simulate(
     """Simulates neurons with a mean rate of 0.1 over training and validation images (section F.1).
 
     Neurons are sorted by type. Responses to training and validation images have Gaussian noise whose variance
-    is the rate, responses to test images have no noise.
-
-    Parameters
-    ----------
-    design
-        Images, splits and seed.
-    n_types
-        Number of feature maps of a :class:`whatwhere.simulations.v1_bank.V1Bank`.
-    n_neurons
-        Neurons of all types together, a multiple of ``n_types``; units of a type have different locations.
-    color, image_size
-        Color of the images, grey or rgb; height and width, px.
-    normalize
-        Attribute of the dataset: standardization of the images in fits.
-
-    Raises
-    ------
-    UserError
-        If a neuron never responds.
+    is the rate, responses to test images have no noise. ``n_neurons`` counts neurons of all ``n_types``
+    feature maps together, a multiple of ``n_types``; units of a type have different locations. ``color`` is
+    grey or rgb. UserError if a neuron never responds.
     """
     type_seed, location_seed, noise_seed, *image_seeds = design.streams(7)
     channels, size = 3 if color == "rgb" else 1, (image_size, image_size)
@@ -86,11 +64,8 @@ def simulate(
     noisy = fitted.any(0)
     mean = rates[noisy].mean(0, dtype=np.float64)
     if not mean.all():
-        silent = int(np.argmin(mean))
-        raise UserError(
-            f"datasets.{design.name}: neuron {silent} (type {cell_type[silent]}) responds to none of "
-            f"{noisy.sum()} images: use more images or another seed"
-        )
+        fault = f"neuron {np.argmin(mean)} responds to none of {noisy.sum()} images"
+        raise UserError(f"datasets.{design.name}: {fault}: use more images or another seed")
     rates *= (MEAN_RATE / mean).astype(np.float32)
     logger.info("mean variance of the rates: %.4f", rates.var(0).mean())
     responses = rates.copy()

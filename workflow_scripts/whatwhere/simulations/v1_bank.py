@@ -48,21 +48,9 @@ class V1Bank:
     """Feature maps of the feature bank that the module describes.
 
     Types are selected one after the other. Each type is the random combination, of many, whose map correlates
-    least with the maps selected before; so fewer types are the first types of more types.
-
-    Parameters
-    ----------
-    n_types
-        Number of feature maps.
-    images
-        (image, channel, y, x) standardized images that set scales and thresholds.
-    seed
-        Random stream of the combinations.
-
-    Attributes
-    ----------
-    correlations
-        (type, type) correlations of maps over ``images`` and locations.
+    least with the maps selected before; so fewer types are the first types of more types. Standardized images
+    (image, channel, y, x) set scales and thresholds. ``correlations`` (type, type) are those of maps over the
+    images and locations.
     """
 
     def __init__(self, n_types: int, images: np.ndarray, seed: np.random.SeedSequence) -> None:

@@ -35,16 +35,10 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class CellTypes:
-    """Filters and thresholds by type.
+    """Even and odd Gabor filters (type, phase, y, x), zero mean, unit norm, and thresholds of the drive.
 
-    Attributes
-    ----------
-    filters
-        (type, phase, y, x) even and odd Gabor filters, zero mean, unit norm.
-    is_complex
-        (type,) whether cells respond to the energy of both filters rather than to the first filter.
-    threshold, mean
-        (type,) threshold of the drive, and mean of the drive in excess of the threshold.
+    Cells of a type with ``is_complex`` (type,) respond to the energy of both filters rather than to the first
+    filter. ``mean`` (type,) is that of the drive in excess of ``threshold`` (type,).
     """
 
     filters: np.ndarray
@@ -56,14 +50,9 @@ class CellTypes:
 def gabor(size: int, orientation: float, wavelength: float, phase: float, aspect_ratio: float) -> np.ndarray:
     """Gabor filter with zero mean and unit norm, (y, x).
 
-    Parameters
-    ----------
-    size, wavelength
-        Height and width, odd, and wavelength of the stripes, px.
-    orientation, phase
-        Direction across the stripes from the x axis, and phase of the stripes at the center, 0 is even, rad.
-    aspect_ratio
-        Length of the envelope along the stripes, relative to its width.
+    ``size`` is the height and width, odd, and ``wavelength`` that of the stripes, px; ``orientation`` the
+    direction across the stripes from the x axis, and ``phase`` that of the stripes at the center, 0 is even,
+    rad; ``aspect_ratio`` the length of the envelope along the stripes, relative to its width.
     """
     axis = np.arange(size) - size // 2
     y, x = np.meshgrid(axis, axis, indexing="ij")
@@ -79,12 +68,8 @@ def gabor(size: int, orientation: float, wavelength: float, phase: float, aspect
 def drives(filters: np.ndarray, is_complex: np.ndarray, patches: np.ndarray) -> np.ndarray:
     """Drive (image, neuron): the output of the first filter, or the root of the energy of both filters.
 
-    Parameters
-    ----------
-    filters, is_complex
-        (neuron, phase, y, x) and (neuron,).
-    patches
-        (image, neuron, y, x) pixels in the receptive field of every cell, or (image, 1, y, x) for all cells.
+    ``filters`` are (neuron, phase, y, x), ``is_complex`` (neuron,), ``patches`` (image, neuron, y, x) pixels
+    in the receptive field of every cell, or (image, 1, y, x) for all cells.
     """
     if patches.shape[1] == 1:
         outputs = np.einsum("npyx,iyx->pin", filters, patches[:, 0], optimize=True)
@@ -125,15 +110,9 @@ def relative_rates(
 ) -> np.ndarray:
     """Rates of cells relative to their mean, (image, neuron) float32.
 
-    Parameters
-    ----------
-    types
-        Filters and thresholds of the types.
-    cell_type, corner, spontaneous
-        (neuron,) type, (neuron, 2) top-left pixel (y, x) of the receptive field, (neuron,) share of the
-        mean rate that does not depend on the image.
-    images, standardize
-        (image, 1, y, x), as stored, and the standardization that the filters expect.
+    ``corner`` (neuron, 2) is the top-left pixel (y, x) of the receptive field, ``spontaneous`` (neuron,) the
+    share of the mean rate that does not depend on the image. ``images`` (image, 1, y, x) are as stored,
+    ``standardize`` is what the filters expect.
     """
     patch = types.filters.shape[-1]
     rates = np.empty((len(images), len(cell_type)), np.float32)
@@ -161,22 +140,10 @@ def simulate(
 ) -> xr.Dataset:
     """Simulates a recording that shows training and validation images once and test images repeatedly.
 
-    Neurons are sorted by type, simple types first; types have the same number of neurons or one more.
-
-    Parameters
-    ----------
-    design
-        Images, splits and seed.
-    n_simple_types, n_complex_types, n_neurons
-        Cell types, at least one together, and neurons of all types together.
-    patch, image_size
-        Height and width of receptive fields, px, odd; height and width of images, px, or (y, x).
-    mean_count
-        Geometric mean over neurons of the mean spike count.
-    n_repeats
-        Presentations of every test image.
-    normalize
-        Attribute of the dataset: standardization of the images in fits.
+    Neurons are sorted by type, simple types first; types have the same number of neurons or one more. There
+    are ``n_neurons`` of all types together. ``patch`` is the height and width of receptive fields, px, odd;
+    ``image_size`` that of images, or (y, x); ``mean_count`` the geometric mean over neurons of the mean spike
+    count; ``n_repeats`` the presentations of every test image.
     """
     type_seed, cell_seed, *image_seeds, once_seed, repeated_seed = design.streams(8)
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size

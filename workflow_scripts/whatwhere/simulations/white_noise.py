@@ -32,20 +32,9 @@ class WhiteNoise(BackendArray):
     image are not drawn. The first drawing of a block records its checksum, which every later drawing must
     match.
 
-    Parameters
-    ----------
-    seeds
-        Random streams, children of one seed.
-    counts
-        (stream,) images of every stream.
-    shape
-        (channel, y, x).
-    label
-        What to call the images in messages.
-    checksums
-        (block,) CRC-32 of every block; None if the images are drawn for the first time.
-    n_block
-        Images of a block; None for a few megabytes.
+    ``seeds`` are children of one seed, ``counts`` (stream,) the images of every stream, ``shape`` (channel,
+    y, x), ``checksums`` (block,) the CRC-32 of every block, None if the images are drawn for the first time,
+    and ``n_block`` the images of a block, None for a few megabytes.
     """
 
     dtype = np.dtype(np.float32)
@@ -139,9 +128,8 @@ class WhiteNoise(BackendArray):
             self._states.setdefault(block + 1, generator.bit_generator.state)
             checksum = zlib.crc32(images.data)
             if self._checksums.setdefault(block, checksum) != checksum:
-                raise UserError(
-                    f"{self._label}: white noise of numpy {np.__version__} differs from the white noise that "
-                    "was simulated: delete the file and rerun, or install the version of numpy that wrote it"
-                )
+                fault = f"white noise of numpy {np.__version__} differs from what was simulated"
+                advice = "delete the file and rerun, or install the version of numpy that wrote it"
+                raise UserError(f"{self._label}: {fault}: {advice}")
         self._last = number, images
         return images
