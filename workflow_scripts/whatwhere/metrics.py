@@ -72,16 +72,9 @@ def _check_shapes(predictions: np.ndarray, responses: np.ndarray) -> None:
 def image_moments(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
     """Moments of all scores before summation over images, which can thus be weighted.
 
-    Returns
-    -------
-    (moment, image, neuron): 1, R, the squared deviations of repeats from their mean, and R times m, m^2, p,
-    p^2 and m p, where m and p are relative to the mean response of the neuron; all 0 where an image was not
-    shown to a neuron.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit, or a neuron has no response at all.
+    They are (moment, image, neuron): 1, R, the squared deviations of repeats from their mean, and R times m,
+    m^2, p, p^2 and m p, where m and p are relative to the mean response of the neuron; all 0 where an image
+    was not shown to a neuron. ValueError if shapes do not fit, or a neuron has no response at all.
     """
     _check_shapes(predictions, responses)
     present = ~np.isnan(responses)

@@ -29,7 +29,7 @@ class Loaded(NamedTuple):
 def load(
     paths: Sequence[str | Path], given: Config | None = None, command_line: Config | None = None
 ) -> Loaded:
-    """Loads a configuration.
+    """Loads a configuration; errors as for :func:`whatwhere.config.validation.validate`.
 
     Parameters
     ----------
@@ -40,11 +40,6 @@ def load(
         instead of files; keys that no file holds extend the files.
     command_line
         Keys and values of ``--config``.
-
-    Raises
-    ------
-    UserError
-        With one line that names file and key, what is wrong and what is allowed.
     """
     places = dict.fromkeys(Path(path).resolve() for path in (*DEFAULTS, *paths))
     files = {str(path): read(path) for path in places}
@@ -71,18 +66,10 @@ def _beyond(given: Config, contents: Sequence[Any]) -> Config:
 
 
 def library(added: Sources = ()) -> Config:
-    """Resolved models by name.
+    """Resolved models by name; errors as for :func:`whatwhere.config.validation.validate`.
 
-    Parameters
-    ----------
-    added
-        Name and content of configurations with ``cores`` and ``models`` that extend ``config/models.yaml``,
-        in order. Their models are checked.
-
-    Raises
-    ------
-    UserError
-        As :func:`whatwhere.config.validation.validate`.
+    ``added`` are name and content of configurations with ``cores`` and ``models`` that extend
+    ``config/models.yaml``, in order. Their models are checked.
     """
     sources = [(str(MODELS), read(MODELS)), *added]
     written: Config = {}

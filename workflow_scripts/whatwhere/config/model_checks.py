@@ -23,18 +23,7 @@ def check_model(config: Config, name: str, sources: Sources) -> None:
 def check_size(config: Config, model: str, image: int, n_neurons: int, sources: Sources) -> None:
     """Refuses a model whose kernels do not fit into images of ``image`` px, or outnumber the neurons.
 
-    Parameters
-    ----------
-    config
-        The merged configuration.
-    model
-        A name under ``models``.
-    image
-        Height or width of the images, the smaller one.
-    n_neurons
-        Size of the population.
-    sources
-        As for ``validate``.
+    ``image`` is height or width of the images, the smaller one; the others are as for ``validate``.
     """
     _refuse(_mistakes_of_size(config["models"][model], image, n_neurons), model, sources)
 

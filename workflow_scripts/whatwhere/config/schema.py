@@ -69,10 +69,7 @@ _fulfilled: set[tuple[str, bytes]] = set()
 def check_schema(value: Any, schema: str, path: tuple[str, ...], sources: Sources) -> None:
     """Refuses a value at a path that does not fulfil the schema of a file of ``config/schemas``.
 
-    Raises
-    ------
-    UserError
-        About the most specific violation.
+    UserError about the most specific violation.
     """
     checked = schema, hashlib.sha256(repr(value).encode()).digest()
     if checked in _fulfilled:

@@ -365,13 +365,7 @@ class FittedModel:
 
 
 def together(models: Sequence[FittedModel]) -> FittedModel:
-    """The mean of several fitted models of the same neurons.
-
-    Raises
-    ------
-    UserError
-        If they were fitted to different neurons.
-    """
+    """The mean of several fitted models; UserError if they were fitted to different neurons."""
     first = models[0]
     for other in models[1:]:
         if other.dataset != first.dataset or not np.array_equal(other.neurons, first.neurons):

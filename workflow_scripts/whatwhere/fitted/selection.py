@@ -8,7 +8,7 @@ MEAN_RESPONSE = -1
 
 
 def select(validation: xr.Dataset, rule: str) -> np.ndarray:
-    """Selects a setting for every seed and neuron, or :data:`MEAN_RESPONSE`.
+    """Selects a setting for every seed and neuron, or :data:`MEAN_RESPONSE`, (seed, neuron).
 
     Parameters
     ----------
@@ -16,17 +16,8 @@ def select(validation: xr.Dataset, rule: str) -> np.ndarray:
         ``validation_loss`` (seed, setting, neuron) and ``validation_loss_of_mean`` (seed, neuron).
     rule
         ``population``: per seed, the lowest mean loss over neurons. ``median``: for all seeds, the median
-        over seeds of that index, rounded down (section D). ``neuron``: for every neuron its own lowest
-        loss, or the mean training response if that is lower (section F.3).
-
-    Returns
-    -------
-    (seed, neuron) integers.
-
-    Raises
-    ------
-    ValueError
-        If there is no such rule.
+        over seeds of that index, rounded down (section D). ``neuron``: for every neuron its own lowest loss,
+        or the mean training response if that is lower (section F.3). ValueError for any other.
     """
     if rule not in ("population", "median", "neuron"):
         raise ValueError(f"selection: {rule!r} is no rule")
@@ -47,19 +38,10 @@ CHOICES = ("core", "start", "n_kernels", "rank")
 
 
 def at_edge(validation: xr.Dataset, selected: np.ndarray) -> np.ndarray:
-    """Marks selected settings with a penalty at the edge of its grid: a wider grid might do better.
+    """Marks selected settings (seed, neuron) with a penalty at the edge of its grid.
 
-    Parameters
-    ----------
-    validation
-        Hyper-parameters along ``setting``.
-    selected
-        (seed, neuron) settings, as :func:`select` returns them.
-
-    Returns
-    -------
-    (seed, neuron) truth values. A grid of one or two values has no inside, and no penalty can be weaker
-    than 0.
+    A wider grid might do better. ``validation`` has the hyper-parameters along ``setting``. A grid of one or
+    two values has no inside, and no penalty can be weaker than 0.
     """
     edge = np.zeros(validation.sizes["setting"], bool)
     for name, values in validation.coords.items():

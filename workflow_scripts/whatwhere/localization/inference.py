@@ -36,31 +36,20 @@ _WIDTHS = (0.7, 1.0, 1.4, 2.0, 2.8)
 
 @dataclass(frozen=True)
 class Localization:
-    """Result of inference.
+    """Result of inference."""
 
-    Attributes
-    ----------
-    kernels
-        (kernel, y, x) posterior means of L2 norm 1, signed so that amplitudes are positive on average.
-    posterior
-        (neuron, kernel, y, x) probability of kernel and of the location of its top-left pixel, if receptive
-        fields differ in shape as much as the averages say; the sum is 1 minus the probability of no
-        receptive field.
-    amplitude
-        (neuron, kernel, y, x) posterior mean of the amplitude of a kernel at a location, given that the
-        receptive field is that kernel, times the probability of both: the prediction of standardized
-        responses is the sum of amplitude times (kernel * image).
-    evidence
-        (neuron,) log Bayes factor of a receptive field against none.
-    deviation
-        Sd of the output of a neuron's deviation from the kernel, in sd of a response.
-    """
-
+    # (kernel, y, x) posterior means of L2 norm 1, signed so that amplitudes are positive on average.
     kernels: np.ndarray
+    # (neuron, kernel, y, x) probability of kernel and of the location of its top-left pixel, if receptive
+    # fields differ in shape as much as the averages say; the sum is 1 minus the probability of no receptive
+    # field.
     posterior: np.ndarray
+    # (neuron, kernel, y, x) posterior mean of the amplitude of a kernel at a location, given that the
+    # receptive field is that kernel, times the probability of both: the prediction of standardized responses
+    # is the sum of amplitude times (kernel * image).
     amplitude: np.ndarray
-    evidence: np.ndarray
-    deviation: float
+    evidence: np.ndarray  # (neuron,) log Bayes factor of a receptive field against none
+    deviation: float  # sd of the output of a neuron's deviation from the kernel, in sd of a response
 
 
 def _start(kernels: np.ndarray, prior: KernelPrior) -> Population:

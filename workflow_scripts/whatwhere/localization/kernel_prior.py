@@ -35,23 +35,12 @@ def stimulus_covariance(images: np.ndarray, patch: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class KernelPosterior:
-    """Normal posterior of one kernel.
+    """Normal posterior of one kernel."""
 
-    Attributes
-    ----------
-    mean
-        (y * x,) posterior mean.
-    energy
-        Expected variance of the kernel's output.
-    divergence
-        Kullback-Leibler divergence from the prior, nats.
-    smoothness, extent
-        Lengths of the prior with the highest evidence, px.
-    """
-
-    mean: np.ndarray
-    energy: float
-    divergence: float
+    mean: np.ndarray  # (y * x,) posterior mean
+    energy: float  # expected variance of the kernel's output
+    divergence: float  # Kullback-Leibler divergence from the prior, nats
+    # Lengths of the prior with the highest evidence, px.
     smoothness: float
     extent: float
 
@@ -108,12 +97,8 @@ class KernelPrior:
     def posterior(self, weights: np.ndarray, target: np.ndarray) -> KernelPosterior:
         """Posterior given the expected log-likelihood target @ k - sum of weights times k' C k / 2.
 
-        Parameters
-        ----------
-        weights
-            (y, x) expected number of images times squared amplitude of the kernel at a location.
-        target
-            (y * x,) weighted sum of spike-triggered averages.
+        ``weights`` (y, x) are the expected number of images times squared amplitude of the kernel at a
+        location, ``target`` (y * x,) is the weighted sum of spike-triggered averages.
         """
         best, evidence = None, -np.inf
         for prior in self.bases:

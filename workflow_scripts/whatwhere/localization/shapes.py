@@ -38,10 +38,8 @@ def locate(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Posterior over kernels and locations of neurons whose receptive fields may differ in shape.
 
-    Returns
-    -------
-    Posterior (neuron, kernel, y, x) with sum 1; log evidence for a receptive field (neuron,); sd of the
-    deviations' output, in sd of a response.
+    Returns the posterior (neuron, kernel, y, x) with sum 1; log evidence for a receptive field (neuron,); sd
+    of the deviations' output, in sd of a response.
     """
     some = spectra.subset(_COMPARED)
 

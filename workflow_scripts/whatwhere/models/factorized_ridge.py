@@ -87,21 +87,13 @@ def fit_factorized(data: FitData, settings: list[dict[str, float]]) -> list[dict
 
     Minimizes the sum of squared residuals of ``response = bias + sum over r, f, p of a_rf m_rp x_fp`` over
     feature weights a and masks m. With a fixed, m is a ridge regression whose penalty is the sum of its
-    squares and of the squared differences between neighbors; with m fixed, a is a ridge regression.
-    Strengths are in units of the mean diagonal of the Gram matrix of each regression, so that they mean the
-    same for any number of images and any scale. A pair starts at the leading singular pair of the covariance
-    of features and residuals; when it has joined, all pairs are fitted again in turn.
+    squares and of the squared differences between neighbors; with m fixed, a is a ridge regression. Strengths
+    are in units of the mean diagonal of the Gram matrix of each regression, so that they mean the same for
+    any number of images and any scale. A pair starts at the leading singular pair of the covariance of
+    features and residuals; when it has joined, all pairs are fitted again in turn.
 
-    Parameters
-    ----------
-    data
-        Data of the fit; its images are maps of features (image, channel, y, x).
-    settings
-        ``rank``, ``mask_l2`` and ``feature_l2`` of every fit; strengths above 0.
-
-    Returns
-    -------
-    Parameters of a :class:`FactorizedRidge` for every setting.
+    Images of ``data`` are maps of features (image, channel, y, x). Settings have ``rank``, ``mask_l2`` and
+    ``feature_l2``, above 0. Returns parameters of a :class:`FactorizedRidge` for every setting.
     """
     grid = (data.train_images.shape[2], data.train_images.shape[3])
     groups = missing.groups(data.train_responses)

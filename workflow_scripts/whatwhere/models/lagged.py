@@ -36,33 +36,18 @@ Place = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class LaggedMoments:
-    """Second moments of centered windows and responses.
+    """Second moments of centered windows and responses."""
 
-    Attributes
-    ----------
-    gram
-        (time, value, time, value); values are map times place.
-    products
-        (neuron, time, value), with the responses.
-    window_mean
-        (time, value).
-    response_mean
-        (neuron,).
-    """
-
-    gram: Tensor
-    products: Tensor
-    window_mean: Tensor
-    response_mean: Tensor
+    gram: Tensor  # (time, value, time, value); values are map times place
+    products: Tensor  # (neuron, time, value), with the responses
+    window_mean: Tensor  # (time, value)
+    response_mean: Tensor  # (neuron,)
 
     @classmethod
     def of(cls, windows: Windows, responses: np.ndarray) -> "LaggedMoments":
         """Moments of all windows and of responses (image, neuron) without NaN.
 
-        Raises
-        ------
-        UserError
-            If they do not fit into memory.
+        UserError if they do not fit into memory.
         """
         frames, last, lags = windows.frames.flatten(1), windows.last, windows.lags
         n_values = frames.shape[1]
@@ -210,22 +195,14 @@ def fit_factorized(data: FitData, settings: Sequence[Setting]) -> list[dict[str,
     """Alternating ridge regression of every neuron on a sum of products of what, where and when.
 
     Minimizes the sum of squared residuals of ``bias + sum over r, l, f, p of w_rl a_rf m_rp x_lfp`` over
-    courses in time w, feature weights a and masks m. Each factor with the others fixed is a ridge
-    regression, whose penalty for masks and courses has the squared differences between neighbors. Strengths
-    are in units of the mean diagonal of the Gram matrix of each regression.
+    courses in time w, feature weights a and masks m. Each factor with the others fixed is a ridge regression,
+    whose penalty for masks and courses has the squared differences between neighbors. Strengths are in units
+    of the mean diagonal of the Gram matrix of each regression. Images of ``data`` are windows of maps.
+    Settings have ``rank``, ``mask_l2``, ``feature_l2`` and ``temporal_l2``, above 0, and may have a
+    ``window``, as for :func:`places_of`.
 
-    Parameters
-    ----------
-    data
-        Data of the fit; its images are windows of maps.
-    settings
-        ``rank``, ``mask_l2``, ``feature_l2`` and ``temporal_l2`` of every fit, strengths above 0; and
-        ``window``, as for :func:`places_of`, where neurons do not get whole frames.
-
-    Returns
-    -------
-    Parameters of a :class:`whatwhere.models.factorized_ridge.FactorizedRidge` for every setting; its
-    channels are times times maps.
+    Returns parameters of a :class:`whatwhere.models.factorized_ridge.FactorizedRidge` for every setting,
+    whose channels are times times maps.
     """
     windows = _windows(data)
     n_neurons, (n_channels, height, width) = data.train_responses.shape[1], windows.shape[1:]

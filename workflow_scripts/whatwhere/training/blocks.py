@@ -22,24 +22,12 @@ class Tensors:
 
 @dataclass(frozen=True)
 class Terms:
-    """Contribution of one block to the objective.
+    """Contribution of one block to the objective."""
 
-    Attributes
-    ----------
-    session
-        Recording and neurons of the block; None for a single recording.
-    weight
-        Weight of the reduced losses and penalties of the neurons.
-    share
-        Share of penalties that belong to no neuron; the shares of all blocks add up to 1.
-    missing
-        Whether responses of the block are missing.
-    """
-
-    session: Session | None = None
-    weight: float = 1.0
-    share: float = 1.0
-    missing: bool = False
+    session: Session | None = None  # recording and neurons of the block; None for a single recording
+    weight: float = 1.0  # weight of the reduced losses and penalties of the neurons
+    share: float = 1.0  # share of penalties that belong to no neuron; the shares of all blocks add up to 1
+    missing: bool = False  # whether responses of the block are missing
 
 
 @dataclass(frozen=True)
@@ -51,16 +39,9 @@ class Block:
 
 
 def blocks_of(data: FitData, tensors: Tensors, reduction: str) -> list[Block]:
-    """Blocks of a fit, one per recording.
+    """Blocks of a fit, one per recording; ``tensors`` are its data on the device.
 
-    Parameters
-    ----------
-    data
-        Data available to the fit.
-    tensors
-        These data on the device.
-    reduction
-        Reduction of the objective over the neurons of all recordings, ``mean`` or ``sum``.
+    ``reduction`` is that of the objective over the neurons of all recordings, ``mean`` or ``sum``.
     """
     if data.pooled is None:
         missing = any(bool(np.isnan(one).any()) for one in (data.train_responses, data.validation_responses))

@@ -38,13 +38,6 @@ class Checkpoint(Progress):
         Time between two saves.
     n_fits
         Number of fits in the sweep.
-
-    Attributes
-    ----------
-    attempts
-        Jobs that worked on the sweep so far, with the present job.
-    earlier
-        Seconds that the earlier jobs took until they last saved.
     """
 
     def __init__(self, path: Path, fingerprint: str, seconds: float, n_fits: int) -> None:
@@ -88,12 +81,9 @@ class Checkpoint(Progress):
             self.current = None
 
     def __call__(self, training: Training) -> None:
-        """Saves and logs after a step if it is time to; ends if the job was asked to stop.
+        """Saves and logs after a step if it is time to.
 
-        Raises
-        ------
-        UserError
-            After SIGTERM or SIGINT, once everything is saved.
+        UserError after SIGTERM or SIGINT, once everything is saved.
         """
         now = time.monotonic()
         if self._stop is not None:

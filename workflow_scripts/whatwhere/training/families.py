@@ -33,19 +33,13 @@ from whatwhere.models.spec import ModelSpec, Setting
 
 @dataclass(frozen=True)
 class Family:
-    """A family of models.
+    """A family of models."""
 
-    Attributes
-    ----------
-    build
-        Constructs the uninitialized model of one setting: (model, setting, shape of its input, number of
-        neurons). The input are images, or maps of its feature bank.
-    fit
-        Families that are fitted in closed form or by inference: state dicts for all settings, which share
-        what can be shared. None for trained families and ensembles.
-    """
-
+    # Constructs the uninitialized model of one setting: (model, setting, shape of its input, number of
+    # neurons). The input are images, or maps of its feature bank.
     build: Callable[[ModelSpec, Setting, ImageShape, int], Model]
+    # Families that are fitted in closed form or by inference: state dicts for all settings, which share what
+    # can be shared. None for trained families and ensembles.
     fit: Callable[[ModelSpec, FitData], list[dict[str, Tensor]]] | None = None
 
 

@@ -25,13 +25,8 @@ class _Recorded:
 class Replay:
     """A function that is called as it is on a CPU, and replayed on a GPU.
 
-    Parameters
-    ----------
-    function
-        Takes tensors and returns one. All else that it reads or changes must stay the same tensors, changed
-        in place, and it must not wait for a number from the GPU.
-    device
-        Where it works.
+    It takes tensors and returns one. All else that it reads or changes must stay the same tensors, changed in
+    place, and it must not wait for a number from the GPU.
     """
 
     def __init__(self, function: Callable[..., Tensor], device: torch.device) -> None:

@@ -23,11 +23,6 @@ class EarlyStopping:
     multiplied by ``factor``, and after ``n_stages`` stages training stops. The first ``burn_in`` evaluations
     never count against patience. With ``restore`` a new stage starts from the best weights (section G.2),
     otherwise from the current ones (section C.5).
-
-    Parameters
-    ----------
-    config
-        Schedule of a model, of which ``patience``, ``n_stages`` and ``burn_in`` are used here.
     """
 
     def __init__(self, config: Schedule) -> None:
