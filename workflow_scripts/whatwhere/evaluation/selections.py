@@ -1,6 +1,5 @@
 """Hyper-parameters selected on validation data, condition by condition: validation.nc -> selection.csv."""
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +7,6 @@ import pandas as pd
 
 from whatwhere.files import read_netcdf, write_table
 from whatwhere.fitted.selection import MEAN_RESPONSE, at_edge, select
-
-logger = logging.getLogger(__name__)
 
 
 def write_selection(
@@ -21,20 +18,7 @@ def write_selection(
         for path, condition in zip(validation, conditions, strict=True)
         for rule in rules
     ]
-    for table in tables:
-        _log_doubts(table)
     write_table(pd.concat(tables, ignore_index=True), selection)
-
-
-def _log_doubts(selected: pd.DataFrame) -> None:
-    """Logs shares of selected fits that longer training or a wider grid might improve; figures name them."""
-    for share, what in (
-        (1 - selected["converged"].mean(), "did not converge: training stopped at max_steps"),
-        (selected["at_edge"].mean(), "have a penalty at the edge of its grid"),
-    ):
-        if share:
-            names = (selected["condition"].iloc[0], selected["selection"].iloc[0])
-            logger.info("%s, by %s: %.0f %% of the selected fits %s", *names, 100 * share, what)
 
 
 def _table(path: str, condition: str, rule: str) -> pd.DataFrame:
