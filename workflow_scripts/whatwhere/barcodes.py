@@ -6,8 +6,7 @@ import numpy as np
 
 from whatwhere.missing import variance
 
-LEAST_VARIANCE = 1e-3
-"""Of predictions, as a share of that of the responses, for weights to mean anything."""
+LEAST_VARIANCE = 1e-3  # of predictions, as a share of that of the responses, for weights to mean anything
 
 
 def has_weights(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:

@@ -12,20 +12,13 @@ import numpy as np
 
 RESOLUTION = 1e-4
 """Smallest difference of barcodes, which have length 1; smaller differences are those of rounding."""
-SMALLEST_TYPE = 3
-"""Fewest neurons of a type; fewer are outliers of another type."""
-LEVEL = 0.05
-"""Level of the test of all neurons."""
-SPLIT_LEVEL = 0.01
-"""Level of all tests together that may split pure types once there are types."""
-N_CONTINUA = 100
-"""Simulated continua of every shape that a test compares with, at most."""
-MOST_NEURONS = 1000
-"""Neurons of a test; of more neurons a sample is tested."""
-CLEAR = (1e-5, 0.3)
-"""Outside these p-values no more continua are simulated."""
-SHAPES = {"gaussian": 0.5, "uniform": 0.0}
-"""Shapes of a continuum: exponent 1 / b of densities exp(-|z|^b)."""
+SMALLEST_TYPE = 3  # fewest neurons of a type; fewer are outliers of another type
+LEVEL = 0.05  # level of the test of all neurons
+SPLIT_LEVEL = 0.01  # level of all tests together that may split pure types once there are types
+N_CONTINUA = 100  # simulated continua of every shape that a test compares with, at most
+MOST_NEURONS = 1000  # neurons of a test; of more neurons a sample is tested
+CLEAR = (1e-5, 0.3)  # outside these p-values no more continua are simulated
+SHAPES = {"gaussian": 0.5, "uniform": 0.0}  # shapes of a continuum: exponent 1 / b of densities exp(-|z|^b)
 _LEAST_SCALE = 0.6
 """Smallest scale of the tail of the null. Most continua of ten neurons have no valley, so that their moments
 say too little about the deep ones; the scale of fifty neurons and more is larger."""

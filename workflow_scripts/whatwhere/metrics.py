@@ -55,8 +55,7 @@ SCORES = [
 ]
 """Columns of the score tables, in order; the last four are summed where neurons are pooled."""
 
-_BLOCK = 512
-"""Neurons scored at once."""
+_BLOCK = 512  # neurons scored at once
 _SILENT = 1e-6
 """Largest deviation of responses from their mean, relative to their size, that rounding may leave."""
 

@@ -11,11 +11,9 @@ import pandas as pd
 
 from whatwhere.scaling import image_doublings_to_reach
 
-N_DRAWS = 1000
-"""Draws of the bootstrap."""
+N_DRAWS = 1000  # draws of the bootstrap
 
-Curve = pd.DataFrame
-"""(n_images, (seed, neuron)) correlation, NaN where it is not defined or was not fitted."""
+Curve = pd.DataFrame  # (n_images, (seed, neuron)) correlation, NaN where it is not defined or was not fitted
 
 
 def curve_of(scores: pd.DataFrame) -> Curve:

@@ -13,8 +13,7 @@ from whatwhere.config.validation import validate
 from whatwhere.errors import UserError
 
 MODELS = FOLDER / "models.yaml"
-RECORDING = FOLDER / "recording.yaml"
-"""Candidates for a recording."""
+RECORDING = FOLDER / "recording.yaml"  # candidates for a recording
 DEFAULTS = (MODELS, FOLDER / "config.yaml")
 """The library of settings, datasets and models, and the quick run: every other configuration extends both."""
 

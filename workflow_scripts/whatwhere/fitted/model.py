@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KIND = "whatwhere fitted model"
-VERSION = 3
-"""Raised whenever the content of the file of a fitted model changes."""
+VERSION = 3  # raised whenever the content of the file of a fitted model changes
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -26,8 +26,7 @@ logger = logging.getLogger(__name__)
 _TEMPERATURES = np.linspace(0.4, 1.0, 10)
 """Exponents of the posterior over locations in the first iterations (deterministic annealing)."""
 _FIRST_AMPLITUDE = 0.3
-_EXPLORED = 512
-"""Largest number of neurons on which starts are compared."""
+_EXPLORED = 512  # largest number of neurons on which starts are compared
 _FINALISTS = 2
 _SHARE_STEPS = 50
 _WIDTHS = (0.7, 1.0, 1.4, 2.0, 2.8)

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_NEGLIGIBLE = 1e-5
-"""Directions with less than this share of the largest prior variance are dropped."""
-_MAX_IMAGES = 1024
-"""Largest number of images for covariances; more images cost time and change nothing."""
+_NEGLIGIBLE = 1e-5  # directions with less than this share of the largest prior variance are dropped
+_MAX_IMAGES = 1024  # largest number of images for covariances; more images cost time and change nothing
 
 
 def stimulus_covariance(images: np.ndarray, patch: int) -> np.ndarray:

@@ -166,12 +166,9 @@ class Search:
 
     random_starts: int = 4
     """Samples of the prior beside the fixed kernels; with several kernels, the number of k-means starts."""
-    max_iterations: int = 200
-    """Largest number of iterations of a start."""
-    tolerance: float = 1e-3
-    """Growth of the bound in nats per neuron below which iterations stop."""
-    seed: int = 0
-    """Seed of random starts and k-means."""
+    max_iterations: int = 200  # largest number of iterations of a start
+    tolerance: float = 1e-3  # growth of the bound in nats per neuron below which iterations stop
+    seed: int = 0  # seed of random starts and k-means
 
 
 def iterate(

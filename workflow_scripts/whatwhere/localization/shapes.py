@@ -23,14 +23,12 @@ from whatwhere.localization.mixture import Population, StaSpectra
 
 _SIZES = (0.0, 0.03, 0.05, 0.08, 0.12, 0.18, 0.27, 0.4, 0.6, 0.9)
 """Sd of the output of a neuron's deviation, in sd of its response."""
-_MIDDLE = 0.6
-"""Size at which the priors of deviations are compared."""
+_MIDDLE = 0.6  # size at which the priors of deviations are compared
 _COMPARED = 32
 """Largest number of neurons on which sizes and priors are compared; each neuron has many pixels."""
 _NEGLIGIBLE = 1e-2
 """Directions whose precision from images is less, in units of the prior's precision, are left out."""
-_CHUNK = 2**25
-"""Values held at once."""
+_CHUNK = 2**25  # values held at once
 
 
 def locate(

@@ -9,14 +9,12 @@ from torch.nn import functional
 from whatwhere.models.base import ImageShape, Model, Start, inverse_softplus, rows
 from whatwhere.sessions import Session, neurons_of
 
-SMALLEST = 0.5
-"""Smallest sd of a center, px: below it a Gaussian is narrower than a pixel."""
+SMALLEST = 0.5  # smallest sd of a center, px: below it a Gaussian is narrower than a pixel
 N_FILTERS = 9
 """Number of difference-of-Gaussians filters (Antolik et al. 2016)."""
 HIDDEN_RATIO = 0.2
 """Number of hidden units relative to the number of neurons (Antolik et al. 2016)."""
-LARGEST_RATIO = 5.0
-"""Largest ratio of the sds of surround and center."""
+LARGEST_RATIO = 5.0  # largest ratio of the sds of surround and center
 
 
 class HSM(Model):

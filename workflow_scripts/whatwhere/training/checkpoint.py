@@ -21,8 +21,7 @@ from whatwhere.training.progress import Progress
 logger = logging.getLogger(__name__)
 
 
-_ARRAYS = ("validation_loss", "history")
-"""Attributes of a fit that are stored as tensors."""
+_ARRAYS = ("validation_loss", "history")  # attributes of a fit that are stored as tensors
 
 
 class Checkpoint(Progress):

@@ -9,8 +9,7 @@ from whatwhere.models.base import Model, rows
 from whatwhere.sessions import neurons_of
 from whatwhere.training.blocks import Terms
 
-WHOLE = Terms()
-"""Terms of a batch of a single recording."""
+WHOLE = Terms()  # terms of a batch of a single recording
 
 
 def squared_error(predictions: Tensor, responses: Tensor) -> Tensor:

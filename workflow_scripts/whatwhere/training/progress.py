@@ -12,12 +12,9 @@ from whatwhere.training.loop import Fit, Training
 
 logger = logging.getLogger(__name__)
 
-_LOG_SECONDS = 20.0
-"""Time between two lines of a log."""
-_TERMINAL_SECONDS, _PLAIN_SECONDS = 0.3, 10.0
-"""Time between two lines on a screen."""
-_ENOUGH = 0.02
-"""Share of the work after which the time left is stated."""
+_LOG_SECONDS = 20.0  # time between two lines of a log
+_TERMINAL_SECONDS, _PLAIN_SECONDS = 0.3, 10.0  # time between two lines on a screen
+_ENOUGH = 0.02  # share of the work after which the time left is stated
 
 
 class Screen:

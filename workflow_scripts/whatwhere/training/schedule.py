@@ -10,10 +10,8 @@ from torch import Tensor
 
 from whatwhere.models.spec import Schedule
 
-_RISING = 0.3
-"""Share of the steps in which the learning rate of one cycle rises."""
-_FIRST = 1 / 25
-"""First learning rate of one cycle, relative to its peak."""
+_RISING = 0.3  # share of the steps in which the learning rate of one cycle rises
+_FIRST = 1 / 25  # first learning rate of one cycle, relative to its peak
 
 
 class EarlyStopping:
