@@ -1,7 +1,12 @@
-"""Selection of hyper-parameters on validation data."""
+"""Hyper-parameters selected on validation data, condition by condition: validation.nc -> selection.csv."""
+
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import xarray as xr
+
+from whatwhere.files import read_netcdf, write_table
 
 MEAN_RESPONSE = -1
 """In place of a setting: the mean training response predicts better than any fit (section F.3)."""
@@ -59,3 +64,43 @@ def most_frequent(settings: np.ndarray) -> int:
     """
     selected, counts = np.unique(settings[settings != MEAN_RESPONSE], return_counts=True)
     return int(selected[counts.argmax()]) if len(selected) else 0
+
+
+def write_selection(
+    validation: list[str], conditions: list[str], rules: list[str], selection: str | Path
+) -> None:
+    """Writes one row per condition, rule, seed and neuron with the selected setting to ``selection``."""
+    tables = [
+        _table(path, condition, rule)
+        for path, condition in zip(validation, conditions, strict=True)
+        for rule in rules
+    ]
+    write_table(pd.concat(tables, ignore_index=True), selection)
+
+
+def _table(path: str, condition: str, rule: str) -> pd.DataFrame:
+    with read_netcdf(path) as content:
+        selected = select(content, rule)
+        loss = content["validation_loss"].values
+        of_mean = content["validation_loss_of_mean"].values
+        seed, neuron = np.indices(selected.shape)
+        picked = np.where(selected == MEAN_RESPONSE, of_mean, loss[seed, selected, neuron])
+        converged = (selected == MEAN_RESPONSE) | content["converged"].values[seed, selected].astype(bool)
+        settings = {
+            name: np.where(selected == MEAN_RESPONSE, np.nan, values.values[selected]).ravel()
+            for name, values in content.coords.items()
+            if values.dims == ("setting",)
+        }
+        return pd.DataFrame(
+            {
+                "condition": condition,
+                "selection": rule,
+                "seed": content["seed"].values[seed.ravel()],
+                "neuron": content["neuron_index"].values[seed.ravel(), neuron.ravel()],
+                "setting": selected.ravel(),
+                "validation_loss": picked.ravel(),
+                "converged": converged.ravel(),
+                "at_edge": at_edge(content, selected).ravel(),
+                **settings,
+            }
+        )
