@@ -58,15 +58,6 @@ def nearest(barcodes: np.ndarray, centers: np.ndarray) -> np.ndarray:
     return cdist(barcodes, centers).argmin(1)
 
 
-def silhouette(barcodes: np.ndarray, clusters: np.ndarray) -> float:
-    """Mean silhouette of clusters (neuron,) of barcodes (neuron, channel); NaN for a single cluster."""
-    if len(np.unique(clusters)) < 2:
-        return np.nan
-    from sklearn.metrics import silhouette_score
-
-    return float(silhouette_score(barcodes, clusters))
-
-
 def certainty(barcodes: np.ndarray, clusters: np.ndarray, estimates: np.ndarray) -> np.ndarray:
     """Probability (neuron,) that a neuron belongs to its cluster and no other, given repeated estimates.
 
