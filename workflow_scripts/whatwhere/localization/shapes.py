@@ -42,8 +42,9 @@ def locate(
     some = spectra.subset(_COMPARED)
 
     def support(size: float, own: Basis) -> float:
+        joint = _log_joint(some, population, prior, size, own)
         # A neuron without receptive field, whose evidence is negative, does not count.
-        return float(np.logaddexp(0, _evidence(_log_joint(some, population, prior, size, own))).sum())
+        return float(np.logaddexp(0, logsumexp(joint, (1, 2, 3))).sum())
 
     own = max(prior.bases, key=lambda one: support(_MIDDLE, one))
     size = max(_SIZES, key=lambda one: support(one, own))
@@ -53,13 +54,9 @@ def locate(
     for start in range(0, len(spectra.spectrum), rows):
         chunk = replace(spectra, spectrum=spectra.spectrum[start : start + rows])
         joint = _log_joint(chunk, population, prior, size, own)
-        evidences.append(_evidence(joint))
+        evidences.append(logsumexp(joint, (1, 2, 3)))
         posteriors.append(np.exp(joint - evidences[-1][:, None, None, None]).astype(np.float32))
     return np.concatenate(posteriors), np.concatenate(evidences), size
-
-
-def _evidence(log_joint: np.ndarray) -> np.ndarray:
-    return logsumexp(log_joint, axis=(1, 2, 3))
 
 
 def _log_joint(

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from whatwhere.fit_data import FitData
 from whatwhere.sessions import Session, sessions_of
-from whatwhere.windows import Windows
+from whatwhere.windows import Windows, as_tensor
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,17 @@ class Block:
     terms: Terms = Terms()
 
 
-def blocks_of(data: FitData, tensors: Tensors, reduction: str) -> list[Block]:
-    """Blocks of a fit, one per recording; ``tensors`` are its data on the device.
+def blocks_of(data: FitData, device: torch.device, reduction: str) -> list[Block]:
+    """Blocks of a fit on the device, one per recording.
 
     ``reduction`` is that of the objective over the neurons of all recordings, ``mean`` or ``sum``.
     """
+    tensors = Tensors(
+        train_images=as_tensor(data.train_images).to(device),
+        train_responses=torch.from_numpy(data.train_responses).to(device),
+        validation_images=as_tensor(data.validation_images).to(device),
+        validation_responses=torch.from_numpy(data.validation_responses).to(device),
+    )
     if data.pooled is None:
         missing = any(bool(np.isnan(one).any()) for one in (data.train_responses, data.validation_responses))
         return [Block(tensors, Terms(missing=missing))]

@@ -17,7 +17,7 @@ from whatwhere.models.base import LocalizedStart, Model, Start
 from whatwhere.models.encoder import Encoder
 from whatwhere.models.spec import ModelSpec, Schedule, Setting
 from whatwhere.streams import Purpose, stream
-from whatwhere.training.blocks import Block, Tensors, blocks_of
+from whatwhere.training.blocks import Block, blocks_of
 from whatwhere.training.devices import warn_of_imitation
 from whatwhere.training.fits import Candidates, ModelFits
 from whatwhere.training.loop import Fit, Training
@@ -26,7 +26,6 @@ from whatwhere.training.prepare import build_on, candidates_of, prepared, valida
 from whatwhere.training.progress import Progress
 from whatwhere.training.starts import start_from
 from whatwhere.training.transferred import TransferredCore
-from whatwhere.windows import as_tensor
 
 logger = logging.getLogger(__name__)
 
@@ -70,17 +69,6 @@ def _start(
         known_kernel=None if known_kernel is None else torch.from_numpy(known_kernel),
         localized=localized,
     )
-
-
-def _blocks(spec: ModelSpec, data: FitData, device: torch.device) -> list[Block]:
-    """Data of every recording on the device."""
-    tensors = Tensors(
-        train_images=as_tensor(data.train_images).to(device),
-        train_responses=torch.from_numpy(data.train_responses).to(device),
-        validation_images=as_tensor(data.validation_images).to(device),
-        validation_responses=torch.from_numpy(data.validation_responses).to(device),
-    )
-    return blocks_of(data, tensors, spec.trained[0].reduction)
 
 
 def _train(
@@ -154,7 +142,7 @@ def train_seed(
     fits that an interrupted job completed, and takes the new fits. UserError if every setting diverged, or
     the loss cannot fit negative responses.
     """
-    _, schedule = spec.trained
+    convention, schedule = spec.trained
     data, feature_bank = prepared(spec, data, transferred)
     include_start = localized is not None
 
@@ -168,7 +156,7 @@ def train_seed(
             encoder.transfer(transferred.state, 0.0 if frozen else _CORE_RATE)
         return encoder.to(device)
 
-    blocks = _blocks(spec, data, device)
+    blocks = blocks_of(data, device, convention.reduction)
     schedule = schedule.with_steps(max(len(one.data.train_images) for one in blocks))
     done: list[tuple[Fit, dict[str, Tensor]]] = []
     for group in _groups(spec):
@@ -183,7 +171,7 @@ def train_seed(
         )
     if not spec.refit:
         return candidates_of(seed, data, spec.loss, parameters, fits)
-    everything = _blocks(spec, with_validation(data), device)
+    everything = blocks_of(with_validation(data), device, convention.reduction)
     again = []
     for setting, fit, first in zip(spec.settings, fits, parameters, strict=True):
         ((second, state),) = _train(
