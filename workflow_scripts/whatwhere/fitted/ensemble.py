@@ -1,5 +1,6 @@
 """Ensembles by validation: random starts of one model are averaged, models are mixed per neuron."""
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from whatwhere.models.spec import settings
 from whatwhere.standardize import Standardizer
 from whatwhere.training.fits import Candidates, ModelFits
 from whatwhere.training.loop import Fit
+from whatwhere.training.prepare import candidates_of
 from whatwhere.windows import Images
 
 
@@ -84,19 +86,12 @@ def fit_ensemble_seed(
         if weight.any()
     )
     mean = missing.mean(data.train_responses)
-    n_neurons = responses.shape[1]
-    shape = images.shape[1:]
-    candidates = Candidates(
-        seed=seed,
-        neurons=data.subset.neurons,
-        standardize=Standardizer(np.zeros(shape, np.float32), np.ones(shape, np.float32)),
-        response_scale=np.ones(n_neurons, np.float32),
-        parameters=[_parameters(members, seed, shares, weights, bias)],
-        fits=[Fit(missing.mean(error), 0, 0, np.empty((0, 3)), converged)],
+    zeros, ones = np.zeros(images.shape[1:], np.float32), np.ones(images.shape[1:], np.float32)
+    fits = [Fit(missing.mean(error), 0, 0, np.empty((0, 3)), converged)]
+    candidates = dataclasses.replace(
+        candidates_of(seed, data, "mse", [_parameters(members, seed, shares, weights, bias)], fits),
+        standardize=Standardizer(zeros, ones),
         validation_loss_of_mean=missing.mean((mean - responses) ** 2),
-        response_mean=mean,
-        n_images=data.n_images,
-        recording=None if data.pooled is None else data.pooled.neurons,
     )
     ranking = pd.DataFrame(
         {

@@ -16,6 +16,7 @@ from torch.nn import functional
 from whatwhere import missing
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
+from whatwhere.locations import peaks
 from whatwhere.models.factorized_ridge import grid_laplacian, scaled_ridge, sum_parameters
 from whatwhere.models.spec import Setting
 from whatwhere.sta import separate, space_time_average
@@ -117,22 +118,17 @@ def places_of(data: FitData, window: int | None) -> list[tuple[Place, np.ndarray
     _, _, height, width = windows.shape
     if window is None:
         return [((slice(None), slice(None)), np.arange(n_neurons))]
-    found: dict[tuple[int, int], list[int]] = {}
-    size = (min(window, height), min(window, width))
+    size = np.minimum(window, (height, width))
+    corners = np.empty((n_neurons, 2), int)
     for images, neurons in missing.groups(data.train_responses):
         responses = missing.select(data.train_responses, images, neurons)
         maps, _ = separate(space_time_average(windows[images], responses - responses.mean(0)))
-        peaks = np.abs(maps).reshape(len(maps), -1).argmax(1)
-        for neuron, peak in zip(neurons, peaks, strict=True):
-            middle = np.unravel_index(peak, (height, width))
-            corner = [
-                int(np.clip(at - side // 2, 0, full - side))
-                for at, side, full in zip(middle, size, (height, width), strict=True)
-            ]
-            found.setdefault((corner[0], corner[1]), []).append(int(neuron))
+        middle = peaks(maps, (height, width))
+        corners[neurons] = np.clip(middle - size // 2, 0, np.array((height, width)) - size)
+    places, group = np.unique(corners, axis=0, return_inverse=True)
     return [
-        ((slice(row, row + size[0]), slice(column, column + size[1])), np.array(neurons))
-        for (row, column), neurons in found.items()
+        ((slice(row, row + size[0]), slice(column, column + size[1])), np.flatnonzero(group.ravel() == index))
+        for index, (row, column) in enumerate(places)
     ]
 
 
