@@ -30,15 +30,9 @@ def load(
 ) -> Loaded:
     """Loads a configuration; errors as for :func:`whatwhere.config.validation.validate`.
 
-    Parameters
-    ----------
-    paths
-        Files that extend the default configuration, in order.
-    given
-        The configuration as Snakemake merged it. A workflow that uses this one as a module passes keys here
-        instead of files; keys that no file holds extend the files.
-    command_line
-        Keys and values of ``--config``.
+    The files ``paths`` extend the default configuration, in order. ``given`` is the configuration as
+    Snakemake merged it: a workflow that uses this one as a module passes keys here instead of files, and keys
+    that no file holds extend the files. ``command_line`` are keys and values of ``--config``.
     """
     places = dict.fromkeys(Path(path).resolve() for path in (*DEFAULTS, *paths))
     files = {str(path): read(path) for path in places}
