@@ -128,19 +128,11 @@ def half_weights(
 
     Core and masks stay those of the fit; weights are regressed on the features that the masks pool, with a
     ridge penalty for which weights of the fit's size are as likely as the responses' variance is noise.
-    Neurons whose weights are 0 keep 0.
 
-    Parameters
-    ----------
-    features
-        Chunks (neuron, image, channel), as from :func:`pooled_features`.
-    responses
-        (image, neuron), NaN where a neuron did not see an image; every second image that it saw is in either
-        half.
-    weights
-        (neuron, channel) of the fit, whose size sets the penalty.
-    blocks
-        (image,) number of the block of every bin of a movie: every second block is in either half.
+    ``features`` are chunks (neuron, image, channel), as from :func:`pooled_features`. Every second image with
+    a response (image, neuron) that is not NaN is in either half; of a movie, whose bins have a block
+    (image,), every second block. ``weights`` (neuron, channel) are those of the fit; neurons whose weights
+    are 0 keep 0.
     """
     n_neurons, n_channels = weights.shape
     # Of the mean, the features and the response.

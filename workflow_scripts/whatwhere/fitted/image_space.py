@@ -71,21 +71,14 @@ class ImageSpace:
     def prepare(self, images: Any, layout: Layout, *, preprocessed: bool) -> tuple[Images, np.ndarray | None]:
         """Brings images into the form in which the model was fitted.
 
-        Parameters
-        ----------
-        images
-            (image, y, x), or with channels before or after y and x, of any type that
-            :func:`whatwhere.recordings.in_memory.as_array` takes; or a list of such images of any size.
-        layout
-            Order of the axes; None takes names of axes, or the order above.
-        preprocessed
-            Color, crop and size are already those of the model.
+        ``images`` are (image, y, x), or with channels before or after y and x, of any type that
+        :func:`whatwhere.recordings.in_memory.as_array` takes; or a list of such images of any size.
+        ``layout`` is the order of the axes; None takes names of axes, or the order above. With
+        ``preprocessed``, color, crop and size are already those of the model.
 
-        Returns
-        -------
-        Images (image, channel, y, x) float32, and their names (image,), None if they have none. For a movie,
-        windows of its bins, and the times at which bins begin, s. UserError if the images cannot be the
-        model's.
+        Returns images (image, channel, y, x) float32, and their names (image,), None if they have none. For a
+        movie, windows of its bins, and the times at which bins begin, s. UserError if the images cannot be
+        the model's.
         """
         shaped: np.ndarray | list[np.ndarray]
         names = None

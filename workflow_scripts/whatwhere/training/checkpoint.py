@@ -25,18 +25,10 @@ _ARRAYS = ("validation_loss", "history")  # attributes of a fit that are stored 
 
 
 class Checkpoint(Progress):
-    """Saves the state of a sweep at intervals and when the job is asked to stop.
+    """Saves the state of a sweep of ``n_fits`` fits every ``seconds``, and when the job is asked to stop.
 
-    Parameters
-    ----------
-    path
-        The file; it exists only while the sweep is unfinished.
-    fingerprint
-        Identifies configuration, data and code. A file with another fingerprint is ignored.
-    seconds
-        Time between two saves.
-    n_fits
-        Number of fits in the sweep.
+    The file ``path`` exists only while the sweep is unfinished. ``fingerprint`` identifies configuration,
+    data and code; a file with another fingerprint is ignored.
     """
 
     def __init__(self, path: Path, fingerprint: str, seconds: float, n_fits: int) -> None:

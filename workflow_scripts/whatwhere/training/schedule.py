@@ -93,18 +93,9 @@ class OneCycle(EarlyStopping):
 class Batches:
     """Endless batches of indices: stored order in the first epoch, reshuffled before every other one.
 
-    Parameters
-    ----------
-    n_images
-        Number of training images.
-    size
-        Images per batch; the last batch of an epoch may hold fewer.
-    drop_incomplete
-        Whether to skip that last batch, unless it is the only one (section G.1).
-    generator
-        Random stream of the order, on the CPU.
-    device
-        Where the indices are needed; they are moved once per epoch, so that no step waits for them.
+    A batch has ``size`` of the ``n_images`` training images; the last batch of an epoch may hold fewer, and
+    ``drop_incomplete`` skips it, unless it is the only one (section G.1). ``generator`` is the random stream
+    of the order, on the CPU. Indices are moved to ``device`` once per epoch, so that no step waits for them.
     """
 
     def __init__(
