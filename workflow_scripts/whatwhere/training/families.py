@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from torch import Tensor
@@ -53,11 +54,9 @@ def _regression(solve: linear.Solver, penalty: str | None) -> Family:
 
 
 def _ensemble(spec: ModelSpec, setting: Setting, shape: ImageShape, n_neurons: int) -> Model:
-    def builder(of: ModelSpec, one: Setting) -> Callable[[], Model]:
-        return lambda: build(of, one, shape, n_neurons)
-
     specs = [ModelSpec.of(definition) for definition in spec.definition["members"].values()]
-    return Ensemble([builder(of, one) for of in specs for one in of.settings], n_neurons)
+    builders = [partial(build, of, one, shape, n_neurons) for of in specs for one in of.settings]
+    return Ensemble(builders, n_neurons)
 
 
 def _fit_factorized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
