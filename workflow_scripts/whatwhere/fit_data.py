@@ -39,11 +39,6 @@ class FitData:
     pooled: FitPool | None = None  # sessions of images and neurons of pooled recordings, in order
 
     @property
-    def lags(self) -> int:
-        """Frames of a window; 1 for still images."""
-        return 1 if isinstance(self.train_images, np.ndarray) else self.train_images.lags
-
-    @property
     def n_images(self) -> int:
         """Number of training plus validation images; with pooled recordings, images of the first session."""
         if self.pooled is not None:
