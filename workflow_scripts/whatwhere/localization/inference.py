@@ -188,16 +188,9 @@ def _result(spectra: StaSpectra, best: Iterations, prior: KernelPrior) -> Locali
     if not best.converged:
         logger.warning("not converged after %d iterations", best.n_iterations)
     lengths = ", ".join(f"{k.smoothness:g}/{k.extent:g}" for k in best.population.kernels)
-    logger.info(
-        "%d kernels: bound %.1f after %d iterations, smoothness/extent %s px, shares %s, "
-        "sd of what receptive fields add to the kernel %g",
-        len(kernels),
-        best.bound,
-        best.n_iterations,
-        lengths,
-        np.round(best.population.share, 3),
-        deviation,
-    )
+    message = "%d kernels: bound %.1f after %d iterations, smoothness/extent %s px, shares %s, deviation %g"
+    share = np.round(best.population.share, 3)
+    logger.info(message, len(kernels), best.bound, best.n_iterations, lengths, share, deviation)
     unit = np.divide(kernels, scale[:, None], out=np.zeros_like(kernels), where=scale[:, None] != 0)
     unit = unit.reshape(-1, prior.patch, prior.patch)
     return Localization(unit, posterior, amplitude, evidence, deviation)
