@@ -20,7 +20,6 @@ from whatwhere.training.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-
 _ARRAYS = ("validation_loss", "history")  # attributes of a fit that are stored as tensors
 
 
@@ -38,6 +37,7 @@ class Checkpoint(Progress):
         self.seconds = seconds
         self.completed: list[dict[str, Any]] = []
         self.current: dict[str, Any] | None = None
+        # Jobs that worked on the sweep so far, and seconds of the earlier jobs until they last saved.
         self.attempts, self.earlier = 1, 0.0
         self._stop: int | None = None
         self._saved = time.monotonic()
