@@ -9,21 +9,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from whatwhere import metrics
+from whatwhere import metrics, population
 from whatwhere.dataset import TEST, is_movie, open_dataset, select_images, select_responses
 from whatwhere.files import write_netcdf, write_table
 from whatwhere.fitted.seed_fit import SeedFit, SelectedFit, selected_fits
 from whatwhere.metrics import SCORES
-from whatwhere.population import (
-    COUNTS,
-    MEANS,
-    MEDIANS,
-    POOLED,
-    Evaluation,
-    population_scores,
-    remark_if_above_ceiling,
-    standard_errors,
-)
+from whatwhere.population import COUNTS, MEANS, MEDIANS, POOLED, Evaluation
 from whatwhere.sessions import PooledRecordings
 
 
@@ -89,15 +80,15 @@ def summarize(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict
     (``_se``) of means and pooled scores. Counts are those of the first seed; ``converged`` and ``at_edge``
     are shares of neurons and seeds.
     """
-    of_seeds = [population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables]
-    seeds = pd.DataFrame(of_seeds)
+    columns = ({name: one[name].to_numpy() for name in SCORES} for one in tables)
+    seeds = pd.DataFrame([population.population_scores(of_seed) for of_seed in columns])
     measures = [*MEANS, *POOLED, *MEDIANS]
     return {
         "n_seeds": len(seeds),
         **{name: np.mean([one[name].mean() for one in tables]) for name in ("converged", "at_edge")},
         **dict(zip(COUNTS, seeds[COUNTS].iloc[0], strict=True)),
         **dict(zip(measures, seeds[measures].mean(), strict=True)),
-        **{f"{name}_se": value for name, value in standard_errors(evaluations, seed=0).items()},
+        **{f"{name}_se": value for name, value in population.standard_errors(evaluations, seed=0).items()},
         **{f"{name}_seed_sd": value for name, value in zip(measures, seeds[measures].std(), strict=True)},
     }
 
@@ -130,7 +121,7 @@ def write_scores(
                     kept.append(evaluations[-1])
             sizes = tables[0][["n_neurons", "n_images"]].iloc[0].to_dict()
             for recording, row in summaries(tables, evaluations).items():
-                remark_if_above_ceiling(f"{rule}, {condition} {recording}", row)
+                population.remark_if_above_ceiling(f"{rule}, {condition} {recording}", row)
                 of = {"recording": recording} if recording else {}
                 rows.append(names | {"selection": rule} | of | sizes | row)
             groups += tables
