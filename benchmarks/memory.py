@@ -21,8 +21,8 @@ import torch
 
 from whatwhere.config.load import load
 from whatwhere.evaluation.scores import write_scores
-from whatwhere.evaluation.selections import write_selection
 from whatwhere.files import read_table, write_table
+from whatwhere.fitted.selection import write_selection
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "workflow_scripts"))

@@ -15,7 +15,7 @@ from whatwhere import plotting
 from whatwhere.config.traits import n_features, traits_of
 from whatwhere.evaluation.parameters import write_parameters
 from whatwhere.evaluation.scores import write_scores
-from whatwhere.evaluation.selections import write_selection
+from whatwhere.fitted.selection import write_selection
 
 MODELS = resolved()["models"]
 LABELS = {name: model.get("label", name) for name, model in MODELS.items()}

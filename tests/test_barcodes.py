@@ -35,12 +35,6 @@ def test_one_neuron_is_one_cluster():
     assert barcodes.cluster(np.ones((1, 3)), 4).tolist() == [0]
 
 
-def test_a_single_cluster_has_no_silhouette(three_types):
-    codes, types = three_types
-    assert np.isnan(barcodes.silhouette(codes, np.zeros(90, int)))
-    assert barcodes.silhouette(codes, types) > 0.8
-
-
 def test_a_neuron_whose_halves_disagree_is_uncertain(three_types):
     codes, types = three_types
     halves = np.stack([codes, codes])

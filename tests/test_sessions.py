@@ -14,7 +14,7 @@ from whatwhere.fit_data import load_fit_data
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings.pooled import pool
-from whatwhere.training.blocks import Tensors, Terms, blocks_of
+from whatwhere.training.blocks import Terms, blocks_of
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors
 from whatwhere.training.losses import Objective
@@ -132,11 +132,6 @@ def train(data, definition=DEFINITION, **changes):
     )
 
 
-def tensors_of(data):
-    names = ("train_images", "train_responses", "validation_images", "validation_responses")
-    return Tensors(*(torch.from_numpy(getattr(data, name)) for name in names))
-
-
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_blocks_add_up_to_the_objective_over_all_neurons(pooled, reduction):
     from whatwhere.models.encoder import build_cnn
@@ -146,7 +141,7 @@ def test_blocks_add_up_to_the_objective_over_all_neurons(pooled, reduction):
     for parameter in encoder.parameters():
         torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(0))
     objective = Objective("mse", reduction, {"mask_l1": 0.1, "smoothness": 0.2})
-    blocks = blocks_of(data, tensors_of(data), reduction)
+    blocks = blocks_of(data, torch.device("cpu"), reduction)
     batches = [(one.data.train_images, one.data.train_responses, one.terms) for one in blocks]
     value = Stack([encoder], [objective]).differentiate(batches, torch.float32)
     gradient = encoder.readout.raw_mask.grad.clone()

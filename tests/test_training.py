@@ -15,7 +15,7 @@ from whatwhere.logs import clock
 from whatwhere.models.base import Model
 from whatwhere.models.spec import ModelSpec, Schedule
 from whatwhere.sta import AVERAGES, spike_triggered_average
-from whatwhere.training.blocks import Block, Tensors
+from whatwhere.training.blocks import Block, Tensors, blocks_of
 from whatwhere.training.checkpoint import Checkpoint, fingerprint
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.families import build
@@ -25,7 +25,7 @@ from whatwhere.training.losses import Objective
 from whatwhere.training.optimizer import Adam, Group, new_optimizer
 from whatwhere.training.prepare import prepared
 from whatwhere.training.schedule import Batches, EarlyStopping, OneCycle
-from whatwhere.training.sweep import _blocks, _groups, _order_seeds, _seeds, _start, train_seed
+from whatwhere.training.sweep import _groups, _seeds, _start, train_seed
 
 CPU = torch.device("cpu")
 
@@ -341,7 +341,7 @@ def test_a_refit_takes_the_best_steps_of_its_schedule_with_all_images(tiny_datas
     found = sweep(definition | {"refit": True}, tiny_dataset, new_checkpoint(tmp_path / "b"))
     data, averages = fit_data(tiny_dataset)
     spec = ModelSpec.of(definition)
-    blocks = _blocks(spec, with_validation(data), CPU)
+    blocks = blocks_of(with_validation(data), CPU, spec.convention.reduction)
     for index, (setting, fit) in enumerate(zip(spec.settings, found.fits, strict=True)):
         # What validation says is of the fit to the training images.
         assert (fit.best_step, fit.converged) == (first.fits[index].best_step, True)
@@ -350,10 +350,11 @@ def test_a_refit_takes_the_best_steps_of_its_schedule_with_all_images(tiny_datas
         expected = unseen.predict(data.standardize.undo(data.validation_images, None))
         np.testing.assert_allclose(found.validation_predictions[index], expected, rtol=1e-5, atol=1e-6)
         # The weights are those after so many plain steps.
+        (initial,), (order,), (dropout,) = _seeds(0, 1)
         encoder = build(spec, setting, data.train_images.shape[1:], 5)
-        encoder.initialize(_start(data, averages, None, None, _seeds(0, 0)[0]))
-        torch.manual_seed(_seeds(0, 0)[2])
-        orders = [torch.Generator().manual_seed(one) for one in _order_seeds(0, 1)]
+        encoder.initialize(_start(data, averages, None, None, initial))
+        torch.manual_seed(dropout)
+        orders = [torch.Generator().manual_seed(order)]
         objective = Objective(spec.loss, "sum", {"readout_l2": setting["readout_l2"]})
         training = Training([encoder], blocks, [objective], spec.schedule, orders)
         batches = zip(*training.batches, strict=True)

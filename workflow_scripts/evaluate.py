@@ -8,7 +8,7 @@ from whatwhere.evaluation.clusters import write_barcodes
 from whatwhere.evaluation.neurons import write_neurons
 from whatwhere.evaluation.parameters import write_parameters
 from whatwhere.evaluation.scores import write_scores
-from whatwhere.evaluation.selections import write_selection
+from whatwhere.fitted.selection import write_selection
 from whatwhere.logs import run_job
 
 

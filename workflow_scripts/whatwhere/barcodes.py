@@ -6,45 +6,24 @@ import numpy as np
 
 from whatwhere.missing import variance
 
-LEAST_VARIANCE = 1e-3
-"""Of predictions, as a share of that of the responses, for weights to mean anything."""
+LEAST_VARIANCE = 1e-3  # of predictions, as a share of that of the responses, for weights to mean anything
 
 
 def has_weights(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
-    """Marks neurons with meaningful weights: neurons whose predictions vary beside their responses.
+    """Marks neurons (neuron,) with meaningful weights: neurons whose predictions vary beside their responses.
 
-    Penalties shrink the weights of a neuron that nothing explains until they hardly move, and not to 0.
-    Their direction is chance.
-
-    Parameters
-    ----------
-    predictions, responses
-        (image, neuron), NaN for images that a neuron did not see.
-
-    Returns
-    -------
-    (neuron,) truth values.
+    Penalties shrink the weights of a neuron that nothing explains until they hardly move, and not to 0. Their
+    direction is chance. ``predictions`` and ``responses`` are (image, neuron), NaN where not seen.
     """
     return variance(predictions) > LEAST_VARIANCE * variance(responses)
 
 
 def normalize(feature_weights: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Barcodes: feature weights with the sign and the scale that the factorization leaves open.
+    """Barcodes: feature weights (neuron, channel) with the sign and scale that the factorization leaves open.
 
-    Mask and weights enter as a product, so (-mask, -weights) and (mask * c, weights / c) are the same
-    neuron. The sign makes the mask's largest absolute value positive; the scale makes the weights a unit
-    vector. A neuron without weights keeps zeros.
-
-    Parameters
-    ----------
-    feature_weights
-        (neuron, channel).
-    masks
-        (neuron, y, x).
-
-    Returns
-    -------
-    (neuron, channel).
+    Mask (neuron, y, x) and weights enter as a product, so (-mask, -weights) and (mask * c, weights / c) are
+    the same neuron. The sign makes the mask's largest absolute value positive; the scale makes the weights a
+    unit vector. A neuron without weights keeps zeros.
     """
     signed = feature_weights * mask_signs(masks)[:, None]
     norm = np.linalg.norm(signed, axis=1, keepdims=True)
@@ -79,33 +58,14 @@ def nearest(barcodes: np.ndarray, centers: np.ndarray) -> np.ndarray:
     return cdist(barcodes, centers).argmin(1)
 
 
-def silhouette(barcodes: np.ndarray, clusters: np.ndarray) -> float:
-    """Mean silhouette of clusters (neuron,) of barcodes (neuron, channel); NaN for a single cluster."""
-    if len(np.unique(clusters)) < 2:
-        return np.nan
-    from sklearn.metrics import silhouette_score
-
-    return float(silhouette_score(barcodes, clusters))
-
-
 def certainty(barcodes: np.ndarray, clusters: np.ndarray, estimates: np.ndarray) -> np.ndarray:
-    """Probability that a neuron belongs to its cluster and no other, given repeated estimates.
+    """Probability (neuron,) that a neuron belongs to its cluster and no other, given repeated estimates.
 
-    Clusters are Gaussian with equal shares and one common variance per channel, so that a neuron between
-    two centers, or with other barcodes in other images, is uncertain.
-
-    Parameters
-    ----------
-    barcodes
-        (neuron, channel).
-    clusters
-        (neuron,) labels from 0.
-    estimates
-        (estimate, neuron, channel) barcodes of the same neurons, e.g. from halves of the images.
-
-    Returns
-    -------
-    (neuron,) mean posterior probability of the own cluster over the estimates; 1 if there is one cluster.
+    Clusters are Gaussian with equal shares and one common variance per channel, so that a neuron between two
+    centers, or with other barcodes in other images, is uncertain. ``barcodes`` are (neuron, channel),
+    ``clusters`` (neuron,) labels from 0, ``estimates`` (estimate, neuron, channel) barcodes of the same
+    neurons, e.g. from halves of the images. Returns the mean posterior probability of the own cluster over
+    the estimates; 1 if there is one cluster.
     """
     if not len(barcodes):
         return np.empty(0)
@@ -123,21 +83,9 @@ def aligned_means(
 ) -> np.ndarray:
     """Mean of maps over the neurons of every cluster, each shifted to its neuron's position.
 
-    Parameters
-    ----------
-    maps
-        (neuron, y, x).
-    positions
-        (neuron, 2) integer (y, x) that become the center.
-    clusters
-        (neuron,) labels from 0.
-    half_width
-        Of the result, in pixels.
-
-    Returns
-    -------
-    (cluster, 2 half_width + 1, 2 half_width + 1); what lies outside the images does not count, and is NaN
-    where that holds for all neurons of a cluster.
+    ``maps`` are (neuron, y, x), ``positions`` (neuron, 2) integer (y, x) that become the center, ``clusters``
+    (neuron,) labels from 0. Returns (cluster, 2 half_width + 1, 2 half_width + 1) pixels; what lies outside
+    the images does not count, and is NaN where that holds for all neurons of a cluster.
     """
     margin = ((0, 0), (half_width, half_width), (half_width, half_width))
     padded = np.pad(maps, margin, constant_values=np.nan)

@@ -12,20 +12,13 @@ import numpy as np
 
 RESOLUTION = 1e-4
 """Smallest difference of barcodes, which have length 1; smaller differences are those of rounding."""
-SMALLEST_TYPE = 3
-"""Fewest neurons of a type; fewer are outliers of another type."""
-LEVEL = 0.05
-"""Level of the test of all neurons."""
-SPLIT_LEVEL = 0.01
-"""Level of all tests together that may split pure types once there are types."""
-N_CONTINUA = 100
-"""Simulated continua of every shape that a test compares with, at most."""
-MOST_NEURONS = 1000
-"""Neurons of a test; of more neurons a sample is tested."""
-CLEAR = (1e-5, 0.3)
-"""Outside these p-values no more continua are simulated."""
-SHAPES = {"gaussian": 0.5, "uniform": 0.0}
-"""Shapes of a continuum: exponent 1 / b of densities exp(-|z|^b)."""
+SMALLEST_TYPE = 3  # fewest neurons of a type; fewer are outliers of another type
+LEVEL = 0.05  # level of the test of all neurons
+SPLIT_LEVEL = 0.01  # level of all tests together that may split pure types once there are types
+N_CONTINUA = 100  # simulated continua of every shape that a test compares with, at most
+MOST_NEURONS = 1000  # neurons of a test; of more neurons a sample is tested
+CLEAR = (1e-5, 0.3)  # outside these p-values no more continua are simulated
+SHAPES = {"gaussian": 0.5, "uniform": 0.0}  # shapes of a continuum: exponent 1 / b of densities exp(-|z|^b)
 _LEAST_SCALE = 0.6
 """Smallest scale of the tail of the null. Most continua of ten neurons have no valley, so that their moments
 say too little about the deep ones; the scale of fifty neurons and more is larger."""
@@ -35,18 +28,10 @@ _BATCH = 20
 
 @dataclass(frozen=True)
 class Continuum:
-    """Barcodes without types: unit vectors along ``mean`` + ``root`` z, with independent z of variance 1.
+    """Barcodes without types: unit vectors along ``mean`` + ``root`` z, with independent z of variance 1."""
 
-    Attributes
-    ----------
-    mean
-        (channel,).
-    root
-        (channel, channel) symmetric root of the covariance.
-    """
-
-    mean: np.ndarray
-    root: np.ndarray
+    mean: np.ndarray  # (channel,)
+    root: np.ndarray  # (channel, channel) symmetric root of the covariance
 
     def draw(self, n_neurons: int, shape: str, rng: np.random.Generator) -> np.ndarray:
         """Barcodes (neuron, channel); ``shape`` is a key of :data:`SHAPES`."""
@@ -110,18 +95,14 @@ def _shrunk(covariance: np.ndarray, n_neurons: int) -> np.ndarray:
 
 
 def valley(first: np.ndarray, second: np.ndarray) -> float:
-    """Evidence that few neurons lie between two clusters, about the negative log of a probability.
+    """Evidence that few neurons lie between two clusters (neuron, channel), of at least two neurons each.
 
-    Neurons are projected on the axis between the centers, each with centers that do not know it. Of the
-    larger cluster only those next to the smaller one count, as many as that has: sizes and what lies far
-    away are of no consequence. Cutting a uniform piece leaves a quarter of the variance within the two
-    parts, and any other density without valley leaves more. With a share q / 4 the evidence is
-    (n - 1) (q - 1 - log q), the rate at which variances of n neurons fall below their expectation.
-
-    Parameters
-    ----------
-    first, second
-        (neuron, channel), at least two neurons each.
+    It is about the negative log of a probability. Neurons are projected on the axis between the centers, each
+    with centers that do not know it. Of the larger cluster only those next to the smaller one count, as many
+    as that has: sizes and what lies far away are of no consequence. Cutting a uniform piece leaves a quarter
+    of the variance within the two parts, and any other density without valley leaves more. With a share q / 4
+    the evidence is (n - 1) (q - 1 - log q), the rate at which variances of n neurons fall below their
+    expectation.
     """
     if len(first) > len(second):
         first, second = second, first
@@ -150,12 +131,10 @@ def _positions(cluster: np.ndarray, center: np.ndarray, other: np.ndarray) -> np
 
 
 def ward_tree(barcodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ward's tree of barcodes (neuron, channel).
+    """Ward's tree of barcodes (neuron, channel): an order of neurons, and nodes from the leaves to the root.
 
-    Returns
-    -------
-    Indices (neuron,) such that the neurons of every node are adjacent; and in this order (node, 3) first
-    neuron, first of the second child, and end of every node, from the leaves to the root.
+    In the order (neuron,) the neurons of every node are adjacent. Nodes are (node, 3): first neuron, first of
+    the second child, and end.
     """
     # Most jobs that import this module have no barcodes.
     from scipy.cluster.hierarchy import ward

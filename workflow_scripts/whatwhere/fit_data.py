@@ -20,45 +20,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FitData:
-    """Data available to one fit: standardized images and repeat-averaged responses, no test data.
+    """Data available to one fit: standardized images and repeat-averaged responses, no test data."""
 
-    Attributes
-    ----------
-    train_images, validation_images
-        (image, channel, y, x), float32, or windows of a movie.
-    train_responses, validation_responses
-        (image, neuron), float32, averaged over repeats; NaN where missing.
-    response_sd
-        (neuron,) scale of the responses for initial values (section B).
-    response_scale
-        (neuron,) by which the recorded responses were divided.
-    standardize
-        Standardization of the images.
-    subset
-        Indices of the neurons and images in the dataset.
-    patch_corner, patch_size
-        (neuron, 2) row and column of the top-left pixel of every neuron's true receptive field, and the
-        width of its patch; None if unknown.
-    pooled
-        Sessions of images and neurons of pooled recordings, in order.
-    """
-
+    # Images are (image, channel, y, x), float32, or windows of a movie; responses (image, neuron), float32,
+    # averaged over repeats, NaN where missing.
     train_images: "Images"
     train_responses: np.ndarray
     validation_images: "Images"
     validation_responses: np.ndarray
-    response_sd: np.ndarray
-    response_scale: np.ndarray
+    response_sd: np.ndarray  # (neuron,) scale of the responses for initial values (section B)
+    response_scale: np.ndarray  # (neuron,) by which the recorded responses were divided
     standardize: Standardizer
-    subset: Subset
+    subset: Subset  # indices of the neurons and images in the dataset
+    # (neuron, 2) row and column of the top-left pixel of every neuron's true receptive field, and the width
+    # of its patch; None if unknown.
     patch_corner: np.ndarray | None
     patch_size: int | None
-    pooled: FitPool | None = None
-
-    @property
-    def lags(self) -> int:
-        """Frames of a window; 1 for still images."""
-        return 1 if isinstance(self.train_images, np.ndarray) else self.train_images.lags
+    pooled: FitPool | None = None  # sessions of images and neurons of pooled recordings, in order
 
     @property
     def n_images(self) -> int:
@@ -98,19 +76,10 @@ def load_fit_data(dataset: xr.Dataset, n_neurons: int | None, n_images: int | No
 
 @dataclass(frozen=True)
 class Condition:
-    """A dataset, and the neurons and images of the dataset to which models are fitted.
-
-    Attributes
-    ----------
-    dataset
-        As :mod:`whatwhere.dataset` describes it.
-    n_neurons, n_images
-        Sizes, as for :func:`whatwhere.subset.choose_subset`; None is all.
-    seeds
-        Seeds of the fits.
-    """
+    """A dataset, and the neurons and images of the dataset to which models are fitted."""
 
     dataset: xr.Dataset
+    # Sizes, as for `choose_subset`; None is all.
     n_neurons: int | None
     n_images: int | None
     seeds: Sequence[int]

@@ -34,22 +34,12 @@ def peaks(maps: np.ndarray, image_shape: tuple[int, ...], stride: int = 1) -> np
 
 
 def location_errors(positions: np.ndarray, truth: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Distance of positions from the truth, without the shift that a group of neurons shares.
+    """Distance in pixels of positions from the truth, without the shift that a group shares, (neuron,).
 
     A kernel that is shifted one way and masks that are shifted the other way are the same model, so the
-    median displacement of the neurons that read the same kernel is not an error. With fewer than five such
-    neurons it is unknown, and their errors are NaN.
-
-    Parameters
-    ----------
-    positions, truth
-        (neuron, 2) as (y, x), in pixels.
-    groups
-        (neuron,) number of the kernel that a neuron reads.
-
-    Returns
-    -------
-    (neuron,) in pixels.
+    median displacement of the neurons that read the same kernel, whose number ``groups`` (neuron,) holds, is
+    not an error. With fewer than five such neurons it is unknown, and their errors are NaN. ``positions`` and
+    ``truth`` are (neuron, 2) as (y, x).
     """
     displacement = positions - truth
     errors = np.full(len(positions), np.nan)

@@ -55,8 +55,7 @@ SCORES = [
 ]
 """Columns of the score tables, in order; the last four are summed where neurons are pooled."""
 
-_BLOCK = 512
-"""Neurons scored at once."""
+_BLOCK = 512  # neurons scored at once
 _SILENT = 1e-6
 """Largest deviation of responses from their mean, relative to their size, that rounding may leave."""
 
@@ -72,16 +71,9 @@ def _check_shapes(predictions: np.ndarray, responses: np.ndarray) -> None:
 def image_moments(predictions: np.ndarray, responses: np.ndarray) -> np.ndarray:
     """Moments of all scores before summation over images, which can thus be weighted.
 
-    Returns
-    -------
-    (moment, image, neuron): 1, R, the squared deviations of repeats from their mean, and R times m, m^2, p,
-    p^2 and m p, where m and p are relative to the mean response of the neuron; all 0 where an image was not
-    shown to a neuron.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit, or a neuron has no response at all.
+    They are (moment, image, neuron): 1, R, the squared deviations of repeats from their mean, and R times m,
+    m^2, p, p^2 and m p, where m and p are relative to the mean response of the neuron; all 0 where an image
+    was not shown to a neuron. ValueError if shapes do not fit, or a neuron has no response at all.
     """
     _check_shapes(predictions, responses)
     present = ~np.isnan(responses)

@@ -83,21 +83,12 @@ def bootstrap_stability(barcodes: np.ndarray, clusters: np.ndarray, n_bootstraps
 
 
 def agreement_between_fits(neurons: list[np.ndarray], clusters: list[np.ndarray]) -> np.ndarray:
-    """Agreement of every fit's clusters with those of the other fits.
+    """Agreement of every fit's clusters with those of the other fits, (fit,).
 
-    Features are numbered differently in every fit, so neurons are matched, not features or labels.
-
-    Parameters
-    ----------
-    neurons
-        Per fit: (neuron,) indices into the dataset.
-    clusters
-        Per fit: (neuron,) labels; negative ones belong to no cluster and do not count.
-
-    Returns
-    -------
-    (fit,) mean :func:`balanced_agreement` over the other fits, on the neurons in common; NaN for a single
-    fit, or where no other fit has two clusters among them.
+    Features are numbered differently in every fit, so neurons are matched, not features or labels. Per fit,
+    ``neurons`` are (neuron,) indices into the dataset and ``clusters`` (neuron,) labels; negative labels do
+    not count. Returns the mean :func:`balanced_agreement` on the neurons in common; NaN for a single fit, or
+    where no other fit has two clusters among them.
     """
     scores = np.full((len(neurons), len(neurons)), np.nan)
     for i, j in itertools.permutations(range(len(neurons)), 2):
@@ -113,12 +104,7 @@ def agreement_between_fits(neurons: list[np.ndarray], clusters: list[np.ndarray]
 def pooled_features(model: Model, images: Iterable[Tensor]) -> Iterator[np.ndarray]:
     """Features under the mask of every neuron, in chunks (neuron, image, channel).
 
-    Parameters
-    ----------
-    model
-        A fitted model with masks.
-    images
-        Chunks (image, channel, y, x), standardized.
+    ``model`` is a fitted model with masks; ``images`` are standardized chunks (image, channel, y, x).
     """
     model.eval()
     masks = model.masks()
@@ -138,26 +124,15 @@ def half_weights(
     weights: np.ndarray,
     blocks: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Feature weights estimated again from either half of the images, in closed form.
+    """Feature weights estimated again from either half of the images, in closed form, (2, neuron, channel).
 
     Core and masks stay those of the fit; weights are regressed on the features that the masks pool, with a
     ridge penalty for which weights of the fit's size are as likely as the responses' variance is noise.
 
-    Parameters
-    ----------
-    features
-        Chunks (neuron, image, channel), as from :func:`pooled_features`.
-    responses
-        (image, neuron), NaN where a neuron did not see an image; of those that it saw, every second one is
-        in either half.
-    weights
-        (neuron, channel) of the fit, whose size sets the penalty.
-    blocks
-        (image,) number of the block of every bin of a movie: every second block is in either half.
-
-    Returns
-    -------
-    (2, neuron, channel); 0 for neurons whose weights are 0.
+    ``features`` are chunks (neuron, image, channel), as from :func:`pooled_features`. Every second image with
+    a response (image, neuron) that is not NaN is in either half; of a movie, whose bins have a block
+    (image,), every second block. ``weights`` (neuron, channel) are those of the fit; neurons whose weights
+    are 0 keep 0.
     """
     n_neurons, n_channels = weights.shape
     # Of the mean, the features and the response.

@@ -11,11 +11,9 @@ import pandas as pd
 
 from whatwhere.scaling import image_doublings_to_reach
 
-N_DRAWS = 1000
-"""Draws of the bootstrap."""
+N_DRAWS = 1000  # draws of the bootstrap
 
-Curve = pd.DataFrame
-"""(n_images, (seed, neuron)) correlation, NaN where it is not defined or was not fitted."""
+Curve = pd.DataFrame  # (n_images, (seed, neuron)) correlation, NaN where it is not defined or was not fitted
 
 
 def curve_of(scores: pd.DataFrame) -> Curve:
@@ -26,20 +24,12 @@ def curve_of(scores: pd.DataFrame) -> Curve:
 
 
 def rows_of(curve: Curve, ridge: Curve, seed: int) -> list[dict[str, float]]:
-    """Estimates at each size of a curve.
+    """Estimates at each size of the curve of a training strategy.
 
-    Parameters
-    ----------
-    curve, ridge
-        Of a training strategy, and of the target's own ridge.
-    seed
-        Of the draws.
-
-    Returns
-    -------
-    ``n_images``; ``correlation``, the mean over neurons and folds; ``gain`` over the ridge with as many
-    images; ``image_doublings``, doublings of images that the ridge needs more for an equal correlation. Each
-    has ``_low`` and ``_high``, the ends of its 95 % interval, NaN where there is none.
+    ``ridge`` is the curve of the target's own ridge. Returns ``n_images``; ``correlation``, the mean over
+    neurons and folds; ``gain`` over the ridge with as many images; ``image_doublings``, doublings of images
+    that the ridge needs more for an equal correlation. Each has ``_low`` and ``_high``, the ends of its 95 %
+    interval, NaN where there is none. ``seed`` is that of the draws.
     """
     both = curve.columns[curve.notna().any()].intersection(ridge.columns[ridge.notna().any()])
     means, ridge_means = _drawn_means([curve[both], ridge[both]], seed)

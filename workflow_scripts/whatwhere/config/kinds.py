@@ -8,30 +8,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Kind:
-    """Traits of a kind of dataset.
+    """Traits of a kind of dataset."""
 
-    Attributes
-    ----------
-    module
-        Module below ``whatwhere`` whose function ``simulate``, ``load`` or ``pool`` makes the dataset.
-    files
-        Keys of the definition, with dots inside of mappings, that name files or folders of the user.
-    pooled
-        Whether the dataset is made of other recordings.
-    downloaded
-        Whether the files are published and downloaded.
-    known_fields
-        Whether the receptive fields of all neurons are known, as differences of Gaussians on a patch.
-    tables
-        Whether the responses may be a text table, of which other keys name columns.
-    """
-
-    module: str
+    module: str  # module below `whatwhere` whose function `simulate`, `load` or `pool` makes the dataset
+    # Keys of the definition, with dots inside of mappings, that name files or folders of the user.
     files: tuple[str, ...] = ()
-    pooled: bool = False
-    downloaded: bool = False
+    pooled: bool = False  # whether the dataset is made of other recordings
+    downloaded: bool = False  # whether the files are published and downloaded
+    # Whether the receptive fields of all neurons are known, as differences of Gaussians on a patch.
     known_fields: bool = False
-    tables: bool = False
+    tables: bool = False  # whether the responses may be a text table, of which other keys name columns
 
     @property
     def simulated(self) -> bool:

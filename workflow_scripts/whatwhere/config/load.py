@@ -13,8 +13,7 @@ from whatwhere.config.validation import validate
 from whatwhere.errors import UserError
 
 MODELS = FOLDER / "models.yaml"
-RECORDING = FOLDER / "recording.yaml"
-"""Candidates for a recording."""
+RECORDING = FOLDER / "recording.yaml"  # candidates for a recording
 DEFAULTS = (MODELS, FOLDER / "config.yaml")
 """The library of settings, datasets and models, and the quick run: every other configuration extends both."""
 
@@ -29,22 +28,11 @@ class Loaded(NamedTuple):
 def load(
     paths: Sequence[str | Path], given: Config | None = None, command_line: Config | None = None
 ) -> Loaded:
-    """Loads a configuration.
+    """Loads a configuration; errors as for :func:`whatwhere.config.validation.validate`.
 
-    Parameters
-    ----------
-    paths
-        Files that extend the default configuration, in order.
-    given
-        The configuration as Snakemake merged it. A workflow that uses this one as a module passes keys here
-        instead of files; keys that no file holds extend the files.
-    command_line
-        Keys and values of ``--config``.
-
-    Raises
-    ------
-    UserError
-        With one line that names file and key, what is wrong and what is allowed.
+    The files ``paths`` extend the default configuration, in order. ``given`` is the configuration as
+    Snakemake merged it: a workflow that uses this one as a module passes keys here instead of files, and keys
+    that no file holds extend the files. ``command_line`` are keys and values of ``--config``.
     """
     places = dict.fromkeys(Path(path).resolve() for path in (*DEFAULTS, *paths))
     files = {str(path): read(path) for path in places}
@@ -71,18 +59,10 @@ def _beyond(given: Config, contents: Sequence[Any]) -> Config:
 
 
 def library(added: Sources = ()) -> Config:
-    """Resolved models by name.
+    """Resolved models by name; errors as for :func:`whatwhere.config.validation.validate`.
 
-    Parameters
-    ----------
-    added
-        Name and content of configurations with ``cores`` and ``models`` that extend ``config/models.yaml``,
-        in order. Their models are checked.
-
-    Raises
-    ------
-    UserError
-        As :func:`whatwhere.config.validation.validate`.
+    ``added`` are name and content of configurations with ``cores`` and ``models`` that extend
+    ``config/models.yaml``, in order. Their models are checked.
     """
     sources = [(str(MODELS), read(MODELS)), *added]
     written: Config = {}

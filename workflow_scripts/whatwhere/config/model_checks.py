@@ -1,11 +1,14 @@
 """Checks of models beyond their schema: lengths that fit together, names that exist, sizes that fit."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from whatwhere.config.files import Config
 from whatwhere.config.schema import Sources, fail, undefined
 from whatwhere.config.traits import traits_of
+
+_OF_MOVIES = {"temporal_basis", "motion", "temporal_rank", "temporal_l2", "temporal_smoothness", "window"}
 
 Path = tuple[str | int, ...]
 Mistakes = Iterator[tuple[Path, str]]
@@ -23,18 +26,7 @@ def check_model(config: Config, name: str, sources: Sources) -> None:
 def check_size(config: Config, model: str, image: int, n_neurons: int, sources: Sources) -> None:
     """Refuses a model whose kernels do not fit into images of ``image`` px, or outnumber the neurons.
 
-    Parameters
-    ----------
-    config
-        The merged configuration.
-    model
-        A name under ``models``.
-    image
-        Height or width of the images, the smaller one.
-    n_neurons
-        Size of the population.
-    sources
-        As for ``validate``.
+    ``image`` is height or width of the images, the smaller one; the others are as for ``validate``.
     """
     _refuse(_mistakes_of_size(config["models"][model], image, n_neurons), model, sources)
 
@@ -46,18 +38,9 @@ def check_stimulus(config: Config, model: str, movie: bool, sources: Sources) ->
 
 def mistakes_on(definition: Config, movie: bool) -> Mistakes:
     """Mistakes of a model on a movie, or on still images."""
-    cores, bank = definition.get("cores", []), definition.get("feature_bank", {})
     if not movie:
-        if "temporal_basis" in definition:
-            yield ("temporal_basis",), "is for movies: leave it out for still images"
-        if "motion" in bank:
-            yield ("feature_bank", "motion"), "is for movies: leave it out for still images"
-        for index, core in enumerate(cores):
-            if "temporal_rank" in core:
-                yield ("cores", index, "temporal_rank"), "is for movies: leave it out for still images"
-        for index, block in enumerate(definition["grid"]):
-            for key in {"temporal_l2", "temporal_smoothness", "window"} & set(block):
-                yield ("grid", index, key), "is for movies: leave it out for still images"
+        for path in _places(definition, lambda key, _: key in _OF_MOVIES):
+            yield path, "is for movies: leave it out for still images"
         return
     traits = traits_of(definition)
     if "localizer" in definition:
@@ -69,6 +52,17 @@ def mistakes_on(definition: Config, movie: bool) -> Mistakes:
     for index, block in enumerate(definition["grid"]):
         if definition["family"] == "factorized_ridge" and "temporal_l2" not in block:
             yield ("grid", index), "a movie needs the key 'temporal_l2', the penalty on temporal filters"
+
+
+def _places(inside: Any, wanted: Callable[[Any, Any], bool], path: Path = ()) -> Iterator[Path]:
+    """Yields the places inside of a definition whose key and value are wanted."""
+    items = (
+        inside.items() if isinstance(inside, dict) else enumerate(inside if isinstance(inside, list) else ())
+    )
+    for key, value in items:
+        if wanted(key, value):
+            yield (*path, key)
+        yield from _places(value, wanted, (*path, key))
 
 
 def _refuse(mistakes: Mistakes, name: str, sources: Sources) -> None:
@@ -162,21 +156,14 @@ def _mistakes_of_training(definition: Config) -> Mistakes:
 
 def _mistakes_of_localizer(models: Config, definition: Config) -> Mistakes:
     """Mistakes of a start from inferred locations."""
-    readout = definition.get("readout", {})
-    mask_start = readout.get("mask_start", {})
-    kernel_starts = (core["kernel_start"] for core in definition.get("cores", []) if "kernel_start" in core)
-    wanted = {
-        ("readout", "mask_start", "position"): mask_start.get("position"),
-        ("readout", "position"): readout.get("position"),
-        ("readout", "feature_start", "mean"): readout.get("feature_start", {}).get("mean"),
-        ("cores",): next(kernel_starts, None),
-    }
+    mask_start = definition.get("readout", {}).get("mask_start", {})
     if mask_start.get("height") == "amplitude" and mask_start["position"] != "posterior":
         yield ("readout", "mask_start", "height"), "amplitude needs 'position: posterior'"
     name = definition.get("localizer")
     if name is None:
-        starts = [key for key, start in wanted.items() if start == "posterior"]
-        yield from ((key, "posterior needs the key 'localizer'") for key in starts)
+        starts = ("position", "mean", "kernel_start")
+        for path in _places(definition, lambda key, value: key in starts and value == "posterior"):
+            yield path, "posterior needs the key 'localizer'"
         return
     known = [one for one, model in models.items() if traits_of(model).localizes]
     if name not in known:

@@ -16,14 +16,7 @@ from whatwhere.config.traits import n_features, traits_of
 def fits(config: Config) -> pd.DataFrame:
     """Tables every model that is fitted to a dataset in an experiment, a row each.
 
-    Parameters
-    ----------
-    config
-        A resolved, valid configuration.
-
-    Returns
-    -------
-    Columns ``experiment``, ``dataset``, ``model``; ``path`` (files of the fit below a run's folders);
+    Columns are ``experiment``, ``dataset``, ``model``; ``path`` (files of the fit below a run's folders);
     ``label`` (the name in figures) and ``paper`` (the model of the paper whose values stand beside it, or an
     empty string); ``figure`` (an empty string if none); ``target`` and ``strategy``, see
     :mod:`whatwhere.config.strategies`; ``family`` and its :class:`whatwhere.config.traits.Traits`; and truth
@@ -71,11 +64,9 @@ def shown_model(names: Sequence[str], models: Config) -> str:
 
 
 def conditions(config: Config) -> pd.DataFrame:
-    """Tables every population and data size of every fit, smallest first; parameters as for :func:`fits`.
+    """Tables every population and data size of every fit, smallest first.
 
-    Returns
-    -------
-    The columns of :func:`fits`, and ``n_neurons``, ``n_images`` (as in paths: a number or ``all``);
+    Columns are those of :func:`fits`, and ``n_neurons``, ``n_images`` (as in paths: a number or ``all``);
     ``condition``, the folder of the condition; ``condition_path`` and ``sta``, files of the condition below a
     run's folders; ``localizer``, those of the model that the fit starts from, or an empty string; ``core``,
     the folder of the fits whose core the fit takes, or an empty string; ``last``, whether it is the largest

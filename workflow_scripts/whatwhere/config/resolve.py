@@ -30,17 +30,9 @@ PATHS = ("path", "images", "responses", "splits_from")
 def resolve(config: Config, sources: Sources) -> Config:
     """Returns complete settings, which hold no ``like`` and resolve to themselves.
 
-    Parameters
-    ----------
-    config
-        Merged from ``sources``; it fulfils ``config.schema.yaml``.
-    sources
-        Name and content of what was merged, in order, to name the culprit in messages.
-
-    Raises
-    ------
-    UserError
-        If ``like`` names nothing, or leads back to where it started.
+    ``config`` fulfils ``config.schema.yaml``; ``sources`` are as for
+    :func:`whatwhere.config.validation.validate`. UserError if ``like`` names nothing, or leads back to where
+    it started.
     """
     resolved = copy.deepcopy(config)
     for section in ("datasets", "cores", "models"):

@@ -12,8 +12,7 @@ from whatwhere.config.files import SCHEMAS, Config, read
 from whatwhere.config.old_keys import OLD_KEYS, OLD_VALUES
 from whatwhere.errors import UserError
 
-Sources = Sequence[tuple[str, Config]]
-"""Name and content of what was merged to a configuration, in order."""
+Sources = Sequence[tuple[str, Config]]  # name and content of what was merged to a configuration, in order
 
 # JSON Schema takes 8.0 for an integer, and every comparison with NaN for fulfilled.
 _Validator = jsonschema.validators.extend(
@@ -69,10 +68,7 @@ _fulfilled: set[tuple[str, bytes]] = set()
 def check_schema(value: Any, schema: str, path: tuple[str, ...], sources: Sources) -> None:
     """Refuses a value at a path that does not fulfil the schema of a file of ``config/schemas``.
 
-    Raises
-    ------
-    UserError
-        About the most specific violation.
+    UserError about the most specific violation.
     """
     checked = schema, hashlib.sha256(repr(value).encode()).digest()
     if checked in _fulfilled:

@@ -6,40 +6,23 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Traits:
-    """Abilities of a family.
+    """Abilities of a family."""
 
-    Attributes
-    ----------
-    rule
-        The rule that fits it: ``train`` by gradient descent, ``fit_baseline`` in closed form or by inference,
-        ``fit_ensemble`` from fits of other models.
-    masks
-        Whether every neuron has a mask that it learns.
-    feature_weights
-        Whether every neuron has feature weights that it learns, its barcode.
-    localizes
-        Whether it infers locations, from which networks can start.
-    known_field
-        Whether it needs the true receptive fields, which only simulations of one kind have.
-    factorized
-        Whether it is the paper's model, a mask times feature weights on a learned core.
-    joint_readout
-        Whether it has the core of the paper's model under another readout: the baseline of question 2.
-    unseparated
-        Whether it has a weight for every feature and place, or no places: the baseline of question 3.
-    shares_filter
-        Whether all neurons have one filter.
-    """
-
+    # Rule that fits it: `train` by gradient descent, `fit_baseline` in closed form or by inference,
+    # `fit_ensemble` from fits of other models.
     rule: str
-    masks: bool = False
-    feature_weights: bool = False
-    localizes: bool = False
+    masks: bool = False  # whether every neuron has a mask that it learns
+    feature_weights: bool = False  # whether every neuron has feature weights that it learns, its barcode
+    localizes: bool = False  # whether it infers locations, from which networks can start
+    # Whether it needs the true receptive fields, which only simulations of one kind have.
     known_field: bool = False
+    # Whether it is the paper's model, a mask times feature weights on a learned core.
     factorized: bool = False
+    # Whether it has the core of the paper's model under another readout: the baseline of question 2.
     joint_readout: bool = False
+    # Whether it has a weight for every feature and place, or no places: the baseline of question 3.
     unseparated: bool = False
-    shares_filter: bool = False
+    shares_filter: bool = False  # whether all neurons have one filter
 
 
 TRAITS: dict[str, Traits] = {

@@ -24,17 +24,8 @@ FIGURES: dict[str, tuple[str, int]] = {
 def validate(written: Config, sources: Sources) -> Config:
     """Returns the resolved configuration, which fulfils the schemas and does not contradict itself.
 
-    Parameters
-    ----------
-    written
-        Merged from ``sources``.
-    sources
-        Name and content of what was merged, in order, to name the culprit in messages.
-
-    Raises
-    ------
-    UserError
-        With one line that names file and key, what is wrong and what is allowed.
+    ``sources`` are name and content of what was merged to ``written``, in order. UserError with one line that
+    names file and key, what is wrong and what is allowed.
     """
     check_schema(written, "config", (), sources)
     config = resolve(written, sources)

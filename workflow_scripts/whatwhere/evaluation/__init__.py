@@ -1,1 +1,1 @@
-"""Evaluation of the fits of one model to one dataset: selection, scores, parameters, types, neurons."""
+"""Evaluation of the fits of one model to one dataset: scores, parameters, types, neurons."""

@@ -10,7 +10,7 @@ import xarray as xr
 from torch import Tensor
 
 from whatwhere import stability
-from whatwhere.barcodes import aligned_means, certainty, cluster, has_weights, normalize, silhouette
+from whatwhere.barcodes import aligned_means, certainty, cluster, has_weights, normalize
 from whatwhere.cell_types import SHAPES, TypeTest, find_types
 from whatwhere.config.files import condition_sizes
 from whatwhere.dataset import is_movie, open_dataset
@@ -70,7 +70,6 @@ def cluster_fit(
         "n_clusters": n_clusters,
         "p_value": test.p_value,
         "n_unfitted": int((~known).sum()),
-        "silhouette": silhouette(inside, clusters[known]),
         "stability_bootstraps": stability.bootstrap_stability(inside, clusters[known], N_BOOTSTRAPS, seed),
         "stability_halves": stability.balanced_agreement(*(cluster(half, n_clusters) for half in repeated)),
         **dict.fromkeys(("ari", "nmi"), np.nan),

@@ -14,10 +14,8 @@ from whatwhere.fitted.model import FittedModel
 from whatwhere.fitted.run import assemble
 from whatwhere.locations import in_pixels
 
-N_STARTS = 1
-"""The better of two ascents raises responses by 0.3 to 1.1 % (1000 neurons) in twice the time."""
-MAX_RESPONSES = 60
-"""Test images whose measured and predicted responses are kept, spread over all."""
+N_STARTS = 1  # the better of two ascents raises responses by 0.3 to 1.1 % (1000 neurons) in twice the time
+MAX_RESPONSES = 60  # test images whose measured and predicted responses are kept, spread over all
 
 
 def write_neurons(

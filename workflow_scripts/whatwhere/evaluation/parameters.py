@@ -20,12 +20,8 @@ COLUMNS = ["experiment", "dataset", "model", "selection", "n_neurons", "n_images
 def described(fit: SeedFit, data: xr.Dataset) -> xr.Dataset:
     """Masks, feature weights and other parameters of a model, an image, and the truth.
 
-    Parameters
-    ----------
-    fit
-        One fit for all neurons; at most 200 neurons are kept, spread over the population.
-    data
-        Its dataset; the image is the first training image, or the newest frame of the first window.
+    ``fit`` is a fit for all neurons, of which at most 200 are kept, spread over the population. The image is
+    the first training image of its dataset, or the newest frame of the first window.
     """
     n_neurons = len(fit.neurons)
     keep = np.linspace(0, n_neurons - 1, min(n_neurons, MAX_NEURONS)).astype(int)

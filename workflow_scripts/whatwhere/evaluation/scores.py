@@ -10,23 +10,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from whatwhere import metrics
+from whatwhere import metrics, population
 from whatwhere.dataset import TEST, is_movie, open_dataset, select_images, select_responses
 from whatwhere.differences import MEASURES
 from whatwhere.files import write_netcdf, write_table
 from whatwhere.fitted.seed_fit import SeedFit, SelectedFit, selected_fits
 from whatwhere.metrics import SCORES
-from whatwhere.population import (
-    COUNTS,
-    MEANS,
-    MEDIANS,
-    POOLED,
-    Evaluation,
-    drawn_scores,
-    population_scores,
-    remark_if_above_ceiling,
-    standard_errors,
-)
+from whatwhere.population import COUNTS, MEANS, MEDIANS, POOLED, Evaluation
 from whatwhere.sessions import PooledRecordings
 
 
@@ -96,15 +86,15 @@ def summarize(tables: list[pd.DataFrame], drawn: dict[str, np.ndarray]) -> dict[
     (``_se``) of means and pooled scores. Counts are those of the first seed; ``converged`` and ``at_edge``
     are shares of neurons and seeds.
     """
-    of_seeds = [population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables]
-    seeds = pd.DataFrame(of_seeds)
+    columns = ({name: one[name].to_numpy() for name in SCORES} for one in tables)
+    seeds = pd.DataFrame([population.population_scores(of_seed) for of_seed in columns])
     measures = [*MEANS, *POOLED, *MEDIANS]
     return {
         "n_seeds": len(seeds),
         **{name: np.mean([one[name].mean() for one in tables]) for name in ("converged", "at_edge")},
         **dict(zip(COUNTS, seeds[COUNTS].iloc[0], strict=True)),
         **dict(zip(measures, seeds[measures].mean(), strict=True)),
-        **{f"{name}_se": value for name, value in standard_errors(drawn).items()},
+        **{f"{name}_se": value for name, value in population.standard_errors(drawn).items()},
         **{f"{name}_seed_sd": value for name, value in zip(measures, seeds[measures].std(), strict=True)},
     }
 
@@ -140,9 +130,9 @@ def write_scores(
                     kept.append(evaluations[-1])
             sizes = tables[0][["n_neurons", "n_images"]].iloc[0].to_dict()
             for recording, (scored, tested) in by_recording(tables, evaluations).items():
-                drawn = drawn_scores(tested, seed=0)
+                drawn = population.drawn_scores(tested, seed=0)
                 row = summarize(scored, drawn)
-                remark_if_above_ceiling(f"{rule}, {condition} {recording}", row)
+                population.remark_if_above_ceiling(f"{rule}, {condition} {recording}", row)
                 of = names | {"selection": rule, "recording": recording} | sizes
                 rows.append({key: value for key, value in of.items() if value != ""} | row)
                 kept_draws.append(draws_of_fits(of, scored, tested, drawn))
@@ -168,7 +158,9 @@ def draws_of_fits(
 ) -> xr.Dataset:
     """Draws of the fits of a condition, and ``test_data``, equal for models with equal test data."""
     tested = zlib.crc32(b"".join(part.tobytes() for one in evaluations for part in (one.units, one.neurons)))
-    of_fits = [population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables]
+    of_fits = [
+        population.population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables
+    ]
     return xr.Dataset(
         {
             **{name: ("fit", [value] * len(tables)) for name, value in names.items()},

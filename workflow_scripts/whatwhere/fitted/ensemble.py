@@ -1,5 +1,6 @@
 """Ensembles by validation: random starts of one model are averaged, models are mixed per neuron."""
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from whatwhere.models.spec import settings
 from whatwhere.standardize import Standardizer
 from whatwhere.training.fits import Candidates, ModelFits
 from whatwhere.training.loop import Fit
+from whatwhere.training.prepare import candidates_of
 from whatwhere.windows import Images
 
 
@@ -63,28 +65,11 @@ def fit_ensemble_seed(
 ) -> tuple[Candidates, pd.DataFrame]:
     """Combines the fits of one seed by their predictions of validation images.
 
-    Several models are mixed by :func:`whatwhere.models.ensemble.mix`; of a single one, starts are averaged.
-
-    Parameters
-    ----------
-    members
-        Models, fitted to the same neurons and images.
-    seed
-        Seed of the fits.
-    data
-        Data available to the fits.
-    images, responses
-        Validation images (image, channel, y, x) as stored, and responses (image, neuron).
-
-    Returns
-    -------
-    The ensemble, as the only candidate, which takes stored images, and one row per member, best first: its
-    own scores on the validation images, and its mean weight.
-
-    Raises
-    ------
-    UserError
-        If no fit of a member has a finite loss.
+    Several models, fitted to the same neurons and images, are mixed by :func:`whatwhere.models.ensemble.mix`;
+    of a single one, starts are averaged. ``images`` (image, channel, y, x) as stored and ``responses``
+    (image, neuron) are those of validation. Returns the ensemble, as the only candidate, which takes stored
+    images, and one row per member, best first: its own scores on the validation images, and its mean weight.
+    UserError if no fit of a member has a finite loss.
     """
     shares = [selected_shares(member, seed) for member in members]
     recording = None if data.pooled is None else data.pooled.validation
@@ -101,19 +86,12 @@ def fit_ensemble_seed(
         if weight.any()
     )
     mean = missing.mean(data.train_responses)
-    n_neurons = responses.shape[1]
-    shape = images.shape[1:]
-    candidates = Candidates(
-        seed=seed,
-        neurons=data.subset.neurons,
-        standardize=Standardizer(np.zeros(shape, np.float32), np.ones(shape, np.float32)),
-        response_scale=np.ones(n_neurons, np.float32),
-        parameters=[_parameters(members, seed, shares, weights, bias)],
-        fits=[Fit(missing.mean(error), 0, 0, np.empty((0, 3)), converged)],
+    zeros, ones = np.zeros(images.shape[1:], np.float32), np.ones(images.shape[1:], np.float32)
+    fits = [Fit(missing.mean(error), 0, 0, np.empty((0, 3)), converged)]
+    candidates = dataclasses.replace(
+        candidates_of(seed, data, "mse", [_parameters(members, seed, shares, weights, bias)], fits),
+        standardize=Standardizer(zeros, ones),
         validation_loss_of_mean=missing.mean((mean - responses) ** 2),
-        response_mean=mean,
-        n_images=data.n_images,
-        recording=None if data.pooled is None else data.pooled.neurons,
     )
     ranking = pd.DataFrame(
         {
@@ -130,10 +108,7 @@ def fit_ensemble(
 ) -> tuple[ModelFits, pd.DataFrame]:
     """Combines fits of other models to the same condition.
 
-    Returns
-    -------
-    The ensemble, and the rows of :func:`fit_ensemble_seed` with the column
-    ``seed``.
+    Returns the ensemble, and the rows of :func:`fit_ensemble_seed` with the column ``seed``.
     """
     complete = definition | {"members": {one.name: one.fits["definition"] for one in members}}
     candidates = []
@@ -168,14 +143,7 @@ def validation_scores(predictions: np.ndarray, responses: np.ndarray) -> dict[st
     """Fraction of validation variance explained, pooled over neurons, and mean correlation, per model.
 
     Every neuron's variance counts alike. The variance holds the noise of the responses, so that 1 is out of
-    reach.
-
-    Parameters
-    ----------
-    predictions
-        (model, image, neuron).
-    responses
-        (image, neuron), NaN where a neuron did not see an image.
+    reach. ``predictions`` are (model, image, neuron), ``responses`` (image, neuron), NaN where not seen.
     """
     variance = missing.variance(responses)
     varies = variance > 0

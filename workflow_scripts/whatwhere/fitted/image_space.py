@@ -26,32 +26,19 @@ _BEYOND = 0.25
 
 @dataclass(frozen=True, eq=False)
 class ImageSpace:
-    """The images of a model.
+    """The images of a model."""
 
-    Attributes
-    ----------
-    shape
-        (channel, y, x) of the images that the model takes.
-    preparation
-        Preprocessing: ``color``, ``crop`` and ``size`` of the configuration, ``original`` (height and width
-        before, None if images differed) and ``degrees_per_pixel`` of the original (None if unknown). None:
-        images are taken as they are.
-    low, high
-        (channel, y, x) smallest and largest value of every pixel in the training images.
-    mean
-        Mean of the training images over all pixels.
-    norm
-        Median L2 norm of the standardized training images.
-    timing
-        Time of a movie, None for still images. Its channels are lags times channels of a frame.
-    """
-
-    shape: tuple[int, int, int]
+    shape: tuple[int, int, int]  # (channel, y, x) of the images that the model takes
+    # Preprocessing: `color`, `crop` and `size` of the configuration, `original` (height and width before,
+    # None if images differed) and `degrees_per_pixel` of the original (None if unknown). None: images are
+    # taken as they are.
     preparation: dict[str, Any] | None
+    # (channel, y, x) smallest and largest value of every pixel in the training images.
     low: np.ndarray
     high: np.ndarray
-    mean: float
-    norm: float
+    mean: float  # mean of the training images over all pixels
+    norm: float  # median L2 norm of the standardized training images
+    # Time of a movie, None for still images. Its channels are lags times channels of a frame.
     timing: Timing | None = None
 
     @classmethod
@@ -84,25 +71,14 @@ class ImageSpace:
     def prepare(self, images: Any, layout: Layout, *, preprocessed: bool) -> tuple[Images, np.ndarray | None]:
         """Brings images into the form in which the model was fitted.
 
-        Parameters
-        ----------
-        images
-            (image, y, x), or with channels before or after y and x, of any type that
-            :func:`whatwhere.recordings.in_memory.as_array` takes; or a list of such images of any size.
-        layout
-            Order of the axes; None takes names of axes, or the order above.
-        preprocessed
-            Color, crop and size are already those of the model.
+        ``images`` are (image, y, x), or with channels before or after y and x, of any type that
+        :func:`whatwhere.recordings.in_memory.as_array` takes; or a list of such images of any size.
+        ``layout`` is the order of the axes; None takes names of axes, or the order above. With
+        ``preprocessed``, color, crop and size are already those of the model.
 
-        Returns
-        -------
-        Images (image, channel, y, x) float32, and their names (image,), None if they have none. For a movie,
-        windows of its bins, and the times at which bins begin, s.
-
-        Raises
-        ------
-        UserError
-            If the images cannot be the model's.
+        Returns images (image, channel, y, x) float32, and their names (image,), None if they have none. For a
+        movie, windows of its bins, and the times at which bins begin, s. UserError if the images cannot be
+        the model's.
         """
         shaped: np.ndarray | list[np.ndarray]
         names = None
@@ -168,10 +144,7 @@ class ImageSpace:
     def to_original(self, positions: np.ndarray) -> np.ndarray:
         """Positions (neuron, 2) as (y, x) in pixels of the model, in pixels of the original images.
 
-        Raises
-        ------
-        UserError
-            If the original images had different sizes.
+        UserError if the original images had different sizes.
         """
         if self.preparation is None:
             return positions.astype(float)

@@ -27,13 +27,13 @@ from whatwhere.population import population_scores
 from whatwhere.recordings.arrays import Layout
 from whatwhere.recordings.in_memory import measured_responses
 from whatwhere.recordings.movie_contract import Timing
+from whatwhere.windows import Images
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KIND = "whatwhere fitted model"
-VERSION = 3
-"""Raised whenever the content of the file of a fitted model changes."""
+VERSION = 3  # raised whenever the content of the file of a fitted model changes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -129,20 +129,15 @@ class FittedModel:
         UserError
             If the images cannot be made into images of the model.
         """
-        shown, names = self.image_space.prepare(images, images_layout, preprocessed=preprocessed)
-        along = self._along
-        coordinates = {} if names is None else {along: names}
-        return self._labelled("response", (along, "neuron"), self.arrays.predict(shown), **coordinates)
+        shown, along, names = self._prepared(images, images_layout, preprocessed)
+        return self._labelled("response", (along, "neuron"), self.arrays.predict(shown), **names)
 
     def features(
         self, images: Any, *, images_layout: Layout = None, preprocessed: bool = False
     ) -> xr.DataArray:
         """Feature maps (image, channel, y, x); parameters and errors as for :meth:`predict`."""
-        shown, names = self.image_space.prepare(images, images_layout, preprocessed=preprocessed)
-        along = self._along
-        coordinates = {} if names is None else {along: names}
-        dims = (along, "channel", "y", "x")
-        return xr.DataArray(self.arrays.features(shown), coordinates, dims, name="features")
+        shown, along, names = self._prepared(images, images_layout, preprocessed)
+        return xr.DataArray(self.arrays.features(shown), names, (along, "channel", "y", "x"), name="features")
 
     def score(
         self,
@@ -177,10 +172,11 @@ class FittedModel:
         table.insert(0, "neuron", self.neuron_ids)
         return table
 
-    @property
-    def _along(self) -> str:
-        """Name of the axis of predictions: images, or time of a movie in s."""
-        return "image" if self.image_space.timing is None else "time"
+    def _prepared(self, images: Any, layout: Layout, done: bool) -> tuple[Images, str, dict[str, Any]]:
+        """Images of the model, the name of their axis, and their names, or times in s, as a coordinate."""
+        shown, names = self.image_space.prepare(images, layout, preprocessed=done)
+        along = "image" if self.image_space.timing is None else "time"
+        return shown, along, {} if names is None else {along: names}
 
     @property
     def masks(self) -> xr.DataArray | None:
@@ -365,13 +361,7 @@ class FittedModel:
 
 
 def together(models: Sequence[FittedModel]) -> FittedModel:
-    """The mean of several fitted models of the same neurons.
-
-    Raises
-    ------
-    UserError
-        If they were fitted to different neurons.
-    """
+    """The mean of several fitted models; UserError if they were fitted to different neurons."""
     first = models[0]
     for other in models[1:]:
         if other.dataset != first.dataset or not np.array_equal(other.neurons, first.neurons):

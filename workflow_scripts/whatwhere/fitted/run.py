@@ -26,10 +26,7 @@ KEYS = ("experiment", "dataset", "model", "n_neurons", "n_images", "selection", 
 def fits_of(run: str | Path) -> pd.DataFrame:
     """One row of strings per fit of a run, with the columns :data:`KEYS`.
 
-    Raises
-    ------
-    UserError
-        If the folder holds no fits, or fits of an earlier version.
+    UserError if the folder holds no fits, or fits of an earlier version.
     """
     tables = []
     for path in sorted(Path(run).glob("selection/*/*/*.csv")):
@@ -48,10 +45,7 @@ def fits_of(run: str | Path) -> pd.DataFrame:
 def find(run: str | Path, wanted: Mapping[str, str | int | None]) -> pd.DataFrame:
     """The fit with the values of :data:`KEYS` that are not None; the fits of all seeds with ``seed="all"``.
 
-    Raises
-    ------
-    UserError
-        If no fit, or more than one, has these values; the line lists the values to choose from.
+    UserError if no fit, or more than one, has these values; the line lists the values to choose from.
     """
     fits = fits_of(run)
     for key in KEYS:

@@ -27,21 +27,12 @@ from whatwhere.windows import Images, Windows, as_images
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SeedFit:
-    """The fits of one seed: one setting for all neurons, or one for each neuron.
-
-    Attributes
-    ----------
-    seed
-        Seed of the fits.
-    content
-        As in ``fits.pt``, for this seed and the selected settings; ``parameters`` are by setting.
-    selected
-        (neuron,) index of the selected setting, or :data:`whatwhere.fitted.selection.MEAN_RESPONSE`.
-    """
+    """The fits of one seed: one setting for all neurons, or one for each neuron."""
 
     seed: int
+    # As in `fits.pt`, for this seed and the selected settings; `parameters` are by setting.
     content: dict[str, Any]
-    selected: np.ndarray
+    selected: np.ndarray  # (neuron,) index of the selected setting, or `MEAN_RESPONSE`
 
     @classmethod
     def of(cls, content: dict[str, Any], seed: int, selected: np.ndarray | int) -> "SeedFit":
@@ -100,19 +91,11 @@ class SeedFit:
         return self.module.model
 
     def predict(self, images: Images, recording: np.ndarray | None = None) -> np.ndarray:
-        """Predicted responses; neurons that selected no setting have their mean training response.
+        """Predicted responses (image, neuron) to images (image, channel, y, x), both in stored units.
 
-        Parameters
-        ----------
-        images
-            (image, channel, y, x) in stored units.
-        recording
-            (image,) for pooled recordings, number of the recording of an image: a prediction for a neuron of
-            another recording is NaN. None: every neuron is shown all images as images of its recording.
-
-        Returns
-        -------
-        (image, neuron) in stored units.
+        Neurons that selected no setting have their mean training response. For pooled recordings,
+        ``recording`` (image,) has the number of the recording of an image: a prediction for a neuron of
+        another recording is NaN. None: every neuron is shown all images as images of its recording.
         """
         predictions = np.repeat(self.stored["response_mean"].numpy()[None], len(images), axis=0)
         for session in self.module.sessions:
@@ -135,12 +118,8 @@ class SeedFit:
     def own_responses(self, images: Tensor, neurons: Tensor) -> Tensor:
         """Predicted response of one neuron to each image, (image,), differentiable.
 
-        Parameters
-        ----------
-        images
-            (image, channel, y, x) in stored units.
-        neurons
-            (image,) positions in the population.
+        ``images`` are (image, channel, y, x) in stored units, ``neurons`` (image,) positions in the
+        population.
         """
         selected = torch.from_numpy(self.selected)[neurons]
         responses = torch.where(selected == MEAN_RESPONSE, self.stored["response_mean"][neurons], 0.0)
@@ -161,12 +140,8 @@ class SeedFit:
     def features(self, images: Images) -> np.ndarray:
         """Feature maps of :attr:`model`, (image, channel, y, x) in stored units to the same axes.
 
-        Images of pooled recordings count as images of the first recording.
-
-        Raises
-        ------
-        UserError
-            If the family has no feature maps.
+        Images of pooled recordings count as images of the first recording. UserError if there are no feature
+        maps.
         """
         with torch.inference_mode():
             chunks = [self.module.features(one) for one in _tensor(images).split(EVALUATION_CHUNK)]
@@ -205,11 +180,6 @@ class MeanFit:
 
     Of several, feature maps and weights stand side by side along the channels, and masks are averaged: the
     features of different fits have nothing to do with each other, the places do.
-
-    Attributes
-    ----------
-    seed_fits
-        The fits, one per seed.
     """
 
     seed_fits: Sequence[SeedFit]
@@ -271,14 +241,10 @@ class SelectedFit(NamedTuple):
 def selected_fits(
     selection: str | Path, conditions: Sequence[str], fits: Sequence[str | Path]
 ) -> Iterator[SelectedFit]:
-    """Yields the selected fits: by condition, then by rule and seed in the order of the table.
+    """Yields the selected fits: by condition, then by rule and seed in the order of the table ``selection``.
 
-    Parameters
-    ----------
-    selection
-        ``selection.csv`` of one experiment, dataset and model.
-    conditions, fits
-        Folder and ``fits.pt`` of every condition, smallest first. One file is read at a time.
+    ``conditions`` and ``fits`` are folder and ``fits.pt`` of every condition, smallest first. One file is
+    read at a time.
     """
     table = read_table(selection)
     for condition, path in zip(conditions, fits, strict=True):

@@ -26,8 +26,7 @@ logger = logging.getLogger(__name__)
 _TEMPERATURES = np.linspace(0.4, 1.0, 10)
 """Exponents of the posterior over locations in the first iterations (deterministic annealing)."""
 _FIRST_AMPLITUDE = 0.3
-_EXPLORED = 512
-"""Largest number of neurons on which starts are compared."""
+_EXPLORED = 512  # largest number of neurons on which starts are compared
 _FINALISTS = 2
 _SHARE_STEPS = 50
 _WIDTHS = (0.7, 1.0, 1.4, 2.0, 2.8)
@@ -36,31 +35,20 @@ _WIDTHS = (0.7, 1.0, 1.4, 2.0, 2.8)
 
 @dataclass(frozen=True)
 class Localization:
-    """Result of inference.
+    """Result of inference."""
 
-    Attributes
-    ----------
-    kernels
-        (kernel, y, x) posterior means of L2 norm 1, signed so that amplitudes are positive on average.
-    posterior
-        (neuron, kernel, y, x) probability of kernel and of the location of its top-left pixel, if receptive
-        fields differ in shape as much as the averages say; the sum is 1 minus the probability of no
-        receptive field.
-    amplitude
-        (neuron, kernel, y, x) posterior mean of the amplitude of a kernel at a location, given that the
-        receptive field is that kernel, times the probability of both: the prediction of standardized
-        responses is the sum of amplitude times (kernel * image).
-    evidence
-        (neuron,) log Bayes factor of a receptive field against none.
-    deviation
-        Sd of the output of a neuron's deviation from the kernel, in sd of a response.
-    """
-
+    # (kernel, y, x) posterior means of L2 norm 1, signed so that amplitudes are positive on average.
     kernels: np.ndarray
+    # (neuron, kernel, y, x) probability of kernel and of the location of its top-left pixel, if receptive
+    # fields differ in shape as much as the averages say; the sum is 1 minus the probability of no receptive
+    # field.
     posterior: np.ndarray
+    # (neuron, kernel, y, x) posterior mean of the amplitude of a kernel at a location, given that the
+    # receptive field is that kernel, times the probability of both: the prediction of standardized responses
+    # is the sum of amplitude times (kernel * image).
     amplitude: np.ndarray
-    evidence: np.ndarray
-    deviation: float
+    evidence: np.ndarray  # (neuron,) log Bayes factor of a receptive field against none
+    deviation: float  # sd of the output of a neuron's deviation from the kernel, in sd of a response
 
 
 def _start(kernels: np.ndarray, prior: KernelPrior) -> Population:
@@ -200,16 +188,9 @@ def _result(spectra: StaSpectra, best: Iterations, prior: KernelPrior) -> Locali
     if not best.converged:
         logger.warning("not converged after %d iterations", best.n_iterations)
     lengths = ", ".join(f"{k.smoothness:g}/{k.extent:g}" for k in best.population.kernels)
-    logger.info(
-        "%d kernels: bound %.1f after %d iterations, smoothness/extent %s px, shares %s, "
-        "sd of what receptive fields add to the kernel %g",
-        len(kernels),
-        best.bound,
-        best.n_iterations,
-        lengths,
-        np.round(best.population.share, 3),
-        deviation,
-    )
+    message = "%d kernels: bound %.1f after %d iterations, smoothness/extent %s px, shares %s, deviation %g"
+    share = np.round(best.population.share, 3)
+    logger.info(message, len(kernels), best.bound, best.n_iterations, lengths, share, deviation)
     unit = np.divide(kernels, scale[:, None], out=np.zeros_like(kernels), where=scale[:, None] != 0)
     unit = unit.reshape(-1, prior.patch, prior.patch)
     return Localization(unit, posterior, amplitude, evidence, deviation)

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_NEGLIGIBLE = 1e-5
-"""Directions with less than this share of the largest prior variance are dropped."""
-_MAX_IMAGES = 1024
-"""Largest number of images for covariances; more images cost time and change nothing."""
+_NEGLIGIBLE = 1e-5  # directions with less than this share of the largest prior variance are dropped
+_MAX_IMAGES = 1024  # largest number of images for covariances; more images cost time and change nothing
 
 
 def stimulus_covariance(images: np.ndarray, patch: int) -> np.ndarray:
@@ -35,23 +33,12 @@ def stimulus_covariance(images: np.ndarray, patch: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class KernelPosterior:
-    """Normal posterior of one kernel.
+    """Normal posterior of one kernel."""
 
-    Attributes
-    ----------
-    mean
-        (y * x,) posterior mean.
-    energy
-        Expected variance of the kernel's output.
-    divergence
-        Kullback-Leibler divergence from the prior, nats.
-    smoothness, extent
-        Lengths of the prior with the highest evidence, px.
-    """
-
-    mean: np.ndarray
-    energy: float
-    divergence: float
+    mean: np.ndarray  # (y * x,) posterior mean
+    energy: float  # expected variance of the kernel's output
+    divergence: float  # Kullback-Leibler divergence from the prior, nats
+    # Lengths of the prior with the highest evidence, px.
     smoothness: float
     extent: float
 
@@ -108,12 +95,8 @@ class KernelPrior:
     def posterior(self, weights: np.ndarray, target: np.ndarray) -> KernelPosterior:
         """Posterior given the expected log-likelihood target @ k - sum of weights times k' C k / 2.
 
-        Parameters
-        ----------
-        weights
-            (y, x) expected number of images times squared amplitude of the kernel at a location.
-        target
-            (y * x,) weighted sum of spike-triggered averages.
+        ``weights`` (y, x) are the expected number of images times squared amplitude of the kernel at a
+        location, ``target`` (y * x,) is the weighted sum of spike-triggered averages.
         """
         best, evidence = None, -np.inf
         for prior in self.bases:

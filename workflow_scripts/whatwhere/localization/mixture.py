@@ -27,21 +27,11 @@ from whatwhere.localization.kernel_prior import KernelPosterior, KernelPrior
 
 @dataclass(frozen=True)
 class StaSpectra:
-    """Standardized spike-triggered averages.
+    """Standardized spike-triggered averages."""
 
-    Attributes
-    ----------
-    spectrum
-        (neuron, y, frequency) real Fourier transform of the averages.
-    image_size
-        (y, x) px.
-    n_images
-        Number of images averaged over.
-    """
-
-    spectrum: np.ndarray
-    image_size: tuple[int, int]
-    n_images: int
+    spectrum: np.ndarray  # (neuron, y, frequency) real Fourier transform of the averages
+    image_size: tuple[int, int]  # (y, x) px
+    n_images: int  # number of images averaged over
 
     @classmethod
     def of(cls, sta: np.ndarray, n_images: int) -> "StaSpectra":
@@ -67,9 +57,7 @@ class StaSpectra:
     def patches(self, weights: np.ndarray, patch: int, per_neuron: bool) -> np.ndarray:
         """Sum of the averages around all locations, weighted by (neuron, kernel, y, x).
 
-        Returns
-        -------
-        (kernel, patch, patch), or (neuron, kernel, patch, patch) if not summed over neurons.
+        Returns (kernel, patch, patch), or (neuron, kernel, patch, patch) if not summed over neurons.
         """
         spectrum = fft.rfft2(weights.astype(np.float32), s=self.image_size).conj() * self.spectrum[:, None]
         if not per_neuron:
@@ -79,22 +67,13 @@ class StaSpectra:
 
 @dataclass(frozen=True)
 class Population:
-    """Kernels and priors that neurons share.
+    """Kernels and priors that neurons share."""
 
-    Attributes
-    ----------
-    kernels
-        One posterior per kernel.
-    amplitude_mean, amplitude_variance
-        (kernel,) normal prior of amplitudes.
-    share
-        (kernel,) share of neurons.
-    """
-
-    kernels: list[KernelPosterior]
+    kernels: list[KernelPosterior]  # one posterior per kernel
+    # Normal prior of amplitudes, (kernel,) both.
     amplitude_mean: np.ndarray
     amplitude_variance: np.ndarray
-    share: np.ndarray
+    share: np.ndarray  # (kernel,) share of neurons
 
 
 @dataclass(frozen=True)
@@ -187,12 +166,9 @@ class Search:
 
     random_starts: int = 4
     """Samples of the prior beside the fixed kernels; with several kernels, the number of k-means starts."""
-    max_iterations: int = 200
-    """Largest number of iterations of a start."""
-    tolerance: float = 1e-3
-    """Growth of the bound in nats per neuron below which iterations stop."""
-    seed: int = 0
-    """Seed of random starts and k-means."""
+    max_iterations: int = 200  # largest number of iterations of a start
+    tolerance: float = 1e-3  # growth of the bound in nats per neuron below which iterations stop
+    seed: int = 0  # seed of random starts and k-means
 
 
 def iterate(

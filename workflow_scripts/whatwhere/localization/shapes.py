@@ -23,14 +23,12 @@ from whatwhere.localization.mixture import Population, StaSpectra
 
 _SIZES = (0.0, 0.03, 0.05, 0.08, 0.12, 0.18, 0.27, 0.4, 0.6, 0.9)
 """Sd of the output of a neuron's deviation, in sd of its response."""
-_MIDDLE = 0.6
-"""Size at which the priors of deviations are compared."""
+_MIDDLE = 0.6  # size at which the priors of deviations are compared
 _COMPARED = 32
 """Largest number of neurons on which sizes and priors are compared; each neuron has many pixels."""
 _NEGLIGIBLE = 1e-2
 """Directions whose precision from images is less, in units of the prior's precision, are left out."""
-_CHUNK = 2**25
-"""Values held at once."""
+_CHUNK = 2**25  # values held at once
 
 
 def locate(
@@ -38,16 +36,15 @@ def locate(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Posterior over kernels and locations of neurons whose receptive fields may differ in shape.
 
-    Returns
-    -------
-    Posterior (neuron, kernel, y, x) with sum 1; log evidence for a receptive field (neuron,); sd of the
-    deviations' output, in sd of a response.
+    Returns the posterior (neuron, kernel, y, x) with sum 1; log evidence for a receptive field (neuron,); sd
+    of the deviations' output, in sd of a response.
     """
     some = spectra.subset(_COMPARED)
 
     def support(size: float, own: Basis) -> float:
+        joint = _log_joint(some, population, prior, size, own)
         # A neuron without receptive field, whose evidence is negative, does not count.
-        return float(np.logaddexp(0, _evidence(_log_joint(some, population, prior, size, own))).sum())
+        return float(np.logaddexp(0, logsumexp(joint, (1, 2, 3))).sum())
 
     own = max(prior.bases, key=lambda one: support(_MIDDLE, one))
     size = max(_SIZES, key=lambda one: support(one, own))
@@ -57,13 +54,9 @@ def locate(
     for start in range(0, len(spectra.spectrum), rows):
         chunk = replace(spectra, spectrum=spectra.spectrum[start : start + rows])
         joint = _log_joint(chunk, population, prior, size, own)
-        evidences.append(_evidence(joint))
+        evidences.append(logsumexp(joint, (1, 2, 3)))
         posteriors.append(np.exp(joint - evidences[-1][:, None, None, None]).astype(np.float32))
     return np.concatenate(posteriors), np.concatenate(evidences), size
-
-
-def _evidence(log_joint: np.ndarray) -> np.ndarray:
-    return logsumexp(log_joint, axis=(1, 2, 3))
 
 
 def _log_joint(

@@ -16,16 +16,10 @@ from whatwhere.windows import Windows
 class CalibratedModel(nn.Module):
     """A model with the statistics of its training data: takes stored images and predicts stored responses.
 
-    Parameters
-    ----------
-    model
-        Takes standardized images.
-    input_mean, input_sd
-        (channel, y, x), or (recording, channel, y, x) for pooled recordings.
-    response_scale
-        (neuron,) factor from the output of the model to stored responses.
-    recording
-        (neuron,) number of the recording of every neuron, None for a single recording.
+    ``input_mean`` and ``input_sd`` are (channel, y, x), or (recording, channel, y, x) for pooled recordings;
+    ``response_scale`` (neuron,) is the factor from the output of the model, which takes standardized images,
+    to stored responses; ``recording`` (neuron,) the number of the recording of every neuron, None for a
+    single recording.
     """
 
     input_mean: Tensor

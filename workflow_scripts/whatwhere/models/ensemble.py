@@ -23,14 +23,8 @@ With 10 images of a third session, 160 is better than 10 by 0.015.
 class Ensemble(Model):
     """A weighted sum of the predictions of fits, and a bias, for every neuron.
 
-    Fits to which no neuron gives weight are neither kept nor computed.
-
-    Parameters
-    ----------
-    builders
-        Construct the model of every fit that may have weight.
-    n_neurons
-        Size of the population.
+    ``builders`` construct the model of every fit that may have weight. Fits to which no neuron gives weight
+    are neither kept nor computed.
     """
 
     weights: Tensor
@@ -63,25 +57,15 @@ class Ensemble(Model):
 
 
 def mix(predictions: np.ndarray, responses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Non-negative weights and a bias per neuron with which predictions fit responses.
+    """Non-negative weights (model, neuron) and biases (neuron,) with which predictions fit responses.
 
     The weights of a neuron minimize its squared error plus the squared distance from the weights that fit the
     whole population best, which counts as :data:`SHRINKAGE` images: a few hundred noisy images say little
     about a single neuron. Where that leaves a neuron worse off than its best single model, its weights move
     as far as needed towards those with the smallest error, so that on these images no single model has a
     smaller error. All weights are found by non-negative least squares (Lawson & Hanson 1974), without means.
-    Neurons with responses to the same images are a population.
-
-    Parameters
-    ----------
-    predictions
-        (model, image, neuron).
-    responses
-        (image, neuron), NaN where missing.
-
-    Returns
-    -------
-    Weights (model, neuron) and biases (neuron,).
+    Neurons with responses to the same images are a population. ``predictions`` are (model, image, neuron),
+    ``responses`` (image, neuron), NaN where missing.
     """
     weights, bias = np.zeros((len(predictions), responses.shape[1])), np.zeros(responses.shape[1])
     for images, neurons in groups(responses):

@@ -14,15 +14,11 @@ from whatwhere.models.readouts import FactorizedReadout
 from whatwhere.sessions import ALL, Session, neurons_of
 from whatwhere.windows import Windows
 
-_ROUNDS = 4
-"""Alternations between the mask and the feature weights of a new pair."""
-_REFIT_ROUNDS = 2
-"""Alternations for a pair that is fitted again because another pair joined."""
-_BLOCK = 512
-"""Neurons that are solved at once; bounds memory."""
+_ROUNDS = 4  # alternations between the mask and the feature weights of a new pair
+_REFIT_ROUNDS = 2  # alternations for a pair that is fitted again because another pair joined
+_BLOCK = 512  # neurons that are solved at once; bounds memory
 
-_Pair = tuple[Tensor, Tensor]
-"""Feature weights (neuron, channel) and masks (neuron, place)."""
+_Pair = tuple[Tensor, Tensor]  # feature weights (neuron, channel) and masks (neuron, place)
 
 
 class FactorizedSumReadout(FactorizedReadout):
@@ -87,21 +83,13 @@ def fit_factorized(data: FitData, settings: list[dict[str, float]]) -> list[dict
 
     Minimizes the sum of squared residuals of ``response = bias + sum over r, f, p of a_rf m_rp x_fp`` over
     feature weights a and masks m. With a fixed, m is a ridge regression whose penalty is the sum of its
-    squares and of the squared differences between neighbors; with m fixed, a is a ridge regression.
-    Strengths are in units of the mean diagonal of the Gram matrix of each regression, so that they mean the
-    same for any number of images and any scale. A pair starts at the leading singular pair of the covariance
-    of features and residuals; when it has joined, all pairs are fitted again in turn.
+    squares and of the squared differences between neighbors; with m fixed, a is a ridge regression. Strengths
+    are in units of the mean diagonal of the Gram matrix of each regression, so that they mean the same for
+    any number of images and any scale. A pair starts at the leading singular pair of the covariance of
+    features and residuals; when it has joined, all pairs are fitted again in turn.
 
-    Parameters
-    ----------
-    data
-        Data of the fit; its images are maps of features (image, channel, y, x).
-    settings
-        ``rank``, ``mask_l2`` and ``feature_l2`` of every fit; strengths above 0.
-
-    Returns
-    -------
-    Parameters of a :class:`FactorizedRidge` for every setting.
+    Images of ``data`` are maps of features (image, channel, y, x). Settings have ``rank``, ``mask_l2`` and
+    ``feature_l2``, above 0. Returns parameters of a :class:`FactorizedRidge` for every setting.
     """
     grid = (data.train_images.shape[2], data.train_images.shape[3])
     groups = missing.groups(data.train_responses)
@@ -145,16 +133,14 @@ def _fit_group(
 class _Moments:
     """Second moments of the features, which all neurons share."""
 
-    gram: Tensor
-    """(channel, place, channel, place)."""
+    gram: Tensor  # (channel, place, channel, place)
     pairs: Tensor
     """(pair of channels, pair of places): the component of ``gram`` that is symmetric in both.
 
     A quadratic form in one mask or one set of weights needs no more, so that one product of matrices serves
     all neurons.
     """
-    penalty: Tensor
-    """(place, place) of masks: 1 plus the Laplacian of the grid."""
+    penalty: Tensor  # (place, place) of masks: 1 plus the Laplacian of the grid
 
     def explained(self, pair: _Pair) -> Tensor:
         """Products of features with the predictions of a pair, (neuron, channel, place)."""
@@ -210,19 +196,19 @@ def _fit_pair(
         # Only the product counts, so that each is fitted beside a unit vector of the other.
         gram = _unpack(_products_of_pairs(functional.normalize(weights)) @ moments.pairs, mask.shape[1])
         target = torch.einsum("nf,nfp->np", functional.normalize(weights), products)
-        mask = functional.normalize(_ridge(gram, target, mask_l2, moments.penalty))
+        mask = functional.normalize(scaled_ridge(gram, target, mask_l2, moments.penalty))
         gram = _unpack(_products_of_pairs(mask) @ moments.pairs.T, weights.shape[1])
-        weights = _ridge(gram, torch.einsum("np,nfp->nf", mask, products), feature_l2, one)
+        weights = scaled_ridge(gram, torch.einsum("np,nfp->nf", mask, products), feature_l2, one)
     return weights, mask
 
 
-def _ridge(gram: Tensor, products: Tensor, strength: float, penalty: Tensor) -> Tensor:
-    """Solves (gram + strength * mean diagonal * penalty) w = products for every neuron."""
-    size = gram.diagonal(dim1=1, dim2=2).mean(1)
+def scaled_ridge(gram: Tensor, products: Tensor, strength: float, penalty: Tensor) -> Tensor:
+    """Solves (gram + strength * mean diagonal * penalty) w = products, (..., n, n) and (..., n)."""
+    size = gram.diagonal(dim1=-2, dim2=-1).mean(-1)
     # A silent neuron has a Gram matrix of zeros, and zeros as solution.
     size = torch.where(size > 0, size, 1.0)
-    factor = torch.linalg.cholesky(gram + strength * size[:, None, None] * penalty)
-    return torch.cholesky_solve(products[:, :, None], factor)[:, :, 0]
+    factor = torch.linalg.cholesky(gram + strength * size[..., None, None] * penalty)
+    return torch.cholesky_solve(products[..., None], factor)[..., 0]
 
 
 def _products_of_pairs(values: Tensor) -> Tensor:

@@ -22,27 +22,13 @@ class GaborFeatureBank(FixedFeatures):
     A Gabor filter of wavelength w is a plane wave under a Gaussian of sd w / 2, without mean and of unit
     norm. The energy is the root of the sum of both squared outputs of a quadrature pair, which does not
     depend on the phase of a grating. Energies are those of the mean of the color channels. Pixels outside of
-    the image are 0. Images are z-scored as a whole: one scale per pixel would distort them.
+    the image are 0. Images are z-scored as a whole: one scale per pixel would distort them. Maps are energies
+    by wavelength, then orientation; then means of the pixels, one map per color channel.
 
-    Parameters
-    ----------
-    image_shape
-        (channel, y, x).
-    config
-        A model's ``feature_bank``: ``wavelengths`` in pixels, number of ``orientations`` between 0 and 180
-        degrees, and ``average_pooling``, the side in pixels of the squares over which maps are averaged.
-        Squares at the lower and right border average the pixels inside the image.
-
-    Attributes
-    ----------
-    out_shape
-        (channel, y, x) of the maps: energies by wavelength, then orientation; then means of the pixels, one
-        map per color channel.
-
-    Raises
-    ------
-    UserError
-        If a square does not fit into the image.
+    ``config`` is a model's ``feature_bank``: ``wavelengths`` in pixels, number of ``orientations`` between 0
+    and 180 degrees, and ``average_pooling``, the side in pixels of the squares over which maps are averaged.
+    Squares at the lower and right border average the pixels inside the image. UserError if a square does not
+    fit into the image.
     """
 
     def __init__(self, image_shape: ImageShape, config: dict[str, Any]) -> None:
@@ -130,16 +116,8 @@ def gabor_pair(wavelength: float, angle: float, reach: int) -> tuple[Tensor, Ten
 class TransferredFeatures(FixedFeatures):
     """Feature maps of a core that another network learned; the core is not trained.
 
-    Parameters
-    ----------
-    image_shape
-        (channel, y, x).
-    core
-        An element of a model's ``cores``.
-    below
-        The fixed features on which the core stands, or None if it sees the images themselves.
-    n_times
-        As for :class:`whatwhere.models.cores.ConvCore`.
+    ``core`` is an element of a model's ``cores``, ``below`` the fixed features on which it stands, or None if
+    it sees the images themselves; ``n_times`` is as for :class:`whatwhere.models.cores.ConvCore`.
     """
 
     def __init__(

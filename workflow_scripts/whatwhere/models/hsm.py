@@ -9,33 +9,22 @@ from torch.nn import functional
 from whatwhere.models.base import ImageShape, Model, Start, inverse_softplus, rows
 from whatwhere.sessions import Session, neurons_of
 
-SMALLEST = 0.5
-"""Smallest sd of a center, px: below it a Gaussian is narrower than a pixel."""
+SMALLEST = 0.5  # smallest sd of a center, px: below it a Gaussian is narrower than a pixel
 N_FILTERS = 9
 """Number of difference-of-Gaussians filters (Antolik et al. 2016)."""
 HIDDEN_RATIO = 0.2
 """Number of hidden units relative to the number of neurons (Antolik et al. 2016)."""
-LARGEST_RATIO = 5.0
-"""Largest ratio of the sds of surround and center."""
+LARGEST_RATIO = 5.0  # largest ratio of the sds of surround and center
 
 
 class HSM(Model):
     """Three layers after the visual hierarchy: a few filters, shared hidden units, neurons.
 
     The first layer has difference-of-Gaussians filters with learned centers, sizes and weights (the thalamic
-    input). Hidden units and neurons have a threshold and the nonlinearity log(1 + exp(x)). Color channels
-    are averaged. Centers stay inside the image. Sds of centers lie between :data:`SMALLEST` and a quarter of
-    the image, surrounds are larger by up to :data:`LARGEST_RATIO`, and both weights are positive; the sign
-    of a filter is that of its weights to the hidden units.
-
-    Parameters
-    ----------
-    image_shape
-        (channel, y, x).
-    n_neurons
-        Size of the population.
-    n_filters
-        Number of difference-of-Gaussians filters.
+    input). Hidden units and neurons have a threshold and the nonlinearity log(1 + exp(x)). Color channels are
+    averaged. Centers stay inside the image. Sds of centers lie between :data:`SMALLEST` and a quarter of the
+    image, surrounds are larger by up to :data:`LARGEST_RATIO`, and both weights are positive; the sign of a
+    filter is that of its weights to the hidden units.
     """
 
     def __init__(self, image_shape: ImageShape, n_neurons: int, n_filters: int = N_FILTERS) -> None:

@@ -16,53 +16,34 @@ from torch.nn import functional
 from whatwhere import missing
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
-from whatwhere.models.factorized_ridge import grid_laplacian, sum_parameters
+from whatwhere.locations import peaks
+from whatwhere.models.factorized_ridge import grid_laplacian, scaled_ridge, sum_parameters
 from whatwhere.models.spec import Setting
 from whatwhere.sta import separate, space_time_average
 from whatwhere.windows import Windows
 
-_CHUNK = 8192
-"""Bins whose products are summed in single precision."""
-_LARGEST = 4 << 30
-"""Bytes of the second moments of windows."""
-_ROUNDS = 6
-"""Alternations between the three factors of a new product."""
-_REFIT_ROUNDS = 2
-"""Alternations for a product that is fitted again because another product joined."""
+_CHUNK = 8192  # bins whose products are summed in single precision
+_LARGEST = 4 << 30  # bytes of the second moments of windows
+_ROUNDS = 6  # alternations between the three factors of a new product
+_REFIT_ROUNDS = 2  # alternations for a product that is fitted again because another product joined
 
-Place = tuple[slice, slice]
-"""Rows and columns of a part of the frames."""
+Place = tuple[slice, slice]  # rows and columns of a part of the frames
 
 
 @dataclass(frozen=True)
 class LaggedMoments:
-    """Second moments of centered windows and responses.
+    """Second moments of centered windows and responses."""
 
-    Attributes
-    ----------
-    gram
-        (time, value, time, value); values are map times place.
-    products
-        (neuron, time, value), with the responses.
-    window_mean
-        (time, value).
-    response_mean
-        (neuron,).
-    """
-
-    gram: Tensor
-    products: Tensor
-    window_mean: Tensor
-    response_mean: Tensor
+    gram: Tensor  # (time, value, time, value); values are map times place
+    products: Tensor  # (neuron, time, value), with the responses
+    window_mean: Tensor  # (time, value)
+    response_mean: Tensor  # (neuron,)
 
     @classmethod
     def of(cls, windows: Windows, responses: np.ndarray) -> "LaggedMoments":
         """Moments of all windows and of responses (image, neuron) without NaN.
 
-        Raises
-        ------
-        UserError
-            If they do not fit into memory.
+        UserError if they do not fit into memory.
         """
         frames, last, lags = windows.frames.flatten(1), windows.last, windows.lags
         n_values = frames.shape[1]
@@ -99,9 +80,7 @@ class LaggedMoments:
             gram = torch.einsum("kl,lvmw->kvmw", basis, gram)
             gram = torch.einsum("jm,kvmw->kvjw", basis, gram)
             products = torch.einsum("kl,nlv->nkv", basis, products)
-            window_mean = basis @ (mean + shift)
-        else:
-            window_mean = mean + shift
+        window_mean = mean + shift if windows.basis is None else windows.basis @ (mean + shift)
         return cls(gram, products, window_mean, response_mean)
 
 
@@ -139,41 +118,37 @@ def places_of(data: FitData, window: int | None) -> list[tuple[Place, np.ndarray
     _, _, height, width = windows.shape
     if window is None:
         return [((slice(None), slice(None)), np.arange(n_neurons))]
-    found: dict[tuple[int, int], list[int]] = {}
-    size = (min(window, height), min(window, width))
+    size = np.minimum(window, (height, width))
+    corners = np.empty((n_neurons, 2), int)
     for images, neurons in missing.groups(data.train_responses):
         responses = missing.select(data.train_responses, images, neurons)
         maps, _ = separate(space_time_average(windows[images], responses - responses.mean(0)))
-        peaks = np.abs(maps).reshape(len(maps), -1).argmax(1)
-        for neuron, peak in zip(neurons, peaks, strict=True):
-            middle = np.unravel_index(peak, (height, width))
-            corner = [
-                int(np.clip(at - side // 2, 0, full - side))
-                for at, side, full in zip(middle, size, (height, width), strict=True)
-            ]
-            found.setdefault((corner[0], corner[1]), []).append(int(neuron))
+        middle = peaks(maps, (height, width))
+        corners[neurons] = np.clip(middle - size // 2, 0, np.array((height, width)) - size)
+    places, group = np.unique(corners, axis=0, return_inverse=True)
     return [
-        ((slice(row, row + size[0]), slice(column, column + size[1])), np.array(neurons))
-        for (row, column), neurons in found.items()
+        ((slice(row, row + size[0]), slice(column, column + size[1])), np.flatnonzero(group.ravel() == index))
+        for index, (row, column) in enumerate(places)
     ]
 
 
-def moments_of(data: FitData, window: int | None) -> Iterator[tuple[Place, np.ndarray, LaggedMoments]]:
-    """Moments of windows and responses, for neurons that share a part of the frames and their bins."""
-    for place, some in places_of(data, window):
-        cropped = _windows(data).crop(*place)
-        for images, inside in missing.groups(data.train_responses[:, some]):
-            neurons = some[inside]
-            responses = missing.select(data.train_responses[:, some], images, inside)
-            yield place, neurons, LaggedMoments.of(cropped[images], responses)
+def moments_of(
+    data: FitData, settings: Sequence[Setting]
+) -> Iterator[tuple[list[int], Place, np.ndarray, LaggedMoments]]:
+    """Moments of windows and responses, for neurons that share a part of the frames and their bins.
 
-
-def by_window(settings: Sequence[Setting]) -> dict[int | None, list[int]]:
-    """Indices of settings with the same ``window``; None where a setting has none."""
+    Yields the indices of settings with the same ``window``, which may be missing; the part of the frames; the
+    neurons (neuron,); and their moments.
+    """
     found: dict[int | None, list[int]] = {}
     for index, setting in enumerate(settings):
         found.setdefault(int(setting["window"]) if "window" in setting else None, []).append(index)
-    return found
+    for window, indices in found.items():
+        for place, some in places_of(data, window):
+            cropped = _windows(data).crop(*place)
+            for images, inside in missing.groups(data.train_responses[:, some]):
+                responses = missing.select(data.train_responses[:, some], images, inside)
+                yield indices, place, some[inside], LaggedMoments.of(cropped[images], responses)
 
 
 def fit_ridge(data: FitData, settings: Sequence[Setting]) -> list[dict[str, Tensor]]:
@@ -186,16 +161,12 @@ def fit_ridge(data: FitData, settings: Sequence[Setting]) -> list[dict[str, Tens
     shape, n_neurons = data.train_images.shape[1:], data.train_responses.shape[1]
     filters = torch.zeros(len(settings), n_neurons, *shape)
     bias = torch.zeros(len(settings), n_neurons)
-    of_windows = (
-        (indices, one) for window, indices in by_window(settings).items() for one in moments_of(data, window)
-    )
-    for indices, (place, neurons, moments) in of_windows:
+    for indices, (rows, columns), neurons, moments in moments_of(data, settings):
         size = moments.window_mean.numel()
         gram = moments.gram.reshape(size, size).double()
         variances, directions = torch.linalg.eigh(gram)
         projected = moments.products.flatten(1).double() @ directions
         keep = variances > variances.max() * size * torch.finfo(torch.float32).eps
-        rows, columns = place
         for index in indices:
             penalty = settings[index].get("ridge_l2", 0.0)
             shrink = torch.where(keep, 1 / torch.where(keep, variances + penalty, 1), 0)
@@ -210,22 +181,14 @@ def fit_factorized(data: FitData, settings: Sequence[Setting]) -> list[dict[str,
     """Alternating ridge regression of every neuron on a sum of products of what, where and when.
 
     Minimizes the sum of squared residuals of ``bias + sum over r, l, f, p of w_rl a_rf m_rp x_lfp`` over
-    courses in time w, feature weights a and masks m. Each factor with the others fixed is a ridge
-    regression, whose penalty for masks and courses has the squared differences between neighbors. Strengths
-    are in units of the mean diagonal of the Gram matrix of each regression.
+    courses in time w, feature weights a and masks m. Each factor with the others fixed is a ridge regression,
+    whose penalty for masks and courses has the squared differences between neighbors. Strengths are in units
+    of the mean diagonal of the Gram matrix of each regression. Images of ``data`` are windows of maps.
+    Settings have ``rank``, ``mask_l2``, ``feature_l2`` and ``temporal_l2``, above 0, and may have a
+    ``window``, as for :func:`places_of`.
 
-    Parameters
-    ----------
-    data
-        Data of the fit; its images are windows of maps.
-    settings
-        ``rank``, ``mask_l2``, ``feature_l2`` and ``temporal_l2`` of every fit, strengths above 0; and
-        ``window``, as for :func:`places_of`, where neurons do not get whole frames.
-
-    Returns
-    -------
-    Parameters of a :class:`whatwhere.models.factorized_ridge.FactorizedRidge` for every setting; its
-    channels are times times maps.
+    Returns parameters of a :class:`whatwhere.models.factorized_ridge.FactorizedRidge` for every setting,
+    whose channels are times times maps.
     """
     windows = _windows(data)
     n_neurons, (n_channels, height, width) = data.train_responses.shape[1], windows.shape[1:]
@@ -234,10 +197,7 @@ def fit_factorized(data: FitData, settings: Sequence[Setting]) -> list[dict[str,
     bias = torch.zeros(len(settings), n_neurons)
     smooth_time = windows.basis is None
     rank = max(int(one["rank"]) for one in settings)
-    of_windows = (
-        (indices, one) for window, indices in by_window(settings).items() for one in moments_of(data, window)
-    )
-    for indices, ((rows, columns), neurons, moments) in of_windows:
+    for indices, (rows, columns), neurons, moments in moments_of(data, settings):
         grid = totals[0, 0, 0, rows, columns].shape
         problem = _Problem(moments, n_maps, (grid[0], grid[1]), smooth_time)
         for inside, neuron in enumerate(neurons):
@@ -256,8 +216,7 @@ def fit_factorized(data: FitData, settings: Sequence[Setting]) -> list[dict[str,
     ]
 
 
-_Product = tuple[Tensor, Tensor, Tensor]
-"""Course (time,), feature weights (map,) and mask (place,)."""
+_Product = tuple[Tensor, Tensor, Tensor]  # course (time,), feature weights (map,) and mask (place,)
 
 
 class _Problem:
@@ -309,28 +268,20 @@ class _Problem:
             given = torch.tensordot(course, products, 1)
             for _ in range(2 if len(weights) > 1 else 1):
                 gram = torch.einsum("f,fpgq,g->pq", weights, in_time, weights)
-                mask = _ridge(gram, weights @ given, strengths[2], self.penalties[2])
+                mask = scaled_ridge(gram, weights @ given, strengths[2], self.penalties[2])
                 if len(weights) > 1:
                     unit = functional.normalize(mask, dim=0)
                     gram = torch.einsum("p,fpgq,q->fg", unit, in_time, unit)
-                    weights = _ridge(gram, given @ unit, strengths[1], self.penalties[1])
+                    weights = scaled_ridge(gram, given @ unit, strengths[1], self.penalties[1])
                     weights = functional.normalize(weights, dim=0)
             mask = functional.normalize(mask, dim=0)
             values = (weights[:, None] * mask).flatten()
             gram = (self.gram.flatten(4).flatten(1, 2) @ values).movedim(1, 2) @ values
             target = products.flatten(1) @ values
-            course = _ridge(gram, target, strengths[0], self.penalties[0])
+            course = scaled_ridge(gram, target, strengths[0], self.penalties[0])
         return course, weights, mask
 
 
 def _outer(term: _Product) -> Tensor:
     course, weights, mask = term
     return course[:, None, None] * weights[:, None] * mask
-
-
-def _ridge(gram: Tensor, products: Tensor, strength: float, penalty: Tensor) -> Tensor:
-    """Solves (gram + strength * mean diagonal * penalty) w = products."""
-    size = gram.diagonal().mean()
-    size = torch.where(size > 0, size, torch.ones_like(size))
-    factor = torch.linalg.cholesky(gram + strength * size * penalty)
-    return torch.cholesky_solve(products[:, None], factor)[:, 0]

@@ -23,8 +23,7 @@ _LASSO_ITERATIONS = 10_000
 class LinearEncoder(Model):
     """One filter of the shape of an image (channel, y, x) per neuron, a bias and a nonlinearity."""
 
-    output = "identity"
-    """Nonlinearity, a key of :data:`whatwhere.models.cores.ACTIVATIONS`."""
+    output = "identity"  # nonlinearity, a key of `ACTIVATIONS`
 
     def __init__(self, image_shape: ImageShape, n_neurons: int) -> None:
         super().__init__()
@@ -63,26 +62,10 @@ def fit_linear(solve: Solver, penalties: list[float], data: FitData, view: str) 
     The intercept is also used for prediction. Section D fits an intercept and drops it there, which helps
     only where responses are known to have mean zero, and by less than 0.01 FEVE at 2^10 images.
 
-    Parameters
-    ----------
-    solve
-        :func:`solve_ridge` or :func:`solve_lasso`.
-    penalties
-        Strengths, not negative.
-    data
-        Data of the fit, with maps of the feature bank in place of images for ``features``.
-    view
-        ``image`` or ``features``: a neuron gets all values; ``known_patch``: a neuron gets the patch around
-        its true receptive field (Figure 3), and its filter is zero elsewhere.
-
-    Returns
-    -------
-    Parameters of a :class:`LinearEncoder` for every penalty.
-
-    Raises
-    ------
-    UserError
-        If the patches are not known.
+    ``solve`` is :func:`solve_ridge` or :func:`solve_lasso`. With the view ``image`` or ``features`` a neuron
+    gets all values of the images, which are maps of the feature bank for ``features``; with ``known_patch``
+    it gets the patch around its true receptive field (Figure 3), and its filter is zero elsewhere. Returns
+    parameters of a :class:`LinearEncoder` for every penalty. UserError if the patches are not known.
     """
     shape = data.train_images.shape[1:]
     response_mean = missing.mean(data.train_responses, np.float64)

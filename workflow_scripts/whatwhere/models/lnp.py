@@ -6,10 +6,8 @@ from whatwhere.models.base import Penalties, Start
 from whatwhere.models.cores import filter_roughness, normal_
 from whatwhere.models.linear import LinearEncoder
 
-FILTER_SD = 0.01
-"""Sd of the initial filters, which are redrawn beyond two sd (section G.3)."""
-FIRST_BIAS = -1.0
-"""Initial logarithm of the predicted rate (section G.3)."""
+FILTER_SD = 0.01  # sd of the initial filters, which are redrawn beyond two sd (section G.3)
+FIRST_BIAS = -1.0  # initial logarithm of the predicted rate (section G.3)
 
 
 class LNP(LinearEncoder):

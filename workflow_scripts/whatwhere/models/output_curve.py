@@ -6,11 +6,9 @@ from torch import Tensor, nn
 
 from whatwhere.sessions import ALL
 
-_KNOTS = 128
-"""Knots at quantiles of the drive, and as many at even distances over its range."""
+_KNOTS = 128  # knots at quantiles of the drive, and as many at even distances over its range
 
-_BINS = 1000
-"""Bins of equal counts whose means isotonic regression sees."""
+_BINS = 1000  # bins of equal counts whose means isotonic regression sees
 
 
 class OutputCurve(nn.Module):

@@ -56,23 +56,10 @@ def n_times(definition: dict[str, Any]) -> int:
 class SpaceTimeFeatures(FixedFeatures):
     """Features of windows of a movie: maps by time, (time * map, y, x); times are lags or functions.
 
-    Parameters
-    ----------
-    image_shape
-        (lags * channel, y, x) of the windows.
-    lags
-        Frames of a window.
-    bank
-        A model's ``feature_bank``, or None for the frames themselves. ``motion`` adds energies of motion:
-        ``frames``, the length of the filters in time, and ``cycles_per_frame``, their temporal frequencies.
-        Windows of maps have ``frames - 1`` lags less.
-    n_functions
-        Number of raised cosines onto which times are projected; None keeps the lags.
-
-    Attributes
-    ----------
-    n_times
-        Lags or functions of the features.
+    Windows of ``lags`` frames are (lags * channel, y, x). ``bank`` is a model's ``feature_bank``, or None for
+    the frames themselves. Its ``motion`` adds energies of motion: ``frames``, the length of the filters in
+    time, and ``cycles_per_frame``, their temporal frequencies. Windows of maps have ``frames - 1`` lags less.
+    ``n_functions`` raised cosines are functions onto which times are projected; None keeps the lags.
     """
 
     basis: Tensor | None
@@ -149,12 +136,7 @@ class SpaceTimeFeatures(FixedFeatures):
         return Windows(scaled.frames, scaled.last, scaled.lags, self.basis)
 
     def standardize_on(self, images: Tensor | Windows) -> Tensor | Windows:
-        """Takes mean and sd of every value of the maps from the frames of training windows.
-
-        Returns
-        -------
-        Standardized maps of the training windows.
-        """
+        """Takes mean and sd of every value of the maps from the frames of windows; returns the maps."""
         if not isinstance(images, Windows):
             raise TypeError("statistics of maps are those of frames: give windows")
         maps = self._mapped(images)

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from whatwhere.fit_data import FitData
 from whatwhere.sessions import Session, sessions_of
-from whatwhere.windows import Windows
+from whatwhere.windows import Windows, as_tensor
 
 
 @dataclass(frozen=True)
@@ -22,24 +23,12 @@ class Tensors:
 
 @dataclass(frozen=True)
 class Terms:
-    """Contribution of one block to the objective.
+    """Contribution of one block to the objective."""
 
-    Attributes
-    ----------
-    session
-        Recording and neurons of the block; None for a single recording.
-    weight
-        Weight of the reduced losses and penalties of the neurons.
-    share
-        Share of penalties that belong to no neuron; the shares of all blocks add up to 1.
-    missing
-        Whether responses of the block are missing.
-    """
-
-    session: Session | None = None
-    weight: float = 1.0
-    share: float = 1.0
-    missing: bool = False
+    session: Session | None = None  # recording and neurons of the block; None for a single recording
+    weight: float = 1.0  # weight of the reduced losses and penalties of the neurons
+    share: float = 1.0  # share of penalties that belong to no neuron; the shares of all blocks add up to 1
+    missing: bool = False  # whether responses of the block are missing
 
 
 @dataclass(frozen=True)
@@ -50,18 +39,17 @@ class Block:
     terms: Terms = Terms()
 
 
-def blocks_of(data: FitData, tensors: Tensors, reduction: str) -> list[Block]:
-    """Blocks of a fit, one per recording.
+def blocks_of(data: FitData, device: torch.device, reduction: str) -> list[Block]:
+    """Blocks of a fit on the device, one per recording.
 
-    Parameters
-    ----------
-    data
-        Data available to the fit.
-    tensors
-        These data on the device.
-    reduction
-        Reduction of the objective over the neurons of all recordings, ``mean`` or ``sum``.
+    ``reduction`` is that of the objective over the neurons of all recordings, ``mean`` or ``sum``.
     """
+    tensors = Tensors(
+        train_images=as_tensor(data.train_images).to(device),
+        train_responses=torch.from_numpy(data.train_responses).to(device),
+        validation_images=as_tensor(data.validation_images).to(device),
+        validation_responses=torch.from_numpy(data.validation_responses).to(device),
+    )
     if data.pooled is None:
         missing = any(bool(np.isnan(one).any()) for one in (data.train_responses, data.validation_responses))
         return [Block(tensors, Terms(missing=missing))]

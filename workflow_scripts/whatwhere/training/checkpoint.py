@@ -20,31 +20,14 @@ from whatwhere.training.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-
-_ARRAYS = ("validation_loss", "history")
-"""Attributes of a fit that are stored as tensors."""
+_ARRAYS = ("validation_loss", "history")  # attributes of a fit that are stored as tensors
 
 
 class Checkpoint(Progress):
-    """Saves the state of a sweep at intervals and when the job is asked to stop.
+    """Saves the state of a sweep of ``n_fits`` fits every ``seconds``, and when the job is asked to stop.
 
-    Parameters
-    ----------
-    path
-        The file; it exists only while the sweep is unfinished.
-    fingerprint
-        Identifies configuration, data and code. A file with another fingerprint is ignored.
-    seconds
-        Time between two saves.
-    n_fits
-        Number of fits in the sweep.
-
-    Attributes
-    ----------
-    attempts
-        Jobs that worked on the sweep so far, with the present job.
-    earlier
-        Seconds that the earlier jobs took until they last saved.
+    The file ``path`` exists only while the sweep is unfinished. ``fingerprint`` identifies configuration,
+    data and code; a file with another fingerprint is ignored.
     """
 
     def __init__(self, path: Path, fingerprint: str, seconds: float, n_fits: int) -> None:
@@ -54,6 +37,7 @@ class Checkpoint(Progress):
         self.seconds = seconds
         self.completed: list[dict[str, Any]] = []
         self.current: dict[str, Any] | None = None
+        # Jobs that worked on the sweep so far, and seconds of the earlier jobs until they last saved.
         self.attempts, self.earlier = 1, 0.0
         self._stop: int | None = None
         self._saved = time.monotonic()
@@ -88,12 +72,9 @@ class Checkpoint(Progress):
             self.current = None
 
     def __call__(self, training: Training) -> None:
-        """Saves and logs after a step if it is time to; ends if the job was asked to stop.
+        """Saves and logs after a step if it is time to.
 
-        Raises
-        ------
-        UserError
-            After SIGTERM or SIGINT, once everything is saved.
+        UserError after SIGTERM or SIGINT, once everything is saved.
         """
         now = time.monotonic()
         if self._stop is not None:

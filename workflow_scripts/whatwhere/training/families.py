@@ -3,28 +3,20 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from torch import Tensor
 
 from whatwhere.fit_data import FitData
 from whatwhere.localization.localized import build_localized, fit_localized
-from whatwhere.models import lagged
+from whatwhere.models import lagged, linear
 from whatwhere.models.base import FixedFeatures, ImageShape, Model
 from whatwhere.models.encoder import READOUTS, build_cnn
 from whatwhere.models.ensemble import Ensemble
 from whatwhere.models.factorized_ridge import FactorizedRidge, fit_factorized
 from whatwhere.models.feature_bank import TransferredFeatures
 from whatwhere.models.hsm import HSM
-from whatwhere.models.linear import (
-    LinearEncoder,
-    Solver,
-    fit_linear,
-    fit_mean,
-    fit_shared,
-    solve_lasso,
-    solve_ridge,
-)
 from whatwhere.models.lnp import LNP
 from whatwhere.models.output_curve import OutputCurve
 from whatwhere.models.space_time import fixed_features, n_times
@@ -33,46 +25,38 @@ from whatwhere.models.spec import ModelSpec, Setting
 
 @dataclass(frozen=True)
 class Family:
-    """A family of models.
+    """A family of models."""
 
-    Attributes
-    ----------
-    build
-        Constructs the uninitialized model of one setting: (model, setting, shape of its input, number of
-        neurons). The input are images, or maps of its feature bank.
-    fit
-        Families that are fitted in closed form or by inference: state dicts for all settings, which share
-        what can be shared. None for trained families and ensembles.
-    """
-
+    # Constructs the uninitialized model of one setting: (model, setting, shape of its input, number of
+    # neurons). The input are images, or maps of its feature bank.
     build: Callable[[ModelSpec, Setting, ImageShape, int], Model]
+    # Families that are fitted in closed form or by inference: state dicts for all settings, which share what
+    # can be shared. None for trained families and ensembles.
     fit: Callable[[ModelSpec, FitData], list[dict[str, Tensor]]] | None = None
 
 
 def _linear(spec: ModelSpec, setting: Setting, shape: ImageShape, n_neurons: int) -> Model:
-    return LinearEncoder(shape, n_neurons)
+    return linear.LinearEncoder(shape, n_neurons)
 
 
-def _regression(solve: Solver, penalty: str | None) -> Family:
+def _regression(solve: linear.Solver, penalty: str | None) -> Family:
     """A linear family: its solver, and the name of its penalty in a grid (None: no penalty)."""
 
     def fit(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
         penalties = [setting[penalty] if penalty else 0.0 for setting in spec.settings]
         if not isinstance(data.train_images, np.ndarray):
-            if solve is solve_ridge:
+            if solve is linear.solve_ridge:
                 return lagged.fit_ridge(data, spec.settings)
             data = dataclasses.replace(data, train_images=np.asarray(data.train_images))
-        return fit_linear(solve, penalties, data, spec.definition["input"])
+        return linear.fit_linear(solve, penalties, data, spec.definition["input"])
 
     return Family(_linear, fit)
 
 
 def _ensemble(spec: ModelSpec, setting: Setting, shape: ImageShape, n_neurons: int) -> Model:
-    def builder(of: ModelSpec, one: Setting) -> Callable[[], Model]:
-        return lambda: build(of, one, shape, n_neurons)
-
     specs = [ModelSpec.of(definition) for definition in spec.definition["members"].values()]
-    return Ensemble([builder(of, one) for of in specs for one in of.settings], n_neurons)
+    builders = [partial(build, of, one, shape, n_neurons) for of in specs for one in of.settings]
+    return Ensemble(builders, n_neurons)
 
 
 def _fit_factorized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
@@ -82,13 +66,13 @@ def _fit_factorized(spec: ModelSpec, data: FitData) -> list[dict[str, Tensor]]:
 
 
 FAMILIES: dict[str, Family] = {
-    "mean": Family(_linear, lambda spec, data: [fit_mean(data)]),
-    "ols": _regression(solve_ridge, None),
-    "ridge": _regression(solve_ridge, "ridge_l2"),
+    "mean": Family(_linear, lambda spec, data: [linear.fit_mean(data)]),
+    "ols": _regression(linear.solve_ridge, None),
+    "ridge": _regression(linear.solve_ridge, "ridge_l2"),
     "ridge_shared": Family(
-        _linear, lambda spec, data: fit_shared(data, [one["ridge_l2"] for one in spec.settings])
+        _linear, lambda spec, data: linear.fit_shared(data, [one["ridge_l2"] for one in spec.settings])
     ),
-    "lasso": _regression(solve_lasso, "lasso_l1"),
+    "lasso": _regression(linear.solve_lasso, "lasso_l1"),
     "factorized_ridge": Family(
         lambda spec, setting, shape, n_neurons: FactorizedRidge(shape, n_neurons, int(setting["rank"])),
         _fit_factorized,

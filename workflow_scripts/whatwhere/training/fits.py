@@ -20,68 +20,33 @@ from whatwhere.training.loop import Fit
 
 @dataclass
 class Candidates:
-    """The fits of one seed: one per setting, to be selected from by validation.
-
-    Attributes
-    ----------
-    seed
-        Its seed.
-    neurons
-        (neuron,) indices into the dataset.
-    standardize
-        Standardization of images before prediction.
-    response_scale
-        (neuron,) factor of predictions.
-    parameters
-        One state dict per setting.
-    fits
-        One per setting.
-    validation_loss_of_mean
-        (neuron,) validation loss of predicting the mean training response.
-    response_mean
-        (neuron,) mean training response, in the units of the recording.
-    n_images
-        Number of training plus validation images; of several recordings, those of the first.
-    recording
-        (neuron,) number of the recording, if there are several.
-    validation_predictions
-        (setting, image, neuron) of validation images, in the units of the recording, by fits that did not see
-        them, where ``parameters`` are of fits that did.
-    first_parameters
-        State dicts of fits that did not see validation images, from which networks start, where
-        ``parameters`` are of fits that did.
-    pictures
-        :func:`whatwhere.recordings.copies.fingerprints` of all pictures of recordings that a core has seen.
-    """
+    """The fits of one seed: one per setting, to be selected from by validation."""
 
     seed: int
-    neurons: np.ndarray
+    neurons: np.ndarray  # (neuron,) indices into the dataset
     standardize: Standardizer
-    response_scale: np.ndarray
-    parameters: list[dict[str, Tensor]]
-    fits: list[Fit]
-    validation_loss_of_mean: np.ndarray
-    response_mean: np.ndarray
-    n_images: int
-    recording: np.ndarray | None = None
+    response_scale: np.ndarray  # (neuron,) factor of predictions
+    parameters: list[dict[str, Tensor]]  # one state dict per setting
+    fits: list[Fit]  # one per setting
+    validation_loss_of_mean: np.ndarray  # (neuron,) validation loss of predicting the mean training response
+    response_mean: np.ndarray  # (neuron,) mean training response, in the units of the recording
+    n_images: int  # number of training plus validation images; of several recordings, those of the first
+    recording: np.ndarray | None = None  # (neuron,) number of the recording, if there are several
+    # (setting, image, neuron) of validation images, in the units of the recording, by fits that did not see
+    # them, where `parameters` are of fits that did.
     validation_predictions: np.ndarray | None = None
+    # State dicts of fits that did not see validation images, from which networks start, where `parameters`
+    # are of fits that did.
     first_parameters: list[dict[str, Tensor]] | None = None
-    pictures: np.ndarray | None = None
+    pictures: np.ndarray | None = None  # fingerprints of all pictures of recordings that a core has seen
 
 
 @dataclass(frozen=True)
 class ModelFits:
-    """Fits of all settings and seeds of a model to one condition.
+    """Fits of all settings and seeds of a model to one condition."""
 
-    Attributes
-    ----------
-    name
-        Name of the model, or of its file, in messages.
-    fits, validation
-        Content of ``fits.pt`` and ``validation.nc``: :func:`to_tensors` and :func:`to_validation`.
-    """
-
-    name: str
+    name: str  # name of the model, or of its file, in messages
+    # Content of `fits.pt` and `validation.nc`: `to_tensors` and `to_validation`.
     fits: dict[str, Any]
     validation: xr.Dataset
 

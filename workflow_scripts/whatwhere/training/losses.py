@@ -9,8 +9,7 @@ from whatwhere.models.base import Model, rows
 from whatwhere.sessions import neurons_of
 from whatwhere.training.blocks import Terms
 
-WHOLE = Terms()
-"""Terms of a batch of a single recording."""
+WHOLE = Terms()  # terms of a batch of a single recording
 
 
 def squared_error(predictions: Tensor, responses: Tensor) -> Tensor:
@@ -29,14 +28,9 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": squared_error, "
 def mean_loss(loss: str, predictions: Tensor, responses: Tensor, missing: bool | None = None) -> Tensor:
     """Mean of a loss over the images that a neuron saw, (batch, neuron) twice to (neuron,).
 
-    Parameters
-    ----------
-    loss
-        A key of :data:`LOSSES`.
-    predictions, responses
-        NaN responses are missing and count nothing; a neuron that saw none of the batch has loss 0.
-    missing
-        Whether responses may be missing; None looks, for which a GPU has to wait.
+    ``loss`` is a key of :data:`LOSSES`. NaN responses are missing and count nothing; a neuron that saw none
+    of the batch has loss 0. ``missing`` tells whether responses may be missing; None looks, for which a GPU
+    has to wait.
     """
     of_pair = LOSSES[loss]
     if not (bool(responses.isnan().any()) if missing is None else missing):
@@ -50,17 +44,10 @@ REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": Tensor.mean, "sum":
 
 
 class Objective:
-    """Loss plus weighted penalties.
+    """Loss, a key of :data:`LOSSES`, plus weighted penalties.
 
-    Parameters
-    ----------
-    loss
-        A key of :data:`LOSSES`.
-    reduction
-        Reduction over neurons of losses and of penalties with one value per neuron: ``mean`` (section C.4)
-        or ``sum`` (section G.2).
-    strengths
-        Penalty name to strength; strength 0 costs nothing.
+    ``reduction``, over neurons of losses and of penalties with one value per neuron, is ``mean`` (section
+    C.4) or ``sum`` (section G.2). ``strengths`` are by name of the penalty; strength 0 costs nothing.
     """
 
     def __init__(self, loss: str, reduction: str, strengths: dict[str, float]) -> None:

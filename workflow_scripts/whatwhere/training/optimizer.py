@@ -51,9 +51,10 @@ class Adam:
         for group in self.groups:
             moved = {n: p for n, p in enumerate(group.parameters, first) if p.grad is not None}
             first += len(group.parameters)
-            for number in moved:
+            for number, one in moved.items():
                 if number not in self.moments:
-                    self.moments[number] = _at_start(moved[number])
+                    start = torch.zeros((), device=one.device), torch.zeros_like(one), torch.zeros_like(one)
+                    self.moments[number] = dict(zip(MOMENTS, start, strict=True))
             moments = [self.moments[number] for number in moved]
             if moved:
                 steps, means, squares = ([one[name] for one in moments] for name in MOMENTS)
@@ -98,11 +99,6 @@ class Adam:
         }
         for group, rate in zip(self.groups, state["rates"], strict=True):
             group.set_rate(rate)
-
-
-def _at_start(parameter: Tensor) -> dict[str, Tensor]:
-    start = torch.zeros((), device=parameter.device), torch.zeros_like(parameter), torch.zeros_like(parameter)
-    return dict(zip(MOMENTS, start, strict=True))
 
 
 def new_optimizer(encoder: Model, config: Schedule) -> Adam:

@@ -12,25 +12,17 @@ from whatwhere.training.loop import Fit, Training
 
 logger = logging.getLogger(__name__)
 
-_LOG_SECONDS = 20.0
-"""Time between two lines of a log."""
-_TERMINAL_SECONDS, _PLAIN_SECONDS = 0.3, 10.0
-"""Time between two lines on a screen."""
-_ENOUGH = 0.02
-"""Share of the work after which the time left is stated."""
+_LOG_SECONDS = 20.0  # time between two lines of a log
+_TERMINAL_SECONDS, _PLAIN_SECONDS = 0.3, 10.0  # time between two lines on a screen
+_ENOUGH = 0.02  # share of the work after which the time left is stated
 
 
 class Screen:
     """Writes the share of the work that is done, and the time left by work, to the standard error.
 
-    A terminal shows one line that is updated; elsewhere every line stays.
-
-    Parameters
-    ----------
-    work
-        Expected work of every model by its name, in the order of fitting and in any unit.
-    verbose
-        Whether anything is written.
+    A terminal shows one line that is updated; elsewhere every line stays. ``work`` is the expected work of
+    every model by its name, in the order of fitting and in any unit; ``verbose``, whether anything is
+    written.
     """
 
     def __init__(self, work: Mapping[str, float], verbose: bool) -> None:
@@ -71,14 +63,9 @@ class Screen:
 
 
 class Progress:
-    """Shows progress of a sweep and saves nothing; :class:`whatwhere.training.checkpoint.Checkpoint` does.
+    """Shows progress of a sweep of ``n_fits`` fits in the log and, unless it is None, on ``screen``.
 
-    Parameters
-    ----------
-    n_fits
-        Number of fits in the sweep.
-    screen
-        Shows the progress besides the log; None where a job has no screen.
+    It saves nothing; :class:`whatwhere.training.checkpoint.Checkpoint` does.
     """
 
     def __init__(self, n_fits: int, screen: Screen | None = None) -> None:

@@ -6,7 +6,6 @@ start them one by one, so that it waits; as one CUDA graph they are started toge
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,24 +13,14 @@ from torch import Tensor
 _WARM_UP = 2
 """Calls of a shape before it is recorded: the first allocate what lasts, such as moments of an optimizer."""
 
-
-@dataclass(frozen=True)
-class _Recorded:
-    graph: torch.cuda.CUDAGraph
-    inputs: tuple[Tensor, ...]
-    output: Tensor
+_Recorded = tuple[torch.cuda.CUDAGraph, tuple[Tensor, ...], Tensor]  # graph, inputs and output
 
 
 class Replay:
     """A function that is called as it is on a CPU, and replayed on a GPU.
 
-    Parameters
-    ----------
-    function
-        Takes tensors and returns one. All else that it reads or changes must stay the same tensors, changed
-        in place, and it must not wait for a number from the GPU.
-    device
-        Where it works.
+    It takes tensors and returns one. All else that it reads or changes must stay the same tensors, changed in
+    place, and it must not wait for a number from the GPU.
     """
 
     def __init__(self, function: Callable[..., Tensor], device: torch.device) -> None:
@@ -50,11 +39,11 @@ class Replay:
             return self._warm_up(inputs)
         if sizes not in self._recorded:
             self._recorded[sizes] = self._record(inputs)
-        recorded = self._recorded[sizes]
-        for mine, given in zip(recorded.inputs, inputs, strict=True):
+        graph, own, output = self._recorded[sizes]
+        for mine, given in zip(own, inputs, strict=True):
             mine.copy_(given)
-        recorded.graph.replay()
-        return recorded.output
+        graph.replay()
+        return output
 
     def _warm_up(self, inputs: tuple[Tensor, ...]) -> Tensor:
         # Beside the default stream, as recordings are.
@@ -69,7 +58,7 @@ class Replay:
         own = tuple(one.clone() for one in inputs)
         graph = torch.cuda.CUDAGraph()
         # Recordings work one at a time and keep nothing but what they return: they can share their memory.
-        others = [recorded.graph.pool() for recorded in self._recorded.values()]
+        others = [recorded.pool() for recorded, *_ in self._recorded.values()]
         with torch.cuda.graph(graph, pool=others[0] if others else None):
             output = self.function(*own)
-        return _Recorded(graph, own, output)
+        return graph, own, output

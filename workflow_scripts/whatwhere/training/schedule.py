@@ -10,10 +10,8 @@ from torch import Tensor
 
 from whatwhere.models.spec import Schedule
 
-_RISING = 0.3
-"""Share of the steps in which the learning rate of one cycle rises."""
-_FIRST = 1 / 25
-"""First learning rate of one cycle, relative to its peak."""
+_RISING = 0.3  # share of the steps in which the learning rate of one cycle rises
+_FIRST = 1 / 25  # first learning rate of one cycle, relative to its peak
 
 
 class EarlyStopping:
@@ -23,11 +21,6 @@ class EarlyStopping:
     multiplied by ``factor``, and after ``n_stages`` stages training stops. The first ``burn_in`` evaluations
     never count against patience. With ``restore`` a new stage starts from the best weights (section G.2),
     otherwise from the current ones (section C.5).
-
-    Parameters
-    ----------
-    config
-        Schedule of a model, of which ``patience``, ``n_stages`` and ``burn_in`` are used here.
     """
 
     def __init__(self, config: Schedule) -> None:
@@ -100,18 +93,9 @@ class OneCycle(EarlyStopping):
 class Batches:
     """Endless batches of indices: stored order in the first epoch, reshuffled before every other one.
 
-    Parameters
-    ----------
-    n_images
-        Number of training images.
-    size
-        Images per batch; the last batch of an epoch may hold fewer.
-    drop_incomplete
-        Whether to skip that last batch, unless it is the only one (section G.1).
-    generator
-        Random stream of the order, on the CPU.
-    device
-        Where the indices are needed; they are moved once per epoch, so that no step waits for them.
+    A batch has ``size`` of the ``n_images`` training images; the last batch of an epoch may hold fewer, and
+    ``drop_incomplete`` skips it, unless it is the only one (section G.1). ``generator`` is the random stream
+    of the order, on the CPU. Indices are moved to ``device`` once per epoch, so that no step waits for them.
     """
 
     def __init__(

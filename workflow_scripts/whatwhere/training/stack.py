@@ -30,17 +30,11 @@ class _Objective(nn.Module):
 class Stack:
     """Models that see the same images, as one program with a leading fit axis.
 
-    Parameters and buffers of the models become views of common tensors (fit, ...): whatever changes a model
-    in place, such as an optimizer or ``load_state_dict``, changes the stack, and nothing is copied in a step.
-    What does not depend on the fit, such as the Fourier transform of the images, is computed once. A single
-    model runs as it is.
-
-    Parameters
-    ----------
-    encoders
-        Models that differ in nothing but parameters and buffers.
-    objectives
-        One per model, differing in nothing but strengths.
+    Models differ in nothing but parameters and buffers, their objectives in nothing but strengths. Parameters
+    and buffers of the models become views of common tensors (fit, ...): whatever changes a model in place,
+    such as an optimizer or ``load_state_dict``, changes the stack, and nothing is copied in a step. What does
+    not depend on the fit, such as the Fourier transform of the images, is computed once. A single model runs
+    as it is.
     """
 
     def __init__(self, encoders: list[Model], objectives: list[Objective]) -> None:
@@ -68,19 +62,10 @@ class Stack:
     ) -> Tensor:
         """Sets the gradients of all models in training mode, summed over several batches.
 
-        Batches are differentiated one after the other, so that memory is that of the largest.
-
-        Parameters
-        ----------
-        batches
-            Images (batch, channel, y, x), responses (batch, neuron) and what they count, of every recording.
-        precision
-            bfloat16: products of matrices and convolutions are computed in it where torch's autocast says
-            so; parameters, sums and losses stay in float32.
-
-        Returns
-        -------
-        (fit,) objectives.
+        Returns (fit,) objectives. Batches are images (batch, channel, y, x), responses (batch, neuron) and
+        what they count, of every recording. They are differentiated one after the other, so that memory is
+        that of the largest. With bfloat16, products of matrices and convolutions are computed in it where
+        torch's autocast says so; parameters, sums and losses stay in float32.
         """
         for encoder in self.encoders:
             encoder.train()

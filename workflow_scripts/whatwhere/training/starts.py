@@ -28,13 +28,9 @@ def start_from(
     """Start of one seed of a network: kernels and feature weights, and maps in the frame of the image.
 
     ``fits`` and ``validation`` are the content of ``fits.pt`` and ``validation.nc`` of the localizer, for the
-    neurons and images of the network. The first fits count, which did not see the validation images.
-
-    Returns
-    -------
-    The start, and by name (neuron, y, x) maps of image size: ``posterior``, the probability that the middle
-    of the receptive field, if there is one, lies on a pixel, and ``amplitude``, the mask on the kernels'
-    outputs.
+    neurons and images of the network. The first fits count, which did not see the validation images. Maps by
+    name are (neuron, y, x), of image size: ``posterior``, the probability that the middle of the receptive
+    field, if there is one, lies on a pixel, and ``amplitude``, the mask on the kernels' outputs.
     """
     loss = validation["validation_loss"].sel(seed=seed).values
     setting = best_setting(settings(fits["definition"]), loss, definition)

@@ -18,7 +18,7 @@ from whatwhere.models.base import LocalizedStart, Model, Start
 from whatwhere.models.encoder import Encoder
 from whatwhere.models.spec import ModelSpec, Schedule, Setting
 from whatwhere.streams import Purpose, stream
-from whatwhere.training.blocks import Block, Tensors, blocks_of
+from whatwhere.training.blocks import Block, blocks_of
 from whatwhere.training.devices import warn_of_imitation
 from whatwhere.training.fits import Candidates, ModelFits
 from whatwhere.training.loop import Fit, Training
@@ -27,16 +27,13 @@ from whatwhere.training.prepare import build_on, candidates_of, prepared, valida
 from whatwhere.training.progress import Progress
 from whatwhere.training.starts import start_from
 from whatwhere.training.transferred import TransferredCore, pictures_seen
-from whatwhere.windows import as_tensor
 
 logger = logging.getLogger(__name__)
 
 _STRUCTURE = ("core",)
 """Hyper-parameters that change the model itself; fits that agree in them train together."""
-_NO_PENALTY = (*_STRUCTURE, "start")
-"""Keys of a setting that are not the strength of a penalty."""
-_CORE_RATE = 0.1
-"""Learning rate of a transferred core that is fine-tuned, relative to that of the readout."""
+_NO_PENALTY = (*_STRUCTURE, "start")  # keys of a setting that are not the strength of a penalty
+_CORE_RATE = 0.1  # learning rate of a transferred core that is fine-tuned, relative to that of the readout
 
 
 def n_trainings(spec: ModelSpec) -> int:
@@ -52,21 +49,10 @@ def _groups(spec: ModelSpec) -> list[list[Setting]]:
     return [group[i : i + at_once] for group in groups for i in range(0, len(group), at_once)]
 
 
-def _seeds(seed: int, start: int) -> tuple[int, int, int]:
-    """Independent streams for initial values, batch order and dropout.
-
-    ``start`` counts random starts of one seed, which differ only in initial values.
-    """
-    initial, order, dropout = (
-        child.generate_state(start + 1, np.uint64) >> 1 for child in stream(seed, Purpose.TRAINING).spawn(3)
-    )
-    return int(initial[start]), int(order[0]), int(dropout[0])
-
-
-def _order_seeds(seed: int, n_recordings: int) -> list[int]:
-    """Independent streams for the batch order of every recording; the first is that of :func:`_seeds`."""
-    order = stream(seed, Purpose.TRAINING).spawn(3)[1]
-    return [int(state) for state in order.generate_state(n_recordings, np.uint64) >> 1]
+def _seeds(seed: int, number: int) -> list[list[int]]:
+    """Independent streams for initial values of ``number`` starts, batch order of recordings, and dropout."""
+    children = stream(seed, Purpose.TRAINING).spawn(3)
+    return [(child.generate_state(number, np.uint64) >> 1).tolist() for child in children]
 
 
 def _start(
@@ -84,17 +70,6 @@ def _start(
         known_kernel=None if known_kernel is None else torch.from_numpy(known_kernel),
         localized=localized,
     )
-
-
-def _blocks(spec: ModelSpec, data: FitData, device: torch.device) -> list[Block]:
-    """Data of every recording on the device."""
-    tensors = Tensors(
-        train_images=as_tensor(data.train_images).to(device),
-        train_responses=torch.from_numpy(data.train_responses).to(device),
-        validation_images=as_tensor(data.validation_images).to(device),
-        validation_responses=torch.from_numpy(data.validation_responses).to(device),
-    )
-    return blocks_of(data, tensors, spec.trained[0].reduction)
 
 
 def _train(
@@ -122,9 +97,10 @@ def _train(
         )
         for setting in group
     ]
-    torch.manual_seed(_seeds(seed, 0)[2])
-    orders = [torch.Generator().manual_seed(one) for one in _order_seeds(seed, len(blocks))]
-    training = Training(encoders, blocks, objectives, schedule, orders, last_step)
+    _, orders, dropout = _seeds(seed, len(blocks))
+    torch.manual_seed(dropout[0])
+    generators = [torch.Generator().manual_seed(order) for order in orders]
+    training = Training(encoders, blocks, objectives, schedule, generators, last_step)
     if include_start:
         training.include_start()
     progress.resume(training)
@@ -154,53 +130,34 @@ def train_seed(
     progress: Progress,
     transferred: TransferredCore | None = None,
 ) -> Candidates:
-    """Trains every setting of a model for one seed.
+    """Trains every setting of a model that is trained by gradient descent, for one seed.
 
     With ``refit`` every setting is trained again from the same start, to training and validation images
     together, for as many steps of its schedule as were best before. Losses, and predictions of the validation
-    images, stay those of the first fits.
+    images, stay those of the first fits. All settings of a seed share data, batch order and, unless they name
+    another ``start``, initial values.
 
-    Parameters
-    ----------
-    spec
-        A model that is trained by gradient descent.
-    seed
-        All settings of a seed share data, batch order and, unless they name another ``start``, initial
-        values.
-    data
-        Data available to the fits.
-    start_maps
-        By name: (neuron, y, x) spike-triggered averages of ``data``.
-    known_kernel
-        (y, x) true receptive field, for ``cnn_known_kernel``.
-    localized
-        Result of the model's ``localizer``; its maps are among ``start_maps``.
-    device
-        Where to train.
-    progress
-        Holds the fits that an interrupted job completed; takes the new fits.
-    transferred
-        The core that the model's ``core_from`` names.
-
-    Raises
-    ------
-    UserError
-        If every setting diverged, or the loss cannot fit negative responses.
+    ``start_maps`` are by name (neuron, y, x) spike-triggered averages of ``data``, and the maps of
+    ``localized``, the result of the model's ``localizer``. ``known_kernel`` (y, x) is the true receptive
+    field, for ``cnn_known_kernel``; ``transferred`` the core that ``core_from`` names. ``progress`` holds the
+    fits that an interrupted job completed, and takes the new fits. UserError if every setting diverged, or
+    the loss cannot fit negative responses.
     """
-    _, schedule = spec.trained
+    convention, schedule = spec.trained
     data, feature_bank = prepared(spec, data, transferred)
     include_start = localized is not None
 
     def initialized(setting: Setting) -> Model:
         encoder = build_on(spec, setting, data, feature_bank)
-        init_seed = _seeds(seed, int(setting.get("start", 0)))[0]
-        encoder.initialize(_start(data, start_maps, known_kernel, localized, init_seed))
+        number = int(setting.get("start", 0))
+        initial = _seeds(seed, number + 1)[0][number]
+        encoder.initialize(_start(data, start_maps, known_kernel, localized, initial))
         if transferred is not None and isinstance(encoder, Encoder):
             frozen = spec.definition["core_from"]["mode"] == "frozen"
             encoder.transfer(transferred.state, 0.0 if frozen else _CORE_RATE)
         return encoder.to(device)
 
-    blocks = _blocks(spec, data, device)
+    blocks = blocks_of(data, device, convention.reduction)
     schedule = schedule.with_steps(max(len(one.data.train_images) for one in blocks))
     done: list[tuple[Fit, dict[str, Tensor]]] = []
     for group in _groups(spec):
@@ -215,7 +172,7 @@ def train_seed(
         )
     if not spec.refit:
         return candidates_of(seed, data, spec.loss, parameters, fits)
-    everything = _blocks(spec, with_validation(data), device)
+    everything = blocks_of(with_validation(data), device, convention.reduction)
     again = []
     for setting, fit, first in zip(spec.settings, fits, parameters, strict=True):
         ((second, state),) = _train(
@@ -238,27 +195,10 @@ def train(
 ) -> ModelFits:
     """Trains a model by gradient descent.
 
-    Parameters
-    ----------
-    name
-        Name of the model in messages.
-    condition
-        Data and seeds.
-    definition
-        The model in a resolved configuration.
-    averages
-        Returns the spike-triggered averages of a seed by name, (neuron, y, x) each.
-    localizer
-        Fits of the model's ``localizer``, if it has one.
-    cores
-        By seed, the core that the model's ``core_from`` names, if it has one.
-    device, progress
-        As for :func:`train_seed`.
-
-    Raises
-    ------
-    UserError
-        As :func:`train_seed`.
+    ``name`` is the name of the model in messages, ``definition`` the model in a resolved configuration.
+    ``averages`` returns the spike-triggered averages of a seed by name, (neuron, y, x) each. ``localizer``
+    are the fits of the model's ``localizer``, and ``cores`` the cores that its ``core_from`` names, by seed.
+    All else and errors are as for :func:`train_seed`.
     """
     definition = condition.completed(definition)
     spec = ModelSpec.of(definition)

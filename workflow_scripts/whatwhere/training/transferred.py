@@ -19,35 +19,19 @@ from whatwhere.subset import Subset
 
 @dataclass(frozen=True)
 class TransferredCore:
-    """The core of a fitted network.
-
-    Attributes
-    ----------
-    definition
-        Definition of the network.
-    core
-        The element of its ``cores`` that was fitted.
-    state
-        Parameters and moving averages of the network below its readout: names begin with ``core.`` and
-        ``feature_bank.``.
-    image_shape
-        (channel, y, x) of the images it was fitted to.
-    normalize
-        Standardization of these images.
-    pictures
-        (picture, pixel) int8, :func:`whatwhere.recordings.copies.fingerprints` of the pictures of recordings
-        that it was fitted to; None for simulations and movies.
-    name
-        Name of its fits in messages.
-    """
+    """The core of a fitted network."""
 
     definition: dict[str, Any]
-    core: dict[str, Any]
+    core: dict[str, Any]  # the element of its `cores` that was fitted
+    # Parameters and moving averages of the network below its readout: names begin with `core.` and
+    # `feature_bank.`.
     state: dict[str, Tensor]
-    image_shape: ImageShape
-    normalize: str
+    image_shape: ImageShape  # (channel, y, x) of the images it was fitted to
+    normalize: str  # standardization of these images
+    # (picture, pixel) int8, fingerprints of the pictures of recordings it was fitted to; None for simulations
+    # and movies.
     pictures: Tensor | None = None
-    name: str = ""
+    name: str = ""  # of its fits, in messages
 
     @classmethod
     def of(cls, fits: dict[str, Any], validation: xr.Dataset, seed: int, name: str) -> "TransferredCore":
