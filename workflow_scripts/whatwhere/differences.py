@@ -7,6 +7,7 @@ neurons for every model of a condition: the spread of the differences of draws i
 
 import itertools
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,7 +42,7 @@ def differences(drawn: Iterable[xr.Dataset]) -> pd.DataFrame:
         found = [_pair(*pair) for pair in itertools.combinations(_fits(condition), 2)]
         table = pd.DataFrame([one for one in found if one is not None])
         if len(table):
-            keys = dict(zip([*_CONDITION, "measure"], names, strict=True))
+            keys: dict[str, Any] = dict(zip([*_CONDITION, "measure"], names, strict=True))
             tables.append(table.assign(**keys, p_adjusted=_holm(table["p"].to_numpy())))
     if not tables:
         return pd.DataFrame(columns=[*_CONDITION, "measure", "model", "against", "difference"])
@@ -66,7 +67,7 @@ def _rows(drawn: xr.Dataset) -> pd.DataFrame:
 def _fits(condition: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Fits of every model, by seed; a model that several experiments fit counts once."""
     return [
-        (model, rows[rows["experiment"] == rows["experiment"].iloc[0]].set_index("seed"))
+        (str(model), rows[rows["experiment"] == rows["experiment"].iloc[0]].set_index("seed"))
         for model, rows in condition.groupby("model", sort=False)
     ]
 

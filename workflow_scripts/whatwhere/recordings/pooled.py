@@ -11,6 +11,7 @@ from whatwhere.dataset import TEST, UNUSED, check, duplicate_groups, is_movie
 from whatwhere.errors import UserError
 from whatwhere.recordings.copies import NEAR_COPIES, fingerprints, groups_of_copies, near_copy_counts, seen
 from whatwhere.recordings.movie_contract import with_gaps
+from whatwhere.recordings.preprocess import PREPARATION
 
 _TIMES = {"rate": "frames_per_second", "bin": "frames_per_bin", "latency": "latency_frames"}
 """Attributes of movies by the keys of the configuration."""
@@ -82,6 +83,7 @@ def pool(datasets: dict[str, xr.Dataset], name: str, without: Sequence[str] = ()
             "source": "; ".join(dict.fromkeys(data.attrs["source"] for data in datasets.values())),
             "citation": "; ".join(dict.fromkeys(data.attrs["citation"] for data in datasets.values())),
             **counts_of_copies,
+            **_preparations([*datasets.values()]),
             "repeat_averages": int(all(data.attrs["repeat_averages"] for data in datasets.values())),
             "reading": "; ".join(
                 f"{recording}: {size[0]} images" for recording, size in zip(datasets, counts, strict=True)
@@ -90,6 +92,13 @@ def pool(datasets: dict[str, xr.Dataset], name: str, without: Sequence[str] = ()
     )
     check(pooled, key)
     return pooled
+
+
+def _preparations(datasets: list[xr.Dataset]) -> dict[str, str]:
+    """Preparation of the images: that of all recordings if they are alike, else a list of them."""
+    every = [data.attrs[PREPARATION] for data in datasets if PREPARATION in data.attrs]
+    alike = len(set(every)) < 2
+    return {} if len(every) < len(datasets) or alike else {PREPARATION: f"[{', '.join(every)}]"}
 
 
 def _check_alike(first: xr.Dataset, other: xr.Dataset, names: str) -> None:

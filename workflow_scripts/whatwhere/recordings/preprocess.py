@@ -12,7 +12,7 @@ from whatwhere.recordings.recording import to_float32
 PREPARATION = "preparation"
 """Attribute of a recorded dataset with the result of :func:`preparation`."""
 
-_SQUEEZE = 0.02  # difference in aspect that images may have, from rounding to pixels
+SQUEEZE = 0.02  # difference in aspect that images may have, from rounding to pixels
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -35,7 +35,7 @@ def preprocess(
     labels = image_names or range(len(images))
     aspects = np.log([image.shape[1] / image.shape[2] for image in images])
     other = int(np.abs(aspects - aspects[0]).argmax())
-    if config["crop"] is None and abs(aspects[other] - aspects[0]) > _SQUEEZE:
+    if config["crop"] is None and abs(aspects[other] - aspects[0]) > SQUEEZE:
         shapes = f"{images[0].shape[1:]} and {images[other].shape[1:]} (y, x)"
         advice = "bring them to one shape before, or set image.crop"
         raise UserError(f"{name}.images: {labels[0]} and {labels[other]} have shapes {shapes}: {advice}")

@@ -85,7 +85,7 @@ class TransferredCore:
         if self.pictures is None or "images" not in dataset:
             return
         fold = dataset["split"].values[seed % dataset.sizes["fold"]]
-        test = select_images(dataset, np.flatnonzero(fold == TEST))
+        test = np.asarray(select_images(dataset, np.flatnonzero(fold == TEST)))
         known = int(seen(test, self.pictures.numpy(), dataset.attrs.get("near_copies") or NEAR_COPIES).sum())
         if known:
             raise UserError(
@@ -124,7 +124,8 @@ def pictures_seen(dataset: xr.Dataset, subset: Subset, core: TransferredCore | N
     """Fingerprints of the pictures of a recording that a fit sees, and of those that its core has seen."""
     if dataset.attrs["kind"] == "simulated" or "images" not in dataset:
         return None
-    own = fingerprints(select_images(dataset, np.concatenate([subset.train, subset.validation])))
+    images = select_images(dataset, np.concatenate([subset.train, subset.validation]))
+    own = fingerprints(np.asarray(images))
     earlier = None if core is None else core.pictures
     if earlier is None or earlier.shape[1] != own.shape[1]:
         return own
