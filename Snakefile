@@ -15,7 +15,6 @@ include: "rules/fit.smk"
 include: "rules/evaluate.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
-include: "rules/explore.smk"
 include: "rules/report.smk"
 
 

@@ -3,7 +3,7 @@ COLLECTED = files_by_kind(
 )
 COLLECTED = {kind: files for kind, files in COLLECTED.items() if files}
 
-# Tables of a whole run, some with pages: inputs, outputs and parameters of a rule and the script of the same name.
+# Tables and pages of a whole run: inputs, outputs and parameters of a rule and the script of the same name.
 TABLES = {
     "collect_scores": {
         "input": COLLECTED,
@@ -86,12 +86,52 @@ TABLES = {
             "paper": PAPER,
         },
     },
+    "build_explorer": {
+        "input": {
+            "neurons": of_fits("neurons/{fit.path}.nc", "explored"),
+            # No module of Python, so that `code` does not know it.
+            "script": SCRIPTS / "whatwhere" / "explorer.js",
+        },
+        "pages": {"page": "<results>/explore.html"},
+        "resources": {"mem_mb": growing(8000), "runtime": growing(30)},
+        "params": {
+            "names": names_of("explored"),
+            "labels": LABELS,
+            "datasets": DATASET_LABELS,
+            "run": config["run"],
+        },
+        "message": "Build the explorer of all neurons",
+    },
+    "describe_run": {
+        # Benchmark files are no outputs: they are complete when all that is timed has been made.
+        "input": {
+            "timed": collect("<results>/{result}", result=RESULTS),
+            "answers": "<results>/tables/answers.csv",
+            "summary": "<results>/tables/summary.csv",
+        },
+        "output": {"versions": "software.csv", "run_times": "run_times.csv"},
+        "pages": {
+            "page": report(
+                "<results>/pages/run.html",
+                caption="captions/run.rst",
+                category="Run",
+                labels={"page": "configuration, software, machine, run times"},
+            ),
+        },
+        "params": {
+            "config": config,
+            "workflow": str(ROOT),
+            "benchmarks": f"{RUN}/benchmarks",
+        },
+        "message": "Describe the run",
+    },
 }
 
 for name, one in TABLES.items():
 
     # A job evaluates the path of its script again, with its own params.
     params = one.get("params", {}) | {"script": name, "code": code_of(name)}
+    tables = one.get("output", {})
 
     rule:
         name:
@@ -99,7 +139,7 @@ for name, one in TABLES.items():
         input:
             **one["input"],
         output:
-            **{key: f"<results>/tables/{file}" for key, file in one["output"].items()},
+            **{key: f"<results>/tables/{file}" for key, file in tables.items()},
             **one.get("pages", {}),
         log:
             f"<logs>/{name}.log",
@@ -110,31 +150,11 @@ for name, one in TABLES.items():
             "report"
         conda:
             "../envs/whatwhere.yaml"
+        resources:
+            **one.get("resources", {}),
         params:
             **params,
         message:
-            f"Write {' and '.join(one['output'].values())}"
+            one.get("message", f"Write {' and '.join(tables.values())}")
         script:
             f"../workflow_scripts/{params['script']}.py"
-
-
-rule collect_benchmarks:
-    input:
-        # Benchmark files are no outputs: they are complete when all that is timed has been made.
-        collect("<results>/{result}", result=RESULTS),
-        "<results>/tables/answers.csv",
-    output:
-        table="<results>/tables/run_times.csv",
-    log:
-        "<logs>/collect_benchmarks.log",
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        folder=f"{RUN}/benchmarks",
-        code=code_of("collect_benchmarks"),
-    message:
-        "Collect run times"
-    script:
-        "../workflow_scripts/collect_benchmarks.py"

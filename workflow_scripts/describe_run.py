@@ -1,4 +1,4 @@
-"""Software, machine, seeds and doubtful fits of a run: tables of the run -> run.html, software.csv."""
+"""Run times, software, machine, seeds and doubtful fits of a run -> run.html, run_times.csv, software.csv."""
 
 import os
 import platform
@@ -14,6 +14,7 @@ from whatwhere.files import read_table, write_table
 from whatwhere.logs import run_job
 from whatwhere.pages import code, heading, paragraph, table, write_page
 
+TOTAL = "all rules"
 KEYS = ["experiment", "dataset", "recording", "model", "selection", "n_neurons", "n_images"]
 
 
@@ -80,17 +81,39 @@ def doubtful(summary: pd.DataFrame) -> list[str]:
     return [paragraph(text), table(doubted.filter([*KEYS, "converged", "at_edge"]))]
 
 
+def times(folder: str | Path) -> pd.DataFrame:
+    """Sums over the jobs of every rule, the longest first, from Snakemake's benchmarks in ``folder``."""
+    jobs = []
+    for path in sorted(Path(folder).rglob("*.tsv")):
+        # Jobs shorter than the sampling interval have no memory and CPU time: a dash.
+        job = pd.read_csv(path, sep="\t", na_values="-")
+        jobs.append(job.assign(rule=path.relative_to(folder).parts[0].split(".")[0]))
+    timed = pd.concat(jobs, ignore_index=True)
+    table = pd.concat([timed, timed.assign(rule=TOTAL)]).groupby("rule")
+    table = table.agg(
+        n_jobs=("s", "size"),
+        seconds=("s", "sum"),
+        longest_job_seconds=("s", "max"),
+        cpu_seconds=("cpu_time", "sum"),
+        max_memory_mb=("max_rss", "max"),
+    )
+    rules = table.drop(TOTAL).sort_values("seconds", ascending=False)
+    return pd.concat([rules, table.loc[[TOTAL]]]).reset_index()
+
+
 def main(
     config: dict[str, Any],
     workflow: str | Path,
-    run_times: str | Path,
+    benchmarks: str | Path,
     summary: str | Path,
+    run_times: str | Path,
     versions: str | Path,
     page: str | Path,
 ) -> None:
-    """Writes the installed packages to ``versions`` and the description of the run to ``page``."""
+    """Writes ``run_times`` and installed packages (``versions``) as tables, and the page of the run."""
     packages = software(Path(workflow))
     write_table(packages, versions)
+    write_table(times(benchmarks), run_times)
     sections = [
         heading("Fits that stopped at max_steps, and penalties at the edge of their grid"),
         *doubtful(read_table(summary)),
