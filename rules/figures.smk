@@ -1,6 +1,5 @@
-# Parameters of figures that name models, and datasets.
-OF_MODELS = {"labels": LABELS}
-OF_DATASETS = OF_MODELS | {"datasets": DATASET_LABELS}
+# Parameters of all figures, of which a script takes those that it names: labels, and the models of the paper.
+NAMES = {"labels": LABELS, "datasets": DATASET_LABELS, "paper": PAPER}
 OF_FITTED = {
     "model": lambda wildcards: LABELS[wildcards.model],
     "dataset": lambda wildcards: DATASET_LABELS[wildcards.dataset],
@@ -16,13 +15,11 @@ FIGURES = {
     "plot_fig1": {
         "title": ("Figure 1", "the model"),
         "input": files_by_kind("example", "parameters", within=EXAMPLES[:1]),
-        "params": {},
     },
     "plot_fig2": {
         "title": ("Figure 2", "sharing features"),
         "input": files_by_kind("figure == 'fig2'", "scores"),
-        "params": OF_MODELS
-        | {
+        "params": {
             "shared": list(
                 FITS.query("figure == 'fig2' and shares_filter").model.unique()
             ),
@@ -32,9 +29,7 @@ FIGURES = {
         "title": ("Figure 3", "models over data sizes"),
         "input": files_by_kind("figure == 'fig3'", "scores", "parameters", "locations")
         | {"reference": f"{REFERENCE}/fig3.csv"},
-        "params": OF_MODELS
-        | {
-            "paper": PAPER,
+        "params": {
             "known": list(
                 FITS.query("figure == 'fig3' and known_field and masks").model.unique()
             ),
@@ -48,7 +43,6 @@ FIGURES = {
             within=EXAMPLES,
         )
         | {"reference": f"{REFERENCE}/fig4.csv"},
-        "params": OF_MODELS,
     },
     "plot_fig5": {
         "title": ("Figure 5", "nonlinear feature spaces"),
@@ -56,12 +50,11 @@ FIGURES = {
             "figure == 'fig5'", "scores", "barcodes", "barcode_scores"
         )
         | {"reference": f"{REFERENCE}/fig5.csv"},
-        "params": OF_MODELS | {"paper": PAPER},
     },
     "plot_table1": {
         "title": ("Table 1", "mouse V1"),
         "input": {"table": "<results>/tables/table1.csv"},
-        "params": OF_DATASETS | {"simulated": SIMULATIONS},
+        "params": {"simulated": SIMULATIONS},
     },
     "plot_scaling": {
         "title": ("Data scaling", "neurons against images"),
@@ -73,7 +66,6 @@ FIGURES = {
                 dataset=FITS.query("scaling").dataset.unique(),
             ),
         },
-        "params": OF_DATASETS,
     },
     "plot_data_efficiency": {
         "title": ("Data efficiency", "inference against training"),
@@ -81,12 +73,10 @@ FIGURES = {
             "table": "<results>/tables/data_efficiency.csv",
             "reference": PAPER_CURVES,
         },
-        "params": OF_DATASETS | {"paper": PAPER},
     },
     "plot_transfer": {
         "title": ("Transfer", "gains from other recordings"),
         "input": {"table": "<results>/tables/transfer.csv"},
-        "params": OF_DATASETS,
     },
     "plot_recording": {
         "title": ("Recordings", "{wildcards.dataset}"),
@@ -100,8 +90,7 @@ FIGURES = {
         | files_by_kind(
             "dataset == '{dataset}' and recording", "scores", "predictions"
         ),
-        "params": OF_MODELS
-        | {
+        "params": {
             "label": lambda wildcards: DATASET_LABELS[wildcards.dataset],
             "models": lookup(
                 "dataset == '{dataset}' and drawn", within=FITS, cols="model"
@@ -131,7 +120,7 @@ for name, one in FIGURES.items():
     figure = name.removeprefix("plot_")
     path = f"{figure}/{one['each']}" if "each" in one else figure
     # A job evaluates the path of its script again, with its own params.
-    params = one["params"] | {"script": name, "code": code_of(name)}
+    params = NAMES | one.get("params", {}) | {"script": name, "code": code_of(name)}
     category, label = one["title"]
 
     rule:

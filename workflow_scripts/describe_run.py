@@ -1,4 +1,4 @@
-"""Run times, software, machine, seeds and doubtful fits of a run -> run.html, run_times.csv, software.csv."""
+"""Run times, software, machine, configuration and doubtful fits of a run -> run.html, run_times.csv, software.csv."""
 
 import os
 import platform
@@ -52,20 +52,6 @@ def machine() -> pd.DataFrame:
         "system": platform.platform(),
     }
     return pd.DataFrame(rows.items(), columns=["component", "value"])
-
-
-def seeds(config: dict[str, Any]) -> pd.DataFrame:
-    """Every seed of a configuration: of datasets that are used, of their splits, and of fits."""
-    rows = [
-        ("experiments", experiment["name"], "seeds", ", ".join(map(str, experiment["seeds"])))
-        for experiment in config["experiments"]
-    ]
-    used = {name for experiment in config["experiments"] for name in experiment["datasets"]}
-    for name, definition in config["datasets"].items():
-        found = {"seed": definition.get("seed"), "split.seed": definition.get("split", {}).get("seed")}
-        present = {key: str(seed) for key, seed in found.items() if seed is not None and name in used}
-        rows += [("datasets", name, key, seed) for key, seed in present.items()]
-    return pd.DataFrame(rows, columns=["section", "name", "key", "seeds"])
 
 
 def doubtful(summary: pd.DataFrame) -> list[str]:
@@ -126,8 +112,6 @@ def main(
         heading("Machine"),
         paragraph("Software and machine are those of the job that wrote this page, the last of the run."),
         table(machine()),
-        heading("Seeds"),
-        table(seeds(config)),
         heading("Software"),
         table(packages),
         heading("Configuration"),
