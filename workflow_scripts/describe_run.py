@@ -1,4 +1,4 @@
-"""Run times, software, machine, configuration and doubtful fits of a run -> run.html, run_times.csv, software.csv."""
+"""Run times, software, machine, configuration and doubtful fits of a run -> run.html and two tables."""
 
 import os
 import platform

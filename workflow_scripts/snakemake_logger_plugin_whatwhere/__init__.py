@@ -68,16 +68,8 @@ class Job:
 class Work:
     """The work of a run in seconds of one core: done, under way and waiting.
 
-    Parameters
-    ----------
-    counts
-        Number of jobs by rule.
-    cores
-        Number of jobs at once.
-    fits
-        Expected seconds of fits by rule, then by file, of rules whose jobs differ.
-    measured
-        Mean seconds of a job by rule, of all other rules.
+    ``counts`` are numbers of jobs by rule. Expected seconds are those of ``fits``, by rule and file, for
+    rules whose jobs differ, and ``measured`` means by rule for all others.
     """
 
     def __init__(
