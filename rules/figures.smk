@@ -19,36 +19,24 @@ FIGURES = {
     "plot_fig2": {
         "title": ("Figure 2", "sharing features"),
         "input": files_by_kind("figure == 'fig2'", "scores"),
-        "params": {
-            "shared": list(
-                FITS.query("figure == 'fig2' and shares_filter").model.unique()
-            ),
-        },
+        "params": {"shared": list(FITS.query("figure == 'fig2' and shares_filter").model.unique())},
     },
     "plot_fig3": {
         "title": ("Figure 3", "models over data sizes"),
         "input": files_by_kind("figure == 'fig3'", "scores", "parameters", "locations")
         | {"reference": f"{REFERENCE}/fig3.csv"},
-        "params": {
-            "known": list(
-                FITS.query("figure == 'fig3' and known_field and masks").model.unique()
-            ),
-        },
+        "params": {"known": list(FITS.query("figure == 'fig3' and known_field and masks").model.unique())},
     },
     "plot_fig4": {
         "title": ("Figure 4", "two cell types"),
         "input": files_by_kind(
-            "figure == 'fig4'",
-            *("parameters", "scores", "barcodes", "barcode_scores"),
-            within=EXAMPLES,
+            "figure == 'fig4'", *("parameters", "scores", "barcodes", "barcode_scores"), within=EXAMPLES
         )
         | {"reference": f"{REFERENCE}/fig4.csv"},
     },
     "plot_fig5": {
         "title": ("Figure 5", "nonlinear feature spaces"),
-        "input": files_by_kind(
-            "figure == 'fig5'", "scores", "barcodes", "barcode_scores"
-        )
+        "input": files_by_kind("figure == 'fig5'", "scores", "barcodes", "barcode_scores")
         | {"reference": f"{REFERENCE}/fig5.csv"},
     },
     "plot_table1": {
@@ -61,18 +49,12 @@ FIGURES = {
         "input": {
             "scaling": "<results>/tables/scaling.csv",
             "rates": "<results>/tables/exchange_rates.csv",
-            "data": collect(
-                "<results>/data/{dataset}.nc",
-                dataset=FITS.query("scaling").dataset.unique(),
-            ),
+            "data": collect("<results>/data/{dataset}.nc", dataset=FITS.query("scaling").dataset.unique()),
         },
     },
     "plot_data_efficiency": {
         "title": ("Data efficiency", "inference against training"),
-        "input": {
-            "table": "<results>/tables/data_efficiency.csv",
-            "reference": PAPER_CURVES,
-        },
+        "input": {"table": "<results>/tables/data_efficiency.csv", "reference": PAPER_CURVES},
     },
     "plot_transfer": {
         "title": ("Transfer", "gains from other recordings"),
@@ -87,14 +69,10 @@ FIGURES = {
             "fits": of_fits("fits/{fit.condition_path}/fits.pt", DRAWN, CONDITIONS),
             "selection": of_fits("selection/{fit.path}.csv", DRAWN, CONDITIONS),
         }
-        | files_by_kind(
-            "dataset == '{dataset}' and recording", "scores", "predictions"
-        ),
+        | files_by_kind("dataset == '{dataset}' and recording", "scores", "predictions"),
         "params": {
             "label": lambda wildcards: DATASET_LABELS[wildcards.dataset],
-            "models": lookup(
-                "dataset == '{dataset}' and drawn", within=FITS, cols="model"
-            ),
+            "models": lookup("dataset == '{dataset}' and drawn", within=FITS, cols="model"),
             "conditions": lookup(DRAWN, within=CONDITIONS, cols="condition"),
         },
     },

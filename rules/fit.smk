@@ -1,7 +1,5 @@
 FITTED = "{experiment}/{dataset}/{model}/n{n_neurons}-d{n_images}"
-MEMBER = (
-    "<results>/fits/{{experiment}}/{{dataset}}/{member}/n{{n_neurons}}-d{{n_images}}"
-)
+MEMBER = "<results>/fits/{{experiment}}/{{dataset}}/{member}/n{{n_neurons}}-d{{n_images}}"
 MEMBERS = lookup(dpath="{model}/members", within=MODELS)
 
 
@@ -20,9 +18,7 @@ FITTING = {
     "train": {
         "input": {
             "averages": "<results>/sta/{experiment}/{dataset}/n{n_neurons}-d{n_images}.nc",
-            "localizer": files_of(
-                "<results>/fits/{condition.localizer}", "localizer != ''"
-            ),
+            "localizer": files_of("<results>/fits/{condition.localizer}", "localizer != ''"),
             "core": CORE,
         },
         "threads": config["threads_per_fit"],
@@ -85,7 +81,6 @@ for name, one in FITTING.items():
             definition=lookup(dpath="{model}", within=MODELS),
             seeds=lookup(dpath="{experiment}/seeds", within=EXPERIMENTS),
         message:
-            one["message"]
-            + ", {wildcards.n_neurons} neurons, {wildcards.n_images} images"
+            one["message"] + ", {wildcards.n_neurons} neurons, {wildcards.n_images} images"
         script:
             f"../workflow_scripts/{params['script']}.py"

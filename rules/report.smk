@@ -28,9 +28,7 @@ CAPTIONS = ROOT / "rules" / "captions"
 SHOWN = {
     "results": RESULTS,
     "titles": {
-        name.removeprefix("plot_"): (
-            one["title"][0] if "each" in one else ": ".join(one["title"])
-        )
+        name.removeprefix("plot_"): (one["title"][0] if "each" in one else ": ".join(one["title"]))
         for name, one in FIGURES.items()
     },
     "labels": LABELS,

@@ -1,28 +1,18 @@
-COLLECTED = files_by_kind(
-    "index >= 0", "scores", "summary", "barcodes", "barcode_scores"
-)
+COLLECTED = files_by_kind("index >= 0", "scores", "summary", "barcodes", "barcode_scores")
 COLLECTED = {kind: files for kind, files in COLLECTED.items() if files}
 
 # Tables and pages of a whole run: inputs, outputs and parameters of a rule and the script of the same name.
 TABLES = {
-    "collect_scores": {
-        "input": COLLECTED,
-        "output": {name: f"{name}.csv" for name in COLLECTED},
-    },
+    "collect_scores": {"input": COLLECTED, "output": {name: f"{name}.csv" for name in COLLECTED}},
     "fit_scaling": {
         "input": files_by_kind("scaling", "scores"),
         "output": {"scaling": "scaling.csv", "rates": "exchange_rates.csv"},
     },
     "collect_data_efficiency": {
-        "input": files_by_kind(
-            "figure == 'data_efficiency'", "scores", "locations", "barcode_scores"
-        )
+        "input": files_by_kind("figure == 'data_efficiency'", "scores", "locations", "barcode_scores")
         | {"reference": PAPER_CURVES},
         "output": {"table": "data_efficiency.csv"},
-        "params": {
-            "paper": PAPER,
-            "networks": list(FITS.query("factorized and paper != ''").model.unique()),
-        },
+        "params": {"paper": PAPER, "networks": list(FITS.query("factorized and paper != ''").model.unique())},
     },
     "collect_transfer": {
         "input": files_by_kind("figure == 'transfer'", "scores"),
@@ -51,9 +41,7 @@ TABLES = {
     "collect_panel": {
         "input": {
             "rankings": of_fits(
-                "fits/{fit.condition_path}/ranking.csv",
-                "rule == 'fit_ensemble' and last",
-                CONDITIONS,
+                "fits/{fit.condition_path}/ranking.csv", "rule == 'fit_ensemble' and last", CONDITIONS
             ),
             "summary": "<results>/tables/summary.csv",
         },
@@ -116,13 +104,9 @@ TABLES = {
                 caption="captions/run.rst",
                 category="Run",
                 labels={"page": "configuration, software, machine, run times"},
-            ),
+            )
         },
-        "params": {
-            "config": config,
-            "workflow": str(ROOT),
-            "benchmarks": f"{RUN}/benchmarks",
-        },
+        "params": {"config": config, "workflow": str(ROOT), "benchmarks": f"{RUN}/benchmarks"},
         "message": "Describe the run",
     },
 }
