@@ -9,10 +9,8 @@ TABLES = {
         "output": {"scaling": "scaling.csv", "rates": "exchange_rates.csv"},
     },
     "collect_data_efficiency": {
-        "input": files_by_kind("figure == 'data_efficiency'", "scores", "locations", "barcode_scores")
-        | {"reference": PAPER_CURVES},
+        "input": files_by_kind("figure == 'data_efficiency'", "scores", "locations", "barcode_scores"),
         "output": {"table": "data_efficiency.csv"},
-        "params": {"paper": PAPER, "networks": list(FITS.query("factorized and paper != ''").model.unique())},
     },
     "collect_transfer": {
         "input": files_by_kind("figure == 'transfer'", "scores"),
