@@ -96,40 +96,6 @@ rule compute_sta:
         "../workflow_scripts/compute_sta.py"
 
 
-rule describe_dataset:
-    input:
-        dataset="<results>/data/{dataset}.nc",
-    output:
-        page=report(
-            "<results>/datasets/{dataset}.html",
-            caption="captions/dataset.rst",
-            category="Datasets",
-            labels=labels_of,
-        ),
-        neurons="<results>/datasets/{dataset}.csv",
-        svg="<results>/datasets/{dataset}.svg",
-        png="<results>/datasets/{dataset}.png",
-    log:
-        "<logs>/describe_dataset/{dataset}.log",
-    benchmark:
-        "<benchmarks>/describe_dataset/{dataset}.tsv"
-    priority: by_experiment
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    resources:
-        mem_mb=growing(8000),
-        runtime=growing(30),
-    params:
-        label=lambda wildcards: DATASET_LABELS[wildcards.dataset],
-        code=code_of("describe_dataset"),
-    message:
-        "Describe {wildcards.dataset}"
-    script:
-        "../workflow_scripts/describe_dataset.py"
-
-
 rule describe_datasets:
     input:
         collect("<results>/datasets/{dataset}.html", dataset=FITS.dataset.unique()),

@@ -94,40 +94,24 @@ FIGURES = {
     },
 }
 
+# Figures in the table of jobs of a run.
+DRAWN_BY = {}
 for name, one in FIGURES.items():
     figure = name.removeprefix("plot_")
     path = f"{figure}/{one['each']}" if "each" in one else figure
-    # A job evaluates the path of its script again, with its own params.
-    params = NAMES | one.get("params", {}) | {"script": name, "code": code_of(name)}
     category, label = one["title"]
-
-    rule:
-        name:
-            name
-        input:
-            **one["input"],
-        output:
-            svg=report(
-                f"<results>/figures/{path}.svg",
-                caption=f"captions/{figure}.rst",
-                category=category,
-                labels=labels_of if "each" in one else {"figure": label},
-            ),
-            png=f"<results>/figures/{path}.png",
-        log:
-            f"<logs>/plot_{path}.log",
-        benchmark:
-            f"<benchmarks>/plot_{path}.tsv"
-        wildcard_constraints:
-            dataset=any_of(RECORDINGS if figure == "recording" else DATASETS),
-        priority: by_experiment if "each" in one else FIRST
-        group:
-            "report"
-        conda:
-            "../envs/whatwhere.yaml"
-        params:
-            **params,
-        message:
-            f"Draw {category}: {label}"
-        script:
-            f"../workflow_scripts/{params['script']}.py"
+    picture = report(
+        f"<results>/figures/{path}.svg",
+        caption=f"captions/{figure}.rst",
+        category=category,
+        labels=labels_of if "each" in one else {"figure": label},
+    )
+    DRAWN_BY[name] = {
+        "input": one["input"],
+        "files": {"svg": picture, "png": f"<results>/figures/{path}.png"},
+        "path": f"plot_{path}",
+        "datasets": RECORDINGS if figure == "recording" else DATASETS,
+        "priority": by_experiment if "each" in one else FIRST,
+        "params": NAMES | one.get("params", {}),
+        "message": f"Draw {category}: {label}",
+    }

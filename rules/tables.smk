@@ -1,7 +1,7 @@
 COLLECTED = files_by_kind("index >= 0", "scores", "summary", "barcodes", "barcode_scores")
 COLLECTED = {kind: files for kind, files in COLLECTED.items() if files}
 
-# Tables and pages of a whole run: inputs, outputs and parameters of a rule and the script of the same name.
+# Tables and pages: inputs, tables and other files, and parameters of a rule and the script of the same name.
 TABLES = {
     "collect_scores": {"input": COLLECTED, "output": {name: f"{name}.csv" for name in COLLECTED}},
     "fit_scaling": {
@@ -55,7 +55,7 @@ TABLES = {
             "reference": [*PAPER_CURVES, f"{REFERENCE}/table1.csv"],
         },
         "output": {"output": "answers.csv", "written": "sentences.csv"},
-        "pages": {
+        "files": {
             "front": "<results>/pages/front.html",
             "page": report(
                 "<results>/pages/answers.html",
@@ -78,7 +78,7 @@ TABLES = {
             # No module of Python, so that `code` does not know it.
             "script": SCRIPTS / "whatwhere" / "explorer.js",
         },
-        "pages": {"page": "<results>/explore.html"},
+        "files": {"page": "<results>/explore.html"},
         "resources": {"mem_mb": growing(8000), "runtime": growing(30)},
         "params": {
             "names": names_of("explored"),
@@ -96,7 +96,7 @@ TABLES = {
             "summary": "<results>/tables/summary.csv",
         },
         "output": {"versions": "software.csv", "run_times": "run_times.csv"},
-        "pages": {
+        "files": {
             "page": report(
                 "<results>/pages/run.html",
                 caption="captions/run.rst",
@@ -107,9 +107,28 @@ TABLES = {
         "params": {"config": config, "workflow": str(ROOT), "benchmarks": f"{RUN}/benchmarks"},
         "message": "Describe the run",
     },
+    "describe_dataset": {
+        "input": {"dataset": "<results>/data/{dataset}.nc"},
+        "files": {
+            "page": report(
+                "<results>/datasets/{dataset}.html",
+                caption="captions/dataset.rst",
+                category="Datasets",
+                labels=labels_of,
+            ),
+            "neurons": "<results>/datasets/{dataset}.csv",
+            "svg": "<results>/datasets/{dataset}.svg",
+            "png": "<results>/datasets/{dataset}.png",
+        },
+        "path": "describe_dataset/{dataset}",
+        "priority": by_experiment,
+        "resources": {"mem_mb": growing(8000), "runtime": growing(30)},
+        "params": {"label": lambda wildcards: DATASET_LABELS[wildcards.dataset]},
+        "message": "Describe {wildcards.dataset}",
+    },
 }
 
-for name, one in TABLES.items():
+for name, one in (TABLES | DRAWN_BY).items():
 
     # A job evaluates the path of its script again, with its own params.
     params = one.get("params", {}) | {"script": name, "code": code_of(name)}
@@ -122,12 +141,14 @@ for name, one in TABLES.items():
             **one["input"],
         output:
             **{key: f"<results>/tables/{file}" for key, file in tables.items()},
-            **one.get("pages", {}),
+            **one.get("files", {}),
         log:
-            f"<logs>/{name}.log",
+            f"<logs>/{one.get('path', name)}.log",
         benchmark:
-            f"<benchmarks>/{name}.tsv"
-        priority: FIRST
+            f"<benchmarks>/{one.get('path', name)}.tsv"
+        wildcard_constraints:
+            dataset=any_of(one.get("datasets", DATASETS)),
+        priority: one.get("priority", FIRST)
         group:
             "report"
         conda:
