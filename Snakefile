@@ -13,9 +13,8 @@ include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/fit.smk"
 include: "rules/evaluate.smk"
-include: "rules/tables.smk"
 include: "rules/figures.smk"
-include: "rules/explore.smk"
+include: "rules/tables.smk"
 include: "rules/report.smk"
 
 

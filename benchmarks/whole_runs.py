@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 from measure import hardware
 
-import collect_benchmarks
+import describe_run
 from whatwhere.files import read_table, write_table
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +43,8 @@ def main(folder: str, *targets: str) -> None:
         write_table(rows, TABLE)
         print(rows.to_string(), flush=True)
         if target == "run":
-            collect_benchmarks.main(clone / "results" / "quick" / "benchmarks", RESULTS / "quick_run.csv")
+            times = describe_run.times(clone / "results" / "quick" / "benchmarks")
+            write_table(times, RESULTS / "quick_run.csv")
 
 
 if __name__ == "__main__":

@@ -68,12 +68,8 @@ PAPER = {model: paper for model, paper in zip(FITS.model, FITS.paper) if paper}
 
 
 # Rows of FITS and CONDITIONS that belong to the wildcards of a rule.
-OF_FIT = (
-    "experiment == '{experiment}' and dataset == '{dataset}' and model == '{model}'"
-)
-OF_CONDITION = (
-    f"{OF_FIT} and n_neurons == '{{n_neurons}}' and n_images == '{{n_images}}'"
-)
+OF_FIT = "experiment == '{experiment}' and dataset == '{dataset}' and model == '{model}'"
+OF_CONDITION = f"{OF_FIT} and n_neurons == '{{n_neurons}}' and n_images == '{{n_images}}'"
 
 
 pathvars:
@@ -95,9 +91,7 @@ def labels_of(wildcards):
     found = {"dataset": DATASET_LABELS[wildcards.dataset]}
     if "model" in wildcards.keys():
         found["model"] = LABELS[wildcards.model]
-        fits = FITS.query(
-            f"dataset == '{wildcards.dataset}' and model == '{wildcards.model}'"
-        )
+        fits = FITS.query(f"dataset == '{wildcards.dataset}' and model == '{wildcards.model}'")
         if len(fits) > 1:
             found["experiment"] = wildcards.experiment
     return found
@@ -142,9 +136,7 @@ def code_of(script, *modules):
             pending += imports_of(path)
     # Modules read files beside them: checksums of published files, and the style of figures.
     found.update(*(path.parent.glob("*.yaml") for path in found))
-    found.update(
-        style for path in [*found] if (style := path.with_suffix(".mplstyle")).exists()
-    )
+    found.update(style for path in [*found] if (style := path.with_suffix(".mplstyle")).exists())
     content = b"".join(path.read_bytes() for path in sorted(found))
     return hashlib.sha256(content).hexdigest()[:12]
 
@@ -193,6 +185,7 @@ PATTERNS = {
     "scores": "scores/{fit.path}.csv",
     "summary": "summaries/{fit.path}.csv",
     "predictions": "predictions/{fit.path}.nc",
+    "draws": "draws/{fit.path}.nc",
     "parameters": "parameters/{fit.path}.nc",
     "locations": "locations/{fit.path}.csv",
     "neurons": "neurons/{fit.path}.nc",
@@ -208,11 +201,7 @@ def files_by_kind(condition, *kinds, within=FITS):
     """Inputs: files of the fits that fulfill a condition, by kind; without several features no barcodes."""
     with_barcodes = f"({condition}) and barcodes"
     return {
-        kind: of_fits(
-            PATTERNS[kind],
-            with_barcodes if kind in OF_BARCODES else condition,
-            within,
-        )
+        kind: of_fits(PATTERNS[kind], with_barcodes if kind in OF_BARCODES else condition, within)
         for kind in kinds
     }
 

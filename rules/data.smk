@@ -22,65 +22,51 @@ rule download:
         "../workflow_scripts/download.py"
 
 
-rule simulate:
-    output:
-        dataset="<results>/data/{dataset}.nc",
-    log:
-        "<logs>/simulate/{dataset}.log",
-    benchmark:
-        "<benchmarks>/simulate/{dataset}.tsv"
-    wildcard_constraints:
-        dataset=any_of(SIMULATIONS),
-    priority: by_experiment
-    conda:
-        "../envs/whatwhere.yaml"
-    resources:
-        mem_mb=growing(8000),
-        runtime=growing(60),
-    params:
-        name="{dataset}",
-        definition=lookup(dpath="{dataset}", within=DATASETS),
-        code=code_of_kind("simulate"),
-    message:
-        "Simulate {wildcards.dataset}"
-    script:
-        "../workflow_scripts/simulate.py"
+# Verbs of the rules that make datasets, and the datasets that each makes.
+for name, (verb, datasets) in {
+    "simulate": ("Simulate", SIMULATIONS),
+    "load_recording": ("Load the recording", RECORDINGS),
+}.items():
+    # A job evaluates the path of its script again, with its own params.
+    params = {"script": name, "code": code_of_kind(name)}
 
-
-rule load_recording:
-    input:
-        files=lambda wildcards: input_files(config["datasets"][wildcards.dataset]),
-        sessions=lambda wildcards: collect(
-            "<results>/data/{session}.nc",
-            session=sessions_of(config["datasets"][wildcards.dataset]),
-        ),
-        downloaded=downloads,
-    output:
-        dataset="<results>/data/{dataset}.nc",
-    log:
-        "<logs>/load_recording/{dataset}.log",
-    benchmark:
-        "<benchmarks>/load_recording/{dataset}.tsv"
-    wildcard_constraints:
-        dataset=any_of(RECORDINGS),
-    priority: by_experiment
-    conda:
-        "../envs/whatwhere.yaml"
-    resources:
-        mem_mb=growing(8000),
-        runtime=growing(60),
-    params:
-        name="{dataset}",
-        definition=lookup(dpath="{dataset}", within=DATASETS),
-        downloads="results/downloads",
-        files=lambda wildcards: stamp(config["datasets"][wildcards.dataset]),
-        # Files are checked: their origin changes nothing.
-        mirror=untracked(config["mirror"]),
-        code=code_of_kind("load_recording"),
-    message:
-        "Load the recording {wildcards.dataset}"
-    script:
-        "../workflow_scripts/load_recording.py"
+    rule:
+        name:
+            name
+        input:
+            # A simulation has none of these.
+            files=lambda wildcards: input_files(config["datasets"][wildcards.dataset]),
+            sessions=lambda wildcards: collect(
+                "<results>/data/{session}.nc",
+                session=sessions_of(config["datasets"][wildcards.dataset]),
+            ),
+            downloaded=downloads,
+        output:
+            dataset="<results>/data/{dataset}.nc",
+        log:
+            f"<logs>/{name}/{{dataset}}.log",
+        benchmark:
+            f"<benchmarks>/{name}/{{dataset}}.tsv"
+        wildcard_constraints:
+            dataset=any_of(datasets),
+        priority: by_experiment
+        conda:
+            "../envs/whatwhere.yaml"
+        resources:
+            mem_mb=growing(8000),
+            runtime=growing(60),
+        params:
+            **params,
+            name="{dataset}",
+            definition=lookup(dpath="{dataset}", within=DATASETS),
+            downloads="results/downloads",
+            files=lambda wildcards: stamp(config["datasets"][wildcards.dataset]),
+            # Files are checked: their origin changes nothing.
+            mirror=untracked(config["mirror"]),
+        message:
+            f"{verb} {{wildcards.dataset}}"
+        script:
+            f"../workflow_scripts/{params['script']}.py"
 
 
 rule compute_sta:
@@ -108,40 +94,6 @@ rule compute_sta:
         "Spike-triggered averages of {wildcards.dataset}, {wildcards.n_neurons} neurons, {wildcards.n_images} images"
     script:
         "../workflow_scripts/compute_sta.py"
-
-
-rule describe_dataset:
-    input:
-        dataset="<results>/data/{dataset}.nc",
-    output:
-        page=report(
-            "<results>/datasets/{dataset}.html",
-            caption="captions/dataset.rst",
-            category="Datasets",
-            labels=labels_of,
-        ),
-        neurons="<results>/datasets/{dataset}.csv",
-        svg="<results>/datasets/{dataset}.svg",
-        png="<results>/datasets/{dataset}.png",
-    log:
-        "<logs>/describe_dataset/{dataset}.log",
-    benchmark:
-        "<benchmarks>/describe_dataset/{dataset}.tsv"
-    priority: by_experiment
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    resources:
-        mem_mb=growing(8000),
-        runtime=growing(30),
-    params:
-        label=lambda wildcards: DATASET_LABELS[wildcards.dataset],
-        code=code_of("describe_dataset"),
-    message:
-        "Describe {wildcards.dataset}"
-    script:
-        "../workflow_scripts/describe_dataset.py"
 
 
 rule describe_datasets:

@@ -5,10 +5,7 @@ EVALUATED = {
 WITH_BARCODES = list(FITS.model[FITS.barcodes].unique())
 WITHOUT_BARCODES = [name for name in MODELS if name not in WITH_BARCODES]
 
-for name, models in {
-    "evaluate": WITHOUT_BARCODES,
-    "evaluate_barcodes": WITH_BARCODES,
-}.items():
+for name, models in {"evaluate": WITHOUT_BARCODES, "evaluate_barcodes": WITH_BARCODES}.items():
     kinds = [k for k in EVALUATED if models is WITH_BARCODES or k not in OF_BARCODES]
 
     rule:

@@ -1,6 +1,5 @@
-# Parameters of figures that name models, and datasets.
-OF_MODELS = {"labels": LABELS}
-OF_DATASETS = OF_MODELS | {"datasets": DATASET_LABELS}
+# Parameters of all figures, of which a script takes those that it names: labels, and the models of the paper.
+NAMES = {"labels": LABELS, "datasets": DATASET_LABELS, "paper": PAPER}
 OF_FITTED = {
     "model": lambda wildcards: LABELS[wildcards.model],
     "dataset": lambda wildcards: DATASET_LABELS[wildcards.dataset],
@@ -16,77 +15,50 @@ FIGURES = {
     "plot_fig1": {
         "title": ("Figure 1", "the model"),
         "input": files_by_kind("example", "parameters", within=EXAMPLES[:1]),
-        "params": {},
     },
     "plot_fig2": {
         "title": ("Figure 2", "sharing features"),
         "input": files_by_kind("figure == 'fig2'", "scores"),
-        "params": OF_MODELS
-        | {
-            "shared": list(
-                FITS.query("figure == 'fig2' and shares_filter").model.unique()
-            ),
-        },
+        "params": {"shared": list(FITS.query("figure == 'fig2' and shares_filter").model.unique())},
     },
     "plot_fig3": {
         "title": ("Figure 3", "models over data sizes"),
         "input": files_by_kind("figure == 'fig3'", "scores", "parameters", "locations")
         | {"reference": f"{REFERENCE}/fig3.csv"},
-        "params": OF_MODELS
-        | {
-            "paper": PAPER,
-            "known": list(
-                FITS.query("figure == 'fig3' and known_field and masks").model.unique()
-            ),
-        },
+        "params": {"known": list(FITS.query("figure == 'fig3' and known_field and masks").model.unique())},
     },
     "plot_fig4": {
         "title": ("Figure 4", "two cell types"),
         "input": files_by_kind(
-            "figure == 'fig4'",
-            *("parameters", "scores", "barcodes", "barcode_scores"),
-            within=EXAMPLES,
+            "figure == 'fig4'", *("parameters", "scores", "barcodes", "barcode_scores"), within=EXAMPLES
         )
         | {"reference": f"{REFERENCE}/fig4.csv"},
-        "params": OF_MODELS,
     },
     "plot_fig5": {
         "title": ("Figure 5", "nonlinear feature spaces"),
-        "input": files_by_kind(
-            "figure == 'fig5'", "scores", "barcodes", "barcode_scores"
-        )
+        "input": files_by_kind("figure == 'fig5'", "scores", "barcodes", "barcode_scores")
         | {"reference": f"{REFERENCE}/fig5.csv"},
-        "params": OF_MODELS | {"paper": PAPER},
     },
     "plot_table1": {
         "title": ("Table 1", "mouse V1"),
         "input": {"table": "<results>/tables/table1.csv"},
-        "params": OF_DATASETS | {"simulated": SIMULATIONS},
+        "params": {"simulated": SIMULATIONS},
     },
     "plot_scaling": {
         "title": ("Data scaling", "neurons against images"),
         "input": {
             "scaling": "<results>/tables/scaling.csv",
             "rates": "<results>/tables/exchange_rates.csv",
-            "data": collect(
-                "<results>/data/{dataset}.nc",
-                dataset=FITS.query("scaling").dataset.unique(),
-            ),
+            "data": collect("<results>/data/{dataset}.nc", dataset=FITS.query("scaling").dataset.unique()),
         },
-        "params": OF_DATASETS,
     },
     "plot_data_efficiency": {
         "title": ("Data efficiency", "inference against training"),
-        "input": {
-            "table": "<results>/tables/data_efficiency.csv",
-            "reference": PAPER_CURVES,
-        },
-        "params": OF_DATASETS | {"paper": PAPER},
+        "input": {"table": "<results>/tables/data_efficiency.csv", "reference": PAPER_CURVES},
     },
     "plot_transfer": {
         "title": ("Transfer", "gains from other recordings"),
         "input": {"table": "<results>/tables/transfer.csv"},
-        "params": OF_DATASETS,
     },
     "plot_recording": {
         "title": ("Recordings", "{wildcards.dataset}"),
@@ -97,15 +69,10 @@ FIGURES = {
             "fits": of_fits("fits/{fit.condition_path}/fits.pt", DRAWN, CONDITIONS),
             "selection": of_fits("selection/{fit.path}.csv", DRAWN, CONDITIONS),
         }
-        | files_by_kind(
-            "dataset == '{dataset}' and recording", "scores", "predictions"
-        ),
-        "params": OF_MODELS
-        | {
+        | files_by_kind("dataset == '{dataset}' and recording", "scores", "predictions"),
+        "params": {
             "label": lambda wildcards: DATASET_LABELS[wildcards.dataset],
-            "models": lookup(
-                "dataset == '{dataset}' and drawn", within=FITS, cols="model"
-            ),
+            "models": lookup("dataset == '{dataset}' and drawn", within=FITS, cols="model"),
             "conditions": lookup(DRAWN, within=CONDITIONS, cols="condition"),
         },
     },
@@ -127,40 +94,24 @@ FIGURES = {
     },
 }
 
+# Figures in the table of jobs of a run.
+DRAWN_BY = {}
 for name, one in FIGURES.items():
     figure = name.removeprefix("plot_")
     path = f"{figure}/{one['each']}" if "each" in one else figure
-    # A job evaluates the path of its script again, with its own params.
-    params = one["params"] | {"script": name, "code": code_of(name)}
     category, label = one["title"]
-
-    rule:
-        name:
-            name
-        input:
-            **one["input"],
-        output:
-            svg=report(
-                f"<results>/figures/{path}.svg",
-                caption=f"captions/{figure}.rst",
-                category=category,
-                labels=labels_of if "each" in one else {"figure": label},
-            ),
-            png=f"<results>/figures/{path}.png",
-        log:
-            f"<logs>/plot_{path}.log",
-        benchmark:
-            f"<benchmarks>/plot_{path}.tsv"
-        wildcard_constraints:
-            dataset=any_of(RECORDINGS if figure == "recording" else DATASETS),
-        priority: by_experiment if "each" in one else FIRST
-        group:
-            "report"
-        conda:
-            "../envs/whatwhere.yaml"
-        params:
-            **params,
-        message:
-            f"Draw {category}: {label}"
-        script:
-            f"../workflow_scripts/{params['script']}.py"
+    picture = report(
+        f"<results>/figures/{path}.svg",
+        caption=f"captions/{figure}.rst",
+        category=category,
+        labels=labels_of if "each" in one else {"figure": label},
+    )
+    DRAWN_BY[name] = {
+        "input": one["input"],
+        "files": {"svg": picture, "png": f"<results>/figures/{path}.png"},
+        "path": f"plot_{path}",
+        "datasets": RECORDINGS if figure == "recording" else DATASETS,
+        "priority": by_experiment if "each" in one else FIRST,
+        "params": NAMES | one.get("params", {}),
+        "message": f"Draw {category}: {label}",
+    }

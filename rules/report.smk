@@ -1,31 +1,3 @@
-rule describe_run:
-    input:
-        run_times="<results>/tables/run_times.csv",
-        summary="<results>/tables/summary.csv",
-    output:
-        versions="<results>/tables/software.csv",
-        page=report(
-            "<results>/pages/run.html",
-            caption="captions/run.rst",
-            category="Run",
-            labels={"page": "configuration, software, machine, run times"},
-        ),
-    log:
-        "<logs>/describe_run.log",
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        config=config,
-        workflow=str(ROOT),
-        code=code_of("describe_run"),
-    message:
-        "Describe the run"
-    script:
-        "../workflow_scripts/describe_run.py"
-
-
 rule render_table:
     input:
         path="<results>/tables/{table}.csv",
@@ -56,9 +28,7 @@ CAPTIONS = ROOT / "rules" / "captions"
 SHOWN = {
     "results": RESULTS,
     "titles": {
-        name.removeprefix("plot_"): (
-            one["title"][0] if "each" in one else ": ".join(one["title"])
-        )
+        name.removeprefix("plot_"): (one["title"][0] if "each" in one else ": ".join(one["title"]))
         for name, one in FIGURES.items()
     },
     "labels": LABELS,

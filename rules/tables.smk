@@ -1,28 +1,19 @@
-COLLECTED = files_by_kind(
-    "index >= 0", "scores", "summary", "barcodes", "barcode_scores"
-)
+COLLECTED = files_by_kind("index >= 0", "scores", "summary", "draws", "barcodes", "barcode_scores")
 COLLECTED = {kind: files for kind, files in COLLECTED.items() if files}
 
-# Tables of a whole run, some with pages: inputs, outputs and parameters of a rule and the script of the same name.
+# Tables and pages: inputs, tables and other files, and parameters of a rule and the script of the same name.
 TABLES = {
     "collect_scores": {
         "input": COLLECTED,
-        "output": {name: f"{name}.csv" for name in COLLECTED},
+        "output": {name: f"{name}.csv" for name in [*COLLECTED, "differences"] if name != "draws"},
     },
     "fit_scaling": {
         "input": files_by_kind("scaling", "scores"),
         "output": {"scaling": "scaling.csv", "rates": "exchange_rates.csv"},
     },
     "collect_data_efficiency": {
-        "input": files_by_kind(
-            "figure == 'data_efficiency'", "scores", "locations", "barcode_scores"
-        )
-        | {"reference": PAPER_CURVES},
+        "input": files_by_kind("figure == 'data_efficiency'", "scores", "locations", "barcode_scores"),
         "output": {"table": "data_efficiency.csv"},
-        "params": {
-            "paper": PAPER,
-            "networks": list(FITS.query("factorized and paper != ''").model.unique()),
-        },
     },
     "collect_transfer": {
         "input": files_by_kind("figure == 'transfer'", "scores"),
@@ -51,9 +42,7 @@ TABLES = {
     "collect_panel": {
         "input": {
             "rankings": of_fits(
-                "fits/{fit.condition_path}/ranking.csv",
-                "rule == 'fit_ensemble' and last",
-                CONDITIONS,
+                "fits/{fit.condition_path}/ranking.csv", "rule == 'fit_ensemble' and last", CONDITIONS
             ),
             "summary": "<results>/tables/summary.csv",
         },
@@ -69,7 +58,7 @@ TABLES = {
             "reference": [*PAPER_CURVES, f"{REFERENCE}/table1.csv"],
         },
         "output": {"output": "answers.csv", "written": "sentences.csv"},
-        "pages": {
+        "files": {
             "front": "<results>/pages/front.html",
             "page": report(
                 "<results>/pages/answers.html",
@@ -86,12 +75,67 @@ TABLES = {
             "paper": PAPER,
         },
     },
+    "build_explorer": {
+        "input": {
+            "neurons": of_fits("neurons/{fit.path}.nc", "explored"),
+            # No module of Python, so that `code` does not know it.
+            "script": SCRIPTS / "whatwhere" / "explorer.js",
+        },
+        "files": {"page": "<results>/explore.html"},
+        "resources": {"mem_mb": growing(8000), "runtime": growing(30)},
+        "params": {
+            "names": names_of("explored"),
+            "labels": LABELS,
+            "datasets": DATASET_LABELS,
+            "run": config["run"],
+        },
+        "message": "Build the explorer of all neurons",
+    },
+    "describe_run": {
+        # Benchmark files are no outputs: they are complete when all that is timed has been made.
+        "input": {
+            "timed": collect("<results>/{result}", result=RESULTS),
+            "answers": "<results>/tables/answers.csv",
+            "summary": "<results>/tables/summary.csv",
+        },
+        "output": {"versions": "software.csv", "run_times": "run_times.csv"},
+        "files": {
+            "page": report(
+                "<results>/pages/run.html",
+                caption="captions/run.rst",
+                category="Run",
+                labels={"page": "configuration, software, machine, run times"},
+            )
+        },
+        "params": {"config": config, "workflow": str(ROOT), "benchmarks": f"{RUN}/benchmarks"},
+        "message": "Describe the run",
+    },
+    "describe_dataset": {
+        "input": {"dataset": "<results>/data/{dataset}.nc"},
+        "files": {
+            "page": report(
+                "<results>/datasets/{dataset}.html",
+                caption="captions/dataset.rst",
+                category="Datasets",
+                labels=labels_of,
+            ),
+            "neurons": "<results>/datasets/{dataset}.csv",
+            "svg": "<results>/datasets/{dataset}.svg",
+            "png": "<results>/datasets/{dataset}.png",
+        },
+        "path": "describe_dataset/{dataset}",
+        "priority": by_experiment,
+        "resources": {"mem_mb": growing(8000), "runtime": growing(30)},
+        "params": {"label": lambda wildcards: DATASET_LABELS[wildcards.dataset]},
+        "message": "Describe {wildcards.dataset}",
+    },
 }
 
-for name, one in TABLES.items():
+for name, one in (TABLES | DRAWN_BY).items():
 
     # A job evaluates the path of its script again, with its own params.
     params = one.get("params", {}) | {"script": name, "code": code_of(name)}
+    tables = one.get("output", {})
 
     rule:
         name:
@@ -99,42 +143,24 @@ for name, one in TABLES.items():
         input:
             **one["input"],
         output:
-            **{key: f"<results>/tables/{file}" for key, file in one["output"].items()},
-            **one.get("pages", {}),
+            **{key: f"<results>/tables/{file}" for key, file in tables.items()},
+            **one.get("files", {}),
         log:
-            f"<logs>/{name}.log",
+            f"<logs>/{one.get('path', name)}.log",
         benchmark:
-            f"<benchmarks>/{name}.tsv"
-        priority: FIRST
+            f"<benchmarks>/{one.get('path', name)}.tsv"
+        wildcard_constraints:
+            dataset=any_of(one.get("datasets", DATASETS)),
+        priority: one.get("priority", FIRST)
         group:
             "report"
         conda:
             "../envs/whatwhere.yaml"
+        resources:
+            **one.get("resources", {}),
         params:
             **params,
         message:
-            f"Write {' and '.join(one['output'].values())}"
+            one.get("message", f"Write {' and '.join(tables.values())}")
         script:
             f"../workflow_scripts/{params['script']}.py"
-
-
-rule collect_benchmarks:
-    input:
-        # Benchmark files are no outputs: they are complete when all that is timed has been made.
-        collect("<results>/{result}", result=RESULTS),
-        "<results>/tables/answers.csv",
-    output:
-        table="<results>/tables/run_times.csv",
-    log:
-        "<logs>/collect_benchmarks.log",
-    group:
-        "report"
-    conda:
-        "../envs/whatwhere.yaml"
-    params:
-        folder=f"{RUN}/benchmarks",
-        code=code_of("collect_benchmarks"),
-    message:
-        "Collect run times"
-    script:
-        "../workflow_scripts/collect_benchmarks.py"

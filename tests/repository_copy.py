@@ -44,8 +44,9 @@ def snakemake(repository, *arguments, **environment):
 
 
 def rules():
-    """Names of all rules; those of tables and figures are keys of dictionaries."""
+    """Names of all rules; those that a loop defines are keys of dictionaries."""
     files = {path.stem: path.read_text() for path in (REPOSITORY / "rules").glob("*.smk")}
-    keys = "".join(files[name] for name in ("evaluate", "tables", "figures"))
+    keys = "".join(files[name] for name in ("data", "fit", "tables", "figures"))
     named = re.findall(r"^rule (\w+):$", "".join(files.values()), re.MULTILINE)
-    return {*named, *re.findall(r'^    "(\w+)": (?:\{|[A-Z_]+,)$', keys, re.MULTILINE)}
+    named += re.findall(r'"(\w+)": WITH', files["evaluate"])
+    return {*named, *re.findall(r'^    "(\w+)": [{(]', keys, re.MULTILINE)}

@@ -5,7 +5,7 @@ from conftest import resolved
 
 from whatwhere.config.load import library, recording_candidates
 from whatwhere.config.resolve import FIGURE_KEYS
-from whatwhere.definitions import FactorizedRidge, Lasso, Network, PixelNetwork, Ridge
+from whatwhere.definitions import FactorizedRidge, Lasso, Network, Ridge
 
 
 def as_model(made):
@@ -18,7 +18,6 @@ def as_model(made):
         (Ridge(), "ridge_bank"),
         (FactorizedRidge(), "factorized_ridge"),
         (Network(), "factorized_bank"),
-        (PixelNetwork(), "factorized_pixels"),
     ],
 )
 def test_defaults_are_those_of_the_configuration(made, name):
@@ -34,7 +33,6 @@ def test_defaults_are_those_of_the_configuration(made, name):
         (Network(channels=(8,), kernels=(5,)), ("cores", 0, "padding"), ["same"]),
         (Network(starts=1, refit=False), ("refit",), False),
         (Network(max_steps=70), ("training", "max_steps"), 70),
-        (PixelNetwork(channels=(8,), kernels=(5,)), ("cores", 0, "kernels"), [5]),
     ],
 )
 def test_keywords_are_keys_of_the_configuration(made, place, value):

@@ -9,7 +9,6 @@ import yaml
 from conftest import REPOSITORY
 
 import build_index
-import collect_benchmarks
 import describe_run
 import render_table
 from whatwhere.config.load import load
@@ -29,9 +28,8 @@ def benchmarks(tmp_path):
     return folder
 
 
-def test_run_times_are_sums_over_the_jobs_of_a_rule(benchmarks, tmp_path):
-    collect_benchmarks.main(benchmarks, tmp_path / "run_times.csv")
-    times = read_table(tmp_path / "run_times.csv").set_index("rule")
+def test_run_times_are_sums_over_the_jobs_of_a_rule(benchmarks):
+    times = describe_run.times(benchmarks).set_index("rule")
     assert times.index.tolist() == ["train", "collect_scores", "all rules"]
     assert times.loc["train"].tolist() == [2, 30, 20, 27, 80]
     assert times.loc["all rules", ["n_jobs", "max_memory_mb"]].tolist() == [3, 80]
@@ -39,14 +37,13 @@ def test_run_times_are_sums_over_the_jobs_of_a_rule(benchmarks, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_run_page_holds_configuration_seeds_and_versions(benchmarks, tmp_path):
+def test_the_run_page_holds_configuration_and_versions(benchmarks, tmp_path):
     config = load([]).config
-    collect_benchmarks.main(benchmarks, tmp_path / "run_times.csv")
     summary = {name: [1, 1] for name in describe_run.KEYS}
     summary |= {"model": ["whole", "short"], "converged": [1, 0.5], "at_edge": 0}
     pd.DataFrame(summary).to_csv(tmp_path / "summary.csv", index=False)
-    paths = [tmp_path / name for name in ("run_times.csv", "summary.csv", "software.csv", "run.html")]
-    describe_run.main(config, REPOSITORY, *paths)
+    paths = [tmp_path / name for name in ("summary.csv", "run_times.csv", "software.csv", "run.html")]
+    describe_run.main(config, REPOSITORY, benchmarks, *paths)
     page = paths[3].read_text()
     assert "<td>short</td>" in page
     assert "<td>whole</td>" not in page
@@ -55,9 +52,6 @@ def test_the_run_page_holds_configuration_seeds_and_versions(benchmarks, tmp_pat
     versions = read_table(paths[2]).set_index("package")["version"]
     assert versions["torch"].startswith("2.")
     assert set(versions.index) >= {"numpy", "snakemake", "python", "whatwhere (this workflow)"}
-    seeds = describe_run.seeds(config)
-    assert ("experiments", "fig4", "seeds", "0") in seeds.itertuples(index=False, name=None)
-    assert ("datasets", "two_types_quick", "seed", "1") in seeds.itertuples(index=False, name=None)
 
 
 def test_a_run_without_doubtful_fits_says_so():

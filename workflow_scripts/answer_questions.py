@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from whatwhere import plotting
 from whatwhere.files import atomic, read_reference, read_table, read_tables, write_table
 from whatwhere.logs import run_job
-from whatwhere.pages import heading, number, paragraph, picture, table, write_page
+from whatwhere.pages import heading, paragraph, picture, table, write_page
 from whatwhere.questions import ABSENT, QUESTIONS, answers
-from whatwhere.sentences import MEASURES, bounds, sentences
+from whatwhere.sentences import MEASURES, sentences
 
 INTRODUCTION = (
     "Every answer is made from the numbers of this run, and the picture below shows them. Points are "
@@ -19,9 +19,10 @@ INTRODUCTION = (
     "single seed has no interval), and diamonds are the paper's values. Tables at the end have all numbers."
 )
 EXPLANATION = (
-    "A difference (value) is a mean over paired seeds, or over paired neurons and seeds; first and second "
-    "are the compared values, of the same neurons; first all is the mean over all neurons of the larger "
-    "population, as the paper reports it. Doublings are horizontal distances of curves at the stated "
+    "A difference (value) is a mean over paired seeds, or over paired neurons and seeds; low and high bound "
+    "its 95 % confidence interval, if it has this end; first and second are the compared values, of the same "
+    "neurons; first all is the mean over all neurons of the larger population, as the paper reports it. "
+    "Doublings are horizontal distances of curves at the stated "
     "performance; recording time and responses are those of the larger population, relative to the smaller. "
     "FEVE is the fraction of explainable variance explained. Sizes are neurons fitted jointly, and training "
     "plus validation images; selection is the rule that selected the hyper-parameters. The last columns give "
@@ -104,12 +105,6 @@ def section(question: int, rows: pd.DataFrame) -> list[str]:
     """The table of one question, for readers."""
     redundant = ["question", "text", "comparison", "paper_first", "paper_second"]
     shown = rows.drop(columns=redundant)
-    for value in ("value", "recording_time"):
-        low, high = ("low", "high") if value == "value" else (f"{value}_low", f"{value}_high")
-        ends = [bounds(*pair, number) for pair in zip(rows[low], rows[high], strict=True)]
-        after = "95 % interval" if value == "value" else f"95 % interval of {value}"
-        shown.insert(shown.columns.get_loc(value) + 1, after, ends if any(ends) else None)
-        shown = shown.drop(columns=[low, high])
     shown["converged"] = np.where(rows["converged"].eq(False), "not all fits", None)
     shown["at_edge"] = rows["at_edge"].where(rows["at_edge"] > 0)
     for column in ("n_neurons", "n_images", "n"):

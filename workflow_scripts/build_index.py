@@ -59,22 +59,9 @@ def page(
 ) -> str:
     """The page of a run as HTML; its links are relative, so that the folder of the run can move.
 
-    Parameters
-    ----------
-    results
-        Tables, figures and pages of the run, as paths below its folder.
-    titles
-        Titles of figures, by the names of their files or folders, in the order of the page.
-    labels, datasets
-        Names of models and datasets in titles.
-    run
-        Name of the run.
-    captions
-        Files of captions, named as their figures.
-    template
-        The page as a template of jinja2.
-    sentences
-        Questions and answers in words. None: the run goes on, and the page shows the results that are there.
+    ``results`` are paths below this folder. ``titles`` are those of figures, by the names of their files or
+    folders, in the order of the page; ``captions`` are files that are named as their figures; ``template`` is
+    one of jinja2. Without ``sentences`` the run goes on, and the page shows the results that are there.
     """
     texts = {Path(path).stem: Path(path).read_text(encoding="utf-8") for path in captions}
     figures = []
@@ -104,23 +91,10 @@ def main(
     index: str | Path,
     opening: str | Path,
 ) -> None:
-    """Writes the page ``index`` of a run, and the ``opening`` of its report.
+    """Writes the page ``index`` of a run, with arguments of :func:`page`, and the ``opening`` of its report.
 
-    The report is one file: its opening holds the explorer, which a browser opens from a script, because it
-    shows no frame of more than 2 MB.
-
-    Parameters
-    ----------
-    shown, sentences
-        Arguments of :func:`page`.
-    front
-        Answers and their pictures as HTML.
-    explorer
-        The page of the explorer, if the run has any.
-    opening_template
-        The opening as a template of jinja2.
-    index, opening
-        The pages to write.
+    The report is one file: its opening holds ``front``, the answers and their pictures, and the explorer, if
+    any, which a browser opens from a script, because it shows no frame of more than 2 MB.
     """
     with atomic(index) as temporary:
         temporary.write_text(page(**shown, sentences=sentences), encoding="utf-8")

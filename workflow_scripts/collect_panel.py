@@ -12,21 +12,11 @@ from whatwhere.logs import run_job
 def panel(ranking: pd.DataFrame, summary: pd.DataFrame, ensemble: str) -> pd.DataFrame:
     """Members of an ensemble, best by validation first, and the ensemble last.
 
-    Parameters
-    ----------
-    ranking
-        A row per member and seed, as :func:`whatwhere.fitted.ensemble.fit_ensemble_seed` returns them.
-    summary
-        Rows of ``summary.csv`` of the condition.
-    ensemble
-        Name of the ensemble.
-
-    Returns
-    -------
-    ``model``; ``validation_fve``, ``validation_correlation`` and ``mean_weight``, means over seeds; the test
-    ``correlation`` with its standard error over neurons and images; and ``gain``, its difference from the
-    first row, the best single model by validation. An ensemble has no validation scores: its weights were
-    fitted to the validation responses.
+    ``ranking`` has a row per member and seed, ``summary`` the rows of ``summary.csv`` of the condition.
+    Columns: ``model``; ``validation_fve``, ``validation_correlation`` and ``mean_weight``, means over seeds;
+    the test ``correlation`` with its standard error over neurons and images; and ``gain``, its difference
+    from the first row, the best single model by validation. An ensemble has no validation scores: its weights
+    were fitted to the validation responses.
     """
     means = ranking.groupby("member")[["validation_fve", "validation_correlation", "mean_weight"]].mean()
     ranked = means.sort_values("validation_fve", ascending=False).rename_axis("model").reset_index()

@@ -21,15 +21,10 @@ def of_target(path: str, target: str) -> pd.DataFrame:
 
 
 def main(scores: list[str], targets: list[str], strategies: list[str], table: str | Path) -> None:
-    """Writes a row per target, strategy, model and number of images to ``table``.
+    """Writes a row per target, strategy (:mod:`whatwhere.config.strategies`), model and size to ``table``.
 
-    Parameters
-    ----------
-    scores, targets, strategies
-        File, target and strategy (:mod:`whatwhere.config.strategies`) of every fit, in one order.
-    table
-        The output: columns of :func:`whatwhere.transfer.rows_of`, the numbers of neurons and folds of a
-        curve, and the shares ``converged`` and ``at_edge`` of its fits.
+    Columns are those of :func:`whatwhere.transfer.rows_of`, the numbers of neurons and folds of a curve, and
+    the shares ``converged`` and ``at_edge`` of its fits.
     """
     fits = list(zip(targets, map(STRATEGIES.index, strategies), map(of_target, scores, targets), strict=True))
     tables = []

@@ -1,4 +1,4 @@
-"""Software, machine, seeds and doubtful fits of a run: tables of the run -> run.html, software.csv."""
+"""Run times, software, machine, configuration and doubtful fits of a run -> run.html and two tables."""
 
 import os
 import platform
@@ -14,6 +14,7 @@ from whatwhere.files import read_table, write_table
 from whatwhere.logs import run_job
 from whatwhere.pages import code, heading, paragraph, table, write_page
 
+TOTAL = "all rules"
 KEYS = ["experiment", "dataset", "recording", "model", "selection", "n_neurons", "n_images"]
 
 
@@ -53,20 +54,6 @@ def machine() -> pd.DataFrame:
     return pd.DataFrame(rows.items(), columns=["component", "value"])
 
 
-def seeds(config: dict[str, Any]) -> pd.DataFrame:
-    """Every seed of a configuration: of datasets that are used, of their splits, and of fits."""
-    rows = [
-        ("experiments", experiment["name"], "seeds", ", ".join(map(str, experiment["seeds"])))
-        for experiment in config["experiments"]
-    ]
-    used = {name for experiment in config["experiments"] for name in experiment["datasets"]}
-    for name, definition in config["datasets"].items():
-        found = {"seed": definition.get("seed"), "split.seed": definition.get("split", {}).get("seed")}
-        present = {key: str(seed) for key, seed in found.items() if seed is not None and name in used}
-        rows += [("datasets", name, key, seed) for key, seed in present.items()]
-    return pd.DataFrame(rows, columns=["section", "name", "key", "seeds"])
-
-
 def doubtful(summary: pd.DataFrame) -> list[str]:
     """Rows of ``summary.csv`` with fits that did not converge or have a penalty at the edge of its grid."""
     doubted = summary[(summary["converged"] < 1) | (summary["at_edge"] > 0)]
@@ -80,17 +67,39 @@ def doubtful(summary: pd.DataFrame) -> list[str]:
     return [paragraph(text), table(doubted.filter([*KEYS, "converged", "at_edge"]))]
 
 
+def times(folder: str | Path) -> pd.DataFrame:
+    """Sums over the jobs of every rule, the longest first, from Snakemake's benchmarks in ``folder``."""
+    jobs = []
+    for path in sorted(Path(folder).rglob("*.tsv")):
+        # Jobs shorter than the sampling interval have no memory and CPU time: a dash.
+        job = pd.read_csv(path, sep="\t", na_values="-")
+        jobs.append(job.assign(rule=path.relative_to(folder).parts[0].split(".")[0]))
+    timed = pd.concat(jobs, ignore_index=True)
+    table = pd.concat([timed, timed.assign(rule=TOTAL)]).groupby("rule")
+    table = table.agg(
+        n_jobs=("s", "size"),
+        seconds=("s", "sum"),
+        longest_job_seconds=("s", "max"),
+        cpu_seconds=("cpu_time", "sum"),
+        max_memory_mb=("max_rss", "max"),
+    )
+    rules = table.drop(TOTAL).sort_values("seconds", ascending=False)
+    return pd.concat([rules, table.loc[[TOTAL]]]).reset_index()
+
+
 def main(
     config: dict[str, Any],
     workflow: str | Path,
-    run_times: str | Path,
+    benchmarks: str | Path,
     summary: str | Path,
+    run_times: str | Path,
     versions: str | Path,
     page: str | Path,
 ) -> None:
-    """Writes the installed packages to ``versions`` and the description of the run to ``page``."""
+    """Writes ``run_times`` and installed packages (``versions``) as tables, and the page of the run."""
     packages = software(Path(workflow))
     write_table(packages, versions)
+    write_table(times(benchmarks), run_times)
     sections = [
         heading("Fits that stopped at max_steps, and penalties at the edge of their grid"),
         *doubtful(read_table(summary)),
@@ -103,8 +112,6 @@ def main(
         heading("Machine"),
         paragraph("Software and machine are those of the job that wrote this page, the last of the run."),
         table(machine()),
-        heading("Seeds"),
-        table(seeds(config)),
         heading("Software"),
         table(packages),
         heading("Configuration"),

@@ -16,14 +16,9 @@ MAX_FEATURES = 4
 
 
 def example_neurons(masks: np.ndarray, weights: np.ndarray) -> list[int]:
-    """One neuron for each of up to two features that most neurons read, that with the most concentrated mask.
+    """Neuron with the most concentrated mask (neuron, y, x), for each of the two features most read.
 
-    Parameters
-    ----------
-    masks
-        (neuron, y, x).
-    weights
-        (neuron, feature).
+    The feature that a neuron reads has the largest of its weights (neuron, feature).
     """
     strongest = np.abs(weights).argmax(1)
     size = np.abs(masks).sum((1, 2))
@@ -34,13 +29,7 @@ def example_neurons(masks: np.ndarray, weights: np.ndarray) -> list[int]:
 
 
 class Canvas:
-    """A figure whose axes are placed in inches from its top left corner: a diagram, not a grid of panels.
-
-    Parameters
-    ----------
-    height
-        In inches; the width is that of a page.
-    """
+    """A figure as wide as a page, whose axes are placed in inches from its top left corner: a diagram."""
 
     def __init__(self, height: float) -> None:
         self.height = height
@@ -107,17 +96,7 @@ def _bars(ax: Axes, values: np.ndarray, names: list[str], colors: list[str], qua
 
 
 def contributions(terms: np.ndarray, shown: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str]]:
-    """Contributions of the shown features to a drive, of the rest if there are more, and their sum.
-
-    Parameters
-    ----------
-    terms
-        (feature,) contributions.
-    shown
-        Indices of features with a bar of their own.
-    names
-        Names of these features.
-    """
+    """Contributions (feature,) of the shown features, of the rest, if any, and their sum; and names."""
     rest = np.delete(terms, shown)
     if not len(rest):
         return np.array([*terms[shown], terms.sum()]), [*names, "sum"]

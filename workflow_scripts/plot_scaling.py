@@ -68,11 +68,7 @@ def _rates(ax: Axes, rates: pd.DataFrame, unit: str) -> None:
 
 
 def main(
-    scaling: str | Path,
-    rates: str | Path,
-    data: list[str],
-    labels: dict[str, str],
-    datasets: dict[str, str],
+    scaling: str | Path, rates: str | Path, data: list[str], labels: dict[str, str], datasets: dict[str, str]
 ) -> Figure:
     """Draws one row of panels for every dataset and model of several sizes, for the first selection rule.
 

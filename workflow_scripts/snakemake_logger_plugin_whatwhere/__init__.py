@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from logging import WARNING, LogRecord
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from snakemake_interface_logger_plugins.base import LogHandlerBase
@@ -67,16 +68,8 @@ class Job:
 class Work:
     """The work of a run in seconds of one core: done, under way and waiting.
 
-    Parameters
-    ----------
-    counts
-        Number of jobs by rule.
-    cores
-        Number of jobs at once.
-    fits
-        Expected seconds of fits by rule, then by file, of rules whose jobs differ.
-    measured
-        Mean seconds of a job by rule, of all other rules.
+    ``counts`` are numbers of jobs by rule. Expected seconds are those of ``fits``, by rule and file, for
+    rules whose jobs differ, and ``measured`` means by rule for all others.
     """
 
     def __init__(
@@ -101,7 +94,7 @@ class Work:
     def begin(self, number: int, rule: str, message: str, files: list[str], logs: list[str]) -> None:
         """Counts a job that begins, with the files that it makes."""
         known = (self.files[file] for file in files if file in self.files)
-        expected = next(known, self.typical.get(rule, TYPICAL))
+        expected = next(known, self.typical.setdefault(rule, TYPICAL))
         self.waiting[rule] -= 1
         # Pages of the report are linked by the first page.
         opened = (file for file in files if file.endswith((".html", ".svg")) and "/pages/" not in file)
@@ -119,28 +112,27 @@ class Work:
         """Seconds of this machine for a second of expected work."""
         return (self.took + PRIOR) / (self.done + PRIOR)
 
-    @property
-    def seconds_waiting(self) -> float:
-        """Expected seconds of the jobs that did not begin."""
-        return sum(max(number, 0) * self.typical.get(rule, TYPICAL) for rule, number in self.waiting.items())
+    def left(self) -> tuple[list[float], float]:
+        """Expected work (s) that is left of every job under way, and of the jobs that did not begin."""
+        now = time.monotonic()
+        begun = [
+            max(job.expected - (now - job.began) / self.pace, (1 - NEARLY) * job.expected)
+            for job in self.jobs.values()
+        ]
+        return begun, sum(self.typical[rule] * max(number, 0) for rule, number in self.waiting.items())
 
     def share(self) -> float:
         """Share of the work that is done; it never falls."""
-        now, pace = time.monotonic(), self.pace
-        begun = sum(min((now - job.began) / pace, NEARLY * job.expected) for job in self.jobs.values())
-        total = self.done + sum(job.expected for job in self.jobs.values()) + self.seconds_waiting
-        self.shown = max(self.shown, (self.done + begun) / total if total else 1.0)
+        begun, waiting = self.left()
+        total = self.done + sum(job.expected for job in self.jobs.values()) + waiting
+        self.shown = max(self.shown, 1 - (sum(begun) + waiting) / total if total else 1.0)
         return self.shown
 
     def seconds_left(self) -> float:
         """Expected seconds until the last job is done: of all cores, or of the longest job."""
-        now, pace = time.monotonic(), self.pace
-        under_way = [
-            max(pace * job.expected - (now - job.began), (1 - NEARLY) * pace * job.expected)
-            for job in self.jobs.values()
-        ]
-        longest = [pace * self.typical[rule] for rule, number in self.waiting.items() if number > 0]
-        return max([(sum(under_way) + pace * self.seconds_waiting) / self.cores, *under_way, *longest])
+        begun, waiting = self.left()
+        longest = [self.typical[rule] for rule, number in self.waiting.items() if number > 0]
+        return self.pace * max([(sum(begun) + waiting) / self.cores, *begun, *longest])
 
 
 class LogHandler(LogHandlerBase):
@@ -165,12 +157,11 @@ class LogHandler(LogHandlerBase):
     def emit(self, record: LogRecord) -> None:
         """Shows what a user wants to know of a record."""
         try:
-            self._emit(getattr(record, "event", None), record)
+            self._emit(record.__dict__.get("event"), record.__dict__, record)
         except Exception:
             self.handleError(record)
 
-    def _emit(self, event: LogEvent | None, record: LogRecord) -> None:
-        fields = record.__dict__
+    def _emit(self, event: LogEvent | None, fields: dict[str, Any], record: LogRecord) -> None:
         if event == LogEvent.WORKFLOW_STARTED:
             self.configfiles = [str(path) for path in fields["configfiles"]]
             self._write("Planning the jobs ...")
@@ -184,7 +175,7 @@ class LogHandler(LogHandlerBase):
         elif self.work is None:
             self._message(record)
         elif event == LogEvent.JOB_INFO:
-            names = "jobid", "rule_name", "rule_msg", "output", "log"
+            names = ("jobid", "rule_name", "rule_msg", "output", "log")
             self.work.begin(*(fields[name] for name in names))
         elif event == LogEvent.JOB_FINISHED:
             page = self.work.finish(fields["job_id"]).page

@@ -35,15 +35,8 @@ def check(paths: Sequence[str | Path]) -> list[str]:
     are not run. Warnings about the data are logged. The configuration in full, with the datasets and models
     that its experiments use, is written to ``results/<run>/check.yaml``.
 
-    Returns
-    -------
-    Facts about the datasets of the experiments, a line each; then where the configuration is written in full;
-    at last what is fitted, and the time and disk that it takes.
-
-    Raises
-    ------
-    UserError
-        If anything would stop the workflow before it trains.
+    Returns facts about the datasets, a line each; then where the configuration is written in full; at last
+    what is fitted, and the time and disk that it takes. UserError if anything would stop the workflow.
     """
     loaded = load_config(paths)
     config, sources = loaded.config, loaded.sources

@@ -11,13 +11,8 @@ SIZES = ("n_neurons", "n_images")
 def last_listed_condition(table: pd.DataFrame, sizes: Iterable[str] = SIZES) -> pd.DataFrame:
     """Selects the rows of the condition that the configuration lists last, for the first selection rule.
 
-    Parameters
-    ----------
-    table
-        Of one experiment, dataset and model, with columns ``selection`` and ``sizes``, in the order of the
-        configuration.
-    sizes
-        Columns that name a condition.
+    The table is of one experiment, dataset and model, in the order of the configuration, with the columns
+    ``selection`` and ``sizes``, which name a condition.
     """
     keys = [*sizes]
     condition = table[(table[keys] == table[keys].iloc[-1]).all(axis=1)]
@@ -34,23 +29,11 @@ def largest_condition(table: pd.DataFrame, sizes: Iterable[str] = SIZES) -> pd.D
 def over_seeds(
     scores: pd.DataFrame, values: list[str], by: list[str], least: float = -np.inf
 ) -> pd.DataFrame:
-    """Mean and standard deviation over seeds of the mean over neurons.
+    """Mean and standard deviation over seeds of the mean over neurons, in the columns ``values``.
 
-    Parameters
-    ----------
-    scores
-        One row per neuron: columns ``seed``, ``values`` and ``by``.
-    values
-        Columns that are averaged.
-    by
-        Columns that name a condition.
-    least
-        Means over neurons below this value count as this value.
-
-    Returns
-    -------
-    A row per condition, in order of appearance: ``by``, the means under their names, and the sample standard
-    deviations (NaN of a single seed) with ``_sd`` behind them.
+    A row per condition, which the columns ``by`` name, in order of appearance: ``by``, the means, and the
+    sample standard deviations (NaN of a single seed) with ``_sd`` behind their names. Scores have a row per
+    neuron and seed; means over neurons below ``least`` count as ``least``.
     """
     seeds = scores.groupby([*by, "seed"], sort=False)[values].mean().clip(lower=least)
     groups = seeds.groupby(by, sort=False)

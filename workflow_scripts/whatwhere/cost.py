@@ -45,18 +45,10 @@ INFERENCE = 0.25
 
 @dataclass(frozen=True)
 class Size:
-    """Sizes of a dataset or of a part of it.
+    """Sizes of a dataset or of a part of it; an image has the ``shape`` (channel, y, x).
 
-    Attributes
-    ----------
-    n_neurons, n_train, n_validation
-        Numbers of neurons and of images.
-    shape
-        (channel, y, x) of an image.
-    fraction, maximum
-        Share and largest number of validation images, see :func:`whatwhere.subset.n_validation`.
-    megabytes
-        Room of the file of the dataset.
+    ``fraction`` and ``maximum`` are the share and largest number of validation images, see
+    :func:`whatwhere.subset.n_validation`; ``megabytes`` is the room of the file of the dataset.
     """
 
     n_neurons: int
@@ -117,18 +109,9 @@ def duration(seconds: float) -> str:
 
 
 def seconds_of_fits(model: dict[str, Any], size: Size, n_seeds: int, patch: int | None) -> float:
-    """Seconds of the job that fits every setting and seed of a condition.
+    """Seconds of the job that fits every setting and seed of a condition with its size.
 
-    Parameters
-    ----------
-    model
-        A model of the resolved configuration.
-    size
-        Size of the condition.
-    n_seeds
-        Number of seeds.
-    patch
-        Width in pixels of the known receptive fields, for models that need them.
+    ``model`` is one of the resolved configuration, ``patch`` the width of known receptive fields in px.
     """
     spec, rule = ModelSpec.of(model), traits_of(model).rule
     if rule == "fit_ensemble":
@@ -259,12 +242,8 @@ def sizes(config: Config) -> dict[str, Size]:
 def condition_costs(config: Config, of: Mapping[str, Size]) -> pd.DataFrame:
     """Estimates the work of every condition, in the order of :func:`whatwhere.config.plan.conditions`.
 
-    Parameters are those of :func:`cost`.
-
-    Returns
-    -------
     Columns ``fits``, the number of settings and seeds; ``seconds`` of one core and ``megabytes``, NaN for
-    datasets of unknown size.
+    datasets of unknown size. Parameters are those of :func:`cost`.
     """
     seeds = {one["name"]: len(one["seeds"]) for one in config["experiments"]}
     rows = []
@@ -281,20 +260,11 @@ def condition_costs(config: Config, of: Mapping[str, Size]) -> pd.DataFrame:
 
 
 def cost(config: Config, of: Mapping[str, Size]) -> pd.DataFrame:
-    """Estimates the work of every fit: the time on one core of :data:`MACHINE`.
+    """Estimates the work of every fit of a resolved configuration: the time on one core of :data:`MACHINE`.
 
-    Parameters
-    ----------
-    config
-        A resolved, valid configuration.
-    of
-        Sizes of datasets by name, such as :func:`sizes`. A fit to any other dataset has no estimate.
-
-    Returns
-    -------
     Columns ``experiment``, ``dataset``, ``model``; ``fits``, the number of settings and seeds at all sizes;
     ``minutes`` of the jobs that fit, select, score and describe them, and ``megabytes`` of their files, NaN
-    without an estimate. The first fit to a dataset also counts the file of the dataset.
+    for datasets that are not in ``of``. The first fit to a dataset also counts the file of the dataset.
     """
     names = ["experiment", "dataset", "model"]
     rows = pd.concat([plan.conditions(config)[names], condition_costs(config, of)], axis=1)

@@ -6,7 +6,7 @@ tuples of penalties and ranks.
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from whatwhere.config.files import Config
 
@@ -132,62 +132,14 @@ class Network(Definition):
 
     def definition(self) -> Config:
         """Returns ``factorized_bank`` with these values."""
-        n_layers = len(self.channels)
-        core: dict[str, Any] = {"channels": list(self.channels), "kernels": list(self.kernels)}
-        core |= {"padding": ["same"] * n_layers}
-        core |= dict.fromkeys(("smooth_layers", "sparse_layers"), [1] * n_layers)
-        training = {"weight_decay": self.weight_decay, "learning_rate": self.learning_rate}
-        training |= {"batch_size": self.batch_size, "max_steps": self.max_steps}
+        of_layers = dict.fromkeys(("smooth_layers", "sparse_layers"), [1] * len(self.channels))
+        of_layers |= {"channels": list(self.channels), "kernels": list(self.kernels)}
+        names = ("weight_decay", "learning_rate", "batch_size", "max_steps")
         return {
             "like": "factorized_bank",
             "feature_bank": self.feature_bank.mapping(),
             "refit": self.refit,
-            "cores": [{"like": "on_bank", **core}],
+            "cores": [{"like": "on_bank", "padding": ["same"] * len(self.channels), **of_layers}],
             "grid": [{"start": list(range(self.starts))}],
-            "training": training,
-        }
-
-
-@dataclass(frozen=True)
-class PixelNetwork(Definition):
-    """The paper's model with Gaussian masks, on a core that learns from pixels.
-
-    Attributes
-    ----------
-    channels, kernels
-        Channels of the layers of the core, and widths of their kernels in px.
-    rates
-        Whether responses are counts or rates, with a Poisson loss; otherwise they have any sign, and a
-        squared error.
-    smoothness
-        Penalties on the curvature of the kernels of the first layer.
-    feature_l1
-        Penalties on absolute feature weights.
-    learning_rate, batch_size, max_steps
-        Largest learning rate, images per step, and steps of the training.
-    """
-
-    channels: tuple[int, ...] = (8,)
-    kernels: tuple[int, ...] = (9,)
-    rates: bool = False
-    smoothness: tuple[float, ...] = (0.003,)
-    feature_l1: tuple[float, ...] = (0.001,)
-    learning_rate: float = 0.009
-    batch_size: int = 64
-    max_steps: int = 200
-
-    def definition(self) -> Config:
-        """Returns ``factorized_pixels`` with these values."""
-        n_more = len(self.channels) - 1
-        core: dict[str, Any] = {"channels": list(self.channels), "kernels": list(self.kernels)}
-        core |= {"padding": ["valid"] + ["same"] * n_more, "last_activation": "elu"}
-        core |= {"smooth_layers": [1] + [0] * n_more, "sparse_layers": [0] + [1] * n_more}
-        grid = {"smoothness": list(self.smoothness), "feature_l1": list(self.feature_l1)}
-        training = {"learning_rate": self.learning_rate, "batch_size": self.batch_size}
-        return {
-            "like": "factorized_pixels",
-            "convention": "paper_recording" if self.rates else "signed_recording",
-            "cores": [{"like": "three_layers", **core}],
-            "grid": [grid],
-            "training": training | {"max_steps": self.max_steps},
+            "training": {name: getattr(self, name) for name in names},
         }

@@ -14,15 +14,8 @@ LISTS = ("measured", "predicted")
 
 
 def view(neurons: xr.Dataset) -> pd.DataFrame:
-    """Table of the neurons of one model as the explorer shows it.
+    """Table of the neurons of one model, a file of ``whatwhere.evaluation.neurons``, for the explorer.
 
-    Parameters
-    ----------
-    neurons
-        A file that ``whatwhere.evaluation.neurons`` wrote.
-
-    Returns
-    -------
     One row per neuron with the columns :data:`TEXTS`, :data:`NUMBERS` and :data:`LISTS`; what is not known is
     an empty text or NaN. ``first`` and ``second`` are the principal components of the barcodes.
     """

@@ -62,22 +62,11 @@ def in_order(models: Config, names: Iterable[str]) -> list[str]:
 
 
 class NamedFits:
-    """Fits of models to a dataset in memory.
+    """Fits of the models of these ``names``, and of the models that they need, to a dataset in memory.
 
-    Parameters
-    ----------
-    condition
-        Dataset, sizes and one seed.
-    models
-        Resolved models by name.
-    names
-        The models to fit; with the models that these need, in the order of fitting.
-    lent
-        The core that a ``core_from`` without a model of its own takes, or None.
-    device
-        Where networks train.
-    verbose
-        Whether progress is written to the screen.
+    The condition has the dataset, sizes and one seed, ``models`` are resolved models by name. ``lent`` is the
+    core that a ``core_from`` without a model of its own takes. Networks train on ``device``; if ``verbose``,
+    progress is written to the screen.
     """
 
     def __init__(

@@ -111,15 +111,9 @@ def draw_curves(
 ) -> bool:
     """Draws a curve per model and population size with the paper's curves, and says if there are any.
 
-    Parameters
-    ----------
-    table
-        Columns ``model``, ``n_neurons``, ``n_images``, ``value`` and its ``_sd``.
-    styles
-        As :func:`styles_of` returns them.
-    reference
-        The paper's values: columns ``model``, ``n_neurons``, ``n_images``, ``feve``. Values between the sizes
-        of the table are drawn: dotted and lighter, in the color of the curve of this run.
+    The table has the columns ``model``, ``n_neurons``, ``n_images``, ``value`` and its ``_sd``, the paper's
+    ``reference`` has ``feve`` for ``value``. Of the paper, values between the sizes of the table are drawn:
+    dotted and lighter, in the color of the curve of this run.
     """
     drawn = False
     for (model, n_neurons), index in styles.items():
@@ -182,16 +176,8 @@ def figure_legend(figure: Figure | SubFigure, ax: Axes, columns: int, *, paper: 
 def draw_intervals(ax: Axes, rows: pd.DataFrame, places: np.ndarray, lines: Iterable[float]) -> None:
     """Draws values with their 95 % intervals, with an arrow where an interval has no end.
 
-    Parameters
-    ----------
-    ax
-        Axes, whose limits along x are adapted.
-    rows
-        Columns ``value``, ``low``, ``high``, and ``paper`` where the paper's values are shown.
-    places
-        (row,) heights.
-    lines
-        Values at which a vertical line stands: solid at 0, dashed elsewhere.
+    ``rows`` have the columns ``value``, ``low``, ``high``, and ``paper`` where the paper's values are shown,
+    and stand at the heights ``places`` (row,). A vertical line at 0 is solid, any other is dashed.
     """
     columns = rows.filter(["value", "low", "high", "paper"])
     known = np.array([*columns.to_numpy(np.float64).ravel(), *lines])
@@ -239,10 +225,7 @@ def panel_letters(*axes: Axes, first: str = "a") -> None:
 def remark(fits: pd.DataFrame) -> str:
     """Names the models with fits that stopped at max_steps, or with a penalty at the edge of its grid.
 
-    Parameters
-    ----------
-    fits
-        Columns ``model`` (labels), ``converged`` and ``at_edge``: truth values, or shares of neurons.
+    ``converged`` and ``at_edge`` are truth values, or shares of neurons.
 
     >>> fits = pd.DataFrame({"model": ["HSM", "HSM", "LNP"], "converged": [1, 0, 1], "at_edge": [0, 0, 1]})
     >>> remark(fits)
@@ -264,12 +247,6 @@ def remark(fits: pd.DataFrame) -> str:
 
 def clipped(fits: pd.DataFrame) -> str:
     """Names the curves of which a figure draws mean FEVE below 0 at 0, with their lowest mean.
-
-    Parameters
-    ----------
-    fits
-        One row per neuron: columns ``model`` (labels), ``selection``, ``n_neurons``, ``n_images``, ``seed``
-        and ``feve``.
 
     >>> fits = pd.DataFrame({"model": ["OLS", "OLS"], "selection": "median", "n_neurons": 1, "n_images": 64})
     >>> clipped(fits.assign(seed=[0, 1], feve=[0.5, -14.72]))

@@ -76,23 +76,12 @@ def answers(
 ) -> pd.DataFrame:
     """Answers to all questions that a run can answer.
 
-    Parameters
-    ----------
-    scores
-        ``tables/scores.csv``.
-    barcode_scores, exchange_rates, transfer
-        Tables of these names, or None where the run lacks them.
-    families
-        Family of every model.
-    figures
-        The paper's figure that an experiment reproduces, or None.
-    reference
-        Values of the paper: columns experiment (the figure, with details after an underscore), model,
-        selection (the rule, where the paper compares several), n_neurons, n_images, feve.
+    Tables are those of the same names, None where the run lacks them. ``families`` are by model, and
+    ``figures`` of the paper (or None) by experiment. The paper's ``reference`` has the columns experiment
+    (the figure, with details after an underscore), model, selection (the rule, where the paper compares
+    several), n_neurons, n_images and feve.
 
-    Returns
-    -------
-    Columns as in :data:`COLUMNS`. A difference has its two values in ``first`` and ``second``, and the
+    Columns are :data:`COLUMNS`. A difference has its two values in ``first`` and ``second``, and the
     paper's in ``paper_first`` and ``paper_second``; ``against`` names what ``model`` is compared with: a
     baseline, or the smaller population. ``first`` and ``second`` are means over the same neurons, those of
     the smaller population; ``first_all`` is the mean over all neurons of the larger population, as the paper

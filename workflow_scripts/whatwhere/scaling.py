@@ -68,16 +68,8 @@ def paired_curves(
     """Mean performance by data size and seed, over the neurons and seeds that both tables hold.
 
     Neurons differ more than fits do; a pair of populations, of which the larger holds the smaller, is
-    compared on the neurons of the smaller.
-
-    Parameters
-    ----------
-    first, second
-        Columns ``n_images``, ``seed``, ``neuron`` and ``measure``.
-
-    Returns
-    -------
-    (n_images, seed) twice. Populations that are predicted worse than by their mean count as 0.
+    compared on the neurons of the smaller. Tables have the columns ``n_images``, ``seed``, ``neuron`` and
+    ``measure``, curves are (n_images, seed). Populations predicted worse than by their mean count as 0.
     """
     units = ["seed", "neuron"]
     both = pd.merge(first[units].drop_duplicates(), second[units].drop_duplicates(), on=units)
@@ -95,15 +87,8 @@ def paired_curves(
 def shift(first: pd.DataFrame, second: pd.DataFrame) -> Shift | None:
     """Distance at the measured point nearest to the middle of the performances which both curves have.
 
-    Parameters
-    ----------
-    first, second
-        (n_images, seed) performance, as :func:`paired_curves` returns it.
-
-    Returns
-    -------
-    None without two sizes of a curve, where nothing is explained, or where neither the distance nor a bound
-    is known.
+    Curves are (n_images, seed). None without two sizes of a curve, where nothing is explained, or where
+    neither the distance nor a bound is known.
     """
     if first.empty or second.empty or max(len(first), len(second)) < 2:
         return None
@@ -166,18 +151,9 @@ def _between(sizes: np.ndarray, values: np.ndarray, x: np.ndarray) -> list[np.nd
 
 
 def image_doublings_to_reach(curves: pd.DataFrame, levels: np.ndarray) -> np.ndarray:
-    """Log2 images at which curves reach levels, between sizes by monotone cubics.
+    """Log2 images (curve,) at which curves (n_images, curve) reach levels (curve,), by monotone cubics.
 
-    Parameters
-    ----------
-    curves
-        (n_images, curve) performance, of two sizes or more.
-    levels
-        (curve,) performance.
-
-    Returns
-    -------
-    (curve,); infinite where a curve does not reach its level, and -infinite where it starts above it.
+    Infinite where a curve of two sizes or more does not reach its level, and -infinite where it starts above.
     """
     sizes, values, x = _tried(curves)
     missing = levels - PchipInterpolator(sizes, values)(x)
@@ -232,17 +208,9 @@ def _end(x: np.ndarray, rejected: np.ndarray) -> float:
 def exchange_rates(scores: pd.DataFrame, measure: str) -> list[dict[str, float]]:
     """Doublings of images that a doubling of neurons is worth, for every pair of population sizes.
 
-    In the middle of what both curves reach, and at every one of :data:`STATED` that both reach.
-
-    Parameters
-    ----------
-    scores
-        Of one dataset, model and selection rule: columns ``n_neurons``, ``n_images``, ``seed``, ``neuron``
-        and the column ``measure``.
-
-    Returns
-    -------
-    Rows with the columns :data:`RATES`.
+    In the middle of what both curves reach, and at every one of :data:`STATED` that both reach; rows with
+    the columns :data:`RATES`. Scores are of one dataset, model and selection rule, with the columns
+    ``n_neurons``, ``n_images``, ``seed``, ``neuron`` and ``measure``.
     """
     rows = []
     for few, many in combinations(sorted(scores["n_neurons"].unique()), 2):

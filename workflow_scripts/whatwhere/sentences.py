@@ -61,16 +61,9 @@ def _bounded(rows: pd.DataFrame) -> pd.Series:
 
 
 def verdict(rows: pd.DataFrame, threshold: float, words: tuple[str, str]) -> str:
-    """Compares the intervals with a threshold, or, where no row has an interval, the values.
+    """Compares the intervals of answers with a threshold, or, where no row has an interval, the values.
 
-    Parameters
-    ----------
-    rows
-        Answers to one question with comparable values.
-    threshold
-        A value.
-    words
-        For values above the threshold, and below.
+    ``words`` are those for values above the threshold, and below.
     """
     known, caution = rows[_bounded(rows)], ""
     if known.empty:
@@ -226,16 +219,9 @@ def _other_recordings(rows: pd.DataFrame) -> str:
 
 
 def sentences(answers: pd.DataFrame) -> pd.DataFrame:
-    """Answers to every question in words.
+    """Answers to every question in words: columns ``question``, ``text``, ``sentence``.
 
-    Parameters
-    ----------
-    answers
-        ``tables/answers.csv``, with models and datasets named as readers know them.
-
-    Returns
-    -------
-    Columns ``question``, ``text``, ``sentence``.
+    Models and datasets of the answers are named as readers know them.
     """
     write = (_shared_features, _baselines, _baselines, _barcodes, _exchange, _other_recordings)
     rows = []

@@ -112,6 +112,7 @@ def results(planned: pd.DataFrame) -> list[str]:
     tables = {
         "scores": True,
         "summary": True,
+        "differences": True,
         "table1": "table1" in drawn,
         "scaling": planned.scaling.any(),
         "exchange_rates": planned.scaling.any(),

@@ -21,15 +21,10 @@ SECONDS = 5
 
 
 def draw(fitted: "FittedModel", data: tuple[np.ndarray, np.ndarray] | None) -> Figure:
-    """Draws the model.
+    """Draws a model of any family; panels say what a family does not have.
 
-    Parameters
-    ----------
-    fitted
-        A model of any family; panels say what a family does not have.
-    data
-        Responses, mean over repeats, and predictions, (image, neuron) each, which are drawn over the time of
-        a movie. None: scores of the test images are drawn in their place.
+    ``data`` are mean responses over repeats, and predictions, (image, neuron) each, which are drawn over the
+    time of a movie. Without data, scores of the test images are drawn.
     """
     correlation = fitted.scores["correlation"].to_numpy().reshape(len(fitted.seed_fits), -1).mean(0)
     if data is not None:
