@@ -1,4 +1,4 @@
-"""Collects tables of all models, and compares the models: scores/*.csv, ... -> scores.csv, differences.csv, ..."""
+"""Collects tables of all models, and compares the models: scores/*.csv, draws/*.nc -> tables."""
 
 from pathlib import Path
 
