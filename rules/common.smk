@@ -17,7 +17,7 @@ if not SCRIPTS.is_dir():
 sys.path.insert(0, str(SCRIPTS.resolve()))
 
 from whatwhere.config import plan
-from whatwhere.config.kinds import kind_of
+from whatwhere.config.kinds import kind_of, sessions_of
 from whatwhere.config.load import load
 from whatwhere.config.resolve import FIGURE_KEYS
 from whatwhere.config.traits import traits_of
@@ -185,6 +185,7 @@ PATTERNS = {
     "scores": "scores/{fit.path}.csv",
     "summary": "summaries/{fit.path}.csv",
     "predictions": "predictions/{fit.path}.nc",
+    "draws": "draws/{fit.path}.nc",
     "parameters": "parameters/{fit.path}.nc",
     "locations": "locations/{fit.path}.csv",
     "neurons": "neurons/{fit.path}.nc",

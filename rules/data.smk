@@ -38,7 +38,7 @@ for name, (verb, datasets) in {
             files=lambda wildcards: input_files(config["datasets"][wildcards.dataset]),
             sessions=lambda wildcards: collect(
                 "<results>/data/{session}.nc",
-                session=config["datasets"][wildcards.dataset].get("recordings", []),
+                session=sessions_of(config["datasets"][wildcards.dataset]),
             ),
             downloaded=downloads,
         output:

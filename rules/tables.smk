@@ -1,9 +1,12 @@
-COLLECTED = files_by_kind("index >= 0", "scores", "summary", "barcodes", "barcode_scores")
+COLLECTED = files_by_kind("index >= 0", "scores", "summary", "draws", "barcodes", "barcode_scores")
 COLLECTED = {kind: files for kind, files in COLLECTED.items() if files}
 
 # Tables and pages: inputs, tables and other files, and parameters of a rule and the script of the same name.
 TABLES = {
-    "collect_scores": {"input": COLLECTED, "output": {name: f"{name}.csv" for name in COLLECTED}},
+    "collect_scores": {
+        "input": COLLECTED,
+        "output": {name: f"{name}.csv" for name in [*COLLECTED, "differences"] if name != "draws"},
+    },
     "fit_scaling": {
         "input": files_by_kind("scaling", "scores"),
         "output": {"scaling": "scaling.csv", "rates": "exchange_rates.csv"},

@@ -90,12 +90,14 @@ class Run:
             "conditions": conditions,
             "names": names,
         }
-        for kind in ("selection", "scores", "summaries", "locations", "predictions", "parameters"):
-            end = "nc" if kind in ("predictions", "parameters") else "csv"
+        for kind in ("selection", "scores", "summaries", "locations", "predictions", "parameters", "draws"):
+            end = "nc" if kind in ("predictions", "parameters", "draws") else "csv"
             files[kind] = self.path(kind, experiment, dataset, f"{model}.{end}")
         write_selection(validation, conditions, rules, files["selection"])
         selected = (fits, files["selection"], conditions, names)
-        write_scores(data, *selected, files["scores"], files["summaries"], files["predictions"])
+        write_scores(
+            data, *selected, files["scores"], files["summaries"], files["predictions"], files["draws"]
+        )
         described = averages if traits.masks else []
         write_parameters(data, described, *selected, files["parameters"], files["locations"])
         if n_features(definition) > 1:

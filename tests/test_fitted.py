@@ -11,6 +11,7 @@ import xarray as xr
 from conftest import REPOSITORY, factorized, small_training
 from figure_run import Run, saved
 from PIL import Image
+from planted import arrays
 
 import plot_most_exciting
 from whatwhere.api import definition, fit, load
@@ -19,8 +20,11 @@ from whatwhere.evaluation.neurons import N_STARTS, write_neurons
 from whatwhere.experiments.most_exciting import most_exciting_images
 from whatwhere.experiments.tuning import orientation_tuning, size_tuning
 from whatwhere.files import read_tensors, write_netcdf, write_table, write_tensors
+from whatwhere.fitted.image_space import ImageSpace
 from whatwhere.fitted.model import VERSION, together
+from whatwhere.recordings import load as dataset_of
 from whatwhere.recordings import to_contract
+from whatwhere.recordings.pooled import pool
 from whatwhere.recordings.preprocess import PREPARATION, preparation, preprocess
 from whatwhere.recordings.recording import Recording
 
@@ -76,7 +80,7 @@ def test_prepared_images_are_taken_as_they_are(run, photographs):
     fitted = load(run, model="factorized", seed=0)
     prepared = preprocess(np.moveaxis(photographs, -1, 1), IMAGE, "mine")
     np.testing.assert_array_equal(fitted.predict(prepared, preprocessed=True), fitted.predict(photographs))
-    with pytest.raises(UserError, match="leaves the image"):
+    with pytest.raises(UserError, match="those of the fit 30 x 40 px"):
         fitted.predict(prepared)
 
 
@@ -211,6 +215,35 @@ def test_images_in_other_units_are_pointed_out(run, photographs, caplog):
     assert caplog.records == []
     fitted.predict(photographs / 255)
     assert "are the units the same?" in caplog.text
+
+
+def test_images_of_another_size_are_not_cropped_at_the_pixels_of_the_fit(run, photographs):
+    fitted = load(run, model="gaussian")
+    larger = photographs.repeat(2, axis=1).repeat(2, axis=2)
+    with pytest.raises(UserError, match=r"^images: have 60 x 80 px, those of the fit 30 x 40 px .*$"):
+        fitted.predict(larger)
+
+
+def test_locations_of_pooled_sessions_are_those_of_their_own_images(tmp_path):
+    keys = {"color": "grey", "size": [10, 12], "normalize": "none"}
+    images = {"first": keys | {"crop": [5, 10, 10, 12], "degrees_per_pixel": 0.5}}
+    images["second"] = keys | {"crop": [0, 0, 20, 24], "degrees_per_pixel": 0.1}
+    sessions = {}
+    for number, (name, image) in enumerate(images.items()):
+        (tmp_path / name).mkdir()
+        pictures = np.random.default_rng(number).integers(0, 256, (60, 40, 50)).astype(np.uint8)
+        shown = arrays(tmp_path / name, pictures, np.random.default_rng(2).random((60, 3)), image=image)
+        sessions[name] = dataset_of(name, shown, tmp_path, None)
+    pooled = pool(sessions, "both")
+    stimuli = pooled["images"].values
+    space = ImageSpace.of(stimuli, stimuli, pooled.attrs, np.array([0, 0, 1]))
+    pixels, degrees = space.locate(np.array([[4.0, 5], [0, 0], [4, 5]]))
+    np.testing.assert_allclose(pixels, [[9, 15], [5, 10], [8.5, 10.5]])
+    np.testing.assert_allclose(degrees, (pixels - [19.5, 24.5]) * [[0.5], [0.5], [0.1]])
+    with pytest.raises(UserError, match="sessions of this model differ in crop or size"):
+        space.prepare(np.zeros((2, 40, 50)), None, preprocessed=False)
+    alike = pool({"first": sessions["first"], "again": sessions["first"].copy(deep=True)}, "both")
+    assert alike.attrs["preparation"] == sessions["first"].attrs["preparation"]
 
 
 def test_images_of_different_sizes_have_no_pixel_in_common(run):

@@ -218,7 +218,7 @@ IMAGES_CASES = {
     "no image inside": (write("pictures/3.png", b"no image"), "3.png: not a readable PNG"),
     "truncated PNG": (truncate("pictures/3.png", 60), "3.png: not a readable PNG"),
     "several pages": (write("pictures/3.png", PAGES), "3.png: holds 2 pages"),
-    "mixed sizes": (write("pictures/3.png", picture(size=(9, 9))), " and 3.png have shapes (1, "),
+    "mixed sizes": (write("pictures/3.png", picture(size=(9, 9))), " and 3.png have shapes ("),
     "mixed depth": (write("pictures/3.png", picture("I;16")), "3.png: has uint16 pixels"),
     "no table": (put(responses="/none.csv"), "none.csv: no such file"),
     "empty table": (table(""), "responses.csv: is empty"),

@@ -22,7 +22,7 @@ from whatwhere.fitted.image_space import ImageSpace
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.metrics import scores
 from whatwhere.models.spec import ModelSpec
-from whatwhere.population import Evaluation, population_scores, standard_errors
+from whatwhere.population import Evaluation, drawn_scores, population_scores, standard_errors
 from whatwhere.recordings.pooled import pool
 from whatwhere.simulations.design import Design
 from whatwhere.simulations.movie_cells import DIRECTIONS, draw_cells, simulate
@@ -245,7 +245,7 @@ def test_intervals_draw_blocks_where_neighboring_bins_share_noise():
         means.append(population_scores(scores(signal, responses, noise_free=True))["correlation"])
         for name, units in (("blocks", np.arange(n_bins) // block), ("bins", np.arange(n_bins))):
             one = Evaluation(0, signal, responses, np.arange(n_bins), units, np.arange(n_neurons), True)
-            intervals[name].append(1.96 * standard_errors([one], seed=0)["correlation"])
+            intervals[name].append(1.96 * standard_errors(drawn_scores([one], seed=0))["correlation"])
     away = np.abs(np.array(means) - np.mean(means))
     assert np.mean(away < intervals["blocks"]) > 0.88
     assert np.mean(away < intervals["bins"]) < 0.7

@@ -149,7 +149,7 @@ def test_trials_of_withheld_tiers_are_left_out(tmp_path, caplog):
 
 def test_images_of_different_sizes_and_colors_become_equal(tmp_path):
     definition = write_images(tmp_path)
-    Image.new("RGB", (30, 20), (50, 50, 50)).save(tmp_path / "pictures" / "3.png")
+    Image.new("RGB", (24, 20), (50, 50, 50)).save(tmp_path / "pictures" / "3.png")
     definition["image"] = IMAGE | {"size": [8, 6]}
     images = load("mine", definition, tmp_path, None)["images"].values
     assert images.shape == (N_IMAGES, 1, 8, 6)

@@ -5,7 +5,13 @@ import pytest
 from whatwhere.conditions import over_seeds
 from whatwhere.evaluation.scores import summarize
 from whatwhere.metrics import SCORES, scores
-from whatwhere.population import Evaluation, population_scores, remark_if_above_ceiling, standard_errors
+from whatwhere.population import (
+    Evaluation,
+    drawn_scores,
+    population_scores,
+    remark_if_above_ceiling,
+    standard_errors,
+)
 
 
 def recording(rng, n_neurons=200, n_images=30, n_repeats=10, silent=0.0):
@@ -90,7 +96,7 @@ def test_standard_errors_are_the_spread_over_new_images_and_neurons():
         one = evaluation((1 + skill) * signal, responses)
         means.append(population_scores(scores(one.predictions, one.responses, noise_free=False)))
         if len(errors) < 20:
-            errors.append(standard_errors([one], seed=0))
+            errors.append(standard_errors(drawn_scores([one], seed=0)))
     for name in ("correlation", "feve_pooled", "cc_norm_pooled"):
         spread = np.std([one[name] for one in means])
         assert np.mean([one[name] for one in errors]) == pytest.approx(spread, rel=0.25), name
@@ -98,8 +104,9 @@ def test_standard_errors_are_the_spread_over_new_images_and_neurons():
 
 def test_fits_of_the_same_data_do_not_average_its_errors_away(rng):
     signal, responses = recording(rng, n_neurons=60)
-    one = standard_errors([evaluation(signal, responses)], seed=3)
-    three = standard_errors([evaluation(signal, responses, seed) for seed in range(3)], seed=3)
+    one = standard_errors(drawn_scores([evaluation(signal, responses)], seed=3))
+    fits = [evaluation(signal, responses, seed) for seed in range(3)]
+    three = standard_errors(drawn_scores(fits, seed=3))
     assert three == pytest.approx(one)
 
 
@@ -107,7 +114,7 @@ def test_what_is_above_its_ceiling_is_remarked_upon(rng, caplog):
     _, responses = recording(rng, n_neurons=60)
     leaking = responses.mean(0)  # predicts the noise too
     tables = [table_of(leaking, responses)]
-    row = summarize(tables, [evaluation(leaking, responses)])
+    row = summarize(tables, drawn_scores([evaluation(leaking, responses)], 0))
     assert row["n_above_ceiling"] == row["n_reliable"] > 0
     remark_if_above_ceiling("population, 60 neurons", row)
     assert "population, 60 neurons: feve_pooled is" in caplog.text
@@ -123,7 +130,7 @@ def test_the_summary_has_means_over_seeds_with_their_errors(rng):
         signal, responses = recording(rng, n_neurons=20)
         tables.append(table_of(signal, responses))
         fits.append(evaluation(signal, responses, seed))
-    row = summarize(tables, fits)
+    row = summarize(tables, drawn_scores(fits, 0))
     seeds = [population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables]
     assert row["n_seeds"] == 2
     assert (row["converged"], row["at_edge"]) == (0.5, 0)

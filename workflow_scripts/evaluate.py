@@ -25,6 +25,7 @@ def main(
     scores: str | Path,
     summary: str | Path,
     predictions: str | Path,
+    draws: str | Path,
     parameters: str | Path,
     locations: str | Path,
     neurons: str | Path,
@@ -40,7 +41,7 @@ def main(
     torch.set_num_threads(threads)
     write_selection(validation, conditions, rules, selection)
     selected = (fits, selection, conditions, names)
-    write_scores(dataset, *selected, scores, summary, predictions)
+    write_scores(dataset, *selected, scores, summary, predictions, draws)
     write_parameters(dataset, averages, *selected, parameters, locations)
     last = None
     if barcodes is not None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from whatwhere.config.kinds import kind_of
+from whatwhere.config.kinds import kind_of, sessions_of
 from whatwhere.dataset import open_dataset, write_dataset
 from whatwhere.logs import run_job
 from whatwhere.recordings import load
@@ -24,8 +24,9 @@ def main(
     ``sessions`` are the files of the datasets of a pooled dataset, in the order of its definition.
     """
     if kind_of(definition).pooled:
-        files = zip(definition["recordings"], sessions, strict=True)
-        loaded = pool({session: open_dataset(path) for session, path in files}, name)
+        files = zip(sessions_of(definition), sessions, strict=True)
+        opened = {session: open_dataset(path) for session, path in files}
+        loaded = pool(opened, name, definition.get("without_images_of", ()))
     else:
         loaded = load(name, definition, Path(downloads), mirror)
     write_dataset(loaded, dataset)

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from whatwhere.config.files import Config, dump, size
-from whatwhere.config.kinds import kind_of
+from whatwhere.config.kinds import kind_of, sessions_of
 from whatwhere.config.load import load as load_config
 from whatwhere.config.model_checks import check_size
 from whatwhere.config.plan import used
@@ -23,6 +23,7 @@ from whatwhere.models.spec import ModelSpec
 from whatwhere.recordings import load
 from whatwhere.recordings.pooled import pool
 from whatwhere.subset import choose_subset
+from whatwhere.training.transferred import transferred_cores
 
 DOWNLOADS = Path("results", "downloads")
 
@@ -46,6 +47,11 @@ def check(paths: Sequence[str | Path]) -> list[str]:
         section: {name: config[section][name] for name in used(config, section)}
         for section in ("datasets", "models")
     }
+    for experiment in config["experiments"]:
+        for name in experiment["models"]:
+            file = config["models"][name].get("core_from", {}).get("file")
+            if file is not None:
+                transferred_cores([file, str(Path(file).with_name("validation.nc"))], experiment["seeds"])
     resolved = Path("results", config["run"], "check.yaml")
     with atomic(resolved) as path:
         path.write_text(dump(config | sections), encoding="utf-8")
@@ -58,11 +64,12 @@ def _dataset(name: str, config: Config, sources: Sources, of: dict[str, Size]) -
     if kind_of(definition).simulated:
         sizes = f"{definition['n_neurons']} neurons, {definition['n_images']} images and"
         return [f"{definition['kind']}: {sizes} {definition['n_test']} to test, made by the workflow"]
-    sessions = {key: config["datasets"][key] for key in definition.get("recordings", [name])}
+    pooled = kind_of(definition).pooled
+    sessions = {key: config["datasets"][key] for key in (sessions_of(definition) if pooled else [name])}
     if any(kind_of(of).downloaded for of in sessions.values()) and mirror is None:
         return [f"{definition['kind']}: downloaded by the workflow, not checked unless 'mirror' is a folder"]
     loaded = {key: load(key, of, DOWNLOADS, mirror) for key, of in sessions.items()}
-    dataset = pool(loaded, name) if kind_of(definition).pooled else loaded[name]
+    dataset = pool(loaded, name, definition.get("without_images_of", ())) if pooled else loaded[name]
     _check_fits(dataset, name, config, sources)
     of[name] = Size.of(dataset)
     return [f"{term}: {value}" for term, value in overview(dataset).items()]

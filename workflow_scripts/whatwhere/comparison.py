@@ -8,7 +8,7 @@ import pandas as pd
 from whatwhere.fitted.model import FittedModel
 from whatwhere.metrics import SCORES
 from whatwhere.named_fits import NamedFits
-from whatwhere.population import Evaluation, population_scores, standard_errors
+from whatwhere.population import Evaluation, drawn_scores, population_scores, standard_errors
 
 ENSEMBLE = "ensemble"
 """Name of the ensemble in the table."""
@@ -86,5 +86,5 @@ def compare_fits(fits: NamedFits, names: Iterable[str]) -> Comparison:
 def _row(fitted: FittedModel, tested: Evaluation) -> dict[str, float]:
     """Test scores of a model over all neurons."""
     scored = population_scores({name: fitted.scores[name].to_numpy() for name in SCORES})
-    errors = standard_errors([tested], seed=0)
+    errors = standard_errors(drawn_scores([tested], seed=0))
     return {name: scored[name] for name in _TESTED} | {f"{name}_se": errors[name] for name in _ERRORS}

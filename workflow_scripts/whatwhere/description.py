@@ -220,6 +220,18 @@ def findings(dataset: xr.Dataset) -> list[str]:
                 f"{copies} images repeat earlier ones; copies share a split, but are no repeats: "
                 "give responses as (repeat, image, neuron) to know the noise"
             )
+        near, torn = (dataset.attrs.get(name, 0) for name in ("n_near_copies", "n_near_copies_divided"))
+        if near:
+            found.append(
+                f"{near} images have near copies (small grey versions correlate above "
+                f"{dataset.attrs['near_copies']:g}), which share a split or, beside given test images, are "
+                "not used"
+            )
+        if torn:
+            found.append(
+                f"{torn} test images have near copies among the images that models are fitted to, as the "
+                "given splits say: scores on them measure memory"
+            )
         blank = np.flatnonzero(np.ptp(images.reshape(len(images), -1), axis=1) == 0)
         if len(blank):
             found.append(f"{len(blank)} images are uniform: {some_of(blank)}")

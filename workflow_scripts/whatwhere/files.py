@@ -2,8 +2,8 @@
 
 # Large libraries are imported where a file needs them: most jobs read tables only.
 import contextlib
+import hashlib
 import os
-import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,15 +98,25 @@ def read_reference(paths: Iterable[str | Path], paper: dict[str, str]) -> pd.Dat
 
 
 def write_tensors(content: dict[str, Any], path: str | Path) -> None:
-    """Writes nested dictionaries of tensors, numbers and strings; equal content gives equal bytes."""
+    """Writes nested dictionaries of tensors, numbers and strings; equal content gives equal bytes.
+
+    The comment of the zip file that torch writes is the checksum of all bytes before it.
+    """
     import torch
 
-    with atomic(path) as temporary, open(temporary, "wb") as stream:
+    with atomic(path) as temporary:
         try:
-            # Given a path, it would store the random name of the temporary file.
-            torch.save(content, stream)
+            with open(temporary, "wb") as stream:
+                # Given a path, it would store the random name of the temporary file.
+                torch.save(content, stream)
         except RuntimeError as error:
             raise UserError(f"{path}: cannot be written: is the disk full?") from error
+        with open(temporary, "r+b") as stream:
+            # The end of a zip file without a comment is the length of the comment, two bytes.
+            stream.seek(-2, os.SEEK_END)
+            stream.write(_N_CHECKSUM.to_bytes(2, "little"))
+            stream.flush()
+            stream.write(_checksum(temporary, 0))
 
 
 def read_tensors(path: str | Path) -> dict[str, Any]:
@@ -116,9 +126,25 @@ def read_tensors(path: str | Path) -> dict[str, Any]:
     import torch
 
     try:
-        # torch.save writes a zip file; anything else would be parsed as a bare pickle first.
-        if not zipfile.is_zipfile(path):
-            raise EOFError
+        with open(path, "rb") as stream:
+            stream.seek(-_N_CHECKSUM, os.SEEK_END)
+            if stream.read() != _checksum(path, _N_CHECKSUM):
+                raise EOFError
         return torch.load(path, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(f"{path}: not a readable file of fitted models: delete it and rerun") from error
+
+
+_N_CHECKSUM = 64
+"""Bytes of :func:`_checksum`."""
+
+
+def _checksum(path: str | Path, without: int) -> bytes:
+    """SHA-256 in hexadecimal digits of all bytes of a file but the last ones."""
+    digest, left = hashlib.sha256(), Path(path).stat().st_size - without
+    with open(path, "rb") as stream:
+        while left > 0:
+            piece = stream.read(min(left, 1 << 20))
+            digest.update(piece)
+            left -= len(piece)
+    return digest.hexdigest().encode()

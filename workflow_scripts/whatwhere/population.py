@@ -109,13 +109,13 @@ def population_scores(neurons: Neurons) -> dict[str, float]:
     }
 
 
-def standard_errors(evaluations: list[Evaluation], seed: int) -> dict[str, float]:
-    """Standard error, over test images and neurons, of the mean over fits of :func:`weighted_scores`.
+def drawn_scores(evaluations: list[Evaluation], seed: int) -> dict[str, np.ndarray]:
+    """:func:`weighted_scores` of fits for draws of test images and neurons, (fit, 3, draw) by name.
 
-    A bootstrap of images and neurons together, with equal counts for all fits, since errors of fits to the
-    same data are not independent. Blocks take the place of the bins of a movie, since neighboring bins share
-    stimuli and noise. It excludes the spread over fits, and is slightly too wide (Owen 2007).
-    A single neuron adds nothing to it. ``seed`` is that of the draws.
+    A bootstrap of images and neurons together, of images alone, and of neurons alone, with equal counts for
+    all fits, since errors of fits to the same data are not independent; models with equal test data have
+    equal counts. Blocks take the place of the bins of a movie, since neighboring bins share stimuli and
+    noise. ``seed`` is that of the draws.
     """
     rng = np.random.default_rng(seed)
 
@@ -128,9 +128,21 @@ def standard_errors(evaluations: list[Evaluation], seed: int) -> dict[str, float
     images, neurons = drawn([one.units for one in evaluations]), drawn([one.neurons for one in evaluations])
     found = []
     for one, of_images, of_neurons in zip(evaluations, images, neurons, strict=True):
-        sums = summed_moments(finite_predictions(one.predictions, one.responses), one.responses, of_images)
-        found.append(weighted_scores(scores_of(sums, one.noise_free), of_neurons))
-    return {name: _spread(np.mean([scores[name] for scores in found], axis=0)) for name in found[0]}
+        counts = np.concatenate([of_images, np.ones_like(of_images[:1])])
+        sums = summed_moments(finite_predictions(one.predictions, one.responses), one.responses, counts)
+        drawn_images, all_images = (scores_of(some, one.noise_free) for some in (sums[:, :-1], sums[:, -1:]))
+        every = np.ones_like(of_neurons)
+        ways = ((drawn_images, of_neurons), (drawn_images, every), (all_images, of_neurons))
+        found.append([weighted_scores(*way) for way in ways])
+    return {name: np.array([[way[name] for way in ways] for ways in found]) for name in found[0][0]}
+
+
+def standard_errors(drawn: dict[str, np.ndarray]) -> dict[str, float]:
+    """Standard error, over test images and neurons, of the mean over fits, from :func:`drawn_scores`.
+
+    It excludes the spread over fits, and is slightly too wide (Owen 2007). A single neuron adds nothing.
+    """
+    return {name: _spread(draws[:, 0].mean(0)) for name, draws in drawn.items()}
 
 
 def _spread(drawn: np.ndarray) -> float:

@@ -57,6 +57,11 @@ def kind_of(dataset: dict[str, Any]) -> Kind:
     return KINDS[dataset["kind"]]
 
 
+def sessions_of(dataset: dict[str, Any]) -> list[str]:
+    """Returns the recordings that a pooled dataset is made of or leaves images out of; none for others."""
+    return [*dataset.get("recordings", []), *dataset.get("without_images_of", [])]
+
+
 def kinds_that(trait: str) -> list[str]:
     """Returns the kinds that have a trait."""
     return [name for name, kind in KINDS.items() if getattr(kind, trait)]

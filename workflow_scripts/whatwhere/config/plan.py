@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from whatwhere.config.files import Config
-from whatwhere.config.kinds import kind_of
+from whatwhere.config.kinds import kind_of, sessions_of
 from whatwhere.config.strategies import strategy_of, target_of
 from whatwhere.config.traits import n_features, traits_of
 
@@ -112,6 +112,7 @@ def results(planned: pd.DataFrame) -> list[str]:
     tables = {
         "scores": True,
         "summary": True,
+        "differences": True,
         "table1": "table1" in drawn,
         "scaling": planned.scaling.any(),
         "exchange_rates": planned.scaling.any(),
@@ -140,5 +141,5 @@ def results(planned: pd.DataFrame) -> list[str]:
 def used(config: Config, section: str) -> list[str]:
     """Names of the ``datasets`` or ``models`` that experiments use, and of the recordings that are pooled."""
     names = [name for one in config["experiments"] for name in one[section]]
-    inside = [one for name in names for one in config[section][name].get("recordings", [])]
+    inside = [one for name in names for one in sessions_of(config[section][name])]
     return list(dict.fromkeys(names + inside))

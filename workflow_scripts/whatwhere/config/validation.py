@@ -69,9 +69,10 @@ def _dataset_problems(config: Config, name: str) -> Mistakes:
         if definition.get("patch", 0) > image:
             message = f"a receptive field of {definition['patch']} px does not fit into {image} px"
             yield (*path, "patch"), message
-    for position, recording in enumerate(definition.get("recordings", [])):
-        if not is_recording(config["datasets"].get(recording)):
-            yield (*path, "recordings", position), f"'{recording}' is no recorded dataset of this config"
+    for key in ("recordings", "without_images_of"):
+        for position, recording in enumerate(definition.get(key, [])):
+            if not is_recording(config["datasets"].get(recording)):
+                yield (*path, key, position), f"'{recording}' is no recorded dataset of this config"
 
 
 def _experiment_problems(config: Config, index: int) -> Mistakes:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import xarray as xr
 
 from whatwhere import metrics, population
 from whatwhere.dataset import TEST, is_movie, open_dataset, select_images, select_responses
+from whatwhere.differences import MEASURES
 from whatwhere.files import write_netcdf, write_table
 from whatwhere.fitted.seed_fit import SeedFit, SelectedFit, selected_fits
 from whatwhere.metrics import SCORES
@@ -58,23 +60,27 @@ def of_recording(one: Evaluation, mine: np.ndarray) -> Evaluation:
     )
 
 
-def summaries(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict[str, dict[str, Any]]:
-    """A row of the summary by name of the recording; the name of a single recording is empty."""
+Group = tuple[list[pd.DataFrame], list[Evaluation]]
+"""Scores of neurons and test data of the fits of a condition."""
+
+
+def by_recording(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict[str, Group]:
+    """Fits by name of the recording of their neurons; the name of a single recording is empty."""
     if "recording" not in tables[0]:
-        return {"": summarize(tables, evaluations)}
-    rows = {}
+        return {"": (tables, evaluations)}
+    groups = {}
     for name in dict.fromkeys(name for table in tables for name in table["recording"]):
         mine = [table["recording"] == name for table in tables]
         seeds = [seed for seed, of_seed in enumerate(mine) if of_seed.any()]
-        rows[name] = summarize(
+        groups[name] = (
             [tables[seed][mine[seed]] for seed in seeds],
             [of_recording(evaluations[seed], mine[seed].to_numpy()) for seed in seeds],
         )
-    return rows
+    return groups
 
 
-def summarize(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict[str, Any]:
-    """One row of the summary: the mean over the seeds of a condition, given their scores and test data.
+def summarize(tables: list[pd.DataFrame], drawn: dict[str, np.ndarray]) -> dict[str, Any]:
+    """One row of the summary: the mean over the seeds of a condition, given their scores, and draws of these.
 
     The row also has the sd over seeds (``_seed_sd``), and the standard error over test images and neurons
     (``_se``) of means and pooled scores. Counts are those of the first seed; ``converged`` and ``at_edge``
@@ -88,7 +94,7 @@ def summarize(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict
         **{name: np.mean([one[name].mean() for one in tables]) for name in ("converged", "at_edge")},
         **dict(zip(COUNTS, seeds[COUNTS].iloc[0], strict=True)),
         **dict(zip(measures, seeds[measures].mean(), strict=True)),
-        **{f"{name}_se": value for name, value in population.standard_errors(evaluations, seed=0).items()},
+        **{f"{name}_se": value for name, value in population.standard_errors(drawn).items()},
         **{f"{name}_seed_sd": value for name, value in zip(measures, seeds[measures].std(), strict=True)},
     }
 
@@ -102,13 +108,16 @@ def write_scores(
     scores: str | Path,
     summary: str | Path,
     predictions: str | Path,
+    draws: str | Path,
 ) -> None:
     """Writes one row per neuron and seed of all conditions to ``scores``, one per condition to ``summary``.
 
-    Predictions of the first seed and selection rule of the last condition go to ``predictions`` for figures.
+    ``draws`` holds the bootstrap of every fit, for :mod:`whatwhere.differences`. Predictions of the first
+    seed and selection rule of the last condition go to ``predictions`` for figures.
     """
     groups, rows = [], []
     kept: list[Evaluation] = []
+    kept_draws: list[xr.Dataset] = []
     with open_dataset(dataset) as data:
         recordings = data["recording"].values.astype(str) if "recording" in data.coords else None
         every = selected_fits(selection, conditions, fits)
@@ -120,10 +129,13 @@ def write_scores(
                 if not kept and condition == conditions[-1]:
                     kept.append(evaluations[-1])
             sizes = tables[0][["n_neurons", "n_images"]].iloc[0].to_dict()
-            for recording, row in summaries(tables, evaluations).items():
+            for recording, (scored, tested) in by_recording(tables, evaluations).items():
+                drawn = population.drawn_scores(tested, seed=0)
+                row = summarize(scored, drawn)
                 population.remark_if_above_ceiling(f"{rule}, {condition} {recording}", row)
-                of = {"recording": recording} if recording else {}
-                rows.append(names | {"selection": rule} | of | sizes | row)
+                of = names | {"selection": rule, "recording": recording} | sizes
+                rows.append({key: value for key, value in of.items() if value != ""} | row)
+                kept_draws.append(draws_of_fits(of, scored, tested, drawn))
             groups += tables
     table = pd.concat(groups, ignore_index=True)
     first = [*names, "selection"]
@@ -135,3 +147,27 @@ def write_scores(
         attrs={"seed": kept[0].seed},
     )
     write_netcdf(stored, predictions)
+    write_netcdf(xr.concat(kept_draws, "fit"), draws)
+
+
+def draws_of_fits(
+    names: dict[str, Any],
+    tables: list[pd.DataFrame],
+    evaluations: list[Evaluation],
+    drawn: dict[str, np.ndarray],
+) -> xr.Dataset:
+    """Draws of the fits of a condition, and ``test_data``, equal for models with equal test data."""
+    tested = zlib.crc32(b"".join(part.tobytes() for one in evaluations for part in (one.units, one.neurons)))
+    of_fits = [
+        population.population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables
+    ]
+    return xr.Dataset(
+        {
+            **{name: ("fit", [value] * len(tables)) for name, value in names.items()},
+            "seed": ("fit", [one.seed for one in evaluations]),
+            "test_data": ("fit", [tested] * len(tables)),
+            "value": (("measure", "fit"), [[one[name] for one in of_fits] for name in MEASURES]),
+            "drawn": (("measure", "fit", "way", "draw"), [drawn[name] for name in MEASURES]),
+        },
+        coords={"measure": list(MEASURES)},
+    )

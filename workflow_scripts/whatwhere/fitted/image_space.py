@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from whatwhere.recordings.arrays import Layout
 from whatwhere.recordings.in_memory import as_numbers
 from whatwhere.recordings.layouts import FRAME_AXES, IMAGE_AXES, arrange, stated_axes
 from whatwhere.recordings.movie_contract import Timing
-from whatwhere.recordings.preprocess import PREPARATION, preprocess
+from whatwhere.recordings.preprocess import PREPARATION, SQUEEZE, preprocess
 from whatwhere.recordings.recording import to_float32
 from whatwhere.windows import Images, Windows
 
@@ -40,14 +41,26 @@ class ImageSpace:
     norm: float  # median L2 norm of the standardized training images
     # Time of a movie, None for still images. Its channels are lags times channels of a frame.
     timing: Timing | None = None
+    # Preprocessing for the session of every neuron, where pooled sessions differ in it.
+    of_neurons: list[dict[str, Any]] | None = None
 
     @classmethod
-    def of(cls, images: Images, standardized: Images, attributes: dict[str, Any]) -> "ImageSpace":
+    def of(
+        cls,
+        images: Images,
+        standardized: Images,
+        attributes: dict[str, Any],
+        recording: np.ndarray | None = None,
+    ) -> "ImageSpace":
         """Describes training images (image, channel, y, x), raw and standardized, of a dataset.
 
-        ``attributes`` are the attributes of the dataset.
+        ``attributes`` are the attributes of the dataset, ``recording`` (neuron,) the numbers of the pooled
+        recordings of neurons, if there are several.
         """
-        stored = attributes.get(PREPARATION)
+        stored = json.loads(attributes.get(PREPARATION, "null"))
+        of_neurons = None
+        if isinstance(stored, list):
+            of_neurons, stored = [stored[number] for number in np.asarray(recording)], stored[0]
         timing, (_, channel, height, width) = None, images.shape
         if isinstance(images, Windows) and isinstance(standardized, Windows):
             timing, pixels = Timing.of(attributes), images.compact().frames.numpy()
@@ -60,12 +73,13 @@ class ImageSpace:
             norms = np.linalg.norm(values.reshape(len(values), -1), axis=1)
         return cls(
             shape=(channel, height, width),
-            preparation=None if stored is None else json.loads(stored),
+            preparation=stored,
             low=low,
             high=high,
             mean=float(pixels.mean(dtype=np.float64)),
             norm=float(np.median(norms)),
             timing=timing,
+            of_neurons=of_neurons,
         )
 
     def prepare(self, images: Any, layout: Layout, *, preprocessed: bool) -> tuple[Images, np.ndarray | None]:
@@ -99,6 +113,7 @@ class ImageSpace:
                 shaped = shaped[:, None] if len(axes) == 3 else shaped
                 names = array.names_along("image", axes)
         if self.preparation is not None and not preprocessed:
+            self._refuse_other_sizes(shaped)
             shaped = preprocess(shaped, self.preparation, "predict")
         elif isinstance(shaped, list):
             raise UserError("images: differ in size, and this model takes them as they are: give one array")
@@ -141,15 +156,39 @@ class ImageSpace:
             "channels (image, channel, y, x) or (image, y, x, channel); give a single image as image[None]"
         )
 
-    def to_original(self, positions: np.ndarray) -> np.ndarray:
-        """Positions (neuron, 2) as (y, x) in pixels of the model, in pixels of the original images.
+    def _refuse_other_sizes(self, images: np.ndarray | list[np.ndarray]) -> None:
+        """Refuses images on which crop and size of the fit would mean something else."""
+        assert self.preparation is not None
+        original, crop = self.preparation["original"], self.preparation["crop"]
+        advice = "bring them into the form that the model takes, with preprocessed=True"
+        if self.of_neurons is not None:
+            raise UserError(f"images: the sessions of this model differ in crop or size: {advice}")
+        for size in {one.shape[-2:] for one in images} if original else ():
+            squeezed = abs(np.log(size[0] * original[1] / (size[1] * original[0]))) > SQUEEZE
+            if size != tuple(original) and (crop is not None or squeezed):
+                found = f"{size[0]} x {size[1]} px, those of the fit {original[0]} x {original[1]} px (y, x)"
+                raise UserError(f"images: have {found}: resize them, or {advice}")
 
-        UserError if the original images had different sizes.
+    def locate(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Positions (neuron, 2) as (y, x) in pixels of the model, in the original images of their session.
+
+        Returns pixels, and degrees from the middle of the image, None where these are not known. UserError if
+        the original images of a session had different sizes.
         """
-        if self.preparation is None:
-            return positions.astype(float)
-        size = np.array(self.shape[1:])
-        crop, original = self.preparation["crop"], self.preparation["original"]
+        preparations: Sequence[dict[str, Any] | None]
+        preparations = [self.preparation] * len(positions) if self.of_neurons is None else self.of_neurons
+        pairs = zip(positions, preparations, strict=True)
+        pixels = np.array([self._to_original(*pair) for pair in pairs]).reshape(-1, 2)
+        known = [one for one in preparations if one and one["degrees_per_pixel"] and one["original"]]
+        if len(known) < len(preparations) or not known:
+            return pixels, None
+        middle = (np.array([one["original"] for one in known]) - 1) / 2
+        return pixels, (pixels - middle) * np.array([[one["degrees_per_pixel"]] for one in known])
+
+    def _to_original(self, position: np.ndarray, preparation: dict[str, Any] | None) -> np.ndarray:
+        if preparation is None:
+            return position.astype(float)
+        crop, original = preparation["crop"], preparation["original"]
         if crop is None and original is None:
             raise UserError(
                 "locations: the original images differ in size and have no pixels in common; "
@@ -157,12 +196,4 @@ class ImageSpace:
             )
         corner, extent = ([0, 0], original) if crop is None else (crop[:2], crop[2:])
         # The middle of a pixel is at 0.5 of its width, whatever the width.
-        return np.array(corner) + (positions + 0.5) * np.array(extent) / size - 0.5
-
-    def to_degrees(self, positions: np.ndarray) -> np.ndarray | None:
-        """Original pixels (neuron, 2) in degrees from the middle of the image; None if that is not known."""
-        preparation = self.preparation
-        if preparation is None or not preparation["degrees_per_pixel"] or not preparation["original"]:
-            return None
-        middle = (np.array(preparation["original"]) - 1) / 2
-        return (positions - middle) * preparation["degrees_per_pixel"]
+        return np.array(corner) + (position + 0.5) * np.array(extent) / np.array(self.shape[1:]) - 0.5

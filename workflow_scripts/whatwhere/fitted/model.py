@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KIND = "whatwhere fitted model"
-VERSION = 3  # raised whenever the content of the file of a fitted model changes
+VERSION = 4  # raised whenever the content of the file of a fitted model changes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -228,10 +228,9 @@ class FittedModel:
         UserError
             If the model has no masks, or the original images have no size in common.
         """
-        original = self.image_space.to_original(self.positions)
+        original, degrees = self.image_space.locate(self.positions)
         table = pd.DataFrame({"neuron": self.neuron_ids})
         table["y"], table["x"] = original.T
-        degrees = self.image_space.to_degrees(original)
         if degrees is not None:
             table["y_degrees"], table["x_degrees"] = degrees.T
         return table

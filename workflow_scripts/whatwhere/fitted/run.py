@@ -112,7 +112,9 @@ def assemble(
 def describe(data: xr.Dataset, fit: SeedFit, train: np.ndarray, scores: Mapping[str, Any]) -> FittedModel:
     """Puts a model together from its dataset, training images (image,) and scores (neuron,) by name."""
     images, pooled = select_images(data, train), PooledRecordings.of(data)
-    recording = None if pooled is None else pooled.images[train]
+    recording, of_neurons = None, None
+    if pooled is not None:
+        recording, of_neurons = pooled.images[train], pooled.neurons[fit.neurons]
     names = neuron_names(data, fit.neurons)
     return FittedModel(
         dataset=data.attrs["name"],
@@ -120,6 +122,6 @@ def describe(data: xr.Dataset, fit: SeedFit, train: np.ndarray, scores: Mapping[
         neuron_ids=names,
         scores=named_scores({"seed": np.full(len(names), fit.seed)} | dict(scores), names),
         split=data["split"].values[fit.seed % data.sizes["fold"]],
-        image_space=ImageSpace.of(images, fit.standardize(images, recording), data.attrs),
+        image_space=ImageSpace.of(images, fit.standardize(images, recording), data.attrs, of_neurons),
         seed_fits=(fit,),
     )

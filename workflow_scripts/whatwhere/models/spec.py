@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from whatwhere import missing
 from whatwhere.errors import UserError, some_of
+
+logger = logging.getLogger(__name__)
+
+_SMALL, _LARGE = 1e-3, 1e3  # standard deviations of responses, between which models are meant to be fitted
 
 Setting = dict[str, float]
 """One combination of hyper-parameters of a grid."""
@@ -142,13 +148,22 @@ class ModelSpec:
     def check_responses(self, responses: np.ndarray, neurons: np.ndarray) -> None:
         """Refuses negative responses (image, neuron) of named neurons for a Poisson loss.
 
-        The loss falls without end where negative responses are predicted as 0.
+        The loss falls without end where negative responses are predicted as 0. A warning says where the units
+        of responses are far from those for which learning rates and penalties are meant.
 
         Raises
         ------
         UserError
             With the neurons that have negative responses, and the key to set.
         """
+        scaled = self.definition.get("responses", {}).get("scale") == "sd"
+        sd = float(np.median(missing.sd(responses)))
+        if "training" in self.definition and not scaled and sd > 0 and not _SMALL < sd < _LARGE:
+            logger.warning(
+                "%s: responses have an sd of %.1g in the median over neurons, for which no learning rate or "
+                "penalty here is meant: set responses.scale of the model to sd, or give other units",
+                *(self.family, sd),
+            )
         negative = neurons[(responses < 0).any(0)]
         if self.loss != "poisson" or not len(negative):
             return

@@ -17,6 +17,7 @@ from whatwhere.config.kinds import kind_of
 from whatwhere.dataset import VARIABLES, check, duplicate_groups, presented
 from whatwhere.description import findings
 from whatwhere.errors import UserError
+from whatwhere.recordings.copies import NEAR_COPIES, groups_of_copies, near_copy_counts
 from whatwhere.recordings.inputs import input_files, stamp
 from whatwhere.recordings.movies import Movie, dataset_of
 from whatwhere.recordings.preprocess import PREPARATION, preparation, preprocess
@@ -72,7 +73,8 @@ def to_contract(
         responses: Any = Presentations(clip_rounding(stored.values, key), stored.rows).dense()
     else:
         responses = clip_rounding(stored, key)
-    groups = joined_groups(duplicate_groups(images), recording.groups)
+    threshold = (shares or {}).get("near_copies", NEAR_COPIES)
+    copies, near = duplicate_groups(images), groups_of_copies(images, threshold)
     dataset = xr.Dataset(
         {
             "images": (VARIABLES["images"][0], images, {"units": "as stored, after colour, crop and size"}),
@@ -87,15 +89,20 @@ def to_contract(
             "noise_free_test": 0,
             "repeat_averages": int(recording.repeat_averages),
             "validation_max": 0,
+            "near_copies": threshold or 0.0,
             "reading": "; ".join(recording.reading),
         },
     )
     given, wanted = recording.split, (shares or {}).get("test_repeated")
+    dataset.attrs["test_given"] = int(given is not None and bool((given == "test").any()))
     if given is None:
         given = repeated_images(presented(dataset).sum(0), wanted, key)
     elif wanted is not None:
         raise UserError(f"{key}.split.test_repeated: the recording gives a test set: remove the key")
-    split = assign(groups, given, shares, key)
+    split = assign(
+        *(joined_groups(copies, recording.groups), given, shares, key), joined_groups(near, recording.groups)
+    )
+    dataset.attrs |= near_copy_counts(near, copies, split)
     dataset["split"] = ("fold", "image"), split, {"meaning": "0 train, 1 validation, 2 test"}
     dataset.attrs["validation_fraction"] = validation_share(split, given, shares)
     if recording.neurons is not None:

@@ -1,32 +1,41 @@
 """Pooled recordings: one dataset with all images and all neurons, without responses across recordings."""
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from whatwhere.dataset import check, is_movie
+from whatwhere.dataset import TEST, UNUSED, check, duplicate_groups, is_movie
 from whatwhere.errors import UserError
+from whatwhere.recordings.copies import NEAR_COPIES, fingerprints, groups_of_copies, near_copy_counts, seen
 from whatwhere.recordings.movie_contract import with_gaps
+from whatwhere.recordings.preprocess import PREPARATION
 
 _TIMES = {"rate": "frames_per_second", "bin": "frames_per_bin", "latency": "latency_frames"}
 """Attributes of movies by the keys of the configuration."""
+MANY = 127
+"""A code above those of all splits."""
 
 
-def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
+def pool(datasets: dict[str, xr.Dataset], name: str, without: Sequence[str] = ()) -> xr.Dataset:
     """Pools recordings, datasets of :mod:`whatwhere.dataset` by name, into the dataset ``name``.
 
     Images and neurons are in the order of the recordings, whose names are the coordinates ``image_recording``
     and ``recording``; responses are NaN where the recording of the image is not the recording of the neuron.
-    Copies of an image share a split across recordings, so that no model is fitted to an image that tests in
-    another recording: an image that an earlier recording holds takes the split of its copy in every fold. The
-    first recording keeps its folds. The images of movies are windows; gaps between splits are kept.
+    Copies and near copies of an image share a split across recordings, so that no model is fitted to an image
+    that tests in another recording: an image that an earlier recording holds takes the split of its copy in
+    every fold. The first recording keeps its folds. Images of the datasets that ``without`` names, and near
+    copies of them, are not used. The images of movies are windows; gaps between splits are kept.
 
     UserError if images differ in size or channels, or recordings in folds or normalization, or movies in
-    time, or copies leave a recording without images of a split.
+    time, or copies leave a recording without images of a split, or images of the published test set of a
+    recording train in an earlier one.
     """
     key = f"datasets.{name}"
+    left_out = [data for other, data in datasets.items() if other in without]
+    datasets = {other: data for other, data in datasets.items() if other not in without}
     first_name, first = next(iter(datasets.items()))
     for other_name, other in datasets.items():
         _check_alike(first, other, f"{key}.recordings: '{first_name}' and '{other_name}'")
@@ -41,7 +50,16 @@ def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
     of_image, of_neuron = (np.repeat([*datasets], numbers) for numbers in zip(*counts, strict=True))
     neurons = np.concatenate([data.get("neuron_id", data["neuron"]).values for data in datasets.values()])
     splits = [data["split"].values for data in datasets.values()]
-    split = _shared_splits(splits, _contents(stimuli, first.attrs))
+    groups = _contents(stimuli, first.attrs)
+    split = _shared_splits(splits, groups)
+    _refuse_trained_tests(datasets, split, key)
+    for data in left_out:
+        known = fingerprints(data["images"].values)
+        split[:, seen(stimuli["images"].values, known, first.attrs["near_copies"] or NEAR_COPIES)] = UNUSED
+    counts_of_copies = {}
+    if "images" in stimuli:
+        copies = duplicate_groups(stimuli["images"].values)
+        counts_of_copies = near_copy_counts(groups, copies, split)
     if is_movie(first):
         last, lags, n_frames = stimuli["last_frame"].values, int(first.attrs["lags"]), stimuli.sizes["frame"]
         split = np.stack([with_gaps(fold, last, lags, n_frames) for fold in split])
@@ -64,6 +82,8 @@ def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
             "name": name,
             "source": "; ".join(dict.fromkeys(data.attrs["source"] for data in datasets.values())),
             "citation": "; ".join(dict.fromkeys(data.attrs["citation"] for data in datasets.values())),
+            **counts_of_copies,
+            **_preparations([*datasets.values()]),
             "repeat_averages": int(all(data.attrs["repeat_averages"] for data in datasets.values())),
             "reading": "; ".join(
                 f"{recording}: {size[0]} images" for recording, size in zip(datasets, counts, strict=True)
@@ -74,6 +94,13 @@ def pool(datasets: dict[str, xr.Dataset], name: str) -> xr.Dataset:
     return pooled
 
 
+def _preparations(datasets: list[xr.Dataset]) -> dict[str, str]:
+    """Preparation of the images: that of all recordings if they are alike, else a list of them."""
+    every = [data.attrs[PREPARATION] for data in datasets if PREPARATION in data.attrs]
+    alike = len(set(every)) < 2
+    return {} if len(every) < len(datasets) or alike else {PREPARATION: f"[{', '.join(every)}]"}
+
+
 def _check_alike(first: xr.Dataset, other: xr.Dataset, names: str) -> None:
     dims = ("channel", "y", "x")
 
@@ -82,6 +109,7 @@ def _check_alike(first: xr.Dataset, other: xr.Dataset, names: str) -> None:
             "image.crop and size": " x ".join(str(data.sizes[dim]) for dim in dims) + " (channel, y, x)",
             "image.normalize": data.attrs["normalize"],
             "split.folds": f"{data.sizes['fold']} folds",
+            "split.near_copies": f"near copies {data.attrs.get('near_copies', 0):g}",
             "lags": f"{data.attrs['lags']} lags" if is_movie(data) else "still images",
             **{key: f"{key} {data.attrs.get(name, 0):g}" for key, name in _TIMES.items()},
         }
@@ -107,24 +135,42 @@ def _stimuli(datasets: list[xr.Dataset]) -> xr.Dataset:
     return xr.Dataset(found)
 
 
-def _contents(stimuli: xr.Dataset, attributes: dict[str, Any]) -> Iterator[bytes]:
-    """Content of every image, or of the window of every bin: equal for copies."""
+def _contents(stimuli: xr.Dataset, attributes: dict[str, Any]) -> np.ndarray:
+    """Group numbers (image,), equal for near copies of an image, or for bins with equal windows."""
     if "images" in stimuli:
-        yield from (image.tobytes() for image in stimuli["images"].values)
-        return
-    numbers: dict[bytes, int] = {}
-    frame = np.array([numbers.setdefault(one.tobytes(), len(numbers)) for one in stimuli["frames"].values])
-    for last in stimuli["last_frame"].values:
-        yield frame[last + 1 - int(attributes["lags"]) : last + 1].tobytes()
+        return groups_of_copies(stimuli["images"].values, attributes.get("near_copies") or None)
+    frame = duplicate_groups(stimuli["frames"].values)
+    windows = stimuli["last_frame"].values[:, None] - np.arange(int(attributes["lags"]))
+    return np.unique(frame[windows], axis=0, return_inverse=True)[1]
 
 
-def _shared_splits(splits: list[np.ndarray], contents: Iterable[bytes]) -> np.ndarray:
-    """Splits (fold, image) in which images that an earlier recording holds take the split of their copies."""
+def _shared_splits(splits: list[np.ndarray], groups: np.ndarray) -> np.ndarray:
+    """Splits (fold, image) in which images that an earlier recording holds take the split of their copies.
+
+    Where copies in earlier recordings differ in split, their further copies are not used.
+    """
     shared = np.concatenate(splits, axis=1)
-    recording = np.repeat(np.arange(len(splits)), [split.shape[1] for split in splits])
-    first_seen: dict[bytes, int] = {}
-    for index, content in enumerate(contents):
-        earlier = first_seen.setdefault(content, index)
-        if recording[earlier] != recording[index]:
-            shared[:, index] = shared[:, earlier]
+    ends = np.cumsum([split.shape[1] for split in splits])
+    for start, stop in itertools.pairwise(ends):
+        for fold in shared:
+            low, high = (np.full(int(groups.max()) + 1, code, np.int8) for code in (MANY, UNUSED))
+            np.minimum.at(low, groups[:start], fold[:start])
+            np.maximum.at(high, groups[:start], fold[:start])
+            mine = groups[start:stop]
+            taken = np.where(low[mine] == high[mine], low[mine], UNUSED)
+            fold[start:stop] = np.where(low[mine] == MANY, fold[start:stop], taken)
     return shared
+
+
+def _refuse_trained_tests(datasets: dict[str, xr.Dataset], split: np.ndarray, key: str) -> None:
+    """Refuses a pool in which images of the published test set of a recording no longer test."""
+    start = 0
+    for name, data in datasets.items():
+        stop = start + data.sizes["image"]
+        lost = int(((data["split"].values == TEST) & (split[:, start:stop] != TEST)).any(0).sum())
+        if data.attrs.get("test_given") and lost:
+            raise UserError(
+                f"{key}.recordings: {lost} images of the test set of '{name}' train in an earlier recording: "
+                f"name '{name}' first"
+            )
+        start = stop

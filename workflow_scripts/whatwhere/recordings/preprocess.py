@@ -12,6 +12,7 @@ from whatwhere.recordings.recording import to_float32
 PREPARATION = "preparation"
 """Attribute of a recorded dataset with the result of :func:`preparation`."""
 
+SQUEEZE = 0.02  # difference in aspect that images may have, from rounding to pixels
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -31,8 +32,14 @@ def preprocess(
     """
     if isinstance(images, np.ndarray):
         return _prepare(images, config, name)
+    labels = image_names or range(len(images))
+    aspects = np.log([image.shape[1] / image.shape[2] for image in images])
+    other = int(np.abs(aspects - aspects[0]).argmax())
+    if config["crop"] is None and abs(aspects[other] - aspects[0]) > SQUEEZE:
+        shapes = f"{images[0].shape[1:]} and {images[other].shape[1:]} (y, x)"
+        advice = "bring them to one shape before, or set image.crop"
+        raise UserError(f"{name}.images: {labels[0]} and {labels[other]} have shapes {shapes}: {advice}")
     prepared = [_prepare(image[None], config, name) for image in images]
-    labels = image_names or range(len(prepared))
     for label, image in zip(labels, prepared, strict=True):
         if image.shape != prepared[0].shape:
             shapes = f"{prepared[0].shape[1:]} and {image.shape[1:]} (channel, y, x)"

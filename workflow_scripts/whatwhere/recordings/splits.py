@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from whatwhere.dataset import SPLITS, TEST, TRAIN, VALIDATION
+from whatwhere.dataset import SPLITS, TEST, TRAIN, UNUSED, VALIDATION
 from whatwhere.description import MIN_TESTED
 from whatwhere.errors import UserError
+from whatwhere.recordings.copies import linked
 
 logger = logging.getLogger(__name__)
 
@@ -15,7 +16,11 @@ _OPEN = -1
 
 
 def assign(
-    groups: np.ndarray, given: np.ndarray | None, config: dict[str, Any] | None, name: str
+    groups: np.ndarray,
+    given: np.ndarray | None,
+    config: dict[str, Any] | None,
+    name: str,
+    near: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draws folds, each of which is a complete random assignment, (fold, image) int8.
 
@@ -23,14 +28,17 @@ def assign(
     (image,) is ``train``, ``validation``, ``test`` or empty, or None for all empty. A given split holds in
     every fold, also for copies of the image. Images with an empty split are assigned, and images of ``train``
     if no other image could validate. If a test set is given, they are divided into training and validation
-    only, with ``validation`` relative to their number.
+    only, with ``validation`` relative to their number. ``near`` (image,) are larger groups, joined by near
+    copies, which only given splits divide; images without a split that are near copies of given test images
+    are not used.
 
     ``config`` has ``validation`` and ``test`` (shares of the images to assign), ``folds`` and ``seed``; None
     for one fold if every split is given. UserError if the shares leave nothing to train on, a given split is
-    unknown, or copies of one image are given different splits.
+    unknown, copies of one image are given different splits, or near copies link too many images.
     """
     fixed = _spread(groups, _codes(given, len(groups), name), name)
-    if not np.isin((VALIDATION, _OPEN), fixed).any():
+    divides_train = not np.isin((VALIDATION, _OPEN), fixed).any()
+    if divides_train:
         if config is None:
             raise UserError(f"{name}: no image validates: add 'split', whose share of train then does")
         fixed[fixed == TRAIN] = _OPEN
@@ -41,8 +49,23 @@ def assign(
     shares = {code: 0.0 if (fixed == code).any() else config[SPLITS[code]] for code in (VALIDATION, TEST)}
     if sum(shares.values()) >= 1:
         raise UserError(f"{name}.split: validation and test add up to 1 or more: leave images to train on")
+    near = groups if near is None else near
+    of_group = np.full(int(near.max()) + 1, _OPEN, np.int8)
+    np.maximum.at(of_group, near, fixed)
+    joins = (fixed == _OPEN) & (of_group[near] != _OPEN) & (not divides_train)
+    fixed = np.where(joins, of_group[near], fixed)
+    left_out = joins & (fixed == TEST)
+    to_assign = fixed == _OPEN
+    identical, largest = (int(np.bincount(one[to_assign]).max(initial=0)) for one in (groups, near))
+    if identical <= (1 - sum(shares.values())) * to_assign.sum() < largest:
+        raise UserError(
+            f"{name}.split.near_copies: near copies link {largest} of {to_assign.sum()} images, too many for "
+            "one split: raise the threshold, or set null to keep only identical images together"
+        )
     rng = np.random.default_rng(config["seed"])
-    return np.stack([_fold(groups, fixed, shares, rng) for _ in range(config["folds"])])
+    folds = np.stack([_fold(groups, near, fixed, shares, rng) for _ in range(config["folds"])])
+    folds[:, left_out] = UNUSED
+    return folds
 
 
 def repeated_images(shown: np.ndarray, wanted: bool | None, name: str) -> np.ndarray | None:
@@ -82,14 +105,9 @@ def joined_groups(copies: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     """
     if groups is None:
         return copies
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     labels = np.unique(groups, return_inverse=True)[1]
-    n_copies, n_images = int(copies.max()) + 1, len(copies)
-    links = (np.ones(n_images), (copies, n_copies + labels))
-    size = n_copies + int(labels.max()) + 1
-    return connected_components(coo_array(links, shape=(size, size)), directed=False)[1][copies]
+    n_copies = int(copies.max()) + 1
+    return linked(np.stack([copies, n_copies + labels]), n_copies + int(labels.max()) + 1)[copies]
 
 
 def _codes(given: np.ndarray | None, n_images: int, name: str) -> np.ndarray:
@@ -120,17 +138,26 @@ def _spread(groups: np.ndarray, codes: np.ndarray, name: str) -> np.ndarray:
 
 
 def _fold(
-    groups: np.ndarray, fixed: np.ndarray, shares: dict[int, float], rng: np.random.Generator
+    groups: np.ndarray,
+    near: np.ndarray,
+    fixed: np.ndarray,
+    shares: dict[int, float],
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    split, is_open = fixed.copy(), fixed == _OPEN
-    order, counts = np.unique(groups[is_open], return_counts=True)
-    shuffled = rng.permutation(len(order))
+    split, to_assign = fixed.copy(), fixed == _OPEN
+    copies, of_image = np.unique(groups[to_assign], return_inverse=True)
+    rank = np.argsort(rng.permutation(len(copies)))
+    # Near copies follow the first of them, so that a few pairs leave the other images where they were.
+    _, first, group, counts = np.unique(
+        near[to_assign], return_index=True, return_inverse=True, return_counts=True
+    )
+    shuffled = np.argsort(rank[of_image[first]])
     # Whole groups in random order: first test until it is full, then validation, then training.
     filled = np.cumsum(counts[shuffled]) - counts[shuffled]
-    n_test, n_validation = (round(shares[code] * is_open.sum()) for code in (TEST, VALIDATION))
+    n_test, n_validation = (round(shares[code] * to_assign.sum()) for code in (TEST, VALIDATION))
     codes = np.where(filled < n_test, TEST, TRAIN)
     codes[(filled >= n_test) & (filled < n_test + n_validation)] = VALIDATION
-    assigned = np.empty(len(order), np.int8)
+    assigned = np.empty(len(counts), np.int8)
     assigned[shuffled] = codes
-    split[is_open] = assigned[np.searchsorted(order, groups[is_open])]
+    split[to_assign] = assigned[group]
     return split

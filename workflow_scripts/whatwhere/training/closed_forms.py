@@ -66,7 +66,8 @@ def fit_baseline(
     :func:`whatwhere.training.sweep.train`.
     """
     definition = condition.completed(definition)
-    for core in cores.values():
+    for seed, core in cores.items():
+        core.refuse_seen(condition.dataset, seed)
         definition = core.completed(definition)
     spec = ModelSpec.of(definition)
     candidates = [fit_seed(spec, seed, condition.data(seed), cores.get(seed)) for seed in condition.seeds]

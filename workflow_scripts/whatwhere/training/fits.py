@@ -38,6 +38,7 @@ class Candidates:
     # State dicts of fits that did not see validation images, from which networks start, where `parameters`
     # are of fits that did.
     first_parameters: list[dict[str, Tensor]] | None = None
+    pictures: np.ndarray | None = None  # fingerprints of all pictures of recordings that a core has seen
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def to_tensors(definition: dict[str, Any], candidates: list[Candidates]) -> dict
                 **({"first_parameters": one.first_parameters} if one.first_parameters else {}),
                 **{
                     name: torch.from_numpy(value)
-                    for name in ("recording", "validation_predictions")
+                    for name in ("recording", "validation_predictions", "pictures")
                     if (value := getattr(one, name)) is not None
                 },
             }

@@ -1,5 +1,6 @@
 """Training of all fits of one condition (dataset, model and sizes) and seed: every setting of the grid."""
 
+import dataclasses
 import itertools
 import logging
 from collections.abc import Callable, Mapping
@@ -25,7 +26,7 @@ from whatwhere.training.losses import Objective
 from whatwhere.training.prepare import build_on, candidates_of, prepared, validation_predictions
 from whatwhere.training.progress import Progress
 from whatwhere.training.starts import start_from
-from whatwhere.training.transferred import TransferredCore
+from whatwhere.training.transferred import TransferredCore, pictures_seen
 
 logger = logging.getLogger(__name__)
 
@@ -209,7 +210,11 @@ def train(
         if localizer is not None:
             start, inferred = start_from(localizer.fits, localizer.validation, definition, seed)
             maps = maps | inferred
-        data = condition.data(seed)
-        trained = train_seed(spec, seed, data, maps, kernel, start, device, progress, cores.get(seed))
-        candidates.append(trained)
+        data, core = condition.data(seed), cores.get(seed)
+        if core is not None:
+            core.refuse_seen(condition.dataset, seed)
+        trained = train_seed(spec, seed, data, maps, kernel, start, device, progress, core)
+        candidates.append(
+            dataclasses.replace(trained, pictures=pictures_seen(condition.dataset, data.subset, core))
+        )
     return ModelFits.of(name, definition, candidates)

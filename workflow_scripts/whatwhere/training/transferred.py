@@ -7,11 +7,14 @@ import numpy as np
 import xarray as xr
 from torch import Tensor
 
+from whatwhere.dataset import TEST, select_images
 from whatwhere.errors import UserError
 from whatwhere.files import read_netcdf, read_tensors
 from whatwhere.models.base import ImageShape
 from whatwhere.models.spec import refuse_earlier, settings
+from whatwhere.recordings.copies import NEAR_COPIES, fingerprints, seen
 from whatwhere.standardize import Standardizer
+from whatwhere.subset import Subset
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,10 @@ class TransferredCore:
     state: dict[str, Tensor]
     image_shape: ImageShape  # (channel, y, x) of the images it was fitted to
     normalize: str  # standardization of these images
+    # (picture, pixel) int8, fingerprints of the pictures of recordings it was fitted to; None for simulations
+    # and movies.
+    pictures: Tensor | None = None
+    name: str = ""  # of its fits, in messages
 
     @classmethod
     def of(cls, fits: dict[str, Any], validation: xr.Dataset, seed: int, name: str) -> "TransferredCore":
@@ -55,6 +62,8 @@ class TransferredCore:
             {key: value for key, value in parameters.items() if key.startswith(("core.", "feature_bank."))},
             standardize.image_shape,
             standardize.normalize,
+            stored.get("pictures"),
+            name,
         )
 
     def of_feature_bank(self) -> dict[str, Tensor]:
@@ -67,6 +76,23 @@ class TransferredCore:
         fitted = {"core": self.core, "feature_bank": self.definition.get("feature_bank")}
         fitted |= {key: self.definition[key] for key in ("lags", "temporal_basis") if key in self.definition}
         return definition | {"core_from": definition["core_from"] | {"fitted": fitted}}
+
+    def refuse_seen(self, dataset: xr.Dataset, seed: int) -> None:
+        """UserError if the test images of a fit are among the pictures that the core was fitted to.
+
+        ``seed`` is that of the fit; near copies count.
+        """
+        if self.pictures is None or "images" not in dataset:
+            return
+        fold = dataset["split"].values[seed % dataset.sizes["fold"]]
+        test = np.asarray(select_images(dataset, np.flatnonzero(fold == TEST)))
+        known = int(seen(test, self.pictures.numpy(), dataset.attrs.get("near_copies") or NEAR_COPIES).sum())
+        if known:
+            raise UserError(
+                f"core_from: {self.name} was fitted to {known} of the {len(test)} test images of "
+                f"{dataset.attrs['name']} or to near copies: fit the core without them, in a configuration "
+                "by the key 'without_images_of' of a pooled dataset"
+            )
 
     def check(self, standardize: Standardizer, definition: dict[str, Any]) -> None:
         """Refuses images or a network for which the core was not fitted.
@@ -92,6 +118,18 @@ class TransferredCore:
                 raise UserError(f"core_from: the core stands on another {key}: set the same '{key}'")
         if definition["cores"] != [self.core]:
             raise UserError("core_from: the core has other layers: set the same 'cores'")
+
+
+def pictures_seen(dataset: xr.Dataset, subset: Subset, core: TransferredCore | None) -> np.ndarray | None:
+    """Fingerprints of the pictures of a recording that a fit sees, and of those that its core has seen."""
+    if dataset.attrs["kind"] == "simulated" or "images" not in dataset:
+        return None
+    images = select_images(dataset, np.concatenate([subset.train, subset.validation]))
+    own = fingerprints(np.asarray(images))
+    earlier = None if core is None else core.pictures
+    if earlier is None or earlier.shape[1] != own.shape[1]:
+        return own
+    return np.concatenate([own, earlier.numpy()])
 
 
 def _refuse_without_core(definition: dict[str, Any], name: str) -> None:
