@@ -1,5 +1,6 @@
 # Large libraries are imported where they are used: the process that starts the workers needs none of them.
 import functools
+import gc
 import os
 from pathlib import Path
 
@@ -49,6 +50,11 @@ def pytest_collection_modifyitems(items):
     first, second = ([item for group in dealt[start::2] for item in group] for start in (0, 1))
     middle = max(len(items) // 2 - len(first), 0)
     items[:] = first + fast[:middle] + second + fast[middle:]
+
+
+def pytest_collection_finish():
+    # What was imported stays: without this, every full collection of garbage walks through it again.
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
