@@ -21,9 +21,9 @@ CONFIGURATIONS["recording.yaml"].append(REPOSITORY / "examples" / "my_recording.
 
 WHOLE_RUNS = ("sessions_run", "finished_run")
 """Fixtures that run the workflow once for all tests."""
-LONG_FILES = ("test_slurm.py", "test_site.py", "test_readme.py", "test_figures.py", "test_dag.py")
-LONG_FILES += ("test_deployment.py", "test_explorer.py")
-"""Files of slow tests that take longest without these fixtures."""
+LONG_FILES = ("test_deployment.py", "test_readme.py", "test_dag.py", "test_movies_simulated.py")
+LONG_FILES += ("test_figures.py", "test_site.py", "test_explorer.py", "test_localization.py")
+"""Files of slow tests that take longest without these fixtures, dealt in turn: each worker gets as much."""
 
 
 @functools.cache
