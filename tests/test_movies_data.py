@@ -254,8 +254,10 @@ def write_spikes(folder, starts=(0.0,), per_second=1.0, suffix="npz"):
     return "spikes.npz", counts
 
 
-@pytest.mark.parametrize("suffix", ["npz", "folder", "cell", "structure", "new cell", "group"])
-@pytest.mark.parametrize("per_second", [1, 10_000])
+@pytest.mark.parametrize(
+    ("suffix", "per_second"),
+    [("npz", 1), ("folder", 1), ("cell", 1), ("structure", 10_000), ("new cell", 10_000), ("group", 10_000)],
+)
 def test_spike_times_of_every_kind_are_counted_per_frame(tmp_path, suffix, per_second):
     place, counts = write_spikes(tmp_path, per_second=per_second, suffix=suffix)
     unit = {} if per_second == 1 else {"ticks_per_second": per_second}
