@@ -1,5 +1,6 @@
 # Large libraries are imported where they are used: the process that starts the workers needs none of them.
 import functools
+import gc
 import os
 from pathlib import Path
 
@@ -20,9 +21,9 @@ CONFIGURATIONS["recording.yaml"].append(REPOSITORY / "examples" / "my_recording.
 
 WHOLE_RUNS = ("sessions_run", "finished_run")
 """Fixtures that run the workflow once for all tests."""
-LONG_FILES = ("test_slurm.py", "test_site.py", "test_readme.py", "test_figures.py", "test_dag.py")
-LONG_FILES += ("test_deployment.py", "test_explorer.py")
-"""Files of slow tests that take longest without these fixtures."""
+LONG_FILES = ("test_deployment.py", "test_readme.py", "test_dag.py", "test_movies_simulated.py")
+LONG_FILES += ("test_figures.py", "test_site.py", "test_explorer.py", "test_localization.py")
+"""Files of slow tests that take longest without these fixtures, dealt in turn: each worker gets as much."""
 
 
 @functools.cache
@@ -49,6 +50,11 @@ def pytest_collection_modifyitems(items):
     first, second = ([item for group in dealt[start::2] for item in group] for start in (0, 1))
     middle = max(len(items) // 2 - len(first), 0)
     items[:] = first + fast[:middle] + second + fast[middle:]
+
+
+def pytest_collection_finish():
+    # What was imported stays: without this, every full collection of garbage walks through it again.
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -62,27 +62,21 @@ def test_figure_1_is_drawn_from_a_network_although_inference_comes_first(tmp_pat
     assert "Evaluate localized_two_kernels on" not in done.stdout
 
 
-def test_names_may_look_like_parts_of_file_names(tmp_path):
+def test_names_may_look_like_parts_of_file_names_and_figure_4_finds_its_network(tmp_path):
+    """The network of the figure is in the second of several experiments."""
+    one, two = (factorized(cores=[small_core(channels=[n], kernels=[5])]) for n in (1, 2))
     config = configuration(
-        datasets={"none": DATASET, "all": DATASET},
-        models={"net_scores": factorized(cores=[small_core(channels=[2])])},
-        experiments=[experiment(datasets=["none", "all"], models=["net_scores"])],
+        datasets={name: DATASET for name in ("small", "none", "all")},
+        models={"one": one, "two": two, "net_scores": two},
+        experiments=[
+            experiment(name="linear", figure="fig4", models=["ridge"]),
+            experiment(name="networks", figure="fig4", models=["one", "two"]),
+            experiment(name="names", datasets=["none", "all"], models=["net_scores"]),
+        ],
     )
     done = planned(tmp_path, config)
     assert done.returncode == 0, done.stderr
     assert "Evaluate net_scores on none" in done.stdout
-
-
-def test_figure_4_finds_its_network_among_several_experiments(tmp_path):
-    two = factorized(cores=[small_core(channels=[2], kernels=[5])])
-    models = {"one": factorized(cores=[small_core(channels=[1], kernels=[5])]), "two": two}
-    some = {"figure": "fig4", "datasets": ["small"]}
-    first, second = (
-        experiment(name=name, models=models, **some)
-        for name, models in (("linear", ["ridge"]), ("networks", ["one", "two"]))
-    )
-    done = planned(tmp_path, configuration(models=models, experiments=[first, second]))
-    assert done.returncode == 0, done.stderr
     assert "scores/networks/small/two.csv" in done.stdout.split("Draw Figure 4")[0]
 
 

@@ -91,6 +91,7 @@ def test_the_page_of_a_movie_shows_repeats_and_their_mean(run, tmp_path):
     describe_dataset.main(run.last("first", "network")["dataset"], "my movie", *paths)
     page = paths[-1].read_text()
     assert page.count("time (s), bins of 33.33 ms") == 3
+    assert "6 frames, 200 ms" in page
     assert all(f">{word}<" in page for word in ("repeat", "mean"))
 
 

@@ -15,10 +15,9 @@ from recording_files import refuse
 from scipy.io import savemat
 from tiny_run import configuration, experiment
 
-import describe_dataset
 from whatwhere.check import main
 from whatwhere.config.schema import check_schema
-from whatwhere.dataset import TEST, TRAIN, UNUSED, VALIDATION, select_images, write_dataset
+from whatwhere.dataset import TEST, TRAIN, UNUSED, VALIDATION, select_images
 from whatwhere.errors import UserError
 from whatwhere.recordings import input_files, load, stamp
 
@@ -255,8 +254,10 @@ def write_spikes(folder, starts=(0.0,), per_second=1.0, suffix="npz"):
     return "spikes.npz", counts
 
 
-@pytest.mark.parametrize("suffix", ["npz", "folder", "cell", "structure", "new cell", "group"])
-@pytest.mark.parametrize("per_second", [1, 10_000])
+@pytest.mark.parametrize(
+    ("suffix", "per_second"),
+    [("npz", 1), ("folder", 1), ("cell", 1), ("structure", 10_000), ("new cell", 10_000), ("group", 10_000)],
+)
 def test_spike_times_of_every_kind_are_counted_per_frame(tmp_path, suffix, per_second):
     place, counts = write_spikes(tmp_path, per_second=per_second, suffix=suffix)
     unit = {} if per_second == 1 else {"ticks_per_second": per_second}
@@ -676,7 +677,7 @@ WRITERS["sensorium"] = write_videos
 
 
 @pytest.mark.parametrize("layout", sorted(WRITERS))
-def test_a_movie_is_checked_and_described(tmp_path, monkeypatch, capsys, layout):
+def test_a_movie_is_checked(tmp_path, monkeypatch, capsys, layout):
     monkeypatch.chdir(tmp_path)
     config = configuration(
         datasets={"mine": WRITERS[layout](tmp_path)},
@@ -689,12 +690,6 @@ def test_a_movie_is_checked_and_described(tmp_path, monkeypatch, capsys, layout)
     assert "of 100 ms" in printed
     assert "Windows: 4 frames, 400 ms" in printed
     assert "in gaps between splits" in printed
-    write_dataset(load("mine", config["datasets"]["mine"], tmp_path, None), tmp_path / "data.nc")
-    files = [tmp_path / f"page.{suffix}" for suffix in ("csv", "svg", "png", "html")]
-    describe_dataset.main(tmp_path / "data.nc", "Mine", *files)
-    page = files[-1].read_text()
-    assert "time (s), bins of 100 ms" in page[page.index("<svg") :]
-    assert "4 frames, 400 ms" in page
 
 
 def entries():
@@ -768,7 +763,7 @@ def test_every_entry_of_the_page_on_recordings_loads(tmp_path, monkeypatch, name
         write_videos(tmp_path, entry["path"])
     else:
         for seed, clip in enumerate(entry["clips"]):
-            write_stand_in(clip, int(8 * entry["block"] * entry["rate"]), entry["rate"], seed)
+            write_stand_in(clip, int(6 * entry["block"] * entry["rate"]), entry["rate"], seed)
     dataset = accepted(entry, tmp_path)
     assert dataset.sizes["neuron"] == N_NEURONS
     assert {TRAIN, VALIDATION, TEST} <= set(dataset["split"].values.flat)

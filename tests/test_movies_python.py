@@ -216,12 +216,12 @@ BASELINES = {
 @pytest.mark.parametrize("name", BASELINES)
 def test_baselines_see_windows_as_they_see_images(arrays, name):
     """Predictions of a movie are those of its windows as images with a channel per lag."""
-    movie, responses = (values[:1200] for values in arrays)
+    movie, responses = (values[:800] for values in arrays)
     model = BASELINES[name]
     if name in ("lnp", "fixed mask", "fully connected", "Gaussian readout"):
         training = definition(model["like"])["training"]
-        steps = {"max_epochs": 1} if "max_epochs" in training else {"max_steps": 20}
-        model = model | {"training": {"evaluate_every": 10} | steps}
+        steps = {"max_epochs": 1} if "max_epochs" in training else {"max_steps": 5}
+        model = model | {"training": {"evaluate_every": 5} | steps}
         model |= {} if name == "lnp" else {"cores": [NETWORK_CORE]}
     found = fit(movie, responses, model=model, **FIT)
     predicted = found.predict(movie[:60]).values
@@ -334,7 +334,7 @@ def test_a_movie_of_one_lag_is_fitted_as_its_frames_are(arrays):
 
 
 def test_candidates_for_movies_are_compared(arrays):
-    shorter = [values[:1200] for values in arrays]
+    shorter = [values[:800] for values in arrays]
     found = compare(*shorter, models={"closed": RIDGE, "network": QUICK}, **FIT)
     assert {*found.models} == {"closed", "network"}
     assert found.ensemble.predict(arrays[0][:20]).dims == ("time", "neuron")
@@ -351,7 +351,7 @@ def test_the_lines_of_the_documentation_run(arrays, monkeypatch):
         return models | {"movie_factorized_ridge": models["closed"], "movie_network": models["trained"]}
 
     monkeypatch.setattr(api, "_models", with_small_models)
-    movie, responses = arrays
+    movie, responses = (values[:800] for values in arrays)
     names = {"movie": movie, "responses": responses, "new_movie": movie[:60], "new_responses": responses[:60]}
     exec(block, names)
     assert names["model"].image_space.timing.lags == 20

@@ -195,19 +195,11 @@ def test_mistakes_are_refused_in_one_line(tmp_path, change, message):
     assert "\n" not in str(error.value)
 
 
-def test_a_factorized_ridge_finds_the_four_types_and_the_places():
-    data = simulated()
+def test_the_average_of_a_fit_has_the_newest_frame_first():
+    data = small()
     fits = fit_baseline("x", Condition(data, None, None, [0]), WHERE_WHEN, {})
-    fit = SeedFit.of(fits.fits, 0, int(fits.validation["validation_loss"].values[0].mean(1).argmin()))
-    assert correlation(fit, data) > 0.75
-    types, blocks = data["cell_type"].values, data["block"].values
-    table, found, _ = cluster_fit(fit, load_fit_data(data, None, None, 0), types, blocks)
-    assert found["n_clusters"] == found["n_types"] == 4
-    assert found["ari"] >= 0.95
-    assert found["stability_halves"] >= 0.95
-    assert len(table) == 40
-    parameters = described(fit, data)
-    assert parameters["image"].sizes == {"color": 1, "y": 16, "x": 16}
+    parameters = described(SeedFit.of(fits.fits, 0, 0), data)
+    assert parameters["image"].sizes == {"color": 1, "y": 8, "x": 8}
     newest = int(data["last_frame"].values[data["split"].values[0] == TRAIN][0])
     np.testing.assert_array_equal(parameters["image"], data["frames"][newest])
 
@@ -229,22 +221,20 @@ def test_the_space_of_windows_is_that_of_their_pixels():
 def test_intervals_draw_blocks_where_neighboring_bins_share_noise():
     """Of slow signals and noise that all neurons share."""
     rng = np.random.default_rng(2)
-    n_bins, n_neurons, block, memory = 1200, 10, 60, 0.9
+    n_bins, n_neurons, memory = 600, 3, 0.85
+    units = {"blocks": np.arange(n_bins) // 30, "bins": np.arange(n_bins)}
+    weights = np.sqrt(1 - memory**2) * memory ** np.arange(60)
 
     def slow():
-        steps = rng.normal(0, np.sqrt(1 - memory**2), (n_bins, 1))
-        steps[0] /= np.sqrt(1 - memory**2)
-        for bin_ in range(1, n_bins):
-            steps[bin_] += memory * steps[bin_ - 1]
-        return steps
+        return np.convolve(rng.normal(size=n_bins + 59), weights, "valid")[:, None]
 
-    means, intervals = [], {"blocks": [], "bins": []}
-    for _ in range(150):
+    means, intervals = [], {name: [] for name in units}
+    for _ in range(80):
         signal = np.repeat(slow(), n_neurons, 1)
         responses = (signal + slow() + rng.normal(size=signal.shape))[None].astype(np.float32)
         means.append(population_scores(scores(signal, responses, noise_free=True))["correlation"])
-        for name, units in (("blocks", np.arange(n_bins) // block), ("bins", np.arange(n_bins))):
-            one = Evaluation(0, signal, responses, np.arange(n_bins), units, np.arange(n_neurons), True)
+        for name, drawn in units.items():
+            one = Evaluation(0, signal, responses, np.arange(n_bins), drawn, np.arange(n_neurons), True)
             intervals[name].append(1.96 * standard_errors(drawn_scores([one], seed=0))["correlation"])
     away = np.abs(np.array(means) - np.mean(means))
     assert np.mean(away < intervals["blocks"]) > 0.88
@@ -387,11 +377,12 @@ def test_the_workflow_fits_a_movie_and_finds_its_types(tmp_path):
     assert done.returncode == 0, done.stdout
     summary, types = (pd.read_csv(tmp_path / path).set_index("model") for path in wanted[:2])
     found = summary.correlation
-    assert found.ridge < found.where_when < found.network
+    assert max(found.ridge, 0.75) < found.where_when < found.network
     assert found.network > 0.95 * summary.cc_max.network
     assert list(types.index) == ["where_when", "network"]
-    assert (types.n_clusters == 4).all()
+    assert (types[["n_clusters", "n_types"]] == 4).all(axis=None)
     assert (types.ari >= 0.95).all()
+    assert types.stability_halves.where_when >= 0.95
     with read_netcdf(tmp_path / wanted[2]) as neurons:
         assert neurons["image"].shape == (40, 12, 16, 16)
         away = neurons[["row", "column"]].to_array().values.T
