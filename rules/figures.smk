@@ -152,7 +152,9 @@ for name, one in FIGURES.items():
         benchmark:
             f"<benchmarks>/plot_{path}.tsv"
         wildcard_constraints:
-            dataset=any_of(RECORDINGS if figure == "recording" else DATASETS),
+            dataset=any_of(
+                FITS.dataset[FITS.recording] if figure == "recording" else DATASETS
+            ),
         priority: by_experiment if "each" in one else FIRST
         group:
             "report"
