@@ -239,10 +239,13 @@ def responsive_courses(fitted: FittedModel, clips: np.ndarray) -> np.ndarray:
     timing = fitted.image_space.timing
     if timing is None:
         raise UserError("responsive_courses: the model takes still images, which have no course in time")
-    shown = torch.from_numpy(clips).requires_grad_(True)
-    responses = own_responses(fitted, shown, torch.arange(len(clips)))
-    (change,) = torch.autograd.grad(responses.sum(), shown)
-    by_time = change.numpy().reshape(len(clips), timing.lags, -1)
+    changes = []
+    for shown, neurons in zip(
+        torch.from_numpy(clips).split(_CHUNK), torch.arange(len(clips)).split(_CHUNK), strict=True
+    ):
+        shown = shown.detach().requires_grad_(True)
+        changes += torch.autograd.grad(own_responses(fitted, shown, neurons).sum(), shown)
+    by_time = torch.cat(changes).numpy().reshape(len(clips), timing.lags, -1)
     peak = np.abs(by_time).max(1).argmax(1)
     courses = np.take_along_axis(by_time, peak[:, None, None], 2)[:, :, 0]
     largest = np.abs(courses).max(1, keepdims=True)
