@@ -8,8 +8,10 @@ from sklearn.decomposition import PCA
 from whatwhere import plotting, thumbnails
 
 TEXTS = ("neuron_id", "type", "cluster", "look", "want", "code", "color")
-NUMBERS = ("neuron", "correlation", "ceiling", "feve", "confirmed", "row", "column", "first", "second")
-NUMBERS += ("bin_seconds", "frame_ms", "latency_ms")
+NUMBERS = (
+    *("neuron", "correlation", "ceiling", "feve", "confirmed", "row", "column", "first", "second"),
+    *("bin_seconds", "frame_ms", "latency_ms"),
+)
 LISTS = ("measured", "predicted", "course")
 """Columns of a view: words and pictures; numbers, the last of them the times of a movie; and the responses to
 test images, with the weights over lags of a movie."""

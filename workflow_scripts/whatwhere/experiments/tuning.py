@@ -135,9 +135,9 @@ def gratings(
     down, right = canvas.distances(center)
     radius = np.hypot(down, right)
     before = np.array(canvas.times)[:, None, None]
-    axes = {"orientation": orientations, "frequency": frequencies, "phase": phases}
-    axes |= {"temporal_frequency": temporal_frequencies, "diameter": diameters}
-    table = pd.MultiIndex.from_product(axes.values(), names=[*axes])
+    axes = [orientations, frequencies, phases, temporal_frequencies, diameters]
+    names = ["orientation", "frequency", "phase", "temporal_frequency", "diameter"]
+    table = pd.MultiIndex.from_product(axes, names=names)
     patterns = []
     for orientation, frequency, phase, temporal, diameter in table:
         angle = np.deg2rad(orientation)
