@@ -110,7 +110,7 @@ for name, one in FIGURES.items():
         "input": one["input"],
         "files": {"svg": picture, "png": f"<results>/figures/{path}.png"},
         "path": f"plot_{path}",
-        "datasets": RECORDINGS if figure == "recording" else DATASETS,
+        "datasets": FITS.dataset[FITS.recording] if figure == "recording" else DATASETS,
         "priority": by_experiment if "each" in one else FIRST,
         "params": NAMES | one.get("params", {}),
         "message": f"Draw {category}: {label}",

@@ -314,6 +314,51 @@ def test_thumbnails_show_what_they_are_given():
     assert strip[0, 2, 2] > strip[0, 2, 0] + 100
 
 
+def test_a_clip_is_an_animation_oldest_frame_first():
+    clip = np.zeros((3, 4, 5))
+    clip[0, 1, 2], clip[2, 3, 3] = 1.0, -1.0
+    animation = Image.open(io.BytesIO(base64.b64decode(thumbnails.animation(clip, 3))))
+    assert (animation.n_frames, animation.size) == (3, (5, 4))
+    frames = []
+    for frame in range(3):
+        animation.seek(frame)
+        frames.append(np.asarray(animation.convert("L")).astype(int))
+    assert frames[0][3, 3] == 0
+    assert frames[2][1, 2] == 255
+    assert abs(frames[1] - 128).max() <= 1
+
+
+def movie(known):
+    """A description with the times of a movie and the courses of its neurons."""
+    n_neurons = known.sizes["neuron"]
+    courses = np.random.default_rng(0).normal(size=(n_neurons, 4))
+    images = np.random.default_rng(1).normal(size=(n_neurons, 4, 30, 40))
+    timing = {"lags": 4, "frames_per_second": 50.0, "seconds_per_bin": 0.04, "latency_frames": 1}
+    return (
+        known.drop_vars("image")
+        .assign(course=(("neuron", "lag"), courses), image=(("neuron", "channel", "y", "x"), images))
+        .assign_attrs(timing)
+    )
+
+
+def test_a_neuron_of_a_movie_shows_its_responses_and_course_in_time(tmp_path, browser):
+    from whatwhere.explorer import write
+
+    known = movie(described(5, 1, pictures=True))
+    write({("film", "network"): view(known)}, "Explorer", tmp_path / "explore.html")
+    open_page(browser, tmp_path / "explore.html")
+    do(browser, "named('table').source.selected.indices = [3]")
+    wait(browser, lambda b: visible(b, "test images", "test bins", "course in time") == [False, True, True])
+    drawn = ask(browser, "named('test bins').renderers.map((one) => [one.name, one.data_source.data])")
+    for (name, data), expected in zip(drawn, ("measured", "predicted"), strict=True):
+        assert name == expected
+        assert data["y"] == pytest.approx(known[name].values[3], rel=0.01)
+        assert data["x"][:2] == pytest.approx([0, 0.04])
+    course = ask(browser, "named('course in time').renderers[0].data_source.data")
+    assert course["x"] == pytest.approx([20, 40, 60, 80])
+    assert course["y"] == pytest.approx(known["course"].values[3], rel=0.01)
+
+
 def test_large_maps_are_shrunk_and_keep_their_proportions():
     code = thumbnails.picture(np.random.default_rng(0).normal(size=(3, 100, 200)))
     assert Image.open(io.BytesIO(base64.b64decode(code))).size == (48, 24)

@@ -8,12 +8,20 @@ import pytest
 import torch
 import xarray as xr
 from conftest import REPOSITORY
+from PIL import Image
 from test_movies_simulated import simulated, small
 
 import whatwhere
 from whatwhere import UserError, api, compare, fit, load
 from whatwhere.api import as_dataset, definition
 from whatwhere.dataset import TEST, TRAIN, UNUSED, VALIDATION, is_movie
+from whatwhere.experiments.most_exciting import (
+    most_exciting_images,
+    responsive_courses,
+    write_gifs,
+    write_pngs,
+)
+from whatwhere.experiments.tuning import orientation_tuning
 from whatwhere.fit_data import load_fit_data
 from whatwhere.models.lagged import fit_ridge
 from whatwhere.models.linear import fit_linear, solve_ridge
@@ -60,6 +68,34 @@ def network(arrays):
 @pytest.fixture(scope="module")
 def closed(arrays):
     return fit(*arrays, model=RIDGE, **FIT)
+
+
+def test_experiments_show_a_model_clips_and_drifting_gratings(closed, tmp_path):
+    found = most_exciting_images(closed, neurons=[0, 5], steps=2, n_starts=1)
+    paths = write_gifs(found, tmp_path)
+    assert [path.name for path in paths] == ["neuron_0.gif", "neuron_5.gif"]
+    with Image.open(paths[1]) as animation:
+        assert animation.n_frames == LAGS
+        # The last frame is the newest, channel 0 of the window; binary frames are 0 and 1.
+        animation.seek(LAGS - 1)
+        shown = np.asarray(animation.convert("L"))
+    factor = len(shown) // 8
+    np.testing.assert_allclose(shown[::factor, ::factor] / 255, found["image"][1, 0], atol=0.02)
+    with pytest.raises(UserError, match=r"write clips of a movie with write_gifs\(\)"):
+        write_pngs(found, tmp_path)
+    # The curve of the output rises in steps, which ascents and gradients do not see.
+    clips = most_exciting_images(closed, steps=2, n_starts=1)
+    assert (clips["response"].values > 2 * recording()[1].mean(0)).all()
+    courses = responsive_courses(closed, clips["image"].values)
+    weights = np.asarray(closed.feature_weights)
+    cosine = (courses * weights).sum(1) / np.linalg.norm(courses, axis=1) / np.linalg.norm(weights, axis=1)
+    np.testing.assert_allclose(np.abs(cosine), 1, atol=1e-4)
+    table = orientation_tuning(
+        closed, orientations=[0, 45, 90, 135], frequencies=[0.1], temporal_frequencies=[4]
+    )
+    assert table["direction"].between(0, 360).all()
+    # Cells of one product of space and time have no direction.
+    assert (table["direction_selectivity"].abs() < 0.1).all()
 
 
 def test_predictions_have_times_in_seconds(network, arrays, tmp_path):
@@ -340,10 +376,11 @@ def test_candidates_for_movies_are_compared(arrays):
     assert found.ensemble.predict(arrays[0][:20]).dims == ("time", "neuron")
 
 
-def test_the_lines_of_the_documentation_run(arrays, monkeypatch):
+def test_the_lines_of_the_documentation_run(arrays, monkeypatch, tmp_path):
     """With fewer steps and strengths than by default."""
     page = (REPOSITORY / "docs" / "movies.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python no-test: [^\n]*\n(.*?)```", page, re.DOTALL)
+    blocks = re.findall(r"```python no-test: [^\n]*\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
     resolve = api._models
 
     def with_small_models(wanted, base):
@@ -353,7 +390,9 @@ def test_the_lines_of_the_documentation_run(arrays, monkeypatch):
     monkeypatch.setattr(api, "_models", with_small_models)
     movie, responses = (values[:800] for values in arrays)
     names = {"movie": movie, "responses": responses, "new_movie": movie[:60], "new_responses": responses[:60]}
-    exec(block, names)
+    for block in blocks:
+        exec(block, names)
+    assert len([*tmp_path.glob("exciting/*.gif")]) == len(names["table"]) == 8
     assert names["model"].image_space.timing.lags == 20
     assert names["model"].predict(movie[:60]).sizes == {"time": 41, "neuron": 8}
     assert whatwhere.fit is fit

@@ -25,7 +25,7 @@ from whatwhere.models.spec import ModelSpec
 from whatwhere.population import Evaluation, drawn_scores, population_scores, standard_errors
 from whatwhere.recordings.pooled import pool
 from whatwhere.simulations.design import Design
-from whatwhere.simulations.movie_cells import DIRECTIONS, draw_cells, simulate
+from whatwhere.simulations.movie_cells import DIRECTIONS, draw_cells, drifting_leaves, simulate
 from whatwhere.sta import averages_of_fit, separate, space_time_average
 from whatwhere.training.closed_forms import fit_baseline, fit_seed
 from whatwhere.training.fits import to_tensors, to_validation
@@ -174,12 +174,61 @@ def test_motion_cells_prefer_their_direction(direction):
         assert (found[direction] > 3 * found[name] + 1).all(), name
 
 
+def test_pictures_drift_at_their_speed_and_have_the_spectrum_of_scenes():
+    frames, velocity = drifting_leaves(600, 32, 30, 15, 0.5, np.random.SeedSequence(1))
+    assert frames.shape == (600, 1, 32, 32)
+    np.testing.assert_allclose(np.hypot(*velocity.T), 0.5)
+    assert len(np.unique(velocity, axis=0)) == 600 / 15
+    # More frames leave the first frames as they are.
+    longer, _ = drifting_leaves(700, 32, 30, 15, 0.5, np.random.SeedSequence(1))
+    np.testing.assert_array_equal(longer[:600], frames)
+    spectrum = np.fft.fft2((frames[:, 0] - frames.mean((1, 2, 3))[:, None, None]) * np.hanning(32)[:, None])
+    # Twelve frames later a picture has moved by six pixels: the peak of the phase correlation.
+    first = np.arange(0, 600, 15)
+    cross = spectrum[first + 12] * spectrum[first].conj()
+    peaks = np.fft.ifft2(cross / np.abs(cross)).real.reshape(len(first), -1).argmax(1)
+    moved = (np.stack(np.unravel_index(peaks, (32, 32)), 1) + 16) % 32 - 16
+    assert np.median(np.abs(moved - 12 * velocity[first]).max(1)) < 1
+    # Amplitude falls with frequency like that of photographs, with an exponent of -1.3 to -1.7.
+    amplitude = np.sqrt((np.abs(spectrum[:, 0, 3:9]) ** 2).mean(0))
+    slope = np.polyfit(np.log(np.arange(3, 9)), np.log(amplitude), 1)[0]
+    assert -1.9 < slope < -0.8
+
+
+def test_motion_cells_fire_where_pictures_drift_their_way():
+    drift = {"drift": {"speed": 20, "seconds": 0.5}}
+    types = ("motion_right", "motion_left", "on_sustained", "off_transient")
+    design, keys = Design.of(
+        "movie", MOVIE | SMALL | {"types": list(types), "stimulus": drift, "n_images": 3000}
+    )
+    data = simulate(design, **keys)
+    check(data, "movie")
+    rates, last = data["rates"].values, data["last_frame"].values
+    assert rates.mean() * 30 == pytest.approx(15, rel=0.15)
+    _, velocity = drifting_leaves(3000, 8, 30, **drift["drift"], seed=design.streams(5)[2])
+    fitted = last < 3000
+    # Bins late in a picture see no other one.
+    late = fitted & (last % 15 >= 6)
+    along = velocity[last[late], 1]
+    right, left = along > 0.5, along < -0.5
+    ratio = rates[late][right].mean(0) / rates[late][left].mean(0)
+    assert (ratio[:2] > 1.3).all()
+    assert (ratio[2:4] < 1 / 1.3).all()
+    assert (np.abs(np.log(ratio[4:])) < np.log(1.3)).all()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"n_neurons": 42}, "datasets.movie.n_neurons: 42 is no multiple of the 4 types"),
         ({"types": ["motion_up"], "output": "exponential"}, "needs output softplus, because an exponential"),
         ({"types": ["on"]}, "datasets.movie.types.0: 'on' is not allowed"),
+        (
+            {"output": "exponential", "stimulus": {"drift": {"speed": 20, "seconds": 1}}},
+            "needs output softplus, because drives by pictures have long tails",
+        ),
+        ({"stimulus": "noise"}, "datasets.movie.stimulus: 'noise' is not allowed"),
+        ({"stimulus": {"drift": {"speed": 2}}}, "datasets.movie.stimulus.drift: key 'seconds' is missing"),
     ],
 )
 def test_mistakes_are_refused_in_one_line(tmp_path, change, message):

@@ -16,6 +16,8 @@ from whatwhere.experiments.tuning import (
     tuning,
 )
 from whatwhere.fitted.image_space import ImageSpace
+from whatwhere.recordings.movie_contract import Timing
+from whatwhere.simulations.movie_cells import draw_cells
 from whatwhere.simulations.v1_cells import gabor
 
 SPACE = ImageSpace((1, 41, 45), None, np.full((1, 41, 45), 50.0), np.full((1, 41, 45), 160.0), 100.0, 1.0)
@@ -104,6 +106,53 @@ def test_selectivity_is_that_of_a_known_curve_and_none_for_a_round_field():
     mean = curve.groupby("orientation")["response"].mean() - 0.5
     expected = np.abs((mean * np.exp(2j * np.deg2rad(mean.index))).sum()) / mean.sum()
     assert table["selectivity"][0] == pytest.approx(expected, rel=1e-3)
+
+
+DEGREES = {"right": 0, "down": 90, "left": 180, "up": 270}
+
+
+class MovieCells:
+    """Simulated motion cells, one per direction, and an ON cell, that see windows of 12 frames."""
+
+    image_space = ImageSpace(
+        *((12, 16, 16), None, np.zeros((12, 16, 16)), np.ones((12, 16, 16)), 0.5, 1.0),
+        timing=Timing(30, 1, 12, 0, 30),
+    )
+    neuron_ids = (*(f"motion_{direction}" for direction in DEGREES), "on_transient")
+    positions = np.tile([8, 8], (5, 1))
+
+    def __init__(self):
+        seconds = (np.arange(12) + 0.5) / 30
+        self.cells = draw_cells([*self.neuron_ids], 1, 16, 1.5, 0.5, 0.0, seconds, np.random.SeedSequence(1))
+
+    @property
+    def arrays(self):
+        return self
+
+    def predict(self, windows):
+        # The last frame of a window, oldest first, has all frames of its filter.
+        return np.stack([np.exp(self.cells.drives(2 * one[::-1] - 1)[-1] / 4) for one in windows])
+
+
+def test_drifting_gratings_give_motion_cells_their_direction():
+    cells = MovieCells()
+    table = orientation_tuning(
+        cells, orientations=[0, 45, 90, 135], frequencies=[0.16], temporal_frequencies=[2, 4]
+    )
+    motion, on = table.iloc[:4], table.iloc[4]
+    away = (motion["direction"] - list(DEGREES.values()) + 180) % 360 - 180
+    assert np.abs(away).max() < 2
+    np.testing.assert_allclose(motion["orientation"] % 179.9, [0, 90, 0, 90], atol=2)
+    assert (motion["direction_selectivity"] > 0.7).all()
+    # Energies of 4 cycles per second do not depend on the phase.
+    assert (motion["temporal_frequency"] == 4).all()
+    assert (motion["modulation"] < 0.1).all()
+    assert on["direction_selectivity"] < 0.05
+    assert on["modulation"] > 1
+    sizes = preferred_sizes(size_tuning(cells, diameters=[4, 8], preferred=table))
+    assert (sizes["diameter"] == 8).all()
+    with pytest.raises(UserError, match=r"temporal_frequencies: \[16\] must lie between 0 and 15 cycles"):
+        gratings(Canvas.of(cells.image_space), **GRATING, temporal_frequencies=[16])
 
 
 def test_a_silent_cell_has_no_preference():

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from whatwhere import plotting
 from whatwhere.files import read_netcdf
+from whatwhere.thumbnails import frames_of, stretched
 
 MAX_GROUPS = 8
 PER_GROUP = 10
@@ -24,19 +25,13 @@ def groups_of(neurons: xr.Dataset) -> tuple[str, np.ndarray]:
     return "all", np.zeros(neurons.sizes["neuron"], int)
 
 
-def stretched(image: np.ndarray) -> np.ndarray:
-    """An image (channel, y, x) with its own contrast, 0 to 1, gray where it equals the background."""
-    offset = image - np.median(image)
-    return 0.5 + 0.5 * offset / (np.abs(offset).max() or 1.0)
-
-
 def film(clip: np.ndarray, attributes: dict[str, float]) -> list[tuple[str, np.ndarray]]:
     """Lags and frames (channel, y, x) of a window (lag * channel, y, x), oldest first."""
     n_lags = int(attributes["lags"])
-    frames = stretched(clip).reshape(n_lags, -1, *clip.shape[1:])
+    frames = frames_of(stretched(clip), n_lags)
     shown = np.arange(0, n_lags, -(-n_lags // N_FRAMES))[::-1]
     ms = 1000 * (shown + attributes["latency_frames"]) / attributes["frames_per_second"]
-    return [(f"{time:.0f} ms", frames[lag]) for time, lag in zip(ms, shown, strict=True)]
+    return [(f"{time:.0f} ms", frames[n_lags - 1 - lag]) for time, lag in zip(ms, shown, strict=True)]
 
 
 def main(neurons: str | Path, model: str, dataset: str) -> Figure:

@@ -107,7 +107,7 @@ function show_selected() {
   const [i] = source.selected.indices;
   if (i === undefined) {
     detail.text = "Select a neuron to see its responses to test images.";
-    plot.visible = false;
+    for (const one of [plot, in_time, course]) one.visible = false;
     return;
   }
   const image = (code, style) => (code ? `<img src="data:image/png;base64,${code}" style="image-rendering:pixelated;${style}"/>` : "");
@@ -118,8 +118,16 @@ function show_selected() {
     correlation ${number(data.correlation[i])}, ceiling ${number(data.ceiling[i])}<br>
     ${image(data.look[i], "width:148px")} ${image(data.want[i], "width:148px")}<br>
     ${image(data.code[i], "width:300px;height:24px")}`;
+  const movie = Number.isFinite(data.bin_seconds[i]);
+  plot.visible = !movie;
+  in_time.visible = movie;
+  course.visible = data.course[i].length > 0;
   points.data = { measured: data.measured[i], predicted: data.predicted[i] };
-  plot.visible = true;
+  const draw = (figure, name, y, x) => {
+    figure.renderers.find((one) => one.name === name).data_source.data = { x: Array.from(y, (_, at) => x(at)), y };
+  };
+  for (const name of ["measured", "predicted"]) draw(in_time, name, data[name][i], (bin) => bin * data.bin_seconds[i]);
+  draw(course, "weights", data.course[i], (lag) => lag * data.frame_ms[i] + data.latency_ms[i]);
 }
 
 function export_selection() {

@@ -44,9 +44,10 @@ A color is a cell type where types are known, otherwise a cluster of barcodes.
 _TERMS = """
 <b>mask on average</b>: where the model looks (orange), on the mean of the images weighted by the neuron's
 responses (gray).<br>
-<b>exciting image</b>: the image with the largest predicted response.<br>
+<b>exciting image</b>: the image, or clip of a movie, with the largest predicted response.<br>
 <b>confirmed</b>: share of that response that a fit with another random seed predicts, too; at 1 both fits
 agree.<br>
+<b>course in time</b>: change of the response to the exciting clip with a pixel of its frames.<br>
 <b>barcode</b>: the neuron's weights of the shared features, blue negative, red positive.<br>
 <b>correlation</b>: of predicted and measured responses to test images, averaged over repeats.<br>
 <b>ceiling</b>: the highest correlation that noise allows.<br>
@@ -160,6 +161,21 @@ def _maps(source: ColumnDataSource, shown: CDSView) -> dict[str, Any]:
     return maps
 
 
+def _in_time(tools: str) -> tuple[Any, Any]:
+    """Responses to consecutive bins of a movie, and the course of a neuron's weights over lags."""
+    responses = _figure("test bins", ("time, s", "response, mean of repeats"), tools, width=310, height=200)
+    for name, color in (("measured", "#8c8c8c"), ("predicted", plotting.PALETTE[0])):
+        source = ColumnDataSource({"x": [], "y": []})
+        responses.line("x", "y", source=source, color=color, legend_label=name, name=name)
+    responses.legend.label_text_font_size = "9px"
+    responses.legend.padding, responses.legend.background_fill_alpha = 2, 0.5
+    course = _figure("course in time", ("lag, ms", "weight"), tools, width=310, height=200)
+    source = ColumnDataSource({"x": [], "y": []})
+    course.line("x", "y", source=source, color=plotting.PALETTE[0], line_width=2, name="weights")
+    course.x_range.flipped = True
+    return responses, course
+
+
 def _opening(views: Views) -> str:
     """The dataset that the page opens with: the first whose noise ceilings are known, or the first."""
     with_ceilings = (dataset for (dataset, _), table in views.items() if table["ceiling"].notna().any())
@@ -172,7 +188,7 @@ def page(views: Views) -> Document:
     stores = [_source(views[key]) for key in keys]
     # What is shown is a copy of a store, made when the page opens.
     source = ColumnDataSource({name: [] for name in (*TEXTS, *NUMBERS, *LISTS, "other")})
-    points = ColumnDataSource({name: [] for name in LISTS})
+    points = ColumnDataSource({"measured": [], "predicted": []})
     kept = IndexFilter(indices=[])
     shown = CDSView(filter=kept)
     datasets = list(dict.fromkeys(dataset for dataset, _ in keys))
@@ -195,9 +211,11 @@ def page(views: Views) -> Document:
         **wide,
     )
     axes = ("predicted", "measured, mean of repeats")
-    plot = _figure("test images", axes, "pan,wheel_zoom,reset", width=310, height=260)
+    tools = "pan,wheel_zoom,reset"
+    plot = _figure("test images", axes, tools, width=310, height=260)
     style = {"size": 5, "alpha": 0.6, "color": plotting.PALETTE[0], "name": "points"}
     plot.scatter("predicted", "measured", source=points, **style)
+    in_time, course = _in_time(tools)
     maps = _maps(source, shown)
     arguments: dict[str, Any] = {
         "source": source,
@@ -211,6 +229,8 @@ def page(views: Views) -> Document:
         "notice": notice,
         "table": table,
         "plot": plot,
+        "in_time": in_time,
+        "course": course,
         "maps": maps,
         "controls": controls,
     }
@@ -239,7 +259,7 @@ def page(views: Views) -> Document:
             row(controls["types"], controls["clusters"], column(count, buttons), **wide),
             notice,
             row(*maps.values(), **wide),
-            row(table, column(detail, plot, Div(text=_TERMS, width=310)), **wide),
+            row(table, column(detail, plot, in_time, course, Div(text=_TERMS, width=310)), **wide),
             **wide,
         )
     )

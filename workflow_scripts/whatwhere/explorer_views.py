@@ -8,9 +8,15 @@ from sklearn.decomposition import PCA
 from whatwhere import plotting, thumbnails
 
 TEXTS = ("neuron_id", "type", "cluster", "look", "want", "code", "color")
-NUMBERS = ("neuron", "correlation", "ceiling", "feve", "confirmed", "row", "column", "first", "second")
-LISTS = ("measured", "predicted")
-"""Columns of a view: words and pictures, numbers, and the responses to test images."""
+NUMBERS = (
+    *("neuron", "correlation", "ceiling", "feve", "confirmed", "row", "column", "first", "second"),
+    *("bin_seconds", "frame_ms", "latency_ms"),
+)
+LISTS = ("measured", "predicted", "course")
+"""Columns of a view: words and pictures; numbers, the last of them the times of a movie; and the responses to
+test images, with the weights over lags of a movie."""
+MAX_ANIMATED = 500
+"""Neurons of a model up to which clips are animated, in a page of a few megabytes."""
 
 
 def view(neurons: xr.Dataset) -> pd.DataFrame:
@@ -31,12 +37,21 @@ def view(neurons: xr.Dataset) -> pd.DataFrame:
             table[column_name] = [f"{value + 1}" for value in neurons[variable].values]
     table["first"], table["second"] = _map_of_barcodes(neurons).T
     for name in LISTS:
-        table[name] = [[float(f"{value:.3g}") for value in values] for values in neurons[name].values]
+        lists = neurons[name].values if name in neurons else np.empty((n_neurons, 0))
+        table[name] = [[float(f"{value:.3g}") for value in values] for values in lists]
+    lags = int(neurons.attrs.get("lags", 0))
+    ms = 1000 / neurons.attrs["frames_per_second"] if lags else np.nan
+    table["bin_seconds"] = neurons.attrs.get("seconds_per_bin", np.nan)
+    table["frame_ms"], table["latency_ms"] = ms, ms * neurons.attrs.get("latency_frames", 0)
     if "mask" in neurons and "average" in neurons:
         pairs = zip(neurons["mask"].values, neurons["average"].values, strict=True)
         table["look"] = [thumbnails.mask_on_average(*pair) for pair in pairs]
     if "image" in neurons:
-        table["want"] = [thumbnails.picture(image) for image in neurons["image"].values]
+        animated = lags and n_neurons <= MAX_ANIMATED
+        table["want"] = [
+            thumbnails.animation(image, lags) if animated else thumbnails.picture(image)
+            for image in neurons["image"].values
+        ]
     if "barcode" in neurons:
         table["code"] = [thumbnails.barcode(weights) for weights in neurons["barcode"].values]
     groups = table["type"] if "cell_type" in neurons else table["cluster"]

@@ -22,9 +22,9 @@ def fits(config: Config) -> pd.DataFrame:
     :mod:`whatwhere.config.strategies`; ``family`` and its :class:`whatwhere.config.traits.Traits`; and truth
     values. ``simulated``: the dataset is. ``barcodes``: the model has several feature weights to cluster.
     ``example``: the paper's model with barcodes, of which figures show one. ``scaling``: the paper's model
-    fitted at several sizes. ``recording``: of the first experiment on a recorded dataset, whose models that
-    dataset's figure compares. ``drawn``: the model of these whose neurons the figure shows. ``explored``: on
-    a dataset to which a model with barcodes is fitted.
+    fitted at several sizes. ``recording``: of the first experiment on a recording or a simulated movie, whose
+    models that dataset's figure compares. ``drawn``: the model of these whose neurons the figure shows.
+    ``explored``: on a dataset to which a model with barcodes is fitted.
     """
     planned = pd.DataFrame(
         {
@@ -48,11 +48,13 @@ def fits(config: Config) -> pd.DataFrame:
         for dataset, model in itertools.product(experiment["datasets"], experiment["models"])
     )
     first = planned.experiment == planned.groupby("dataset").experiment.transform("first")
+    simulated_movie = planned.dataset.map(lambda name: "lags" in config["datasets"][name])
+    recording = first & (~planned.simulated | simulated_movie)
     return planned.assign(
         example=planned.factorized & planned.barcodes,
         scaling=planned.factorized & planned.several,
-        recording=first & ~planned.simulated,
-        drawn=first & ~planned.simulated & planned.shown,
+        recording=recording,
+        drawn=recording & planned.shown,
         explored=planned.dataset.isin(planned.dataset[planned.barcodes]),
     )
 

@@ -7,8 +7,9 @@ import xarray as xr
 
 from whatwhere.conditions import last_listed_condition
 from whatwhere.dataset import open_dataset, repeat_mean
+from whatwhere.description import consecutive
 from whatwhere.errors import UserError
-from whatwhere.experiments.most_exciting import most_exciting_images
+from whatwhere.experiments.most_exciting import most_exciting_images, responsive_courses
 from whatwhere.files import read_netcdf, read_table, read_tensors, write_netcdf
 from whatwhere.fitted.model import FittedModel
 from whatwhere.fitted.run import assemble
@@ -16,6 +17,7 @@ from whatwhere.locations import in_pixels
 
 N_STARTS = 1  # the better of two ascents raises responses by 0.3 to 1.1 % (1000 neurons) in twice the time
 MAX_RESPONSES = 60  # test images whose measured and predicted responses are kept, spread over all
+MAX_BINS = 180  # consecutive test bins of a movie whose responses are kept
 
 
 def write_neurons(
@@ -39,7 +41,8 @@ def write_neurons(
     ``cell_type``, ``cluster``, ``row`` and ``column`` (in pixels of the original image), ``mask`` (neuron,
     mask_y, mask_x) in pixels of the model's images, ``barcode`` (neuron, feature), ``average`` (neuron, y,
     x), ``image`` (neuron, channel, y, x), ``response`` and ``confirmed``. Of a movie, images are windows,
-    and attributes are those of :class:`whatwhere.recordings.movie_contract.Timing`.
+    attributes are those of :class:`whatwhere.recordings.movie_contract.Timing`, and ``course`` (neuron, lag)
+    is that of the clips.
     """
     selected = last_listed_condition(read_table(selection), ["condition"])
     content, rated = read_tensors(fits), read_table(scores)
@@ -48,8 +51,11 @@ def write_neurons(
         first, *others = [assemble(data, content, rows, rated) for rows in of_seeds]
         seed, timing = first.seed_fits[0].seed, first.image_space.timing
         predicted = stored["predictions"].load()
+        bins = predicted["image"].values
         shown = np.unique(np.linspace(0, len(predicted) - 1, MAX_RESPONSES).astype(int))
-        measured = repeat_mean(data, predicted["image"].values[shown], first.neurons)
+        if timing:
+            shown = np.flatnonzero(np.isin(bins, consecutive(data, bins)))[:MAX_BINS]
+        measured = repeat_mean(data, bins[shown], first.neurons)
         known = xr.Dataset(
             {
                 "neuron_id": ("neuron", np.array(first.neuron_ids).astype(str)),
@@ -76,6 +82,9 @@ def write_neurons(
             exciting = most_exciting_images(first, n_starts=N_STARTS, confirm=same[0] if same else None)
             names = [name for name in ("image", "response", "confirmed") if name in exciting]
             known = known.merge(exciting[names].assign_coords(neuron=first.neurons))
+            if timing:
+                courses = responsive_courses(first, exciting["image"].values)
+                known["course"] = (("neuron", "lag"), courses)
     write_netcdf(_with_places(first, known), neurons)
 
 

@@ -1,4 +1,4 @@
-"""Most exciting images of the neurons of a fitted model, by gradient ascent.
+"""Most exciting images, or clips of a movie, of the neurons of a fitted model, by gradient ascent.
 
 After Walker et al. 2019 (Inception loops discover what excites neurons most using deep predictive models,
 Nature Neuroscience 22) and Bashivan, Kar & DiCarlo 2019 (Neural population control via deep image synthesis,
@@ -21,6 +21,7 @@ from torch import Tensor
 from whatwhere.errors import UserError
 from whatwhere.files import atomic
 from whatwhere.fitted.model import FittedModel
+from whatwhere.thumbnails import frames_of, save_gif
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,9 @@ FAINT = 0.1
 """Norm at which an ascent starts, relative to where it ends: weak noise leaves the direction to the model."""
 RATES = (1.0, 0.1)
 """Length of the first and the last step, relative to the norm."""
+
+GIF_SIDE = 160
+"""Side of animations up to which small frames are enlarged by whole numbers, px."""
 
 _CHUNK = 128
 _PROJECTIONS = 10
@@ -179,7 +183,8 @@ def most_exciting_images(
         },
         coords={"neuron": [fitted.neuron_ids[position] for position in positions]},
         attrs={"low": float(space.low.min()), "high": float(space.high.max())}
-        | {"norm": norm, "steps": steps, "seed": seed, "least": int(least)},
+        | {"norm": norm, "steps": steps, "seed": seed, "least": int(least)}
+        | ({} if space.timing is None else space.timing.attributes()),
     )
     if confirm is None:
         return result
@@ -217,6 +222,44 @@ def _noise(neurons: np.ndarray, shape: tuple[int, int, int], seed: int, start: i
     return torch.from_numpy(np.stack([rng.standard_normal(shape, np.float32) for rng in streams]))
 
 
+def responsive_courses(fitted: FittedModel, clips: np.ndarray) -> np.ndarray:
+    """Courses in time of the change of a response with the frames of a clip: filters of linear neurons.
+
+    Parameters
+    ----------
+    fitted
+        A model of a movie.
+    clips
+        (neuron, lag * channel, y, x) windows, such as most exciting clips, of all neurons of the model.
+
+    Returns
+    -------
+    (neuron, lag), newest first, at the pixel of the largest change, largest absolute value 1 or all 0.
+    """
+    timing = fitted.image_space.timing
+    if timing is None:
+        raise UserError("responsive_courses: the model takes still images, which have no course in time")
+    changes = []
+    for shown, neurons in zip(
+        torch.from_numpy(clips).split(_CHUNK), torch.arange(len(clips)).split(_CHUNK), strict=True
+    ):
+        shown = shown.detach().requires_grad_(True)
+        changes += torch.autograd.grad(own_responses(fitted, shown, neurons).sum(), shown)
+    by_time = torch.cat(changes).numpy().reshape(len(clips), timing.lags, -1)
+    peak = np.abs(by_time).max(1).argmax(1)
+    courses = np.take_along_axis(by_time, peak[:, None, None], 2)[:, :, 0]
+    largest = np.abs(courses).max(1, keepdims=True)
+    return courses / np.where(largest > 0, largest, 1)
+
+
+def _in_range(found: xr.Dataset) -> np.ndarray:
+    """Images (neuron, channel, y, x) from 0 to 1, which training images of 0 to 255 keep."""
+    low, high = found.attrs["low"], found.attrs["high"]
+    if low >= 0 and 1 < high <= 255:
+        low, high = 0, 255
+    return ((found["image"].values - low) / (high - low)).clip(0, 1)
+
+
 def write_pngs(found: xr.Dataset, folder: str | Path) -> list[Path]:
     """Writes one PNG per neuron, ``neuron_<name>.png``, to be shown in an experiment.
 
@@ -233,17 +276,45 @@ def write_pngs(found: xr.Dataset, folder: str | Path) -> list[Path]:
     Raises
     ------
     UserError
-        If images have another number of channels.
+        If images have another number of channels, as clips of a movie have.
     """
-    low, high = found.attrs["low"], found.attrs["high"]
-    if not (low >= 0 and 1 < high <= 255):
-        found = found.assign(image=(found["image"] - low) / (high - low) * 255)
     paths = []
-    for neuron, image in zip(found["neuron"].values, found["image"].values, strict=True):
-        if len(image) not in (1, 3):
-            raise UserError(f"images of {len(image)} channels are no pictures: PNG holds 1 or 3")
-        pixels = image.clip(0, 255).round().astype(np.uint8)
+    for neuron, image in zip(found["neuron"].values, _in_range(found), strict=True):
+        if len(image) not in (1, 3) or "lags" in found.attrs:
+            raise UserError(
+                f"images of {len(image)} channels are no pictures: PNG holds 1 or 3; write clips of a movie "
+                "with write_gifs()"
+            )
+        pixels = (255 * image).round().astype(np.uint8)
         paths.append(Path(folder, f"neuron_{quote(str(neuron), safe='')}.png"))
         with atomic(paths[-1]) as temporary:
             Image.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)).save(temporary)
+    return paths
+
+
+def write_gifs(found: xr.Dataset, folder: str | Path) -> list[Path]:
+    """Writes the clip of every neuron as an animation, ``neuron_<name>.gif``, oldest frame first.
+
+    Frames are enlarged, and shown for 0.1 s each. Grey levels are those of :func:`write_pngs`.
+
+    Parameters
+    ----------
+    found
+        Result of :func:`most_exciting_images` for a movie.
+    folder
+        Folder of the files; it is made.
+
+    Raises
+    ------
+    UserError
+        If the images are no clips.
+    """
+    if "lags" not in found.attrs:
+        raise UserError("write_gifs: the model takes still images: write them with write_pngs()")
+    paths = []
+    for neuron, clip in zip(found["neuron"].values, _in_range(found), strict=True):
+        paths.append(Path(folder, f"neuron_{quote(str(neuron), safe='')}.gif"))
+        frames = frames_of(clip, int(found.attrs["lags"]))
+        with atomic(paths[-1]) as temporary:
+            save_gif(frames, temporary, max(1, GIF_SIDE // max(frames.shape[2:])) * max(frames.shape[2:]))
     return paths

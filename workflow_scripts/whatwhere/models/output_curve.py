@@ -23,13 +23,19 @@ class OutputCurve(nn.Module):
             self.register_buffer(name, torch.linspace(-1e6, 1e6, 2 * _KNOTS).repeat(n_neurons, 1))
 
     def forward(self, drive: Tensor, neurons: slice = ALL) -> Tensor:
-        """Responses to drives, (batch, neuron) to (batch, neuron)."""
+        """Responses to drives, (batch, neuron) to (batch, neuron).
+
+        Isotonic regression rises in steps, whose gradient is 0. Gradients are those of the line from the
+        first to the last knot, which most exciting stimuli follow.
+        """
         knots, values = self.drive[neurons], self.response[neurons]
         columns = drive.T.contiguous()
         above = torch.searchsorted(knots, columns).clamp(1, knots.shape[1] - 1)
         low, high, start, end = (of.gather(1, at) for of in (knots, values) for at in (above - 1, above))
         share = ((columns - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
-        return (start + share * (end - start)).T
+        rise = values[:, -1:] - values[:, :1]
+        slope = rise / (knots[:, -1:] - knots[:, :1]).clamp(min=1e-12)
+        return ((start + share * (end - start)).detach() + slope * (columns - columns.detach())).T
 
 
 def fit_curves(drives: np.ndarray, responses: np.ndarray) -> dict[str, Tensor]:

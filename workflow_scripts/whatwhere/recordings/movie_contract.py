@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def to_contract(
 
     ``attributes`` are those of the dataset without those of time, ``shares`` the ``config`` of
     :func:`whatwhere.recordings.splits.assign`. UserError if bins and frames of a clip do not fit, a clip is
-    shorter than a window, or as for ``assign``.
+    shorter than a window, a clip shows a second of a test clip, or as for ``assign``.
     """
     per_bin, n_repeats = timing.frames_per_bin, max(len(clip.responses) for clip in clips)
     last, block, responses, given, copies = [], [], [], [], []
@@ -114,6 +115,7 @@ def to_contract(
         given.append(np.full(len(used), "test" if clip.test else ""))
         first_frame += n_frames
         n_blocks += of_bin[-1] + 1
+    _refuse_copies(clips, max(timing.lags, round(timing.rate)), key)
     newest, groups = np.concatenate(last), np.unique(np.concatenate(copies), return_inverse=True)[1]
     split = assign(groups, np.concatenate(given) if has_test else None, shares, key)
     frames = np.concatenate([clip.frames for clip in clips])
@@ -138,6 +140,36 @@ def to_contract(
     )
     check(dataset, key)
     return dataset
+
+
+def _refuse_copies(clips: Sequence[Clip], length: int, key: str) -> None:
+    """UserError if another clip holds ``length`` frames of a test clip that are not all alike.
+
+    A copy of a whole test clip tests, too, unless it is said to train.
+    """
+    tests = [(number, clip) for number, clip in enumerate(clips) if clip.test]
+    whole = {clip.frames.tobytes() for _, clip in tests}
+    others = [
+        (number, clip)
+        for number, clip in enumerate(clips)
+        if clip.test is False or (clip.test is None and tests and clip.frames.tobytes() not in whole)
+    ]
+    numbers: dict[bytes, int] = {}
+    tested: dict[bytes, tuple[int, int]] = {}
+    for number, clip in [*tests, *others]:
+        digests = (blake2b(one.tobytes(), digest_size=16).digest() for one in clip.frames)
+        frames = np.array([numbers.setdefault(digest, len(numbers)) for digest in digests], np.int32)
+        for start in range(len(frames) - length + 1):
+            run = frames[start : start + length]
+            content = run.tobytes()
+            if clip.test:
+                tested.setdefault(content, (number, start))
+            elif content in tested and (run != run[0]).any():
+                test, at = tested[content]
+                raise UserError(
+                    f"{key}.clips[{number}]: its frames {start} to {start + length - 1} are frames {at} to "
+                    f"{at + length - 1} of clips[{test}], which tests: remove them from one of the clips"
+                )
 
 
 def with_gaps(split: np.ndarray, last: np.ndarray, lags: int, n_frames: int) -> np.ndarray:

@@ -1,18 +1,21 @@
-"""A simulated recording of a movie of white noise: cells with filters in space and time, Poisson counts.
+"""A simulated recording of a movie: cells with filters in space and time, Poisson counts.
 
+The movie is white noise, or dead leaves that drift as a natural scene does on a moving eye.
 Cells of one type share their course in time. ON and OFF cells have a difference of Gaussians in space.
 Direction-selective cells have the energy of a quadrature pair in space and time (Adelson & Bergen 1985),
 which no model of one filter can represent.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy.ndimage import shift
 
 from whatwhere.recordings.movie_contract import Clip, Timing, to_contract
+from whatwhere.simulations.dead_leaves import dead_leaves
 from whatwhere.simulations.design import Design
 
 PEAKS = {"sustained": 0.1, "transient": 0.06}
@@ -33,7 +36,9 @@ _OUTPUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "softplus": lambda drive: np.logaddexp(0, drive),
 }
 _SAMPLES = 100_000
-"""Drives from which the mean rate is computed."""
+"""Drives from which the mean rate is computed for white noise."""
+_CALIBRATION = 3000
+"""Frames from which scales and mean rates are computed for drifting pictures."""
 
 
 @dataclass(frozen=True)
@@ -160,13 +165,20 @@ def draw_cells(
     return Cells(spatial.astype(np.float32), temporal.astype(np.float32), is_energy, location, cell_type)
 
 
-def rates_of(cells: Cells, frames: np.ndarray, output: str, mean_count: float) -> np.ndarray:
-    """Expected counts, (frame, y, x) of variance 1 to (frame, neuron) float32, of mean ``mean_count``."""
+def mean_output(cells: Cells, output: str, calibration: np.ndarray | None) -> np.ndarray:
+    """Mean of the output of every neuron (neuron,), on frames (frame, y, x), or white noise if None."""
     nonlinearity, gain = _OUTPUTS[output], GAIN[output]
+    if calibration is not None:
+        return nonlinearity(gain * cells.drives(calibration)).mean(0)
     pairs = np.random.default_rng(0).standard_normal((2, _SAMPLES))
     mean = nonlinearity(gain * pairs[0]).mean(), nonlinearity(gain * ((pairs**2).sum(0) / 2 - 1)).mean()
-    rates = nonlinearity(gain * cells.drives(frames)) / np.where(cells.is_energy, mean[1], mean[0])
-    return (mean_count * rates).astype(np.float32)
+    return np.where(cells.is_energy, mean[1], mean[0])
+
+
+def scaled_to(cells: Cells, frames: np.ndarray) -> Cells:
+    """Cells whose even filters have outputs of sd 1 on frames (frame, y, x)."""
+    sd = replace(cells, is_energy=np.zeros(len(cells.is_energy), bool)).drives(frames).std(0)
+    return replace(cells, spatial=cells.spatial / sd[:, None, None])
 
 
 def white_noise(stimulus: str, n_frames: int, size: int, seed: np.random.SeedSequence) -> np.ndarray:
@@ -175,6 +187,45 @@ def white_noise(stimulus: str, n_frames: int, size: int, seed: np.random.SeedSeq
     if stimulus == "binary":
         return rng.integers(0, 2, (n_frames, 1, size, size), np.uint8)
     return rng.standard_normal((n_frames, 1, size, size), np.float32)
+
+
+def drifting_leaves(
+    n_frames: int, size: int, rate: float, speed: float, seconds: float, seed: np.random.SeedSequence
+) -> tuple[np.ndarray, np.ndarray]:
+    """Dead leaves that drift. After ``seconds`` others follow, in a random direction.
+
+    Parameters
+    ----------
+    n_frames, size
+        Number of frames, and their height and width in pixels.
+    rate, speed, seconds
+        Frames per second, speed in pixels per second, and time of one picture.
+    seed
+        Random stream of pictures and directions; more frames leave the first frames as they are.
+
+    Returns
+    -------
+    Frames (frame, channel, y, x) float32 of mean 0 and variance about 1, and velocities (frame, 2) as (y, x)
+    in pixels per frame.
+    """
+    of_pictures, of_directions = seed.spawn(2)
+    n_each = max(1, round(seconds * rate))
+    n_pictures = -(-n_frames // n_each)
+    step = speed / rate
+    # A picture moves in a wider one, half of the way on either side of the middle.
+    margin = int(np.ceil(step * n_each / 2)) + 1
+    wide = (size + 2 * margin, size + 2 * margin)
+    angles = np.random.default_rng(of_directions).uniform(0, 2 * np.pi, n_pictures)
+    velocity = step * np.stack([np.sin(angles), np.cos(angles)], 1)
+    inside = slice(margin, margin + size)
+    times = np.arange(n_each) - (n_each - 1) / 2
+    pictures = (one for block in dead_leaves(n_pictures, 1, wide, of_pictures) for one in block[:, 0])
+    frames = [
+        shift(picture, time * one, order=1, mode="nearest")[inside, inside]
+        for picture, one in zip(pictures, velocity, strict=True)
+        for time in times
+    ]
+    return np.stack(frames[:n_frames])[:, None], np.repeat(velocity, n_each, axis=0)[:n_frames]
 
 
 def simulate(
@@ -186,7 +237,7 @@ def simulate(
     center_sd: float,
     surround: float,
     variation: float,
-    stimulus: str,
+    stimulus: str | dict[str, dict[str, float]],
     rate: float,
     lags: int,
     block: int,
@@ -211,7 +262,8 @@ def simulate(
     variation
         Relative spread of sizes and durations, 0 for identical cells of a type.
     stimulus
-        ``binary`` or ``gaussian``.
+        ``binary`` or ``gaussian`` white noise, or ``drift`` with ``speed`` and ``seconds`` of
+        :func:`drifting_leaves`.
     rate
         Frames per second.
     lags, block
@@ -223,22 +275,34 @@ def simulate(
     n_repeats
         Presentations of the test clip.
     """
-    cell_seed, noise_seed, *clip_seeds = design.streams(4)
+    cell_seed, noise_seed, *clip_seeds, calibration_seed = design.streams(5)
     seconds = (np.arange(lags) + 0.5) / rate
     n_per_type = n_neurons // len(types)
     cells = draw_cells(types, n_per_type, image_size, center_sd, surround, variation, seconds, cell_seed)
     noise = np.random.default_rng(noise_seed)
+    drift = None if isinstance(stimulus, str) else stimulus["drift"]
+    calibration = None
+    if drift is not None:
+        calibration = drifting_leaves(_CALIBRATION, image_size, rate, **drift, seed=calibration_seed)[0][:, 0]
+        cells = scaled_to(cells, calibration)
+    gain, count = GAIN[output], spikes_per_second / rate
+    mean = mean_output(cells, output, calibration)
     clips, rates = [], []
     for test, n_frames, seed in zip((False, True), (design.n_images, design.n_test), clip_seeds, strict=True):
-        frames = white_noise(stimulus, n_frames, image_size, seed)
+        if drift is not None:
+            frames, _ = drifting_leaves(n_frames, image_size, rate, **drift, seed=seed)
+        else:
+            frames = white_noise(str(stimulus), n_frames, image_size, seed)
         standardized = 2.0 * frames[:, 0] - 1 if stimulus == "binary" else frames[:, 0]
-        rates.append(rates_of(cells, standardized, output, spikes_per_second / rate))
+        relative = _OUTPUTS[output](gain * cells.drives(standardized)) / mean
+        rates.append((count * relative).astype(np.float32))
         counts = noise.poisson(rates[-1], (n_repeats if test else 1, n_frames, n_neurons))
         clips.append(Clip(frames, counts.astype(np.float32), test))
+    shown = f"{stimulus} white noise" if drift is None else "drifting dead leaves"
     attributes: dict[str, Any] = {
         "name": design.name,
         "kind": "simulated",
-        "source": f"{', '.join(types)} cells, {stimulus} white noise, seed {design.seed}",
+        "source": f"{', '.join(types)} cells, {shown}, seed {design.seed}",
         "normalize": "global",
         "noise_free_test": 0,
         "repeat_averages": 0,
