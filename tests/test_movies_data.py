@@ -409,7 +409,7 @@ TIMES = np.arange(N_FRAMES) / RATE
         (TIMES[:-1], "has 199 times but there are 200 frames"),
         (np.append(TIMES, [20, 20.1]), "has 202 times but there are 200 frames"),
         (TIMES * 1000, "frames last 100 s (median) but rate 10 gives 0.1 s: correct rate or ticks_"),
-        (TIMES + 1000, "no neuron has a spike within the frames, from 1000 to 1020 s; spikes lie from 0"),
+        (TIMES + 1000, "no neuron has a spike with a stimulus, from 1000 to 1020 s; spikes lie from 0"),
         (np.where(np.arange(N_FRAMES) == 7, 0, TIMES), "frame 7 at 0 s does not begin after the frame"),
         (np.where(np.arange(N_FRAMES) == 7, np.nan, TIMES), "holds times that are NaN or infinite"),
         (TIMES.reshape(10, 20), "times.npy: has shape (10, 20), expected one time per frame"),

@@ -30,8 +30,10 @@ class Kind:
 
 
 _ARRAYS = ("images", "responses", "image_of_presentation", "splits_from", "groups_from")
+_SPIKES = ("spike_times", "spike_clusters", "onsets")
 _CLIPS = tuple(
-    f"clips.{one}" for one in ("frames", "responses", "spike_times", "frame_times", "repeat_starts")
+    f"clips.{one}"
+    for one in ("frames", "responses", "spike_times", "spike_clusters", "frame_times", "repeat_starts")
 )
 
 KINDS: dict[str, Kind] = {
@@ -41,7 +43,7 @@ KINDS: dict[str, Kind] = {
     "simulated_movie": Kind("simulations.movie_cells"),
     "cowley2023": Kind("recordings.cowley2023", downloaded=True),
     "antolik2016": Kind("recordings.antolik2016", downloaded=True),
-    "arrays": Kind("recordings.arrays", (*_ARRAYS, "covariates", "test_set")),
+    "arrays": Kind("recordings.arrays", (*_ARRAYS, *_SPIKES, "covariates", "test_set")),
     "images": Kind("recordings.images", _ARRAYS, tables=True),
     "movie": Kind("recordings.movies", _CLIPS),
     "nwb": Kind("recordings.nwb", ("path",)),

@@ -19,6 +19,7 @@ from whatwhere.recordings.matching import names_of, order_by_name
 from whatwhere.recordings.presentations import BLANK
 from whatwhere.recordings.recording import Recording
 from whatwhere.recordings.rows import Rows, image_index, recording_of, rows_of
+from whatwhere.recordings.spike_trains import counts_after_onsets
 
 Layout = Sequence[str] | None
 
@@ -115,7 +116,8 @@ def load(definition: dict[str, Any], name: str) -> Recording:
     """Loads arrays of images and responses.
 
     ``images`` are (image, y, x), or as ``layout`` says; ``responses`` (image, neuron), or as
-    ``responses_layout`` says, and with ``image_of_presentation`` (presentation, neuron). ``test_set`` has the
+    ``responses_layout`` says, and with ``image_of_presentation`` (presentation, neuron), or spikes that are
+    counted after the ``onsets`` of presentations. ``test_set`` has the
     same keys for test data in arrays of their own.
     """
     images, names, rows = _read(definition, name)
@@ -148,6 +150,7 @@ def load(definition: dict[str, Any], name: str) -> Recording:
         values=np.concatenate([rows.values, others.values]),
         image=np.concatenate([first, second]),
         given=None,
+        neurons=rows.neurons,
         reading=[*rows.reading, *(f"test: {phrase}" for phrase in others.reading[0 if own else 1 :])],
     )
     split = np.where(np.isin(np.arange(len(images)), second), "test", "")
@@ -156,14 +159,19 @@ def load(definition: dict[str, Any], name: str) -> Recording:
 
 def _read(definition: dict[str, Any], name: str) -> tuple[np.ndarray, list[str] | None, Rows]:
     """Images (image, channel, y, x), their names, and responses."""
-    places = definition["images"], definition["responses"]
+    places = definition["images"], definition.get("responses", definition.get("spike_times", ""))
     layouts = definition.get("layout"), definition.get("responses_layout")
     keys = f"{name}.layout", f"{name}.responses_layout"
-    images, responses = map(read_array, places)
+    images = read_array(places[0])
+    if "spike_times" in definition:
+        responses = counts_after_onsets(definition, name)
+    else:
+        responses = read_array(places[1])
     if "image_of_presentation" not in definition:
         found = pair(images, responses, layouts, keys, places)
         image = np.argsort(np.arange(len(found.images))[found.order])
-        return found.images, found.names, rows_of(found.responses, image, None, found.reading)
+        rows = rows_of(found.responses, image, None, found.reading)
+        return found.images, found.names, rows._replace(neurons=_names(found.neurons))
     index_from = definition["image_of_presentation"]
     listed = read_any_array(index_from)
     numbers = as_list(listed.values, index_from, "one number of an image per presentation")
@@ -186,7 +194,11 @@ def presented(
     values, theirs, reading = arrange_responses(array, ("presentation", len(index)), layout, key, label)
     names = listed.names_along("presentation", ["presentation"])
     values = values[order_by_name(names, theirs["first"], label, "the index")]
-    return rows_of(values, index, index, [reading])
+    return rows_of(values, index, index, [reading])._replace(neurons=_names(theirs["neuron"]))
+
+
+def _names(stored: np.ndarray | None) -> np.ndarray | None:
+    return None if stored is None else np.array(names_of(stored))
 
 
 def _covariates(definition: dict[str, Any], rows: Rows, n_images: int) -> tuple[list[str], np.ndarray] | None:

@@ -8,14 +8,14 @@ import numpy as np
 import xarray as xr
 
 from whatwhere.errors import UserError, some_of
-from whatwhere.recordings.array_files import as_list, read_array
+from whatwhere.recordings.array_files import read_array
 from whatwhere.recordings.frames import prepare_frames, read_frames
 from whatwhere.recordings.layouts import BIN_AXES, arrange, likely_axes, stated_axes
 from whatwhere.recordings.matching import names_of
 from whatwhere.recordings.movie_contract import Clip, Timing, to_contract
 from whatwhere.recordings.preprocess import PREPARATION, preparation
 from whatwhere.recordings.recording import clip_rounding, to_float32
-from whatwhere.recordings.spike_trains import count, frame_edges, read_trains
+from whatwhere.recordings.spike_trains import count, frame_edges, read_times, read_trains, refuse_silence
 
 logger = logging.getLogger(__name__)
 
@@ -109,26 +109,17 @@ def _count_spikes(
 ) -> tuple[np.ndarray, list[str] | None, str]:
     """Spikes per bin (repeat, bin, neuron), names of neurons or None, and a phrase."""
     second = entry.get("ticks_per_second", 1)
-
-    def seconds(what: str, of_one: str) -> np.ndarray:
-        times = as_list(read_array(entry[what]).values, entry[what], of_one).astype(np.float64) / second
-        if not np.isfinite(times).all():
-            raise UserError(f"{entry[what]}: holds times that are NaN or infinite: correct them")
-        return times
-
-    trains, names = read_trains(entry["spike_times"])
+    trains, names = read_trains(entry["spike_times"], entry.get("spike_clusters"))
     trains = [train / second for train in trains]
-    starts = seconds("repeat_starts", "one time per repeat") if "repeat_starts" in entry else np.zeros(1)
-    times = seconds("frame_times", "one time per frame")
+    starts = np.zeros(1)
+    if "repeat_starts" in entry:
+        starts = read_times(entry["repeat_starts"], second, "one time per repeat")
+    times = read_times(entry["frame_times"], second, "one time per frame")
     edges = frame_edges(times, n_frames, timing.rate, entry["frame_times"])
     bins = starts[:, None] + edges[:: timing.frames_per_bin]
     counts = count(trains, bins)
     silent = ~counts.any((1, 2))
-    if silent.all():
-        spikes = np.concatenate([*trains, np.full(1, np.nan)])
-        fault = f"no neuron has a spike within the frames, from {bins.min():g} to {bins.max():g} s"
-        spread = f"spikes lie from {np.nanmin(spikes):g} to {np.nanmax(spikes):g} s"
-        raise UserError(f"{key}: {fault}; {spread}: give all times by one clock")
+    refuse_silence(counts, trains, bins, key)
     if silent.any():
         logger.warning("%s: no neuron has a spike in repeats %s", key, some_of(np.flatnonzero(silent)))
     return counts, names, f"{len(counts)} repeats, {counts.sum():.0f} spikes of {len(trains)} neurons"

@@ -120,7 +120,8 @@ def recording_of(
     from 0; ``split`` (image,) splits, by default those of ``splits_from``. UserError if nothing was shown, or
     ``splits_from`` or ``groups_from`` is refused.
     """
-    n_images, location = len(images), definition.get("path") or definition["responses"]
+    location = next(definition[key] for key in ("path", "responses", "spike_times") if key in definition)
+    n_images = len(images)
     shown, local = shown_images(rows.image)
     if not len(shown):
         raise UserError(f"{location}: no row is left that shows an image")

@@ -1,26 +1,43 @@
 """Spike times of neurons, and counts of spikes in the bins of a clip."""
 
 import logging
+from typing import Any
 
 import numpy as np
 
 from whatwhere.errors import UserError, some_of
 from whatwhere.recordings import matlab
 from whatwhere.recordings.archive import open_tree
-from whatwhere.recordings.array_files import as_list, numeric, open_arrays, parse_npy, split_location
+from whatwhere.recordings.array_files import (
+    NamedArray,
+    as_list,
+    numeric,
+    open_arrays,
+    parse_npy,
+    read_array,
+    split_location,
+)
 from whatwhere.recordings.pictures import in_numeric_order
 
 logger = logging.getLogger(__name__)
 
 
-def read_trains(location: str) -> tuple[list[np.ndarray], list[str] | None]:
+def read_trains(location: str, clusters: str | None) -> tuple[list[np.ndarray], list[str] | None]:
     """Spike times of every neuron, float64 in the unit of the file, and names, None for cell arrays.
 
-    ``location`` is a cell array or field of a structure array of a MATLAB file, ``FILE.mat:NAME``; a .npz
-    file, or a group of an HDF5 file, ``FILE.h5:GROUP``, with one vector per neuron; or a folder or zip file
-    of .npy files, one per neuron. Vectors are taken in the order of their names, numbers by value. UserError
-    if a vector has several axes or holds anything but finite numbers.
+    With ``clusters``, a file with the neuron of every spike as phy and ALF store it, ``location`` is one
+    vector of all spikes. Otherwise it is a cell array or field of a structure array of a MATLAB file,
+    ``FILE.mat:NAME``; a .npz file, or a group of an HDF5 file, ``FILE.h5:GROUP``, with one vector per neuron;
+    or a folder or zip file of .npy files, one per neuron. Vectors are taken in the order of their names,
+    numbers by value. UserError if a vector has several axes or holds anything but finite numbers.
     """
+    if clusters is not None:
+        every = read_times(location, 1, "spike times")
+        neuron = as_list(read_array(clusters).values, clusters, "a neuron per spike")
+        if len(neuron) != len(every):
+            raise UserError(f"{clusters}: has {len(neuron)} values for {len(every)} spikes of {location}")
+        known = np.unique(neuron)
+        return [every[neuron == one] for one in known], [str(one) for one in known]
     path, inside = split_location(location)
     trains: dict[str, np.ndarray] = {}
     cells = matlab.read_cells(path, inside or "") if path.suffix.lower() == ".mat" else None
@@ -44,6 +61,35 @@ def read_trains(location: str) -> tuple[list[np.ndarray], list[str] | None]:
             raise UserError(f"{label}: holds spike times that are NaN or infinite: remove them")
         trains[name] = vector.astype(np.float64)
     return [*trains.values()], None if cells is not None else [*trains]
+
+
+def read_times(location: str, ticks_per_second: float, what: str) -> np.ndarray:
+    """A vector of times in s from a file with ``ticks_per_second``; UserError if one is not finite."""
+    times = as_list(read_array(location).values, location, what).astype(np.float64) / ticks_per_second
+    if not np.isfinite(times).all():
+        raise UserError(f"{location}: holds times that are NaN or infinite: correct them")
+    return times
+
+
+def counts_after_onsets(definition: dict[str, Any], key: str) -> NamedArray:
+    """Spikes (presentation, neuron) in the ``window`` (ms) after the ``onsets`` of a dataset of images."""
+    second, onsets_from = definition.get("ticks_per_second", 1), definition["onsets"]
+    trains, names = read_trains(definition["spike_times"], definition.get("spike_clusters"))
+    trains = [train / second for train in trains]
+    onsets = read_times(onsets_from, second, "one time per presentation")
+    counts = count(trains, onsets[:, None] + np.array(definition["window"]) / 1000)[:, 0]
+    refuse_silence(counts, trains, onsets, key)
+    labels = None if names is None else np.array(names)
+    return NamedArray(counts, ("presentation", "neuron"), (None, labels))
+
+
+def refuse_silence(counts: np.ndarray, trains: list[np.ndarray], shown: np.ndarray, key: str) -> None:
+    """UserError if no spike was counted: spikes and stimuli, ``shown`` at these times, have other clocks."""
+    if not counts.any():
+        spikes = np.concatenate([*trains, np.full(1, np.nan)])
+        fault = f"no neuron has a spike with a stimulus, from {shown.min():g} to {shown.max():g} s"
+        spread = f"spikes lie from {np.nanmin(spikes):g} to {np.nanmax(spikes):g} s"
+        raise UserError(f"{key}: {fault}; {spread}: give all times by one clock, with ticks_per_second")
 
 
 def count(trains: list[np.ndarray], edges: np.ndarray) -> np.ndarray:
