@@ -104,6 +104,8 @@ class CalibratedModel(nn.Module):
         readout = self.model.readout
         named = [] if readout is None else [*readout.named_parameters(), *readout.named_buffers()]
         rows = {f"readout.{name}": value for name, value in named}
+        if rows and self.model.curve is not None:
+            rows |= {f"curve.{name}": value for name, value in self.model.curve.named_buffers()}
         n_neurons = len(self.response_scale)
         if rows and all(value.ndim and len(value) == n_neurons for value in rows.values()):
 
