@@ -22,7 +22,7 @@ import eager
 import numpy as np
 import pandas as pd
 import torch
-from cases import Case, nonlinear_features, one_kernel, population, three_layers
+from cases import Case, checkerboard, flicker, nonlinear_features, one_kernel, population, three_layers
 from measure import DEVICE, Row, compare, hardware, rate, table
 from sklearn.linear_model import LinearRegression, Ridge
 from whole_fits import equal_loss, figure_4
@@ -73,6 +73,15 @@ def training_step(precision: str, target: float) -> Iterator[Row]:
     times = compare(lambda: case.train(1, max_steps=3, precision=precision), eager_steps(case, 3), repeats=4)
     note = rate(3 * case.operations(), times["ours"], precision)
     yield Row("a", f"step of the G.2 network, {precision}", **times, measured="all", target=target, note=note)
+
+
+def movie_step(name: str, network: Callable[[], tuple[dict, Tensors]], target: float) -> Iterator[Row]:
+    """(a) One step of a network of ``config/movies.yaml``, which gathers its windows."""
+    definition, data = network()
+    case = Case(definition, Tensors(*(one.to(DEVICE) for one in vars(data).values())))
+    times = compare(lambda: case.train(1, max_steps=10), eager_steps(case, 10), repeats=4)
+    note = rate(10 * case.operations(), times["ours"], "float32")
+    yield Row("a", f"step of the {name} network, float32", **times, measured="all", target=target, note=note)
 
 
 def neuralpredictors_step() -> Iterator[Row]:
@@ -200,6 +209,8 @@ def dag() -> Iterator[Row]:
 CASES: dict[str, Callable[[], Iterator[Row]]] = {
     "step_float32": partial(training_step, "float32", 0.72),
     "step_bfloat16": partial(training_step, "bfloat16", 0.4),
+    "step_checkerboard": partial(movie_step, "checkerboard", checkerboard, 0.6),
+    "step_flicker": partial(movie_step, "flicker", flicker, 0.6),
     "equal_loss": equal_loss,
     "neuralpredictors": neuralpredictors_step,
     "figure_4": figure_4,

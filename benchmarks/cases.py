@@ -16,6 +16,7 @@ from whatwhere.training.blocks import Block, Tensors
 from whatwhere.training.families import build
 from whatwhere.training.loop import Fit, Training
 from whatwhere.training.losses import Objective
+from whatwhere.windows import Windows
 
 CONFIG = Path(__file__).parents[1] / "config"
 
@@ -61,6 +62,30 @@ def nonlinear_features() -> dict[str, Any]:
     definition["grid"] = [{"mask_l1": [0.001, 0.003], "feature_l1": weights}]
     definition["training"].update(batch_size=64, patience=5)
     return definition
+
+
+def checkerboard() -> tuple[dict[str, Any], Tensors]:
+    """Two layers of 24 kernels of 3 px, free masks of 7 neurons, windows of 18 frames of 21 x 13 px."""
+    models = load([CONFIG / "movies.yaml"]).config["models"]
+    definition = copy.deepcopy(models["movie_network"]) | {"lags": 18}
+    definition["cores"] = copy.deepcopy(models["checkerboard_network"]["cores"])
+    return definition, windows(18, (1, 21, 13), 7)
+
+
+def flicker() -> tuple[dict[str, Any], Tensors]:
+    """Network of the flicker recording with 16 lags in place of 16 functions of time, for 243 neurons."""
+    definition = copy.deepcopy(load([CONFIG / "movies.yaml"]).config["models"]["flicker_network"])
+    del definition["temporal_basis"]
+    return definition | {"lags": 16, "grid": [{}]}, windows(16, (1, 1, 1), 243)
+
+
+def windows(lags: int, shape: ImageShape, n_neurons: int) -> Tensors:
+    """4096 windows of white-noise frames (channel, y, x), two for validation, and Poisson counts."""
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.randn(4096 + lags - 1, *shape, generator=generator)
+    images = Windows(frames, torch.arange(lags - 1, len(frames)), lags)
+    responses = torch.poisson(torch.ones(len(images), n_neurons), generator=generator)
+    return Tensors(images[:-2], responses[:-2], images[-2:], responses[-2:])
 
 
 def population(n_images: int, shape: ImageShape, n_neurons: int, seed: int) -> tuple[torch.Tensor, ...]:

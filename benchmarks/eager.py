@@ -17,6 +17,7 @@ from whatwhere.models.spec import ModelSpec
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda features: features,
     "relu": functional.relu,
+    "elu": functional.elu,
     "softplus": functional.softplus,
 }
 LAPLACE = torch.tensor([[0.25, 0.5, 0.25], [0.5, -3.0, 0.5], [0.25, 0.5, 0.25]])

@@ -34,6 +34,16 @@ def test_every_timed_network_starts_where_the_baseline_does_and_trains(name, sha
     assert np.isfinite(fit.validation_loss).all()
 
 
+@pytest.mark.parametrize("name", ["checkerboard", "flicker"])
+def test_timed_networks_of_movies_start_where_the_baseline_does(name):
+    import cases
+
+    case = cases.Case(*getattr(cases, name)())
+    (encoder,) = case.encoders()
+    images = case.data.train_images[torch.arange(8)]
+    torch.testing.assert_close(encoder(images), case.eager(encoder)(images), atol=1e-3, rtol=1e-3)
+
+
 def test_every_case_has_a_name_for_the_command_line():
     from bench import CASES
 

@@ -11,7 +11,7 @@ from whatwhere.files import write_netcdf
 from whatwhere.metrics import scores
 from whatwhere.population import Evaluation, drawn_scores
 
-N_NEURONS, N_IMAGES = 20, 60
+N_NEURONS, N_IMAGES = 12, 40
 
 
 def draws_of(model, tested, **names):
@@ -48,7 +48,7 @@ def compared(rng, **keys):
 
 def test_the_paired_error_is_the_spread_over_new_data_and_far_below_those_of_the_models():
     rng = np.random.default_rng(0)
-    found = [compared(rng) for _ in range(60)]
+    found = [compared(rng) for _ in range(40)]
     signed = [row["difference"] * (1 if row["model"] == "one" else -1) for row in found]
     assert np.mean([row["se"] for row in found]) == pytest.approx(np.std(signed), rel=0.3)
     one, _ = world(rng)
@@ -59,8 +59,8 @@ def test_the_paired_error_is_the_spread_over_new_data_and_far_below_those_of_the
 
 def test_equal_models_seldom_differ():
     rng = np.random.default_rng(1)
-    p = [compared(rng, better=0)["p"] for _ in range(100)]
-    assert 0.01 <= np.mean(np.array(p) < 0.1) <= 0.2
+    p = [compared(rng, better=0)["p"] for _ in range(40)]
+    assert 0 < np.mean(np.array(p) < 0.2) < 0.4
 
 
 def test_fits_add_their_spread(rng):

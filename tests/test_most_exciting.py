@@ -13,6 +13,9 @@ from whatwhere.fitted.image_space import ImageSpace
 from whatwhere.fitted.model import FittedModel
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.fitted.selection import MEAN_RESPONSE
+from whatwhere.models.calibrated import CalibratedModel
+from whatwhere.models.factorized_ridge import FactorizedRidge
+from whatwhere.models.output_curve import OutputCurve
 from whatwhere.models.spec import ModelSpec
 from whatwhere.simulations.v1_cells import gabor
 from whatwhere.training.families import build
@@ -84,6 +87,20 @@ def test_a_neuron_alone_answers_as_it_does_among_all(name, rng):
     torch.testing.assert_close(alone, among, rtol=1e-4, atol=1e-5)
     first, second = (torch.autograd.grad(one.sum(), images)[0] for one in (alone, among))
     torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-5)
+
+
+def test_a_neuron_alone_has_its_own_output_curve():
+    model = FactorizedRidge((4, 5, 6), 3, 2)
+    generator = torch.Generator().manual_seed(0)
+    for value in [*model.parameters(), *model.buffers()]:
+        value.data.normal_(generator=generator)
+    model.curve = OutputCurve(3)
+    model.curve.drive.copy_(torch.linspace(-50, 50, 256).repeat(3, 1))
+    model.curve.response.copy_(torch.randn(3, 256, generator=generator).cumsum(1))
+    fit = CalibratedModel(model, torch.zeros(4, 5, 6), torch.ones(4, 5, 6), torch.tensor([1.0, 2.0, 3.0]))
+    images, neurons = torch.randn(5, 4, 5, 6, generator=generator), torch.tensor([0, 2, 1, 2, 0])
+    alone, among = fit.own_responses(images, neurons), fit(images)[torch.arange(5), neurons]
+    torch.testing.assert_close(alone, among, rtol=1e-4, atol=1e-4)
 
 
 @settings(deadline=None, max_examples=40)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 import xarray as xr
 
 from whatwhere import missing
@@ -40,15 +41,20 @@ def space_time_average(windows: Windows, responses: np.ndarray) -> np.ndarray:
 
     Channels of the frames are averaged first; responses are (image, neuron).
     """
-    grey = windows.frames.float().mean(1).flatten(1).numpy()
-    total = np.zeros((windows.lags, responses.shape[1], grey.shape[1]), np.float32)
-    last = windows.last.numpy()
-    for lag, of_lag in enumerate(total):
-        for start in range(0, len(last), _CHUNK):
-            some = slice(start, start + _CHUNK)
-            of_lag += responses[some].T @ grey[last[some] - lag]
+    order = windows.last.argsort()
+    last, measured = windows.last[order], torch.from_numpy(responses)[order].float()
+    total = torch.zeros(windows.lags * measured.shape[1], windows.frames[0, 0].numel())
+    # Every frame is multiplied once, with the responses at all lags after it.
+    for start in range(0, len(windows.frames), _CHUNK):
+        frames = windows.frames[start : start + _CHUNK]
+        later = torch.zeros(len(frames), windows.lags, measured.shape[1])
+        for lag in range(windows.lags):
+            first, stop = torch.searchsorted(last, torch.tensor([start, start + len(frames)]) + lag)
+            later[:, lag].index_add_(0, last[first:stop] - lag - start, measured[first:stop])
+        total += later.flatten(1).T @ frames.float().mean(1).flatten(1)
     height, width = windows.shape[2:]
-    return (total / len(last)).swapaxes(0, 1).reshape(-1, windows.lags, height, width)
+    average = (total / len(last)).view(windows.lags, -1, height, width)
+    return average.transpose(0, 1).contiguous().numpy()
 
 
 def separate(average: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -95,12 +95,11 @@ class CalibratedModel(nn.Module):
         """
         mean, sd = self.statistics_of(neurons)
         prepared = self.model.prepare((images - mean) / sd)
-        readout, curve = self.model.readout, self.model.curve
-        rows: dict[str, Tensor] = {}
-        for part, module in (("readout", readout), ("curve", curve)):
-            if readout is not None and module is not None:
-                named = [*module.named_parameters(), *module.named_buffers()]
-                rows |= {f"{part}.{name}": value for name, value in named}
+        readout = self.model.readout
+        named = [] if readout is None else [*readout.named_parameters(), *readout.named_buffers()]
+        rows = {f"readout.{name}": value for name, value in named}
+        if rows and self.model.curve is not None:
+            rows |= {f"curve.{name}": value for name, value in self.model.curve.named_buffers()}
         n_neurons = len(self.response_scale)
         if rows and all(value.ndim and len(value) == n_neurons for value in rows.values()):
 
