@@ -202,6 +202,7 @@ def test_a_neuron_that_was_given_its_mean_response_keeps_the_mean_image():
     ("changes", "message"),
     [
         ({"neurons": [3]}, r"neurons: \[3\] are not among the 5"),
+        ({"neurons": [True, False, True, False, True]}, "are truth values, which are no names"),
         ({"norm": 0.0}, "norm must be positive"),
         ({"steps": 0}, "steps and n_starts at least 1"),
     ],

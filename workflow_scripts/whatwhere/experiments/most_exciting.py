@@ -209,6 +209,8 @@ def own_responses(fitted: FittedModel, images: Tensor, neurons: Tensor) -> Tenso
 
 def _places(known: Sequence[Any], wanted: Sequence[Any]) -> list[int]:
     """Positions of the wanted neurons among the known ones."""
+    if np.asarray(wanted).dtype == bool:
+        raise UserError("neurons: are truth values, which are no names: give the names of the neurons")
     place = {name: position for position, name in enumerate(known)}
     unknown = [name for name in wanted if name not in place]
     if unknown or not len(wanted):
