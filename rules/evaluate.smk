@@ -32,7 +32,7 @@ for name, models in {
             "evaluate"
         conda:
             "../envs/whatwhere.yaml"
-        threads: config["threads_per_fit"]
+        threads: 1
         resources:
             mem_mb=growing(8000),
             runtime=growing(120),

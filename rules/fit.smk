@@ -29,7 +29,7 @@ rule train:
     priority: by_experiment
     conda:
         "../envs/whatwhere.yaml"
-    threads: config["threads_per_fit"]
+    threads: 1
     resources:
         gpu=int(config["device"] != "cpu"),
         mem_mb=growing(16000),
@@ -101,7 +101,7 @@ rule fit_ensemble:
     priority: by_experiment
     conda:
         "../envs/whatwhere.yaml"
-    threads: config["threads_per_fit"]
+    threads: 1
     resources:
         mem_mb=growing(16000),
         runtime=growing(60),
