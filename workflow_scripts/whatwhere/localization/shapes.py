@@ -46,8 +46,8 @@ def locate(
     some = spectra.subset(_COMPARED)
 
     def support(size: float, own: Basis) -> float:
-        # A neuron without receptive field, whose evidence is negative, does not count.
-        return float(np.logaddexp(0, _evidence(_log_joint(some, population, prior, size, own))).sum())
+        none = np.log(population.none / (1 - population.none))
+        return float(np.logaddexp(none, _evidence(_log_joint(some, population, prior, size, own))).sum())
 
     own = max(prior.bases, key=lambda one: support(_MIDDLE, one))
     size = max(_SIZES, key=lambda one: support(one, own))
