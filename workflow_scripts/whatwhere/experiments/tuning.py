@@ -19,6 +19,8 @@ PHASES = np.arange(8) * 45.0
 """Phases of a grating in degrees, as many as its first harmonic takes."""
 NEARLY = 0.95
 """Share of the largest response at which a stimulus counts as large enough."""
+_ROUNDING = 1e-6
+"""Responses of this share of the largest response, in absolute value, and less count as rounding."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,7 @@ def orientation_tuning(
     mean, harmonic = _harmonics(evoked)  # (orientation, frequency, neuron)
     strength = np.maximum(np.maximum(mean, harmonic), 0)
     neuron = np.arange(strength.shape[2])
+    strength[strength <= _ROUNDING * np.abs(evoked).max((0, 1, 2))] = 0
     best, at = np.unravel_index(strength.reshape(-1, len(neuron)).argmax(0), strength.shape[:2])
     curve = strength[:, at, neuron]  # (orientation, neuron)
     vector = (curve * np.exp(2j * np.deg2rad(angles))[:, None]).sum(0)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from whatwhere import missing
+from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
 from whatwhere.models.base import ImageShape, Model
 from whatwhere.models.readouts import FactorizedReadout
@@ -210,18 +211,24 @@ def _fit_pair(
         # Only the product counts, so that each is fitted beside a unit vector of the other.
         gram = _unpack(_products_of_pairs(functional.normalize(weights)) @ moments.pairs, mask.shape[1])
         target = torch.einsum("nf,nfp->np", functional.normalize(weights), products)
-        mask = functional.normalize(_ridge(gram, target, mask_l2, moments.penalty))
+        mask = functional.normalize(solve_penalized(gram, target, mask_l2, moments.penalty))
         gram = _unpack(_products_of_pairs(mask) @ moments.pairs.T, weights.shape[1])
-        weights = _ridge(gram, torch.einsum("np,nfp->nf", mask, products), feature_l2, one)
+        target = torch.einsum("np,nfp->nf", mask, products)
+        weights = solve_penalized(gram, target, feature_l2, one)
     return weights, mask
 
 
-def _ridge(gram: Tensor, products: Tensor, strength: float, penalty: Tensor) -> Tensor:
-    """Solves (gram + strength * mean diagonal * penalty) w = products for every neuron."""
+def solve_penalized(gram: Tensor, products: Tensor, strength: float, penalty: Tensor) -> Tensor:
+    """Solves (gram + strength * mean diagonal * penalty) w = products for every neuron.
+
+    UserError if rounding leaves the sum without an inverse.
+    """
     size = gram.diagonal(dim1=1, dim2=2).mean(1)
     # A silent neuron has a Gram matrix of zeros, and zeros as solution.
     size = torch.where(size > 0, size, 1.0)
-    factor = torch.linalg.cholesky(gram + strength * size[:, None, None] * penalty)
+    factor, failed = torch.linalg.cholesky_ex(gram + strength * size[:, None, None] * penalty)
+    if failed.any():
+        raise UserError(f"grid: a penalty of {strength:g} is too small for these images: enlarge it")
     return torch.cholesky_solve(products[:, :, None], factor)[:, :, 0]
 
 

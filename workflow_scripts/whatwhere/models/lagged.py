@@ -16,7 +16,7 @@ from torch.nn import functional
 from whatwhere import missing
 from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
-from whatwhere.models.factorized_ridge import grid_laplacian, sum_parameters
+from whatwhere.models.factorized_ridge import grid_laplacian, solve_penalized, sum_parameters
 from whatwhere.models.spec import Setting
 from whatwhere.sta import separate, space_time_average
 from whatwhere.windows import Windows
@@ -329,8 +329,5 @@ def _outer(term: _Product) -> Tensor:
 
 
 def _ridge(gram: Tensor, products: Tensor, strength: float, penalty: Tensor) -> Tensor:
-    """Solves (gram + strength * mean diagonal * penalty) w = products."""
-    size = gram.diagonal().mean()
-    size = torch.where(size > 0, size, torch.ones_like(size))
-    factor = torch.linalg.cholesky(gram + strength * size * penalty)
-    return torch.cholesky_solve(products[:, None], factor)[:, 0]
+    """Solves (gram + strength * mean diagonal * penalty) w = products; errors as for solve_penalized."""
+    return solve_penalized(gram[None], products[None], strength, penalty)[0]
