@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,16 @@ from whatwhere.population import (
     MEANS,
     MEDIANS,
     POOLED,
+    RELIABLE_MEANS,
     Evaluation,
+    above_ceiling,
+    enough_repeats,
     population_scores,
-    remark_if_above_ceiling,
     standard_errors,
 )
 from whatwhere.sessions import PooledRecordings
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate(fit: SeedFit, data: xr.Dataset) -> Evaluation:
@@ -87,12 +92,12 @@ def summarize(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict
 
     The row also has the sd over seeds (``_seed_sd``), and the standard error over test images and neurons
     (``_se``) of means and pooled scores. Counts are those of the first seed; ``converged`` and ``at_edge``
-    are shares of neurons and seeds.
+    are shares of neurons and seeds. Means over reliable neurons are NaN if a seed has too few repeats.
     """
     of_seeds = [population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables]
     seeds = pd.DataFrame(of_seeds)
     measures = [*MEANS, *POOLED, *MEDIANS]
-    return {
+    row: dict[str, Any] = {
         "n_seeds": len(seeds),
         **{name: np.mean([one[name].mean() for one in tables]) for name in ("converged", "at_edge")},
         **dict(zip(COUNTS, seeds[COUNTS].iloc[0], strict=True)),
@@ -100,6 +105,9 @@ def summarize(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> dict
         **{f"{name}_se": value for name, value in standard_errors(evaluations, seed=0).items()},
         **{f"{name}_seed_sd": value for name, value in zip(measures, seeds[measures].std(), strict=True)},
     }
+    if not all(map(enough_repeats, evaluations)):
+        row |= {name: np.nan for name in row if name.startswith(tuple(RELIABLE_MEANS))}
+    return row
 
 
 def write_scores(
@@ -130,7 +138,8 @@ def write_scores(
                     kept.append(evaluations[-1])
             sizes = tables[0][["n_neurons", "n_images"]].iloc[0].to_dict()
             for recording, row in summaries(tables, evaluations).items():
-                remark_if_above_ceiling(f"{rule}, {condition} {recording}", row)
+                if remark := above_ceiling(row):
+                    logger.warning("%s, %s %s: %s", rule, condition, recording, remark)
                 of = {"recording": recording} if recording else {}
                 rows.append(names | {"selection": rule} | of | sizes | row)
             groups += tables
