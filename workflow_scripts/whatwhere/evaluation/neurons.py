@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from whatwhere.conditions import last_listed_condition
-from whatwhere.dataset import open_dataset, repeat_mean
+from whatwhere.dataset import TRAIN, open_dataset, repeat_mean, select_images
 from whatwhere.errors import UserError
 from whatwhere.experiments.most_exciting import most_exciting_images
 from whatwhere.files import read_netcdf, read_table, read_tensors, write_netcdf
@@ -15,7 +15,7 @@ from whatwhere.fitted.run import assemble
 from whatwhere.locations import in_pixels
 
 N_STARTS = 1
-"""The better of two ascents raises responses by 0.3 to 1.1 % (1000 neurons) in twice the time."""
+"""Ascents, from the training image that excites a neuron most, or from noise for a movie."""
 MAX_RESPONSES = 60
 """Test images whose measured and predicted responses are kept, spread over all."""
 
@@ -40,7 +40,8 @@ def write_neurons(
     ``measured`` and ``predicted`` (neuron, shown) responses to test images; where there is such a thing also
     ``cell_type``, ``cluster``, ``row`` and ``column`` (in pixels of the original image), ``mask`` (neuron,
     mask_y, mask_x) in pixels of the model's images, ``barcode`` (neuron, feature), ``average`` (neuron, y,
-    x), ``image`` (neuron, channel, y, x), ``response`` and ``confirmed``. Of a movie, images are windows,
+    x), ``image`` (neuron, channel, y, x), ``response`` with the interval ``response_low`` to
+    ``response_high``, and ``confirmed``. Of a movie, images are windows,
     and attributes are those of :class:`whatwhere.recordings.movie_contract.Timing`.
     """
     selected = last_listed_condition(read_table(selection), ["condition"])
@@ -75,9 +76,16 @@ def write_neurons(
                 known["average"] = (("neuron", "y", "x"), maps["smoothed_sta"].sel(seed=seed).values)
             # Seeds may have different subsets of neurons.
             same = [other for other in others if set(first.neurons) <= set(other.neurons)]
-            exciting = most_exciting_images(first, n_starts=N_STARTS, confirm=same[0] if same else None)
-            names = [name for name in ("image", "response", "confirmed") if name in exciting]
-            known = known.merge(exciting[names].assign_coords(neuron=first.neurons))
+            tested = repeat_mean(data, predicted["image"].values, first.neurons)
+            exciting = most_exciting_images(
+                first,
+                n_starts=N_STARTS,
+                images=None if timing else select_images(data, np.flatnonzero(first.split == TRAIN)),
+                held_out=(predicted.values, tested),
+                confirm=same[0] if same else None,
+            )
+            exciting = exciting.drop_vars("response_of_start")
+            known = known.merge(exciting.assign_coords(neuron=first.neurons))
     write_netcdf(_with_places(first, known), neurons)
 
 
