@@ -17,11 +17,7 @@ RELIABLE = 0.15
 """Least ``fev`` of a reliable neuron (Cadena et al. 2019)."""
 
 LEAST_REPEATS = 8
-"""Least number of repeats for means over reliable neurons.
-
-Neurons are selected by the variance that is explainable in the test responses, which is also the denominator
-of a ratio: with few repeats, neurons are selected whose denominator is too large by chance.
-"""
+"""Least number of repeats for means over neurons that are selected by the denominator of the mean's ratios."""
 
 N_DRAWS = 200
 """Draws of the bootstrap: the error of standard errors is 1 / sqrt(2 N_DRAWS), 5 %."""

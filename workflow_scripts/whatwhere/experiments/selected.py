@@ -1,8 +1,7 @@
 """Intervals for responses to stimuli that a model selects, such as most exciting images.
 
-A stimulus that is selected because its predicted response is the largest has a prediction that is too large
-on average (regression to the mean). So have held-out images that are selected in the same way, whose
-residuals give the interval.
+A stimulus that is selected for the largest prediction has a prediction that is too large on average. So have
+held-out images that are selected in the same way, whose residuals give the interval.
 """
 
 import numpy as np
@@ -31,11 +30,6 @@ def interval_of_selected(
     Returns
     -------
     Low and high bounds, (neuron,) each; NaN for neurons without residuals.
-
-    >>> predicted = np.tile(np.arange(100.0)[:, None], 19)
-    >>> low, high = interval_of_selected(predicted, predicted + [[-1.0], [1.0]] * 50, np.full(19, 120.0))
-    >>> float(low[0]), float(high[0])
-    (121.0, 121.0)
     """
     residuals = measured - predicted
     shown = ~np.isnan(residuals)
