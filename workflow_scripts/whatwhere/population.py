@@ -17,7 +17,7 @@ RELIABLE = 0.15
 """Least ``fev`` of a reliable neuron (Cadena et al. 2019)."""
 
 LEAST_REPEATS = 8
-"""Least number of repeats for means over neurons that are selected by the denominator of the mean's ratios."""
+"""Least number of repeats for means over neurons that are selected by the denominators of the ratios."""
 
 N_DRAWS = 200
 """Draws of the bootstrap: the error of standard errors is 1 / sqrt(2 N_DRAWS), 5 %."""
