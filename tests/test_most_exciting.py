@@ -196,6 +196,13 @@ def test_the_interval_of_a_selected_image_holds_nine_of_ten_responses(rng, least
     assert np.mean(plain) < 0.75
 
 
+def test_images_do_not_depend_on_the_number_of_neurons_at_once(rng, monkeypatch):
+    fitted, images = fitted_model(network()), rng.normal(size=(40, *SHAPE)).astype(np.float32)
+    together = found_by(fitted, images=images)
+    monkeypatch.setattr(most_exciting, "_CHUNK", 2)
+    np.testing.assert_allclose(found_by(fitted, images=images)["image"], together["image"], atol=1e-4)
+
+
 def test_the_interval_is_returned_with_the_image(rng):
     fitted = fitted_model(network())
     images = rng.normal(size=(40, *SHAPE)).astype(np.float32)

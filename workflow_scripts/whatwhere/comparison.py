@@ -54,7 +54,7 @@ class Comparison:
         table = self.table.dropna(axis="columns", how="all").round(3)
         lines = [table.to_string(na_rep="")]
         lines += [f"left out: {name}: {reason}" for name, reason in self.left_out.items()]
-        remarks = ((name, above_ceiling(row)) for name, row in self.table.iterrows())
+        remarks = ((name, above_ceiling(dict(row))) for name, row in self.table.iterrows())
         lines += [f"{name}: {remark}" for name, remark in remarks if remark]
         return "\n".join(lines)
 

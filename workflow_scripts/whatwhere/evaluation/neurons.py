@@ -77,10 +77,11 @@ def write_neurons(
             # Seeds may have different subsets of neurons.
             same = [other for other in others if set(first.neurons) <= set(other.neurons)]
             tested = repeat_mean(data, predicted["image"].values, first.neurons)
+            train = np.flatnonzero(first.split == TRAIN)
             exciting = most_exciting_images(
                 first,
                 n_starts=N_STARTS,
-                images=None if timing else select_images(data, np.flatnonzero(first.split == TRAIN)),
+                images=None if timing else np.asarray(select_images(data, train)),
                 held_out=(predicted.values, tested),
                 confirm=same[0] if same else None,
             )

@@ -181,8 +181,8 @@ def most_exciting_images(
                 noise = _noise(fitted.neurons[chunk.numpy()], space.shape, seed, start)
                 first = project(noise, FAINT * norm, low, high)
             starts.append(ascend(respond, first, norm, low, high, steps))
-        images, largest = (torch.stack(of_starts) for of_starts in zip(*starts, strict=True))
-        found.append(images[largest.argmax(0), torch.arange(len(chunk))] * sd + mean)
+        ends, largest = (torch.stack(of_starts) for of_starts in zip(*starts, strict=True))
+        found.append(ends[largest.argmax(0), torch.arange(len(chunk))] * sd + mean)
         reached.append(sign * largest)
         logger.info("%d of %d neurons have their image", sum(map(len, found)), len(positions))
     reached_of_start = torch.cat(reached, 1)
@@ -201,8 +201,8 @@ def most_exciting_images(
         # The least response is the largest of the opposite.
         predicted, measured = (sign * values[:, positions] for values in held_out)
         bounds = interval_of_selected(predicted, measured, sign * best.numpy())
-        first, second = (sign * bound for bound in (bounds[::-1] if least else bounds))
-        result = result.assign(response_low=("neuron", first), response_high=("neuron", second))
+        lowest, highest = (sign * bound for bound in (bounds[::-1] if least else bounds))
+        result = result.assign(response_low=("neuron", lowest), response_high=("neuron", highest))
     if confirm is None:
         return result
     # By index, because the names in a recording may occur twice.
