@@ -1,9 +1,10 @@
-"""Coverage of 90 % credible sets of locations, where receptive fields differ in shape.
+"""Coverage of 90 % credible sets of locations, and calibration of the probability of no receptive field.
 
     PYTHONPATH=workflow_scripts python benchmarks/coverage_locations.py
 
-Simulated neurons see white noise of 30 x 30 px; half of the variance of a response is signal. Takes minutes
-of one core, writes docs/results/coverage_locations.csv and prints the table of docs/statistics.md.
+Simulated neurons see white noise of 30 x 30 px; half of the variance of a response is signal, or nothing for
+neurons without receptive field. Takes minutes of one core, writes docs/results/coverage_locations.csv and
+docs/results/coverage_no_field.csv, and prints the tables of docs/statistics.md.
 """
 
 import itertools
@@ -21,6 +22,8 @@ from whatwhere.localization.mixture import StaSpectra
 
 KINDS = ["alike", "blobs of 0.8 to 2.5 px, up to twice as long", "Gabors of any orientation and phase"]
 N_NEURONS = 150
+SHARES = [0.0, 0.1, 0.25, 0.5, 0.75]
+"""Shares of neurons without receptive field."""
 
 
 def receptive_field(kind: str, center: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -40,12 +43,16 @@ def receptive_field(kind: str, center: np.ndarray, size: int, rng: np.random.Gen
 
 
 def averages(
-    kind: str, n_neurons: int, n_images: int, size: int, side: int, seed: int
+    kind: str, n_neurons: int, n_images: int, size: int, side: int, seed: int, share: float = 0.0
 ) -> tuple[np.ndarray, StaSpectra, KernelPrior]:
-    """True top-left pixels of the patches (neuron, 2), averages of standardized responses, and a prior."""
+    """True top-left pixels of the patches (neuron, 2), averages of standardized responses, and a prior.
+
+    The first ``share`` of the neurons has no receptive field.
+    """
     rng = np.random.default_rng(seed)
     corners = rng.integers(0, size - side + 1, (n_neurons, 2))
     fields = np.stack([receptive_field(kind, corner + side // 2, size, rng) for corner in corners])
+    fields[: round(share * n_neurons)] = 0
     images = rng.normal(size=(n_images, size, size))
     responses = np.tensordot(images, fields, [(1, 2), (1, 2)]) + rng.normal(size=(n_images, n_neurons))
     responses /= responses.std(0)
@@ -64,8 +71,29 @@ def credible_sets(posterior: np.ndarray, corners: np.ndarray) -> tuple[float, fl
     return float(((order == target[:, None]).argmax(1) <= last).mean()), float((last + 1).mean())
 
 
-def main(output: Path) -> None:
-    """Simulates neurons, writes the coverage and prints its means."""
+def calibration() -> pd.DataFrame:
+    """Mean probability of no receptive field at several true shares, with 256 images."""
+    rows = []
+    for kind, share, seed in itertools.product(KINDS, SHARES, range(3)):
+        corners, spectra, prior = averages(kind, N_NEURONS, 256, 30, 11, seed, share)
+        (found,) = localize(spectra, prior, [1], Search(2, 200, 1e-3, seed=0))
+        none, without = 1 - found.posterior.sum((1, 2, 3)), round(share * N_NEURONS)
+        rows.append(
+            {
+                "receptive_fields": kind,
+                "share": without / N_NEURONS,
+                "seed": seed,
+                "estimated": none.mean(),
+                "of_neurons_without": none[:without].mean() if without else np.nan,
+                "of_neurons_with": none[without:].mean(),
+                "held": credible_sets(found.posterior[without:], corners[without:])[0],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def main(folder: Path) -> None:
+    """Simulates neurons, writes both tables to a folder and prints their means."""
     rows = []
     for kind, n_images, seed in itertools.product(KINDS, [512, 4096], range(10)):
         corners, spectra, prior = averages(kind, N_NEURONS, n_images, 30, 11, seed)
@@ -85,11 +113,15 @@ def main(output: Path) -> None:
                 "held_given_kernel": credible_sets(given_kernel.posterior, corners)[0],
             }
         )
-    table = pd.DataFrame(rows)
-    write_table(table, output)
-    means = table.drop(columns="seed").groupby(["receptive_fields", "n_images"], sort=False).mean()
-    print(means.round(2).to_string())
+    tables = {
+        "coverage_locations": (pd.DataFrame(rows), "n_images"),
+        "coverage_no_field": (calibration(), "share"),
+    }
+    for name, (table, by) in tables.items():
+        write_table(table, folder / f"{name}.csv")
+        means = table.drop(columns="seed").groupby(["receptive_fields", by], sort=False).mean()
+        print(means.round(3).to_string())
 
 
 if __name__ == "__main__":
-    main(Path(__file__).parents[1] / "docs" / "results" / "coverage_locations.csv")
+    main(Path(__file__).parents[1] / "docs" / "results")

@@ -101,7 +101,6 @@ def train_network(folder: Path) -> None:
         definition=definition,
         seeds=[0],
         device="cpu",
-        threads=1,
         checkpoint_seconds=60,
         code="",
         fits=folder / "train.pt",

@@ -29,7 +29,7 @@ for name, models in {"evaluate": WITHOUT_BARCODES, "evaluate_barcodes": WITH_BAR
             "evaluate"
         conda:
             "../envs/whatwhere.yaml"
-        threads: config["threads_per_fit"]
+        threads: 1
         resources:
             mem_mb=growing(8000),
             runtime=growing(120),

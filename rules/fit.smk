@@ -13,7 +13,7 @@ def files_of(folder, condition):
 # The fits of the network, if any, whose core a model takes.
 CORE = files_of("{condition.core}", "core != ''")
 
-# Rules that fit the models of a condition: inputs, outputs, threads, hours, parameters and message.
+# Rules that fit the models of a condition: inputs, outputs, hours, parameters and message.
 FITTING = {
     "train": {
         "input": {
@@ -21,7 +21,6 @@ FITTING = {
             "localizer": files_of("<results>/fits/{condition.localizer}", "localizer != ''"),
             "core": CORE,
         },
-        "threads": config["threads_per_fit"],
         "resources": {"runtime": growing(480), "gpu": int(config["device"] != "cpu")},
         "params": {
             "device": config["device"],
@@ -32,7 +31,6 @@ FITTING = {
     },
     "fit_baseline": {
         "input": {"core": CORE},
-        "threads": 1,
         "resources": {"runtime": growing(120)},
         "message": "Fit {wildcards.model} to {wildcards.dataset}",
     },
@@ -42,7 +40,6 @@ FITTING = {
             "member_validation": collect(f"{MEMBER}/validation.nc", member=MEMBERS),
         },
         "output": {"ranking": f"<results>/fits/{FITTED}/ranking.csv"},
-        "threads": config["threads_per_fit"],
         "resources": {"runtime": growing(60)},
         "params": {"members": MEMBERS},
         "message": "Combine fits to {wildcards.dataset} into {wildcards.model}",
@@ -72,7 +69,7 @@ for name, one in FITTING.items():
         priority: by_experiment
         conda:
             "../envs/whatwhere.yaml"
-        threads: one["threads"]
+        threads: 1
         resources:
             **one["resources"],
             mem_mb=growing(16000),

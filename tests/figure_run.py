@@ -80,7 +80,7 @@ class Run:
                 fit_baseline.main(data, [], n, d, definition, seeds, fits[-1], validation[-1])
                 continue
             train.main(
-                *(data, averages[-1], [], [], n, d, definition, seeds, "cpu", 1, 60.0, "code"),
+                *(data, averages[-1], [], [], n, d, definition, seeds, "cpu", 60.0, "code"),
                 *(fits[-1], validation[-1]),
             )
         files = {

@@ -66,6 +66,7 @@ MISTAKES = [
     ((*UNITS, "n_neurons"), 1028, "257 units per type are more than the 256 locations in 28 px"),
     ((*MODEL, "grid"), [], "models.factorized_two_kernels.grid: [] needs at least 1"),
     ((*MODEL, "grid", 0, "mask_l1"), [-0.1], "grid.0.mask_l1.0"),
+    (("threads_per_fit",), 2, "every fit has one thread, because other numbers"),
     ((*MODEL, "loss"), "mse", "'loss' is a key of an earlier version: in a network write 'convention: "),
     ((*MODEL, "relocation"), {}, "'relocation' is a key of an earlier version: neurons are no longer moved"),
     ((*MODEL, "bank"), {}, "'bank' is a key of an earlier version: write 'feature_bank'"),

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from whatwhere.errors import UserError
 from whatwhere.fit_data import load_fit_data
 from whatwhere.fitted.seed_fit import SeedFit
-from whatwhere.models.factorized_ridge import FactorizedRidge, fit_factorized, grid_laplacian
+from whatwhere.models.factorized_ridge import FactorizedRidge, fit_factorized, grid_laplacian, scaled_ridge
 from whatwhere.models.linear import fit_linear, solve_ridge
 from whatwhere.models.readouts import FactorizedReadout
 from whatwhere.models.spec import ModelSpec
@@ -113,6 +114,13 @@ def test_a_stronger_mask_penalty_gives_smoother_masks(tiny_dataset, rng):
         mask = mask / mask.norm(dim=1, keepdim=True)
         rough.append(torch.einsum("np,pq,nq->n", mask, grid_laplacian(HEIGHT, WIDTH), mask).mean())
     assert rough[1] < 0.5 * rough[0]
+
+
+def test_a_penalty_that_rounding_swallows_is_refused_in_one_line():
+    flat, one = torch.ones(2, 3, 3), torch.ones(2, 3)
+    with pytest.raises(UserError, match="grid: a penalty of 1e-30 is too small for these images"):
+        scaled_ridge(flat - 1e-6 * torch.eye(3), one, 1e-30, torch.eye(3))
+    torch.testing.assert_close(scaled_ridge(flat, one, 1.0, torch.eye(3)), one / 4)
 
 
 def test_the_laplacian_sums_squared_differences_between_neighbors(rng):

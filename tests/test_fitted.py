@@ -287,7 +287,10 @@ def test_the_scripts_tell_of_every_neuron_what_the_library_does(run, tmp_path):
     average = run / "sta" / "first" / "mine" / "nall-dall.nc"
     fitted, second = (load(run, model="factorized", seed=seed) for seed in (0, 1))
     with described(run, "factorized", average, tmp_path / "neurons.nc") as known:
-        expected = most_exciting_images(fitted, confirm=second, n_starts=N_STARTS)
+        with xr.open_dataset(run / "data" / "mine.nc") as data:
+            shown = data["images"].values[fitted.split == 0]
+        expected = most_exciting_images(fitted, confirm=second, n_starts=N_STARTS, images=shown)
+        assert (known["response_low"] < known["response_high"]).all()
         np.testing.assert_array_equal(known["image"], expected["image"])
         np.testing.assert_allclose(known["confirmed"], expected["confirmed"])
         np.testing.assert_array_equal(known["mask"], fitted.arrays.masks)

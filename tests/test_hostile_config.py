@@ -40,7 +40,6 @@ def valid():
         "run": "mine",
         "mirror": None,
         "device": "auto",
-        "threads_per_fit": 1,
         "checkpoint_seconds": 60,
         "sta_smoothing": 17,
         "datasets": kinds
@@ -199,7 +198,7 @@ def test_every_number_refuses_what_is_no_finite_number(value):
 
 def is_whole(path):
     return (
-        path[-1] in ("threads_per_fit", "sta_smoothing", "region", "folds", "seed", "patch", "image_size")
+        path[-1] in ("sta_smoothing", "region", "folds", "seed", "patch", "image_size")
         or path[-1] in ("n_neurons", "n_images", "n_test", "validation_max")
         or (path[-2:-1] == ("training",) and path[-1] not in ("learning_rate", "factor", "weight_decay"))
     )

@@ -124,7 +124,6 @@ def fit_pooled(sessions_run, tmp_path):
         "definition": config["models"]["factorized"],
         "seeds": [0],
         "device": "cpu",
-        "threads": 1,
         "checkpoint_seconds": 0.1,
         "code": "same",
         "fits": str(tmp_path / "fits.pt"),

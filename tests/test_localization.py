@@ -98,6 +98,7 @@ def random_population(rng, n_kernels=2):
         rng.uniform(0.1, 0.4, n_kernels),
         rng.uniform(0.01, 0.1, n_kernels),
         np.full(n_kernels, 1 / n_kernels),
+        none=0.2,
     )
 
 
@@ -161,10 +162,10 @@ def test_posterior_over_locations_is_that_of_numerical_integration(rng):
         return quad(density, -3, 3)[0] * shared.share[kernel] / n_locations
 
     first, second = joint(3, 0, 4, 5), joint(3, 1, 2, 8)
-    evidence = np.exp(neurons.evidence[3])
-    np.testing.assert_allclose(neurons.posterior[3, 0, 4, 5], first / evidence, rtol=1e-4)
-    np.testing.assert_allclose(neurons.posterior[3, 1, 2, 8], second / evidence, rtol=1e-4)
-    np.testing.assert_allclose(neurons.posterior.sum((1, 2, 3)), 1, rtol=1e-5)
+    odds = 4 * np.exp(neurons.evidence)
+    np.testing.assert_allclose(neurons.posterior[3, 0, 4, 5], 4 * first / (1 + odds[3]), rtol=1e-4)
+    np.testing.assert_allclose(neurons.posterior[3, 1, 2, 8], 4 * second / (1 + odds[3]), rtol=1e-4)
+    np.testing.assert_allclose(neurons.posterior.sum((1, 2, 3)), odds / (1 + odds), rtol=1e-5)
 
 
 def test_correlation_is_the_inner_product_at_every_valid_location(rng):
@@ -385,6 +386,20 @@ def test_neurons_without_receptive_field_are_told_apart():
     assert np.median(flat[others].sum(1)) > 0.99
     assert evidence[silent].max() < 4 < np.median(evidence[others])
     assert predicted[:, silent].std(0).max() < 0.3 * predicted[:, others].std(0).mean()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.75])
+def test_as_many_neurons_have_no_receptive_field_as_are_said_to_have_none(share):
+    """The empty component after the fit of amplitudes said 0.3 where the share was 0.5."""
+    dataset = population(256, 100, scales=(1.0,))
+    rng, without = np.random.default_rng(4), round(share * 100)
+    rates = dataset["rates"].values / dataset["rates"].values.std(0)
+    rates[:, :without] = rng.normal(size=rates[:, :without].shape)
+    dataset["responses"].values[0] = rates + rng.normal(size=rates.shape)
+    (parameters,) = fit(dataset)
+    none = 1 - flat_posterior(parameters).sum(1)
+    assert none.mean() == pytest.approx(share, abs=0.05)
+    assert none[without:].max() < 0.5 < none[:without].mean()
 
 
 def test_the_share_of_neurons_without_receptive_field_is_estimated():

@@ -187,7 +187,7 @@ def test_the_scripts_hand_the_start_from_rule_to_rule(tmp_path):
     fit_baseline.main(data, [], *condition, definition(), [0, 1], localized, rated)
     model = network(training=small_training(max_steps=5))
     files, sizes = (data, averages, [localized, rated], []), (*condition, model, [0, 1])
-    train.main(*files, *sizes, "cpu", 1, 1e9, "code", fits, validation)
+    train.main(*files, *sizes, "cpu", 1e9, "code", fits, validation)
     with read_netcdf(validation) as trained, read_netcdf(rated) as inferred:
         loss = trained["validation_loss"].mean("neuron").values
         assert (loss <= inferred["validation_loss"].mean("neuron").values * (1 + 1e-4)).all()

@@ -8,10 +8,12 @@ from PIL import Image
 
 from whatwhere.api import definition
 from whatwhere.errors import UserError
+from whatwhere.experiments import most_exciting
 from whatwhere.experiments.most_exciting import ascend, most_exciting_images, project, write_pngs
+from whatwhere.experiments.selected import interval_of_selected
 from whatwhere.fitted.image_space import ImageSpace
 from whatwhere.fitted.model import FittedModel
-from whatwhere.fitted.seed_fit import SeedFit
+from whatwhere.fitted.seed_fit import MeanFit, SeedFit
 from whatwhere.fitted.selection import MEAN_RESPONSE
 from whatwhere.models.calibrated import CalibratedModel
 from whatwhere.models.factorized_ridge import FactorizedRidge
@@ -150,10 +152,84 @@ def test_a_simple_and_a_complex_cell_are_given_their_best_stimulus(is_complex):
         outputs = images.flatten(1) @ filters.flatten(1).T
         return outputs.norm(dim=1) if is_complex else outputs[:, 0].relu()
 
-    faint = project(torch.randn(6, *SHAPE, generator=torch.Generator().manual_seed(1)), 0.5, -limit, limit)
-    _, reached = ascend(respond, faint, 5.0, -limit, limit, 20)
+    noise = project(torch.randn(6, *SHAPE, generator=torch.Generator().manual_seed(1)), 5.0, -limit, limit)
+    _, reached = ascend(respond, noise, 5.0, -limit, limit, 20)
     # Their filters have norm 1; half of the simple cells see no gradient in their noise.
     assert (reached > 0.98 * 5).sum() >= (6 if is_complex else 2)
+
+
+def cell_of(respond, monkeypatch):
+    """A model of one neuron that responds (image,) to images (image, channel, y, x)."""
+    monkeypatch.setattr(most_exciting, "own_responses", lambda fitted, shown, neurons: respond(shown))
+    monkeypatch.setattr(MeanFit, "predict", lambda fit, shown: respond(torch.tensor(shown))[:, None].numpy())
+    return fitted_model(network(), n_neurons=1)
+
+
+def test_an_ascent_starts_at_the_image_with_the_largest_response(monkeypatch):
+    """From faint noise it takes the direction that wins at low contrast."""
+    generator = torch.Generator().manual_seed(0)
+    filters = torch.linalg.qr(torch.randn(180, 2, generator=generator))[0].T
+    images = torch.randn(300, 182, generator=generator)
+    images = (images[:, :180] + 8 * images[:, 180:] @ filters).view(300, *SHAPE).numpy()
+
+    def respond(shown):
+        first, second = (shown.flatten(1) @ filters.T).relu().T
+        return first + 0.37 * second**2
+
+    fitted = cell_of(respond, monkeypatch)
+    # With outputs a and b of a^2 + b^2 = 16, the maximum is at a = 1 / (2 * 0.37).
+    best = 0.37 * 16 + 1 / (4 * 0.37)
+    assert found_by(fitted, norm=4.0)["response"] < 0.9 * best
+    assert found_by(fitted, norm=4.0, images=images)["response"].item() == pytest.approx(best, rel=0.01)
+
+
+def test_a_neuron_that_is_silent_for_noise_gets_an_image_all_the_same(monkeypatch):
+    """Its ascent from noise has no gradient, and the image was blank."""
+    field = torch.zeros(SHAPE)
+    field[0, 4:8, 4:8] = 1
+
+    def respond(shown):
+        return ((shown * field).flatten(1).sum(1) - 6).relu()
+
+    fitted, images = cell_of(respond, monkeypatch), np.random.default_rng(0).normal(size=(50, *SHAPE))
+    assert found_by(fitted, norm=4.0)["response"] == 0
+    images[7] += 3 * field.numpy()
+    assert found_by(fitted, norm=4.0, images=images)["response"].item() == pytest.approx(16 - 6, rel=0.01)
+
+
+@pytest.mark.parametrize("least", [False, True])
+def test_the_interval_of_a_selected_image_holds_nine_of_ten_responses(rng, least):
+    """Predictions are off by as much as they vary: the selected ones are too large on average."""
+    held, plain, sign = [], [], -1 if least else 1
+    for _ in range(200):
+        truth = rng.normal(size=(2, 100, 30))
+        predicted = truth + rng.normal(size=truth.shape)
+        measured = truth + rng.normal(size=truth.shape)
+        new = (sign * predicted[1]).argmax(0), np.arange(30)
+        low, high = interval_of_selected(sign * predicted[0], sign * measured[0], sign * predicted[1][new])
+        held.append((sign * measured[1][new] >= low) & (sign * measured[1][new] <= high))
+        plain.append(np.abs(measured[1][new] - predicted[1][new]) < 1.645 * np.sqrt(2))
+    assert 0.88 < np.mean(held) < 0.92
+    assert np.mean(plain) < 0.75
+
+
+def test_images_do_not_depend_on_the_number_of_neurons_at_once(rng, monkeypatch):
+    fitted, images = fitted_model(network()), rng.normal(size=(40, *SHAPE)).astype(np.float32)
+    together = found_by(fitted, images=images)
+    monkeypatch.setattr(most_exciting, "_CHUNK", 2)
+    np.testing.assert_allclose(found_by(fitted, images=images)["image"], together["image"], atol=1e-4)
+
+
+def test_the_interval_is_returned_with_the_image(rng):
+    fitted = fitted_model(network())
+    images = rng.normal(size=(40, *SHAPE)).astype(np.float32)
+    predicted = fitted.arrays.predict(images)
+    measured = predicted + rng.normal(size=predicted.shape)
+    for least in (False, True):
+        found = found_by(fitted, held_out=(predicted, measured), least=least)
+        assert (found["response_low"] < found["response"]).all()
+        assert (found["response"] < found["response_high"]).all()
+    np.testing.assert_array_equal(found["image"], found_by(fitted, least=True)["image"])
 
 
 def test_images_keep_to_the_norm_and_to_the_range_of_the_training_images():

@@ -2,16 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from whatwhere.comparison import Comparison
 from whatwhere.conditions import over_seeds
 from whatwhere.evaluation.scores import summarize
 from whatwhere.metrics import SCORES, scores
-from whatwhere.population import (
-    Evaluation,
-    drawn_scores,
-    population_scores,
-    remark_if_above_ceiling,
-    standard_errors,
-)
+from whatwhere.population import Evaluation, above_ceiling, drawn_scores, population_scores, standard_errors
 
 
 def recording(rng, n_neurons=200, n_images=30, n_repeats=10, silent=0.0):
@@ -76,6 +71,10 @@ def table_of(predictions, responses):
     return table.assign(converged=table.index % 2 == 0, at_edge=False)
 
 
+def summarized(tables, evaluations):
+    return summarize(tables, evaluations, drawn_scores(evaluations, seed=0))
+
+
 def evaluation(signal, responses, seed=0):
     return Evaluation(
         seed, signal, responses, *[np.arange(len(signal))] * 2, np.arange(signal.shape[1]), False
@@ -110,18 +109,34 @@ def test_fits_of_the_same_data_do_not_average_its_errors_away(rng):
     assert three == pytest.approx(one)
 
 
-def test_what_is_above_its_ceiling_is_remarked_upon(rng, caplog):
+def test_what_is_above_its_ceiling_is_remarked_upon(rng):
     _, responses = recording(rng, n_neurons=60)
     leaking = responses.mean(0)  # predicts the noise too
     tables = [table_of(leaking, responses)]
-    row = summarize(tables, drawn_scores([evaluation(leaking, responses)], 0))
+    row = summarized(tables, [evaluation(leaking, responses)])
     assert row["n_above_ceiling"] == row["n_reliable"] > 0
-    remark_if_above_ceiling("population, 60 neurons", row)
-    assert "population, 60 neurons: feve_pooled is" in caplog.text
-    caplog.clear()
+    found = (
+        f"feve_pooled is {row['feve_pooled']:.3f} and cc_norm_pooled is {row['cc_norm_pooled']:.3f}, above 1"
+    )
+    assert above_ceiling(row).startswith(found)
+    comparison = Comparison(pd.DataFrame({"leaking": row}).T, {}, None, {})
+    assert f"leaking: {found}" in str(comparison)
     row["feve_pooled"] = row["cc_norm_pooled"] = 0.99
-    remark_if_above_ceiling("population, 60 neurons", row)
-    assert caplog.text == ""
+    assert above_ceiling(row) == ""
+
+
+@pytest.mark.parametrize("n_repeats", [2, 4, 10])
+def test_means_over_reliable_neurons_are_right_or_empty(n_repeats):
+    """Of a perfect model they were 0.71 with 2 repeats and 0.89 with 4."""
+    rng = np.random.default_rng(0)
+    given = [recording(rng, n_repeats=n_repeats) for _ in range(10)]
+    rows = pd.DataFrame([summarized([table_of(*one)], [evaluation(*one)]) for one in given])
+    assert rows.feve_pooled.mean() == pytest.approx(1, abs=0.05)
+    if n_repeats < 8:
+        assert rows.filter(like="_reliable").drop(columns="n_reliable").isna().all(axis=None)
+    else:
+        assert rows.feve_reliable.mean() == pytest.approx(1, abs=0.03)
+        assert rows.cc_norm_reliable.mean() == pytest.approx(1, abs=0.03)
 
 
 def test_the_summary_has_means_over_seeds_with_their_errors(rng):
@@ -130,7 +145,7 @@ def test_the_summary_has_means_over_seeds_with_their_errors(rng):
         signal, responses = recording(rng, n_neurons=20)
         tables.append(table_of(signal, responses))
         fits.append(evaluation(signal, responses, seed))
-    row = summarize(tables, drawn_scores(fits, 0))
+    row = summarized(tables, fits)
     seeds = [population_scores({name: one[name].to_numpy() for name in SCORES}) for one in tables]
     assert row["n_seeds"] == 2
     assert (row["converged"], row["at_edge"]) == (0.5, 0)

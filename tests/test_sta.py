@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 
 from whatwhere import sta
@@ -31,3 +33,16 @@ def test_squared_average_peaks_at_the_largest_deviation():
     average[0, 20, 10] = -3.0
     peak = np.unravel_index(sta.smooth_square(average)[0].argmax(), (31, 31))
     assert peak == (20, 10)
+
+
+def test_averages_of_large_images_take_memory_in_proportion_to_their_pixels(rng):
+    """Whitening took 16 GiB for images of 256 px, for any model."""
+    images = rng.normal(size=(10, 1, 256, 256)).astype(np.float32)
+    responses = rng.normal(size=(10, 3))
+    tracemalloc.start()
+    averages = sta.all_averages(images, images, responses, 17)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    expected = np.einsum("in,iyx->nyx", responses, images[:, 0]) / 10
+    np.testing.assert_allclose(averages["sta"], expected, atol=1e-5)
+    assert peak < 10 * images.nbytes

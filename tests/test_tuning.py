@@ -166,6 +166,16 @@ def test_a_silent_cell_has_no_preference():
     assert sizes.loc[1].notna().all()
 
 
+def test_a_cell_that_gratings_only_suppress_has_no_preference():
+    """The first harmonic of equal responses is rounding; its selectivity was 0.84."""
+    cells = gabor_cells(45, 8, [True, True])
+    excited = cells.predict
+    cells.predict = lambda images: 0.9 - excited(images) * [1, -1]
+    table = orientation_tuning(cells)
+    assert table.loc[0, ["orientation", "frequency", "selectivity", "osi", "modulation"]].isna().all()
+    assert (table["response"][0], table["selectivity"][1] > 0.5) == (0, True)
+
+
 def test_size_tuning_of_a_difference_of_gaussians_is_the_closed_form():
     diameters = np.arange(2, 22)
     # A grating without stripes: it is uniform, and brighter or darker by its phase.

@@ -20,7 +20,6 @@ def main(
     conditions: list[str],
     rules: list[str],
     names: dict[str, str],
-    threads: int,
     selection: str | Path,
     scores: str | Path,
     summary: str | Path,
@@ -38,7 +37,7 @@ def main(
     ``fits``, ``validation`` and, for models with masks, ``averages`` hold a file for every condition. Models
     with several features per neuron also have ``barcodes``, ``barcode_scores`` and ``fields``.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     write_selection(validation, conditions, rules, selection)
     selected = (fits, selection, conditions, names)
     write_scores(dataset, *selected, scores, summary, predictions, draws)

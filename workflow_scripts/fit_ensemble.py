@@ -23,13 +23,12 @@ def main(
     n_images: str,
     definition: dict[str, Any],
     seeds: list[int],
-    threads: int,
     fits: str | Path,
     validation: str | Path,
     ranking: str | Path,
 ) -> None:
     """Writes the ensemble of every seed to ``fits`` and ``validation``, and its members to ``ranking``."""
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     files = zip(members, member_fits, member_validation, strict=True)
     taking_part = [ModelFits.read(name, paths) for name, *paths in files]
     with open_dataset(dataset) as data:

@@ -30,7 +30,6 @@ def main(
     definition: dict[str, Any],
     seeds: list[int],
     device: str,
-    threads: int,
     checkpoint_seconds: float,
     code: str,
     fits: str | Path,
@@ -41,7 +40,7 @@ def main(
     ``localizer`` holds ``fits.pt`` and ``validation.nc`` of the model that this one starts from, ``core``
     ``fits.pt`` and ``validation.nc`` of the model whose core it takes, if any.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     keep_freed_memory()
     checkpoint = Checkpoint(
         Path(fits).with_name("checkpoint.pt"),

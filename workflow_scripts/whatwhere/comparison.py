@@ -8,7 +8,7 @@ import pandas as pd
 from whatwhere.fitted.model import FittedModel
 from whatwhere.metrics import SCORES
 from whatwhere.named_fits import NamedFits
-from whatwhere.population import Evaluation, drawn_scores, population_scores, standard_errors
+from whatwhere.population import Evaluation, above_ceiling, drawn_scores, population_scores, standard_errors
 
 ENSEMBLE = "ensemble"
 """Name of the ensemble in the table."""
@@ -54,6 +54,8 @@ class Comparison:
         table = self.table.dropna(axis="columns", how="all").round(3)
         lines = [table.to_string(na_rep="")]
         lines += [f"left out: {name}: {reason}" for name, reason in self.left_out.items()]
+        remarks = ((name, above_ceiling(dict(row))) for name, row in self.table.iterrows())
+        lines += [f"{name}: {remark}" for name, remark in remarks if remark]
         return "\n".join(lines)
 
     __repr__ = __str__

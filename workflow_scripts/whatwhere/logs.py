@@ -65,10 +65,10 @@ def report(lines: Callable[[], list[str]]) -> int:
 def named(function: Callable[..., Any], job: Any) -> dict[str, Any]:
     """Arguments of ``function`` among the outputs, params, inputs and wildcards of a job of Snakemake.
 
-    Of equal names the first of these counts. ``threads`` and ``log`` are known, too. An argument that the job
-    does not have keeps its default.
+    Of equal names the first of these counts. ``log`` is known, too. An argument that the job does not have
+    keeps its default.
     """
-    known = {"threads": job.threads, "log": job.log[0]}
+    known = {"log": job.log[0]}
     for part in (job.wildcards, job.input, job.params, job.output):
         known |= dict(part.items())
     return {name: known[name] for name in inspect.signature(function).parameters if name in known}

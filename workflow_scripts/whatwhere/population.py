@@ -6,17 +6,18 @@ explainable variance (the paper pools FEVE like this in Figure 5, F.5). Two more
 neurons with explainable variance and the mean over reliable neurons, with the numbers of these neurons.
 """
 
-import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from whatwhere.metrics import finite_predictions, scores_of, summed_moments
 
-logger = logging.getLogger(__name__)
-
 RELIABLE = 0.15
 """Least ``fev`` of a reliable neuron (Cadena et al. 2019)."""
+
+LEAST_REPEATS = 8
+"""Least number of repeats for means over neurons that are selected by the denominators of the ratios."""
 
 N_DRAWS = 200
 """Draws of the bootstrap: the error of standard errors is 1 / sqrt(2 N_DRAWS), 5 %."""
@@ -24,6 +25,7 @@ N_DRAWS = 200
 MEANS = ["correlation", "correlation_single_trial", "mse", "cc_max"]
 """Scores with a meaningful mean over all neurons: without explainable variance a ceiling is 0."""
 POOLED = ["feve_pooled", "feve_reliable", "cc_norm_pooled", "cc_norm_reliable"]
+RELIABLE_MEANS = ["feve_reliable", "cc_norm_reliable"]
 MEDIANS = ["feve_median", "cc_norm_median"]
 COUNTS = ["n_scored", "n_explainable", "n_reliable", "n_above_ceiling"]
 
@@ -47,6 +49,12 @@ class Evaluation:
     units: np.ndarray
     neurons: np.ndarray
     noise_free: bool
+
+
+def enough_repeats(one: Evaluation) -> bool:
+    """Whether means over reliable neurons are free of the bias that :data:`LEAST_REPEATS` explains."""
+    present = ~np.isnan(one.responses)
+    return one.noise_free or bool(present.sum() >= LEAST_REPEATS * present.any(0).sum())
 
 
 def weighted_scores(neurons: Neurons, weights: np.ndarray) -> dict[str, np.ndarray]:
@@ -151,11 +159,14 @@ def _spread(drawn: np.ndarray) -> float:
     return float(np.std(defined, ddof=1)) if len(defined) >= 0.95 * len(drawn) else np.nan
 
 
-def remark_if_above_ceiling(name: str, scores: dict[str, float]) -> None:
-    """Warns if a population is predicted better than noise allows: an axis or the ceiling is wrong."""
-    for pooled in ("feve_pooled", "cc_norm_pooled"):
-        if scores[pooled] > 1:
-            found = "%s: %s is %.3f, and %d of %d reliable neurons are above their ceiling"
-            reason = "an axis or the repeats may be mistaken, or it is chance with few images"
-            values = (scores[key] for key in (pooled, "n_above_ceiling", "n_reliable"))
-            logger.warning(f"{found}: {reason}", name, pooled, *values)
+def above_ceiling(scores: Mapping[str, float]) -> str:
+    """A remark if a population is predicted better than noise allows, from its pooled scores; or nothing.
+
+    >>> above_ceiling({"feve_pooled": 1.04, "cc_norm_pooled": 0.98})
+    'feve_pooled is 1.040, above 1: an axis or the repeats may be mistaken, or it is chance with few images'
+    """
+    found = [
+        f"{name} is {scores[name]:.3f}" for name in ("feve_pooled", "cc_norm_pooled") if scores[name] > 1
+    ]
+    advice = "an axis or the repeats may be mistaken, or it is chance with few images"
+    return f"{' and '.join(found)}, above 1: {advice}" if found else ""

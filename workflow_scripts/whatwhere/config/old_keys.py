@@ -20,6 +20,7 @@ OLD_KEYS = {
     "copies": "copies of a picture take the split of the earlier recording: leave it out",
     "background": "transparent pictures are refused: save them in front of what was shown behind them",
     "ignore": "columns that no key names are ignored: leave it out",
+    "threads_per_fit": "every fit has one thread, because other numbers change its bytes: leave it out",
     "sta_whitening": "masks no longer start at whitened averages: leave it out",
     "relocation": "neurons are no longer moved during training: start masks at the squared average instead",
 }

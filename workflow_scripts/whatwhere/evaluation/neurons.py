@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from whatwhere.conditions import last_listed_condition
-from whatwhere.dataset import open_dataset, repeat_mean
+from whatwhere.dataset import TRAIN, open_dataset, repeat_mean, select_images
 from whatwhere.description import consecutive
 from whatwhere.errors import UserError
 from whatwhere.experiments.most_exciting import most_exciting_images, responsive_courses
@@ -15,7 +15,7 @@ from whatwhere.fitted.model import FittedModel
 from whatwhere.fitted.run import assemble
 from whatwhere.locations import in_pixels
 
-N_STARTS = 1  # the better of two ascents raises responses by 0.3 to 1.1 % (1000 neurons) in twice the time
+N_STARTS = 1  # ascents, from the training image that excites a neuron most, or from noise for a movie
 MAX_RESPONSES = 60  # test images whose measured and predicted responses are kept, spread over all
 MAX_BINS = 180  # consecutive test bins of a movie whose responses are kept
 
@@ -40,9 +40,9 @@ def write_neurons(
     ``measured`` and ``predicted`` (neuron, shown) responses to test images; where there is such a thing also
     ``cell_type``, ``cluster``, ``row`` and ``column`` (in pixels of the original image), ``mask`` (neuron,
     mask_y, mask_x) in pixels of the model's images, ``barcode`` (neuron, feature), ``average`` (neuron, y,
-    x), ``image`` (neuron, channel, y, x), ``response`` and ``confirmed``. Of a movie, images are windows,
-    attributes are those of :class:`whatwhere.recordings.movie_contract.Timing`, and ``course`` (neuron, lag)
-    is that of the clips.
+    x), ``image`` (neuron, channel, y, x), ``response`` with the interval ``response_low`` to
+    ``response_high``, and ``confirmed``. Of a movie, images are windows, attributes are those of
+    :class:`whatwhere.recordings.movie_contract.Timing`, and ``course`` (neuron, lag) is that of the clips.
     """
     selected = last_listed_condition(read_table(selection), ["condition"])
     content, rated = read_tensors(fits), read_table(scores)
@@ -79,12 +79,20 @@ def write_neurons(
                 known["average"] = (("neuron", "y", "x"), maps["smoothed_sta"].sel(seed=seed).values)
             # Seeds may have different subsets of neurons.
             same = [other for other in others if set(first.neurons) <= set(other.neurons)]
-            exciting = most_exciting_images(first, n_starts=N_STARTS, confirm=same[0] if same else None)
-            names = [name for name in ("image", "response", "confirmed") if name in exciting]
-            known = known.merge(exciting[names].assign_coords(neuron=first.neurons))
+            tested = repeat_mean(data, predicted["image"].values, first.neurons)
+            train = np.flatnonzero(first.split == TRAIN)
+            exciting = most_exciting_images(
+                first,
+                n_starts=N_STARTS,
+                images=None if timing else np.asarray(select_images(data, train)),
+                held_out=(predicted.values, tested),
+                confirm=same[0] if same else None,
+            )
             if timing:
                 courses = responsive_courses(first, exciting["image"].values)
                 known["course"] = (("neuron", "lag"), courses)
+            exciting = exciting.drop_vars("response_of_start")
+            known = known.merge(exciting.assign_coords(neuron=first.neurons))
     write_netcdf(_with_places(first, known), neurons)
 
 

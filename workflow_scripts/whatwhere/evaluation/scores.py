@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import logging
 import zlib
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from whatwhere.differences import MEASURES
 from whatwhere.files import write_netcdf, write_table
 from whatwhere.fitted.seed_fit import SeedFit, SelectedFit, selected_fits
 from whatwhere.metrics import SCORES
-from whatwhere.population import COUNTS, MEANS, MEDIANS, POOLED, Evaluation
+from whatwhere.population import COUNTS, MEANS, MEDIANS, POOLED, RELIABLE_MEANS, Evaluation
 from whatwhere.sessions import PooledRecordings
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate(fit: SeedFit, data: xr.Dataset) -> Evaluation:
@@ -79,17 +82,19 @@ def by_recording(tables: list[pd.DataFrame], evaluations: list[Evaluation]) -> d
     return groups
 
 
-def summarize(tables: list[pd.DataFrame], drawn: dict[str, np.ndarray]) -> dict[str, Any]:
+def summarize(
+    tables: list[pd.DataFrame], evaluations: list[Evaluation], drawn: dict[str, np.ndarray]
+) -> dict[str, Any]:
     """One row of the summary: the mean over the seeds of a condition, given their scores, and draws of these.
 
     The row also has the sd over seeds (``_seed_sd``), and the standard error over test images and neurons
     (``_se``) of means and pooled scores. Counts are those of the first seed; ``converged`` and ``at_edge``
-    are shares of neurons and seeds.
+    are shares of neurons and seeds. Means over reliable neurons are NaN if a seed has too few repeats.
     """
     columns = ({name: one[name].to_numpy() for name in SCORES} for one in tables)
     seeds = pd.DataFrame([population.population_scores(of_seed) for of_seed in columns])
     measures = [*MEANS, *POOLED, *MEDIANS]
-    return {
+    row: dict[str, Any] = {
         "n_seeds": len(seeds),
         **{name: np.mean([one[name].mean() for one in tables]) for name in ("converged", "at_edge")},
         **dict(zip(COUNTS, seeds[COUNTS].iloc[0], strict=True)),
@@ -97,6 +102,9 @@ def summarize(tables: list[pd.DataFrame], drawn: dict[str, np.ndarray]) -> dict[
         **{f"{name}_se": value for name, value in population.standard_errors(drawn).items()},
         **{f"{name}_seed_sd": value for name, value in zip(measures, seeds[measures].std(), strict=True)},
     }
+    if not all(map(population.enough_repeats, evaluations)):
+        row |= {name: np.nan for name in row if name.startswith(tuple(RELIABLE_MEANS))}
+    return row
 
 
 def write_scores(
@@ -131,8 +139,9 @@ def write_scores(
             sizes = tables[0][["n_neurons", "n_images"]].iloc[0].to_dict()
             for recording, (scored, tested) in by_recording(tables, evaluations).items():
                 drawn = population.drawn_scores(tested, seed=0)
-                row = summarize(scored, drawn)
-                population.remark_if_above_ceiling(f"{rule}, {condition} {recording}", row)
+                row = summarize(scored, tested, drawn)
+                if remark := population.above_ceiling(row):
+                    logger.warning("%s, %s %s: %s", rule, condition, recording, remark)
                 of = names | {"selection": rule, "recording": recording} | sizes
                 rows.append({key: value for key, value in of.items() if value != ""} | row)
                 kept_draws.append(draws_of_fits(of, scored, tested, drawn))

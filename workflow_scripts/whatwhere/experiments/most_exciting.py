@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from whatwhere.errors import UserError
+from whatwhere.experiments.selected import interval_of_selected
 from whatwhere.files import atomic
 from whatwhere.fitted.model import FittedModel
 from whatwhere.thumbnails import frames_of, save_gif
@@ -31,7 +32,9 @@ Respond = Callable[[Tensor], Tensor]
 NORM_SHARE = 0.2
 """Norm of the images relative to the training images: as much contrast, on a twenty-fifth of the pixels."""
 FAINT = 0.1
-"""Norm at which an ascent starts, relative to where it ends: weak noise leaves the direction to the model."""
+"""Norm at which an ascent from noise starts, relative to where it ends: noise of the norm silences more."""
+N_COMPARED = 1000
+"""Largest number of images, spread over those that are given, of which an ascent starts at the best."""
 RATES = (1.0, 0.1)
 """Length of the first and the last step, relative to the norm."""
 
@@ -72,7 +75,7 @@ def ascend(
     respond
         Response to be maximized.
     start
-        (image, channel, y, x) faint noise.
+        (image, channel, y, x) faint noise, or images of the norm.
     norm, low, high
         As for :func:`project`.
     steps
@@ -88,7 +91,7 @@ def ascend(
     for step in range(steps + 1):
         image = image.detach().requires_grad_(True)
         response = respond(image)
-        # The faint start is no candidate: its norm is another.
+        # A faint start is no candidate: its norm is another.
         better = (response.detach() > largest) & (step > 0)
         largest = torch.where(better, response.detach(), largest)
         best = torch.where(better[:, None, None, None], image.detach(), best)
@@ -113,6 +116,8 @@ def most_exciting_images(
     n_starts: int = 2,
     seed: int = 0,
     least: bool = False,
+    images: np.ndarray | None = None,
+    held_out: tuple[np.ndarray, np.ndarray] | None = None,
     confirm: FittedModel | None = None,
 ) -> xr.Dataset:
     """Finds the image that every neuron responds to most.
@@ -129,19 +134,27 @@ def most_exciting_images(
     steps
         Gradients per start.
     n_starts
-        Ascents from different noise, of which the best counts.
+        Ascents, of which the best counts: from one of ``images``, if given, and from different faint noise.
     seed
         Seed of the noise; the noise of a neuron does not depend on the other neurons.
     least
         Find the image that neurons respond to least.
+    images
+        (image, channel, y, x) in the units of the dataset, best the training images. The first ascent of a
+        neuron starts at the image with the largest response, after all images were scaled to the norm. Noise
+        finds what wins at low contrast, and can leave a neuron silent, whose ascent then has no direction.
+    held_out
+        Predictions and measured responses (image, neuron) of all neurons of the model to images that the
+        fit did not see, for an interval, see :func:`whatwhere.experiments.selected.interval_of_selected`.
     confirm
         Another fit of these neurons, best with another seed, which is shown the images.
 
     Returns
     -------
     Dataset with ``image`` (neuron, channel, y, x) in the units of the dataset, ``response`` (neuron,) that
-    the model predicts, ``response_of_start`` (neuron, start), and with ``confirm`` ``confirmed`` (neuron,):
-    the response that the other fit predicts, as a share of ``response``.
+    the model predicts, ``response_of_start`` (neuron, start); with ``held_out`` ``response_low`` and
+    ``response_high`` (neuron,), between which 90 % of measured responses are to lie; and with ``confirm``
+    ``confirmed`` (neuron,): the response that the other fit predicts, as a share of ``response``.
 
     Raises
     ------
@@ -166,11 +179,14 @@ def most_exciting_images(
 
         starts = []
         for start in range(n_starts):
-            noise = _noise(fitted.neurons[chunk.numpy()], space.shape, seed, start)
-            faint = project(noise, FAINT * norm, low, high)
-            starts.append(ascend(respond, faint, norm, low, high, steps))
-        images, largest = (torch.stack(of_starts) for of_starts in zip(*starts, strict=True))
-        found.append(images[largest.argmax(0), torch.arange(len(chunk))] * sd + mean)
+            if start == 0 and images is not None:
+                first = (_most_exciting_of(fitted, images, norm, sign, chunk) - mean) / sd
+            else:
+                noise = _noise(fitted.neurons[chunk.numpy()], space.shape, seed, start)
+                first = project(noise, FAINT * norm, low, high)
+            starts.append(ascend(respond, first, norm, low, high, steps))
+        ends, largest = (torch.stack(of_starts) for of_starts in zip(*starts, strict=True))
+        found.append(ends[largest.argmax(0), torch.arange(len(chunk))] * sd + mean)
         reached.append(sign * largest)
         logger.info("%d of %d neurons have their image", sum(map(len, found)), len(positions))
     reached_of_start = torch.cat(reached, 1)
@@ -186,6 +202,12 @@ def most_exciting_images(
         | {"norm": norm, "steps": steps, "seed": seed, "least": int(least)}
         | ({} if space.timing is None else space.timing.attributes()),
     )
+    if held_out is not None:
+        # The least response is the largest of the opposite.
+        predicted, measured = (sign * values[:, positions] for values in held_out)
+        bounds = interval_of_selected(predicted, measured, sign * best.numpy())
+        lowest, highest = (sign * bound for bound in (bounds[::-1] if least else bounds))
+        result = result.assign(response_low=("neuron", lowest), response_high=("neuron", highest))
     if confirm is None:
         return result
     # By index, because the names in a recording may occur twice.
@@ -216,6 +238,19 @@ def _places(known: Sequence[Any], wanted: Sequence[Any]) -> list[int]:
     if unknown or not len(wanted):
         raise UserError(f"neurons: {unknown[:10]} are not among the {len(known)} of this model")
     return [place[name] for name in wanted]
+
+
+def _most_exciting_of(
+    fitted: FittedModel, images: np.ndarray, norm: float, sign: float, neurons: Tensor
+) -> Tensor:
+    """Image (neuron, channel, y, x) with the largest response times ``sign`` after scaling to the norm."""
+    some = torch.from_numpy(images[:: -(-len(images) // N_COMPARED)].astype(np.float32))
+    mean, sd = fitted.seed_fits[0].module.statistics_of(neurons[0])
+    low, high = (
+        (torch.from_numpy(one) - mean) / sd for one in (fitted.image_space.low, fitted.image_space.high)
+    )
+    scaled = project((some - mean) / sd, norm, low, high) * sd + mean
+    return scaled[(sign * fitted.arrays.predict(scaled.numpy())[:, neurons.numpy()]).argmax(0)]
 
 
 def _noise(neurons: np.ndarray, shape: tuple[int, int, int], seed: int, start: int) -> Tensor:

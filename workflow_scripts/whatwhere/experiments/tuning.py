@@ -20,6 +20,8 @@ PHASES = np.arange(8) * 45.0
 """Phases of a grating in degrees, as many as its first harmonic takes."""
 NEARLY = 0.95
 """Share of the largest response at which a stimulus counts as large enough."""
+_ROUNDING = 1e-6
+"""Responses of this share of the largest response, in absolute value, and less count as rounding."""
 
 
 @dataclass(frozen=True)
@@ -235,9 +237,11 @@ def orientation_tuning(
             temporal_frequencies=[speed],
         )
         evoked.append(_evoked(fitted, shown).reshape(len(directions), len(frequencies), len(PHASES), -1))
-    mean, harmonic = _harmonics(np.stack(evoked, 1))  # (direction, speed, frequency, neuron)
+    responses = np.stack(evoked, 1)
+    mean, harmonic = _harmonics(responses)  # (direction, speed, frequency, neuron)
     strength = np.maximum(np.maximum(mean, harmonic), 0)
     neuron = np.arange(strength.shape[3])
+    strength[strength <= _ROUNDING * np.abs(responses).max((0, 1, 2, 3))] = 0
     best, fast, at = np.unravel_index(strength.reshape(-1, len(neuron)).argmax(0), strength.shape[:3])
     curve = strength[:, fast, at, neuron]  # (direction, neuron)
     of_orientation, preferred = curve.reshape(-1, n, len(neuron)).mean(0), best % n

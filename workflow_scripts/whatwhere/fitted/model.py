@@ -23,7 +23,7 @@ from whatwhere.metrics import SCORES, scores
 from whatwhere.missing import mean_of_repeats
 from whatwhere.models.calibrated import CalibratedModel
 from whatwhere.models.spec import Setting
-from whatwhere.population import population_scores
+from whatwhere.population import above_ceiling, population_scores
 from whatwhere.recordings.arrays import Layout
 from whatwhere.recordings.in_memory import measured_responses
 from whatwhere.recordings.movie_contract import Timing
@@ -288,12 +288,13 @@ class FittedModel:
             if np.isnan(feve)
             else f"pooled FEVE {feve:.2f}"
         )
+        remark = above_ceiling(rated)
         return {
             "FittedModel": whole if n_seeds == 1 else f"{whole}, mean of {n_seeds} seeds",
             "images": f"{first.stored['n_images']} of {shape} (channel, y, x) to fit, "
             f"{(self.split == TEST).sum()} to test",
             "selected": ", ".join(parts) or "nothing to select",
-            "test": f"mean correlation {rated['correlation']:.2f}, {explained}",
+            "test": f"mean correlation {rated['correlation']:.2f}, {explained}{remark and f' ({remark})'}",
         }
 
     def __repr__(self) -> str:

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 _TEMPERATURES = np.linspace(0.4, 1.0, 10)
 """Exponents of the posterior over locations in the first iterations (deterministic annealing)."""
 _FIRST_AMPLITUDE = 0.3
+_FIRST_NONE = 0.1  # share of neurons without receptive field at the start
 _EXPLORED = 512  # largest number of neurons on which starts are compared
 _FINALISTS = 2
 _SHARE_STEPS = 50
@@ -60,7 +61,8 @@ def _start(kernels: np.ndarray, prior: KernelPrior) -> Population:
         scale = energy or 1.0
         starts.append(KernelPosterior(flat / np.sqrt(scale), energy / scale, 0.0, np.nan, np.nan))
     fill = np.ones(len(kernels))
-    return Population(starts, _FIRST_AMPLITUDE * fill, _FIRST_AMPLITUDE**2 / 4 * fill, fill / len(kernels))
+    mean, variance = _FIRST_AMPLITUDE * fill, _FIRST_AMPLITUDE**2 / 4 * fill
+    return Population(starts, mean, variance, fill / len(kernels), _FIRST_NONE)
 
 
 def _recenter(population: Population, prior: KernelPrior) -> Population | None:
@@ -178,7 +180,8 @@ def _result(spectra: StaSpectra, best: Iterations, prior: KernelPrior) -> Locali
     posterior, evidence, deviation = locate(spectra, best.population, prior)
     # Sign and scale of a kernel are free: unit norm, and amplitudes that are positive on average.
     scale = np.where(best.population.amplitude_mean < 0, -norm, norm)
-    amplitude = neurons.posterior * neurons.amplitude * scale.astype(np.float32)[:, None, None]
+    given_some = neurons.posterior / neurons.posterior.sum((1, 2, 3), keepdims=True)
+    amplitude = given_some * neurons.amplitude * scale.astype(np.float32)[:, None, None]
     some = 1 - probability_of_none(evidence).astype(np.float32)[:, None, None, None]
     posterior, amplitude = some * posterior, some * amplitude
     if best.bound <= 0:

@@ -4,14 +4,16 @@ The location of a receptive field is a discrete latent variable. Given neuron n'
 amplitude a, its standardized response is a (k * x)(l) plus noise. Then the spike-triggered average (STA) is a
 sufficient statistic: with c_nkl the inner product of kernel k and the STA at location l, D images and
 e_k = k' C k the variance of the kernel's output, the log-likelihood is D (a c_nkl - a^2 e_k / 2) up to a
-constant (responses have variance 1, which is noise plus signal: an STA's error contains both).
+constant (responses have variance 1, which is noise plus signal: an STA's error contains both). A neuron
+without receptive field has a = 0.
 
 Variational EM with three factors, which all have closed forms:
 
-- neurons: posterior over kernel and location, amplitude integrated out under a normal prior per kernel,
+- neurons: posterior over no receptive field, or kernel and location, amplitude integrated out under a normal
+  prior per kernel,
 - kernels: normal posterior under a smooth Gaussian-process prior
   (:mod:`whatwhere.localization.kernel_prior`),
-- amplitude priors and kernel shares: maximum likelihood.
+- amplitude priors, kernel shares and the share of neurons without receptive field: maximum likelihood.
 
 The bound it maximizes is relative to neurons without receptive field: below 0 nothing is identifiable.
 """
@@ -73,12 +75,17 @@ class Population:
     # Normal prior of amplitudes, (kernel,) both.
     amplitude_mean: np.ndarray
     amplitude_variance: np.ndarray
-    share: np.ndarray  # (kernel,) share of neurons
+    share: np.ndarray  # (kernel,) share of the neurons with a receptive field
+    none: float  # share of neurons without; its prior is an additional neuron, half of it without
 
 
 @dataclass(frozen=True)
 class Neurons:
-    """Posterior over kernel and location, moments of the amplitude, (neuron, kernel, y, x); evidence."""
+    """Posterior over kernel and location, moments of the amplitude given both, (neuron, kernel, y, x).
+
+    The sum of a posterior is the probability of a receptive field. ``evidence`` (neuron,) is the log Bayes
+    factor of a receptive field against none.
+    """
 
     posterior: np.ndarray
     amplitude: np.ndarray
@@ -114,7 +121,9 @@ def update_neurons(spectra: StaSpectra, population: Population, temperature: flo
     log_joint = amplitude**2 * single(precision / 2) + single(prior)
     flat = log_joint.reshape(len(log_joint), -1)
     evidence = _log_sum_exp(flat)
-    normalizer = evidence if temperature == 1 else _log_sum_exp(temperature * flat)
+    some = evidence if temperature == 1 else _log_sum_exp(temperature * flat)
+    odds = np.float32(temperature * np.log(population.none / (1 - population.none)))
+    normalizer = np.logaddexp(some, odds)
     posterior = np.exp(temperature * flat - normalizer[:, None]).reshape(log_joint.shape)
     return Neurons(posterior, amplitude, amplitude**2 + single(1 / precision), evidence)
 
@@ -132,7 +141,7 @@ def update_population(spectra: StaSpectra, neurons: Neurons, prior: KernelPrior)
     first = weighted.sum(pooled, dtype=np.float64)
     squared = (neurons.posterior * neurons.squared_amplitude).sum(0, dtype=np.float64)
     targets = spectra.patches(weighted, prior.patch, per_neuron=False)
-    n = spectra.n_images
+    n, n_neurons = spectra.n_images, len(neurons.evidence)
     mean = first / count
     return Population(
         kernels=[
@@ -142,12 +151,15 @@ def update_population(spectra: StaSpectra, neurons: Neurons, prior: KernelPrior)
         amplitude_mean=mean,
         amplitude_variance=np.maximum(squared.sum((1, 2)) / count - mean**2, 1e-6),
         share=count / count.sum(),
+        none=float((n_neurons - count.sum() + 0.5) / (n_neurons + 1)),
     )
 
 
 def _bound(neurons: Neurons, population: Population) -> float:
     divergence = sum(kernel.divergence for kernel in population.kernels)
-    return float(neurons.evidence.sum(dtype=np.float64)) - divergence
+    none, some = np.log(population.none), np.log(1 - population.none)
+    evidence = np.logaddexp(none, some + neurons.evidence.astype(np.float64)).sum()
+    return float(evidence + (none + some) / 2 - divergence)
 
 
 @dataclass(frozen=True)

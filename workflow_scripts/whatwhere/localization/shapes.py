@@ -42,9 +42,9 @@ def locate(
     some = spectra.subset(_COMPARED)
 
     def support(size: float, own: Basis) -> float:
+        none = np.log(population.none / (1 - population.none))
         joint = _log_joint(some, population, prior, size, own)
-        # A neuron without receptive field, whose evidence is negative, does not count.
-        return float(np.logaddexp(0, logsumexp(joint, (1, 2, 3))).sum())
+        return float(np.logaddexp(none, logsumexp(joint, (1, 2, 3))).sum())
 
     own = max(prior.bases, key=lambda one: support(_MIDDLE, one))
     size = max(_SIZES, key=lambda one: support(one, own))

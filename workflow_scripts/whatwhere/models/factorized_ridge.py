@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from whatwhere import missing
+from whatwhere.errors import UserError
 from whatwhere.fit_data import FitData
 from whatwhere.models.base import ImageShape, Model
 from whatwhere.models.readouts import FactorizedReadout
@@ -203,11 +204,16 @@ def _fit_pair(
 
 
 def scaled_ridge(gram: Tensor, products: Tensor, strength: float, penalty: Tensor) -> Tensor:
-    """Solves (gram + strength * mean diagonal * penalty) w = products, (..., n, n) and (..., n)."""
+    """Solves (gram + strength * mean diagonal * penalty) w = products, (..., n, n) and (..., n).
+
+    UserError if rounding leaves the sum without an inverse.
+    """
     size = gram.diagonal(dim1=-2, dim2=-1).mean(-1)
     # A silent neuron has a Gram matrix of zeros, and zeros as solution.
     size = torch.where(size > 0, size, 1.0)
-    factor = torch.linalg.cholesky(gram + strength * size[..., None, None] * penalty)
+    factor, failed = torch.linalg.cholesky_ex(gram + strength * size[..., None, None] * penalty)
+    if failed.any():
+        raise UserError(f"grid: a penalty of {strength:g} is too small for these images: enlarge it")
     return torch.cholesky_solve(products[..., None], factor)[..., 0]
 
 
