@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from whatwhere.models.output_curve import OutputCurve
-from whatwhere.sessions import ALL, Session
+from whatwhere.sessions import ALL, Session, neurons_of
 from whatwhere.windows import Windows
 
 ImageShape = tuple[int, int, int]
@@ -141,6 +141,8 @@ class Model(nn.Module):
         Module from features to neurons with ``mask`` and ``feature_weights``, or None.
     curve
         Measured nonlinearity of a closed form, or None.
+    state
+        Functions of covariates, or None.
     """
 
     def __init__(self) -> None:
@@ -148,6 +150,7 @@ class Model(nn.Module):
         self.feature_bank: FixedFeatures | None = None
         self.readout: Any = None
         self.curve: OutputCurve | None = None
+        self.state: Any = None
 
     @property
     def stride(self) -> int:
@@ -171,6 +174,14 @@ class Model(nn.Module):
     def of_windows(self, windows: Windows, session: Session | None) -> Tensor | None:
         """Predicted responses to all windows at once, (image, neuron), where that is faster; else None."""
         return None
+
+    def of_trials(self, trials: Any, session: Session | None = None) -> Tensor:
+        """Predicted responses to :class:`whatwhere.models.state.Trials`, (presentation, neuron).
+
+        Covariates are further regressors of a closed form, added to what is predicted from the images.
+        """
+        _, offset = self.state.modulation(trials.covariates, neurons_of(session))
+        return in_chunks(self, trials.images, session)[trials.image] + offset
 
     def decayed(self) -> list[nn.Parameter]:
         """Returns the parameters that weight decay shrinks; none unless a model says so."""

@@ -6,17 +6,18 @@ import numpy as np
 from torch import Tensor
 
 from whatwhere.fit_data import FitData
+from whatwhere.models.state import Trials
 from whatwhere.sessions import Session, sessions_of
 from whatwhere.windows import Windows
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """Data on the device: images (image, channel, y, x) or windows, responses (image, neuron)."""
+    """Data on the device: images (image, channel, y, x), windows or presentations, responses (image, neuron)."""
 
-    train_images: Tensor | Windows
+    train_images: Tensor | Windows | Trials
     train_responses: Tensor
-    validation_images: Tensor | Windows
+    validation_images: Tensor | Windows | Trials
     validation_responses: Tensor
 
 
@@ -63,7 +64,8 @@ def blocks_of(data: FitData, tensors: Tensors, reduction: str) -> list[Block]:
         Reduction of the objective over the neurons of all recordings, ``mean`` or ``sum``.
     """
     if data.pooled is None:
-        missing = any(bool(np.isnan(one).any()) for one in (data.train_responses, data.validation_responses))
+        both = (tensors.train_responses, tensors.validation_responses)
+        missing = any(bool(one.isnan().any()) for one in both)
         return [Block(tensors, Terms(missing=missing))]
     sessions = sessions_of(data.pooled.neurons)
     n_neurons = len(data.pooled.neurons)

@@ -63,6 +63,8 @@ def build_on(spec: ModelSpec, setting: Setting, data: FitData, feature_bank: Fix
     encoder = build(spec, setting, data.standardize.image_shape, data.train_responses.shape[1])
     if feature_bank is not None and encoder.feature_bank is not None:
         encoder.feature_bank.load_state_dict(feature_bank.state_dict())
+    if data.trials is not None:
+        encoder.state.standardize_on(data.trials[0].covariates)
     return encoder
 
 
@@ -80,7 +82,9 @@ def candidates_of(
     ``predictions`` are theirs for the validation images, (image, neuron) in the units of ``data``.
     """
     mean = missing.mean(data.train_responses)
-    responses = torch.from_numpy(data.validation_responses)
+    responses = torch.from_numpy(
+        data.validation_responses if data.trials is None else data.trials[1].responses
+    )
     of_mean = mean_loss(loss, torch.from_numpy(mean).expand_as(responses), responses)
     return Candidates(
         seed=seed,

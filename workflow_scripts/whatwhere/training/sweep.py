@@ -16,6 +16,7 @@ from whatwhere.fit_data import Condition, FitData, with_validation
 from whatwhere.models.base import LocalizedStart, Model, Start
 from whatwhere.models.encoder import Encoder
 from whatwhere.models.spec import ModelSpec, Schedule, Setting
+from whatwhere.models.state import Trials
 from whatwhere.streams import Purpose, stream
 from whatwhere.training.blocks import Block, Tensors, blocks_of
 from whatwhere.training.devices import warn_of_imitation
@@ -86,12 +87,20 @@ def _start(
 
 
 def _blocks(spec: ModelSpec, data: FitData, device: torch.device) -> list[Block]:
-    """Data of every recording on the device."""
+    """Data of every recording on the device; presentations take the place of images for a model with state."""
+    train, validation = (as_tensor(one).to(device) for one in (data.train_images, data.validation_images))
+    responses = [data.train_responses, data.validation_responses]
+    if data.trials is not None:
+        train, validation = (
+            Trials.of(images, one.image, one.covariates)
+            for images, one in zip((train, validation), data.trials, strict=True)
+        )
+        responses = [one.responses for one in data.trials]
     tensors = Tensors(
-        train_images=as_tensor(data.train_images).to(device),
-        train_responses=torch.from_numpy(data.train_responses).to(device),
-        validation_images=as_tensor(data.validation_images).to(device),
-        validation_responses=torch.from_numpy(data.validation_responses).to(device),
+        train_images=train,
+        train_responses=torch.from_numpy(responses[0]).to(device),
+        validation_images=validation,
+        validation_responses=torch.from_numpy(responses[1]).to(device),
     )
     return blocks_of(data, tensors, spec.trained[0].reduction)
 
@@ -269,7 +278,7 @@ def train(
         if localizer is not None:
             start, inferred = start_from(localizer.fits, localizer.validation, definition, seed)
             maps = maps | inferred
-        data = condition.data(seed)
+        data = condition.data(seed, definition.get("state"))
         trained = train_seed(spec, seed, data, maps, kernel, start, device, progress, cores.get(seed))
         candidates.append(trained)
     return ModelFits.of(name, definition, candidates)

@@ -1,0 +1,136 @@
+"""Presentations of images one by one, with the covariates of each: what a model with state is fitted to."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from whatwhere.dataset import is_movie, select_responses
+from whatwhere.errors import UserError
+from whatwhere.streams import Purpose, stream
+
+MISSING = ("leave_out", "hold_last")
+"""What a dataset may state about missing values of a covariate."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Presentations of images, one row each, image after image.
+
+    Attributes
+    ----------
+    image
+        (presentation,) position among the images, rising.
+    covariates
+        (presentation, column) float32, in the units of the recording, see :func:`columns_of`.
+    responses
+        (presentation, neuron) float32, NaN where missing.
+    """
+
+    image: np.ndarray
+    covariates: np.ndarray
+    responses: np.ndarray
+
+    def scaled(self, sd: np.ndarray) -> "Shown":
+        """The same presentations with responses divided by ``sd`` (neuron,)."""
+        return replace(self, responses=self.responses / sd)
+
+    def joined(self, other: "Shown", n_images: int) -> "Shown":
+        """These presentations, then those of other images, which follow the ``n_images`` images of these."""
+        pairs = zip(
+            vars(self).values(), vars(replace(other, image=other.image + n_images)).values(), strict=True
+        )
+        return Shown(*(np.concatenate(pair) for pair in pairs))
+
+    def means(self, n_images: int) -> np.ndarray:
+        """Mean response to every image, (image, neuron) float32; NaN where there is none."""
+        known = ~np.isnan(self.responses)
+        total, count = (np.zeros((n_images, self.responses.shape[1])) for _ in range(2))
+        np.add.at(total, self.image, np.where(known, self.responses, 0))
+        np.add.at(count, self.image, known)
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
+
+
+def columns_of(state: dict[str, Any]) -> list[tuple[str, int]]:
+    """Covariate and lag in bins of every column: those of ``modulation`` lag by lag, then those of ``gaze``."""
+    modulation = state.get("modulation", {})
+    names = modulation.get("covariates", [])
+    columns = [(name, lag) for lag in modulation.get("lags", [0]) for name in names]
+    return columns + [(name, 0) for name in state.get("gaze", {}).get("covariates", [])]
+
+
+def earlier_bins(dataset: xr.Dataset, lag: int) -> np.ndarray:
+    """Bin that lies ``lag`` bins before every bin of a movie, (image,); -1 where there is none."""
+    last = dataset["last_frame"].values.astype(np.int64)
+    bins = np.full(dataset.sizes["frame"], -1)
+    bins[last] = np.arange(len(last))
+    wanted = last - int(dataset.attrs["frames_per_bin"])
+    previous = np.where(wanted >= 0, bins[wanted], -1)
+    found = np.arange(len(last))
+    for _ in range(lag):
+        found = np.where(found >= 0, previous[found], -1)
+    return found
+
+
+def covariates_of(dataset: xr.Dataset, state: dict[str, Any]) -> np.ndarray:
+    """Covariates of a model's ``state`` in all presentations, (repeat, image, column); NaN where missing.
+
+    Raises
+    ------
+    UserError
+        If the dataset has no such covariate, values are missing and the dataset does not say what to do, or a
+        lag is negative, in the future, or used without a movie.
+    """
+    name = f"datasets.{dataset.attrs['name']}"
+    there = dataset["covariate_name"].values.astype(str).tolist() if "covariates" in dataset else []
+    columns = columns_of(state)
+    unknown = next((one for one, _ in columns if one not in there), None)
+    if unknown is not None:
+        raise UserError(f"{name}: has no covariate '{unknown}': choose from {', '.join(there) or 'none'}")
+    if min(lag for _, lag in columns) < 0:
+        raise UserError(
+            f"lags: {[lag for _, lag in columns]} reach into the future: give lags of 0 or more bins"
+        )
+    if max(lag for _, lag in columns) and not is_movie(dataset):
+        raise UserError("lags: are bins of a movie, and these are images: leave lags out")
+    stored = dataset["covariates"].values
+    shown = (~np.isnan(dataset["responses"].values)).any(2)
+    said = (
+        dataset["covariate_missing"].values.astype(str)
+        if "covariate_missing" in dataset.coords
+        else [""] * len(there)
+    )
+    found = np.empty((*stored.shape[:2], len(columns)), np.float32)
+    for column, (one, lag) in enumerate(columns):
+        index = there.index(one)
+        lost = int((shown & np.isnan(stored[:, :, index])).sum())
+        if lost and not said[index]:
+            raise UserError(
+                f"{name}.missing: covariate '{one}' is missing in {lost} presentations: set {one} to leave_out, or "
+                "to hold_last, which takes the last value before"
+            )
+        values = stored[:, :, index]
+        if lag:
+            before = earlier_bins(dataset, lag)
+            values = np.where(before >= 0, values[:, before], np.nan)
+        found[:, :, column] = values
+    return found
+
+
+def presentations_of(
+    dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray, state: dict[str, Any], seed: int
+) -> Shown:
+    """Presentations of images of a dataset to neurons, without those that lack a covariate.
+
+    With ``shuffled``, covariates are exchanged between the presentations, by a stream of the seed; errors as for
+    :func:`covariates_of`.
+    """
+    covariates = covariates_of(dataset, state)[:, images].swapaxes(0, 1)
+    responses = select_responses(dataset, images, neurons).swapaxes(0, 1)
+    image, repeat = np.nonzero((~np.isnan(responses)).any(2) & ~np.isnan(covariates).any(2))
+    found = Shown(image, covariates[image, repeat], responses[image, repeat])
+    if not state.get("shuffled"):
+        return found
+    order = np.random.default_rng(stream(seed, Purpose.SHUFFLE)).permutation(len(image))
+    return replace(found, covariates=found.covariates[order])
