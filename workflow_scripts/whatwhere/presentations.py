@@ -53,7 +53,7 @@ class Shown:
 
 
 def columns_of(state: dict[str, Any]) -> list[tuple[str, int]]:
-    """Covariate and lag in bins of every column: those of ``modulation`` lag by lag, then those of ``gaze``."""
+    """Covariate and lag in bins of every column: of ``modulation`` lag by lag, then of ``gaze``."""
     modulation = state.get("modulation", {})
     names = modulation.get("covariates", [])
     columns = [(name, lag) for lag in modulation.get("lags", [0]) for name in names]
@@ -107,8 +107,8 @@ def covariates_of(dataset: xr.Dataset, state: dict[str, Any]) -> np.ndarray:
         lost = int((shown & np.isnan(stored[:, :, index])).sum())
         if lost and not said[index]:
             raise UserError(
-                f"{name}.missing: covariate '{one}' is missing in {lost} presentations: set {one} to leave_out, or "
-                "to hold_last, which takes the last value before"
+                f"{name}.missing: covariate '{one}' is missing in {lost} presentations: set {one} to "
+                "leave_out, or to hold_last, which takes the last value before"
             )
         values = stored[:, :, index]
         if lag:
@@ -123,8 +123,8 @@ def presentations_of(
 ) -> Shown:
     """Presentations of images of a dataset to neurons, without those that lack a covariate.
 
-    With ``shuffled``, covariates are exchanged between the presentations, by a stream of the seed; errors as for
-    :func:`covariates_of`.
+    With ``shuffled``, covariates are exchanged between the presentations, by a stream of the seed. Errors as
+    for :func:`covariates_of`.
     """
     covariates = covariates_of(dataset, state)[:, images].swapaxes(0, 1)
     responses = select_responses(dataset, images, neurons).swapaxes(0, 1)

@@ -20,6 +20,7 @@ from whatwhere.fitted.selection import MEAN_RESPONSE, most_frequent
 from whatwhere.models.base import EVALUATION_CHUNK, Model
 from whatwhere.models.calibrated import CalibratedModel
 from whatwhere.models.spec import Setting, settings
+from whatwhere.models.state import Trials
 from whatwhere.sessions import neurons_of
 from whatwhere.training.fits import load_model
 from whatwhere.windows import Images, Windows, as_images
@@ -130,6 +131,35 @@ class SeedFit:
                         with torch.inference_mode():
                             found[mine] = model(shown, session).numpy()[:, wanted]
                     predictions[:, columns[wanted]] = found
+        return predictions
+
+    def predict_trials(self, images: Images, image: np.ndarray, covariates: np.ndarray) -> np.ndarray:
+        """Predicted responses to presentations with covariates, (presentation, neuron) in stored units.
+
+        Parameters
+        ----------
+        images
+            (image, channel, y, x) in stored units.
+        image
+            (presentation,) position among the images, rising.
+        covariates
+            (presentation, column) as for :func:`whatwhere.presentations.columns_of`, in stored units.
+
+        Raises
+        ------
+        UserError
+            If the model has no state.
+        """
+        if "state" not in self.content["definition"]:
+            raise UserError(
+                "covariates: this model has no state: leave covariates out, or fit one with state"
+            )
+        predictions = np.repeat(self.stored["response_mean"].numpy()[None], len(image), axis=0)
+        trials = Trials.of(_tensor(images), image, covariates)
+        with torch.inference_mode():
+            for setting, model in self.calibrated.items():
+                wanted = self.selected == setting
+                predictions[:, wanted] = model.of_trials(trials).numpy()[:, wanted]
         return predictions
 
     def own_responses(self, images: Tensor, neurons: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ class Trials:
 
 
 class Batch:
-    """Some presentations: images (image, channel, y, x), the image of each, None for its own, and covariates."""
+    """Some presentations: images, the position of the image of each, None for its own, and covariates."""
 
     def __init__(self, images: Tensor, image: Tensor | None, covariates: Tensor) -> None:
         self.images, self.image, self.covariates = images, image, covariates

@@ -1,9 +1,11 @@
 """Cells of an awake animal: running changes their gains, and eye movements shift their receptive fields.
 
-Stimuli are Gaussian white noise. A rate is ``softplus(drive) * gain``, where the drive is that of a difference
-of Gaussians on the image as the moved eye sees it. Covariates are running and pupil, from which gains follow,
-and the position of the eye, all in arbitrary units.
+Stimuli are Gaussian white noise. A rate is ``softplus(drive) * gain``, where the drive is that of a
+difference of Gaussians on the image as the moved eye sees it. Covariates are running and pupil, from which
+gains follow, and the position of the eye, all in arbitrary units.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -17,7 +19,9 @@ SPREAD = np.array([4.0, 30.0, 0.1, 0.1])
 """Sd of every covariate in the units of the simulated recording."""
 _TURN = np.array([[0.8, -0.6], [0.6, 0.8]])
 """Direction (y, x) in which the eye moves with (eye_x, eye_y)."""
-_PATCH = 17
+_PATCH = 13
+_MARGIN = 6
+"""Pixels between receptive fields and the edge of the image, within which the eye moves."""
 _CHUNK = 2048
 
 
@@ -62,7 +66,8 @@ def simulate(
         Presentations of every test image.
     """
     cell_seed, image_seed, state_seed, spike_seed = design.streams(4)
-    fields = receptive_fields([1.0], n_neurons, 0.05, False, image_size, _PATCH, cell_seed)
+    fields = receptive_fields([1.0], n_neurons, 0.05, False, image_size - 2 * _MARGIN, _PATCH, cell_seed)
+    fields = replace(fields, corner=fields.corner + _MARGIN)
     split = design.split()[0]
     size = (len(split), 1, image_size, image_size)
     images = np.random.default_rng(image_seed).standard_normal(size, np.float32)
@@ -99,6 +104,14 @@ def simulate(
     )
     return dataset.assign(
         trial_rates=(("repeat", "image", "neuron"), expected_rates),
-        log_gains=(("neuron", "modulating"), log_gains.astype(np.float32), {"units": "per sd of running, pupil"}),
-        gaze_map=(("axis", "eye"), (eye_sd * _TURN).astype(np.float32), {"units": "px per sd of eye_x, eye_y"}),
+        log_gains=(
+            ("neuron", "modulating"),
+            log_gains.astype(np.float32),
+            {"units": "per sd of running, pupil"},
+        ),
+        gaze_map=(
+            ("axis", "eye"),
+            (eye_sd * _TURN).astype(np.float32),
+            {"units": "px per sd of eye_x, eye_y"},
+        ),
     ).assign_coords(covariate_name=("covariate", list(COVARIATES)))

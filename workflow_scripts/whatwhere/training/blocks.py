@@ -13,7 +13,7 @@ from whatwhere.windows import Windows
 
 @dataclass(frozen=True)
 class Tensors:
-    """Data on the device: images (image, channel, y, x), windows or presentations, responses (image, neuron)."""
+    """Data on the device: images (image, channel, y, x), windows or trials, and responses (row, neuron)."""
 
     train_images: Tensor | Windows | Trials
     train_responses: Tensor

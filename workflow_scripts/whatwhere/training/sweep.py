@@ -87,7 +87,7 @@ def _start(
 
 
 def _blocks(spec: ModelSpec, data: FitData, device: torch.device) -> list[Block]:
-    """Data of every recording on the device; presentations take the place of images for a model with state."""
+    """Data of every recording on the device; for a model with state, presentations in place of images."""
     train, validation = (as_tensor(one).to(device) for one in (data.train_images, data.validation_images))
     responses = [data.train_responses, data.validation_responses]
     if data.trials is not None:
