@@ -157,7 +157,7 @@ def overview(dataset: xr.Dataset) -> dict[str, str]:
         "Splits": ", ".join(f"{size} {label}" for label, size in (split_sizes(dataset) | gaps).items()),
         "Folds": f"{sizes['fold']}",
         "Normalization": dataset.attrs["normalize"],
-        "Covariates": covariates and f"{covariates} (kept with the data, used by no model)",
+        "Covariates": covariates and f"{covariates} (used by models with state)",
     }
     return {term: value for term, value in rows.items() if value}
 

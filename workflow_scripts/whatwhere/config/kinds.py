@@ -45,7 +45,8 @@ class Kind:
 
 _ARRAYS = ("images", "responses", "image_of_presentation", "splits_from", "groups_from")
 _CLIPS = tuple(
-    f"clips.{one}" for one in ("frames", "responses", "spike_times", "frame_times", "repeat_starts")
+    f"clips.{one}"
+    for one in ("frames", "responses", "spike_times", "frame_times", "repeat_starts", "covariates")
 )
 
 KINDS: dict[str, Kind] = {

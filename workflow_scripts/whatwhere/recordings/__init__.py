@@ -12,6 +12,7 @@ from whatwhere.config.kinds import kind_of
 from whatwhere.dataset import VARIABLES, check, duplicate_groups, presented
 from whatwhere.description import findings
 from whatwhere.errors import UserError
+from whatwhere.recordings.covariates import coordinates
 from whatwhere.recordings.inputs import input_files, stamp
 from whatwhere.recordings.movies import Movie, dataset_of
 from whatwhere.recordings.preprocess import PREPARATION, preparation, preprocess
@@ -125,7 +126,7 @@ def to_contract(
     if recording.covariates is not None:
         names, values = recording.covariates
         dataset["covariates"] = ("repeat", "image", "covariate"), np.asarray(values.dense())
-        dataset = dataset.assign_coords(covariate_name=("covariate", names))
+        dataset = dataset.assign_coords(coordinates(names, recording.missing))
     check(dataset, key)
     _warn(dataset, key)
     return dataset

@@ -1,6 +1,6 @@
 """Images and responses in array files (kind ``arrays``)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -247,9 +247,18 @@ def _covariates(definition: dict[str, Any], rows: Rows, n_images: int) -> tuple[
     length = n_images if rows.given is None else len(rows.given)
     sizes = {"image": length, "repeat": len(rows.values) // length}
     shape = tuple(sizes[word] for word in order)
+    read = {location: read_array(location).values for location in files.values()}
+    return list(files), by_row(read, shape, order)
+
+
+def by_row(read: Mapping[str, np.ndarray], shape: tuple[int, ...], order: Sequence[str]) -> np.ndarray:
+    """Covariates (row, covariate) of rows that are repeats of images, image after image.
+
+    ``read`` are arrays by their name in messages, of ``shape`` along the axes ``order``, the words image and
+    repeat. UserError if an array has another shape.
+    """
     columns = []
-    for location in files.values():
-        values = read_array(location).values
+    for location, values in read.items():
         # A list will do where there is only one repeat.
         if values.shape != shape and not (1 in shape and values.size == max(values.shape) == max(shape)):
             raise UserError(
@@ -257,4 +266,4 @@ def _covariates(definition: dict[str, Any], rows: Rows, n_images: int) -> tuple[
                 "presentation"
             )
         columns.append(arrange(values.reshape(shape), order, ("image", "repeat")).reshape(-1))
-    return list(files), np.stack(columns, -1)
+    return np.stack(columns, -1)

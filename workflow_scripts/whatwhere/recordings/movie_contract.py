@@ -25,11 +25,14 @@ class Clip:
         ``i * frames_per_bin`` to ``(i + 1) * frames_per_bin - 1``.
     test
         Whether the clip tests models: True; False: it trains and validates; None: its blocks are assigned.
+    covariates
+        (repeat, bin, covariate) float32, NaN where missing; None if there are none.
     """
 
     frames: np.ndarray
     responses: np.ndarray
     test: bool | None = None
+    covariates: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def to_contract(
         If bins and frames of a clip do not fit, a clip is shorter than a window, or as for ``assign``.
     """
     per_bin, n_repeats = timing.frames_per_bin, max(len(clip.responses) for clip in clips)
-    last, block, responses, given, copies = [], [], [], [], []
+    last, block, responses, covariates, given, copies = [], [], [], [], [], []
     first_frame = n_blocks = 0
     contents: dict[bytes, int] = {}
     for number, clip in enumerate(clips):
@@ -137,9 +140,16 @@ def to_contract(
         last.append(first_frame + newest)
         block.append(n_blocks + of_bin[used])
         copies.append(own * (1 << 20) + of_bin[used])
-        padded = np.full((n_repeats, len(used), clip.responses.shape[2]), np.nan, np.float32)
-        padded[: len(clip.responses)] = clip.responses[:, used]
-        responses.append(padded)
+        for into, values in ((responses, clip.responses), (covariates, clip.covariates)):
+            if values is not None:
+                if values.shape[:2] != clip.responses.shape[:2]:
+                    raise UserError(
+                        f"{where}: has covariates of {values.shape[:2]} (repeat, time) but responses of "
+                        f"{clip.responses.shape[:2]}: give one value per bin and repeat"
+                    )
+                padded = np.full((n_repeats, len(used), values.shape[2]), np.nan, np.float32)
+                padded[: len(values)] = values[:, used]
+                into.append(padded)
         given.append(np.full(len(used), {True: "test", False: "fit", None: ""}[clip.test]))
         first_frame += n_frames
         n_blocks += of_bin[-1] + 1
@@ -166,6 +176,8 @@ def to_contract(
             "validation_max": 0,
         },
     )
+    if covariates:
+        dataset["covariates"] = VARIABLES["covariates"][0], np.concatenate(covariates, 1)
     check(dataset, key)
     return dataset
 

@@ -15,6 +15,7 @@ import pandas as pd
 from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import NamedArray
 from whatwhere.recordings.arrays import arrange_images
+from whatwhere.recordings.covariates import names_of_columns
 from whatwhere.recordings.hdf5 import dataset_at, label_of, open_hdf5, read_dataset
 from whatwhere.recordings.matching import names_of
 from whatwhere.recordings.movie_contract import Clip
@@ -31,6 +32,7 @@ _ROLES = {
     "images": ("Images", "ImageSeries", "OpticalSeries"),
     "presentations": ("TimeIntervals", "IndexSeries"),
     "responses": ("RoiResponseSeries", "TimeSeries", "ElectricalSeries", "SpikeEventSeries"),
+    "covariate_series": ("TimeSeries", "SpatialSeries"),
 }
 """Types of the format by the key that names objects of them."""
 
@@ -48,7 +50,7 @@ def load(definition: dict[str, Any], name: str) -> Recording | Movie:
         channels last. ``image_of_presentation``, ``splits_from``, ``groups_from``, ``covariates``,
         ``leave_out``: columns of the table of presentations. ``index_base``, ``file_order``, ``blanks``:
         meaning of the numbers or names in ``image_of_presentation``. ``window``: from and to in ms after the
-        onset.
+        onset. ``covariate_series``, ``covariate_window``: see :func:`_series`.
     name
         Key of the dataset, for messages.
 
@@ -83,6 +85,10 @@ def load(definition: dict[str, Any], name: str) -> Recording | Movie:
             *([f"{lost.sum()} presentations that were not recorded are left out"] if lost.any() else []),
         ]
         rows = with_columns(Rows(values, index, index, readings, neurons), columns, definition, name)
+        series = _series(content, types, definition, onsets, (first, last), name)
+        if series is not None:
+            names, table = rows.covariates or ([], np.empty((len(index), 0)))
+            rows = rows._replace(covariates=([*names, *series[0]], np.concatenate([table, series[1]], 1)))
         return recording_of(definition, name, images.values, images.names, rows)
 
 
@@ -121,8 +127,13 @@ def _load_movie(definition: dict[str, Any], name: str) -> Movie:
         window = (0, timing.seconds_per_bin)
         values, neurons, where = _responses(content, types, definition, bins, window, name)
         values[invalid(content, bins, window)] = np.nan
+        names, state = _series(content, types, definition, bins, window, name) or ([], None)
+    shape = (len(starts), len(bins) // len(starts), -1)
     return Movie(
-        clips=[Clip(images.values, values.reshape(len(starts), -1, values.shape[1]))],
+        clips=[
+            Clip(images.values, values.reshape(shape), None, None if state is None else state.reshape(shape))
+        ],
+        covariates=names,
         timing=timing,
         source=f"file {path}",
         neurons=None if neurons is None else names_of(neurons),
@@ -273,6 +284,36 @@ def _index(
         place = np.array([names.index(image) for image in sorted(names)])
         index = np.where(index == BLANK, BLANK, place[index])
     return index, f"{label}: {how}"
+
+
+def _series(
+    content: h5py.File,
+    types: dict[str, str],
+    definition: dict[str, Any],
+    onsets: np.ndarray,
+    window: tuple[float, float],
+    name: str,
+) -> tuple[list[str], np.ndarray] | None:
+    """Names and values (presentation, covariate) of series, such as running speed and the place of the eye.
+
+    A value is the mean of the samples in ``covariate_window``, by default the window of the responses. None
+    if there are no ``covariate_series``; UserError if the window ends later than that of the responses, or as
+    for :func:`whatwhere.recordings.nwb_responses.averages`.
+    """
+    start, end = (
+        edge / 1000 for edge in definition.get("covariate_window", [1000 * edge for edge in window])
+    )
+    if end > window[1] + 1e-9 or start >= end:
+        raise UserError(
+            f"{name}.covariate_window: {definition['covariate_window']} ms end after the response, at "
+            f"{1000 * window[1]:g} ms: covariates from the future are not allowed"
+        )
+    names, values = [], []
+    for covariate, wanted in definition.get("covariate_series", {}).items():
+        place = _choose(types, "covariate_series", wanted, name, Path(definition["path"]))
+        values.append(averages(content[place], onsets, (start, end)))
+        names += names_of_columns(covariate, values[-1].shape[1])
+    return (names, np.concatenate(values, 1)) if values else None
 
 
 def _responses(
