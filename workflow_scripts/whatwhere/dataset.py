@@ -35,7 +35,8 @@ rates without noise), ``repeat_averages`` (1: responses are published averages a
 :func:`whatwhere.subset.n_validation`).
 Recordings may name their neurons, images and covariates (coordinates ``neuron_id``, ``image_name`` and
 ``covariate_name``), say what is done where a covariate is missing (``covariate_missing``), and record the
-interpretation of the files (attribute ``reading``). Recordings have ``preparation``, see :func:`whatwhere.recordings.preprocess.preparation`.
+interpretation of the files (attribute ``reading``). Recordings have ``preparation``, see
+:func:`whatwhere.recordings.preprocess.preparation`.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,5 +1,6 @@
 """Presentations of images one by one, with the covariates of each: what a model with state is fitted to."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,6 +59,36 @@ def columns_of(state: dict[str, Any]) -> list[tuple[str, int]]:
     names = modulation.get("covariates", [])
     columns = [(name, lag) for lag in modulation.get("lags", [0]) for name in names]
     return columns + [(name, 0) for name in state.get("gaze", {}).get("covariates", [])]
+
+
+def given_columns(state: dict[str, Any], given: Mapping[str, Any], before: int, n: int) -> np.ndarray:
+    """Covariates that a user gives for a prediction, (presentation, column) float32.
+
+    Parameters
+    ----------
+    state
+        A model's ``state``.
+    given
+        (image,) numbers by name; for a movie (time,) for all bins.
+    before, n
+        Bins of a movie before the first that is predicted, and number of predictions. A value before the
+        first bin is NaN.
+
+    Raises
+    ------
+    UserError
+        If a covariate is missing, or has another length.
+    """
+    found = np.full((n, len(columns_of(state))), np.nan, np.float32)
+    for column, (name, lag) in enumerate(columns_of(state)):
+        values = np.asarray(given.get(name, ()), np.float32)
+        if values.shape != (before + n,):
+            raise UserError(
+                f"covariates: '{name}' has shape {values.shape}, expected ({before + n},): one per image"
+            )
+        start = before - lag
+        found[max(-start, 0) :, column] = values[max(start, 0) : start + n]
+    return found
 
 
 def earlier_bins(dataset: xr.Dataset, lag: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from whatwhere.fitted.selection import MEAN_RESPONSE, most_frequent
 from whatwhere.models.base import EVALUATION_CHUNK, Model
 from whatwhere.models.calibrated import CalibratedModel
 from whatwhere.models.spec import Setting, settings
-from whatwhere.models.state import Trials
+from whatwhere.models.trials import Trials
 from whatwhere.sessions import neurons_of
 from whatwhere.training.fits import load_model
 from whatwhere.windows import Images, Windows, as_images
@@ -248,6 +248,11 @@ class MeanFit:
         """Predicted responses (image, neuron), float32, to images (image, channel, y, x) in stored units."""
         predictions = np.stack([one.predict(images) for one in self.seed_fits])
         return predictions.mean(0, dtype=np.float64).astype(np.float32)
+
+    def predict_trials(self, images: Images, image: np.ndarray, covariates: np.ndarray) -> np.ndarray:
+        """Predicted responses to presentations, as for :meth:`SeedFit.predict_trials`."""
+        found = np.stack([one.predict_trials(images, image, covariates) for one in self.seed_fits])
+        return found.mean(0, dtype=np.float64).astype(np.float32)
 
     def features(self, images: Images) -> np.ndarray:
         """Feature maps (image, channel, y, x) of images as for :meth:`predict`."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from whatwhere.models.output_curve import OutputCurve
+from whatwhere.models.trials import Trials
 from whatwhere.sessions import ALL, Session, neurons_of
 from whatwhere.windows import Windows
 
@@ -175,13 +176,13 @@ class Model(nn.Module):
         """Predicted responses to all windows at once, (image, neuron), where that is faster; else None."""
         return None
 
-    def of_trials(self, trials: Any, session: Session | None = None) -> Tensor:
-        """Predicted responses to :class:`whatwhere.models.state.Trials`, (presentation, neuron).
+    def of_trials(self, trials: Trials, session: Session | None = None) -> Tensor:
+        """Predicted responses to presentations, (presentation, neuron).
 
         Covariates are further regressors of a closed form, added to what is predicted from the images.
         """
         _, offset = self.state.modulation(trials.covariates, neurons_of(session))
-        return in_chunks(self, trials.images, session)[trials.image] + offset
+        return trials.each(in_chunks(self, trials.images, session)) + offset
 
     def decayed(self) -> list[nn.Parameter]:
         """Returns the parameters that weight decay shrinks; none unless a model says so."""
@@ -223,15 +224,17 @@ class Model(nn.Module):
         return None
 
 
-def in_chunks(model: Model, prepared: Tensor | Windows, session: Session | None = None) -> Tensor:
-    """Output of a model for prepared images (image, ...), a chunk at a time, (image, neuron)."""
+def in_chunks(model: Model, prepared: Tensor | Windows | Trials, session: Session | None = None) -> Tensor:
+    """Output of a model for prepared images or trials (row, ...), a chunk at a time, (row, neuron)."""
+    if isinstance(prepared, Trials):
+        return model.of_trials(prepared, session)
     if isinstance(prepared, Windows) and (found := model.of_windows(prepared, session)) is not None:
         return found
     return torch.cat([model(chunk, session) for chunk in prepared.split(EVALUATION_CHUNK)])
 
 
-def predict_prepared(model: Model, prepared: Tensor | Windows) -> Tensor:
-    """Output in evaluation mode for prepared images, (image, neuron)."""
+def predict_prepared(model: Model, prepared: Tensor | Windows | Trials) -> Tensor:
+    """Output in evaluation mode for prepared images or trials, (row, neuron)."""
     model.eval()
     with torch.inference_mode():
         return in_chunks(model, prepared)

@@ -14,7 +14,7 @@ from whatwhere.models.gaussian_readout import GaussianMaskReadout, GaussianReado
 from whatwhere.models.readouts import FactorizedReadout, FixedMaskReadout, FullyConnectedReadout, Readout
 from whatwhere.models.space_time import SpaceTimeFeatures, n_times
 from whatwhere.models.spec import ModelSpec
-from whatwhere.models.state import Batch, Trials
+from whatwhere.models.trials import Trials
 from whatwhere.sessions import Session, neurons_of
 
 READOUTS: dict[str, type[Readout]] = {
@@ -80,19 +80,19 @@ class Encoder(Model):
             self.core.eval()
         return self
 
-    def forward(self, images: Tensor | Batch, session: Session | None = None) -> Tensor:
+    def forward(self, images: Tensor | Trials, session: Session | None = None) -> Tensor:
         """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a session.
 
-        A :class:`whatwhere.models.state.Batch` of presentations is predicted with its covariates.
+        A :class:`whatwhere.models.trials.Trials` is predicted with its covariates.
         """
         neurons = neurons_of(session)
-        if not isinstance(images, Batch):
+        if not isinstance(images, Trials):
             return self.nonlinearity(self.readout(self.core(images), neurons))
         features, shift = self.core(images.images), self.state.shift(images.covariates)
         if shift is None:
-            drive = images.of_presentations(self.readout(features, neurons))
+            drive = images.each(self.readout(features, neurons))
         else:
-            drive = self.readout.shifted(images.of_presentations(features), shift / self.stride, neurons)
+            drive = self.readout.shifted(images.each(features), shift / self.stride, neurons)
         gain, offset = self.state.modulation(images.covariates, neurons)
         return self.nonlinearity(drive + offset) * gain
 

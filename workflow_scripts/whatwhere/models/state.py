@@ -7,7 +7,6 @@ mean covariates. The gaze moves all masks of a recording by one shift, which is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,74 +15,11 @@ from torch import Tensor, nn
 
 from whatwhere.models.base import Penalties, rows
 from whatwhere.presentations import columns_of
-from whatwhere.windows import Windows
 
 _STEP = 5.0
 """Pixels of a weight of the gaze map that is 1: steps of Adam have one size for all parameters."""
 _LARGEST = 3.0
 """Largest absolute log gain, which bounds predictions far from the mean covariates."""
-
-
-class Trials:
-    """Presentations in place of images: images, the image of every presentation, and its covariates.
-
-    Parameters
-    ----------
-    images
-        (image, channel, y, x), or windows of a movie.
-    image
-        (presentation,) position among the images, rising.
-    covariates
-        (presentation, column), see :func:`whatwhere.presentations.columns_of`.
-    """
-
-    def __init__(self, images: Tensor | Windows, image: Tensor, covariates: Tensor) -> None:
-        self.images, self.image, self.covariates = images, image, covariates
-        self._places = image.tolist()
-
-    @classmethod
-    def of(cls, images: Tensor | Windows, image: np.ndarray, covariates: np.ndarray) -> Trials:
-        """Trials of arrays, on the device of the images."""
-        both = (torch.from_numpy(np.ascontiguousarray(one)).to(images.device) for one in (image, covariates))
-        return cls(images, *both)
-
-    def __len__(self) -> int:
-        return len(self.covariates)
-
-    @property
-    def device(self) -> torch.device:
-        """Device of the images."""
-        return self.images.device
-
-    def __getitem__(self, key: Tensor) -> Batch:
-        return Batch(self.images[self.image[key]], None, self.covariates[key])
-
-    def split(self, size: int) -> Iterator[Batch]:
-        """Yields consecutive presentations, at most ``size`` at a time, with every image once."""
-        for start in range(0, len(self), size):
-            places = self._places[start : start + size]
-            pixels = self.images[places[0] : places[-1] + 1]
-            if isinstance(pixels, Windows):
-                (pixels,) = pixels.split(len(pixels))
-            yield Batch(
-                pixels, self.image[start : start + size] - places[0], self.covariates[start : start + size]
-            )
-
-
-class Batch:
-    """Some presentations: images, the position of the image of each, None for its own, and covariates."""
-
-    def __init__(self, images: Tensor, image: Tensor | None, covariates: Tensor) -> None:
-        self.images, self.image, self.covariates = images, image, covariates
-
-    @property
-    def device(self) -> torch.device:
-        """Device of the images."""
-        return self.images.device
-
-    def of_presentations(self, of_images: Tensor) -> Tensor:
-        """Values of every presentation, from those of the images, (image, ...)."""
-        return of_images if self.image is None else of_images[self.image]
 
 
 class State(nn.Module):
@@ -150,7 +86,8 @@ class State(nn.Module):
         """Shift (y, x) of all masks in pixels of the image, (presentation, 2); None without a gaze."""
         if not self.n_gaze:
             return None
-        raw = (covariates - self.mean)[:, self.n_modulating :]
+        # Columns of the gaze come last, and may be given alone.
+        raw = covariates[:, -self.n_gaze :] - self.mean[self.n_modulating :]
         gaze = raw / self.sd[self.n_modulating :]
         moved = gaze @ self.gaze_weights
         if self.gaze_hidden is not None:

@@ -242,21 +242,21 @@ def _covariates(definition: dict[str, Any], rows: Rows, n_images: int) -> tuple[
     files = definition.get("covariates")
     if not files:
         return None
-    layout = [word for word in definition.get("responses_layout", []) if word != "neuron"]
-    order = layout if len(layout) == 2 else ["repeat", "image"]
     length = n_images if rows.given is None else len(rows.given)
     sizes = {"image": length, "repeat": len(rows.values) // length}
-    shape = tuple(sizes[word] for word in order)
     read = {location: read_array(location).values for location in files.values()}
-    return list(files), by_row(read, shape, order)
+    return list(files), by_row(read, sizes, definition.get("responses_layout"))
 
 
-def by_row(read: Mapping[str, np.ndarray], shape: tuple[int, ...], order: Sequence[str]) -> np.ndarray:
+def by_row(read: Mapping[str, np.ndarray], sizes: Mapping[str, int], layout: Layout) -> np.ndarray:
     """Covariates (row, covariate) of rows that are repeats of images, image after image.
 
-    ``read`` are arrays by their name in messages, of ``shape`` along the axes ``order``, the words image and
-    repeat. UserError if an array has another shape.
+    ``read`` are arrays by their name in messages, whose axes are those of the responses without the neurons;
+    ``sizes`` are numbers of ``image`` and ``repeat``. UserError if an array has another shape.
     """
+    stated = [word for word in layout or [] if word != "neuron"]
+    order = stated if len(stated) == 2 else ["repeat", "image"]
+    shape = tuple(sizes[word] for word in order)
     columns = []
     for location, values in read.items():
         # A list will do where there is only one repeat.

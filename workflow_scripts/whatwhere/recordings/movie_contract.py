@@ -120,7 +120,9 @@ def to_contract(
         If bins and frames of a clip do not fit, a clip is shorter than a window, or as for ``assign``.
     """
     per_bin, n_repeats = timing.frames_per_bin, max(len(clip.responses) for clip in clips)
-    last, block, responses, covariates, given, copies = [], [], [], [], [], []
+    last, block, given, copies = [], [], [], []
+    responses: list[np.ndarray] = []
+    covariates: list[np.ndarray] = []
     first_frame = n_blocks = 0
     contents: dict[bytes, int] = {}
     for number, clip in enumerate(clips):

@@ -128,11 +128,11 @@ def _read_covariates(
 ) -> tuple[list[str], np.ndarray | None]:
     """Names and values (repeat, bin, covariate) of files of (time,) or (repeat, time) numbers of a clip."""
     found = {name: read_array(file).values for name, file in entry.get("covariates", {}).items()}
-    return list(found), of_bins(found, responses, f"{key}.covariates")
+    return list(found), of_bins(found, responses, f"{key}.covariates") if found else None
 
 
-def of_bins(found: Mapping[str, np.ndarray], responses: np.ndarray, key: str) -> np.ndarray | None:
-    """Covariates by name, (bin,) or (repeat, bin) each, as (repeat, bin, covariate); None if there are none.
+def of_bins(found: Mapping[str, np.ndarray], responses: np.ndarray, key: str) -> np.ndarray:
+    """Covariates by name, (bin,) or (repeat, bin) each, as (repeat, bin, covariate).
 
     ``responses`` are (repeat, bin, neuron). UserError if a covariate, ``key.NAME``, has another shape.
     """
@@ -143,7 +143,7 @@ def of_bins(found: Mapping[str, np.ndarray], responses: np.ndarray, key: str) ->
                 "value per bin: average within bins, up to the end of each"
             )
     columns = [values.reshape(responses.shape[:2]) for values in found.values()]
-    return to_float32(np.stack(columns, -1)) if columns else None
+    return to_float32(np.stack(columns, -1))
 
 
 def _read_responses(

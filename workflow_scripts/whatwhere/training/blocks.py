@@ -1,23 +1,22 @@
 """Blocks of data, of which batches are taken: the images and neurons of one recording."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from whatwhere.fit_data import FitData
-from whatwhere.models.state import Trials
 from whatwhere.sessions import Session, sessions_of
-from whatwhere.windows import Windows
 
 
 @dataclass(frozen=True)
 class Tensors:
     """Data on the device: images (image, channel, y, x), windows or trials, and responses (row, neuron)."""
 
-    train_images: Tensor | Windows | Trials
+    train_images: Any
     train_responses: Tensor
-    validation_images: Tensor | Windows | Trials
+    validation_images: Any
     validation_responses: Tensor
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from whatwhere.config.traits import traits_of
 from whatwhere.fit_data import Condition, FitData, with_validation
 from whatwhere.models.spec import ModelSpec
-from whatwhere.training.covariates import predicted_trials, with_offsets, without_covariates
+from whatwhere.training.covariates import with_offsets, without_covariates
 from whatwhere.training.families import FAMILIES
 from whatwhere.training.fits import Candidates, ModelFits
 from whatwhere.training.loop import Fit
@@ -50,8 +50,9 @@ def fit_seed(
     predictions = validation_predictions(spec, parameters, data, feature_bank)
     responses, tested = torch.from_numpy(data.validation_responses), predictions
     if data.trials is not None:
-        responses = torch.from_numpy(data.trials[1].responses)
-        tested = predicted_trials(spec, parameters, data, feature_bank, 1)
+        shown = data.trials[1]
+        responses = torch.from_numpy(shown.responses)
+        tested = validation_predictions(spec, parameters, data, feature_bank, shown)
     fits = []
     for setting, predicted in zip(spec.settings, tested, strict=True):
         # A linear prediction can be negative where a rate cannot.

@@ -15,7 +15,6 @@ from whatwhere import missing
 from whatwhere.fit_data import FitData
 from whatwhere.models.base import FixedFeatures, predict_prepared
 from whatwhere.models.spec import ModelSpec
-from whatwhere.models.state import Trials
 from whatwhere.training.prepare import build_on
 from whatwhere.windows import as_tensor
 
@@ -61,24 +60,4 @@ def with_offsets(
         encoder.state.offset_weights.data = torch.from_numpy(_regress(inputs, left).T.astype(np.float32))
         of_state = {name: one for name, one in encoder.state_dict().items() if name.startswith("state.")}
         found.append(state | of_state)
-    return found
-
-
-def predicted_trials(
-    spec: ModelSpec,
-    parameters: list[dict[str, Tensor]],
-    data: FitData,
-    feature_bank: FixedFeatures | None,
-    split: int,
-) -> list[Tensor]:
-    """Predictions of fits for the presentations of training (0) or validation images (1)."""
-    assert data.trials is not None
-    shown, images = data.trials[split], (data.train_images, data.validation_images)[split]
-    trials, found = Trials.of(as_tensor(images), shown.image, shown.covariates), []
-    for setting, state in zip(spec.settings, parameters, strict=True):
-        encoder = build_on(spec, setting, data, feature_bank)
-        encoder.load_state_dict(state)
-        encoder.eval()
-        with torch.inference_mode():
-            found.append(encoder.of_trials(trials))
     return found

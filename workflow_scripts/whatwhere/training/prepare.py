@@ -1,6 +1,7 @@
 """Start and end of every fit of a seed, trained or in closed form: data, models, candidates."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from whatwhere.models.feature_bank import TransferredFeatures
 from whatwhere.models.output_curve import fit_curves
 from whatwhere.models.space_time import SpaceTimeFeatures
 from whatwhere.models.spec import ModelSpec, Setting
+from whatwhere.models.trials import Trials
+from whatwhere.presentations import Shown
 from whatwhere.training.families import build, build_feature_bank
 from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit
@@ -119,10 +122,19 @@ def with_curves(
 
 
 def validation_predictions(
-    spec: ModelSpec, parameters: list[dict[str, Tensor]], data: FitData, feature_bank: FixedFeatures | None
+    spec: ModelSpec,
+    parameters: list[dict[str, Tensor]],
+    data: FitData,
+    feature_bank: FixedFeatures | None,
+    trials: Shown | None = None,
 ) -> list[Tensor]:
-    """Predicted responses to the validation images of fits with complete states, (image, neuron) each."""
-    images = as_tensor(data.validation_images)
+    """Predicted responses to the validation images of fits with complete states, (image, neuron) each.
+
+    With ``trials``, to their presentations, (presentation, neuron) each.
+    """
+    images: Any = as_tensor(data.validation_images)
+    if trials is not None:
+        images = Trials.of(images, trials.image, trials.covariates)
     found = []
     for setting, state in zip(spec.settings, parameters, strict=True):
         encoder = build_on(spec, setting, data, feature_bank)

@@ -16,7 +16,7 @@ from whatwhere.fit_data import Condition, FitData, with_validation
 from whatwhere.models.base import LocalizedStart, Model, Start
 from whatwhere.models.encoder import Encoder
 from whatwhere.models.spec import ModelSpec, Schedule, Setting
-from whatwhere.models.state import Trials
+from whatwhere.models.trials import Trials
 from whatwhere.streams import Purpose, stream
 from whatwhere.training.blocks import Block, Tensors, blocks_of
 from whatwhere.training.devices import warn_of_imitation
@@ -88,20 +88,15 @@ def _start(
 
 def _blocks(spec: ModelSpec, data: FitData, device: torch.device) -> list[Block]:
     """Data of every recording on the device; for a model with state, presentations in place of images."""
-    train, validation = (as_tensor(one).to(device) for one in (data.train_images, data.validation_images))
+    images = [as_tensor(one).to(device) for one in (data.train_images, data.validation_images)]
     responses = [data.train_responses, data.validation_responses]
+    shown: list[Any] = [*images]
     if data.trials is not None:
-        train, validation = (
-            Trials.of(images, one.image, one.covariates)
-            for images, one in zip((train, validation), data.trials, strict=True)
-        )
+        pairs = zip(images, data.trials, strict=True)
+        shown = [Trials.of(images, one.image, one.covariates) for images, one in pairs]
         responses = [one.responses for one in data.trials]
-    tensors = Tensors(
-        train_images=train,
-        train_responses=torch.from_numpy(responses[0]).to(device),
-        validation_images=validation,
-        validation_responses=torch.from_numpy(responses[1]).to(device),
-    )
+    train, validation = (torch.from_numpy(one).to(device) for one in responses)
+    tensors = Tensors(shown[0], train, shown[1], validation)
     return blocks_of(data, tensors, spec.trained[0].reduction)
 
 
