@@ -66,7 +66,7 @@ def fits(config: Config) -> pd.DataFrame:
 
 def shown_model(names: Sequence[str], models: Config) -> str:
     """Returns the model whose neurons a figure shows: with state, the paper's, with masks, or the last."""
-    able = [n for n in names if not models[n].get("state", {}).get("shuffled", True)]
+    able = [n for n in names if "state" in models[n] and not models[n]["state"].get("shuffled")]
     able += (n for trait in ("factorized", "masks") for n in names if getattr(traits_of(models[n]), trait))
     return [*able, names[-1]][0]
 

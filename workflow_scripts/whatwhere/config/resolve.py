@@ -75,7 +75,6 @@ def _with_controls(experiment: Config, models: Config) -> Config:
             label = f"{model.get('label', name)}, shuffled"
             models[shuffled] = model | {"label": label, "state": model["state"] | {"shuffled": True}}
             names.append(shuffled)
-            models[name] = model | {"state": model["state"] | {"shuffled": False}}
     return experiment | ({"models": list(dict.fromkeys(names))} if "models" in experiment else {})
 
 
