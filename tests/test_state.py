@@ -4,15 +4,17 @@ import copy
 import functools
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-import xarray as xr
 from conftest import REPOSITORY
-from recording_files import IMAGE, refuse, write_arrays, write_sensorium
-from test_movies_data import LAGS, RATE, SPLIT, accepted, movie_of, write_videos
+from recording_files import IMAGE, refuse, write_arrays
 from test_movies_data import ARRAYS as CLIP
+from test_movies_data import LAGS, accepted, movie_of, write_videos
 from test_movies_data import write_arrays as write_movie
+from tiny_run import RUN, configuration, experiment, snakemake, write_config
 
+import whatwhere
 from whatwhere import UserError, fit
 from whatwhere.config.files import read
 from whatwhere.config.load import library, load
@@ -21,7 +23,7 @@ from whatwhere.dataset import TEST
 from whatwhere.description import explained_by_stimulus, findings
 from whatwhere.evaluation.scores import state_scores
 from whatwhere.fit_data import Condition
-from whatwhere.metrics import pearson
+from whatwhere.metrics import STATE_SCORES, pearson
 from whatwhere.models.base import predict_prepared
 from whatwhere.models.cores import ConvCore
 from whatwhere.models.encoder import READOUTS, Encoder
@@ -31,7 +33,7 @@ from whatwhere.named_fits import NamedFits
 from whatwhere.presentations import columns_of, covariates_of, presentations_of
 from whatwhere.recordings import load as load_recording
 from whatwhere.simulations.design import Design
-from whatwhere.simulations.state_cells import COVARIATES, simulate
+from whatwhere.simulations.state_cells import COVARIATES, SPREAD, simulate
 
 STATE_RUN = REPOSITORY / "config" / "state.yaml"
 GAZE = {"covariates": ["eye_x", "eye_y"]}
@@ -208,3 +210,293 @@ def test_a_run_adds_the_shuffled_control_behind_the_model():
     assert control["state"] == config["models"]["with_state"]["state"] | {"shuffled": True}
     assert control["label"] == "with state, shuffled"
     assert resolve(config, []) == config
+
+
+LAGGED = {"modulation": {"covariates": ["running"], "lags": [0, 2]}}
+
+
+def movie(folder, **changes):
+    """Definition of a movie of two clips with running, which is missing in some bins of the first."""
+    write_movie(folder)
+    running = np.arange(200, dtype=np.float32)
+    running[[50, 51, 120]] = np.nan
+    np.save(folder / "running.npy", running)
+    np.save(folder / "later.npy", 1000 + np.arange(200.0))
+    files = ({"running": str(folder / name)} for name in ("running.npy", "later.npy"))
+    return movie_of(folder, *(CLIP | {"covariates": one} for one in files), **changes)
+
+
+def test_lags_count_bins_back_and_never_leave_a_clip(tmp_path):
+    data = accepted(movie(tmp_path, missing={"running": "leave_out"}), tmp_path)
+    assert columns_of(LAGGED) == [("running", 0), ("running", 2)]
+    now, before = np.moveaxis(covariates_of(data, LAGGED)[0], 1, 0)
+    known = ~np.isnan(now) & ~np.isnan(before)
+    np.testing.assert_array_equal(now[known] - 2, before[known])
+    # Bins whose window is not whole are left out, and so are the two after them and after missing values.
+    first, second = np.split(~known, [200 - LAGS + 1])
+    assert np.flatnonzero(first).tolist() == [0, 1, *(np.array([50, 51, 52, 53, 120, 122]) - LAGS + 1)]
+    assert np.flatnonzero(second).tolist() == [0, 1]
+
+
+def test_covariates_from_the_future_are_refused(tmp_path):
+    data = accepted(movie(tmp_path, missing={"running": "leave_out"}), tmp_path)
+    ahead = {"modulation": {"covariates": ["running"], "lags": [0, -1]}}
+    with pytest.raises(UserError, match=r"-1.* reach into the future: give lags of 0 or more bins"):
+        covariates_of(data, ahead)
+    with pytest.raises(
+        UserError, match=r"lags.1: -1 is in the future of the response: give bins of 0 or more"
+    ):
+        library([("mine", {"models": {"m": {"like": "movie_network", "state": ahead}}})])
+    with pytest.raises(UserError, match="lags: are bins of a movie, and these are images"):
+        covariates_of(simulated(), LAGGED)
+
+
+def test_missing_values_are_refused_left_out_or_held_and_never_zero(tmp_path):
+    state = {"modulation": {"covariates": ["running"]}}
+    data = accepted(movie(tmp_path), tmp_path)
+    with pytest.raises(UserError, match=r"datasets.mine.missing: covariate 'running' is missing in 3 pres"):
+        covariates_of(data, state)
+    held = accepted(movie(tmp_path, missing={"running": "hold_last"}), tmp_path)
+    values = covariates_of(held, state)[0, :, 0]
+    np.testing.assert_array_equal(values[[50 - LAGS + 1, 51 - LAGS + 1, 120 - LAGS + 1]], [49, 49, 119])
+    left = accepted(movie(tmp_path, missing={"running": "leave_out"}), tmp_path)
+    shown = presentations_of(left, np.arange(left.sizes["image"]), np.arange(3), state, 0)
+    assert len(shown.image) == left.sizes["image"] - 3
+    refuse(movie(tmp_path, missing={"speed": "hold_last"}), tmp_path, "'speed: hold_last' is not understood")
+    definition = write_arrays(tmp_path)
+    np.save(tmp_path / "running.npy", np.full((3, 40), np.nan))
+    definition |= {
+        "covariates": {"running": str(tmp_path / "running.npy")},
+        "missing": {"running": "hold_last"},
+    }
+    refuse(definition, tmp_path, "missing: hold_last needs the order of presentations in time")
+    unknown = {"modulation": {"covariates": ["speed"]}}
+    with pytest.raises(UserError, match="has no covariate 'speed': choose from running, pupil, eye_x, eye_y"):
+        covariates_of(simulated(), unknown)
+
+
+def test_a_covariate_that_is_a_function_of_the_stimulus_is_reported(tmp_path, caplog):
+    definition = write_arrays(tmp_path)
+    images = np.load(tmp_path / "images.npy")
+    rng = np.random.default_rng(0)
+    pupil = images.mean((1, 2)) / images.mean((1, 2)).std() + rng.normal(size=(3, 40))
+    files = {"pupil": pupil, "running": rng.normal(size=(3, 40))}
+    for name, values in files.items():
+        np.save(tmp_path / f"{name}.npy", values)
+    definition |= {"covariates": {name: str(tmp_path / f"{name}.npy") for name in files}}
+    data = load_recording("mine", definition, tmp_path, None)
+    shares = explained_by_stimulus(data)
+    assert shares["pupil"] == pytest.approx(0.5, abs=0.1)
+    assert abs(shares["running"]) < 0.05
+    message = "covariate pupil follows the stimulus: mean and contrast of images explain"
+    assert next(one for one in findings(data) if "covariate" in one).startswith(message)
+    assert message in caplog.text
+    bright = accepted(movie(tmp_path), tmp_path)
+    means = bright["frames"].values.mean((1, 2, 3))
+    windows = np.stack([means[bright["last_frame"].values - lag] for lag in range(LAGS)]).mean(0)
+    bright["covariates"][0, :, 0] = windows
+    assert explained_by_stimulus(bright)["running"] == pytest.approx(1)
+
+
+def test_mistakes_of_a_state_are_refused():
+    network = {"like": "factorized_pixels", "state": STATE}
+    for definition, expected in (
+        (network | {"state": {}}, "state: says nothing without 'modulation' or 'gaze': add one"),
+        (
+            {"like": "factorized_pixels", "grid": [{"gaze_l2": [1]}]},
+            "is a penalty of 'state.gaze', which this",
+        ),
+        ({"like": "ridge_pixels", "state": STATE}, "state.gaze: is for networks: covariates are further"),
+        (
+            network | {"state": {"gaze": GAZE | {"calibration": [[1], [2]]}}},
+            "calibration: needs 2 numbers in",
+        ),
+    ):
+        with pytest.raises(UserError, match=expected):
+            library([("mine", {"models": {"m": definition}})])
+
+
+def write_session(folder, data):
+    """A simulated recording in the layout of Sensorium 2022; behavior are running and pupil."""
+    for name in ("images", "responses", "behavior", "pupil_center"):
+        (folder / "data" / name).mkdir(parents=True)
+    (folder / "meta/trials").mkdir(parents=True)
+    image, repeat = np.nonzero(~np.isnan(data["responses"].values[:, :, 0].T))
+    for trial, place in enumerate(zip(repeat, image, strict=True)):
+        state = data["covariates"].values[place]
+        files = {"images": data["images"].values[place[1]], "responses": data["responses"].values[place]}
+        for name, values in (files | {"behavior": state[:2], "pupil_center": state[2:]}).items():
+            np.save(folder / "data" / name / f"{trial}.npy", values)
+    np.save(
+        folder / "meta/trials/tiers.npy",
+        np.array(["train", "validation", "test"])[data["split"].values[0]][image],
+    )
+    np.save(folder / "meta/trials/frame_image_id.npy", image)
+    keys = {"kind": "sensorium", "path": str(folder), "covariates": ["behavior", "pupil_center"]}
+    return keys | {"image": IMAGE | {"degrees_per_pixel": 0.5}}
+
+
+def write_videos_with_behavior(folder):
+    definition = write_videos(folder)
+    session = folder / "session/data"
+    for part in ("behavior", "pupil_center"):
+        (session / part).mkdir()
+        for trial in range(6):
+            known = ~np.isnan(np.load(session / f"responses/{trial}.npy")[0])
+            values = np.where(known, 100 * trial + np.arange(72) + [[0.0], [0.5]], np.nan)
+            np.save(session / part / f"{trial}.npy", values)
+    return definition | {"covariates": ["behavior", "pupil_center"]}
+
+
+def test_sessions_of_sensorium_2022_and_2023_have_covariates(tmp_path):
+    data = simulated()
+    found = accepted(write_session(tmp_path / "still", data), tmp_path)
+    names = ["behavior 0", "behavior 1", "pupil_center 0", "pupil_center 1"]
+    assert found["covariate_name"].values.tolist() == names
+    np.testing.assert_allclose(
+        found["covariates"].values,
+        np.where(np.isnan(data["responses"].values[:, :, :1]), np.nan, data["covariates"].values),
+    )
+    definition = write_videos_with_behavior(tmp_path)
+    found = accepted(definition | {"movie": definition["movie"] | {"bin": 2, "skip": 0}}, tmp_path)
+    assert found["covariate_name"].values.tolist() == names
+    # Trials 0, 2 and 4 show video 0; a bin is the mean over two frames.
+    first = found["covariates"].values[:, found["split"].values[0] == TEST][:, 0]
+    np.testing.assert_allclose(first, np.array([[2.5, 3, 2.5, 3]]) + np.array([[0], [200], [400]]))
+
+
+def test_arrays_in_memory_are_fitted_and_predicted_with_covariates(tmp_path):
+    data = simulated(n_images=120, n_test=40, n_repeats=1)
+    values = data["covariates"].values[0]
+    given = {name: values[:, column] for column, name in enumerate(COVARIATES)}
+    state = copy.deepcopy(STATE)
+    model = {"like": "factorized_pixels", "convention": "paper_recording", "state": state}
+    model |= {"training": {"max_steps": 40, "evaluate_every": 20}}
+    arrays = (data["images"].values[:, 0], data["responses"].values[0])
+    split = data["split"].values[0]
+    fitted = fit(*arrays, covariates=given, model=model, split=split, device="cpu", verbose=False)
+    assert {"single_trial_stimulus", "single_trial_state", "state_explains"} <= set(fitted.scores)
+    assert fitted.gains["covariate"].values.tolist() == ["running", "pupil"]
+    some = {name: one[:7] for name, one in given.items()}
+    with_state, without = fitted.predict(arrays[0][:7], covariates=some), fitted.predict(arrays[0][:7])
+    assert with_state.shape == without.shape == (7, 6)
+    assert np.abs(with_state - without).max() > 1e-4
+    used = split < TEST
+    mean = {name: np.full(7, one[split == 0].mean()) for name, one in given.items()}
+    np.testing.assert_allclose(fitted.predict(arrays[0][:7], covariates=mean), without, rtol=1e-3, atol=1e-4)
+    shift = fitted.gaze_shift({"eye_x": [1.0, 1.1], "eye_y": [1.0, 1.0]})
+    assert list(shift) == ["y", "x"]
+    fitted.save(tmp_path / "model.pt")
+    again = whatwhere.load(tmp_path / "model.pt")
+    np.testing.assert_array_equal(again.predict(arrays[0][:7], covariates=some), with_state)
+    with pytest.raises(UserError, match=r"covariates: 'pupil' has shape \(0,\), expected \(7,\)"):
+        fitted.predict(arrays[0][:7], covariates={"running": some["running"]})
+    with pytest.raises(UserError, match="no default model uses them: give a model with state"):
+        fit(*arrays, covariates=given)
+    holes = given | {"pupil": np.where(np.arange(len(values)) == 3, np.nan, given["pupil"])}
+    with pytest.raises(
+        UserError, match="missing: covariate 'pupil' is missing in 1 presentations: set pupil to"
+    ):
+        fit(*arrays, covariates=holes, model=model, split=split, device="cpu", verbose=False)
+    fit(*arrays, covariates=holes, missing={"pupil": "leave_out"}, model=model, split=split, verbose=False)
+    assert used.sum() == 120
+
+
+def test_a_movie_in_memory_is_fitted_and_predicted_with_lagged_covariates():
+    rng = np.random.default_rng(0)
+    frames = rng.normal(size=(400, 6, 6)).astype(np.float32)
+    running = rng.normal(size=400)
+    responses = np.stack([frames[:, 2, 3] + np.roll(running, 1), frames[:, 4, 1]], 1) + 5
+    model = {"like": "movie_ridge", "refit": False, "output_curve": False, "grid": [{"ridge_l2": [10.0]}]}
+    model |= {"state": {"modulation": {"covariates": ["running"], "lags": [0, 1]}}}
+    given = {"covariates": {"running": running}, "rate": 10, "lags": 2}
+    fitted = fit(frames, responses, model=model, verbose=False, **given)
+    assert fitted.scores["state_explains"].to_numpy() == pytest.approx([0.3, 0], abs=0.1)
+    predicted = fitted.predict(frames[:50], covariates={"running": running[:50]})
+    assert np.corrcoef(predicted[:, 0], responses[1:50, 0])[0, 1] > 0.95
+    with pytest.raises(UserError, match="gains: this model has no gains"):
+        assert fitted.gains is None
+
+
+def evaluated(data, definition, device="cpu"):
+    """Single-trial correlations of a model, mean over neurons, and its selected fit."""
+    model = library([("t", {"models": {"m": definition}})])["m"]
+    fits = NamedFits(Condition(data, None, None, [0]), {"m": model}, ["m"], None, torch.device(device), False)
+    selected = fits.selected(fits.fit("m"))
+    tested = fits.evaluate(selected)
+    alone = pearson(
+        *(
+            np.concatenate(list(one))
+            for one in (np.broadcast_to(tested.predictions, tested.responses.shape), tested.responses)
+        )
+    )
+    scores = state_scores(selected, data, tested.images)
+    return {name: one.mean() for name, one in scores.items()} | {"image": alone.mean()}, selected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("effect", [True, False])
+def test_planted_gains_and_eye_movements_are_recovered_and_their_absence_costs_nothing(effect):
+    planted = {} if effect else {"gain_sd": 0.0, "eye_sd": 0.0}
+    data = simulated(
+        n_images=4000, n_test=200, **{"n_neurons": 20, "image_size": 32, "n_repeats": 10} | planted
+    )
+    models = read(STATE_RUN)["models"]
+    plain = models["without_state"]
+    state = {key: one for key, one in models["with_state"].items() if key != "like"}
+    without, _ = evaluated(data, plain)
+    found, fit_with = evaluated(data, plain | state)
+    shuffled, _ = evaluated(data, plain | state | {"state": state["state"] | {"shuffled": True}})
+    assert shuffled["state_explains"] <= 0.001
+    assert shuffled["single_trial_state"] <= without["image"] + 0.001
+    if not effect:
+        assert found["single_trial_state"] == pytest.approx(without["image"], abs=0.003)
+        return
+    test = data["split"].values[0] == TEST
+    true, responses = (data[name].values[:, test].reshape(-1, 20) for name in ("trial_rates", "responses"))
+    best = pearson(true, responses).mean()
+    assert found["single_trial_state"] >= 0.97 * best
+    assert without["image"] <= 0.85 * best
+    gains = fit_with.model.state.gain_weights.numpy()
+    assert np.corrcoef(gains.ravel(), data["log_gains"].values.ravel())[0, 1] >= 0.95
+    shown = presentations_of(data, np.flatnonzero(test), np.arange(20), STATE, 0)
+    shift = fit_with.model.state.shift(torch.from_numpy(shown.covariates)).numpy()
+    standardized = (shown.covariates[:, 2:] - 1) / SPREAD[2:]
+    error = shift - standardized @ data["gaze_map"].values.T
+    assert np.sqrt((error**2).mean(0)).max() < 0.5
+
+
+@pytest.mark.slow
+def test_sessions_of_sensorium_2022_and_2023_run_by_configuration(tmp_path):
+    state = {"modulation": {"covariates": ["behavior 0", "behavior 1"]}}
+    state["gaze"] = {"covariates": ["pupil_center 0", "pupil_center 1"]}
+    still = read(STATE_RUN)["models"]["without_state"]
+    still |= {
+        "state": state,
+        "label": "still",
+        "training": still["training"] | {"max_steps": 40, "evaluate_every": 20},
+    }
+    lagged = {
+        "like": "movie_network",
+        "label": "moving",
+        "state": {"modulation": state["modulation"] | {"lags": [0, 1]}},
+    }
+    lagged |= {"training": {"max_steps": 20, "evaluate_every": 10}}
+    datasets = {
+        "still": write_session(tmp_path / "still", simulated(n_images=200, n_test=40)),
+        "moving": write_videos_with_behavior(tmp_path),
+    }
+    names = ("still", "moving")
+    experiments = [experiment(name=name, datasets=[name], models=[name]) for name in names]
+    models = {"still": still, "moving": lagged}
+    write_config(tmp_path, configuration(datasets=datasets, models=models, experiments=experiments))
+    run = snakemake(tmp_path)
+    assert run.returncode == 0, run.stdout
+    summary = pd.read_csv(tmp_path / RUN / "tables/summary.csv").set_index("model")
+    assert list(summary.index) == ["still", "still_shuffled", "moving", "moving_shuffled"]
+    assert summary[STATE_SCORES].notna().all(None)
+    page = (tmp_path / RUN / "datasets/still.html").read_text()
+    assert "behavior 0, behavior 1, pupil_center 0, pupil_center 1 (used by models with state)" in page
+    for name in names:
+        assert (tmp_path / RUN / f"figures/recording/{name}.svg").is_file()
+    assert "shift to the right (degrees)" in (tmp_path / RUN / "figures/recording/still.svg").read_text()
