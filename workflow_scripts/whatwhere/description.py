@@ -272,8 +272,8 @@ def findings(dataset: xr.Dataset) -> list[str]:
     for name, share in explained_by_stimulus(dataset).items():
         if share > STIMULUS_LIMIT:
             found.append(
-                f"covariate {name} follows the stimulus: mean and contrast of images explain {share:.0%} of its "
-                "variance, so that what it explains of responses is not state alone"
+                f"covariate {name} follows the stimulus: mean and contrast of images explain {share:.0%} of "
+                "its variance, so that what it explains of responses is not state alone"
             )
     tested = split_sizes(dataset)["test"]
     if tested < MIN_TESTED:
