@@ -148,12 +148,16 @@ def _draw_courses(ax: Axes, courses: np.ndarray, name: str, attributes: dict[str
     plotting.panel_letters(ax, first="b")
 
 
-def _draw_state(axes: Iterator[Axes], rated: pd.DataFrame, state: State, data: xr.Dataset) -> None:
+def _draw_state(
+    axes: Iterator[Axes], rated: pd.DataFrame, state: State, data: xr.Dataset, letters: str
+) -> None:
     """Draws correlations with single trials with and without covariates, and the map of the gaze."""
     ax = next(axes)
     ax.scatter(rated["single_trial_stimulus"], rated["single_trial_state"], s=5, alpha=0.6, linewidth=0)
     ax.axline((0, 0), slope=1, color="0.8", linewidth=0.8, zorder=-1)
-    ax.set(xlabel="single-trial correlation, image alone", ylabel="with covariates")
+    ax.set(xlabel="predicted from image alone", ylabel="and covariates")
+    ax.set_title("correlation with single trials", fontsize=7)
+    plotting.panel_letters(ax, first=letters[0])
     if not state.n_gaze:
         return
     ax = next(axes)
@@ -167,7 +171,8 @@ def _draw_state(axes: Iterator[Axes], rated: pd.DataFrame, state: State, data: x
     unit = pixel_degrees(data)[1]
     ax.set(xlabel=f"shift to the right ({unit})", ylabel=f"shift down ({unit})", aspect="equal")
     ax.invert_yaxis()
-    ax.set_title("eye within 2 sd", fontsize=7)
+    ax.set_title("masks, for an eye within 2 sd", fontsize=7)
+    plotting.panel_letters(ax, first=letters[1])
 
 
 def pixel_degrees(data: xr.Dataset) -> tuple[float, str]:
@@ -261,9 +266,11 @@ def main(
         if courses is not None:
             _draw_courses(axes[0], *courses, data.attrs)
         if state is not None:
-            _draw_state(iter(axes[courses is not None :]), rated[rated.model == model], state, data)
+            first = int(courses is not None)
+            of_model = rated[rated.model == model]
+            _draw_state(iter(axes[first:]), of_model, state, data, "bcdef"[first:])
     rated = plotting.labeled(rated, labels)
-    _models(axes[-1], rated, "b" if courses is None else "c")
+    _models(axes[-1], rated, "abcdef"[len(axes)])
     return plotting.noted(figure, plotting.remark(rated))
 
 
