@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from whatwhere.dataset import is_movie, select_responses
+from whatwhere.dataset import presented, select_responses
 from whatwhere.errors import UserError
 from whatwhere.streams import Purpose, stream
 
@@ -39,10 +39,8 @@ class Shown:
 
     def joined(self, other: "Shown", n_images: int) -> "Shown":
         """These presentations, then those of other images, which follow the ``n_images`` images of these."""
-        pairs = zip(
-            vars(self).values(), vars(replace(other, image=other.image + n_images)).values(), strict=True
-        )
-        return Shown(*(np.concatenate(pair) for pair in pairs))
+        later = replace(other, image=other.image + n_images)
+        return Shown(*(np.concatenate([getattr(one, name) for one in (self, later)]) for name in vars(self)))
 
     def means(self, n_images: int) -> np.ndarray:
         """Mean response to every image, (image, neuron) float32; NaN where there is none."""
@@ -62,22 +60,10 @@ def columns_of(state: dict[str, Any]) -> list[tuple[str, int]]:
 
 
 def given_columns(state: dict[str, Any], given: Mapping[str, Any], before: int, n: int) -> np.ndarray:
-    """Covariates that a user gives for a prediction, (presentation, column) float32.
+    """Covariates that a user gives for ``n`` predictions with a ``state``, (presentation, column) float32.
 
-    Parameters
-    ----------
-    state
-        A model's ``state``.
-    given
-        (image,) numbers by name; for a movie (time,) for all bins.
-    before, n
-        Bins of a movie before the first that is predicted, and number of predictions. A value before the
-        first bin is NaN.
-
-    Raises
-    ------
-    UserError
-        If a covariate is missing, or has another length.
+    ``given`` are (image,) numbers by name; for a movie (time,) for all bins, ``before`` of which precede the
+    first that is predicted. A value before the first bin is NaN. UserError if the length is another.
     """
     found = np.full((n, len(columns_of(state))), np.nan, np.float32)
     for column, (name, lag) in enumerate(columns_of(state)):
@@ -110,8 +96,7 @@ def covariates_of(dataset: xr.Dataset, state: dict[str, Any]) -> np.ndarray:
     Raises
     ------
     UserError
-        If the dataset has no such covariate, values are missing and the dataset does not say what to do, or a
-        lag is negative, in the future, or used without a movie.
+        If the dataset has no such covariate, or values are missing and it does not say what to do.
     """
     name = f"datasets.{dataset.attrs['name']}"
     there = dataset["covariate_name"].values.astype(str).tolist() if "covariates" in dataset else []
@@ -119,29 +104,18 @@ def covariates_of(dataset: xr.Dataset, state: dict[str, Any]) -> np.ndarray:
     unknown = next((one for one, _ in columns if one not in there), None)
     if unknown is not None:
         raise UserError(f"{name}: has no covariate '{unknown}': choose from {', '.join(there) or 'none'}")
-    if min(lag for _, lag in columns) < 0:
-        raise UserError(
-            f"lags: {[lag for _, lag in columns]} reach into the future: give lags of 0 or more bins"
-        )
-    if max(lag for _, lag in columns) and not is_movie(dataset):
-        raise UserError("lags: are bins of a movie, and these are images: leave lags out")
-    stored = dataset["covariates"].values
-    shown = (~np.isnan(dataset["responses"].values)).any(2)
-    said = (
-        dataset["covariate_missing"].values.astype(str)
-        if "covariate_missing" in dataset.coords
-        else [""] * len(there)
-    )
+    stored, shown = dataset["covariates"].values, presented(dataset)
+    said = dataset.get("covariate_missing", np.full(len(there), ""))
     found = np.empty((*stored.shape[:2], len(columns)), np.float32)
     for column, (one, lag) in enumerate(columns):
         index = there.index(one)
-        lost = int((shown & np.isnan(stored[:, :, index])).sum())
-        if lost and not said[index]:
+        values = stored[:, :, index]
+        lost = int((shown & np.isnan(values)).sum())
+        if lost and not str(said[index].item()):
             raise UserError(
                 f"{name}.missing: covariate '{one}' is missing in {lost} presentations: set {one} to "
                 "leave_out, or to hold_last, which takes the last value before"
             )
-        values = stored[:, :, index]
         if lag:
             before = earlier_bins(dataset, lag)
             values = np.where(before >= 0, values[:, before], np.nan)

@@ -54,7 +54,6 @@ KINDS: dict[str, Kind] = {
     "simulated_v1": Kind("simulations.v1_cells"),
     "simulated_features": Kind("simulations.feature_units"),
     "simulated_movie": Kind("simulations.movie_cells"),
-    "simulated_state": Kind("simulations.state_cells"),
     "cowley2023": Kind("recordings.cowley2023", downloaded=True),
     "antolik2016": Kind("recordings.antolik2016", downloaded=True),
     "arrays": Kind("recordings.arrays", (*_ARRAYS, "covariates", "test_set")),

@@ -78,7 +78,8 @@ class GaussianReadout(SeparableReadout):
 
     def _relative(self, shift: Tensor) -> Tensor:
         """Pixels of the maps (..., 2) in units of half of each side."""
-        return shift * 2 / shift.new_tensor([max(self.height - 1, 1), max(self.width - 1, 1)])
+        sides = enumerate((self.height, self.width))
+        return torch.stack([shift[..., axis] * (2 / max(side - 1, 1)) for axis, side in sides], -1)
 
     def _at(self, location: Tensor, features: Tensor, neurons: slice) -> Tensor:
         location = location.clamp(-1, 1)

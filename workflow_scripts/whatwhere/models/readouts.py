@@ -99,12 +99,13 @@ class Readout(nn.Module):
 
         Features are read between pixels by bilinear interpolation; they are 0 outside of the maps.
         """
-        size = torch.tensor(features.shape[2:], device=shift.device)
-        y, x = (torch.linspace(-1, 1, n, device=shift.device) for n in features.shape[2:])
         # As if the corners of the pixels were at -1 and 1, which a map of one pixel needs, too.
-        grid = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1) * ((size - 1) / size)
-        moved = (grid + (2 * shift / size)[:, None, None]).flip(-1)
-        return self(functional.grid_sample(features, moved, align_corners=False), neurons)
+        y, x = (
+            torch.linspace(1 / n - 1, 1 - 1 / n, n, device=shift.device) + shift[:, axis, None] * (2 / n)
+            for axis, n in enumerate(features.shape[2:])
+        )
+        grid = torch.stack(torch.broadcast_tensors(x[:, None], y[:, :, None]), -1)
+        return self(functional.grid_sample(features, grid, align_corners=False), neurons)
 
     def decayed(self) -> list[nn.Parameter]:
         """Parameters that weight decay shrinks."""
