@@ -134,26 +134,11 @@ class SeedFit:
         return predictions
 
     def predict_trials(self, images: Images, image: np.ndarray, covariates: np.ndarray) -> np.ndarray:
-        """Predicted responses to presentations with covariates, (presentation, neuron) in stored units.
+        """Predicted responses of a model with state to presentations, (presentation, neuron), in stored units.
 
-        Parameters
-        ----------
-        images
-            (image, channel, y, x) in stored units.
-        image
-            (presentation,) position among the images, rising.
-        covariates
-            (presentation, column) as for :func:`whatwhere.presentations.columns_of`, in stored units.
-
-        Raises
-        ------
-        UserError
-            If the model has no state.
+        Presentations are of images (image, channel, y, x); ``image`` and ``covariates`` are those of
+        :class:`whatwhere.presentations.Shown`.
         """
-        if "state" not in self.content["definition"]:
-            raise UserError(
-                "covariates: this model has no state: leave covariates out, or fit one with state"
-            )
         predictions = np.repeat(self.stored["response_mean"].numpy()[None], len(image), axis=0)
         trials = Trials.of(_tensor(images), image, covariates)
         with torch.inference_mode():

@@ -144,20 +144,12 @@ def _load_videos(definition: dict[str, Any], name: str) -> Movie:
                     f"{tree.label(file)}: has responses in {responses.shape[1]} frames but a covariate in "
                     f"{short.shape[1]}: repair one"
                 )
-            names = [
-                n
-                for folder, one in zip(behavior, state, strict=True)
-                for n in names_of_columns(folder, len(one))
-            ]
+            pairs = zip(behavior, map(len, state), strict=True)
+            names = [name for pair in pairs for name in names_of_columns(*pair)]
             _, same, values, tests = repeats.setdefault(frames.tobytes(), (frames, [], [], []))
-            for into, several in ((same, [responses]), (values, state)):
-                if several:
-                    in_bins = (
-                        np.concatenate(several)
-                        .T[:whole]
-                        .reshape(whole // timing.frames_per_bin, timing.frames_per_bin, -1)
-                    )
-                    into.append(in_bins.mean(1, dtype=np.float32))
+            same.append(_in_bins(responses, whole, timing.frames_per_bin))
+            if state:
+                values.append(_in_bins(np.concatenate(state), whole, timing.frames_per_bin))
             tests.append(split[trial] == "test")
         neurons = _neurons(tree, root, len(responses))
     return Movie(
@@ -171,6 +163,11 @@ def _load_videos(definition: dict[str, Any], name: str) -> Movie:
         neurons=None if neurons is None else neurons.tolist(),
         reading=[f"{len(responses)} neurons, {len(kept)} trials of {len(repeats)} videos"],
     )
+
+
+def _in_bins(values: np.ndarray, n_frames: int, per_bin: int) -> np.ndarray:
+    """Means over the frames of every bin, (row, time) to (bin, row)."""
+    return values.T[:n_frames].reshape(-1, per_bin, len(values)).mean(1, dtype=np.float32)
 
 
 def _length(video: np.ndarray, responses: np.ndarray, label: str) -> int:

@@ -44,7 +44,7 @@ def fit_seed(
         found = [state | statistics for state in fit(spec, given)]
         if spec.definition.get("output_curve"):
             found = with_curves(spec, found, given, feature_bank)
-        return found if data.trials is None else with_offsets(spec, found, data, feature_bank)
+        return with_offsets(spec, found, data, feature_bank)
 
     parameters = fitted(data)
     predictions = validation_predictions(spec, parameters, data, feature_bank)
