@@ -9,11 +9,12 @@ import pytest
 import torch
 from awake import COVARIATES, MODELS, STATE, WITHOUT, scores, simulate, true_score
 from awake import fitted as fitted_to
-from conftest import REPOSITORY
+from conftest import REPOSITORY, factorized
 from recording_files import IMAGE, refuse, write_arrays
 from test_movies_data import ARRAYS as CLIP
 from test_movies_data import LAGS, accepted, movie_of, write_videos
 from test_movies_data import write_arrays as write_movie
+from test_training import CYCLE, Stopping, assert_same, new_checkpoint
 from tiny_run import RUN, configuration, experiment, snakemake, write_config
 
 import whatwhere
@@ -29,12 +30,15 @@ from whatwhere.metrics import STATE_SCORES
 from whatwhere.models.base import predict_prepared
 from whatwhere.models.cores import ConvCore
 from whatwhere.models.encoder import READOUTS, Encoder
+from whatwhere.models.spec import ModelSpec
 from whatwhere.models.state import State
 from whatwhere.models.trials import Trials
 from whatwhere.named_fits import NamedFits
 from whatwhere.presentations import columns_of, covariates_of, presentations_of
 from whatwhere.recordings import load as load_recording
 from whatwhere.simulations.design import Design
+from whatwhere.sta import averages_of_fit
+from whatwhere.training.sweep import train_seed
 
 GAZE = {"covariates": ["eye_x", "eye_y"]}
 SIZES = {"n_neurons": 6, "image_size": 28, "n_repeats": 4}
@@ -183,6 +187,40 @@ def test_samples_are_presentations_and_models_without_state_see_averages():
         np.testing.assert_array_equal(shown.responses[row], data["responses"].values[repeat, image])
         np.testing.assert_array_equal(shown.covariates[row], data["covariates"].values[repeat, image])
     np.testing.assert_allclose(shown.means(20), data["responses"].values[:, test].mean(0), rtol=1e-6)
+
+
+GAZE_NET = {"gaze": GAZE | {"hidden": 3}}
+RUNNING_NET = {"modulation": {"covariates": ["running", "pupil"], "hidden": 3}}
+
+
+@pytest.mark.parametrize("state", [GAZE_NET, RUNNING_NET, STATE])
+def test_a_stopped_sweep_of_models_with_state_continues_bit_by_bit(tmp_path, state):
+    penalties = {f"{key}_l2": [0.01, 1.0] for key in state}
+    cycle = CYCLE | {"max_steps": 12, "evaluate_every": 2, "fits_at_once": 2, "batch_size": 16}
+    more = {"training": cycle, "refit": True, "state": state, "grid": [dict(list(penalties.items())[:1])]}
+    spec = ModelSpec.of(factorized(convention="paper_recording", **more))
+    data = Condition(simulated(), None, None, [0]).data(0, state)
+    averages = averages_of_fit(simulated(), data, 3)
+
+    def sweep(checkpoint):
+        return train_seed(spec, 0, data, averages, None, None, torch.device("cpu"), checkpoint)
+
+    undisturbed = sweep(new_checkpoint(tmp_path))
+    for parameters in undisturbed.parameters:
+        assert any(name.startswith("state.") and one.any() for name, one in parameters.items())
+    with pytest.raises(UserError, match="SIGTERM: progress is saved"):
+        sweep(Stopping(tmp_path / "stopped" / "checkpoint.pt", 5))
+    continued = new_checkpoint(tmp_path / "stopped")
+    assert continued.current is not None
+    assert_same(undisturbed, sweep(continued))
+    trained = undisturbed.parameters[0]["state.mean"]
+    torch.testing.assert_close(trained, torch.from_numpy(data.trials[0].covariates.mean(0)))
+    # The loss of the mean response is that of presentations, as all losses are.
+    loss = undisturbed.validation_loss_of_mean
+    expected = data.train_responses.mean(0) - data.trials[1].responses * np.log(
+        data.train_responses.mean(0) + 1e-5
+    )
+    np.testing.assert_allclose(loss, expected.mean(0), rtol=1e-4)
 
 
 def test_shuffled_covariates_keep_their_values_and_lose_their_presentations():

@@ -134,9 +134,9 @@ class SeedFit:
         return predictions
 
     def predict_trials(self, images: Images, image: np.ndarray, covariates: np.ndarray) -> np.ndarray:
-        """Predicted responses of a model with state to presentations, (presentation, neuron), in stored units.
+        """Predicted responses of a model with state to presentations, (presentation, neuron).
 
-        Presentations are of images (image, channel, y, x); ``image`` and ``covariates`` are those of
+        They are of images (image, channel, y, x) in stored units; ``image`` and ``covariates`` are those of
         :class:`whatwhere.presentations.Shown`.
         """
         predictions = np.repeat(self.stored["response_mean"].numpy()[None], len(image), axis=0)
