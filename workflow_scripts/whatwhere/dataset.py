@@ -295,6 +295,18 @@ def select_responses(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarra
     return selected
 
 
+def select_trials(
+    dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray, image: np.ndarray, repeat: np.ndarray
+) -> np.ndarray:
+    """Responses to presentations, (presentation, neuron): ``image`` is a position in ``images``, rising."""
+    selected = np.empty((len(image), len(neurons)), np.float32)
+    for inside, piece in _pieces(dataset["responses"], images):
+        mine = np.flatnonzero(np.isin(image, inside))
+        place = np.searchsorted(inside, image[mine])
+        selected[mine] = piece[repeat[mine], place][:, neurons]
+    return selected
+
+
 def repeat_mean(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray) -> np.ndarray:
     """Mean over existing repeats, (image, neuron), float32; NaN for pairs without a response."""
     mean = np.empty((len(images), len(neurons)), np.float32)

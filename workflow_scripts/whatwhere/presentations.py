@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from whatwhere.dataset import presented, select_responses
+from whatwhere.dataset import presented, select_trials
 from whatwhere.errors import UserError
 from whatwhere.streams import Purpose, stream
 
@@ -131,10 +131,10 @@ def presentations_of(
     With ``shuffled``, covariates are exchanged between the presentations, by a stream of the seed. Errors as
     for :func:`covariates_of`.
     """
-    covariates = covariates_of(dataset, state)[:, images].swapaxes(0, 1)
-    responses = select_responses(dataset, images, neurons).swapaxes(0, 1)
-    image, repeat = np.nonzero((~np.isnan(responses)).any(2) & ~np.isnan(covariates).any(2))
-    found = Shown(image, covariates[image, repeat], responses[image, repeat])
+    covariates = covariates_of(dataset, state)[:, images]
+    image, repeat = np.nonzero((presented(dataset)[:, images] & ~np.isnan(covariates).any(2)).T)
+    responses = select_trials(dataset, images, neurons, image, repeat)
+    found = Shown(image, covariates[repeat, image], responses)
     if not state.get("shuffled"):
         return found
     order = np.random.default_rng(stream(seed, Purpose.SHUFFLE)).permutation(len(image))
