@@ -434,7 +434,7 @@ def _session(
         columns = by_row(values, {"image": n_images, "repeat": n_repeats}, layouts[1])
         if "hold_last" in said.values():
             raise UserError("missing: images have no order in time for hold_last: set leave_out")
-        covariates = names, Presentations(held(columns, names, said, "missing"), rows[:, found.order])
+        covariates = names, Presentations(columns, rows[:, found.order])
     recording = Recording(
         covariates=covariates,
         missing=said,

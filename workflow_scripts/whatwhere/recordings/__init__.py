@@ -12,7 +12,7 @@ from whatwhere.config.kinds import kind_of
 from whatwhere.dataset import VARIABLES, check, duplicate_groups, presented
 from whatwhere.description import findings
 from whatwhere.errors import UserError
-from whatwhere.recordings.covariates import coordinates
+from whatwhere.recordings.covariates import coordinates, held
 from whatwhere.recordings.inputs import input_files, stamp
 from whatwhere.recordings.movies import Movie, dataset_of
 from whatwhere.recordings.preprocess import PREPARATION, preparation, preprocess
@@ -61,7 +61,7 @@ def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
         return dataset
     prepared = preprocess(recording.images, definition["image"], key)
     kept = preparation(recording.images, definition["image"])
-    recording = dataclasses.replace(recording, images=prepared)
+    recording = dataclasses.replace(recording, images=prepared, missing=definition.get("missing", {}))
     dataset = to_contract(recording, name, key, definition["image"]["normalize"], definition.get("split"))
     return dataset.assign_attrs({PREPARATION: kept})
 
@@ -125,7 +125,9 @@ def to_contract(
         dataset = dataset.assign_coords(image_name=("image", recording.image_names))
     if recording.covariates is not None:
         names, values = recording.covariates
-        dataset["covariates"] = ("repeat", "image", "covariate"), np.asarray(values.dense())
+        kept_rows = held(values.values, names, recording.missing, f"{key}.missing")
+        dense = Presentations(kept_rows, values.rows).dense()
+        dataset["covariates"] = ("repeat", "image", "covariate"), np.asarray(dense)
         dataset = dataset.assign_coords(coordinates(names, recording.missing))
     check(dataset, key)
     _warn(dataset, key)

@@ -144,11 +144,6 @@ def to_contract(
         copies.append(own * (1 << 20) + of_bin[used])
         for into, values in ((responses, clip.responses), (covariates, clip.covariates)):
             if values is not None:
-                if values.shape[:2] != clip.responses.shape[:2]:
-                    raise UserError(
-                        f"{where}: has covariates of {values.shape[:2]} (repeat, time) but responses of "
-                        f"{clip.responses.shape[:2]}: give one value per bin and repeat"
-                    )
                 padded = np.full((n_repeats, len(used), values.shape[2]), np.nan, np.float32)
                 padded[: len(values)] = values[:, used]
                 into.append(padded)

@@ -114,7 +114,7 @@ def load(definition: dict[str, Any], name: str) -> Movie:
                 "before: give the same neurons in the same order"
             )
         names, state = _read_covariates(entry, values, key)
-        if names != (covariates or names):
+        if number and names != covariates:
             raise UserError(f"{key}.covariates: {names} are not those of the first clip, {covariates}")
         covariates = names
         clips.append(Clip(frames, values, entry.get("test"), state))
@@ -232,11 +232,7 @@ def dataset_of(movie: Movie, name: str, key: str, definition: dict[str, Any]) ->
                 f"{key}.clips[{number}]: has frames of {clip.frames.shape[1:]} (channel, y, x) but clip 0 of "
                 f"{clips[0].frames.shape[1:]}: set image.size"
             )
-        if movie.covariates:
-            if clip.covariates is None:
-                raise UserError(
-                    f"{key}.clips[{number}].covariates: is missing, and other clips have covariates"
-                )
+        if clip.covariates is not None:
             values = held(clip.covariates, movie.covariates, missing, f"{key}.missing")
             clip = replace(clip, covariates=values)
         clips.append(_skipped(clip, movie.timing, skip))

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from whatwhere.errors import UserError
-from whatwhere.recordings.covariates import held
 from whatwhere.recordings.labels import LEFT_OUT, given_splits, has_one_of, labels_of_rows, read_labels
 from whatwhere.recordings.matching import match
 from whatwhere.recordings.presentations import BLANK, Presentations, by_image, index_numbers, shown_images
@@ -180,15 +179,12 @@ def recording_of(
     local = np.where(local == BLANK, BLANK, np.where(kept, np.cumsum(kept) - 1, BLANK)[local])
     shown, responses = shown[kept], by_image(local, rows.values)
     names = names or known or [str(image) for image in range(n_images)]
-    covariates, missing = None, definition.get("missing", {})
-    if rows.covariates is not None:
-        if rows.given is None and "hold_last" in missing.values():
-            raise UserError(
-                f"{name}.missing: hold_last needs the order of presentations in time, which rows without "
-                "image_of_presentation do not have: set leave_out"
-            )
-        columns, stored = rows.covariates
-        covariates = columns, Presentations(held(stored, columns, missing, f"{name}.missing"), responses.rows)
+    covariates = rows.covariates and (rows.covariates[0], Presentations(rows.covariates[1], responses.rows))
+    if rows.given is None and "hold_last" in definition.get("missing", {}).values():
+        raise UserError(
+            f"{name}.missing: hold_last needs the order of presentations in time, which rows without "
+            "image_of_presentation do not have: set leave_out"
+        )
     split, groups = (one if one is None else one[kept] for one in (split, labels["groups_from"]))
     files = f"file {location}" if "path" in definition else f"files {definition['images']} and {location}"
     return Recording(
@@ -200,7 +196,6 @@ def recording_of(
         repeat_averages=definition.get("repeat_averages", False),
         groups=groups,
         covariates=covariates,
-        missing=missing,
         reading=reading,
         image_names=[names[image] for image in shown],
     )

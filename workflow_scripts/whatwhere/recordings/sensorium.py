@@ -12,7 +12,7 @@ from whatwhere.dataset import SPLITS
 from whatwhere.errors import UserError
 from whatwhere.recordings.archive import Tree, open_tree
 from whatwhere.recordings.array_files import numeric, parse_npy
-from whatwhere.recordings.covariates import held, names_of_columns
+from whatwhere.recordings.covariates import names_of_columns
 from whatwhere.recordings.labels import LEFT_OUT, as_labels, labels_of_rows, tiers_of
 from whatwhere.recordings.movie_contract import Clip
 from whatwhere.recordings.movies import Movie, timing_of
@@ -48,8 +48,7 @@ def load(definition: dict[str, Any], name: str) -> Recording | Movie:
         trials of other tiers, whose responses may be withheld, are left out) and
         ``meta/trials/frame_image_id.npy``, ``colorframeprojector_image_id.npy`` or ``image_id.npy`` (trial,),
         perhaps below another folder. ``covariates``: folders of ``data`` with one file per trial, such as
-        behavior and pupil_center, whose columns are then numbered from 0. ``missing``: as for
-        :func:`whatwhere.recordings.covariates.held`.
+        behavior and pupil_center, whose columns are then numbered from 0.
     name
         Key of the dataset, for messages.
 
@@ -91,11 +90,6 @@ def load(definition: dict[str, Any], name: str) -> Recording | Movie:
         for folder, columns in zip(folders, values, strict=True)
         for one in names_of_columns(folder, columns.shape[1])
     ]
-    missing, covariates = definition.get("missing", {}), None
-    if values:
-        # Trials are numbered in the order of time.
-        columns = held(np.concatenate(values, 1), names, missing, f"{name}.missing")
-        covariates = names, Presentations(columns, presentations.rows)
     return Recording(
         images=images,
         responses=presentations,
@@ -103,8 +97,7 @@ def load(definition: dict[str, Any], name: str) -> Recording | Movie:
         neurons=neurons,
         source=f"files {definition['path']}",
         citation=CITATIONS[definition["kind"]],
-        covariates=covariates,
-        missing=missing,
+        covariates=(names, Presentations(np.concatenate(values, 1), presentations.rows)) if values else None,
         reading=[
             f"{trials.shape[1]} neurons, {len(kept)} trials of {len(images_ids)} images",
             *([f"not read: {unused}"] if unused else []),
