@@ -254,6 +254,32 @@ def test_columns_give_splits_groups_covariates_and_what_is_left_out(session, tmp
     assert (~np.isnan(kept[..., 0])).sum() == ((SHOWN >= 0) & (np.arange(len(SHOWN)) % 7 != 3)).sum()
 
 
+def test_series_of_running_and_eyes_are_means_over_the_window_of_the_response(session, tmp_path):
+    times = np.arange(0, ONSETS[-1] + 2, 0.01)
+    eye = np.stack([times, np.where(times % 1 < 0.5, 1.0, np.nan)], 1)
+    for place, values in (("running/speed", 3 * times), ("eye/pupil_tracking", eye)):
+        change(session, f"processing/{place}/data", values)
+        change(session, f"processing/{place}/timestamps", times)
+    with h5py.File(session["path"], "r+") as file:
+        for place in ("running/speed", "eye/pupil_tracking"):
+            file[f"processing/{place}"].attrs["neurodata_type"] = "TimeSeries"
+    series = {"running": "speed", "eye": "processing/eye/pupil_tracking"}
+    session |= {"covariate_series": series, "covariates": ["frame"]}
+    dataset = survives(session, tmp_path)
+    assert dataset["covariate_name"].values.tolist() == ["frame", "running", "eye 0", "eye 1"]
+    onset = ONSETS[np.flatnonzero(SHOWN == 5)]
+    shown = dataset["covariates"].values[:, dataset["image_name"].values.tolist().index("5")]
+    np.testing.assert_allclose(shown[:, 0], 5)
+    np.testing.assert_allclose(shown[:, 1:3], (onset[:, None] + 0.145) * [3, 1], atol=0.01)
+    earlier = survives(session | {"covariate_window": [-100, 0]}, tmp_path)["covariates"].values
+    assert np.nanmean(dataset["covariates"].values[..., 2] - earlier[..., 2]) == pytest.approx(0.2, abs=0.01)
+    refuse(
+        session | {"covariate_window": [0, 400]},
+        tmp_path,
+        "covariate_window: [0, 400] ms end after the response, at 250 ms: covariates from the future",
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

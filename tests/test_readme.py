@@ -106,6 +106,7 @@ EXECUTED = {
     "python.md": "python",  # tests/test_python_page.py
     "tutorials/arrays.md": "{code-cell}",  # tests/test_site.py
     "tutorials/cell_types.md": "{code-cell}",
+    "tutorials/state.md": "{code-cell}",
 }
 """Language of the blocks of a page that a test of its own runs."""
 DIRECTIVES = {"{toctree}", "{include}", "{eval-rst}"}

@@ -52,7 +52,7 @@ def test_every_page_is_reached_from_the_first_page(site):
     assert pages - reached == set()
 
 
-@pytest.mark.parametrize(("page", "pictures"), [("arrays", 3), ("cell_types", 1)])
+@pytest.mark.parametrize(("page", "pictures"), [("arrays", 3), ("cell_types", 1), ("state", 1)])
 def test_tutorials_show_what_their_programs_print_and_draw(site, page, pictures):
     text = (site / "tutorials" / f"{page}.html").read_text(encoding="utf-8")
     assert len(re.findall(r'<img[^>]+src="\.\./_images/[0-9a-f]{40,}\.png', text)) == pictures

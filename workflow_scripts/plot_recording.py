@@ -1,11 +1,14 @@
 """A recorded dataset: averages and masks, predictions of single neurons, correlation per model."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+import torch
 import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -22,6 +25,8 @@ from whatwhere.metrics import pearson
 from whatwhere.models.base import Model
 from whatwhere.models.encoder import Encoder
 from whatwhere.models.space_time import SpaceTimeFeatures
+from whatwhere.models.state import State
+from whatwhere.recordings.preprocess import PREPARATION
 
 N_KERNELS = 8
 """Kernels of a first layer whose courses in time are drawn, those of largest norm."""
@@ -143,6 +148,42 @@ def _draw_courses(ax: Axes, courses: np.ndarray, name: str, attributes: dict[str
     plotting.panel_letters(ax, first="b")
 
 
+def _draw_state(
+    axes: Iterator[Axes], rated: pd.DataFrame, state: State, data: xr.Dataset, letters: str
+) -> None:
+    """Draws correlations with single trials with and without covariates, and the map of the gaze."""
+    ax = next(axes)
+    ax.scatter(rated["single_trial_stimulus"], rated["single_trial_state"], s=5, alpha=0.6, linewidth=0)
+    ax.axline((0, 0), slope=1, color="0.8", linewidth=0.8, zorder=-1)
+    ax.set(xlabel="predicted from image alone", ylabel="and covariates")
+    ax.set_title("correlation with single trials", fontsize=7)
+    plotting.panel_letters(ax, first=letters[0])
+    if not state.n_gaze:
+        return
+    ax = next(axes)
+    steps = torch.meshgrid(*[torch.linspace(-2, 2, 5)] * min(state.n_gaze, 2), indexing="ij")
+    gaze = torch.zeros(*steps[0].shape, state.n_gaze)
+    gaze[..., : len(steps)] = torch.stack(steps, -1)
+    covariates = state.mean[-state.n_gaze :] + gaze * state.sd[-state.n_gaze :]
+    shift = state.shift(covariates.flatten(0, -2)).unflatten(0, steps[0].shape) * pixel_degrees(data)[0]
+    for lines in (shift, shift.transpose(0, -2)):
+        ax.plot(lines[..., 1], lines[..., 0], ".-", color=plotting.PALETTE[0], linewidth=0.8, markersize=3)
+    unit = pixel_degrees(data)[1]
+    ax.set(xlabel=f"shift to the right ({unit})", ylabel=f"shift down ({unit})", aspect="equal")
+    ax.invert_yaxis()
+    ax.set_title("masks, for an eye within 2 sd", fontsize=7)
+    plotting.panel_letters(ax, first=letters[1])
+
+
+def pixel_degrees(data: xr.Dataset) -> tuple[float, str]:
+    """Size of a pixel of the model and its unit: in degrees, or 1 px where that is not known."""
+    kept = json.loads(data.attrs.get(PREPARATION, "{}"))
+    extent = kept["crop"][2:] if kept.get("crop") else kept.get("original")
+    if not kept.get("degrees_per_pixel") or not extent:
+        return 1.0, "px"
+    return kept["degrees_per_pixel"] * extent[1] / data.sizes["x"], "degrees"
+
+
 def _models(ax: Axes, scores: pd.DataFrame, letter: str) -> None:
     neurons = scores.groupby(["model", "neuron"], sort=False).correlation.mean().reset_index()
     neurons = neurons.assign(model=neurons.model.map(plotting.label))
@@ -218,11 +259,18 @@ def main(
             courses = time_courses(fit.model, int(data.attrs["lags"]), positions)
         else:
             _scatters(left, shown, fit.model.stride)
-        axes = right.subplots(1 if courses is None else 2, 1, squeeze=False)[:, 0]
+        state = fit.model.state
+        n_further = 0 if state is None else 1 + (state.n_gaze > 0)
+        figure.set_figheight(figure.get_figheight() + 1.7 * n_further)
+        axes = right.subplots((1 if courses is None else 2) + n_further, 1, squeeze=False)[:, 0]
         if courses is not None:
             _draw_courses(axes[0], *courses, data.attrs)
+        if state is not None:
+            first = int(courses is not None)
+            of_model = rated[rated.model == model]
+            _draw_state(iter(axes[first:]), of_model, state, data, "bcdef"[first:])
     rated = plotting.labeled(rated, labels)
-    _models(axes[-1], rated, "b" if courses is None else "c")
+    _models(axes[-1], rated, "abcdef"[len(axes)])
     return plotting.noted(figure, plotting.remark(rated))
 
 

@@ -21,14 +21,17 @@ from whatwhere.fitted.model import FittedModel
 from whatwhere.fitted.selection import most_frequent
 from whatwhere.named_fits import NamedFits, one_thread
 from whatwhere.recordings import to_contract
-from whatwhere.recordings.arrays import pair
+from whatwhere.recordings.arrays import by_row, pair
+from whatwhere.recordings.covariates import coordinates, held
 from whatwhere.recordings.in_memory import as_array, as_numbers, bin_responses, unique_names
 from whatwhere.recordings.labels import as_labels, require_splits, split_names
 from whatwhere.recordings.layouts import FRAME_AXES, arrange, stated_axes
 from whatwhere.recordings.matching import order_by_name
 from whatwhere.recordings.movie_contract import Clip, Timing
 from whatwhere.recordings.movie_contract import to_contract as movie_to_contract
+from whatwhere.recordings.movies import of_bins
 from whatwhere.recordings.pooled import pool
+from whatwhere.recordings.presentations import Presentations
 from whatwhere.recordings.recording import Recording, to_float32
 from whatwhere.training.devices import choose_device
 from whatwhere.training.transferred import TransferredCore
@@ -46,6 +49,8 @@ BLOCK_SECONDS = 10
 SPLIT = {"validation": 1 / 6, "test": 1 / 6, "folds": 1}
 """Shares of the images that validate and test if none are given."""
 
+State = tuple[Mapping[str, Any], dict[str, str]]
+"""Covariates by name, and what is done where they are missing."""
 Model = str | Mapping[str, Any] | Definition
 """A name of ``config/models.yaml``, a mapping as under ``models``, or an object of :mod:`definitions`."""
 
@@ -54,6 +59,8 @@ def fit(
     images: Any,
     responses: Any,
     *,
+    covariates: Mapping[str, Any] | None = None,
+    missing: Mapping[str, str] | None = None,
     model: Model | None = None,
     core_from: FittedModel | None = None,
     fine_tune: bool = False,
@@ -82,6 +89,13 @@ def fit(
     responses
         (image, neuron), or with repeats, of which NaN, masked and missing ones were not presented. Names of
         columns of pandas, or of a coordinate of xarray, name the neurons.
+    covariates
+        By name, such as running speed or the position of the eye, for a ``model`` with ``state``: (image,)
+        numbers, or with repeats (repeat, image), unless ``responses_layout`` has these axes in another order;
+        of a movie (time,) or (repeat, time), or a list of them with one per clip.
+    missing
+        What is done where a covariate is NaN, by its name: ``leave_out`` the presentation, or for a movie
+        ``hold_last``, which takes the last value before.
     model
         A name of ``config/models.yaml``; an object of :mod:`whatwhere.definitions`; or a mapping as under
         ``models`` in the configuration, such as ``{"like": "factorized_bank", "grid": [{}]}``. None fits
@@ -135,8 +149,11 @@ def fit(
         one = core_from.seed_fits[0]
         selected_core = most_frequent(one.selected)
         lent = TransferredCore.of_setting(one.content, one.seed, selected_core, core_from.dataset)
+    if covariates is not None and model is None:
+        raise UserError("covariates: no default model uses them: give a model with state")
+    state = None if covariates is None else (covariates, dict(missing or {}))
     dataset = as_dataset(
-        images, responses, images_layout, responses_layout, split, normalize, seed, rate, lags
+        images, responses, images_layout, responses_layout, split, normalize, seed, rate, lags, state
     )
     wanted: Mapping[str, Model]
     if model is not None:
@@ -279,18 +296,21 @@ def as_dataset(
     seed: int,
     rate: float | None = None,
     lags: int | None = None,
+    state: State | None = None,
 ) -> xr.Dataset:
     """Arrays in the form of :mod:`whatwhere.dataset`; parameters and errors as for :func:`fit`."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise UserError(f"seed: {seed!r} is no whole number from 0 on")
     if rate is not None or lags is not None:
         layouts = (images_layout, responses_layout)
-        return _movie(images, responses, layouts, rate, lags, split, normalize, seed)
+        return _movie(images, responses, layouts, rate, lags, split, normalize, seed, state)
     session = partial(_session, (images_layout, responses_layout), normalize, seed)
     given = {"images": images, "responses": responses} | ({} if split is None else {"split": split})
     sessions = {name: list(value) for name, value in given.items() if isinstance(value, dict)}
     if not sessions:
-        return session("arrays", "", images, responses, split)
+        return session("arrays", "", images, responses, split, state)
+    if state is not None:
+        raise UserError("covariates: sessions fitted together have none in common: fit them one by one")
     for name in given:
         if sessions.get(name) != sessions.get("images", []):
             raise UserError(
@@ -313,6 +333,7 @@ def _movie(
     split: Any,
     normalize: str,
     seed: int,
+    state: State | None,
 ) -> xr.Dataset:
     """A movie, or a list of clips, with responses in every frame."""
     numbers = isinstance(rate, (int, float, np.number)) and isinstance(lags, (int, np.integer))
@@ -355,12 +376,19 @@ def _movie(
                 f"responses{inside}: the number or names of its {found.shape[2]} neurons are not those of "
                 "the first clip: give the same neurons in the same order"
             )
-        clips.append(Clip(kept, found, None if use is None else use == "test"))
+        behavior = None
+        if state is not None:
+            own = {one: of[number] if several else of for one, of in state[0].items()}
+            columns = {one: as_numbers(of, f"covariates['{one}']").values for one, of in own.items()}
+            behavior = held(of_bins(columns, found, f"covariates{inside}"), [*columns], state[1], "missing")
+        clips.append(Clip(kept, found, None if use is None else use == "test", behavior))
     timing = Timing(float(rate), 1, int(lags), 0, max(int(BLOCK_SECONDS * rate), 2 * int(lags)))
     attributes: dict[str, Any] = {"name": "arrays", "kind": "recorded", "source": "arrays in memory"}
     attributes |= {"citation": "", "normalize": normalize, "reading": ""}
     attributes |= {"noise_free_test": 0, "repeat_averages": 0}
     dataset = movie_to_contract(clips, timing, attributes, SPLIT | {"seed": seed}, "images")
+    if state is not None:
+        dataset = dataset.assign_coords(coordinates([*state[0]], state[1]))
     neurons = unique_names(names, "responses")
     return dataset if neurons is None else dataset.assign_coords(neuron_id=("neuron", neurons))
 
@@ -374,6 +402,7 @@ def _session(
     images: Any,
     responses: Any,
     split: Any,
+    state: State | None = None,
 ) -> xr.Dataset:
     """One recording; messages add ``inside`` to the names of arguments."""
     found = pair(
@@ -397,7 +426,18 @@ def _session(
         labels = split_names(as_labels(given.values, f"split{inside}"))[order]
         advice = "leave the labels of images that are to be assigned empty, or -1"
         require_splits(labels, f"split{inside}", advice)
+    covariates, said = None, {} if state is None else state[1]
+    if state is not None:
+        n_images, n_repeats = found.responses.shape[:2]
+        values = {f"covariates['{one}']": as_numbers(of, "covariates").values for one, of in state[0].items()}
+        names, rows = [*state[0]], np.arange(n_images * n_repeats).reshape(n_images, n_repeats).T
+        columns = by_row(values, {"image": n_images, "repeat": n_repeats}, layouts[1])
+        if "hold_last" in said.values():
+            raise UserError("missing: images have no order in time for hold_last: set leave_out")
+        covariates = names, Presentations(columns, rows[:, found.order])
     recording = Recording(
+        covariates=covariates,
+        missing=said,
         images=to_float32(found.images),
         responses=to_float32(found.responses[found.order].swapaxes(0, 1)),
         split=labels,

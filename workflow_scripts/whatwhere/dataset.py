@@ -14,7 +14,7 @@ location            neuron, axis              float32   simulations: true centre
 cell_type           neuron                    int16     simulations: true cell type, from 0
 response_sd         neuron                    float32   simulations: sd of averaged responses (section B)
 receptive_field     neuron, ry, rx            float32   simulations: kernel, if all of one size
-covariates          repeat, image, covariate  float32   recordings: running, pupil; used by no model
+covariates          repeat, image, covariate  float32   running, pupil; used by models with state
 ==================  ========================  ========  =================================================
 
 Stimuli, responses and split are required. White noise is not stored: the attributes of ``images`` are its
@@ -34,8 +34,9 @@ rates without noise), ``repeat_averages`` (1: responses are published averages a
 ``validation_fraction`` and ``validation_max`` (size of the validation set, see
 :func:`whatwhere.subset.n_validation`).
 Recordings may name their neurons, images and covariates (coordinates ``neuron_id``, ``image_name`` and
-``covariate_name``) and record the interpretation of the files (attribute ``reading``). Recordings have
-``preparation``, see :func:`whatwhere.recordings.preprocess.preparation`.
+``covariate_name``), say what is done where a covariate is missing (``covariate_missing``), and record the
+interpretation of the files (attribute ``reading``). Recordings have ``preparation``, see
+:func:`whatwhere.recordings.preprocess.preparation`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -278,6 +279,18 @@ def select_responses(dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarra
     selected = np.empty((stored.sizes["repeat"], len(images), len(neurons)), stored.dtype)
     for inside, piece in _pieces(stored, images):
         selected[:, inside] = piece[:, :, neurons]
+    return selected
+
+
+def select_trials(
+    dataset: xr.Dataset, images: np.ndarray, neurons: np.ndarray, image: np.ndarray, repeat: np.ndarray
+) -> np.ndarray:
+    """Responses to presentations, (presentation, neuron): ``image`` is a position in ``images``, rising."""
+    selected = np.empty((len(image), len(neurons)), np.float32)
+    for inside, piece in _pieces(dataset["responses"], images):
+        mine = np.flatnonzero(np.isin(image, inside))
+        place = np.searchsorted(inside, image[mine])
+        selected[mine] = piece[repeat[mine], place][:, neurons]
     return selected
 
 

@@ -17,6 +17,8 @@ MIN_TESTED = 10
 """Test images below which correlations are chance."""
 SHOWN_SECONDS = 10.0
 """Longest time over which figures draw responses to a movie."""
+STIMULUS_LIMIT = 0.1
+"""Share of the variance of a covariate above which it is a function of the stimulus."""
 DRIFT_LIMIT = 5.0
 """Standard errors of a correlation with the number of the repeat beyond which a neuron drifts."""
 
@@ -79,6 +81,35 @@ def repeated(responses: np.ndarray) -> np.ndarray:
     if times.all():
         return responses[:, (~np.isnan(responses)).all(2).sum(0) > 1]
     return np.where(times > 1, responses, np.nan)[:, (times > 1).any(1)]
+
+
+def explained_by_stimulus(dataset: xr.Dataset) -> dict[str, float]:
+    """Share of the variance of every covariate over presentations that images explain, adjusted R^2.
+
+    Regressors are mean and standard deviation of the pixels of an image; of a movie, their means over the
+    frames of a window.
+    """
+    if "covariates" not in dataset:
+        return {}
+    pixels = dataset["frames" if is_movie(dataset) else "images"]
+    axes = ("channel", "y", "x")
+    statistics = np.stack([pixels.mean(axes).values, pixels.std(axes).values], 1).astype(np.float64)
+    if is_movie(dataset):
+        last, lags = dataset["last_frame"].values, int(dataset.attrs["lags"])
+        summed = np.cumsum(np.concatenate([np.zeros((1, 2)), statistics]), 0)
+        statistics = (summed[last + 1] - summed[last + 1 - lags]) / lags
+    found = {}
+    for name, values in zip(
+        dataset["covariate_name"].values, np.moveaxis(dataset["covariates"].values, 2, 0), strict=True
+    ):
+        repeat, image = np.nonzero(~np.isnan(values))
+        n, outputs = len(image), values[repeat, image].astype(np.float64)
+        inputs = np.column_stack([np.ones(n), statistics[image]])
+        total = outputs.var() * n
+        if n > 3 and total > 0:
+            left = ((outputs - inputs @ np.linalg.lstsq(inputs, outputs)[0]) ** 2).sum()
+            found[str(name)] = float(1 - left / total * (n - 1) / (n - 3))
+    return found
 
 
 def neuron_table(dataset: xr.Dataset) -> pd.DataFrame:
@@ -157,7 +188,7 @@ def overview(dataset: xr.Dataset) -> dict[str, str]:
         "Splits": ", ".join(f"{size} {label}" for label, size in (split_sizes(dataset) | gaps).items()),
         "Folds": f"{sizes['fold']}",
         "Normalization": dataset.attrs["normalize"],
-        "Covariates": covariates and f"{covariates} (kept with the data, used by no model)",
+        "Covariates": covariates and f"{covariates} (used by models with state)",
     }
     return {term: value for term, value in rows.items() if value}
 
@@ -250,6 +281,12 @@ def findings(dataset: xr.Dataset) -> list[str]:
     ]
     if not dataset.attrs["repeat_averages"] and table.cc_max.isna().all():
         found.append(f"no {_unit(dataset)} was repeated: noise ceilings and FEVE are undefined")
+    for name, share in explained_by_stimulus(dataset).items():
+        if share > STIMULUS_LIMIT:
+            found.append(
+                f"covariate {name} follows the stimulus: mean and contrast of images explain {share:.0%} of "
+                "its variance, so that what it explains of responses is not state alone"
+            )
     tested = split_sizes(dataset)["test"]
     if tested < MIN_TESTED:
         found.append(f"only {tested} {_unit(dataset)}s test: scores say little")

@@ -10,6 +10,8 @@ import xarray as xr
 
 from whatwhere import missing
 from whatwhere.dataset import is_movie, known_patches, repeat_mean, select_images
+from whatwhere.errors import UserError
+from whatwhere.presentations import Shown, presentations_of
 from whatwhere.sessions import FitPool, PooledRecordings
 from whatwhere.standardize import Standardizer, standardizer
 from whatwhere.subset import Subset, choose_subset
@@ -37,6 +39,8 @@ class FitData:
     patch_corner: np.ndarray | None
     patch_size: int | None
     pooled: FitPool | None = None  # sessions of images and neurons of pooled recordings, in order
+    # Presentations of the training and of the validation images, for a model with state.
+    trials: tuple[Shown, Shown] | None = None
 
     @property
     def n_images(self) -> int:
@@ -89,9 +93,18 @@ class Condition:
         lags = {"lags": int(self.dataset.attrs["lags"])} if is_movie(self.dataset) else {}
         return definition | lags
 
-    def data(self, seed: int) -> FitData:
-        """Data available to the fits of one seed."""
-        return load_fit_data(self.dataset, self.n_neurons, self.n_images, seed)
+    def data(self, seed: int, state: dict[str, Any] | None = None) -> FitData:
+        """Data available to the fits of one seed; for a model with ``state``, with presentations."""
+        data = load_fit_data(self.dataset, self.n_neurons, self.n_images, seed)
+        if state is None:
+            return data
+        if data.pooled is not None:
+            raise UserError("state: pooled recordings have no covariates in common: fit them one by one")
+        both = (data.subset.train, data.subset.validation)
+        train, validation = (
+            presentations_of(self.dataset, images, data.subset.neurons, state, seed) for images in both
+        )
+        return dataclasses.replace(data, trials=(train, validation))
 
 
 def joined(images: "Images", others: "Images") -> "Images":
@@ -106,7 +119,11 @@ def with_validation(data: FitData) -> FitData:
     images = joined(data.train_images, data.validation_images)
     responses = np.concatenate([data.train_responses, data.validation_responses])
     if data.pooled is None:
-        return dataclasses.replace(data, train_images=images, train_responses=responses)
+        trials = data.trials and (
+            data.trials[0].joined(data.trials[1], len(data.train_images)),
+            data.trials[1],
+        )
+        return dataclasses.replace(data, train_images=images, train_responses=responses, trials=trials)
     recording = np.concatenate([data.pooled.train, data.pooled.validation])
     order = np.argsort(recording, kind="stable")
     return dataclasses.replace(
@@ -142,4 +159,5 @@ def scale_responses(data: FitData) -> FitData:
         validation_responses=data.validation_responses / sd,
         response_sd=data.response_sd / sd,
         response_scale=data.response_scale * sd,
+        trials=data.trials and (data.trials[0].scaled(sd), data.trials[1].scaled(sd)),
     )

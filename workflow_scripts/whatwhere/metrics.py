@@ -55,6 +55,9 @@ SCORES = [
 ]
 """Columns of the score tables, in order; the last four are summed where neurons are pooled."""
 
+STATE_SCORES = ["single_trial_stimulus", "single_trial_state", "state_explains"]
+"""Further columns for models with state, see :func:`whatwhere.evaluation.scores.state_scores`."""
+
 _BLOCK = 512  # neurons scored at once
 _SILENT = 1e-6
 """Largest deviation of responses from their mean, relative to their size, that rounding may leave."""

@@ -16,7 +16,7 @@ from whatwhere.config.traits import traits_of
 from whatwhere.cost import Size, duration, seconds_of_fits
 from whatwhere.dataset import is_movie
 from whatwhere.errors import UserError
-from whatwhere.evaluation.scores import evaluate
+from whatwhere.evaluation.scores import evaluate, state_scores
 from whatwhere.fit_data import Condition
 from whatwhere.fitted.ensemble import fit_ensemble
 from whatwhere.fitted.model import FittedModel
@@ -160,6 +160,7 @@ class NamedFits:
     def describe(self, fit: SeedFit, tested: Evaluation) -> FittedModel:
         """The fit with its scores as one model."""
         rated = scores(tested.predictions, tested.responses, tested.noise_free)
+        rated |= state_scores(fit, self.condition.dataset, tested.images)
         train = self.condition.data(self.seed).subset.train
         return describe(self.condition.dataset, fit, train, rated)
 

@@ -11,6 +11,7 @@ class Purpose(IntEnum):
     TRAINING = 1
     SUBSET = 2
     SIMULATION = 3
+    SHUFFLE = 4
 
 
 def stream(seed: int, purpose: Purpose) -> np.random.SeedSequence:

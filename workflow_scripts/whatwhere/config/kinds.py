@@ -33,7 +33,10 @@ _ARRAYS = ("images", "responses", "image_of_presentation", "splits_from", "group
 _SPIKES = ("spike_times", "spike_clusters", "onsets")
 _CLIPS = tuple(
     f"clips.{one}"
-    for one in ("frames", "responses", "spike_times", "spike_clusters", "frame_times", "repeat_starts")
+    for one in (
+        *("frames", "responses", "spike_times", "spike_clusters", "frame_times", "repeat_starts"),
+        "covariates",
+    )
 )
 
 KINDS: dict[str, Kind] = {

@@ -41,6 +41,8 @@ def mistakes_on(definition: Config, movie: bool) -> Mistakes:
     if not movie:
         for path in _places(definition, lambda key, _: key in _OF_MOVIES):
             yield path, "is for movies: leave it out for still images"
+        if max(definition.get("state", {}).get("modulation", {}).get("lags", [0])):
+            yield ("state", "modulation", "lags"), "are bins of a movie: leave them out for still images"
         return
     traits = traits_of(definition)
     if "localizer" in definition:
@@ -106,6 +108,7 @@ def _mistakes(definition: Config) -> Mistakes:
             yield ("cores", index, "padding"), "maps side by side must have one size: set padding to same"
     if "training" in definition:
         yield from _mistakes_of_training(definition)
+    yield from _mistakes_of_state(definition)
     traits = traits_of(definition)
     # A closed form learns weights of features, not features.
     closed = traits.rule == "fit_baseline" and traits.feature_weights and not traits.localizes
@@ -126,6 +129,29 @@ def _mistakes(definition: Config) -> Mistakes:
         yield ("readout",), message
     if "localizer" in definition or traits.known_field:
         yield ("feature_bank",), "a model that is given its kernels cannot stand on a feature bank"
+
+
+def _mistakes_of_state(definition: Config) -> Mistakes:
+    state = definition.get("state")
+    for index, block in enumerate(definition["grid"]):
+        for key in ("modulation", "gaze"):
+            if f"{key}_l2" in block and key not in (state or {}):
+                yield ("grid", index, f"{key}_l2"), f"is a penalty of 'state.{key}', which this model lacks"
+    if state is None:
+        return
+    if not {"modulation", "gaze"} & set(state):
+        yield ("state",), "says nothing without 'modulation' or 'gaze': add one"
+    if traits_of(definition).rule == "fit_baseline":
+        closed = {
+            ("gaze",): "gaze" in state,
+            ("modulation", "hidden"): "hidden" in state.get("modulation", {}),
+        }
+        for path in (path for path, there in closed.items() if there):
+            yield ("state", *path), "is for networks: covariates are further regressors of a closed form"
+    gaze = state.get("gaze", {})
+    if any(len(row) != len(gaze["covariates"]) for row in gaze.get("calibration", [])):
+        message = f"needs {len(gaze['covariates'])} numbers in each row, one per covariate"
+        yield ("state", "gaze", "calibration"), message
 
 
 def _mistakes_of_members(models: Config, definition: Config) -> Mistakes:

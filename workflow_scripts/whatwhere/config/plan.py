@@ -60,9 +60,10 @@ def fits(config: Config) -> pd.DataFrame:
 
 
 def shown_model(names: Sequence[str], models: Config) -> str:
-    """Returns the model whose neurons a figure shows: the paper's, or one with masks, or the last."""
-    able = (n for trait in ("factorized", "masks") for n in names if getattr(traits_of(models[n]), trait))
-    return next(able, names[-1])
+    """Returns the model whose neurons a figure shows: with state, the paper's, with masks, or the last."""
+    able = [n for n in names if "state" in models[n] and not models[n]["state"].get("shuffled")]
+    able += (n for trait in ("factorized", "masks") for n in names if getattr(traits_of(models[n]), trait))
+    return [*able, names[-1]][0]
 
 
 def conditions(config: Config) -> pd.DataFrame:

@@ -47,11 +47,27 @@ def resolve(config: Config, sources: Sources) -> Config:
         training = model.get("training")
         if isinstance(training, dict) and training.get("schedule") == "one_cycle":
             model["training"] = {key: value for key, value in training.items() if key not in STAGES}
-    resolved["experiments"] = [EXPERIMENT | one for one in resolved.get("experiments", [])]
+    resolved["experiments"] = [
+        EXPERIMENT | _with_controls(one, resolved["models"]) for one in resolved.get("experiments", [])
+    ]
     resolved["datasets"] = {name: _expand(one) for name, one in resolved["datasets"].items()}
     if resolved.get("mirror") is not None:
         resolved["mirror"] = _expand(resolved["mirror"], "path")
     return resolved
+
+
+def _with_controls(experiment: Config, models: Config) -> Config:
+    """An experiment where a fit with shuffled covariates, added to the models, follows a model with state."""
+    names = []
+    for name in experiment.get("models", []):
+        names.append(name)
+        model = models.get(name, {})
+        if "state" in model and "shuffled" not in model["state"]:
+            shuffled = f"{name}_shuffled"
+            label = f"{model.get('label', name)}, shuffled"
+            models[shuffled] = model | {"label": label, "state": model["state"] | {"shuffled": True}}
+            names.append(shuffled)
+    return experiment | ({"models": list(dict.fromkeys(names))} if "models" in experiment else {})
 
 
 def _variants(entries: Config, section: str, sources: Sources) -> Config:

@@ -104,7 +104,7 @@ def _explain(error: jsonschema.ValidationError) -> tuple[str, list[str]]:
             pairs = ((key, one) for key in expected if key in given for one in expected[key])
             key, other = next(pair for pair in pairs if pair[1] not in given)
             return f"'{key}' says nothing without '{other}': add that, or remove '{key}'", [key]
-        case "not" | "pattern" | "const" | "maximum" if "errorMessage" in schema:
+        case "not" | "pattern" | "const" | "maximum" | "minimum" if "errorMessage" in schema:
             return f"{given!r} {schema['errorMessage']}", []
         case "enum" | "type" if str(given) in OLD_VALUES:
             return f"'{given}' is a value of an earlier version: {OLD_VALUES[given]}", []

@@ -101,7 +101,9 @@ def _experiment_problems(config: Config, index: int) -> Mistakes:
                     yield (*path, key, position), f"{size} leaves no image to validate on"
         needed = " or ".join(kinds_that("known_fields"))
         for name in experiment["models"]:
-            for place, message in mistakes_on(config["models"][name], "lags" in definition):
+            for place, message in mistakes_on(
+                config["models"][name], "lags" in definition.get("movie", definition)
+            ):
                 yield ("models", name, *place), f"{message} (dataset '{dataset}')"
         for position, name in enumerate(() if kind.known_fields else experiment["models"]):
             model = config["models"][name]

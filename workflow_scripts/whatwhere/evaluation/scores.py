@@ -16,11 +16,14 @@ from whatwhere.dataset import TEST, is_movie, open_dataset, select_images, selec
 from whatwhere.differences import MEASURES
 from whatwhere.files import write_netcdf, write_table
 from whatwhere.fitted.seed_fit import SeedFit, SelectedFit, selected_fits
-from whatwhere.metrics import SCORES
+from whatwhere.metrics import SCORES, STATE_SCORES, pearson
 from whatwhere.population import COUNTS, MEANS, MEDIANS, POOLED, RELIABLE_MEANS, Evaluation
+from whatwhere.presentations import presentations_of
 from whatwhere.sessions import PooledRecordings
 
 logger = logging.getLogger(__name__)
+
+_STATES = 20  # covariates over which predictions are averaged where none are given
 
 
 def evaluate(fit: SeedFit, data: xr.Dataset) -> Evaluation:
@@ -38,14 +41,36 @@ def evaluate(fit: SeedFit, data: xr.Dataset) -> Evaluation:
     )
 
 
-def to_table(selected: SelectedFit, one: Evaluation, recordings: np.ndarray | None) -> pd.DataFrame:
+def state_scores(fit: SeedFit, data: xr.Dataset, test: np.ndarray) -> dict[str, np.ndarray]:
+    """Correlations with single presentations of test images, (neuron,) each; empty for a model without state.
+
+    ``single_trial_state`` is that of predictions from image and covariates. ``single_trial_stimulus`` is that
+    of predictions without covariates: their mean over the covariates of random test presentations.
+    ``state_explains`` is the difference.
+    """
+    state = fit.content["definition"].get("state")
+    if state is None:
+        return {}
+    shown = presentations_of(data, test, fit.neurons, state, fit.seed)
+    images, rng = select_images(data, test), np.random.default_rng(0)
+    with_state = pearson(fit.predict_trials(images, shown.image, shown.covariates), shown.responses)
+    drawn = [shown.covariates[rng.integers(len(shown.image), size=len(test))] for _ in range(_STATES)]
+    without = np.mean([fit.predict_trials(images, np.arange(len(test)), one) for one in drawn], axis=0)
+    stimulus = pearson(without[shown.image], shown.responses)
+    return dict(zip(STATE_SCORES, (stimulus, with_state, with_state - stimulus), strict=True))
+
+
+def to_table(
+    selected: SelectedFit, one: Evaluation, data: xr.Dataset, recordings: np.ndarray | None
+) -> pd.DataFrame:
     """Scores of every neuron, and whether its fit converged with its penalties inside their grid.
 
-    For pooled recordings, also the name of the recording of the neuron; ``recordings`` (neuron,) holds the
-    names for all neurons of the dataset.
+    For models with state, also :func:`state_scores`. For pooled recordings, also the name of the recording of
+    the neuron; ``recordings`` (neuron,) holds the names for all neurons of the dataset.
     """
     names = {} if recordings is None else {"recording": recordings[one.neurons]}
     scored = metrics.scores(one.predictions, one.responses, one.noise_free)
+    scored |= state_scores(selected.fit, data, one.images)
     state = {"converged": selected.converged, "at_edge": selected.at_edge}
     return pd.DataFrame(names | selected.fit.sizes | {"neuron": one.neurons} | scored | state)
 
@@ -97,6 +122,7 @@ def summarize(
     row: dict[str, Any] = {
         "n_seeds": len(seeds),
         **{name: np.mean([one[name].mean() for one in tables]) for name in ("converged", "at_edge")},
+        **{name: np.mean([one[name].mean() for one in tables]) for name in STATE_SCORES if name in tables[0]},
         **dict(zip(COUNTS, seeds[COUNTS].iloc[0], strict=True)),
         **dict(zip(measures, seeds[measures].mean(), strict=True)),
         **{f"{name}_se": value for name, value in population.standard_errors(drawn).items()},
@@ -133,7 +159,9 @@ def write_scores(
             tables, evaluations = [], []
             for selected in seeds:
                 evaluations.append(evaluate(selected.fit, data))
-                tables.append(to_table(selected, evaluations[-1], recordings).assign(**names, selection=rule))
+                tables.append(
+                    to_table(selected, evaluations[-1], data, recordings).assign(**names, selection=rule)
+                )
                 if not kept and condition == conditions[-1]:
                     kept.append(evaluations[-1])
             sizes = tables[0][["n_neurons", "n_images"]].iloc[0].to_dict()

@@ -24,6 +24,7 @@ from whatwhere.missing import mean_of_repeats
 from whatwhere.models.calibrated import CalibratedModel
 from whatwhere.models.spec import Setting
 from whatwhere.population import above_ceiling, population_scores
+from whatwhere.presentations import columns_of, given_columns
 from whatwhere.recordings.arrays import Layout
 from whatwhere.recordings.in_memory import measured_responses
 from whatwhere.recordings.movie_contract import Timing
@@ -102,7 +103,12 @@ class FittedModel:
         return self.seed_fits[0].module
 
     def predict(
-        self, images: Any, *, images_layout: Layout = None, preprocessed: bool = False
+        self,
+        images: Any,
+        *,
+        covariates: Mapping[str, Any] | None = None,
+        images_layout: Layout = None,
+        preprocessed: bool = False,
     ) -> xr.DataArray:
         """Predicted responses to images as the user has them.
 
@@ -114,6 +120,9 @@ class FittedModel:
         images
             (image, y, x), (image, channel, y, x) or (image, y, x, channel), of any type that
             :func:`whatwhere.api.fit` takes; or a list of images of any size. Names of axes count as for it.
+        covariates
+            For a model with state, (image,) numbers by name, of a movie (time,) for all bins. None predicts
+            the responses at mean covariates.
         images_layout
             The order of the axes of images, such as ``("y", "x", "image")``.
         preprocessed
@@ -130,7 +139,55 @@ class FittedModel:
             If the images cannot be made into images of the model.
         """
         shown, along, names = self._prepared(images, images_layout, preprocessed)
-        return self._labelled("response", (along, "neuron"), self.arrays.predict(shown), **names)
+        if covariates is None:
+            predicted = self.arrays.predict(shown)
+        else:
+            timing, n = self.image_space.timing, len(shown)
+            first = 0.0 if timing is None else float(names[along][0])
+            before = 0 if timing is None else round(first / timing.seconds_per_bin)
+            columns = given_columns(self._state, covariates, before, n)
+            predicted = self.arrays.predict_trials(shown, np.arange(n), columns)
+        return self._labelled("response", (along, "neuron"), predicted, **names)
+
+    @property
+    def _state(self) -> dict[str, Any]:
+        found: dict[str, Any] | None = self.seed_fits[0].content["definition"].get("state")
+        if found is None:
+            raise UserError(
+                "covariates: this model has no state: leave covariates out, or fit one with state"
+            )
+        return found
+
+    @property
+    def gains(self) -> xr.DataArray:
+        """Change of the log gain per sd of a covariate, (neuron, covariate), of the first seed.
+
+        A covariate of a movie with lags has a column for every lag. UserError without linear gains.
+        """
+        state = self.seed_fits[0].model.state if "modulation" in self._state else None
+        if state is None or state.gain_weights is None or state.hidden is not None:
+            raise UserError("gains: this model has no gains that are linear in covariates")
+        names = [f"{name}, lag {lag}" if lag else name for name, lag in columns_of(self._state)]
+        weights = state.gain_weights.numpy()
+        return self._labelled("gain", ("neuron", "covariate"), weights, covariate=names[: weights.shape[1]])
+
+    def gaze_shift(self, covariates: Mapping[str, Any]) -> pd.DataFrame:
+        """Shift of all masks at positions of the eye, mean over seeds, one row per position.
+
+        ``covariates`` are (position,) numbers by the names of the gaze. Columns ``y`` and ``x`` are in pixels
+        of the original image, downwards and to the right, and ``y_degrees`` and ``x_degrees`` where the
+        configuration gives ``degrees_per_pixel``. UserError if the model has no gaze.
+        """
+        if "gaze" not in self._state:
+            raise UserError("gaze_shift: this model has no gaze: fit one with 'state: gaze'")
+        n = max(np.size(values) for values in covariates.values())
+        columns = torch.from_numpy(given_columns({"gaze": self._state["gaze"]}, covariates, 0, n))
+        shift = np.mean([one.model.state.shift(columns).numpy() for one in self.seed_fits], axis=0)
+        (ends, degrees), (start, at) = map(self.image_space.locate, (shift, np.zeros_like(shift)))
+        table = pd.DataFrame(ends - start, columns=["y", "x"])
+        if degrees is not None and at is not None:
+            table[["y_degrees", "x_degrees"]] = degrees - at
+        return table
 
     def features(
         self, images: Any, *, images_layout: Layout = None, preprocessed: bool = False

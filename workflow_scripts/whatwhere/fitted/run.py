@@ -15,7 +15,7 @@ from whatwhere.files import read_table, read_tensors
 from whatwhere.fitted.image_space import ImageSpace
 from whatwhere.fitted.model import FittedModel, named_scores, together
 from whatwhere.fitted.seed_fit import SeedFit
-from whatwhere.metrics import SCORES
+from whatwhere.metrics import SCORES, STATE_SCORES
 from whatwhere.sessions import PooledRecordings
 from whatwhere.subset import choose_subset
 
@@ -105,7 +105,8 @@ def assemble(
         & (scores.seed == seed)
     ]
     # A size that equals "all" has its rows twice.
-    mine = mine.drop_duplicates("neuron").set_index("neuron").loc[fit.neurons, [*SCORES]]
+    columns = [*SCORES, *(name for name in STATE_SCORES if name in mine)]
+    mine = mine.drop_duplicates("neuron").set_index("neuron").loc[fit.neurons, columns]
     return describe(data, fit, subset.train, mine.astype(np.float64).to_dict("list"))
 
 

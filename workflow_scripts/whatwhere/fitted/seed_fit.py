@@ -20,6 +20,7 @@ from whatwhere.fitted.selection import MEAN_RESPONSE, most_frequent
 from whatwhere.models.base import EVALUATION_CHUNK, Model
 from whatwhere.models.calibrated import CalibratedModel
 from whatwhere.models.spec import Setting, settings
+from whatwhere.models.trials import Trials
 from whatwhere.sessions import neurons_of
 from whatwhere.training.fits import load_model
 from whatwhere.windows import Images, Windows, as_images
@@ -115,6 +116,20 @@ class SeedFit:
                     predictions[:, columns[wanted]] = found
         return predictions
 
+    def predict_trials(self, images: Images, image: np.ndarray, covariates: np.ndarray) -> np.ndarray:
+        """Predicted responses of a model with state to presentations, (presentation, neuron).
+
+        They are of images (image, channel, y, x) in stored units; ``image`` and ``covariates`` are those of
+        :class:`whatwhere.presentations.Shown`.
+        """
+        predictions = np.repeat(self.stored["response_mean"].numpy()[None], len(image), axis=0)
+        trials = Trials.of(_tensor(images), image, covariates)
+        with torch.inference_mode():
+            for setting, model in self.calibrated.items():
+                wanted = self.selected == setting
+                predictions[:, wanted] = model.of_trials(trials).numpy()[:, wanted]
+        return predictions
+
     def own_responses(self, images: Tensor, neurons: Tensor) -> Tensor:
         """Predicted response of one neuron to each image, (image,), differentiable.
 
@@ -188,6 +203,11 @@ class MeanFit:
         """Predicted responses (image, neuron), float32, to images (image, channel, y, x) in stored units."""
         predictions = np.stack([one.predict(images) for one in self.seed_fits])
         return predictions.mean(0, dtype=np.float64).astype(np.float32)
+
+    def predict_trials(self, images: Images, image: np.ndarray, covariates: np.ndarray) -> np.ndarray:
+        """Predicted responses to presentations, as for :meth:`SeedFit.predict_trials`."""
+        found = np.stack([one.predict_trials(images, image, covariates) for one in self.seed_fits])
+        return found.mean(0, dtype=np.float64).astype(np.float32)
 
     def features(self, images: Images) -> np.ndarray:
         """Feature maps (image, channel, y, x) of images as for :meth:`predict`."""

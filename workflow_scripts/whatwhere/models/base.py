@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from whatwhere.models.output_curve import OutputCurve
-from whatwhere.sessions import ALL, Session
+from whatwhere.models.trials import Trials
+from whatwhere.sessions import ALL, Session, neurons_of
 from whatwhere.windows import Windows
 
 ImageShape = tuple[int, int, int]
@@ -141,6 +142,8 @@ class Model(nn.Module):
         Module from features to neurons with ``mask`` and ``feature_weights``, or None.
     curve
         Measured nonlinearity of a closed form, or None.
+    state
+        Functions of covariates, or None.
     """
 
     def __init__(self) -> None:
@@ -148,6 +151,7 @@ class Model(nn.Module):
         self.feature_bank: FixedFeatures | None = None
         self.readout: Any = None
         self.curve: OutputCurve | None = None
+        self.state: Any = None
 
     @property
     def stride(self) -> int:
@@ -171,6 +175,14 @@ class Model(nn.Module):
     def of_windows(self, windows: Windows, session: Session | None) -> Tensor | None:
         """Predicted responses to all windows at once, (image, neuron), where that is faster; else None."""
         return None
+
+    def of_trials(self, trials: Trials, session: Session | None = None) -> Tensor:
+        """Predicted responses to presentations, (presentation, neuron).
+
+        Covariates are further regressors of a closed form, added to what is predicted from the images.
+        """
+        _, offset = self.state.modulation(trials.covariates, neurons_of(session))
+        return trials.each(in_chunks(self, trials.images, session)) + offset
 
     def decayed(self) -> list[nn.Parameter]:
         """Returns the parameters that weight decay shrinks; none unless a model says so."""
@@ -212,15 +224,17 @@ class Model(nn.Module):
         return None
 
 
-def in_chunks(model: Model, prepared: Tensor | Windows, session: Session | None = None) -> Tensor:
-    """Output of a model for prepared images (image, ...), a chunk at a time, (image, neuron)."""
+def in_chunks(model: Model, prepared: Tensor | Windows | Trials, session: Session | None = None) -> Tensor:
+    """Output of a model for prepared images or trials (row, ...), a chunk at a time, (row, neuron)."""
+    if isinstance(prepared, Trials):
+        return model.of_trials(prepared, session)
     if isinstance(prepared, Windows) and (found := model.of_windows(prepared, session)) is not None:
         return found
     return torch.cat([model(chunk, session) for chunk in prepared.split(EVALUATION_CHUNK)])
 
 
-def predict_prepared(model: Model, prepared: Tensor | Windows) -> Tensor:
-    """Output in evaluation mode for prepared images, (image, neuron)."""
+def predict_prepared(model: Model, prepared: Tensor | Windows | Trials) -> Tensor:
+    """Output in evaluation mode for prepared images or trials, (row, neuron)."""
     model.eval()
     with torch.inference_mode():
         return in_chunks(model, prepared)

@@ -1,6 +1,7 @@
 """A model in the units of its dataset: the only place that standardizes images and rescales responses."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from whatwhere.models.base import Model, in_chunks
+from whatwhere.models.trials import Trials
 from whatwhere.sessions import Session, neurons_of, sessions_of
 from whatwhere.standardize import Standardizer
 from whatwhere.windows import Windows
@@ -72,6 +74,11 @@ class CalibratedModel(nn.Module):
             self.standardize(images, None if session is None else session.recording)
         )
         return in_chunks(self.model, prepared, session) * self.response_scale[neurons_of(session)]
+
+    def of_trials(self, trials: Trials) -> Tensor:
+        """Predicted responses to presentations of stored images, (presentation, neuron)."""
+        prepared = self.model.prepare(self.standardize(trials.images))
+        return self.model.of_trials(replace(trials, images=prepared)) * self.response_scale
 
     def features(self, images: Tensor) -> Tensor | None:
         """Feature maps (image, channel, y, x) of stored images, None as for :meth:`Model.features`."""

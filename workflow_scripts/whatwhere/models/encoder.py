@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from whatwhere.errors import UserError
-from whatwhere.models.base import ImageShape, Model, Penalties, Start, inverse_softplus
+from whatwhere.models.base import EVALUATION_CHUNK, ImageShape, Model, Penalties, Start, inverse_softplus
 from whatwhere.models.cores import ACTIVATIONS, ConvCore
 from whatwhere.models.gaussian_readout import GaussianMaskReadout, GaussianReadout
 from whatwhere.models.readouts import FactorizedReadout, FixedMaskReadout, FullyConnectedReadout, Readout
 from whatwhere.models.space_time import SpaceTimeFeatures, n_times
 from whatwhere.models.spec import ModelSpec
+from whatwhere.models.trials import Trials
 from whatwhere.sessions import Session, neurons_of
 
 READOUTS: dict[str, type[Readout]] = {
@@ -54,6 +55,8 @@ class Encoder(Model):
         self.readout.initialize(start)
         if self.readout.bias is not None:
             self.readout.bias.data.copy_(self.drive(start.response_mean))
+        if self.state is not None:
+            self.state.initialize(start.generator)
 
     def transfer(self, state: dict[str, Tensor], rate: float) -> None:
         """Takes the core, and the statistics of the feature bank, from the state of another network.
@@ -77,9 +80,25 @@ class Encoder(Model):
             self.core.eval()
         return self
 
-    def forward(self, images: Tensor, session: Session | None = None) -> Tensor:
-        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a session."""
-        return self.nonlinearity(self.readout(self.core(images), neurons_of(session)))
+    def forward(self, images: Tensor | Trials, session: Session | None = None) -> Tensor:
+        """Predicted responses, (batch, channel, y, x) to (batch, neuron), of all neurons or a session.
+
+        A :class:`whatwhere.models.trials.Trials` is predicted with its covariates.
+        """
+        neurons = neurons_of(session)
+        if not isinstance(images, Trials):
+            return self.nonlinearity(self.readout(self.core(images), neurons))
+        features, shift = self.core(images.images), self.state.shift(images.covariates)
+        if shift is None:
+            drive = images.each(self.readout(features, neurons))
+        else:
+            drive = self.readout.shifted(images.each(features), shift / self.stride, neurons)
+        gain, offset = self.state.modulation(images.covariates, neurons)
+        return self.nonlinearity(drive + offset) * gain
+
+    def of_trials(self, trials: Trials, session: Session | None = None) -> Tensor:
+        """Predicted responses to presentations, (presentation, neuron)."""
+        return torch.cat([self(batch, session) for batch in trials.split(EVALUATION_CHUNK)])
 
     def decayed(self) -> list[nn.Parameter]:
         """Masks and weights of the readout."""
@@ -92,6 +111,7 @@ class Encoder(Model):
             "temporal_smoothness": self.core.temporal_smoothness,
             "group_sparsity": self.core.group_sparsity,
             **self.readout.penalties(),
+            **({} if self.state is None else self.state.penalties()),
         }
 
     def features(self, prepared: Tensor) -> Tensor:

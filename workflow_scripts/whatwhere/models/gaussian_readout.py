@@ -70,7 +70,19 @@ class GaussianReadout(SeparableReadout):
 
     def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
         """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""
-        location = rows(self.mean, neurons).clamp(-1, 1).expand(len(features), -1, -1)
+        return self._at(rows(self.mean, neurons).expand(len(features), -1, -1), features, neurons)
+
+    def shifted(self, features: Tensor, shift: Tensor, neurons: slice = ALL) -> Tensor:
+        """Drive of neurons whose locations are shifted (y, x) by pixels of the maps, (batch, 2)."""
+        return self._at(rows(self.mean, neurons) + self._relative(shift)[:, None], features, neurons)
+
+    def _relative(self, shift: Tensor) -> Tensor:
+        """Pixels of the maps (..., 2) in units of half of each side."""
+        sides = enumerate((self.height, self.width))
+        return torch.stack([shift[..., axis] * (2 / max(side - 1, 1)) for axis, side in sides], -1)
+
+    def _at(self, location: Tensor, features: Tensor, neurons: slice) -> Tensor:
+        location = location.clamp(-1, 1)
         if self.training:
             noise = torch.randn_like(location)
             sd = rows(self.log_sd, neurons).exp()
@@ -102,6 +114,23 @@ class GaussianMaskReadout(GaussianReadout):
         """Density along one side of the maps, sum 1, (neuron, pixel)."""
         distance = self._places(size) - self.mean[:, axis, None]
         return (-(distance**2) / (2 * self.log_sd[:, axis, None].exp() ** 2)).softmax(1)
+
+    def shifted(self, features: Tensor, shift: Tensor, neurons: slice = ALL) -> Tensor:
+        """Drive of neurons with shifted masks, as for :class:`GaussianReadout`."""
+        sizes = (self.height, self.width)
+        centers = rows(self.mean, neurons) + self._relative(shift)[:, None]
+        variances = rows(self.log_sd, neurons).exp() ** 2
+        down, right = (
+            (
+                -((self._places(size) - centers[..., axis, None]) ** 2) / (2 * variances[:, axis, None])
+            ).softmax(-1)
+            for axis, size in enumerate(sizes)
+        )
+        # Columns first: (batch, channel, y, neuron) is the largest product.
+        summed = features.flatten(1, 2) @ right.movedim(1, 2)
+        by_channel = (summed.unflatten(1, features.shape[1:3]) * down.movedim(1, 2)[:, None]).sum(2)
+        drive = (by_channel * rows(self.feature_weights, neurons).T).sum(1)
+        return drive if self.bias is None else drive + rows(self.bias, neurons)
 
     def forward(self, features: Tensor, neurons: slice = ALL) -> Tensor:
         """Drive of neurons, (batch, channel, y, x) to (batch, neuron)."""

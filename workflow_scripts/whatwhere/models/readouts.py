@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from whatwhere.models.base import ImageShape, Penalties, Start, rows
 from whatwhere.models.contraction import factorized_drive
@@ -92,6 +93,19 @@ class Readout(nn.Module):
     def initialize(self, start: Start) -> None:
         """Sets all parameters but the bias to their initial values."""
         raise NotImplementedError
+
+    def shifted(self, features: Tensor, shift: Tensor, neurons: slice = ALL) -> Tensor:
+        """Drive of neurons whose masks are shifted (y, x) by pixels of the maps, (batch, 2).
+
+        Features are read between pixels by bilinear interpolation; they are 0 outside of the maps.
+        """
+        # As if the corners of the pixels were at -1 and 1, which a map of one pixel needs, too.
+        y, x = (
+            torch.linspace(1 / n - 1, 1 - 1 / n, n, device=shift.device) + shift[:, axis, None] * (2 / n)
+            for axis, n in enumerate(features.shape[2:])
+        )
+        grid = torch.stack(torch.broadcast_tensors(x[:, None], y[:, :, None]), -1)
+        return self(functional.grid_sample(features, grid, align_corners=False), neurons)
 
     def decayed(self) -> list[nn.Parameter]:
         """Parameters that weight decay shrinks."""

@@ -18,6 +18,7 @@ from whatwhere.dataset import VARIABLES, check, duplicate_groups, presented
 from whatwhere.description import findings
 from whatwhere.errors import UserError
 from whatwhere.recordings.copies import NEAR_COPIES, groups_of_copies, near_copy_counts
+from whatwhere.recordings.covariates import coordinates, held
 from whatwhere.recordings.inputs import input_files, stamp
 from whatwhere.recordings.movies import Movie, dataset_of
 from whatwhere.recordings.preprocess import PREPARATION, preparation, preprocess
@@ -54,7 +55,7 @@ def load(name: str, definition: dict[str, Any], downloads: Path, mirror: str | N
         return dataset
     prepared = preprocess(recording.images, definition["image"], key, recording.image_names)
     kept = preparation(recording.images, definition["image"])
-    recording = dataclasses.replace(recording, images=prepared)
+    recording = dataclasses.replace(recording, images=prepared, missing=definition.get("missing", {}))
     dataset = to_contract(recording, name, key, definition["image"]["normalize"], definition.get("split"))
     return dataset.assign_attrs({PREPARATION: kept})
 
@@ -111,8 +112,10 @@ def to_contract(
         dataset = dataset.assign_coords(image_name=("image", recording.image_names))
     if recording.covariates is not None:
         names, values = recording.covariates
-        dataset["covariates"] = ("repeat", "image", "covariate"), np.asarray(values.dense())
-        dataset = dataset.assign_coords(covariate_name=("covariate", names))
+        kept_rows = held(values.values, names, recording.missing, f"{key}.missing")
+        dense = Presentations(kept_rows, values.rows).dense()
+        dataset["covariates"] = ("repeat", "image", "covariate"), np.asarray(dense)
+        dataset = dataset.assign_coords(coordinates(names, recording.missing))
     check(dataset, key)
     _warn(dataset, key)
     return dataset

@@ -1,6 +1,6 @@
 """Images and responses in array files (kind ``arrays``)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -206,17 +206,26 @@ def _covariates(definition: dict[str, Any], rows: Rows, n_images: int) -> tuple[
     files = definition.get("covariates")
     if not files:
         return None
-    layout = [word for word in definition.get("responses_layout", []) if word != "neuron"]
-    order = layout if len(layout) == 2 else ["repeat", "image"]
     length = n_images if rows.given is None else len(rows.given)
     sizes = {"image": length, "repeat": len(rows.values) // length}
+    read = {location: read_array(location).values for location in files.values()}
+    return list(files), by_row(read, sizes, definition.get("responses_layout"))
+
+
+def by_row(read: Mapping[str, np.ndarray], sizes: Mapping[str, int], layout: Layout) -> np.ndarray:
+    """Covariates (row, covariate) of rows that are repeats of images, image after image.
+
+    ``read`` are arrays by their name in messages, whose axes are those of the responses without the neurons;
+    ``sizes`` are numbers of ``image`` and ``repeat``. UserError if an array has another shape.
+    """
+    stated = [word for word in layout or [] if word != "neuron"]
+    order = stated if len(stated) == 2 else ["repeat", "image"]
     shape = tuple(sizes[word] for word in order)
     columns = []
-    for location in files.values():
-        values = read_array(location).values
+    for location, values in read.items():
         # A list will do where there is only one repeat.
         if values.shape != shape and not (1 in shape and values.size == max(values.shape) == max(shape)):
             expected = f"expected {shape} ({', '.join(order)}), one value per presentation"
             raise UserError(f"{location}: has shape {values.shape}, {expected}")
         columns.append(arrange(values.reshape(shape), order, ("image", "repeat")).reshape(-1))
-    return list(files), np.stack(columns, -1)
+    return np.stack(columns, -1)

@@ -19,12 +19,14 @@ class Clip:
 
     Responses are (repeat, bin, neuron) float32, NaN where missing; bin ``i`` holds those during frames ``i *
     frames_per_bin`` to ``(i + 1) * frames_per_bin - 1``. A clip whose ``test`` is True tests models, False:
-    it trains and validates, None: its blocks are assigned.
+    it trains and validates, None: its blocks are assigned. ``covariates`` are (repeat, bin, covariate)
+    float32, NaN where missing; None if there are none.
     """
 
     frames: np.ndarray
     responses: np.ndarray
     test: bool | None = None
+    covariates: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,9 @@ def to_contract(
     shorter than a window, a clip shows a second of a test clip, or as for ``assign``.
     """
     per_bin, n_repeats = timing.frames_per_bin, max(len(clip.responses) for clip in clips)
-    last, block, responses, given, copies = [], [], [], [], []
+    last, block, given, copies = [], [], [], []
+    responses: list[np.ndarray] = []
+    covariates: list[np.ndarray] = []
     first_frame = n_blocks = 0
     has_test = any(clip.test for clip in clips)
     if not has_test and any(clip.test is False for clip in clips):
@@ -109,9 +113,11 @@ def to_contract(
         last.append(first_frame + newest)
         block.append(n_blocks + of_bin[used])
         copies.append(own * (1 << 20) + of_bin[used])
-        padded = np.full((n_repeats, len(used), clip.responses.shape[2]), np.nan, np.float32)
-        padded[: len(clip.responses)] = clip.responses[:, used]
-        responses.append(padded)
+        for into, values in ((responses, clip.responses), (covariates, clip.covariates)):
+            if values is not None:
+                padded = np.full((n_repeats, len(used), values.shape[2]), np.nan, np.float32)
+                padded[: len(values)] = values[:, used]
+                into.append(padded)
         given.append(np.full(len(used), "test" if clip.test else ""))
         first_frame += n_frames
         n_blocks += of_bin[-1] + 1
@@ -138,6 +144,8 @@ def to_contract(
             "validation_max": 0,
         },
     )
+    if covariates:
+        dataset["covariates"] = VARIABLES["covariates"][0], np.concatenate(covariates, 1)
     check(dataset, key)
     return dataset
 

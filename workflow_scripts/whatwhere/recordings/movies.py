@@ -1,6 +1,7 @@
 """Movies in files: clips of frames with responses per bin or spike times (kind ``movie``)."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import xarray as xr
 
 from whatwhere.errors import UserError, some_of
 from whatwhere.recordings.array_files import read_array
+from whatwhere.recordings.covariates import coordinates, held
 from whatwhere.recordings.frames import prepare_frames, read_frames
 from whatwhere.recordings.layouts import BIN_AXES, arrange, likely_axes, stated_axes
 from whatwhere.recordings.matching import names_of
@@ -27,7 +29,8 @@ _TOLERANCE = 0.01
 class Movie:
     """A movie as every loader of movies returns it: frames as stored, with responses, and their time.
 
-    ``neurons`` are (neuron,) names that the owner gives, or None.
+    ``neurons`` are (neuron,) names that the owner gives, or None; ``covariates`` the names of the covariates
+    of all clips.
     """
 
     clips: list[Clip]
@@ -35,6 +38,7 @@ class Movie:
     source: str
     neurons: list[str] | None = None
     reading: list[str] = field(default_factory=list)
+    covariates: list[str] = field(default_factory=list)
 
 
 def timing_of(definition: dict[str, Any], key: str) -> Timing:
@@ -70,7 +74,7 @@ def load(definition: dict[str, Any], name: str) -> Movie:
     """
     timing = timing_of(definition, name)
     clips: list[Clip] = []
-    reading, known = [], None
+    reading, known, covariates = [], None, list[str]()
     for number, entry in enumerate(definition["clips"]):
         key = f"{name}.clips[{number}]"
         frames = read_frames(entry["frames"], entry.get("frames_axes"), f"{key}.frames_axes")
@@ -81,10 +85,37 @@ def load(definition: dict[str, Any], name: str) -> Movie:
         if values.shape[2] != n_neurons or neurons not in (None, known):
             fault = f"has {values.shape[2]} neurons, of which number or names are not those before"
             raise UserError(f"{key}: {fault}: give the same neurons in the same order")
-        clips.append(Clip(frames, values, entry.get("test")))
+        names, state = _read_covariates(entry, values, key)
+        if number and names != covariates:
+            raise UserError(f"{key}.covariates: {names} are not those of the first clip, {covariates}")
+        covariates = names
+        clips.append(Clip(frames, values, entry.get("test"), state))
         reading.append(f"clip {number}: {len(frames)} frames, {phrase}")
     source = f"files {', '.join(clip['frames'] for clip in definition['clips'])}"
-    return Movie(clips, timing, source, known, reading)
+    return Movie(clips, timing, source, known, reading, covariates)
+
+
+def _read_covariates(
+    entry: dict[str, Any], responses: np.ndarray, key: str
+) -> tuple[list[str], np.ndarray | None]:
+    """Names and values (repeat, bin, covariate) of files of (time,) or (repeat, time) numbers of a clip."""
+    found = {name: read_array(file).values for name, file in entry.get("covariates", {}).items()}
+    return list(found), of_bins(found, responses, f"{key}.covariates") if found else None
+
+
+def of_bins(found: Mapping[str, np.ndarray], responses: np.ndarray, key: str) -> np.ndarray:
+    """Covariates by name, (bin,) or (repeat, bin) each, as (repeat, bin, covariate).
+
+    ``responses`` are (repeat, bin, neuron). UserError if a covariate, ``key.NAME``, has another shape.
+    """
+    for name, values in found.items():
+        if np.squeeze(values).shape != np.squeeze(responses[..., 0]).shape:
+            raise UserError(
+                f"{key}.{name}: has shape {values.shape}, expected {responses.shape[:2]} (repeat, time), one "
+                "value per bin: average within bins, up to the end of each"
+            )
+    columns = [values.reshape(responses.shape[:2]) for values in found.values()]
+    return to_float32(np.stack(columns, -1))
 
 
 def _read_responses(
@@ -129,7 +160,9 @@ def _skipped(clip: Clip, timing: Timing, skip: int) -> Clip:
     """The clip without its first ``skip`` bins; their frames remain as far as windows of later bins reach."""
     without_window = -(-(timing.lags + timing.latency) // timing.frames_per_bin) - 1
     cut = max(0, skip - without_window)
-    return replace(clip, frames=clip.frames[cut * timing.frames_per_bin :], responses=clip.responses[:, cut:])
+    kept = None if clip.covariates is None else clip.covariates[:, cut:]
+    frames = clip.frames[cut * timing.frames_per_bin :]
+    return replace(clip, frames=frames, responses=clip.responses[:, cut:], covariates=kept)
 
 
 def dataset_of(movie: Movie, name: str, key: str, definition: dict[str, Any]) -> xr.Dataset:
@@ -137,13 +170,16 @@ def dataset_of(movie: Movie, name: str, key: str, definition: dict[str, Any]) ->
     skip, shares = definition.get("movie", definition).get("skip", 0), definition["split"]
     if "test_repeated" in shares:
         raise UserError(f"{key}.split.test_repeated: is for images: set 'test' of a clip, and remove the key")
-    original = [clip.frames[0] for clip in movie.clips]
+    original, missing = [clip.frames[0] for clip in movie.clips], definition.get("missing", {})
     clips: list[Clip] = []
     for number, clip in enumerate(movie.clips):
         clip = replace(clip, frames=prepare_frames(clip.frames, definition["image"], key))
         if number and clip.frames.shape[1:] != clips[0].frames.shape[1:]:
             shapes = f"{clip.frames.shape[1:]} (channel, y, x) but clip 0 of {clips[0].frames.shape[1:]}"
             raise UserError(f"{key}.clips[{number}]: has frames of {shapes}: set image.size")
+        if clip.covariates is not None:
+            values = held(clip.covariates, movie.covariates, missing, f"{key}.missing")
+            clip = replace(clip, covariates=values)
         clips.append(_skipped(clip, movie.timing, skip))
     attributes = {
         "name": name,
@@ -158,4 +194,6 @@ def dataset_of(movie: Movie, name: str, key: str, definition: dict[str, Any]) ->
     }
     dataset = to_contract(clips, movie.timing, attributes, shares, key)
     dataset["responses"].values = clip_rounding(dataset["responses"].values, key)
+    if movie.covariates:
+        dataset = dataset.assign_coords(coordinates(movie.covariates, missing))
     return dataset if movie.neurons is None else dataset.assign_coords(neuron_id=("neuron", movie.neurons))

@@ -15,6 +15,7 @@ import pandas as pd
 from whatwhere.errors import UserError
 from whatwhere.recordings.array_files import NamedArray
 from whatwhere.recordings.arrays import arrange_images
+from whatwhere.recordings.covariates import names_of_columns
 from whatwhere.recordings.hdf5 import dataset_at, label_of, open_hdf5, read_dataset
 from whatwhere.recordings.matching import names_of
 from whatwhere.recordings.movie_contract import Clip
@@ -31,6 +32,7 @@ _ROLES = {
     "images": ("Images", "ImageSeries", "OpticalSeries"),
     "presentations": ("TimeIntervals", "IndexSeries"),
     "responses": ("RoiResponseSeries", "TimeSeries", "ElectricalSeries", "SpikeEventSeries"),
+    "covariate_series": ("TimeSeries", "SpatialSeries"),
 }
 """Types of the format by the key that names objects of them."""
 
@@ -42,7 +44,8 @@ def load(definition: dict[str, Any], name: str) -> Recording | Movie:
     ``images``, ``presentations`` and ``responses`` (one series or several) are names in the file, needed
     where there are several. ``layout`` are the axes of images, by default [image, y, x] with channels last.
     Other keys name columns of the table of presentations, or say what the numbers or names in them mean.
-    ``window`` is from and to in ms after the onset.
+    ``window`` is from and to in ms after the onset; ``covariate_series`` and ``covariate_window`` see
+    :meth:`_Session.series`.
     """
     with open_hdf5(Path(definition["path"])) as content:
         session = _Session(content, definition, name)
@@ -64,6 +67,10 @@ def _recording(session: "_Session") -> Recording:
         *([f"{lost.sum()} presentations that were not recorded are left out"] if lost.any() else []),
     ]
     rows = with_columns(Rows(values, index, index, readings, neurons), session.columns, definition, name)
+    names, series = session.series(session.onsets, (first, last))
+    if names:
+        before, table = rows.covariates or ([], np.empty((len(index), 0)))
+        rows = rows._replace(covariates=([*before, *names], np.concatenate([table, series], 1)))
     return recording_of(definition, name, images.values, images.names, rows)
 
 
@@ -91,9 +98,13 @@ def _movie(session: "_Session") -> Movie:
         frame_edges(times, n_frames, timing.rate, f"{label}, presentation {repeat} of the movie")
     bins = starts[:, :: timing.frames_per_bin].reshape(-1)
     values, neurons, where = session.responses(bins, (0, timing.seconds_per_bin))
+    names, series = session.series(bins, (0, timing.seconds_per_bin))
+    shape = (len(starts), len(bins) // len(starts), -1)
+    state = series.reshape(shape) if names else None
     frames = f"{n_frames} frames from {session.place}, shown {len(starts)} times"
     return Movie(
-        clips=[Clip(session.images.values, values.reshape(len(starts), -1, values.shape[1]))],
+        clips=[Clip(session.images.values, values.reshape(shape), None, state)],
+        covariates=names,
         timing=timing,
         source=f"file {definition['path']}",
         neurons=None if neurons is None else names_of(neurons),
@@ -229,6 +240,27 @@ class _Session:
             expected = f"one series or a list of series: {', '.join(inside) or 'it holds none'}"
             raise UserError(f"{self.name}.responses: {place} is a {self.types[place]}, expected {expected}")
         return averages(self.content[place], onsets, window)
+
+    def series(self, onsets: np.ndarray, window: tuple[float, float]) -> tuple[list[str], np.ndarray]:
+        """Names and values (presentation, covariate) of series, such as running speed and eye position.
+
+        A value is the mean of the samples in ``covariate_window``, by default the window of the responses.
+        UserError if the window ends later than that of the responses, or as for
+        :func:`whatwhere.recordings.nwb_responses.averages`.
+        """
+        given = self.definition.get("covariate_window", [1000 * edge for edge in window])
+        start, end = (edge / 1000 for edge in given)
+        if end > window[1] + 1e-9 or start >= end:
+            fault = f"{given} ms end after the response, at {1000 * window[1]:g} ms"
+            advice = "covariates from the future are not allowed"
+            raise UserError(f"{self.name}.covariate_window: {fault}: {advice}")
+        names: list[str] = []
+        values = [np.empty((len(onsets), 0), np.float32)]
+        for covariate, wanted in self.definition.get("covariate_series", {}).items():
+            place = self._choose("covariate_series", wanted)
+            values.append(averages(self.content[place], onsets, (start, end)))
+            names += names_of_columns(covariate, values[-1].shape[1])
+        return names, np.concatenate(values, 1)
 
     def _choose(self, role: str, wanted: str | None) -> str:
         """Path of the only group of a role, or of the group with this path or, of the role, end of a path."""

@@ -40,7 +40,9 @@ class Recording:
         (image,) equal for images that may not be divided by a split, or None.
     covariates
         Names of running speed, pupil and the like, and presentations of them (repeat, image, covariate);
-        used by no model.
+        used by models with state.
+    missing
+        What is done where a covariate is missing, ``leave_out`` or ``hold_last`` by name.
     reading
         What was taken for what, a phrase each.
     """
@@ -54,6 +56,7 @@ class Recording:
     repeat_averages: bool = False
     groups: np.ndarray | None = None
     covariates: tuple[list[str], Presentations] | None = None
+    missing: dict[str, str] = field(default_factory=dict)
     reading: list[str] = field(default_factory=list)
     image_names: list[str] | None = None
 

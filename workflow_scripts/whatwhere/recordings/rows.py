@@ -144,6 +144,11 @@ def recording_of(
     shown, responses = shown[kept], by_image(local, rows.values)
     names = names or known or [str(image) for image in range(n_images)]
     covariates = rows.covariates and (rows.covariates[0], Presentations(rows.covariates[1], responses.rows))
+    if rows.given is None and "hold_last" in definition.get("missing", {}).values():
+        raise UserError(
+            f"{name}.missing: hold_last needs the order of presentations in time, which rows without "
+            "image_of_presentation do not have: set leave_out"
+        )
     split, groups = (one if one is None else one[kept] for one in (split, labels["groups_from"]))
     files = f"file {location}" if "path" in definition else f"files {definition['images']} and {location}"
     return Recording(

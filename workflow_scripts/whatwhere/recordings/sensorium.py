@@ -12,6 +12,7 @@ from whatwhere.dataset import SPLITS
 from whatwhere.errors import UserError
 from whatwhere.recordings.archive import Tree, open_tree
 from whatwhere.recordings.array_files import numeric, parse_npy
+from whatwhere.recordings.covariates import names_of_columns
 from whatwhere.recordings.labels import LEFT_OUT, as_labels, labels_of_rows, tiers_of
 from whatwhere.recordings.movie_contract import Clip
 from whatwhere.recordings.movies import Movie, timing_of
@@ -41,8 +42,8 @@ def load(definition: dict[str, Any], name: str) -> Recording | Movie:
     for trials N, ``meta/trials/tiers.npy`` (train, validation or test, or as ``tiers`` says; trials of other
     tiers, whose responses may be withheld, are left out) and ``meta/trials/frame_image_id.npy``,
     ``colorframeprojector_image_id.npy`` or ``image_id.npy`` (trial,), perhaps below another folder.
-    ``covariates`` are folders of ``data`` with one file per trial, such as behavior and pupil_center. With
-    the key ``movie``, trials show videos, see :func:`_load_videos`.
+    ``covariates`` are folders of ``data`` with one file per trial, such as behavior and pupil_center, whose
+    columns are then numbered from 0. With the key ``movie``, trials show videos, see :func:`_load_videos`.
     """
     if "movie" in definition:
         return _load_videos(definition, name)
@@ -70,9 +71,9 @@ def load(definition: dict[str, Any], name: str) -> Recording | Movie:
     presentations = by_image(index, trials)
     unused = ", ".join(f"data/{folder}" for folder in sorted(there - set(files)))
     names = [
-        folder if columns.shape[1] == 1 else f"{folder} {i}"
+        one
         for folder, columns in zip(folders, values, strict=True)
-        for i in range(columns.shape[1])
+        for one in names_of_columns(folder, columns.shape[1])
     ]
     return Recording(
         images=images,
@@ -94,36 +95,56 @@ def _load_videos(definition: dict[str, Any], name: str) -> Movie:
 
     ``data/videos/N.npy`` (y, x, time) and ``data/responses/N.npy`` (neuron, time) of a trial have one length
     in time and end where all responses are NaN. A video that tests in one trial tests in all; the others
-    train and validate as ``split`` says. Responses are averaged within bins.
+    train and validate as ``split`` says. Responses and covariates (covariate, time) are averaged within bins.
     """
     timing = timing_of(definition["movie"], f"{name}.movie")
-    repeats: dict[bytes, tuple[np.ndarray, list[np.ndarray], list[bool]]] = {}
+    repeats: dict[bytes, tuple[np.ndarray, list[np.ndarray], list[np.ndarray], list[bool]]] = {}
+    behavior, names = definition.get("covariates", []), []
     with open_tree(definition["path"]) as tree:
         root = _root(tree)
         split = _splits(tree, root, definition.get("tiers", {}), f"{name}.tiers")
         kept = np.flatnonzero(split != LEFT_OUT)
-        files, others = (
-            _trial_files(tree, f"{root}data/{folder}/", kept, len(split))
-            for folder in ("videos", "responses")
-        )
-        videos = _read(tree, files, ("y", "x", "time"), 2)
-        trials = _read(tree, others, ("neuron", "time"), 1)
-        for trial, file, video, responses in zip(kept, files, videos, trials, strict=True):
+        folders = {folder: f"{root}data/{folder}/" for folder in ("videos", "responses", *behavior)}
+        files = {folder: _trial_files(tree, place, kept, len(split)) for folder, place in folders.items()}
+        videos = _read(tree, files["videos"], ("y", "x", "time"), 2)
+        trials = _read(tree, files["responses"], ("neuron", "time"), 1)
+        states = [_read(tree, files[folder], ("covariate", "time"), 1) for folder in behavior]
+        for trial, file, video, responses, *state in zip(
+            kept, files["videos"], videos, trials, *states, strict=True
+        ):
             n_frames = _length(video, responses, tree.label(file))
             frames = np.ascontiguousarray(np.moveaxis(video[..., :n_frames], -1, 0)[:, None])
             whole = n_frames - n_frames % timing.frames_per_bin
-            in_bins = responses.T[:whole].reshape(-1, timing.frames_per_bin, len(responses))
-            _, same, tests = repeats.setdefault(frames.tobytes(), (frames, [], []))
-            same.append(in_bins.mean(1, dtype=np.float32))
+            short = next((one for one in state if one.shape[1] != responses.shape[1]), None)
+            if short is not None:
+                raise UserError(
+                    f"{tree.label(file)}: has responses in {responses.shape[1]} frames but a covariate in "
+                    f"{short.shape[1]}: repair one"
+                )
+            pairs = zip(behavior, map(len, state), strict=True)
+            names = [name for pair in pairs for name in names_of_columns(*pair)]
+            _, same, values, tests = repeats.setdefault(frames.tobytes(), (frames, [], [], []))
+            same.append(_in_bins(responses, whole, timing.frames_per_bin))
+            if state:
+                values.append(_in_bins(np.concatenate(state), whole, timing.frames_per_bin))
             tests.append(split[trial] == "test")
         neurons = _neurons(tree, root, len(responses))
     return Movie(
-        clips=[Clip(frames, np.stack(same), any(tests) or None) for frames, same, tests in repeats.values()],
+        clips=[
+            Clip(frames, np.stack(same), any(tests) or None, np.stack(values) if values else None)
+            for frames, same, values, tests in repeats.values()
+        ],
+        covariates=names,
         timing=timing,
         source=f"files {definition['path']}",
         neurons=None if neurons is None else neurons.tolist(),
         reading=[f"{len(responses)} neurons, {len(kept)} trials of {len(repeats)} videos"],
     )
+
+
+def _in_bins(values: np.ndarray, n_frames: int, per_bin: int) -> np.ndarray:
+    """Means over the frames of every bin, (row, time) to (bin, row)."""
+    return values.T[:n_frames].reshape(-1, per_bin, len(values)).mean(1, dtype=np.float32)
 
 
 def _length(video: np.ndarray, responses: np.ndarray, label: str) -> int:

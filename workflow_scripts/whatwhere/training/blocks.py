@@ -1,23 +1,25 @@
 """Blocks of data, of which batches are taken: the images and neurons of one recording."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from whatwhere.fit_data import FitData
+from whatwhere.models.trials import Trials
 from whatwhere.sessions import Session, sessions_of
-from whatwhere.windows import Windows, as_tensor
+from whatwhere.windows import as_tensor
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """Data on the device: images (image, channel, y, x) or windows, responses (image, neuron)."""
+    """Data on the device: images (image, channel, y, x), windows or trials, and responses (row, neuron)."""
 
-    train_images: Tensor | Windows
+    train_images: Any
     train_responses: Tensor
-    validation_images: Tensor | Windows
+    validation_images: Any
     validation_responses: Tensor
 
 
@@ -40,18 +42,22 @@ class Block:
 
 
 def blocks_of(data: FitData, device: torch.device, reduction: str) -> list[Block]:
-    """Blocks of a fit on the device, one per recording.
+    """Blocks of a fit on the device, one per recording; presentations in place of images for state.
 
     ``reduction`` is that of the objective over the neurons of all recordings, ``mean`` or ``sum``.
     """
-    tensors = Tensors(
-        train_images=as_tensor(data.train_images).to(device),
-        train_responses=torch.from_numpy(data.train_responses).to(device),
-        validation_images=as_tensor(data.validation_images).to(device),
-        validation_responses=torch.from_numpy(data.validation_responses).to(device),
-    )
+    stimuli = [as_tensor(one).to(device) for one in (data.train_images, data.validation_images)]
+    responses = [data.train_responses, data.validation_responses]
+    shown: list[Any] = [*stimuli]
+    if data.trials is not None:
+        pairs = zip(stimuli, data.trials, strict=True)
+        shown = [Trials.of(every, one.image, one.covariates) for every, one in pairs]
+        responses = [one.responses for one in data.trials]
+    train, validation = (torch.from_numpy(one).to(device) for one in responses)
+    tensors = Tensors(shown[0], train, shown[1], validation)
     if data.pooled is None:
-        missing = any(bool(np.isnan(one).any()) for one in (data.train_responses, data.validation_responses))
+        both = (tensors.train_responses, tensors.validation_responses)
+        missing = any(bool(one.isnan().any()) for one in both)
         return [Block(tensors, Terms(missing=missing))]
     sessions = sessions_of(data.pooled.neurons)
     n_neurons = len(data.pooled.neurons)

@@ -12,6 +12,7 @@ from torch import Tensor
 from whatwhere.config.traits import traits_of
 from whatwhere.fit_data import Condition, FitData, with_validation
 from whatwhere.models.spec import ModelSpec
+from whatwhere.training.covariates import with_offsets, without_covariates
 from whatwhere.training.families import FAMILIES
 from whatwhere.training.fits import Candidates, ModelFits
 from whatwhere.training.loop import Fit
@@ -39,14 +40,21 @@ def fit_seed(
     statistics = {f"feature_bank.{key}": value for key, value in bank_state.items()}
 
     def fitted(data: FitData) -> list[dict[str, Tensor]]:
-        found = [state | statistics for state in fit(spec, data)]
-        return with_curves(spec, found, data, feature_bank) if spec.definition.get("output_curve") else found
+        given = without_covariates(data)
+        found = [state | statistics for state in fit(spec, given)]
+        if spec.definition.get("output_curve"):
+            found = with_curves(spec, found, given, feature_bank)
+        return with_offsets(spec, found, data, feature_bank)
 
     parameters = fitted(data)
     predictions = validation_predictions(spec, parameters, data, feature_bank)
-    responses = torch.from_numpy(data.validation_responses)
+    responses, tested = torch.from_numpy(data.validation_responses), predictions
+    if data.trials is not None:
+        shown = data.trials[1]
+        responses = torch.from_numpy(shown.responses)
+        tested = validation_predictions(spec, parameters, data, feature_bank, shown)
     fits = []
-    for setting, predicted in zip(spec.settings, predictions, strict=True):
+    for setting, predicted in zip(spec.settings, tested, strict=True):
         # A linear prediction can be negative where a rate cannot.
         rated = predicted.clamp(min=0) if spec.loss == "poisson" else predicted
         loss = mean_loss(spec.loss, rated, responses).numpy()
@@ -70,5 +78,8 @@ def fit_baseline(
         core.refuse_seen(condition.dataset, seed)
         definition = core.completed(definition)
     spec = ModelSpec.of(definition)
-    candidates = [fit_seed(spec, seed, condition.data(seed), cores.get(seed)) for seed in condition.seeds]
+    state = definition.get("state")
+    candidates = [
+        fit_seed(spec, seed, condition.data(seed, state), cores.get(seed)) for seed in condition.seeds
+    ]
     return ModelFits.of(name, definition, candidates)

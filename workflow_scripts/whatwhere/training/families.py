@@ -21,6 +21,7 @@ from whatwhere.models.lnp import LNP
 from whatwhere.models.output_curve import OutputCurve
 from whatwhere.models.space_time import fixed_features, n_times
 from whatwhere.models.spec import ModelSpec, Setting
+from whatwhere.models.state import State
 
 
 @dataclass(frozen=True)
@@ -113,4 +114,6 @@ def build(spec: ModelSpec, setting: Setting, image_shape: ImageShape, n_neurons:
     model.feature_bank = feature_bank
     if spec.definition.get("output_curve"):
         model.curve = OutputCurve(n_neurons)
+    if "state" in spec.definition:
+        model.state = State(spec.definition["state"], n_neurons, gains=spec.convention is not None)
     return model

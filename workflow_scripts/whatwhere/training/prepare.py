@@ -1,6 +1,7 @@
 """Start and end of every fit of a seed, trained or in closed form: data, models, candidates."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from whatwhere.models.feature_bank import TransferredFeatures
 from whatwhere.models.output_curve import fit_curves
 from whatwhere.models.space_time import SpaceTimeFeatures
 from whatwhere.models.spec import ModelSpec, Setting
+from whatwhere.models.trials import Trials
+from whatwhere.presentations import Shown
 from whatwhere.training.families import build, build_feature_bank
 from whatwhere.training.fits import Candidates
 from whatwhere.training.loop import Fit
@@ -63,6 +66,8 @@ def build_on(spec: ModelSpec, setting: Setting, data: FitData, feature_bank: Fix
     encoder = build(spec, setting, data.standardize.image_shape, data.train_responses.shape[1])
     if feature_bank is not None and encoder.feature_bank is not None:
         encoder.feature_bank.load_state_dict(feature_bank.state_dict())
+    if data.trials is not None:
+        encoder.state.standardize_on(data.trials[0].covariates)
     return encoder
 
 
@@ -80,7 +85,9 @@ def candidates_of(
     ``predictions`` are theirs for the validation images, (image, neuron) in the units of ``data``.
     """
     mean = missing.mean(data.train_responses)
-    responses = torch.from_numpy(data.validation_responses)
+    responses = torch.from_numpy(
+        data.validation_responses if data.trials is None else data.trials[1].responses
+    )
     of_mean = mean_loss(loss, torch.from_numpy(mean).expand_as(responses), responses)
     return Candidates(
         seed=seed,
@@ -115,10 +122,19 @@ def with_curves(
 
 
 def validation_predictions(
-    spec: ModelSpec, parameters: list[dict[str, Tensor]], data: FitData, feature_bank: FixedFeatures | None
+    spec: ModelSpec,
+    parameters: list[dict[str, Tensor]],
+    data: FitData,
+    feature_bank: FixedFeatures | None,
+    trials: Shown | None = None,
 ) -> list[Tensor]:
-    """Predicted responses to the validation images of fits with complete states, (image, neuron) each."""
-    images = as_tensor(data.validation_images)
+    """Predicted responses to the validation images of fits with complete states, (image, neuron) each.
+
+    With ``trials``, to their presentations, (presentation, neuron) each.
+    """
+    images: Any = as_tensor(data.validation_images)
+    if trials is not None:
+        images = Trials.of(images, trials.image, trials.covariates)
     found = []
     for setting, state in zip(spec.settings, parameters, strict=True):
         encoder = build_on(spec, setting, data, feature_bank)

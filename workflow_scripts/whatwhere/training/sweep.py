@@ -210,7 +210,7 @@ def train(
         if localizer is not None:
             start, inferred = start_from(localizer.fits, localizer.validation, definition, seed)
             maps = maps | inferred
-        data, core = condition.data(seed), cores.get(seed)
+        data, core = condition.data(seed, definition.get("state")), cores.get(seed)
         if core is not None:
             core.refuse_seen(condition.dataset, seed)
         trained = train_seed(spec, seed, data, maps, kernel, start, device, progress, core)
