@@ -45,7 +45,7 @@ def found_population(found, prior):
     flat = found.kernels[0].ravel()
     energy = prior.output_variance(np.outer(flat, flat))
     kernel = KernelPosterior(flat, energy, 0.0, 1.0, 1.0)
-    return Population([kernel], np.array([0.7]), np.array([0.01]), np.ones(1))
+    return Population([kernel], np.array([0.7]), np.array([0.01]), np.ones(1), 0.5)
 
 
 def test_evidence_is_the_density_of_averages_under_the_prior(rng):
@@ -54,7 +54,7 @@ def test_evidence_is_the_density_of_averages_under_the_prior(rng):
     kernel, own = rng.normal(size=9), prior.bases[0]
     energy = kernel @ kernel
     population = Population(
-        [KernelPosterior(kernel, energy, 0.0, 1.0, 1.0)], np.array([0.4]), np.array([0.05]), np.ones(1)
+        [KernelPosterior(kernel, energy, 0.0, 1.0, 1.0)], np.array([0.4]), np.array([0.05]), np.ones(1), 0.5
     )
     sta = rng.normal(size=(2, 5, 5)) * 0.3
     found = _log_joint(StaSpectra.of(sta, n), population, prior, size, own)

@@ -53,8 +53,8 @@ def blocks_of(data: FitData, device: torch.device, reduction: str) -> list[Block
         pairs = zip(stimuli, data.trials, strict=True)
         shown = [Trials.of(every, one.image, one.covariates) for every, one in pairs]
         responses = [one.responses for one in data.trials]
-    train, validation = (torch.from_numpy(one).to(device) for one in responses)
-    tensors = Tensors(shown[0], train, shown[1], validation)
+    measured = [torch.from_numpy(one).to(device) for one in responses]
+    tensors = Tensors(shown[0], measured[0], shown[1], measured[1])
     if data.pooled is None:
         both = (tensors.train_responses, tensors.validation_responses)
         missing = any(bool(one.isnan().any()) for one in both)
