@@ -30,11 +30,12 @@ def differences(drawn: Iterable[xr.Dataset]) -> pd.DataFrame:
 
     Returns
     -------
-    The condition; ``measure``; ``model`` and ``against``, the better one first; ``difference``, its mean over
-    fits; ``se``, its standard error over test images (or blocks of a movie) and neurons; ``se_fits``, that
-    over fits, NaN of one fit; ``n_fits``; ``p``, two-sided, of a normal distribution whose variance is the
-    sum of both; and ``p_adjusted`` for all pairs of the condition and measure (Holm 1979). Where folds have
-    test images of their own, both errors hold the variance of images, and ``p`` is rather too large.
+    The condition; ``measure``; ``model`` and ``against``, the better one first; their ``score`` and
+    ``score_against``, means over fits, and ``difference``; ``se``, its standard error over test images (or
+    blocks of a movie) and neurons; ``se_fits``, that over fits, NaN of one fit; ``n_fits``; ``p``, two-sided,
+    of a normal distribution whose variance is the sum of both; and ``p_adjusted`` for all pairs of the
+    condition and measure (Holm 1979). Where folds have test images of their own, both errors hold the
+    variance of images, and ``p`` is rather too large.
     """
     rows = pd.concat([_rows(one) for one in drawn], ignore_index=True)
     tables = []
@@ -85,7 +86,8 @@ def _pair(one: tuple[str, pd.DataFrame], other: tuple[str, pd.DataFrame]) -> dic
     total = np.hypot(se, np.nan_to_num(of_fits))
     with np.errstate(divide="ignore", invalid="ignore"):
         p = erfc(difference.mean() / total / np.sqrt(2))
-    names = {"model": one[0], "against": other[0], "difference": difference.mean()}
+    scores = {"score": one[1]["value"].mean(), "score_against": other[1]["value"].mean()}
+    names = {"model": one[0], "against": other[0], **scores, "difference": difference.mean()}
     return names | {"se": se, "se_fits": of_fits, "n_fits": len(difference), "p": p}
 
 
