@@ -81,7 +81,7 @@ def _pair(one: tuple[str, pd.DataFrame], other: tuple[str, pd.DataFrame]) -> dic
     if difference.mean() < 0:
         return _pair(other, one)
     draws = np.mean([np.subtract(*both) for both in zip(one[1]["draws"], other[1]["draws"], strict=True)], 0)
-    se = _standard_error(draws)
+    se = standard_error(draws)
     of_fits = np.std(difference, ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.nan
     total = np.hypot(se, np.nan_to_num(of_fits))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -91,7 +91,7 @@ def _pair(one: tuple[str, pd.DataFrame], other: tuple[str, pd.DataFrame]) -> dic
     return names | {"se": se, "se_fits": of_fits, "n_fits": len(difference), "p": p}
 
 
-def _standard_error(draws: np.ndarray) -> float:
+def standard_error(draws: np.ndarray) -> float:
     """Standard error from draws (3, draw) of images and neurons together, of images and of neurons.
 
     The first counts what is of an image and a neuron alone, such as noise, three times, and the others count
