@@ -188,7 +188,8 @@ def _jointly(alone: pd.DataFrame, jointly: pd.DataFrame, against: str) -> Iterat
     differences = (first - second).to_numpy().ravel()
     if len(differences):
         everyone = over_seeds(jointly[jointly["seed"].isin(first)], ["value"], ["n_images"], 0)
-        names: Row = jointly.iloc[0][["model", *_CONDITION]].to_dict()
+        keys = ["model", *_CONDITION]
+        names: Row = dict(zip(keys, jointly.iloc[0][keys], strict=True))
         yield {
             "against": against,
             **names,
