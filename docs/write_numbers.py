@@ -11,7 +11,7 @@ Keys of a query, in YAML:
 - ``file``: path in the repository
 - ``where``: pandas query; the queries of a table, a row and a column are joined by "and"
 - ``compute``: optional, a new column such as ``times = 2 ** image_doublings``
-- ``reduce``: optional, ``min``, ``max``, ``mean``, ``sum`` or ``count`` over the remaining rows
+- ``reduce``: optional, ``min``, ``max``, ``mean``, ``std``, ``sum`` or ``count`` over the remaining rows
 - ``show``: format with the names of columns, such as ``"{rate:.2f} ({low:.2f} to {high:.2f})"``
 - ``absent``, ``nan``, ``negative``: optional, texts for no row, a missing value and a negative number
 """

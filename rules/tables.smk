@@ -52,6 +52,7 @@ TABLES = {
     "answer_questions": {
         "input": {
             "scores": "<results>/tables/scores.csv",
+            "differences": "<results>/tables/differences.csv",
             "barcode_scores": of_run("tables/barcode_scores.csv"),
             "exchange_rates": of_run("tables/exchange_rates.csv"),
             "transfer": of_run("tables/transfer.csv"),
@@ -69,6 +70,9 @@ TABLES = {
         },
         "params": {
             "families": {name: one["family"] for name, one in config["models"].items()},
+            "know_fields": [
+                name for name, one in config["models"].items() if one.get("input") == "known_patch"
+            ],
             "figures": {name: one["figure"] for name, one in EXPERIMENTS.items()},
             "labels": LABELS,
             "datasets": DATASET_LABELS,

@@ -55,6 +55,18 @@ def test_the_table_holds_the_test_scores_of_the_models(compared):
     assert compared.table.loc["pixels", "feve_pooled"] > 0.6
 
 
+def test_models_are_compared_with_the_best_by_paired_errors(compared):
+    table = compared.table
+    assert table.loc["pixels", ["difference", "difference_se"]].tolist() == [0, 0]
+    expected = table.loc["constant", "correlation"] - table.loc["pixels", "correlation"]
+    assert table.loc["constant", "difference"] == pytest.approx(expected)
+    # A constant has no error: the paired error is that of the other model, without what counts thrice.
+    assert 0 < table.loc["constant", "difference_se"] <= table.loc["pixels", "correlation_se"]
+    # The ensemble is nearly the best candidate, on the same images and neurons.
+    assert table.loc["ensemble", "difference_se"] < table.loc["ensemble", "correlation_se"] / 3
+    assert "difference_se" in str(compared)
+
+
 def test_what_cannot_be_fitted_is_left_out_and_named(compared, recording):
     assert list(compared.left_out) == ["rates"]
     assert "poisson loss cannot fit negative responses" in str(compared)

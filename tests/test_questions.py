@@ -1,3 +1,4 @@
+import itertools
 import re
 
 import numpy as np
@@ -7,11 +8,12 @@ from scipy.stats import ttest_1samp
 
 import answer_questions
 from whatwhere.files import read_table
-from whatwhere.questions import ABSENT, COLUMNS, ONE_BY_ONE, QUESTIONS, answers, crossed_interval, interval
-from whatwhere.sentences import bounds
+from whatwhere.questions import ABSENT, COLUMNS, ONE_BY_ONE, QUESTIONS, answers, interval
 
 FAMILIES = {"ridge": "ridge", "cnn": "cnn_factorized", "dense": "cnn_fully_connected"}
 FIGURES = {"fig": "fig3"}
+PAIRS = ["dataset", "recording", "selection", "n_neurons", "n_images", "measure", "model", "against"]
+PAIRS += ["score", "score_against", "difference", "se", "se_fits", "n_fits", "p_adjusted"]
 NO_REFERENCE = pd.DataFrame(columns=["experiment", "model", "selection", "n_neurons", "n_images", "feve"])
 
 
@@ -27,10 +29,24 @@ def score_table(conditions, noise_free=True):
     return pd.concat(tables, ignore_index=True)
 
 
+def pairs_of(scores, se=0.01, se_fits=0.02, **changes):
+    """Paired differences of all models of every condition, the better one first."""
+    rows = []
+    keys = ["dataset", "selection", "n_neurons", "n_images"]
+    for names, condition in scores.groupby(keys, sort=False):
+        means = condition.groupby("model")["feve"].mean().sort_values(ascending=False)
+        for (one, better), (other, worse) in itertools.combinations(means.items(), 2):
+            of = dict(zip(keys, names, strict=True)) | {"model": one, "against": other, "recording": np.nan}
+            of |= {"score": better, "score_against": worse, "difference": better - worse, "p_adjusted": 0.03}
+            of |= {"se": se, "se_fits": se_fits, "n_fits": condition["seed"].nunique()} | changes
+            rows += [of | {"measure": measure} for measure in ("feve_pooled", "correlation")]
+    return pd.DataFrame(rows, columns=PAIRS)
+
+
 def ask(scores, question, **changes):
     tables = dict.fromkeys(("barcode_scores", "exchange_rates", "transfer"))
-    tables |= {"families": FAMILIES, "figures": FIGURES, "reference": NO_REFERENCE}
-    found = answers(scores, **(tables | changes))
+    tables |= {"families": FAMILIES, "know_fields": [], "figures": FIGURES, "reference": NO_REFERENCE}
+    found = answers(scores, **({"differences": pairs_of(scores)} | tables | changes))
     return found[found.question == question]
 
 
@@ -48,7 +64,7 @@ def test_shared_features_compare_the_largest_with_the_smallest_population_seed_b
     (row,) = ask(score_table(conditions), 1).to_dict("records")
     assert row["value"] == pytest.approx(0.35)
     assert (row["n"], row["unit"], row["n_neurons"], row["n_images"]) == (2, "seeds", 9, 64)
-    assert row["comparison"] == "cnn: 9 neurons fitted jointly minus 1"
+    assert row["comparison"] == "cnn against 1 neuron"
     assert (row["first"], row["second"]) == pytest.approx((0.5, 0.15))
     assert row["against"] == "1 neuron"
 
@@ -74,43 +90,49 @@ def test_a_shared_filter_is_compared_with_filters_of_the_same_neurons_seed_by_se
     assert (row["model"], row["n"], row["unit"], row["n_neurons"]) == ("shared", 2, "seeds", 2)
 
 
-def test_models_are_compared_neuron_by_neuron_at_equal_sizes():
-    conditions = [("cnn", 3, 64, 0, [0.5, 0.6, 0.9]), ("dense", 3, 64, 0, [0.4, 0.4, 0.6])]
-    conditions += [("dense", 3, 128, 0, [0.5, 0.5, 0.5])]
+def test_models_are_compared_by_their_paired_difference_at_equal_sizes():
+    conditions = [("cnn", 3, 64, s, [0.5, 0.6, 0.9]) for s in (0, 1)]
+    conditions += [("dense", 3, 64, s, [0.4, 0.4, 0.6]) for s in (0, 1)] + [("dense", 3, 128, 0, [0.5] * 3)]
     (row,) = ask(score_table(conditions), 2).to_dict("records")
     assert row["value"] == pytest.approx(0.2)
+    half = 1.96 * np.hypot(0.01, 0.02)
+    assert (row["low"], row["high"], row["p_adjusted"]) == pytest.approx((0.2 - half, 0.2 + half, 0.03))
     assert (row["first"], row["second"]) == pytest.approx((2 / 3, 1.4 / 3))
-    assert (row["model"], row["against"]) == ("cnn", "dense")
-    assert (row["n"], row["unit"], row["comparison"]) == (3, "neurons, 1 seed", "cnn minus dense")
+    assert (row["model"], row["against"], row["measure"]) == ("cnn", "dense", "feve_pooled")
+    assert (row["n"], row["unit"], row["comparison"]) == (2, "fits of each model", "cnn against dense")
+    assert row["source"] == "tables/differences.csv"
 
 
-def test_seeds_of_a_neuron_count_once_and_only_where_both_models_have_them():
-    conditions = [(m, 2, 64, s, [v, v]) for s in (0, 1) for m, v in (("cnn", 0.5 + s), ("dense", 0.1))]
-    conditions += [("cnn", 2, 64, 2, [9.0, 9.0])]
-    (row,) = ask(score_table(conditions), 2).to_dict("records")
-    assert (row["n"], row["value"], row["unit"]) == (2, pytest.approx(0.9), "neurons, 2 seeds")
+def test_a_baseline_that_is_better_has_a_negative_difference_and_the_scores_of_its_side():
+    table = score_table([("cnn", 2, 64, 0, [0.1, 0.3]), ("dense", 2, 64, 0, [0.5, 0.5])])
+    (row,) = ask(table, 2).to_dict("records")
+    assert (row["value"], row["first"], row["second"]) == pytest.approx((-0.3, 0.2, 0.5))
+    assert row["low"] < -0.3 < row["high"] < 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("fit_sd", [0.0, 0.05])
-@pytest.mark.parametrize("n_seeds", [2, 3, 10])
-def test_the_interval_over_neurons_and_seeds_holds_the_truth(n_seeds, fit_sd):
-    """Neurons of a fit fail together: an interval over neurons alone holds it in a third of the cases."""
-    rng = np.random.default_rng(0)
-    held = []
-    for _ in range(400):
-        fits, neurons = rng.normal(0, fit_sd, n_seeds), rng.normal(0, 0.1, (60, 1))
-        _, low, high = crossed_interval(0.3 + fits + neurons + rng.normal(0, 0.05, (60, n_seeds)))
-        held.append(low < 0.3 < high)
-    assert 0.93 < np.mean(held) <= 1
+def test_one_fit_of_each_model_has_the_error_of_images_and_neurons():
+    table = score_table([("cnn", 2, 64, 0, [0.5, 0.5]), ("dense", 2, 64, 0, [0.1, 0.1])])
+    (row,) = ask(table, 2, differences=pairs_of(table, se_fits=np.nan)).to_dict("records")
+    assert (row["low"], row["high"], row["n"]) == pytest.approx((0.4 - 0.0196, 0.4 + 0.0196, 1))
 
 
-def test_the_same_model_with_another_seed_does_not_differ():
-    """One fit of each says nothing of others: an interval over its neurons excluded 0 in 8 of 15 pairs."""
-    rng = np.random.default_rng(0)
-    conditions = [(m, 60, 64, 0, rng.normal(0.5, 0.1, 60) - less) for m, less in (("cnn", 0), ("dense", 0.1))]
-    (row,) = ask(score_table(conditions), 2).to_dict("records")
-    assert np.isnan([row["low"], row["high"]]).all()
+def test_models_that_were_not_tested_on_the_same_data_are_not_compared():
+    table = score_table([("cnn", 2, 64, 0, [0.5, 0.5]), ("dense", 2, 64, 1, [0.1, 0.1])])
+    (row,) = ask(table, 2, differences=pd.DataFrame(columns=PAIRS)).to_dict("records")
+    assert row["comparison"] == ABSENT
+
+
+def test_every_recording_of_a_pool_is_compared_by_itself():
+    table = score_table([("cnn", 2, 64, 0, [0.5, 0.5]), ("dense", 2, 64, 0, [0.1, 0.3])])
+    both = pd.concat([table.assign(recording=name) for name in ("one", "two")])
+    pairs = pd.concat([pairs_of(table).assign(recording=name) for name in ("one", "two")])
+    assert ask(both, 3, differences=pairs)["dataset"].tolist() == ["one", "two"]
+
+
+def test_a_comparison_that_two_rules_select_counts_once():
+    table = score_table([(m, 2, 64, s, [v, v]) for s in (0, 1) for m, v in (("cnn", 0.5), ("dense", 0.1))])
+    table = pd.concat([table, table.assign(selection="neuron")])
+    assert ask(table, 2)["selection"].tolist() == ask(table, 3)["selection"].tolist() == ["population"]
 
 
 def test_shared_features_are_asked_of_the_same_neurons():
@@ -121,12 +143,13 @@ def test_shared_features_are_asked_of_the_same_neurons():
     assert (row["value"], row["low"], row["high"]) == pytest.approx((0.2, 0.2, 0.2))
 
 
-def test_models_that_know_a_kernel_or_locate_neurons_are_no_fully_connected_ones():
+def test_models_that_know_a_field_locate_neurons_or_are_constant_are_no_baselines():
     families = FAMILIES | {"known": "cnn_known_kernel", "gaussian": "cnn_gaussian"}
     families |= {"fixed": "cnn_fixed_mask", "inferred": "localization"}
+    families |= {"constant": "mean", "rates": "mean", "on_patch": "ridge", "shared": "ridge_shared"}
     conditions = [(model, 2, 64, seed, [0.5, 0.6]) for model in families for seed in (0, 1)]
-    found = ask(score_table(conditions), 3, families=families)
-    assert set(found.comparison) == {"cnn minus ridge", "cnn minus dense"}
+    found = ask(score_table(conditions), 3, families=families, know_fields=["on_patch", "shared"])
+    assert set(found.against) == {"ridge", "dense"}
 
 
 def test_the_third_question_takes_the_largest_sizes_of_every_other_model():
@@ -164,9 +187,8 @@ def test_the_value_of_the_paper_stands_beside_its_own_selection_rule():
     rows = [("fig3", "cnn", "neuron", 2, 64, 0.7), ("fig3", "dense", "population", 2, 64, 0.4)]
     table = score_table([("cnn", 2, 64, 0, [0.5] * 2), ("dense", 2, 64, 0, [0.3] * 2)])
     table = pd.concat([table, table.assign(selection="neuron")])
-    found = ask(table, 2, reference=pd.DataFrame(rows, columns=columns)).set_index("selection")["paper"]
-    assert found["neuron"] == pytest.approx(0.3)
-    assert np.isnan(found["population"])
+    (found,) = ask(table, 2, reference=pd.DataFrame(rows, columns=columns)).to_dict("records")
+    assert (found["selection"], found["paper"]) == ("neuron", pytest.approx(0.3))
 
 
 def curve_conditions(model, better, seeds=(0, 1), sizes=(64, 128, 256, 512)):
@@ -194,19 +216,6 @@ def test_images_saved_on_a_plateau_are_bounded_and_no_number():
     assert row["low"] == pytest.approx(3)
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "text"),
-    [
-        (0.1, 0.2, "0.1 to 0.2"),
-        (np.nan, 0.2, "at most 0.2"),
-        (0.1, np.nan, "at least 0.1"),
-        (np.nan, np.nan, ""),
-    ],
-)
-def test_an_interval_can_lack_an_end(low, high, text):
-    assert bounds(low, high, str) == text
-
-
 def test_barcodes_and_exchange_rates_come_from_their_tables():
     scores = score_table([("cnn", 2, 64, 0, [0.5, 0.7])])
     keys = {"dataset": "data", "selection": "population", "model": "cnn"}
@@ -214,8 +223,11 @@ def test_barcodes_and_exchange_rates_come_from_their_tables():
     barcodes = pd.DataFrame([fit | {"seed": s, "ari": a, "at_edge": s} for s, a in ((0, 1.0), (1, 0.8))])
     rate = {"measure": "feve", "neurons_from": 1, "neurons_to": 8, "low": 0.5, "high": 0.7, "n_seeds": 6}
     rate |= keys | {"converged": 0.9, "at_edge": 0.25}
+    rate |= {"recording_time": 2**-1.8, "n_responses": 8 * 2**-1.8}
     middle = rate | {"stated": False, "performance": 0.31, "rate": 0.6}
-    rates = pd.DataFrame([middle, rate | {"stated": True, "performance": 1.31, "rate": 1.6}])
+    rates = pd.DataFrame(
+        [middle, middle | {"selection": "neuron"}, rate | {"stated": True, "performance": 1.31, "rate": 1.6}]
+    )
     tables = {"barcode_scores": barcodes, "exchange_rates": rates}
     (four,), (five,) = (ask(scores, q, **tables).to_dict("records") for q in (4, 5))
     assert (four["value"], four["n"], four["measure"]) == (pytest.approx(0.9), 2, "ari")
@@ -224,7 +236,6 @@ def test_barcodes_and_exchange_rates_come_from_their_tables():
     assert five["recording_time"] == pytest.approx(2**-1.8)
     assert (five["recording_time_low"], five["recording_time_high"]) == pytest.approx((2**-2.1, 2**-1.5))
     assert five["n_responses"] == pytest.approx(8 * 2**-1.8)
-    assert "1 to 8 neurons" in five["comparison"]
     assert (five["against"], five["n_neurons"]) == ("1 neuron", 8)
     assert five["measure"] == "exchange rate at feve 0.31"
     assert (four["converged"], four["at_edge"]) == (True, 0.5)
@@ -235,10 +246,12 @@ def test_what_a_run_lacks_is_said_and_never_invented(tmp_path):
     scores = score_table([("cnn", 2, 64, 0, [0.5, 0.7])])
     scores.to_csv(tmp_path / "scores.csv", index=False)
     NO_REFERENCE.to_csv(tmp_path / "reference.csv", index=False)
+    pairs_of(scores).to_csv(tmp_path / "differences.csv", index=False)
     names = ("answers.csv", "sentences.csv", "answers.html", "front.html")
     paths = {name: tmp_path / name for name in names}
-    inputs = (tmp_path / "scores.csv", [], [], [], [tmp_path / "reference.csv"])
-    answer_questions.main(*inputs, {}, FAMILIES, FIGURES, {}, {}, *paths.values())
+    tables = (tmp_path / "scores.csv", tmp_path / "differences.csv")
+    inputs = (*tables, [], [], [], [tmp_path / "reference.csv"])
+    answer_questions.main(*inputs, {}, FAMILIES, [], FIGURES, {}, {}, *paths.values())
     table = read_table(paths["answers.csv"])
     assert table.columns.tolist() == COLUMNS
     assert table["question"].tolist() == list(QUESTIONS)

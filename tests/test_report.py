@@ -123,13 +123,13 @@ def test_the_last_job_of_every_rule_is_timed(finished_run):
 
 def test_the_answers_of_the_run_are_those_of_its_tables(finished_run):
     tables = finished_run / "results" / "test" / "tables"
-    answers, scores = (pd.read_csv(tables / f"{name}.csv") for name in ("answers", "scores"))
-    asked = "question == 3 and comparison == 'factorized_small minus ridge' and selection == 'neuron'"
+    answers, summary = (pd.read_csv(tables / f"{name}.csv") for name in ("answers", "summary"))
+    asked = "question == 3 and model == 'factorized_small' and against == 'ridge'"
     (row,) = answers.query(asked).to_dict("records")
-    condition = scores[(scores.n_images == row["n_images"]) & (scores.selection == "neuron")]
-    means = condition.groupby("model").feve.mean()
-    assert row["value"] == pytest.approx(means["factorized_small"] - means["ridge"])
+    condition = summary[(summary.n_images == row["n_images"]) & (summary.selection == row["selection"])]
+    pooled = condition.set_index("model").feve_pooled
+    assert row["value"] == pytest.approx(pooled["factorized_small"] - pooled["ridge"])
     assert row["low"] < row["value"] < row["high"]
-    assert row["n_images"] == scores.n_images.max()
+    assert row["n_images"] == summary.n_images.max()
     (absent,) = answers[answers.question == 1].to_dict("records")
     assert absent["comparison"] == "not part of this run"

@@ -11,9 +11,9 @@ from whatwhere.questions import ABSENT, COLUMNS, ONE_BY_ONE, QUESTIONS
 
 DIFFERENCE = {"comparison": "cnn minus dense", "model": "cnn", "against": "dense", "dataset": "two_types"}
 DIFFERENCE |= {"selection": "population", "n_neurons": 100, "n_images": 1024, "measure": "feve"}
-DIFFERENCE |= {"value": 0.3, "low": 0.2, "high": 0.4, "n": 100, "unit": "neurons, 3 seeds"}
+DIFFERENCE |= {"value": 0.3, "low": 0.2, "high": 0.4, "n": 3, "unit": "fits of each model"}
 DIFFERENCE |= {"first": 0.8, "second": 0.5, "converged": True, "source": "tables/scores.csv, one"}
-SINGLE = {"low": np.nan, "high": np.nan, "unit": "neurons, 1 seed"}
+SINGLE = {"low": np.nan, "high": np.nan, "n": 1, "unit": "seeds"}
 TOGETHER = SINGLE | {"comparison": "cnn: 1000 neurons fitted jointly minus 1", "against": "1 neuron"}
 TOGETHER |= {"n_neurons": 1000, "value": 0.74, "n": 1, "unit": "seeds", "first": 0.91, "second": 0.17}
 TOGETHER |= {"first_all": 0.84}
@@ -58,7 +58,8 @@ def test_a_shared_filter_with_an_interval_answers_before_the_comparison_with_the
 
 
 def test_baselines_are_answered_by_the_closest_of_the_largest_sizes():
-    far = {"against": "ridge", "value": 0.6, "low": 0.5, "high": 0.7, "second": 0.2}
+    far = {"against": "ridge", "value": 0.6, "low": 0.5, "high": 0.7, "second": 0.2, "paper": 0.4}
+    far |= {"paper_first": 0.7, "paper_second": 0.3}
     small = {"n_images": 256, "value": 0.1}
     sentence = written(3, far, {}, small)
     assert sentence.startswith(
@@ -86,14 +87,37 @@ def test_the_first_words_are_a_verdict_over_all_intervals(changes, words):
     assert written(3, *changes).startswith(f"{words}: ")
 
 
-def test_images_saved_stand_beside_the_difference():
+def test_a_difference_decides_only_with_an_adjusted_p_below_the_level():
+    likely, chance = {"p_adjusted": 0.0001}, {"p_adjusted": 0.2, "value": 0.2}
+    sentence = written(3, likely)
+    assert "0.50 (difference 0.30, 95 % interval 0.20 to 0.40, adjusted p below 0.001)." in sentence
+    assert written(3, chance).startswith("Undecided: ")
+    sentence = written(3, likely, likely, chance)
+    assert sentence.startswith("Yes: ")
+    assert "(difference 0.20, 95 % interval 0.20 to 0.40, adjusted p 0.200)." in sentence
+    assert sentence.endswith(" above 0 in 2 of 3 comparisons, with an adjusted p below 0.05.")
+
+
+def test_one_fit_of_each_model_decides_with_a_caution():
+    sentence = written(3, {"n": 1})
+    assert sentence.startswith("Yes, as far as single seeds tell: ")
+    assert "95 % interval 0.20 to 0.40 for one fit of each)." in sentence
+    assert written(3, {"n": 1}, {"low": -0.1}).startswith("Undecided: ")
+
+
+def test_images_saved_are_those_of_the_stated_comparison():
     saved = ALONE | {"value": 1.5, "low": 1.2, "high": np.nan, "unit": "seeds", "n": 3}
-    words = "'cnn' saves 1.50 doublings of training images against 'dense' (95 % interval: at least 1.20)."
-    assert words in written(2, {}, saved)
+    words = (
+        " It saves 1.50 doublings of training images against this baseline (95 % interval: at least 1.20)."
+    )
+    others = [saved | {"value": 0.58} | one for one in ({"dataset": "b"}, {"against": "b"}, {"n_neurons": 9})]
+    assert words in written(2, {}, *others, saved)
+    assert "saves" not in written(2, {}, *others)
 
 
-def test_fits_that_stopped_at_max_steps_are_mentioned():
+def test_fits_that_might_improve_are_mentioned():
     assert written(3, {"converged": False}).endswith(". Some fits stopped at max_steps.")
+    assert written(3, {"at_edge": 0.1}).endswith(". Some fits have a penalty at the edge of its grid.")
 
 
 @pytest.mark.parametrize(("values", "word"), [((1.0, 0.9), "Yes"), ((1.0, 0.5), "In part"), ((0.1,), "No")])
@@ -140,17 +164,17 @@ def test_other_recordings_are_answered_by_the_strategy_that_gains_most():
     frozen = STRATEGY | {"model": "transferred core, frozen", "value": 0.1, "low": 0.05, "high": 0.15}
     saved = STRATEGY | ALONE | {"value": 2.0, "low": 1.5, "high": np.nan}
     assert written(6, own, frozen, STRATEGY, saved) == (
-        "Yes: at best, for two_types with 50 images of its own, the strategy 'pooled' reaches a correlation "
-        "of 0.80 and the baseline 'own images, ridge' 0.50 (difference 0.30, 95 % interval 0.20 to 0.40). "
-        "For two_types, 'pooled' saves 2.00 doublings of training images against 'own images, ridge' (95 % "
-        "interval: at least 1.50). The interval lies above 0 in 2 of 2 comparisons."
+        "Yes: at best, for two_types with 50 images of its own, 'pooled' reaches a correlation of 0.80 and "
+        "the baseline, 'own images, ridge', 0.50 (difference 0.30, 95 % interval 0.20 to 0.40). "
+        "It saves 2.00 doublings of training images against this baseline (95 % interval: at least 1.50). "
+        "The interval lies above 0 in 2 of 2 comparisons."
     )
     assert written(6, own).startswith("Not answered by this run")
 
 
-def test_curves_without_a_common_size_are_answered_by_the_images_saved():
+def test_curves_without_a_common_test_are_answered_by_the_images_saved():
     saved = ALONE | {"value": 1.5, "low": 1.0, "high": 2.0, "unit": "seeds"}
-    words = "Yes: for two_types, 'cnn' and 'dense' were fitted to no common size. For two_types, 'cnn' saves "
+    words = "Yes: no two of these models were tested on the same images. This is the only comparison"
     assert written(2, saved).startswith(words)
 
 

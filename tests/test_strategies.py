@@ -110,9 +110,11 @@ def test_the_sixth_question_is_answered_by_the_table(table):
         }
     )
     reference = pd.DataFrame(columns=["experiment", "model", "selection", "n_neurons", "n_images", "feve"])
-    found = answers(scores, None, None, pd.read_csv(table), {"mine": "ridge"}, {"one": "transfer"}, reference)
+    names = ({"mine": "ridge"}, [], {"one": "transfer"})
+    pairs = ["dataset", "selection", "n_neurons", "n_images", "measure", "model", "against", "difference"]
+    found = answers(scores, pd.DataFrame(columns=pairs), None, None, pd.read_csv(table), *names, reference)
     gain, saved = found[found.question == 6].to_dict("records")
-    assert gain["comparison"] == "pooled minus own images, ridge"
+    assert gain["comparison"] == "pooled against own images, ridge"
     assert gain["value"] == pytest.approx(0.05, abs=0.01)
     assert (gain["dataset"], gain["n_images"], gain["unit"]) == ("target", 50, "neurons, 2 folds")
     assert saved["measure"] == "doublings at correlation 0.25"

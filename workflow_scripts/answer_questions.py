@@ -15,20 +15,22 @@ from whatwhere.sentences import MEASURES, sentences
 
 INTRODUCTION = (
     "Every answer is made from the numbers of this run, and the picture below shows them. Points are "
-    "differences, bars are their 95 % confidence intervals (an arrow marks an interval without an end; a "
-    "single seed has no interval), and diamonds are the paper's values. Tables at the end have all numbers."
+    "differences, bars are their 95 % confidence intervals (an arrow marks an interval without an end), and "
+    "diamonds are the paper's values. Tables at the end have all numbers."
 )
 EXPLANATION = (
-    "A difference (value) is a mean over paired seeds, or over paired neurons and seeds; low and high bound "
-    "its 95 % confidence interval, if it has this end; first and second are the compared values, of the same "
-    "neurons; first all is the mean over all neurons of the larger population, as the paper reports it. "
-    "Doublings are horizontal distances of curves at the stated "
-    "performance; recording time and responses are those of the larger population, relative to the smaller. "
-    "FEVE is the fraction of explainable variance explained. Sizes are neurons fitted jointly, and training "
-    "plus validation images; selection is the rule that selected the hyper-parameters. The last columns give "
-    "the paper's value, if the paper published one at these sizes, and the table of this run. If not all "
-    "fits converged, some stopped at max_steps, and a difference may be one of training time. At edge is the "
-    "share of fits with a penalty at the edge of its grid, where a wider grid might give a better fit."
+    "A difference (value) of two models is paired, over test images, neurons and fits; p adjusted is "
+    "adjusted for all pairs of models of these sizes. With one fit of each model, the interval is about "
+    "these two fits. A difference of two populations is a mean over paired seeds, and one seed has no "
+    "interval. Low and high bound the 95 % confidence interval; first and second are the compared values, of "
+    "the same neurons; first all is the mean over all neurons of the larger population, as the paper reports "
+    "it. Doublings are horizontal distances of curves at the stated performance; recording time and "
+    "responses are those of the larger population, relative to the smaller. FEVE is the fraction of "
+    "explainable variance explained. Sizes are neurons fitted jointly, and training plus validation images; "
+    "selection is the rule that selected the hyper-parameters. The last columns give the paper's value, if "
+    "the paper published one at these sizes, and the table of this run. If not all fits converged, some "
+    "stopped at max_steps, and a difference may be one of training time. At edge is the share of fits with a "
+    "penalty at the edge of its grid, where a wider grid might give a better fit."
 )
 
 MAX_ROWS = 16
@@ -115,12 +117,14 @@ def section(question: int, rows: pd.DataFrame) -> list[str]:
 
 def main(
     scores: str | Path,
+    differences: str | Path,
     barcode_scores: list[str],
     exchange_rates: list[str],
     transfer: list[str],
     reference: list[str],
     paper: dict[str, str],
     families: dict[str, str],
+    know_fields: list[str],
     figures: dict[str, str | None],
     labels: dict[str, str],
     datasets: dict[str, str],
@@ -138,7 +142,8 @@ def main(
     plotting.use_style()
     optional = [read_tables(paths) if paths else None for paths in (barcode_scores, exchange_rates, transfer)]
     published = read_reference(reference, paper)
-    write_table(answers(read_table(scores), *optional, families, figures, published), output)
+    tables = (read_table(scores), read_table(differences), *optional)
+    write_table(answers(*tables, families, know_fields, figures, published), output)
     found = named(read_table(output), labels, datasets)
     in_words = sentences(found)
     write_table(in_words, written)

@@ -30,11 +30,12 @@ def differences(drawn: Iterable[xr.Dataset]) -> pd.DataFrame:
 
     Returns
     -------
-    The condition; ``measure``; ``model`` and ``against``, the better one first; ``difference``, its mean over
-    fits; ``se``, its standard error over test images (or blocks of a movie) and neurons; ``se_fits``, that
-    over fits, NaN of one fit; ``n_fits``; ``p``, two-sided, of a normal distribution whose variance is the
-    sum of both; and ``p_adjusted`` for all pairs of the condition and measure (Holm 1979). Where folds have
-    test images of their own, both errors hold the variance of images, and ``p`` is rather too large.
+    The condition; ``measure``; ``model`` and ``against``, the better one first; their ``score`` and
+    ``score_against``, means over fits, and ``difference``; ``se``, its standard error over test images (or
+    blocks of a movie) and neurons; ``se_fits``, that over fits, NaN of one fit; ``n_fits``; ``p``, two-sided,
+    of a normal distribution whose variance is the sum of both; and ``p_adjusted`` for all pairs of the
+    condition and measure (Holm 1979). Where folds have test images of their own, both errors hold the
+    variance of images, and ``p`` is rather too large.
     """
     rows = pd.concat([_rows(one) for one in drawn], ignore_index=True)
     tables = []
@@ -80,16 +81,17 @@ def _pair(one: tuple[str, pd.DataFrame], other: tuple[str, pd.DataFrame]) -> dic
     if difference.mean() < 0:
         return _pair(other, one)
     draws = np.mean([np.subtract(*both) for both in zip(one[1]["draws"], other[1]["draws"], strict=True)], 0)
-    se = _standard_error(draws)
+    se = standard_error(draws)
     of_fits = np.std(difference, ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.nan
     total = np.hypot(se, np.nan_to_num(of_fits))
     with np.errstate(divide="ignore", invalid="ignore"):
         p = erfc(difference.mean() / total / np.sqrt(2))
-    names = {"model": one[0], "against": other[0], "difference": difference.mean()}
+    scores = {"score": one[1]["value"].mean(), "score_against": other[1]["value"].mean()}
+    names = {"model": one[0], "against": other[0], **scores, "difference": difference.mean()}
     return names | {"se": se, "se_fits": of_fits, "n_fits": len(difference), "p": p}
 
 
-def _standard_error(draws: np.ndarray) -> float:
+def standard_error(draws: np.ndarray) -> float:
     """Standard error from draws (3, draw) of images and neurons together, of images and of neurons.
 
     The first counts what is of an image and a neuron alone, such as noise, three times, and the others count

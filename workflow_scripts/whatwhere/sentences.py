@@ -2,13 +2,13 @@
 
 ``whatwhere answers config/mine.yaml`` prints the answers and the address of the page of the run.
 The first words are a verdict over all comparisons of a question. The rest states one comparison: with an
-interval rather than without, with the paper's value rather than without, the largest population on the most
-images, and of several baselines the closest. docs/statistics.md has the rules.
+interval rather than without, the largest population on the most images, and of several baselines the closest;
+of populations, with the paper's value rather than without. docs/statistics.md has the rules.
 """
 
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -28,10 +28,11 @@ MISSING = {
 }
 """Experiments that answer a question."""
 
-YES = ("Yes", "No")
-MEASURES = {"feve": "FEVE", "correlation": "correlation"}
+MEASURES = {"feve": "FEVE", "feve_pooled": "FEVE", "correlation": "correlation"}
 AGREES, DISAGREES = 0.8, 0.2
 """Adjusted Rand indices from which clusters are those of the types, and up to which they are not."""
+LEVEL = 0.05
+"""Adjusted p below which a difference of two models counts."""
 
 
 def decimals(value: float) -> str:
@@ -39,94 +40,103 @@ def decimals(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}"  # adding 0 turns -0 into 0
 
 
-def bounds(low: float, high: float, text: Callable[[float], str] = decimals) -> str:
-    """An interval in words; one end or both may be unknown (NaN)."""
-    if pd.isna(low) and pd.isna(high):
-        return ""
-    if pd.isna(low) or pd.isna(high):
-        return f"at most {text(high)}" if pd.isna(low) else f"at least {text(low)}"
-    return f"{text(low)} to {text(high)}"
-
-
 def interval(row: pd.Series, low: str = "low", high: str = "high") -> str:
-    """The 95 % interval of an answer, in the columns ``low`` and ``high``, in words."""
-    words = bounds(row[low], row[high])
-    if not words:
-        return "one seed, no interval" if row["n"] == 1 or "1 seed" in row["unit"] else "no interval"
-    return f"95 % interval{':' if words.startswith('at') else ''} {words}"
+    """The 95 % interval of an answer, in the columns ``low`` and ``high``, in words; an end may be NaN."""
+    ends = [decimals(row[end]) for end in (low, high) if pd.notna(row[end])]
+    if not ends:
+        return "one seed, no interval" if row["n"] == 1 else "no interval"
+    one_end = ": at most" if pd.isna(row[low]) else ": at least" if pd.isna(row[high]) else ""
+    of_fits = " for one fit of each" if row["n"] == 1 and "fits" in row["unit"] else ""
+    return f"95 % interval{one_end} {' to '.join(ends)}{of_fits}"
 
 
 def _bounded(rows: pd.DataFrame) -> pd.Series:
     return rows["low"].notna() | rows["high"].notna()
 
 
-def verdict(rows: pd.DataFrame, threshold: float, words: tuple[str, str]) -> str:
-    """Compares the intervals of answers with a threshold, or, where no row has an interval, the values.
+def decided(rows: pd.DataFrame) -> tuple[int, int]:
+    """Numbers of answers above and below 0, whose interval and adjusted p, where it is known, exclude 0."""
+    sure = ~(rows["p_adjusted"] >= LEVEL)
+    return int((sure & (rows["low"] > 0)).sum()), int((sure & (rows["high"] < 0)).sum())
 
-    ``words`` are those for values above the threshold, and below.
+
+def verdict(rows: pd.DataFrame, words: tuple[str, str] = ("Yes", "No")) -> str:
+    """The first words of an answer, ``words`` for values above and below 0.
+
+    Rows whose interval is over several fits decide, or all rows where there is no such interval.
     """
-    known, caution = rows[_bounded(rows)], ""
+    known, caution = rows[_bounded(rows) & (rows["n"] > 1)], ""
     if known.empty:
-        known, caution = rows.assign(low=rows["value"], high=rows["value"]), ", as far as single seeds tell"
-    above, below = (known["low"] > threshold).sum(), (known["high"] < threshold).sum()
+        ends = {end: rows[end].fillna(rows["value"]) for end in ("low", "high")}
+        known, caution = rows.assign(**ends), ", as far as single seeds tell"
+    above, below = decided(known)
     if above and below:
         return f"It depends{caution}"
     if not above and not below:
         return "Undecided"
-    word = words[0] if above else words[1]
-    return f"{word}{'' if 2 * max(above, below) > len(known) else ' in part'}{caution}"
+    part = "" if 2 * max(above, below) > len(known) else " in part"
+    return f"{words[0] if above else words[1]}{part}{caution}"
 
 
 def selected(rows: pd.DataFrame, *, closest: bool) -> pd.Series:
     """The comparison that a sentence states; see the module."""
     keys = rows[["n_neurons", "n_images"]].assign(value=(-1 if closest else 1) * rows["value"])
+    if not closest:
+        keys.insert(0, "paper", rows["paper"].notna())
     keys.insert(0, "interval", _bounded(rows))
-    keys.insert(1, "paper", rows["paper"].notna())
     best = keys.sort_values(keys.columns.tolist(), ascending=False, kind="stable").index
     return rows.loc[best].iloc[0]
 
 
 def tally(rows: pd.DataFrame) -> str:
-    """Number of comparisons and of decided comparisons, and whether some fits might have improved."""
+    """Number of comparisons and of decided comparisons, and cautions."""
     known = rows[_bounded(rows)]
     if len(rows) == 1:
         text = " This is the only comparison of the run."
     elif known.empty:
         text = f" The difference is positive in {(rows['value'] > 0).sum()} of {len(rows)} comparisons."
     else:
-        below, without = (known["high"] < 0).sum(), len(rows) - len(known)
-        text = f" The interval lies above 0 in {(known['low'] > 0).sum()} of {len(known)} comparisons"
+        (above, below), without = decided(known), len(rows) - len(known)
+        text = f" The interval lies above 0 in {above} of {len(known)} comparisons"
         text += f" and below 0 in {below}" if below else ""
+        text += f", with an adjusted p below {LEVEL}" if known["p_adjusted"].notna().any() else ""
         text += f"; comparisons without interval: {without}." if without else "."
-    return text + _stopped(rows)
+    return text + _cautions(rows)
 
 
-def _stopped(rows: pd.DataFrame) -> str:
-    return " Some fits stopped at max_steps." if rows["converged"].eq(False).any() else ""
+def _cautions(rows: pd.DataFrame) -> str:
+    stopped = " Some fits stopped at max_steps." if rows["converged"].eq(False).any() else ""
+    edge = " Some fits have a penalty at the edge of its grid." if (rows["at_edge"] > 0).any() else ""
+    return stopped + edge
 
 
 def _difference(row: pd.Series) -> str:
-    return f"difference {decimals(row['value'])}, {interval(row)}"
+    text = f"difference {decimals(row['value'])}, {interval(row)}"
+    if pd.isna(row["p_adjusted"]):
+        return text
+    p = "below 0.001" if row["p_adjusted"] < 0.001 else f"{row['p_adjusted']:.3f}"
+    return f"{text}, adjusted p {p}"
 
 
-def _paper(row: pd.Series) -> str:
+def _reached(row: pd.Series, verb: str, second: str, of_difference: str = "") -> str:
+    """Scores of both, the paper's values and the difference; of populations, the mean over all neurons."""
     values = decimals(row["paper_first"]), decimals(row["paper_second"])
-    return "" if pd.isna(row["paper"]) else f"the paper reports {values[0]} and {values[1]}"
-
-
-def _reached(row: pd.Series, first: str = "first") -> tuple[str, str]:
-    return f"a {MEASURES[row['measure']]} of {decimals(row[first])}", decimals(row["second"])
+    paper = "" if pd.isna(row["paper"]) else f"the paper reports {values[0]} and {values[1]}; "
+    first = decimals(row["first"] if pd.isna(row["first_all"]) else row["first_all"])
+    return (
+        f"{verb} a {MEASURES[row['measure']]} of {first} and {second} {decimals(row['second'])} "
+        f"({paper}{of_difference}{_difference(row)})."
+    )
 
 
 def _together(row: pd.Series) -> str:
-    """Performance of neurons fitted together and alone, each as a mean over all of its neurons."""
-    first, second = _reached(row, "first_all")
-    alone = row["against"] + ("" if row["against"] == ONE_BY_ONE else " alone")
-    same = _difference(row) if row["against"] == ONE_BY_ONE else f"of the same neurons: {_difference(row)}"
+    """Performance of neurons fitted together and alone."""
+    alone, of_difference = f"{row['against']} alone", "of the same neurons: "
+    if row["against"] == ONE_BY_ONE:
+        alone, of_difference = ONE_BY_ONE, ""
     return (
         f"for {row['dataset']} with {row['n_images']:.0f} images, {row['n_neurons']:.0f} neurons fitted "
-        f"together by '{row['model']}' reach {first} and {alone} {second} "
-        f"({'; '.join(filter(None, [_paper(row), same]))})."
+        f"together by '{row['model']}' {_reached(row, 'reach', alone, of_difference)}"
     )
 
 
@@ -135,39 +145,41 @@ def _shared_features(rows: pd.DataFrame) -> str:
     published = rows[rows["paper"].notna()]
     beside = ""
     if pd.isna(row["paper"]) and len(published):
-        other = _together(selected(published, closest=False))
-        beside = f" Beside the paper: {other}"
-    return f"{verdict(rows, 0, YES)}: {_together(row)}{beside}{tally(rows)}"
+        beside = f" Beside the paper: {_together(selected(published, closest=False))}"
+    return f"{verdict(rows)}: {_together(row)}{beside}{tally(rows)}"
 
 
 def _not_answered(question: int) -> str:
     return f"Not answered by this run: add an experiment with {MISSING[question]}."
 
 
-def _saved(rows: pd.DataFrame) -> str:
-    """The doublings of images that are saved against the closest baseline, where that is known."""
-    known = rows[rows["first"].isna() & rows["value"].notna()]
-    if known.empty:
-        return ""
-    row = selected(known, closest=True)
-    saved = f"{decimals(row['value'])} doublings of training images against '{row['against']}'"
-    return f" For {row['dataset']}, '{row['model']}' saves {saved} ({interval(row)})."
-
-
-def _baselines(rows: pd.DataFrame) -> str:
+def _models(rows: pd.DataFrame) -> str:
+    """The factorized model and the closest baseline, or the best strategy and the target's own ridge."""
+    question = int(rows["question"].iloc[0])
+    # Strategies without other recordings stand in the table, too.
+    rows = rows[~rows["model"].str.startswith("own images") | (question != 6)]
     differences = rows[rows["first"].notna()]
     if differences.empty:
-        row = selected(rows, closest=True)
-        sizes = f"for {row['dataset']}, '{row['model']}' and '{row['against']}' were fitted to no common size"
-        return f"{verdict(rows, 0, YES)}: {sizes}.{_saved(rows)}{tally(rows)}"
-    row = selected(differences, closest=True)
-    first, second = _reached(row)
-    neurons = "1 neuron" if row["n_neurons"] == 1 else f"{row['n_neurons']:.0f} neurons"
+        reason = "no two of these models were tested on the same images"
+        return _not_answered(question) if question == 6 else f"{verdict(rows)}: {reason}.{tally(rows)}"
+    if question == 6:
+        row = differences.sort_values("value", ascending=False, kind="stable").iloc[0]
+        begin, sizes, baseline = "at best, for", f"{row['n_images']:.0f} images of its own", "the baseline"
+    else:
+        row = selected(differences, closest=True)
+        neurons = "1 neuron" if row["n_neurons"] == 1 else f"{row['n_neurons']:.0f} neurons"
+        begin, sizes, baseline = "for", f"{neurons} and {row['n_images']:.0f} images", "the closest baseline"
+    keys = ["dataset", "model", "against", "n_neurons"]
+    of_images = rows[(rows[keys] == row[keys]).all(axis=1) & rows["first"].isna() & rows["value"].notna()]
+    saved = "".join(
+        f" It saves {decimals(one['value'])} doublings of training images against this baseline "
+        f"({interval(one)})."
+        for _, one in of_images.head(1).iterrows()
+    )
+    reached = _reached(row, "reaches", f"{baseline}, '{row['against']}',")
     return (
-        f"{verdict(differences, 0, YES)}: for {row['dataset']} with {neurons} and "
-        f"{row['n_images']:.0f} images, '{row['model']}' reaches {first} and the closest baseline, "
-        f"'{row['against']}', {second} ({'; '.join(filter(None, [_difference(row), _paper(row)]))})."
-        f"{_saved(rows)}{tally(differences)}"
+        f"{verdict(differences)}: {begin} {row['dataset']} with {sizes}, '{row['model']}' {reached}{saved}"
+        f"{tally(differences)}"
     )
 
 
@@ -179,8 +191,7 @@ def _barcodes(rows: pd.DataFrame) -> str:
     return (
         f"{word}: clusters of feature weights agree with the true types with an adjusted Rand index of "
         f"{value} for '{worst['model']}' and {worst['dataset']} ({interval(worst)}; 1 is perfect, 0 is "
-        f"chance)."
-        f"{_stopped(rows)}"
+        f"chance).{_cautions(rows)}"
     )
 
 
@@ -190,31 +201,15 @@ def _exchange(rows: pd.DataFrame) -> str:
     words = ("More neurons save recording time", "More neurons save no recording time")
     time = "an unknown share" if pd.isna(row["recording_time"]) else decimals(row["recording_time"])
     name, performance = str(row["measure"]).split()[-2:]
-    time_interval = interval(row, "recording_time_low", "recording_time_high")
     responses = ""
     if pd.notna(row["n_responses"]):
         count = decimals(row["n_responses"])
         responses = f" Counted in responses, neurons times images, they need {count} times as many."
     return (
-        f"{verdict(known, 0, words)}: for {row['dataset']}, {row['n_neurons']:.0f} neurons recorded together "
+        f"{verdict(known, words)}: for {row['dataset']}, {row['n_neurons']:.0f} neurons recorded together "
         f"need {time} of the recording time of {row['against']} for an equal {MEASURES[name]} of "
-        f"{performance} by '{row['model']}' ({time_interval}).{responses}{_stopped(known)}"
-    )
-
-
-def _other_recordings(rows: pd.DataFrame) -> str:
-    # Strategies without other recordings stand in the table, too.
-    rows = rows[~rows["model"].str.startswith("own images")].reset_index(drop=True)
-    differences = rows[rows["first"].notna()]
-    if differences.empty:
-        return _not_answered(6)
-    row = differences.sort_values("value", ascending=False, kind="stable").iloc[0]
-    first, second = _reached(row)
-    saved = _saved(rows[(rows["model"] == row["model"]) & (rows["dataset"] == row["dataset"])])
-    return (
-        f"{verdict(differences, 0, YES)}: at best, for {row['dataset']} with {row['n_images']:.0f} images of "
-        f"its own, the strategy '{row['model']}' reaches {first} and the baseline '{row['against']}' "
-        f"{second} ({_difference(row)}).{saved}{tally(differences)}"
+        f"{performance} by '{row['model']}' ({interval(row, 'recording_time_low', 'recording_time_high')})."
+        f"{responses}{_cautions(known)}"
     )
 
 
@@ -223,7 +218,7 @@ def sentences(answers: pd.DataFrame) -> pd.DataFrame:
 
     Models and datasets of the answers are named as readers know them.
     """
-    write = (_shared_features, _baselines, _baselines, _barcodes, _exchange, _other_recordings)
+    write = (_shared_features, _models, _models, _barcodes, _exchange, _models)
     rows = []
     for question, table in answers.groupby("question"):
         number = int(str(question))

@@ -26,10 +26,10 @@ class Traits:
 
 
 TRAITS: dict[str, Traits] = {
-    "mean": Traits("fit_baseline", unseparated=True),
+    "mean": Traits("fit_baseline"),
     "ols": Traits("fit_baseline", unseparated=True),
     "ridge": Traits("fit_baseline", unseparated=True),
-    "ridge_shared": Traits("fit_baseline", known_field=True, unseparated=True, shares_filter=True),
+    "ridge_shared": Traits("fit_baseline", known_field=True, shares_filter=True),
     "lasso": Traits("fit_baseline", unseparated=True),
     "factorized_ridge": Traits("fit_baseline", masks=True, feature_weights=True, factorized=True),
     "lnp": Traits("train", unseparated=True),
