@@ -22,7 +22,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from whatwhere import fit
 from whatwhere.api import definition
-from whatwhere.cell_types import find_types
+from whatwhere.cell_types import LEVEL, find_types
 from whatwhere.files import read_table, write_table
 from whatwhere.simulations.dead_leaves import dead_leaves
 from whatwhere.simulations.difference_of_gaussians import add_noise, difference_of_gaussians
@@ -132,7 +132,7 @@ def model_of(name: str) -> dict[str, Any]:
         model["training"]["max_steps"] = 500
     else:
         model["cores"][0]["kernels"] = [PATCH]
-        model["training"] |= {"max_steps": 400, "learning_rate": 0.002, "batch_size": 256}
+        model["training"] |= {"max_steps": 1500, "learning_rate": 0.003, "batch_size": 256, "patience": 5}
     return model
 
 
@@ -180,14 +180,14 @@ def dip(values: np.ndarray) -> float:
     height = np.arange(len(x) + 1) / len(x)
     best = 1.0
     for mode in range(len(x)):
-        below = _hull_gap(x[: mode + 1], height[: mode + 1])
-        above = _hull_gap(-x[mode:][::-1], 1 - height[mode + 1 :][::-1])
+        below = _hull_gap(x[: mode + 1], height[: mode + 1], height[1])
+        above = _hull_gap(-x[mode:][::-1], 1 - height[mode + 1 :][::-1], height[1])
         best = min(best, max(below, above) / 2)
     return best
 
 
-def _hull_gap(x: np.ndarray, lower: np.ndarray) -> float:
-    """Largest distance between steps that start at heights ``lower`` and their greatest convex minorant."""
+def _hull_gap(x: np.ndarray, lower: np.ndarray, step: float) -> float:
+    """Largest distance of steps, from ``lower`` up by ``step``, from their greatest convex minorant."""
     kept: list[int] = []
     for i in range(len(x)):
         while len(kept) > 1:
@@ -196,7 +196,7 @@ def _hull_gap(x: np.ndarray, lower: np.ndarray) -> float:
                 break
             kept.pop()
         kept.append(i)
-    return float((lower + 1 / N_NEURONS - np.interp(x, x[kept], lower[kept])).max())
+    return float((lower + step - np.interp(x, x[kept], lower[kept])).max())
 
 
 def dip_test(positions: np.ndarray, null: np.ndarray) -> float:
@@ -222,10 +222,13 @@ def main(name: str, kind: str, seeds: int, output: str) -> None:
             "p_value": p_value,
             "found": labels.max() + 1,
             "n_types": len(set(types)),
+            "exact": labels.max() + 1 == len(set(types)),
             "ari": adjusted_rand_score(types[fitted], labels),
             "p_dip": dip_test(two_means(barcodes[fitted])[1], null),
             "p_sigclust": sigclust(barcodes[fitted], rng),
         }
+        tests = {"rejected": "p_value", "rejected_dip": "p_dip", "rejected_sigclust": "p_sigclust"}
+        row |= {name: row[p] <= LEVEL for name, p in tests.items()}
         table = (
             pd.concat([table, pd.DataFrame([row])], ignore_index=True) if len(table) else pd.DataFrame([row])
         )
