@@ -20,6 +20,14 @@ def test_barcodes_do_not_depend_on_the_sign_and_scale_that_the_factorization_lea
     np.testing.assert_allclose(np.linalg.norm(same, axis=1), 1)
 
 
+def test_the_whole_mask_settles_its_sign():
+    masks = np.zeros((2, 3, 3))
+    masks[0, 0], masks[0, 2, 2] = 1, -1.1
+    masks[1] = -masks[0]
+    assert barcodes.mask_signs(masks).tolist() == [1, -1]
+    assert barcodes.mask_signs(np.zeros((1, 2, 2))).tolist() == [1]
+
+
 def test_a_neuron_without_weights_keeps_zeros():
     assert not barcodes.normalize(np.zeros((1, 3)), np.ones((1, 2, 2))).any()
 

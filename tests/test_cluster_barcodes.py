@@ -55,7 +55,7 @@ def four_types():
 
 def test_a_fifth_of_unfitted_neurons_changes_nothing(four_types):
     """Scaled to unit length their weights gave 19 clusters."""
-    table, score, _ = cluster_fit(*four_types)
+    table, score = cluster_fit(*four_types)
     assert (table.cluster[-N_UNFITTED:] == -1).all()
     assert score["n_unfitted"] == N_UNFITTED
     assert score["n_clusters"] == N_TYPES

@@ -364,7 +364,7 @@ def test_pooled_movies_are_fitted_like_each_session(sessions):
         np.testing.assert_allclose(found.predictions, expected.predictions, atol=1e-3)
         assert len(found.units) == len(expected.units)
     network = fitted(QUICK, both, train(QUICK, both))
-    _, found, _ = cluster_fit(network, load_fit_data(both, None, None, 0), None, both["block"].values)
+    _, found = cluster_fit(network, load_fit_data(both, None, None, 0), None, both["block"].values)
     assert found["n_clusters"] >= 1
 
 
@@ -401,7 +401,7 @@ def test_a_network_of_two_layers_finds_the_directions_of_motion_cells():
     fit = fitted(definition, data, train(definition, data))
     assert correlation(fit, data) > 0.75
     cell_types, blocks = data["cell_type"].values, data["block"].values
-    _, found, _ = cluster_fit(fit, load_fit_data(data, None, None, 0), cell_types, blocks)
+    _, found = cluster_fit(fit, load_fit_data(data, None, None, 0), cell_types, blocks)
     assert found["n_clusters"] == 4
     assert found["ari"] >= 0.95
 

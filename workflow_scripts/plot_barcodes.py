@@ -1,4 +1,4 @@
-"""Barcodes of one model: feature weights sorted by type, the test of types, and the field of every type."""
+"""Barcodes of one model: feature weights sorted by cluster, the clearest gap, and fields of clusters."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -46,7 +46,7 @@ def heat_map(panel: SubFigure, table: pd.DataFrame) -> Axes:
     # Fits of other cores have more features.
     weights = ordered.filter(like="weight_").dropna(axis=1, how="all").to_numpy().T
     known = bool((ordered.cell_type >= 0).all())
-    strips = {"cluster": "type found", **({"cell_type": "true type"} if known else {})}
+    strips = {"cluster": "cluster", **({"cell_type": "true type"} if known else {})}
     axes = panel.subplots(1 + len(strips), 1, height_ratios=[12, *([1] * len(strips))])
     limit = float(np.nanquantile(np.abs(weights), 0.99)) or 1.0
     shown = plt.cm.ScalarMappable(plt.Normalize(-limit, limit), cmap="RdBu_r")
@@ -57,28 +57,24 @@ def heat_map(panel: SubFigure, table: pd.DataFrame) -> Axes:
     axes[0].set_yticks(ticks, ticks + 1)
     for ax, (column, name) in zip(axes[1:], strips.items(), strict=True):
         _strip(ax, ordered[column].to_numpy(), name)
-    axes[-1].set_xlabel(f"{weights.shape[1]} neurons, sorted by type")
+    axes[-1].set_xlabel(f"{weights.shape[1]} neurons, sorted by cluster")
     panel.colorbar(shown, ax=axes[0], label="normalized weight", pad=0.02, aspect=25, extend="both")
     return axes[0]
 
 
-def null(panel: SubFigure, valley: float, nulls: np.ndarray) -> Axes:
-    """Draws the deepest valley of the data over those of continua (shape, continuum) without types."""
+def gap(panel: SubFigure, evidence: float, positions: np.ndarray) -> Axes:
+    """Draws positions (neuron,) on the axis of the clearest gap; NaN for neurons of neither group."""
     ax = panel.subplots()
-    if not nulls.size:
+    shown = positions[np.isfinite(positions)]
+    if not len(shown):
         ax.set_axis_off()
         ax.text(0.5, 0.5, "no test:\ntoo few neurons\nwith weights", ha="center", va="center", fontsize=7)
         return ax
-    top = max(valley, nulls.max(initial=0.0), 10.0)
-    bins = np.linspace(0, np.sqrt(top) * 1.05, 22) ** 2
-    ax.hist(nulls.ravel(), bins, color="0.7", linewidth=0, label="simulated continua")
-    ax.axvline(valley, color="black", label="these neurons")
-    ax.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
-    ax.set(xlim=(0, bins[-1]), xlabel="evidence for a gap\n(square-root scale)", ylabel="simulations")
-    ticks = [0.0, *(float(f"{top * share:.0e}") for share in (0.25, 1))]
-    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    ax.xaxis.set_minor_locator(plt.FixedLocator(top * np.arange(1, 11) / 10))
-    plotting.legend_above(ax, 1)
+    ax.hist(shown, 24, color="0.6", linewidth=0)
+    for center in (-0.5, 0.5):
+        ax.axvline(center, color="black", linewidth=0.8, linestyle="dotted")
+    ax.set(xticks=[-0.5, 0, 0.5], xlabel="position between\ntwo groups", ylabel="neurons")
+    ax.set_title(f"clearest gap, evidence {evidence:.1f}", fontsize=6.5)
     return ax
 
 
@@ -89,16 +85,16 @@ def mean_fields(panel: SubFigure, averages: np.ndarray, counts: np.ndarray) -> A
     axes = panel.subplots(int(np.ceil(len(largest) / columns)), columns, squeeze=False).ravel()
     for ax, cluster in zip(axes, largest, strict=False):
         plotting.show_field(ax, averages[cluster], float(np.nanmax(np.abs(averages[cluster]))))
-        ax.set_title(f"type {cluster + 1}\n{counts[cluster]} neurons", fontsize=6.5)
+        ax.set_title(f"cluster {cluster + 1}\n{counts[cluster]} neurons", fontsize=6.5)
     for ax in axes[len(largest) :]:
         ax.axis("off")
     return axes[0]
 
 
 def title(score: pd.Series, model: str, dataset: str) -> str:
-    """Model, dataset, and in a second line number, agreement and stability of the types."""
+    """Model, dataset, and in a second line number, agreement and stability of the clusters."""
     p_value = "< 0.001" if score.p_value < 0.001 else f"= {score.p_value:.3f}"
-    found = f"{score.n_clusters:.0f} types" if score.n_clusters > 1 else "no types: a continuum"
+    found = f"{score.n_clusters:.0f} clusters" if score.n_clusters > 1 else "no clusters: a continuum"
     texts = [f"{found} (p {p_value})" if np.isfinite(score.p_value) else "too few neurons with weights"]
     if score.n_unfitted:
         texts.append(f"{score.n_unfitted:.0f} neurons without weights")
@@ -122,7 +118,7 @@ def main(barcodes: str | Path, scores: str | Path, fields: str | Path, model: st
     left, middle, right = figure.subfigures(1, 3, width_ratios=[1.8, 1, 1])
     drawn = [heat_map(left, codes)]
     with read_netcdf(fields) as stored:
-        drawn.append(null(middle, float(stored["valley"]), stored["null_valley"].values))
+        drawn.append(gap(middle, float(stored["evidence"]), stored["position"].values))
         if stored.sizes["cluster"]:
             drawn.append(mean_fields(right, stored["field"].values, stored["n_neurons"].values))
     plotting.panel_letters(*drawn)

@@ -22,8 +22,8 @@ def normalize(feature_weights: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Barcodes: feature weights (neuron, channel) with the sign and scale that the factorization leaves open.
 
     Mask (neuron, y, x) and weights enter as a product, so (-mask, -weights) and (mask * c, weights / c) are
-    the same neuron. The sign makes the mask's largest absolute value positive; the scale makes the weights a
-    unit vector. A neuron without weights keeps zeros.
+    the same neuron. The sign makes the part of the mask with more squared weight positive; the scale makes
+    the weights a unit vector. A neuron without weights keeps zeros.
     """
     signed = feature_weights * mask_signs(masks)[:, None]
     norm = np.linalg.norm(signed, axis=1, keepdims=True)
@@ -31,10 +31,11 @@ def normalize(feature_weights: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def mask_signs(masks: np.ndarray) -> np.ndarray:
-    """Sign (neuron,) of the largest absolute value of every mask (neuron, y, x); 1 of zeros."""
-    flat = masks.reshape(len(masks), -1)
-    peak = flat[np.arange(len(flat)), np.abs(flat).argmax(1)]
-    return np.where(peak < 0, -1.0, 1.0)
+    """Sign (neuron,) of the part of every mask (neuron, y, x) with more squared weight; 1 of zeros.
+
+    Of masks fitted to two halves of the images of macaque V4, fewer signs differ than of the largest values.
+    """
+    return np.where((masks * np.abs(masks)).sum((1, 2)) < 0, -1.0, 1.0)
 
 
 def cluster(barcodes: np.ndarray, n_clusters: int) -> np.ndarray:

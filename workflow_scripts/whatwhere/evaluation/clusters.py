@@ -11,7 +11,7 @@ from torch import Tensor
 
 from whatwhere import stability
 from whatwhere.barcodes import aligned_means, certainty, cluster, has_weights, normalize
-from whatwhere.cell_types import SHAPES, TypeTest, find_types
+from whatwhere.cell_types import clearest_gap, find_types
 from whatwhere.config.files import condition_sizes
 from whatwhere.dataset import is_movie, open_dataset
 from whatwhere.files import read_netcdf, write_netcdf, write_table
@@ -22,13 +22,11 @@ from whatwhere.models.base import EVALUATION_CHUNK
 
 N_BOOTSTRAPS = 20
 HALF_WIDTH = 10
-TYPES_STREAM = 4
-"""Keeps the random stream of simulated continua apart from those of fits, which share the seed."""
 
 
 def cluster_fit(
     fit: SeedFit, fit_data: FitData, types: np.ndarray | None, blocks: np.ndarray | None = None
-) -> tuple[pd.DataFrame, dict[str, float], TypeTest]:
+) -> tuple[pd.DataFrame, dict[str, float]]:
     """Barcodes and types of one fit, their certainty, stability and agreement with the true types.
 
     Neurons without weights are set apart as cluster -1. ``blocks`` (image,) holds the block of every bin of a
@@ -50,7 +48,7 @@ def cluster_fit(
     known = has_weights(predictions, fit_data.validation_responses)
     inside, repeated = codes[known], np.stack([normalize(half, masks) for half in halves])[:, known]
     clusters = np.full(len(codes), -1)
-    clusters[known], test = find_types(inside, np.random.default_rng([seed, TYPES_STREAM]))
+    clusters[known], p_value = find_types(inside)
     probability = np.zeros(len(codes))
     probability[known] = certainty(inside, clusters[known], repeated)
     true = np.full(len(codes), -1) if types is None else types[fit.neurons]
@@ -68,7 +66,7 @@ def cluster_fit(
     n_types = np.nan if types is None else len(np.unique(true))
     score = {
         "n_clusters": n_clusters,
-        "p_value": test.p_value,
+        "p_value": p_value,
         "n_unfitted": int((~known).sum()),
         "stability_bootstraps": stability.bootstrap_stability(inside, clusters[known], N_BOOTSTRAPS, seed),
         "stability_halves": stability.balanced_agreement(*(cluster(half, n_clusters) for half in repeated)),
@@ -85,7 +83,7 @@ def cluster_fit(
             "nmi": normalized_mutual_info_score(true[known], clusters[known]),
             "ari_known_number": adjusted_rand_score(true[known], cluster(inside, int(n_types))),
         }
-    return table, score, test
+    return table, score
 
 
 def _standardized(fit: SeedFit, fit_data: FitData, recording: np.ndarray | None) -> Iterator[Tensor]:
@@ -98,12 +96,13 @@ def _standardized(fit: SeedFit, fit_data: FitData, recording: np.ndarray | None)
         yield torch.from_numpy(np.asarray(fit.standardize(stored, mine)))
 
 
-def fields_of(fit: SeedFit, clusters: np.ndarray, averages: np.ndarray, test: TypeTest) -> xr.Dataset:
-    """Mean spike-triggered average (neuron, y, x) of every cluster, and the test of types.
+def fields_of(fit: SeedFit, clusters: np.ndarray, averages: np.ndarray) -> xr.Dataset:
+    """Mean spike-triggered average (neuron, y, x) of every cluster, and the clearest gap between barcodes.
 
     Averages are aligned to the peaks of the masks.
     """
     known = clusters >= 0
+    evidence, position = clearest_gap(normalize(fit.feature_weights, fit.masks)[known])
     positions = peaks(fit.masks[known], averages.shape[1:], fit.model.stride)
     means = aligned_means(averages[known], positions, clusters[known], HALF_WIDTH)
     offset = np.arange(-HALF_WIDTH, HALF_WIDTH + 1)
@@ -111,13 +110,12 @@ def fields_of(fit: SeedFit, clusters: np.ndarray, averages: np.ndarray, test: Ty
         {
             "field": (("cluster", "dy", "dx"), means),
             "n_neurons": ("cluster", np.bincount(clusters[known])),
-            "valley": ((), test.valley),
-            "null_valley": (("shape", "continuum"), test.null),
+            "evidence": ((), evidence),
+            "position": ("neuron", position, {"units": "distance between the centers of two groups"}),
         },
         coords={
             "dy": ("dy", offset, {"units": "px"}),
             "dx": ("dx", offset, {"units": "px"}),
-            "shape": list(SHAPES),
         },
     )
 
@@ -145,7 +143,7 @@ def write_barcodes(
         for selected in selected_fits(selection, conditions, fits):
             fit = selected.fit.of_most_neurons()
             fit_data = load_fit_data(data, *condition_sizes(selected.condition), fit.seed)
-            table, score, test = cluster_fit(fit, fit_data, types, blocks)
+            table, score = cluster_fit(fit, fit_data, types, blocks)
             keys = names | {"selection": selected.rule} | fit.sizes
             tables.append(pd.concat([pd.DataFrame(keys, index=table.index), table], axis=1))
             state = {"converged": selected.converged.mean(), "at_edge": selected.at_edge.mean()}
@@ -153,7 +151,7 @@ def write_barcodes(
             if selected.condition == conditions[-1] and not written:
                 with read_netcdf(averages) as stored:
                     average = stored["sta"].sel(seed=fit.seed).values
-                write_netcdf(fields_of(fit, table["cluster"].to_numpy(), average, test), fields)
+                write_netcdf(fields_of(fit, table["cluster"].to_numpy(), average), fields)
                 written = True
     write_table(pd.concat(tables, ignore_index=True), barcodes)
     write_table(with_agreement(pd.DataFrame(rows), tables).drop(columns="condition"), scores)

@@ -239,7 +239,7 @@ class FittedModel:
     def masks(self) -> xr.DataArray | None:
         """Masks ("where"), (neuron, y, x), at pixels of the model; None for a family without masks.
 
-        Of several seeds, the mean with largest value positive, sum 1.
+        Of several seeds, the mean with signs settled, sum 1.
         """
         if self.seed_fits[0].model.masks() is None:
             return None

@@ -218,7 +218,7 @@ class MeanFit:
 
     @property
     def masks(self) -> np.ndarray:
-        """Masks ("where"), (neuron, y, x); of several fits, the mean with largest value positive, sum 1."""
+        """Masks ("where"), (neuron, y, x); of several fits, the mean with signs settled, sum 1."""
         masks = [one.masks for one in self.seed_fits]
         if len(masks) == 1:
             return masks[0]
@@ -239,7 +239,7 @@ class MeanFit:
 
 
 def _unit(masks: np.ndarray) -> np.ndarray:
-    """Masks (neuron, y, x) with their largest absolute value positive and sum of absolute values 1."""
+    """Masks (neuron, y, x) with signs settled and sum of absolute values 1."""
     size = np.abs(masks).reshape(len(masks), -1).sum(1)
     return masks * (barcodes.mask_signs(masks) / np.maximum(size, 1e-12))[:, None, None]
 
