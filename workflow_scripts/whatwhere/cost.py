@@ -40,7 +40,7 @@ IMPROVING = 900
 """Steps with progress before early stopping ends a training, besides burn-in and patience."""
 LASSO_SWEEPS = 100
 """Passes over all pixels until a lasso converges."""
-SELECTION = 800
+SELECTION = 700
 """Images by which a kernel ridge regression selects windows, at most."""
 INFERENCE = 0.25
 """Seconds of the inference of one kernel under one prior."""

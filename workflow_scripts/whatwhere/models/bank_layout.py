@@ -13,15 +13,6 @@ N_HALF_WAVES = 4
 _LEAST = 3.0  # samples per wavelength, below which a wave is left out where wavelengths are shares
 
 
-def waves(wavelengths: list[float], orientations: int) -> list[Wave]:
-    """Waves by wavelength, then orientation."""
-    return [
-        (wavelength, math.pi * index / orientations)
-        for wavelength in wavelengths
-        for index in range(orientations)
-    ]
-
-
 @dataclass(frozen=True)
 class BankLayout:
     """Maps of a model's ``feature_bank`` for images of ``n_channels`` and ``width`` px.
@@ -34,11 +25,15 @@ class BankLayout:
     n_channels: int
     width: int
 
-    def _px(self, lengths: list[float], sample: int = 1) -> list[float]:
-        """Lengths in px; ``sample`` are the px between samples."""
-        if not self.shares:
-            return [float(length) for length in lengths]
-        return [length * self.width for length in lengths if length * self.width >= _LEAST * sample]
+    def _waves(self, lengths: list[float], orientations: int, sample: int = 1) -> list[Wave]:
+        """Waves by wavelength, then orientation; ``sample`` are the px between samples."""
+        unit = self.width if self.shares else 1.0
+        return [
+            (unit * length, math.pi * index / orientations)
+            for length in lengths
+            if not self.shares or unit * length >= _LEAST * sample
+            for index in range(orientations)
+        ]
 
     @property
     def shares(self) -> bool:
@@ -59,12 +54,12 @@ class BankLayout:
     @cached_property
     def energies(self) -> list[Wave]:
         """Waves of the energies."""
-        return waves(self._px(self.config["wavelengths"]), self.config["orientations"])
+        return self._waves(self.config["wavelengths"], self.config["orientations"])
 
     @cached_property
     def phases(self) -> list[Wave]:
         """Waves of the half-wave rectified phases."""
-        return waves(self._px(self.config.get("phases", [])), self.config["orientations"])
+        return self._waves(self.config.get("phases", []), self.config["orientations"])
 
     @cached_property
     def second_order(self) -> list[tuple[Wave, list[int]]]:
@@ -72,7 +67,7 @@ class BankLayout:
         config = self.config.get("second_order")
         if config is None:
             return []
-        second = waves(self._px(config["wavelengths"], self.cell), config["orientations"])
+        second = self._waves(config["wavelengths"], config["orientations"], self.cell)
         filtered = [
             (wave, [index for index, (first, _) in enumerate(self.energies) if first < wave[0]])
             for wave in second
@@ -84,7 +79,7 @@ class BankLayout:
         """Waves of the energies of red - green, and of blue - yellow; none for grey images."""
         if "color" not in self.config or self.n_channels != 3:
             return []
-        return waves(self._px(self.config["color"]), self.config["orientations"])
+        return self._waves(self.config["color"], self.config["orientations"])
 
     @property
     def opponent(self) -> bool:
