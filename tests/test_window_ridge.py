@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from whatwhere.config.model_checks import mistakes_on
 from whatwhere.fit_data import load_fit_data, with_validation
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.models.spec import ModelSpec
@@ -19,6 +20,7 @@ from whatwhere.models.window_ridge import (
     posterior,
     window_kernels,
 )
+from whatwhere.sessions import Session
 from whatwhere.training.closed_forms import fit_seed
 from whatwhere.training.fits import to_tensors
 
@@ -129,6 +131,26 @@ def test_neurons_that_missed_images_are_fitted_to_the_images_they_saw(features, 
         weights, intercept = kernel_ridge(kernel[10:], responses[10:, 1:2], 0.5)
         expected += share * (kernel @ weights + intercept)[:, 0]
     torch.testing.assert_close(model(features)[:, 1], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_neurons_of_a_session_are_predicted_alone(features, rng, tiny_dataset):
+    responses = torch.from_numpy(rng.normal(size=(len(features), 3)).astype(np.float32))
+    responses[:20, :1], responses[20:, 1:] = torch.nan, torch.nan
+    data = planted(load_fit_data(tiny_dataset, None, None, 0), features, responses)
+    model = built(fit_window_ridge(data, SDS, PENALTIES, 1.5), 1.5, 3)
+    torch.testing.assert_close(model(features, Session(1, slice(1, 3))), model(features)[:, 1:])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "a window_ridge reads still images"),
+        ({"family": "ridge", "feature_bank": {"logarithm": True}}, "is for still images"),
+    ],
+)
+def test_movies_are_refused(changes, message):
+    (_, found), *_ = mistakes_on(DEFINITION | changes, movie=True)
+    assert message in found
 
 
 def test_a_silent_neuron_stays_silent(features, tiny_dataset):
