@@ -10,7 +10,7 @@ from whatwhere.evaluation.parameters import described
 from whatwhere.fit_data import evenly_scaled, load_fit_data, scale_responses
 from whatwhere.fitted.seed_fit import SeedFit
 from whatwhere.locations import peaks
-from whatwhere.models.feature_bank import GaborFeatureBank, gabor_energy
+from whatwhere.models.feature_bank import GaborFeatureBank, gabor_energy, gabor_outputs
 from whatwhere.models.spec import ModelSpec
 from whatwhere.standardize import Standardizer
 from whatwhere.training.closed_forms import fit_seed
@@ -235,3 +235,96 @@ def test_fits_on_a_bank_are_described_with_masks_and_features_of_one_size(tiny_d
     assert description["masks"].shape == (5, 5, 6)
     assert description["kernels"].shape[:2] == (9, 3)
     assert description["n_layers"] == 1 + (definition is NETWORK)
+
+
+RICH = {
+    "unit": "width",
+    "wavelengths": [1 / 12, 1 / 6],
+    "orientations": 4,
+    "average_pooling": 1 / 12,
+    "phases": [1 / 6],
+    "second_order": {"wavelengths": [1 / 3], "orientations": 4},
+    "color": [1 / 6],
+}
+
+
+def raw(images, **changes):
+    """Maps of images (image, y, x) or (image, channel, y, x) before they are standardized, by group."""
+    images = images if images.ndim == 4 else images[:, None]
+    bank = GaborFeatureBank(tuple(images.shape[1:]), RICH | changes)
+    maps = bank.raw_maps(images.float())
+    assert maps.shape[1:] == bank.out_shape
+    assert len(bank.filters()) == bank.out_shape[0]
+    sizes = bank.layout.groups
+    return dict(zip(sizes, maps.split(list(sizes.values()), 1), strict=True))
+
+
+def test_energies_on_samples_do_not_depend_on_the_phase():
+    images = torch.cat([grating(16, 0, phase, 96) for phase in np.linspace(0, 2 * np.pi, 7)])
+    energies = raw(images)["energies"][:, 4, 5:7, 5:7]
+    np.testing.assert_allclose(energies, energies.mean().expand_as(energies), rtol=0.02)
+
+
+def test_samples_of_outputs_are_means_of_squares():
+    torch.manual_seed(0)
+    image = torch.randn(1, 48, 48, dtype=torch.float64)
+    every = torch.nn.functional.avg_pool2d(gabor_energy(image, 16, 0.7)[None], 4)
+    sampled = torch.hypot(*gabor_outputs(image, 16, 0.7, 2))[None]
+    torch.testing.assert_close(torch.nn.functional.avg_pool2d(sampled, 2), every, rtol=0.02, atol=0.05)
+
+
+def test_half_waves_keep_the_sign_of_an_edge():
+    edge = (torch.arange(96) >= 48).double().expand(96, 96) - 0.5
+    phases = raw(torch.stack([edge, -edge]))["phases"].unflatten(1, (4, 4))[:, 0, :, 4:8, 5:7].mean((2, 3))
+    # The odd filter has one sign for an edge and the other for its negative.
+    assert phases[0, 2] > 1.5 * phases[0, 3]
+    torch.testing.assert_close(phases[0, [2, 3]], phases[1, [3, 2]])
+
+
+def test_second_order_maps_see_a_boundary_of_textures_that_energies_average():
+    left = (torch.arange(96) < 48).double().expand(96, 96)
+    fine, same = grating(8, 0, 0, 96)[0], grating(8, np.pi / 2, 0, 96)[0]
+    boundary, texture = left * fine + (1 - left) * same, fine
+    # Energies of vertical gratings change along x at the boundary; second waves along x see that.
+    (found, none) = raw(torch.stack([boundary, texture]))["second_order"].unflatten(1, (4, -1))[:, :, 0]
+    assert found[0, 3:9, 5:7].mean() > 3 * none[0, 3:9, 5:7].mean()
+    assert found[0, 3:9, 5:7].mean() > 2 * found[2, 3:9, 5:7].mean()
+
+
+def test_opponent_colors_are_maps_of_their_own():
+    wave = grating(16, 0, 0, 96)[0]
+    isoluminant = torch.stack([wave, -wave, 0 * wave])[None]
+    maps = raw(isoluminant)
+    assert maps["color"][0, 0, 4:8, 4:8].min() > 10 * maps["energies"][0, :, 4:8, 4:8].max()
+    assert {name: one.shape[1] for name, one in maps.items()} == {
+        "energies": 8,
+        "means": 1,
+        "phases": 16,
+        "second_order": 32,
+        "color": 8,
+        "color_means": 2,
+    }
+
+
+def test_waves_that_small_images_do_not_show_are_left_out():
+    grey = torch.zeros(1, 18, 32, dtype=torch.float64)
+    maps = raw(grey)
+    assert maps["energies"].shape == (1, 4, 6, 11)
+    assert "color" not in maps
+
+
+def test_logarithm_and_weights_are_those_of_groups(rng):
+    images = torch.from_numpy(rng.normal(size=(30, 3, 24, 24)).astype(np.float32))
+    changed = RICH | {"logarithm": True, "weights": {"energies": 8}}
+    bank, plain = GaborFeatureBank((3, 24, 24), changed), GaborFeatureBank((3, 24, 24), RICH)
+    maps, raw_maps = bank.standardize_on(images), plain.raw_maps(images)
+    n_energies = bank.layout.groups["energies"]
+    logs = (raw_maps + 0.1 * raw_maps.mean((0, 2, 3), keepdim=True)).log()
+    expected = (logs - logs.mean(0)) / logs.std(0, correction=0)
+    factor = maps[:, 0].std()
+    torch.testing.assert_close(maps[:, 0], expected[:, 0] * bank.gains[0], rtol=1e-3, atol=1e-3)
+    inner = maps.square().mean((0, 2, 3))
+    assert inner[:n_energies].sum() / inner[n_energies] == pytest.approx(8, rel=0.01)
+    assert inner.mean() == pytest.approx(1, rel=0.01)
+    assert factor > 1
+    torch.testing.assert_close(bank(images), maps)

@@ -75,8 +75,8 @@ def test_a_condition_knows_where_its_start_lies():
 
 def test_the_figure_of_a_recording_shows_the_paper_s_model_of_its_first_experiment():
     fits = plan.fits(resolved("v4.yaml"))
-    assert list(fits[fits.drawn].dataset) == ["v4_201025", "v4_210325"]
-    assert set(fits[fits.drawn].family) == {"cnn_factorized"}
+    assert list(fits[fits.drawn].dataset) == ["v4_201025", "v4_210325", "v4_201025_fine", "v4_210325_fine"]
+    assert set(fits[fits.drawn].family) == {"cnn_factorized", "window_ridge"}
     models = {"a": {"family": "ridge"}, "b": {"family": "cnn_gaussian"}, "c": {"family": "lnp"}}
     assert plan.shown_model(["a", "b", "c"], models) == "b"
     assert plan.shown_model(["a", "c"], models) == "c"

@@ -23,6 +23,15 @@ DEFINITIONS = {
         "loss": "mse",
         "grid": [{"rank": [1], "mask_l2": [1.0], "feature_l2": [1.0, 3.0]}],
     },
+    "window_ridge": {
+        "family": "window_ridge",
+        "feature_bank": BANK,
+        "window_sd": [0.2],
+        "ridge_l2": [0.3, 1.0],
+        "rbf_width": 1.5,
+        "loss": "mse",
+        "grid": [{}],
+    },
 }
 
 

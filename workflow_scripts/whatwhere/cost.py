@@ -20,6 +20,7 @@ from whatwhere.config.load import load
 from whatwhere.config.traits import traits_of
 from whatwhere.dataset import TRAIN, VALIDATION, is_movie, open_dataset
 from whatwhere.logs import report
+from whatwhere.models.bank_layout import BankLayout
 from whatwhere.models.spec import ModelSpec, Schedule, settings
 from whatwhere.subset import n_validation
 
@@ -39,6 +40,8 @@ IMPROVING = 900
 """Steps with progress before early stopping ends a training, besides burn-in and patience."""
 LASSO_SWEEPS = 100
 """Passes over all pixels until a lasso converges."""
+SELECTION = 700
+"""Images by which a kernel ridge regression selects windows, at most."""
 INFERENCE = 0.25
 """Seconds of the inference of one kernel under one prior."""
 
@@ -141,9 +144,8 @@ def _features(model: dict[str, Any], shape: tuple[int, int, int]) -> tuple[int, 
     bank = model.get("feature_bank")
     if bank is None:
         return shape
-    side = bank["average_pooling"]
-    n_maps = len(bank["wavelengths"]) * bank["orientations"] + shape[0]
-    return n_maps, -(-shape[1] // side), -(-shape[2] // side)
+    layout = BankLayout(bank, shape[0], shape[2])
+    return layout.n_maps, -(-shape[1] // layout.stride), -(-shape[2] // layout.stride)
 
 
 def _forward(model: dict[str, Any], core: dict[str, Any] | None, size: Size) -> tuple[float, float]:
@@ -205,6 +207,12 @@ def seconds_of_closed_form(spec: ModelSpec, size: Size, patch: int | None) -> fl
                 rank_of[strengths] = max(one["rank"], rank_of.get(strengths, 0))
             rounds = sum(rank * (rank + 3) for rank in rank_of.values())
             return (2 * rounds * n_neurons * n_features**2 + n_features**2 * size.n_images) / PRODUCTS
+        case "window_ridge":
+            # Products of images by place, their sums under windows, a decomposition and a few factorizations.
+            n_windows, selected = 1 + 13 * len(model["window_sd"]), min(size.n_images, SELECTION)
+            sums = 2 * n_windows * n_places * size.n_images**2
+            solved = n_windows * (12 * selected**3 + len(model["ridge_l2"]) * size.n_images**3 / 6)
+            return (2 * n_features * size.n_images**2 + sums + solved) / PRODUCTS
         case _:
             return (10 * decomposition + n_settings * n_neurons * smaller * larger) / PRODUCTS
 
@@ -221,6 +229,9 @@ def megabytes_of_fits(model: dict[str, Any], size: Size, n_seeds: int) -> float:
         if traits_of(model).masks:
             weights = channels + places
         n_parameters = max(n_parameters, size.n_neurons * weights)
+        if model["family"] == "window_ridge":
+            # Features of all images, in half precision, and three weights of every image for a neuron.
+            n_parameters = size.n_images * (channels * places / 2 + 3 * size.n_neurons)
     n_predicted = size.n_neurons * size.n_validation
     return 4e-6 * n_seeds * len(ModelSpec.of(model).settings) * (n_parameters + n_predicted)
 

@@ -7,7 +7,9 @@ from typing import Any
 from whatwhere.config.files import Config
 from whatwhere.config.schema import Sources, fail, undefined
 from whatwhere.config.traits import traits_of
+from whatwhere.models.bank_layout import BankLayout
 
+_OF_STILLS = {"logarithm", "weights"}  # of a feature bank
 _OF_MOVIES = {"temporal_basis", "motion", "temporal_rank", "temporal_l2", "temporal_smoothness", "window"}
 
 Path = tuple[str | int, ...]
@@ -45,9 +47,11 @@ def mistakes_on(definition: Config, movie: bool) -> Mistakes:
             yield ("state", "modulation", "lags"), "are bins of a movie: leave them out for still images"
         return
     traits = traits_of(definition)
+    for path in _places(definition.get("feature_bank"), lambda key, _: key in _OF_STILLS):
+        yield ("feature_bank", *path), "is for still images: leave it out for movies"
     if "localizer" in definition:
         yield ("localizer",), "infers locations from still images, not from movies: leave it out"
-    if traits.localizes or traits.known_field or definition["family"] == "hsm":
+    if traits.localizes or traits.known_field or definition["family"] in ("hsm", "window_ridge"):
         yield ("family",), f"a {definition['family']} reads still images, not movies: leave it out"
     if definition.get("input") == "known_patch":
         yield ("input",), "movies have no known patches: set image, and 'window' for a part of the frames"
@@ -74,7 +78,8 @@ def _refuse(mistakes: Mistakes, name: str, sources: Sources) -> None:
 
 def _mistakes_of_size(definition: Config, image: int, n_neurons: int) -> Mistakes:
     if "feature_bank" in definition:
-        side = definition["feature_bank"]["average_pooling"]
+        # Shares of the width are taken of the smaller side, which is the width of square images.
+        side = BankLayout(definition["feature_bank"], 1, image).stride
         if side > image:
             message = f"squares of {side} px do not fit into images of {image} px"
             yield ("feature_bank", "average_pooling"), message

@@ -32,6 +32,7 @@ TRAITS: dict[str, Traits] = {
     "ridge_shared": Traits("fit_baseline", known_field=True, shares_filter=True),
     "lasso": Traits("fit_baseline", unseparated=True),
     "factorized_ridge": Traits("fit_baseline", masks=True, feature_weights=True, factorized=True),
+    "window_ridge": Traits("fit_baseline", masks=True, feature_weights=True),
     "lnp": Traits("train", unseparated=True),
     "hsm": Traits("train", unseparated=True),
     "localization": Traits("fit_baseline", masks=True, feature_weights=True, localizes=True),

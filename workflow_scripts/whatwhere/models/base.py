@@ -85,10 +85,13 @@ class FixedFeatures(nn.Module):
         (channel, y, x) of the features.
     stride
         Pixels from one place of the features to the next.
+    gains
+        (channel, 1, 1) factors of the standardized maps, or None.
     """
 
     out_shape: ImageShape
     stride: int
+    gains: Tensor | None = None
     mean: Tensor
     sd: Tensor
 
@@ -113,16 +116,26 @@ class FixedFeatures(nn.Module):
         -------
         Standardized maps of the training images.
         """
-        maps = self.raw_maps(images)
+        return self.standardize_maps(self.raw_maps(images))
+
+    def standardize_maps(self, maps: Tensor) -> Tensor:
+        """Takes mean and sd from maps of :meth:`raw_maps`; returns the standardized maps."""
+        maps = self.compressed(maps)
         sd, mean = torch.std_mean(maps.double(), 0, correction=0)
         self.mean.copy_(mean)
         # A value that never varies becomes 0 and stays there.
         self.sd.copy_(torch.where(sd > 1e-6 * (1 + mean.abs()), sd, 1.0))
+        if self.gains is not None:
+            self.sd.div_(self.gains)
         return (maps - self.mean) / self.sd
 
     def forward(self, images: Tensor | Windows) -> Tensor | Windows:
         """Standardized maps, (image, channel, y, x) to (image, *out_shape)."""
-        return (self.raw_maps(images) - self.mean) / self.sd
+        return (self.compressed(self.raw_maps(images)) - self.mean) / self.sd
+
+    def compressed(self, maps: Tensor) -> Tensor:
+        """Applies a nonlinearity that needs statistics of training images, (image, *out_shape) both."""
+        return maps
 
     def raw_maps(self, images: Tensor | Windows) -> Tensor:
         """Maps before they are standardized, (image, channel, y, x) to (image, *out_shape)."""

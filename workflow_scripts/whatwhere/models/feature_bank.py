@@ -12,60 +12,147 @@ from torch import Tensor
 from torch.nn import functional
 
 from whatwhere.errors import UserError
+from whatwhere.models.bank_layout import BankLayout, Wave
 from whatwhere.models.base import FixedFeatures, ImageShape
 from whatwhere.models.cores import ConvCore
+from whatwhere.windows import Windows
+
+_OPPONENTS = [[1.0, -1.0, 0.0], [-0.5, -0.5, 1.0]]  # red - green, and blue - yellow, (color, channel)
+_LOGARITHMIC = ("energies", "second_order", "color")  # groups of which `logarithm` takes the logarithm
+_LOG_FLOOR = 0.1  # share of the mean of a map that is added before the logarithm
 
 
 class GaborFeatureBank(FixedFeatures):
-    """Energies of Gabor filters and local means, standardized on training images.
+    """Energies of Gabor filters, local means and further groups of maps, standardized on training images.
 
     A Gabor filter of wavelength w is a plane wave under a Gaussian of sd w / 2, without mean and of unit
     norm. The energy is the root of the sum of both squared outputs of a quadrature pair, which does not
     depend on the phase of a grating. Energies are those of the mean of the color channels. Pixels outside of
-    the image are 0. Images are z-scored as a whole: one scale per pixel would distort them. Maps are energies
-    by wavelength, then orientation; then means of the pixels, one map per color channel.
+    the image are 0. Images are z-scored as a whole: one scale per pixel would distort them. All maps are
+    averaged over squares; squares at the lower and right border average the pixels inside the image.
 
-    ``config`` is a model's ``feature_bank``: ``wavelengths`` in pixels, number of ``orientations`` between 0
-    and 180 degrees, and ``average_pooling``, the side in pixels of the squares over which maps are averaged.
-    Squares at the lower and right border average the pixels inside the image. UserError if a square does not
+    ``config`` is a model's ``feature_bank``, described in ``config/README.md``;
+    :class:`whatwhere.models.bank_layout.BankLayout` has the order of the maps. UserError if a square does not
     fit into the image.
     """
+
+    log_floor: Tensor
 
     def __init__(self, image_shape: ImageShape, config: dict[str, Any]) -> None:
         super().__init__()
         self.image_shape = image_shape
         channels, height, width = image_shape
-        self.stride = config["average_pooling"]
+        self.layout = BankLayout(config, channels, width)
+        self.stride = self.layout.stride
         if self.stride > min(height, width):
             raise UserError(
                 f"feature_bank: squares of {self.stride} px do not fit into images of {height} x {width} px"
             )
-        self.pairs = [
-            (float(wavelength), math.pi * index / config["orientations"])
-            for wavelength in config["wavelengths"]
-            for index in range(config["orientations"])
-        ]
-        self.start_at((len(self.pairs) + channels, -(-height // self.stride), -(-width // self.stride)))
+        self.pairs = self.layout.energies
+        self.start_at((self.layout.n_maps, -(-height // self.stride), -(-width // self.stride)))
+        self.logarithm = config.get("logarithm", False)
+        if self.logarithm:
+            self.register_buffer("log_floor", torch.ones(self.layout.n_maps))
+        gains = self.layout.gains()
+        self.gains = None if gains is None else torch.tensor(gains)[:, None, None]
 
     def filters(self) -> Tensor:
-        """Filter of every map, (map, channel, y, x): even Gabor filters, and squares of ones for means."""
-        channels = self.image_shape[0]
-        sd = max((wavelength / 2 for wavelength, _ in self.pairs), default=0)
-        reach = max(math.ceil(3 * sd), self.stride)
-        gabors = [gabor_pair(wavelength, angle, reach)[0].float() for wavelength, angle in self.pairs]
-        grey = [gabor.expand(channels, -1, -1) for gabor in gabors]
+        """Filter of every map, (map, channel, y, x), for figures.
+
+        Energies have their even filter, means squares of ones, phases their signed filter; second-order maps
+        have the wave of their energies with a contrast that follows the second wave.
+        """
+        layout, channels = self.layout, self.image_shape[0]
+        every = [*layout.energies, *layout.phases, *layout.color, *(wave for wave, _ in layout.second_order)]
+        reach = max(math.ceil(3 * max((wavelength / 2 for wavelength, _ in every), default=0)), self.stride)
         square = torch.zeros(2 * reach + 1, 2 * reach + 1)
         first = reach - self.stride // 2
         square[first : first + self.stride, first : first + self.stride] = 1
-        means = [square * one[:, None, None] for one in torch.eye(channels)]
-        return torch.stack([*grey, *means])
+        phases = []
+        for pair in layout.phases:
+            even, odd, _ = gabor_pair(*pair, reach)
+            phases += [even, -even, odd, -odd]
+        seconds = []
+        for wave, indices in layout.second_order:
+            envelope, _, window = gabor_pair(*wave, reach)
+            seconds += [_phase(*layout.energies[i], reach).cos() * (window + envelope) for i in indices]
+        colors = [gabor_pair(*pair, reach)[0] for pair in layout.color]
+        grey, opponents = [torch.ones(channels)], torch.tensor(_OPPONENTS).unbind()
+        groups = [
+            ([gabor_pair(*pair, reach)[0] for pair in layout.energies], grey),
+            ([square], grey if layout.opponent else torch.eye(channels).unbind()),
+            (phases, grey),
+            (seconds, grey),
+            (colors, opponents),
+            ([square] if layout.opponent else [], opponents),
+        ]
+        return torch.stack(
+            [
+                one.float() * of[:, None, None]
+                for filters, weights in groups
+                for of in weights
+                for one in filters
+            ]
+        )
 
     def maps_of(self, images: Tensor) -> Tensor:
-        """Energies and means, (image, channel, y, x) to (image, *out_shape)."""
-        grey = images.mean(1)
-        energies = [gabor_energy(grey, *pair)[:, None] for pair in self.pairs]
-        maps = torch.cat([*energies, images], 1)
-        return functional.avg_pool2d(maps, self.stride, ceil_mode=True, count_include_pad=False)
+        """Maps before their logarithm, (image, channel, y, x) to (image, *out_shape)."""
+        layout, grey = self.layout, images.mean(1)
+        energies = [self._energy(grey, pair) for pair in layout.energies]
+        maps = [self._averaged(*energy) for energy in energies]
+        maps.append(self._averaged(grey if layout.opponent else images, 1))
+        for pair in layout.phases:
+            step = layout.step(pair[0], 8)
+            for output in gabor_outputs(grey, *pair, step):
+                maps += [self._averaged(half.clamp(min=0), step).sqrt() for half in (output, -output)]
+        if layout.second_order:
+            cell = layout.cell
+            small = torch.cat([self._averaged(*energy, cell) for energy in energies], 1)
+            small = small - small.mean((2, 3), keepdim=True)
+            for (wavelength, angle), indices in layout.second_order:
+                texture = gabor_energy(small[:, indices].flatten(0, 1), wavelength / cell, angle)
+                maps.append(self._averaged(texture.unflatten(0, (len(images), -1)), cell))
+        if layout.opponent:
+            opponents = torch.einsum("oc,icyx->oiyx", images.new_tensor(_OPPONENTS), images)
+            maps += [self._averaged(*self._energy(one, pair)) for one in opponents for pair in layout.color]
+            maps += [self._averaged(one, 1) for one in opponents]
+        return torch.cat(maps, 1)
+
+    def _energy(self, images: Tensor, pair: Wave) -> tuple[Tensor, int]:
+        """Energy (image, y, x), and px between its samples."""
+        step = self.layout.step(pair[0], 4)
+        return torch.hypot(*gabor_outputs(images, *pair, step)), step
+
+    def _averaged(self, maps: Tensor, step: int, side: int | None = None) -> Tensor:
+        """Means over squares of ``side`` px, default the stride, of samples every ``step`` px.
+
+        Maps are (image, y, x) or (image, map, y, x); returns (image, map, y, x).
+        """
+        maps = maps if maps.ndim == 4 else maps[:, None]
+        size = (side or self.stride) // step
+        return functional.avg_pool2d(maps, size, ceil_mode=True, count_include_pad=False)
+
+    def standardize_on(self, images: Tensor | Windows) -> Tensor | Windows:
+        """Takes statistics of the maps from training images (image, channel, y, x); returns their maps."""
+        maps = self.raw_maps(images)
+        if self.logarithm:
+            # A map without any energy stays 0.
+            self.log_floor.copy_(_LOG_FLOOR * maps.mean((0, 2, 3), dtype=torch.float64).clamp(min=1e-6))
+        return self.standardize_maps(maps)
+
+    def compressed(self, maps: Tensor) -> Tensor:
+        """Maps with the logarithm of energies, (image, *out_shape) both."""
+        if not self.logarithm:
+            return maps
+        sizes = list(self.layout.groups.values())
+        groups = zip(self.layout.groups, maps.split(sizes, 1), self.log_floor.split(sizes), strict=True)
+        return torch.cat(
+            [
+                (one + floor[:, None, None]).log() if name in _LOGARITHMIC else one
+                for name, one, floor in groups
+            ],
+            1,
+        )
 
 
 def gabor_energy(images: Tensor, wavelength: float, angle: float) -> Tensor:
@@ -73,15 +160,16 @@ def gabor_energy(images: Tensor, wavelength: float, angle: float) -> Tensor:
     return torch.hypot(*gabor_outputs(images, wavelength, angle))
 
 
-def gabor_outputs(images: Tensor, wavelength: float, angle: float) -> tuple[Tensor, Tensor]:
-    """Outputs of an even and an odd Gabor filter at every pixel, (image, y, x) to (image, y, x) twice.
+def gabor_outputs(images: Tensor, wavelength: float, angle: float, step: int = 1) -> tuple[Tensor, Tensor]:
+    """Outputs of an even and an odd Gabor filter, (image, y, x) to (image, y, x) twice.
 
     The wave under the Gaussian is a function of y times a function of x, so that both filters are two
-    products of matrices. ``wavelength`` is in px, ``angle`` that of the wave from the x axis in radians.
+    products of matrices. ``wavelength`` is in px, ``angle`` that of the wave from the x axis in radians;
+    outputs are those at the centers of squares of ``step`` px.
     """
     frequency = 2 * math.pi / wavelength
-    wave_y, window_y = _profiles(images.shape[1], frequency * math.sin(angle), wavelength / 2, images)
-    wave_x, window_x = _profiles(images.shape[2], frequency * math.cos(angle), wavelength / 2, images)
+    wave_y, window_y = _profiles(images.shape[1], frequency * math.sin(angle), wavelength / 2, images, step)
+    wave_x, window_x = _profiles(images.shape[2], frequency * math.cos(angle), wavelength / 2, images, step)
     even, odd, window = gabor_pair(wavelength, angle, math.ceil(3 * wavelength))
     mean = float(even.sum() / window.sum())
     output = wave_y @ images.to(wave_y.dtype) @ wave_x.T
@@ -91,11 +179,13 @@ def gabor_outputs(images: Tensor, wavelength: float, angle: float) -> tuple[Tens
     return (output.real - unwanted) / norm, output.imag / float(odd.norm())
 
 
-def _profiles(size: int, frequency: float, sd: float, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Matrices (size, size) that filter along one axis: a wave under a Gaussian, and the Gaussian alone."""
+def _profiles(size: int, frequency: float, sd: float, like: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    """Matrices (sample, size) that filter along one axis: a wave under a Gaussian, and the Gaussian alone."""
     axis = torch.arange(size, device=like.device, dtype=torch.float64)
-    offset = axis[None] - axis[:, None]
+    offset = axis[None] - axis[::step, None] - (step - 1) / 2
     window = torch.exp(-(offset**2) / (2 * sd**2))
+    # Subnormal numbers would make products of matrices a hundred times slower.
+    window = torch.where(window < 1e-30, 0.0, window)
     wave = window * torch.exp(1j * frequency * offset)
     complex_type = torch.complex128 if like.dtype == torch.float64 else torch.complex64
     return wave.to(complex_type), window.to(like.dtype)
@@ -109,8 +199,15 @@ def gabor_pair(wavelength: float, angle: float, reach: int) -> tuple[Tensor, Ten
     axis = torch.arange(-reach, reach + 1, dtype=torch.float64)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     window = torch.exp(-2 * (y**2 + x**2) / wavelength**2)
-    phase = 2 * math.pi / wavelength * (y * math.sin(angle) + x * math.cos(angle))
+    phase = _phase(wavelength, angle, reach)
     return window * phase.cos(), window * phase.sin(), window
+
+
+def _phase(wavelength: float, angle: float, reach: int) -> Tensor:
+    """Phase of a plane wave in radians; parameters and shape as for :func:`gabor_pair`."""
+    axis = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return 2 * math.pi / wavelength * (y * math.sin(angle) + x * math.cos(angle))
 
 
 class TransferredFeatures(FixedFeatures):

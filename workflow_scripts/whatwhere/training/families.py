@@ -22,6 +22,7 @@ from whatwhere.models.output_curve import OutputCurve
 from whatwhere.models.space_time import fixed_features, n_times
 from whatwhere.models.spec import ModelSpec, Setting
 from whatwhere.models.state import State
+from whatwhere.models.window_ridge import WindowRidge, fit_window_ridge
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,12 @@ FAMILIES: dict[str, Family] = {
     "factorized_ridge": Family(
         lambda spec, setting, shape, n_neurons: FactorizedRidge(shape, n_neurons, int(setting["rank"])),
         _fit_factorized,
+    ),
+    "window_ridge": Family(
+        lambda spec, setting, shape, n_neurons: WindowRidge(shape, n_neurons, spec.definition["rbf_width"]),
+        lambda spec, data: [
+            fit_window_ridge(data, *(spec.definition[key] for key in ("window_sd", "ridge_l2", "rbf_width")))
+        ],
     ),
     "lnp": Family(lambda spec, setting, shape, n_neurons: LNP(shape, n_neurons)),
     "hsm": Family(lambda spec, setting, shape, n_neurons: HSM(shape, n_neurons)),
