@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from whatwhere.bank_layout import BankLayout
 from whatwhere.config import plan
 from whatwhere.config.files import Config
 from whatwhere.config.kinds import kind_of
@@ -20,7 +21,6 @@ from whatwhere.config.load import load
 from whatwhere.config.traits import traits_of
 from whatwhere.dataset import TRAIN, VALIDATION, is_movie, open_dataset
 from whatwhere.logs import report
-from whatwhere.models.bank_layout import BankLayout
 from whatwhere.models.spec import ModelSpec, Schedule, settings
 from whatwhere.subset import n_validation
 

@@ -4,10 +4,10 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from whatwhere.bank_layout import BankLayout
 from whatwhere.config.files import Config
 from whatwhere.config.schema import Sources, fail, undefined
 from whatwhere.config.traits import traits_of
-from whatwhere.models.bank_layout import BankLayout
 
 _OF_STILLS = {"logarithm", "weights"}  # of a feature bank
 _OF_MOVIES = {"temporal_basis", "motion", "temporal_rank", "temporal_l2", "temporal_smoothness", "window"}

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from whatwhere.bank_layout import BankLayout, Wave
 from whatwhere.errors import UserError
-from whatwhere.models.bank_layout import BankLayout, Wave
 from whatwhere.models.base import FixedFeatures, ImageShape
 from whatwhere.models.cores import ConvCore
 from whatwhere.windows import Windows
@@ -32,7 +32,7 @@ class GaborFeatureBank(FixedFeatures):
     averaged over squares; squares at the lower and right border average the pixels inside the image.
 
     ``config`` is a model's ``feature_bank``, described in ``config/README.md``;
-    :class:`whatwhere.models.bank_layout.BankLayout` has the order of the maps. UserError if a square does not
+    :class:`whatwhere.bank_layout.BankLayout` has the order of the maps. UserError if a square does not
     fit into the image.
     """
 
