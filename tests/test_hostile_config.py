@@ -74,6 +74,7 @@ def valid():
     return json.loads(json.dumps(config))
 
 
+REQUIRED_OF_BANKS = ("wavelengths", "orientations", "average_pooling")
 OPTIONAL = {
     "layout",
     "responses_layout",
@@ -85,6 +86,7 @@ OPTIONAL = {
     "paper",
     "repetitions",
     "feature_bank",
+    "temporal_basis",
     "responses",
     "side_by_side",
     "schedule",
@@ -163,6 +165,7 @@ def is_free(path):
         # Files may name their axes, and no clip needs to test.
         or ("clips" in path and path[-1] in ("frames_axes", "responses_axes", "test"))
         or path[-1] == "output_curve"
+        or ("feature_bank" in path[:-1] and path[-1] not in REQUIRED_OF_BANKS)
         # An inference of locations says whether it is fitted again.
         or (path[-1] == "refit" and at(valid(), path[:-1])["family"] != "localization")
     )

@@ -31,7 +31,8 @@ def test_the_page_runs_from_fit_to_figure(done):
     with Image.open(folder / "neurons.png") as figure:
         assert figure.size[0] > 500
     assert len(list((folder / "exciting").glob("neuron_*.png"))) == 6
-    assert (folder / "model.pt").stat().st_size < 200_000
+    # A core comes with versions of the 1200 images by which a leak is found, 20 x 20 bytes each at most.
+    assert (folder / "model.pt").stat().st_size < 200_000 + 1200 * 400
 
 
 def test_the_model_of_the_page_finds_the_simulated_neurons(done):
