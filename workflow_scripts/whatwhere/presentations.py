@@ -12,7 +12,7 @@ from whatwhere.errors import UserError
 from whatwhere.streams import Purpose, stream
 
 MISSING = ("leave_out", "hold_last")
-"""What a dataset may state about missing values of a covariate."""
+"""Rules that a dataset may state for missing values of a covariate."""
 
 
 @dataclass(frozen=True)

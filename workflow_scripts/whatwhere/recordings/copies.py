@@ -45,7 +45,7 @@ def fingerprints(images: np.ndarray) -> np.ndarray:
 
 
 def seen(images: np.ndarray, fingerprints: np.ndarray, threshold: float) -> np.ndarray:
-    """Which images (image, channel, y, x) are near copies of pictures with fingerprints, bool (image,)."""
+    """Whether images (image, channel, y, x) are near copies of pictures with fingerprints, bool (image,)."""
     mine, greys = small_greys(images), fingerprints.astype(np.float32)
     if greys.shape[1:] != mine.shape[1:] or greys.shape[1] < _FEWEST_PIXELS:
         return np.zeros(len(images), bool)
