@@ -159,6 +159,11 @@ def test_a_pool_leaves_out_images_of_the_recording_that_a_core_is_tested_on(tmp_
     pooled = pool({"first": first, "second": second, "target": target}, "both", ["target"])
     assert set(pooled["recording"].values) == {"first", "second"}
     assert (pooled["split"].values[0] == UNUSED).nonzero()[0].tolist() == list(range(N_SCENES, N_SCENES + 10))
+    cropped = target.isel(x=slice(12))
+    with pytest.raises(
+        UserError, match=r"^datasets.both.without_images_of: 'target' has no images of the size"
+    ):
+        pool({"first": first, "second": second, "target": cropped}, "both", ["target"])
 
 
 @pytest.mark.parametrize("copies", ["the same pictures", "near copies", "other pictures"])

@@ -15,7 +15,7 @@ from whatwhere.recordings.preprocess import PREPARATION
 
 _TIMES = {"rate": "frames_per_second", "bin": "frames_per_bin", "latency": "latency_frames"}
 """Attributes of movies by the keys of the configuration."""
-MANY = 127
+_MANY = 127
 """A code above those of all splits."""
 
 
@@ -31,7 +31,7 @@ def pool(datasets: dict[str, xr.Dataset], name: str, without: Sequence[str] = ()
 
     UserError if images differ in size or channels, or recordings in folds or normalization, or movies in
     time, or copies leave a recording without images of a split, or images of the published test set of a
-    recording train in an earlier one.
+    recording train in an earlier one, or the images of ``without`` have another size.
     """
     key = f"datasets.{name}"
     left_out = [data for other, data in datasets.items() if other in without]
@@ -54,6 +54,13 @@ def pool(datasets: dict[str, xr.Dataset], name: str, without: Sequence[str] = ()
     split = _shared_splits(splits, groups)
     _refuse_trained_tests(datasets, split, key)
     for data in left_out:
+        if (
+            "images" not in data
+            or "images" not in stimuli
+            or data["images"].shape[1:] != stimuli["images"].shape[1:]
+        ):
+            fault = f"'{data.attrs['name']}' has no images of the size of '{first_name}'"
+            raise UserError(f"{key}.without_images_of: {fault}: prepare the images alike")
         known = fingerprints(data["images"].values)
         split[:, seen(stimuli["images"].values, known, first.attrs["near_copies"] or NEAR_COPIES)] = UNUSED
     counts_of_copies = {}
@@ -153,12 +160,12 @@ def _shared_splits(splits: list[np.ndarray], groups: np.ndarray) -> np.ndarray:
     ends = np.cumsum([split.shape[1] for split in splits])
     for start, stop in itertools.pairwise(ends):
         for fold in shared:
-            low, high = (np.full(int(groups.max()) + 1, code, np.int8) for code in (MANY, UNUSED))
+            low, high = (np.full(int(groups.max()) + 1, code, np.int8) for code in (_MANY, UNUSED))
             np.minimum.at(low, groups[:start], fold[:start])
             np.maximum.at(high, groups[:start], fold[:start])
             mine = groups[start:stop]
             taken = np.where(low[mine] == high[mine], low[mine], UNUSED)
-            fold[start:stop] = np.where(low[mine] == MANY, fold[start:stop], taken)
+            fold[start:stop] = np.where(low[mine] == _MANY, fold[start:stop], taken)
     return shared
 
 
